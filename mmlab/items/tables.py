@@ -1,0 +1,81 @@
+"""Items, skipped rows, rankings and qrels: plain pandas tables with agreed columns, Parquet on disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
+
+import pandas as pd
+
+from mmlab.items.files import replacing
+
+ITEM_COLUMNS = (
+    "item_id",  # uuid5 of modality, pair and content: ingesting again changes nothing
+    "modality",  # "image" or "text"
+    "pair_id",  # the image's path inside the dataset; ties an image to its texts
+    "text",  # the cleaned text of a text item
+    "image",  # absolute path of an image item's file
+    "label",
+    "split",
+    "origin",  # "image", or where a text came from: "caption", "alt", "ocr", "generated"
+    "content",  # sha256 of the file's bytes or of the text
+    "width",
+    "height",
+)
+SKIPPED_COLUMNS = ("row", "source", "text", "reason", "detail")
+RANKING_COLUMNS = ("query_id", "item_id", "rank", "score")
+QREL_COLUMNS = ("query_id", "item_id", "relevance")
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
+
+
+def item_id(modality: str, pair_id: str, content: str) -> str:
+    """The stable id of an item: uuid5 of what it is, not of when or where it was read."""
+    return str(uuid5(_NAMESPACE, f"{modality}\x1f{pair_id}\x1f{content}"))
+
+
+def check_columns(table: pd.DataFrame, expected: Iterable[str], what: str) -> pd.DataFrame:
+    """Return `table` if it has the expected columns, else raise a ValueError that lists both sides."""
+    missing = [name for name in expected if name not in table.columns]
+    if missing:
+        raise ValueError(f"{what}: columns {missing} are missing; found {list(table.columns)}")
+    return table
+
+
+def check_items(items: pd.DataFrame) -> pd.DataFrame:
+    """Return `items` if they are a valid items table; raise ValueError naming the first thing that is wrong."""
+    check_columns(items, ITEM_COLUMNS, "items")
+    unknown = sorted(set(items["modality"]) - {"image", "text"})
+    if unknown:
+        raise ValueError(f"items: modality is 'image' or 'text', found {unknown}")
+    repeated = items["item_id"][items["item_id"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"items: {len(repeated)} item_id values occur twice, first {repeated.iloc[0]}")
+    for modality, column in (("image", "image"), ("text", "text")):
+        empty = items.loc[items["modality"] == modality, column].isna().sum()
+        if empty:
+            raise ValueError(f"items: {empty} {modality} rows have no {column}")
+    return items
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write any of mmlab's tables as Parquet, whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+    return Path(path)
+
+
+def read_table(path: str | Path, expected: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a Parquet table and check that the expected columns are there."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no table at {path}: run the notebook that writes {Path(path).name} first")
+    return check_columns(pd.read_parquet(path), expected, Path(path).name)
+
+
+def write_items(items: pd.DataFrame, path: str | Path) -> Path:
+    """Check the items and write them as Parquet."""
+    return write_table(check_items(items), path)
+
+
+def read_items(path: str | Path) -> pd.DataFrame:
+    """Read items from Parquet and check them."""
+    return check_items(read_table(path))

@@ -1,0 +1,129 @@
+"""Vectors never travel without their ids and their space: two spaces cannot meet by accident.
+
+Shapes: N rows, D dimensions.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mmlab.items.files import replacing
+
+UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
+
+
+class SpaceMismatch(ValueError):
+    """Vectors of two spaces were about to be compared."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Which vectors may be compared: all that decides where a model puts an input."""
+
+    model: str
+    revision: str
+    pooling: str
+    prompt: str
+    preprocessing: str
+    dimension: int
+
+    @property
+    def key(self) -> str:
+        """A short stable name for files and collections: the model's last name and 8 digits of a hash."""
+        digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        name = "".join(c if c.isalnum() else "-" for c in Path(self.model).name.lower())
+        return f"{name[:40].strip('-')}-{digest[:8]}"
+
+    def check_same(self, other: "Space") -> None:
+        """Raise SpaceMismatch, naming each field that differs, unless both spaces are the same."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        differing = [
+            f"{name}: {mine[name]!r} and {theirs[name]!r}" for name in mine if mine[name] != theirs[name]
+        ]
+        if differing:
+            raise SpaceMismatch(
+                "vectors of two spaces cannot be compared; they differ in " + "; ".join(differing)
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as a plain dict, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """The space that `to_dict` wrote."""
+        return cls(**fields)
+
+
+@dataclass(frozen=True, repr=False)
+class Vectors:
+    """Ids (N,), unit rows float32 (N, D) and their space; all three are checked when made."""
+
+    ids: np.ndarray
+    array: np.ndarray
+    space: Space
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", np.asarray(self.ids, dtype=str))
+        object.__setattr__(self, "array", np.ascontiguousarray(self.array, dtype=np.float32))
+        if self.array.ndim != 2 or self.array.shape != (len(self.ids), self.space.dimension):
+            expected = (len(self.ids), self.space.dimension)
+            raise ValueError(f"vectors: expected an array of shape {expected}, found {self.array.shape}")
+        if len(np.unique(self.ids)) != len(self.ids):
+            raise ValueError(f"vectors: {len(self.ids)} ids, only {len(np.unique(self.ids))} different ones")
+        norms = np.linalg.norm(self.array, axis=1)
+        wrong = ~(np.abs(norms - 1) <= UNIT_TOLERANCE)  # also true for NaN
+        if wrong.any():
+            raise ValueError(
+                f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
+                f"first {self.ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"Vectors({len(self):,} x {self.space.dimension} in {self.space.key})"
+
+    def take(self, ids: Sequence[str] | np.ndarray) -> "Vectors":
+        """The rows of the given ids, in their order; KeyError names the first id that is not here."""
+        wanted = np.asarray(ids, dtype=str)
+        order = np.argsort(self.ids)
+        found = np.searchsorted(self.ids, wanted, sorter=order)
+        rows = order[np.minimum(found, len(order) - 1)] if len(order) else np.zeros(len(wanted), dtype=int)
+        missing = self.ids[rows] != wanted if len(order) else np.ones(len(wanted), dtype=bool)
+        if missing.any():
+            raise KeyError(f"{missing.sum()} of {len(wanted)} ids have no vector, first {wanted[missing][0]}")
+        return Vectors(wanted, self.array[rows], self.space)
+
+    def save(self, path: str | Path) -> Path:
+        """Write ids, rows and space as one `.npz` without pickles, whole or not at all."""
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, ids=self.ids, array=self.array, space=np.array(json.dumps(self.space.to_dict())))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; FileNotFoundError or ValueError say what was expected."""
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no vectors at {path}: run 02_embed for this run first")
+        with np.load(path, allow_pickle=False) as parts:
+            missing = {"ids", "array", "space"} - set(parts.files)
+            if missing:
+                raise ValueError(f"{path} is no vectors file: it lacks {sorted(missing)}")
+            return cls(parts["ids"], parts["array"], Space.from_dict(json.loads(str(parts["space"]))))
+
+
+def unit_rows(array: np.ndarray) -> np.ndarray:
+    """Rows divided by their Euclidean norm, float32 (N, D); ValueError where a row is zero or not finite."""
+    array = np.asarray(array, dtype=np.float32)
+    norms = np.linalg.norm(array, axis=1, keepdims=True)
+    bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] < 1e-12))
+    if len(bad):
+        raise ValueError(f"{len(bad)} of {len(array)} vectors are zero or not finite, first row {bad[0]}")
+    return array / norms
