@@ -1,0 +1,29 @@
+"""Which queries are shown."""
+
+import pandas as pd
+
+from mmlab.evaluate import best_queries, worst_queries
+
+PER_QUERY = pd.DataFrame({"query_id": ["clear", "close", "unsure", "sure"], "RR": [1.0, 1.0, 0.0, 0.0]})
+RANKINGS = pd.DataFrame(
+    [
+        ("clear", "a", 1, 0.9), ("clear", "b", 2, 0.1),
+        ("close", "a", 1, 0.9), ("close", "b", 2, 0.8),
+        ("unsure", "a", 1, 0.2), ("unsure", "b", 2, 0.1),
+        ("sure", "a", 1, 0.95), ("sure", "b", 2, 0.1),
+    ],
+    columns=["query_id", "item_id", "rank", "score"],
+)  # fmt: skip
+
+
+def test_the_best_are_right_by_the_widest_gap() -> None:
+    assert best_queries(PER_QUERY, RANKINGS, 2) == ["clear", "close"]
+
+
+def test_the_worst_are_wrong_and_surest_of_it() -> None:
+    assert worst_queries(PER_QUERY, RANKINGS, 2) == ["sure", "unsure"]
+
+
+def test_a_query_without_a_ranking_is_among_the_worst() -> None:
+    silent = pd.concat([PER_QUERY, pd.DataFrame({"query_id": ["silent"], "RR": [0.0]})])
+    assert "silent" in worst_queries(silent, RANKINGS, 3)
