@@ -1,0 +1,41 @@
+"""How values are spread."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmlab.visualize.style import COLOURS, HATCHES, INK, name_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def histogram(ax: "Axes", values: np.ndarray, axis_name: str, title: str = "", bins: int = 40) -> "Axes":
+    """Counts of `values` (N,) with the median marked."""
+    median = float(np.median(values))
+    ax.hist(values, bins=bins, color=COLOURS[0])
+    ax.axvline(median, color=INK, linestyle="--", linewidth=1, label=f"median {median:.3g}")
+    ax.legend()
+    return name_axes(ax, axis_name, "count", title)
+
+
+def overlapping_histograms(
+    ax: "Axes", groups: dict[str, np.ndarray], axis_name: str, title: str = "", bins: int = 60
+) -> "Axes":
+    """Several groups over the same bins, each as a share of its own size, told apart by hatch and outline."""
+    edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=bins)
+    for number, (name, values) in enumerate(groups.items()):
+        shares = np.full(len(values), 1 / max(len(values), 1))
+        ax.hist(
+            values,
+            bins=edges,
+            weights=shares,
+            histtype="stepfilled",
+            alpha=0.55,
+            color=COLOURS[number],
+            edgecolor=COLOURS[number],
+            hatch=HATCHES[number],
+            label=f"{name} ({len(values):,}, mean {np.mean(values):.2f})",
+        )
+    ax.legend()
+    return name_axes(ax, axis_name, "share of its group", title)

@@ -1,0 +1,69 @@
+"""Figures: what they say, and that nothing empty or unnamed is drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mmlab.visualize import bars, figure, histogram, overlapping_histograms, plot_map, show, waterfall
+
+
+def words(ax: object) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_bars_carry_their_values_and_the_first_is_on_top() -> None:
+    _, (ax,) = figure()
+    bars(ax, ["mug", "hat"], [1200, 3], "items", "Counts")
+    assert words(ax) == ["1,200", "3"]
+    assert ax.yaxis_inverted()
+    assert ax.get_xlabel() == "items"
+
+
+def test_error_bars_reach_from_low_to_high() -> None:
+    _, (ax,) = figure()
+    bars(ax, ["mug"], [0.5], "share", errors=[(0.4, 0.7)], form="{:.1f}")
+    ((start, end),) = (line.get_segments()[0][:, 0] for line in ax.collections)
+    assert (start, end) == pytest.approx((0.4, 0.7))
+
+
+def test_a_waterfall_ends_at_the_sum() -> None:
+    _, (ax,) = figure()
+    waterfall(ax, ["rows", "broken", "short"], [100, -10, -5], "rows")
+    assert words(ax) == ["100", "-10", "-5", "85"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["rows", "broken", "short", "left"]
+
+
+def test_a_histogram_marks_its_median() -> None:
+    _, (ax,) = figure()
+    histogram(ax, np.array([1, 2, 9]), "words")
+    assert ax.get_legend().get_texts()[0].get_text() == "median 2"
+
+
+def test_overlapping_histograms_are_shares_of_their_own_group() -> None:
+    _, (ax,) = figure()
+    overlapping_histograms(
+        ax, {"few": np.array([0.1, 0.2]), "many": np.linspace(0, 1, 50)}, "cosine", bins=10
+    )
+    heights = [sum(sorted(set(patch.get_path().vertices[:, 1]))) for patch in ax.patches]
+    assert ax.get_ylim()[1] <= 1.1
+    assert len(heights) == 2
+    assert "few (2, mean 0.15)" in ax.get_legend().get_texts()[0].get_text()
+
+
+def test_a_map_groups_all_past_the_largest_as_other() -> None:
+    _, (ax,) = figure()
+    groups = pd.Series(["a"] * 3 + ["b"] * 2 + ["c"])
+    plot_map(ax, np.zeros((6, 2)), groups, most=2)
+    assert sorted(text.get_text() for text in ax.get_legend().get_texts()) == ["a", "b", "other"]
+
+
+def test_show_writes_the_picture_with_its_sentence(tmp_path: Path) -> None:
+    fig, (ax,) = figure()
+    bars(ax, ["mug"], [1], "items")
+    path = show(fig, tmp_path / "figure.png", "One mug.")
+    with Image.open(path) as picture:
+        assert picture.text["Description"] == "One mug."
+        assert picture.width > 800
