@@ -55,6 +55,8 @@ def _upright_rgb(picture: "Image.Image") -> "Image.Image":
     from PIL import Image, ImageOps
 
     picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
+        picture = picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     opaque = picture.convert("RGBA")

@@ -34,6 +34,7 @@ def bars(
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
+    ax.xaxis.get_major_locator().set_params(integer=all(value == int(value) for value in values))
     return name_axes(ax, axis_name, title=title)
 
 

@@ -70,7 +70,11 @@ def table(frame: pd.DataFrame, caption: str = "", digits: int = 3) -> Html:
         cells = zip(row, frame.columns, strict=True)
         rows.append("".join(f"<td{_align(n in numeric)}>{escape(_cell(v, digits))}</td>" for v, n in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    note = f'<caption style="text-align:left;caption-side:top">{escape(caption)}</caption>' if caption else ""
+    note = (
+        f'<caption style="text-align:left;caption-side:top;white-space:nowrap">{escape(caption)}</caption>'
+        if caption
+        else ""
+    )
     return Html(f"<table>{note}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 

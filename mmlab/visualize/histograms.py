@@ -9,13 +9,15 @@ from mmlab.visualize.style import COLOURS, HATCHES, INK, name_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST_BARS = 100  # whole numbers get a bar each as long as they are no more than this
+
 
 def histogram(ax: "Axes", values: np.ndarray, axis_name: str, title: str = "", bins: int = 40) -> "Axes":
-    """Counts of `values` (N,) with the median marked."""
+    """Counts of `values` (N,) with the median marked; whole numbers get a bar each."""
     median = float(np.median(values))
-    ax.hist(values, bins=bins, color=COLOURS[0])
+    ax.hist(values, bins=_edges(np.asarray(values), bins), color=COLOURS[0])
     ax.axvline(median, color=INK, linestyle="--", linewidth=1, label=f"median {median:.3g}")
-    ax.legend()
+    ax.legend(frameon=False)
     return name_axes(ax, axis_name, "count", title)
 
 
@@ -37,5 +39,11 @@ def overlapping_histograms(
             hatch=HATCHES[number],
             label=f"{name} ({len(values):,}, mean {np.mean(values):.2f})",
         )
-    ax.legend()
+    ax.legend(frameon=False)
     return name_axes(ax, axis_name, "share of its group", title)
+
+
+def _edges(values: np.ndarray, bins: int) -> np.ndarray:
+    if np.issubdtype(values.dtype, np.integer) and np.ptp(values) < MOST_BARS:
+        return np.arange(values.min() - 0.5, values.max() + 1)
+    return np.histogram_bin_edges(values, bins=bins)

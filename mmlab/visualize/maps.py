@@ -81,5 +81,5 @@ def plot_map(ax: "Axes", points: np.ndarray, groups: pd.Series, title: str = "",
         )
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0, markerscale=1.6)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0, markerscale=1.6, frameon=False)
     return name_axes(ax, "first map axis (no unit)", "second map axis (no unit)", title)

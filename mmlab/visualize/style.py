@@ -45,7 +45,7 @@ def name_axes(ax: "Axes", x: str, y: str = "", title: str = "") -> "Axes":
     return ax
 
 
-def show(fig: "Figure", path: str | Path, says: str) -> Path:
+def show(fig: "Figure", path: str | Path, says: str) -> None:
     """Write the figure as PNG (150 dots per inch), show it with `says`, the sentence that reads it, below.
 
     The sentence is kept in the file as its description, so that it stays with the picture in a report.
@@ -57,4 +57,3 @@ def show(fig: "Figure", path: str | Path, says: str) -> Path:
         fig.savefig(path, metadata={"Description": says, "Software": None})
     plt.close(fig)  # else the notebook would show it a second time
     display(Image(filename=str(path), width=int(fig.get_figwidth() * 100), alt=says), Markdown(says))
-    return Path(path)

@@ -63,7 +63,7 @@ def test_a_map_groups_all_past_the_largest_as_other() -> None:
 def test_show_writes_the_picture_with_its_sentence(tmp_path: Path) -> None:
     fig, (ax,) = figure()
     bars(ax, ["mug"], [1], "items")
-    path = show(fig, tmp_path / "figure.png", "One mug.")
-    with Image.open(path) as picture:
+    show(fig, tmp_path / "figure.png", "One mug.")
+    with Image.open(tmp_path / "figure.png") as picture:
         assert picture.text["Description"] == "One mug."
         assert picture.width > 800

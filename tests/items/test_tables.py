@@ -1,0 +1,69 @@
+import uuid
+
+import pandas as pd
+import pytest
+
+from mmlab.items import ITEM_COLUMNS, check_columns, check_items, item_id, read_items, read_table, write_items
+
+
+@pytest.fixture
+def items():
+    """One image and its text, with a column of the user's."""
+    rows = [
+        {"item_id": "1", "modality": "image", "pair_id": "a.jpg", "image": "/a.jpg", "origin": "image"},
+        {"item_id": "2", "modality": "text", "pair_id": "a.jpg", "text": "a dog", "origin": "caption"},
+    ]
+    return pd.DataFrame(rows, columns=[*ITEM_COLUMNS, "price"])
+
+
+def test_an_id_is_what_the_item_is():
+    made = item_id("image", "a.jpg", "hash")
+    assert uuid.UUID(made).version == 5
+    assert made == item_id("image", "a.jpg", "hash")
+    others = {
+        item_id("text", "a.jpg", "hash"),
+        item_id("image", "b.jpg", "hash"),
+        item_id("image", "a.jpg", ""),
+    }
+    assert len(others | {made}) == 4
+
+
+def test_items_survive_the_disk(items, tmp_path):
+    back = read_items(write_items(items, tmp_path / "items.parquet"))
+    assert back.columns.tolist() == items.columns.tolist()
+    assert back["item_id"].tolist() == ["1", "2"]
+    assert back["text"].isna().tolist() == [True, False]
+
+
+def test_a_failed_write_leaves_the_old_table(items, tmp_path):
+    path = write_items(items, tmp_path / "items.parquet")
+    with pytest.raises(ValueError, match="1 item_id values occur twice, first 1"):
+        write_items(items.assign(item_id="1"), path)
+    assert len(read_items(path)) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["items.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modality": "sound"}, r"modality is 'image' or 'text', found \['sound'\]"),
+        ({"item_id": "1"}, "1 item_id values occur twice, first 1"),
+        ({"image": None}, "1 image rows have no image"),
+        ({"text": None}, "1 text rows have no text"),
+    ],
+)
+def test_items_are_checked(items, change, message):
+    with pytest.raises(ValueError, match=message):
+        check_items(items.assign(**change))
+
+
+def test_missing_columns_are_named(items):
+    with pytest.raises(ValueError, match=r"hits: columns \['score'\] are missing; found \['rank'\]"):
+        check_columns(pd.DataFrame({"rank": [1]}), ("rank", "score"), "hits")
+    with pytest.raises(ValueError, match=r"items: columns \['split'\] are missing"):
+        check_items(items.drop(columns="split"))
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run the notebook that writes items.parquet first"):
+        read_table(tmp_path / "items.parquet")

@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+
+from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+
+SPACE = Space("owner/Some Model", "1", "mean", "", "none", 2)
+
+
+def vectors():
+    return Vectors(["a", "b", "c"], [[1, 0], [0, 1], [0.6, 0.8]], SPACE)
+
+
+def test_rows_become_unit_rows():
+    np.testing.assert_allclose(unit_rows([[3, 4], [0, -2]]), [[0.6, 0.8], [0, -1]], atol=1e-7)
+    assert unit_rows(np.ones((2, 3), dtype=np.float64)).dtype == np.float32
+
+
+@pytest.mark.parametrize("row", [[0, 0], [np.nan, 1], [np.inf, 1]])
+def test_rows_without_direction_are_refused(row):
+    with pytest.raises(ValueError, match="1 of 2 vectors are zero or not finite, first row 1"):
+        unit_rows([[1, 0], row])
+
+
+def test_ids_and_rows_must_match():
+    with pytest.raises(ValueError, match=r"expected an array of shape \(1, 2\), found \(2, 2\)"):
+        Vectors(["a"], np.eye(2), SPACE)
+    with pytest.raises(ValueError, match=r"expected an array of shape \(3, 2\), found \(3, 3\)"):
+        Vectors(["a", "b", "c"], np.eye(3), SPACE)
+    with pytest.raises(ValueError, match="2 ids, only 1 different"):
+        Vectors(["a", "a"], np.eye(2), SPACE)
+
+
+@pytest.mark.parametrize("row", [[0.5, 0.5], [np.nan, 0], [0, 0]])
+def test_rows_must_be_unit_rows(row):
+    with pytest.raises(ValueError, match="1 of 2 rows are not unit rows, first b with norm"):
+        Vectors(["a", "b"], [[1, 0], row], SPACE)
+
+
+def test_no_vectors_are_vectors():
+    empty = Vectors([], np.zeros((0, 2)), SPACE)
+    assert len(empty) == len(empty.take([])) == 0
+    with pytest.raises(KeyError, match="1 of 1 ids have no vector, first a"):
+        empty.take(["a"])
+
+
+def test_take_gives_the_asked_order():
+    taken = vectors().take(["c", "a"])
+    assert taken.ids.tolist() == ["c", "a"]
+    np.testing.assert_allclose(taken.array, [[0.6, 0.8], [1, 0]], atol=1e-7)
+    assert taken.space is SPACE
+
+
+@pytest.mark.parametrize("unknown", ["0", "bb", "z"])
+def test_take_names_what_is_missing(unknown):
+    with pytest.raises(KeyError, match=f"1 of 2 ids have no vector, first {unknown}"):
+        vectors().take(["a", unknown])
+
+
+def test_save_and_load(tmp_path):
+    back = Vectors.load(vectors().save(tmp_path / "new" / "v.npz"))
+    assert back.ids.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(back.array, vectors().array)
+    assert back.space == SPACE
+
+
+def test_load_says_what_is_wrong(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no vectors at .*run 02_embed"):
+        Vectors.load(tmp_path / "none.npz")
+    np.savez(tmp_path / "other.npz", ids=["a"])
+    with pytest.raises(ValueError, match=r"is no vectors file: it lacks \['array', 'space'\]"):
+        Vectors.load(tmp_path / "other.npz")
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    space = np.array(json.dumps(SPACE.to_dict()))
+    np.savez(tmp_path / "bad.npz", ids=np.array(["a", None], dtype=object), array=np.eye(2), space=space)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        Vectors.load(tmp_path / "bad.npz")
+
+
+def test_two_spaces_do_not_meet():
+    SPACE.check_same(Space.from_dict(SPACE.to_dict()))
+    other = Space.from_dict(SPACE.to_dict() | {"revision": "2", "dimension": 3})
+    with pytest.raises(SpaceMismatch, match="they differ in revision: '1' and '2'; dimension: 2 and 3"):
+        SPACE.check_same(other)
+
+
+def test_the_key_of_a_space_is_stable():
+    other = Space.from_dict(SPACE.to_dict() | {"revision": "2"})
+    assert SPACE.key.startswith("some-model-")
+    assert SPACE.key == Space.from_dict(SPACE.to_dict()).key != other.key
+    assert all(letter.isalnum() or letter == "-" for letter in Space("ünï/çø:d*", "", "", "", "", 1).key)
