@@ -1,0 +1,24 @@
+"""Small real datasets, written as a user would."""
+
+import csv
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Write a dataset: colours of picture files, then the rows of captions.csv; returns the folder."""
+
+    def write(pictures, rows, header=("image", "caption"), encoding="utf-8"):
+        folder = tmp_path / "dataset"
+        for name, colour in pictures.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (30, 20), colour).save(path)
+        folder.mkdir(exist_ok=True)
+        with open(folder / "captions.csv", "w", newline="", encoding=encoding) as file:
+            csv.writer(file).writerows([header, *rows])
+        return folder
+
+    return write

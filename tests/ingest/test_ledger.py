@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from mmlab.ingest import ingest_folder
+
+
+@pytest.fixture
+def ingested(dataset):
+    """Seven rows: two texts, an image without text, and one of each common refusal; a copy of a picture."""
+    folder = dataset(
+        {"a.png": "red", "b.png": "blue", "copy.png": "red"},
+        [
+            ("a.png", "a red square on nothing"),
+            ("a.png", "red"),
+            ("b.png", ""),
+            ("none.png", "a square that is not there"),
+            ("none.png", "nothing to be seen here"),
+            ("copy.png", "the same square once more"),
+            ("copy.png", "<p>a red square on nothing</p>"),
+        ],
+    )
+    return ingest_folder(folder, progress=False)
+
+
+def test_the_ledger_adds_up(ingested):
+    expected = [
+        ("text item", 2, 0),
+        ("no caption", 1, 0),
+        ("image item", 0, 2),
+        ("missing file", 2, 1),
+        ("short caption", 1, 0),
+        ("repeated caption", 1, 0),
+        ("duplicate image", 0, 1),
+        ("total", 7, 4),
+    ]
+    found = ingested.ledger()
+    assert found.columns.tolist() == ["outcome", "rows", "images"]
+    assert sorted(found.itertuples(index=False, name=None)) == sorted(expected)
+    assert found["outcome"].iloc[-1] == "total"
+    assert found[["rows", "images"]].iloc[:-1].sum().tolist() == found[["rows", "images"]].iloc[-1].tolist()
+
+
+def test_it_says_what_it_is(ingested):
+    assert ingested.rows == 7
+    assert repr(ingested) == "Ingested(2 images and 2 texts from 7 rows; 4 rows skipped, 1 texts cleaned)"
+
+
+def test_books_that_do_not_balance_are_refused(ingested):
+    text = ingested.items.index[ingested.items["modality"] == "text"][0]
+    image = ingested.items.index[ingested.items["modality"] == "image"][0]
+    with pytest.raises(ValueError, match="of 7 rows 2 are booked as texts and 4 as skipped; found 1 texts"):
+        replace(ingested, items=ingested.items.drop(text))
+    with pytest.raises(ValueError, match="found 2 texts and 3 skipped rows"):
+        replace(ingested, skipped=ingested.skipped.iloc[1:])
+    with pytest.raises(ValueError, match="found 2 texts and 5 skipped rows"):
+        replace(ingested, skipped=pd.concat([ingested.skipped.iloc[:1], ingested.skipped]))
+    with pytest.raises(ValueError, match="names 4 images; found 1 items and 2 refused"):
+        replace(ingested, items=ingested.items.drop(image))
+    with pytest.raises(ValueError, match="names 4 images; found 2 items and 1 refused"):
+        replace(ingested, skipped=ingested.skipped.dropna(subset="row"))
