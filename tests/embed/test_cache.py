@@ -1,0 +1,94 @@
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mmlab.embed import VectorCache
+from mmlab.items import Space
+
+SPACE = Space("model", "1", "mean", "", "", 4)
+WRITER = """
+import sys
+import numpy as np
+from mmlab.embed import VectorCache
+from mmlab.items import Space
+
+space, name, batches = Space("model", "1", "mean", "", "", 4), sys.argv[2], int(sys.argv[3])
+with VectorCache(sys.argv[1]) as cache:
+    for batch in range(batches):
+        contents = [f"{name} {batch} {number}" for number in range(8)]
+        cache.put(contents, np.full((8, 4), batch), space)
+        print(batch, flush=True)
+"""
+
+
+def start_writer(path, name, batches):
+    command = [sys.executable, "-c", WRITER, str(path), name, str(batches)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def stored(path, name, batches):
+    contents = [f"{name} {batch} {number}" for batch in range(batches) for number in range(8)]
+    with VectorCache(path) as cache:
+        found, vectors = cache.get(contents, SPACE)
+    return found.reshape(batches, 8), vectors.reshape(batches, 8, 4)
+
+
+def test_what_was_put_comes_back_bit_for_bit(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(1200, 4)).astype(np.float32)
+    names = [str(number) for number in range(1200)]
+    with VectorCache(tmp_path / "new" / "vectors.sqlite") as cache:
+        cache.put(names, vectors, SPACE)
+    with VectorCache(tmp_path / "new" / "vectors.sqlite") as cache:
+        found, back = cache.get(["unknown", *names[::-1]], SPACE)
+    assert found.tolist() == [False] + [True] * 1200
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back, [np.zeros(4), *vectors[::-1]])
+
+
+def test_spaces_are_kept_apart(tmp_path):
+    with VectorCache(tmp_path / "c") as cache:
+        cache.put(["a"], np.ones((1, 4)), SPACE)
+        found, _ = cache.get(["a"], Space("model", "2", "mean", "", "", 4))
+    assert not found.any()
+
+
+def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
+    with VectorCache(tmp_path / "c") as cache:
+        with pytest.raises(ValueError, match=r"shorter"):
+            cache.put(["a", "b", "c"], np.ones((2, 4)), SPACE)
+        found, _ = cache.get(["a", "b", "c"], SPACE)
+    assert not found.any()
+
+
+def test_two_processes_lose_nothing(tmp_path):
+    writers = [start_writer(tmp_path / "c", name, 100) for name in ("left", "right")]
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    for name in ("left", "right"):
+        found, vectors = stored(tmp_path / "c", name, 100)
+        assert found.all()
+        assert (vectors == np.arange(100)[:, None, None]).all()
+
+
+def test_a_kill_loses_no_finished_batch(tmp_path):
+    writer = start_writer(tmp_path / "c", "it", 100_000)
+    time.sleep(0.5)
+    for _ in range(20):
+        writer.stdout.readline()
+    writer.send_signal(signal.SIGKILL)
+    finished = 20 + len([line for line in writer.communicate()[0].splitlines() if line])
+    found, _ = stored(tmp_path / "c", "it", finished + 1)
+    assert found[:finished].all()
+    assert found[finished].all() or not found[finished].any()
+
+
+def test_another_file_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "c").write_text("these are notes, not a cache, and long enough to be taken for one" * 20)
+    with pytest.raises(ValueError, match=r"is not a vector cache .*delete it"):
+        VectorCache(tmp_path / "c")
+    assert (tmp_path / "c").read_text().startswith("these are notes")

@@ -1,0 +1,119 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.embed import embed_items
+from mmlab.items import open_picture
+
+
+def counted(embedded, modality):
+    return (
+        embedded.counts.set_index("modality")
+        .loc[modality, ["items", "embedded", "cached", "failed"]]
+        .tolist()
+    )
+
+
+def test_vectors_come_in_the_order_of_the_items(items, model):
+    embedded = embed_items(items, model, batch_size=2, progress=False)
+    assert embedded.vectors.ids.tolist() == items["item_id"].tolist()
+    assert embedded.vectors.space == model.space
+    for row, vector in zip(items.itertuples(), embedded.vectors.array, strict=True):
+        alone = (
+            model.embed_texts([row.text])
+            if row.modality == "text"
+            else model.embed_images([open_picture(row.image)])
+        )
+        np.testing.assert_allclose(vector, alone[0], atol=1e-5)
+
+
+def test_batch_size_changes_nothing(items, model):
+    one, many = (embed_items(items, model, batch_size=size, progress=False) for size in (1, 64))
+    np.testing.assert_allclose(one.vectors.array, many.vectors.array, atol=1e-5)
+
+
+def test_the_same_content_is_embedded_once(items, model):
+    embedded = embed_items(items, model, progress=False)
+    assert counted(embedded, "image") == [5, 5, 0, 0]
+    assert counted(embedded, "text") == [10, 9, 1, 0]
+
+
+def test_the_second_time_nothing_is_embedded(items, model, tmp_path):
+    first, second = (embed_items(items, model, tmp_path / "cache", progress=False) for _ in range(2))
+    assert counted(second, "image") == [5, 0, 5, 0]
+    assert counted(second, "text") == [10, 0, 10, 0]
+    np.testing.assert_array_equal(first.vectors.array, second.vectors.array)
+
+
+def test_only_new_items_are_embedded(items, model, tmp_path):
+    embed_items(items.iloc[:7], model, tmp_path / "cache", progress=False)
+    embedded = embed_items(items, model, tmp_path / "cache", progress=False)
+    assert counted(embedded, "image") == [5, 2, 3, 0]
+    assert counted(embedded, "text") == [10, 5, 5, 0]
+
+
+def test_what_was_interrupted_goes_on_where_it_stopped(items, model, tmp_path):
+    class Interrupted:
+        """The model, until someone stops it in its third batch of texts."""
+
+        space, modalities, embed_images = model.space, model.modalities, model.embed_images
+        batches = 0
+
+        def embed_texts(self, texts):
+            self.batches += 1
+            if self.batches == 3:
+                raise KeyboardInterrupt
+            return model.embed_texts(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_items(items, Interrupted(), tmp_path / "cache", batch_size=2, progress=False)
+    embedded = embed_items(items, model, tmp_path / "cache", batch_size=2, progress=False)
+    assert counted(embedded, "image") == [5, 0, 5, 0]
+    assert counted(embedded, "text") == [
+        10,
+        5,
+        5,
+        0,
+    ]  # nine contents, four of them kept; one item shares its text
+    whole = embed_items(items, model, batch_size=2, progress=False)
+    np.testing.assert_array_equal(embedded.vectors.array, whole.vectors.array)
+
+
+def test_texts_that_are_cut_are_counted(items, model):
+    counts = embed_items(items, model, progress=False).counts.set_index("modality")
+    assert counts["cut"].to_dict() == {"image": 0, "text": 5}  # 16 letters, start, end: 18 of 16 tokens
+
+
+def test_a_picture_that_is_gone_is_a_skipped_row(items, model, tmp_path):
+    (tmp_path / "2.png").unlink()
+    embedded = embed_items(items, model, progress=False)
+    assert counted(embedded, "image") == [5, 4, 0, 1]
+    skipped = embedded.skipped.iloc[0]
+    assert len(embedded.skipped) == 1
+    assert skipped[["source", "reason", "detail"]].tolist() == [
+        "2.png",
+        "missing file",
+        str(tmp_path / "2.png"),
+    ]
+    assert len(embedded.vectors) == 14
+    gone = items.loc[items["image"] == str(tmp_path / "2.png"), "item_id"]
+    assert not set(gone) & set(embedded.vectors.ids)
+
+
+def test_a_changed_picture_does_not_enter_the_cache(items, model, tmp_path):
+    (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes())
+    embedded = embed_items(items, model, tmp_path / "cache", progress=False)
+    assert embedded.skipped["reason"].tolist() == ["changed file"]
+
+
+def test_items_that_no_model_can_take(items, model):
+    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, found 0"):
+        embed_items(items, model, batch_size=0)
+    with pytest.raises(ValueError, match=r"items: expected at least one"):
+        embed_items(items.iloc[:0], model)
+
+
+def test_the_items_are_left_as_they_were(items, model):
+    before = items.copy(deep=True)
+    embed_items(items, model, progress=False)
+    pd.testing.assert_frame_equal(items, before)

@@ -1,0 +1,136 @@
+import json
+import shutil
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from mmlab.embed import ModelError, load_model
+
+
+@pytest.fixture
+def copy(clip_folder, tmp_path):
+    """A checkpoint of one's own to spoil."""
+    return shutil.copytree(clip_folder, tmp_path / "copy")
+
+
+def test_the_space_names_the_model_and_its_files(model, copy):
+    assert model.space.model == "tiny-clip"
+    assert model.space.pooling == "joint projection"
+    assert model.space.preprocessing == "CLIPImageProcessorPil, 16 tokens, float32"
+    assert load_model(str(copy), device="cpu").space.revision == model.space.revision
+
+
+def test_another_weight_is_another_revision(model, copy):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    weights["text_projection.weight"] += 1
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert load_model(str(copy), device="cpu").space.revision != model.space.revision
+
+
+def test_loading_prints_nothing(clip_folder, capfd):
+    load_model(str(clip_folder), device="cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(
+        ModelError, match=r"there is no folder .*nowhere: give 'demo', a folder or a Hugging Face id"
+    ):
+        load_model(str(tmp_path / "nowhere"))
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path):
+    with pytest.raises(ModelError, match=r"holds no config.json: give a folder written by save_pretrained"):
+        load_model(str(tmp_path))
+
+
+def test_an_id_that_the_hub_cannot_be_asked_for(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        ModelError, match=r"'owner/name': its config cannot be read .*check the name and the network"
+    ):
+        load_model("owner/name")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"model_type": "unheard-of"}',
+        '{"model_type": "clip", "text_config": {"hidden_size": "x"}}',
+    ],
+)
+def test_a_config_that_cannot_be_read(copy, config):
+    (copy / "config.json").write_text(config)
+    with pytest.raises(ModelError, match=r"its config cannot be read \(.+\): give a folder"):
+        load_model(str(copy))
+
+
+def test_code_of_a_checkpoint_is_not_run(copy):
+    config = {"model_type": "its-own", "auto_map": {"AutoConfig": "code.Config"}}
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "code.py").write_text("raise SystemExit('was run')")
+    with pytest.raises(ModelError, match=r"its config cannot be read .*custom code"):
+        load_model(str(copy))
+
+
+def test_a_model_that_cannot_embed_both(bert_folder):
+    with pytest.raises(
+        ModelError, match=r"is a BertModel, which reads texts only: give a model that embeds both"
+    ):
+        load_model(str(bert_folder))
+
+
+def test_weights_that_are_missing(copy):
+    (copy / "model.safetensors").unlink()
+    torch.save({}, copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"its weights cannot be read .*expected a model.safetensors"):
+        load_model(str(copy))
+
+
+def test_weights_that_are_damaged(copy):
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:5000])
+    with pytest.raises(ModelError, match=r"its weights cannot be read"):
+        load_model(str(copy))
+
+
+def test_weights_that_lack_a_part(copy):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"its weights lack 1 tensors, first visual_projection.weight"):
+        load_model(str(copy))
+
+
+def test_a_config_of_another_size_than_the_weights(copy):
+    config = json.loads((copy / "config.json").read_text())
+    config["projection_dim"] = 20
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"its weights cannot be read"):
+        load_model(str(copy))
+
+
+def test_an_image_processor_that_is_missing(copy):
+    (copy / "processor_config.json").unlink()
+    with pytest.raises(
+        ModelError, match=r"its tokenizer or image processor cannot be read .*save them beside"
+    ):
+        load_model(str(copy))
+
+
+def test_a_vocabulary_that_is_missing(copy):
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"its tokenizer knows \d+ tokens, expected about 514"):
+        load_model(str(copy))
+
+
+def test_an_unknown_precision(clip_folder):
+    with pytest.raises(ValueError, match=r"precision: expected one of float32, bfloat16, found 'float8'"):
+        load_model(str(clip_folder), precision="float8")
