@@ -1,0 +1,73 @@
+"""What mmlab needs from an engine that keeps points: ids, rows and plain dicts; `Store` speaks the nouns.
+
+Shapes: N points, Q queries, D dimensions. Every method but `collections` may count on a session being open.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+
+from mmlab.index.schema import Schema
+from mmlab.index.where import Condition
+
+Hits = list[tuple[str, float]]  # (id, score), best first
+Conditions = tuple[Condition, ...]
+
+
+class NoCollection(LookupError):
+    """The store has no collection of this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"no collection {name!r}; the store has {list(known)}. Build it with 03_index first")
+
+
+class Engine(Protocol):
+    """One store of points in named collections; `place` says which and where, for people."""
+
+    place: str
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keep what is open open until the block ends; may be nested."""
+
+    def collections(self) -> list[str]:
+        """The names of the collections, sorted."""
+
+    def create(self, name: str, schema: Schema) -> None:
+        """Make an empty collection with payload indexes; there is none of this name."""
+
+    def drop(self, name: str) -> None:
+        """Remove a collection that is there."""
+
+    def schema(self, name: str) -> Schema:
+        """The schema stored with the collection; NoCollection or WrongSchema."""
+
+    def count(self, name: str, conditions: Conditions = ()) -> int:
+        """The exact number of points that meet all conditions."""
+
+    def upsert(self, name: str, ids: Sequence[str], rows: np.ndarray, payloads: list[dict[str, Any]]) -> None:
+        """Add or replace points; once it returns they survive the death of this process."""
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are passed over."""
+
+    def build(self, name: str) -> None:
+        """Build the HNSW graph over all points; return when it is there."""
+
+    def info(self, name: str) -> dict[str, Any]:
+        """points, indexed_vectors, segments, disk_bytes (None where the engine does not tell)."""
+
+    def search(
+        self, name: str, rows: np.ndarray, k: int, conditions: Conditions, exact: bool, ef: int
+    ) -> list[Hits]:
+        """The up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""
+
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The payloads of those of the ids that are there."""
+
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, list[float]]:
+        """The vectors (D,) of those of the ids that are there."""
+
+    def scroll(self, name: str, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All points that meet the conditions, with payload, by their ids in order."""

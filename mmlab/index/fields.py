@@ -1,0 +1,87 @@
+"""What a payload field may hold: five kinds, cleaned on the way in, typed on the way out. Knows no engine."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmlab.items import check_columns
+
+KEYWORD, INTEGER, FLOAT, BOOL, TEXT = "keyword", "integer", "float", "bool", "text"
+DTYPES = {KEYWORD: "str", INTEGER: "Int64", FLOAT: "float64", BOOL: "boolean", TEXT: "str"}
+FILTERABLE = (KEYWORD, INTEGER, FLOAT, BOOL)  # these get a payload index; text is only kept
+LONGEST_KEYWORD = 256  # characters; a column with longer values is text
+
+_KNOWN = {"text": TEXT, "image": TEXT, "content": TEXT, "modality": KEYWORD, "pair_id": KEYWORD}
+_KNOWN |= {"label": KEYWORD, "split": KEYWORD, "origin": KEYWORD, "width": INTEGER, "height": INTEGER}
+
+
+def kind_of(column: pd.Series) -> str:
+    """The kind of a column: its own for mmlab's columns, else by dtype; text where a value is long."""
+    if column.name in _KNOWN:
+        return _KNOWN[column.name]
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return BOOL
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return INTEGER
+    if pd.api.types.is_float_dtype(column.dtype):
+        return FLOAT
+    values = column.dropna()
+    if len(values) and all(isinstance(value, bool | np.bool_) for value in values):
+        return BOOL
+    return TEXT if any(len(str(value)) > LONGEST_KEYWORD for value in values) else KEYWORD
+
+
+def clean(value: Any, kind: str) -> str | int | float | bool:
+    """The value as the plain Python type of its kind; ValueError where it is of another kind."""
+    if kind in (KEYWORD, TEXT):
+        return str(value)
+    if kind == BOOL and isinstance(value, bool | np.bool_):
+        return bool(value)
+    if not isinstance(value, bool | np.bool_):
+        if kind == INTEGER and isinstance(value, Integral | Real) and value == math.floor(value):
+            return int(value)
+        if kind == FLOAT and isinstance(value, Real) and math.isfinite(value):
+            return float(value)
+    raise ValueError(f"expected {kind}, found {value!r}")
+
+
+def payloads(table: pd.DataFrame, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One dict per row with the fields of the schema; missing values (None, NaN, NA, NaT) are left out.
+
+    Raises ValueError where the table has other columns than the schema, or a value of another kind.
+    """
+    check_columns(table, fields, "payload")
+    unknown = sorted(set(table.columns) - set(fields) - {"item_id"}, key=str)
+    if unknown:
+        raise ValueError(f"payload: columns {unknown} are not in the schema, which has {list(fields)}")
+    rows: list[dict[str, Any]] = [{} for _ in range(len(table))]
+    for name, kind in fields.items():
+        column = table[name]
+        present = column.notna().to_numpy()
+        try:
+            for i, value in zip(np.flatnonzero(present), column.astype(object)[present], strict=True):
+                rows[i][name] = value if type(value) is str else clean(value, kind)
+        except (ValueError, OverflowError) as error:  # OverflowError: the floor of an infinity
+            raise ValueError(f"payload: column {name!r}: {error}") from None
+    return rows
+
+
+def payload_table(
+    ids: Sequence[str], rows: Iterable[Mapping[str, Any]], fields: Mapping[str, str]
+) -> pd.DataFrame:
+    """The payloads as a table: item_id, then the fields of the schema, each with the dtype of its kind."""
+    rows = list(rows)
+    columns = {"item_id": pd.Series(list(ids), dtype="str")}
+    for name, kind in fields.items():
+        columns[name] = pd.Series([row.get(name) for row in rows], dtype=DTYPES[kind])
+    return pd.DataFrame(columns)
+
+
+def path(name: str) -> str:
+    """The field's name as Qdrant's JSON path, quoted where a dot, bracket or space would mean something."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'

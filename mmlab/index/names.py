@@ -1,0 +1,56 @@
+"""Names of collections and ids of points: which are valid, and rows found for them put in the order asked."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def named(collection: str) -> str:
+    """The collection's name if it is a valid one, else ValueError."""
+    if not isinstance(collection, str) or not COLLECTION_NAME.fullmatch(collection):
+        raise ValueError(
+            "a collection is named by 1 to 63 of a-z, 0-9, '-' and '_', a letter or digit first; "
+            f"found {collection!r}"
+        )
+    return collection
+
+
+def collection_name(run: str, layout: str) -> str:
+    """The collection of a run in a layout, such as "demo-unified"; a run's name that is no valid one is hashed in."""
+    plain = f"{run}-{layout}"
+    if COLLECTION_NAME.fullmatch(plain):
+        return plain
+    digest = hashlib.sha256(run.encode()).hexdigest()[:8]
+    return re.sub(r"[^a-z0-9_-]", "-", f"r-{run.lower()}")[:40] + f"-{digest}-{layout}"
+
+
+def uuids(ids: Sequence[str] | np.ndarray) -> list[str]:
+    """The ids if all are item ids, else ValueError: engines would give other spellings back changed."""
+    ids = [str(item) for item in ids]
+    wrong = [item for item in ids if not ITEM_ID.fullmatch(item)]
+    if wrong:
+        raise ValueError(
+            f"an item_id is a lower-case uuid as mmlab.items.item_id makes it; found {wrong[0]!r}"
+        )
+    return ids
+
+
+def unique_uuids(ids: Sequence[str]) -> list[str]:
+    """The different ones of the ids that an engine can be asked for."""
+    return [item for item in dict.fromkeys(map(str, ids)) if ITEM_ID.fullmatch(item)]
+
+
+def in_order(ids: Sequence[str], found: Mapping[str, Any], collection: str) -> list[Any]:
+    """What was found for each id, in the order asked; KeyError names the first that was not."""
+    missing = [item for item in ids if item not in found]
+    if missing:
+        raise KeyError(
+            f"{len(missing)} of {len(ids)} ids are not in collection {collection!r}, first {missing[0]}"
+        )
+    return [found[item] for item in ids]

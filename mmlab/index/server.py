@@ -1,0 +1,224 @@
+"""A Qdrant server or cluster by URL, through qdrant-client. The only file that knows it.
+
+The schema lies in the collection's metadata. A server builds its graphs by itself; `build` waits for them.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mmlab.index.engine import Conditions, Hits, NoCollection
+from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD, path
+from mmlab.index.schema import Schema, WrongSchema
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+    from qdrant_client.models import FieldCondition, Filter
+
+KEY = "QDRANT_API_KEY"
+METADATA = "mmlab"
+PAGE = 1_000  # points per step of a scroll or a fetch
+BATCH = 100  # queries per call
+POLL = 0.5  # seconds between two looks at a server that is building
+
+
+class ServerEngine:
+    """The collections that a QdrantClient reaches."""
+
+    def __init__(self, client: "QdrantClient", place: str) -> None:
+        self.place = place
+        self._client = client
+        self._session = threading.local()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Nothing to keep open; a session only asks for each schema once."""
+        if hasattr(self._session, "schemas"):
+            yield
+            return
+        self._session.schemas = {}
+        try:
+            with _plain_errors(self.place):
+                yield
+        finally:
+            del self._session.schemas
+
+    def collections(self) -> list[str]:
+        with _plain_errors(self.place):
+            return sorted(found.name for found in self._client.get_collections().collections)
+
+    def create(self, name: str, schema: Schema) -> None:
+        from qdrant_client import models
+
+        hnsw = schema.hnsw
+        self._client.create_collection(
+            name,
+            vectors_config=models.VectorParams(size=schema.space.dimension, distance=models.Distance.COSINE),
+            hnsw_config=models.HnswConfigDiff(
+                m=hnsw.m,
+                ef_construct=hnsw.ef_construct,
+                full_scan_threshold=hnsw.scan_kb,
+            ),
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=hnsw.scan_kb),
+            metadata={METADATA: schema.to_dict()},
+        )
+        for field, kind in schema.filterable.items():
+            self._client.create_payload_index(name, path(field), _index_type(kind), wait=True)
+
+    def drop(self, name: str) -> None:
+        self._session.schemas.pop(name, None)
+        self._client.delete_collection(name)
+
+    def schema(self, name: str) -> Schema:
+        schemas = self._session.schemas
+        if name not in schemas:
+            if not self._client.collection_exists(name):
+                raise NoCollection(name, self.collections())
+            stored = (self._client.get_collection(name).config.metadata or {}).get(METADATA)
+            if stored is None:
+                raise WrongSchema(
+                    f"collection {name!r} has no schema: it was not made by mmlab, or the server is older "
+                    "than 1.16. Use another collection name"
+                )
+            schemas[name] = Schema.from_dict(stored, name)
+        return schemas[name]
+
+    def count(self, name: str, conditions: Conditions = ()) -> int:
+        return self._client.count(name, count_filter=_filter(conditions), exact=True).count
+
+    def upsert(self, name: str, ids: Sequence[str], rows: np.ndarray, payloads: list[dict[str, Any]]) -> None:
+        from qdrant_client import models
+
+        self._client.upsert(
+            name, models.Batch(ids=list(ids), vectors=rows.tolist(), payloads=payloads), wait=True
+        )
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        from qdrant_client import models
+
+        self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
+
+    def build(self, name: str) -> None:
+        """Wait until the server has nothing left to do, seen twice: it starts a moment after an upsert."""
+        from qdrant_client import models
+
+        calm = 0
+        while calm < 2:
+            found = self._client.get_collection(name)
+            if found.status == "red":
+                raise RuntimeError(f"the server cannot build {name!r}: {found.optimizer_status}")
+            if found.status == "grey":  # since it was started the server waits for any update
+                self._client.update_collection(name, optimizers_config=models.OptimizersConfigDiff())
+            calm = calm + 1 if found.status == "green" else 0
+            time.sleep(POLL if calm < 2 else 0)
+
+    def info(self, name: str) -> dict[str, Any]:
+        found = self._client.get_collection(name)
+        return {
+            "points": self.count(name),
+            "indexed_vectors": found.indexed_vectors_count or 0,
+            "segments": found.segments_count,
+            "disk_bytes": None,
+        }
+
+    def search(
+        self, name: str, rows: np.ndarray, k: int, conditions: Conditions, exact: bool, ef: int
+    ) -> list[Hits]:
+        from qdrant_client import models
+
+        common = {"limit": k, "filter": _filter(conditions)}
+        common["params"] = models.SearchParams(hnsw_ef=ef, exact=exact)
+        found: list[Hits] = []
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH].tolist()
+            asked = [models.QueryRequest(query=row, **common) for row in part]
+            answers = self._client.query_batch_points(name, asked)
+            found += [[(str(point.id), point.score) for point in answer.points] for answer in answers]
+        return found
+
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        return {str(record.id): record.payload or {} for record in self._records(name, ids, vectors=False)}
+
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, list[float]]:
+        return {str(record.id): record.vector for record in self._records(name, ids, vectors=True)}
+
+    def scroll(self, name: str, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
+        following = None
+        while True:
+            records, following = self._client.scroll(
+                name, scroll_filter=_filter(conditions), limit=PAGE, offset=following, with_payload=True
+            )
+            yield from ((str(record.id), record.payload or {}) for record in records)
+            if following is None:
+                return
+
+    def _records(self, name: str, ids: Sequence[str], vectors: bool) -> Iterator[Any]:
+        for start in range(0, len(ids), PAGE):
+            part = list(ids[start : start + PAGE])
+            yield from self._client.retrieve(name, part, with_payload=not vectors, with_vectors=vectors)
+
+
+def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
+    """The engine at `url`, once it has answered; its key comes from the environment, never from the URL."""
+    from qdrant_client import QdrantClient
+
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query:
+        raise ValueError(f"the URL of a server holds no secrets: put its key into the environment as {KEY}")
+    client = QdrantClient(
+        url=url, api_key=os.environ.get(KEY), prefer_grpc=grpc, timeout=timeout, check_compatibility=False
+    )
+    ways = "gRPC, port 6334; grpc=False uses REST alone" if grpc else "REST"
+    engine = ServerEngine(client, f"Qdrant server at {url} ({ways})")
+    engine.collections()
+    return engine
+
+
+@contextmanager
+def _plain_errors(place: str) -> Iterator[None]:
+    """The client's errors of connection and permission as Python's own, saying what to do; others pass."""
+    import grpc
+    from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+    try:
+        yield
+    except ResponseHandlingException as error:
+        raise ConnectionError(f"{place} does not answer: {error}; is it running?") from error
+    except UnexpectedResponse as error:
+        if error.status_code in (401, 403):
+            raise PermissionError(f"{place} refuses the key: set {KEY} in the environment") from error
+        raise
+    except grpc.RpcError as error:
+        code = error.code()
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise ConnectionError(f"{place} does not answer: {code.name}; is it running?") from error
+        if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            raise PermissionError(f"{place} refuses the key: set {KEY} in the environment") from error
+        raise
+
+
+def _index_type(kind: str) -> Any:
+    from qdrant_client.models import PayloadSchemaType as Type
+
+    return {KEYWORD: Type.KEYWORD, INTEGER: Type.INTEGER, FLOAT: Type.FLOAT, BOOL: Type.BOOL}[kind]
+
+
+def _filter(conditions: Conditions) -> "Filter | None":
+    from qdrant_client.models import Filter
+
+    met = [Filter(should=[_equal(c.field, c.kind, value) for value in c.values]) for c in conditions]
+    return Filter(must=met) if met else None
+
+
+def _equal(field: str, kind: str, value: str | int | float | bool) -> "FieldCondition":
+    from qdrant_client.models import FieldCondition, MatchValue, Range
+
+    if kind == FLOAT:  # Qdrant matches no floats
+        return FieldCondition(key=path(field), range=Range(gte=value, lte=value))
+    return FieldCondition(key=path(field), match=MatchValue(value=value))
