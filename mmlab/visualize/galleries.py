@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.items import PictureError, thumbnail
+from mmlab.items import PictureError, replacing, thumbnail
 
 MARKS = {
     True: ("right", "#009E73", "&#10003;"),
@@ -30,6 +30,12 @@ class Html:
 
     def _repr_html_(self) -> str:
         return self.text
+
+    def save(self, path: str | Path) -> "Html":
+        """Write it as a file, whole or not at all, and return itself, to be shown."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.text, encoding="utf-8")
+        return self
 
 
 def gallery(

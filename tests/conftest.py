@@ -1,0 +1,42 @@
+"""What several rooms' tests share: a small drawn catalogue, embedded by the demo model and indexed."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+
+from mmlab.demo import draw_catalogue
+from mmlab.items import Vectors
+
+
+class Collection(NamedTuple):
+    """Items with their vectors, and the retriever over the collection that holds them."""
+
+    items: pd.DataFrame
+    vectors: Vectors
+    retriever: object
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 drawn products with their planted faults."""
+    return draw_catalogue(tmp_path_factory.mktemp("demo") / "catalogue", products=120, progress=False)
+
+
+@pytest.fixture(scope="session")
+def collection(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """The catalogue, ingested, embedded by the demo model and put into a store of its own."""
+    from mmlab.embed import embed_items, load_model
+    from mmlab.index import open_store, schema_for
+    from mmlab.ingest import ingest_folder
+    from mmlab.retrieve import Retriever
+
+    model = load_model("demo")
+    items = ingest_folder(catalogue, progress=False).items
+    vectors = embed_items(items, model, progress=False).vectors
+    store = open_store(tmp_path_factory.mktemp("store"))
+    store.create("demo", schema_for(items, vectors.space))
+    store.upsert("demo", vectors, items)
+    store.build("demo")
+    return Collection(items, vectors, Retriever(store, "demo", model))

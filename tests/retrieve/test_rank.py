@@ -1,0 +1,46 @@
+"""Many queries -> rankings."""
+
+import numpy as np
+
+from mmlab.evaluate import qrels_from_pairs, score_queries
+from mmlab.retrieve import rank
+
+
+def test_every_query_is_ranked_over_the_other_modality_in_its_order(collection) -> None:
+    items, vectors, retriever = collection
+    texts = vectors.take(items.loc[items["modality"] == "text", "item_id"].head(20))
+    images = set(items.loc[items["modality"] == "image", "item_id"])
+    ranked = rank(retriever.store, "demo", texts, to="image", k=7)
+    assert ranked["query_id"].drop_duplicates().tolist() == texts.ids.tolist()
+    assert ranked.groupby("query_id")["rank"].apply(list).tolist() == [[1, 2, 3, 4, 5, 6, 7]] * 20
+    assert set(ranked["item_id"]) <= images
+
+
+def test_a_query_is_left_out_of_its_own_ranking(collection) -> None:
+    items, vectors, retriever = collection
+    images = vectors.take(items.loc[items["modality"] == "image", "item_id"].head(20))
+    ranked = rank(retriever.store, "demo", images, to="image", k=5)
+    assert (ranked["query_id"] != ranked["item_id"]).all()
+    assert ranked.groupby("query_id")["rank"].apply(list).tolist() == [[1, 2, 3, 4, 5]] * 20
+
+
+def test_a_filter_narrows_the_gallery(collection) -> None:
+    items, vectors, retriever = collection
+    images = items[items["modality"] == "image"].set_index("item_id")
+    texts = vectors.take(items.loc[items["modality"] == "text", "item_id"].head(5))
+    ranked = rank(retriever.store, "demo", texts, to="image", k=1000, where={"split": "test"})
+    assert set(ranked["item_id"]) == set(images.index[images["split"] == "test"])
+
+
+def test_exact_rankings_score_as_an_exact_search_by_hand(collection) -> None:
+    items, vectors, retriever = collection
+    qrels = qrels_from_pairs(items, "text", "image")
+    texts, images = (
+        vectors.take(items.loc[items["modality"] == side, "item_id"]) for side in ("text", "image")
+    )
+    ranked = rank(retriever.store, "demo", texts, to="image", k=10, exact=True)
+    measured = score_queries(ranked, qrels, ["Success@1"]).set_index("query_id")["Success@1"]
+    best = images.ids[np.argmax(texts.array @ images.array.T, axis=1)]
+    right = qrels.groupby("query_id")["item_id"].agg(set)
+    expected = [float(item in right[query]) for query, item in zip(texts.ids, best, strict=True)]
+    assert np.mean(measured.loc[texts.ids] == expected) > 0.99  # near ties may fall either way
