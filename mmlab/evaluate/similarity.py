@@ -1,4 +1,4 @@
-"""Cosines of right pairs against wrong ones: does the space separate them?"""
+"""Cosines of right pairs against wrong ones: how well does the space separate them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Judges an index: is it as good as exact search on the same vectors, and what does a query cost?"""
+"""Judges an index by exact search on the same vectors, and times its queries."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -48,7 +48,7 @@ def read_pictures(folder: str | Path, names: Sequence[str], progress: bool = Tru
                 found.append(picture)
                 bar.update()
     pictures = pd.DataFrame(found, index=pd.Index(names, dtype="str"), columns=Picture._fields)
-    strings = {name: "str" for name in ("path", "content", "reason", "detail")}
+    strings = dict.fromkeys(("path", "content", "reason", "detail"), "str")
     return pictures.astype({**strings, "width": "Int32", "height": "Int32"})
 
 

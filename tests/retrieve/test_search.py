@@ -83,4 +83,4 @@ def test_facets_are_the_columns_worth_filtering_by(collection) -> None:
     colours = images_of(collection.items)["colour"].value_counts()
     assert found["colour"][0] == colours.index[0]
     assert {"label", "split", "colour", "pattern"} <= set(found)
-    assert not {"item_id", "image", "text", "width"} & set(found)
+    assert not {"item_id", "image", "text", "pair_id"} & set(found)

@@ -133,7 +133,7 @@ def _check_vocabulary(model: str, tokenizer: Any, network: Any) -> None:
 
 
 def pick_device(device: str) -> torch.device:
-    """ "auto" is CUDA, then Apple's MPS, then the CPU; a device that is not there is a ValueError."""
+    """The device of this name; "auto" takes CUDA, else Apple's MPS, else the CPU. ValueError if it is not there."""
     available = ["cpu"]
     if torch.backends.mps.is_available():
         available.insert(0, "mps")

@@ -1,0 +1,153 @@
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mmlab.demo import draw_catalogue
+from mmlab.demo.attributes import WITHHELD
+
+PRODUCTS = 240
+
+
+def fingerprint(folder):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def loads(path):
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return draw_catalogue(tmp_path_factory.mktemp("demo") / "catalogue", PRODUCTS, progress=False)
+
+
+@pytest.fixture(scope="module")
+def tables(folder):
+    return {
+        name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
+        for name in ("captions", "truth", "faults")
+    }
+
+
+@pytest.fixture
+def faulty(tables):
+    faults = tables["faults"]
+    return lambda fault: faults[faults["fault"] == fault]
+
+
+def test_tables_have_their_columns(tables):
+    assert list(tables["captions"]) == ["image", "caption", "label", "split", "colour", "pattern"]
+    assert list(tables["faults"]) == ["fault", "image", "row", "original", "detail"]
+    assert list(tables["truth"])[:4] == ["image", "split", "category", "colour"]
+
+
+def test_pictures_are_those_that_the_truth_names(folder, tables, faulty):
+    named, missing = set(tables["truth"]["image"]), set(faulty("missing file")["image"])
+    assert missing
+    assert {f"images/{path.name}" for path in (folder / "images").iterdir()} == named - missing
+    assert set(tables["captions"]["image"]) == named
+    assert len(named) == PRODUCTS + len(faulty("exact duplicate")) + len(faulty("near duplicate"))
+
+
+def test_truncated_files_and_no_others_fail_to_load(folder, faulty):
+    broken = {f"images/{path.name}" for path in (folder / "images").iterdir() if not loads(path)}
+    assert broken
+    assert broken == set(faulty("truncated file")["image"])
+
+
+def test_exact_duplicates_and_no_others_have_equal_bytes(folder, faulty):
+    first, equal = {}, set()
+    for path in sorted((folder / "images").iterdir()):
+        earlier = first.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), path)
+        if earlier != path:
+            equal.add((f"images/{earlier.name}", f"images/{path.name}"))
+    duplicates = faulty("exact duplicate")
+    assert equal
+    assert equal == set(zip(duplicates["original"], duplicates["image"], strict=True))
+
+
+def test_faults_name_the_row_of_their_caption(tables):
+    faults, captions = tables["faults"], tables["captions"]
+    placed = faults[faults["row"] != ""]
+    rows = captions.iloc[placed["row"].astype(int) - 1]
+    assert list(rows["image"]) == list(placed["image"])
+    assert all(rows["caption"].to_numpy() != placed["original"].to_numpy())
+
+
+def test_proper_captions_have_five_words_and_all_others_are_known(tables):
+    captions = tables["captions"]
+    short = captions.index[captions["caption"].str.split().str.len() < 5] + 1
+    faults = tables["faults"]
+    known = faults[faults["fault"].isin(["too short", "text in picture"])]["row"].astype(int)
+    assert sorted(short) == sorted(known)
+
+
+def test_withheld_combinations_are_marked_and_in_the_test_split_only(tables):
+    truth = tables["truth"]
+    combinations = list(zip(truth["category"], truth["colour"], strict=True))
+    assert list(truth["withheld"]) == [combination in WITHHELD for combination in combinations]
+    assert set(truth.loc[truth["withheld"], "split"]) == {"test"}
+
+
+def test_a_second_call_draws_nothing(folder):
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert draw_catalogue(folder, PRODUCTS, progress=False) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_drawn_again_it_is_the_same_and_fewer_are_its_beginning(folder, tmp_path):
+    again = fingerprint(draw_catalogue(tmp_path / "few", 60, progress=False))
+    whole = fingerprint(folder)
+    pictures = {name for name in again if name.endswith(".jpg")}
+    assert len(pictures) >= 60 * 0.9
+    assert all(whole[name] == again[name] for name in pictures)
+    assert (
+        (folder / "captions.csv")
+        .read_text("utf-8")
+        .startswith((tmp_path / "few/captions.csv").read_text("utf-8"))
+    )
+
+
+def test_other_parameters_replace_it_and_leave_other_files(tmp_path):
+    draw_catalogue(tmp_path / "catalogue", 4, progress=False)
+    (tmp_path / "catalogue" / "notes.txt").write_text("mine")
+    draw_catalogue(tmp_path / "catalogue", 2, seed=3, progress=False)
+    assert len(list((tmp_path / "catalogue" / "images").iterdir())) == 2
+    assert (tmp_path / "catalogue" / "notes.txt").read_text() == "mine"
+
+
+def test_a_killed_drawing_is_drawn_anew(tmp_path):
+    folder = draw_catalogue(tmp_path / "catalogue", 4, progress=False)
+    whole = fingerprint(folder)
+    parameters = json.loads((folder / "catalogue.json").read_text())
+    (folder / "catalogue.json").write_text(json.dumps(parameters | {"finished": False}))
+    (folder / "images" / "00002.jpg").write_bytes(b"half")
+    (folder / "faults.csv").unlink()
+    draw_catalogue(folder, 4, progress=False)
+    assert fingerprint(folder) == whole
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not lose")
+    with pytest.raises(FileExistsError, match="expected an empty folder or an earlier catalogue"):
+        draw_catalogue(tmp_path, 2, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("wrong", [{"products": 0}, {"seed": -1}])
+def test_impossible_parameters_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match="products must be at least 1 and seed at least 0"):
+        draw_catalogue(tmp_path / "catalogue", **wrong)
+    assert not (tmp_path / "catalogue").exists()

@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmlab.demo.attributes import (
+    BACKGROUNDS,
+    CATEGORIES,
+    COLOURS,
+    COMPANIONS,
+    LIGHTS,
+    PATTERNS,
+    SIZES,
+    sample_product,
+)
+from mmlab.demo.backdrops import BACKDROPS
+from mmlab.demo.drawing import HALF_SIZES, SIDE, draw_product
+from mmlab.demo.drawing import LIGHTS as DRAWN_LIGHTS
+from mmlab.demo.palette import COLOURS as DRAWN_COLOURS
+from mmlab.demo.patterns import PATTERNS as DRAWN_PATTERNS
+from mmlab.demo.shapes import COMPANIONS as DRAWN_COMPANIONS
+from mmlab.demo.shapes import SHAPES
+
+
+@pytest.fixture
+def plain():
+    product = sample_product(0, "train", 0)
+    looks = {"category": "mug", "colour": "red", "pattern": "plain", "size": "large", "light": "daylight"}
+    return replace(product, **looks, background="photo studio", companion=None, angle=0.0)
+
+
+def middle(product):
+    return np.asarray(draw_product(product), dtype=float)[110:190, 80:140].mean(axis=(0, 1))
+
+
+def test_everything_named_can_be_drawn():
+    assert set(SHAPES) == set(CATEGORIES)
+    assert set(BACKDROPS) == set(BACKGROUNDS)
+    assert set(DRAWN_COMPANIONS) == set(COMPANIONS)
+    assert set(DRAWN_COLOURS) == set(COLOURS)
+    assert {"plain", *DRAWN_PATTERNS} == set(PATTERNS)
+    assert set(HALF_SIZES) == set(SIZES)
+    assert set(DRAWN_LIGHTS) == set(LIGHTS)
+
+
+def test_a_picture_is_rgb_and_always_the_same(plain):
+    picture = draw_product(plain)
+    assert (picture.mode, picture.size) == ("RGB", (SIDE, SIDE))
+    assert picture.tobytes() == draw_product(plain).tobytes()
+
+
+def test_a_red_mug_is_red(plain):
+    red, green, blue = middle(plain)
+    assert red > 2 * green
+    assert red > 2 * blue
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_the_drawn_colour_is_the_nearest_one(plain, colour):
+    seen = middle(replace(plain, colour=colour))
+    distances = {name: np.abs(seen - value).sum() for name, value in DRAWN_COLOURS.items()}
+    assert min(distances, key=distances.get) == colour
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_every_category_looks_different_from_the_mug_and_keeps_to_its_place(plain, category):
+    drawn = np.asarray(draw_product(replace(plain, category=category)), dtype=float)
+    empty = np.asarray(draw_product(replace(plain, colour="white")), dtype=float)
+    assert category == "mug" or np.abs(drawn - empty).mean() > 5
+    assert np.abs(drawn[:8] - empty[:8]).max() < 40
+
+
+@pytest.mark.parametrize(
+    "changed", [{"pattern": "striped"}, {"background": "meadow"}, {"companion": "apple"}]
+)
+def test_every_attribute_shows(plain, changed):
+    before, after = (
+        np.asarray(draw_product(product), dtype=float) for product in (plain, replace(plain, **changed))
+    )
+    assert np.abs(before - after).mean() > 2
+
+
+def test_larger_is_larger_and_dim_is_darker(plain):
+    def red_share(product):
+        pixels = np.asarray(draw_product(product), dtype=float)
+        return (pixels[..., 0] > 2 * pixels[..., 1]).mean()
+
+    assert red_share(plain) > 1.8 * red_share(replace(plain, size="small"))
+    assert middle(replace(plain, light="dim")).sum() < 0.85 * middle(plain).sum()
