@@ -1,0 +1,45 @@
+# mmlab: `make help` lists the targets. Everything is installed into .venv; only the install uses the network.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(if \
+  $(shell $(name) -c "import sys, venv, ensurepip; print(sys.version_info >= (3, 11) or '')" 2>/dev/null),$(name))))
+OFFLINE := HF_HUB_OFFLINE=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lab bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## draw the demo catalogue, run the six notebooks on it, write data/runs/demo/index.html
+	@$(OFFLINE) $(BIN)/mmlab demo
+
+test: $(STAMP) ## run the tests, then the linter
+	@$(OFFLINE) $(BIN)/python -m pytest $(ARGS)
+	@$(MAKE) --no-print-directory lint
+
+lint: $(STAMP) ## check style and layout without changing anything
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(STAMP) ## repair style and layout, strip the notebooks
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . ; $(BIN)/nbstripout notebooks/*.ipynb
+
+lab: $(STAMP) ## open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab notebooks
+
+bench: $(STAMP) ## measure the figures, all or those in ONLY="name name"
+	@$(OFFLINE) $(BIN)/python -m tests.bench $(ONLY)
+
+clean: ## remove .venv and everything made under data/
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.png -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer with venv is needed; found:" \
+	  "$$(python3 --version 2>&1 || echo no python3)." "Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

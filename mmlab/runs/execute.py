@@ -1,0 +1,127 @@
+"""Execute the notebooks of a run one after the other with papermill, each in a kernel of its own.
+
+The kernel is this very Python; its working directory is the notebooks' folder, as in JupyterLab.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmlab.items import project
+from mmlab.runs.manifest import run_folder
+from mmlab.runs.parameters import check_parameters, earlier_parameters, notebook_parameters
+from mmlab.runs.progress import Progress
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
+    from papermill.exceptions import PapermillExecutionError
+
+NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize")
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook raised; the message says where, and which executed copy shows it."""
+
+
+def find_notebooks(folder: Path | None = None) -> list[Path]:
+    """The six notebooks in `folder` (or the project's) in their order; FileNotFoundError if one is missing."""
+    folder = folder or project() / "notebooks"
+    paths = [folder / f"{name}.ipynb" for name in NOTEBOOKS]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} lacks {', '.join(missing)}; mmlab runs from a checkout of the project"
+        )
+    return paths
+
+
+def notebook_number(name: str) -> int:
+    """The place (from 0) of the notebook called `name`, as 04 or 04_retrieve; ValueError if none is."""
+    for number, notebook in enumerate(NOTEBOOKS):
+        if name in (notebook, notebook[:2]):
+            return number
+    raise ValueError(f"no notebook is called {name!r}; known: {', '.join(NOTEBOOKS)}")
+
+
+def run_notebooks(
+    run: str,
+    parameters: Mapping[str, Any],
+    notebooks: Sequence[Path] | None = None,
+    start: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Execute the notebooks from number `start` (from 0) on, each with the parameters that it has.
+
+    Those before `start` are taken as done: what the run's manifest says they were given is given to the others,
+    unless `parameters` say otherwise. Returns the run's folder, whose `notebooks/` holds the executed copies.
+    Raises ValueError for a wrong parameter, before anything runs, and NotebookFailed at the first notebook that
+    fails; its copy is kept.
+    """
+    from mmlab.runs.kernels import start_kernels
+
+    notebooks = find_notebooks() if notebooks is None else list(notebooks)
+    values = check_parameters({**parameters, "run": run}, notebooks)
+    values = {**earlier_parameters(run, notebooks[start:]), **values} if start else values
+    coming = notebooks[start:]
+    copies = run_folder(run) / "notebooks"
+    copies.mkdir(parents=True, exist_ok=True)
+    with (
+        Progress(coming, show=progress) as bar,
+        closing(start_kernels(coming, values.get("model"))) as kernels,
+    ):
+        for kernel, notebook in zip(kernels, coming, strict=True):
+            own = {name: values[name] for name in notebook_parameters(notebook) if name in values}
+            execute(notebook, copies / notebook.name, own, kernel, bar)
+    return run_folder(run)
+
+
+def execute(
+    notebook: Path, copy: Path, parameters: Mapping[str, Any], kernel: "AsyncKernelManager", bar: Progress
+) -> None:
+    """Execute one notebook into its copy; NotebookFailed if a cell raises or the kernel dies."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    bar.show_start(notebook.stem)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            copy,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            km=kernel,
+            start_timeout=300,
+            progress_bar=False,
+            on_cell_start=partial(bar.show_cell, notebook.stem),
+        )
+    except PapermillExecutionError as error:
+        raise NotebookFailed(_failure(notebook, copy, error)) from error
+    except DeadKernelError as error:
+        raise NotebookFailed(
+            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}"
+        ) from error
+
+
+def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:
+    lines = [line.strip() for line in error.source.splitlines() if line.strip()]
+    return (
+        f"{notebook.stem} failed at cell {error.cell_index + 1}, In [{error.exec_count}] under "
+        f"{_heading_above(notebook, error.source)!r}, which begins {(lines or [''])[0]!r}: "
+        f"{error.ename}: {error.evalue}; executed copy: {copy}"
+    )
+
+
+def _heading_above(notebook: Path, source: str) -> str:
+    import nbformat
+
+    heading = notebook.stem
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code" and cell.source == source:
+            break
+        found = re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else []
+        heading = found[-1] if found else heading
+    return heading

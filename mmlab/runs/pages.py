@@ -1,0 +1,36 @@
+"""The executed notebooks as HTML pages that need nothing but themselves: no script, no font, no request.
+
+Widgets are left out (their static twins are there); a content policy in the page forbids the browser to run
+scripts or to load anything, whatever a caption holds.
+"""
+
+from pathlib import Path
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(notebook: Path, folder: Path) -> Path:
+    """Render one executed notebook as `folder/NAME.html` and return its path."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    from mmlab.items import replacing
+
+    exporter = HTMLExporter(
+        template_name="notebook",
+        extra_template_basedirs=[str(TEMPLATES)],
+        extra_template_paths=[str(TEMPLATES)],  # for report.css
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    body, _ = exporter.from_notebook_node(content, {"metadata": {"name": notebook.stem}})
+    page = folder / f"{notebook.stem}.html"
+    with replacing(page) as temporary:
+        temporary.write_text(body, encoding="utf-8")
+    return page

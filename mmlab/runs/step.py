@@ -1,0 +1,119 @@
+"""A step: one notebook's part in a run. It checks what the notebook reads and records what it writes.
+
+```
+step = begin_step("02_embed", run=run, model=model, batch_size=batch_size, seed=seed)
+items = read_items(step.read("items.parquet"))
+vectors.save(step.write("vectors.npz"))
+step.finish("1,482 pictures and 3,711 texts ...")
+```
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mmlab.runs.lineage import check_input, fingerprint
+from mmlab.runs.machine import describe_machine
+from mmlab.runs.manifest import read_manifest, record_step, run_folder
+from mmlab.runs.markdown import render_markdown
+
+if TYPE_CHECKING:
+    from mmlab.visualize import Html
+
+
+@dataclass
+class Step:
+    """One notebook at work in the folder of its run; made by `begin_step`."""
+
+    name: str
+    run: str
+    folder: Path
+    parameters: dict[str, Any]
+    started: float = field(default_factory=time.perf_counter)
+    reads: dict[str, str] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+
+    def read(self, file: str) -> Path:
+        """The path of an earlier step's file (or folder).
+
+        Raises FileNotFoundError naming the notebook that writes it, and StaleInput if the file was changed,
+        is older than what it was made from, or was made with other values of this step's parameters.
+        """
+        path = self._inside(file)
+        self.reads[file] = check_input(read_manifest(self.run), path, file, self.parameters)
+        return path
+
+    def write(self, file: str) -> Path:
+        """The path for an output of this step, its folder made; `finish` records it."""
+        path = self._inside(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if file not in self.writes:
+            self.writes.append(file)
+        return path
+
+    def outputs(self) -> "Html":
+        """Show what this step has written so far: each file and its size."""
+        from mmlab.visualize import table
+
+        sizes = [(self.folder / file).stat().st_size / 1024 for file in self.writes]
+        return table(pd.DataFrame({"file": self.writes, "KB": sizes}), f"In {self.run}", digits=1)
+
+    def check(self, claims: dict[str, bool]) -> "Html":
+        """Show each claim as held; raise ValueError naming those that do not hold."""
+        from mmlab.visualize import table
+
+        failed = [claim for claim, holds in claims.items() if not holds]
+        if failed:
+            raise ValueError(f"{self.name}: does not hold: {'; '.join(failed)}")
+        return table(pd.DataFrame({"claim": list(claims), "": "holds"}))
+
+    def finish(self, saw: str) -> "Html":
+        """Record the step in the run's manifest and show `saw`, the notebook's conclusion as Markdown.
+
+        Raises FileNotFoundError if an output that was announced by `write` is not there.
+        """
+        from mmlab.visualize import Html
+
+        missing = [file for file in self.writes if not (self.folder / file).exists()]
+        if missing:
+            raise FileNotFoundError(
+                f"{self.name} announced {missing} but did not write them to {self.folder}"
+            )
+        writes = {file: fingerprint(self.folder / file, self.parameters, self.reads) for file in self.writes}
+        record = {
+            "parameters": self.parameters,
+            "reads": self.reads,
+            "writes": writes,
+            "seconds": round(time.perf_counter() - self.started, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "saw": saw,
+            "environment": describe_machine(),
+        }
+        record_step(self.run, self.name, record)
+        return Html(render_markdown(saw))  # not Markdown: a label in it may be hostile
+
+    def _inside(self, file: str) -> Path:
+        path = (self.folder / file).resolve()
+        if not path.is_relative_to(self.folder.resolve()) or path == self.folder.resolve():
+            raise ValueError(
+                f"a step's files lie inside its run's folder, as 'figures/map.png' does; found {file!r}"
+            )
+        return path
+
+
+def begin_step(name: str, *, run: str, **parameters: Any) -> Step:
+    """Begin the notebook `name` of the run `run`, with all the notebook's parameters by name."""
+    folder = run_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        plain = json.loads(json.dumps(parameters))
+    except TypeError as error:
+        raise TypeError(
+            f"{name}: parameters are numbers, strings, truth values or lists of them; {error}"
+        ) from error
+    return Step(name, run, folder, plain)

@@ -1,0 +1,31 @@
+"""Measure figures: `python -m tests.bench [NAME ...]`, all entries without a name."""
+
+import sys
+from importlib import import_module
+
+from mmlab.items import data
+from tests.bench.figures import format_table, keep
+
+ENTRIES = {  # functions without arguments that return list[Figure]
+    "demo": "tests.bench.demo:demo",
+    "demo-model": "tests.bench.demo:demo_model",
+    "store": "tests.bench.store:store",
+}
+
+
+def main(names: list[str]) -> int:
+    """Measure the entries one after the other, print and keep their figures."""
+    unknown = [name for name in names if name not in ENTRIES]
+    if unknown:
+        print(f"bench: no entry {unknown[0]!r}; known: {', '.join(ENTRIES)}", file=sys.stderr)
+        return 2
+    for name in names or ENTRIES:
+        module, _, function = ENTRIES[name].partition(":")
+        figures = getattr(import_module(module), function)()
+        print(f"{format_table(figures)}\n", flush=True)
+        keep(name, figures, data() / "bench" / "results.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,26 @@
+import pytest
+
+from mmlab.runs.markdown import render_markdown
+
+
+def test_markdown_is_rendered():
+    assert render_markdown("**3** items, `x`") == "<p><strong>3</strong> items, <code>x</code></p>\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "forbidden"),
+    [
+        ("<script>alert(1)</script>", "<script"),
+        ("a <img src=x onerror=alert(1)> b", "<img"),
+        ("![a cat](https://example.org/cat.png)", "<img"),
+        ("[x](javascript:alert(1))", "javascript:"),
+        ('[x](https://example.org "\\"><script>")', "<script"),
+        ("<!-- --><b>x</b>", "<b>"),
+    ],
+)
+def test_nothing_in_it_is_run_or_loaded(text, forbidden):
+    assert forbidden not in render_markdown(text)
+
+
+def test_a_picture_becomes_its_words():
+    assert render_markdown("![a <cat>](https://example.org/cat.png)") == "<p>a &lt;cat&gt;</p>\n"

@@ -1,0 +1,89 @@
+import pytest
+
+from mmlab.runs.manifest import record_step
+from mmlab.runs.parameters import Parameter, check_parameters, earlier_parameters, notebook_parameters
+
+CELL = """\
+run: str = "demo"  # name of the run
+seed: int = 0  # for the samples
+share: float = 0.5  # of the rows
+exact: bool = False  # scan
+k_values: list = [1, 5]  # cutoffs
+names: list[str] = ["a"]  # of fields
+"""
+
+
+@pytest.fixture
+def notebooks(make_notebook):
+    return [make_notebook("01_ingest", CELL), make_notebook("02_embed", 'model: str = "demo"  # a model')]
+
+
+def test_parameters_are_read_with_type_default_and_help(notebooks):
+    found = notebook_parameters(notebooks[0])
+    assert list(found) == ["run", "seed", "share", "exact", "k_values", "names"]
+    assert found["seed"] == Parameter("seed", "int", "0", "for the samples")
+    assert found["k_values"] == Parameter("k_values", "list", "[1, 5]", "cutoffs")
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("seed", "7", 7),
+        ("seed", -7, -7),
+        ("share", "1e-3", 0.001),
+        ("share", 1, 1.0),
+        ("exact", "true", True),
+        ("exact", "No", False),
+        ("exact", True, True),
+        ("k_values", "[1, 2]", [1, 2]),
+        ("k_values", [3], [3]),
+        ("names", '["x", "y"]', ["x", "y"]),
+        ("run", "7", "7"),
+        ("model", "a=b", "a=b"),
+    ],
+)
+def test_values_take_the_type_of_the_parameter(notebooks, name, typed, value):
+    found = check_parameters({name: typed}, notebooks)
+    assert found == {name: value}
+    assert type(found[name]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("seed", "seven"),
+        ("seed", "1.5"),
+        ("seed", 1.5),
+        ("seed", True),
+        ("share", "much"),
+        ("share", False),
+        ("exact", "maybe"),
+        ("exact", 2),
+        ("k_values", "1, 5"),
+        ("k_values", '{"a": 1}'),
+        ("names", "[1]"),
+        ("run", 7),
+    ],
+)
+def test_values_of_another_type_are_refused_with_an_example(notebooks, name, typed):
+    with pytest.raises(ValueError, match=f"parameter {name} is of type .*, as in {name}=.*; found "):
+        check_parameters({name: typed}, notebooks)
+
+
+def test_an_unknown_name_lists_the_known_and_the_closest(notebooks):
+    with pytest.raises(
+        ValueError, match="no notebook has a parameter 'sead'; did you mean seed.* known: exact, k_values"
+    ):
+        check_parameters({"sead": "1"}, notebooks)
+
+
+def test_nothing_is_close_to_some_names(notebooks):
+    with pytest.raises(ValueError, match="no notebook has a parameter 'zzz'; known: exact"):
+        check_parameters({"zzz": "1"}, notebooks)
+
+
+def test_going_on_takes_the_parameters_of_the_steps_before(notebooks):
+    record_step("r", "01_ingest", {"parameters": {"dataset": "d", "seed": 3}})
+    record_step("r", "02_embed", {"parameters": {"model": "big", "seed": 3}})
+    assert earlier_parameters("r", notebooks[1:]) == {"dataset": "d", "seed": 3}
+    assert earlier_parameters("new", notebooks) == {}

@@ -1,0 +1,170 @@
+import hashlib
+import re
+
+import pytest
+
+from mmlab.runs import StaleInput, begin_step, read_manifest
+
+
+def write(name, files, reads=(), saw="seen", **parameters):
+    """Run a step that reads the files `reads` and writes `files`, a dict of name to text."""
+    step = begin_step(name, run="r", **parameters)
+    for file in reads:
+        step.read(file)
+    for file, text in files.items():
+        step.write(file).write_text(text)
+    step.finish(saw)
+    return step
+
+
+def reads(name, file, **parameters):
+    return begin_step(name, run="r", **parameters).read(file)
+
+
+@pytest.fixture
+def chain():
+    write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
+    write("02_embed", {"vectors.npz": "vectors"}, ["items.parquet"], model="demo", seed=0)
+
+
+def test_the_record_says_what_was_given_read_and_written():
+    write(
+        "01_ingest",
+        {"items.parquet": "items", "figures/a.png": "png"},
+        saw="**3** items",
+        dataset="d",
+        k=[1, 5],
+    )
+    record = read_manifest("r")["steps"]["01_ingest"]
+    assert record["parameters"] == {"dataset": "d", "k": [1, 5]}
+    assert record["reads"] == {}
+    assert record["writes"] == {
+        "items.parquet": hashlib.sha256(b"items").hexdigest(),
+        "figures/a.png": hashlib.sha256(b"png").hexdigest(),
+    }
+    assert record["saw"] == "**3** items"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", record["finished"])
+    assert 0 <= record["seconds"] < 60
+    assert {"packages", "platform", "git"} == set(record["environment"])
+
+
+def test_nothing_of_the_environment_is_recorded(data_folder, monkeypatch):
+    monkeypatch.setenv("QDRANT_API_KEY", "the-planted-secret")
+    write("01_ingest", {"items.parquet": "items"})
+    written = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
+    assert written
+    assert not any(b"the-planted-secret" in text for text in written)
+
+
+def test_what_was_read_is_recorded_with_its_hash(chain):
+    assert read_manifest("r")["steps"]["02_embed"]["reads"] == {
+        "items.parquet": hashlib.sha256(b"items").hexdigest()
+    }
+
+
+def test_the_conclusion_is_shown_as_safe_html():
+    step = begin_step("01_ingest", run="r")
+    assert str(step.finish("**3** <b>items</b>")) == "<p><strong>3</strong> &lt;b&gt;items&lt;/b&gt;</p>\n"
+
+
+def test_a_missing_file_names_the_notebook_that_writes_it():
+    with pytest.raises(
+        FileNotFoundError, match=r"no items\.parquet in .*r: run 01_ingest for this run first"
+    ):
+        reads("02_embed", "items.parquet")
+    with pytest.raises(FileNotFoundError, match="run 04_retrieve for this run first"):
+        reads("05_evaluate", "rankings/text-to-image.parquet")
+
+
+def test_a_changed_file_is_refused(chain):
+    begin_step("x", run="r").write("items.parquet").write_text("by hand")
+    with pytest.raises(StaleInput, match=r"items\.parquet is not what 01_ingest recorded"):
+        reads("02_embed", "items.parquet", seed=0)
+
+
+def test_a_file_that_no_step_recorded_is_refused():
+    begin_step("01_ingest", run="r").write("items.parquet").write_text("and then the kernel died")
+    with pytest.raises(StaleInput, match="no step that wrote it: run 01_ingest to the end"):
+        reads("02_embed", "items.parquet")
+
+
+def test_another_parameter_is_refused_with_both_values(chain):
+    told = r"vectors\.npz was made with other parameters: model is 'big' here and was 'demo' in 02_embed; run 02_embed"
+    with pytest.raises(StaleInput, match=told):
+        reads("04_retrieve", "vectors.npz", model="big", seed=0)
+
+
+def test_a_parameter_of_a_step_further_up_counts_too(chain):
+    with pytest.raises(StaleInput, match="dataset is 'e' here and was 'd' in 01_ingest"):
+        reads("03_index", "vectors.npz", dataset="e", seed=0)
+
+
+def test_parameters_of_other_names_do_not_matter(chain):
+    assert reads("03_index", "vectors.npz", hnsw_m=16, seed=0).read_text() == "vectors"
+
+
+def test_lists_and_tuples_are_the_same_parameter():
+    write("04_retrieve", {"rankings.parquet": "r"}, k_values=(1, 5))
+    assert reads("05_evaluate", "rankings.parquet", k_values=[1, 5]).is_file()
+
+
+def test_what_was_made_from_a_file_since_replaced_is_refused(chain):
+    write("01_ingest", {"items.parquet": "other items"}, dataset="e", seed=0)
+    told = r"02_embed read another items\.parquet than 01_ingest has written since; run 02_embed again"
+    with pytest.raises(StaleInput, match=told):
+        reads("03_index", "vectors.npz", seed=0)
+
+
+def test_running_a_step_again_with_the_same_content_is_fine(chain):
+    write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
+    assert reads("03_index", "vectors.npz", seed=0).is_file()
+
+
+def test_a_folder_goes_by_what_it_was_made_from(chain, data_folder):
+    def index(m):
+        step = begin_step("03_index", run="r", m=m, seed=0)
+        step.read("vectors.npz")
+        step.write("store").mkdir(exist_ok=True)
+        step.finish("")
+
+    index(16)
+    write("04_retrieve", {"rankings.parquet": "r"}, ["store"], seed=0)
+    (data_folder / "runs" / "r" / "store" / "wal").write_text("a store's files change as it is used")
+    index(16)
+    assert reads("05_evaluate", "rankings.parquet", seed=0).is_file()
+    index(32)
+    with pytest.raises(StaleInput, match="04_retrieve read another store than 03_index"):
+        reads("05_evaluate", "rankings.parquet", seed=0)
+
+
+def test_an_output_that_was_announced_must_be_there():
+    step = begin_step("01_ingest", run="r")
+    step.write("items.parquet")
+    with pytest.raises(
+        FileNotFoundError, match=r"01_ingest announced \['items\.parquet'\] but did not write"
+    ):
+        step.finish("")
+    assert read_manifest("r")["steps"] == {}
+
+
+@pytest.mark.parametrize("file", ["../other/items.parquet", "/etc/passwd", "", "."])
+def test_files_lie_inside_the_runs_folder(file):
+    step = begin_step("01_ingest", run="r")
+    with pytest.raises(ValueError, match="inside its run's folder"):
+        step.write(file)
+
+
+def test_checks_that_hold_are_shown():
+    shown = str(begin_step("01_ingest", run="r").check({"rows < texts": True}))
+    assert "rows &lt; texts" in shown
+
+
+def test_checks_that_fail_are_named():
+    checks = {"a": True, "rows add up": False, "c": False}
+    with pytest.raises(ValueError, match="01_ingest.*rows add up; c"):
+        begin_step("01_ingest", run="r").check(checks)
+
+
+def test_parameters_are_plain_values():
+    with pytest.raises(TypeError, match="02_embed: parameters are numbers, strings"):
+        begin_step("02_embed", run="r", model=object())

@@ -1,0 +1,84 @@
+"""pyproject.toml (ranges), constraints.txt (exact versions) and environment.yml (conda) agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import mmlab
+
+PROJECT = Path(mmlab.__file__).parents[1]
+ABOUT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DIRECT = [
+    Requirement(line)
+    for lines in (ABOUT["dependencies"], *ABOUT["optional-dependencies"].values())
+    for line in lines
+]
+LINES = [
+    line
+    for line in (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+PINS = {canonicalize_name(pin.name): pin for pin in map(Requirement, LINES)}
+CONDA = yaml.safe_load((PROJECT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def pinned_version(name):
+    (specifier,) = PINS[canonicalize_name(name)].specifier
+    assert specifier.operator == "=="
+    return specifier.version
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
+def test_a_direct_dependency_has_a_range_and_a_pin_inside_it(requirement):
+    assert requirement.specifier
+    assert pinned_version(requirement.name) in requirement.specifier
+
+
+def test_every_constraint_is_one_public_version():
+    assert len(PINS) == len(LINES)
+    for name in PINS:
+        assert re.fullmatch(r"[0-9][0-9a-z.]*", pinned_version(name)), (
+            f"{name}: no local version, no wildcard"
+        )
+
+
+def test_constraints_name_no_place():
+    assert not re.search(r"://|@|(^|\s)-", "\n".join(LINES))
+
+
+def test_the_pins_are_what_the_tests_run_with():
+    from importlib.metadata import version
+
+    for requirement in DIRECT:
+        assert version(requirement.name).split("+")[0] == pinned_version(requirement.name)
+
+
+def test_conda_gives_python_and_pip_installs_the_package_as_pinned():
+    *packages, pip = CONDA["dependencies"]
+    assert CONDA["name"] == ABOUT["name"] == "mmlab"
+    assert [Requirement(package).name for package in packages] == ["python", "pip"]
+    assert pip == {"pip": ["-c constraints.txt", "-e ."]}
+
+
+def test_the_python_versions_agree():
+    lowest = SpecifierSet(ABOUT["requires-python"])
+    conda = Requirement(CONDA["dependencies"][0]).specifier
+    for python in ("3.10", "3.11", "3.12", "3.13"):
+        assert (python in lowest) == (python in conda)
+    assert "sys.version_info >= (3, 11)" in (PROJECT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_store_engine_is_pinned_exactly():
+    edge = next(requirement for requirement in DIRECT if requirement.name == "qdrant-edge-py")
+    assert str(edge.specifier).startswith("==")
+
+
+def test_the_version_is_said_once():
+    assert "version" in ABOUT["dynamic"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", mmlab.__version__)

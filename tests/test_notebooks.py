@@ -1,0 +1,125 @@
+"""The real notebooks, executed by papermill with the real store and the real demo model."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import mmlab
+from mmlab.items import SKIPPED_COLUMNS, Vectors, read_items, read_table
+from mmlab.runs import NotebookFailed, find_notebooks, read_manifest, run_notebooks, write_report
+
+PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
+MADE = (
+    "items.parquet",
+    "vectors.npz",
+    "store",
+    "rankings/text-to-image.parquet",
+    "rankings/image-to-text.parquet",
+    "metrics.json",
+    "figures/05_measures.png",
+    "notebooks/06_visualize.ipynb",
+    "06_visualize.html",
+    "index.html",
+    "manifest.json",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data_folder(tmp_path_factory):
+    """Everything that runs here is made in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("data")
+        patch.setenv("MMLAB_DATA", str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def demo_run(catalogue) -> Path:
+    folder = run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
+    write_report("demo")
+    return folder
+
+
+class Sources(HTMLParser):
+    """Collects what a page would fetch."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs) -> None:
+        wanted = {"script": "src", "img": "src", "iframe": "src", "link": "href"}.get(tag)
+        self.found += [value for name, value in attrs if name == wanted and value]
+
+
+def test_a_run_leaves_everything_behind(demo_run: Path) -> None:
+    assert [name for name in MADE if not (demo_run / name).exists()] == []
+    assert list(read_manifest("demo")["steps"]) == [path.stem for path in find_notebooks()]
+
+
+def test_the_report_has_pictures_and_fetches_nothing(demo_run: Path) -> None:
+    for page in demo_run.glob("*.html"):
+        sources = Sources(page).found
+        assert [source[:60] for source in sources if not source.startswith("data:")] == [], page.name
+    assert sum(source.startswith("data:image/") for source in Sources(demo_run / "index.html").found) >= 5
+
+
+def test_the_demo_model_finds_the_drawn_products(demo_run: Path) -> None:
+    measures = json.loads((demo_run / "metrics.json").read_text())["measures"]
+    success = {m["direction"]: m["value"] for m in measures if m["measure"] == "Success@10"}
+    assert success["text->image"] > 0.8
+    assert success["image->text"] > 0.8
+
+
+def test_planted_faults_are_refused_or_repaired(demo_run: Path, catalogue: Path) -> None:
+    skipped = read_table(demo_run / "skipped.parquet", SKIPPED_COLUMNS)
+    assert {"missing file", "damaged file", "short caption", "duplicate image"} <= set(skipped["reason"])
+    texts = read_items(demo_run / "items.parquet")["text"].dropna()
+    assert not texts.str.contains(r"<[a-z]+>|&[a-z]+;|\n", regex=True).any()
+
+
+def test_the_same_parameters_give_the_same_numbers(demo_run: Path, catalogue: Path) -> None:
+    before = {name: (demo_run / name).read_bytes() for name in ("metrics.json", "items.parquet")}
+    vectors = Vectors.load(demo_run / "vectors.npz")
+    run_notebooks("demo", {"dataset": str(catalogue)}, find_notebooks()[:5], progress=False)
+    assert {name: (demo_run / name).read_bytes() for name in before} == before
+    assert (Vectors.load(demo_run / "vectors.npz").array == vectors.array).all()
+
+
+def test_a_notebook_refuses_what_was_made_with_another_model(demo_run: Path, tmp_path: Path) -> None:
+    retrieve = [path for path in find_notebooks() if path.stem == "04_retrieve"]
+    with pytest.raises(NotebookFailed, match=r"04_retrieve failed .*StaleInput.*model is 'other/model' here"):
+        run_notebooks("demo", {"model": "other/model"}, retrieve, progress=False)
+    assert (demo_run / "notebooks" / "04_retrieve.ipynb").is_file()
+
+
+def test_a_store_of_another_space_is_refused(demo_run: Path, catalogue: Path) -> None:
+    """A collection swapped for one of another model, behind the manifest's back."""
+    from mmlab.index import collection_name, open_store, schema_for
+    from mmlab.items import Space
+
+    store, name = open_store(demo_run / "store"), collection_name("demo", "unified")
+    items = read_items(demo_run / "items.parquet")
+    kept = store.schema(name)
+    store.drop(name)
+    store.create(name, schema_for(items, Space("another", "1", "", "", "", 8)))
+    retrieve = [path for path in find_notebooks() if path.stem == "04_retrieve"]
+    with pytest.raises(NotebookFailed, match=re.escape("SpaceMismatch")):
+        run_notebooks("demo", {}, retrieve, progress=False)
+    store.drop(name)
+    assert kept.space.model == "demo"
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason="the 200 photos are not on this machine")
+def test_a_run_on_photos_with_several_captions_and_no_labels() -> None:
+    folder = run_notebooks("photos", {"dataset": str(PHOTOS), "min_words": 0, "sample": 50}, progress=False)
+    items = read_items(folder / "items.parquet")
+    assert items["modality"].value_counts().to_dict() == {"text": 1000, "image": 200}
+    measures = json.loads((folder / "metrics.json").read_text())["measures"]
+    assert {m["direction"]: m["queries"] for m in measures} == {"text->image": 1000, "image->text": 200}
+    assert write_report("photos").is_file()
