@@ -99,7 +99,7 @@ def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
         values = runs.check_parameters(given, notebooks)
         first = runs.notebook_number(start)
     runs.run_notebooks(name, values, notebooks, first)
-    click.echo(f"Report: {runs.write_report(name)}")
+    click.echo(f"Report: {runs.write_index(name)}")
 
 
 def split_parameters(texts: Sequence[str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def test_the_six_notebooks_are_there():
 
 
 def test_a_notebook_is_read_in_one_sitting(cells):
-    assert 15 <= len(cells) <= 27
+    assert 15 <= len(cells) <= 25
 
 
 def test_the_title_says_what_is_read_written_and_next(cells, path):
@@ -84,7 +84,7 @@ def test_the_step_begins_with_all_parameters_under_their_names(code, parameters,
 
 def test_cells_after_the_set_up_are_short(code):
     lengths = [len(cell.source.splitlines()) for cell in code[2:]]
-    assert all(1 <= length <= 15 for length in lengths), lengths
+    assert all(1 <= length <= 13 for length in lengths), lengths
     assert sorted(lengths)[len(lengths) // 2] <= 10
     assert all(len(ast.parse(cell.source).body) <= 10 for cell in code[2:])
 

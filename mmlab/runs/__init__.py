@@ -5,7 +5,7 @@ from mmlab.runs.lineage import StaleInput
 from mmlab.runs.machine import versions
 from mmlab.runs.manifest import read_manifest, run_folder
 from mmlab.runs.parameters import check_parameters
-from mmlab.runs.report import write_report
+from mmlab.runs.report import write_index, write_report
 from mmlab.runs.step import Step, begin_step
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "run_folder",
     "run_notebooks",
     "versions",
+    "write_index",
     "write_report",
 ]

@@ -5,6 +5,7 @@ The kernel is this very Python; its working directory is the notebooks' folder, 
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmlab.items import project
 from mmlab.runs.manifest import run_folder
+from mmlab.runs.pages import write_page
 from mmlab.runs.parameters import check_parameters, earlier_parameters, notebook_parameters
 from mmlab.runs.progress import Progress
 
@@ -56,7 +58,8 @@ def run_notebooks(
     """Execute the notebooks from number `start` (from 0) on, each with the parameters that it has.
 
     Those before `start` are taken as done: what the run's manifest says they were given is given to the others,
-    unless `parameters` say otherwise. Returns the run's folder, whose `notebooks/` holds the executed copies.
+    unless `parameters` say otherwise. Returns the run's folder: it holds a page of each notebook, and
+    `notebooks/` the executed copies.
     Raises ValueError for a wrong parameter, before anything runs, and NotebookFailed at the first notebook that
     fails; its copy is kept.
     """
@@ -65,16 +68,20 @@ def run_notebooks(
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     values = check_parameters({**parameters, "run": run}, notebooks)
     values = {**earlier_parameters(run, notebooks[start:]), **values} if start else values
-    coming = notebooks[start:]
+    coming, pages = notebooks[start:], []
     copies = run_folder(run) / "notebooks"
     copies.mkdir(parents=True, exist_ok=True)
     with (
+        ThreadPoolExecutor(1) as printer,  # a page is written while the next notebook works
         Progress(coming, show=progress) as bar,
         closing(start_kernels(coming, values.get("model"))) as kernels,
     ):
         for kernel, notebook in zip(kernels, coming, strict=True):
             own = {name: values[name] for name in notebook_parameters(notebook) if name in values}
             execute(notebook, copies / notebook.name, own, kernel, bar)
+            pages.append(printer.submit(write_page, copies / notebook.name, run_folder(run)))
+    for page in pages:
+        page.result()  # raises what writing it raised
     return run_folder(run)
 
 

@@ -10,16 +10,20 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.utils import run_sync
 
+AHEAD = 2  # kernels that start up while one works: what 06 warms up takes longer than 05
+
 
 def start_kernels(notebooks: Sequence[Path], model: str | None) -> Iterator[AsyncKernelManager]:
-    """Yield a kernel for each notebook; the next one starts and warms up while the present one works.
+    """Yield a kernel for each notebook; the next ones start and warm up while it works.
 
     A kernel is told to stop when the next is asked for; close the generator to stop them all.
     """
     kernels: list[AsyncKernelManager] = []
     try:
         for place in range(len(notebooks)):
-            kernels += [start_kernel(notebook, model) for notebook in notebooks[len(kernels) : place + 2]]
+            kernels += [
+                start_kernel(notebook, model) for notebook in notebooks[len(kernels) : place + 1 + AHEAD]
+            ]
             yield kernels[place]
             run_sync(kernels[place].request_shutdown)()
     finally:

@@ -17,11 +17,20 @@ from mmlab.runs.pages import TEMPLATES, write_page
 
 
 def write_report(run: str) -> Path:
-    """Write the run's HTML, return its index.html; FileNotFoundError if there is no such run."""
+    """Write the run's pages and index.html, return the latter; FileNotFoundError if there is no such run."""
+    folder = run_folder(run)
+    for notebook in sorted((folder / "notebooks").glob("*.ipynb")):
+        write_page(notebook, folder)
+    return write_index(run)
+
+
+def write_index(run: str) -> Path:
+    """Write index.html, with links to the pages that are there; FileNotFoundError if there is no such run."""
     folder = run_folder(run)
     if not folder.is_dir():
         raise FileNotFoundError(f"no run {run!r} in {folder.parent}")
-    pages = [write_page(notebook, folder).name for notebook in sorted((folder / "notebooks").glob("*.ipynb"))]
+    names = sorted(notebook.stem for notebook in (folder / "notebooks").glob("*.ipynb"))
+    pages = [f"{name}.html" for name in names if (folder / f"{name}.html").is_file()]
     index = folder / "index.html"
     with replacing(index) as temporary:
         temporary.write_text(_render(run, folder, pages), encoding="utf-8")
