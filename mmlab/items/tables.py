@@ -37,7 +37,9 @@ def check_columns(table: pd.DataFrame, expected: Iterable[str], what: str) -> pd
     """Return `table` if it has the expected columns, else raise a ValueError that lists both sides."""
     missing = [name for name in expected if name not in table.columns]
     if missing:
-        raise ValueError(f"{what}: columns {missing} are missing; found {list(table.columns)}")
+        raise ValueError(
+            f"{what}: columns {missing} are missing; found {list(table.columns)}: add or rename them"
+        )
     return table
 
 

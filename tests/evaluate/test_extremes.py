@@ -4,6 +4,7 @@ import pandas as pd
 
 from mmlab.evaluate import best_queries, worst_queries
 
+ITEMS = pd.DataFrame({"item_id": ["clear", "close", "unsure", "sure", "silent"], "pair_id": list("ABCDE")})
 PER_QUERY = pd.DataFrame({"query_id": ["clear", "close", "unsure", "sure"], "RR": [1.0, 1.0, 0.0, 0.0]})
 RANKINGS = pd.DataFrame(
     [
@@ -17,13 +18,19 @@ RANKINGS = pd.DataFrame(
 
 
 def test_the_best_are_right_by_the_widest_gap() -> None:
-    assert best_queries(PER_QUERY, RANKINGS, 2) == ["clear", "close"]
+    assert best_queries(PER_QUERY, RANKINGS, ITEMS, 2) == ["clear", "close"]
 
 
 def test_the_worst_are_wrong_and_surest_of_it() -> None:
-    assert worst_queries(PER_QUERY, RANKINGS, 2) == ["sure", "unsure"]
+    assert worst_queries(PER_QUERY, RANKINGS, ITEMS, 2) == ["sure", "unsure"]
 
 
 def test_a_query_without_a_ranking_is_among_the_worst() -> None:
     silent = pd.concat([PER_QUERY, pd.DataFrame({"query_id": ["silent"], "RR": [0.0]})])
-    assert "silent" in worst_queries(silent, RANKINGS, 3)
+    assert "silent" in worst_queries(silent, RANKINGS, ITEMS, 3)
+
+
+def test_of_a_pair_only_one_query_is_shown() -> None:
+    one_pair = ITEMS.assign(pair_id=["A", "A", "B", "B", "C"])
+    assert best_queries(PER_QUERY, RANKINGS, one_pair, 4) == ["clear", "sure"]
+    assert worst_queries(PER_QUERY, RANKINGS, one_pair, 4) == ["sure", "clear"]
