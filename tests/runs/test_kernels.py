@@ -15,9 +15,18 @@ def alive(kernel):
     return run_sync(kernel.is_alive)()
 
 
+def wait_until_ready(kernel):
+    """As a notebook does: a kernel that has not started up yet may miss what it is told."""
+    client = kernel.client()
+    client.start_channels()
+    run_sync(client.wait_for_ready)(timeout=60)
+    client.stop_channels()
+
+
 def test_the_next_kernel_is_started_while_one_works_and_all_are_stopped(notebooks):
     with closing(start_kernels(notebooks, "demo")) as kernels:
         first = next(kernels)
+        wait_until_ready(first)
         second = next(kernels)
         first.provisioner.process.wait(timeout=60)
         assert alive(second)
