@@ -92,6 +92,7 @@ def test_a_kernel_waits_for_the_holder_to_finish(tmp_path):
         json.dumps({"pid": 2**40, "started": 0, "what": "?", "since": 0}),
         json.dumps({"pid": os.getpid(), "started": 0, "what": "an older process", "since": 0}),
     ],
+    ids=["empty", "no details", "no number", "no such process", "a process started later"],
 )
 def test_stale_or_damaged_details_are_not_believed(tmp_path, left):
     with start(HOLDER, tmp_path) as holder:
