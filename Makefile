@@ -35,7 +35,7 @@ bench: $(STAMP) ## measure the figures, all or those in ONLY="name name"
 
 clean: ## remove .venv and everything made under data/
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.png -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer with venv is needed; found:" \

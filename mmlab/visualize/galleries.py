@@ -16,6 +16,7 @@ MARKS = {
     False: ("wrong", "#D55E00", "&#10007;"),
     None: ("", "#bbb", ""),
 }
+GALLERY = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px;font:12px sans-serif"
 LONGEST = 160  # characters of a caption that are shown; the whole text is in the tooltip
 
 
@@ -51,9 +52,7 @@ def gallery(
     """
     marks = [None] * len(captions) if marks is None else marks
     cards = [_card(*row, side) for row in zip(pictures, captions, marks, strict=True)]
-    return Html(
-        f'<div style="display:flex;flex-wrap:wrap;gap:8px;font:12px sans-serif">{"".join(cards)}</div>'
-    )
+    return Html(f'<div style="{GALLERY}">{"".join(cards)}</div>')
 
 
 def hits_gallery(hits: pd.DataFrame, right: Sequence[str] | None = None, side: int = 110) -> Html:
