@@ -36,7 +36,8 @@ class Retriever:
     ) -> pd.DataFrame:
         """The `k` nearest items of modality `to`; a str asks by text, a Path or a PIL picture by picture.
 
-        Returns rank, score (cosine in [-1, 1]) and the item's payload. `where` filters by payload, e.g.
+        Returns rank, score (cosine in [-1, 1]) and the item's payload, a field that is called like one of these
+        with `_payload` behind it. `where` filters by payload, e.g.
         `{"colour": ["red", "blue"]}`. `hits.attrs` holds the time spent, `embed_ms` and `search_ms`.
         Raises ValueError for an empty text, PictureError for a file that is no picture.
         """
@@ -47,7 +48,7 @@ class Retriever:
         with self.store.session():
             found = self.store.search(self.collection, vector, k, where=conditions, exact=exact)
             payload = self.store.fetch(self.collection, list(found["item_id"]))
-        hits = found.drop(columns="query_id").merge(payload, on="item_id")
+        hits = found.drop(columns="query_id").merge(payload, on="item_id", suffixes=("", "_payload"))
         hits.attrs = {
             "embed_ms": 1000 * (embedded - started),
             "search_ms": 1000 * (time.perf_counter() - embedded),

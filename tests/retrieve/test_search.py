@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmlab.index import open_store, schema_for
 from mmlab.items import PictureError
-from mmlab.retrieve import facets
+from mmlab.retrieve import Retriever, facets
 
 
 def images_of(items):
@@ -84,3 +85,13 @@ def test_facets_are_the_columns_worth_filtering_by(collection) -> None:
     assert found["colour"][0] == colours.index[0]
     assert {"label", "split", "colour", "pattern"} <= set(found)
     assert not {"item_id", "image", "text", "pair_id"} & set(found)
+
+
+def test_a_column_of_the_users_called_score_keeps_out_of_the_way(collection, tmp_path: Path) -> None:
+    items = collection.items.assign(score="mine")
+    store = open_store(tmp_path / "store")
+    store.create("scored", schema_for(items, collection.vectors.space))
+    store.upsert("scored", collection.vectors, items)
+    hits = Retriever(store, "scored", collection.retriever.model).search("a mug", k=2)
+    assert hits["score"].between(-1, 1).all()
+    assert hits["score_payload"].tolist() == ["mine", "mine"]
