@@ -1,8 +1,10 @@
 """Per-query scores -> means with their intervals, of all queries or of each group."""
 
+import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.statistics import bootstrap_intervals
+from mmlab.items import check_columns
 
 NO_GROUP = "(none)"
 
@@ -12,9 +14,11 @@ def mean_measures(per_query: pd.DataFrame, items: pd.DataFrame, seed: int = 0) -
     measures = [name for name in per_query.columns if name != "query_id"]
     pairs = items.set_index("item_id")["pair_id"].loc[per_query["query_id"]].to_numpy()
     values = per_query[measures].to_numpy(dtype=float)
-    low, high = bootstrap_intervals(values, pairs, seed=seed).T
+    means, bounds = values.mean(axis=0), bootstrap_intervals(values, pairs, seed=seed).T
+    # Sums in another order differ in their last digit, which would put a constant measure beside its interval.
+    low, high = np.where(np.isclose(bounds, means, rtol=0, atol=1e-12), means, bounds)
     return pd.DataFrame(
-        {"measure": measures, "value": values.mean(axis=0), "low": low, "high": high, "queries": len(values)}
+        {"measure": measures, "value": means, "low": low, "high": high, "queries": len(values)}
     )
 
 
@@ -25,7 +29,9 @@ def mean_by_group(
 
     Sorted from worst to best; queries without a value form the group "(none)".
     """
-    groups = items.set_index("item_id")[column].loc[per_query["query_id"]].fillna(NO_GROUP).to_numpy()
+    check_columns(items, [column], "items")
+    groups = items.set_index("item_id")[column].loc[per_query["query_id"]]
+    groups = groups.astype("str").where(groups.notna(), NO_GROUP).to_numpy()
     rows = []
     for name, part in per_query[["query_id", measure]].groupby(groups):
         mean = mean_measures(part, items, seed).drop(columns="measure")

@@ -25,3 +25,27 @@ def test_groups_come_worst_first_and_keep_queries_without_a_label() -> None:
         ["hat", 0.25, 1],
         ["mug", 0.75, 2],
     ]
+
+
+def test_rounding_puts_no_constant_measure_beside_its_interval() -> None:
+    items = pd.DataFrame({"item_id": [str(n) for n in range(1439)]}).assign(
+        pair_id=lambda table: table["item_id"]
+    )
+    (row,) = mean_measures(pd.DataFrame({"query_id": items["item_id"], "P@10": 0.1}), items).to_dict(
+        "records"
+    )
+    assert row["low"] <= row["value"] <= row["high"]
+    assert (row["low"], row["high"]) == pytest.approx((0.1, 0.1))
+
+
+def test_groups_may_be_numbers_with_gaps() -> None:
+    items = ITEMS.assign(width=pd.array([64, 64, 32, None], dtype="Int32"))
+    table = mean_by_group(PER_QUERY, items, "RR", "width")
+    assert table[["width", "value"]].to_numpy().tolist() == [["(none)", 0.25], ["32", 0.25], ["64", 0.75]]
+
+
+def test_an_unknown_group_names_the_columns() -> None:
+    with pytest.raises(
+        ValueError, match=r"items: columns \['brand'\] are missing; found \['item_id', 'pair_id', 'label'\]"
+    ):
+        mean_by_group(PER_QUERY, ITEMS, "RR", "brand")
