@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-NOT_FACETS = {"item_id", "modality", "pair_id", "text", "image", "content"}
+NOT_FACETS = {"item_id", "modality", "pair_id", "text", "image", "content", "duplicate_of"}
 MOST_VALUES = 50
 
 

@@ -60,7 +60,7 @@ class Retriever:
         if isinstance(query, str):
             if not query.strip():
                 raise ValueError("the query is empty: type a text, or give the path of a picture")
-            row = self.model.embed_texts([query])
+            row = self.model.embed_queries([query])
         else:
             picture = open_picture(query) if isinstance(query, Path) else query.convert("RGB")
             row = self.model.embed_images([picture])

@@ -2,86 +2,101 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, SiglipModel
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPModel
 
-from mmlab.embed import load_model
-from mmlab.embed.models.dual import pick_device
-
-TEXTS = ["a red shoe", "dog", "", "the end of this text lies outside of the window", "größe 🐕"]
+TEXTS = ["a red shoe", "dog", "the end of this text lies outside of the window", "größe 🐕"]
+DUAL = ["clip", "old_clip", "metaclip2", "siglip", "siglip2", "altclip", "chinese_clip", "align"]
+every_dual = pytest.mark.parametrize("family", DUAL)
 
 
 def unit(rows):
     return (rows / rows.norm(dim=1, keepdim=True)).numpy()
 
 
+@every_dual
 @torch.no_grad()
-def test_text_vectors_equal_the_librarys_own_calls(model, clip_folder):
-    tokens = AutoTokenizer.from_pretrained(clip_folder)(
-        TEXTS, padding=True, truncation=True, max_length=16, return_tensors="pt"
-    )
-    network = CLIPModel.from_pretrained(clip_folder)
-    pooled = network.text_model(**tokens).pooler_output
-    np.testing.assert_allclose(model.embed_texts(TEXTS), unit(network.text_projection(pooled)), atol=1e-5)
-
-
-@torch.no_grad()
-def test_image_vectors_equal_the_librarys_own_calls(model, clip_folder, pictures):
-    pixels = AutoImageProcessor.from_pretrained(clip_folder, backend="pil")(pictures, return_tensors="pt")
-    network = CLIPModel.from_pretrained(clip_folder)
-    pooled = network.vision_model(**pixels).pooler_output
-    np.testing.assert_allclose(
-        model.embed_images(pictures), unit(network.visual_projection(pooled)), atol=1e-5
-    )
-
-
-def test_vectors_do_not_depend_on_batch_order_or_padding(model, pictures):
-    texts, images = model.embed_texts(TEXTS), model.embed_images(pictures)
-    for place, text in enumerate(TEXTS):
-        np.testing.assert_allclose(model.embed_texts([text])[0], texts[place], atol=1e-5)
-        np.testing.assert_allclose(model.embed_images([pictures[place]])[0], images[place], atol=1e-5)
-    np.testing.assert_allclose(model.embed_texts(TEXTS[::-1]), texts[::-1], atol=1e-5)
-
-
-def test_rows_are_unit_float32_in_the_models_space(model, pictures):
-    for rows in (model.embed_texts(TEXTS), model.embed_images(pictures)):
-        assert rows.dtype == np.float32
-        assert rows.shape == (5, model.space.dimension) == (5, 24)
-        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
-
-
-def test_what_lies_outside_of_the_window_is_cut_and_counted(model):
-    fits, longer = "x" * 14, "x" * 15  # start, 14 bytes, end: 16 tokens
-    assert model.window == 16
-    assert model.count_cut([fits, longer, "dog", longer + "y"]) == 2
-    assert model.count_cut([]) == 0
-    np.testing.assert_allclose(
-        model.embed_texts([longer + "yyy"]), model.embed_texts([longer + "zzz"]), atol=1e-6
-    )
-
-
-@torch.no_grad()
-def test_siglip_sees_texts_padded_to_the_window(siglip_folder, pictures):
-    siglip, network = load_model(str(siglip_folder), device="cpu"), SiglipModel.from_pretrained(siglip_folder)
-    tokens = AutoTokenizer.from_pretrained(siglip_folder)(
-        TEXTS, padding="max_length", truncation=True, max_length=16, return_tensors="pt"
-    )
+def test_text_vectors_equal_the_librarys_own_calls(family, models, folders):
+    padding = "max_length" if family.startswith("siglip") else True
+    longest = 64 if family == "align" else 16
+    tokenizer = AutoTokenizer.from_pretrained(folders(family))
+    tokens = tokenizer(TEXTS, padding=padding, truncation=True, max_length=longest, return_tensors="pt")
+    network = AutoModel.from_pretrained(folders(family)).eval()
     expected = unit(network.get_text_features(**tokens).pooler_output)
-    np.testing.assert_allclose(siglip.embed_texts(TEXTS), expected, atol=1e-5)
-    np.testing.assert_allclose(siglip.embed_texts(["dog"])[0], expected[1], atol=1e-5)
-    assert siglip.embed_images(pictures).shape == (5, siglip.space.dimension)
+    np.testing.assert_allclose(models(family).embed_texts(TEXTS), expected, atol=1e-5)
 
 
-def test_bfloat16_is_near_and_another_space(model, clip_folder, pictures):
-    half = load_model(str(clip_folder), device="cpu", precision="bfloat16")
-    assert half.space.preprocessing == "CLIPImageProcessorPil, 16 tokens, bfloat16"
-    assert half.space.key != model.space.key
-    assert (half.embed_images(pictures) * model.embed_images(pictures)).sum(axis=1).min() > 0.99
+@every_dual
+@torch.no_grad()
+def test_image_vectors_equal_the_librarys_own_calls(family, models, folders, pictures):
+    processor = AutoImageProcessor.from_pretrained(folders(family), backend="pil")
+    network = AutoModel.from_pretrained(folders(family)).eval()
+    features = network.get_image_features(**processor(pictures, return_tensors="pt"))
+    expected = unit(features.pooler_output)
+    np.testing.assert_allclose(models(family).embed_images(pictures), expected, atol=1e-5)
 
 
-def test_the_device_must_be_there():
-    assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(ValueError, match=r"expected auto or one of .*cpu, found 'abacus'"):
-        pick_device("abacus")
+@pytest.mark.parametrize("family", ["clip", "metaclip2", "siglip", "siglip2", "chinese_clip", "align"])
+@torch.no_grad()
+def test_their_products_are_the_similarities_of_the_model_itself(family, models, folders, pictures):
+    model, network = models(family), AutoModel.from_pretrained(folders(family)).eval()
+    output = network(**model.prepare_texts(TEXTS), **model.prepare_images(pictures))
+    logits = output.logits_per_image - getattr(network, "logit_bias", 0)
+    scale = network.temperature.reciprocal() if family == "align" else network.logit_scale.exp()
+    products = model.embed_images(pictures) @ model.embed_texts(TEXTS).T
+    np.testing.assert_allclose(products, (logits / scale).numpy(), atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_joint_projection_is_what_is_compared_and_not_the_towers_output(model, clip_folder, pictures):
+    network = CLIPModel.from_pretrained(clip_folder)
+    texts = network.text_model(**model.prepare_texts(TEXTS)).pooler_output
+    images = network.vision_model(**model.prepare_images(pictures)).pooler_output
+    np.testing.assert_allclose(model.embed_texts(TEXTS), unit(network.text_projection(texts)), atol=1e-5)
+    expected = unit(network.visual_projection(images))
+    np.testing.assert_allclose(model.embed_images(pictures), expected, atol=1e-5)
+
+
+def test_an_end_token_called_2_pools_at_the_highest_token(models):
+    text = models("old_clip")
+    ids = text.prepare_texts(["dog"])["input_ids"][0]
+    assert text.network.config.text_config.eos_token_id == 2
+    assert ids.argmax() == len(ids) - 1
+    last = text.network.text_model(ids[None]).last_hidden_state[:, -1]
+    expected = unit(text.network.text_projection(last).detach())
+    np.testing.assert_allclose(text.embed_texts(["dog"]), expected, atol=1e-5)
+
+
+def test_siglip_sees_texts_padded_to_the_window(models):
+    for family in ("siglip", "siglip2"):
+        assert models(family).prepare_texts(["dog"])["input_ids"].shape == (1, 16)
+
+
+def test_siglip_reads_neither_capitals_nor_punctuation(models):
+    rows = models("siglip").embed_texts(["A red, shoe!", "a red shoe"])
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
+
+
+def test_siglip2_reads_no_capitals(models):
+    rows = models("siglip2").embed_texts(["A Red shoe", "a red shoe"])
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
+
+
+def test_naflex_keeps_the_shape_of_a_picture(models, pictures):
+    prepared = models("siglip2").prepare_images(pictures)
+    assert set(prepared) == {"pixel_values", "pixel_attention_mask", "spatial_shapes"}
+    wide, high = (
+        models("siglip2")
+        .prepare_images([Image.new("RGB", (64, 16)), Image.new("RGB", (16, 64))])["spatial_shapes"]
+        .tolist()
+    )
+    assert wide == high[::-1]
+    assert wide[0] < wide[1]
+
+
+def test_positions_behind_the_padding_token_are_no_window(models, folders):
+    """AltCLIP's tokenizer here sets no window: 18 positions, two of them never used."""
+    assert AutoTokenizer.from_pretrained(folders("altclip")).model_max_length > 1000
+    assert models("altclip").window == 16
 
 
 def test_one_bright_pixel_changes_the_vector(model):
@@ -89,3 +104,14 @@ def test_one_bright_pixel_changes_the_vector(model):
     lit = dark.copy()
     lit.putpixel((3, 4), (255, 255, 255))
     assert not np.allclose(model.embed_images([dark]), model.embed_images([lit]), atol=1e-6)
+
+
+def test_threads_may_read_and_count_at_once(model):
+    from concurrent.futures import ThreadPoolExecutor
+
+    expected = model.prepare_texts(TEXTS)["input_ids"]
+    with ThreadPoolExecutor(8) as threads:
+        read = [threads.submit(model.prepare_texts, TEXTS) for _ in range(100)]
+        counted = [threads.submit(model.count_cut, TEXTS) for _ in range(100)]
+        assert all(torch.equal(future.result()["input_ids"], expected) for future in read)
+        assert {future.result() for future in counted} == {1}

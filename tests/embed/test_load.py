@@ -79,11 +79,47 @@ def test_code_of_a_checkpoint_is_not_run(copy):
         load_model(str(copy))
 
 
-def test_a_model_that_cannot_embed_both(bert_folder):
+@pytest.mark.parametrize("name", ["facebook/imagebind-huge", "models/ImageBind", "renamed"])
+def test_imagebind_is_told_apart_with_what_serves_instead(name, tmp_path):
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "imagebind"}')
     with pytest.raises(
-        ModelError, match=r"is a BertModel, which reads texts only: give a model that embeds both"
+        ModelError, match=r"is an ImageBind.*CC BY-NC-SA 4.0.*clap.* for audio, .*xclip.* for video"
     ):
-        load_model(str(bert_folder))
+        load_model(str(folder) if name == "renamed" else name)
+
+
+def test_a_model_that_is_no_encoder(tmp_path):
+    from transformers import LlavaConfig
+
+    LlavaConfig().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"is a LlavaModel, which is no encoder that is known here: give "):
+        load_model(str(tmp_path))
+
+
+def test_a_blip_that_writes_captions_has_no_space(tmp_path):
+    from transformers import BlipConfig, BlipForConditionalGeneration
+
+    tiny = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    vision = tiny | {"image_size": 16, "patch_size": 8}
+    text = tiny | {"vocab_size": 9, "encoder_hidden_size": 16}
+    writer = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+    writer.save_pretrained(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"its weights lack \d+ tensors, .* give a BLIP for image-text retrieval"
+    ):
+        load_model(str(tmp_path))
+
+
+def test_weights_that_are_not_finite(copy):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    weights["visual_projection.weight"] *= float("nan")
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"copy' in float32: 1 of 1 vectors are zero or not finite"):
+        load_model(str(copy), device="cpu")
 
 
 def test_weights_that_are_missing(copy):
@@ -131,6 +167,15 @@ def test_a_vocabulary_that_is_missing(copy):
         load_model(str(copy))
 
 
-def test_an_unknown_precision(clip_folder):
-    with pytest.raises(ValueError, match=r"precision: expected one of float32, bfloat16, found 'float8'"):
-        load_model(str(clip_folder), precision="float8")
+@pytest.mark.parametrize("family", ["clip", "bge"])
+def test_an_id_is_read_from_the_hubs_cache(family, folders, models, tmp_path, monkeypatch):
+    commit = "0123456789" * 4
+    stored = tmp_path / "models--owner--name"
+    shutil.copytree(folders(family), stored / "snapshots" / commit)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    model = load_model("owner/name", device="cpu")
+    assert (model.space.model, model.space.revision) == ("owner/name", commit)
+    assert (model.embed_texts(["a dog"]) == models(family).embed_texts(["a dog"])).all()

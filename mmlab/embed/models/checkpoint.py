@@ -1,15 +1,45 @@
 """A checkpoint as files: where it lies, its revision, and one error for whatever is wrong with it."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmlab.embed.models.protocol import ModelError
 from mmlab.items import file_hash, resolve
 
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig
+
 DEMO = Path(__file__).parents[2] / "demo" / "checkpoint"
 FILES = {".safetensors", ".json", ".txt", ".model"}  # weights, settings, vocabularies
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What an adapter is made from, and how it is to run."""
+
+    asked: str  # the model as the user called it, for messages
+    source: str  # a folder, or a Hugging Face id
+    revision: str
+    config: "PreTrainedConfig"
+    device: "torch.device"
+    precision: str  # "float32" or "bfloat16"
+    prompts: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the space calls the model: the name of a folder, "demo", or the id."""
+        return Path(self.source).name if Path(self.source).is_dir() and self.asked != "demo" else self.asked
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """The keyword that has the libraries read all parts of an id from one revision; none for a folder."""
+        return {} if Path(self.source).is_dir() else {"revision": self.revision}
 
 
 def find_checkpoint(model: str) -> str:
@@ -32,13 +62,46 @@ def find_checkpoint(model: str) -> str:
     return model
 
 
+def find_revision(source: str) -> str:
+    """The commit of an id, or a hash of a folder's files: what was trained or prepared otherwise has another one."""
+    from huggingface_hub import hf_hub_download
+
+    if Path(source).is_dir():
+        return folder_revision(Path(source))
+    return Path(hf_hub_download(source, "config.json")).parent.name  # .../snapshots/<commit>/config.json
+
+
 def folder_revision(folder: Path) -> str:
-    """A hash of the checkpoint's files: a model trained again, or prepared otherwise, has another one."""
+    """A hash of the checkpoint's files."""
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in FILES:
-            digest.update(f"{path.name} {file_hash(path)}\n".encode())
+    for part in _parts(folder):
+        for path in sorted(part.iterdir()):
+            if path.suffix in FILES:
+                digest.update(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def check_safe(model: str, folder: Path) -> None:
+    """Raise ModelError if a part of a sentence-transformers folder has its weights in a pickle only."""
+    for part in _parts(folder):
+        pickles = sorted([*part.glob("*.bin"), *part.glob("*.pt"), *part.glob("*.pkl")])
+        if pickles and not list(part.glob("*.safetensors")):
+            raise ModelError(
+                f"model {model!r}: its weights cannot be read ({pickles[0].name} is a pickle, which can run code): "
+                "expected a model.safetensors that fits the config"
+            )
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folder, and those below it that a sentence-transformers modules.json names."""
+    listed = folder / "modules.json"
+    try:
+        modules = json.loads(listed.read_text("utf-8")) if listed.is_file() else []
+        paths = [folder / module["path"] for module in modules]
+    except (ValueError, TypeError, LookupError) as error:
+        raise ModelError(f"model {folder.name!r}: its modules.json cannot be read ({error})") from error
+    inside = {path for path in paths if path.is_dir() and folder.resolve() in path.resolve().parents}
+    return [folder, *sorted(inside)]
 
 
 @contextmanager
@@ -51,6 +114,8 @@ def reading(model: str, what: str, advice: str) -> Iterator[None]:
     try:
         with _quiet():
             yield
+    except ModelError:  # has its message
+        raise
     except (*library, StrictDataclassError, SafetensorError) as error:
         found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
         raise ModelError(f"model {model!r}: its {what} cannot be read ({found}): {advice}") from error
@@ -58,14 +123,20 @@ def reading(model: str, what: str, advice: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    from logging import ERROR, getLogger
+
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    sentences = getLogger("sentence_transformers")
+    level = sentences.level
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    sentences.setLevel(ERROR)
     try:
         yield
     finally:
+        sentences.setLevel(level)
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()

@@ -1,43 +1,91 @@
 """From a name to a working model. Knows names and configs; the adapters know tensors."""
 
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlab.embed.models.checkpoint import find_checkpoint, folder_revision, reading
-from mmlab.embed.models.protocol import Model
+from mmlab.embed.models.checkpoint import Checkpoint, find_checkpoint, find_revision, reading
+from mmlab.embed.models.prompts import check_prompts
+from mmlab.embed.models.protocol import INSTEAD, Model, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-PRECISIONS = ("float32", "bfloat16")
+# The family of a config, by its model_type or else by what its class can do -> module and adapter.
+FAMILIES = {
+    "blip": ("blip", "Blip"),
+    "blip-2": ("blip2", "Blip2"),
+    "clap": ("audio", "Clap"),
+    "pe_audio": ("audio", "PeAudio"),
+    "pe_audio_video": ("audio", "PeAudio"),
+    "xclip": ("video", "VideoEncoder"),
+    "texts and images": ("dual", "DualEncoder"),
+    "texts": ("text", "TextEncoder"),
+    "images": ("image", "ImageEncoder"),
+}
+READS = {"input_ids": "texts", "pixel_values": "images"}
+IMAGEBIND = (
+    "is an ImageBind, which is not on PyPI, not in transformers, and not free for commercial use (CC BY-NC-SA 4.0): "
+    "give laion/clap-htsat-unfused for audio, microsoft/xclip-base-patch32 for video, "
+    "or facebook/pe-av-large (PE-AV) for audio beside text"
+)
 
 
-def load_model(model: str, device: str = "auto", precision: str = "float32") -> Model:
+def load_model(
+    model: str, device: str = "auto", precision: str = "float32", prompts: Sequence[str] = ()
+) -> Model:
     """The model called `model`: "demo", a folder, or a Hugging Face id like "openai/clip-vit-base-patch32".
 
-    `device` is "auto" (an accelerator if there is one), "cpu", "cuda" ...; `precision` is "float32" or
-    "bfloat16". A relative folder starts at the project. Code that comes with a checkpoint is never run, and
-    weights are read from safetensors only.
-    Raises ModelError if there is no such model, if it cannot be read, or if it cannot embed texts and images.
+    `device` is "auto" (an accelerator if there is one), "cpu", "cuda" ...; `precision` is "float32",
+    "bfloat16", or "auto": bfloat16 where the hardware is made for it. Each text is put into each of the
+    `prompts`, like "a photo of {}", and has the mean of their vectors. A relative folder starts at the
+    project. Code that comes with a checkpoint is never run, and weights are read from safetensors only.
+    Raises ModelError if there is no such model, or if it cannot be read, and ValueError for the rest.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
-    from mmlab.embed.models import dual  # brings torch and transformers
+    templates = check_prompts(prompts)
+    if "imagebind" in Path(model).name.lower():
+        raise ModelError(f"model {model!r} {IMAGEBIND}")
+    from mmlab.embed.models.device import pick_device, pick_precision  # brings torch
 
+    place = pick_device(device)
+    numbers = pick_precision(precision, place)
     source = find_checkpoint(model)
-    config = _read_config(model, source)
-    dual.check_kind(model, config)
-    local = Path(source).is_dir()
-    return dual.DualEncoder(
-        *dual.read_parts(model, source, precision),
-        name=Path(source).name if local and model != "demo" else model,
-        revision=folder_revision(Path(source)) if local else str(config._commit_hash),
-        device=device,
+    config, revision = _read_config(model, source)
+    module, adapter = FAMILIES[_family(model, config)]
+    checkpoint = Checkpoint(
+        asked=model,
+        source=source,
+        revision=revision,
+        config=config,
+        device=place,
+        precision=numbers,
+        prompts=templates,
+    )
+    return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
+
+
+def _family(model: str, config: "PreTrainedConfig") -> str:
+    from transformers import MODEL_MAPPING
+
+    if config.model_type in FAMILIES:
+        return config.model_type
+    kind = MODEL_MAPPING.get(type(config), None)
+    kind = kind[0] if isinstance(kind, tuple | list) else kind
+    if hasattr(kind, "get_text_features") and hasattr(kind, "get_image_features"):
+        return "texts and images"
+    read = READS.get(getattr(kind, "main_input_name", ""), "")
+    # A model that writes about pictures begins with tokens too, but is no encoder.
+    if read and not (read == "texts" and hasattr(config, "vision_config")):
+        return read
+    found = kind.__name__ if kind else config.model_type
+    raise ModelError(
+        f"model {model!r} is a {found}, which is no encoder that is known here: give {INSTEAD['image']}"
     )
 
 
-def _read_config(model: str, source: str) -> "PreTrainedConfig":
-    from transformers import AutoConfig
+def _read_config(model: str, source: str) -> "tuple[PreTrainedConfig, str]":
+    from transformers import AutoConfig, PreTrainedConfig
 
     advice = (
         "give a folder written by save_pretrained"
@@ -46,4 +94,8 @@ def _read_config(model: str, source: str) -> "PreTrainedConfig":
         "check the name and the network, or give 'demo' or a folder"
     )
     with reading(model, "config", advice):
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        revision = find_revision(source)
+        pinned = {} if Path(source).is_dir() else {"revision": revision}
+        if PreTrainedConfig.get_config_dict(source, **pinned)[0].get("model_type") == "imagebind":
+            raise ModelError(f"model {model!r} {IMAGEBIND}")
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned), revision

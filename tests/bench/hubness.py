@@ -1,0 +1,114 @@
+"""What centring, CSLS, the inverted softmax and QB-Norm do to Success@1 on learned vectors of real photos.
+
+Half of the images, with their captions, serve to fit: they are the bank of reference queries, give the means of
+the centring, and choose each temperature (one half of them as the bank of the other). The rest is judged.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from mmlab.evaluate import bootstrap_intervals, score_queries
+from mmlab.items import Space, Vectors, project, unit_rows
+from mmlab.retrieve import (
+    Centring,
+    cosines,
+    count_occurrences,
+    csls,
+    inverted_softmax,
+    qb_norm,
+    rankings_from_scores,
+    skewness,
+)
+from tests.bench.figures import Figure
+
+FILE = project().parent / "shared" / "vectors" / "flickr8k-test.npz"
+TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+K = 10
+
+Sides = dict[str, Vectors]  # "text" and "image"
+
+
+def hubness() -> list[Figure]:
+    """Success@1 and hubness before, and the change of Success@1 by each method, with 95 % intervals by image."""
+    if not FILE.is_file():
+        print(f"hubness: no vectors at {FILE}, nothing measured")
+        return []
+    fitting, judging = _halves(np.random.default_rng(0))
+    figures = []
+    for queries, gallery in (("text", "image"), ("image", "text")):
+        figures += _direction(fitting, judging, queries, gallery)
+    return figures
+
+
+def _halves(rng: np.random.Generator) -> list[Sides]:
+    with np.load(FILE, allow_pickle=False) as parts:
+        images, texts = unit_rows(parts["image_vectors"]), unit_rows(parts["caption_vectors"])
+        owner = parts["caption_image"]
+    space = Space("flickr8k-test", "1", "projected", "", "none", images.shape[1])
+    halves = np.split(rng.permutation(len(images)), 2)
+    return [_sides(images, texts, owner, half, space) for half in halves]
+
+
+def _sides(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, kept: np.ndarray, space: Space) -> Sides:
+    rows = np.flatnonzero(np.isin(owner, kept))
+    return {
+        "image": Vectors([f"{image:04d}" for image in kept], images[kept], space),
+        "text": Vectors([f"{owner[row]:04d}-{row:04d}" for row in rows], texts[rows], space),
+    }
+
+
+def _direction(fitting: Sides, judging: Sides, queries: str, gallery: str) -> Iterator[Figure]:
+    way = f"{queries} to {gallery}"
+    plain = cosines(judging[queries], judging[gallery])
+    before = _success(plain, judging[queries], judging[gallery])
+    ranked = rankings_from_scores(plain, judging[queries].ids, judging[gallery].ids, K)
+    skew = skewness(count_occurrences(ranked, judging[gallery].ids, K))
+    yield Figure(f"hubness, {way}, Success@1 before", before.mean(), "", f"{len(before)} queries")
+    yield Figure(f"hubness, {way}, skewness of {K}-occurrence", skew, "")
+    bank = cosines(fitting[queries], judging[gallery])
+    for name, scores in _methods(fitting, judging, queries, gallery, plain, bank):
+        after = _success(scores, judging[queries], judging[gallery])
+        image = [name[:4] for name in judging[queries].ids]
+        low, high = bootstrap_intervals((after - before)[:, None], np.array(image))[0]
+        compared = f"95 % [{low:+.3f}, {high:+.3f}]; Success@1 {after.mean():.3f}"
+        yield Figure(f"hubness, {way}, change by {name}", (after - before).mean(), "", compared)
+
+
+def _methods(
+    fitting: Sides, judging: Sides, queries: str, gallery: str, plain: np.ndarray, bank: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    centring = Centring.fit(fitting["text"], fitting["image"])
+    centred = [centring.apply(judging[side], side) for side in (queries, gallery)]
+    yield "centring", cosines(*centred)
+    yield f"CSLS, k {K}", csls(plain, bank, K)
+    for name, rescore in (("inverted softmax", inverted_softmax), ("QB-Norm", qb_norm)):
+        temperature = _temperature(rescore, fitting, queries, gallery)
+        yield f"{name}, T {temperature}", rescore(plain, bank, temperature)
+
+
+def _temperature(rescore: Callable[..., np.ndarray], fitting: Sides, queries: str, gallery: str) -> float:
+    """The temperature of the best Success@1 on one half of the fitting images, with the other half as the bank."""
+    images = np.sort(fitting["image"].ids)
+    first, second = (_part(fitting, images[half::2]) for half in (0, 1))
+    scores = cosines(second[queries], second[gallery])
+    rescored = partial(rescore, scores, cosines(first[queries], second[gallery]))
+    values = [_success(rescored(t), second[queries], second[gallery]).mean() for t in TEMPERATURES]
+    return TEMPERATURES[int(np.argmax(values))]
+
+
+def _part(sides: Sides, images: np.ndarray) -> Sides:
+    kept = set(images.tolist())
+    return {side: v.take([name for name in v.ids if name[:4] in kept]) for side, v in sides.items()}
+
+
+def _success(scores: np.ndarray, queries: Vectors, gallery: Vectors) -> np.ndarray:
+    """Success@1 of each query, in the order of the queries; an id starts with the image that it belongs to."""
+    items = pd.DataFrame({"item_id": gallery.ids, "image": [name[:4] for name in gallery.ids]})
+    asked = pd.DataFrame({"query_id": queries.ids, "image": [name[:4] for name in queries.ids]})
+    qrels = asked.merge(items, on="image").assign(relevance=1)
+    ranked = rankings_from_scores(scores, queries.ids, gallery.ids, K)
+    measured = score_queries(ranked, qrels, ["Success@1"]).set_index("query_id")
+    return measured["Success@1"].loc[queries.ids].to_numpy()

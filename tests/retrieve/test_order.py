@@ -1,0 +1,108 @@
+"""One order: score from high to low, then item_id."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+
+from mmlab.retrieve import rank_by_score, rankings_from_scores
+from mmlab.retrieve.order import ROWS, sort_rows
+from tests.retrieve.tables import SOME_RANKINGS, order_of, rankings
+
+
+def test_rows_are_ranked_anew_by_score_and_ties_by_id_with_queries_in_their_order() -> None:
+    table = pd.DataFrame(
+        {
+            "query_id": ["z", "a", "z", "z"],
+            "item_id": ["c", "x", "b", "d"],
+            "rank": [1, 7, 2, 3],
+            "score": [1.0, 0.5, 1.0, 2.0],
+            "note": ["third", "only", "second", "first"],
+        }
+    )
+    before = table.copy()
+    ranked = rank_by_score(table)
+    assert ranked["query_id"].tolist() == ["z", "z", "z", "a"]
+    assert ranked["item_id"].tolist() == ["d", "b", "c", "x"]
+    assert ranked["rank"].tolist() == [1, 2, 3, 1]
+    assert ranked["note"].tolist() == ["first", "second", "third", "only"]
+    pd.testing.assert_frame_equal(table, before)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SOME_RANKINGS)
+def test_the_order_of_the_rows_does_not_matter(table: pd.DataFrame) -> None:
+    shuffled = table.sample(frac=1, random_state=1)
+    assert order_of(rank_by_score(shuffled)) == order_of(table)
+
+
+def test_many_rows_are_sorted_in_blocks_as_in_one() -> None:
+    rng = np.random.default_rng(0)
+    query, item = (rng.integers(0, high, 3 * ROWS) for high in (50, 1000))
+    score = rng.integers(0, 5, 3 * ROWS) / 4
+    query[: 2 * ROWS] = 7  # a query that is longer than a block
+    order, rank = sort_rows(query, item, score)
+    assert order.tolist() == np.lexsort((item, -score, query)).tolist()
+    first = np.flatnonzero(np.diff(query[order], prepend=-1))
+    assert (rank[first] == 1).all()
+    assert (np.diff(rank)[np.setdiff1d(np.arange(1, len(rank)), first) - 1] == 1).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="1 scores are not finite numbers, first item b of query q"):
+        rank_by_score(rankings({"q": {"a": 1, "b": wrong}}))
+
+
+def test_an_item_that_comes_twice_is_refused() -> None:
+    table = rankings({"q": {"a": 1, "b": 0}})
+    with pytest.raises(ValueError, match="2 items come twice for a query, first item a of query q"):
+        rank_by_score(pd.concat([table, table]))
+
+
+def test_a_row_without_an_id_is_refused() -> None:
+    table = rankings({"q": {"a": 1, "b": 0}}).assign(item_id=["a", None])
+    with pytest.raises(ValueError, match="1 rows have no item_id"):
+        rank_by_score(table)
+
+
+def test_a_score_matrix_becomes_rankings_with_ties_by_id_and_the_best_k() -> None:
+    scores = np.array([[1, 3, 3], [0, 0, 0]], dtype=np.float32)
+    ranked = rankings_from_scores(scores, ["q2", "q1"], ["c", "b", "a"], k=2)
+    assert ranked["query_id"].tolist() == ["q2", "q2", "q1", "q1"]
+    assert ranked["item_id"].tolist() == ["a", "b", "a", "b"]
+    assert ranked["rank"].tolist() == [1, 2, 1, 2]
+    assert ranked["score"].tolist() == [3, 3, 0, 0]
+    assert len(rankings_from_scores(scores, ["q2", "q1"], ["c", "b", "a"])) == 6
+    assert len(rankings_from_scores(scores, ["q2", "q1"], ["c", "b", "a"], k=9)) == 6
+
+
+def test_more_queries_than_a_block_keep_their_rows() -> None:
+    scores = np.random.default_rng(0).random((600, 4))
+    ids = [f"q{row}" for row in range(600)]
+    ranked = rankings_from_scores(scores, ids, list("abcd"), k=1)
+    assert ranked["query_id"].tolist() == ids
+    assert ranked["item_id"].tolist() == [list("abcd")[best] for best in scores.argmax(axis=1)]
+
+
+def test_an_empty_gallery_or_no_query_gives_empty_rankings() -> None:
+    assert rankings_from_scores(np.empty((2, 0)), ["a", "b"], []).empty
+    assert rankings_from_scores(np.empty((0, 2)), [], ["a", "b"], k=1).columns.tolist() == [
+        "query_id", "item_id", "rank", "score",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scores", "items", "k", "message"),
+    [
+        ([[1, 2]], ["a"], None, r"expected \(1, 1\), found \(1, 2\)"),
+        ([[1, np.nan]], ["a", "b"], None, "not finite"),
+        ([[1, 2]], ["a", "a"], None, "an id comes twice"),
+        ([[1, 2]], ["a", "b"], 0, "at least 1; found 0"),
+    ],
+)
+def test_a_matrix_that_does_not_fit_is_refused(
+    scores: list, items: list, k: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        rankings_from_scores(np.array(scores, dtype=float), ["q"], items, k)
