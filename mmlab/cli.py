@@ -18,6 +18,7 @@ RUN_EXAMPLES = """
 \b
 Examples:
   mmlab run --dataset photos/ --name photos
+  mmlab run --dataset shop.parquet --name shop -p 'columns=["image=url", "caption=alt"]'
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7
   mmlab run --name base --from 04 -p k=20
@@ -45,7 +46,7 @@ def cli() -> None:
 
 
 @cli.command(epilog=RUN_EXAMPLES)
-@click.option("--dataset", help="Folder with a captions.csv (columns image, caption).")
+@click.option("--dataset", help="Folder of images, table of captions, or hf://owner/name.")
 @click.option("--name", required=True, help="Name of the run; its folder is data/runs/NAME.")
 @click.option("--model", help="Hugging Face id of a CLIP-like model, a local folder, or demo (the default).")
 @click.option(
@@ -55,7 +56,9 @@ def cli() -> None:
 def run(dataset: str | None, name: str, model: str | None, start: str, parameters: Sequence[str]) -> None:
     """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
     if dataset is None and start in ("01", "01_ingest"):
-        raise click.UsageError("--dataset is missing: a folder with a captions.csv")
+        raise click.UsageError(
+            "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"
+        )
     given: dict[str, Any] = split_parameters(parameters)
     if dataset is not None:
         given["dataset"] = check_dataset(dataset)
@@ -114,13 +117,14 @@ def split_parameters(texts: Sequence[str]) -> dict[str, str]:
 
 
 def check_dataset(text: str) -> str:
-    """The absolute path of a dataset; UsageError unless it is a folder with a captions.csv."""
+    """The dataset as the notebooks take it, a path absolute; UsageError unless something is there."""
+    if text.startswith("hf://"):
+        return text
     path = Path(text).expanduser().resolve()
-    if (path / "captions.csv").is_file():
+    if path.exists():
         return str(path)
-    found = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing"
     raise click.UsageError(
-        f"--dataset {path}: expected a folder with a captions.csv (columns image, caption), found {found} there"
+        f"--dataset {path}: expected a folder of images, a table of captions, or hf://owner/name; nothing is there"
     )
 
 

@@ -29,11 +29,11 @@ def collection(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Col
     """The catalogue, ingested, embedded by the demo model and put into a store of its own."""
     from mmlab.embed import embed_items, load_model
     from mmlab.index import open_store, schema_for
-    from mmlab.ingest import ingest_folder
+    from mmlab.ingest import ingest_items
     from mmlab.retrieve import Retriever
 
     model = load_model("demo")
-    items = ingest_folder(catalogue, progress=False).items
+    items = ingest_items(catalogue, cache=tmp_path_factory.mktemp("cache"), progress=False).items
     vectors = embed_items(items, model, progress=False).vectors
     store = open_store(tmp_path_factory.mktemp("store"))
     store.create("demo", schema_for(items, vectors.space))

@@ -110,11 +110,9 @@ def test_ctrl_c_ends_with_130_and_one_line(project):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ("run --name p", "--dataset is missing: a folder with a captions.csv"),
+        ("run --name p", "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"),
         ("run --dataset photos", "Missing option '--name'"),
-        ("run --dataset nowhere --name p", "(columns image, caption), found nothing there"),
-        ("run --dataset . --name p", "found a folder without one there"),
-        ("run --dataset photos/notes.txt --name p", "found a file there"),
+        ("run --dataset nowhere --name p", "or hf://owner/name; nothing is there"),
         ("run --dataset photos --name ../p", "a run's name is"),
         ("run --dataset photos --name p -p sed=1", "no notebook has a parameter 'sed'; did you mean seed?"),
         ("run --dataset photos --name p -p seed=x", "parameter seed is of type int, as in seed=0"),

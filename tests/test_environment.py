@@ -59,10 +59,10 @@ def test_the_pins_are_what_the_tests_run_with():
         assert version(requirement.name).split("+")[0] == pinned_version(requirement.name)
 
 
-def test_conda_gives_python_and_pip_installs_the_package_as_pinned():
+def test_conda_gives_python_and_tesseract_and_pip_installs_the_package_as_pinned():
     *packages, pip = CONDA["dependencies"]
     assert CONDA["name"] == ABOUT["name"] == "mmlab"
-    assert [Requirement(package).name for package in packages] == ["python", "pip"]
+    assert [Requirement(package).name for package in packages] == ["python", "tesseract", "pip"]
     assert pip == {"pip": ["-c constraints.txt", "-e ."]}
 
 

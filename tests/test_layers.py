@@ -24,8 +24,9 @@ SEES = {
     "cli": {"items", "visualize", "runs", "demo"},
 }
 HEAVY = {
-    "PIL", "bs4", "ipywidgets", "IPython", "jinja2", "lxml", "matplotlib", "nbconvert", "nbformat", "papermill",
-    "qdrant_client", "qdrant_edge", "sklearn", "torch", "transformers", "umap",
+    "PIL", "datasets", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "lxml", "matplotlib",
+    "nbconvert", "nbformat", "papermill", "pytesseract", "qdrant_client", "qdrant_edge", "scipy",
+    "sentence_transformers", "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
 
 

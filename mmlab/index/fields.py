@@ -18,6 +18,7 @@ LONGEST_KEYWORD = 256  # characters; a column with longer values is text
 
 _KNOWN = {"text": TEXT, "image": TEXT, "content": TEXT, "modality": KEYWORD, "pair_id": KEYWORD}
 _KNOWN |= {"label": KEYWORD, "split": KEYWORD, "origin": KEYWORD, "width": INTEGER, "height": INTEGER}
+_KNOWN |= {"flags": KEYWORD, "duplicate_of": KEYWORD}
 
 
 def kind_of(column: pd.Series) -> str:

@@ -1,7 +1,7 @@
 """Room of notebook 01: images and texts become clean items, and what was refused is told with its reason."""
 
-from mmlab.ingest.folder import ingest_folder
+from mmlab.ingest.ingesting import ingest_items
 from mmlab.ingest.ledger import Ingested
-from mmlab.ingest.texts import clean_text
+from mmlab.ingest.rules import FINDINGS, REFUSED, Rules
 
-__all__ = ["Ingested", "clean_text", "ingest_folder"]
+__all__ = ["FINDINGS", "REFUSED", "Ingested", "Rules", "ingest_items"]

@@ -1,39 +1,87 @@
 """Keep the book: one line per row of the source, in which the row meets its picture and gets its outcome."""
 
+import hashlib
+
 import pandas as pd
 
-from mmlab.ingest.ledger import NO_CAPTION, REPEATED_CAPTION, SHORT_CAPTION, TEXT_ITEM
-from mmlab.ingest.texts import clean_text
+from mmlab.ingest.gathering import IMAGE_ITEM
+from mmlab.ingest.rules import (
+    DUPLICATE,
+    LEAK,
+    NEAR_DUPLICATE,
+    REPEATED,
+    UNLISTED,
+    UNPAIRED,
+    VAGUE,
+    Rules,
+    join_flags,
+)
+
+TEXT_ITEM = "text item"
+NO_CAPTION = "no caption"
+SHORT = "short caption"
+MERGED = (IMAGE_ITEM, DUPLICATE, NEAR_DUPLICATE)  # outcomes of a picture after which its rows live on
 
 
-def keep_book(rows: pd.DataFrame, pictures: pd.DataFrame, min_words: int) -> pd.DataFrame:
-    """source, caption, the picture's fields, pair_id, text, what, outcome, detail: one line per row.
+def keep_book(rows: pd.DataFrame, texts: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """One line per row: name, caption, origin, split, text, what, pair_id, outcome, detail, flags, repetition.
 
-    `pair_id` names the first image with the same bytes, `text` is the cleaned caption and `what` the steps
-    that changed it. The first thing that is wrong with a row is its outcome.
+    `texts` (text, what) are the cleaned captions; `pictures` as `settle_splits` leaves them. The first thing
+    that is wrong with a row is its outcome; a row that is kept is a text item, or names a picture only.
     """
-    book = rows[["image", "caption"]].rename(columns={"image": "source"}).join(pictures, on="source")
-    cleaned = [clean_text(caption) for caption in book["caption"]]
-    book["text"] = pd.Series([text for text, _ in cleaned], book.index, dtype="str")
-    book["what"] = pd.Series([", ".join(steps) for _, steps in cleaned], book.index, dtype="str")
-    first = book.index.to_series().groupby([book["pair_id"], book["text"]]).transform("first")
+    known = pictures[["pair_id", "leading", "outcome", "detail"]].add_prefix("picture_")
+    book = rows[["name", "caption", "origin", "split"]].join(texts).join(known, on="name")
+    book["pair_id"] = book["picture_pair_id"].fillna(_own_pair(book))
+    book["outcome"], book["detail"] = rows["problem"], rows["detail"]
+    unpaired, unlisted = book["name"] == "", ~rows["listed"]
+    _close(book, unpaired & (UNPAIRED in rules.refuse), UNPAIRED)
+    _close(book, unlisted & (UNLISTED in rules.refuse), UNLISTED, "the table does not name it")
+    refused = ~unpaired & ~book["picture_outcome"].isin(MERGED)
+    _close(book, refused, book["picture_outcome"], book["picture_detail"])
+    _close(book, book["caption"].str.strip() == "", NO_CAPTION)
+    enough = max(rules.min_words, 1)
     words = book["text"].str.split().str.len()
-    enough = max(min_words, 1)
-    cases = [  # condition, outcome, detail
-        (book["reason"].notna(), book["reason"], book["detail"]),
-        (book["caption"].str.strip() == "", NO_CAPTION, None),
-        (words < enough, SHORT_CAPTION, words.map("{} words, expected at least".format) + f" {enough}"),
-        (first < book.index, REPEATED_CAPTION, first.map("said before in row {:.0f}".format)),
-    ]
-    unset = pd.Series(None, book.index, dtype="str")
-    book["detail"] = unset.case_when([(condition, detail) for condition, _, detail in cases])
-    book["outcome"] = unset.fillna(TEXT_ITEM).case_when(
-        [(condition, outcome) for condition, outcome, _ in cases]
+    _close(book, words < enough, SHORT, words.map("{} words, expected at least".format) + f" {enough}")
+    flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_judge_texts(book, rules)}
+    book["outcome"] = book["outcome"].fillna(TEXT_ITEM)
+    return book.assign(flags=join_flags(flags, book.index))
+
+
+def _judge_texts(book: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
+    """Leaks, repetitions and vague captions among the rows still open; those that are refused are closed."""
+    leak = (
+        book["split"].notna() & book["picture_leading"].notna() & (book["split"] != book["picture_leading"])
     )
-    return book
+    _close(book, leak & (LEAK in rules.refuse), LEAK, "its picture in split " + book["picture_leading"])
+    said = book[book["outcome"].isna()].groupby(["pair_id", "text"])
+    book["repetition"] = said.cumcount().reindex(book.index, fill_value=0)
+    repeated = book["repetition"] > 0
+    before = (
+        book.index.to_series()[book["outcome"].isna()]
+        .groupby([book["pair_id"], book["text"]])
+        .transform("first")
+    )
+    _close(book, repeated & (REPEATED in rules.refuse), REPEATED, before.map("said before in row {}".format))
+    sharing = book[book["outcome"].isna()].groupby("text")["pair_id"].transform("nunique")
+    sharing = sharing.reindex(book.index, fill_value=0)
+    vague = sharing >= rules.vague_from
+    _close(book, vague & (VAGUE in rules.refuse), VAGUE, sharing.map("shared by {} pictures".format))
+    return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
 
 
-def pair_up(pictures: pd.DataFrame) -> pd.DataFrame:
-    """The pictures with `pair_id`: the name of the first one with the same bytes; missing where refused."""
-    names = pictures.index.to_series()
-    return pictures.assign(pair_id=names.groupby(pictures["content"]).transform("first"))
+def _close(
+    book: pd.DataFrame, mask: pd.Series, outcome: str | pd.Series, detail: str | pd.Series | None = None
+) -> None:
+    """Give the rows of the mask their outcome, unless they have one already."""
+    mask = mask & book["outcome"].isna()
+    book["outcome"] = book["outcome"].mask(mask, outcome)
+    book["detail"] = book["detail"].mask(mask, detail)
+
+
+def _own_pair(book: pd.DataFrame) -> pd.Series:
+    """The pair of a row whose picture is unknown: its name, or the text's hash where it names none."""
+    lone = book["name"] == ""
+    hashes = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in book.loc[lone, "text"]]
+    names = book["name"].copy()
+    names[lone] = [f"text/{digest}" for digest in hashes]
+    return names

@@ -1,30 +1,62 @@
-"""Look at each image file once: where it lies, its bytes' hash and its size, or the reason why it is refused.
+"""Look at each picture file once: its bytes' hash, size and facts of its content, or the reason why it is refused.
 
-The pictures are decoded to know that they can be, and let go: no pixels are kept.
+The pictures are decoded to be measured, and let go: no pixels are kept.
 """
 
+import base64
+import hashlib
+import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from mmlab.items import PictureError, file_hash, open_picture
+from mmlab.ingest.memo import Memo
+from mmlab.items import PictureError
+from mmlab.items.pictures import open_measured
 
-CHUNK = 1000  # files handed to the threads at a time, so that a long list costs no memory
+if TYPE_CHECKING:
+    from PIL import Image
+
+VERSION = 1  # of the facts; with another, all pictures are looked at anew
+CHUNK = 500  # files handed to the threads at a time: a kill loses no more, and a long list costs no memory
+STREAMED = 64 << 20  # bytes; larger files are read twice instead of being held in memory
+SIDE = 160  # pixels of the longer side of the copy that is measured
+CELLS = 4  # the signature has CELLS x CELLS colours, the sharpness is that of the sharpest of as many tiles
+PASSING = ("missing file", "unreadable file")  # may be otherwise next time though the file is the same
 
 
-class Picture(NamedTuple):
-    """What is known of one image file; where it was refused, only `reason` and `detail`."""
+class Look(NamedTuple):
+    """What is known of one picture file; where it was refused, only `reason` and `detail`.
 
-    path: str | None = None
+    content: sha256 of the bytes. width, height: pixels, upright.
+    phash: the 64 bits of its perceptual hash as 16 hexadecimal digits.
+    signature: base64 of the mean colours of 4 x 4 cells, uint8 RGB, row by row.
+    brightness: mean grey, 0 to 1. contrast: standard deviation of the channel that varies most, 0 to 0.5.
+    sharpness: mean square of the Laplacian in the sharpest of 4 x 4 tiles, of grey stretched to 0 to 1, 0 to 16.
+    """
+
     content: str | None = None
     width: int | None = None
     height: int | None = None
+    phash: str | None = None
+    signature: str | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    sharpness: float | None = None
     reason: str | None = None
     detail: str | None = None
+
+
+DTYPES = {
+    **dict.fromkeys(("content", "phash", "signature", "reason", "detail"), "str"),
+    **dict.fromkeys(("width", "height"), "Int32"),
+    **dict.fromkeys(("brightness", "contrast", "sharpness"), "float64"),
+}
 
 
 def image_name(entry: str) -> str:
@@ -32,49 +64,112 @@ def image_name(entry: str) -> str:
     return os.path.normpath(entry.strip().replace("\\", "/")) if entry.strip() else ""
 
 
-def read_pictures(folder: str | Path, names: Sequence[str], progress: bool = True) -> pd.DataFrame:
-    """One row per name, in their order, indexed by it: the fields of Picture.
+def locate(root: Path, name: str) -> Path:
+    """The file that `name` (relative to `root`, or absolute) names; nothing is opened.
 
-    The files are decoded by as many threads as there are cores.
+    root: resolved. Raises PictureError with one of: no image named, path leaves the dataset, missing file (which
+    folders, pipes and devices are too: they would block).
     """
-    from tqdm.auto import tqdm
-
-    root = Path(folder).resolve()
-    bar = tqdm(total=len(names), desc="images", unit="image", disable=not progress)
-    with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = []
-        for chunk in _chunks(names):
-            for picture in threads.map(lambda name: read_picture(root, name), chunk):
-                found.append(picture)
-                bar.update()
-    pictures = pd.DataFrame(found, index=pd.Index(names, dtype="str"), columns=Picture._fields)
-    strings = dict.fromkeys(("path", "content", "reason", "detail"), "str")
-    return pictures.astype({**strings, "width": "Int32", "height": "Int32"})
-
-
-def read_picture(root: Path, name: str) -> Picture:
-    """Decode, measure and hash one file below `root`; what lies outside of it is never opened."""
-    try:
-        path = _locate(root, name)
-        picture = open_picture(path)
-        return Picture(str(path), file_hash(path), *picture.size)
-    except PictureError as error:
-        return Picture(reason=str(error), detail=str(error.__cause__ or ""))
-    except OSError as error:  # gone between decoding and hashing
-        return Picture(reason="missing file", detail=str(error))
-
-
-def _locate(root: Path, name: str) -> Path:
     if not name:
         raise PictureError("no image named")
     path = root / name.replace("\0", "?")
-    if os.path.isabs(name) or not Path(os.path.realpath(path)).is_relative_to(root):
+    if not Path(os.path.realpath(path)).is_relative_to(root):
         raise PictureError("path leaves the dataset")
-    if not path.is_file():  # pipes and devices would block
+    if not path.is_file():
         raise PictureError("missing file")
     return path
 
 
-def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), CHUNK):
-        yield names[start : start + CHUNK]
+def look_at(
+    files: Mapping[str, str | Path], memo: Memo | None = None, progress: bool = True
+) -> tuple[pd.DataFrame, int]:
+    """One row per name, in order, indexed by it: the fields of Look; and how many files were opened now.
+
+    files: absolute paths by name. The same path is looked at once, and with a memo once for all ingests as long
+    as its size and time of change are the same; what is found is kept as it comes, so a killed ingest goes on.
+    """
+    from tqdm.auto import tqdm
+
+    paths = list(dict.fromkeys(map(str, files.values())))
+    looks, opened = {}, 0
+    bar = tqdm(total=len(paths), desc="images", unit="image", disable=not progress)
+    with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
+        for chunk in _chunks(paths):
+            keys = dict(zip(chunk, threads.map(_key, chunk), strict=True))
+            known = memo.get("look", filter(None, keys.values())) if memo else {}
+            looks |= {path: Look(*known[key]) for path, key in keys.items() if key in known}
+            bar.update(len(known))
+            new = [path for path in chunk if path not in looks]
+            found = {}
+            for path, found[path] in zip(new, threads.map(_look, new), strict=True):
+                bar.update()
+            looks |= found
+            opened += sum(look.reason not in PASSING for look in found.values())
+            if memo:
+                kept = {keys[path]: look for path, look in found.items() if look.reason not in PASSING}
+                memo.put("look", {key: look for key, look in kept.items() if key})
+    rows = [looks[str(path)] for path in files.values()]
+    table = pd.DataFrame(rows, index=pd.Index(list(files), dtype="str"), columns=Look._fields)
+    return table.astype(DTYPES), opened
+
+
+def _look(path: str) -> Look:
+    try:
+        with open(path, "rb") as file:
+            small = os.fstat(file.fileno()).st_size <= STREAMED
+            whole = io.BytesIO(file.read()) if small else file
+            content = hashlib.file_digest(whole, "sha256").hexdigest()
+            whole.seek(0)
+            picture, size = open_measured(whole, SIDE)
+        return Look(content, *size, *_facts(picture))
+    except PictureError as error:
+        return Look(reason=str(error), detail=str(error.__cause__ or "")[:200] or None)
+    except FileNotFoundError as error:
+        return Look(reason="missing file", detail=str(error))
+    except OSError as error:
+        return Look(reason="unreadable file", detail=str(error))
+
+
+def _facts(picture: "Image.Image") -> tuple[str, str, float, float, float]:
+    """phash, signature, brightness, contrast, sharpness, all from one small copy."""
+    from imagehash import phash
+    from PIL import Image
+
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING)
+    cells = picture.resize((CELLS, CELLS), Image.Resampling.BOX).tobytes()
+    grey = picture.convert("L")
+    contrast = np.asarray(picture).std((0, 1)).max() / 255
+    values = np.asarray(grey, dtype=np.float32)
+    return (
+        str(phash(grey)),
+        base64.b64encode(cells).decode(),
+        float(values.mean() / 255),
+        float(contrast),
+        _sharpness(values),
+    )
+
+
+def _sharpness(grey: np.ndarray) -> float:
+    """The sharpest tile decides: a picture with a soft background is not blurred."""
+    from PIL import Image
+
+    wide = np.pad(grey, 1, mode="edge")
+    sides = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
+    laplacian = (sides - 4 * grey) / max(np.ptp(grey), 1)
+    tiles = Image.fromarray(laplacian**2).resize((CELLS, CELLS), Image.Resampling.BOX)
+    return float(tiles.getextrema()[1])
+
+
+def _key(path: str) -> str | None:
+    """What names a file as it is now, in the memo; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    told = f"{VERSION} {found.st_size} {found.st_mtime_ns} {path}"
+    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()
+
+
+def _chunks(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(paths), CHUNK):
+        yield paths[start : start + CHUNK]

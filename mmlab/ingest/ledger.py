@@ -1,29 +1,30 @@
-"""What ingest returns, and its books: every row and every image of the source is accounted for."""
+"""What ingest returns, and its books: every row and every picture of the source is accounted for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
+from mmlab.ingest.adding import ADDED
+from mmlab.ingest.book import NO_CAPTION, TEXT_ITEM
+from mmlab.ingest.gathering import IMAGE_ITEM
 from mmlab.items import SKIPPED_COLUMNS, check_columns, check_items
-
-TEXT_ITEM = "text item"
-NO_CAPTION = "no caption"
-IMAGE_ITEM = "image item"
-DUPLICATE_IMAGE = "duplicate image"
-SHORT_CAPTION = "short caption"
-REPEATED_CAPTION = "repeated caption"
 
 
 @dataclass(frozen=True, repr=False)
 class Ingested:
-    """The items, what was skipped, what was changed, and how each row of the source ended.
+    """The items, what was skipped, what was changed, and how each row and picture of the source ended.
 
     items: see `mmlab.items.ITEM_COLUMNS`, then the user's own columns.
     skipped: row, source, text, reason, detail. An entry with a `row` is a row of the source that was refused;
         one without is an image file that was left out while its rows live on (a duplicate).
     changes: row, before, after, what: the texts that cleaning changed, and by which steps.
-    outcomes: row, source (the image's path, in one spelling), outcome: one line per row of the source. The
+    outcomes: row, source (the image's name, in one spelling), outcome: one line per row of the source. The
         outcome is "text item", "no caption" (the row names an image only), or why the row was skipped.
+    pictures: source, file, outcome, detail, width, height, flags and duplicate_of: one line per picture that
+        the rows name, "image item" or why it is none.
+    kind: how the source was read, such as "csv".
+    worked: what was done now and what was known from before: how many of each.
+    notes: what could not be done, and what to do about it.
 
     Raises ValueError when made if the books do not balance.
     """
@@ -32,12 +33,16 @@ class Ingested:
     skipped: pd.DataFrame
     changes: pd.DataFrame
     outcomes: pd.DataFrame
+    pictures: pd.DataFrame
+    kind: str = ""
+    worked: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_items(self.items)
         check_columns(self.skipped, SKIPPED_COLUMNS, "skipped")
         self._check_rows()
-        self._check_images()
+        self._check_pictures()
 
     @property
     def rows(self) -> int:
@@ -45,14 +50,26 @@ class Ingested:
         return len(self.outcomes)
 
     def ledger(self) -> pd.DataFrame:
-        """outcome, rows, images: where each row and image of the source went; the last line is the total."""
+        """outcome, rows, images: where each row and picture of the source went; the last line is the total."""
         rows = self.outcomes["outcome"].value_counts()
-        images = self._refused_images().value_counts()
-        images[IMAGE_ITEM] = (self.items["modality"] == "image").sum()
-        order = dict.fromkeys((TEXT_ITEM, NO_CAPTION, IMAGE_ITEM, *rows.index, *images.index, "total"))
+        images = self.pictures["outcome"].value_counts()
+        order = dict.fromkeys((TEXT_ITEM, NO_CAPTION, IMAGE_ITEM, *rows.index, *images.index))
         table = pd.DataFrame({"rows": rows, "images": images}).reindex(list(order)).fillna(0).astype(int)
-        table.loc["total"] = self.rows, self.outcomes["source"].nunique()
+        table.loc["total"] = self.rows, len(self.pictures)
         return table[table.any(axis=1)].rename_axis("outcome").reset_index()
+
+    def marked(self) -> pd.Series:
+        """How many items carry each flag, the most frequent first."""
+        return self.items["flags"].dropna().str.split(", ").explode().value_counts()
+
+    def examples(self, each: int = 2, seed: int = 0) -> pd.DataFrame:
+        """Up to `each` skipped entries per reason: file (where the picture can be shown) and what there is to say."""
+        shuffled = self.skipped.sample(frac=1, random_state=seed)
+        chosen = shuffled.groupby("reason").head(each).sort_values("reason", kind="stable")
+        files = self.pictures.drop_duplicates("source").set_index("source")["file"]
+        told = chosen["text"].where(chosen["text"].fillna("") != "", chosen["source"]).fillna("")
+        detail = (" (" + chosen["detail"] + ")").fillna("")
+        return chosen.assign(file=chosen["source"].map(files), says=chosen["reason"] + ": " + told + detail)
 
     def __repr__(self) -> str:
         counts = self.items["modality"].value_counts()
@@ -62,31 +79,30 @@ class Ingested:
             f"{len(self.changes):,} texts cleaned)"
         )
 
+    def _repr_markdown_(self) -> str:
+        worked = ", ".join(f"{count:,} {what}" for what, count in self.worked.items())
+        return "\n\n".join(
+            (repr(self), f"Read as *{self.kind}*: {worked}.", *(f"> {note}" for note in self.notes))
+        )
+
     def _check_rows(self) -> None:
         expected = self.outcomes[~self.outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
         skipped = self.skipped.dropna(subset="row")
-        booked, texts = (
-            (self.outcomes["outcome"] == TEXT_ITEM).sum(),
-            (self.items["modality"] == "text").sum(),
-        )
+        said = ~self.items["origin"].isin(ADDED) & (self.items["modality"] == "text")
+        booked = (self.outcomes["outcome"] == TEXT_ITEM).sum()
         pairs = sorted(zip(skipped["row"], skipped["reason"], strict=True))
-        if booked != texts or pairs != sorted(zip(expected["row"], expected["outcome"], strict=True)):
+        if booked != said.sum() or pairs != sorted(zip(expected["row"], expected["outcome"], strict=True)):
             raise ValueError(
                 f"the ledger does not balance: of {self.rows} rows {booked} are booked as texts and "
-                f"{len(expected)} as skipped; found {texts} texts and {len(pairs)} skipped rows"
+                f"{len(expected)} as skipped; found {said.sum()} texts and {len(pairs)} skipped rows"
             )
 
-    def _check_images(self) -> None:
+    def _check_pictures(self) -> None:
         kept = self.items.loc[self.items["modality"] == "image", "pair_id"]
-        refused = self._refused_images().index
-        named = self.outcomes["source"].unique()
-        if sorted([*kept, *refused]) != sorted(named):
+        booked = self.pictures.loc[self.pictures["outcome"] == IMAGE_ITEM, "source"]
+        named = self.outcomes["source"][self.outcomes["source"] != ""].unique()
+        if sorted(kept) != sorted(booked) or sorted(named) != sorted(self.pictures["source"]):
             raise ValueError(
-                f"the ledger does not balance: the source names {len(named)} images; "
-                f"found {len(kept)} items and {len(refused)} refused"
+                f"the ledger does not balance: the source names {len(named)} pictures, {len(self.pictures)} are "
+                f"booked and {len(booked)} of them as items; found {len(kept)} items"
             )
-
-    def _refused_images(self) -> pd.Series:
-        """The reason of each image that is no item, indexed by its source."""
-        reasons = self.skipped[~self.skipped["reason"].isin([SHORT_CAPTION, REPEATED_CAPTION])]
-        return reasons.drop_duplicates("source").set_index("source")["reason"]

@@ -1,64 +1,145 @@
 """Open one picture file the same way everywhere: upright, RGB, of bounded size, or refused with a reason."""
 
 import io
-import struct
-import zlib
+import re
+import warnings
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000  # decoded: 300 MB; more is refused as a decompression bomb
+LARGE = 25_000_000  # pixels; larger ones are decoded one at a time, so that many threads stay within memory
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")  # no interpreter is started
+ORIENTATION = 0x0112
+TURNS = {  # EXIF orientation: the transposition that makes it upright
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as `warnings.filters` keeps it
+_one_large, _filters = Lock(), Lock()
 
 
 class PictureError(ValueError):
     """A file that cannot be used as a picture; the message is a short, stable reason."""
 
 
-def open_picture(path: str | Path) -> "Image.Image":
+def open_picture(source: str | Path | BinaryIO, least: int | None = None) -> "Image.Image":
     """The picture as RGB: first frame, EXIF orientation applied, transparency on white.
 
-    Raises PictureError with one of: missing file, empty file, not a picture, too many pixels, damaged file.
-    """
-    from PIL import Image, UnidentifiedImageError
+    source: a path, or a file open for reading in binary.
+    least: where the format can (JPEG), decode at 1/2, 1/4 or 1/8, as small as both sides keep `least` pixels;
+        one that has fewer is never made smaller, and the whole file is read and checked all the same.
 
+    Raises PictureError with one of: missing file, unreadable file (a permission, a folder, a failing disk), empty
+    file, not a picture, too many pixels, damaged file.
+    """
+    return open_measured(source, least)[0]
+
+
+def open_measured(
+    source: str | Path | BinaryIO, least: int | None = None
+) -> tuple["Image.Image", tuple[int, int]]:
+    """As `open_picture`, with width and height of the upright picture at its full size."""
     try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise PictureError("too many pixels")
-            return _upright_rgb(picture)
+        file = nullcontext(source) if hasattr(source, "read") else open(source, "rb")
     except FileNotFoundError as error:
         raise PictureError("missing file") from error
-    except UnidentifiedImageError as error:
-        raise PictureError("not a picture" if Path(path).stat().st_size else "empty file") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError("too many pixels") from error
-    except PictureError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
-        raise PictureError("damaged file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise PictureError("unreadable file") from error
+    with file as opened:
+        return _decoded(opened, least)
 
 
 def thumbnail(path: str | Path, side: int = 128) -> bytes:
     """JPEG bytes of the picture scaled to fit a square of `side` pixels."""
     from PIL import Image
 
-    picture = open_picture(path)
+    picture = open_picture(path, least=2 * side)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 
-def _upright_rgb(picture: "Image.Image") -> "Image.Image":
-    from PIL import Image, ImageOps
+def _decoded(file: BinaryIO, least: int | None) -> tuple["Image.Image", tuple[int, int]]:
+    from PIL import Image, UnidentifiedImageError
 
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
-        picture = picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    _hush()
+    try:
+        with Image.open(file, formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise PictureError("too many pixels")
+            if least:
+                picture.draft(None, (least, least))
+            with _one_large if picture.width * picture.height > LARGE else nullcontext():
+                picture.load()
+                turn = _turn(picture)
+                upright = _rgb(picture if turn is None else picture.transpose(turn))
+            swapped = turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180
+            return upright, (height, width) if swapped else (width, height)
+    except UnidentifiedImageError:
+        raise PictureError("not a picture" if file.seek(0, io.SEEK_END) else "empty file") from None
+    except Image.DecompressionBombError as error:
+        raise PictureError("too many pixels") from error
+    except PictureError:
+        raise
+    except Exception as error:  # of damaged files, decoders raise nearly everything
+        raise PictureError("damaged file") from error
+
+
+def _hush() -> None:
+    """Keep Pillow's warnings of odd files out of notebooks; what matters is told by PictureError.
+
+    The filter is added once and stays: `warnings.catch_warnings` is not safe in threads.
+    """
+    with _filters:
+        if QUIET not in warnings.filters:
+            warnings.filterwarnings("ignore", module=QUIET[3].pattern)
+
+
+def _turn(picture: "Image.Image") -> int | None:
+    from PIL import Image
+
+    try:
+        name = TURNS.get(picture.getexif().get(ORIENTATION))
+    except Exception:  # a broken EXIF block spoils no picture
+        return None
+    return name and Image.Transpose[name]
+
+
+def _rgb(picture: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    if picture.mode.startswith(("I", "F")):
+        return _grey(picture).convert("RGB")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     opaque = picture.convert("RGBA")
     white = Image.new("RGBA", opaque.size, "white")
     return Image.alpha_composite(white, opaque).convert("RGB")
+
+
+def _grey(picture: "Image.Image") -> "Image.Image":
+    """Numbers of more than 8 bits as 8-bit grey, where Pillow would clip them.
+
+    White is 65535 where the file says 16 bits; else the least of 1, 255 and 65535 that no value exceeds, or the
+    greatest value. Values below 0, and those that are no numbers, are black.
+    """
+    from PIL import Image
+
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
+    greatest = 65535 if picture.mode.startswith("I;16") else values.max()
+    white = next((white for white in (1, 255, 65535) if greatest <= white), greatest)
+    return Image.fromarray((values.clip(0) * np.float32(255 / white)).round().astype(np.uint8))

@@ -11,7 +11,7 @@ from mmlab.items.files import replacing
 ITEM_COLUMNS = (
     "item_id",  # uuid5 of modality, pair and content: ingesting again changes nothing
     "modality",  # "image" or "text"
-    "pair_id",  # the image's path inside the dataset; ties an image to its texts
+    "pair_id",  # the image's path inside the dataset, or its URL; ties an image to its texts
     "text",  # the cleaned text of a text item
     "image",  # absolute path of an image item's file
     "label",
@@ -20,6 +20,8 @@ ITEM_COLUMNS = (
     "content",  # sha256 of the file's bytes or of the text
     "width",
     "height",
+    "flags",  # what ingest found odd about the item and kept all the same, comma-separated
+    "duplicate_of",  # pair_id of the picture that this one repeats, exactly or nearly
 )
 SKIPPED_COLUMNS = ("row", "source", "text", "reason", "detail")
 RANKING_COLUMNS = ("query_id", "item_id", "rank", "score")

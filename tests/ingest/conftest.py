@@ -6,6 +6,12 @@ import pytest
 from PIL import Image
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """What ingest finds out is kept in a folder of the test's own."""
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path / "data"))
+
+
 @pytest.fixture
 def dataset(tmp_path):
     """Write a dataset: colours of picture files, then the rows of captions.csv; returns the folder."""

@@ -1,50 +1,96 @@
 import pandas as pd
 import pytest
 
-from mmlab.ingest.book import keep_book, pair_up
-from mmlab.ingest.images import Picture
+from mmlab.ingest.book import keep_book
+from mmlab.ingest.rules import REFUSED, Rules
+
+PICTURES = {  # name: pair_id, leading split, outcome, detail
+    "a": ("a", "test", "image item", None),
+    "copy of a": ("a", "test", "duplicate image", "same bytes as a"),
+    "b": ("b", None, "image item", None),
+    "bad": ("bad", None, "damaged file", "cut"),
+}
 
 
-@pytest.fixture
-def pictures():
-    """Four files: a and its copy, b, and one that is damaged."""
-    found = {"a": Picture("/a", "hash-a", 3, 2), "b": Picture("/b", "hash-b", 3, 2)}
-    found |= {"copy of a": Picture("/c", "hash-a", 3, 2), "bad": Picture(reason="damaged file", detail="cut")}
-    return pd.DataFrame(found.values(), index=list(found), columns=Picture._fields).astype({"content": "str"})
+def booked(*entries, unlisted=(), problems=None, **rules):
+    """Keep the book of (name, caption, split) entries by rules of two words at least."""
+    rows = pd.DataFrame([(*entry, None)[:3] for entry in entries], columns=["name", "caption", "split"])
+    rows = rows.set_axis(range(1, len(rows) + 1)).astype("str")
+    rows = rows.assign(origin="caption", problem=None, detail=None).astype("str")
+    rows["listed"] = ~rows["name"].isin(unlisted)
+    for row, problem in (problems or {}).items():
+        rows.loc[row, ["problem", "detail"]] = [problem, "why"]
+    texts = pd.DataFrame({"text": rows["caption"].str.strip(), "what": ""}, dtype="str")
+    columns = ["pair_id", "leading", "outcome", "detail"]
+    pictures = pd.DataFrame(PICTURES.values(), list(PICTURES), columns, dtype="str")
+    return keep_book(rows, texts, pictures, Rules(**{"min_words": 2} | rules))
 
 
-def booked(pictures, rows, min_words=2):
-    rows = pd.DataFrame(rows, columns=["image", "caption"], index=range(1, len(rows) + 1))
-    return keep_book(rows, pair_up(pictures), min_words)
-
-
-def test_the_first_of_equal_files_names_the_pair(pictures):
-    pairs = pair_up(pictures)["pair_id"]
-    assert pairs[["a", "copy of a", "b"]].tolist() == ["a", "a", "b"]
-    assert pd.isna(pairs["bad"])
-
-
-def test_each_row_has_one_outcome(pictures):
-    rows = [("a", "red shoe"), ("a", ""), ("b", "shoe"), ("bad", "red shoe"), ("bad", ""), ("b", "red shoe")]
-    book = booked(pictures, rows)
+def test_each_row_has_one_outcome():
+    book = booked(
+        ("a", "red shoe"), ("a", ""), ("b", "shoe"), ("bad", "red shoe"), ("bad", ""), ("b", "red shoe")
+    )
     expected = ["text item", "no caption", "short caption", "damaged file", "damaged file", "text item"]
     assert book["outcome"].tolist() == expected
     assert book["detail"].dropna().to_dict() == {3: "1 words, expected at least 2", 4: "cut", 5: "cut"}
 
 
-def test_a_caption_is_repeated_within_its_pair_only(pictures):
-    rows = [("a", "red shoe"), ("b", "red shoe"), ("a", " red<br>shoe"), ("copy of a", "red shoe")]
-    book = booked(pictures, rows)
+def test_a_row_that_could_not_be_read_says_so_before_all_else():
+    book = booked(("", ",,,"), ("a", "red shoe"), problems={1: "malformed row"})
+    assert book["outcome"].tolist() == ["malformed row", "text item"]
+    assert book["detail"].tolist()[0] == "why"
+
+
+def test_a_caption_is_repeated_within_its_pair_only():
+    book = booked(("a", "red shoe"), ("b", "red shoe"), ("a", " red shoe"), ("copy of a", "red shoe"))
     assert book["outcome"].tolist() == ["text item", "text item", "repeated caption", "repeated caption"]
     assert book["detail"].tolist()[2:] == ["said before in row 1"] * 2
 
 
-def test_without_min_words_only_nothing_is_too_short(pictures):
-    book = booked(pictures, [("a", "shoe"), ("a", "<br>")], min_words=0)
-    assert book["outcome"].tolist() == ["text item", "short caption"]
+def test_a_refused_row_is_no_first_time():
+    book = booked(("a", "red shoe", "train"), ("a", "red shoe", "test"), refuse=[*REFUSED, "split leak"])
+    assert book["outcome"].tolist() == ["split leak", "text item"]
+    assert book["detail"].tolist()[0] == "its picture in split test"
 
 
-def test_words_are_counted_after_cleaning(pictures):
-    book = booked(pictures, [("a", "<b> shoe </b> &nbsp; <!-- many words here -->")])
-    assert book["outcome"].tolist() == ["short caption"]
-    assert book["text"].tolist() == ["shoe"]
+def test_repetitions_may_stay_and_are_told_apart():
+    book = booked(*[("a", "red shoe")] * 3, refuse=[])
+    assert book["outcome"].tolist() == ["text item"] * 3
+    assert book["repetition"].tolist() == [0, 1, 2]
+    assert book["flags"].tolist() == ["", "repeated caption", "repeated caption"]
+
+
+def test_without_min_words_only_nothing_is_too_short():
+    book = booked(("a", "shoe"), ("b", "shoe"), min_words=0)
+    assert book["outcome"].tolist() == ["text item", "text item"]
+
+
+@pytest.mark.parametrize(("refuse", "outcome"), [(REFUSED, "no image named"), ([], "text item")])
+def test_a_caption_without_image_is_refused_or_marked(refuse, outcome):
+    book = booked(("", "red shoe"), ("a", "blue shoe"), refuse=refuse)
+    assert book["outcome"].tolist() == [outcome, "text item"]
+    assert book["flags"].tolist() == ["no image named", ""]
+    assert book["pair_id"].str.startswith("text/").tolist() == [True, False]
+
+
+def test_a_file_that_the_table_does_not_name_is_refused_or_marked():
+    assert booked(("b", ""), unlisted=["b"])["outcome"].tolist() == ["unlisted image"]
+    book = booked(("b", ""), unlisted=["b"], refuse=[])
+    assert book[["outcome", "flags"]].to_numpy().tolist() == [["no caption", "unlisted image"]]
+
+
+@pytest.mark.parametrize(("vague_from", "flags"), [(2, "vague caption"), (3, "")])
+def test_a_caption_of_many_pictures_is_vague(vague_from, flags):
+    book = booked(("a", "nice picture"), ("b", "nice picture"), vague_from=vague_from)
+    assert book["flags"].tolist() == [flags, flags]
+
+
+def test_copies_of_one_picture_do_not_make_a_caption_vague():
+    book = booked(("a", "nice picture"), ("copy of a", "nice picture"), vague_from=2, refuse=[])
+    assert "vague caption" not in ", ".join(book["flags"])
+
+
+def test_vague_captions_are_refused_with_their_number():
+    book = booked(("a", "nice picture"), ("b", "nice picture"), vague_from=2, refuse=["vague caption"])
+    assert book["outcome"].tolist() == ["vague caption"] * 2
+    assert book["detail"].tolist() == ["shared by 2 pictures"] * 2

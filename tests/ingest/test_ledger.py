@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mmlab.ingest import ingest_folder
+from mmlab.ingest import ingest_items
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def ingested(dataset):
             ("copy.png", "<p>a red square on nothing</p>"),
         ],
     )
-    return ingest_folder(folder, progress=False)
+    return ingest_items(folder, progress=False)
 
 
 def test_the_ledger_adds_up(ingested):
@@ -44,7 +44,28 @@ def test_the_ledger_adds_up(ingested):
 
 def test_it_says_what_it_is(ingested):
     assert ingested.rows == 7
-    assert repr(ingested) == "Ingested(2 images and 2 texts from 7 rows; 4 rows skipped, 1 texts cleaned)"
+    told = "Ingested(2 images and 2 texts from 7 rows; 4 rows skipped, 1 texts cleaned)"
+    assert repr(ingested) == told
+    shown = replace(ingested, worked={"pictures decoded": 3}, notes=["no Tesseract"])._repr_markdown_()
+    assert shown == f"{told}\n\nRead as *csv*: 3 pictures decoded.\n\n> no Tesseract"
+
+
+def test_marks_are_counted_one_by_one(ingested):
+    flags = ["dark, tiny", "dark", None, None]
+    assert replace(ingested, items=ingested.items.assign(flags=flags)).marked().to_dict() == {
+        "dark": 2,
+        "tiny": 1,
+    }
+
+
+def test_examples_show_each_reason_with_its_picture(ingested):
+    examples = ingested.examples(each=1)
+    assert examples["reason"].tolist() == [
+        *("duplicate image", "missing file", "repeated caption", "short caption")
+    ]
+    files = examples["file"].fillna("(none)").map(lambda path: path.rsplit("/", 1)[-1])
+    assert files.tolist() == ["copy.png", "(none)", "copy.png", "a.png"]
+    assert examples["says"].tolist()[-1] == "short caption: red (1 words, expected at least 5)"
 
 
 def test_books_that_do_not_balance_are_refused(ingested):
@@ -56,7 +77,9 @@ def test_books_that_do_not_balance_are_refused(ingested):
         replace(ingested, skipped=ingested.skipped.iloc[1:])
     with pytest.raises(ValueError, match="found 2 texts and 5 skipped rows"):
         replace(ingested, skipped=pd.concat([ingested.skipped.iloc[:1], ingested.skipped]))
-    with pytest.raises(ValueError, match="names 4 images; found 1 items and 2 refused"):
+    with pytest.raises(
+        ValueError, match="names 4 pictures, 4 are booked and 2 of them as items; found 1 items"
+    ):
         replace(ingested, items=ingested.items.drop(image))
-    with pytest.raises(ValueError, match="names 4 images; found 2 items and 1 refused"):
-        replace(ingested, skipped=ingested.skipped.dropna(subset="row"))
+    with pytest.raises(ValueError, match="names 4 pictures, 3 are booked"):
+        replace(ingested, pictures=ingested.pictures.iloc[1:])

@@ -1,0 +1,128 @@
+"""Anything -> items: read the source, clean its texts, look at its pictures, keep the book of every row."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from mmlab.ingest.adding import add_texts
+from mmlab.ingest.assembling import image_rows, make_changes, make_items, make_skipped
+from mmlab.ingest.blobs import Blobs
+from mmlab.ingest.book import TEXT_ITEM, keep_book
+from mmlab.ingest.gathering import find_files, judge_pictures, look_over, picture_name
+from mmlab.ingest.ledger import Ingested
+from mmlab.ingest.memo import Memo
+from mmlab.ingest.replacements import read_replacements
+from mmlab.ingest.rules import UNLISTED, Rules
+from mmlab.ingest.sources import Source, read_source
+from mmlab.ingest.splits import settle_splits
+from mmlab.ingest.texts import clean_texts
+from mmlab.items import data, resolve
+
+OURS = [
+    "image",
+    "caption",
+    "origin",
+    "split",
+    "file",
+    "problem",
+    "detail",
+    "name",
+    "listed",
+]  # not the user's
+
+
+def ingest_items(
+    dataset: str | Path,
+    source: str = "auto",
+    columns: Mapping[str, str] | Iterable[str] = (),
+    rules: Rules = Rules(),  # noqa: B008 - frozen
+    cache: str | Path | None = None,
+    progress: bool = True,
+) -> Ingested:
+    """Items, skipped rows and changed texts of a dataset: a folder, a file or a Hugging Face id.
+
+    `source` is "auto" (recognised by looking) or one of `sources.KINDS`; `columns` maps image, caption, label
+    and split to the names that the table has for them, as a dict or as texts like "image=url". `cache` is a
+    folder, data/cache by default, that keeps fetched pictures and all that was found out: a second time, or
+    after a kill, nothing is done twice.
+    Of pictures with the same bytes the first is kept, and the captions of the others are tied to it. An image
+    takes label and the user's columns from its first row, and of its rows' splits the one evaluated on.
+
+    Raises FileNotFoundError or ValueError where the source as a whole cannot be read; anything smaller that
+    is wrong costs its own rows only.
+    """
+    cache = Path(cache) if cache else data() / "cache"
+    replacements = read_replacements(resolve(rules.replacements)) if rules.replacements else None
+    blobs = Blobs(cache / "pictures")
+    found = read_source(_located(dataset), source, _mapped(columns), blobs)
+    rows = _with_unlisted(found)
+    texts = clean_texts(rows["caption"].tolist(), replacements, rules.max_chars).set_axis(rows.index)
+    with Memo(cache / "ingest.sqlite") as memo:
+        files = find_files(_named(rows, rules), found.root, rules, memo, blobs, progress)
+        looks, decoded = look_over(files, memo, progress)
+        pictures = settle_splits(rows, judge_pictures(looks, rules), rules)
+        book = keep_book(rows, texts, pictures, rules)
+        images = image_rows(book, pictures)
+        added, notes = add_texts(_silent(images, book), rules, memo, progress)
+    return Ingested(
+        items=make_items(book, images, added, rows.drop(columns=OURS)),
+        skipped=make_skipped(book, pictures),
+        changes=make_changes(book),
+        outcomes=book.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
+        pictures=_told(pictures, book),
+        kind=found.kind,
+        worked={
+            "pictures decoded": decoded,
+            "pictures known": len(looks) - decoded,
+            "texts found": len(added),
+        },
+        notes=notes,
+    )
+
+
+def _with_unlisted(source: Source) -> pd.DataFrame:
+    """The rows, then one for each picture file that the table does not name; with name and listed."""
+    files = pd.DataFrame({"image": source.unlisted, "caption": "", "origin": "caption"}, dtype="str")
+    files.index += len(source.rows) + 1
+    rows = pd.concat([source.rows, files]) if len(files) else source.rows
+    rows = rows.rename_axis("row").assign(listed=~rows.index.isin(files.index))
+    names = rows["image"].map(picture_name).astype("str")
+    return rows.assign(name=names.where(rows["problem"].isna(), ""))  # a broken row names nothing for sure
+
+
+def _named(rows: pd.DataFrame, rules: Rules) -> pd.Series:
+    """The file that each picture came with, or missing, indexed by the names of the pictures to look at."""
+    asked = rows[(rows["name"] != "") & (rows["listed"] | (UNLISTED not in rules.refuse))]
+    return asked.drop_duplicates("name").set_index("name")["file"]
+
+
+def _silent(images: pd.DataFrame, book: pd.DataFrame) -> pd.Series:
+    """The files of the pictures that no text belongs to, by content."""
+    spoken = book.loc[book["outcome"] == TEXT_ITEM, "pair_id"]
+    silent = images[~images["pair_id"].isin(spoken)]
+    return silent.drop_duplicates("content").set_index("content")["image"]
+
+
+def _told(pictures: pd.DataFrame, book: pd.DataFrame) -> pd.DataFrame:
+    """Every picture that a row names, with its outcome, also those that were not looked at."""
+    columns = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
+    unseen = book[(book["name"] != "") & ~book["name"].isin(pictures.index)].drop_duplicates("name")
+    unseen = unseen.set_index("name").reindex(columns=columns)
+    told = pd.concat([pictures[columns], unseen.astype(pictures[columns].dtypes)])
+    return told.rename_axis("source").reset_index()
+
+
+def _located(dataset: str | Path) -> str | Path:
+    """The absolute path of a dataset; a Hugging Face address stays as it is."""
+    return dataset if str(dataset).startswith("hf://") else resolve(dataset)
+
+
+def _mapped(columns: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    if isinstance(columns, Mapping):
+        return dict(columns)
+    pairs = {text: text.partition("=") for text in columns}
+    for text, (ours, _, theirs) in pairs.items():
+        if not (ours and theirs):
+            raise ValueError(f"columns are given like 'image=url', found {text!r}")
+    return {ours: theirs for ours, _, theirs in pairs.values()}

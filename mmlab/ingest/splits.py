@@ -1,0 +1,41 @@
+"""Leakage between splits: the same picture, exactly or nearly, on both sides of a split."""
+
+import pandas as pd
+
+from mmlab.ingest.gathering import IMAGE_ITEM
+from mmlab.ingest.rules import LEAK, Rules, join_flags
+
+EVALUATED = {"test": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}  # 0 is judged by, 1 is fitted on
+
+
+def leading_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
+    """Of each group the split that is evaluated on: test before validation before all others, else the first.
+
+    Aligned with `splits`; missing where no member of the group has a split.
+    """
+    rank = splits.str.lower().map(EVALUATED).fillna(2).where(splits.notna(), 3)
+    order = rank.sort_values(kind="stable").index
+    return splits[order].groupby(groups[order]).transform("first")[splits.index]
+
+
+def settle_splits(rows: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """The pictures with `split`, that of their pair, and `leading`, that of all that look the same.
+
+    A picture whose split is not the leading one is a leak: flagged, or refused with its rows, so that what is
+    evaluated on stays whole. `rows` has the columns name and split.
+    """
+    rows = rows[rows["name"].isin(pictures.index)]
+    named = rows["name"].map(pictures["pair_id"]), rows["name"].map(pictures["group"])
+    split, leading = (
+        leading_split(rows["split"], groups).groupby(rows["name"]).first().reindex(pictures.index)
+        for groups in named
+    )
+    leak = split.notna() & (split != leading) & (pictures["outcome"] == IMAGE_ITEM)
+    pictures = pictures.assign(split=split, leading=leading)
+    if LEAK in rules.refuse:
+        told = "its like in split " + leading[leak]
+        return pictures.assign(
+            outcome=pictures["outcome"].mask(leak, LEAK), detail=pictures["detail"].mask(leak, told)
+        )
+    flags = pictures["flags"] + join_flags({LEAK: leak}, pictures.index).radd(", ").where(leak, "")
+    return pictures.assign(flags=flags.str.removeprefix(", "))

@@ -1,0 +1,418 @@
+import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+import mmlab
+from mmlab.ingest import FINDINGS, Rules, ingest_items
+from mmlab.items import ITEM_COLUMNS, SKIPPED_COLUMNS, data, item_id, read_items, write_items
+
+PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
+LONG = "a red square on nothing"
+ALL_WORDS = Rules(min_words=0, ocr=False)
+
+
+def ingest(folder, rules=None, **options):
+    return ingest_items(folder, rules=rules or Rules(), progress=False, **options)
+
+
+def test_an_image_comes_before_its_texts(dataset):
+    folder = dataset(
+        {"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", LONG), ("a.png", LONG + "!")]
+    )
+    items = ingest(folder).items
+    assert items["modality"].tolist() == ["image", "text", "image", "text", "text"]
+    assert items["pair_id"].tolist() == ["a.png", "a.png", "b.png", "b.png", "a.png"]
+    assert items["origin"].tolist() == ["image", "caption", "image", "caption", "caption"]
+    assert items["image"].dropna().tolist() == [str(folder / "a.png"), str(folder / "b.png")]
+    assert items["width"].tolist() == [30, pd.NA, 30, pd.NA, pd.NA]
+
+
+def test_ids_come_from_pair_and_content(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG)])
+    first, again = (ingest(folder).items for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    content = hashlib.sha256(LONG.encode()).hexdigest()
+    assert first.loc[1, ["content", "item_id"]].tolist() == [content, item_id("text", "a.png", content)]
+
+
+def test_captions_of_a_duplicate_go_to_the_first(dataset):
+    folder = dataset(
+        {"a.png": "red", "b.png": "red"}, [("a.png", LONG), ("b.png", "another text for the same")]
+    )
+    ingested = ingest(folder)
+    assert ingested.items["pair_id"].tolist() == ["a.png"] * 3
+    assert ingested.skipped[["source", "reason", "detail"]].to_numpy().tolist() == [
+        ["b.png", "duplicate image", "same bytes as a.png"]
+    ]
+    assert ingested.skipped["row"].isna().all()
+
+
+def test_a_duplicate_may_stay_and_is_marked(dataset):
+    folder = dataset(
+        {"a.png": "red", "b.png": "red"}, [("a.png", LONG), ("b.png", "another text for the same")]
+    )
+    items = ingest(folder, Rules(refuse=[])).items
+    images = items[items["modality"] == "image"]
+    assert images["pair_id"].tolist() == ["a.png", "b.png"]
+    assert images["duplicate_of"].fillna("").tolist() == ["", "a.png"]
+    assert images["flags"].str.contains("duplicate image").tolist() == [False, True]
+
+
+def test_repeated_captions_that_stay_have_ids_of_their_own(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG)] * 3)
+    items = ingest(folder, Rules(refuse=[])).items
+    assert items["item_id"].is_unique
+    assert items["text"].tolist()[1:] == [LONG] * 3
+
+
+def test_an_image_whose_captions_are_refused_stays(dataset):
+    ingested = ingest(dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]), Rules(ocr=False))
+    assert ingested.items["modality"].tolist() == ["image"]
+    assert ingested.skipped["row"].tolist() == [1, 2]
+    assert ingested.skipped["text"].tolist() == ["red", "blue"]
+
+
+def test_label_split_and_own_columns_follow_their_row(dataset):
+    header = ("image", "caption", "split", "label", "reason", "path", "width")
+    rows = [
+        ("a.png", LONG, "test", "square", "why", "there", "9"),
+        ("a.png", LONG + "!", "train", "", "", "", ""),
+    ]
+    items = ingest(dataset({"a.png": "red"}, rows, header)).items
+    assert items.columns.tolist() == [*ITEM_COLUMNS, "reason", "path", "source_width"]
+    assert items["split"].tolist() == ["test", "test", "train"]
+    assert items["flags"].fillna("").tolist()[1:] == ["", "split leak"]
+    assert items["source_width"].tolist() == [9, 9, pd.NA]
+    assert items.loc[0, ["label", "reason", "path", "width"]].tolist() == ["square", "why", "there", 30]
+    assert items.loc[2, ["label", "reason", "path"]].isna().all()
+
+
+def test_changes_show_before_and_after(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG), ("a.png", f"<p>{LONG} \n &amp;")])
+    changes = ingest(folder, ALL_WORDS).changes
+    assert changes.to_numpy().tolist() == [[2, f"<p>{LONG} \n &amp;", f"{LONG} &", "html, whitespace"]]
+
+
+def test_replacements_and_the_cap_are_changes_too(dataset, tmp_path):
+    table = tmp_path / "terms.csv"
+    table.write_text("find,replace\ntee,t-shirt\n", encoding="utf-8")
+    folder = dataset({"a.png": "red"}, [("a.png", "a red tee on a table")])
+    changes = ingest(folder, Rules(replacements=table, max_chars=14)).changes
+    assert changes[["after", "what"]].to_numpy().tolist() == [["a red t-shirt", "replacements, length"]]
+
+
+def test_items_come_back_from_disk_as_they_were(dataset, tmp_path):
+    header = ("image", "caption", "price")
+    folder = dataset({"a.png": "red", "b.png": "blue"}, [("a.png", LONG, "5"), ("b.png", "", "")], header)
+    items = ingest(folder).items
+    pd.testing.assert_frame_equal(read_items(write_items(items, tmp_path / "items.parquet")), items)
+
+
+def test_nothing_usable_is_still_told(dataset):
+    ingested = ingest(dataset({}, [("none.png", LONG), ("", LONG)]))
+    assert ingested.items.empty
+    assert ingested.items.columns.tolist() == list(ITEM_COLUMNS)
+    assert ingested.skipped["reason"].tolist() == ["missing file", "no image named"]
+
+
+def test_a_caption_without_image_may_stay(dataset):
+    items = ingest(dataset({"a.png": "red"}, [("a.png", LONG), ("", LONG)]), Rules(refuse=[])).items
+    assert items["modality"].tolist() == ["image", "text", "text"]
+    assert items["pair_id"].nunique() == 2
+    assert items["flags"].tolist()[-1] == "no image named"
+
+
+def test_pictures_without_any_table_are_items(tmp_path):
+    folder = tmp_path / "only"
+    folder.mkdir()
+    Image.new("RGB", (40, 40), "red").save(folder / "a.png")
+    ingested = ingest(folder, Rules(ocr=False))
+    assert ingested.kind == "images"
+    assert ingested.items[["modality", "pair_id"]].to_numpy().tolist() == [["image", "a.png"]]
+    assert ingested.outcomes["outcome"].tolist() == ["no caption"]
+
+
+def test_files_that_no_row_names_are_told_and_not_opened(dataset):
+    folder = dataset({"a.png": "red", "more/b.png": "blue"}, [("a.png", LONG)])
+    ingested = ingest(folder)
+    assert ingested.skipped[["source", "reason"]].to_numpy().tolist() == [["more/b.png", "unlisted image"]]
+    assert ingested.worked["pictures decoded"] == 1
+    assert ingested.rows == 2
+
+
+def test_odd_pictures_are_marked_or_refused_with_their_rows(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG)])
+    Image.new("RGB", (3, 3), "blue").save(folder / "dot.png")
+    Image.new("RGB", (400, 20), "green").save(folder / "wide.png")
+    rows = [("dot.png", LONG), ("wide.png", LONG)]
+    with open(folder / "captions.csv", "a", encoding="utf-8") as file:
+        file.writelines(f"{name},{caption}\n" for name, caption in rows)
+    ingested = ingest(folder)
+    assert ingested.skipped[["row", "reason"]].to_numpy().tolist() == [[2, "tiny"]]
+    wide = ingested.items.set_index("pair_id").loc["wide.png", "flags"].iloc[0]
+    assert "extreme aspect" in wide
+
+
+def drawn(seed):
+    """A picture of coloured boxes, another one for another seed."""
+    rng = np.random.default_rng(seed)
+    picture = Image.new("RGB", (200, 150), "white")
+    for left, top, wide, high, *colour in rng.integers(20, 120, (14, 7)).tolist():
+        ImageDraw.Draw(picture).rectangle((left, top, left + wide, top + high // 2), tuple(colour))
+    return picture
+
+
+@pytest.fixture
+def near(tmp_path):
+    """Three pictures in two splits: b is a again, recompressed; c is another."""
+    folder = tmp_path / "near"
+    folder.mkdir()
+    drawn(1).save(folder / "a.jpg", quality=92)
+    drawn(1).save(folder / "b.jpg", quality=40)
+    drawn(2).save(folder / "c.jpg", quality=92)
+    lines = ["image,caption,split", f"a.jpg,{LONG} a,train", f"b.jpg,{LONG} b,test", f"c.jpg,{LONG} c,train"]
+    (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_near_duplicates_and_leaks_are_marked(near):
+    images = ingest(near).items.query("modality == 'image'").set_index("pair_id")
+    assert images["flags"].fillna("").to_dict() == {
+        "a.jpg": "split leak",
+        "b.jpg": "near duplicate",
+        "c.jpg": "",
+    }
+    assert images["duplicate_of"].dropna().to_dict() == {"b.jpg": "a.jpg"}
+
+
+def test_near_duplicates_are_merged_where_the_rules_say_so(near):
+    ingested = ingest(near, Rules(refuse=["near duplicate"]))
+    items = ingested.items
+    assert items.loc[items["modality"] == "image", "pair_id"].tolist() == ["a.jpg", "c.jpg"]
+    assert items.loc[items["pair_id"] == "a.jpg", "split"].tolist() == ["test", "train", "test"]
+    assert ingested.skipped[["source", "reason", "detail"]].to_numpy().tolist() == [
+        ["b.jpg", "near duplicate", "looks like a.jpg"]
+    ]
+
+
+def test_leaks_are_refused_where_the_rules_say_so(near):
+    ingested = ingest(near, Rules(refuse=["split leak"]))
+    assert set(ingested.items["pair_id"]) == {"b.jpg", "c.jpg"}
+    assert ingested.skipped[["row", "reason", "detail"]].to_numpy().tolist() == [
+        [1, "split leak", "its like in split test"]
+    ]
+
+
+def test_again_nothing_is_decoded_and_new_rows_only_are_worked(dataset):
+    pictures, rows = {"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", LONG)]
+    folder = dataset(pictures, rows)
+    first, again = ingest(folder), ingest(folder)
+    assert (first.worked["pictures decoded"], again.worked["pictures decoded"]) == (2, 0)
+    pd.testing.assert_frame_equal(first.items, again.items)
+    Image.new("RGB", (30, 20), "green").save(folder / "c.png")
+    with open(folder / "captions.csv", "a", encoding="utf-8") as file:
+        file.write(f"c.png,{LONG}\n")
+    more = ingest(folder)
+    assert more.worked["pictures decoded"] == 1
+    assert set(first.items["item_id"]) < set(more.items["item_id"])
+
+
+@pytest.fixture
+def served(tmp_path):
+    """Two pictures served on loopback; yields the address and the paths asked for."""
+    folder, asked = tmp_path / "served", []
+    folder.mkdir()
+    for name, colour in (("a.png", "red"), ("b.png", "blue")):
+        Image.new("RGB", (30, 20), colour).save(folder / name)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_one_dead_address_costs_one_row(served, dataset):
+    address, asked = served
+    folder = dataset(
+        {}, [(f"{address}/a.png", LONG), (f"{address}/gone.png", LONG), (f"{address}/b.png", LONG)]
+    )
+    rules = Rules(private_addresses=True)
+    ingested = ingest(folder, rules)
+    assert ingested.skipped[["row", "reason", "detail"]].to_numpy().tolist() == [
+        [2, "refused by the server", "404 Not Found"]
+    ]
+    images = ingested.items.query("modality == 'image'")
+    assert images["pair_id"].tolist() == [f"{address}/a.png", f"{address}/b.png"]
+    assert all(Path(path).is_relative_to(data() / "cache") for path in images["image"])
+    asked.clear()
+    pd.testing.assert_frame_equal(ingest(folder, rules).items, ingested.items)
+    assert [path for path in asked if path != "/gone.png"] == []
+
+
+def test_addresses_of_this_machine_are_refused(served, dataset):
+    address, asked = served
+    ingested = ingest(dataset({}, [(f"{address}/a.png", LONG)]))
+    assert ingested.skipped["reason"].tolist() == ["address not allowed"]
+    assert asked == []
+
+
+def printed(path, text):
+    picture = Image.new("RGB", (400, 120), "white")
+    ImageDraw.Draw(picture).text((20, 40), text, fill="black", font=ImageFont.load_default(size=32))
+    picture.save(path)
+
+
+@pytest.mark.skipif(not shutil.which("tesseract"), reason="Tesseract is not installed")
+def test_printed_text_is_read_where_there_is_no_other(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG), ("print.png", ""), ("told.png", LONG)])
+    printed(folder / "print.png", "Fresh green apples")
+    printed(folder / "told.png", "Fresh red apples")
+    ingested = ingest(folder)
+    read = ingested.items[ingested.items["origin"] == "ocr"]
+    assert read[["pair_id", "text"]].to_numpy().tolist() == [["print.png", "Fresh green apples"]]
+    assert ingested.ledger()["rows"].iloc[-1] == 3
+    assert ingested.worked["texts found"] == 1
+
+
+def test_without_tesseract_the_rest_goes_on(dataset, monkeypatch):
+    folder = dataset({"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", "")])
+    monkeypatch.setenv("PATH", "")
+    ingested = ingest(folder)
+    assert ingested.items["modality"].tolist() == ["image", "text", "image"]
+    assert len(ingested.notes) == 1
+    assert "1 pictures without text were not searched for print" in ingested.notes[0]
+    assert "tesseract" in ingested.notes[0]
+
+
+def test_what_is_asked_for_is_checked_first(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG)])
+    with pytest.raises(ValueError, match="auto, csv, tsv.*found 'cvs'"):
+        ingest(folder, source="cvs")
+    with pytest.raises(FileNotFoundError, match=r"no-such-dataset"):
+        ingest_items("no-such-dataset")
+    with pytest.raises(ValueError, match=r"columns .*'image=url'.*found 'picture'"):
+        ingest(folder, columns=["picture"])
+
+
+def test_columns_are_named_as_on_the_command_line(dataset):
+    folder = dataset({"a.png": "red"}, [("a.png", LONG)], ("photo", "says"))
+    named = ingest(folder, columns=["image=photo", "caption=says"])
+    assert named.items["text"].tolist()[1:] == [LONG]
+    pd.testing.assert_frame_equal(
+        named.items, ingest(folder, columns={"image": "photo", "caption": "says"}).items
+    )
+
+
+def test_a_killed_ingest_goes_on_where_it_stopped(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    rng, lines = np.random.default_rng(0), ["image,caption"]
+    for number in range(1500):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{LONG} {number}")
+    (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+    code = f"from mmlab.ingest import ingest_items; ingest_items({str(folder)!r}, progress=False)"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        memo = data() / "cache" / "ingest.sqlite-wal"
+        while process.poll() is None and not (memo.is_file() and memo.stat().st_size > 100_000):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    resumed = ingest(folder, ALL_WORDS)
+    assert 0 < resumed.worked["pictures decoded"] < 1500
+    assert len(resumed.items) == 3000
+    assert ingest(folder, ALL_WORDS, cache=tmp_path / "other").items.equals(resumed.items)
+
+
+NAMES = st.sampled_from(["a.png", "b.png", "same.png", "bad.png", "./a.png", "..", "", "/etc", "none.png"])
+CAPTIONS = st.text(max_size=12) | st.sampled_from(["", LONG, f"<b>{LONG}", "<br>", "NA"])
+SPLITS = st.sampled_from(["", "train", "test", "val"])
+WILD = settings(
+    max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def check_balance(ingested):
+    """Balance is checked when the result is made; here only that it adds up for a reader, too."""
+    assert ingested.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
+    assert ingested.ledger()["rows"].iloc[:-1].sum() == ingested.rows
+    assert ingested.ledger()["images"].iloc[:-1].sum() == len(ingested.pictures)
+
+
+@given(
+    rows=st.lists(st.tuples(NAMES, CAPTIONS, SPLITS), min_size=1, max_size=12),
+    min_words=st.integers(0, 3),
+    refuse=st.sets(st.sampled_from(FINDINGS)),
+)
+@WILD
+def test_the_ledger_balances_whatever_the_rows(dataset, rows, min_words, refuse):
+    folder = dataset(
+        {"a.png": "red", "b.png": "blue", "same.png": "red"}, rows, ("image", "caption", "split")
+    )
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    check_balance(ingest(folder, Rules(min_words=min_words, refuse=refuse, ocr=False)))
+
+
+@given(table=st.binary(max_size=300), header=st.sampled_from([b"", b"image,caption\n", b"image\tcaption\n"]))
+@WILD
+def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, header):
+    folder = dataset({"a.png": "red"}, [])
+    (folder / "captions.csv").write_bytes(header + table)
+    try:
+        ingested = ingest(folder, ALL_WORDS)
+    except ValueError as error:
+        told = str(error)
+        assert "captions.csv" in told
+        return
+    check_balance(ingested)
+
+
+@given(
+    start=st.sampled_from(
+        [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF", b"BM", b"II*\0"]
+    ),
+    body=st.binary(max_size=200),
+)
+@WILD
+def test_the_ledger_balances_whatever_the_bytes_of_a_picture(dataset, start, body):
+    folder = dataset({"a.png": "red"}, [("wild.png", LONG), ("a.png", LONG)])
+    (folder / "wild.png").write_bytes(start + body)
+    ingested = ingest(folder, ALL_WORDS)
+    check_balance(ingested)
+    assert ingested.outcomes["outcome"].tolist()[1] == "text item"
+
+
+@given(at=st.floats(0, 1), bits=st.integers(1, 255))
+@WILD
+def test_the_ledger_balances_whatever_bytes_of_a_picture_are_spoilt(dataset, at, bits):
+    folder = dataset({"a.jpg": "red"}, [("a.jpg", LONG)])
+    spoilt = bytearray((folder / "a.jpg").read_bytes())
+    spoilt[int(at * (len(spoilt) - 1))] ^= bits
+    (folder / "a.jpg").write_bytes(spoilt)
+    check_balance(ingest(folder, ALL_WORDS))
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the 200 photos are not here")
+def test_the_200_photos_give_200_images_and_1000_texts():
+    ingested = ingest(PHOTOS, Rules(min_words=0))
+    assert ingested.items["modality"].value_counts().to_dict() == {"text": 1000, "image": 200}
+    assert ingested.skipped.empty

@@ -1,0 +1,528 @@
+import gzip
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import httpcore
+import pytest
+from PIL import Image
+
+from mmlab import __version__
+from mmlab.ingest.blobs import Blobs
+from mmlab.ingest.memo import Memo
+from mmlab.ingest.remote import Downloads, Limits, Refused, fetch_pictures
+from tests.ingest.server import WebServer
+
+QUICK = {
+    "connect": 1,
+    "read": 0.3,
+    "deadline": 1,
+    "backoff": 0.01,
+    "max_backoff": 0.02,
+    "private_addresses": True,
+}
+
+
+def picture(colour="red", kind="JPEG", size=(30, 20)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, kind)
+    return buffer.getvalue()
+
+
+JPEG = picture()
+
+
+@pytest.fixture
+def web():
+    with WebServer() as server:
+        yield server
+
+
+@pytest.fixture
+def fetch(tmp_path):
+    """Fetch with quick limits, and more by name, into one folder and one memo."""
+    with Memo(tmp_path / "memo.db") as memo:
+        yield lambda urls, **limits: fetch_pictures(
+            urls, Blobs(tmp_path / "blobs"), memo, Limits(**(QUICK | limits)), progress=False
+        )
+
+
+def outcome(pictures, url):
+    return tuple(pictures.loc[url, ["reason", "detail"]])
+
+
+def test_each_url_gets_one_row_in_order_and_a_dead_one_costs_no_other(web, fetch):
+    good, other = web.serve("/a.jpg", JPEG), web.serve("/b.png", picture("blue", "PNG"))
+    pictures = fetch([other, web.url("/gone.jpg"), good, other, "nonsense"])
+    assert pictures.index.tolist() == [other, web.url("/gone.jpg"), good, "nonsense"]
+    assert list(pictures.columns) == ["file", "reason", "detail"] and (pictures.dtypes == "str").all()
+    assert Path(pictures.file[good]).read_bytes() == JPEG and Path(pictures.file[good]).is_absolute()
+    assert pictures.file.notna().tolist() == [True, False, True, False]
+    assert pictures.reason.isna().tolist() == [True, False, True, False]
+    assert outcome(pictures, web.url("/gone.jpg")) == ("refused by the server", "404 Not Found")
+    assert outcome(pictures, "nonsense") == ("bad address", "neither http nor https")
+
+
+def test_no_urls_are_an_empty_table(fetch):
+    assert fetch([]).shape == (0, 3)
+
+
+def test_equal_bytes_share_a_file_whatever_their_urls_say(web, fetch):
+    urls = [web.serve(path, JPEG) for path in ("/a.jpg", "/b.jpg", "/..%2f..%2fetc%2fpasswd", "/c.jpg")]
+    files = fetch([*urls, web.url("/a.jpg?name=../../etc")]).file
+    assert files.nunique() == 1
+    assert [path.name for path in Path(files.iloc[0]).parents[1].rglob("*") if path.is_file()] == [
+        Path(files.iloc[0]).name
+    ]
+
+
+def test_the_bytes_decide_not_the_declared_type(web, fetch):
+    page = web.serve("/page.jpg", lambda handler: handler.send(b"<html>no</html>", Content_Type="image/png"))
+    shy = web.serve("/shy", lambda handler: handler.send(JPEG, Content_Type="text/html"))
+    empty = web.serve("/empty.jpg", b"")
+    broken = web.serve("/broken.png", picture(kind="PNG", size=(300, 300))[:200])
+    pictures = fetch([page, shy, empty, broken])
+    assert pictures.reason.fillna("").tolist() == ["not a picture", "", "empty file", "damaged file"]
+
+
+def test_the_request_says_who_asks_and_carries_nothing_over(web, fetch):
+    fetch([web.serve("/a.jpg", lambda handler: handler.send(JPEG, Set_Cookie="a=b"))], threads=1)
+    fetch([web.serve("/b.jpg", lambda handler: handler.send(JPEG))], threads=1)
+    for headers in web.headers:
+        assert headers["User-Agent"] == f"mmlab/{__version__} (+ingest)"
+        assert headers["Host"] == f"127.0.0.1:{web.server_port}"
+        assert headers.keys() == ["Host", "User-Agent", "Accept", "Accept-Encoding"]
+
+
+def test_a_proxy_of_the_environment_is_not_asked(web, fetch, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert fetch([web.serve("/a.jpg", JPEG)]).file.notna().all()
+
+
+def failing(times, **answer):
+    """Answer with a failure that often, then with the picture."""
+    left = iter(range(times))
+    return lambda handler: handler.send(JPEG) if next(left, None) is None else handler.send(**answer)
+
+
+def test_failures_that_pass_are_tried_again(web, fetch):
+    urls = [web.serve(f"/{status}.jpg", failing(2, status=status)) for status in (500, 503, 429)]
+    assert fetch(urls).file.notna().all()
+    assert web.asked == {"/500.jpg": 3, "/503.jpg": 3, "/429.jpg": 3}
+
+
+def test_attempts_are_bounded_and_lasting_failures_have_one(web, fetch):
+    urls = [web.serve(f"/{status}.jpg", status) for status in (500, 404, 403, 299, 304, 799)]
+    details = fetch(urls, attempts=3).detail
+    assert details.tolist() == [
+        "500 Internal Server Error",
+        "404 Not Found",
+        "403 Forbidden",
+        "299",
+        "304 Not Modified",
+        "799",
+    ]
+    assert web.asked == {
+        "/500.jpg": 3,
+        "/404.jpg": 1,
+        "/403.jpg": 1,
+        "/299.jpg": 1,
+        "/304.jpg": 1,
+        "/799.jpg": 1,
+    }
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_server_that_asks_for_a_pause_gets_it(web, fetch, form):
+    date = format_datetime(
+        datetime.now(UTC) + timedelta(seconds=2), usegmt=True
+    )  # whole seconds: 1 to 2 away
+    pause = {"seconds": "1", "date": date}[form]
+    url = web.serve("/a.jpg", failing(1, status=429, Retry_After=pause))
+    started = time.monotonic()
+    assert fetch([url], deadline=5).file.notna().all()
+    assert 0.7 < time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("pause", ["3600", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_pause_beyond_the_deadline_is_not_waited_for(web, fetch, pause):
+    url = web.serve("/a.jpg", failing(1, status=503, Retry_After=pause))
+    started = time.monotonic()
+    assert outcome(fetch([url]), url) == ("refused by the server", "503 Service Unavailable")
+    assert time.monotonic() - started < 0.5 and web.asked["/a.jpg"] == 1
+
+
+@pytest.mark.parametrize(
+    "pause", ["soon", "-1", "", "²", "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 31 Dec 99999999 23:59:59 GMT"]
+)
+def test_a_pause_that_says_nothing_is_the_usual_one(web, fetch, pause):
+    url = web.serve("/a.jpg", failing(1, status=503, Retry_After=pause.encode().decode("latin-1")))
+    assert fetch([url]).file.notna().all()
+
+
+def breaking_off(times, how):
+    left = iter(range(times))
+
+    def answer(handler):
+        if next(left, None) is None:
+            return handler.send(JPEG)
+        how(handler)
+        return handler.hang_up()
+
+    return answer
+
+
+def test_a_connection_that_breaks_off_is_tried_again(web, fetch):
+    def midway(handler):
+        handler.head(Content_Length=len(JPEG))
+        handler.wfile.write(JPEG[:100])
+
+    urls = [
+        web.serve("/midway.jpg", breaking_off(2, midway)),
+        web.serve("/at-once.jpg", breaking_off(2, lambda handler: None)),
+    ]
+    assert fetch(urls).file.notna().all()
+    never = web.serve("/never.jpg", breaking_off(9, midway))
+    assert outcome(fetch([never]), never) == ("unreachable", "broke off, or does not speak HTTP")
+    assert web.asked == {"/midway.jpg": 3, "/at-once.jpg": 3, "/never.jpg": 3}
+
+
+def test_what_does_not_speak_http_is_unreachable_and_is_not_quoted(web, fetch):
+    url = web.serve("/a.jpg", breaking_off(9, lambda handler: handler.wfile.write(b"SSH-2.0-secret\r\n\r\n")))
+    assert outcome(fetch([url]), url) == ("unreachable", "broke off, or does not speak HTTP")
+
+
+def test_nobody_listening_and_nobody_known_are_unreachable(fetch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}/a.jpg"
+        pictures = fetch([closed, "http://a..b/a.jpg"])
+    assert pictures.reason.tolist() == ["unreachable", "unreachable"]
+    assert "refused" in pictures.detail[closed]
+
+
+def test_a_silent_server_is_asked_again_and_given_up(web, fetch):
+    url = web.serve("/a.jpg", lambda handler: handler.pause(2))
+    started = time.monotonic()
+    assert outcome(fetch([url], attempts=2, read=0.2), url) == ("timed out", "no answer")
+    assert time.monotonic() - started < 0.8 and web.asked["/a.jpg"] == 2
+
+
+def drip(handler):
+    while not handler.pause(0.05):
+        handler.wfile.write(b"x")
+
+
+def drip_body(handler):
+    handler.head(Content_Length=100_000)
+    drip(handler)
+
+
+def drip_header(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    drip(handler)
+
+
+def drip_provisional(handler):
+    while not handler.pause(0.05):
+        handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+
+@pytest.mark.parametrize("slow", [drip_body, drip_header, drip_provisional])
+def test_a_dripping_server_cannot_hold_on_beyond_the_deadline(web, fetch, slow):
+    url = web.serve("/a.jpg", slow)
+    started = time.monotonic()
+    assert outcome(fetch([url], deadline=0.5), url) == ("timed out", "not done after 0.5 s")
+    assert time.monotonic() - started < 0.8 and web.asked["/a.jpg"] == 1
+
+
+def test_redirects_are_followed_so_many_times(web, fetch):
+    for hop in range(7):
+        web.serve(
+            f"/{hop}", lambda handler, hop=hop: handler.send(b"elsewhere", status=302, Location=str(hop + 1))
+        )
+    web.serve("/7", JPEG)
+    web.serve("/loop", lambda handler: handler.send(status=307, Location="/loop"))
+    near, far, loop = web.url("/2"), web.url("/1"), web.url("/loop")
+    pictures = fetch([near, far, loop])
+    assert pictures.file.notna().tolist() == [True, False, False]
+    assert outcome(pictures, far) == outcome(pictures, loop) == ("too many redirects", "more than 5")
+    assert web.asked["/loop"] == 6
+
+
+@pytest.mark.parametrize(
+    "place", ["ftp://127.0.0.1/", "http://me:secret@127.0.0.1/", "http://[", "javascript:1"]
+)
+def test_a_redirect_to_no_address_of_a_picture_is_refused(web, fetch, place):
+    url = web.serve("/a", lambda handler: handler.send(status=302, Location=place))
+    assert outcome(fetch([url]), url)[0] == "bad address"
+
+
+def test_the_body_of_a_redirect_is_not_read(web, fetch):
+    def endless(handler):
+        handler.head(302, Location="/b.jpg", Content_Length=10**12)
+        handler.wfile.write(b"x" * 100_000)
+
+    web.serve("/b.jpg", JPEG)
+    assert fetch([web.serve("/a.jpg", endless)]).file.notna().all()
+
+
+def test_too_large_by_what_is_declared_and_by_what_is_sent(web, fetch):
+    def endless(handler):
+        handler.head(Connection="close")
+        while not handler.server.stopped.is_set():
+            handler.wfile.write(JPEG)
+
+    declared = web.serve("/declared.jpg", lambda handler: handler.head(Content_Length=100_001))
+    sent, fits = web.serve("/sent.jpg", endless), web.serve("/fits.jpg", JPEG + bytes(100_000 - len(JPEG)))
+    pictures = fetch([declared, sent, fits], max_bytes=100_000)
+    assert outcome(pictures, declared) == outcome(pictures, sent) == ("too large", "more than 100,000 bytes")
+    assert pictures.file.notna()[fits]
+    assert web.asked["/sent.jpg"] == 1
+
+
+def encoded(body, encoding):
+    """An answer that does not say how long it is."""
+
+    def answer(handler):
+        handler.head(Content_Encoding=encoding, Connection="close")
+        handler.wfile.write(body)
+
+    return answer
+
+
+def test_an_encoded_body_is_decoded_up_to_the_bound(web, fetch):
+    urls = [
+        web.serve("/gzip.jpg", encoded(gzip.compress(JPEG), "gzip")),
+        web.serve("/bomb.jpg", encoded(gzip.compress(bytes(50_000_000)), "gzip")),
+        web.serve("/junk.jpg", encoded(gzip.compress(b"") + bytes(200_000), "gzip")),
+        web.serve("/false.jpg", encoded(JPEG, "gzip")),
+        web.serve("/other.jpg", encoded(JPEG, "br")),
+        web.serve("/twice.jpg", encoded(gzip.compress(gzip.compress(JPEG)), "gzip, gzip")),
+    ]
+    tracemalloc.start()
+    pictures = fetch(urls, max_bytes=100_000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pictures.reason.fillna("").tolist() == [
+        *("", "too large", "too large", "not a picture", "not a picture", "not a picture")
+    ]
+    assert pictures.detail[urls[4]] == "cannot be decoded from br"
+    assert most < 25_000_000  # of the 50 MB that the bomb holds, no more than the bound was decoded
+
+
+def test_what_is_known_is_not_asked_for_again_and_failures_are(web, fetch):
+    good = web.serve("/a.jpg", JPEG)
+    late = web.serve("/b.jpg", failing(1, status=404))
+    first, second, third = fetch([good, late]), fetch([late, good]), fetch([good, late])
+    assert first.file.notna().tolist() == [True, False]
+    assert second.file.notna().all() and second.index.tolist() == [late, good]
+    assert third.equals(second.loc[[good, late]])
+    assert web.asked == {"/a.jpg": 1, "/b.jpg": 2}
+
+
+def test_a_file_that_is_gone_is_fetched_again(web, fetch):
+    url = web.serve("/a.jpg", JPEG)
+    Path(fetch([url]).file[url]).unlink()
+    assert Path(fetch([url]).file[url]).read_bytes() == JPEG
+    assert web.asked["/a.jpg"] == 2
+
+
+def test_what_was_fetched_moves_with_its_folder(web, tmp_path):
+    url = web.serve("/a.jpg", JPEG)
+    with Memo(tmp_path / "memo.db") as memo:
+        fetch_pictures([url], Blobs(tmp_path / "here"), memo, Limits(**QUICK), progress=False)
+        shutil.move(tmp_path / "here", tmp_path / "there")
+        moved = fetch_pictures([url], Blobs(tmp_path / "there"), memo, Limits(**QUICK), progress=False)
+    assert Path(moved.file[url]).is_relative_to(tmp_path / "there") and web.asked["/a.jpg"] == 1
+
+
+def downloading():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here")
+def test_an_interrupt_ends_soon_and_the_next_call_goes_on(web, fetch):
+    quick = [web.serve(f"/{i}.jpg", JPEG) for i in range(20)]
+    slow = [web.serve(f"/slow{i}.jpg", lambda handler: handler.pause(20)) for i in range(8)]
+    threading.Timer(0.6, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(quick + slow, read=10, deadline=30, threads=4)
+    assert time.monotonic() - started < 1.5
+    while downloading() and time.monotonic() - started < 3:
+        time.sleep(0.01)
+    assert not downloading()  # woken up, not left waiting for the server
+    assert fetch(quick).file.notna().all()
+    assert sum(web.asked[f"/{i}.jpg"] for i in range(20)) == 20
+
+
+def test_more_urls_than_threads_are_handed_out_a_few_at_a_time(web, fetch):
+    running, most, lock = [0], [0], threading.Lock()
+
+    def answer(handler):
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.01)
+        with lock:
+            running[0] -= 1
+        handler.send(JPEG)
+
+    assert fetch([web.serve(f"/{i}.jpg", answer) for i in range(60)], threads=4).file.notna().all()
+    assert most[0] == 4
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "localhost.", "2130706433", "0x7f.1", "[::ffff:7f00:1]"]
+)
+def test_private_addresses_are_refused_unless_allowed(web, fetch, host):
+    web.serve("/a.jpg", JPEG)
+    url = web.url("/a.jpg", host)
+    assert fetch([url], private_addresses=False).reason[url] in {"address not allowed", "unreachable"}
+    assert not web.asked
+
+
+class Internet:
+    """A network on which every address leads to the one server; what was dialled is written down."""
+
+    def __init__(self, port):
+        self.port, self.dialled = port, []
+
+    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+        self.dialled.append(host)
+        return httpcore.SyncBackend().connect_tcp("127.0.0.1", self.port, timeout)
+
+
+def names(**addresses):
+    """A resolver that knows some names (a list: one address per lookup), and numbers as they are."""
+
+    def resolver(host, port, type):
+        known = addresses.get(host.partition(".")[0], host)
+        return socket.getaddrinfo(known.pop(0) if isinstance(known, list) else known, port, type=type)
+
+    return resolver
+
+
+@pytest.fixture
+def public(web):
+    """Downloads from a web where only public addresses are allowed, and each of those leads to the test's server."""
+
+    def downloads(**addresses):
+        internet = Internet(web.server_port)
+        quick = Limits(**(QUICK | {"private_addresses": False}))
+        return Downloads(quick, names(**addresses), internet), internet
+
+    return downloads
+
+
+def refusal(downloads, url):
+    with pytest.raises(Refused) as error:
+        downloads.picture(url)
+    return error.value.reason, error.value.detail
+
+
+@pytest.mark.parametrize(
+    ("place", "detail"),
+    [
+        ("http://127.0.0.1/a.jpg", "127.0.0.1"),
+        ("http://169.254.169.254/latest/meta-data", "169.254.169.254"),
+        ("//2130706433/a.jpg", "2130706433 is 127.0.0.1"),
+        ("https://[::1]/a.jpg", "::1"),
+        ("http://inside.example/?token=secret", "inside.example is 10.0.0.1"),
+    ],
+)
+def test_a_public_server_cannot_redirect_to_a_private_address(web, public, place, detail):
+    web.serve("/a.jpg", lambda handler: handler.send(status=302, Location=place))
+    downloads, internet = public(pictures="8.8.8.8", inside="10.0.0.1")
+    with downloads:
+        assert refusal(downloads, "http://pictures.example/a.jpg") == ("address not allowed", detail)
+    assert internet.dialled == ["8.8.8.8"] and web.asked.total() == 1
+
+
+def test_a_name_that_changes_its_address_is_checked_at_each_lookup(web, public):
+    web.serve("/a.jpg", lambda handler: handler.send(status=503))
+    downloads, internet = public(rebinding=["8.8.8.8", "127.0.0.1"])
+    with downloads:
+        assert refusal(downloads, "http://rebinding.example/a.jpg")[0] == "address not allowed"
+    assert internet.dialled == ["8.8.8.8"] and web.asked["/a.jpg"] == 1
+
+
+def test_a_name_is_looked_up_once_for_a_connection_that_stays_open(web, public):
+    web.serve("/a.jpg", JPEG)
+    downloads, internet = public(pictures=["8.8.8.8"])
+    with downloads:
+        for _ in range(3):
+            assert downloads.picture("http://pictures.example/a.jpg") == JPEG
+    assert internet.dialled == ["8.8.8.8"]
+    assert {headers["Host"] for headers in web.headers} == {"pictures.example"}
+
+
+def test_no_part_of_a_url_but_its_host_is_told(web, fetch):
+    urls = [
+        "http://me:hunter2@127.0.0.1/a.jpg?token=hunter2",
+        web.url("/gone?token=hunter2"),
+        "http://a..b/a.jpg?token=hunter2",
+        web.serve("/loop", lambda handler: handler.send(status=302, Location="/loop?token=hunter2")),
+    ]
+    assert "hunter2" not in json.dumps(fetch(urls).detail.tolist())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for pictures.example and its key, in one file."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate")
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    made = subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ),
+            *("-subj", "/CN=pictures.example", "-addext", "subjectAltName=DNS:pictures.example"),
+            *("-days", "2", "-keyout", "-", "-out", "-"),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    path.write_bytes(made.stdout)
+    return path
+
+
+def test_a_certificate_is_checked_for_the_name_and_for_each_name(certificate, monkeypatch):
+    with WebServer(certificate) as server:
+        server.serve("/a.jpg", JPEG)
+        quick = Limits(**(QUICK | {"private_addresses": False}))
+        resolver = names(pictures="8.8.8.8", other="8.8.8.8")
+        with Downloads(quick, resolver, Internet(server.server_port)) as strangers:
+            assert "CERTIFICATE_VERIFY_FAILED" in refusal(strangers, "https://pictures.example/a.jpg")[1]
+        monkeypatch.setenv("SSL_CERT_FILE", os.fspath(certificate))
+        with Downloads(quick, resolver, Internet(server.server_port)) as downloads:
+            assert downloads.picture("https://pictures.example/a.jpg") == JPEG
+            reason, detail = refusal(
+                downloads, "https://other.example/a.jpg"
+            )  # the same address, still connected
+            assert reason == "unreachable" and "Hostname mismatch" in detail
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"read": 0}, {"attempts": 0}, {"redirects": -1}])
+def test_limits_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=rf"{next(iter(wrong))} is .* found"):
+        Limits(**wrong)

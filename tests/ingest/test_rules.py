@@ -1,0 +1,43 @@
+import pandas as pd
+import pytest
+
+from mmlab.ingest import FINDINGS, REFUSED, Rules
+from mmlab.ingest.rules import join_flags
+
+
+def test_what_is_refused_by_default_is_a_finding():
+    assert set(REFUSED) < set(FINDINGS)
+    assert Rules().refuse == REFUSED
+
+
+def test_findings_may_come_as_a_list():
+    assert Rules(refuse=["blurred"]).refuse == ("blurred",)
+
+
+def test_an_unknown_finding_is_told_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"refuse: \['blurry'\] are no findings; .*'blurred'"):
+        Rules(refuse=["blurry", "dark"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"min_words": -1}, "min_words is at least 0, found -1"),
+        ({"max_chars": 0}, "max_chars is at least 1, found 0"),
+        ({"vague_from": 1}, "vague_from is at least 2, found 1"),
+        ({"near_bits": -1}, "near_bits is at least 0, found -1"),
+        ({"ocr_confidence": 101}, "ocr_confidence lies from 0 to 100, found 101"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(setting, message):
+    with pytest.raises(ValueError, match=message):
+        Rules(**setting)
+
+
+def test_flags_are_joined_in_their_order():
+    index = pd.Index(["a", "b", "c"])
+    holds = {
+        "dark": pd.Series([True, False, True], index),
+        "tiny": pd.Series([True, False, False], index),
+    }
+    assert join_flags(holds, index).tolist() == ["dark, tiny", "", "dark"]
