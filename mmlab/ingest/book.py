@@ -34,8 +34,8 @@ def keep_book(rows: pd.DataFrame, texts: pd.DataFrame, pictures: pd.DataFrame, r
     book["pair_id"] = book["picture_pair_id"].fillna(_own_pair(book))
     book["outcome"], book["detail"] = rows["problem"], rows["detail"]
     unpaired, unlisted = book["name"] == "", ~rows["listed"]
-    _close(book, unpaired & (UNPAIRED in rules.refuse), UNPAIRED)
-    _close(book, unlisted & (UNLISTED in rules.refuse), UNLISTED, "the table does not name it")
+    _close(book, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
+    _close(book, unlisted & (UNLISTED in rules.refused), UNLISTED, "the table does not name it")
     refused = ~unpaired & ~book["picture_outcome"].isin(MERGED)
     _close(book, refused, book["picture_outcome"], book["picture_detail"])
     _close(book, book["caption"].str.strip() == "", NO_CAPTION)
@@ -52,7 +52,7 @@ def _judge_texts(book: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
     leak = (
         book["split"].notna() & book["picture_leading"].notna() & (book["split"] != book["picture_leading"])
     )
-    _close(book, leak & (LEAK in rules.refuse), LEAK, "its picture in split " + book["picture_leading"])
+    _close(book, leak & (LEAK in rules.refused), LEAK, "its picture in split " + book["picture_leading"])
     said = book[book["outcome"].isna()].groupby(["pair_id", "text"])
     book["repetition"] = said.cumcount().reindex(book.index, fill_value=0)
     repeated = book["repetition"] > 0
@@ -61,11 +61,11 @@ def _judge_texts(book: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
         .groupby([book["pair_id"], book["text"]])
         .transform("first")
     )
-    _close(book, repeated & (REPEATED in rules.refuse), REPEATED, before.map("said before in row {}".format))
+    _close(book, repeated & (REPEATED in rules.refused), REPEATED, before.map("said before in row {}".format))
     sharing = book[book["outcome"].isna()].groupby("text")["pair_id"].transform("nunique")
     sharing = sharing.reindex(book.index, fill_value=0)
     vague = sharing >= rules.vague_from
-    _close(book, vague & (VAGUE in rules.refuse), VAGUE, sharing.map("shared by {} pictures".format))
+    _close(book, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} pictures".format))
     return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
 
 

@@ -6,10 +6,11 @@ import pandas as pd
 
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.images import image_name, locate, look_at
+from mmlab.ingest.limits import Limits
 from mmlab.ingest.memo import Memo
 from mmlab.ingest.near import near_duplicates
 from mmlab.ingest.oddities import odd_flags
-from mmlab.ingest.remote import Limits, fetch_pictures
+from mmlab.ingest.remote import fetch_pictures
 from mmlab.ingest.rules import DUPLICATE, NEAR_DUPLICATE, ODD, Rules, join_flags
 from mmlab.items import PictureError
 
@@ -31,7 +32,8 @@ def find_files(
     """
     elsewhere = named.index[named.isna()]
     remote = [name for name in elsewhere if name.lower().startswith(REMOTE)]
-    fetched = fetch_pictures(remote, blobs, memo, Limits(private_addresses=rules.private_addresses), progress)
+    limits = Limits(private_addresses=rules.private_addresses)
+    fetched = fetch_pictures(remote, blobs, memo, limits, progress and bool(remote))
     local = elsewhere.difference(remote, sort=False)
     found = pd.DataFrame([_locate(root, name) for name in local], local, ["file", "reason", "detail"])
     parts = [named.dropna().to_frame("file"), fetched, found]
@@ -56,7 +58,7 @@ def judge_pictures(looks: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """
     odd = odd_flags(looks)
     holds = {flag: odd.map(lambda found, flag=flag: flag in found).astype(bool) for flag in ODD}
-    refused = [(holds[flag], flag) for flag in ODD if flag in rules.refuse]
+    refused = [(holds[flag], flag) for flag in ODD if flag in rules.refused]
     reason = looks["reason"].case_when([(looks["reason"].notna(), looks["reason"]), *refused])
     pictures = _group(looks.assign(reason=reason), rules)
     repeats, resembles = pictures["first"] != pictures.index, pictures["group"] != pictures["first"]
@@ -80,9 +82,9 @@ def _group(pictures: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     near = near_duplicates(pictures[kept & (first == names)], rules.near_bits)
     group = first.map(near).astype("str").fillna(first)
     pair = names
-    if NEAR_DUPLICATE in rules.refuse:
+    if NEAR_DUPLICATE in rules.refused:
         pair = names.where(group == first, group)
-    if DUPLICATE in rules.refuse:
+    if DUPLICATE in rules.refused:
         pair = first.map(pair)
     return pictures.assign(first=first, group=group, pair_id=pair)
 

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +21,7 @@ from mmlab.items.pictures import open_measured
 
 if TYPE_CHECKING:
     from PIL import Image
+    from tqdm import tqdm
 
 VERSION = 1  # of the facts; with another, all pictures are looked at anew
 CHUNK = 500  # files handed to the threads at a time: a kill loses no more, and a long list costs no memory
@@ -75,7 +76,7 @@ def locate(root: Path, name: str) -> Path:
     path = root / name.replace("\0", "?")
     if not Path(os.path.realpath(path)).is_relative_to(root):
         raise PictureError("path leaves the dataset")
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
         raise PictureError("missing file")
     return path
 
@@ -96,21 +97,30 @@ def look_at(
     with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
         for chunk in _chunks(paths):
             keys = dict(zip(chunk, threads.map(_key, chunk), strict=True))
-            known = memo.get("look", filter(None, keys.values())) if memo else {}
-            looks |= {path: Look(*known[key]) for path, key in keys.items() if key in known}
+            known = _known(keys, memo)
             bar.update(len(known))
-            new = [path for path in chunk if path not in looks]
-            found = {}
-            for path, found[path] in zip(new, threads.map(_look, new), strict=True):
-                bar.update()
-            looks |= found
-            opened += sum(look.reason not in PASSING for look in found.values())
-            if memo:
-                kept = {keys[path]: look for path, look in found.items() if look.reason not in PASSING}
-                memo.put("look", {key: look for key, look in kept.items() if key})
+            new = [path for path in chunk if path not in known]
+            found = dict(zip(new, _counted(threads.map(_look, new), bar), strict=True))
+            lasting = {path: look for path, look in found.items() if look.reason not in PASSING}
+            if memo is not None:
+                memo.put("look", {keys[path]: look for path, look in lasting.items() if keys[path]})
+            looks |= known | found
+            opened += len(lasting)
     rows = [looks[str(path)] for path in files.values()]
     table = pd.DataFrame(rows, index=pd.Index(list(files), dtype="str"), columns=Look._fields)
     return table.astype(DTYPES), opened
+
+
+def _known(keys: Mapping[str, str | None], memo: Memo | None) -> dict[str, Look]:
+    """What the memo knows, by path."""
+    values = {} if memo is None else memo.get("look", filter(None, keys.values()))
+    return {path: Look(*values[key]) for path, key in keys.items() if key in values}
+
+
+def _counted(looks: Iterable[Look], bar: "tqdm") -> Iterator[Look]:
+    for look in looks:
+        yield look
+        bar.update()
 
 
 def _look(path: str) -> Look:
@@ -143,7 +153,7 @@ def _facts(picture: "Image.Image") -> tuple[str, str, float, float, float]:
     return (
         str(phash(grey)),
         base64.b64encode(cells).decode(),
-        float(values.mean() / 255),
+        float(values.mean(dtype=np.float64) / 255),
         float(contrast),
         _sharpness(values),
     )

@@ -74,8 +74,8 @@ def ingest_items(
         kind=found.kind,
         worked={
             "pictures decoded": decoded,
-            "pictures known": len(looks) - decoded,
-            "texts found": len(added),
+            "known from before": int(files["file"].notna().sum()) - decoded,
+            "texts found in pictures": len(added),
         },
         notes=notes,
     )
@@ -93,7 +93,7 @@ def _with_unlisted(source: Source) -> pd.DataFrame:
 
 def _named(rows: pd.DataFrame, rules: Rules) -> pd.Series:
     """The file that each picture came with, or missing, indexed by the names of the pictures to look at."""
-    asked = rows[(rows["name"] != "") & (rows["listed"] | (UNLISTED not in rules.refuse))]
+    asked = rows[(rows["name"] != "") & (rows["listed"] | (UNLISTED not in rules.refused))]
     return asked.drop_duplicates("name").set_index("name")["file"]
 
 

@@ -14,10 +14,12 @@ import pandas as pd
 
 BANDS, WIDTH = 4, 16  # of the 64 bits
 MAX_BITS = 16  # more are no resemblance, and need too many probes
-SAME_COLOURS = 22  # of 255: no colour of any cell differs by more; tuned on drawn products that differ in colour only
+SAME_COLOURS = (
+    22  # of 255: no colour of any cell differs by more; tuned on drawn products that differ in colour only
+)
 GAIN = 1.3  # brightness may differ by this factor
-WINDOW = 128  # in a band's bucket of more, each is compared with so many beside it in the order of the hashes
-PAIRS = 1 << 20  # compared at a time
+WINDOW = 64  # in a band's bucket of more, each is compared with so many beside it in the order of the hashes
+PAIRS = 1 << 18  # compared at a time
 ROUNDS = 1000  # firsts of one cluster; what is like none of them stands alone
 
 

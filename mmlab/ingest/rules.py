@@ -23,7 +23,8 @@ class Rules:
     min_words: captions with fewer words are refused; 0 keeps all (languages that write no spaces need 0).
     max_chars: longer texts are cut at the last word that fits.
     replacements: a csv with the columns find and replace, applied to whole words; "" for none.
-    refuse: the findings (of `FINDINGS`) that are refused; the others are only marked.
+    refuse: findings (of `FINDINGS`) that are refused beside the usual ones (`REFUSED`); others are only marked.
+    keep: findings that are marked and kept, though they are usually refused.
     vague_from: a caption that this many pictures share is vague.
     near_bits: near duplicates differ in at most this many of the 64 bits of their perceptual hash.
     ocr: read the text printed in pictures that have no other (needs Tesseract).
@@ -36,7 +37,8 @@ class Rules:
     min_words: int = 5
     max_chars: int = 1000
     replacements: str | Path = ""
-    refuse: Iterable[str] = REFUSED
+    refuse: Iterable[str] = ()
+    keep: Iterable[str] = ()
     vague_from: int = 5
     near_bits: int = 8
     ocr: bool = True
@@ -46,15 +48,23 @@ class Rules:
     private_addresses: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "refuse", tuple(self.refuse))
-        unknown = sorted(set(self.refuse) - set(FINDINGS))
-        if unknown:
-            raise ValueError(f"refuse: {unknown} are no findings; the findings are {list(FINDINGS)}")
+        for name in ("refuse", "keep"):
+            found = tuple(getattr(self, name))
+            object.__setattr__(self, name, found)
+            if unknown := sorted(set(found) - set(FINDINGS)):
+                raise ValueError(f"{name}: {unknown} are no findings; the findings are {list(FINDINGS)}")
+        if both := sorted(set(self.refuse) & set(self.keep)):
+            raise ValueError(f"{both} are to be refused and to be kept: name each finding once")
         for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2), ("near_bits", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is at least {least}, found {getattr(self, name)}")
         if not 0 <= self.ocr_confidence <= 100:
             raise ValueError(f"ocr_confidence lies from 0 to 100, found {self.ocr_confidence}")
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The findings that are refused, all told."""
+        return frozenset(REFUSED).difference(self.keep).union(self.refuse)
 
 
 def join_flags(holds: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:

@@ -32,7 +32,7 @@ def settle_splits(rows: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> p
     )
     leak = split.notna() & (split != leading) & (pictures["outcome"] == IMAGE_ITEM)
     pictures = pictures.assign(split=split, leading=leading)
-    if LEAK in rules.refuse:
+    if LEAK in rules.refused:
         told = "its like in split " + leading[leak]
         return pictures.assign(
             outcome=pictures["outcome"].mask(leak, LEAK), detail=pictures["detail"].mask(leak, told)

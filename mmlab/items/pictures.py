@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000  # decoded: 300 MB; more is refused as a decompression bomb
 LARGE = 25_000_000  # pixels; larger ones are decoded one at a time, so that many threads stay within memory
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")  # no interpreter is started
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+)  # no interpreter is started
 ORIENTATION = 0x0112
 TURNS = {  # EXIF orientation: the transposition that makes it upright
     2: "FLIP_LEFT_RIGHT",
@@ -51,14 +61,17 @@ def open_measured(
     source: str | Path | BinaryIO, least: int | None = None
 ) -> tuple["Image.Image", tuple[int, int]]:
     """As `open_picture`, with width and height of the upright picture at its full size."""
+    if not isinstance(source, str | Path):
+        return _decoded(source, least)
     try:
-        file = nullcontext(source) if hasattr(source, "read") else open(source, "rb")
+        with open(source, "rb") as file:
+            return _decoded(file, least)
     except FileNotFoundError as error:
         raise PictureError("missing file") from error
+    except PictureError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise PictureError("unreadable file") from error
-    with file as opened:
-        return _decoded(opened, least)
 
 
 def thumbnail(path: str | Path, side: int = 128) -> bytes:
@@ -87,7 +100,9 @@ def _decoded(file: BinaryIO, least: int | None) -> tuple["Image.Image", tuple[in
                 picture.load()
                 turn = _turn(picture)
                 upright = _rgb(picture if turn is None else picture.transpose(turn))
-            swapped = turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180
+            swapped = (
+                turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180
+            )
             return upright, (height, width) if swapped else (width, height)
     except UnidentifiedImageError:
         raise PictureError("not a picture" if file.seek(0, io.SEEK_END) else "empty file") from None

@@ -8,6 +8,8 @@ from mmlab.visualize.style import COLOURS, HATCHES, INK, name_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FEWEST = 3  # bars that there is room for, so that a single one is no wall
+
 
 def bars(
     ax: "Axes",
@@ -31,7 +33,7 @@ def bars(
     for position, value, end in zip(positions, values, ends, strict=True):
         ax.annotate(form.format(value), (end, position), (4, 0), textcoords="offset points", va="center")
     ax.set_yticks(positions, [str(name) for name in names])
-    ax.invert_yaxis()
+    ax.set_ylim(max(len(names), FEWEST) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
     ax.xaxis.get_major_locator().set_params(integer=all(value == int(value) for value in values))

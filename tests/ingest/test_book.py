@@ -48,13 +48,13 @@ def test_a_caption_is_repeated_within_its_pair_only():
 
 
 def test_a_refused_row_is_no_first_time():
-    book = booked(("a", "red shoe", "train"), ("a", "red shoe", "test"), refuse=[*REFUSED, "split leak"])
+    book = booked(("a", "red shoe", "train"), ("a", "red shoe", "test"), refuse=["split leak"])
     assert book["outcome"].tolist() == ["split leak", "text item"]
     assert book["detail"].tolist()[0] == "its picture in split test"
 
 
 def test_repetitions_may_stay_and_are_told_apart():
-    book = booked(*[("a", "red shoe")] * 3, refuse=[])
+    book = booked(*[("a", "red shoe")] * 3, keep=REFUSED)
     assert book["outcome"].tolist() == ["text item"] * 3
     assert book["repetition"].tolist() == [0, 1, 2]
     assert book["flags"].tolist() == ["", "repeated caption", "repeated caption"]
@@ -65,9 +65,9 @@ def test_without_min_words_only_nothing_is_too_short():
     assert book["outcome"].tolist() == ["text item", "text item"]
 
 
-@pytest.mark.parametrize(("refuse", "outcome"), [(REFUSED, "no image named"), ([], "text item")])
-def test_a_caption_without_image_is_refused_or_marked(refuse, outcome):
-    book = booked(("", "red shoe"), ("a", "blue shoe"), refuse=refuse)
+@pytest.mark.parametrize(("keep", "outcome"), [((), "no image named"), (REFUSED, "text item")])
+def test_a_caption_without_image_is_refused_or_marked(keep, outcome):
+    book = booked(("", "red shoe"), ("a", "blue shoe"), keep=keep)
     assert book["outcome"].tolist() == [outcome, "text item"]
     assert book["flags"].tolist() == ["no image named", ""]
     assert book["pair_id"].str.startswith("text/").tolist() == [True, False]
@@ -75,7 +75,7 @@ def test_a_caption_without_image_is_refused_or_marked(refuse, outcome):
 
 def test_a_file_that_the_table_does_not_name_is_refused_or_marked():
     assert booked(("b", ""), unlisted=["b"])["outcome"].tolist() == ["unlisted image"]
-    book = booked(("b", ""), unlisted=["b"], refuse=[])
+    book = booked(("b", ""), unlisted=["b"], keep=REFUSED)
     assert book[["outcome", "flags"]].to_numpy().tolist() == [["no caption", "unlisted image"]]
 
 
@@ -86,7 +86,7 @@ def test_a_caption_of_many_pictures_is_vague(vague_from, flags):
 
 
 def test_copies_of_one_picture_do_not_make_a_caption_vague():
-    book = booked(("a", "nice picture"), ("copy of a", "nice picture"), vague_from=2, refuse=[])
+    book = booked(("a", "nice picture"), ("copy of a", "nice picture"), vague_from=2, keep=REFUSED)
     assert "vague caption" not in ", ".join(book["flags"])
 
 

@@ -1,11 +1,15 @@
+import base64
 import os
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from mmlab.ingest.images import image_name, read_pictures
-from mmlab.items import file_hash
+from mmlab.ingest.images import CHUNK, Look, image_name, locate, look_at
+from mmlab.ingest.memo import Memo
+from mmlab.items import PictureError, file_hash
 
 
 @pytest.fixture
@@ -21,8 +25,29 @@ def folder(tmp_path):
     return folder
 
 
-def reasons(folder, *names):
-    return read_pictures(folder, names, progress=False)["reason"].tolist()
+@pytest.fixture
+def memo(tmp_path):
+    with Memo(tmp_path / "memo.sqlite") as memo:
+        yield memo
+
+
+def look(picture, path, **options):
+    picture.save(path, **options)
+    return look_at({"it": path}, progress=False)[0].loc["it"]
+
+
+def spoil(path):
+    """Other bytes of the same length, and the same time of change: only who reads the file sees it."""
+    before = path.stat()
+    path.write_bytes(b"x" * before.st_size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def located(root, name):
+    try:
+        return locate(root, name)
+    except PictureError as error:
+        return str(error)
 
 
 @pytest.mark.parametrize(
@@ -40,50 +65,173 @@ def test_one_file_has_one_name(entry, name):
     assert image_name(entry) == name
 
 
+def test_a_file_is_located_below_the_root(folder):
+    (folder / "inner.png").symlink_to(folder / "good.png")
+    assert located(folder, "good.png") == located(folder, str(folder / "good.png")) == folder / "good.png"
+    assert located(folder, "inner.png") == folder / "inner.png"
+    assert located(folder, "") == "no image named"
+
+
+@pytest.mark.parametrize(
+    "name", ["none.png", "nul\0.png", "x" * 5000, "loop.png", "pipe.png", "folder.png", "."]
+)
+def test_what_is_no_file_is_missing(folder, name):
+    (folder / "loop.png").symlink_to("loop.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "folder.png").mkdir()
+    assert located(folder, name) == "missing file"
+
+
+@pytest.mark.parametrize("name", ["link.png", "../outside.png", "/dev/zero", "/etc/passwd"])
+def test_a_path_that_leaves_the_dataset_is_not_located(folder, name):
+    (folder / "link.png").symlink_to(folder.parent / "outside.png")
+    assert located(folder, name) == "path leaves the dataset"
+    assert located(folder, str(folder.parent / "outside.png")) == "path leaves the dataset"
+
+
 def test_a_picture_is_measured_and_hashed(folder):
-    pictures = read_pictures(folder, ["good.png"], progress=False)
-    path = folder / "good.png"
-    assert pictures.loc["good.png", ["path", "content"]].tolist() == [str(path), file_hash(path)]
-    assert pictures.loc["good.png", ["width", "height"]].tolist() == [30, 20]
-    assert pictures[["reason", "detail"]].isna().all(axis=None)
+    looks, opened = look_at({"a": folder / "good.png"}, progress=False)
+    assert opened == 1
+    assert tuple(looks.columns) == Look._fields
+    assert looks.loc["a", ["content", "width", "height"]].tolist() == [file_hash(folder / "good.png"), 30, 20]
+    assert looks[["reason", "detail"]].isna().all(axis=None)
 
 
-def test_the_size_is_that_of_the_upright_picture(folder):
+def test_the_size_is_that_of_the_upright_picture(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
-    Image.new("RGB", (30, 20)).save(folder / "side.jpg", exif=exif)
-    pictures = read_pictures(folder, ["side.jpg"], progress=False)
-    assert pictures.loc["side.jpg", ["width", "height"]].tolist() == [20, 30]
+    found = look(Image.new("RGB", (1203, 802)), tmp_path / "side.jpg", exif=exif)
+    assert (found.width, found.height) == (802, 1203)
+
+
+def test_brightness_and_contrast_are_those_of_its_grey_and_colours(tmp_path):
+    """Half black, half white: mean 1/2, deviation 1/2; plain red is grey 76 (0.299 of 255) without deviation."""
+    halves = Image.new("RGB", (64, 64))
+    halves.paste("white", (32, 0, 64, 64))
+    found = look(halves, tmp_path / "halves.png")
+    assert (found.brightness, found.contrast) == (0.5, 0.5)
+    found = look(Image.new("RGB", (64, 64), "red"), tmp_path / "red.png")
+    assert (found.brightness, found.contrast, found.sharpness) == (pytest.approx(76 / 255), 0.0, 0.0)
+
+
+def test_the_signature_holds_the_colours_of_4_x_4_cells(tmp_path):
+    cells = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    found = look(Image.fromarray(cells.repeat(16, 0).repeat(16, 1)), tmp_path / "a.png")
+    assert base64.b64decode(found.signature) == cells.tobytes()
+    assert len(found.phash) == 16
+
+
+def test_sharpness_is_the_mean_square_of_the_laplacian_in_the_sharpest_tile(tmp_path):
+    """One white pixel in black gives -4 and four times 1: 16 + 4 = 20, over the 16 pixels of its tile."""
+    dot = Image.new("L", (16, 16))
+    dot.putpixel((5, 5), 255)
+    assert look(dot, tmp_path / "dot.png").sharpness == pytest.approx(20 / 16)
+    dot.putpixel((5, 5), 51)  # what is dim is not less sharp
+    assert look(dot, tmp_path / "dim.png").sharpness == pytest.approx(20 / 16)
+    noise = Image.effect_noise((160, 160), 60)
+    soft = noise.filter(ImageFilter.GaussianBlur(2))
+    assert look(soft, tmp_path / "soft.png").sharpness < look(noise, tmp_path / "noise.png").sharpness / 10
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (3000, 2), (1, 900)])
+def test_the_smallest_pictures_are_measured_too(tmp_path, size):
+    found = look(Image.effect_noise(size, 80), tmp_path / "a.png")
+    assert (found.width, found.height) == size
+    assert np.isfinite([found.brightness, found.contrast, found.sharpness]).all()
+
+
+def test_the_facts_of_a_jpeg_hardly_depend_on_its_scale(tmp_path):
+    """Decoded at a quarter or in full: PNG has no smaller scale."""
+    waves = np.sin(np.arange(960)[:, None] / 40) * np.cos(np.arange(1280)[None] / 60)
+    picture = Image.fromarray((127 + 120 * waves).astype(np.uint8)).convert("RGB")
+    small, full = (
+        look(picture, tmp_path / "a.jpg", quality=95),
+        look(picture, tmp_path / "a.png"),
+    )
+    assert (int(small.phash, 16) ^ int(full.phash, 16)).bit_count() <= 4
+    assert small.brightness == pytest.approx(full.brightness, abs=0.01)
+    assert small.contrast == pytest.approx(full.contrast, abs=0.01)
 
 
 def test_what_cannot_be_opened_has_a_reason(folder):
-    found = reasons(folder, "cut.jpg", "note.png", "empty.png", "none.png", "", "nul\0.png", "x" * 5000)
-    expected = ["damaged file", "not a picture", "empty file", "missing file", "no image named"]
-    assert found == [*expected, "missing file", "missing file"]
+    names = ["cut.jpg", "note.png", "empty.png", "none.png", "."]
+    looks, opened = look_at({name: folder / name for name in names}, progress=False)
+    expected = ["damaged file", "not a picture", "empty file", "missing file", "unreadable file"]
+    assert looks["reason"].tolist() == expected
+    assert opened == 3
+    assert looks["content"].isna().all()
+    assert "truncated" in looks.loc["cut.jpg", "detail"]
 
 
-def test_folders_and_pipes_are_not_opened(folder):
-    os.mkfifo(folder / "pipe.png")
-    (folder / "folder.png").mkdir()
-    assert reasons(folder, "pipe.png", "folder.png", ".") == ["missing file"] * 3
+def test_large_files_are_read_as_small_ones_are(folder, monkeypatch):
+    small = look_at({"a": folder / "good.png", "b": folder / "cut.jpg"}, progress=False)[0]
+    monkeypatch.setattr("mmlab.ingest.images.STREAMED", 10)
+    streamed = look_at({"a": folder / "good.png", "b": folder / "cut.jpg"}, progress=False)[0]
+    pd.testing.assert_frame_equal(streamed, small)
 
 
-def test_a_path_that_leaves_the_dataset_is_not_opened(folder):
-    (folder / "link.png").symlink_to(folder.parent / "outside.png")
-    (folder / "inner.png").symlink_to(folder / "good.png")
-    (folder / "loop.png").symlink_to("loop.png")
-    outside = folder.parent / "outside.png"
-    assert reasons(folder, "link.png", "../outside.png", str(outside)) == ["path leaves the dataset"] * 3
-    assert reasons(folder, str(folder / "good.png"), "/dev/zero") == ["path leaves the dataset"] * 2
-    found = reasons(folder, "inner.png", "loop.png")
-    assert pd.isna(found[0])
-    assert found[1] == "missing file"
+def test_what_is_known_is_not_opened_again(folder, memo):
+    files = {name: folder / name for name in ("good.png", "cut.jpg", "note.png", "empty.png", "none.png")}
+    first, opened = look_at(files, memo, progress=False)
+    assert opened == 4
+    spoil(folder / "good.png")
+    again, opened = look_at(files, memo, progress=False)
+    assert opened == 0
+    pd.testing.assert_frame_equal(again, first)
+    assert look_at(files, progress=False)[0].loc["good.png", "reason"] == "not a picture"  # it was spoiled
 
 
-def test_many_pictures_keep_their_order(folder):
-    names = [f"{number}.png" for number in range(1205)]
-    for number in range(0, 1205, 100):
-        Image.new("L", (number + 1, 1)).save(folder / f"{number}.png")
-    pictures = read_pictures(folder, names, progress=False)
-    assert pictures.index.tolist() == names
-    assert pictures["width"].dropna().tolist() == [number + 1 for number in range(0, 1205, 100)]
+def test_a_changed_file_is_looked_at_again(folder, memo):
+    files = {"a": folder / "good.png"}
+    look_at(files, memo, progress=False)
+    Image.new("RGB", (5, 4)).save(files["a"])
+    looks, opened = look_at(files, memo, progress=False)
+    assert (opened, looks.loc["a", "width"]) == (1, 5)
+
+
+def test_a_missing_file_may_come(folder, memo):
+    files = {"a": folder / "late.png"}
+    assert look_at(files, memo, progress=False)[0].loc["a", "reason"] == "missing file"
+    Image.new("RGB", (5, 4)).save(files["a"])
+    assert look_at(files, memo, progress=False)[0].loc["a", "width"] == 5
+
+
+class Stopping(Memo):
+    """A memo in whose second `put` the process is interrupted."""
+
+    def put(self, kind, values):
+        if getattr(self, "asked", False):
+            raise KeyboardInterrupt
+        self.asked = True
+        super().put(kind, values)
+
+
+def test_an_interrupted_look_goes_on_where_it_stopped(tmp_path):
+    files = {}
+    for number in range(CHUNK + 20):
+        files[str(number)] = tmp_path / f"{number}.png"
+        Image.new("L", (1 + number % 7, 1)).save(files[str(number)])
+    with Stopping(tmp_path / "memo.sqlite") as memo, pytest.raises(KeyboardInterrupt):
+        look_at(files, memo, progress=False)
+    with Memo(tmp_path / "memo.sqlite") as memo:
+        looks, opened = look_at(files, memo, progress=False)
+    assert opened == 20
+    assert looks.index.tolist() == list(files)
+    assert looks["width"].tolist() == [1 + number % 7 for number in range(CHUNK + 20)]
+
+
+def test_two_names_of_one_file_cost_one_look(folder):
+    looks, opened = look_at({"a": folder / "good.png", "b": str(folder / "good.png")}, progress=False)
+    assert opened == 1
+    assert looks.loc["a"].equals(looks.loc["b"])
+
+
+def test_no_pictures_are_no_rows():
+    looks, opened = look_at({}, progress=False)
+    assert (len(looks), opened, tuple(looks.columns)) == (0, 0, Look._fields)
+
+
+def test_a_name_of_undecodable_bytes_is_looked_at(tmp_path, memo):
+    path = os.fsdecode(bytes(tmp_path / "caf") + b"\xe9.png")
+    Image.new("L", (3, 2)).save(Path(path), "PNG")
+    assert [look_at({"a": path}, memo, progress=False)[1] for _ in range(2)] == [1, 0]

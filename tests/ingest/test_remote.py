@@ -18,9 +18,12 @@ import pytest
 from PIL import Image
 
 from mmlab import __version__
+from mmlab.ingest.addresses import Refused
 from mmlab.ingest.blobs import Blobs
+from mmlab.ingest.downloads import Downloads
+from mmlab.ingest.limits import Limits
 from mmlab.ingest.memo import Memo
-from mmlab.ingest.remote import Downloads, Limits, Refused, fetch_pictures
+from mmlab.ingest.remote import fetch_pictures
 from tests.ingest.server import WebServer
 
 QUICK = {
@@ -91,8 +94,9 @@ def test_the_bytes_decide_not_the_declared_type(web, fetch):
     shy = web.serve("/shy", lambda handler: handler.send(JPEG, Content_Type="text/html"))
     empty = web.serve("/empty.jpg", b"")
     broken = web.serve("/broken.png", picture(kind="PNG", size=(300, 300))[:200])
-    pictures = fetch([page, shy, empty, broken])
-    assert pictures.reason.fillna("").tolist() == ["not a picture", "", "empty file", "damaged file"]
+    script = web.serve("/script.jpg", picture(kind="EPS"))  # opening it would start an interpreter
+    reasons = fetch([page, shy, empty, broken, script]).reason
+    assert reasons.fillna("").tolist() == ["not a picture", "", "empty file", "damaged file", "not a picture"]
 
 
 def test_the_request_says_who_asks_and_carries_nothing_over(web, fetch):

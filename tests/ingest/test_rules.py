@@ -5,13 +5,21 @@ from mmlab.ingest import FINDINGS, REFUSED, Rules
 from mmlab.ingest.rules import join_flags
 
 
-def test_what_is_refused_by_default_is_a_finding():
+def test_what_is_usually_refused_is_a_finding():
     assert set(REFUSED) < set(FINDINGS)
-    assert Rules().refuse == REFUSED
+    assert Rules().refused == set(REFUSED)
 
 
-def test_findings_may_come_as_a_list():
-    assert Rules(refuse=["blurred"]).refuse == ("blurred",)
+def test_refuse_adds_to_the_usual_and_keep_takes_away():
+    rules = Rules(refuse=["blurred"], keep=["tiny"])
+    assert rules.refused == {*REFUSED, "blurred"} - {"tiny"}
+
+
+def test_a_finding_is_either_refused_or_kept():
+    with pytest.raises(
+        ValueError, match=r"\['dark'\] are to be refused and to be kept: name each finding once"
+    ):
+        Rules(refuse=["dark", "tiny"], keep=["dark"])
 
 
 def test_an_unknown_finding_is_told_with_the_known_ones():

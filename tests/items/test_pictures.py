@@ -1,13 +1,18 @@
 import io
+import subprocess
+import sys
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps, features
 
 from mmlab.items import PictureError, open_picture, thumbnail
-from mmlab.items.pictures import MAX_PIXELS
+from mmlab.items.pictures import MAX_PIXELS, open_measured
+
+REASONS = ("empty file", "not a picture", "damaged file", "too many pixels")
 
 
 def saved(picture, path, **options):
@@ -15,32 +20,59 @@ def saved(picture, path, **options):
     return path
 
 
+def photo(width, height):
+    """Colours that change all over the picture, different at each corner."""
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    waves = 127 + 100 * np.sin(across / 9) * np.cos(down / 7)
+    return Image.fromarray(np.stack([across, down, waves], -1).astype(np.uint8))
+
+
 def refused(path, reason):
     with pytest.raises(PictureError, match=f"^{reason}$"):
         open_picture(path)
 
 
+def pixels(picture):
+    return np.asarray(picture, dtype=int)
+
+
 @pytest.mark.parametrize(
-    ("mode", "colour", "suffix"),
+    ("mode", "colour", "suffix", "expected"),
     [
-        ("RGB", (255, 0, 0), "png"),
-        ("CMYK", (0, 255, 255, 0), "tif"),
-        ("L", 128, "png"),
-        ("1", 1, "png"),
-        ("LA", (90, 255), "png"),
-        ("YCbCr", (76, 85, 255), "jpg"),
-        ("I;16", 700, "png"),
-        ("F", 0.5, "tif"),
+        ("RGB", (255, 0, 0), "png", (255, 0, 0)),
+        ("CMYK", (0, 255, 255, 0), "tif", (255, 0, 0)),
+        ("L", 128, "png", (128, 128, 128)),
+        ("1", 1, "png", (255, 255, 255)),
+        ("LA", (90, 255), "png", (90, 90, 90)),
+        ("LA", (90, 0), "png", (255, 255, 255)),
+        ("I;16", 0x8000, "png", (128, 128, 128)),
+        ("I;16", 0x8000, "tif", (128, 128, 128)),
+        ("I;16B", 0x8000, "tif", (128, 128, 128)),
+        ("I", 65535, "tif", (255, 255, 255)),
+        ("I", 100, "tif", (100, 100, 100)),
+        ("I", -5, "tif", (0, 0, 0)),
+        ("F", 0.2, "tif", (51, 51, 51)),
+        ("F", 200.0, "tif", (200, 200, 200)),
+        ("F", 1e9, "tif", (255, 255, 255)),
+        ("F", float("nan"), "tif", (0, 0, 0)),
     ],
 )
-def test_every_mode_becomes_rgb(tmp_path, mode, colour, suffix):
+def test_every_mode_becomes_rgb(tmp_path, mode, colour, suffix, expected):
     picture = open_picture(saved(Image.new(mode, (4, 3), colour), tmp_path / f"a.{suffix}"))
-    assert (picture.mode, picture.size) == ("RGB", (4, 3))
+    assert (picture.mode, picture.size, picture.getpixel((1, 1))) == ("RGB", (4, 3), expected)
 
 
-def test_a_grey_of_16_bits_keeps_its_brightness(tmp_path):
-    path = saved(Image.new("I;16", (4, 3), 0x8000), tmp_path / "a.png")
-    assert open_picture(path).getpixel((0, 0)) == (128, 128, 128)
+def test_ink_of_printers_is_not_inverted(tmp_path):
+    """Pillow writes CMYK into JPEG as Adobe does: inverted, and marked so."""
+    path = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "a.jpg")
+    assert b"Adobe" in path.read_bytes()
+    assert np.abs(pixels(open_picture(path)) - (255, 0, 0)).max() <= 3
+
+
+def test_a_grey_of_16_bits_is_scaled_as_a_whole(tmp_path):
+    levels = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
+    opened = open_picture(saved(Image.fromarray(levels), tmp_path / "a.png"))
+    assert pixels(opened)[..., 0].ravel().tolist() == list(range(256))
 
 
 def test_what_is_transparent_becomes_white(tmp_path):
@@ -50,79 +82,184 @@ def test_what_is_transparent_becomes_white(tmp_path):
     assert open_picture(path).getpixel((0, 0)) == (127, 127, 127)
 
 
-def test_a_palette_may_be_transparent(tmp_path):
+@pytest.mark.parametrize(("suffix", "transparency"), [("gif", 0), ("png", 0), ("png", bytes([0, 255]))])
+def test_a_palette_may_be_transparent(tmp_path, suffix, transparency):
     picture = Image.new("P", (2, 1))
     picture.putpalette([255, 0, 0, 0, 0, 255])
     picture.putpixel((1, 0), 1)
-    opened = open_picture(saved(picture, tmp_path / "a.gif", transparency=0))
+    opened = open_picture(saved(picture, tmp_path / f"a.{suffix}", transparency=transparency))
     assert [opened.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 255)]
 
 
-def test_an_orientation_is_applied(tmp_path):
-    picture, exif = Image.new("RGB", (4, 2)), Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it turned by 90 degrees clockwise
-    picture.paste("white", (0, 0, 2, 2))
-    opened = open_picture(saved(picture, tmp_path / "a.png", exif=exif))
-    assert opened.size == (2, 4)
-    assert opened.getpixel((0, 0)) == (255, 255, 255)
-    assert opened.getpixel((0, 3)) == (0, 0, 0)
+@pytest.mark.parametrize("least", [None, 32])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_applied(tmp_path, orientation, suffix, least):
+    """As Pillow's own transposition of the picture; the size is that of the upright picture, also when scaled."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(photo(160, 96), tmp_path / f"a.{suffix}", exif=exif)
+    with Image.open(path) as stored:
+        expected = ImageOps.exif_transpose(stored).convert("RGB")
+    opened, size = open_measured(path, least)
+    assert size == expected.size == ((160, 96) if orientation < 5 else (96, 160))
+    scaled = expected.resize(opened.size, Image.Resampling.BOX)
+    assert np.abs(pixels(opened) - pixels(scaled)).mean() < 4
 
 
-def test_the_first_frame_is_taken(tmp_path):
+def test_a_broken_exif_block_spoils_no_picture(tmp_path):
+    path = saved(photo(20, 10), tmp_path / "a.jpg", exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff nothing")
+    assert open_picture(path).size == (20, 10)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_the_first_frame_is_taken(tmp_path, suffix):
     frames = [Image.new("RGB", (3, 3), colour) for colour in ("red", "blue")]
-    path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = saved(frames[0], tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
+    with Image.open(path) as stored:
+        assert stored.n_frames == 2
     assert open_picture(path).getpixel((1, 1)) == (255, 0, 0)
 
 
 def test_refusals_have_stable_reasons(tmp_path):
     whole = saved(Image.effect_noise((60, 60), 90), tmp_path / "whole.jpg").read_bytes()
-    for name, content in {"cut.jpg": whole[:-300], "empty.jpg": b"", "note.jpg": b"a note"}.items():
+    contents = {
+        "cut.jpg": whole[:-300],
+        "empty.jpg": b"",
+        "note.jpg": b"a note",
+        "a.svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    }
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     refused(tmp_path / "none.jpg", "missing file")
+    refused(tmp_path, "unreadable file")
+    refused("nul\0.jpg", "unreadable file")
     refused(tmp_path / "cut.jpg", "damaged file")
     refused(tmp_path / "empty.jpg", "empty file")
     refused(tmp_path / "note.jpg", "not a picture")
+    refused(tmp_path / "a.svg", "not a picture")
 
 
-@pytest.mark.parametrize("side", [10_001, 60_000])
-def test_a_bomb_is_not_decoded(tmp_path, side):
-    """A PNG header that promises more than MAX_PIXELS, and no pixels."""
-    assert side * side > MAX_PIXELS
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "PCX", "TGA"])
+def test_other_formats_are_never_tried(tmp_path, kind):
+    """PostScript would start an interpreter; Pillow alone opens or at least knows each of these."""
+    refused(saved(photo(20, 10), tmp_path / "a.jpg", format=kind), "not a picture")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_read(tmp_path):
+    assert open_picture(saved(photo(20, 10), tmp_path / "a.avif")).size == (20, 10)
+
+
+def test_an_open_file_is_read_as_a_path_is(tmp_path):
+    path = saved(photo(20, 10), tmp_path / "a.png")
+    assert open_picture(io.BytesIO(path.read_bytes())) == open_picture(str(path)) == photo(20, 10)
+    refused(io.BytesIO(b""), "empty file")
+    refused(io.BytesIO(b"a note"), "not a picture")
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "scaled"),
+    [
+        ((640, 480), 160, (320, 240)),
+        ((640, 480), 60, (80, 60)),
+        ((641, 481), 60, (81, 61)),
+        ((640, 480), 241, (640, 480)),
+        ((1000, 50), 64, (1000, 50)),
+        ((30, 20), 64, (30, 20)),
+    ],
+)
+def test_both_sides_keep_the_least_number_of_pixels(tmp_path, size, least, scaled):
+    path = saved(photo(*size), tmp_path / "a.jpg")
+    opened, full = open_measured(path, least)
+    assert (opened.size, full) == (scaled, size)
+    assert open_picture(saved(photo(*size), tmp_path / "a.png"), least).size == size
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_cut_jpeg_is_refused_at_every_scale(tmp_path, progressive):
+    """Wherever it is cut, a small decode tells just what a full one tells."""
+    whole = saved(photo(640, 480), tmp_path / "a.jpg", quality=90, progressive=progressive).read_bytes()
+    told = {}
+    for end in [*range(0, len(whole), len(whole) // 60), *range(len(whole) - 12, len(whole) + 1)]:
+        outcomes = []
+        for least in (None, 160, 60):
+            try:
+                outcomes.append(open_measured(io.BytesIO(whole[:end]), least)[1])
+            except PictureError as error:
+                outcomes.append(str(error))
+        told[end] = set(outcomes)
+    assert all(len(outcomes) == 1 for outcomes in told.values())
+    assert told[len(whole)] == {(640, 480)}
+    assert all(outcomes <= set(REASONS) for end, outcomes in told.items() if end < len(whole) - 12)
+
+
+def bomb(side):
+    """A PNG header that promises `side` x `side` pixels, and no pixels."""
     buffer = io.BytesIO()
     Image.new("L", (1, 1)).save(buffer, "PNG")
     png = bytearray(buffer.getvalue())
     png[16:24] = side.to_bytes(4) * 2
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4)
-    (tmp_path / "bomb.png").write_bytes(png)
-    refused(tmp_path / "bomb.png", "too many pixels")
+    return bytes(png)
 
 
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
+@pytest.mark.parametrize("side", [10_001, 60_000])
+def test_a_bomb_is_not_decoded(side):
+    assert side * side > MAX_PIXELS
+    refused(io.BytesIO(bomb(side)), "too many pixels")
+
+
+def test_pillows_warnings_do_not_leak(tmp_path):
+    """9,600 x 9,600 pixels are fewer than MAX_PIXELS and more than Pillow likes; all warnings are switched on."""
+    (tmp_path / "large.png").write_bytes(bomb(9600))
+    saved(photo(20, 10), tmp_path / "exif.jpg", exif=b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x09\x01\x12")
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    saved(picture, tmp_path / "palette.png", transparency=bytes([0, 255]))
+    ours = "from mmlab.items import open_picture as read"
+    pillows = "from PIL import Image; read = lambda path: Image.open(path).convert('RGB').getexif()"
+    body = (
+        "{}\nimport sys\nfor path in sys.argv[1:]:\n  try: read(path)\n  except (OSError, ValueError): pass\n"
+    )
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    said = [
+        subprocess.run([sys.executable, "-W", "always", "-c", body.format(code), *paths], capture_output=True)
+        for code in (ours, pillows)
+    ]
+    assert [done.returncode for done in said] == [0, 0]
+    assert said[0].stderr == b""
+    assert b"DecompressionBombWarning" in said[1].stderr
+
+
+FUZZED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
 
 @given(data=st.data())
 @settings(max_examples=300, deadline=None, database=None)
-def test_any_bytes_are_a_picture_or_refused(tmp_path_factory, data):
+def test_any_bytes_are_a_picture_or_refused(data):
     """Bytes flipped and cut in real files; whatever comes out is a picture or a PictureError."""
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.linear_gradient("L").resize((16, 16)).convert("RGB").save(
-        buffer, data.draw(st.sampled_from(FORMATS)), exif=exif
+        buffer, data.draw(st.sampled_from(FUZZED)), exif=exif
     )
     content = bytearray(buffer.getvalue())
     for _ in range(data.draw(st.integers(0, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path = tmp_path_factory.getbasetemp() / "any-bytes"
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    cut = bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        assert open_picture(path).mode == "RGB"
+        assert open_picture(io.BytesIO(cut), data.draw(st.sampled_from([None, 4]))).mode == "RGB"
     except PictureError as error:
-        assert str(error) in ("empty file", "not a picture", "damaged file", "too many pixels")  # noqa: PT017
+        assert str(error) in REASONS  # noqa: PT017
 
 
-def test_a_thumbnail_fits_its_square(tmp_path):
-    path = saved(Image.new("RGB", (400, 200), "red"), tmp_path / "a.png")
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_thumbnail_fits_its_square(tmp_path, suffix):
+    path = saved(photo(800, 400), tmp_path / f"a.{suffix}")
     with Image.open(io.BytesIO(thumbnail(path, 50))) as small:
         assert (small.format, small.size) == ("JPEG", (50, 25))
+        assert np.abs(pixels(small) - pixels(photo(800, 400).resize((50, 25)))).mean() < 15
     with pytest.raises(PictureError, match="missing file"):
         thumbnail(tmp_path / "none.png")

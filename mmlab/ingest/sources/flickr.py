@@ -56,7 +56,7 @@ def _splits(folder: Path) -> dict[str, str]:
     for split, word in LISTS.items():
         for path in sorted(folder.glob(f"*{word}.txt")):
             lines = path.read_text(encoding=encoding_of(path)).split("\n") if path.stat().st_size else []
-            splits |= dict.fromkeys(map(str.strip, lines), split)
+            splits |= dict.fromkeys(filter(None, map(str.strip, lines)), split)
     return splits
 
 

@@ -1,0 +1,57 @@
+"""At which rank the right answers stand, and what becomes of them among equal scores."""
+
+import numpy as np
+import pandas as pd
+
+from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, check_columns
+
+TIES = ("against", "as ranked")
+
+
+def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "against") -> pd.DataFrame:
+    """Every right answer (relevance > 0) with its rank from 1: query_id, item_id, relevance, rank (NaN: not ranked).
+
+    ties="against": the scores decide, and among equal ones the less relevant item comes first, so a system
+    gains nothing by scoring all alike. ties="as ranked": the rank column decides. One row per right answer
+    of `qrels`, in its order. Raises ValueError for other ties, a score that is NaN, or an answer given twice.
+    """
+    check_columns(rankings, RANKING_COLUMNS, "rankings")
+    right = relevant(qrels)
+    if ties not in TIES:
+        raise ValueError(f"unknown ties {ties!r}; known: {', '.join(map(repr, TIES))}")
+    if rankings["score"].isna().any():
+        raise ValueError(f"rankings: {rankings['score'].isna().sum()} scores are NaN; leave such hits out")
+    query, place = _match(rankings, right)
+    relevance = np.r_[right["relevance"].to_numpy(dtype=float), 0.0][place]
+    keys = (relevance, -rankings["score"].to_numpy()) if ties == "against" else (rankings["rank"].to_numpy(),)
+    order = np.lexsort((*keys, query))
+    first = np.searchsorted(query[order], query[order])  # where each query's hits begin
+    ranks = np.full(len(right) + 1, np.nan)
+    ranks[place[order]] = np.arange(len(order)) - first + 1
+    return right.assign(rank=ranks[:-1])
+
+
+def relevant(qrels: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `qrels` with relevance > 0; ValueError if one of them stands there twice."""
+    check_columns(qrels, QREL_COLUMNS, "qrels")
+    right = qrels.loc[qrels["relevance"] > 0, list(QREL_COLUMNS)].reset_index(drop=True)
+    twice = right.duplicated(["query_id", "item_id"])
+    if twice.any():
+        query, item = right.loc[twice, ["query_id", "item_id"]].iloc[0]
+        raise ValueError(f"qrels: {twice.sum()} right answers are there twice, first {item} of {query}")
+    return right
+
+
+def _match(rankings: pd.DataFrame, right: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """For each hit its query's number (-1: not judged) and its row in `right` (-1: not right), both (H,)."""
+    queries, items = pd.Index(right["query_id"].unique()), pd.Index(right["item_id"].unique())
+    query, item = queries.get_indexer(rankings["query_id"]), items.get_indexer(rankings["item_id"])
+    wanted = queries.get_indexer(right["query_id"]) * len(items) + items.get_indexer(right["item_id"])
+    place = np.full(len(rankings), -1)
+    known = (query >= 0) & (item >= 0)
+    place[known] = pd.Index(wanted).get_indexer(query[known] * len(items) + item[known])
+    found = np.bincount(place[place >= 0], minlength=1)
+    if found.max() > 1:
+        query_id, item_id = right.loc[found.argmax(), ["query_id", "item_id"]]
+        raise ValueError(f"rankings: {item_id} is ranked {found.max()} times for {query_id}, expected once")
+    return query, place

@@ -1,0 +1,124 @@
+import csv
+
+import pytest
+
+
+def rows_of(read, text, **settings):
+    return read({"captions.csv": text}, **settings).rows
+
+
+def test_cells_are_text_as_written(read):
+    rows = rows_of(read, "image,caption\na.jpg,NA\n007, 1.50 \nnull,\n")
+    assert rows["image"].tolist() == ["a.jpg", "007", "null"]
+    assert rows["caption"].tolist() == ["NA", " 1.50 ", ""]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends_of_every_kind(read, encoding, end):
+    rows = rows_of(read, f"image,caption{end}ä.jpg,“Ein Käfer”{end}".encode(encoding))
+    assert rows[["image", "caption"]].values.tolist() == [["ä.jpg", "“Ein Käfer”"]]
+
+
+def test_semicolons_of_excel(read):
+    rows = rows_of(read, 'image;caption;price\na.jpg;"a dog, asleep";1,5\n')
+    assert rows.loc[1, ["image", "caption", "price"]].tolist() == ["a.jpg", "a dog, asleep", "1,5"]
+
+
+def test_quoted_cells_hold_anything(read):
+    rows = rows_of(read, 'image,caption\na.jpg,"two\nlines, a ""dog"""\n\nb.jpg,x\n')
+    assert rows["caption"].tolist() == ['two\nlines, a "dog"', "x"]
+
+
+def test_rows_that_end_early_have_empty_cells(read):
+    rows = rows_of(read, "image,caption,label,price\na.jpg\nb.jpg,text,shoes,5\n")
+    assert rows["caption"].tolist() == ["", "text"]
+    assert rows["label"].isna().tolist() == [True, False] and rows["price"].isna().tolist() == [True, False]
+    assert rows["problem"].isna().all()
+
+
+def test_captions_may_be_absent(read):
+    rows = rows_of(read, "image,label\na.jpg,shoes\n")
+    assert rows.loc[1, ["image", "caption", "label"]].tolist() == ["a.jpg", "", "shoes"]
+
+
+@pytest.mark.parametrize(
+    ("line", "image", "caption", "detail"),
+    [
+        ("a.jpg,a dog, a cat,5", "a.jpg", "a dog", "4 fields, the header has 3"),
+        ('a.jpg,"never closed,5', "a.jpg", "never closed,5", "a quote is opened and never closed"),
+        ("a.jpg,a\0dog,5", "a.jpg", "a\0dog", "expected text, found a NUL character"),
+        (f"a.jpg,{'x' * 140_000},5", "", f"a.jpg,{'x' * 994}", r"field larger than field limit (131072)"),
+        (",,x,y", "", ",,x,y", "4 fields, the header has 3"),
+    ],
+)
+def test_a_broken_row_costs_itself_only(read, line, image, caption, detail):
+    limit = csv.field_size_limit()
+    rows = rows_of(read, f'image,caption,price\nb.jpg,before,1\n{line}\nc.jpg,after,2\nd.jpg,"last",3\n')
+    assert rows.loc[2, ["image", "caption", "problem", "detail"]].tolist() == [
+        image, caption, "malformed row", detail,
+    ]  # fmt: skip
+    assert rows.drop(index=2)["caption"].tolist() == ["before", "after", "last"]
+    assert rows["problem"].notna().sum() == 1
+    assert rows["price"].dropna().tolist() == [1, 2, 3] and rows["price"].dtype == "Int64"
+    assert csv.field_size_limit() == limit
+
+
+def test_quotes_in_odd_places_are_read_as_spreadsheets_do(read):
+    rows = rows_of(read, 'image,caption\na.jpg,"Red" shoes\nb.jpg,5" tall\nc.jpg,x\n')
+    assert rows["caption"].tolist() == ["Red shoes", '5" tall', "x"] and rows["problem"].isna().all()
+
+
+def test_every_row_may_be_broken(read):
+    rows = rows_of(read, "image,caption\n" + 'a.jpg,"x\n' * 3)
+    assert rows["caption"].tolist() == ["x"] * 3 and rows["problem"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype", "values"),
+    [
+        (["1", "", "-20"], "Int64", [1, None, -20]),
+        (["1", "2.50", "-0.5"], "float64", [1, 2.5, -0.5]),
+        (["007", "1"], "str", ["007", "1"]),
+        (["+1", "1"], "str", ["+1", "1"]),
+        (["1e5", "1"], "str", ["1e5", "1"]),
+        (["-0", "1"], "float64", [0, 1]),
+        (["٣", "1"], "str", ["٣", "1"]),
+        (["9" * 18], "Int64", [10**18 - 1]),
+        (["9" * 19], "str", ["9" * 19]),
+        (["nan", "1"], "str", ["nan", "1"]),
+        (["", ""], "str", [None, None]),
+    ],
+)
+def test_columns_of_numbers(read, cells, dtype, values):
+    lines = "".join(f"a.jpg,{cell},{cell},{cell}\n" for cell in cells)
+    rows = rows_of(read, "image,own,label,split\n" + lines)
+    assert rows["own"].dtype == dtype
+    assert [
+        None if value != value else value for value in rows["own"].astype(object).fillna(float("nan"))
+    ] == values
+    assert (rows["label"].dtype, rows["split"].dtype) == ("str", "str")
+    assert rows["label"].dropna().tolist() == [cell for cell in cells if cell]
+
+
+def test_any_name_of_a_column_will_do(read):
+    rows = rows_of(read, "image,self,0,row,name\na.jpg,1,2,3,4\n")
+    assert rows.loc[1, ["self", "0", "row", "name"]].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"captions.csv is empty"),
+        (b"\n\n", r"captions.csv: expected a header with the names of the columns, found none"),
+        (b"image,caption\n", r"captions.csv has a header but no rows: add one row per caption"),
+        (b"title\nx\n", r"captions.csv: expected a column with the images"),
+        (b"image,caption,caption\n", r"captions.csv: the columns \['caption'\] occur twice"),
+        (b"\xff\xfei", r"captions.csv is not UTF-16, though it begins with its mark: save it as UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"captions.csv: expected a column with the images"),
+        (b"x" * 200_000, r"captions.csv: expected a header"),
+    ],
+)
+def test_a_table_that_cannot_be_read(read, content, message):
+    with pytest.raises(ValueError, match=message):
+        rows_of(read, content)
