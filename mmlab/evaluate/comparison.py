@@ -35,7 +35,9 @@ def compare_systems(
 def changed_queries(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> pd.DataFrame:
     """The queries whose score changed, most first: query_id, before, after, change (after - before)."""
     before, after = _align({"first": first, "second": second}, "first", "second")
-    changes = pd.DataFrame({"query_id": before["query_id"], "before": before[measure], "after": after[measure]})
+    changes = pd.DataFrame(
+        {"query_id": before["query_id"], "before": before[measure], "after": after[measure]}
+    )
     changes["change"] = changes["after"] - changes["before"]
     order = (-changes["change"].abs()).argsort(kind="stable")
     return changes.iloc[order][changes["change"].iloc[order] != 0].reset_index(drop=True)

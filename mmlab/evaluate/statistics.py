@@ -93,9 +93,7 @@ def cluster_sums(values: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, 
     return np.column_stack(columns), np.bincount(index, minlength=len(names)).astype(float)
 
 
-def _resampled(
-    clusters: int, resamples: int, seed: int | np.random.Generator
-) -> Iterator[np.ndarray]:
+def _resampled(clusters: int, resamples: int, seed: int | np.random.Generator) -> Iterator[np.ndarray]:
     """How often each of C clusters is drawn, when C are drawn with replacement: (some, C), `resamples` rows in all."""
     rng = np.random.default_rng(seed)
     for count in _portions(resamples, clusters):

@@ -13,7 +13,9 @@ from transformers import (
     CLIPModel,
 )
 
-from mmlab.ingest.captioning import DECODING, write_captions
+from mmlab.ingest import Rules, ingest_items
+from mmlab.ingest.captioner import DECODING
+from mmlab.ingest.captioning import write_captions
 from mmlab.ingest.memo import Memo
 
 WORDS = [
@@ -205,3 +207,20 @@ def test_a_folder_that_is_not_there_is_refused(pictures, tmp_path):
 def test_a_device_that_is_not_there_is_refused(blip, pictures):
     with pytest.raises(ValueError, match="its device cannot be used"):
         write_captions(pictures, str(blip), None, device="no such device", progress=False)
+
+
+def test_ingest_gives_captions_to_pictures_without_text(blip, pictures, tmp_path):
+    """Only where it is asked for, and only to those that have no text of their own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in pictures.values():
+        shutil.copy(path, folder)
+    (folder / "0.txt").write_text("a caption of five words")
+    silent = ingest_items(folder, rules=Rules(ocr=False), progress=False).items
+    spoken = ingest_items(folder, rules=Rules(ocr=False, captioner=str(blip)), progress=False).items
+    assert silent["origin"].value_counts().to_dict() == {"image": 9, "caption": 1}
+    said = spoken[spoken["origin"] == "generated"].set_index("pair_id")["text"]
+    expected = captions(pictures, blip)["text"].set_axis([f"{number}.png" for number in range(9)])[1:]
+    assert said.to_dict() == expected[expected != ""].to_dict()
+    assert len(said) > 1
+    assert set(spoken["origin"]) == {"image", "caption", "generated"}

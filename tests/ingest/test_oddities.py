@@ -37,7 +37,7 @@ def test_blurred_products_are_found(products, flags):
 
 def test_dark_products_are_found_and_are_not_called_blurred(products, flags):
     found = flags(*(ImageEnhance.Brightness(product).enhance(0.1) for product in products))
-    assert found.count(("dark",)) == 40
+    assert all("dark" in flags and "blurred" not in flags for flags in found)
 
 
 def test_one_colour_is_blank(flags):
@@ -62,10 +62,10 @@ def test_a_smooth_product_on_white_is_not_blurred(flags):
 
 
 def test_sides_are_bounded(flags):
-    noise = Image.effect_noise((800, 200), 90)
+    noise = Image.effect_noise((800, 800), 90)
     sizes = ((800, 200), (800, 199), (199, 800), (16, 16), (16, 15), (100, 15))
     expected = [(), ("extreme aspect",), ("extreme aspect",), (), ("tiny",), ("tiny", "extreme aspect")]
-    assert flags(*(noise.resize(size) for size in sizes)) == expected
+    assert flags(*(noise.crop((0, 0, *size)) for size in sizes)) == expected
 
 
 def test_a_refused_picture_has_no_flags(tmp_path):

@@ -54,7 +54,7 @@ def _known(images: list[Any]) -> tuple[dict[int | str, dict[str, Any]], list[Row
         fields = image if isinstance(image, dict) else {}
         number, name = fields.get("id"), fields.get("file_name")
         if not isinstance(number, int | str) or not isinstance(name, str):
-            broken.append(malformed(str(image), "expected an image with id and file_name"))
+            broken.append(malformed(image, "expected an image with id and file_name"))
         elif number in known:
             broken.append(malformed("", f"expected different ids, found {number!r} twice", name))
         else:
@@ -71,7 +71,7 @@ def _captions(
         fields = annotation if isinstance(annotation, dict) else {}
         number, caption = fields.get("image_id"), fields.get("caption")
         if not isinstance(number, int | str) or not isinstance(caption, str):
-            unknown.append(malformed(str(annotation), "expected an annotation with image_id and caption"))
+            unknown.append(malformed(annotation, "expected an annotation with image_id and caption"))
         elif number not in known:
             unknown.append(malformed(caption, f"expected the id of an image, found image_id {number!r}"))
         else:

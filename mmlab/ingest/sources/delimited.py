@@ -14,8 +14,10 @@ from mmlab.ingest.sources.decoding import encoding_of
 from mmlab.ingest.sources.records import Pictures, broken_row, read_records
 from mmlab.ingest.sources.rows import Row, gather
 
-INTEGER = r"0|-?[1-9][0-9]{0,17}"  # fits into 64 bits, and is written again as it was read
-NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?"
+NUMBERS = (  # whole numbers that fit into 64 bits, decimal numbers; "007", "+1" and "1e5" are names
+    (r"(?:0|-?[1-9][0-9]{0,17})", int, "Int64"),
+    (r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", float, "float64"),
+)
 
 
 def read_delimited(path: Path, columns: Mapping[str, str], blobs: Blobs, delimiters: str) -> pd.DataFrame:
@@ -101,10 +103,10 @@ def _alone(line: str, delimiter: str) -> tuple[list[str], str | None]:
 
 
 def _numbers(column: pd.Series) -> pd.Series:
+    """The column as numbers where each cell that is not empty is one, written plainly."""
     present = column.dropna()
-    if present.empty or not present.str.fullmatch(NUMBER).all():
-        return column
-    whole = present.str.fullmatch(INTEGER).all()
-    number, dtype = (int, "Int64") if whole else (float, "float64")
-    cells = [number(cell) if isinstance(cell, str) else None for cell in column]
-    return pd.Series(cells, column.index, dtype=dtype)
+    for form, number, dtype in NUMBERS:
+        if len(present) and present.str.fullmatch(form).all():
+            cells = [number(cell) if isinstance(cell, str) else None for cell in column]
+            return pd.Series(cells, column.index, dtype=dtype)
+    return column

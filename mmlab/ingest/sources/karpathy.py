@@ -39,7 +39,7 @@ def _names(image: Any) -> list[str]:
 def _rows(image: Any, places: dict[str, str]) -> Iterator[Row]:
     names = _names(image)
     if not names or not isinstance(image.get("sentences"), list):
-        yield malformed(str(image), "expected an image with filename and sentences", *names[:1])
+        yield malformed(image, "expected an image with filename and sentences", *names[:1])
         return
     name = next((places[name] for name in names if name in places), names[0])
     split = image.get("split")
@@ -47,4 +47,4 @@ def _rows(image: Any, places: dict[str, str]) -> Iterator[Row]:
         for text in texts_of(image["sentences"]):
             yield Row(name, text, split=split if isinstance(split, str) and split else None)
     except ValueError as error:
-        yield malformed(str(image["sentences"]), str(error), name)
+        yield malformed(image["sentences"], str(error), name)

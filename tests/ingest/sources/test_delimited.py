@@ -13,8 +13,14 @@ def test_cells_are_text_as_written(read):
     assert rows["caption"].tolist() == ["NA", " 1.50 ", ""]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("encoding", "end"),
+    [
+        *((encoding, end) for encoding in ("utf-8", "utf-8-sig", "utf-16") for end in ("\n", "\r\n", "\r")),
+        ("cp1252", "\r\n"),
+        ("mac_roman", "\r"),
+    ],
+)
 def test_encodings_and_line_ends_of_every_kind(read, encoding, end):
     rows = rows_of(read, f"image,caption{end}ä.jpg,“Ein Käfer”{end}".encode(encoding))
     assert rows[["image", "caption"]].values.tolist() == [["ä.jpg", "“Ein Käfer”"]]

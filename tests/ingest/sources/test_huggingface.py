@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_a_dataset_that_was_saved(saved, part, picture, tmp_path):
     assert rows["caption"].tolist() == ["A dog", "Asleep", ""]
     assert rows["label"].tolist() == ["dog", "dog", "cat"] and rows["split"].isna().all()
     assert rows["price"].dtype == "Int64" and rows["price"].tolist()[:2] == [5, 5]
-    assert [open(file, "rb").read() for file in rows["file"][1:]] == [picture("red"), picture("blue")]
+    assert [Path(file).read_bytes() for file in rows["file"][1:]] == [picture("red"), picture("blue")]
 
 
 def test_the_parts_of_a_dataset_are_its_splits(datasets, saved, part):
@@ -68,7 +69,7 @@ def test_pictures_are_not_decoded(datasets, saved):
     broken = {"image": [{"bytes": b"no picture", "path": None}]}
     features = datasets.Features({"image": datasets.Image()})
     rows = saved(datasets.Dataset.from_dict(broken, features=features)).rows
-    assert open(rows.loc[1, "file"], "rb").read() == b"no picture"
+    assert Path(rows.loc[1, "file"]).read_bytes() == b"no picture"
 
 
 def test_a_folder_as_the_hub_has_it(datasets, part, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,14 +35,14 @@ def test_pictures_inside_become_files(rows_of, picture):
     rows = rows_of({"image": cells})
     assert rows["image"].tolist() == ["a.png", "own.parquet#2", "c.png", "a.png", "own.parquet#5", ""]
     assert rows["file"].isna().tolist() == [False, False, True, False, False, True]
-    contents = [open(file, "rb").read() for file in rows["file"].dropna()]
+    contents = [Path(file).read_bytes() for file in rows["file"].dropna()]
     assert contents == [red, blue, red, blue]
 
 
 def test_raw_bytes_become_files(rows_of, picture):
     rows = rows_of({"image": [picture()], "caption": [["a", "b"]]})
     assert rows["image"].tolist() == ["own.parquet#1"] * 2 and rows["caption"].tolist() == ["a", "b"]
-    assert open(rows.loc[2, "file"], "rb").read() == picture()
+    assert Path(rows.loc[2, "file"]).read_bytes() == picture()
 
 
 def test_the_users_values_keep_their_type(rows_of):

@@ -1,0 +1,154 @@
+"""Looking at pictures against decoding them, and near duplicates: how many are found, and how long it takes."""
+
+import base64
+import os
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from mmlab.demo import draw_catalogue
+from mmlab.ingest.images import look_at
+from mmlab.ingest.memo import Memo
+from mmlab.ingest.near import near_duplicates
+from mmlab.ingest.rules import Rules
+from tests.bench.figures import Figure
+
+PICTURES, WIDTH, HEIGHT, QUALITY = 5_000, 640, 480, 90
+ROUNDS = 3
+PRODUCTS, SEEDS = 1_500, (0, 2)  # the bounds were tuned on seed 1
+HASHES = 200_000
+SAMPLE = slice(None, None, 25)  # of the pictures, to warm up
+
+
+def decode() -> list[Figure]:
+    """Pictures per second of look_at, new and known, against a plain loop of Image.open(path).convert("RGB")."""
+    with TemporaryDirectory() as folder:
+        paths = _photos(Path(folder))
+        files = {path.name: path for path in paths}
+        for run in (_plain, _look):
+            run(dict(list(files.items())[SAMPLE]))
+        times = [[_timed(run, files) for run in (_plain, _look)] for _ in range(ROUNDS)]
+        plain, look = (statistics.median(taken) for taken in zip(*times, strict=True))
+        with Memo(Path(folder) / "memo.sqlite") as memo:
+            look_at(files, memo, progress=False)
+            known = _timed(lambda files: look_at(files, memo, progress=False), files)
+    compared = f"plain loop: {PICTURES / plain:,.0f}/s"
+    size = f"{WIDTH} x {HEIGHT}"
+    return [
+        Figure(f"look at JPEGs of {size}", PICTURES / look, "pictures/s", compared),
+        Figure(
+            f"look at JPEGs of {size}",
+            plain / look,
+            "times",
+            f"plain loop, {os.cpu_count()} cores",
+            "at least 1.7",
+        ),
+        Figure(f"look at known JPEGs of {size}", plain / known, "times", "plain loop", "at least 20"),
+    ]
+
+
+def near() -> list[Figure]:
+    """Precision and recall on demo catalogues that nothing was tuned on, and the time for 200,000 hashes."""
+    figures = []
+    for seed in SEEDS:
+        precision, recall = _judged(seed)
+        figures += [
+            Figure(f"near duplicates, precision, seed {seed}", precision, "", "planted ones", "at least 0.9"),
+            Figure(f"near duplicates, recall, seed {seed}", recall, "", "planted ones", "at least 0.9"),
+        ]
+    looks, expected = _clusters()
+    started = time.perf_counter()
+    found = near_duplicates(looks, Rules().near_bits)
+    taken = time.perf_counter() - started
+    share = float((found.to_numpy() == looks.index[expected]).mean())
+    return [
+        *figures,
+        Figure(
+            f"near duplicates, {HASHES:,} hashes", taken, "s", "half of them altered copies", "at most 10"
+        ),
+        Figure(f"near duplicates, {HASHES:,} hashes", share, "", "share in the right group", "at least 0.99"),
+    ]
+
+
+def _timed(run: Callable[[dict[str, Path]], object], files: dict[str, Path]) -> float:
+    started = time.perf_counter()
+    run(files)
+    return time.perf_counter() - started
+
+
+def _plain(files: dict[str, Path]) -> None:
+    from PIL import Image
+
+    for path in files.values():
+        Image.open(path).convert("RGB")
+
+
+def _look(files: dict[str, Path]) -> None:
+    look_at(files, progress=False)
+
+
+def _photos(folder: Path) -> list[Path]:
+    """JPEGs like photos in size of file: large shapes, finer ones on them, and the noise of a camera."""
+
+    def write(number: int) -> Path:
+        rng = np.random.default_rng(number)
+        values = rng.normal(0, 6, (HEIGHT, WIDTH, 1))
+        for cells, depth in ((4, 70), (16, 30), (64, 15)):
+            values = values + _enlarged(rng.normal(0, depth, (cells, cells, 3)))
+        path = folder / f"{number:05}.jpg"
+        picture = Image.fromarray((values + 127).clip(0, 255).astype(np.uint8))
+        picture.save(path, quality=QUALITY)
+        return path
+
+    from PIL import Image
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(write, range(PICTURES)))
+
+
+def _enlarged(cells: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    channels = [Image.fromarray(channel.astype(np.float32)) for channel in np.moveaxis(cells, -1, 0)]
+    return np.stack([channel.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC) for channel in channels], -1)
+
+
+def _judged(seed: int) -> tuple[float, float]:
+    """Precision and recall of the pairs (picture, its original); exact duplicates are taken out before."""
+    with TemporaryDirectory() as folder:
+        draw_catalogue(folder, PRODUCTS, seed, progress=False)
+        faults = pd.read_csv(Path(folder) / "faults.csv")
+        files = {f"images/{path.name}": path for path in sorted((Path(folder) / "images").iterdir())}
+        looks, _ = look_at(files, progress=False)
+    looks = looks[looks["reason"].isna()].drop_duplicates("content")
+    planted = faults[(faults["fault"] == "near duplicate") & faults["image"].isin(looks.index)]
+    group = near_duplicates(looks, Rules().near_bits)
+    found = set(group[group != group.index].items())
+    true = set(zip(planted["image"], planted["original"], strict=True))
+    return len(found & true) / len(found), len(found & true) / len(true)
+
+
+def _clusters() -> tuple[pd.DataFrame, np.ndarray]:
+    """Looks of random pictures, then as many copies of them with 6 bits flipped; and the first of each one's group."""
+    rng, half = np.random.default_rng(0), HASHES // 2
+    origin = rng.integers(0, half // 2, half)
+    hashes = rng.integers(0, 2**64, half, dtype=np.uint64)
+    copies = hashes[origin]
+    for _ in range(6):
+        copies = copies ^ (np.uint64(1) << rng.integers(0, 64, half).astype(np.uint64))
+    colours = rng.integers(0, 256, (half, 48), dtype=np.uint8)
+    tinted = (colours[origin].astype(int) + rng.integers(-4, 5, (half, 48))).clip(0, 255).astype(np.uint8)
+    looks = pd.DataFrame(
+        {
+            "phash": [f"{value:016x}" for value in np.concatenate([hashes, copies]).tolist()],
+            "signature": [base64.b64encode(row).decode() for row in np.concatenate([colours, tinted])],
+        },
+        index=pd.Index([f"{number}.jpg" for number in range(HASHES)], dtype="str"),
+    )
+    return looks, np.concatenate([np.arange(half), origin])
