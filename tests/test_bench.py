@@ -44,4 +44,4 @@ def test_an_unknown_entry_is_named():
     command = [sys.executable, "-m", "tests.bench", "demo", "spped"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=project(), check=False)
     assert done.returncode == 2
-    assert done.stderr == "bench: no entry 'spped'; known: demo, demo-model, store\n"
+    assert done.stderr == f"bench: no entry 'spped'; known: {', '.join(ENTRIES)}\n"

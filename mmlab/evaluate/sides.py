@@ -38,7 +38,7 @@ def failed_sides(
 
 
 def _right_shares(ids: np.ndarray, vectors: Vectors, items: pd.DataFrame, neighbours: int) -> np.ndarray:
-    """r / a of each of `ids` among `items` of one modality, NaN where a = 0."""
+    """R / a of each of `ids` among `items` of one modality, NaN where a = 0."""
     items = items[items["item_id"].isin(vectors.ids)]
     here = vectors.take(items["item_id"])
     rows = pd.Index(here.ids).get_indexer(ids)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from mmlab.items import Vectors
 
-
 BINS = 50
 
 

@@ -70,7 +70,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 def smallest_difference(
     differences: np.ndarray, clusters: np.ndarray, level: float = 0.05, power: float = 0.8
 ) -> np.ndarray:
-    """The smallest true mean difference (M,) that queries like these show in `power` of all tests, two-sided at `level`.
+    """The smallest true mean difference (M,) that such queries show in `power` of all two-sided tests at `level`.
 
     (z(1 - level / 2) + z(power)) times the standard error of the mean of `differences` (Q, M), counted by
     cluster: SE² = C / (C - 1) * sum over clusters of (sum - size * mean)² / Q². NaN for one cluster.

@@ -15,22 +15,26 @@ from mmlab.evaluate.neighbours import nearest_others, nearest_right
 from mmlab.evaluate.qrels import qrels_from_pairs
 from mmlab.items import Vectors
 
-NEIGHBOURS = 20
+NEIGHBOURS = 10
 ENOUGH = 3  # neighbours to judge by
 FAR = -3.5
 WRONG = "fits its picture with {cosine:.2f} where neighbours have {expected:.2f}, another one with {other_cosine:.2f}"
-POOR = "fits its picture with {cosine:.2f} where neighbours have {expected:.2f}, no other better than {other_cosine:.2f}"
+POOR = "fits its picture with {cosine:.2f} where neighbours have {expected:.2f}, no other over {other_cosine:.2f}"
 
 
 def suspected_wrong_pairs(vectors: Vectors, items: pd.DataFrame, threshold: float = FAR) -> pd.DataFrame:
-    """Texts that fit their own picture far too badly and another picture well enough: the worst first.
+    """Texts that fit their own picture far too badly and another picture well: the worst first.
 
     text_id, image_id, cosine, expected (the neighbourhood's median), score (robust z of the pair, under
-    `threshold`), other_id (the picture of another pair that fits best), other_cosine, other_score (its robust z,
-    over `threshold`), reason. Texts that fit no picture at all are `suspected_poor_texts`.
+    `threshold`), other_id (the picture of another pair that fits best), other_cosine, other_score (its robust z:
+    over `threshold`, and over the pair's by more than twice the threshold's size), reason. Texts that fit no
+    picture are `suspected_poor_texts`. Raises ValueError unless the threshold is below 0.
     """
+    if not threshold < 0:
+        raise ValueError(f"threshold: expected a robust z below 0, found {threshold}")
     pairs = judge_pairs(vectors, items)
-    return _listed(pairs[(pairs["score"] < threshold) & (pairs["other_score"] > threshold)], WRONG)
+    fits = (pairs["other_score"] > threshold) & (pairs["other_score"] - pairs["score"] > -2 * threshold)
+    return _listed(pairs[(pairs["score"] < threshold) & fits], WRONG)
 
 
 def suspected_poor_texts(vectors: Vectors, items: pd.DataFrame, threshold: float = FAR) -> pd.DataFrame:

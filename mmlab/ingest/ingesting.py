@@ -19,17 +19,7 @@ from mmlab.ingest.splits import settle_splits
 from mmlab.ingest.texts import clean_texts
 from mmlab.items import data, resolve
 
-OURS = [
-    "image",
-    "caption",
-    "origin",
-    "split",
-    "file",
-    "problem",
-    "detail",
-    "name",
-    "listed",
-]  # not the user's
+OURS = ["image", "caption", "origin", "split", "file", "problem", "detail"]  # beside label and the user's own
 
 
 def ingest_items(
@@ -66,7 +56,7 @@ def ingest_items(
         images = image_rows(book, pictures)
         added, notes = add_texts(_silent(images, book), rules, memo, progress)
     return Ingested(
-        items=make_items(book, images, added, rows.drop(columns=OURS)),
+        items=make_items(book, images, added, found.rows.drop(columns=OURS).reindex(rows.index)),
         skipped=make_skipped(book, pictures),
         changes=make_changes(book),
         outcomes=book.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
@@ -85,7 +75,7 @@ def _with_unlisted(source: Source) -> pd.DataFrame:
     """The rows, then one for each picture file that the table does not name; with name and listed."""
     files = pd.DataFrame({"image": source.unlisted, "caption": "", "origin": "caption"}, dtype="str")
     files.index += len(source.rows) + 1
-    rows = pd.concat([source.rows, files]) if len(files) else source.rows
+    rows = pd.concat([source.rows[OURS], files]) if len(files) else source.rows[OURS]
     rows = rows.rename_axis("row").assign(listed=~rows.index.isin(files.index))
     names = rows["image"].map(picture_name).astype("str")
     return rows.assign(name=names.where(rows["problem"].isna(), ""))  # a broken row names nothing for sure

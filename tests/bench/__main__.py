@@ -9,6 +9,11 @@ from tests.bench.figures import format_table, keep
 ENTRIES = {  # functions without arguments that return list[Figure]
     "demo": "tests.bench.demo:demo",
     "demo-model": "tests.bench.demo:demo_model",
+    "hubness": "tests.bench.hubness:hubness",
+    "ingest-decode": "tests.bench.ingest_images:decode",
+    "ingest-faults": "tests.bench.ingest:faults",
+    "ingest-memory": "tests.bench.ingest:memory",
+    "ingest-near": "tests.bench.ingest_images:near",
     "store": "tests.bench.store:store",
 }
 

@@ -101,6 +101,18 @@ def test_label_split_and_own_columns_follow_their_row(dataset):
     assert items.loc[2, ["label", "reason", "path"]].isna().all()
 
 
+def test_no_column_of_the_users_is_lost(dataset):
+    names = ("name", "listed", "outcome", "row", "pair", "file", "text", "flags")
+    folder = dataset(
+        {"a.png": "red", "b.png": "blue"}, [("a.png", LONG, *"12345678")], ("image", "caption", *names)
+    )
+    items = ingest(folder, Rules(keep=["unlisted image"])).items
+    own = [name for name in items.columns if name not in ITEM_COLUMNS]
+    assert own == ["name", "listed", "outcome", "row", "pair", "source_file", "source_text", "source_flags"]
+    assert items[own].iloc[1].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert items[own].iloc[-1].isna().all()
+
+
 def test_changes_show_before_and_after(dataset):
     folder = dataset({"a.png": "red"}, [("a.png", LONG), ("a.png", f"<p>{LONG} \n &amp;")])
     changes = ingest(folder, ALL_WORDS).changes
