@@ -20,7 +20,7 @@ def bars(
     errors: Sequence[tuple[float, float]] | None = None,
     form: str = "{:,.0f}",
 ) -> "Axes":
-    """Horizontal bars, the first name on top; `errors` are (low, high) bounds of each value."""
+    """Horizontal bars, the first name on top, "none" without any; `errors` are (low, high) bounds of each value."""
     positions = range(len(names))
     spread = None
     if errors is not None:
@@ -37,6 +37,9 @@ def bars(
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
     ax.xaxis.get_major_locator().set_params(integer=all(value == int(value) for value in values))
+    if not len(names):
+        ax.set_xticks([0])
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", color=INK)
     return name_axes(ax, axis_name, title=title)
 
 

@@ -52,7 +52,7 @@ def gallery(
     """
     marks = [None] * len(captions) if marks is None else marks
     cards = [_card(*row, side) for row in zip(pictures, captions, marks, strict=True)]
-    return Html(f'<div style="{GALLERY}">{"".join(cards)}</div>')
+    return Html(f'<div style="{GALLERY}">{"".join(cards) or "<em>none</em>"}</div>')
 
 
 def hits_gallery(hits: pd.DataFrame, right: Sequence[str] | None = None, side: int = 110) -> Html:

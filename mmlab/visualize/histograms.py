@@ -16,6 +16,8 @@ def histogram(ax: "Axes", values: np.ndarray, axis_name: str, title: str = "", b
     """Counts of `values` (N,) with the median marked; whole numbers get a bar each."""
     median = float(np.median(values))
     ax.hist(values, bins=_edges(np.asarray(values), bins), color=COLOURS[0])
+    if np.issubdtype(np.asarray(values).dtype, np.integer):
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.axvline(median, color=INK, linestyle="--", linewidth=1, label=f"median {median:.3g}")
     ax.legend(frameon=False)
     return name_axes(ax, axis_name, "count", title)

@@ -22,6 +22,14 @@ def test_bars_carry_their_values_and_the_first_is_on_top() -> None:
     assert ax.get_xlabel() == "items"
 
 
+def test_no_bars_say_none_and_one_bar_is_no_wall() -> None:
+    _, axs = figure(2)
+    bars(axs[0], [], [], "items")
+    assert words(axs[0]) == ["none"]
+    bars(axs[1], ["mug"], [3], "items")
+    assert axs[1].get_ylim() == (2.5, -0.5)
+
+
 def test_error_bars_reach_from_low_to_high() -> None:
     _, (ax,) = figure()
     bars(ax, ["mug"], [0.5], "share", errors=[(0.4, 0.7)], form="{:.1f}")
@@ -40,6 +48,12 @@ def test_a_histogram_marks_its_median() -> None:
     _, (ax,) = figure()
     histogram(ax, np.array([1, 2, 9]), "words")
     assert ax.get_legend().get_texts()[0].get_text() == "median 2"
+
+
+def test_whole_numbers_have_whole_ticks() -> None:
+    _, (ax,) = figure()
+    histogram(ax, np.array([5, 5, 5]), "texts of a picture")
+    assert all(tick == int(tick) for tick in ax.get_xticks())
 
 
 def test_overlapping_histograms_are_shares_of_their_own_group() -> None:

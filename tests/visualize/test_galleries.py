@@ -50,6 +50,10 @@ def test_hostile_captions_stay_text(picture: str, caption: str) -> None:
     assert len(tags.words) < 300
 
 
+def test_an_empty_gallery_says_none() -> None:
+    assert "<em>none</em>" in str(gallery([], []))
+
+
 def test_pictures_are_inside_and_nothing_is_fetched(picture: str) -> None:
     (source,) = (
         attributes["src"] for tag, attributes in Tags(gallery([picture], ["a"])).found if tag == "img"
