@@ -50,7 +50,7 @@ def _above(rankings: pd.DataFrame, qrels: pd.DataFrame, first: int) -> pd.DataFr
 
 
 def _texts_of(items: pd.DataFrame) -> pd.DataFrame:
-    """The texts that speak for an item: id, text_id, text. A text speaks for itself, for a picture those of its pair."""
+    """The texts that speak for an item, itself or for a picture those of its pair: id, text_id, text."""
     texts = items.loc[items["modality"] == "text", ["item_id", "pair_id", "text"]]
     images = items.loc[items["modality"] == "image", ["item_id", "pair_id"]]
     themselves = texts.assign(id=texts["item_id"])

@@ -29,7 +29,7 @@ def nearest_others(
 
 
 def nearest_right(vectors: Vectors, qrels: pd.DataFrame) -> pd.DataFrame:
-    """The right answer nearest to each query, where both have a vector: query_id, item_id, cosine, one row per query."""
+    """The right answer nearest to each query, where both have a vector: query_id, item_id, cosine."""
     known = qrels["query_id"].isin(vectors.ids) & qrels["item_id"].isin(vectors.ids)
     right = qrels.loc[known & (qrels["relevance"] > 0), ["query_id", "item_id"]].reset_index(drop=True)
     rows = pd.Index(vectors.ids)

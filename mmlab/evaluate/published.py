@@ -32,7 +32,8 @@ def read_published(path: str | Path = TABLE) -> pd.DataFrame:
     if wrong.any():
         name, percent = figures.loc[wrong, ["name", "percent"]].iloc[0]
         raise ValueError(
-            f"{Path(path).name}: expected a column like 'text->image Success@1' in percent, found {name!r} with {percent}"
+            f"{Path(path).name}: expected columns like 'text->image Success@1' in percent, "
+            f"found {name!r} with {percent}; correct the name or the figure"
         )
     return figures[KEYS].join(parts).assign(published=figures["percent"] / 100).reset_index(drop=True)
 

@@ -27,6 +27,7 @@ VERSION = 1  # of the facts; with another, all pictures are looked at anew
 CHUNK = 500  # files handed to the threads at a time: a kill loses no more, and a long list costs no memory
 STREAMED = 64 << 20  # bytes; larger files are read twice instead of being held in memory
 SIDE = 160  # pixels of the longer side of the copy that is measured
+HASHED = 32  # pixels of the square that the perceptual hash is made of
 CELLS = 4  # the signature has CELLS x CELLS colours, the sharpness is that of the sharpest of as many tiles
 PASSING = ("missing file", "unreadable file")  # may be otherwise next time though the file is the same
 
@@ -145,18 +146,25 @@ def _facts(picture: "Image.Image") -> tuple[str, str, float, float, float]:
     from imagehash import phash
     from PIL import Image
 
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=1)  # whole factors first: fast
     cells = picture.resize((CELLS, CELLS), Image.Resampling.BOX).tobytes()
     grey = picture.convert("L")
-    contrast = np.asarray(picture).std((0, 1)).max() / 255
     values = np.asarray(grey, dtype=np.float32)
     return (
-        str(phash(grey)),
+        str(phash(grey.resize((HASHED, HASHED), Image.Resampling.HAMMING))),  # else a slower filter does it
         base64.b64encode(cells).decode(),
         float(values.mean(dtype=np.float64) / 255),
-        float(contrast),
+        _contrast(picture),
         _sharpness(values),
     )
+
+
+def _contrast(picture: "Image.Image") -> float:
+    """From the histograms of the channels, many times faster than from the pixels."""
+    counts = np.reshape(picture.histogram(), (3, 256)) / (picture.width * picture.height)
+    levels = np.arange(256) / 255
+    means = counts @ levels
+    return float(np.sqrt((counts * (levels - means[:, None]) ** 2).sum(axis=1).max()))
 
 
 def _sharpness(grey: np.ndarray) -> float:

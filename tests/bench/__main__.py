@@ -9,6 +9,7 @@ from tests.bench.figures import format_table, keep
 ENTRIES = {  # functions without arguments that return list[Figure]
     "demo": "tests.bench.demo:demo",
     "demo-model": "tests.bench.demo:demo_model",
+    "evaluate": "tests.bench.evaluate:evaluate",
     "hubness": "tests.bench.hubness:hubness",
     "ingest-decode": "tests.bench.ingest_images:decode",
     "ingest-faults": "tests.bench.ingest:faults",

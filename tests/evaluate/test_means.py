@@ -16,6 +16,12 @@ def test_the_mean_lies_within_its_interval() -> None:
     assert (row["measure"], row["queries"]) == ("RR", 4)
     assert row["value"] == pytest.approx((1 + 0.5 + 0.25 + 0.25) / 4)
     assert row["low"] <= row["value"] <= row["high"]
+    assert row["pairs"] == 3  # a and b are captions of one picture
+
+
+def test_one_pair_alone_tells_nothing_of_others() -> None:
+    (row,) = mean_measures(PER_QUERY.head(2), ITEMS).to_dict("records")
+    assert (row["low"], row["value"], row["high"], row["pairs"]) == (0, (1 + 0.5) / 2, 1, 1)
 
 
 def test_groups_come_worst_first_and_keep_queries_without_a_label() -> None:
@@ -25,6 +31,7 @@ def test_groups_come_worst_first_and_keep_queries_without_a_label() -> None:
         ["hat", 0.25, 1],
         ["mug", 0.75, 2],
     ]
+    assert {"low", "high"} <= set(table.columns)
 
 
 def test_rounding_puts_no_constant_measure_beside_its_interval() -> None:

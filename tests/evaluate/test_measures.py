@@ -1,10 +1,14 @@
 """Measures against values worked out by hand."""
 
+from math import log2
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from mmlab.evaluate import score_queries
+
+ALL = ["P@5", "R@10", "Success@10", "RR", "RR@10", "nDCG@10", "nDCG", "AP", "AP@10"]
 
 
 def rankings(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
@@ -34,6 +38,9 @@ THREE_RIGHT = qrels(("q1", "b"), ("q1", "d"), ("q1", "x"), ("q2", "c"))
         ("Success@2", 1, 1),
         ("RR", 1 / 2, 1),
         ("RR@1", 0, 1),
+        ("AP", (1 / 2 + 2 / 4) / 3, 1),
+        ("AP@2", (1 / 2) / 3, 1),
+        ("nDCG@2", (1 / log2(3)) / (1 + 1 / log2(3)), 1),
     ],
 )
 def test_a_measure_is_what_its_formula_says(measure: str, first: float, second: float) -> None:
@@ -43,10 +50,8 @@ def test_a_measure_is_what_its_formula_says(measure: str, first: float, second: 
 
 
 def test_a_query_without_an_answer_scores_zero_and_stays() -> None:
-    scores = score_queries(
-        TWO_QUERIES, qrels(("q1", "a"), ("silent", "a")), ["P@1", "R@1", "Success@1", "RR"]
-    )
-    assert scores.set_index("query_id").loc["silent"].tolist() == [0, 0, 0, 0]
+    scores = score_queries(TWO_QUERIES, qrels(("q1", "a"), ("silent", "a")), ALL)
+    assert scores.set_index("query_id").loc["silent"].tolist() == [0] * len(ALL)
 
 
 def test_a_ranked_query_that_has_no_right_answer_is_not_judged() -> None:
@@ -60,6 +65,41 @@ def test_among_equal_scores_the_wrong_answers_come_first() -> None:
     assert score_queries(tied, qrels(("q", "right")), ["RR"])["RR"].tolist() == [1 / 3]
 
 
+def test_the_gain_is_the_relevance_itself() -> None:
+    graded = qrels(("q1", "b"), ("q1", "c"), ("q1", "x")).assign(relevance=[1, 2, 3])
+    found = 1 / log2(1 + 2) + 2 / log2(1 + 3)
+    best = 3 / log2(1 + 1) + 2 / log2(1 + 2) + 1 / log2(1 + 3)
+    scores = score_queries(TWO_QUERIES, graded, ["nDCG@10", "nDCG@2"])
+    assert scores["nDCG@10"].tolist() == pytest.approx([found / best])
+    best_two = 3 / log2(1 + 1) + 2 / log2(1 + 2)
+    assert scores["nDCG@2"].tolist() == pytest.approx([1 / log2(1 + 2) / best_two])
+
+
+def test_an_answer_of_relevance_0_is_wrong() -> None:
+    judged = qrels(("q1", "a"), ("q1", "b"), ("q2", "d")).assign(relevance=[0, 1, 0])
+    scores = score_queries(TWO_QUERIES, judged, ["RR", "R@2"])
+    assert scores.to_numpy().tolist() == [["q1", 1 / 2, 1]]
+
+
+def test_the_measures_are_those_of_ir_measures() -> None:
+    ir_measures = pytest.importorskip("ir_measures", reason="ir-measures, of the dev extra, is not installed")
+    rng = np.random.default_rng(1)
+    rows, right = [], []
+    for query in range(60):
+        order = rng.permutation(40)[: rng.integers(1, 41)]
+        rows += [(f"q{query}", f"i{i}", place + 1, 1 - place / 50) for place, i in enumerate(order)]
+        right += [(f"q{query}", f"i{i}", int(rng.integers(1, 4))) for i in rng.choice(45, 6, replace=False)]
+    ranked = rankings(*(row for row in rows if row[0] != "q7"))  # one query has no answer
+    relevant = pd.DataFrame(right, columns=["query_id", "item_id", "relevance"])
+    names = {"item_id": "doc_id"}
+    measures = [ir_measures.parse_measure(name) for name in ALL]
+    theirs = ir_measures.iter_calc(measures, relevant.rename(columns=names), ranked.rename(columns=names))
+    ours = score_queries(ranked, relevant, ALL).set_index("query_id")
+    compared = [abs(ours.loc[one.query_id, str(one.measure)] - one.value) for one in theirs]
+    assert len(compared) == 60 * len(ALL)
+    assert max(compared) < 1e-9
+
+
 def test_the_input_is_left_as_it_was() -> None:
     ranked, relevant = TWO_QUERIES.copy(), THREE_RIGHT.copy()
     score_queries(ranked, relevant, ["P@1", "RR"])
@@ -67,9 +107,11 @@ def test_the_input_is_left_as_it_was() -> None:
     pd.testing.assert_frame_equal(relevant, THREE_RIGHT)
 
 
-@pytest.mark.parametrize("name", ["nDCG@10", "P", "P@0", "R@", "Success@-1", ""])
+@pytest.mark.parametrize("name", ["MAP@10", "P", "Success", "P@0", "R@", "Success@-1", "ndcg@10", ""])
 def test_an_unknown_measure_names_the_known_ones(name: str) -> None:
-    with pytest.raises(ValueError, match=r"unknown measure .*known: P@k, R@k, Success@k, RR"):
+    with pytest.raises(
+        ValueError, match=r"unknown measure .*known: P@k, R@k, Success@k, RR@k, nDCG@k, AP@k, RR, nDCG, AP,"
+    ):
         score_queries(TWO_QUERIES, THREE_RIGHT, [name])
 
 

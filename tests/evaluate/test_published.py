@@ -1,0 +1,79 @@
+"""Published rows, and a run beside them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import mmlab
+from mmlab.evaluate import beside_published, read_published
+
+SOURCE = Path(mmlab.__file__).parents[2] / "shared" / "published-rows.csv"
+B32 = "openai/clip-vit-base-patch32"
+
+
+def measures(**values: float) -> pd.DataFrame:
+    rows = [("text->image", name.replace("_", "@"), value) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["direction", "measure", "value"])
+
+
+def test_a_run_stands_beside_its_row_near_or_with_reasons() -> None:
+    own = measures(Success_1=0.5878 + 0.005, Success_5=0.8356 - 0.0051, RR=0.5).assign(low=0.5, high=0.9)
+    near, far = beside_published(B32, "flickr30k-1k", own).to_dict("records")
+    assert (near["measure"], near["published"], near["near"], near["reasons"]) == (
+        "Success@1",
+        0.5878,
+        True,
+        "",
+    )
+    assert (near["low"], near["high"]) == (0.5, 0.9)
+    assert near["difference"] == pytest.approx(0.005)
+    assert not far["near"]
+    for reason in ("one caption per image", "prompt", "resized", "equal scores"):
+        assert reason in far["reasons"]
+
+
+def test_another_gallery_or_number_of_captions_is_the_first_reason() -> None:
+    (row,) = beside_published(B32, "flickr30k-1k", measures(Success_1=0.9), 200, 1).to_dict("records")
+    assert row["reasons"].startswith(
+        "images: 200 here, 1000 published; captions per image: 1 here, 5 published; "
+    )
+    (row,) = beside_published(B32, "flickr30k-1k", measures(Success_1=0.9), 1000, 5).to_dict("records")
+    assert "published" not in row["reasons"]
+
+
+def test_a_model_goes_by_its_short_name_too_and_an_unknown_one_has_no_rows() -> None:
+    own = measures(Success_1=0.5)
+    assert len(beside_published("ViT-B-32/openai", "mscoco-5k", own)) == 1
+    for model, dataset in (("demo", "mscoco-5k"), (B32, "demo")):
+        table = beside_published(model, dataset, own)
+        assert table.empty
+        assert list(table.columns[:4]) == ["direction", "measure", "value", "published"]
+
+
+def test_another_row_is_another_line(tmp_path: Path) -> None:
+    columns = "checkpoint,model,pretrained,dataset,images,captions_per_image,source"
+    path = tmp_path / "mine.csv"
+    path.write_text(f"# mine\n{columns},text->image Success@1\nme/net,net,mine,set,10,1,a paper,50\n")
+    (row,) = beside_published(
+        "me/net", "set", measures(Success_1=0.5), published=read_published(path)
+    ).to_dict("records")
+    assert (row["published"], row["near"], row["source"]) == (0.5, True, "a paper")
+    path.write_text(f"{columns},text->image Success@1\nme/net,net,mine,set,10,1,a paper,500\n")
+    with pytest.raises(ValueError, match="in percent, found 'text->image Success@1' with 500"):
+        read_published(path)
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="the table that the rows came from is not on this machine")
+def test_the_rows_are_those_of_the_source() -> None:
+    source = pd.read_csv(SOURCE, comment="#").melt(
+        ["model", "pretrained", "dataset", "images", "captions_per_image"]
+    )
+    short = {"text->image": "t2i", "image->text": "i2t"}
+    ours = read_published()
+    names = ours["direction"].map(short) + "@" + ours["measure"].str.removeprefix("Success@")
+    keys = ["model", "pretrained", "dataset", "images", "captions_per_image", "variable"]
+    both = source.merge(ours.assign(variable=names), on=keys, validate="1:1")
+    assert len(both) == len(source) == len(ours)
+    assert (both["value"] / 100).tolist() == pytest.approx(both["published"].tolist())
+    assert ours["source"].notna().all()

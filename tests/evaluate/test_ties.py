@@ -1,0 +1,43 @@
+"""Ranks of the right answers, and equal scores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.evaluate import right_ranks
+
+QRELS = pd.DataFrame({"query_id": ["q", "q", "p"], "item_id": ["a", "b", "a"], "relevance": [1, 2, 1]})
+
+
+def ranked(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+
+
+def test_each_right_answer_has_its_rank_or_none() -> None:
+    ranks = right_ranks(ranked(("q", "x", 1, 0.9), ("q", "b", 2, 0.8), ("other", "a", 1, 1.0)), QRELS)
+    assert ranks[["query_id", "item_id", "relevance"]].equals(QRELS)
+    assert ranks["rank"].tolist() == pytest.approx([np.nan, 2, np.nan], nan_ok=True)
+
+
+def test_among_equal_scores_the_less_relevant_come_first_or_the_given_rank_holds() -> None:
+    tied = ranked(("q", "b", 1, 0.5), ("q", "a", 2, 0.5), ("q", "x", 3, 0.5))
+    assert right_ranks(tied, QRELS)["rank"].tolist()[:2] == [2, 3]  # x, a, b
+    assert right_ranks(tied, QRELS, ties="as ranked")["rank"].tolist()[:2] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "ties", "message"),
+    [
+        ([("q", "a", 1, 0.5)], "for us", "unknown ties 'for us'; known: 'against', 'as ranked'"),
+        ([("q", "a", 1, np.nan)], "against", "1 scores are NaN"),
+        ([("q", "a", 1, 0.5), ("q", "a", 2, 0.4)], "against", "a is ranked 2 times for q"),
+    ],
+)
+def test_what_cannot_be_ranked_is_named(rows: list, ties: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        right_ranks(ranked(*rows), QRELS, ties)
+
+
+def test_an_answer_judged_twice_is_named() -> None:
+    with pytest.raises(ValueError, match="1 right answers are there twice, first a of q"):
+        right_ranks(ranked(("q", "a", 1, 0.5)), pd.concat([QRELS, QRELS.head(1)]))
