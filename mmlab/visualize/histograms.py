@@ -13,7 +13,11 @@ MOST_BARS = 100  # whole numbers get a bar each as long as they are no more than
 
 
 def histogram(ax: "Axes", values: np.ndarray, axis_name: str, title: str = "", bins: int = 40) -> "Axes":
-    """Counts of `values` (N,) with the median marked; whole numbers get a bar each."""
+    """Counts of `values` (N,) with the median marked, "none" without any; whole numbers get a bar each."""
+    if not len(values):
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", color=INK)
+        ax.set(xticks=[], yticks=[])
+        return name_axes(ax, axis_name, "count", title)
     median = float(np.median(values))
     ax.hist(values, bins=_edges(np.asarray(values), bins), color=COLOURS[0])
     if np.issubdtype(np.asarray(values).dtype, np.integer):

@@ -50,6 +50,13 @@ def test_a_histogram_marks_its_median() -> None:
     assert ax.get_legend().get_texts()[0].get_text() == "median 2"
 
 
+def test_a_histogram_of_nothing_says_none() -> None:
+    _, (ax,) = figure()
+    histogram(ax, np.array([]), "words in a text")
+    assert words(ax) == ["none"]
+    assert ax.get_xlabel() == "words in a text"
+
+
 def test_whole_numbers_have_whole_ticks() -> None:
     _, (ax,) = figure()
     histogram(ax, np.array([5, 5, 5]), "texts of a picture")
