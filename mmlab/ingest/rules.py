@@ -26,7 +26,7 @@ class Rules:
     refuse: findings (of `FINDINGS`) that are refused beside the usual ones (`REFUSED`); others are only marked.
     keep: findings that are marked and kept, though they are usually refused.
     vague_from: a caption that this many pictures share is vague.
-    near_bits: near duplicates differ in at most this many of the 64 bits of their perceptual hash.
+    near_bits: near duplicates differ in at most this many (0 to 16) of the 64 bits of their perceptual hash.
     ocr: read the text printed in pictures that have no other (needs Tesseract).
     ocr_language: Tesseract's name of the language(s), such as "eng" or "eng+deu".
     ocr_confidence: words that Tesseract is less sure of are dropped, 0 to 100.
@@ -55,11 +55,12 @@ class Rules:
                 raise ValueError(f"{name}: {unknown} are no findings; the findings are {list(FINDINGS)}")
         if both := sorted(set(self.refuse) & set(self.keep)):
             raise ValueError(f"{both} are to be refused and to be kept: name each finding once")
-        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2), ("near_bits", 0)):
+        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is at least {least}, found {getattr(self, name)}")
-        if not 0 <= self.ocr_confidence <= 100:
-            raise ValueError(f"ocr_confidence lies from 0 to 100, found {self.ocr_confidence}")
+        for name, most in (("near_bits", 16), ("ocr_confidence", 100)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} lies from 0 to {most}, found {getattr(self, name)}")
 
     @property
     def refused(self) -> frozenset[str]:

@@ -33,7 +33,7 @@ def test_an_unknown_finding_is_told_with_the_known_ones():
         ({"min_words": -1}, "min_words is at least 0, found -1"),
         ({"max_chars": 0}, "max_chars is at least 1, found 0"),
         ({"vague_from": 1}, "vague_from is at least 2, found 1"),
-        ({"near_bits": -1}, "near_bits is at least 0, found -1"),
+        ({"near_bits": 17}, "near_bits lies from 0 to 16, found 17"),
         ({"ocr_confidence": 101}, "ocr_confidence lies from 0 to 100, found 101"),
     ],
 )
