@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from tqdm import tqdm
 
-VERSION = 1  # of the facts; with another, all pictures are looked at anew
+VERSION = 2  # of the facts; with another, all pictures are looked at anew
 CHUNK = 500  # files handed to the threads at a time: a kill loses no more, and a long list costs no memory
 STREAMED = 64 << 20  # bytes; larger files are read twice instead of being held in memory
 SIDE = 160  # pixels of the longer side of the copy that is measured

@@ -48,8 +48,8 @@ def open_picture(source: str | Path | BinaryIO, least: int | None = None) -> "Im
     """The picture as RGB: first frame, EXIF orientation applied, transparency on white.
 
     source: a path, or a file open for reading in binary.
-    least: where the format can (JPEG), decode at 1/2, 1/4 or 1/8, as small as both sides keep `least` pixels;
-        one that has fewer is never made smaller, and the whole file is read and checked all the same.
+    least: where the format can (JPEG), decode at 1/2, 1/4 or 1/8, as small as the longer side keeps `least`
+        pixels; one that has fewer is never made smaller, and the whole file is read and checked all the same.
 
     Raises PictureError with one of: missing file, unreadable file (a permission, a folder, a failing disk), empty
     file, not a picture, too many pixels, damaged file.
@@ -95,7 +95,7 @@ def _decoded(file: BinaryIO, least: int | None) -> tuple["Image.Image", tuple[in
             if width * height > MAX_PIXELS:
                 raise PictureError("too many pixels")
             if least:
-                picture.draft(None, (least, least))
+                picture.draft(None, (least, 1) if width >= height else (1, least))
             with _one_large if picture.width * picture.height > LARGE else nullcontext():
                 picture.load()
                 turn = _turn(picture)

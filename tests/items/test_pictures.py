@@ -162,15 +162,16 @@ def test_an_open_file_is_read_as_a_path_is(tmp_path):
 @pytest.mark.parametrize(
     ("size", "least", "scaled"),
     [
-        ((640, 480), 160, (320, 240)),
-        ((640, 480), 60, (80, 60)),
+        ((640, 480), 160, (160, 120)),
+        ((480, 640), 160, (120, 160)),
+        ((640, 480), 161, (320, 240)),
         ((641, 481), 60, (81, 61)),
-        ((640, 480), 241, (640, 480)),
-        ((1000, 50), 64, (1000, 50)),
+        ((640, 480), 321, (640, 480)),
+        ((1000, 50), 300, (500, 25)),
         ((30, 20), 64, (30, 20)),
     ],
 )
-def test_both_sides_keep_the_least_number_of_pixels(tmp_path, size, least, scaled):
+def test_the_longer_side_keeps_the_least_number_of_pixels(tmp_path, size, least, scaled):
     path = saved(photo(*size), tmp_path / "a.jpg")
     opened, full = open_measured(path, least)
     assert (opened.size, full) == (scaled, size)
