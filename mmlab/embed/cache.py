@@ -20,6 +20,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS vectors
 (space TEXT NOT NULL, content TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (space, content))"""
 KNOWN = """SELECT content, vector FROM vectors
 WHERE space = ? AND content IN (SELECT value FROM json_each(?))"""
+KEEP = """INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET vector = excluded.vector
+WHERE length(vector) != length(excluded.vector)"""
 
 
 class VectorCache:
@@ -50,12 +52,15 @@ class VectorCache:
         return found, vectors
 
     def put(self, contents: Sequence[str], vectors: np.ndarray, space: Space) -> None:
-        """Keep the vectors (N, D) of the contents, all or none of them."""
+        """Keep the vectors (N, D) of the contents, all or none of them; a content that is here keeps its first one.
+
+        So processes that work on the same contents at once end with the same vectors, if they `get` them then.
+        """
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         values = [(space.key, content, row.tobytes()) for content, row in zip(contents, rows, strict=True)]
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", values)
+            self._connection.executemany(KEEP, values)
 
     def close(self) -> None:
         """Close the file; the cache cannot be used afterwards."""

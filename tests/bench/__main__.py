@@ -9,6 +9,9 @@ from tests.bench.figures import format_table, keep
 ENTRIES = {  # functions without arguments that return list[Figure]
     "demo": "tests.bench.demo:demo",
     "demo-model": "tests.bench.demo:demo_model",
+    "embed-cached": "tests.bench.embed:cached",
+    "embed-images": "tests.bench.embed:images",
+    "embed-texts": "tests.bench.embed:texts",
     "evaluate": "tests.bench.evaluate:evaluate",
     "hubness": "tests.bench.hubness:hubness",
     "ingest-decode": "tests.bench.ingest_images:decode",

@@ -1,41 +1,36 @@
-import pytest
-from PIL import Image
-
-from mmlab.embed.batches import image_batches, text_batches
-from mmlab.items import file_hash
+from mmlab.embed.batches import cut, cut_evenly, longest_first
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Five pictures, each wider than the one before."""
-    paths = [tmp_path / f"{number}.png" for number in range(5)]
-    for number, path in enumerate(paths):
-        Image.new("RGB", (number + 1, 1)).save(path)
-    return [str(path) for path in paths], [file_hash(path) for path in paths]
+def test_texts_of_like_length_come_together():
+    assert longest_first(["aa", "a", "aaaa", "aaa", "a"]) == [2, 3, 0, 1, 4]
 
 
-def test_texts_of_like_length_share_a_batch():
-    batches = list(text_batches(["aa", "a", "aaaa", "aaa", "a"], 2))
-    assert [batch.places for batch in batches] == [[2, 3], [0, 1], [4]]
-    assert [batch.inputs for batch in batches] == [["aaaa", "aaa"], ["aa", "a"], ["a"]]
+def test_digits_signs_and_letters_of_other_scripts_are_tokens_each():
+    assert longest_first(["a longish word", "4711!", "鞋狗鞋狗", "\ud800 x"]) == [1, 2, 0, 3]
 
 
-def test_pictures_come_in_order(files):
-    batches = list(image_batches(*files, size=2))
-    assert [batch.places for batch in batches] == [[0, 1], [2, 3], [4]]
-    assert [[picture.width for picture in batch.inputs] for batch in batches] == [[1, 2], [3, 4], [5]]
+def test_batches_of_given_sizes_are_consecutive():
+    assert cut([5, 4, 3, 2, 1], [1, 3]) == [[5], [4, 3, 2]]
 
 
-def test_a_failed_picture_leaves_the_others(files, tmp_path):
-    (tmp_path / "1.png").unlink()
-    (tmp_path / "3.png").write_bytes(b"")
-    Image.new("RGB", (9, 9)).save(tmp_path / "4.png")
-    (batch,) = image_batches(*files, size=8)
-    assert batch.places == [0, 2]
-    assert [picture.width for picture in batch.inputs] == [1, 3]
-    assert batch.failures == {1: "missing file", 3: "empty file", 4: "changed file"}
+def test_the_last_batch_is_what_remains():
+    assert list(cut_evenly(range(5), 2, lanes=1)) == [[0, 1], [2, 3], [4]]
+
+
+def test_no_place_is_lost_and_no_batch_is_too_large():
+    for count in range(1, 60):
+        for size, lanes in ((1, 1), (4, 2), (7, 3), (32, 8)):
+            batches = list(cut_evenly(range(count), size, lanes))
+            assert [place for batch in batches for place in batch] == list(range(count))
+            assert max(map(len, batches)) <= size
+
+
+def test_all_lanes_end_together():
+    assert [len(batch) for batch in cut_evenly(range(96), 32, lanes=2)] == [24] * 4  # not 32 + 32 and 32
+    assert [len(batch) for batch in cut_evenly(range(5), 32, lanes=2)] == [3, 2]
+    assert list(cut_evenly([7], 32, lanes=2)) == [[7]]
 
 
 def test_nothing_gives_no_batch():
-    assert list(text_batches([], 4)) == []
-    assert list(image_batches([], [], 4)) == []
+    assert cut([], []) == []
+    assert list(cut_evenly([], 4, lanes=2)) == []
