@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mmlab.ingest.gathering import IMAGE_ITEM
-from mmlab.ingest.rules import LEAK, Rules, join_flags
+from mmlab.ingest.rules import LEAK, Rules
 
 EVALUATED = {"test": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}  # 0 is judged by, 1 is fitted on
 
@@ -37,5 +37,5 @@ def settle_splits(rows: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> p
         return pictures.assign(
             outcome=pictures["outcome"].mask(leak, LEAK), detail=pictures["detail"].mask(leak, told)
         )
-    flags = pictures["flags"] + join_flags({LEAK: leak}, pictures.index).radd(", ").where(leak, "")
+    flags = pictures["flags"].mask(leak, pictures["flags"] + ", " + LEAK)
     return pictures.assign(flags=flags.str.removeprefix(", "))

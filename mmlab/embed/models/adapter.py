@@ -3,6 +3,7 @@
 A family adds its own class with the parts it reads and `project`. Letters: N inputs, D dimensions.
 """
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class Adapter:
+class Adapter(ABC):
     """A network behind `mmlab.embed.Model`; a subclass names its modalities and projects what was prepared."""
 
     modalities: tuple[str, ...] = ("text", "image")
@@ -41,9 +42,9 @@ class Adapter:
             dimension=self._measure_dimension(),
         )
 
+    @abstractmethod
     def project(self, modality: str, inputs: dict[str, Any]) -> torch.Tensor:
         """The vectors (N, D), of any length, of prepared inputs on the model's device."""
-        raise NotImplementedError
 
     def describe_prompts(self) -> str:
         """The prompt of the space."""

@@ -1,0 +1,83 @@
+"""Whatever the bytes of a source, every row and picture has one outcome."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmlab.ingest import FINDINGS, Rules, ingest_items
+from mmlab.items import SKIPPED_COLUMNS
+
+LONG = "a red square on nothing"
+ALL_WORDS = Rules(min_words=0, ocr=False)
+
+
+def ingest(folder, rules):
+    return ingest_items(folder, rules=rules, progress=False)
+
+
+NAMES = st.sampled_from(["a.png", "b.png", "same.png", "bad.png", "./a.png", "..", "", "/etc", "none.png"])
+CAPTIONS = st.text(max_size=12) | st.sampled_from(["", LONG, f"<b>{LONG}", "<br>", "NA"])
+SPLITS = st.sampled_from(["", "train", "test", "val"])
+WILD = settings(
+    max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def check_balance(ingested):
+    """Balance is checked when the result is made; here only that it adds up for a reader, too."""
+    assert ingested.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
+    assert ingested.ledger()["rows"].iloc[:-1].sum() == ingested.rows
+    assert ingested.ledger()["images"].iloc[:-1].sum() == len(ingested.pictures)
+
+
+@given(
+    rows=st.lists(st.tuples(NAMES, CAPTIONS, SPLITS), min_size=1, max_size=12),
+    min_words=st.integers(0, 3),
+    listed=st.lists(st.sampled_from(FINDINGS), unique=True),
+    split=st.integers(0, len(FINDINGS)),
+)
+@WILD
+def test_the_ledger_balances_whatever_the_rows(dataset, rows, min_words, listed, split):
+    folder = dataset(
+        {"a.png": "red", "b.png": "blue", "same.png": "red"}, rows, ("image", "caption", "split")
+    )
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    check_balance(ingest(folder, Rules(min_words, refuse=listed[:split], keep=listed[split:], ocr=False)))
+
+
+@given(table=st.binary(max_size=300), header=st.sampled_from([b"", b"image,caption\n", b"image\tcaption\n"]))
+@WILD
+def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, header):
+    folder = dataset({"a.png": "red"}, [])
+    (folder / "captions.csv").write_bytes(header + table)
+    try:
+        ingested = ingest(folder, ALL_WORDS)
+    except ValueError as error:
+        told = str(error)
+        assert "captions.csv" in told
+        return
+    check_balance(ingested)
+
+
+@given(
+    start=st.sampled_from(
+        [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF", b"BM", b"II*\0"]
+    ),
+    body=st.binary(max_size=200),
+)
+@WILD
+def test_the_ledger_balances_whatever_the_bytes_of_a_picture(dataset, start, body):
+    folder = dataset({"a.png": "red"}, [("wild.png", LONG), ("a.png", LONG)])
+    (folder / "wild.png").write_bytes(start + body)
+    ingested = ingest(folder, ALL_WORDS)
+    check_balance(ingested)
+    assert ingested.outcomes["outcome"].tolist()[1] == "text item"
+
+
+@given(at=st.floats(0, 1), bits=st.integers(1, 255))
+@WILD
+def test_the_ledger_balances_whatever_bytes_of_a_picture_are_spoilt(dataset, at, bits):
+    folder = dataset({"a.jpg": "red"}, [("a.jpg", LONG)])
+    spoilt = bytearray((folder / "a.jpg").read_bytes())
+    spoilt[int(at * (len(spoilt) - 1))] ^= bits
+    (folder / "a.jpg").write_bytes(spoilt)
+    check_balance(ingest(folder, ALL_WORDS))
