@@ -4,16 +4,13 @@ Several processes may use one file at a time. What `put` returned from survives 
 """
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
-from mmlab.items import Space
+from mmlab.items import Space, SqliteFile
 
-WAIT = 60  # seconds to wait for another writer
 ASKED = 1000  # contents per question
 
 TABLE = """CREATE TABLE IF NOT EXISTS vectors
@@ -24,21 +21,14 @@ KEEP = """INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET vector 
 WHERE length(vector) != length(excluded.vector)"""
 
 
-class VectorCache:
+class VectorCache(SqliteFile):
     """A vector per content and space; `with VectorCache(path) as cache` closes it."""
 
     def __init__(self, path: str | Path) -> None:
         """Open the file, or make it; ValueError if it is something else than a cache."""
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
-        try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise ValueError(
-                f"{self.path} is not a vector cache ({error}): delete it, its vectors can be computed again"
-            ) from error
+        super().__init__(
+            path, TABLE, "a vector cache ({error}): delete it, its vectors can be computed again"
+        )
 
     def get(self, contents: Sequence[str], space: Space) -> tuple[np.ndarray, np.ndarray]:
         """Which contents are here, bool (N,), and their vectors, float32 (N, D), zero where they are not."""
@@ -61,23 +51,6 @@ class VectorCache:
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
             self._connection.executemany(KEEP, values)
-
-    def close(self) -> None:
-        """Close the file; the cache cannot be used afterwards."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _prepare(self) -> None:
-        # WAL: readers and the writer do not wait for each other. NORMAL: no commit waits for the disk; a kill
-        # loses nothing, a power cut may lose the last batches.
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.execute(TABLE)
 
     def _ask(self, contents: Sequence[str], space: Space) -> dict[str, bytes]:
         return dict(self._connection.execute(KNOWN, (space.key, json.dumps(list(contents)))))

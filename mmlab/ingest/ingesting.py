@@ -45,7 +45,7 @@ def ingest_items(
     cache = Path(cache) if cache else data() / "cache"
     replacements = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     blobs = Blobs(cache / "pictures")
-    found = read_source(_located(dataset), source, _mapped(columns), blobs)
+    found = read_source(_located(dataset, source), source, _mapped(columns), blobs)
     rows = _with_unlisted(found)
     texts = clean_texts(rows["caption"].tolist(), replacements, rules.max_chars).set_axis(rows.index)
     with Memo(cache / "ingest.sqlite") as memo:
@@ -103,9 +103,11 @@ def _told(pictures: pd.DataFrame, book: pd.DataFrame) -> pd.DataFrame:
     return told.rename_axis("source").reset_index()
 
 
-def _located(dataset: str | Path) -> str | Path:
-    """The absolute path of a dataset; a Hugging Face address stays as it is."""
-    return dataset if str(dataset).startswith("hf://") else resolve(dataset)
+def _located(dataset: str | Path, source: str) -> str | Path:
+    """The absolute path of a dataset; the id of one on the Hugging Face hub stays as it is."""
+    path = resolve(dataset)
+    on_hub = str(dataset).startswith("hf://") or (source == "huggingface" and not path.exists())
+    return dataset if on_hub else path
 
 
 def _mapped(columns: Mapping[str, str] | Iterable[str]) -> dict[str, str]:

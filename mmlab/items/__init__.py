@@ -3,6 +3,7 @@
 from mmlab.items.files import file_hash, replacing
 from mmlab.items.paths import data, project, resolve
 from mmlab.items.pictures import PictureError, open_picture, thumbnail
+from mmlab.items.sqlite import SqliteFile
 from mmlab.items.tables import (
     ITEM_COLUMNS,
     QREL_COLUMNS,
@@ -26,6 +27,7 @@ __all__ = [
     "PictureError",
     "Space",
     "SpaceMismatch",
+    "SqliteFile",
     "Vectors",
     "check_columns",
     "check_items",
