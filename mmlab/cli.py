@@ -20,6 +20,7 @@ Examples:
   mmlab run --dataset photos/ --name photos
   mmlab run --dataset shop.parquet --name shop -p 'columns=["image=url", "caption=alt"]'
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
+  mmlab run --dataset photos/ --name two --model openai/clip-vit-base-patch32 --model google/siglip-base-patch16-224
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7
   mmlab run --name base --from 04 -p k=20
 """
@@ -34,6 +35,11 @@ Examples:
   mmlab demo
   mmlab demo --products 300 --name small
 """
+OPTIONS = {
+    "run": "--name",
+    "dataset": "--dataset",
+    "models": "--model",
+}  # parameters with an option of their own
 parameter_option = click.option(
     "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
 )
@@ -48,12 +54,17 @@ def cli() -> None:
 @cli.command(epilog=RUN_EXAMPLES)
 @click.option("--dataset", help="Folder of images, table of captions, or hf://owner/name.")
 @click.option("--name", required=True, help="Name of the run; its folder is data/runs/NAME.")
-@click.option("--model", help="Hugging Face id of a CLIP-like model, a local folder, or demo (the default).")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="Hugging Face id, a local folder, or demo (the default); given several times, all are compared.",
+)
 @click.option(
     "--from", "start", default="01", metavar="NOTEBOOK", help="Start at this notebook (04 or 04_retrieve)."
 )
 @parameter_option
-def run(dataset: str | None, name: str, model: str | None, start: str, parameters: Sequence[str]) -> None:
+def run(dataset: str | None, name: str, models: Sequence[str], start: str, parameters: Sequence[str]) -> None:
     """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
     if dataset is None and start in ("01", "01_ingest"):
         raise click.UsageError(
@@ -62,8 +73,8 @@ def run(dataset: str | None, name: str, model: str | None, start: str, parameter
     given: dict[str, Any] = split_parameters(parameters)
     if dataset is not None:
         given["dataset"] = check_dataset(dataset)
-    if model or given.get("model"):
-        given["model"] = check_model(model or given["model"])
+    if models:
+        given["models"] = [check_model(model) for model in models]
     run_and_report(name, given, start)
 
 
@@ -79,7 +90,7 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
     from mmlab.items import data
 
     folder = draw_catalogue(data() / "demo", products=products)
-    run_and_report(name, {**split_parameters(parameters), "dataset": str(folder), "model": "demo"})
+    run_and_report(name, {**split_parameters(parameters), "dataset": str(folder), "models": ["demo"]})
 
 
 @cli.command(epilog=REPORT_EXAMPLES)
@@ -111,8 +122,8 @@ def split_parameters(texts: Sequence[str]) -> dict[str, str]:
     for text, (name, equals, _) in zip(texts, pairs, strict=True):
         if not (name and equals):
             raise click.UsageError(f"-p takes NAME=VALUE, as in -p k=5; found {text!r}")
-        if name in ("run", "dataset"):
-            raise click.UsageError(f"-p {name}=... is given by {'--name' if name == 'run' else '--dataset'}")
+        if name in OPTIONS:
+            raise click.UsageError(f"-p {name}=... is given by {OPTIONS[name]}")
     return {name: value for name, _, value in pairs}
 
 

@@ -35,8 +35,9 @@ def project(tmp_path, monkeypatch):
         ignore=shutil.ignore_patterns("checkpoint", "__pycache__"),
     )
     for name in NOTEBOOKS:
-        extra = {"01_ingest": "dataset", "02_embed": "model", "04_retrieve": "model"}.get(name)
-        given = f'run: str = "demo"\nseed: int = 0\n{extra or "k"}: str = "demo"'
+        extra = {"01_ingest": "dataset", "02_embed": "models"}.get(name)
+        kind = 'list = ["demo"]' if extra == "models" else 'str = "demo"'
+        given = f'run: str = "demo"\nseed: int = 0\n{extra or "k"}: {kind}'
         more = f", {extra}={extra}" if extra else ""
         fail = (
             [new_code_cell("if seed == 13:\n    raise KeyError('bad luck')")] if name == "01_ingest" else []
@@ -123,7 +124,7 @@ def test_ctrl_c_ends_with_130_and_one_line(project):
             "run --dataset photos --name p --model photos",
             "photos is no model folder: it holds no config.json",
         ),
-        ("run --dataset photos --name p -p model=./none", "--model ./none does not exist"),
+        ("run --dataset photos --name p -p models=[]", "-p models=... is given by --model"),
         ("run --dataset photos --name p --from 9", "no notebook is called '9'; known: 01_ingest"),
         ("demo --products 3", "Invalid value for '--products'"),
         ("report nothing", "no run 'nothing'"),

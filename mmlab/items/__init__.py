@@ -17,7 +17,7 @@ from mmlab.items.tables import (
     write_items,
     write_table,
 )
-from mmlab.items.vectors import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.items.vectors import Space, SpaceMismatch, Vectors, main_vectors, unit_rows
 
 __all__ = [
     "ITEM_COLUMNS",
@@ -34,6 +34,7 @@ __all__ = [
     "data",
     "file_hash",
     "item_id",
+    "main_vectors",
     "open_picture",
     "project",
     "read_items",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from mmlab.items.files import replacing
 
@@ -117,6 +118,15 @@ class Vectors:
             if missing:
                 raise ValueError(f"{path} is no vectors file: it lacks {sorted(missing)}")
             return cls(parts["ids"], parts["array"], Space.from_dict(json.loads(str(parts["space"]))))
+
+
+def main_vectors(spaces: Sequence[Vectors], items: pd.DataFrame) -> Vectors:
+    """Of a run's vectors the first that hold both pictures and texts of the items, else the first of all."""
+    modality = items.set_index("item_id")["modality"]
+    for vectors in spaces:
+        if modality.reindex(vectors.ids).nunique() > 1:
+            return vectors
+    return spaces[0]
 
 
 def unit_rows(array: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def run_notebooks(
     with (
         ThreadPoolExecutor(1) as printer,  # a page is written while the next notebook works
         Progress(coming, show=progress) as bar,
-        closing(start_kernels(coming, values.get("model"))) as kernels,
+        closing(start_kernels(coming, values.get("models", ()))) as kernels,
     ):
         for kernel, notebook in zip(kernels, coming, strict=True):
             own = {name: values[name] for name in notebook_parameters(notebook) if name in values}

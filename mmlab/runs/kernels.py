@@ -13,7 +13,7 @@ from jupyter_client.utils import run_sync
 AHEAD = 2  # kernels that start up while one works: what 06 warms up takes longer than 05
 
 
-def start_kernels(notebooks: Sequence[Path], model: str | None) -> Iterator[AsyncKernelManager]:
+def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iterator[AsyncKernelManager]:
     """Yield a kernel for each notebook; the next ones start and warm up while it works.
 
     A kernel is told to stop when the next is asked for; close the generator to stop them all.
@@ -22,7 +22,7 @@ def start_kernels(notebooks: Sequence[Path], model: str | None) -> Iterator[Asyn
     try:
         for place in range(len(notebooks)):
             kernels += [
-                start_kernel(notebook, model) for notebook in notebooks[len(kernels) : place + 1 + AHEAD]
+                start_kernel(notebook, models) for notebook in notebooks[len(kernels) : place + 1 + AHEAD]
             ]
             yield kernels[place]
             run_sync(kernels[place].request_shutdown)()
@@ -32,7 +32,7 @@ def start_kernels(notebooks: Sequence[Path], model: str | None) -> Iterator[Asyn
                 run_sync(kernel.shutdown_kernel)(now=True)
 
 
-def start_kernel(notebook: Path, model: str | None) -> AsyncKernelManager:
+def start_kernel(notebook: Path, models: Sequence[str]) -> AsyncKernelManager:
     """Start a kernel in the notebook's folder and return at once, while it is still starting up.
 
     Its own messages do not reach the terminal; what cells print goes to the notebook as ever.
@@ -46,20 +46,20 @@ def start_kernel(notebook: Path, model: str | None) -> AsyncKernelManager:
     warm = f"__import__('mmlab.runs.warm').runs.warm.warm_up({notebook.stem!r})"  # leaves no name behind
     run_sync(kernel.start_kernel)(
         cwd=str(notebook.parent),
-        env=os.environ | kernel_environment(notebook, model),
+        env=os.environ | kernel_environment(notebook, models),
         stderr=subprocess.DEVNULL,
         extra_arguments=["--HistoryManager.hist_file=:memory:", f"--IPKernelApp.exec_lines={warm}"],
     )
     return kernel
 
 
-def kernel_environment(notebook: Path, model: str | None) -> dict[str, str]:
+def kernel_environment(notebook: Path, models: Sequence[str]) -> dict[str, str]:
     """What a kernel's environment has beside that of its parent."""
     settings = {
         "MMLAB_NOTEBOOK": notebook.name,  # so that a locked store can name its holder
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if model == "demo" or (model and Path(model).is_dir()):
+    if models and all(model == "demo" or Path(model).is_dir() for model in models):
         settings["HF_HUB_OFFLINE"] = "1"
     return settings

@@ -7,7 +7,7 @@ from the files that are there now, and if every parameter shared by name with th
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmlab.items import file_hash
@@ -16,7 +16,7 @@ from mmlab.runs.manifest import Manifest
 WRITERS = {  # of a file or a folder: what to run where no manifest tells
     "items.parquet": "01_ingest",
     "skipped.parquet": "01_ingest",
-    "vectors.npz": "02_embed",
+    "vectors": "02_embed",
     "index.parquet": "03_index",
     "rankings": "04_retrieve",
     "per_query": "05_evaluate",
@@ -33,6 +33,17 @@ def find_writer(manifest: Manifest, file: str) -> str | None:
     steps = manifest["steps"]
     writers = [name for name, record in steps.items() if file in record["writes"]]
     return max(writers, key=lambda name: steps[name]["finished"], default=None)
+
+
+def written_files(manifest: Manifest, pattern: str) -> list[str]:
+    """The files that match, in which `*` stands for a part of one name, in the order the steps wrote them."""
+    wanted = PurePosixPath(pattern)
+    files = [file for record in manifest["steps"].values() for file in record["writes"]]
+    return [
+        file
+        for file in dict.fromkeys(files)
+        if len(PurePosixPath(file).parts) == len(wanted.parts) and PurePosixPath(file).match(pattern)
+    ]
 
 
 def fingerprint(path: Path, parameters: dict[str, Any], reads: dict[str, str]) -> str:

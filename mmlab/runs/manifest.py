@@ -2,7 +2,7 @@
 
 ```
 {"run": "demo", "steps": {"02_embed": {"parameters": {...}, "reads": {"items.parquet": "<sha256>"},
- "writes": {"vectors.npz": "<sha256>"}, "seconds": 12.3, "finished": "...", "saw": "...", ...}}}
+ "writes": {"vectors/demo-1f2e3d4c.npz": "<sha256>"}, "seconds": 12.3, "finished": "...", "saw": "...", ...}}}
 ```
 This file reads and writes the record; whether a step may use a file is decided in `lineage`.
 """

@@ -67,7 +67,7 @@ def summarise(records: dict[str, dict[str, Any]], pages: list[str]) -> dict[str,
     return {
         "steps": steps,
         "dataset": parameters.get("dataset", "unknown"),
-        "model": parameters.get("model", "unknown"),
+        "models": parameters.get("models", ["unknown"]),
         "finished": last.get("finished", "")[:16].replace("T", " ") + (" UTC" if last else ""),
         "seconds": sum(record["seconds"] for record in records.values()),
         **last.get("environment", {"packages": {}, "platform": "", "git": None}),

@@ -1,9 +1,9 @@
 """A step: one notebook's part in a run. It checks what the notebook reads and records what it writes.
 
 ```
-step = begin_step("02_embed", run=run, model=model, batch_size=batch_size, seed=seed)
+step = begin_step("02_embed", run=run, models=models, batch_size=batch_size, seed=seed)
 items = read_items(step.read("items.parquet"))
-vectors.save(step.write("vectors.npz"))
+vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
 step.finish("1,482 pictures and 3,711 texts ...")
 ```
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.runs.lineage import check_input, fingerprint
+from mmlab.runs.lineage import check_input, fingerprint, written_files
 from mmlab.runs.machine import describe_machine
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
 from mmlab.runs.markdown import render_markdown
@@ -47,6 +47,15 @@ class Step:
         path = self._inside(file)
         self.reads[file] = check_input(read_manifest(self.run), path, file, self.parameters)
         return path
+
+    def read_all(self, pattern: str) -> list[Path]:
+        """The paths of the files that an earlier step wrote and that match, like "vectors/*.npz", in its order.
+
+        `*` stands for a part of one name. Each is checked as `read` does; raises FileNotFoundError naming the
+        notebook to run if there is none.
+        """
+        files = written_files(read_manifest(self.run), pattern)
+        return [self.read(file) for file in files] or [self.read(pattern)]
 
     def write(self, file: str) -> Path:
         """The path for an output of this step, its folder made; `finish` records it."""

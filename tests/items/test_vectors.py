@@ -1,9 +1,10 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.items import Space, SpaceMismatch, Vectors, main_vectors, unit_rows
 
 SPACE = Space("owner/Some Model", "1", "mean", "", "none", 2)
 
@@ -92,3 +93,10 @@ def test_the_key_of_a_space_is_stable():
     assert SPACE.key.startswith("some-model-")
     assert SPACE.key == Space.from_dict(SPACE.to_dict()).key != other.key
     assert all(letter.isalnum() or letter == "-" for letter in Space("ünï/çø:d*", "", "", "", "", 1).key)
+
+
+def test_the_main_vectors_are_the_first_of_both_modalities():
+    items = pd.DataFrame({"item_id": ["i", "t"], "modality": ["image", "text"]})
+    texts, both, again = (Vectors(ids, np.eye(len(ids), 2), SPACE) for ids in (["t"], ["t", "i"], ["i", "t"]))
+    assert main_vectors([texts, both, again], items) is both
+    assert main_vectors([texts], items) is texts

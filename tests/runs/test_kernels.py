@@ -24,7 +24,7 @@ def wait_until_ready(kernel):
 
 
 def test_the_next_kernel_is_started_while_one_works_and_all_are_stopped(notebooks):
-    with closing(start_kernels(notebooks, "demo")) as kernels:
+    with closing(start_kernels(notebooks, ["demo"])) as kernels:
         first = next(kernels)
         wait_until_ready(first)
         second = next(kernels)
@@ -35,12 +35,13 @@ def test_the_next_kernel_is_started_while_one_works_and_all_are_stopped(notebook
 
 
 def test_kernels_are_stopped_when_their_notebooks_are_over(notebooks):
-    kernels = list(start_kernels(notebooks, "demo"))
+    kernels = list(start_kernels(notebooks, ["demo"]))
     assert len(kernels) == 3
     assert not any(map(alive, kernels))
 
 
 def test_kernels_are_offline_only_where_the_model_is_on_this_machine(notebooks, tmp_path):
-    models = ("demo", str(tmp_path), "openai/clip-vit-base-patch32", None)
-    offline = [kernel_environment(notebooks[0], model).get("HF_HUB_OFFLINE") for model in models]
-    assert offline == ["1", "1", None, None]
+    hub = "openai/clip-vit-base-patch32"
+    given = (["demo"], [str(tmp_path), "demo"], [hub], ["demo", hub], [])
+    offline = [kernel_environment(notebooks[0], models).get("HF_HUB_OFFLINE") for models in given]
+    assert offline == ["1", "1", None, None, None]

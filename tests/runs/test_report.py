@@ -33,7 +33,7 @@ def full():
         picture.save(step.write("figures/01_by_<b>category.png"), pnginfo=info)
     step.write("galleries/05_worst_queries.html").write_text("<p>a gallery</p>")
     step.finish(f"**12** items {HOSTILE}")
-    step = begin_step("05_evaluate", run="r", model="demo", seed=0)
+    step = begin_step("05_evaluate", run="r", models=["demo"], seed=0)
     measures = [
         entry("text->image", "Success@1", 0.8125, low=0.7, high=0.9),
         entry("image->text", "Success@1", 0.5, low=0.25, high=0.75),
@@ -92,7 +92,7 @@ def test_nothing_is_fetched(full):
 
 def test_the_banner_is_for_the_demo_model_only(html):
     assert "Made with the demo model" in html
-    begin_step("02_embed", run="other", model="openai/clip-vit-base-patch32").finish("")
+    begin_step("02_embed", run="other", models=["openai/clip-vit-base-patch32"]).finish("")
     assert "Made with the demo model" not in write_report("other").read_text(encoding="utf-8")
 
 

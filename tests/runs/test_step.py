@@ -24,7 +24,7 @@ def reads(name, file, **parameters):
 @pytest.fixture
 def chain():
     write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
-    write("02_embed", {"vectors.npz": "vectors"}, ["items.parquet"], model="demo", seed=0)
+    write("02_embed", {"vectors/demo.npz": "vectors"}, ["items.parquet"], models=["demo"], seed=0)
 
 
 def test_the_record_says_what_was_given_read_and_written():
@@ -89,18 +89,18 @@ def test_a_file_that_no_step_recorded_is_refused():
 
 
 def test_another_parameter_is_refused_with_both_values(chain):
-    told = r"vectors\.npz was made with other parameters: model is 'big' here and was 'demo' in 02_embed; run 02_embed"
+    told = r"vectors/demo\.npz was made with other parameters: models is \['big'\] here and was \['demo'\] in 02_embed"
     with pytest.raises(StaleInput, match=told):
-        reads("04_retrieve", "vectors.npz", model="big", seed=0)
+        reads("04_retrieve", "vectors/demo.npz", models=["big"], seed=0)
 
 
 def test_a_parameter_of_a_step_further_up_counts_too(chain):
     with pytest.raises(StaleInput, match="dataset is 'e' here and was 'd' in 01_ingest"):
-        reads("03_index", "vectors.npz", dataset="e", seed=0)
+        reads("03_index", "vectors/demo.npz", dataset="e", seed=0)
 
 
 def test_parameters_of_other_names_do_not_matter(chain):
-    assert reads("03_index", "vectors.npz", hnsw_m=16, seed=0).read_text() == "vectors"
+    assert reads("03_index", "vectors/demo.npz", hnsw_m=16, seed=0).read_text() == "vectors"
 
 
 def test_lists_and_tuples_are_the_same_parameter():
@@ -112,18 +112,18 @@ def test_what_was_made_from_a_file_since_replaced_is_refused(chain):
     write("01_ingest", {"items.parquet": "other items"}, dataset="e", seed=0)
     told = r"02_embed read another items\.parquet than 01_ingest has written since; run 02_embed again"
     with pytest.raises(StaleInput, match=told):
-        reads("03_index", "vectors.npz", seed=0)
+        reads("03_index", "vectors/demo.npz", seed=0)
 
 
 def test_running_a_step_again_with_the_same_content_is_fine(chain):
     write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
-    assert reads("03_index", "vectors.npz", seed=0).is_file()
+    assert reads("03_index", "vectors/demo.npz", seed=0).is_file()
 
 
 def test_a_folder_goes_by_what_it_was_made_from(chain, data_folder):
     def index(m):
         step = begin_step("03_index", run="r", m=m, seed=0)
-        step.read("vectors.npz")
+        step.read("vectors/demo.npz")
         step.write("store").mkdir(exist_ok=True)
         step.finish("")
 
@@ -168,3 +168,19 @@ def test_checks_that_fail_are_named():
 def test_parameters_are_plain_values():
     with pytest.raises(TypeError, match="02_embed: parameters are numbers, strings"):
         begin_step("02_embed", run="r", model=object())
+
+
+def test_read_all_gives_the_files_of_the_last_run_of_a_step_in_its_order(chain):
+    files = {"vectors/z.npz": "1", "vectors/a.npz": "2", "vectors/a/b.npz": "3", "vectors/readme": "4"}
+    write("02_embed", files, ["items.parquet"], models=["z", "a"], seed=0)
+    step = begin_step("03_index", run="r", seed=0)
+    assert [path.name for path in step.read_all("vectors/*.npz")] == ["z.npz", "a.npz"]
+    assert list(step.reads) == ["vectors/z.npz", "vectors/a.npz"]
+    step.folder.joinpath("vectors/a.npz").write_text("by hand")
+    with pytest.raises(StaleInput, match=r"vectors/a\.npz is not what 02_embed recorded"):
+        step.read_all("vectors/*.npz")
+
+
+def test_read_all_of_nothing_names_the_notebook_that_writes_it():
+    with pytest.raises(FileNotFoundError, match=r"no vectors/\*\.npz in .*: run 02_embed for this run first"):
+        begin_step("03_index", run="r").read_all("vectors/*.npz")

@@ -37,7 +37,7 @@ class Adapter(ABC):
             model=checkpoint.name,
             revision=checkpoint.revision,
             pooling=pooling,
-            prompt=self.describe_prompts(),
+            prompt=describe(self.prompts),
             preprocessing=self.describe_preprocessing(),
             dimension=self._measure_dimension(),
         )
@@ -46,12 +46,8 @@ class Adapter(ABC):
     def project(self, modality: str, inputs: dict[str, Any]) -> torch.Tensor:
         """The vectors (N, D), of any length, of prepared inputs on the model's device."""
 
-    def describe_prompts(self) -> str:
-        """The prompt of the space."""
-        return describe(self.prompts)
-
     def describe_preprocessing(self) -> str:
-        """The preprocessing of the space: what decides over vectors beside the weights."""
+        """The preprocessing of the space: what decides over vectors beside the weights, the precision last."""
         processors = [type(self.processor).__name__] if self.processor else []
         windows = [f"{self.window} tokens"] if self.reader else []
         return ", ".join([*processors, *windows, self.checkpoint.precision])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.protocol import ModelError
-from mmlab.items import file_hash, resolve
+from mmlab.items import file_hash, project, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +33,14 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What the space calls the model: the name of a folder, "demo", or the id."""
-        return Path(self.source).name if Path(self.source).is_dir() and self.asked != "demo" else self.asked
+        """What the space calls the model, and what finds it again: "demo", the id, or where the folder lies.
+
+        A folder of the project has its path from there, so that a project may be moved.
+        """
+        folder = Path(self.source)
+        if self.asked == "demo" or not folder.is_dir():
+            return self.asked
+        return (folder.relative_to(project()) if folder.is_relative_to(project()) else folder).as_posix()
 
     @property
     def pinned(self) -> dict[str, str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.checkpoint import Checkpoint, find_checkpoint, find_revision, reading
-from mmlab.embed.models.prompts import check_prompts
+from mmlab.embed.models.prompts import check_prompts, undescribe
 from mmlab.embed.models.protocol import INSTEAD, Model, ModelError
+from mmlab.items import Space
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -63,6 +64,23 @@ def load_model(
         prompts=templates,
     )
     return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
+
+
+def load_for(space: Space, device: str = "auto") -> Model:
+    """The model that made the vectors of this space: the same one, with the same prompts and precision.
+
+    Raises ModelError if it is gone, or if it has become another one since: the message says in what.
+    """
+    precision = space.preprocessing.rsplit(", ", 1)[-1]
+    model = load_model(space.model, device, precision, undescribe(space.prompt))
+    then, now = space.to_dict(), model.space.to_dict()
+    changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in then if then[name] != now[name]]
+    if changed:
+        raise ModelError(
+            f"model {space.model!r} has changed since it made these vectors: {'; '.join(changed)}; "
+            "run 02_embed again, or bring back the model as it was"
+        )
+    return model
 
 
 def _family(model: str, config: "PreTrainedConfig") -> str:

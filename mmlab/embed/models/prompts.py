@@ -34,3 +34,10 @@ def average(rows: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
 def describe(prompts: Sequence[str]) -> str:
     """How a space names its templates: nothing, the only one, or all as JSON."""
     return "".join(prompts) if len(prompts) < 2 else json.dumps(list(prompts), ensure_ascii=False)
+
+
+def undescribe(prompt: str) -> tuple[str, ...]:
+    """The templates that `describe` named."""
+    if prompt.count("{}") < 2:
+        return (prompt,) if prompt else ()
+    return tuple(json.loads(prompt))

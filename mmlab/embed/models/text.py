@@ -41,15 +41,11 @@ class TextEncoder(Adapter):
         reader = TextReader(tokenizer, self.sentences.max_seq_length, whole)
         super().__init__(checkpoint, self.sentences, describe_pooling(self.sentences), reader)
 
-    def describe_prompts(self) -> str:
-        """With the prompts that the model brings."""
-        own = {"query": self.query_prompt, "document": self.document_prompt}
-        named = [f"{name}: {prompt}" for name, prompt in own.items() if prompt]
-        return " | ".join([text for text in (super().describe_prompts(), *named) if text])
-
     def describe_preprocessing(self) -> str:
-        """With the name of the tokenizer."""
-        return f"{type(self.reader.tokenizer).__name__}, {super().describe_preprocessing()}"
+        """With the name of the tokenizer, and the prompts that the model brings."""
+        own = {"query": self.query_prompt, "document": self.document_prompt}
+        named = [f"{name} prompt {prompt!r}" for name, prompt in own.items() if prompt]
+        return ", ".join([type(self.reader.tokenizer).__name__, *named, super().describe_preprocessing()])
 
     def embed_queries(self, texts: list[str]) -> np.ndarray:
         """As `embed_texts`, behind the model's own prompt for queries."""
