@@ -3,6 +3,14 @@
 from mmlab.embed.cache import VectorCache
 from mmlab.embed.embedding import Embedded, embed_items
 from mmlab.embed.models import Matcher, Model, ModelError, load_for, load_model
+from mmlab.embed.several import (
+    cosines_to_float32,
+    describe_rows,
+    describe_spaces,
+    describe_work,
+    embed_with_models,
+)
+from mmlab.embed.tuning import sweep_batches
 
 __all__ = [
     "Embedded",
@@ -10,7 +18,13 @@ __all__ = [
     "Model",
     "ModelError",
     "VectorCache",
+    "cosines_to_float32",
+    "describe_rows",
+    "describe_spaces",
+    "describe_work",
     "embed_items",
+    "embed_with_models",
     "load_for",
     "load_model",
+    "sweep_batches",
 ]

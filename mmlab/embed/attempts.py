@@ -16,12 +16,16 @@ NO_MEMORY = "out of memory"
 
 
 class Done(NamedTuple):
-    """Places in the whole with their vectors (N, D), the places that failed with the reason, the model's time."""
+    """Places in the whole with their vectors (N, D), the places that failed with the reason, the model's time.
+
+    halved counts the batches, whole ones and halves, that did not fit into memory and went in two.
+    """
 
     places: list[int]
     vectors: np.ndarray
     failures: dict[int, str]
     seconds: float
+    halved: int
 
 
 def embed_texts(places: Sequence[int], texts: Sequence[str], model: "Model") -> Done:
@@ -76,13 +80,20 @@ def _stack(prepared: list[dict[str, Any]]) -> dict[str, Any]:
 def _embed(
     places: list[int], embed: Callable[[list[int]], np.ndarray], model: "Model", failures: dict[int, str]
 ) -> Done:
+    tries = []
+
+    def embed_and_count(batch: list[int]) -> np.ndarray:
+        tries.append(len(batch))
+        return embed(batch)
+
     started = time.perf_counter()
-    vectors = embed_in_halves(places, embed)
+    vectors = embed_in_halves(places, embed_and_count)
     seconds = time.perf_counter() - started
     rows = [vectors[place] for place in places if place in vectors]
     array = np.stack(rows) if rows else np.zeros((0, model.space.dimension), np.float32)
     full = {place: NO_MEMORY for place in places if place not in vectors}
-    return Done([place for place in places if place in vectors], array, failures | full, seconds)
+    done = [place for place in places if place in vectors]
+    return Done(done, array, failures | full, seconds, halved=len(tries) // 2)  # two tries more for each
 
 
 def embed_in_halves(places: list[int], embed: Callable[[list[int]], np.ndarray]) -> dict[int, np.ndarray]:

@@ -4,7 +4,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ class Embedded:
     """The vectors in the order of the items, the items that got none, and what was done.
 
     counts has one row per modality: items, embedded (contents that the model worked on), cached (items whose
-    vector was at hand), failed, cut (texts longer than the model's window), seconds, per_second (embedded).
+    vector was at hand), failed, cut (texts longer than the model's window), halved (batches that did not fit
+    into memory and went in two), seconds, per_second (embedded).
     batch_sizes has the size that was given or measured for each modality that the model worked on.
     """
 
@@ -33,6 +34,16 @@ class Embedded:
     def __repr__(self) -> str:
         done = ", ".join(f"{self.counts[name].sum():,} {name}" for name in ("embedded", "cached", "failed"))
         return f"Embedded({self.vectors!r}; {done})"
+
+
+class _Rows(NamedTuple):
+    """Of rows of one modality: vectors (N, D), why there is none (N,), and what it took."""
+
+    vectors: np.ndarray
+    reasons: np.ndarray
+    embedded: int
+    halved: int
+    size: int
 
 
 def embed_items(
@@ -57,12 +68,10 @@ def embed_items(
         for modality in items["modality"].unique():
             chosen = (items["modality"] == modality).to_numpy()
             started = time.perf_counter()
-            array[chosen], reasons[chosen], worked, size = _embed_rows(
-                items[chosen], model, opened, batch_size, progress
-            )
-            seconds = time.perf_counter() - started
-            counts.append(_count(items[chosen], model, worked, pd.notna(reasons[chosen]).sum(), seconds))
-            sizes |= {modality: size} if size else {}
+            rows = _embed_rows(items[chosen], model, opened, batch_size, progress)
+            array[chosen], reasons[chosen] = rows.vectors, rows.reasons
+            counts.append(_count(items[chosen], model, rows, time.perf_counter() - started))
+            sizes |= {modality: rows.size} if rows.size else {}
     kept = pd.isna(reasons)
     return Embedded(
         vectors=Vectors(items["item_id"].to_numpy()[kept], array[kept], model.space),
@@ -84,8 +93,7 @@ def _check_request(items: pd.DataFrame, model: Model, batch_size: int | str) -> 
 
 def _embed_rows(
     rows: pd.DataFrame, model: Model, cache: VectorCache | None, batch_size: int | str, progress: bool
-) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Of rows of one modality: vectors (N, D), why there is none (N,), contents embedded, the batch size."""
+) -> _Rows:
     from tqdm.auto import tqdm
 
     todo = rows.drop_duplicates("content")
@@ -94,19 +102,19 @@ def _embed_rows(
     if cache:
         found, vectors = cache.get(contents, model.space)
     missing = np.flatnonzero(~found)
-    reasons, size = np.full(len(todo), None, dtype=object), 0
+    reasons, size, halved = np.full(len(todo), None, dtype=object), 0, 0
     name = rows["modality"].iloc[0] + "s"
     with tqdm(
         total=len(missing), desc=name, unit=f" {name}", disable=not progress or not len(missing)
     ) as bar:
         for now, done in work_through(todo.iloc[missing], model, batch_size):
-            size = now
+            size, halved = now, halved + done.halved
             places = missing[done.places]
             vectors[places] = _keep(cache, contents[places], done.vectors, model)
             reasons[missing[list(done.failures)]] = list(done.failures.values())
             bar.update(len(places) + len(done.failures))
     where = pd.Index(contents).get_indexer(rows["content"])
-    return vectors[where], reasons[where], len(missing) - pd.notna(reasons).sum(), size
+    return _Rows(vectors[where], reasons[where], len(missing) - pd.notna(reasons).sum(), halved, size)
 
 
 def _keep(cache: VectorCache | None, contents: np.ndarray, vectors: np.ndarray, model: Model) -> np.ndarray:
@@ -117,19 +125,18 @@ def _keep(cache: VectorCache | None, contents: np.ndarray, vectors: np.ndarray, 
     return cache.get(contents, model.space)[1]
 
 
-def _count(
-    rows: pd.DataFrame, model: Model, worked: int, failed: int, seconds: float
-) -> dict[str, str | int | float]:
-    modality = rows["modality"].iloc[0]
+def _count(items: pd.DataFrame, model: Model, rows: _Rows, seconds: float) -> dict[str, str | int | float]:
+    modality, failed = items["modality"].iloc[0], pd.notna(rows.reasons).sum()
     return {
         "modality": modality,
-        "items": len(rows),
-        "embedded": worked,
-        "cached": len(rows) - worked - failed,
+        "items": len(items),
+        "embedded": rows.embedded,
+        "cached": len(items) - rows.embedded - failed,
         "failed": failed,
-        "cut": model.count_cut(rows["text"].tolist()) if modality == "text" else 0,
+        "cut": model.count_cut(items["text"].tolist()) if modality == "text" else 0,
+        "halved": rows.halved,
         "seconds": seconds,
-        "per_second": worked / seconds,
+        "per_second": rows.embedded / seconds,
     }
 
 

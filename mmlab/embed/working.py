@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmlab.embed.attempts import Done, embed_images, embed_texts
 from mmlab.embed.batch_size import fastest, trial_sizes
-from mmlab.embed.batches import cut, cut_evenly, longest_first
+from mmlab.embed.batches import cut, cut_alike, cut_evenly, estimate_tokens, longest_first
 from mmlab.embed.lanes import count_lanes, in_lanes
 from mmlab.embed.models import Model
 
@@ -22,15 +22,17 @@ def work_through(
     lanes = count_lanes()
     if rows["modality"].iloc[0] == "text":
         texts = rows["text"].tolist()
-        order, work = longest_first(texts), partial(embed_texts, texts=texts, model=model)
+        tokens = estimate_tokens(texts)
+        order, work = longest_first(tokens, texts), partial(embed_texts, texts=texts, model=model)
+        batches = partial(cut_alike, tokens=tokens)
     else:
         paths, contents = rows["image"].tolist(), rows["content"].tolist()
-        order = list(range(len(paths)))
+        order, batches = list(range(len(paths))), cut_evenly
         work = partial(embed_images, paths=paths, contents=contents, model=model)
     trial, seconds = trial_sizes(len(order), lanes) if batch_size == "auto" else [], []
     for size, done in zip(trial, in_lanes(work, cut(order, trial), lanes), strict=True):
         seconds.append(done.seconds)
         yield size, done
     size = fastest(trial, seconds, lanes) if batch_size == "auto" else batch_size
-    for done in in_lanes(work, cut_evenly(order[sum(trial) :], size, lanes), lanes):
+    for done in in_lanes(work, batches(order[sum(trial) :], size=size, lanes=lanes), lanes):
         yield size, done

@@ -352,6 +352,14 @@ def xclip(folder):
     return write(folder, XCLIPModel(config), tokenizer, processor)
 
 
+def guide_pair(folder):
+    """A text encoder (MPNet) and a CLIP in small, as folders for the parameter `models`."""
+    import torch
+
+    torch.manual_seed(7)
+    return [str(mpnet(folder / "tiny-mpnet")), str(clip(folder / "tiny-clip"))]
+
+
 FAMILIES = {
     family.__name__: family
     for family in (

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlab.embed.attempts import embed_images, embed_in_halves, is_full
+from mmlab.embed.attempts import embed_images, embed_in_halves, embed_texts, is_full
 from mmlab.items import file_hash, open_picture
 
 
@@ -41,6 +41,20 @@ def test_what_does_not_fit_goes_in_halves():
     assert {place: vector[0] for place, vector in vectors.items()} == {place: place for place in range(5)}
 
 
+def test_batches_that_went_in_two_are_counted(model):
+    class Small:
+        space = model.space
+
+        def embed_texts(self, texts):
+            if len(texts) > 2:
+                raise MemoryError
+            return model.embed_texts(texts)
+
+    texts = ["a", "b", "c", "d", "e"]
+    assert embed_texts([0, 1], texts, Small()).halved == 0
+    assert embed_texts(range(5), texts, Small()).halved == 2  # five in 2 + 3, three in 1 + 2
+
+
 def test_only_what_does_not_fit_alone_has_no_vector():
     embed, _ = device(room=8, too_large=[2])
     assert sorted(embed_in_halves([0, 1, 2, 3], embed)) == [0, 1, 3]
@@ -65,6 +79,7 @@ def test_the_ways_in_which_memory_ends():
 
 def test_pictures_have_the_vectors_of_the_plain_way(files, model):
     done = embed_images([4, 1, 3], *files, model)
+    assert done.halved == 0
     plain = model.embed_images([open_picture(files[0][place]) for place in (4, 1, 3)])
     assert (done.places, done.failures) == ([4, 1, 3], {})
     np.testing.assert_allclose(done.vectors, plain, atol=1e-6)

@@ -1,12 +1,16 @@
-from mmlab.embed.batches import cut, cut_evenly, longest_first
+from mmlab.embed.batches import cut, cut_alike, cut_evenly, estimate_tokens, longest_first
+
+
+def ordered(texts):
+    return longest_first(estimate_tokens(texts), texts)
 
 
 def test_texts_of_like_length_come_together():
-    assert longest_first(["aa", "a", "aaaa", "aaa", "a"]) == [2, 3, 0, 1, 4]
+    assert ordered(["aa", "a", "aaaa", "aaa", "a"]) == [2, 3, 0, 1, 4]
 
 
 def test_digits_signs_and_letters_of_other_scripts_are_tokens_each():
-    assert longest_first(["a longish word", "4711!", "鞋狗鞋狗", "\ud800 x"]) == [1, 2, 0, 3]
+    assert ordered(["a longish word", "4711!", "鞋狗鞋狗", "\ud800 x"]) == [1, 2, 0, 3]
 
 
 def test_batches_of_given_sizes_are_consecutive():
@@ -34,3 +38,20 @@ def test_all_lanes_end_together():
 def test_nothing_gives_no_batch():
     assert cut([], []) == []
     assert list(cut_evenly([], 4, lanes=2)) == []
+
+
+def test_a_batch_of_texts_ends_before_it_is_much_padding():
+    tokens = [10, 10, 9, 5, 5, 5, 5]
+    # 3 x 10 padded tokens for 29 are few enough, 4 x 10 for 34 are not.
+    assert list(cut_alike(range(7), tokens, size=7, lanes=1)) == [[0, 1, 2], [3, 4, 5, 6]]
+
+
+def test_a_quarter_of_the_size_goes_together_in_any_case():
+    tokens = [90, 80, 70, 60, 50, 40, 30, 10]
+    assert list(cut_alike(range(8), tokens, size=8, lanes=1)) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_texts_of_one_length_are_cut_evenly():
+    for count, size, lanes in ((96, 32, 2), (5, 32, 2), (1, 4, 2), (0, 4, 2)):
+        alike = cut_alike(range(count), [7] * count, size, lanes)
+        assert list(alike) == list(cut_evenly(range(count), size, lanes))

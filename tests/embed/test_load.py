@@ -1,11 +1,12 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from huggingface_hub import constants
 
-from mmlab.embed import ModelError, load_model
+from mmlab.embed import ModelError, load_for, load_model
 
 
 @pytest.fixture
@@ -14,8 +15,9 @@ def copy(clip_folder, tmp_path):
     return shutil.copytree(clip_folder, tmp_path / "copy")
 
 
-def test_the_space_names_the_model_and_its_files(model, copy):
-    assert model.space.model == "tiny-clip"
+def test_the_space_names_the_model_and_its_files(model, clip_folder, copy):
+    assert model.space.model == clip_folder.as_posix()
+    assert model.space.key.startswith("tiny-clip-")
     assert model.space.pooling == "joint projection"
     assert model.space.preprocessing == "CLIPImageProcessorPil, 16 tokens, float32"
     assert load_model(str(copy), device="cpu").space.revision == model.space.revision
@@ -179,3 +181,36 @@ def test_an_id_is_read_from_the_hubs_cache(family, folders, models, tmp_path, mo
     model = load_model("owner/name", device="cpu")
     assert (model.space.model, model.space.revision) == ("owner/name", commit)
     assert (model.embed_texts(["a dog"]) == models(family).embed_texts(["a dog"])).all()
+
+
+@pytest.mark.parametrize("prompts", [(), ("a photo of {}",), ("a {}", "the {}, seen")])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", ["clip", "bge"])
+def test_the_model_of_a_space_has_its_prompts_and_precision(family, precision, prompts, folders):
+    made = load_model(str(folders(family)), "cpu", precision, prompts)
+    again = load_for(made.space, device="cpu")
+    assert again.space == made.space
+    assert (again.embed_texts(["dog"]) == made.embed_texts(["dog"])).all()
+    assert (again.embed_queries(["dog"]) == made.embed_queries(["dog"])).all()
+
+
+def test_a_folder_of_the_project_is_named_from_there():
+    space = load_model("./mmlab/demo/../demo/checkpoint", device="cpu").space
+    assert space.model == "mmlab/demo/checkpoint"
+    assert load_for(space, device="cpu").space == space
+
+
+def test_the_model_of_a_space_may_be_gone(copy):
+    space = load_model(str(copy), device="cpu").space
+    shutil.rmtree(copy)
+    with pytest.raises(ModelError, match=r"there is no folder .*copy: give 'demo', a folder or a"):
+        load_for(space, device="cpu")
+
+
+def test_what_has_changed_since_the_vectors_is_said(model, copy):
+    space = replace(load_model(str(copy), device="cpu").space, dimension=9, pooling="mean")
+    with pytest.raises(
+        ModelError,
+        match=r"pooling was 'mean' and is 'joint projection'; dimension was 9 and is 24; run 02_embed again",
+    ):
+        load_for(space, device="cpu")

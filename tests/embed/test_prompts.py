@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmlab.embed import load_model
-from mmlab.embed.models.prompts import average, check_prompts, describe, fill_in
+from mmlab.embed.models.prompts import average, check_prompts, describe, fill_in, undescribe
 
 
 @pytest.mark.parametrize("template", ["a photo", "{} and {}", "{0}", ""])
@@ -29,3 +29,8 @@ def test_unit_vectors_are_averaged_and_unit_again():
 def test_a_space_names_its_templates():
     names = [describe(()), describe(("a {}",)), describe(("a {}", "é {}"))]
     assert names == ["", "a {}", '["a {}", "é {}"]']
+
+
+@pytest.mark.parametrize("prompts", [(), ("a {}",), ('["{}"]',), ("[{}",), ("a {}", 'é "{}"', "{}, x")])
+def test_the_templates_are_read_from_their_name(prompts):
+    assert undescribe(describe(prompts)) == prompts

@@ -29,7 +29,8 @@ def test_a_query_stands_behind_the_models_own_prompt(models, folders):
     np.testing.assert_allclose(model.embed_queries(TEXTS), library.encode_query(TEXTS), atol=1e-5)
     np.testing.assert_allclose(model.embed_queries(["dog"]), model.embed_texts(["find: dog"]), atol=1e-5)
     assert np.abs(model.embed_queries(["dog"]) - model.embed_texts(["dog"])).max() > 1e-3
-    assert model.space.prompt == "query: find: "
+    assert model.space.prompt == ""
+    assert model.space.preprocessing == "BertTokenizer, query prompt 'find: ', 16 tokens, float32"
 
 
 def test_without_such_a_prompt_a_query_is_a_text(models):
@@ -43,7 +44,7 @@ def test_templates_stand_within_the_models_own_prompt(folders, models):
     np.testing.assert_allclose(
         prompted.embed_queries(["dog"]), models("bge").embed_texts(["find: my dog"]), atol=1e-5
     )
-    assert prompted.space.prompt == "my {} | query: find: "
+    assert prompted.space.prompt == "my {}"
 
 
 def test_a_prompt_for_documents_is_theirs(copy):
@@ -53,7 +54,7 @@ def test_a_prompt_for_documents_is_theirs(copy):
     library = SentenceTransformer(str(copy), device="cpu")
     model = load_model(str(copy), device="cpu")
     np.testing.assert_allclose(model.embed_texts(TEXTS), library.encode_document(TEXTS), atol=1e-5)
-    assert model.space.prompt == "query: find:  | document: doc: "
+    assert "query prompt 'find: ', document prompt 'doc: '" in model.space.preprocessing
     assert model.count_cut(["x" * 14, "x" * 6]) == 1  # four pieces of the prompt are letters too
 
 

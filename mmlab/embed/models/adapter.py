@@ -30,9 +30,7 @@ class Adapter(ABC):
         self.checkpoint, self.reader, self.processor = checkpoint, reader, processor
         self.network = network.to(checkpoint.device).eval()
         self.dtype = getattr(torch, checkpoint.precision)
-        self.prompts = checkpoint.prompts
-        if self.prompts and "text" not in self.modalities:
-            raise ValueError(f"prompts: {checkpoint.name} reads no texts, found {list(self.prompts)}")
+        self.prompts = checkpoint.prompts if "text" in self.modalities else ()
         self.space = Space(
             model=checkpoint.name,
             revision=checkpoint.revision,
@@ -51,6 +49,11 @@ class Adapter(ABC):
         processors = [type(self.processor).__name__] if self.processor else []
         windows = [f"{self.window} tokens"] if self.reader else []
         return ", ".join([*processors, *windows, self.checkpoint.precision])
+
+    @property
+    def device(self) -> str:
+        """Where the network is, such as "cpu" or "cuda"."""
+        return str(self.checkpoint.device)
 
     @property
     def window(self) -> int:

@@ -40,8 +40,9 @@ def load_model(
 
     `device` is "auto" (an accelerator if there is one), "cpu", "cuda" ...; `precision` is "float32",
     "bfloat16", or "auto": bfloat16 where the hardware is made for it. Each text is put into each of the
-    `prompts`, like "a photo of {}", and has the mean of their vectors. A relative folder starts at the
-    project. Code that comes with a checkpoint is never run, and weights are read from safetensors only.
+    `prompts`, like "a photo of {}", and has the mean of their vectors; an encoder of images alone has no use
+    for them. A relative folder starts at the project. Code that comes with a checkpoint is never run, and
+    weights are read from safetensors only.
     Raises ModelError if there is no such model, or if it cannot be read, and ValueError for the rest.
     """
     templates = check_prompts(prompts)

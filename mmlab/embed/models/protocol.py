@@ -29,6 +29,7 @@ class Model(Protocol):
     """
 
     space: Space
+    device: str  # such as "cpu" or "cuda"
     modalities: tuple[str, ...]  # of "text", "image", "audio", "video"
 
     def embed_texts(self, texts: list[str]) -> np.ndarray:
