@@ -1,21 +1,50 @@
 """Collections of vectors with their payload: Qdrant Edge in a folder by default, a Qdrant server by URL."""
 
+from mmlab.index.building import build_index, open_index
+from mmlab.index.costs import compare_layouts, compare_placements
 from mmlab.index.engine import NoCollection
-from mmlab.index.judge import judge_search
+from mmlab.index.faiss import has_faiss, sweep_faiss
+from mmlab.index.index import EmptyIndex, Index
+from mmlab.index.judge import judge_search, search_settings
+from mmlab.index.layouts import plan_index
 from mmlab.index.lock import StoreTaken
 from mmlab.index.names import collection_name
-from mmlab.index.schema import Hnsw, Schema, WrongSchema, schema_for
+from mmlab.index.push import PushFailed, push
+from mmlab.index.recommend import frontier, recommend
+from mmlab.index.schema import LAYOUTS, Schema, WrongSchema, schema_for
+from mmlab.index.settings import BinaryWarning, Cluster, Hnsw, Quantization
 from mmlab.index.store import Store, open_store
+from mmlab.index.sweep import NotTunable, sweep_index
 
 __all__ = [
+    "LAYOUTS",
+    "BinaryWarning",
+    "Cluster",
+    "EmptyIndex",
     "Hnsw",
+    "Index",
     "NoCollection",
+    "NotTunable",
+    "PushFailed",
+    "Quantization",
     "Schema",
     "Store",
     "StoreTaken",
     "WrongSchema",
+    "build_index",
     "collection_name",
+    "compare_layouts",
+    "compare_placements",
+    "frontier",
+    "has_faiss",
     "judge_search",
+    "open_index",
     "open_store",
+    "plan_index",
+    "push",
+    "recommend",
     "schema_for",
+    "search_settings",
+    "sweep_faiss",
+    "sweep_index",
 ]

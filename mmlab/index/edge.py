@@ -7,7 +7,7 @@ one process per folder.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,30 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from mmlab.index.engine import Conditions, Hits
-from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD, path
+from mmlab.index.engine import Conditions, Hits, Record, Row, Search
+from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD
 from mmlab.index.folder import CollectionFolder, names
 from mmlab.index.lock import FolderLock
 from mmlab.index.schema import Schema
+from mmlab.index.settings import Cluster
+from mmlab.index.where import Condition
 from mmlab.items import resolve
 
 if TYPE_CHECKING:
-    from qdrant_edge import EdgeConfig, EdgeShard, FieldCondition, Filter
+    from qdrant_edge import EdgeConfig, EdgeShard, Filter, QueryRequest
 
 PAGE = 10_000  # points per step of a scroll
 BATCH = 1_000  # queries per call
+RESIDENT = """
+import sys, numpy, psutil
+from qdrant_edge import EdgeShard, Query, QueryRequest
+rows = numpy.frombuffer(sys.stdin.buffer.read(), dtype=numpy.float32).reshape(-1, int(sys.argv[2])).tolist()
+before = psutil.Process().memory_info().rss
+shard = EdgeShard.load(sys.argv[1])
+for row in rows:
+    shard.query(QueryRequest(query=Query.Nearest(row), limit=10))
+print(psutil.Process().memory_info().rss - before)
+"""
 
 
 class _Folder:
@@ -43,6 +55,8 @@ _FOLDERS_LOCK = threading.Lock()
 
 class EdgeEngine:
     """A folder of Edge shards."""
+
+    ignores_settings = False
 
     def __init__(self, folder: str | os.PathLike[str], wait: float) -> None:
         self.folder = resolve(Path(folder))
@@ -69,12 +83,14 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema) -> None:
         from qdrant_edge import EdgeShard, UpdateOperation
 
+        if schema.cluster != Cluster():
+            raise ValueError(f"{self.place} is one shard on this machine; only a server has {schema.cluster}")
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
         shard = EdgeShard.create(str(files.shard), _config(schema))
-        for field, kind in schema.filterable.items():
-            shard.update(UpdateOperation.create_field_index(path(field), _index_type(kind)))
+        for path, kind in schema.indexed().items():
+            shard.update(UpdateOperation.create_field_index(path, _index_type(kind)))
         files.write(schema)
         self._shared.open[name] = shard, schema
 
@@ -95,10 +111,10 @@ class EdgeEngine:
             return shard.info().points_count
         return shard.count(CountRequest(exact=True, filter=_filter(conditions)))
 
-    def upsert(self, name: str, ids: Sequence[str], rows: np.ndarray, payloads: list[dict[str, Any]]) -> None:
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
         from qdrant_edge import Point, UpdateOperation
 
-        points = [Point(*point) for point in zip(ids, rows.tolist(), payloads, strict=True)]
+        points = [Point(*point) for point in zip(ids, rows, payloads, strict=True)]
         self._opened(name)[0].update(UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
@@ -118,38 +134,54 @@ class EdgeEngine:
             "disk_bytes": CollectionFolder(self.folder, name).disk_bytes(),
         }
 
-    def search(
-        self, name: str, rows: np.ndarray, k: int, conditions: Conditions, exact: bool, ef: int
-    ) -> list[Hits]:
-        from qdrant_edge import Query, QueryBatchRequest, QueryRequest, SearchParams
+    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
+        import subprocess
+        import sys
+
+        if name in self._shared.open:
+            shard, _ = self._shared.open.pop(name)
+            shard.close()
+        command = [
+            sys.executable,
+            "-c",
+            RESIDENT,
+            str(CollectionFolder(self.folder, name).shard),
+            str(rows.shape[1]),
+        ]
+        told = subprocess.run(command, input=rows.tobytes(), capture_output=True, check=True, timeout=600)  # noqa: S603
+        return int(told.stdout)
+
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
+        from qdrant_edge import QueryBatchRequest
 
         shard, _ = self._opened(name)
-        common = {"limit": k, "filter": _filter(conditions), "params": SearchParams(hnsw_ef=ef, exact=exact)}
+        asked = _requests(how, _filter(conditions))
         found: list[Hits] = []
         for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH].tolist()
-            asked = [QueryRequest(query=Query.Nearest(row), **common) for row in part]
-            answers = shard.query_batch(QueryBatchRequest(asked))
-            found += [[(str(point.id), point.score) for point in points] for points in answers]
+            part = [asked(row) for row in rows[start : start + BATCH].tolist()]
+            found += [_hits(points, how.part) for points in shard.query_batch(QueryBatchRequest(part))]
         return found
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         records = self._opened(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
         return {str(record.id): record.payload or {} for record in records}
 
-    def rows(self, name: str, ids: Sequence[str]) -> dict[str, list[float]]:
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
         records = self._opened(name)[0].retrieve(list(ids), with_payload=False, with_vector=True)
         return {str(record.id): record.vector for record in records}
 
-    def scroll(self, name: str, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
+    def scroll(
+        self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
+    ) -> Iterator[Record]:
         from qdrant_edge import ScrollRequest
 
         shard, _ = self._opened(name)
-        common = {"limit": PAGE, "filter": _filter(conditions), "with_payload": True}
+        common = {"limit": PAGE, "filter": _filter(conditions), "with_vector": vectors}
+        common["with_payload"] = True if fields is None else fields
         following = None
         while True:
             records, following = shard.scroll(ScrollRequest(offset=following, **common))
-            yield from ((str(record.id), record.payload or {}) for record in records)
+            yield from ((str(record.id), record.payload or {}, record.vector) for record in records)
             if following is None:
                 return
 
@@ -165,19 +197,72 @@ class EdgeEngine:
 
 
 def _config(schema: Schema) -> "EdgeConfig":
-    from qdrant_edge import Distance, EdgeConfig, EdgeOptimizersConfig, EdgeVectorParams, HnswIndexConfig
+    from qdrant_edge import (
+        Distance,
+        EdgeConfig,
+        EdgeOptimizersConfig,
+        EdgeVectorParams,
+        HnswIndexConfig,
+        Memory,
+    )
 
     hnsw = schema.hnsw
-    return EdgeConfig(
+
+    def vector(size: int) -> EdgeVectorParams:
         # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
-        vectors=EdgeVectorParams(size=schema.space.dimension, distance=Distance.Cosine),
+        memory = Memory.Cold if schema.on_disk else Memory.Cached
+        return EdgeVectorParams(size=size, distance=Distance.Cosine, memory=memory)
+
+    named = {name: vector(space.dimension) for name, space in schema.named.items()}
+    return EdgeConfig(
+        vectors=named or vector(schema.space.dimension),
         hnsw_config=HnswIndexConfig(
-            m=hnsw.m,
-            ef_construct=hnsw.ef_construct,
-            full_scan_threshold=hnsw.scan_kb,
+            m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
         ),
+        quantization_config=_quantization(schema),
         optimizers=EdgeOptimizersConfig(indexing_threshold=hnsw.scan_kb, default_segment_number=1),
     )
+
+
+def _quantization(schema: Schema) -> Any:
+    import qdrant_edge as edge
+
+    if schema.quantization is None:
+        return None
+    kind, size = schema.quantization.kind, schema.quantization.size
+    memory = edge.Memory.Pinned if schema.quantization.always_ram else edge.Memory.Cold
+    if kind == "scalar":
+        return edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=memory)
+    if kind == "product":
+        return edge.ProductQuantizationConfig(getattr(edge.CompressionRatio, f"X{size}"), memory=memory)
+    if kind == "binary":
+        return edge.BinaryQuantizationConfig(memory=memory)
+    return edge.TurboQuantQuantizationConfig(
+        bits=getattr(edge.TurboQuantBitSize, f"Bits{size}"), memory=memory
+    )
+
+
+def _requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
+    """A function from a row to its request; what all rows share is made once."""
+    from qdrant_edge import Mmr, QuantizationSearchParams, Query, QueryRequest, SearchParams
+
+    quantization = QuantizationSearchParams(
+        ignore=how.exact or not how.quantized, rescore=how.rescore, oversampling=how.oversampling
+    )
+    common: dict[str, Any] = {"limit": how.k, "filter": met}
+    common["params"] = SearchParams(hnsw_ef=how.ef, exact=how.exact, quantization=quantization)
+    if how.part:
+        common["with_payload"] = [f"{how.part}.item_id"]
+    using = how.using or None
+    if how.diversity is None:
+        return lambda row: QueryRequest(query=Query.Nearest(row, using=using), **common)
+    return lambda row: QueryRequest(query=Mmr(row, 1 - how.diversity, how.candidates, using=using), **common)
+
+
+def _hits(points: list[Any], part: str) -> Hits:
+    if part:
+        return [(point.payload[part]["item_id"], point.score) for point in points]
+    return [(str(point.id), point.score) for point in points]
 
 
 def _index_type(kind: str) -> Any:
@@ -189,14 +274,22 @@ def _index_type(kind: str) -> Any:
 def _filter(conditions: Conditions) -> "Filter | None":
     from qdrant_edge import Filter
 
-    met = [Filter(should=[_equal(c.field, c.kind, value) for value in c.values]) for c in conditions]
-    return Filter(must=met) if met else None
+    if not conditions:
+        return None
+    met = [_met(condition) for condition in conditions if not condition.negated]
+    unmet = [_met(condition) for condition in conditions if condition.negated]
+    return Filter(must=met or None, must_not=unmet or None)
 
 
-def _equal(field: str, kind: str, value: str | int | float | bool) -> "FieldCondition":
-    from qdrant_edge import FieldCondition, MatchValue, RangeFloat
+def _met(condition: Condition) -> Any:
+    from qdrant_edge import FieldCondition, Filter, MatchAny, MatchValue, RangeFloat
 
-    if kind == FLOAT:  # Qdrant matches no floats
-        return FieldCondition(path(field), range=RangeFloat(gte=value, lte=value))
+    path, values = condition.path, condition.values
+    if condition.bounds:
+        return FieldCondition(path, range=RangeFloat(**condition.bounds))
+    if condition.kind in (KEYWORD, INTEGER):
+        return FieldCondition(path, match=MatchAny(list(values)))
+    if condition.kind == FLOAT:  # Qdrant matches no floats
+        return Filter(should=[FieldCondition(path, range=RangeFloat(gte=v, lte=v)) for v in values])
     # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
-    return FieldCondition(path(field), match=MatchValue(np.bool_(value) if kind == BOOL else value))
+    return Filter(should=[FieldCondition(path, match=MatchValue(np.bool_(value))) for value in values])

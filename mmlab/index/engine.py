@@ -5,6 +5,7 @@ Shapes: N points, Q queries, D dimensions. Every method but `collections` may co
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,30 @@ from mmlab.index.where import Condition
 
 Hits = list[tuple[str, float]]  # (id, score), best first
 Conditions = tuple[Condition, ...]
+Row = list[float] | dict[str, list[float]]  # a point's vector, or its vectors by name
+Record = tuple[str, dict[str, Any], Row | None]  # id, payload, vectors where they were asked for
+
+
+@dataclass(frozen=True)
+class Search:
+    """How points are searched: what every engine understands.
+
+    k: hits for each query; using: the name of the vector; part: in the named layout the modality whose item_id is
+    the hit's id; ef: candidates of a walk through the graph; exact: scan all vectors instead; quantized: look at the
+    quantized copies first, with `rescore` by the vectors themselves and `oversampling` times k candidates;
+    diversity: None, or MMR over `candidates` from 0 (nearest only) to 1 (most different).
+    """
+
+    k: int
+    ef: int
+    using: str = ""
+    part: str = ""
+    exact: bool = False
+    quantized: bool = True
+    rescore: bool | None = None
+    oversampling: float | None = None
+    diversity: float | None = None
+    candidates: int = 100
 
 
 class NoCollection(LookupError):
@@ -24,9 +49,13 @@ class NoCollection(LookupError):
 
 
 class Engine(Protocol):
-    """One store of points in named collections; `place` says which and where, for people."""
+    """One store of points in named collections; `place` says which and where, for people.
+
+    `ignores_settings`: it scans, whatever a schema says of graph and quantization.
+    """
 
     place: str
+    ignores_settings: bool
 
     def session(self) -> AbstractContextManager[None]:
         """Keep what is open open until the block ends; may be nested."""
@@ -46,7 +75,7 @@ class Engine(Protocol):
     def count(self, name: str, conditions: Conditions = ()) -> int:
         """The exact number of points that meet all conditions."""
 
-    def upsert(self, name: str, ids: Sequence[str], rows: np.ndarray, payloads: list[dict[str, Any]]) -> None:
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
         """Add or replace points; once it returns they survive the death of this process."""
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
@@ -58,16 +87,19 @@ class Engine(Protocol):
     def info(self, name: str) -> dict[str, Any]:
         """points, indexed_vectors, segments, disk_bytes (None where the engine does not tell)."""
 
-    def search(
-        self, name: str, rows: np.ndarray, k: int, conditions: Conditions, exact: bool, ef: int
-    ) -> list[Hits]:
+    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
+        """The memory that a fresh process needs to open a collection and search the rows; None where unknown."""
+
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
         """The up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The payloads of those of the ids that are there."""
 
-    def rows(self, name: str, ids: Sequence[str]) -> dict[str, list[float]]:
-        """The vectors (D,) of those of the ids that are there."""
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
+        """The vectors of those of the ids that are there."""
 
-    def scroll(self, name: str, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All points that meet the conditions, with payload, by their ids in order."""
+    def scroll(
+        self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
+    ) -> Iterator[Record]:
+        """All points that meet the conditions by their ids in order, with all payload fields or those named."""

@@ -15,6 +15,7 @@ KEYWORD, INTEGER, FLOAT, BOOL, TEXT = "keyword", "integer", "float", "bool", "te
 DTYPES = {KEYWORD: "str", INTEGER: "Int64", FLOAT: "float64", BOOL: "boolean", TEXT: "str"}
 FILTERABLE = (KEYWORD, INTEGER, FLOAT, BOOL)  # these get a payload index; text is only kept
 LONGEST_KEYWORD = 256  # characters; a column with longer values is text
+FINGERPRINT = "_fingerprint"  # of a point as it was sent, kept in its payload
 
 _KNOWN = {"text": TEXT, "image": TEXT, "content": TEXT, "modality": KEYWORD, "pair_id": KEYWORD}
 _KNOWN |= {"label": KEYWORD, "split": KEYWORD, "origin": KEYWORD, "width": INTEGER, "height": INTEGER}
@@ -65,11 +66,23 @@ def payloads(table: pd.DataFrame, fields: Mapping[str, str]) -> list[dict[str, A
         column = table[name]
         present = column.notna().to_numpy()
         try:
-            for i, value in zip(np.flatnonzero(present), column.astype(object)[present], strict=True):
-                rows[i][name] = value if type(value) is str else clean(value, kind)
+            values = _cleaned(column if present.all() else column[present], kind)
         except (ValueError, OverflowError) as error:  # OverflowError: the floor of an infinity
             raise ValueError(f"payload: column {name!r}: {error}") from None
+        for i, value in zip(np.flatnonzero(present).tolist(), values, strict=True):
+            rows[i][name] = value
     return rows
+
+
+def _cleaned(column: pd.Series, kind: str) -> list[Any]:
+    """The values of a column without gaps, each cleaned; a column whose dtype is its kind's needs no look at each."""
+    if kind in (KEYWORD, TEXT) and isinstance(column.dtype, pd.StringDtype):
+        return column.tolist()
+    if kind == INTEGER and pd.api.types.is_integer_dtype(column.dtype):
+        return column.tolist()
+    if kind == FLOAT and column.dtype == np.float64 and np.isfinite(column.to_numpy()).all():
+        return column.tolist()
+    return [value if type(value) is str else clean(value, kind) for value in column.astype(object)]
 
 
 def payload_table(
@@ -83,6 +96,7 @@ def payload_table(
     return pd.DataFrame(columns)
 
 
-def path(name: str) -> str:
-    """The field's name as Qdrant's JSON path, quoted where a dot, bracket or space would mean something."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+def path(name: str, part: str = "") -> str:
+    """The field's name as Qdrant's JSON path, inside `part`; quoted where a character would mean something."""
+    plain = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+    return f"{part}.{plain}" if part else plain

@@ -21,13 +21,14 @@ def named(collection: str) -> str:
     return collection
 
 
-def collection_name(run: str, layout: str) -> str:
-    """The collection of a run in a layout, such as "demo-unified"; a run's name that is no valid one is hashed in."""
-    plain = f"{run}-{layout}"
+def collection_name(run: str, layout: str, *more: str) -> str:
+    """The collection of a run in a layout, such as "demo-unified"; names that make no valid one are hashed."""
+    plain = "-".join((run, layout, *more))
     if COLLECTION_NAME.fullmatch(plain):
         return plain
-    digest = hashlib.sha256(run.encode()).hexdigest()[:8]
-    return re.sub(r"[^a-z0-9_-]", "-", f"r-{run.lower()}")[:40] + f"-{digest}-{layout}"
+    digest = hashlib.sha256("/".join((run, *more)).encode()).hexdigest()[:8]
+    end = "-".join((digest, layout, *(part[-8:] for part in more)))
+    return re.sub(r"[^a-z0-9_-]", "-", f"r-{run.lower()}")[: min(40, 62 - len(end))] + f"-{end}"
 
 
 def uuids(ids: Sequence[str] | np.ndarray) -> list[str]:

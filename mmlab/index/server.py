@@ -6,20 +6,21 @@ The schema lies in the collection's metadata. A server builds its graphs by itse
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from mmlab.index.engine import Conditions, Hits, NoCollection
-from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD, path
+from mmlab.index.engine import Conditions, Hits, NoCollection, Record, Row, Search
+from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD
 from mmlab.index.schema import Schema, WrongSchema
+from mmlab.index.where import Condition
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
-    from qdrant_client.models import FieldCondition, Filter
+    from qdrant_client.models import Filter, QueryRequest
 
 KEY = "QDRANT_API_KEY"
 METADATA = "mmlab"
@@ -33,6 +34,7 @@ class ServerEngine:
 
     def __init__(self, client: "QdrantClient", place: str) -> None:
         self.place = place
+        self.ignores_settings = _is_local(client)
         self._client = client
         self._session = threading.local()
 
@@ -56,20 +58,27 @@ class ServerEngine:
     def create(self, name: str, schema: Schema) -> None:
         from qdrant_client import models
 
-        hnsw = schema.hnsw
+        hnsw, cluster = schema.hnsw, schema.cluster
+
+        def vector(size: int) -> models.VectorParams:
+            return models.VectorParams(size=size, distance=models.Distance.COSINE, on_disk=schema.on_disk)
+
+        named = {name: vector(space.dimension) for name, space in schema.named.items()}
         self._client.create_collection(
             name,
-            vectors_config=models.VectorParams(size=schema.space.dimension, distance=models.Distance.COSINE),
+            vectors_config=named or vector(schema.space.dimension),
             hnsw_config=models.HnswConfigDiff(
-                m=hnsw.m,
-                ef_construct=hnsw.ef_construct,
-                full_scan_threshold=hnsw.scan_kb,
+                m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
             ),
+            quantization_config=_quantization(schema),
             optimizers_config=models.OptimizersConfigDiff(indexing_threshold=hnsw.scan_kb),
+            shard_number=cluster.shards,
+            replication_factor=cluster.replicas,
+            write_consistency_factor=cluster.write_consistency,
             metadata={METADATA: schema.to_dict()},
         )
-        for field, kind in schema.filterable.items():
-            self._client.create_payload_index(name, path(field), _index_type(kind), wait=True)
+        for path, kind in schema.indexed().items():
+            self._client.create_payload_index(name, path, _index_type(kind), wait=True)
 
     def drop(self, name: str) -> None:
         self._session.schemas.pop(name, None)
@@ -92,12 +101,12 @@ class ServerEngine:
     def count(self, name: str, conditions: Conditions = ()) -> int:
         return self._client.count(name, count_filter=_filter(conditions), exact=True).count
 
-    def upsert(self, name: str, ids: Sequence[str], rows: np.ndarray, payloads: list[dict[str, Any]]) -> None:
-        from qdrant_client import models
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
+        from qdrant_client.models import PointStruct
 
-        self._client.upsert(
-            name, models.Batch(ids=list(ids), vectors=rows.tolist(), payloads=payloads), wait=True
-        )
+        points = zip(ids, rows, payloads, strict=True)
+        structs = [PointStruct(id=id, vector=row, payload=payload) for id, row, payload in points]
+        self._client.upsert(name, structs, wait=True)
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         from qdrant_client import models
@@ -108,7 +117,7 @@ class ServerEngine:
         """Wait until the server has nothing left to do, seen twice: it starts a moment after an upsert."""
         from qdrant_client import models
 
-        calm = 0
+        calm = 2 if self.ignores_settings else 0
         while calm < 2:
             found = self._client.get_collection(name)
             if found.status == "red":
@@ -127,34 +136,33 @@ class ServerEngine:
             "disk_bytes": None,
         }
 
-    def search(
-        self, name: str, rows: np.ndarray, k: int, conditions: Conditions, exact: bool, ef: int
-    ) -> list[Hits]:
-        from qdrant_client import models
+    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
+        return None
 
-        common = {"limit": k, "filter": _filter(conditions)}
-        common["params"] = models.SearchParams(hnsw_ef=ef, exact=exact)
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
+        asked = _requests(how, _filter(conditions))
         found: list[Hits] = []
         for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH].tolist()
-            asked = [models.QueryRequest(query=row, **common) for row in part]
-            answers = self._client.query_batch_points(name, asked)
-            found += [[(str(point.id), point.score) for point in answer.points] for answer in answers]
+            part = [asked(row) for row in rows[start : start + BATCH].tolist()]
+            answers = self._client.query_batch_points(name, part)
+            found += [_hits(answer.points, how.part) for answer in answers]
         return found
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {str(record.id): record.payload or {} for record in self._records(name, ids, vectors=False)}
 
-    def rows(self, name: str, ids: Sequence[str]) -> dict[str, list[float]]:
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
         return {str(record.id): record.vector for record in self._records(name, ids, vectors=True)}
 
-    def scroll(self, name: str, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
+    def scroll(
+        self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
+    ) -> Iterator[Record]:
+        common = {"scroll_filter": _filter(conditions), "limit": PAGE, "with_vectors": vectors}
+        common["with_payload"] = True if fields is None else fields
         following = None
         while True:
-            records, following = self._client.scroll(
-                name, scroll_filter=_filter(conditions), limit=PAGE, offset=following, with_payload=True
-            )
-            yield from ((str(record.id), record.payload or {}) for record in records)
+            records, following = self._client.scroll(name, offset=following, **common)
+            yield from ((str(record.id), record.payload or {}, record.vector) for record in records)
             if following is None:
                 return
 
@@ -178,6 +186,13 @@ def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
     engine = ServerEngine(client, f"Qdrant server at {url} ({ways})")
     engine.collections()
     return engine
+
+
+def _is_local(client: "QdrantClient") -> bool:
+    """Whether the client is a model of a server in numpy, QdrantClient(":memory:") or QdrantClient(path=)."""
+    from qdrant_client.local.qdrant_local import QdrantLocal
+
+    return isinstance(client._client, QdrantLocal)
 
 
 @contextmanager
@@ -209,16 +224,64 @@ def _index_type(kind: str) -> Any:
     return {KEYWORD: Type.KEYWORD, INTEGER: Type.INTEGER, FLOAT: Type.FLOAT, BOOL: Type.BOOL}[kind]
 
 
+def _quantization(schema: Schema) -> Any:
+    from qdrant_client import models
+
+    if schema.quantization is None:
+        return None
+    kind, size = schema.quantization.kind, schema.quantization.size
+    ram = {"always_ram": schema.quantization.always_ram}
+    if kind == "scalar":
+        return models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type="int8", **ram))
+    if kind == "product":
+        return models.ProductQuantization(
+            product=models.ProductQuantizationConfig(compression=f"x{size}", **ram)
+        )
+    if kind == "binary":
+        return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(**ram))
+    return models.TurboQuantization(turbo=models.TurboQuantQuantizationConfig(bits=f"bits{size}", **ram))
+
+
+def _requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
+    """A function from a row to its request; what all rows share is made once."""
+    from qdrant_client import models
+
+    quantization = models.QuantizationSearchParams(
+        ignore=how.exact or not how.quantized, rescore=how.rescore, oversampling=how.oversampling
+    )
+    common: dict[str, Any] = {"limit": how.k, "filter": met, "using": how.using or None}
+    common["params"] = models.SearchParams(hnsw_ef=how.ef, exact=how.exact, quantization=quantization)
+    common["with_payload"] = [f"{how.part}.item_id"] if how.part else False
+    if how.diversity is None:
+        return lambda row: models.QueryRequest(query=row, **common)
+    mmr = models.Mmr(diversity=how.diversity, candidates_limit=how.candidates)
+    return lambda row: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
+
+
+def _hits(points: list[Any], part: str) -> Hits:
+    if part:
+        return [(point.payload[part]["item_id"], point.score) for point in points]
+    return [(str(point.id), point.score) for point in points]
+
+
 def _filter(conditions: Conditions) -> "Filter | None":
     from qdrant_client.models import Filter
 
-    met = [Filter(should=[_equal(c.field, c.kind, value) for value in c.values]) for c in conditions]
-    return Filter(must=met) if met else None
+    if not conditions:
+        return None
+    met = [_met(condition) for condition in conditions if not condition.negated]
+    unmet = [_met(condition) for condition in conditions if condition.negated]
+    return Filter(must=met or None, must_not=unmet or None)
 
 
-def _equal(field: str, kind: str, value: str | int | float | bool) -> "FieldCondition":
-    from qdrant_client.models import FieldCondition, MatchValue, Range
+def _met(condition: Condition) -> Any:
+    from qdrant_client.models import FieldCondition, Filter, MatchAny, MatchValue, Range
 
-    if kind == FLOAT:  # Qdrant matches no floats
-        return FieldCondition(key=path(field), range=Range(gte=value, lte=value))
-    return FieldCondition(key=path(field), match=MatchValue(value=value))
+    path, values = condition.path, condition.values
+    if condition.bounds:
+        return FieldCondition(key=path, range=Range(**condition.bounds))
+    if condition.kind in (KEYWORD, INTEGER):
+        return FieldCondition(key=path, match=MatchAny(any=list(values)))
+    if condition.kind == FLOAT:  # Qdrant matches no floats
+        return Filter(should=[FieldCondition(key=path, range=Range(gte=v, lte=v)) for v in values])
+    return Filter(should=[FieldCondition(key=path, match=MatchValue(value=value)) for value in values])

@@ -8,21 +8,26 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from mmlab.index.engine import Conditions, Engine, Hits, NoCollection
-from mmlab.index.fields import payload_table, payloads
-from mmlab.index.names import in_order, named, unique_uuids, uuids
+from mmlab.index.engine import Conditions, Engine, Hits, NoCollection, Record, Search
+from mmlab.index.fields import FINGERPRINT, payload_table
+from mmlab.index.names import in_order, named, uuids
+from mmlab.index.points import Points, flat_points
 from mmlab.index.rankings import rankings
+from mmlab.index.reading import payloads_of, payloads_where, rows_of
 from mmlab.index.schema import Schema
 from mmlab.index.where import conditions
-from mmlab.items import Vectors, check_columns
+from mmlab.items import Space, Vectors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
+
+BATCH = 1_000  # points per upsert
 
 
 class Store:
@@ -33,6 +38,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({self._engine.place})"
+
+    @property
+    def ignores_settings(self) -> bool:
+        """Whether the engine scans, whatever a schema says of graph and quantization."""
+        return self._engine.ignores_settings
 
     @contextmanager
     def session(self) -> Iterator[Self]:
@@ -66,17 +76,19 @@ class Store:
             if named(collection) in self.collections():
                 self._engine.drop(collection)
 
-    def count(self, collection: str, where: Mapping[str, Any] | None = None) -> int:
-        """The number of points, of those that `where` lets through."""
+    def count(self, collection: str, where: Mapping[str, Any] | None = None, to: str | None = None) -> int:
+        """The number of items, of modality `to` where it is given, that `where` lets through."""
         with self.session():
-            return self._engine.count(collection, conditions(where, self.schema(collection)))
+            schema = self.schema(collection)
+            parts = _filters(schema, where, to)
+            return sum(self._engine.count(collection, met) for met in parts.values())
 
     def upsert(
         self,
         collection: str,
         vectors: Vectors,
         payload: pd.DataFrame,
-        batch: int = 1000,
+        batch: int = BATCH,
         progress: bool = False,
     ) -> None:
         """Add or replace points: row i of `payload` (item_id and the schema's fields) describes vector i.
@@ -84,24 +96,58 @@ class Store:
         A written batch survives the death of the process, and a loss of power once the session has ended.
         Raises SpaceMismatch for vectors of another space, ValueError where ids or columns do not fit.
         """
-        from tqdm.auto import tqdm
-
-        check_columns(payload, ["item_id"], "payload")
-        if not np.array_equal(vectors.ids, payload["item_id"].to_numpy(dtype=str)):
-            raise ValueError(
-                f"payload: its item_id column is to be the ids of the vectors, row by row; "
-                f"found {len(payload)} rows for {len(vectors)} vectors, or another order"
-            )
-        uuids(vectors.ids)
         with self.session():
             schema = self.schema(collection)
             schema.check_space(vectors.space, collection)
-            rows = payloads(payload, schema.fields)
-            for start in tqdm(
-                range(0, len(vectors), batch), desc="upsert", unit="batch", disable=not progress
-            ):
+            self.write(collection, flat_points(vectors, payload, schema.fields), batch, progress)
+
+    def write(self, collection: str, points: Points, batch: int = BATCH, progress: bool = False) -> None:
+        """Add or replace points that `arrange` has made for this collection's schema."""
+        from tqdm.auto import tqdm
+
+        ids = uuids(points.ids)
+        with self.session():
+            steps = range(0, len(ids), batch)
+            for start in tqdm(steps, desc="upsert", unit="batch", disable=not progress):
                 part = slice(start, start + batch)
-                self._engine.upsert(collection, vectors.ids[part].tolist(), vectors.array[part], rows[part])
+                rows = points.rows(np.arange(len(ids))[part])
+                self._engine.upsert(collection, ids[part], rows, points.payloads[part])
+
+    def write_changed(
+        self, collection: str, points: Points, batch: int = BATCH, progress: bool = False
+    ) -> dict[str, int]:
+        """Bring the collection to these points: send new and changed ones, delete all others.
+
+        Returns how many points `were_there` unchanged, were `sent` and `deleted`. What has been sent when the process
+        dies is not sent again.
+        """
+        with self.session():
+            stored = self.fingerprints(collection)
+            marks = points.fingerprints()
+            ids = points.ids.tolist()
+            changed = [i for i, item in enumerate(ids) if stored.get(item) != marks[i]]
+            self.write(collection, points.take(changed, marks), batch, progress)
+            vanished = sorted(stored.keys() - set(ids))
+            for start in range(0, len(vanished), batch):
+                self._engine.delete(collection, vanished[start : start + batch])
+        return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}
+
+    def put(self, collection: str, records: Sequence[Record]) -> None:
+        """Add or replace points as `records` gave them."""
+        if records:
+            with self.session():
+                ids, payloads, rows = map(list, zip(*records, strict=True))
+                self._engine.upsert(collection, ids, rows, payloads)
+
+    def records(self, collection: str) -> Iterator[Record]:
+        """All points as they are stored: id, payload, vectors; within a session."""
+        return self._engine.scroll(collection, (), vectors=True)
+
+    def fingerprints(self, collection: str) -> dict[str, int]:
+        """What each point was like when it was sent, by its id; -1 for one that was sent without."""
+        with self.session():
+            stored = self._engine.scroll(collection, (), [FINGERPRINT])
+            return {point: payload.get(FINGERPRINT, -1) for point, payload, _ in stored}
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Remove points; ids that are not there are passed over."""
@@ -128,6 +174,12 @@ class Store:
             info = self._engine.info(collection)
         return {**info, "hnsw": 0 < info["points"] <= info["indexed_vectors"]}
 
+    def resident_bytes(self, collection: str, queries: Vectors) -> int | None:
+        """The memory that a fresh process needs to open the collection and answer the queries; None on a server."""
+        with self.session():
+            self.schema(collection)
+            return self._engine.resident_bytes(collection, queries.array)
+
     def search(
         self,
         collection: str,
@@ -136,63 +188,110 @@ class Store:
         where: Mapping[str, Any] | None = None,
         exact: bool = False,
         ef: int | None = None,
+        to: str | None = None,
+        **how: Any,
     ) -> pd.DataFrame:
         """The `k` nearest items of each query as rankings: query_id, item_id, rank from 1, score float32.
 
         Queries keep their order, equal scores are in the order of the ids; a `k` beyond the collection
-        returns all. `exact` scans instead of walking the graph; `ef` overrides the schema's. Raises
-        SpaceMismatch for queries of another space, ValueError for k or ef below 1 and for a wrong `where`.
+        returns all. `exact` scans instead of walking the graph; `ef` overrides the schema's; `to` is the modality
+        of the items, which the named layout needs; `how`: more fields of `Search`. Raises SpaceMismatch for queries
+        of another space, ValueError for k or ef below 1 and for a wrong `where`.
         """
-        for name, value in (("k", k), ("ef", ef)):
-            if value is not None and value < 1:
-                raise ValueError(f"search: {name} is at least 1, found {value}")
-        with self.session():
-            schema = self.schema(collection)
+        with self._engine.session():
+            schema = self._engine.schema(named(collection))
             schema.check_space(queries.space, collection)
-            met = conditions(where, schema)
-            return rankings(
-                queries.ids, self._hits(collection, queries.array, k, met, exact, ef or schema.hnsw.ef)
-            )
+            met = conditions(where, schema, to)
+            asked = search_for(schema, queries.space, to, k=k, exact=exact, ef=ef, **how)
+            found = self._hits(collection, queries.array, met, asked)
+        return rankings(queries.ids, found, in_order=asked.diversity is not None)
 
     def fetch(self, collection: str, ids: Sequence[str]) -> pd.DataFrame:
         """The payloads in the order asked: item_id, then the schema's fields; KeyError names a missing id."""
         with self.session():
-            fields = self.schema(collection).fields
-            found = self._engine.payloads(collection, unique_uuids(ids))
-        return payload_table(ids, in_order(ids, found, collection), fields)
+            schema = self.schema(collection)
+            found = payloads_of(self._engine, collection, schema, ids)
+        return payload_table(ids, in_order(ids, found, collection), schema.fields)
 
-    def vectors(self, collection: str, ids: Sequence[str]) -> Vectors:
+    def vectors(self, collection: str, ids: Sequence[str], space: Space | None = None) -> Vectors:
         """The stored vectors in the order asked; KeyError names the first missing id."""
         with self.session():
-            space = self.schema(collection).space
-            found = self._engine.rows(collection, unique_uuids(ids))
+            schema = self.schema(collection)
+            space = space or schema.space
+            schema.check_space(space, collection)
+            found = rows_of(self._engine, collection, schema, ids, space)
         rows = np.array(in_order(ids, found, collection), dtype=np.float32).reshape(-1, space.dimension)
         return Vectors(np.asarray(ids, dtype=str), rows, space)
 
-    def items(self, collection: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """The payloads of all points that `where` lets through, in the order of their ids."""
+    def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The payloads of those of the items that are there, by item id."""
+        with self.session():
+            return payloads_of(self._engine, collection, self.schema(collection), ids)
+
+    def rows(self, collection: str, ids: Sequence[str], space: Space) -> dict[str, list[float]]:
+        """The vectors in `space` of those of the items that have one there, by item id."""
+        with self.session():
+            return rows_of(self._engine, collection, self.schema(collection), ids, space)
+
+    def item_ids(
+        self, collection: str, where: Mapping[str, Any] | None = None, to: str | None = None
+    ) -> list[str]:
+        """The ids of all items that `where` lets through."""
         with self.session():
             schema = self.schema(collection)
-            found = list(self._engine.scroll(collection, conditions(where, schema)))
-        return payload_table([item for item, _ in found], [payload for _, payload in found], schema.fields)
+            parts = _filters(schema, where, to)
+            return [
+                item for item, _ in payloads_where(self._engine, collection, schema, parts, ids_only=True)
+            ]
 
-    def _hits(
-        self, collection: str, rows: np.ndarray, k: int, met: Conditions, exact: bool, ef: int
-    ) -> list[Hits]:
+    def items(
+        self, collection: str, where: Mapping[str, Any] | None = None, to: str | None = None
+    ) -> pd.DataFrame:
+        """The payloads of all items that `where` lets through, in the order of their ids."""
+        with self.session():
+            schema = self.schema(collection)
+            found = dict(payloads_where(self._engine, collection, schema, _filters(schema, where, to)))
+        ids = sorted(found)
+        return payload_table(ids, [found[item] for item in ids], schema.fields)
+
+    def _hits(self, collection: str, rows: np.ndarray, met: Conditions, asked: Search) -> list[Hits]:
         total = self._engine.count(collection)
-        limit = min(k, total)
-        if not limit or not len(rows):
+        if not total or not len(rows):
             return [[] for _ in rows]
-        found = self._engine.search(collection, rows, limit, met, exact or limit == total, ef)
+        limit = min(asked.k, total)
+        asked = replace(asked, k=limit, exact=asked.exact or limit == total)
+        found = self._engine.search(collection, rows, met, asked)
         # A walk through the graph can end before it has k points, where few pass the filter or k is near the
         # whole collection. A scan finds them.
-        short = [] if exact else [i for i, hits in enumerate(found) if len(hits) < limit]
+        short = [] if asked.exact else [i for i, hits in enumerate(found) if len(hits) < limit]
         if short:
-            for i, hits in zip(
-                short, self._engine.search(collection, rows[short], limit, met, True, ef), strict=True
-            ):
+            scanned = self._engine.search(collection, rows[short], met, replace(asked, exact=True))
+            for i, hits in zip(short, scanned, strict=True):
                 found[i] = hits
         return found
+
+
+def search_for(
+    schema: Schema, space: Space, to: str | None, *, k: int, ef: int | None, exact: bool, **how: Any
+) -> Search:
+    """The search that the schema's settings and the caller's ask for; ValueError for a number out of range."""
+    for name, value in (("k", k), ("ef", ef)):
+        if value is not None and value < 1:
+            raise ValueError(f"search: {name} is at least 1, found {value}")
+    if schema.layout == "named" and to is None:
+        raise ValueError(f"search: name what to search for in the named layout, to={list(schema.modalities)}")
+    named = {"using": schema.using(space, to), "part": to} if schema.layout == "named" else {}
+    if schema.quantization:
+        defaults = {"rescore": schema.quantization.rescore, "oversampling": schema.quantization.oversampling}
+        how = defaults | {name: value for name, value in how.items() if value is not None}
+    return Search(k=k, ef=ef or schema.hnsw.ef, exact=exact, **named, **how)
+
+
+def _filters(schema: Schema, where: Mapping[str, Any] | None, to: str | None) -> dict[str, Conditions]:
+    """The conditions of all items, by modality in the named layout, where a point holds several."""
+    if schema.layout != "named":
+        return {to or "": conditions(where, schema, to)}
+    return {part: conditions(where, schema, part) for part in ([to] if to else schema.modalities)}
 
 
 def open_store(

@@ -1,14 +1,30 @@
-"""Exact against HNSW."""
-
-from pathlib import Path
+"""Exact against HNSW and quantized copies: shares that can be counted, and times that were taken."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Schema, judge_search, open_store
-from mmlab.index.judge import recall
-from mmlab.items import Space, Vectors, unit_rows
+from mmlab.index import build_index, judge_search, open_store, search_settings
+from mmlab.index.judge import percentiles, recall, time_queries, with_cosines
+from mmlab.items import Vectors, unit_rows
+from tests.index.pairs import BOTH, make_pairs
+
+PAIRS = make_pairs(200)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    store = open_store(tmp_path_factory.mktemp("judge"))
+    index = build_index(store, "demo", PAIRS.items, [PAIRS.both], quantization="scalar", progress=False)
+    with index.session():
+        yield index
+
+
+@pytest.fixture(scope="module")
+def queries() -> Vectors:
+    return Vectors(
+        [f"q{i}" for i in range(30)], unit_rows(np.random.default_rng(0).standard_normal((30, 8))), BOTH
+    )
 
 
 def ranked(*rows: tuple[str, str, float]) -> pd.DataFrame:
@@ -30,17 +46,31 @@ def test_an_item_as_good_as_the_last_exact_one_counts() -> None:
     assert recall(ranked(("q", "twin", 0.5)), ranked(("q", "a", 0.5))) == 1
 
 
-def test_exact_search_finds_all_and_every_setting_is_timed(tmp_path: Path) -> None:
-    space = Space("model", "1", "", "", "", 8)
-    rows = unit_rows(np.random.default_rng(0).standard_normal((200, 8)))
-    ids = [f"00000000-0000-0000-0000-{n:012d}" for n in range(200)]
-    vectors = Vectors(ids, rows, space)
-    store = open_store(tmp_path / "store")
-    store.create("items", Schema(space))
-    store.upsert("items", vectors, pd.DataFrame({"item_id": ids}))
-    judged = judge_search(store, "items", vectors.take(ids[:30]), k=5, efs=(5, 50, 50))
-    assert judged["search"].tolist() == ["exact", "HNSW ef=5", "HNSW ef=50"]
+def test_scores_of_quantized_copies_are_replaced_by_cosines(index, queries):
+    found = index.search(queries, "image", 3, rescore=False).assign(score=99.0)
+    exact = index.search(queries, "image", 160, exact=True).set_index(["query_id", "item_id"])["score"]
+    cosines = with_cosines(index, queries, found).set_index(["query_id", "item_id"])["score"]
+    np.testing.assert_allclose(cosines, exact[cosines.index], atol=1e-5)
+
+
+def test_every_setting_is_judged_and_timed(index, queries):
+    settings = search_settings(index, k=5, ef=50)
+    names = ["exact", "HNSW ef=5", "HNSW ef=50", "HNSW ef=200", "scalar, rescored", "scalar alone"]
+    judged = judge_search(index, queries, "image", 5, settings)
+    assert judged["search"].tolist() == names
     assert judged["recall"].iloc[0] == 1
     assert judged["recall"].between(0, 1).all()
     assert (judged["p50_ms"] > 0).all()
     assert (judged["p50_ms"] <= judged["p95_ms"]).all()
+    assert (judged["p95_ms"] <= judged["p99_ms"]).all()
+
+
+def test_one_by_one_gives_the_rankings_of_the_batch(index, queries):
+    found, milliseconds = time_queries(index, queries, "text", 4)
+    pd.testing.assert_frame_equal(found, index.search(queries, "text", 4))
+    assert len(milliseconds) == 30
+
+
+def test_percentiles_by_hand():
+    told = percentiles(np.arange(101.0))
+    assert told == {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}

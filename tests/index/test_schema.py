@@ -5,10 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from mmlab.index import Hnsw, Schema, WrongSchema, schema_for
+from mmlab.index import Cluster, Hnsw, Quantization, Schema, WrongSchema, schema_for
+from mmlab.index.schema import OldSchema
 from mmlab.items import Space
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)
+OTHER = Space("mmlab/other", "1", "mean", "", "none", 2)
 
 
 def test_fields_are_typed_by_the_columns():
@@ -44,7 +46,20 @@ def test_fields_are_typed_by_the_columns():
 
 
 def test_a_schema_survives_json():
-    schema = Schema(SPACE, {"label": "keyword", "text": "text"}, hnsw=Hnsw(m=16, ef=99))
+    schema = Schema(
+        SPACE,
+        {"label": "keyword", "text": "text"},
+        "named",
+        Hnsw(m=16, ef=99),
+        Quantization("product", 32, oversampling=3),
+        on_disk=True,
+        cluster=Cluster(shards=3, replicas=2, write_consistency=2),
+        named={"toy-image": SPACE, "other-text": OTHER},
+        modalities=("image", "text"),
+        index="demo",
+        position=1,
+    )
+    assert schema.spaces == [SPACE, OTHER]
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict())), "demo") == schema
 
 
@@ -52,10 +67,15 @@ def test_filterable_leaves_out_text():
     assert Schema(SPACE, {"label": "keyword", "text": "text"}).filterable == {"label": "keyword"}
 
 
-@pytest.mark.parametrize("stored", [None, [], {}, {"format": 2}, {"format": 1, "space": {}}, "x"])
+@pytest.mark.parametrize("stored", [None, [], {}, {"format": 9}, {"format": 2, "space": {}}, "x"])
 def test_anything_else_is_no_schema(stored):
     with pytest.raises(WrongSchema, match="'demo' has no schema that this version of mmlab can read"):
         Schema.from_dict(stored, "demo")
+
+
+def test_an_older_format_says_what_to_do():
+    with pytest.raises(OldSchema, match="'demo' was made by an older mmlab: run 03_index again"):
+        Schema.from_dict({"format": 1}, "demo")
 
 
 @pytest.mark.parametrize(
@@ -63,9 +83,12 @@ def test_anything_else_is_no_schema(stored):
     [
         ({"fields": {"a": "number"}}, "field 'a' is one of .*found 'number'"),
         ({"fields": {'a"b': "text"}}, "a field is named by text without quotes"),
-        ({"fields": {"item_id": "keyword"}}, "not 'item_id'"),
+        ({"fields": {"item_id": "keyword"}}, "not called 'item_id'"),
         ({"fields": {3: "keyword"}}, "found 3"),
+        ({"fields": {"_fingerprint": "keyword"}}, "not called '_fingerprint'"),
         ({"fields": {}, "layout": "spiral"}, "the layout is one of .*found 'spiral'"),
+        ({"layout": "named"}, r"only the named layout names its vectors, found \[\]"),
+        ({"named": {"a-image": SPACE}}, r"only the named layout names its vectors, found \['a-image'\]"),
     ],
 )
 def test_a_wrong_schema_is_refused(arguments, message):
@@ -73,7 +96,8 @@ def test_a_wrong_schema_is_refused(arguments, message):
         Schema(SPACE, **arguments)
 
 
-@pytest.mark.parametrize("settings", [{"m": 0}, {"ef_construct": 3}, {"ef": 0}, {"scan_kb": 9}, {"m": 1.5}])
-def test_wrong_index_settings_are_refused(settings):
-    with pytest.raises(ValueError, match=f"hnsw: {next(iter(settings))} is a whole number from"):
-        Hnsw(**settings)
+def test_payload_indexes_are_named_by_their_path():
+    fields = {"size (cm)": "integer", "text": "text"}
+    assert Schema(SPACE, fields).indexed() == {'"size (cm)"': "integer"}
+    named = Schema(SPACE, fields, "named", named={"toy-image": SPACE}, modalities=("image",))
+    assert named.indexed() == {'image."size (cm)"': "integer", "image.item_id": "keyword"}

@@ -1,0 +1,139 @@
+"""Building again: what is sent, what is deleted, what a kill leaves, and whose collections are touched."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from mmlab.index import Cluster, Hnsw, Index, Schema, WrongSchema, build_index, open_index, open_store
+from mmlab.items import write_items
+from tests.index.pairs import BOTH, Pairs, make_pairs
+
+WRITER = """
+import sys
+from mmlab.index import Hnsw, build_index, open_store
+from mmlab.items import Vectors, read_items
+folder, layout = sys.argv[1:]
+print("go", flush=True)
+build_index(open_store(folder + "/store"), "demo", read_items(folder + "/items.parquet"),
+    [Vectors.load(folder + "/both.npz")], layout, Hnsw(m=8, scan_kb=10), batch=20, progress=False)
+"""
+
+
+def built(store, pairs: Pairs, layout: str = "unified", **settings) -> Index:
+    return build_index(store, "demo", pairs.items, pairs.spaces, layout, progress=False, **settings)
+
+
+def totals(index: Index) -> list[int]:
+    return index.report[["were_there", "sent", "deleted"]].sum().tolist()
+
+
+@pytest.mark.parametrize(("layout", "points"), [("unified", 112), ("separate", 112), ("named", 51)])
+def test_what_is_there_is_not_sent_again(tmp_path, layout, points):
+    store, pairs = open_store(tmp_path), make_pairs()
+    assert totals(built(store, pairs, layout)) == [0, points, 0]
+    assert totals(built(store, pairs, layout)) == [points, 0, 0]
+
+
+@pytest.mark.parametrize(("layout", "sent"), [("unified", 2), ("separate", 2), ("named", 1)])
+def test_changed_rows_are_replaced_and_vanished_ones_deleted(tmp_path, layout, sent):
+    """A caption has a point in each of two spaces; in the named layout both vectors lie in one."""
+    store, pairs = open_store(tmp_path), make_pairs()
+    built(store, pairs, layout)
+    caption = pairs.items.index[pairs.items["text"] == "text 1"][0]
+    alone = pairs.items.index[pairs.items["pair_id"].isna()][0]
+    changed = pairs.items.copy()
+    changed.loc[caption, "label"] = "new"
+    again = build_index(store, "demo", changed.drop(index=alone), pairs.spaces, layout, progress=False)
+    assert totals(again)[1:] == [sent, sent]
+    assert again.items({"label": "new"}, "text")["item_id"].tolist() == [pairs.items.loc[caption, "item_id"]]
+    assert again.count("text") == 39
+
+
+def test_a_moved_vector_is_sent_again(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    built(store, pairs)
+    moved = replace(pairs.both, array=pairs.both.array[::-1])
+    assert totals(build_index(store, "demo", pairs.items, [moved], progress=False)) == [0, 72, 0]
+
+
+def test_a_vector_that_vanished_from_a_point_is_not_found(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    built(store, pairs, "named")
+    pictures = pairs.items.loc[pairs.items["modality"] == "image", "item_id"]
+    fewer = pairs.both.take([item for item in pairs.both.ids if item != pictures.iloc[0]])
+    again = build_index(store, "demo", pairs.items, [pairs.texts, fewer], "named", progress=False)
+    assert pictures.iloc[0] not in set(again.search(pairs.ask_both, "image", 31)["item_id"])
+
+
+def test_other_settings_make_the_collection_anew(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    built(store, pairs)
+    assert totals(built(store, pairs, hnsw=Hnsw(m=8)))[0] == 0
+    assert open_index(store, "demo").schemas["demo-unified"].hnsw.m == 8
+
+
+def test_a_space_that_is_no_longer_wanted_goes(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    built(store, pairs)
+    assert len(store.collections()) == 2
+    build_index(store, "demo", pairs.items, [pairs.both], progress=False)
+    assert store.collections() == ["demo-unified"]
+
+
+def test_collections_of_others_are_left_alone(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    store.create("demo-unified", Schema(BOTH, {"label": "keyword"}))
+    store.create("another", Schema(BOTH))
+    with pytest.raises(WrongSchema, match="'demo-unified' is there with another schema"):
+        built(store, pairs)
+    assert store.collections() == ["another", "demo-unified"]
+
+
+def test_vectors_must_be_of_the_items_and_each_of_its_own_space(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    with pytest.raises(ValueError, match="each of a space of its own"):
+        build_index(store, "demo", pairs.items, [pairs.both, pairs.both])
+    with pytest.raises(ValueError, match="none of the 2 vectors in both-.* is of one of the items"):
+        build_index(store, "demo", pairs.items, [pairs.ask_both])
+    with pytest.raises(ValueError, match="the layout is one of .*found 'flat'"):
+        built(store, pairs, "flat")
+
+
+def test_a_folder_is_one_shard(tmp_path):
+    with pytest.raises(ValueError, match="is one shard on this machine; only a server has Cluster"):
+        built(open_store(tmp_path), make_pairs(), cluster=Cluster(shards=2))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize("layout", ["unified", "named"])
+def test_a_killed_build_leaves_a_store_that_opens_and_is_finished_by_the_next(tmp_path, layout):
+    pairs = make_pairs(600)  # 1,080 items: 54 batches of 20 points, then a graph
+    write_items(pairs.items.assign(**_missing(pairs.items)), tmp_path / "items.parquet")
+    pairs.both.save(tmp_path / "both.npz")
+    store, there = open_store(tmp_path / "store", wait=0), 0
+    for delay in (0.05, 0.25):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path, layout], stdout=subprocess.PIPE
+        ) as child:
+            child.stdout.readline()
+            time.sleep(delay)
+            child.send_signal(signal.SIGKILL)
+        found = sum(store.count(name) for name in store.collections())
+        assert found >= there
+        there = found
+    items = pd.read_parquet(tmp_path / "items.parquet")
+    hnsw = Hnsw(m=8, scan_kb=10)
+    index = build_index(store, "demo", items, [pairs.both], layout, hnsw, progress=False)
+    assert index.report["were_there"].sum() >= (there if layout != "named" else 0)
+    assert index.count() == len(items)
+    assert len(index.search(pairs.ask_both, "image", 20)) == 40
+
+
+def _missing(items: pd.DataFrame) -> dict:
+    return {"split": "test", "content": items["item_id"]}

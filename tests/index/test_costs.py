@@ -1,0 +1,24 @@
+"""What layouts and placements cost: one row for each, from collections that were really built."""
+
+from mmlab.index import compare_layouts, compare_placements
+from tests.index.pairs import make_pairs
+
+PAIRS = make_pairs(40)  # 32 pictures and 40 texts, 21 of which share a point in the named layout
+
+
+def test_every_layout_has_its_row():
+    table = compare_layouts(PAIRS.items, PAIRS.spaces, PAIRS.ask_both, "image", 5)
+    assert table["layout"].tolist() == ["unified", "separate", "named"]
+    assert table["collections"].tolist() == [2, 3, 1]
+    assert table["points"].tolist() == [72 + 40, 72 + 40, 72 - 21]
+    assert table["recall"].tolist() == [1, 1, 1]
+    assert (table[["build_s", "disk_mb", "p50_ms"]] > 0).all(axis=None)
+
+
+def test_opening_takes_longer_than_asking_again():
+    table = compare_placements(PAIRS.items, [PAIRS.both], PAIRS.ask_both, "image", 5).set_index(
+        ["vectors", "state"]
+    )
+    assert table["samples"].tolist() == [2, 2, 2, 2]
+    for place in ("in memory", "on disk"):
+        assert table.loc[(place, "just opened"), "p50_ms"] > table.loc[(place, "warm"), "p50_ms"] > 0

@@ -1,0 +1,194 @@
+"""One contract for every layout on every engine: their answers agree with a matrix product, and so with each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.index import LAYOUTS, EmptyIndex, Index, NoCollection, build_index, open_index
+from mmlab.items import SpaceMismatch, Vectors
+from tests.index.conftest import opened
+from tests.index.pairs import BOTH, TEXTS, Pairs, make_pairs
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+NAME = "mmlab-test-pairs"
+PAIRS = make_pairs()
+MODALITY = PAIRS.items.set_index("item_id")["modality"]
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def layout(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def index(engine, layout, tmp_path_factory) -> Index:
+    with opened(engine, tmp_path_factory.mktemp("pairs")) as store:
+        build_index(store, NAME, PAIRS.items, PAIRS.spaces, layout, progress=False)
+        with store.session():
+            yield open_index(store, NAME, layout)
+
+
+def nearest(queries: Vectors, held: Vectors, items: pd.DataFrame, k: int) -> tuple[list[str], np.ndarray]:
+    """The k items with the highest cosine for every query, one query after the other, and their cosines."""
+    ids = held.ids[np.isin(held.ids, items["item_id"])]
+    cosines = queries.array @ held.take(ids).array.T
+    order = np.argsort(-cosines, axis=1)[:, :k]
+    return ids[order].ravel().tolist(), np.take_along_axis(cosines, order, 1).ravel()
+
+
+def of(modality: str) -> pd.DataFrame:
+    return PAIRS.items[PAIRS.items["modality"] == modality]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(
+    ("queries", "held", "to"),
+    [
+        (PAIRS.ask_both, PAIRS.both, "image"),
+        (PAIRS.ask_both, PAIRS.both, "text"),
+        (PAIRS.ask_texts, PAIRS.texts, "text"),
+    ],
+)
+def test_the_nearest_items_of_a_modality_are_found(index, queries, held, to, exact):
+    hits = index.search(queries, to, 6, exact=exact)
+    ids, scores = nearest(queries, held, of(to), 6)
+    assert hits["item_id"].tolist() == ids
+    assert hits["query_id"].tolist() == ["a"] * 6 + ["b"] * 6
+    assert hits["rank"].tolist() == [1, 2, 3, 4, 5, 6] * 2
+    np.testing.assert_allclose(hits["score"], scores, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("where", "passes"),
+    [
+        ({"label": "cup"}, lambda items: items["label"] == "cup"),
+        ({"label": ["cup", "shoe"]}, lambda items: items["label"].isin(["cup", "shoe"])),
+        ({"label": {"not": ["cup"]}}, lambda items: items["label"] != "cup"),
+        ({"price": {"gte": 10, "lt": 30}}, lambda items: (items["price"] >= 10) & (items["price"] < 30)),
+        ({"price": {"gt": 10, "not": 11.0}}, lambda items: (items["price"] > 10) & (items["price"] != 11)),
+        (
+            {"price": {"lte": 10}, "label": "shoe"},
+            lambda items: (items["price"] <= 10) & (items["label"] == "shoe"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("to", ["image", "text"])
+def test_where_is_about_the_items_asked_for(index, to, where, passes):
+    items = of(to)[passes(of(to))]
+    hits = index.search(PAIRS.ask_both, to, 5, where)
+    assert hits["item_id"].tolist() == nearest(PAIRS.ask_both, PAIRS.both, items, 5)[0]
+    assert index.count(to, where) == len(items)
+    assert index.items(where, to)["item_id"].tolist() == sorted(items["item_id"])
+
+
+def test_items_come_back_as_they_were(index):
+    found = index.fetch(PAIRS.items["item_id"].tolist())
+    assert found["item_id"].tolist() == PAIRS.items["item_id"].tolist()
+    for column in ("modality", "pair_id", "text", "image", "label", "price"):
+        assert found[column].fillna("-").tolist() == PAIRS.items[column].fillna("-").tolist()
+    assert index.items()["item_id"].tolist() == sorted(PAIRS.items["item_id"])
+    assert index.count() == len(PAIRS.items)
+    with pytest.raises(KeyError, match="1 of 1 ids are not in"):
+        index.fetch(["00000000-0000-0000-0000-0000000fffff"])
+
+
+def test_vectors_come_back_from_every_space(index):
+    for held in (PAIRS.both, PAIRS.texts):
+        got = index.vectors(held.ids[::-1], held.space)
+        np.testing.assert_allclose(got.array, held.array[::-1], atol=1e-6)
+        assert got.space == held.space
+    with pytest.raises(KeyError, match="are not in"):
+        index.vectors(of("image")["item_id"], TEXTS)
+
+
+def test_the_joint_space_leads_and_each_says_what_it_holds(index, layout):
+    assert index.spaces == [BOTH, TEXTS]
+    assert index.modalities(BOTH) == ("image", "text")
+    assert index.modalities(TEXTS) == ("text",)
+    assert len(index.collections()) == {"unified": 2, "separate": 3, "named": 1}[layout]
+    # Of 72 items 21 are a first caption that shares the point of its picture.
+    points = 72 - 21 if layout == "named" else 72 + len(PAIRS.texts)
+    assert index.collections()["points"].sum() == points
+
+
+def test_the_best_of_each_pair_stands_for_it(index):
+    pair = PAIRS.items.set_index("item_id")["pair_id"]
+    hits = index.search(PAIRS.ask_both, "text", 8, group_by_pair=True)
+    ids, _ = nearest(PAIRS.ask_both, PAIRS.both, of("text"), len(of("text")))
+    for query, start in (("a", 0), ("b", len(of("text")))):
+        ranked = pd.Series(ids[start : start + len(of("text"))])
+        best = ranked[~ranked.map(pair).fillna(ranked).duplicated()].head(8)
+        assert hits.loc[hits["query_id"] == query, "item_id"].tolist() == best.tolist()
+    assert index.search(PAIRS.ask_both, "text", 3, {"price": {"gt": 1e6}}, group_by_pair=True).empty
+
+
+def test_diversity_chooses_by_maximal_marginal_relevance(index):
+    hits = index.search(PAIRS.ask_both, "image", 4, diversity=0.4)
+    rows = PAIRS.both.take(of("image")["item_id"]).array
+    for query, asked in zip(("a", "b"), PAIRS.ask_both.array, strict=True):
+        chosen = []
+        for _ in range(4):
+            near = (rows @ rows[chosen].T).max(axis=1) if chosen else 0
+            worth = 0.6 * rows @ asked - 0.4 * near
+            worth[chosen] = -np.inf
+            chosen.append(int(worth.argmax()))
+        expected = of("image")["item_id"].to_numpy()[chosen].tolist()
+        assert hits.loc[hits["query_id"] == query, "item_id"].tolist() == expected
+
+
+def test_what_cannot_be_answered_says_why_in_a_sentence(index):
+    foreign = replace(BOTH, model="mmlab/other")
+    with pytest.raises(SpaceMismatch, match="'mmlab/both' and 'mmlab/other'.*Embed with mmlab/both"):
+        index.search(Vectors(["a"], np.eye(8)[:1], foreign), "image", 3)
+    with pytest.raises(
+        ValueError, match=r"has no vectors of modality 'image' in texts-\w+; it has \['text'\]"
+    ):
+        index.search(PAIRS.ask_texts, "image", 3)
+    with pytest.raises(ValueError, match="k = 99 is more than the 32 image items of index"):
+        index.search(PAIRS.ask_both, "image", 99)
+    with pytest.raises(ValueError, match="k is at least 1, found 0"):
+        index.search(PAIRS.ask_both, "image", 0)
+    with pytest.raises(ValueError, match="no filterable field 'colour'; there are"):
+        index.search(PAIRS.ask_both, "image", 3, {"colour": "red"})
+    with pytest.raises(ValueError, match=r"diversity lies in \[0, 1\], found 2"):
+        index.search(PAIRS.ask_both, "image", 3, diversity=2)
+    with pytest.raises(ValueError, match="has no items of modality 'sound'"):
+        index.count("sound")
+
+
+def test_an_empty_collection_says_so(engine, tmp_path, name, layout):
+    with opened(engine, tmp_path) as store:
+        index = build_index(store, name, PAIRS.items, PAIRS.spaces, layout, progress=False)
+        for collection, schema in index.schemas.items():
+            store.drop(collection)
+            store.create(collection, schema)
+        with pytest.raises(EmptyIndex, match=f"index '{name}' holds no image items"):
+            index.search(PAIRS.ask_both, "image", 3)
+
+
+def test_an_index_that_is_not_there_is_named(engine, tmp_path):
+    with opened(engine, tmp_path) as store, pytest.raises(NoCollection, match="'nope \\(named layout\\)'"):
+        open_index(store, "nope", "named")
+
+
+def test_pairs_share_a_point_and_further_captions_have_their_own():
+    from mmlab.index.layouts import plan_index
+    from mmlab.index.points import arrange
+
+    small: Pairs = make_pairs(4)  # p0: nothing, p1: picture and text, p2: picture and two texts, p3: picture
+    (schema,) = plan_index("x", "named", small.items, small.spaces).values()
+    points = arrange(small.items, small.spaces, schema)
+    inside = [sorted(payload) for payload in points.payloads]
+    assert inside == [["image", "text"], ["image", "text"], ["text"], ["image"], ["text"]]
+    ids = small.items["item_id"]
+    assert points.ids.tolist() == ids.iloc[[0, 2, 4, 5, 6]].tolist()
+    assert [sorted(row) for row in points.rows(np.array([0, 2, 3]))] == [
+        [f"{BOTH.key}-image", f"{BOTH.key}-text", f"{TEXTS.key}-text"],
+        [f"{BOTH.key}-text", f"{TEXTS.key}-text"],
+        [f"{BOTH.key}-image"],
+    ]
