@@ -28,7 +28,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def collection(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
     """The catalogue, ingested, embedded by the demo model and put into a store of its own."""
     from mmlab.embed import embed_items, load_model
-    from mmlab.index import open_store, schema_for
+    from mmlab.index import build_index, open_store
     from mmlab.ingest import ingest_items
     from mmlab.retrieve import Retriever
 
@@ -36,7 +36,5 @@ def collection(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Col
     items = ingest_items(catalogue, cache=tmp_path_factory.mktemp("cache"), progress=False).items
     vectors = embed_items(items, model, progress=False).vectors
     store = open_store(tmp_path_factory.mktemp("store"))
-    store.create("demo", schema_for(items, vectors.space))
-    store.upsert("demo", vectors, items)
-    store.build("demo")
-    return Collection(items, vectors, Retriever(store, "demo", model))
+    index = build_index(store, "demo", items, [vectors], progress=False)
+    return Collection(items, vectors, Retriever(index, model))

@@ -10,8 +10,11 @@ from mmlab.retrieve.calibrate import (
 )
 from mmlab.retrieve.centring import Centring, modality_gap
 from mmlab.retrieve.diversity import diversify
-from mmlab.retrieve.early import mix_vectors
-from mmlab.retrieve.facets import facets
+from mmlab.retrieve.early import mix_vectors, steer
+from mmlab.retrieve.explain import explain_hit, nearest_captions, ranks_by_step, ranks_of_query
+from mmlab.retrieve.facets import facets, filter_examples, search_examples
+from mmlab.retrieve.fitted import Fitted, compare_calibrations, fit_calibration
+from mmlab.retrieve.fold import Fold, fold_queries
 from mmlab.retrieve.fuse import FUSIONS, dbsf, rrf, weighted_sum
 from mmlab.retrieve.hubness import (
     RESCORINGS,
@@ -22,46 +25,118 @@ from mmlab.retrieve.hubness import (
     qb_norm,
     skewness,
 )
+from mmlab.retrieve.hybrid import hybrid, hybrid_ways
 from mmlab.retrieve.normalize import NORMALIZERS, normalize
+from mmlab.retrieve.occlusion import occlude_picture, occlude_words
 from mmlab.retrieve.order import rank_by_score, rankings_from_scores
+from mmlab.retrieve.pairs import rank_through_pairs
 from mmlab.retrieve.rank import rank
 from mmlab.retrieve.reliability import calibration_error, reliability
-from mmlab.retrieve.search import Retriever
-from mmlab.retrieve.weigh import LearnedWeight, confidence, learn_weight, weights_by_confidence
+from mmlab.retrieve.rerank import contents_of, find_matcher, match_by_crops, rerank
+from mmlab.retrieve.rescore import hubness_table, rescored
+from mmlab.retrieve.search import Retriever, open_retrievers
+from mmlab.retrieve.sentences import (
+    say_calibrations,
+    say_hubs,
+    say_occlusion,
+    say_steps,
+    say_weights,
+    show_weights,
+)
+from mmlab.retrieve.stepwise import DIRECTIONS, Ranked, Recipe, askers, rank_directions, rank_in_steps
+from mmlab.retrieve.trials import (
+    judge_rescorings,
+    measure_gap,
+    occurrences,
+    try_calibrations,
+    try_rescorings,
+)
+from mmlab.retrieve.weigh import (
+    LearnedWeight,
+    confidence,
+    learn_weight,
+    reciprocal_ranks,
+    weights_by_confidence,
+)
+from mmlab.retrieve.weight_trial import WeightTrial, try_weights
 
 __all__ = [
     "CALIBRATIONS",
+    "DIRECTIONS",
     "FUSIONS",
     "NORMALIZERS",
     "RESCORINGS",
     "Calibration",
     "Centring",
+    "Fitted",
+    "Fold",
     "Isotonic",
     "LearnedWeight",
     "Logistic",
+    "Ranked",
+    "Recipe",
     "Retriever",
     "Temperature",
+    "WeightTrial",
+    "askers",
     "calibration_error",
     "calibration_from_dict",
+    "compare_calibrations",
     "confidence",
+    "contents_of",
     "cosines",
     "count_occurrences",
     "csls",
     "dbsf",
     "diversify",
+    "explain_hit",
     "facets",
+    "filter_examples",
+    "find_matcher",
+    "fit_calibration",
+    "fold_queries",
+    "hubness_table",
+    "hybrid",
+    "hybrid_ways",
     "inverted_softmax",
+    "judge_rescorings",
     "learn_weight",
+    "match_by_crops",
+    "measure_gap",
     "mix_vectors",
     "modality_gap",
+    "nearest_captions",
     "normalize",
+    "occlude_picture",
+    "occlude_words",
+    "occurrences",
+    "open_retrievers",
     "qb_norm",
     "rank",
     "rank_by_score",
+    "rank_directions",
+    "rank_in_steps",
+    "rank_through_pairs",
     "rankings_from_scores",
+    "ranks_by_step",
+    "ranks_of_query",
+    "reciprocal_ranks",
     "reliability",
+    "rerank",
+    "rescored",
     "rrf",
+    "say_calibrations",
+    "say_hubs",
+    "say_occlusion",
+    "say_steps",
+    "say_weights",
+    "search_examples",
+    "show_weights",
     "skewness",
+    "steer",
+    "try_calibrations",
+    "try_rescorings",
+    "try_weights",
     "weighted_sum",
     "weights_by_confidence",
 ]

@@ -30,6 +30,29 @@ def mix_vectors(parts: Sequence[Vectors], weights: Sequence[float] | None = None
     return Vectors(ids, unit_rows(mixed / np.abs(weights).sum()), parts[0].space)
 
 
+def steer(
+    queries: Vectors, towards: Vectors | None = None, away: Vectors | None = None, weight: float = 0.5
+) -> Vectors:
+    """Each query with further positives and with minus-queries: unit(mean(query, towards) - weight x mean(away)).
+
+    All rows are unit rows of one space, and every query is steered by all rows of `towards` and `away`. Source:
+    Rocchio, Relevance Feedback in Information Retrieval (1971). Raises SpaceMismatch for vectors of two spaces,
+    ValueError for a weight below 0 and where nothing is left of a query.
+    """
+    if not 0 <= weight < np.inf:
+        raise ValueError(f"the weight of what is steered away from is a number from 0, found {weight}")
+    for part in (towards, away):
+        if part is not None:
+            queries.space.check_same(part.space)
+    rows = queries.array.astype(np.float64)
+    if towards is not None and len(towards):
+        rows = (rows + towards.array.sum(axis=0, dtype=np.float64)) / (1 + len(towards))
+    if away is not None and len(away):
+        rows = rows - weight * away.array.mean(axis=0, dtype=np.float64)
+    _check_left(rows, queries.ids, 1 + weight)
+    return Vectors(queries.ids, unit_rows(rows), queries.space)
+
+
 def _aligned_ids(parts: Sequence[Vectors]) -> np.ndarray:
     many = [part.ids for part in parts if len(part) != 1] or [parts[0].ids]
     for ids in many[1:]:

@@ -94,8 +94,8 @@ def qb_norm(scores: np.ndarray, bank: np.ndarray, temperature: float = 0.05, k: 
 
 RESCORINGS: dict[str, Callable[..., np.ndarray]] = {
     "csls": csls,
-    "inverted-softmax": inverted_softmax,
-    "qb-norm": qb_norm,
+    "inverted_softmax": inverted_softmax,
+    "qb_norm": qb_norm,
 }
 
 

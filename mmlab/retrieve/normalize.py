@@ -8,41 +8,38 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from pandas.api.typing import SeriesGroupBy
 
 from mmlab.retrieve.order import finite_scores
 
+PerQuery = Callable[[np.ufunc, np.ndarray], np.ndarray]
 Normalizer = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def min_max(rankings: pd.DataFrame) -> pd.DataFrame:
     """(s - min) / (max - min), in [0, 1]; 0 where all scores of the query are equal."""
-    score, by_query = _grouped(rankings)
-    low = by_query.transform("min")
-    return _scored(rankings, _divide(score - low, -low))
+    score, per_query = _grouped(rankings)
+    low = per_query(np.minimum, score)
+    return rankings.assign(score=_divide(score - low, -low))
 
 
 def z_score(rankings: pd.DataFrame) -> pd.DataFrame:
     """(s - mean) / standard deviation (of n, not n - 1); 0 where all scores of the query are equal."""
-    score, by_query = _grouped(rankings)
-    distance = score - by_query.transform("mean")
-    return _scored(rankings, _divide(distance, by_query.transform("std", ddof=0)))
+    distance, deviation = _spread(rankings, 0)
+    return rankings.assign(score=_divide(distance, deviation))
 
 
 def borda(rankings: pd.DataFrame) -> pd.DataFrame:
     """1 - (r - 1) / n for the item of rank r, in (0, 1]: Borda's count over n; equal scores share their mean rank."""
-    _, by_query = _grouped(rankings)
-    rank = by_query.rank(ascending=False)
-    return _scored(rankings, 1 - (rank - 1) / by_query.transform("size"))
+    score, per_query = _grouped(rankings)
+    rank = pd.Series(score).groupby(pd.factorize(rankings["query_id"])[0]).rank(ascending=False).to_numpy()
+    return rankings.assign(score=1 - (rank - 1) / per_query(np.add, np.ones_like(score)))
 
 
 def share(rankings: pd.DataFrame) -> pd.DataFrame:
     """(s - min) / sum of all (s - min), in [0, 1], adding up to 1; 0 where all scores of the query are equal."""
-    score, by_query = _grouped(rankings)
-    low = by_query.transform("min")
-    return _scored(
-        rankings, _divide(score - low, by_query.transform("sum") - low * by_query.transform("size"))
-    )
+    score, per_query = _grouped(rankings)
+    above = score - per_query(np.minimum, score)
+    return rankings.assign(score=_divide(above, per_query(np.add, above)))
 
 
 def softmax(rankings: pd.DataFrame, temperature: float = 0.05) -> pd.DataFrame:
@@ -53,9 +50,9 @@ def softmax(rankings: pd.DataFrame, temperature: float = 0.05) -> pd.DataFrame:
     """
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature is a positive number, found {temperature}")
-    score, by_query = _grouped(rankings)
+    score, per_query = _grouped(rankings)
     mass = np.exp(score / temperature)
-    return _scored(rankings, mass / mass.groupby(by_query.ngroup()).transform("sum"))
+    return rankings.assign(score=mass / per_query(np.add, mass))
 
 
 def three_sigma(rankings: pd.DataFrame) -> pd.DataFrame:
@@ -63,9 +60,8 @@ def three_sigma(rankings: pd.DataFrame) -> pd.DataFrame:
 
     One half where all scores of the query are equal. Qdrant's distribution-based score fusion adds these up.
     """
-    score, by_query = _grouped(rankings)
-    distance = score - by_query.transform("mean")
-    return _scored(rankings, 0.5 + _divide(distance, 6 * by_query.transform("std")))
+    distance, deviation = _spread(rankings, 1)
+    return rankings.assign(score=0.5 + _divide(distance, 6 * deviation))
 
 
 NORMALIZERS: dict[str, Normalizer] = {
@@ -85,18 +81,32 @@ def normalize(rankings: pd.DataFrame, how: str) -> pd.DataFrame:
     return NORMALIZERS[how](rankings)
 
 
-def _grouped(rankings: pd.DataFrame) -> tuple[pd.Series, SeriesGroupBy]:
-    """The scores less the best of their query, so exactly 0 where all are equal; and the same by query."""
-    score = pd.Series(finite_scores(rankings))
-    codes = pd.factorize(rankings["query_id"])[0]
-    score = score - score.groupby(codes).transform("max")
-    return score, score.groupby(codes)
+def _grouped(rankings: pd.DataFrame) -> tuple[np.ndarray, PerQuery]:
+    """The scores less the best of their query, so exactly 0 where all are equal; and what reduces rows by query.
+
+    `per_query(ufunc, values)` gives each row (R,) the ufunc's reduction over the rows of its query.
+    """
+    score = finite_scores(rankings)
+    query = pd.factorize(rankings["query_id"])[0]
+    falls = np.diff(query) < 0
+    order = np.argsort(query, kind="stable") if falls.any() else slice(None)
+    starts = np.flatnonzero(np.diff(query[order], prepend=-1))
+
+    def per_query(ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+        return ufunc.reduceat(values[order], starts)[query] if len(values) else values
+
+    return score - per_query(np.maximum, score), per_query
 
 
-def _scored(rankings: pd.DataFrame, score: pd.Series) -> pd.DataFrame:
-    return rankings.assign(score=score.to_numpy())  # by position: an index may have labels twice
+def _spread(rankings: pd.DataFrame, less: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each score less its query's mean, and the query's standard deviation, of n - `less`; 0 for a single score."""
+    score, per_query = _grouped(rankings)
+    count = per_query(np.add, np.ones_like(score))
+    distance = score - per_query(np.add, score) / count
+    distance[per_query(np.minimum, score) == 0] = 0  # all are equal
+    return distance, np.sqrt(_divide(per_query(np.add, distance**2), count - less))
 
 
-def _divide(part: pd.Series, whole: pd.Series) -> pd.Series:
-    """A quotient, 0 where the whole is 0 or, as the deviation of a single score, missing."""
-    return (part / whole.where(whole != 0)).fillna(0.0)
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """A quotient, 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)

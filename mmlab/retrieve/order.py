@@ -13,6 +13,7 @@ from mmlab.items import RANKING_COLUMNS, check_columns
 
 BLOCK = 256  # queries at a time: bounds the working memory at 256 rows of a score matrix
 ROWS = 8192  # rows at a time, when they are sorted
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,13 @@ class Coded:
     @classmethod
     def of(cls, tables: Sequence[pd.DataFrame]) -> "Coded":
         """Number the query_id and item_id of the tables; ValueError where one is missing."""
-        ends = np.cumsum([len(table) for table in tables])[:-1]
         query, queries = _factorize(tables, "query_id", sort=False)
         item, items = _factorize(tables, "item_id", sort=True)
-        return cls(queries, items, np.split(query, ends), np.split(item, ends))
+        return cls(queries, items, query, item)
 
-    def key(self, table: int) -> np.ndarray:
-        """One whole number for each (query, item) of a table."""
-        return self.query[table].astype(np.int64) * max(len(self.items), 1) + self.item[table]
+    def key(self, table: int, rows: slice = ALL) -> np.ndarray:
+        """One whole number for each (query, item) of a table, or of some of its rows."""
+        return self.query[table][rows].astype(np.int64) * max(len(self.items), 1) + self.item[table][rows]
 
     def rankings(self, query: np.ndarray, item: np.ndarray, score: np.ndarray) -> pd.DataFrame:
         """Rows of codes with their scores as rankings, queries in their order, ranked by score."""
@@ -53,7 +53,7 @@ def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
     """
     score = finite_scores(rankings)
     coded = Coded.of([rankings])
-    _check_once(coded)
+    check_once(coded, 0)
     order, rank = sort_rows(coded.query[0], coded.item[0], score)
     sorted_already = bool((order[1:] > order[:-1]).all())
     return (rankings if sorted_already else rankings.iloc[order]).assign(rank=rank).reset_index(drop=True)
@@ -104,22 +104,28 @@ def finite_scores(rankings: pd.DataFrame) -> np.ndarray:
     return score
 
 
-def _check_once(coded: Coded) -> None:
-    repeated = pd.Series(coded.key(0)).duplicated().to_numpy()
+def check_once(coded: Coded, table: int) -> None:
+    """ValueError where a table of (query, item) rows has one of them twice."""
+    repeated = pd.Series(coded.key(table)).duplicated().to_numpy()
     if repeated.any():
-        query, item = (codes[0][repeated][0] for codes in (coded.query, coded.item))
+        query, item = (codes[table][repeated][0] for codes in (coded.query, coded.item))
         raise ValueError(
             f"rankings: {repeated.sum()} items come twice for a query, first item {coded.items[item]} "
             f"of query {coded.queries[query]}; keep one row of each"
         )
 
 
-def _factorize(tables: Sequence[pd.DataFrame], column: str, sort: bool) -> tuple[np.ndarray, pd.Index]:
-    values = pd.concat([table[column] for table in tables], ignore_index=True).astype("str")
-    codes, names = pd.factorize(values, sort=sort)
-    if len(codes) and codes.min() < 0:
-        raise ValueError(f"{(codes < 0).sum()} rows have no {column}; drop them or give them one")
-    return codes, names
+def _factorize(tables: Sequence[pd.DataFrame], column: str, sort: bool) -> tuple[list[np.ndarray], pd.Index]:
+    """The codes of each table's column, and the names. Long columns of few ids are only read once, and not joined."""
+    parts = [pd.factorize(table[column].astype("str")) for table in tables]
+    missing = sum(int((codes < 0).sum()) for codes, _ in parts)
+    if missing:
+        raise ValueError(f"{missing} rows have no {column}; drop them or give them one")
+    names = pd.Index(
+        np.concatenate([np.asarray(own, dtype=object) for _, own in parts]), dtype="str"
+    ).unique()
+    names = names.sort_values() if sort else names
+    return [names.get_indexer(own)[codes] for codes, own in parts], names
 
 
 def _is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:

@@ -1,29 +1,49 @@
 """Many queries that already have vectors -> rankings, as evaluation reads them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from mmlab.index import Store
+from mmlab.index import Index
 from mmlab.items import Vectors
+from mmlab.retrieve.pairs import rank_through_pairs
 
 
 def rank(
-    store: Store,
-    collection: str,
+    index: Index,
     queries: Vectors,
     to: str,
     k: int = 100,
-    where: dict[str, Any] | None = None,
+    where: Mapping[str, Any] | None = None,
     exact: bool = False,
+    through: str | None = None,
+    **how: Any,
 ) -> pd.DataFrame:
     """Rank the items of modality `to` for every query: query_id, item_id, rank from 1, score (cosine).
 
-    At most `k` rows per query, queries in their own order. A query that is itself in the collection is
-    left out of its own ranking: it would always be found first.
+    At most `k` rows per query, queries in their own order. A query that is itself in the index is left out of its own
+    ranking: it would always be found first. Where the queries' space holds no `to`, or `through` names a modality
+    to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`. `how`: more
+    settings of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not.
     """
-    conditions = {**(where or {}), "modality": to}
-    found = store.search(collection, queries, k + 1, where=conditions, exact=exact)
+    if k < 1:
+        raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
+    with index.session():
+        through = through or way(index, queries, to)
+        if through:
+            return rank_through_pairs(index, queries, to, k, where, exact, through, **how)
+        held = index.store.count(index.collection(queries.space, to), to=to)
+        found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **how)
     others = found[found["query_id"] != found["item_id"]]
     position = others.groupby("query_id", sort=False).cumcount() + 1
     return others.assign(rank=position)[position <= k].reset_index(drop=True)
+
+
+def way(index: Index, queries: Vectors, to: str) -> str | None:
+    """The modality that is searched to get to `to`: None where the queries' space holds it itself.
+
+    Raises SpaceMismatch, naming what differs, for queries of a space that the index has not.
+    """
+    held = index.modalities(queries.space)
+    return None if to in held or not held else held[0]

@@ -9,6 +9,7 @@ import pandas as pd
 from mmlab.retrieve.fuse import weighted_sum
 from mmlab.retrieve.normalize import min_max
 from mmlab.retrieve.order import rank_by_score
+from mmlab.retrieve.reliability import judge
 
 Measure = Callable[[pd.DataFrame, pd.DataFrame], Sequence[float]]
 GRID = tuple(np.linspace(0, 1, 21).round(2).tolist())
@@ -47,6 +48,16 @@ def learn_weight(
     best = table[np.isclose(table["value"], table["value"].max(), rtol=0, atol=1e-12)]["weight"]
     nearest = min(best, key=lambda weight: (round(abs(weight - 0.5), 9), weight))
     return LearnedWeight(float(nearest), table)
+
+
+def reciprocal_ranks(qrels: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
+    """1 / rank of the first right item of each judged query, by query_id; 0 where none is ranked."""
+    right = judge(rankings, qrels)
+    first = (
+        rankings.merge(right[right["relevant"]], on=["query_id", "item_id"]).groupby("query_id")["rank"].min()
+    )
+    queries = qrels.loc[qrels["relevance"] > 0, "query_id"].unique()
+    return (1 / first).reindex(queries, fill_value=0.0)
 
 
 def confidence(rankings: pd.DataFrame) -> pd.Series:

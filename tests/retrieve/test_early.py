@@ -1,10 +1,12 @@
 """Several query vectors -> one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mmlab.items import Space, SpaceMismatch, Vectors
-from mmlab.retrieve import mix_vectors
+from mmlab.retrieve import mix_vectors, steer
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 2)
 EAST, NORTH = ([1.0, 0.0], [0.0, 1.0])
@@ -56,3 +58,23 @@ def test_rows_that_are_not_aligned_wrong_weights_and_nothing_are_refused() -> No
             mix_vectors([one(EAST), one(NORTH)], weights)
     with pytest.raises(ValueError, match="nothing to mix"):
         mix_vectors([])
+
+
+def test_positives_and_minus_queries_steer_every_query() -> None:
+    queries = Vectors(["p", "q"], np.array([EAST, NORTH]), SPACE)
+    steered = steer(
+        queries, one(NORTH), Vectors(["m", "n"], np.array([EAST, [-0.6, 0.8]]), SPACE), weight=0.5
+    )
+    raw = np.array([[0.5 - 0.5 * 0.2, 0.5 - 0.5 * 0.4], [0 - 0.5 * 0.2, 1 - 0.5 * 0.4]])
+    assert steered.ids.tolist() == ["p", "q"]
+    assert steered.array == pytest.approx(raw / np.linalg.norm(raw, axis=1, keepdims=True), abs=1e-6)
+    assert steer(queries).array.tolist() == queries.array.tolist()
+
+
+def test_a_query_that_is_steered_away_from_itself_and_a_wrong_weight_are_refused() -> None:
+    with pytest.raises(ValueError, match="cancel each other out, first query"):
+        steer(one(EAST), away=one(EAST), weight=1)
+    with pytest.raises(ValueError, match="a number from 0, found -1"):
+        steer(one(EAST), away=one(EAST), weight=-1)
+    with pytest.raises(SpaceMismatch, match="revision"):
+        steer(one(EAST), away=one(EAST, space=replace(SPACE, revision="another")))

@@ -1,14 +1,16 @@
 """One query -> hits, on the drawn catalogue with the demo model."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmlab.index import open_store, schema_for
-from mmlab.items import PictureError
-from mmlab.retrieve import Retriever, facets
+from mmlab.index import build_index, open_store
+from mmlab.items import PictureError, SpaceMismatch
+from mmlab.retrieve import Retriever, facets, filter_examples, open_retrievers
 
 
 def images_of(items):
@@ -89,9 +91,89 @@ def test_facets_are_the_columns_worth_filtering_by(collection) -> None:
 
 def test_a_column_of_the_users_called_score_keeps_out_of_the_way(collection, tmp_path: Path) -> None:
     items = collection.items.assign(score="mine")
-    store = open_store(tmp_path / "store")
-    store.create("scored", schema_for(items, collection.vectors.space))
-    store.upsert("scored", collection.vectors, items)
-    hits = Retriever(store, "scored", collection.retriever.model).search("a mug", k=2)
+    index = build_index(open_store(tmp_path / "store"), "scored", items, [collection.vectors], progress=False)
+    hits = Retriever(index, collection.retriever.model).search("a mug", k=2)
     assert hits["score"].between(-1, 1).all()
     assert hits["score_payload"].tolist() == ["mine", "mine"]
+
+
+def test_a_batch_answers_as_its_queries_do_one_by_one(collection) -> None:
+    path = Path(images_of(collection.items)["image"].iloc[0])
+    asked = ["a red mug", path, "a teapot", path]
+    hits = collection.retriever.search(asked, k=3)
+    assert hits["query_id"].drop_duplicates().tolist() == [
+        "a red mug",
+        path.name,
+        "a teapot",
+        f"{path.name} (2)",
+    ]
+    for name, query in zip(hits["query_id"].drop_duplicates(), asked, strict=True):
+        one = collection.retriever.search(query, k=3)
+        assert hits.loc[hits["query_id"] == name, "item_id"].tolist() == one["item_id"].tolist()
+        assert "query_id" not in one
+
+
+def test_a_folder_of_pictures_is_a_table_and_a_bad_file_is_a_skipped_row(collection, tmp_path: Path) -> None:
+    for name, source in zip("ab", images_of(collection.items)["image"].head(2), strict=True):
+        shutil.copy(source, tmp_path / f"{name}.jpg")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden").write_text("passed over")
+    hits = collection.retriever.search(tmp_path, k=2)
+    assert hits["query_id"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
+    assert hits.attrs["skipped"] == [{"source": str(tmp_path / "notes.txt"), "reason": "not a picture"}]
+    assert {"embed_ms", "search_ms", "payload_ms"} <= hits.attrs.keys()
+
+
+def test_nothing_to_ask_by_is_refused(collection, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no files in"):
+        collection.retriever.search(tmp_path)
+    with pytest.raises(ValueError, match="nothing is asked"):
+        collection.retriever.search([])
+
+
+def test_minus_and_plus_steer_by_rocchio_s_formula(collection) -> None:
+    items, vectors, retriever = collection
+    wanted, more, unwanted = (retriever.embed(text).array[0] for text in ("a mug", "a teapot", "blue"))
+    expected = (wanted + more) / 2 - 0.3 * unwanted
+    images = vectors.take(images_of(items)["item_id"])
+    cosines = images.array @ (expected / np.linalg.norm(expected))
+    hits = retriever.search(["a mug"], k=5, exact=True, plus=["a teapot"], minus=["blue"], minus_weight=0.3)
+    assert hits["query_id"].unique().tolist() == ["a mug"]
+    assert hits["score"].to_numpy() == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
+
+
+def test_settings_of_the_engine_are_handed_on(collection) -> None:
+    grouped = collection.retriever.search("a mug", to="text", k=6, group_by_pair=True)
+    assert grouped["pair_id"].is_unique
+    near, varied = (collection.retriever.search("a mug", k=8, diversity=d) for d in (0.0, 1.0))
+    assert near["item_id"].tolist() != varied["item_id"].tolist()
+    assert near["score"].mean() > varied["score"].mean()
+
+
+def test_a_filter_of_every_kind_holds(collection) -> None:
+    for name, where in filter_examples(collection.items).items():
+        [(field, wanted)] = where.items()
+        found = collection.retriever.search("a mug", k=5, where=where)[field]
+        holds = {
+            "equal": lambda f, w: (f == w).all(),
+            "any of": lambda f, w: f.isin(w).all(),
+            "not": lambda f, w: (~f.isin(w["not"])).all(),
+            "range": lambda f, w: (f >= w["gte"]).all(),
+        }[name]
+        assert holds(found, wanted), name
+
+
+def test_a_model_that_the_index_has_no_vectors_of_is_refused(collection) -> None:
+    class Other:
+        space = replace(collection.vectors.space, revision="another")
+
+        def embed_queries(self, texts):
+            return collection.retriever.model.embed_queries(texts)
+
+    with pytest.raises(SpaceMismatch, match="revision"):
+        Retriever(collection.retriever.index, Other()).search("a mug")
+
+
+def test_one_model_of_both_kinds_is_opened_once(collection) -> None:
+    opened = open_retrievers(collection.retriever.index, [collection.vectors], collection.items)
+    assert opened["text"].model is opened["image"].model

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import score_queries
-from mmlab.retrieve import confidence, learn_weight, weighted_sum, weights_by_confidence
+from mmlab.retrieve import confidence, learn_weight, reciprocal_ranks, weighted_sum, weights_by_confidence
 from tests.retrieve.tables import qrels, rankings, scores_of
 
 
@@ -69,3 +69,9 @@ def test_the_rule_is_for_two_rankings_and_a_share_from_a_half() -> None:
         weights_by_confidence([table] * 3)
     with pytest.raises(ValueError, match="from 0.5 to 1, found 0.4"):
         weights_by_confidence([table] * 2, share=0.4)
+
+
+def test_a_query_scores_one_over_the_rank_of_its_first_right_item() -> None:
+    found = rankings({"q1": {"x": 3.0, "y": 2.0, "z": 1.0}, "q2": {"x": 1.0}})
+    judged = qrels({"q1": ["y", "z"], "q2": ["z"], "q3": ["x"]})
+    assert reciprocal_ranks(judged, found).to_dict() == {"q1": 1 / 2, "q2": 0, "q3": 0}

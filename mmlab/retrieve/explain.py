@@ -1,0 +1,98 @@
+"""Why this result: the captions nearest to what was found, and the ranks that each step gave it."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from mmlab.index import Index
+from mmlab.items import Space
+from mmlab.retrieve.fuse import rrf
+from mmlab.retrieve.occlusion import occlude_picture, occlude_words
+from mmlab.retrieve.rank import rank
+from mmlab.retrieve.rerank import Match, contents_of, rerank
+from mmlab.retrieve.rescore import PLAIN
+from mmlab.retrieve.search import Retriever
+from mmlab.retrieve.stepwise import Ranked
+
+
+def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
+    """The `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of the item's own pair).
+
+    Says what the model sees in a picture, in words of the collection. Raises KeyError for an item without a vector
+    in `space`.
+    """
+    ids = list(dict.fromkeys(item_ids))
+    with index.session():
+        ranked = rank(index, index.vectors(ids, space), "text", k, exact=True)
+        texts = index.fetch(ranked["item_id"].unique()).set_index("item_id")
+        pair = index.fetch(ids).set_index("item_id")["pair_id"]
+    found = ranked["item_id"]
+    told = {
+        "item_id": ranked["query_id"],
+        "rank": ranked["rank"],
+        "score": ranked["score"],
+        "text": found.map(texts["text"]),
+        "own": found.map(texts["pair_id"]) == ranked["query_id"].map(pair),
+    }
+    return pd.DataFrame(told)
+
+
+def ranks_by_step(
+    steps: Mapping[str, pd.DataFrame],
+    query_id: str,
+    item_ids: Sequence[str],
+    names: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """The rank of each item before and after every step, for one query: item, then a column per step.
+
+    `steps`: name -> rankings, in their order. An item that a step has not among its ranked ones has no rank (<NA>).
+    `names`: item_id -> what to call it. Raises ValueError where no step knows the query.
+    """
+    asked = {name: ranked[ranked["query_id"] == query_id] for name, ranked in steps.items()}
+    if all(found.empty for found in asked.values()):
+        raise ValueError(
+            f"no step has ranked anything for query {query_id}; known are the queries of the rankings"
+        )
+    table = pd.DataFrame({"item": [(names or {}).get(item, item) for item in item_ids]})
+    for name, found in asked.items():
+        table[name] = found.set_index("item_id")["rank"].reindex(item_ids).astype("Int64").to_numpy()
+    return table.astype(dict.fromkeys(asked, "Int64"))
+
+
+def explain_hit(
+    retrievers: Mapping[str, Retriever], query: str, hit: pd.Series
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`occlude_picture` and `occlude_words` for a text query and a found picture, a row of `search` with its payload.
+
+    Without a joint space the words are held against the caption that stands for the picture, and the picture's parts
+    against its own whole: what each vector rests on. `retrievers`: see `open_retrievers`.
+    """
+    reader, viewer = retrievers["text"], retrievers["image"]
+    joint = reader.model.space == viewer.model.space
+    with reader.index.session():
+        found = reader.index.vectors([hit["item_id"]], viewer.model.space)
+        near = found if joint else reader.index.vectors([hit["via"]], reader.model.space)
+    other = reader.embed(query) if joint else found
+    return occlude_picture(viewer.model, hit["image"], other), occlude_words(reader.model, query, near)
+
+
+def ranks_of_query(
+    query_id: str,
+    ranked: Ranked,
+    tried: Mapping[str, pd.DataFrame],
+    match: Match,
+    items: pd.DataFrame,
+    n: int = 8,
+) -> pd.DataFrame:
+    """`ranks_by_step` of one query's first `n` answers: in the run's own steps, and in what it did not ask for.
+
+    Beside the steps of `ranked` stand the rescorings that were `tried`, their reciprocal rank fusion ("fused by rank")
+    and the first 10 of "exact" judged by `match` ("reranked"). Items are called by their pair.
+    """
+    asked = {name: found for name, found in {**ranked.steps, **tried}.items() if name != PLAIN}
+    asked = {name: found[found["query_id"] == query_id] for name, found in asked.items()}
+    if tried:
+        asked["fused by rank"] = rrf([found[found["query_id"] == query_id] for found in tried.values()])
+        asked["reranked"] = rerank(asked["exact"], match, contents_of(items), n=10)
+    first = ranked.answer.loc[ranked.answer["query_id"] == query_id, "item_id"].head(n)
+    return ranks_by_step(asked, query_id, first.tolist(), items.set_index("item_id")["pair_id"].to_dict())

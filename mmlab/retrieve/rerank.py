@@ -1,0 +1,115 @@
+"""The first hits judged again by a model that reads query and item together: slower than vectors, and more exact."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mmlab.embed import Model, load_for
+from mmlab.items import Vectors, open_picture
+from mmlab.retrieve.order import rank_by_score
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BATCH = 16  # pairs that are read in one call
+Match = Callable[[list[Any], list[Any]], Sequence[float] | np.ndarray]
+
+
+def rerank(
+    rankings: pd.DataFrame, match: Match, contents: Mapping[str, Any], n: int = 20, batch: int = BATCH
+) -> pd.DataFrame:
+    """The first `n` items of every query in the order of `match`, equal ones as before; the rest as they are, below.
+
+    `match(texts, pictures)` gives one finite score for each pair (N,), higher is better: a `Matcher.match` of
+    mmlab.embed, or any cross-encoder as a function; where query and item are both texts or both pictures, it is
+    given the queries' and the items'. `contents`: id -> text, or picture (a Path or a PIL picture); see
+    `contents_of`. Scores become those of `match`; the rest are shifted below them by the gaps that they had. The
+    column `before` holds the rank before. Raises KeyError for an id without content, ValueError for wrong scores.
+    """
+    if n < 1:
+        raise ValueError(f"n is the number of hits to judge again, at least 1; found {n}")
+    ranked = rank_by_score(rankings)
+    ranked = ranked.assign(before=ranked["rank"], score=ranked["score"].astype(np.float64))
+    first = (ranked["rank"] <= n).to_numpy()
+    scores = ranked["score"].to_numpy().copy()
+    scores[first] = _matched(ranked[first], match, contents, batch)
+    scores[~first] = _below(ranked, scores, first)
+    order = np.lexsort((ranked["before"], -scores, pd.factorize(ranked["query_id"])[0]))
+    moved = ranked.assign(score=scores).iloc[order]
+    rank = moved.groupby("query_id", sort=False).cumcount() + 1
+    return moved.assign(rank=rank).reset_index(drop=True)
+
+
+def contents_of(items: pd.DataFrame) -> dict[str, Any]:
+    """The content of each item by its id: the text of a text, the Path of a picture."""
+    is_text = items["modality"] == "text"
+    texts = dict(zip(items.loc[is_text, "item_id"], items.loc[is_text, "text"], strict=True))
+    return texts | {
+        item: Path(image) for item, image in items.loc[~is_text, ["item_id", "image"]].itertuples(index=False)
+    }
+
+
+def find_matcher(spaces: Iterable[Vectors], n: int) -> Match | None:
+    """The matching head of the first model of these vectors that has one; None without one, or where n is 0."""
+    models = (load_for(vectors.space) for vectors in spaces if n)
+    return next((model.match for model in models if hasattr(model, "match")), None)
+
+
+def match_by_crops(model: Model) -> Match:
+    """A function for `rerank`: the best cosine of a text with a picture or one of its four overlapping quarters.
+
+    Finds what is small in a picture, five times as slowly; for a model of texts and pictures without a matching head.
+    """
+
+    def match(texts: list[str], pictures: "list[Image.Image]") -> np.ndarray:
+        parts = [part for picture in pictures for part in (picture, *_quarters(picture))]
+        seen = model.embed_images(parts).reshape(len(pictures), -1, model.space.dimension)
+        return np.einsum("npd,nd->np", seen, model.embed_queries(texts)).max(axis=1)
+
+    return match
+
+
+def _quarters(picture: "Image.Image") -> "list[Image.Image]":
+    """Three fifths of each side, from each corner."""
+    width, height = picture.size
+    x, y = max(round(0.6 * width), 1), max(round(0.6 * height), 1)
+    return [
+        picture.crop((left, top, left + x, top + y)) for left in (0, width - x) for top in (0, height - y)
+    ]
+
+
+def _matched(pairs: pd.DataFrame, match: Match, contents: Mapping[str, Any], batch: int) -> np.ndarray:
+    found = [np.empty(0)]
+    ids = pairs[["query_id", "item_id"]].to_numpy(dtype=object)
+    for start in range(0, len(ids), batch):
+        part = ids[start : start + batch]
+        opened = {item: _open(contents, item) for item in dict.fromkeys(part.ravel())}
+        queries, items = ([opened[item] for item in column] for column in part.T)
+        if isinstance(items[0], str) and not isinstance(queries[0], str):
+            queries, items = items, queries
+        scores = np.asarray(match(queries, items), dtype=np.float64)
+        if scores.shape != (len(part),) or not np.isfinite(scores).all():
+            raise ValueError(f"match: expected {len(part)} finite scores, found {scores.tolist()[:5]}")
+        found.append(scores)
+    return np.concatenate(found)
+
+
+def _below(ranked: pd.DataFrame, scores: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The scores of the rest: as far below the lowest that was judged as they were below the last of the first."""
+    lowest = pd.Series(scores[first]).groupby(ranked.loc[first, "query_id"].to_numpy()).min()
+    last = ranked[first].groupby("query_id")["score"].min()
+    query = ranked.loc[~first, "query_id"]
+    gap = query.map(last).to_numpy() - ranked.loc[~first, "score"].to_numpy()
+    return query.map(lowest).to_numpy() - gap - 1e-6  # below also where the gap was none
+
+
+def _open(contents: Mapping[str, Any], item: str) -> Any:
+    if item not in contents:
+        raise KeyError(f"no text or picture for {item}: give the contents of all queries and items")
+    found = contents[item]
+    if isinstance(found, Path):
+        return open_picture(found)
+    return found if isinstance(found, str) else found.convert("RGB")

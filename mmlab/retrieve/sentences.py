@@ -1,0 +1,83 @@
+"""Sentences made from the numbers of the tables, as a notebook puts them below its figures."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from mmlab.retrieve.fitted import Fitted
+from mmlab.retrieve.stepwise import Ranked
+from mmlab.retrieve.weight_trial import WeightTrial
+
+
+def say_hubs(table: pd.DataFrame, gap: pd.DataFrame) -> str:
+    """The skewness before, the rescoring that lowers it most in each direction, and the modality gap."""
+    if table.empty:
+        return "No model here has a joint space of texts and pictures: no gap to close, nothing to rescore."
+    parts = []
+    for direction, part in table.groupby("direction", sort=False):
+        before, least = part.iloc[0], part.loc[part["skewness"].idxmin()]
+        moved = least["Success@1"] - before["Success@1"]
+        told = f"**{direction}**: the skewness of the 10-occurrence is {before['skewness']:.2f}, "
+        lowered = (
+            f"least with {least['rescoring']}: {least['skewness']:.2f}, where Success@1 moves by {moved:+.3f}"
+        )
+        parts.append(
+            told + (lowered if least["skewness"] < before["skewness"] else "and no rescoring lowers it")
+        )
+    before, after = gap["modality gap"]
+    closed = f"The modality gap is {before:.2f}, after centring {after:.2f}."
+    return f"{closed} {'. '.join(parts)}. Above 1 a few hubs come up again and again; near 0 there are none."
+
+
+def say_calibrations(table: pd.DataFrame, says: Mapping[str, str]) -> str:
+    """The calibration of the least error in each direction, and what it was fitted and judged on."""
+    parts = []
+    for direction, how in says.items():
+        own = table[table["direction"] == direction]
+        if len(own):
+            best = own.loc[own["ece"].idxmin()]
+            how = f"{best['calibration']} has the least expected calibration error, {best['ece']:.3f} ({how})"
+        parts.append(f"**{direction}**: {how}.")
+    return " ".join(parts) or "Nothing to calibrate: these models have no joint space of texts and pictures."
+
+
+def show_weights(compared: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a comparison that fit a page."""
+    columns = ["system", "value", "low", "high", "difference", "difference_low", "difference_high", "p_holm"]
+    return compared.filter([*columns, "queries"])
+
+
+def say_weights(trial: WeightTrial, compared: pd.DataFrame) -> str:
+    """What the learned weight is worth on the queries that it was not learned on."""
+    if compared.empty:
+        return f"No weight was learned: {trial.says}."
+    learned = compared[compared["system"].str.startswith("learned")].iloc[0]
+    low, high = learned["difference_low"], learned["difference_high"]
+    sure = "which the interval does not tell from 0" if low <= 0 <= high else "and the interval excludes 0"
+    if trial.weight == 0.5:
+        return f"The learned weight of the text is 0.5, the same as half each; {trial.says}."
+    return (
+        f"A photo's first text and the photo together ask for its other texts. The learned weight of the text is "
+        f"{trial.weight:g}; against half each it changes the mean reciprocal rank by {learned['difference']:+.3f} "
+        f"(95 % {low:+.3f} to {high:+.3f}), {sure}; {trial.says}."
+    )
+
+
+def say_occlusion(cells: pd.DataFrame, words: pd.DataFrame) -> str:
+    """The cell and the word that the match rests on most."""
+    cell, word = (table.loc[table["drop"].idxmax()] for table in (cells, words))
+    return (
+        f"The query and its first hit have a cosine of {words.attrs['cosine']:.3f}. What matters most: covering row "
+        f"{cell['row']:.0f}, column {cell['column']:.0f} of the picture lowers it by {cell['drop']:.3f}, "
+        f"leaving out “{word['word']}” by {word['drop']:.3f}."
+    )
+
+
+def say_steps(ranked: Mapping[str, Ranked]) -> str:
+    """Which steps ran in each direction, and how a calibration was fitted."""
+    parts = []
+    for direction, found in ranked.items():
+        told = f"**{direction}**: {', then '.join(found.steps)}"
+        kind = found.calibration.calibration.kind if isinstance(found.calibration, Fitted) else ""
+        parts.append(f"{told} ({kind}, {found.fold.says})" if kind and found.fold else told)
+    return "; ".join(parts) + "."

@@ -1,0 +1,90 @@
+"""A run's answer step by step, on the drawn catalogue."""
+
+import numpy as np
+import pytest
+
+from mmlab.evaluate import qrels_from_pairs
+from mmlab.index import build_index, open_store
+from mmlab.items import Space, Vectors, unit_rows
+from mmlab.retrieve import DIRECTIONS, Recipe, rank, rank_directions, rank_in_steps, rrf
+
+
+@pytest.fixture(scope="module")
+def qrels(collection):
+    return {name: qrels_from_pairs(collection.items, *way) for name, way in DIRECTIONS.items()}
+
+
+@pytest.fixture(scope="module")
+def second(collection):
+    """A worse model: the same vectors turned a little, with noise, in a space of its own."""
+    noise = 0.3 * np.random.default_rng(0).standard_normal(collection.vectors.array.shape) / 11
+    space = Space("second", "1", "", "", "", collection.vectors.space.dimension)
+    return Vectors(collection.vectors.ids, unit_rows(collection.vectors.array + noise), space)
+
+
+@pytest.fixture(scope="module")
+def both(collection, second, tmp_path_factory):
+    store = open_store(tmp_path_factory.mktemp("both"))
+    spaces = [collection.vectors, second]
+    return build_index(store, "both", collection.items, spaces, quantization="scalar", progress=False), spaces
+
+
+def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) -> None:
+    items, vectors, retriever = collection
+    ranked = rank_directions(retriever.index, [vectors], items, Recipe(depth=7), qrels)
+    assert list(ranked) == ["text-to-image", "image-to-text"]
+    for name, (source, target) in DIRECTIONS.items():
+        assert list(ranked[name].steps) == ["exact", "index"]
+        asked = vectors.take(items.loc[items["modality"] == source, "item_id"])
+        expected = rank(retriever.index, asked, target, 7, exact=True)
+        assert ranked[name].answer["item_id"].tolist() == expected["item_id"].tolist()
+
+
+def test_every_step_that_is_asked_for_runs_in_its_order(collection, both, qrels) -> None:
+    index, spaces = both
+    recipe = Recipe(20, True, "rrf", "csls", "logistic", rerank=3)
+
+    def match(texts, pictures):
+        return np.arange(len(texts), 0, -1) / 100 - 1  # keeps every query's order, below any probability
+
+    found = rank_in_steps(
+        index, spaces, collection.items, "image", "text", recipe, qrels["image-to-text"], match
+    )
+    assert list(found.steps) == ["exact", "index", "quantized", "fused", "rescored", "calibrated", "reranked"]
+    asked = [
+        part.take(collection.items.loc[collection.items["modality"] == "image", "item_id"]) for part in spaces
+    ]
+    expected = rrf([rank(index, part, "text", 20, exact=True) for part in asked])
+    fused = found.steps["fused"]
+    assert fused["item_id"].tolist() == expected.loc[expected["rank"] <= 20, "item_id"].tolist()
+    rescored, calibrated = found.steps["rescored"], found.steps["calibrated"]
+    assert calibrated["item_id"].tolist() == rescored["item_id"].tolist()
+    assert calibrated["score"].between(0, 1).all()
+    assert found.calibration.fitted_on == found.fold.fitting
+    assert "validation split" in found.fold.says
+    assert found.answer is found.steps["reranked"]
+
+
+def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> None:
+    def ranked(**how):
+        return rank_in_steps(
+            collection.retriever.index, [collection.vectors], collection.items, "text", "image", Recipe(**how),
+            qrels["text-to-image"],
+        )  # fmt: skip
+
+    with pytest.raises(ValueError, match="one model alone answers here, expected several"):
+        rank_directions(
+            collection.retriever.index, [collection.vectors], collection.items, Recipe(fusion="rrf"), qrels
+        )
+    with pytest.raises(ValueError, match="no model of this run has a matching head"):
+        ranked(rerank=5)
+    with pytest.raises(
+        ValueError, match="fusion: expected one of none, weighted_sum, rrf, dbsf, found 'sum'"
+    ):
+        ranked(fusion="sum")
+    with pytest.raises(ValueError, match="rescoring: expected one of none, centring, csls"):
+        ranked(rescoring="hubs")
+    with pytest.raises(ValueError, match="calibration: expected one of none, temperature"):
+        ranked(calibration="platt")
+    with pytest.raises(ValueError, match="depth is at least 1 and rerank at least 0, found 0 and 0"):
+        ranked(depth=0)
