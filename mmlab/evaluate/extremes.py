@@ -21,9 +21,16 @@ def worst_queries(
     return _first(per_query.assign(top=top), items, ["RR", "top"], [True, False], count)
 
 
+def random_queries(per_query: pd.DataFrame, items: pd.DataFrame, count: int, seed: int = 0) -> list[str]:
+    """Queries drawn by chance, for what the best and the worst hide: the seed repeats them."""
+    return _first(per_query.sample(frac=1, random_state=seed), items, [], [], count)
+
+
 def _first(
     table: pd.DataFrame, items: pd.DataFrame, by: list[str], ascending: list[bool], count: int
 ) -> list[str]:
     pairs = items.set_index("item_id")["pair_id"].loc[table["query_id"]].to_numpy()
-    ordered = table.assign(pair_id=pairs).sort_values(by, ascending=ascending, kind="stable")
+    ordered = table.assign(pair_id=pairs)
+    if by:
+        ordered = ordered.sort_values(by, ascending=ascending, kind="stable")
     return ordered.drop_duplicates("pair_id")["query_id"].head(count).tolist()

@@ -22,12 +22,13 @@ def suspected_false_negatives(
     """Items ranked above the first right answer, within the `first` ranks, that may be right too: most alike first.
 
     score is the highest cosine of a text of the query (itself, or those of its pair if it is a picture) and a
-    text of the item (the same way), and at least `threshold`. Returns query_id, item_id, rank, score, query_text,
-    item_text, reason; items that `qrels` calls right are not listed, nor items without a text.
+    text of the item (the same way), and at least `threshold`; `vectors` are those of the texts, of others nothing is
+    needed. Returns query_id, item_id, rank, score, query_text, item_text, reason; items that `qrels` calls right
+    are not listed, nor items without a text.
     """
     check_columns(items, ("item_id", "modality", "pair_id", "text"), "items")
     above = _above(rankings, qrels, first)
-    texts = _texts_of(items[items["item_id"].isin(vectors.ids)])
+    texts = _texts_of(items[(items["modality"] == "image") | items["item_id"].isin(vectors.ids)])
     both = above.merge(texts.add_prefix("query_"), on="query_id").merge(
         texts.add_prefix("item_"), on="item_id"
     )
@@ -38,6 +39,11 @@ def suspected_false_negatives(
                for rank, score in zip(best["rank"], best["score"], strict=True)]  # fmt: skip
     best = best[["query_id", "item_id", "rank", "score", "query_text", "item_text"]]
     return best.assign(reason=pd.array(reasons, dtype="str")).reset_index(drop=True)
+
+
+def alike(suspects: pd.DataFrame, threshold: float = ALIKE) -> pd.DataFrame:
+    """Of a list made with a lower threshold the rows that reach this one."""
+    return suspects[suspects["score"] >= threshold].reset_index(drop=True)
 
 
 def _above(rankings: pd.DataFrame, qrels: pd.DataFrame, first: int) -> pd.DataFrame:

@@ -3,11 +3,14 @@
 N, Q rows, D dimensions; all rows are unit rows.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.exact import best_rows
-from mmlab.items import Vectors, check_columns
+from mmlab.evaluate.qrels import MODALITIES
+from mmlab.items import Vectors
 
 
 def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
@@ -51,27 +54,24 @@ def hubness(queries: np.ndarray, gallery: np.ndarray, k: int = 10) -> float:
     return float((away**3).mean() / counts.std() ** 3) if counts.std() > 0 else 0.0
 
 
-def describe_space(vectors: Vectors, items: pd.DataFrame, k: int = 10) -> pd.DataFrame:
-    """All of these for texts and images in one space: measure, of, value. Each modality needs a vector at least.
+def describe_space(sides: Mapping[str, Vectors], k: int = 10) -> pd.DataFrame:
+    """All of these in one table: measure, of, value, reads (what the number means).
 
-    Hubness of texts is counted with images as queries, that of images with texts. These describe the vectors
-    at hand, all of them, and estimate nothing, so they carry no interval.
+    `sides`: "text" and "image" -> their vectors (`vectors_by_modality`), each with a row at least. Hubness of texts
+    is counted with images as queries, that of images with texts; it and the gap need both in one space, and have
+    no row otherwise. These describe the vectors at hand, all of them, and estimate nothing, so they carry no interval.
     """
-    check_columns(items, ("item_id", "modality"), "items")
-    known = items[items["item_id"].isin(vectors.ids)]
-    sides = {
-        side: vectors.take(known.loc[known["modality"] == side, "item_id"]).array
-        for side in ("text", "image")
-    }
-    empty = [side for side, array in sides.items() if not len(array)]
+    empty = [side for side in MODALITIES if side not in sides or not len(sides[side])]
     if empty:
         raise ValueError(f"expected vectors of texts and of images, found none of {empty[0]}")
-    text, image = sides.values()
-    rows = [("modality gap", "text and image", modality_gap(text, image))]
-    for side, array in sides.items():
-        rows += [
-            ("anisotropy", side, anisotropy(array)),
-            ("effective dimension", side, effective_dimension(array)),
-        ]
-    rows += [("hubness", "text", hubness(image, text, k)), ("hubness", "image", hubness(text, image, k))]
-    return pd.DataFrame(rows, columns=["measure", "of", "value"])
+    text, image = (sides[side].array for side in MODALITIES)
+    rows = []
+    for side, array in (("text", text), ("image", image)):
+        rows.append(("anisotropy", side, anisotropy(array), "0: all directions used, 1: one"))
+        full = f"1: one direction, {array.shape[1]}: all alike"
+        rows.append(("effective dimension", side, effective_dimension(array), full))
+    if sides["text"].space == sides["image"].space:
+        rows.append(("modality gap", "text and image", modality_gap(text, image), "0: none, 2: opposite"))
+        for side, skew in (("text", hubness(image, text, k)), ("image", hubness(text, image, k))):
+            rows.append(("hubness", side, skew, "over 1: a few come up for everything"))
+    return pd.DataFrame(rows, columns=["measure", "of", "value", "reads"])

@@ -28,12 +28,17 @@ def nearest_others(
     return nearest, cosines
 
 
-def nearest_right(vectors: Vectors, qrels: pd.DataFrame) -> pd.DataFrame:
-    """The right answer nearest to each query, where both have a vector: query_id, item_id, cosine."""
-    known = qrels["query_id"].isin(vectors.ids) & qrels["item_id"].isin(vectors.ids)
+def nearest_right(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame) -> pd.DataFrame:
+    """The right answer nearest to each query, where both have a vector: query_id, item_id, cosine.
+
+    Between two spaces there is no cosine: then it is NaN, and the first right answer stands for all.
+    """
+    known = qrels["query_id"].isin(queries.ids) & qrels["item_id"].isin(gallery.ids)
     right = qrels.loc[known & (qrels["relevance"] > 0), ["query_id", "item_id"]].reset_index(drop=True)
-    rows = pd.Index(vectors.ids)
-    left, other = (vectors.array[rows.get_indexer(right[name])] for name in ("query_id", "item_id"))
+    if queries.space != gallery.space:
+        return right.drop_duplicates("query_id", ignore_index=True).assign(cosine=np.nan)
+    left = queries.array[pd.Index(queries.ids).get_indexer(right["query_id"])]
+    other = gallery.array[pd.Index(gallery.ids).get_indexer(right["item_id"])]
     right["cosine"] = np.einsum("nd,nd->n", left, other)
     best = right.groupby("query_id", sort=False)["cosine"].idxmax()
     return right.loc[best].reset_index(drop=True)

@@ -1,5 +1,6 @@
 """Published results to hold a run against: one row per model and dataset in `published.csv`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -67,6 +68,12 @@ def beside_published(
     both["reasons"] = pd.array(reasons, dtype="str")
     kept = [name for name in measures.columns if name not in COLUMNS]
     return both[COLUMNS[:3] + kept + COLUMNS[3:]]
+
+
+def benchmark_of(manifest: Mapping) -> str:
+    """The name by which a run's dataset is published: the last part of what 01_ingest was given, without its ending."""
+    record = manifest["steps"].get("01_ingest", {"parameters": {}})
+    return Path(record["parameters"].get("dataset", "")).stem or "unknown"
 
 
 def _differing(row: dict, images: int | None, captions_per_image: float | None) -> list[str]:

@@ -6,6 +6,8 @@ right others, n at most), the item's side has failed if r < a / 2: most of what 
 Where a = 0, there is nothing to judge by.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -16,11 +18,16 @@ FAILED = {(True, True): "both", (True, False): "text", (False, True): "image", (
 
 
 def failed_sides(
-    vectors: Vectors, items: pd.DataFrame, qrels: pd.DataFrame, misses: list[str], neighbours: int = 5
+    sides: Mapping[str, Vectors],
+    items: pd.DataFrame,
+    qrels: pd.DataFrame,
+    misses: list[str],
+    neighbours: int = 5,
 ) -> pd.DataFrame:
     """For each missed query which side failed: query_id, item_id, text_share, image_share, failed.
 
-    item_id is the right answer nearest to the query. The shares are r / a of the pair's text and picture, NaN
+    `sides`: "text" and "image" -> their vectors, of one space or two (`vectors_by_modality`). item_id is the right
+    answer nearest to the query (in two spaces: the first). The shares are r / a of the pair's text and picture, NaN
     where nothing can be judged. failed: "text", "image", "both", "neither" (both stand among their like: the
     two modalities do not meet), or "unknown" (one cannot be judged and the other has not failed). Pictures can
     be judged by labels, or where several share a pair. Queries without a right answer that has a vector are
@@ -29,21 +36,22 @@ def failed_sides(
     check_columns(items, ("item_id", "modality", "pair_id", "label"), "items")
     if neighbours < 1:
         raise ValueError(f"neighbours: expected 1 or more, found {neighbours}")
-    pairs = nearest_right(vectors, qrels[qrels["query_id"].isin(misses)]).drop(columns="cosine")
-    modality = items.set_index("item_id")["modality"].loc[pairs["query_id"]].to_numpy()
-    for side in ("text", "image"):
-        here = np.where(modality == side, pairs["query_id"], pairs["item_id"])
-        pairs[f"{side}_share"] = _right_shares(here, vectors, items[items["modality"] == side], neighbours)
+    missed = qrels[qrels["query_id"].isin(misses)]
+    asked = "text" if missed["query_id"].isin(sides["text"].ids).any() else "image"
+    answered = "image" if asked == "text" else "text"
+    pairs = nearest_right(sides[asked], sides[answered], missed).drop(columns="cosine")
+    for side, column in ((asked, "query_id"), (answered, "item_id")):
+        pairs[f"{side}_share"] = _right_shares(pairs[column].to_numpy(), sides[side], items, neighbours)
+    pairs = pairs[["query_id", "item_id", "text_share", "image_share"]]
     return pairs.assign(failed=[_name(*row) for row in pairs[["text_share", "image_share"]].to_numpy()])
 
 
 def _right_shares(ids: np.ndarray, vectors: Vectors, items: pd.DataFrame, neighbours: int) -> np.ndarray:
-    """R / a of each of `ids` among `items` of one modality, NaN where a = 0."""
-    items = items[items["item_id"].isin(vectors.ids)]
-    here = vectors.take(items["item_id"])
-    rows = pd.Index(here.ids).get_indexer(ids)
-    pair, label = (pd.factorize(items[name])[0] for name in ("pair_id", "label"))
-    nearest, _ = nearest_others(rows, here.array, np.arange(len(here)), neighbours)
+    """R / a of each of `ids` among the vectors of its modality, NaN where a = 0."""
+    known = items.set_index("item_id").loc[vectors.ids]
+    rows = pd.Index(vectors.ids).get_indexer(ids)
+    pair, label = (pd.factorize(known[name])[0] for name in ("pair_id", "label"))
+    nearest, _ = nearest_others(rows, vectors.array, np.arange(len(vectors)), neighbours)
     right = _same(pair, rows[:, None], nearest) | _same(label, rows[:, None], nearest)
     both = pd.factorize(pd.Series(pair * (label.max(initial=0) + 2) + label))[0]
     size_pair, size_label, size_both = (_sizes(code)[rows] for code in (pair, label, both))

@@ -1,10 +1,12 @@
 """Cosines of right pairs against wrong ones: how well does the space separate them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.spaces import joint_vectors, share_space
 from mmlab.items import Vectors
 
 BINS = 50
@@ -45,6 +47,13 @@ def pair_cosines(vectors: Vectors, qrels: pd.DataFrame, seed: int = 0) -> pd.Dat
     positive = np.einsum("nd,nd->n", left, gallery_array[items])
     negative = np.einsum("nd,nd->n", left, gallery_array[wrong])
     return qrels[["query_id", "item_id"]].assign(positive=positive, negative=negative)
+
+
+def cosines_between(sides: Mapping[str, Vectors], qrels: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """`pair_cosines` of texts and images ("text" and "image" -> vectors); no rows where they lie in two spaces."""
+    if not share_space(sides):
+        return qrels[["query_id", "item_id"]].head(0).assign(positive=0.0, negative=0.0)
+    return pair_cosines(joint_vectors(sides), qrels, seed)
 
 
 def separation(positive: np.ndarray, negative: np.ndarray) -> Separation:

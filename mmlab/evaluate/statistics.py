@@ -97,8 +97,8 @@ def _resampled(clusters: int, resamples: int, seed: int | np.random.Generator) -
     """How often each of C clusters is drawn, when C are drawn with replacement: (some, C), `resamples` rows in all."""
     rng = np.random.default_rng(seed)
     for count in _portions(resamples, clusters):
-        drawn = rng.integers(0, clusters, size=(count, clusters), dtype=np.int32)
-        drawn += np.arange(0, count * clusters, clusters, dtype=np.int32)[:, None]
+        drawn = rng.integers(0, clusters, size=(count, clusters), dtype=np.int32)  # draws faster than intp
+        drawn = drawn + np.arange(0, count * clusters, clusters, dtype=np.intp)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * clusters).reshape(count, clusters).astype(float)
 
 

@@ -52,7 +52,7 @@ def judge_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     Scores are NaN where there are fewer than 3 neighbours to judge by, or no other picture.
     """
     known = items[items["item_id"].isin(vectors.ids)]
-    pairs = nearest_right(vectors, qrels_from_pairs(known, "text", "image"))
+    pairs = nearest_right(vectors, vectors, qrels_from_pairs(known, "text", "image"))
     pairs = pairs.rename(columns={"query_id": "text_id", "item_id": "image_id"})
     images, of_image = np.unique(pairs["image_id"].to_numpy(dtype=str), return_inverse=True)
     text_array, image_array = vectors.take(pairs["text_id"]).array, vectors.take(images).array

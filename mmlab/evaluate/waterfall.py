@@ -11,6 +11,7 @@ from mmlab.evaluate.statistics import bootstrap_intervals
 from mmlab.evaluate.ties import right_ranks
 
 FOUND, NEVER = "found", "never close"
+NO_STAGE = ("query_id", "booked", "failed", "text_share", "image_share")
 
 
 def book_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def loss_waterfall(
 
     Order: found, then for each stage what it gained and lost (stages that did neither show 0 losses), never close.
     """
-    stages = [name for name in losses.columns if name not in ("query_id", "booked")]
+    stages = [name for name in losses.columns if name not in NO_STAGE]
     rows = [FOUND]
     for _, stage in pairwise(stages):
         gained, lost = f"gained by {stage}", f"lost by {stage}"
@@ -58,6 +59,21 @@ def loss_waterfall(
     return pd.DataFrame(
         {"booked": rows, "queries": counts, "share": values.mean(axis=0), "low": low, "high": high}
     )
+
+
+def waterfall_changes(losses: pd.DataFrame) -> pd.DataFrame:
+    """The same as a way down from all queries to those found in the end: step, queries (each change, signed).
+
+    "queries" first, then what the first stage misses, then what each stage after it loses and gains; their sum is
+    the number that the last stage finds.
+    """
+    first, *others = [name for name in losses.columns if name not in NO_STAGE]
+    rows = [("queries", len(losses)), (f"missed by {first} search", -int((~losses[first]).sum()))]
+    for name in others:
+        lost, gained = (int((losses["booked"] == f"{way} by {name}").sum()) for way in ("lost", "gained"))
+        rows.append((f"lost by {name}", -lost))
+        rows += [(f"gained by {name}", gained)] if gained else []
+    return pd.DataFrame(rows, columns=["step", "queries"])
 
 
 def _found(rankings: pd.DataFrame, qrels: pd.DataFrame, k: int) -> pd.Series:

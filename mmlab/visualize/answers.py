@@ -38,10 +38,10 @@ def _row(known: pd.DataFrame, right: list[str], found: pd.DataFrame) -> str:
     """The right answer first (for a picture query: the picture), then what was found."""
     truth = known.loc[right[0]]
     picture = truth["image"] if truth["modality"] == "image" else _picture_of(known, truth["pair_id"])
-    words = truth["text"] if truth["modality"] == "text" else _name(truth)
+    words = truth["text"] if truth["modality"] == "text" else _name(truth, known)
     hits = known.loc[found["item_id"]]
     captions = [
-        f"{rank}. {score:.3f}  {hit['text'] if hit['modality'] == 'text' else _name(hit)}"
+        f"{rank}. {score:.3f}  {hit['text'] if hit['modality'] == 'text' else _name(hit, known)}"
         for rank, score, (_, hit) in zip(found["rank"], found["score"], hits.iterrows(), strict=True)
     ]
     marks = [item_id in right for item_id in found["item_id"]]
@@ -54,5 +54,9 @@ def _picture_of(known: pd.DataFrame, pair_id: str) -> str | None:
     return pictures.iloc[0] if len(pictures) else None
 
 
-def _name(item: pd.Series) -> str:
-    return item["label"] if pd.notna(item["label"]) else item["pair_id"]
+def _name(item: pd.Series, known: pd.DataFrame) -> str:
+    """What to call a picture: its label, else a caption of its pair, else its path in the dataset."""
+    if pd.notna(item["label"]):
+        return item["label"]
+    captions = known.loc[(known["pair_id"] == item["pair_id"]) & (known["modality"] == "text"), "text"]
+    return captions.iloc[0] if len(captions) else item["pair_id"]

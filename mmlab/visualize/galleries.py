@@ -1,7 +1,7 @@
 """Pictures with captions as HTML: thumbnails inside, every text escaped, nothing fetched."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -17,6 +17,7 @@ MARKS = {
     None: ("", "#bbb", ""),
 }
 GALLERY = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px;font:12px sans-serif"
+LINE = 90  # characters of a caption that stands in one line
 LONGEST = 160  # characters of a caption that are shown; the whole text is in the tooltip
 
 
@@ -66,8 +67,22 @@ def hits_gallery(hits: pd.DataFrame, right: Sequence[str] | None = None, side: i
     return gallery(list(hits["image"]), captions, marks, side)
 
 
+def under_headings(pieces: Mapping[str, Html]) -> Html:
+    """Several pieces one below the other, each under its heading."""
+    style = "font:600 14px sans-serif;margin:18px 0 4px"
+    parts = [f'<h4 style="{style}">{escape(title)}</h4>{piece}' for title, piece in pieces.items()]
+    return Html("".join(parts))
+
+
 def table(frame: pd.DataFrame, caption: str = "", digits: int = 3) -> Html:
-    """A small table with escaped cells, numbers to `digits` places and right-aligned, an optional caption."""
+    """A small table with escaped cells, numbers to `digits` places and right-aligned, an optional caption above.
+
+    A caption of more than a line stands in a paragraph of its own; an empty table with a caption is the caption.
+    """
+    words = escape(caption)
+    long = f'<p style="margin:4px 0">{words}</p>' if len(caption) > LINE or (caption and frame.empty) else ""
+    if long and frame.empty:
+        return Html(long)
     numeric = {name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])}
     head = "".join(f"<th{_align(name in numeric)}>{escape(str(name))}</th>" for name in frame.columns)
     rows = []
@@ -75,12 +90,9 @@ def table(frame: pd.DataFrame, caption: str = "", digits: int = 3) -> Html:
         cells = zip(row, frame.columns, strict=True)
         rows.append("".join(f"<td{_align(n in numeric)}>{escape(_cell(v, digits))}</td>" for v, n in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    note = (
-        f'<caption style="text-align:left;caption-side:top;white-space:nowrap">{escape(caption)}</caption>'
-        if caption
-        else ""
-    )
-    return Html(f"<table>{note}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    style = "text-align:left;caption-side:top;white-space:nowrap"
+    note = f'<caption style="{style}">{words}</caption>' if caption and not long else ""
+    return Html(f"{long}<table>{note}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _card(picture: Any, caption: Any, mark: bool | None, side: int) -> str:

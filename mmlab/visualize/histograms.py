@@ -30,10 +30,18 @@ def histogram(ax: "Axes", values: np.ndarray, axis_name: str, title: str = "", b
 def overlapping_histograms(
     ax: "Axes", groups: dict[str, np.ndarray], axis_name: str, title: str = "", bins: int = 60
 ) -> "Axes":
-    """Several groups over the same bins, each as a share of its own size, told apart by hatch and outline."""
+    """Several groups over the same bins, each as a share of its own size, told apart by hatch and outline.
+
+    Groups without values are left out; "none" stands there if none has any.
+    """
+    groups = {name: values for name, values in groups.items() if len(values)}
+    if not groups:
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", color=INK)
+        ax.set(xticks=[], yticks=[])
+        return name_axes(ax, axis_name, "share of its group", title)
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=bins)
     for number, (name, values) in enumerate(groups.items()):
-        shares = np.full(len(values), 1 / max(len(values), 1))
+        shares = np.full(len(values), 1 / len(values))
         ax.hist(
             values,
             bins=edges,

@@ -4,13 +4,14 @@ A map shows neighbourhoods, not distances: read clusters, not the gaps between t
 """
 
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors
-from mmlab.visualize.style import COLOURS, MARKERS, name_axes
+from mmlab.visualize.style import COLOURS, MARKERS, legend_below, literal, name_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,35 @@ def map_tsne(vectors: Vectors, perplexity: float = 30.0, seed: int = 0) -> np.nd
         return reducer.fit_transform(vectors.array).astype(np.float32)
 
 
+def map_parts(parts: Sequence[Vectors], project: Callable[..., np.ndarray], **settings: Any) -> np.ndarray:
+    """A map of each of `parts`, float32 (N, 2) for all: one as it is, several side by side in squares of one size.
+
+    `project`: `map_umap` or `map_tsne`. Vectors of two spaces have no distances between them, nor have their maps.
+    """
+    maps = [project(part, **settings) for part in parts]
+    if len(maps) == 1:
+        return maps[0]
+    squares = [(m - m.min(axis=0)) / np.maximum(np.ptp(m, axis=0), 1e-9) for m in maps]
+    return np.concatenate([m + np.array([1.2 * n, 0]) for n, m in enumerate(squares)]).astype(np.float32)
+
+
+def trust(parts: Sequence[Vectors], points: np.ndarray, neighbours: int = 10) -> float:
+    """The trustworthiness of a map in [0, 1] (Venna and Kaski 2001): 1 if all near on the map are near by cosine.
+
+    `parts` and `points` (N, 2) as `map_parts` has them; of several parts the mean by size. `neighbours` is bounded
+    by (N - 1) // 2; NaN where that is 0.
+    """
+    from sklearn.manifold import trustworthiness
+
+    ends = np.cumsum([len(part) for part in parts])
+    values = []
+    for part, here in zip(parts, np.split(points, ends[:-1]), strict=True):
+        count = min(neighbours, (len(part) - 1) // 2)
+        known = trustworthiness(part.array, here, n_neighbors=count, metric="cosine") if count > 0 else np.nan
+        values.append(known)
+    return float(np.average(values, weights=[len(part) for part in parts]))
+
+
 def mixing(points: np.ndarray, groups: pd.Series, neighbours: int = 10) -> float:
     """Share in [0, 1] of the nearest `neighbours` of each point (N, 2) that belong to another group (N,)."""
     from sklearn.neighbors import NearestNeighbors
@@ -61,25 +91,44 @@ def mixing(points: np.ndarray, groups: pd.Series, neighbours: int = 10) -> float
     return float((names[nearest] != names[:, None]).mean())
 
 
+def plot_links(ax: "Axes", points: np.ndarray) -> "Axes":
+    """Thin lines between the two of each pair: `points` (2 N, 2), the texts and then the images in the same order."""
+    from matplotlib.collections import LineCollection
+
+    half = len(points) // 2
+    lines = np.stack([points[:half], points[half:]], axis=1)
+    ax.add_collection(LineCollection(lines, colors="#bbbbbb", linewidths=0.5, zorder=0.5))
+    return ax
+
+
+def order_groups(groups: pd.Series, most: int) -> list[str]:
+    """The names that get a colour: categories in their order, else the `most` largest, the largest first."""
+    if isinstance(groups.dtype, pd.CategoricalDtype):
+        return [name for name in groups.cat.categories if (groups == name).any()][:most]
+    return groups.value_counts().index[:most].tolist()
+
+
 def plot_map(ax: "Axes", points: np.ndarray, groups: pd.Series, title: str = "", most: int = 6) -> "Axes":
-    """Scatter `points` (N, 2); each group gets a colour and a marker, all past the `most` largest are "other"."""
-    largest = groups.value_counts().index[:most]
-    shown = groups.where(groups.isin(largest), "other").to_numpy()
-    if (shown == "other").any():
-        here = shown == "other"
-        ax.scatter(*points[here].T, s=8, color="#c8c8c8", label="other", linewidths=0)
-    for number, name in enumerate(largest):
-        here = shown == name
+    """Scatter `points` (N, 2); each group gets a colour and a marker, all past the `most` first are "other".
+
+    The first are the largest, or of a categorical those that come first in its order.
+    """
+    first = order_groups(groups, most)
+    rest = ~groups.isin(first).to_numpy()
+    if rest.any():
+        ax.scatter(*points[rest].T, s=8, color="#c8c8c8", label="other", linewidths=0)
+    for number, name in enumerate(first):
+        here = (groups == name).to_numpy()
         ax.scatter(
             *points[here].T,
             s=16,
             color=COLOURS[number],
             marker=MARKERS[number],
-            label=str(name),
+            label=literal(name),
             alpha=0.8,
             linewidths=0,
         )
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0, markerscale=1.6, frameon=False)
+    legend_below(ax, 24, 2, markerscale=1.6, frameon=False)
     return name_axes(ax, "first map axis (no unit)", "second map axis (no unit)", title)

@@ -1,7 +1,7 @@
 """One look for all figures: quiet axes, colours that also differ in lightness, a size that fits a page."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,26 @@ def name_axes(ax: "Axes", x: str, y: str = "", title: str = "") -> "Axes":
     ax.set(xlabel=x, ylabel=y)
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
     return ax
+
+
+def literal(words: object) -> str:
+    """A label from outside as matplotlib shows it as it is: a dollar sign begins no formula."""
+    return str(words).replace("$", r"\$")
+
+
+def legend_below(ax: "Axes", points: float, columns: int, **settings: Any) -> None:
+    """The legend under the axis name, so many points below the axes whatever their height."""
+    from matplotlib.transforms import offset_copy
+
+    below = offset_copy(ax.transAxes, ax.figure, y=-points, units="points")
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        ncols=columns,
+        borderaxespad=0,
+        **settings,
+    )
 
 
 def show(fig: "Figure", path: str | Path, says: str) -> None:

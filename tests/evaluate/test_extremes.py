@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mmlab.evaluate import best_queries, worst_queries
+from mmlab.evaluate import best_queries, random_queries, worst_queries
 
 ITEMS = pd.DataFrame({"item_id": ["clear", "close", "unsure", "sure", "silent"], "pair_id": list("ABCDE")})
 PER_QUERY = pd.DataFrame({"query_id": ["clear", "close", "unsure", "sure"], "RR": [1.0, 1.0, 0.0, 0.0]})
@@ -34,3 +34,12 @@ def test_of_a_pair_only_one_query_is_shown() -> None:
     one_pair = ITEMS.assign(pair_id=["A", "A", "B", "B", "C"])
     assert best_queries(PER_QUERY, RANKINGS, one_pair, 4) == ["clear", "sure"]
     assert worst_queries(PER_QUERY, RANKINGS, one_pair, 4) == ["sure", "clear"]
+
+
+def test_random_queries_are_repeated_by_the_seed_and_come_from_different_pairs() -> None:
+    drawn = [random_queries(PER_QUERY, ITEMS, 3, seed) for seed in (1, 1, 2, 3, 4)]
+    assert drawn[0] == drawn[1]
+    assert len({tuple(queries) for queries in drawn}) > 1
+    assert all(len(queries) == len(set(queries)) == 3 for queries in drawn)
+    one_pair = ITEMS.assign(pair_id="A")
+    assert len(random_queries(PER_QUERY, one_pair, 3)) == 1

@@ -50,3 +50,11 @@ def test_it_is_listed_too_where_the_truth_was_not_ranked_at_all() -> None:
 
 def test_for_a_picture_its_captions_speak() -> None:
     assert listed(rankings("i a", "t c", "t b", "t a"), "image", "text")["item_id"].tolist() == ["t b"]
+
+
+def test_the_vectors_of_the_texts_are_enough() -> None:
+    ranked, qrels = rankings("t a", "i c", "i b", "i a"), qrels_from_pairs(ITEMS, "text", "image")
+    texts = VECTORS.take([name for name in ANGLES if name.startswith("t")])
+    alone = suspected_false_negatives(texts, ITEMS, ranked, qrels)
+    assert alone["item_id"].tolist() == ["i b"]
+    pd.testing.assert_frame_equal(alone, suspected_false_negatives(VECTORS, ITEMS, ranked, qrels))

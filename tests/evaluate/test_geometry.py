@@ -1,7 +1,6 @@
 """The shape of a space."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import skew
 
@@ -37,13 +36,21 @@ def test_hubness_is_the_skewness_of_how_often_items_are_near() -> None:
     assert hubness(CROSS, CROSS, k=1) == 0
 
 
+SPACE = Space("model", "1", "", "", "", 2)
+
+
 def test_all_are_told_for_both_modalities() -> None:
-    space = Space("model", "1", "", "", "", 2)
-    items = pd.DataFrame({"item_id": list("abcdefgh"), "modality": ["text"] * 4 + ["image"] * 4})
-    table = describe_space(Vectors(list("abcdefgh"), np.concatenate([CROSS, CROSS]), space), items, k=1)
-    found = table.set_index(["measure", "of"])["value"]
+    sides = {"text": Vectors(list("abcd"), CROSS, SPACE), "image": Vectors(list("efgh"), CROSS, SPACE)}
+    found = describe_space(sides, k=1).set_index(["measure", "of"])["value"]
     assert found["modality gap", "text and image"] == pytest.approx(0)
     assert found["effective dimension"].tolist() == pytest.approx([2, 2])
     assert found["hubness"].tolist() == [0, 0]
     with pytest.raises(ValueError, match="found none of image"):
-        describe_space(Vectors(list("abcd"), CROSS, space), items)
+        describe_space({"text": sides["text"]})
+
+
+def test_two_spaces_have_no_gap_and_no_hubs() -> None:
+    other = Vectors(list("efgh"), CROSS, Space("other", "1", "", "", "", 2))
+    table = describe_space({"text": Vectors(list("abcd"), CROSS, SPACE), "image": other})
+    assert set(table["measure"]) == {"anisotropy", "effective dimension"}
+    assert len(table) == 4

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import mean_by_group, mean_measures
+from mmlab.evaluate import mean_by_group, mean_by_groups, mean_measures
 
 ITEMS = pd.DataFrame(
     {"item_id": ["a", "b", "c", "d"], "pair_id": ["1", "1", "2", "3"], "label": ["mug", "mug", "hat", None]}
@@ -56,3 +56,15 @@ def test_an_unknown_group_names_the_columns() -> None:
         ValueError, match=r"items: columns \['brand'\] are missing; found \['item_id', 'pair_id', 'label'\]"
     ):
         mean_by_group(PER_QUERY, ITEMS, "RR", "brand")
+
+
+def test_several_groupings_of_both_directions_stand_in_one_table() -> None:
+    items = ITEMS.assign(split="test", origin=["caption", "ocr", "caption", "caption"], empty=None)
+    both = {"text->image": PER_QUERY, "image->text": PER_QUERY.head(1)}
+    table = mean_by_groups(both, items, "RR", ["split", "origin", "empty"])
+    assert set(zip(table["direction"], table["column"], table["group"], table["value"], strict=True)) == {
+        ("text->image", "split", "test", (1 + 0.5 + 0.25 + 0.25) / 4),
+        ("image->text", "split", "test", 1 / 1),
+        ("text->image", "origin", "caption", (1 + 0.25 + 0.25) / 3),
+        ("text->image", "origin", "ocr", 0.5 / 1),
+    }

@@ -24,6 +24,17 @@ def test_metrics_are_plain_json(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_not_known_is_null_and_more_tables_stand_beside(tmp_path: Path) -> None:
+    means = pd.DataFrame([{"measure": "RR", "value": float("nan")}])
+    space = pd.DataFrame([{"measure": "hubness", "value": np.float32(0.5)}])
+    written = json.loads(
+        write_metrics(tmp_path / "metrics.json", means, means.head(0), space=space).read_text()
+    )
+    assert written["measures"] == [{"measure": "RR", "value": None}]
+    assert written["protocol"] == []
+    assert written["space"] == [{"measure": "hubness", "value": 0.5}]
+
+
 @pytest.mark.skipif(not VECTORS.exists(), reason="the vectors of the 1,000 photos are not on this machine")
 def test_the_published_success_of_the_photo_vectors_is_reproduced() -> None:
     parts = np.load(VECTORS, allow_pickle=False)

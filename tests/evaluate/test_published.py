@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import mmlab
-from mmlab.evaluate import beside_published, read_published
+from mmlab.evaluate import benchmark_of, beside_published, read_published
 
 SOURCE = Path(mmlab.__file__).parents[2] / "shared" / "published-rows.csv"
 B32 = "openai/clip-vit-base-patch32"
@@ -77,3 +77,13 @@ def test_the_rows_are_those_of_the_source() -> None:
     assert len(both) == len(source) == len(ours)
     assert (both["value"] / 100).tolist() == pytest.approx(both["published"].tolist())
     assert ours["source"].notna().all()
+
+
+def test_a_dataset_is_published_under_the_last_part_of_its_name() -> None:
+    for given, name in (
+        ("data/flickr30k-1k", "flickr30k-1k"),
+        ("/x/mscoco-5k.parquet", "mscoco-5k"),
+        ("", "unknown"),
+    ):
+        assert benchmark_of({"steps": {"01_ingest": {"parameters": {"dataset": given}}}}) == name
+    assert benchmark_of({"steps": {}}) == "unknown"

@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.visualize import bars, figure, histogram, overlapping_histograms, plot_map, show, waterfall
+from mmlab.visualize import (
+    bars,
+    figure,
+    group_panels,
+    histogram,
+    overlapping_histograms,
+    paired_bars,
+    plot_map,
+    show,
+    waterfall,
+    waterfalls,
+)
 
 
 def words(ax: object) -> list[str]:
@@ -88,3 +99,55 @@ def test_show_writes_the_picture_with_its_sentence(tmp_path: Path) -> None:
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.text["Description"] == "One mug."
         assert picture.width > 800
+
+
+def grouped(**columns: list) -> pd.DataFrame:
+    return pd.DataFrame(columns).assign(low=0.1, high=0.9)
+
+
+def test_paired_bars_differ_by_hatch_and_carry_their_values() -> None:
+    _, (ax,) = figure()
+    table = grouped(name=["a", "b", "a"], way=["there", "there", "back"], value=[0.25, 0.5, 0.75])
+    paired_bars(ax, table, "name", "way", "share")
+    assert words(ax) == ["0.25", "0.50", "0.75"]
+    assert {patch.get_hatch() for patch in ax.patches} == {"", "//"}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["there", "back"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_paired_bars_without_rows_say_none() -> None:
+    _, (ax,) = figure()
+    paired_bars(ax, grouped(name=[], way=[], value=[]), "name", "way", "share")
+    assert words(ax) == ["none"]
+
+
+def test_groups_have_a_panel_per_column_with_the_worst_first() -> None:
+    rows = [("there", "label", "mug", 0.9), ("there", "label", "hat", 0.1), ("there", "split", "test", 0.5)]
+    table = pd.DataFrame(rows, columns=["direction", "column", "group", "value"]).assign(low=0, high=1)
+    fig = group_panels(table, "Success@1")
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["by label", "by split"]
+    assert [tick.get_text() for tick in fig.axes[0].get_yticklabels()] == ["hat", "mug"]
+    assert words(group_panels(table.head(0), "Success@1").axes[0]) == ["none"]
+
+
+def test_a_waterfall_per_direction_ends_in_what_is_found() -> None:
+    table = pd.DataFrame({"step": ["queries", "missed", "lost"], "queries": [10, -2, 0]})
+    fig = waterfalls({"text->image": table, "image->text": table}, "queries")
+    assert words(fig.axes[1]) == ["10", "-2", "0", "8"]
+    assert fig.axes[1].get_yticklabels()[-1].get_text() == "found"
+
+
+def test_histograms_of_nothing_say_none() -> None:
+    _, (ax,) = figure()
+    overlapping_histograms(ax, {"few": np.array([]), "many": np.array([])}, "cosine")
+    assert words(ax) == ["none"]
+
+
+def test_a_dollar_sign_in_a_label_begins_no_formula(tmp_path: Path) -> None:
+    fig, axs = figure(3)
+    label = r"$\frac{ and $5"
+    bars(axs[0], [label], [1], "items")
+    paired_bars(axs[1], grouped(name=[label], way=["there"], value=[0.5]), "name", "way", "share")
+    plot_map(axs[2], np.zeros((2, 2)), pd.Series([label, "b"]))
+    fig.savefig(tmp_path / "figure.png")  # raises on a broken formula
+    assert axs[0].get_yticklabels()[0].get_text() == label.replace("$", r"\$")

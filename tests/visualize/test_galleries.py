@@ -7,7 +7,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.visualize import answers_gallery, gallery, hits_gallery, table
+from mmlab.visualize import (
+    Html,
+    answers_gallery,
+    false_negatives_gallery,
+    gallery,
+    hits_gallery,
+    table,
+    under_headings,
+    wrong_pairs_gallery,
+)
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -126,3 +135,66 @@ def test_answers_show_the_query_the_right_answer_and_the_marked_hits(picture: st
         "right",
     ]
     assert sum(tag == "img" for tag, _ in tags.found) == 3
+
+
+def test_a_long_caption_stands_above_and_no_rows_are_no_table() -> None:
+    frame = pd.DataFrame({"n": [1]})
+    assert str(table(frame, "<i>" * 40)).startswith('<p style="margin:4px 0">&lt;i&gt;')
+    assert "<caption" in str(table(frame, "short"))
+    assert str(table(frame.head(0), "none of them")) == '<p style="margin:4px 0">none of them</p>'
+
+
+def test_pieces_stand_under_escaped_headings() -> None:
+    tags = Tags(under_headings({"<b>": Html("<p>one</p>"), "two": Html("")}))
+    assert [tag for tag, _ in tags.found] == ["h4", "p", "h4"]
+    assert tags.words == "<b>onetwo"
+
+
+SUSPECTED = pd.DataFrame(
+    {
+        "item_id": ["t1", "t2", "i1", "i2"],
+        "modality": ["text", "text", "image", "image"],
+        "pair_id": ["a", "b", "a", "b"],
+        "text": [HOSTILE[0], HOSTILE[1], None, None],
+    }
+)
+
+
+def test_a_suspected_pair_shows_its_picture_and_the_one_that_fits(picture: str) -> None:
+    row = {
+        "text_id": "t1",
+        "image_id": "i1",
+        "other_id": "i2",
+        "cosine": 0.1,
+        "other_cosine": 0.8,
+        "score": -5.0,
+    }
+    items = SUSPECTED.assign(image=[None, None, picture, "/nowhere"])
+    tags = Tags(wrong_pairs_gallery(pd.DataFrame([{**row, "reason": HOSTILE[1]}] * 2), items, 1))
+    assert "script" not in [tag for tag, _ in tags.found]
+    assert sum(tag == "img" for tag, _ in tags.found) == 1
+    for words in (HOSTILE[0], HOSTILE[1], "z = -5.0", "t1 · i1", "fits this, cosine 0.80", "[missing file]"):
+        assert words in tags.words
+    assert "2. " not in tags.words
+
+
+def test_a_suspected_false_negative_shows_both_pairs(picture: str) -> None:
+    row = {
+        "query_id": "t1",
+        "item_id": "i2",
+        "rank": 1,
+        "query_text": HOSTILE[0],
+        "item_text": "the same mug",
+    }
+    items = SUSPECTED.assign(image=[None, None, picture, picture])
+    tags = Tags(false_negatives_gallery(pd.DataFrame([{**row, "reason": "alike"}]), items, 3))
+    assert sum(tag == "img" for tag, _ in tags.found) == 2
+    assert "rank 1: the same mug" in tags.words
+    assert "none" in Tags(false_negatives_gallery(pd.DataFrame(), items, 3)).words
+
+
+def test_a_picture_without_label_goes_by_a_caption_of_its_pair(picture: str) -> None:
+    items = SUSPECTED.assign(image=[None, None, picture, picture], label=None)
+    rankings = pd.DataFrame({"query_id": ["t1"], "item_id": ["i2"], "rank": [1], "score": [0.9]})
+    qrels = pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"], "relevance": [1]})
+    assert f"0.900  {HOSTILE[1]}" in Tags(answers_gallery(["t1"], rankings, qrels, items)).words

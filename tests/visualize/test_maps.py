@@ -5,7 +5,18 @@ import pandas as pd
 import pytest
 
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.visualize import map_tsne, map_umap, mixing
+from mmlab.visualize import (
+    figure,
+    judge_maps,
+    map_panels,
+    map_parts,
+    map_tsne,
+    map_umap,
+    mixing,
+    plot_links,
+    say_maps,
+    trust,
+)
 
 
 def two_clusters(per_cluster: int) -> Vectors:
@@ -34,3 +45,51 @@ def test_mixing_is_the_share_of_the_other_group_among_the_nearest() -> None:
     assert mixing(points, pd.Series(["a", "a", "b", "b"]), neighbours=1) == 0
     assert mixing(points, pd.Series(["a", "b", "a", "b"]), neighbours=1) == 1
     assert mixing(points, pd.Series(["a", "b", "a", "b"]), neighbours=3) == pytest.approx(2 / 3)
+
+
+def flat(vectors: Vectors, **settings: object) -> np.ndarray:
+    return vectors.array[:, :2]
+
+
+def test_a_map_that_keeps_all_neighbours_has_trustworthiness_one() -> None:
+    angles = np.sort(np.random.default_rng(0).random(40))
+    rows = np.column_stack([np.cos(angles), np.sin(angles)])
+    vectors = Vectors([f"v{n}" for n in range(40)], rows, Space("model", "1", "", "", "", 2))
+    assert trust([vectors], rows, 5) == pytest.approx(1)
+    assert trust([vectors], np.random.default_rng(1).random((40, 2)), 5) < 0.75
+    assert np.isnan(trust([vectors.take(["v0", "v1"])], rows[:2]))
+
+
+def test_two_spaces_have_a_map_each_side_by_side() -> None:
+    first, second = two_clusters(5), two_clusters(5)
+    points = map_parts([first, second], flat)
+    assert points.shape == (20, 2)
+    assert points[:10, 0].max() == pytest.approx(1)
+    assert points[10:, 0].min() == pytest.approx(1.2)
+    assert map_parts([first], flat).tolist() == first.array[:, :2].tolist()
+
+
+def test_a_map_is_judged_beside_one_without_order() -> None:
+    vectors = two_clusters(20)
+    groups = {"modality": pd.Series(["text"] * 20 + ["image"] * 20)}
+    (row,) = judge_maps({"flat": vectors.array[:, :2]}, [vectors], groups).to_dict("records")
+    assert row["other modality near"] == 0
+    assert row["modality by chance"] == pytest.approx(20 / 39)
+    assert "0% of the ten nearest are of the other modality (51% if mixed by chance)" in say_maps(
+        pd.DataFrame([row])
+    )
+    apart = judge_maps({"flat": np.zeros((40, 2))}, [vectors.take(vectors.ids[:20])] * 2, groups)
+    assert "each in a map of their own" in say_maps(apart)
+
+
+def test_pairs_are_joined_by_lines_in_the_first_panel_only() -> None:
+    _, (ax,) = figure()
+    plot_links(ax, np.array([[0.0, 0], [1, 1], [2, 2], [3, 3]]))
+    assert [line.tolist() for line in ax.collections[0].get_segments()] == [
+        [[0, 0], [2, 2]],
+        [[1, 1], [3, 3]],
+    ]
+    groups = {"modality": pd.Series(["text", "image"]), "category": pd.Series(["mug", "mug"])}
+    fig = map_panels(np.eye(2), groups, "UMAP")
+    assert [len(ax.collections) for ax in fig.axes] == [2 + 1, 1]
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["UMAP by modality", "UMAP by category"]

@@ -1,0 +1,85 @@
+"""A run's folder made from vectors alone: what 01, 02 and 04 would have written, for 05 and 06 to read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmlab.evaluate import exact_rankings, share_space, vectors_by_modality
+from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows, write_items, write_table
+from mmlab.runs import begin_step, run_folder
+
+DIRECTIONS = (("text", "image"), ("image", "text"))
+LOST = 40  # each so many-th query loses its best hit in the step "index"
+
+
+def make_run(
+    run: str, items: pd.DataFrame, spaces: Sequence[Vectors], dataset: str = "vectors", depth: int = 100
+) -> Path:
+    """Write items, vectors and rankings (steps exact and index) with their manifest; return the run's folder."""
+    step = begin_step("01_ingest", run=run, dataset=dataset)
+    write_items(items, step.write("items.parquet"))
+    step.finish(f"{len(items)} items")
+    step = begin_step("02_embed", run=run, models=[vectors.space.model for vectors in spaces])
+    step.read("items.parquet")
+    for vectors in spaces:
+        vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
+    step.finish(f"{len(spaces)} spaces")
+    step = begin_step("04_retrieve", run=run, depth=depth)
+    step.read("items.parquet")
+    step.read_all("vectors/*.npz")
+    for queries, gallery in DIRECTIONS:
+        exact = rank_exactly(items, spaces, queries, gallery, depth)
+        for name, rankings in (("/exact", exact), ("/index", lose_some(exact)), ("", exact)):
+            write_table(rankings, step.write(f"rankings/{queries}-to-{gallery}{name}.parquet"))
+    step.finish("ranked")
+    return run_folder(run)
+
+
+def rank_exactly(
+    items: pd.DataFrame, spaces: Sequence[Vectors], queries: str, gallery: str, depth: int
+) -> pd.DataFrame:
+    """By cosine; where queries and gallery lie in two spaces, through the pairs of the queries' own modality."""
+    sides = vectors_by_modality(spaces, items)
+    if share_space(sides):
+        return exact_rankings(sides[queries], sides[gallery], depth)
+    near = exact_rankings(sides[queries], sides[queries], depth + 1)
+    near = near[near["query_id"] != near["item_id"]]
+    pairs = items.set_index("item_id")["pair_id"]
+    answers = items.loc[items["modality"] == gallery, ["item_id", "pair_id"]]
+    hits = (
+        near.assign(pair_id=near["item_id"].map(pairs)).drop(columns="item_id").merge(answers, on="pair_id")
+    )
+    best = hits.sort_values(["query_id", "rank"], kind="stable").drop_duplicates(["query_id", "item_id"])
+    best["rank"] = best.groupby("query_id").cumcount() + 1
+    return best.loc[best["rank"] <= depth, ["query_id", "item_id", "rank", "score"]].reset_index(drop=True)
+
+
+def lose_some(rankings: pd.DataFrame) -> pd.DataFrame:
+    """The rankings as an index with gaps would give them."""
+    lost = (pd.factorize(rankings["query_id"])[0] % LOST == 0) & (rankings["rank"] == 1)
+    kept = rankings[~lost].copy()
+    kept["rank"] = kept.groupby("query_id").cumcount() + 1
+    return kept.reset_index(drop=True)
+
+
+def read_photos(path: Path) -> tuple[pd.DataFrame, Vectors]:
+    """The vectors of 1,000 photos and their 5,000 captions, with whole items whose picture files are not there."""
+    with np.load(path, allow_pickle=False) as parts:
+        names, captions = parts["image_names"].tolist(), parts["captions"].tolist()
+        owner = parts["caption_image"]
+        arrays = [unit_rows(parts[name].astype("f4")) for name in ("image_vectors", "caption_vectors")]
+    items = whole_items(names, captions, owner)
+    space = Space("photo-vectors", "1", "", "", "", arrays[0].shape[1])
+    return items, Vectors(items["item_id"], np.concatenate(arrays), space)
+
+
+def whole_items(pictures: list[str], captions: list[str], owner: np.ndarray) -> pd.DataFrame:
+    """Images and texts with all columns of items; caption n belongs to picture `owner[n]`; no file is there."""
+    images = pd.DataFrame({"modality": "image", "pair_id": pictures, "origin": "image"})
+    images["image"] = "/nowhere/" + images["pair_id"]
+    texts = pd.DataFrame({"modality": "text", "pair_id": np.array(pictures)[owner], "text": captions})
+    items = pd.concat([images, texts.assign(origin="caption")], ignore_index=True).assign(split="test")
+    items["item_id"] = [f"{kind}{number}" for number, kind in enumerate(items["modality"])]
+    return items.assign(content=items["item_id"]).reindex(columns=ITEM_COLUMNS)

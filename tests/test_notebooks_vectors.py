@@ -1,0 +1,72 @@
+"""05 and 06 by papermill on vectors alone: photos without their files, and two encoders that share nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmlab
+from mmlab.evaluate import append_labels
+from mmlab.items import Space, Vectors, read_table
+from mmlab.runs import find_notebooks, read_manifest, run_notebooks
+from tests.made_run import make_run, read_photos, whole_items
+
+PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def run_last_two(run: str, **parameters) -> None:
+    last_two = [path for path in find_notebooks() if path.stem in ("05_evaluate", "06_visualize")]
+    run_notebooks(run, parameters, last_two, progress=False)
+
+
+def outputs(folder: Path, notebook: str) -> str:
+    return (folder / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason="the vectors of the 1,000 photos are not on this machine")
+def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
+    items, vectors = read_photos(PHOTOS)
+    folder = make_run("photos", items, [vectors])
+    top = read_table(folder / "rankings" / "text-to-image.parquet").query("rank == 1").head(20)
+    append_labels(folder / "labels.jsonl", top.assign(relevance=1))
+    run_last_two("photos", sample=40)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    found = {(m["direction"], m["measure"]): round(m["value"], 3) for m in metrics["measures"]}
+    assert [found["text->image", f"Success@{k}"] for k in (1, 5, 10)] == [0.176, 0.427, 0.559]
+    assert [entry["gallery"] for entry in metrics["protocol"]] == [1000, 5000]
+    lost = {row["booked"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text->image"}
+    assert sum(lost.values()) == 5000
+    assert lost["lost by index"] > 0
+    assert "20 judgements by hand" in outputs(folder, "05_evaluate")
+    assert (folder / "map.html").stat().st_size < 100_000
+
+
+def test_a_text_encoder_beside_an_image_encoder_shows_what_can_be_shown() -> None:
+    rng, pairs = np.random.default_rng(0), 40
+    items = whole_items(
+        [f"p{n}" for n in range(pairs)],
+        [f"caption {n}" for n in range(2 * pairs)],
+        np.arange(2 * pairs) % pairs,
+    )
+    ids = items.groupby("modality", sort=False)["item_id"]
+    spaces = []
+    for modality in ("text", "image"):
+        rows = rng.standard_normal((len(ids.get_group(modality)), 8))
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        spaces.append(
+            Vectors(ids.get_group(modality), rows, Space(f"{modality}-encoder", "1", "", "", "", 8))
+        )
+    folder = make_run("two", items, spaces)
+    run_last_two("two", sample=20)
+    assert list(read_manifest("two")["steps"])[-2:] == ["05_evaluate", "06_visualize"]
+    assert "a text and a picture have no cosine" in outputs(folder, "05_evaluate")
+    assert "each in a map of their own" in outputs(folder, "06_visualize")
+    space = json.loads((folder / "metrics.json").read_text())["space"]
+    assert {row["measure"] for row in space} == {"anisotropy", "effective dimension"}
