@@ -15,11 +15,12 @@ from mmlab.items import project
 from mmlab.runs.manifest import run_folder
 from mmlab.runs.pages import write_page
 from mmlab.runs.parameters import check_parameters, earlier_parameters, notebook_parameters
-from mmlab.runs.progress import Progress
+from mmlab.runs.progress import Place, Progress
 
 if TYPE_CHECKING:
-    from jupyter_client.manager import AsyncKernelManager
     from papermill.exceptions import PapermillExecutionError
+
+    from mmlab.runs.kernels import Kernel
 
 NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize")
 
@@ -38,6 +39,14 @@ def find_notebooks(folder: Path | None = None) -> list[Path]:
             f"{folder} lacks {', '.join(missing)}; mmlab runs from a checkout of the project"
         )
     return paths
+
+
+def find_notebook(name: str) -> Path:
+    """The notebook of this name beside the six; FileNotFoundError if the project has none."""
+    path = project() / "notebooks" / f"{name}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}")
+    return path
 
 
 def notebook_number(name: str) -> int:
@@ -86,7 +95,11 @@ def run_notebooks(
 
 
 def execute(
-    notebook: Path, copy: Path, parameters: Mapping[str, Any], kernel: "AsyncKernelManager", bar: Progress
+    notebook: Path,
+    copy: Path,
+    parameters: Mapping[str, Any],
+    kernel: "Kernel",
+    bar: Progress | Place,
 ) -> None:
     """Execute one notebook into its copy; NotebookFailed if a cell raises or the kernel dies."""
     import papermill
@@ -111,6 +124,8 @@ def execute(
         raise NotebookFailed(
             f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}"
         ) from error
+    finally:
+        kernel.hang_up()
 
 
 def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:

@@ -5,20 +5,46 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.utils import run_sync
 
+EMPTY = """
+import os, sys
+if "matplotlib.pyplot" in sys.modules:
+    sys.modules["matplotlib.pyplot"].close("all")
+os.environ["MMLAB_NOTEBOOK"] = {!r}
+get_ipython().reset()
+"""
 AHEAD = 2  # kernels that start up while one works: what 06 warms up takes longer than 05
 
 
-def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iterator[AsyncKernelManager]:
+class Kernel(AsyncKernelManager):
+    """A kernel that knows who listens to it, so that it can hang up when a notebook is over."""
+
+    def client(self, **settings: Any) -> AsyncKernelClient:
+        """A new client, which `hang_up` stops."""
+        found = super().client(**settings)
+        self._clients = [*getattr(self, "_clients", []), found]
+        return found
+
+    def hang_up(self) -> None:
+        """Stop the clients that executed a notebook; nbclient leaves them listening."""
+        for client in getattr(self, "_clients", []):
+            if client.channels_running:
+                client.stop_channels()
+        self._clients = []
+
+
+def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iterator[Kernel]:
     """Yield a kernel for each notebook; the next ones start and warm up while it works.
 
     A kernel is told to stop when the next is asked for; close the generator to stop them all.
     """
-    kernels: list[AsyncKernelManager] = []
+    kernels: list[Kernel] = []
     try:
         for place in range(len(notebooks)):
             kernels += [
@@ -32,25 +58,47 @@ def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iter
                 run_sync(kernel.shutdown_kernel)(now=True)
 
 
-def start_kernel(notebook: Path, models: Sequence[str]) -> AsyncKernelManager:
+def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[str] | None = None) -> Kernel:
     """Start a kernel in the notebook's folder and return at once, while it is still starting up.
 
-    Its own messages do not reach the terminal; what cells print goes to the notebook as ever.
+    It warms up for the notebook, or for those named in `warm`. Its own messages do not reach the terminal; what
+    cells print goes to the notebook as ever.
     """
     here = (
         Path(sys.prefix) / "share" / "jupyter" / "kernels"
     )  # not a kernel registered by another environment
-    kernel = AsyncKernelManager(
-        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(here)])
-    )
-    warm = f"__import__('mmlab.runs.warm').runs.warm.warm_up({notebook.stem!r})"  # leaves no name behind
+    kernel = Kernel(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(here)]))
+    names = [notebook.stem] if warm is None else list(warm)
+    warming = f"__import__('mmlab.runs.warm').runs.warm.warm_up(*{names!r})"  # leaves no name behind
     run_sync(kernel.start_kernel)(
         cwd=str(notebook.parent),
         env=os.environ | kernel_environment(notebook, models),
         stderr=subprocess.DEVNULL,
-        extra_arguments=["--HistoryManager.hist_file=:memory:", f"--IPKernelApp.exec_lines={warm}"],
+        extra_arguments=["--HistoryManager.hist_file=:memory:", f"--IPKernelApp.exec_lines={warming}"],
     )
     return kernel
+
+
+def empty_kernel(kernel: Kernel, notebook: Path) -> None:
+    """Make a kernel that has executed a notebook as good as new for another: no name is left, modules stay loaded."""
+
+    async def send() -> None:
+        client = kernel.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=300)
+        await client.execute(EMPTY.format(notebook.name), silent=True, reply=True, timeout=60)
+
+    try:
+        run_sync(send)()
+    finally:
+        kernel.hang_up()
+
+
+def kill_kernel(kernel: Kernel) -> None:
+    """End a kernel at once, whatever it does; may be called from another thread than the one that uses it."""
+    process = getattr(kernel.provisioner, "process", None)
+    if process is not None and process.poll() is None:
+        process.kill()
 
 
 def kernel_environment(notebook: Path, models: Sequence[str]) -> dict[str, str]:

@@ -82,6 +82,20 @@ def check_input(manifest: Manifest, path: Path, file: str, parameters: dict[str,
     return expected
 
 
+def is_done(manifest: Manifest, folder: Path, step: str, parameters: dict[str, Any]) -> bool:
+    """Whether the step reached its end with these parameters, and all that it wrote is still fit for use."""
+    record = manifest["steps"].get(step)
+    if record is None or record["parameters"] != parameters:
+        return False
+    try:
+        for file in record["writes"]:
+            check_input(manifest, folder / file, file, {})
+        _check_sources(manifest, step)
+    except (FileNotFoundError, StaleInput):
+        return False
+    return True
+
+
 def _upstream(manifest: Manifest, step: str) -> Iterator[str]:
     """The step and all those whose files it was made from, each once, nearest first."""
     seen, waiting = set(), [step]

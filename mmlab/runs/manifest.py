@@ -15,11 +15,12 @@ from typing import Any
 from mmlab.items import data, replacing
 
 Manifest = dict[str, Any]
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a run
 
 
 def run_folder(run: str) -> Path:
     """The folder of the run of this name, whether it exists or not; ValueError if it is no plain name."""
-    if not isinstance(run, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", run):
+    if not isinstance(run, str) or not NAME.fullmatch(run):
         raise ValueError(
             "a run's name is 1 to 100 letters, digits, '.', '_' or '-', "
             f"not starting with '.' or '-'; found {run!r}"

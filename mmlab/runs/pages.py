@@ -1,7 +1,8 @@
 """The executed notebooks as HTML pages that need nothing but themselves: no script, no font, no request.
 
 Widgets are left out (their static twins are there); a content policy in the page forbids the browser to run
-scripts or to load anything, whatever a caption holds.
+scripts or to load anything, whatever a caption holds. The one script that it allows, by its hash, is that of the
+interactive map, which stands in a frame of its own.
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ def write_page(notebook: Path, folder: Path) -> Path:
     from nbconvert import HTMLExporter
 
     from mmlab.items import replacing
+    from mmlab.visualize import script_hash
 
     exporter = HTMLExporter(
         template_name="notebook",
@@ -26,10 +28,13 @@ def write_page(notebook: Path, folder: Path) -> Path:
         exclude_anchor_links=True,
     )
     content = nbformat.read(notebook, as_version=4)
-    for cell in content.cells:
+    for number, cell in enumerate(content.cells):
+        cell["id"] = f"{notebook.stem}-{number}"  # of its code's switch: another one in every page
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
-    body, _ = exporter.from_notebook_node(content, {"metadata": {"name": notebook.stem}})
+    body, _ = exporter.from_notebook_node(
+        content, {"metadata": {"name": notebook.stem}, "map_script": script_hash()}
+    )
     page = folder / f"{notebook.stem}.html"
     with replacing(page) as temporary:
         temporary.write_text(body, encoding="utf-8")

@@ -7,6 +7,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ class Parameter:
 
 def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
     """The parameters of one notebook by name, empty if no cell is tagged `parameters`."""
+    return dict(_inspect(notebook, notebook.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=64)  # a sweep asks for each of its settings
+def _inspect(notebook: Path, changed: int) -> dict[str, Parameter]:
+    """As it was when it was last changed, in nanoseconds."""
     from papermill import inspect_notebook
 
     found = inspect_notebook(notebook)

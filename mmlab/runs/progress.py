@@ -47,6 +47,21 @@ class Progress:
         self._bar.close()
 
 
+class Place:
+    """Where one notebook is, without a bar: `at` as "02_embed cell 7/19"."""
+
+    def __init__(self, notebook: Path) -> None:
+        self.at = f"{notebook.stem} starting"
+        self._count = _count_cells(notebook)
+
+    def show_start(self, name: str) -> None:
+        """The notebook's kernel is starting."""
+
+    def show_cell(self, name: str, cell_index: int, **_: Any) -> None:
+        """The notebook has come to this cell (from 0)."""
+        self.at = f"{name} cell {cell_index + 1}/{self._count}"
+
+
 def _count_cells(notebook: Path) -> int:
     import nbformat
 

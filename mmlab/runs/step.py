@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.runs.lineage import check_input, fingerprint, written_files
+from mmlab.runs.lineage import StaleInput, check_input, find_writer, fingerprint, written_files
 from mmlab.runs.machine import describe_machine
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
 from mmlab.runs.markdown import render_markdown
+from mmlab.runs.sharing import keep_to_itself
 
 if TYPE_CHECKING:
     from mmlab.visualize import Html
@@ -57,10 +58,32 @@ class Step:
         files = written_files(read_manifest(self.run), pattern)
         return [self.read(file) for file in files] or [self.read(pattern)]
 
+    def read_from(self, run: str, file: str) -> Path:
+        """The path of a file of another run, checked by that run's manifest; recorded as "RUN:FILE".
+
+        Raises FileNotFoundError and StaleInput as `read` does.
+        """
+        path = run_folder(run) / file
+        try:
+            self.reads[f"{run}:{file}"] = check_input(read_manifest(run), path, file, {})
+        except StaleInput as error:
+            raise StaleInput(f"run {run}: {error}") from error
+        return path
+
+    def made_in(self, file: str) -> str:
+        """The name of the run in which the file was made: this one, or the one that a sweep shares it with.
+
+        The collections of an index bear the name of the run that built them.
+        """
+        manifest = read_manifest(self.run)
+        writer = find_writer(manifest, file)
+        return manifest["steps"][writer].get("shared_from", self.run) if writer else self.run
+
     def write(self, file: str) -> Path:
         """The path for an output of this step, its folder made; `finish` records it."""
         path = self._inside(file)
         path.parent.mkdir(parents=True, exist_ok=True)
+        keep_to_itself(path)
         if file not in self.writes:
             self.writes.append(file)
         return path

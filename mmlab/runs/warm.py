@@ -6,9 +6,10 @@ Saves time and nothing else: a notebook does the same in a kernel that was not w
 from importlib import import_module
 
 
-def warm_up(notebook: str) -> None:
-    """Load or compile what the notebook of this name needs for seconds; nothing for most."""
-    WARM_UPS.get(notebook, lambda: None)()
+def warm_up(*notebooks: str) -> None:
+    """Load or compile what the notebooks of these names need for seconds; nothing for most."""
+    for notebook in notebooks:
+        WARM_UPS.get(notebook, lambda: None)()
 
 
 def load_transformers() -> None:

@@ -45,7 +45,10 @@ def test_what_the_notebook_shows_is_there(page):
 
 
 def test_the_code_is_there_behind_a_switch(page):
-    assert re.search(r"<details>\s*<summary>code</summary>", page)
+    switch = r'<input class="switch" id="code-05_evaluate-1" type="checkbox"/><label[^>]*>code</label>'
+    assert re.search(switch + r'\s*<div class="code">', page)
+    assert 'id="all-code"' in page
+    assert ".code { display: none; }" in page
     assert '<span class="n">k</span>' in page
 
 

@@ -1,22 +1,28 @@
+import base64
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
+from html import unescape
 
 import nbformat
 import pytest
+from markupsafe import escape as escape_markup
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image, PngImagePlugin
 
-from mmlab.runs import begin_step, run_folder, write_report
-from mmlab.runs.report import tabulate_measures, title_of
+from mmlab.runs import begin_step, run_folder, write_overview, write_report, write_single
+from mmlab.runs.sharing import share_step
 
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--no-first-run"]
 QUIET += ["--disable-background-networking", "--disable-component-update"]
 HOSTILE = (
     "<script>document.title='run'</script>\"'><img src=https://example.org/x.png onerror=alert(1)>\u202e"
 )
+MAP = """<!DOCTYPE html><title>map</title><p id=p>not yet</p><p>a caption: &lt;script&gt; "quoted"</p>
+<script>document.getElementById("p").textContent = "the map's script" + " ran";</script>"""
 
 
 def entry(direction, measure, value, **more):
@@ -26,12 +32,13 @@ def entry(direction, measure, value, **more):
 @pytest.fixture
 def full():
     """The folder of a run whose every text is hostile."""
-    step = begin_step("01_ingest", run="r", dataset=HOSTILE, seed=0)
+    step = begin_step("01_ingest", run="r", dataset=HOSTILE, query="x" * 10_000, seed=0)
     with Image.new("RGB", (40, 20), "red") as picture:
         info = PngImagePlugin.PngInfo()
         info.add_itxt("Description", f"**Red** is best {HOSTILE}")
         picture.save(step.write("figures/01_by_<b>category.png"), pnginfo=info)
     step.write("galleries/05_worst_queries.html").write_text("<p>a gallery</p>")
+    step.write("map.html").write_text(MAP)
     step.finish(f"**12** items {HOSTILE}")
     step = begin_step("05_evaluate", run="r", models=["demo"], seed=0)
     measures = [
@@ -59,7 +66,7 @@ def test_the_summary_is_there(html):
         "demo model",
         "Success@1 0.81",
         "<strong>12</strong> items",
-        "<h2>Worst queries</h2>",
+        ">Worst queries</h2>",
         "<p>a gallery</p>",
         "0.812",
         "0.700 to 0.900",
@@ -78,8 +85,33 @@ def test_figures_are_inside_with_the_sentence_that_reads_them(html):
 
 def test_hostile_text_stays_text(html):
     assert "<script" not in html
+    assert f"<bdi>{escape_markup(HOSTILE)}</bdi>" in html
+    assert "x" * 400 + "… (10,000 characters)" in html
+    assert "x" * 401 not in html
     assert re.findall(r"<img[^>]+>", html) == re.findall(r'<img src="data:image/png;base64,[^>]+>', html)
     assert "&lt;script&gt;" in html
+
+
+def test_the_map_is_inside_and_its_script_alone_is_allowed(html):
+    document = re.search(r'<iframe class="map" [^>]*sandbox="allow-scripts" srcdoc="([^"]+)"', html)[1]
+    assert unescape(document) == MAP
+    (script,) = re.findall(r"<script>(.*)</script>", MAP)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert re.search(r"script-src ([^;]+);", html)[1] == f"'sha256-{digest}'"
+    begin_step("01_ingest", run="other").finish("")
+    assert "script-src" not in write_report("other").read_text(encoding="utf-8")
+
+
+def test_the_summary_comes_first(html):
+    places = [html.index(text) for text in ("<dt>Dataset", '<h2 id="measures', '<h2 id="look', '<h2 id="saw')]
+    assert places == sorted(places)
+    assert "The run did not reach its end: 02_embed is missing." in html
+
+
+def test_a_step_that_another_run_did_says_so():
+    begin_step("01_ingest", run="r").finish("")
+    share_step("01_ingest", "r", "s")
+    assert "done in run r" in write_report("s").read_text(encoding="utf-8")
 
 
 def test_nothing_is_fetched(full):
@@ -108,36 +140,42 @@ def test_there_is_no_report_of_no_run():
         write_report("r")
 
 
-def test_measures_are_a_row_each_and_directions_a_column_each(full):
-    table = tabulate_measures(full / "metrics.json")
-    assert table["directions"] == ["text->image", "image->text"]
-    assert table["rows"] == [
-        {"measure": "Success@1", "cells": [("0.812", "0.700 to 0.900"), ("0.500", "0.250 to 0.750")]},
-        {"measure": "RR", "cells": [("1.000", ""), ("", "")]},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("stem", "title"),
-    [
-        ("05_similarity_histogram", "Similarity histogram"),
-        ("umap", "Umap"),
-        ("05", "05"),
-        ("06_t-sne", "T sne"),
-    ],
-)
-def test_a_figures_title_is_its_file_name_as_words(stem, title):
-    assert title_of(stem) == title
-
-
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_a_browser_without_network_shows_it(full, tmp_path):
-    index = write_report("r")
+@pytest.mark.parametrize("write", [write_report, write_single])
+def test_a_browser_without_network_shows_it(full, tmp_path, write):
+    write_report("r")
     log = tmp_path / "net.json"
     command = ["chromium", *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}"]
-    command += ["--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom", index.as_uri()]
+    command += ["--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom", write("r").as_uri()]
     environment = {**os.environ, "HOME": str(tmp_path)}
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
     assert "<title>mmlab run r</title>" in shown.stdout  # the planted script would have changed it
     assert "CONSOLE" not in shown.stderr
     assert "example.org" not in log.read_text()
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_the_map_and_the_table_of_runs_are_live(full):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    begin_step("01_ingest", run="a", dataset="z").finish("")
+    index, single, overview = write_report("r"), write_single("r"), write_overview()
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET[1:])
+        page = browser.new_context(offline=True).new_page()
+        told = []
+        page.on("console", lambda message: told.append(message.text))
+        page.on("requestfailed", lambda request: told.append(request.url))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        for path in (index, single):
+            page.goto(path.as_uri())
+            page.frame_locator("iframe.map").get_by_text("the map's script ran").wait_for(timeout=5000)
+        code = page.locator("#page-05_evaluate .code")
+        before = code.is_visible()
+        page.get_by_text("Show the notebooks' code").click()
+        assert (before, code.is_visible()) == (False, True)
+        page.goto(overview.as_uri())
+        for order in (["a", "r"], ["r", "a"]):
+            page.get_by_role("button", name="run").click()
+            assert page.locator("#runs tbody td:first-child").all_inner_texts() == order
+        browser.close()
+    assert told == []

@@ -1,0 +1,8 @@
+"""`python -m mmlab.cli` is `mmlab`."""
+
+import sys
+
+from mmlab.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The group that the commands belong to, and what several of them share."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+import mmlab
+
+OPTIONS = {
+    "run": "--name",
+    "dataset": "--dataset",
+    "models": "--model",
+}  # parameters with an option of their own
+EXIT_CODES = """
+\b
+Exit codes:
+  0    all went well
+  1    a notebook failed, or a check did not hold
+  2    wrong arguments; nothing was done
+  130  stopped by Ctrl-C; what is finished stays
+"""
+parameter_option = click.option(
+    "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(mmlab.__version__, prog_name="mmlab")
+def cli() -> None:
+    """Multimodal retrieval, from a set of images and texts to a report."""
+
+
+def split_parameters(texts: Sequence[str]) -> dict[str, str]:
+    """The NAME=VALUE texts of -p as a dict; UsageError for one without a name or a `=`."""
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, equals, _) in zip(texts, pairs, strict=True):
+        if not (name and equals):
+            raise click.UsageError(f"-p takes NAME=VALUE, as in -p k=5; found {text!r}")
+        if name in OPTIONS:
+            raise click.UsageError(f"-p {name}=... is given by {OPTIONS[name]}")
+    return {name: value for name, _, value in pairs}
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Report what a check inside finds as a wrong argument."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def say_report(run: str) -> None:
+    """Write the report of a run and the index over all runs, and say where the report is."""
+    from mmlab import runs
+
+    index = runs.write_index(run)
+    runs.write_overview()
+    click.echo(f"Report: {index}")
+
+
+def show_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows of the same keys as aligned text, the keys as the head."""
+    if not rows:
+        return
+    table = [list(rows[0]), *([_plain(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    for line in table:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _plain(value: Any) -> str:
+    """A value on one line of a terminal: no line breaks, no control characters."""
+    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -1,0 +1,54 @@
+"""The whole report as one file: the first page, then every notebook's page under its anchor."""
+
+import re
+from pathlib import Path
+
+from markupsafe import Markup
+
+from mmlab.items import replacing
+from mmlab.runs.manifest import run_folder
+from mmlab.runs.report.report import page_names, render_index
+
+MOST = 15_000_000  # bytes of the file: what mail programmes and chats still take
+MAIN = re.compile(r"<main>(.*)</main>", re.DOTALL)
+STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+
+
+def write_single(run: str) -> Path:
+    """Write `<run>.html` into the run's folder: all that index.html and the pages hold, in one file.
+
+    Where that is more than 15 MB the largest pages stay out, and the file says which. FileNotFoundError if there
+    is no such run.
+    """
+    folder = run_folder(run)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no run {run!r} in {folder.parent}")
+    pages = {name: (folder / f"{name}.html").read_text(encoding="utf-8") for name in page_names(folder)}
+    left_out: list[str] = []
+    while len(content := _render(run, pages, left_out).encode()) > MOST and pages:
+        largest = max(pages, key=lambda name: len(pages[name]))
+        left_out.append(largest)
+        del pages[largest]
+    target = folder / f"{run}.html"
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+    return target
+
+
+def _render(run: str, pages: dict[str, str], left_out: list[str]) -> str:
+    links = {name: f"#page-{name}" for name in pages}
+    parts = {name: _body(page) for name, page in pages.items()}
+    styles = [style for page in pages.values() for style in STYLE.findall(page)]
+    return render_index(
+        run, links, parts=parts, left_out=sorted(left_out), styles=_markup("\n".join(dict.fromkeys(styles)))
+    )
+
+
+def _body(page: str) -> Markup:
+    """What a page holds between its <main> tags, which `write_page` wrote once."""
+    found = MAIN.search(page)
+    return _markup(found.group(1) if found else "")
+
+
+def _markup(text: str) -> Markup:
+    return Markup(text)  # noqa: S704 - our own pages, escaped when they were written

@@ -1,0 +1,58 @@
+"""The settings of a sweep as a tree of steps: what several settings have in common is one step, done once."""
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmlab.runs.parameters import notebook_parameters, parse_value
+from mmlab.runs.sweep.file import Setting
+
+
+@dataclass(frozen=True)
+class Node:
+    """One notebook with its parameters (all of them, without `run`), done in the first of `runs` for all of them."""
+
+    notebook: Path
+    parameters: dict[str, Any] = field(hash=False)
+    runs: tuple[str, ...]
+    children: tuple["Node", ...] = ()
+
+    def walk(self) -> Iterator["Node"]:
+        """The node itself and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def plan_steps(settings: Sequence[Setting], notebooks: Sequence[Path]) -> list[Node]:
+    """The first steps of all settings, the later ones as their children.
+
+    Settings share a step if it and all steps before it are given the same.
+    """
+    if not notebooks:
+        return []
+    groups: dict[str, list[Setting]] = {}
+    for setting in settings:
+        own = own_parameters(notebooks[0], setting.values)
+        groups.setdefault(json.dumps(own, sort_keys=True), []).append(setting)
+    return [
+        Node(
+            notebooks[0],
+            own_parameters(notebooks[0], group[0].values),
+            tuple(setting.run for setting in group),
+            tuple(plan_steps(group, notebooks[1:])),
+        )
+        for group in groups.values()
+    ]
+
+
+def own_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """What the notebook runs with, by name, without `run`: the values given, and its defaults for the others."""
+    return {
+        name: values[name] if name in values else parse_value(parameter, ast.literal_eval(parameter.default))
+        for name, parameter in notebook_parameters(notebook).items()
+        if name != "run"
+    }

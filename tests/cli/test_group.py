@@ -1,0 +1,30 @@
+import pytest
+from click.testing import CliRunner
+
+from mmlab.cli import cli
+from mmlab.cli.group import show_table, split_parameters
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_explains_itself(command):
+    shown = CliRunner().invoke(cli, [command, "--help"])
+    assert shown.exit_code == 0
+    assert "Examples:" in shown.output
+    assert f"mmlab {command}" in shown.output.partition("Examples:")[2]
+
+
+def test_the_exit_codes_are_told():
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    assert all(f"\n    {code} " in shown for code in (0, 1, 2, 130))
+    assert "..." not in shown.partition("Commands:")[2].partition("Exit codes:")[0]
+
+
+def test_a_value_may_hold_an_equals_sign():
+    assert split_parameters(["query=a=b", "k=5", "store="]) == {"query": "a=b", "k": "5", "store": ""}
+
+
+def test_a_table_is_aligned_and_holds_no_control_characters(capsys):
+    show_table([{"name": "a\x1b[31m\nb", "value": 0.123456789}, {"name": "c", "value": None}])
+    assert capsys.readouterr().out == "name      value\na [31m b  0.123457\nc\n"
+    show_table([])
+    assert capsys.readouterr().out == ""

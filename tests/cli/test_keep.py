@@ -1,0 +1,60 @@
+import json
+
+import nbformat
+import pytest
+
+from mmlab.cli import main
+from mmlab.runs import begin_step, run_folder
+
+
+@pytest.fixture
+def runs(here):
+    for name in ("a", "b"):
+        begin_step("08_compare" if name == "a" else "01_ingest", run=name).finish("")
+    (here.parent / "data" / "cache").mkdir()
+    return here.parent / "data" / "runs"
+
+
+def test_without_a_choice_it_is_only_shown_what_could_go(runs, capsys):
+    assert main(["clean"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [["run", "a"], ["run", "b"], ["cache", "cache"]]
+    assert lines[4].startswith("Nothing is removed")
+    assert (runs / "a").is_dir()
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n\n", ["a", "b"]), ("y\n", ["a"])])
+def test_it_is_asked_before_anything_goes(runs, monkeypatch, capsys, answer, left):
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer.strip())
+    assert main(["clean", "b"]) == 0
+    assert "run   b" in capsys.readouterr().out
+    assert [name for name in ("a", "b") if (runs / name).is_dir()] == left
+
+
+def test_yes_does_not_ask(runs, capsys):
+    assert main(["clean", "--unfinished", "--cache", "--yes"]) == 0
+    assert capsys.readouterr().out.endswith("Removed.\n")
+    assert (runs / "a").is_dir()
+    assert not (runs / "b").exists()
+    assert not (runs.parent / "cache").exists()
+    assert main(["clean", "--demo"]) == 0
+    assert capsys.readouterr().out == "Nothing to remove.\n"
+
+
+def test_verify_ends_with_1_and_a_table_where_a_run_does_not_hold(here, capsys):
+    notebook = here / "notebooks" / "05_evaluate.ipynb"
+    content = nbformat.read(notebook, as_version=4)
+    entry = json.dumps({"measures": [{"direction": "d", "measure": "RR", "value": 0.5}]})
+    content.cells[-1].source += f"\nstep.write('metrics.json').write_text({entry!r})\nstep.finish('')"
+    nbformat.write(content, notebook)
+    step = begin_step("05_evaluate", run="p", seed=0, k="demo")
+    step.write("metrics.json").write_text(entry)
+    step.finish("")
+    assert main(["verify", "p"]) == 0
+    assert capsys.readouterr().out.startswith("p holds: ")
+    assert not list((here.parent / "data").glob("verify-*"))
+    (run_folder("p") / "metrics.json").write_text(entry.replace("0.5", "0.75"))
+    assert main(["verify", "p"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split() == ["metrics.json", "d", "RR", "0.75", "0.5"]
+    assert shown.err.splitlines()[-1].startswith("mmlab: error: p does not hold: 1 differences")

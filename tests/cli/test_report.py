@@ -1,0 +1,41 @@
+from mmlab.cli import main
+from mmlab.runs import begin_step
+
+
+def test_the_report_is_written_again_from_the_files(here, tmp_path, capsys):
+    runs = tmp_path / "data" / "runs"
+    (runs / "p").mkdir(parents=True)
+    assert main(["report", "p"]) == 0
+    told = f"Report: {runs / 'p' / 'index.html'}\nIndex: {runs / 'index.html'}\n"
+    assert capsys.readouterr().out == told
+    assert main(["report", "p", "--single-file"]) == 0
+    assert f"Single file: {runs / 'p' / 'p.html'}\n" in capsys.readouterr().out
+    assert (runs / "p" / "p.html").is_file()
+
+
+def test_all_reports_at_once(here, tmp_path, capsys):
+    for name in ("a", "b"):
+        begin_step("01_ingest", run=name).finish("")
+    assert main(["report", "--all"]) == 0
+    assert capsys.readouterr().out.count("Report: ") == 2
+    assert (tmp_path / "data" / "runs" / "b" / "index.html").is_file()
+
+
+def test_runs_are_listed(here, capsys):
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out == "No runs yet: mmlab run makes one.\n"
+    begin_step("01_ingest", run="p", dataset="photos").finish("")
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [
+        "name",
+        "dataset",
+        "models",
+        "finished",
+        "seconds",
+        "measure",
+        "value",
+        "state",
+    ]
+    assert lines[1].startswith("p     photos")
+    assert lines[1].endswith("stopped before 02_embed")

@@ -1,0 +1,97 @@
+import signal
+import subprocess
+import time
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+
+def test_a_run_from_the_shell_ends_in_a_report(shell, tmp_path):
+    done = shell("run", "--dataset", "photos", "--name", "p", "-p", "seed=5")
+    index = tmp_path / "data" / "runs" / "p" / "index.html"
+    assert (done.returncode, done.stdout) == (0, f"Report: {index}\n")
+    assert "06_visualize cell" in done.stderr
+    html = index.read_text()
+    assert str(tmp_path / "photos") in html
+    assert "06_visualize with seed 5" in html
+    assert '<a href="p/index.html">p</a>' in (index.parents[1] / "index.html").read_text()
+    failed = shell("run", "--dataset", "photos", "--name", "p", "-p", "seed=13")
+    assert failed.returncode == 1
+    last = failed.stderr.splitlines()[-1]
+    assert last.startswith("mmlab: error: 01_ingest failed at cell 3")
+    assert "KeyError: 'bad luck'" in last
+    assert last.endswith("notebooks/01_ingest.ipynb")
+    assert "Traceback" not in failed.stderr
+    assert index.read_text() == html
+    on = shell("run", "--name", "p", "--from", "06", "-p", "seed=13")
+    assert on.returncode == 0
+    assert "01_ingest with seed 5" in index.read_text()
+    assert "06_visualize with seed 13" in index.read_text()
+
+
+def test_ctrl_c_ends_with_130_and_one_line(project, command):
+    path = project / "notebooks" / "02_embed.ipynb"
+    slow = nbformat.read(path, as_version=4)
+    slow.cells.append(
+        new_code_cell("import time, pathlib\npathlib.Path(step.folder / 'asleep').touch()\ntime.sleep(60)")
+    )
+    nbformat.write(slow, path)
+    asleep = project.parent / "data" / "runs" / "p" / "asleep"
+    started = command("run", "--dataset", "photos", "--name", "p")
+    with subprocess.Popen(**started, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        for _ in range(300):
+            if asleep.exists() or child.poll() is not None:
+                break
+            time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert stderr.splitlines()[-1] == (
+        "mmlab: error: stopped; what is finished stays, go on with run --from or sweep --resume"
+    )
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("run --name p", "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"),
+        ("run --dataset photos", "Missing option '--name'"),
+        ("run --dataset nowhere --name p", "or hf://owner/name; nothing is there"),
+        ("run --dataset photos --name ../p", "a run's name is"),
+        ("run --dataset photos --name p -p sed=1", "no notebook has a parameter 'sed'; did you mean seed?"),
+        ("run --dataset photos --name p -p seed=x", "parameter seed is of type int, as in seed=0"),
+        ("run --dataset photos --name p -p seed", "-p takes NAME=VALUE, as in -p k=5; found 'seed'"),
+        ("run --dataset photos --name p -p run=q", "-p run=... is given by --name"),
+        ("run --dataset photos --name p --model ./none", "model ./none does not exist"),
+        (
+            "run --dataset photos --name p --model photos",
+            "photos is no model folder: it holds no config.json",
+        ),
+        ("run --dataset photos --name p -p models=[]", "-p models=... is given by --model"),
+        ("run --dataset photos --name p --from 9", "no notebook is called '9'; known: 01_ingest"),
+        ("demo --products 3", "Invalid value for '--products'"),
+        ("report nothing", "no run 'nothing'"),
+        ("report", "expected either the NAME of a run or --all"),
+        ("sweep nothing.yaml", "no sweep file nothing.yaml"),
+        ("compare a", "expected two runs or more"),
+        ("compare a b --name a", "a is one of the runs compared; give the comparison another --name"),
+        ("compare a b", "no finished notebook of a run 'a'"),
+        ("tune a", "no finished notebook of a run 'a'"),
+        ("verify a", "no finished notebook of a run 'a'"),
+        ("clean a", "there is no run 'a'; mmlab list shows those that are there"),
+        ("walk", "No such command 'walk'"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_2(here, tmp_path, capsys, arguments, told):
+    from mmlab.cli import main
+
+    (tmp_path / "photos" / "notes.txt").touch()
+    assert main(arguments.split()) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("mmlab: error: ")
+    assert told in shown.err
+    assert shown.err.count("\n") == 1
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,86 @@
+import nbformat
+import pytest
+
+from mmlab.runs import StaleInput, begin_step, read_manifest, run_folder
+from mmlab.runs.sweep import Setting, plan_steps, run_sweep
+
+STEP = """\
+import os
+from mmlab.runs import begin_step
+step = begin_step({name!r}, run=run, seed=seed{more})
+seen = [step.read(file).read_text() for file in {reads!r}]
+step.write({writes!r}).write_text(f"{{seen}} {{seed}} {{os.getpid()}}")
+step.finish("")
+print(sorted(name for name in globals() if name == "left_over"), os.environ["MMLAB_NOTEBOOK"])
+left_over = 1"""
+
+
+@pytest.fixture
+def notebooks(make_notebook):
+    first = STEP.format(name="01_ingest", more="", reads=[], writes="items.parquet")
+    second = STEP.format(name="03_index", more=", ef=ef", reads=["items.parquet"], writes="index.parquet")
+    last = STEP.format(name="05_evaluate", more="", reads=["items.parquet"], writes="metrics.json")
+    broken = "if ef == 13:\n    raise KeyError('bad luck')"
+    return [
+        make_notebook("01_ingest", 'run: str = "d"\nseed: int = 0', first),
+        make_notebook("03_index", 'run: str = "d"\nseed: int = 0\nef: int = 50', broken, second),
+        make_notebook("05_evaluate", 'run: str = "d"\nseed: int = 0', last),
+    ]
+
+
+@pytest.fixture
+def roots(notebooks):
+    settings = [Setting("a", {"ef": 20}), Setting("b", {"ef": 13}), Setting("c", {"ef": 60})]
+    return plan_steps(settings, notebooks)
+
+
+def test_shared_steps_are_done_once_and_a_failure_ends_its_run_only(roots, capfd):
+    failures = run_sweep(roots, jobs=2, progress=False)
+    assert list(failures) == ["b"]
+    assert "03_index failed at cell 5, In [3] under 'Work'" in failures["b"]
+    steps = {run: read_manifest(run)["steps"] for run in "abc"}
+    assert [list(found) for found in steps.values()] == [
+        ["01_ingest", "03_index", "05_evaluate"], ["01_ingest"], ["01_ingest", "03_index", "05_evaluate"]
+    ]  # fmt: skip
+    assert [steps[run]["01_ingest"].get("shared_from") for run in "abc"] == [None, "a", "a"]
+    texts = {(run_folder(run) / "items.parquet").read_text() for run in "abc"}
+    assert len(texts) == 1
+    assert (run_folder("c") / "index.parquet").read_text().startswith(str(list(texts)))
+    assert capfd.readouterr().err == ""
+    check_chain("c")
+    check_kernels()
+    check_resuming(roots)
+
+
+def check_chain(run):
+    """A shared step's files may be read as if the run had made them, and not with other parameters."""
+    step = begin_step("06_visualize", run=run, seed=0)
+    assert step.read("items.parquet").read_text() == step.read("items.parquet").read_text()
+    assert (step.made_in("items.parquet"), step.made_in("index.parquet")) == ("a", "c")
+    with pytest.raises(StaleInput, match="seed is 1 here and was 0 in 01_ingest"):
+        begin_step("06_visualize", run=run, seed=1).read("items.parquet")
+
+
+def check_kernels():
+    """Several notebooks ran in one process, and none saw what another left behind."""
+    processes, printed = set(), set()
+    for run in "ac":
+        for name in ("01_ingest", "03_index", "05_evaluate"):
+            cells = nbformat.read(run_folder(run) / "notebooks" / f"{name}.ipynb", as_version=4).cells
+            printed |= {cells[-1].outputs[-1].text.strip()}
+            assert cells[-1].execution_count == len([cell for cell in cells if cell.cell_type == "code"])
+        for file in ("items.parquet", "index.parquet", "metrics.json"):
+            processes.add((run_folder(run) / file).read_text().split()[-1])
+    assert printed == {"[] 01_ingest.ipynb", "[] 03_index.ipynb", "[] 05_evaluate.ipynb"}
+    assert 1 <= len(processes) <= 2
+
+
+def check_resuming(roots):
+    """What is done stays as it is; what is missing, changed or was never done is done."""
+    before = read_manifest("a")["steps"]
+    (run_folder("a") / "metrics.json").write_text("by hand")
+    assert list(run_sweep(roots, resume=True, progress=False)) == ["b"]
+    after = read_manifest("a")["steps"]
+    again = [name for name in after if after[name]["finished"] != before[name]["finished"]]
+    assert again == ["05_evaluate"]
+    assert "by hand" not in (run_folder("a") / "metrics.json").read_text()

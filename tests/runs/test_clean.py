@@ -1,0 +1,58 @@
+import pytest
+
+from mmlab.runs import begin_step, find_removable, remove, run_folder
+from mmlab.runs.execute import NOTEBOOKS
+
+
+@pytest.fixture
+def folder(data_folder):
+    for name in NOTEBOOKS:
+        begin_step(name, run="whole").finish("")
+    begin_step("01_ingest", run="half").finish("")
+    run_folder("broken").mkdir()
+    (run_folder("broken") / "manifest.json").write_text("{")
+    for name in ("cache", "demo", "verify-x"):
+        (data_folder / name).mkdir()
+        (data_folder / name / "file").write_bytes(bytes(range(256)) * 64)
+    return data_folder
+
+
+def names(entries):
+    return [(entry.kind, entry.name) for entry in entries]
+
+
+def test_what_can_go_is_found_with_its_size(folder):
+    found = find_removable(None, cache=True, demo=True)
+    assert names(found) == [
+        ("run", "broken"),
+        ("run", "half"),
+        ("run", "whole"),
+        ("verify", "verify-x"),
+        ("cache", "cache"),
+        ("demo", "demo"),
+    ]
+    assert 16_384 <= found[-1].bytes <= 20_480
+    assert names(find_removable(["whole"])) == [("run", "whole")]
+    assert names(find_removable([])) == []
+
+
+def test_unfinished_runs_are_those_without_their_last_notebook(folder):
+    assert names(find_removable([], unfinished=True)) == [
+        ("run", "broken"), ("run", "half"), ("verify", "verify-x")
+    ]  # fmt: skip
+
+
+def test_a_run_that_is_not_there_is_named(folder):
+    with pytest.raises(ValueError, match="there is no run 'other'"):
+        find_removable(["other"])
+    with pytest.raises(ValueError, match="a run's name is"):
+        find_removable(["../demo"])
+
+
+def test_what_is_removed_is_gone_and_of_a_link_only_the_link(folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "runs" / "linked").symlink_to(elsewhere)
+    remove(find_removable(["half", "linked"]))
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["broken", "whole"]
+    assert elsewhere.is_dir()
