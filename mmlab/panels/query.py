@@ -1,92 +1,109 @@
-"""Ask the collection by text or picture, live; `answer` is what the panel shows, by a plain call."""
+"""Ask the collection by text, picture or both, live. What it shows is `answer_question`, a plain call."""
 
-from collections.abc import Sequence
-from html import escape
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mmlab.panels import controls
+from mmlab.panels.answers import answer_question
+from mmlab.panels.asking import Calibrations, Systems, systems_of
+from mmlab.panels.errors import show_in
+from mmlab.panels.export import download_link
+from mmlab.panels.form import Form
+from mmlab.panels.question import Question
+from mmlab.panels.settings import Settings
 from mmlab.retrieve import Retriever
-from mmlab.visualize import Html, gallery, hits_gallery
+from mmlab.retrieve.rerank import Match
+from mmlab.visualize import Html
 
 if TYPE_CHECKING:
     import ipywidgets
 
-ANY = "any"
+REMEMBERED = 20  # questions
+EXPORTED = ("rank", "score", "probability", "item_id", "modality", "pair_id", "words", "label")
 
 
-def answer(
-    retriever: Retriever,
-    query: str | Path,
-    to: str = "image",
+def query_panel(
+    retrievers: Retriever | Mapping[str, Any],
+    items: pd.DataFrame,
+    query: str = "",
     k: int = 8,
-    where: dict[str, Any] | None = None,
-    right: Sequence[str] | None = None,
-) -> Html:
-    """The hits of one query as a gallery, under the query and the time it took.
+    calibrations: Calibrations | None = None,
+    match: Match | None = None,
+) -> "ipywidgets.VBox":
+    """A panel over `answer_question`: asks when a control changes, shows errors, remembers what was asked.
 
-    `right` holds the item_ids that answer it, where they are known: hits are then marked right or wrong.
+    retrievers: one; one for each modality that asks (`open_retrievers`); or several of either by name, to choose
+    from and to fuse. items: the run's, for pictures, filters and truth. calibrations: see `fit_calibrations`.
+    match: judges the first hits again (`rerank`), for a control that says how many.
     """
-    hits = retriever.search(query, to=to, k=k, where=where)
-    asked = f"{query.name} (picture)" if isinstance(query, Path) else f"“{query}”"
-    limits = "".join(f", {field} = {value}" for field, value in (where or {}).items())
-    line = (
-        f"<b><bdi>{escape(asked[:300])}</bdi></b> &rarr; {escape(f'{to}{limits}')}: {len(hits)} hits; "
-        f"{hits.attrs['embed_ms']:.0f} ms to embed, {hits.attrs['search_ms']:.0f} ms to search"
-    )
-    picture = gallery([query], ["the query"], side=130) if isinstance(query, Path) else ""
-    return Html(f'<p style="font:13px sans-serif">{line}</p>{picture}{hits_gallery(hits, right)}')
+    return QueryPanel(systems_of(retrievers), items, query, k, calibrations or {}, match).box
 
 
-def query_panel(retriever: Retriever, items: pd.DataFrame, query: str, k: int = 8) -> "ipywidgets.VBox":
-    """A panel over `answer`: a text or one of the collection's pictures, what to find, how many, which label.
+class QueryPanel:
+    """A form, the answer to what it says, a link that saves it, and what was asked before."""
 
-    The last of text and picture that was changed is what is asked. An error of a query is shown in the
-    panel; ipywidgets would swallow it.
-    """
-    import ipywidgets as widgets
+    def __init__(
+        self,
+        systems: Systems,
+        items: pd.DataFrame,
+        query: str,
+        k: int,
+        calibrations: Calibrations,
+        match: Match | None,
+    ) -> None:
+        import ipywidgets as widgets
 
-    pictures = items[items["modality"] == "image"]
-    files = dict(zip(pictures["pair_id"], pictures["image"], strict=True))
-    text, picture, to, count, label = controls = _controls(items, list(files), query, k)
-    result = widgets.HTML()
+        self.systems, self.items, self.calibrations, self.match = systems, items, calibrations, match
+        self.form = Form(items, query, k)
+        self.settings = Settings(list(systems), list(calibrations), matching=match is not None)
+        self.asked: list[Question] = []
+        self.quiet = False
+        self.history = controls.choice([("", -1)], "Asked before")
+        self.result, self.link = widgets.HTML(), widgets.HTML()
+        parts = {"How it is ranked": self.settings.widgets, "Filters": list(self.form.filters.values())}
+        self.box = widgets.VBox(
+            [*self.form.rows, controls.folded(parts), self.history, self.result, self.link]
+        )
+        self.box.add_class("mmlab-query")
+        self.form.changed = self.ask
+        self.settings.listen(self.ask)
+        self.history.observe(lambda change: self.ask_again(change["new"]), "value")
+        if query:
+            self.ask()
 
-    def ask(change: dict[str, Any]) -> None:
-        if change["owner"] is text:
-            picture.value = ""
-        asked = Path(files[picture.value]) if picture.value in files else text.value
-        where = {} if label.value == ANY else {"label": label.value}
-        result.value = "<em>searching …</em>"
-        result.value = _shown(retriever, asked, to.value, count.value, where)
+    def ask(self) -> None:
+        """Answer what the form says now."""
+        if self.quiet:
+            return
+        self.link.value = ""
+        show_in(self.result, self.answer)
 
-    for control in controls:
-        control.observe(ask, names="value")
-    ask({"owner": text})
-    row = widgets.HBox([to, count, label], layout=widgets.Layout(flex_flow="row wrap"))
-    return widgets.VBox([text, picture, row, result])
+    def answer(self) -> Html:
+        """The answer to the form's question, which is then remembered."""
+        question = self.form.question(**self.settings.values)
+        shown, hits = answer_question(self.systems, question, self.items, self.calibrations, self.match)
+        columns = [name for name in EXPORTED if name in hits]
+        self.link.value = str(download_link(hits[columns], "hits.csv"))
+        self.remember(question)
+        return shown
 
+    def remember(self, question: Question) -> None:
+        """Put the question on top of those asked before."""
+        self.asked = [question, *(one for one in self.asked if one != question)][:REMEMBERED]
+        names = [(f"{n + 1}. {one.describe()[:60]}", n) for n, one in enumerate(self.asked)]
+        self.quiet = True
+        self.history.options = names
+        self.history.value = 0
+        self.quiet = False
 
-def _controls(items: pd.DataFrame, pictures: list[str], query: str, k: int) -> tuple[Any, ...]:
-    """Text, picture, to, count and label, in this order."""
-    import ipywidgets as widgets
-
-    labels = [ANY, *sorted(set(items["label"].dropna()))]
-    named = {"description_width": "90px"}
-    wide = {"layout": widgets.Layout(width="97%"), "style": named, "continuous_update": False}
-    return (
-        widgets.Text(query, description="Text", placeholder="what to look for, then Enter", **wide),
-        widgets.Combobox(
-            options=pictures, description="or picture", placeholder="a picture of the collection", **wide
-        ),
-        widgets.Dropdown(options=["image", "text"], description="Find", style=named),
-        widgets.IntSlider(k, 1, 50, description="How many", continuous_update=False, style=named),
-        widgets.Dropdown(options=labels, description="Label", style=named),
-    )
-
-
-def _shown(retriever: Retriever, query: str | Path, to: str, k: int, where: dict[str, Any]) -> str:
-    try:
-        return str(answer(retriever, query, to, k, where))
-    except Exception as error:  # whatever it is, the person at the panel has to see it
-        return f'<pre style="color:#b00020;white-space:pre-wrap">{escape(f"{type(error).__name__}: {error}")}</pre>'
+    def ask_again(self, number: Any) -> None:
+        """Ask what was asked before, with all its settings."""
+        if self.quiet:
+            return
+        self.quiet = True
+        self.form.fill(self.asked[number])
+        self.settings.fill(self.asked[number])
+        self.quiet = False
+        self.ask()

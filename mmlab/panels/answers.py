@@ -1,0 +1,87 @@
+"""What the query panel shows, by a plain call: the hits of one question as a grid, marked where truth is known."""
+
+import time
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mmlab.panels.asking import Calibrations, Systems, ask, systems_of
+from mmlab.panels.pictures import picture_card
+from mmlab.panels.question import Question
+from mmlab.panels.truth import right_answers, with_pairs
+from mmlab.retrieve import Retriever
+from mmlab.retrieve.rerank import Match
+from mmlab.visualize import Html, gallery
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHORT, LONG = 60, 160  # characters of the words under a picture that was found, and of a text that was
+FONT = "font:13px sans-serif;overflow-wrap:anywhere"
+
+
+def answer(
+    retriever: Retriever,
+    query: "str | Path | Image.Image",
+    to: str = "image",
+    k: int = 8,
+    where: dict[str, Any] | None = None,
+    right: Sequence[str] | None = None,
+    exact: bool = False,
+) -> Html:
+    """The hits of one query as a gallery, under the query and the time it took.
+
+    `right` holds the item_ids that answer it, where they are known: hits are then marked right or wrong.
+    """
+    told = {"text": query} if isinstance(query, str) else {"picture": query}
+    question = Question(**told, to=to, k=k, where=where or {}, exact=exact)
+    return show_hits(question, ask(systems_of(retriever), question), right=right)
+
+
+def answer_question(
+    systems: Systems,
+    question: Question,
+    items: pd.DataFrame,
+    calibrations: Calibrations | None = None,
+    match: Match | None = None,
+) -> tuple[Html, pd.DataFrame]:
+    """A question's hits as the panel shows them, and as a table; what is right is looked up in `items`."""
+    held = int((items["modality"] == question.to).sum())
+    hits = with_pairs(ask(systems, question, calibrations, match, held), items)
+    return show_hits(question, hits, right_answers(items, question)), hits
+
+
+def show_hits(question: Question, hits: pd.DataFrame, right: Sequence[str] | None = None) -> Html:
+    """The hits of `ask` as a grid of pictures: rank, score, probability and words, right and wrong told apart."""
+    started = time.perf_counter()
+    marks = None if right is None else [item in set(right) for item in hits["item_id"]]
+    pictures = hits["picture"] if "picture" in hits else hits["image"]
+    grid = gallery(list(pictures), [tell_hit(hit) for hit in hits.to_dict("records")], marks)
+    drawn = 1000 * (time.perf_counter() - started)
+    asked = "".join(str(picture_card(part)) for part, _ in question.parts if not isinstance(part, str))
+    times = (
+        f"{hits.attrs['embed_ms']:.0f} ms to embed, {hits.attrs['search_ms']:.0f} ms to search, "
+        f"{drawn:.0f} ms to draw"
+    )
+    line = f"<b><bdi>{escape(question.describe())}</bdi></b>: {len(hits)} hits{_place(marks)}; {times}"
+    return Html(f'<p role="status" style="{FONT}">{line}</p>{asked}{grid}')
+
+
+def tell_hit(hit: dict[str, Any]) -> str:
+    """A hit in one line: rank, score, probability where there is one, words."""
+    chance = f"  p {hit['probability']:.2f}" if "probability" in hit else ""
+    words = next(
+        value for value in (hit.get("words"), hit["text"], hit["label"], hit["pair_id"]) if pd.notna(value)
+    )
+    longest = LONG if hit["modality"] == "text" else SHORT
+    shown = words if len(words) <= longest else words[: longest - 1] + "…"
+    return f"{hit['rank']}. {hit['score']:.3f}{chance}  {shown}"
+
+
+def _place(marks: list[bool] | None) -> str:
+    if marks is None:
+        return ""
+    return f", a right one at rank {marks.index(True) + 1}" if True in marks else ", none of them right"

@@ -1,0 +1,142 @@
+"""Labelled ipywidgets of one look; rows wrap, so that a narrow window works."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ipywidgets
+
+LABEL = {"description_width": "90px"}
+NARROW = "300px"
+
+
+def suggestions(options: Sequence[str], label: str, hint: str, width: str = "420px") -> "ipywidgets.Combobox":
+    """A line of text with suggestions, that counts when Enter is pressed; any other text may be typed."""
+    import ipywidgets as widgets
+
+    wide = widgets.Layout(width=width, max_width="97%")
+    return widgets.Combobox(
+        options=list(options),
+        description=label,
+        placeholder=hint,
+        continuous_update=False,
+        style=LABEL,
+        layout=wide,
+    )
+
+
+def choice(options: Sequence[Any], label: str, value: Any = None) -> "ipywidgets.Dropdown":
+    """One of several; the first unless `value` says otherwise."""
+    import ipywidgets as widgets
+
+    first = options[0] if value is None else value
+    return widgets.Dropdown(
+        options=options,
+        value=first[1] if isinstance(first, tuple) else first,
+        description=label,
+        style=LABEL,
+        layout=widgets.Layout(width=NARROW),
+    )
+
+
+def several(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":
+    """Any number of several; none chosen means all."""
+    import ipywidgets as widgets
+
+    rows = min(len(options), 5)
+    return widgets.SelectMultiple(
+        options=options, description=label, rows=rows, style=LABEL, layout=widgets.Layout(width=NARROW)
+    )
+
+
+def buttons(options: Sequence[str], label: str) -> "ipywidgets.ToggleButtons":
+    """One of a few, all in sight."""
+    import ipywidgets as widgets
+
+    return widgets.ToggleButtons(
+        options=list(options), description=label, style={**LABEL, "button_width": "90px"}
+    )
+
+
+def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px") -> "ipywidgets.Button":
+    """A button that calls `pressed`."""
+    import ipywidgets as widgets
+
+    made = widgets.Button(description=label, tooltip=hint, layout=widgets.Layout(width=width))
+    made.on_click(lambda _: pressed())
+    return made
+
+
+def upload(label: str) -> "ipywidgets.FileUpload":
+    """A button to choose one picture file of the reader's own."""
+    import ipywidgets as widgets
+
+    return widgets.FileUpload(accept="image/*", description=label, layout=widgets.Layout(width="auto"))
+
+
+def number(value: float, low: float, high: float, label: str, step: float = 1) -> Any:
+    """A slider that counts when it is let go; of whole numbers where all given are."""
+    import ipywidgets as widgets
+
+    whole = all(isinstance(given, int) for given in (value, low, high, step))
+    kind = widgets.IntSlider if whole else widgets.FloatSlider
+    return kind(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=label,
+        continuous_update=False,
+        style=LABEL,
+        layout=widgets.Layout(width=NARROW),
+    )
+
+
+def extent(low: float, high: float, label: str) -> Any:
+    """A slider with two ends."""
+    import ipywidgets as widgets
+
+    whole = isinstance(low, int) and isinstance(high, int)
+    kind = widgets.IntRangeSlider if whole else widgets.FloatRangeSlider
+    return kind(
+        value=(low, high),
+        min=low,
+        max=high,
+        step=1 if whole else (high - low) / 100,
+        description=label,
+        continuous_update=False,
+        style=LABEL,
+        layout=widgets.Layout(width=NARROW),
+    )
+
+
+def tick(value: bool, label: str) -> "ipywidgets.Checkbox":
+    """Yes or no."""
+    import ipywidgets as widgets
+
+    return widgets.Checkbox(value, description=label, style=LABEL, layout=widgets.Layout(width=NARROW))
+
+
+def row(*children: Any) -> "ipywidgets.HBox":
+    """Side by side, wrapped where there is no room."""
+    import ipywidgets as widgets
+
+    wrapped = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px 10px")
+    return widgets.HBox(children, layout=wrapped)
+
+
+def folded(parts: dict[str, Sequence[Any]]) -> "ipywidgets.VBox":
+    """Rows of controls that a button of their name folds out; an empty row is left out."""
+    import ipywidgets as widgets
+
+    rows = {name: row(*children) for name, children in parts.items() if children}
+    switches = [widgets.ToggleButton(description=name, icon="bars") for name in rows]
+    for switch, hidden in zip(switches, rows.values(), strict=True):
+        hidden.layout.display = "none"
+        switch.observe(partial(_fold_out, hidden), "value")
+    return widgets.VBox([row(*switches), *rows.values()])
+
+
+def _fold_out(hidden: "ipywidgets.HBox", change: dict[str, Any]) -> None:
+    hidden.layout.display = "flex" if change["new"] else "none"

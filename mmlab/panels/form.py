@@ -1,0 +1,141 @@
+"""The controls of a question: filled in by hand they make a `Question`, and a `Question` fills them in."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mmlab.panels import controls
+from mmlab.panels.filters import chosen_by, filter_controls, filter_fields, where_of
+from mmlab.panels.pictures import open_upload
+from mmlab.panels.question import Question
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TEXT, PICTURE, BOTH = MODES = ("text", "picture", "both")
+SUGGESTED = 500  # texts or pictures; any other can be typed
+MOST = 50  # hits
+
+
+class Form:
+    """What is asked: `rows` are its widgets in their places, `question()` is what they say now.
+
+    `changed` is called at every change; the last of text and picture that was changed is what asks, unless both do.
+    """
+
+    def __init__(self, items: pd.DataFrame, query: str = "", k: int = 8) -> None:
+        pictures = items[items["modality"] == "image"]
+        self.files = dict(zip(pictures["pair_id"], pictures["image"], strict=True))
+        self.fields = filter_fields(items)
+        self.uploaded: tuple[str, Any] | None = None  # its name, and its bytes or the picture in them
+        self.changed: Callable[[], Any] = lambda: None
+        self.quiet = False
+        self.mode = controls.buttons(MODES, "Ask by")
+        self.text = controls.suggestions(_texts(items), "Text", "what to look for, then Enter", "97%")
+        self.text.value = query
+        suggested = list(self.files)[:SUGGESTED]
+        self.picture = controls.suggestions(suggested, "Picture", "the name of one in the collection")
+        self.upload = controls.upload("Upload a picture")
+        self.weight = controls.number(0.5, 0.0, 1.0, "Text share", 0.05)
+        self.to = controls.choice(["image", "text"], "Find")
+        self.k = controls.number(min(k, MOST), 1, MOST, "How many")
+        self.filters = filter_controls(self.fields)
+        self.listen()
+
+    @property
+    def rows(self) -> list[Any]:
+        """The widgets in their places, without the filters."""
+        by_picture = controls.row(self.picture, self.upload, self.weight)
+        return [self.mode, self.text, by_picture, controls.row(self.to, self.k)]
+
+    def listen(self) -> None:
+        """Watch every control."""
+        self.weight.disabled = True
+        self.text.observe(lambda _: self.turn_to(TEXT), "value")
+        self.picture.observe(lambda _: self.drop_upload(), "value")
+        self.upload.observe(lambda change: self.take_upload(change["new"]), "value")
+        for control in [self.mode, self.weight, self.to, self.k, *self.filters.values()]:
+            control.observe(lambda _: self.tell(), "value")
+
+    def tell(self) -> None:
+        """Something has changed; the text's share counts only where both ask."""
+        self.weight.disabled = self.mode.value != BOTH
+        if not self.quiet:
+            self.changed()
+
+    def turn_to(self, mode: str) -> None:
+        """Ask by text or by picture from now on, unless both ask."""
+        if self.quiet:
+            return
+        if self.mode.value in (mode, BOTH):
+            self.tell()
+        else:
+            self.mode.value = mode  # which tells
+
+    def choose(self, picture: Path) -> None:
+        """Ask by a picture of the collection; ValueError for any other."""
+        names = [name for name, file in self.files.items() if file == str(picture)]
+        if not names:
+            raise ValueError(f"the collection has no picture {picture}")
+        self.picture.value = names[0]
+
+    def drop_upload(self) -> None:
+        """A picture of the collection takes the place of an uploaded one."""
+        if not self.quiet:
+            self.uploaded = None
+        self.turn_to(PICTURE)
+
+    def take_upload(self, files: Sequence[dict[str, Any]]) -> None:
+        """An uploaded picture takes the place of one of the collection."""
+        if self.quiet or not files:
+            return
+        self.quiet, self.picture.value, self.quiet = True, "", False
+        self.uploaded = (files[0]["name"], files[0]["content"])
+        self.turn_to(PICTURE)
+
+    def question(self, **settings: Any) -> Question:
+        """What the controls say, with further fields; ValueError or PictureError where that cannot be asked."""
+        name, picture = self.chosen_picture() if self.mode.value != TEXT else ("", None)
+        chosen = {field: control.value for field, control in self.filters.items()}
+        return Question(
+            text=self.text.value if self.mode.value != PICTURE else "",
+            picture=picture,
+            name=name,
+            weight=self.weight.value,
+            to=self.to.value,
+            k=self.k.value,
+            where=where_of(self.fields, chosen),
+            **settings,
+        )
+
+    def chosen_picture(self) -> "tuple[str, Path | Image.Image | None]":
+        """The name and the picture that asks; an uploaded one is opened here, within bounds."""
+        if self.uploaded is not None:
+            name, content = self.uploaded
+            if isinstance(content, bytes | memoryview):
+                self.uploaded = (name, open_upload(content, name))
+            return self.uploaded
+        name = self.picture.value
+        if name and name not in self.files:
+            raise ValueError(f"the collection has no picture {name!r}; choose one that is suggested")
+        return name, Path(self.files[name]) if name else None
+
+    def fill(self, question: Question) -> None:
+        """Set the controls to a question that was asked before, without asking."""
+        self.quiet = True
+        self.mode.value = {"text": TEXT, "image": PICTURE, "both": BOTH}[question.source]
+        self.text.value = question.text or self.text.value
+        own = isinstance(question.picture, Path)
+        self.picture.value = question.name if own else ""
+        self.uploaded = None if own or question.picture is None else (question.name, question.picture)
+        for name in ("weight", "to", "k"):
+            getattr(self, name).value = getattr(question, name)
+        for field, value in chosen_by(self.fields, question.where).items():
+            self.filters[field].value = value
+        self.quiet = False
+
+
+def _texts(items: pd.DataFrame) -> list[str]:
+    return items.loc[items["modality"] == "text", "text"].drop_duplicates().head(SUGGESTED).tolist()

@@ -1,0 +1,123 @@
+"""Two answers to one query: what moved, by how many ranks, and what passed it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmlab.panels.answers import FONT, tell_hit
+from mmlab.panels.asking import DEPTH, Systems, ask, systems_of
+from mmlab.panels.question import Question, differing, tell
+from mmlab.panels.truth import right_answers, with_pairs
+from mmlab.visualize import Html, gallery, table
+
+SIDE = "flex:1 1 320px;min-width:0"
+SHOWN = 12  # moves
+
+
+def moves(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """How each item of two answers moved, the furthest first.
+
+    item_id; before, after: its ranks, missing where it was not found; change: the ranks it gained, missing where
+    it is in one answer only; passed: how many items stand above it before only, passed_by: after only. For an item
+    of both, change = passed - passed_by.
+    """
+    ids = pd.Index(before["item_id"]).union(after["item_id"], sort=False)
+    ranks = [hits.set_index("item_id")["rank"].reindex(ids).astype("Int64") for hits in (before, after)]
+    old, new = (rank.to_numpy(dtype=float, na_value=np.inf) for rank in ranks)
+    was, is_now = old[None, :] < old[:, None], new[None, :] < new[:, None]
+    found = pd.DataFrame(
+        {
+            "item_id": ids,
+            "before": ranks[0].to_numpy(),
+            "after": ranks[1].to_numpy(),
+            "change": (ranks[0] - ranks[1]).to_numpy(),
+            "passed": (was & ~is_now).sum(axis=1),
+            "passed_by": (is_now & ~was).sum(axis=1),
+        }
+    )
+    distance = np.abs(np.minimum(old, len(ids) + 1) - np.minimum(new, len(ids) + 1))
+    return found.iloc[np.lexsort((np.minimum(old, new), -distance))].reset_index(drop=True)
+
+
+def compare_answers(systems: Systems, left: Question, right: Question, items: pd.DataFrame) -> Html:
+    """The answers to two questions side by side, then what moved and why; marked where the truth is known."""
+    held = int((items["modality"] == left.to).sum())
+    asked = (left, right)
+    found = [with_pairs(ask(systems, replace(one, k=max(one.k, DEPTH)), held=held), items) for one in asked]
+    moved = moves(*found)
+    sides = [
+        _side(one, hits, right_answers(items, one), moved if place else None)
+        for place, (one, hits) in enumerate(zip(asked, found, strict=True))
+    ]
+    words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
+    shown = moved[(moved["before"] <= left.k) | (moved["after"] <= right.k)]
+    return Html(
+        f'<p role="status" style="{FONT}">{escape(tell_difference(left, right))}</p>'
+        f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(sides)}</div>{tell_moves(shown, words)}'
+    )
+
+
+def comparison(
+    systems: Mapping[str, Any], items: pd.DataFrame, query: str | Path, k: int = 8, to: str = "image"
+) -> Html:
+    """One query answered by the first two systems, by name, side by side: what the compare panel opens with."""
+    told = {"text": query} if isinstance(query, str) else {"picture": query}
+    first, second = (Question(**told, k=k, to=to, systems=(name,)) for name in list(systems)[:2])
+    return compare_answers(systems_of(systems), first, second, items)
+
+
+def tell_difference(left: Question, right: Question) -> str:
+    """The settings in which two questions differ, in words."""
+    pairs = differing(left, right)
+    told = "; ".join(f"{name}: {tell(one)} | {tell(other)}" for name, (one, other) in pairs.items())
+    return f"{left.describe()} — {told or 'the same settings on both sides'}"
+
+
+def tell_moves(moved: pd.DataFrame, words: pd.Series) -> Html:
+    """The moves as a table with the reason of each in words; a sentence where nothing moved."""
+    moved = moved[(moved["change"] != 0).fillna(True)]
+    if moved.empty:
+        return Html(f'<p style="{FONT}">Nothing moved.</p>')
+    rows = [
+        {
+            "item": str(words[move["item_id"]])[:80],
+            "before": move["before"],
+            "after": move["after"],
+            "why": why(move),
+        }
+        for move in moved.head(SHOWN).to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), f"What moved, the furthest first ({len(moved)} in all)", digits=0)
+
+
+def why(move: dict[str, Any]) -> str:
+    """Why an item stands elsewhere: what it passed, and what passed it."""
+    if pd.isna(move["before"]):
+        return "found on the right only"
+    if pd.isna(move["after"]):
+        return "found on the left only"
+    told = [f"passed {move['passed']}"] if move["passed"] else []
+    return ", ".join([*told, f"passed by {move['passed_by']}"] if move["passed_by"] else told)
+
+
+def _side(question: Question, hits: pd.DataFrame, right: list[str] | None, moved: pd.DataFrame | None) -> str:
+    """One answer under the name of its system; on the right with how far each hit has moved."""
+    shown = hits.head(question.k)
+    marks = None if right is None else [item in right for item in shown["item_id"]]
+    change = {} if moved is None else dict(zip(moved["item_id"], moved["change"], strict=True))
+    captions = [tell_hit(hit) + _arrow(change.get(hit["item_id"], 0)) for hit in shown.to_dict("records")]
+    name = " + ".join(question.systems) or "the first"
+    grid = gallery(list(shown["picture"]), captions, marks)
+    heading = f'<h4 style="margin:4px 0">{escape(name)}</h4>'
+    return f'<section aria-label="{escape(name)}" style="{SIDE}">{heading}{grid}</section>'
+
+
+def _arrow(change: Any) -> str:
+    if pd.isna(change):
+        return " (new)"
+    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(change)})"

@@ -1,0 +1,79 @@
+"""What a panel asks: a text, a picture or both, and every setting of the search, as one value."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+EARLY, NONE = "early", "none"
+FUSED = (EARLY, "weighted_sum", "rrf", "dbsf")  # ways to make one answer of several parts
+LONGEST = 300  # characters of a query that are shown
+
+
+@dataclass(frozen=True)
+class Question:
+    """One query with its settings; two questions are equal where they ask the same.
+
+    text, picture: at least one; a picture is a path, or a PIL picture that was uploaded, called `name`.
+    weight: the share of the text in [0, 1], where both are given; `fusion` says how both become one answer.
+    to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
+    systems: names of the retrievers that answer, empty for the first; several are fused late.
+    calibration: turn scores into probabilities; rerank: how many of the first hits are ranked again, 0 for none.
+    """
+
+    text: str = ""
+    picture: "Path | Image.Image | None" = None
+    name: str = ""
+    weight: float = 0.5
+    to: str = "image"
+    k: int = 8
+    where: dict[str, Any] = field(default_factory=dict)
+    systems: tuple[str, ...] = ()
+    fusion: str = EARLY
+    calibration: str = NONE
+    rerank: int = 0
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.text.strip() and self.picture is None:
+            raise ValueError("the query is empty: type a text, or give a picture")
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"the weight of the text is from 0 to 1, found {self.weight}")
+        if self.fusion not in FUSED:
+            raise ValueError(f"fusion: expected one of {', '.join(FUSED)}, found {self.fusion!r}")
+
+    @property
+    def parts(self) -> "list[tuple[str | Path | Image.Image, float]]":
+        """The text and the picture with their weights, those of weight 0 left out."""
+        both = bool(self.text.strip()) and self.picture is not None
+        text = [(self.text, self.weight if both else 1.0)] if self.text.strip() else []
+        picture = [(self.picture, 1 - self.weight if both else 1.0)] if self.picture is not None else []
+        return [(part, weight) for part, weight in text + picture if weight > 0]
+
+    @property
+    def source(self) -> str:
+        """The modality that asks: "text", "image" or "both"."""
+        kinds = ["text" if isinstance(part, str) else "image" for part, _ in self.parts]
+        return kinds[0] if len(kinds) == 1 else "both"
+
+    def describe(self) -> str:
+        """What is asked in a few words, as the history of a panel shows it."""
+        picture = self.name or (self.picture.name if isinstance(self.picture, Path) else "a picture")
+        words = [f"“{part}”" if isinstance(part, str) else f"{picture} (picture)" for part, _ in self.parts]
+        limits = "".join(f", {name} = {tell(value)}" for name, value in self.where.items())
+        return f"{' + '.join(words)[:LONGEST]} → {self.to}{limits}"
+
+
+def tell(value: Any) -> str:
+    """A value of a filter in words: "red", "red or blue", "gte 1, lt 5"."""
+    if isinstance(value, dict):
+        return ", ".join(f"{word} {tell(bound)}" for word, bound in value.items())
+    return " or ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def differing(one: Question, other: Question) -> dict[str, tuple[Any, Any]]:
+    """The settings in which two questions differ, with both values."""
+    pairs = {item.name: (getattr(one, item.name), getattr(other, item.name)) for item in fields(Question)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

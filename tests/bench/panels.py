@@ -1,0 +1,57 @@
+"""How long the query panel takes to answer: over all the demo's products, model and store warm."""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from tests.bench.figures import Figure
+
+TIMES = 20
+EXPECTED = "<= 300"
+
+
+def panels() -> list[Figure]:
+    """Median and slowest time of an answer as the panel shows it, for each way to ask."""
+    from mmlab.panels import Question, answer_question
+    from mmlab.panels.asking import systems_of
+
+    with TemporaryDirectory() as folder:
+        retriever, items = _collection(Path(folder))
+        picture = Path(items.loc[items["modality"] == "image", "image"].iloc[0])
+        ways = {
+            "text": Question(text="a red mug", k=12),
+            "picture": Question(picture=picture, k=12),
+            "both, early": Question(text="a red mug", picture=picture, k=12),
+            "both, rrf": Question(text="a red mug", picture=picture, k=12, fusion="rrf"),
+        }
+        figures = []
+        for name, question in ways.items():
+            took = [
+                _milliseconds(answer_question, systems_of(retriever), question, items) for _ in range(TIMES)
+            ]
+            figures.append(Figure(f"panel, {name}, median", float(np.median(took)), "ms", "limit", EXPECTED))
+            figures.append(Figure(f"panel, {name}, slowest of {TIMES}", max(took), "ms"))
+    return figures
+
+
+def _milliseconds(function, *arguments) -> float:
+    started = time.perf_counter()
+    function(*arguments)
+    return 1000 * (time.perf_counter() - started)
+
+
+def _collection(folder: Path):
+    """The demo's catalogue, embedded and indexed."""
+    from mmlab.demo import draw_catalogue
+    from mmlab.embed import embed_items, load_model
+    from mmlab.index import build_index, open_store
+    from mmlab.ingest import ingest_items
+    from mmlab.retrieve import Retriever
+
+    model = load_model("demo")
+    items = ingest_items(draw_catalogue(folder / "demo", progress=False), cache=folder, progress=False).items
+    vectors = embed_items(items, model, progress=False).vectors
+    index = build_index(open_store(folder / "store"), "demo", items, [vectors], progress=False)
+    return Retriever(index, model), items

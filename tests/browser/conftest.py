@@ -1,0 +1,75 @@
+"""A real run, a real JupyterLab over it, and Chromium driven by Playwright.
+
+Skipped with the reason where Chromium or Playwright is missing. A picture of every step is kept in
+$MMLAB_DATA/screens, where that is set. Scopes are modules: what Playwright starts must not outlive these tests.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmlab.demo import draw_catalogue
+from mmlab.items import project
+from mmlab.runs import run_notebooks, write_report
+from tests.browser.lab import start_lab
+
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+QUIET += ("--disable-sync", "--no-first-run", "--enable-unsafe-swiftshader")  # the map panel draws by WebGL
+
+
+@pytest.fixture(scope="module")
+def screens(tmp_path_factory) -> Path:
+    """The folder for the pictures of every step."""
+    kept = os.environ.get("MMLAB_DATA")
+    folder = Path(kept) / "screens" if kept else tmp_path_factory.mktemp("screens")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The path of the browser."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium")
+    return path or pytest.skip("chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def data_folder(chromium, screens, tmp_path_factory):
+    """The data folder of the run; JupyterLab's kernels get the same one."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("browser")
+        patch.setenv("MMLAB_DATA", str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(data_folder: Path) -> Path:
+    """The folder of a run of all notebooks over 100 drawn products, with its report."""
+    catalogue = draw_catalogue(data_folder / "demo", products=100, progress=False)
+    folder = run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
+    write_report("demo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(run: Path, data_folder: Path):
+    """JupyterLab over a copy of the notebooks."""
+    notebooks = data_folder / "notebooks"
+    shutil.copytree(project() / "notebooks", notebooks)
+    with start_lab(notebooks, data_folder / "jupyter") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, run: Path):
+    """Chromium; begun after the run, which has an event loop of its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=QUIET)
+        yield opened
+        opened.close()

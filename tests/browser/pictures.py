@@ -1,0 +1,92 @@
+"""The README's pictures: a panel at work and the first page of a report, from the run `demo`.
+
+```
+make demo pictures
+```
+"""
+
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from mmlab.items import data, project
+from tests.browser.conftest import QUIET
+from tests.browser.lab import start_lab
+
+MOST_BYTES = 200_000
+QUERY = "a red mug"
+WIDE = {"width": 1000, "height": 1000}
+SHOWN = ("measures", "map")
+SECTION = """id => {
+  const start = document.getElementById(id);
+  let end = start.nextElementSibling;
+  while (end.nextElementSibling && end.nextElementSibling.tagName !== "H2") end = end.nextElementSibling;
+  const top = start.getBoundingClientRect().top + scrollY;
+  const bottom = end.getBoundingClientRect().bottom + scrollY;
+  return {x: 0, y: top - 20, width: innerWidth, height: bottom - top + 40};
+}"""  # from a heading to the next
+
+
+def take_panel(browser, home: Path) -> bytes:
+    """The query panel of 04 in JupyterLab, with the answer to a text."""
+    notebooks = home / "notebooks"
+    shutil.copytree(project() / "notebooks", notebooks)
+    with start_lab(notebooks, home / "jupyter") as lab:
+        page = browser.new_page(viewport={**WIDE, "width": 1300})  # beside the file browser
+        lab.open(page, "04_retrieve.ipynb")
+        lab.run_all(page)
+        panel = page.locator(".mmlab-query")
+        field = panel.get_by_label("Text", exact=True)
+        field.fill(QUERY)
+        field.press("Enter")
+        panel.locator("p[role=status]", has_text=QUERY).wait_for()
+        page.wait_for_timeout(500)  # the pictures are drawn
+        return panel.screenshot()
+
+
+def take_report(browser, run: Path) -> bytes:
+    """The report's measures, and its map with one item chosen by an arrow key."""
+    page = browser.new_page(viewport=WIDE)
+    page.goto((run / "index.html").as_uri())
+    page.locator("iframe.map").content_frame.locator("#view").press("ArrowRight")
+    parts = [page.screenshot(full_page=True, clip=page.evaluate(SECTION, name)) for name in SHOWN]
+    pictures = [Image.open(io.BytesIO(part)) for part in parts]
+    sheet = Image.new("RGB", (WIDE["width"], sum(picture.height for picture in pictures)), "white")
+    for number, picture in enumerate(pictures):
+        sheet.paste(picture, (0, sum(above.height for above in pictures[:number])))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def save(picture: bytes, path: Path) -> Path:
+    """Write a screenshot as a JPEG of at most 200 KB."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        rgb = opened.convert("RGB")
+    for quality in (85, 75, 65, 55):
+        rgb.save(path, "JPEG", quality=quality, optimize=True)
+        if path.stat().st_size <= MOST_BYTES:
+            return path
+    raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {MOST_BYTES} at most: show less")
+
+
+def main() -> None:
+    """Take both pictures of the run `demo` in the data folder."""
+    run = data() / "runs" / "demo"
+    if not (run / "index.html").is_file():
+        raise SystemExit(f"no report in {run}: run `make demo` first")
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        pictures = {"panel.jpg": take_panel(browser, Path(home)), "report.jpg": take_report(browser, run)}
+        browser.close()
+    for name, picture in pictures.items():
+        click.echo(save(picture, project() / "data" / name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""What a person does, in a browser: a notebook is run and its panels are used, a report is opened from disk."""
+
+import csv
+import io
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+
+from mmlab.evaluate import read_labels
+from mmlab.items import read_items
+
+WIDE, NARROW = {"width": 1300, "height": 950}, {"width": 480, "height": 950}
+PICTURE = "figure img[src^='data:image/jpeg']"
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+SOON = 30_000  # milliseconds: the machine may be busy, 300 ms are measured elsewhere
+
+
+@pytest.fixture(scope="module")
+def retrieve(browser, lab, screens):
+    """04 in JupyterLab, all cells run; every test goes on from where the one before it stopped."""
+    page = browser.new_page(viewport=WIDE)
+    lab.open(page, "04_retrieve.ipynb")
+    lab.run_all(page)
+    page.screenshot(path=screens / "04_run_all.png")
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def panel(retrieve):
+    """The query panel, in sight."""
+    panel = retrieve.locator(".mmlab-query")
+    panel.scroll_into_view_if_needed()
+    return panel
+
+
+def wait_for_answer(panel, *words: str) -> None:
+    """Wait until the line above the hits holds these words."""
+    line = panel.locator("p[role=status]")
+    for word in words:
+        line = line.filter(has_text=word)
+    line.first.wait_for(timeout=SOON)
+
+
+def type_text(panel, text: str) -> None:
+    field = panel.get_by_label("Text", exact=True)
+    field.fill(text)
+    field.press("Enter")
+
+
+def upload(page, panel, file) -> None:
+    with page.expect_file_chooser() as chooser:
+        panel.get_by_role("button", name="Upload a picture").click()
+    chooser.value.set_files(file)
+
+
+def test_a_text_finds_pictures(panel, retrieve, screens):
+    type_text(panel, "a red mug")
+    wait_for_answer(panel, "a red mug", "8 hits", "ms to embed", "ms to search", "ms to draw")
+    assert panel.locator(PICTURE).count() == 8
+    retrieve.screenshot(path=screens / "04_text.png")
+
+
+def test_the_slider_moves_by_keys(panel, retrieve, screens):
+    slider = panel.get_by_role("slider").nth(1)
+    slider.focus()
+    slider.press("ArrowRight")
+    wait_for_answer(panel, "a red mug", "9 hits")
+    retrieve.screenshot(path=screens / "04_slider.png")
+
+
+def test_an_uploaded_picture_finds_its_like_and_mixes_with_the_text(panel, retrieve, run, screens):
+    file = next((run.parents[1] / "demo" / "images").glob("*7.jpg"))
+    upload(retrieve, panel, file)
+    wait_for_answer(panel, f"{file.name} (picture)")
+    panel.get_by_role("button", name="both", exact=True).click()
+    wait_for_answer(panel, "a red mug", f"{file.name} (picture)")
+    retrieve.screenshot(path=screens / "04_upload.png")
+
+
+def test_an_error_is_seen_with_its_cause(panel, retrieve, screens):
+    wrong = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no picture at all"}
+    upload(retrieve, panel, wrong)
+    panel.get_by_text("caused by PictureError: not a picture").first.wait_for(timeout=SOON)
+    retrieve.screenshot(path=screens / "04_error.png")
+    type_text(panel, "a green lamp")
+    panel.get_by_role("button", name="text", exact=True).click()
+    wait_for_answer(panel, "a green lamp")
+
+
+def test_the_history_asks_again_and_the_table_is_saved(panel, retrieve, screens, tmp_path):
+    history = panel.get_by_label("Asked before")
+    asked = [text.replace("\xa0", " ") for text in history.locator("option").all_text_contents()]
+    old = next(number for number, text in enumerate(asked) if text.endswith("“a red mug” → image"))
+    history.select_option(index=old)
+    wait_for_answer(panel, "a red mug")
+    with retrieve.expect_download() as saved:
+        panel.get_by_role("link", name="hits.csv").click()
+    saved.value.save_as(tmp_path / "hits.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "hits.csv").read_text("utf-8-sig"))))
+    assert [row["rank"] for row in rows[:3]] == ["1", "2", "3"]
+    retrieve.screenshot(path=screens / "04_history.png")
+
+
+def test_a_narrow_window_works(panel, retrieve, screens):
+    retrieve.set_viewport_size(NARROW)
+    retrieve.keyboard.press("Control+b")  # the file browser makes room
+    panel.get_by_role("button", name="Filters").scroll_into_view_if_needed()
+    panel.get_by_role("button", name="Filters").click()
+    wider = panel.evaluate("box => box.scrollWidth - box.clientWidth")
+    retrieve.screenshot(path=screens / "04_narrow.png")
+    retrieve.set_viewport_size(WIDE)
+    assert wider <= 1
+
+
+def test_every_control_has_a_name_and_every_picture_a_text(panel):
+    unnamed = panel.evaluate(
+        """box => [...box.querySelectorAll("input, select, button")].filter(one =>
+             !(one.labels?.length || one.title || one.textContent || one.ariaLabel || one.type === "file")
+           ).map(one => one.outerHTML.slice(0, 200))"""
+    )
+    assert unnamed == []
+    assert panel.locator("img:not([alt])").count() == 0
+
+
+@pytest.fixture(scope="module")
+def evaluate(browser, lab, screens):
+    """05 in JupyterLab, all cells run."""
+    page = browser.new_page(viewport=WIDE)
+    lab.open(page, "05_evaluate.ipynb")
+    lab.run_all(page)
+    yield page
+    page.close()
+
+
+def test_a_hit_that_is_judged_is_found_in_the_file(evaluate, run, screens):
+    panel = evaluate.locator(".mmlab-inspect")
+    panel.scroll_into_view_if_needed()
+    panel.get_by_role("button", name="relevant", exact=True).first.click()
+    panel.get_by_text("judged relevant: version 1").wait_for(timeout=SOON)
+    evaluate.screenshot(path=screens / "05_judged.png")
+    labels = read_labels(run / "labels.jsonl")
+    assert labels["relevance"].tolist() == [1]
+    assert labels["item_id"].isin(read_items(run / "items.parquet")["item_id"]).all()
+    panel.get_by_role("button", name="next").click()
+    panel.get_by_label("Failed").select_option(index=1)
+    evaluate.screenshot(path=screens / "05_next.png")
+
+
+PANELS = """
+from mmlab.embed import load_for
+from mmlab.items import Vectors, read_items, read_table
+from mmlab.panels import Recorded, compare_panel, map_panel
+from mmlab.runs import run_folder
+folder = run_folder("demo")
+items = read_items(folder / "items.parquet")
+vectors = Vectors.load(next((folder / "vectors").glob("*.npz")))
+exact, fused = (read_table(folder / f"rankings/text-to-image/{step}.parquet") for step in ("exact", "index"))
+runs = {"exact": Recorded({"text-to-image": exact}, items), "graph": Recorded({"text-to-image": fused}, items)}
+""".strip()
+
+
+@pytest.fixture(scope="module")
+def other_panels(browser, lab):
+    """A small notebook of the map and the compare panel, all cells run."""
+    asked = "items.loc[items['modality'] == 'text', 'text'].iloc[0]"
+    cells = [
+        PANELS,
+        "map_panel(read_table(folder / 'maps.parquet'), vectors, items, load_for)",
+        f"compare_panel(runs, items, {asked}, k=4)",
+    ]
+    nbformat.write(
+        new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
+        lab.notebooks / "map.ipynb",
+    )
+    page = browser.new_page(viewport=WIDE)
+    lab.open(page, "map.ipynb")
+    lab.run_all(page)
+    yield page
+    page.close()
+
+
+def pixels_of(element, colour) -> int:
+    """How many pixels of the element have the colour, nearly."""
+    with Image.open(io.BytesIO(element.screenshot())) as shown:
+        differences = np.abs(np.asarray(shown.convert("RGB"), dtype=int) - colour)
+    return int((differences.max(axis=2) < 16).sum())
+
+
+def test_the_map_lists_what_is_chosen_and_marks_where_a_query_lands(other_panels, screens):
+    panel = other_panels.locator(".mmlab-map")
+    panel.locator("canvas").first.wait_for(timeout=SOON)
+    panel.get_by_label("Label").select_option(index=1)
+    panel.get_by_text("chosen").wait_for(timeout=SOON)
+    field = panel.get_by_label("Query")
+    field.fill("a red mug")
+    field.press("Enter")
+    panel.get_by_text("lands at the cross").wait_for(timeout=SOON)
+    panel.scroll_into_view_if_needed()
+    other_panels.wait_for_timeout(1000)  # the points move into place
+    other_panels.screenshot(path=screens / "06_map.png")
+    assert (
+        pixels_of(panel.locator("canvas").first, (0x00, 0x72, 0xB2)) > 100
+    )  # the pictures' points are drawn
+    box = panel.locator("canvas").first.bounding_box()
+    panel.get_by_title("Activate lasso selection").click()
+    lasso = [(0.15, 0.1), (0.85, 0.1), (0.85, 0.9), (0.15, 0.9), (0.15, 0.15)]
+    for number, (x, y) in enumerate(lasso):
+        other_panels.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y, steps=10)
+        if not number:
+            other_panels.mouse.down()
+    other_panels.mouse.up()
+    panel.get_by_text("the first 24").wait_for(timeout=SOON)
+    other_panels.screenshot(path=screens / "06_lasso.png")
+
+
+def test_two_answers_stand_side_by_side(other_panels, screens):
+    panel = other_panels.locator(".mmlab-compare")
+    panel.scroll_into_view_if_needed()
+    assert panel.locator("section").count() == 2
+    assert panel.locator(PICTURE).count() == 8
+    other_panels.screenshot(path=screens / "08_compare.png")
+
+
+@pytest.fixture
+def offline(browser):
+    """A page without network, and all that goes wrong on it."""
+    context = browser.new_context(viewport=WIDE, offline=True)
+    page, wrong = context.new_page(), []
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url[:200]}"))
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("request", lambda asked: wrong.append(asked.url[:200]) if asked.url.startswith("http") else None)
+    yield page, wrong
+    context.close()
+
+
+def test_every_page_of_the_report_opens_from_disk_without_network(offline, run, screens):
+    page, wrong = offline
+    for file in sorted(run.glob("*.html")):
+        page.goto(file.as_uri())
+        page.screenshot(path=screens / f"report_{file.stem}.png")
+        assert page.title()
+    assert wrong == []
+
+
+def test_the_map_of_the_report_reacts_to_the_mouse(offline, run, screens):
+    page, wrong = offline
+    page.goto((run / "index.html").as_uri())
+    frame = page.locator("iframe[title^='Interactive map']")
+    frame.scroll_into_view_if_needed()
+    card, view = frame.content_frame.locator("#card"), frame.content_frame.locator("#view")
+    view.wait_for(timeout=SOON)
+    before, box = card.inner_text(), view.bounding_box()
+    for step in range(400):  # along the diagonal and back, until a point is under the mouse
+        share = 0.1 + 0.8 * (step % 200) / 200
+        page.mouse.move(
+            box["x"] + box["width"] * share, box["y"] + box["height"] * (share if step < 200 else 1 - share)
+        )
+        if card.inner_text() != before:
+            break
+    assert card.inner_text() != before
+    assert card.locator("img").count() == 1
+    page.screenshot(path=screens / "report_map.png")
+    assert wrong == []

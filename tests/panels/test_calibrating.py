@@ -1,0 +1,47 @@
+from mmlab.evaluate import qrels_from_pairs
+from mmlab.items import Vectors
+from mmlab.panels import Question, ask, fit_calibrations
+from mmlab.panels.asking import systems_of
+from mmlab.retrieve import CALIBRATIONS, rank
+
+
+def test_every_kind_is_fitted_and_gives_probabilities(collection):
+    items, vectors = collection.items, collection.vectors
+    texts: Vectors = vectors.take(items.loc[items["modality"] == "text", "item_id"])
+    ranked = {"text-to-image": rank(collection.retriever.index, texts, "image", k=20, exact=True)}
+    qrels = {"text-to-image": qrels_from_pairs(items, "text", "image")}
+    fitted = fit_calibrations(ranked, items, qrels)
+    assert list(fitted) == list(CALIBRATIONS)
+    assert {direction for found in fitted.values() for direction in found} == {"text-to-image"}
+    systems = systems_of(collection.retriever)
+    for kind in fitted:
+        hits = ask(systems, Question(text="a red mug", k=5, calibration=kind), fitted)
+        assert hits["probability"].between(0, 1).all()
+        assert hits["probability"].is_monotonic_decreasing
+
+
+def test_what_cannot_be_fitted_is_left_out(collection):
+    items = collection.items
+    texts = collection.vectors.take(items.loc[items["modality"] == "text", "item_id"].iloc[:3])
+    ranked = {"text-to-image": rank(collection.retriever.index, texts, "image", k=1, exact=True)}
+    nothing = qrels_from_pairs(items, "text", "image").iloc[:0]
+    assert fit_calibrations(ranked, items, {"text-to-image": nothing}) == {}
+
+
+def test_systems_of_one_of_two_and_of_several(collection):
+    one = collection.retriever
+    both = {"text": one, "image": one}
+    assert systems_of(one) == systems_of(both) == {"": both}
+    assert systems_of({"a": one, "b": both}) == {"a": both, "b": both}
+
+
+def test_a_matching_head_ranks_the_first_hits_again(collection):
+    systems = systems_of(collection.retriever)
+    plain = ask(systems, Question(text="a red mug", k=4))
+    turned = ask(
+        systems,
+        Question(text="a red mug", k=4, rerank=3),
+        match=lambda texts, pictures: list(range(len(texts))),
+    )
+    assert turned["item_id"].tolist() == [plain["item_id"][place] for place in (2, 1, 0, 3)]
+    assert turned["before"].tolist() == [3, 2, 1, 4]

@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.items import Space, SpaceMismatch, Vectors
+from mmlab.panels import landing, list_items
+from mmlab.panels.landing import map_points
+from mmlab.panels.map import MapPanel
+
+SPACE = Space("m", "1", "", "", "", 2)
+ANGLES = np.radians([0, 60, 90])
+ROWS = Vectors(["a", "b", "c"], np.column_stack([np.cos(ANGLES), np.sin(ANGLES)]), SPACE)
+POINTS = pd.DataFrame({"item_id": ["a", "b", "c"], "x": [0.0, 4.0, 9.0], "y": [0.0, 4.0, 9.0]})
+
+
+def test_a_query_lands_between_its_nearest_weighted_by_how_near():
+    query = Vectors(
+        ["query"], [[1.0, 0.0]], SPACE
+    )  # cosines 1, 0.5 and 0: the weights of a and b are 1 and 0.5
+    x, y, nearest = landing(query, ROWS, POINTS, neighbours=2)
+    assert (x, y) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
+    assert nearest["item_id"].tolist() == ["a", "b"]
+    assert nearest["score"].tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_a_query_of_another_space_lands_nowhere():
+    other = Vectors(["query"], [[1.0, 0.0]], Space("other", "1", "", "", "", 2))
+    with pytest.raises(SpaceMismatch, match="'other'"):
+        landing(other, ROWS, POINTS)
+    with pytest.raises(ValueError, match="none of the items on the map has a vector here"):
+        landing(Vectors(["query"], [[1.0, 0.0]], SPACE), ROWS, POINTS.assign(item_id=["x", "y", "z"]))
+
+
+def test_points_of_maps():
+    maps = POINTS.rename(columns={"x": "umap_x", "y": "umap_y"})
+    assert map_points(maps).equals(POINTS)
+
+
+@pytest.fixture
+def panel(collection):
+    rng = np.random.default_rng(0)
+    ids = collection.items["item_id"].iloc[:40]
+    points = pd.DataFrame({"item_id": ids, "x": rng.random(40), "y": rng.random(40)})
+    model = collection.retriever.model
+    return MapPanel(points, collection.vectors, collection.items, lambda space: model, "modality")
+
+
+def test_a_selection_lists_its_items(panel, collection):
+    panel.scatter.widget.selection = np.array([0, 3], dtype="uint32")
+    ids = panel.shown["item_id"].iloc[[0, 3]].tolist()
+    assert panel.listing.value == str(list_items(ids, collection.items))
+    assert "<b>2 chosen</b>" in panel.listing.value
+
+
+def test_a_label_is_chosen_without_a_mouse(panel):
+    label = panel.shown["label"].iloc[0]
+    panel.label.value = label
+    count = (panel.shown["label"] == label).sum()
+    assert f"<b>{count} chosen</b>" in panel.listing.value
+
+
+def test_a_query_shows_where_it_lands(panel):
+    panel.text.value = "a red mug <b>"
+    assert "a red mug &lt;b&gt;</bdi></b> lands at the cross" in panel.landed.value
+    assert len(panel.scatter.widget.annotations) == 2
+
+
+def test_a_long_selection_is_cut_and_none_says_how(panel, collection):
+    html = str(list_items(panel.shown["item_id"].tolist(), collection.items))
+    assert "<b>40 chosen</b>, the first 24" in html
+    assert html.count("<figure") == 24
+    assert "Press the lasso" in str(list_items([], collection.items))
