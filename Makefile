@@ -8,10 +8,10 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 OFFLINE := HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lab bench clean
+.PHONY: help demo test lint format lab bench bench-large pictures clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## draw the demo catalogue, run the six notebooks on it, write data/runs/demo/index.html
 	@$(OFFLINE) $(BIN)/mmlab demo
@@ -27,15 +27,22 @@ lint: $(STAMP) ## check style and layout without changing anything
 format: $(STAMP) ## repair style and layout, strip the notebooks
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . ; $(BIN)/nbstripout notebooks/*.ipynb
 
-lab: $(STAMP) ## open JupyterLab on the notebooks
-	@$(BIN)/jupyter lab notebooks
+lab: $(STAMP) ## open JupyterLab at the query panel; runs the demo first where there is none
+	@test -e "$${MMLAB_DATA:-data}/runs/demo/index.html" || $(MAKE) --no-print-directory demo
+	@$(BIN)/jupyter lab notebooks/04_retrieve.ipynb
 
 bench: $(STAMP) ## measure the figures, all or those in ONLY="name name"
 	@$(OFFLINE) $(BIN)/python -m tests.bench $(ONLY)
 
+bench-large: $(STAMP) ## a million vectors with int8 quantization: time, memory, disk, recall
+	@$(OFFLINE) $(BIN)/python -m tests.bench large
+
+pictures: $(STAMP) ## take the README's pictures of the run demo, with chromium
+	@$(OFFLINE) $(BIN)/python -m tests.browser.pictures
+
 clean: ## remove .venv and everything made under data/
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg ! -name panel.jpg -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer with venv is needed; found:" \

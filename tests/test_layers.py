@@ -21,11 +21,11 @@ SEES = {
     "panels": {"items", "retrieve", "evaluate", "visualize"},
     "demo": {"items"},
     "runs": {"items", "visualize"},
-    "cli": {"items", "visualize", "runs", "demo"},
+    "cli": {"items", "index", "visualize", "runs", "demo"},
 }
 HEAVY = {
-    "PIL", "datasets", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "lxml", "matplotlib",
-    "nbconvert", "nbformat", "papermill", "pytesseract", "qdrant_client", "qdrant_edge", "scipy",
+    "PIL", "datasets", "faiss", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "jscatter", "lxml",
+    "matplotlib", "nbconvert", "nbformat", "papermill", "pytesseract", "qdrant_client", "qdrant_edge", "scipy",
     "sentence_transformers", "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
 

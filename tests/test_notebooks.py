@@ -9,7 +9,15 @@ import pytest
 
 import mmlab
 from mmlab.items import SKIPPED_COLUMNS, Vectors, read_items, read_table
-from mmlab.runs import NotebookFailed, find_notebooks, read_manifest, run_notebooks, write_report
+from mmlab.runs import (
+    NotebookFailed,
+    find_notebooks,
+    read_manifest,
+    run_notebooks,
+    write_report,
+    write_single,
+)
+from tests.embed.checkpoints import guide_pair
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
 MADE = (
@@ -33,6 +41,8 @@ def data_folder(tmp_path_factory):
         folder = tmp_path_factory.mktemp("data")
         patch.setenv("MMLAB_DATA", str(folder))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        for name in ("QDRANT_API_KEY", "HF_TOKEN"):
+            patch.setenv(name, "the-planted-secret")
         yield folder
 
 
@@ -59,6 +69,13 @@ class Sources(HTMLParser):
 def test_a_run_leaves_everything_behind(demo_run: Path) -> None:
     assert [name for name in MADE if not (demo_run / name).exists()] == []
     assert list(read_manifest("demo")["steps"]) == [path.stem for path in find_notebooks()]
+
+
+def test_no_secret_of_the_environment_is_written(demo_run: Path, data_folder: Path) -> None:
+    write_single("demo")
+    written = [path for path in data_folder.rglob("*") if path.is_file()]
+    assert len(written) > 50
+    assert [path for path in written if b"the-planted-secret" in path.read_bytes()] == []
 
 
 def test_the_report_has_pictures_and_fetches_nothing(demo_run: Path) -> None:
@@ -123,3 +140,21 @@ def test_a_run_on_photos_with_several_captions_and_no_labels() -> None:
     measures = json.loads((folder / "metrics.json").read_text())["measures"]
     assert {m["direction"]: m["queries"] for m in measures} == {"text->image": 1000, "image->text": 200}
     assert write_report("photos").is_file()
+
+
+def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks(catalogue: Path, tmp_path: Path) -> None:
+    """MPNet for texts and CLIP for pictures, as tiny stand-ins with random weights, fused."""
+    parameters = {"dataset": str(catalogue), "models": guide_pair(tmp_path), "fusion": "rrf", "sample": 40}
+    folder = run_notebooks("pair", parameters, progress=False)
+    vectors = [Vectors.load(path) for path in (folder / "vectors").glob("*.npz")]
+    items = read_items(folder / "items.parquet")
+    kinds = items.groupby("modality")["item_id"].agg(set)
+    held = sorted((set(one.ids) for one in vectors), key=len)
+    assert held == [kinds["text"], kinds["text"] | kinds["image"]]
+    stages = {
+        path.relative_to(folder / "rankings").as_posix() for path in folder.glob("rankings/*/*.parquet")
+    }
+    assert stages == {f"text-to-image/{name}.parquet" for name in ("exact", "index", "fused")} | {
+        f"image-to-text/{name}.parquet" for name in ("exact", "index")
+    }  # only one of them can ask by picture: nothing to fuse
+    assert write_report("pair").is_file()
