@@ -1,5 +1,6 @@
 """What several rooms' tests share: a small drawn catalogue, embedded by the demo model and indexed."""
 
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,12 @@ import pytest
 
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors
+
+
+def pytest_configure() -> None:
+    """Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Collection(NamedTuple):

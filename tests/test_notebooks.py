@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mmlab
@@ -117,19 +118,18 @@ def test_a_notebook_refuses_what_was_made_with_another_parameter(demo_run: Path)
 
 def test_a_store_of_another_space_is_refused(demo_run: Path, catalogue: Path) -> None:
     """A collection swapped for one of another model, behind the manifest's back."""
-    from mmlab.index import collection_name, open_store, schema_for
+    from mmlab.index import build_index, open_store
     from mmlab.items import Space
 
-    store, name = open_store(demo_run / "store"), collection_name("demo", "unified")
+    store = open_store(demo_run / "store")
     items = read_items(demo_run / "items.parquet")
-    kept = store.schema(name)
-    store.drop(name)
-    store.create(name, schema_for(items, Space("another", "1", "", "", "", 8)))
+    rows = np.ones((len(items), 4), dtype=np.float32) / 2
+    other = Vectors(items["item_id"], rows, Space("another", "1", "", "", "", 4))
+    index = build_index(store, "demo", items, [other], progress=False)
     retrieve = [path for path in find_notebooks() if path.stem == "04_retrieve"]
     with pytest.raises(NotebookFailed, match=re.escape("SpaceMismatch")):
         run_notebooks("demo", {}, retrieve, progress=False)
-    store.drop(name)
-    assert kept.space.model == "demo"
+    store.drop(*index.schemas)
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the 200 photos are not on this machine")

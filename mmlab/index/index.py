@@ -47,6 +47,14 @@ class Index:
         """The spaces that it holds vectors of, the main one first."""
         return list(dict.fromkeys(space for schema in self.schemas.values() for space in schema.spaces))
 
+    def in_order(self, vectors: Sequence[Vectors]) -> list[Vectors]:
+        """A run's vectors in the order of the index's spaces; SpaceMismatch for some that it was not built from."""
+        name, schema = next(iter(self.schemas.items()))
+        for one in vectors:
+            if one.space not in self.spaces:
+                schema.check_space(one.space, name)
+        return sorted(vectors, key=lambda one: self.spaces.index(one.space))
+
     def modalities(self, space: Space) -> tuple[str, ...]:
         """The modalities of the items that have vectors in this space."""
         return tuple(m for m in ("image", "text") if self._holding(space, m))
