@@ -39,10 +39,19 @@ class TextReader:
         ]
         if not doubtful:
             return 0
-        with self.lock:
-            tokens = self.tokenizer([filled[place] for place in doubtful], verbose=False)["input_ids"]
-        longer = [place for place, ids in zip(doubtful, tokens, strict=True) if len(ids) > self.window]
+        lengths = self._count_tokens([filled[place] for place in doubtful])
+        longer = [place for place, length in zip(doubtful, lengths, strict=True) if length > self.window]
         return len(np.unique(np.array(longer, dtype=int) // max(len(self.prompts), 1)))
+
+    def _count_tokens(self, texts: list[str]) -> list[int]:
+        """Of each text with its start and end, uncut."""
+        with self.lock:
+            if not self.tokenizer.is_fast:
+                return [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
+            backend = self.tokenizer.backend_tokenizer
+            backend.no_truncation()
+            backend.no_padding()  # the next read sets both again
+            return [len(found.ids) for found in backend.encode_batch_fast(texts)]
 
 
 def token_window(tokenizer: Any, network: torch.nn.Module, text_config: Any) -> int:
