@@ -1,15 +1,17 @@
 """05 and 06 by papermill on vectors alone: photos without their files, and two encoders that share nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mmlab
 from mmlab.evaluate import append_labels
-from mmlab.items import Space, Vectors, read_table
-from mmlab.runs import find_notebooks, read_manifest, run_notebooks
+from mmlab.items import Space, Vectors, read_table, unit_rows, write_table
+from mmlab.runs import begin_step, find_notebook, find_notebooks, read_manifest, run_notebooks
 from tests.made_run import make_run, read_photos, whole_items
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
@@ -46,6 +48,26 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
     assert lost["lost by index"] > 0
     assert "20 judgements by hand" in outputs(folder, "05_evaluate")
     assert (folder / "map.html").stat().st_size < 100_000
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason="the vectors of the 1,000 photos are not on this machine")
+def test_two_runs_over_the_thousand_photos_are_compared() -> None:
+    """The vectors as they are, and with a third of their numbers only."""
+    items, vectors = read_photos(PHOTOS)
+    few = vectors.space.dimension // 3
+    short = Vectors(vectors.ids, unit_rows(vectors.array[:, :few]), replace(vectors.space, dimension=few))
+    for name, part in (("whole", vectors), ("short", short)):
+        make_run(name, items, [part])
+        step = begin_step("03_index", run=name, ef=50)  # no store here, and 08 asks what a query costs
+        judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1.0]})
+        write_table(judged, step.write("index.parquet"))
+        step.finish("")
+        run_last_two(name, sample=20)
+    compare = [find_notebook("08_compare")]
+    folder = run_notebooks("both", {"runs": ["whole", "short"]}, compare, progress=False)
+    tests = read_table(folder / "comparison.parquet").set_index(["direction", "measure"])
+    assert (tests["queries"].xs("Success@1", level=1) == [5000, 1000]).all()
+    assert (tests["difference"].xs("Success@1", level=1) < 0).all()
 
 
 def test_a_text_encoder_beside_an_image_encoder_shows_what_can_be_shown() -> None:
