@@ -9,11 +9,12 @@ from mmlab.index.judge import judge_search, search_settings
 from mmlab.index.layouts import plan_index
 from mmlab.index.lock import StoreTaken
 from mmlab.index.names import collection_name
+from mmlab.index.opening import open_store
 from mmlab.index.push import PushFailed, push
 from mmlab.index.recommend import frontier, recommend
 from mmlab.index.schema import LAYOUTS, Schema, WrongSchema, schema_for
 from mmlab.index.settings import BinaryWarning, Cluster, Hnsw, Quantization
-from mmlab.index.store import Store, open_store
+from mmlab.index.store import Store
 from mmlab.index.sweep import NotTunable, sweep_index
 
 __all__ = [

@@ -12,8 +12,8 @@ import pandas as pd
 from mmlab.index.building import build_index
 from mmlab.index.index import Index
 from mmlab.index.judge import percentiles, recall, time_queries
+from mmlab.index.opening import open_store
 from mmlab.index.schema import LAYOUTS
-from mmlab.index.store import open_store
 from mmlab.items import Vectors
 
 OPENINGS = 5  # times that an index is opened, to tell cold from warm

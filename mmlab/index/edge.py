@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from mmlab.index.engine import Conditions, Hits, Record, Row, Search
+from mmlab.index.engine import Conditions, Hits, Record, Row, Search, hits_of
 from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD
 from mmlab.index.folder import CollectionFolder, names
 from mmlab.index.lock import FolderLock
@@ -159,7 +159,7 @@ class EdgeEngine:
         found: list[Hits] = []
         for start in range(0, len(rows), BATCH):
             part = [asked(row) for row in rows[start : start + BATCH].tolist()]
-            found += [_hits(points, how.part) for points in shard.query_batch(QueryBatchRequest(part))]
+            found += [hits_of(points, how.part) for points in shard.query_batch(QueryBatchRequest(part))]
         return found
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -257,12 +257,6 @@ def _requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], Que
     if how.diversity is None:
         return lambda row: QueryRequest(query=Query.Nearest(row, using=using), **common)
     return lambda row: QueryRequest(query=Mmr(row, 1 - how.diversity, how.candidates, using=using), **common)
-
-
-def _hits(points: list[Any], part: str) -> Hits:
-    if part:
-        return [(point.payload[part]["item_id"], point.score) for point in points]
-    return [(str(point.id), point.score) for point in points]
 
 
 def _index_type(kind: str) -> Any:

@@ -103,3 +103,10 @@ class Engine(Protocol):
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
         """All points that meet the conditions by their ids in order, with all payload fields or those named."""
+
+
+def hits_of(points: Sequence[Any], part: str) -> Hits:
+    """What either library found, by item: in the named layout the item of modality `part` is in the payload."""
+    if part:
+        return [(point.payload[part]["item_id"], point.score) for point in points]
+    return [(str(point.id), point.score) for point in points]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from mmlab.index.engine import Conditions, Hits, NoCollection, Record, Row, Search
+from mmlab.index.engine import Conditions, Hits, NoCollection, Record, Row, Search, hits_of
 from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD
 from mmlab.index.schema import Schema, WrongSchema
 from mmlab.index.where import Condition
@@ -145,7 +145,7 @@ class ServerEngine:
         for start in range(0, len(rows), BATCH):
             part = [asked(row) for row in rows[start : start + BATCH].tolist()]
             answers = self._client.query_batch_points(name, part)
-            found += [_hits(answer.points, how.part) for answer in answers]
+            found += [hits_of(answer.points, how.part) for answer in answers]
         return found
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -256,12 +256,6 @@ def _requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], Que
         return lambda row: models.QueryRequest(query=row, **common)
     mmr = models.Mmr(diversity=how.diversity, candidates_limit=how.candidates)
     return lambda row: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
-
-
-def _hits(points: list[Any], part: str) -> Hits:
-    if part:
-        return [(point.payload[part]["item_id"], point.score) for point in points]
-    return [(str(point.id), point.score) for point in points]
 
 
 def _filter(conditions: Conditions) -> "Filter | None":

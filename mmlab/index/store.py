@@ -4,16 +4,16 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 `with store.session():` it stays open.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from mmlab.index.asking import filters_for, search_for
 from mmlab.index.engine import Conditions, Engine, Hits, NoCollection, Record, Search
 from mmlab.index.fields import FINGERPRINT, payload_table
 from mmlab.index.names import in_order, named, uuids
@@ -23,9 +23,6 @@ from mmlab.index.reading import payloads_of, payloads_where, rows_of
 from mmlab.index.schema import Schema
 from mmlab.index.where import conditions
 from mmlab.items import Space, Vectors
-
-if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
 
 BATCH = 1_000  # points per upsert
 
@@ -80,7 +77,7 @@ class Store:
         """The number of items, of modality `to` where it is given, that `where` lets through."""
         with self.session():
             schema = self.schema(collection)
-            parts = _filters(schema, where, to)
+            parts = filters_for(schema, where, to)
             return sum(self._engine.count(collection, met) for met in parts.values())
 
     def upsert(
@@ -239,7 +236,7 @@ class Store:
         """The ids of all items that `where` lets through."""
         with self.session():
             schema = self.schema(collection)
-            parts = _filters(schema, where, to)
+            parts = filters_for(schema, where, to)
             return [
                 item for item, _ in payloads_where(self._engine, collection, schema, parts, ids_only=True)
             ]
@@ -250,7 +247,7 @@ class Store:
         """The payloads of all items that `where` lets through, in the order of their ids."""
         with self.session():
             schema = self.schema(collection)
-            found = dict(payloads_where(self._engine, collection, schema, _filters(schema, where, to)))
+            found = dict(payloads_where(self._engine, collection, schema, filters_for(schema, where, to)))
         ids = sorted(found)
         return payload_table(ids, [found[item] for item in ids], schema.fields)
 
@@ -269,52 +266,3 @@ class Store:
             for i, hits in zip(short, scanned, strict=True):
                 found[i] = hits
         return found
-
-
-def search_for(
-    schema: Schema, space: Space, to: str | None, *, k: int, ef: int | None, exact: bool, **how: Any
-) -> Search:
-    """The search that the schema's settings and the caller's ask for; ValueError for a number out of range."""
-    for name, value in (("k", k), ("ef", ef)):
-        if value is not None and value < 1:
-            raise ValueError(f"search: {name} is at least 1, found {value}")
-    if schema.layout == "named" and to is None:
-        raise ValueError(f"search: name what to search for in the named layout, to={list(schema.modalities)}")
-    named = {"using": schema.using(space, to), "part": to} if schema.layout == "named" else {}
-    if schema.quantization:
-        defaults = {"rescore": schema.quantization.rescore, "oversampling": schema.quantization.oversampling}
-        how = defaults | {name: value for name, value in how.items() if value is not None}
-    return Search(k=k, ef=ef or schema.hnsw.ef, exact=exact, **named, **how)
-
-
-def _filters(schema: Schema, where: Mapping[str, Any] | None, to: str | None) -> dict[str, Conditions]:
-    """The conditions of all items, by modality in the named layout, where a point holds several."""
-    if schema.layout != "named":
-        return {to or "": conditions(where, schema, to)}
-    return {part: conditions(where, schema, part) for part in ([to] if to else schema.modalities)}
-
-
-def open_store(
-    where: "str | os.PathLike[str] | QdrantClient",
-    *,
-    wait: float = 10.0,
-    timeout: int = 60,
-    grpc: bool = True,
-) -> Store:
-    """Open the store at a folder (Qdrant Edge) or at an http(s):// URL (Qdrant server or cluster).
-
-    A folder need not exist yet; relative ones start at the project folder. `wait`: seconds to wait for another
-    process that has it open, before StoreTaken. For a server: `timeout` in seconds, `grpc=False` for REST
-    only; its key comes from the environment, QDRANT_API_KEY. A ready QdrantClient is taken as it is.
-    """
-    if isinstance(where, str) and where.startswith(("http://", "https://")):
-        from mmlab.index.server import connect
-
-        return Store(connect(where, timeout, grpc))
-    if isinstance(where, str | os.PathLike):
-        from mmlab.index.edge import EdgeEngine
-
-        return Store(EdgeEngine(where, wait))
-    from mmlab.index.server import ServerEngine
-
-    return Store(ServerEngine(where, "a Qdrant client that was handed over"))

@@ -17,8 +17,9 @@ import pandas as pd
 from mmlab.index.building import build_index
 from mmlab.index.index import Index
 from mmlab.index.judge import percentiles, recall, time_queries, with_cosines
+from mmlab.index.opening import open_store
 from mmlab.index.settings import BinaryWarning, Hnsw, Quantization
-from mmlab.index.store import Store, open_store
+from mmlab.index.store import Store
 from mmlab.items import ITEM_COLUMNS, Vectors
 
 SCAN_KB = 10  # a graph is built over all that is larger: a sweep is about graphs
