@@ -23,7 +23,7 @@ def build_index(
     spaces: Sequence[Vectors],
     layout: str = "unified",
     hnsw: Hnsw | None = None,
-    quantization: Quantization | str | None = None,
+    quantization: Quantization | str | None = "scalar",
     *,
     on_disk: bool = False,
     cluster: Cluster | None = None,
@@ -34,8 +34,9 @@ def build_index(
 
     Sends what is new or changed, deletes what has vanished and leaves the rest, so that a killed build goes on where
     it stopped and a second one sends nothing. A collection of this index with other settings is made anew.
-    `quantization` may be a name, see `Quantization.named`. Raises WrongSchema for a collection that is not of this
-    index, ValueError for vectors of no item.
+    `quantization`, or its name (`Quantization.named`): by default int8 copies, rescored by the vectors themselves, so
+    that scores are exact cosines and a query takes half the time, for a quarter more disk; None does without them.
+    Raises WrongSchema for a collection that is not of this index, ValueError for vectors of no item.
     """
     quantized = Quantization.named(quantization)
     if quantized:

@@ -252,17 +252,13 @@ class Store:
         return payload_table(ids, [found[item] for item in ids], schema.fields)
 
     def _hits(self, collection: str, rows: np.ndarray, met: Conditions, asked: Search) -> list[Hits]:
-        total = self._engine.count(collection)
-        if not total or not len(rows):
-            return [[] for _ in rows]
-        limit = min(asked.k, total)
-        asked = replace(asked, k=limit, exact=asked.exact or limit == total)
         found = self._engine.search(collection, rows, met, asked)
+        short = [i for i, hits in enumerate(found) if len(hits) < asked.k]
+        if not short or asked.exact or not self._engine.count(collection):
+            return found
         # A walk through the graph can end before it has k points, where few pass the filter or k is near the
         # whole collection. A scan finds them.
-        short = [] if asked.exact else [i for i, hits in enumerate(found) if len(hits) < limit]
-        if short:
-            scanned = self._engine.search(collection, rows[short], met, replace(asked, exact=True))
-            for i, hits in zip(short, scanned, strict=True):
-                found[i] = hits
+        scanned = self._engine.search(collection, rows[short], met, replace(asked, exact=True))
+        for i, hits in zip(short, scanned, strict=True):
+            found[i] = hits
         return found

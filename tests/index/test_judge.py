@@ -15,7 +15,7 @@ PAIRS = make_pairs(200)
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     store = open_store(tmp_path_factory.mktemp("judge"))
-    index = build_index(store, "demo", PAIRS.items, [PAIRS.both], quantization="scalar", progress=False)
+    index = build_index(store, "demo", PAIRS.items, [PAIRS.both], progress=False)
     with index.session():
         yield index
 

@@ -26,7 +26,7 @@ def second(collection):
 def both(collection, second, tmp_path_factory):
     store = open_store(tmp_path_factory.mktemp("both"))
     spaces = [collection.vectors, second]
-    return build_index(store, "both", collection.items, spaces, quantization="scalar", progress=False), spaces
+    return build_index(store, "both", collection.items, spaces, progress=False), spaces
 
 
 def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) -> None:
@@ -34,7 +34,7 @@ def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) 
     ranked = rank_directions(retriever.index, [vectors], items, Recipe(depth=7), qrels)
     assert list(ranked) == ["text-to-image", "image-to-text"]
     for name, (source, target) in DIRECTIONS.items():
-        assert list(ranked[name].steps) == ["exact", "index"]
+        assert list(ranked[name].steps) == ["exact", "index", "quantized"]
         asked = vectors.take(items.loc[items["modality"] == source, "item_id"])
         expected = rank(retriever.index, asked, target, 7, exact=True)
         assert ranked[name].answer["item_id"].tolist() == expected["item_id"].tolist()
