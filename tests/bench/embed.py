@@ -18,7 +18,8 @@ from mmlab.embed import Model, embed_items, load_model
 from mmlab.items import ITEM_COLUMNS, file_hash, item_id
 from tests.bench.figures import Figure
 
-ROUNDS, PICTURES, TEXTS, CACHED = 4, 96, 480, 20_000
+ROUNDS, CACHED = 4, 20_000
+COUNTS = {"cpu": (96, 480), "cuda": (2_000, 20_000)}  # pictures and texts
 SIZES = ((640, 480), (500, 375))
 COMPARED = "sentence-transformers"
 
@@ -26,13 +27,13 @@ COMPARED = "sentence-transformers"
 def images() -> list[Figure]:
     """From JPEG to vector: images per second, ratios, and the cosine of bfloat16 to float32."""
     with TemporaryDirectory() as folder:
-        paths = _photos(Path(folder))
+        paths = _photos(Path(folder), COUNTS[_device()][0])
         return _compare(_image_items(paths), Path(folder) / "clip", lambda: _open_all(paths), "images")
 
 
 def texts() -> list[Figure]:
     """From caption to vector, captions of mixed length, most of them short, none cut."""
-    captions = _captions(TEXTS)
+    captions = _captions(COUNTS[_device()][1])
     with TemporaryDirectory() as folder:
         return _compare(_text_items(captions), Path(folder) / "clip", lambda: captions, "texts")
 
@@ -59,16 +60,22 @@ def cached() -> list[Figure]:
     ]
 
 
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _compare(items: pd.DataFrame, folder: Path, read: Callable[[], list[Any]], name: str) -> list[Figure]:
     from sentence_transformers import SentenceTransformer
 
     _write_clip(folder)
-    plain = SentenceTransformer(str(folder), device="cpu")
-    models = {numbers: load_model(str(folder), "cpu", numbers) for numbers in ("auto", "float32")}
+    plain = SentenceTransformer(str(folder), device=_device())
+    models = {numbers: load_model(str(folder), _device(), numbers) for numbers in ("auto", "float32")}
     ways = {COMPARED: lambda: plain.encode(read(), normalize_embeddings=True, show_progress_bar=False)}
     ways |= {numbers: _way(items, model) for numbers, model in models.items()}
     rows = {way: run() for way, run in ways.items()}  # warm, and for the cosines
-    np.testing.assert_allclose(rows["float32"], rows[COMPARED], atol=1e-4)
+    np.testing.assert_allclose(rows["float32"], rows[COMPARED], atol=1e-4 if _device() == "cpu" else 2e-3)
     seconds = pd.DataFrame([{way: _seconds(run) for way, run in ways.items()} for _ in range(ROUNDS)])
     best = seconds.min()
     ratios = best[COMPARED] / best
@@ -108,12 +115,12 @@ def _write_clip(folder: Path) -> None:
     CLIPProcessor(image_processor=CLIPImageProcessorPil(), tokenizer=tokenizer).save_pretrained(folder)
 
 
-def _photos(folder: Path) -> list[Path]:
+def _photos(folder: Path, count: int) -> list[Path]:
     """JPEGs like photos in size of file: soft shapes and the noise of a camera."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    paths = [folder / f"{number:03}.jpg" for number in range(PICTURES)]
+    paths = [folder / f"{number:04}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
         width, height = SIZES[number % 2]
         cells = rng.integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8)
