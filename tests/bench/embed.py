@@ -19,7 +19,7 @@ from mmlab.items import ITEM_COLUMNS, file_hash, item_id
 from tests.bench.figures import Figure
 
 ROUNDS, CACHED = 4, 20_000
-COUNTS = {"cpu": (96, 480), "cuda": (2_000, 20_000)}  # pictures and texts
+COUNTS = {"cpu": (96, 480), "cuda": (1_000, 10_000)}  # pictures and texts
 SIZES = ((640, 480), (500, 375))
 COMPARED = "sentence-transformers"
 

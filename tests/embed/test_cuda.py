@@ -26,6 +26,17 @@ def room():
     torch.cuda.set_per_process_memory_fraction(1.0)
 
 
+def texts(items, times):
+    """The texts of the items so many times, each with a number of its own."""
+    many = pd.concat([items[items["modality"] == "text"]] * times, ignore_index=True)
+    numbers = range(len(many))
+    return many.assign(
+        text=[f"{text} {number}" for number, text in zip(numbers, many["text"], strict=True)],
+        content=[f"{number:064x}" for number in numbers],
+        item_id=[f"00000000-0000-0000-0000-{number:012x}" for number in numbers],
+    )
+
+
 @every_family
 def test_vectors_are_those_of_the_cpu(family, models, folders, inputs):  # noqa: F811
     on_cpu, on_cuda = models(family), load_model(str(folders(family)), device="cuda")
@@ -44,10 +55,7 @@ def test_the_device_is_found_and_takes_bfloat16_by_itself(folders):
 
 
 def test_a_batch_that_the_device_cannot_hold_goes_in_halves(clip_folder, items, room):
-    many = pd.concat([items[items["modality"] == "text"]] * 2_000, ignore_index=True)
-    many["text"] = [f"{text} {number}" for number, text in enumerate(many["text"])]
-    many["content"] = [f"{number:064x}" for number in range(len(many))]
-    many["item_id"] = [f"00000000-0000-0000-0000-{number:012x}" for number in range(len(many))]
+    many = texts(items, 2_000)
     model = load_model(str(clip_folder), device="cuda")
     small = embed_items(many, model, batch_size=64, progress=False)
     room(48 * MEBIBYTE)
@@ -59,7 +67,6 @@ def test_a_batch_that_the_device_cannot_hold_goes_in_halves(clip_folder, items, 
 
 
 def test_a_sweep_tells_the_memory_of_the_device(clip_folder, items):
-    images = items[items["modality"] == "image"]
-    swept = sweep_batches(images, str(clip_folder), [1], ["float32"], rounds=1, device="cuda")
+    swept = sweep_batches(texts(items, 20), str(clip_folder), [8], ["float32"], rounds=1, device="cuda")
     assert swept["memory_mb"].between(0.001, 1_000).all()
     assert swept["cosine_least"].iloc[0] > 0.9999

@@ -4,6 +4,8 @@ A family adds its own class with the parts it reads and `project`. Letters: N in
 """
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,8 @@ class Adapter(ABC):
         self.checkpoint, self.reader, self.processor = checkpoint, reader, processor
         self.network = network.to(checkpoint.device).eval()
         self.dtype = getattr(torch, checkpoint.precision)
+        # Threads that hand one accelerator their work at once wait for the interpreter more than they compute.
+        self.turn = nullcontext() if checkpoint.device.type == "cpu" else Lock()
         self.prompts = checkpoint.prompts if "text" in self.modalities else ()
         self.space = Space(
             model=checkpoint.name,
@@ -102,7 +106,8 @@ class Adapter(ABC):
     def embed_prepared(self, modality: str, prepared: dict[str, Any]) -> np.ndarray:
         """Unit rows, float32 (N, D), of prepared inputs. ModelError if a vector is zero or not finite."""
         self._check(modality)
-        rows = self.project(modality, self.on_device(prepared)).float().cpu().numpy()
+        with self.turn:
+            rows = self.project(modality, self.on_device(prepared)).float().cpu().numpy()
         try:
             rows = unit_rows(rows)
         except ValueError as error:
