@@ -40,7 +40,9 @@ def test_two_encoders_stand_for_one_modality_each():
     assert [side.space.model for side in sides.values()] == ["bge", "dino"]
     assert not share_space(sides)
     assert len(joint_vectors(sides)) == 0
-    assert "space of bge and pictures in that of dino" in say_spaces(sides)
+    said = say_spaces(sides)
+    assert "space of bge and pictures in that of dino" in said
+    assert "do not compare with those of a joint space" in said
     cosines = cosines_between(sides, qrels_from_pairs(ITEMS, "text", "image"))
     assert list(cosines.columns) == ["query_id", "item_id", "positive", "negative"]
     assert cosines.empty
