@@ -103,12 +103,12 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
 def _bare_upserts(folder: Path, schema: Schema, points: Vectors, payloads: list[dict[str, Any]]) -> float:
     from qdrant_edge import EdgeShard, Point, UpdateOperation
 
-    from mmlab.index.edge import _config, _index_type
+    from mmlab.index.edge_terms import config_of, field_type
 
     folder.mkdir(parents=True)
-    shard = EdgeShard.create(str(folder), _config(schema))
+    shard = EdgeShard.create(str(folder), config_of(schema))
     for path, kind in schema.indexed().items():
-        shard.update(UpdateOperation.create_field_index(path, _index_type(kind)))
+        shard.update(UpdateOperation.create_field_index(path, field_type(kind)))
     started = time.perf_counter()
     for start in range(0, len(points), BATCH):
         part = slice(start, start + BATCH)

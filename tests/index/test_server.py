@@ -49,9 +49,10 @@ def test_schema_settings_reach_the_collection():
 
 @pytest.mark.parametrize("name", ["scalar", "product-32", "binary", "turbo-2"])
 def test_every_quantization_is_in_the_words_of_the_client(name):
-    from mmlab.index.server import _quantization
+    from mmlab.index.server_terms import config_of
 
-    told = _quantization(Schema(SPACE, quantization=Quantization.named(name))).model_dump(exclude_none=True)
+    schema = Schema(SPACE, quantization=Quantization.named(name))
+    told = config_of(schema)["quantization_config"].model_dump(exclude_none=True)
     ram = {"always_ram": True}
     assert (
         told
