@@ -20,7 +20,6 @@ from mmlab.index.engine import Conditions, Hits, Record, Row, Search, hits_of
 from mmlab.index.folder import CollectionFolder, names
 from mmlab.index.lock import FolderLock
 from mmlab.index.schema import Schema
-from mmlab.index.settings import Cluster
 from mmlab.items import resolve
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ class EdgeEngine:
     """A folder of Edge shards."""
 
     ignores_settings = False
+    shared = False
 
     def __init__(self, folder: str | os.PathLike[str], wait: float) -> None:
         self.folder = resolve(Path(folder))
@@ -82,8 +82,6 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema) -> None:
         from qdrant_edge import EdgeShard, UpdateOperation
 
-        if schema.cluster != Cluster():
-            raise ValueError(f"{self.place} is one shard on this machine; only a server has {schema.cluster}")
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)

@@ -51,11 +51,13 @@ class NoCollection(LookupError):
 class Engine(Protocol):
     """One store of points in named collections; `place` says which and where, for people.
 
-    `ignores_settings`: it scans, whatever a schema says of graph and quantization.
+    `ignores_settings`: it scans, whatever a schema says of graph and quantization; `shared`: others may keep
+    collections there as well.
     """
 
     place: str
     ignores_settings: bool
+    shared: bool
 
     def session(self) -> AbstractContextManager[None]:
         """Keep what is open open until the block ends; may be nested."""

@@ -29,6 +29,8 @@ POLL = 0.5  # seconds between two looks at a server that is building
 class ServerEngine:
     """The collections that a QdrantClient reaches."""
 
+    shared = True
+
     def __init__(self, client: "QdrantClient", place: str) -> None:
         self.place = place
         self.ignores_settings = _is_local(client)

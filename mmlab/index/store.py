@@ -21,6 +21,7 @@ from mmlab.index.points import Points, flat_points
 from mmlab.index.rankings import rankings
 from mmlab.index.reading import payloads_of, payloads_where, rows_of
 from mmlab.index.schema import Schema
+from mmlab.index.settings import Cluster
 from mmlab.index.where import conditions
 from mmlab.items import Space, Vectors
 
@@ -41,6 +42,11 @@ class Store:
         """Whether the engine scans, whatever a schema says of graph and quantization."""
         return self._engine.ignores_settings
 
+    @property
+    def shared(self) -> bool:
+        """Whether others may keep collections there as well, as on a server."""
+        return self._engine.shared
+
     @contextmanager
     def session(self) -> Iterator[Self]:
         """Keep the store open for a loop; on a folder, no other process can use it until the block ends."""
@@ -59,13 +65,22 @@ class Store:
     def create(self, collection: str, schema: Schema) -> None:
         """Make an empty collection; do nothing where it is there with the same schema.
 
-        Raises SpaceMismatch where it is there for another space, WrongSchema where it differs otherwise.
+        Raises SpaceMismatch where it is there for another space, WrongSchema where it differs otherwise, ValueError
+        for a cluster in a folder.
         """
+        self.check_cluster(schema)
         with self.session():
             try:
                 self._engine.schema(named(collection)).check_same(schema, collection)
             except NoCollection:
                 self._engine.create(collection, schema)
+
+    def check_cluster(self, schema: Schema) -> None:
+        """Raise ValueError where the store cannot spread a collection as the schema asks."""
+        if not self.shared and schema.cluster != Cluster():
+            raise ValueError(
+                f"{self._engine.place} is one shard on this machine; only a server has {schema.cluster}"
+            )
 
     def drop(self, collection: str) -> None:
         """Remove the collection and all that it holds; do nothing where there is none."""
@@ -139,6 +154,10 @@ class Store:
     def records(self, collection: str) -> Iterator[Record]:
         """All points as they are stored: id, payload, vectors; within a session."""
         return self._engine.scroll(collection, (), vectors=True)
+
+    def point_ids(self, collection: str) -> Iterator[str]:
+        """The ids of all points, in their order; within a session."""
+        return (point for point, _, _ in self._engine.scroll(collection, (), []))
 
     def fingerprints(self, collection: str) -> dict[str, int]:
         """What each point was like when it was sent, by its id; -1 for one that was sent without."""
