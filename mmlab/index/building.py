@@ -80,5 +80,5 @@ def _fill(store: Store, collection: str, points: Points, batch: int, progress: b
     started = time.perf_counter()
     sent = store.write_changed(collection, points, batch, progress)
     filled = time.perf_counter()
-    store.build(collection)
+    store.build(collection, progress)
     return {**sent, "upsert_s": filled - started, "build_s": time.perf_counter() - filled}

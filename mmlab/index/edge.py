@@ -82,6 +82,8 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema) -> None:
         from qdrant_edge import EdgeShard, UpdateOperation
 
+        if name in self.collections():
+            return
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
@@ -119,7 +121,7 @@ class EdgeEngine:
 
         self._opened(name)[0].update(UpdateOperation.delete_points(list(ids)))
 
-    def build(self, name: str) -> None:
+    def build(self, name: str, progress: bool = False) -> None:
         self._opened(name)[0].optimize()
 
     def info(self, name: str) -> dict[str, Any]:

@@ -66,7 +66,10 @@ class Engine(Protocol):
         """The names of the collections, sorted."""
 
     def create(self, name: str, schema: Schema) -> None:
-        """Make an empty collection with payload indexes; there is none of this name."""
+        """Make an empty collection with payload indexes.
+
+        Where it is there with this schema, add what a create that was killed has left out.
+        """
 
     def drop(self, name: str) -> None:
         """Remove a collection that is there."""
@@ -83,8 +86,8 @@ class Engine(Protocol):
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are passed over."""
 
-    def build(self, name: str) -> None:
-        """Build the HNSW graph over all points; return when it is there."""
+    def build(self, name: str, progress: bool = False) -> None:
+        """Build the HNSW graph over all points; return when it is there. A bar shows progress where it is told."""
 
     def info(self, name: str) -> dict[str, Any]:
         """points, indexed_vectors, segments, disk_bytes (None where the engine does not tell)."""

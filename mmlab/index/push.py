@@ -66,7 +66,7 @@ def _copy(source: Store, target: Store, collection: str, batch: int, progress: b
     vanished = sorted(there.keys() - wanted.keys())
     for start in range(0, len(vanished), batch):
         target.delete(collection, vanished[start : start + batch])
-    points = target.build(collection)["points"]
+    points = target.build(collection, progress)["points"]
     if points != len(wanted):
         raise PushFailed(
             f"collection {collection!r}: {len(wanted):,} points here, {points:,} there after the push; "

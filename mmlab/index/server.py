@@ -5,7 +5,6 @@ The schema lies in the collection's metadata. A server builds its graphs by itse
 
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from mmlab.index.engine import Conditions, Hits, NoCollection, Record, Row, Search, hits_of
 from mmlab.index.schema import Schema, WrongSchema
+from mmlab.index.server_build import wait_for_graphs
 from mmlab.index.server_terms import METADATA, config_of, field_type, filter_of, requests
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 KEY = "QDRANT_API_KEY"
 PAGE = 1_000  # points per step of a scroll or a fetch
 BATCH = 100  # queries per call
-POLL = 0.5  # seconds between two looks at a server that is building
 
 
 class ServerEngine:
@@ -55,9 +54,12 @@ class ServerEngine:
             return sorted(found.name for found in self._client.get_collections().collections)
 
     def create(self, name: str, schema: Schema) -> None:
-        self._client.create_collection(name, **config_of(schema))
+        if not self._client.collection_exists(name):
+            self._client.create_collection(name, **config_of(schema))
+        there = self._client.get_collection(name).payload_schema
         for path, kind in schema.indexed().items():
-            self._client.create_payload_index(name, path, field_type(kind), wait=True)
+            if path not in there:
+                self._client.create_payload_index(name, path, field_type(kind), wait=True)
 
     def drop(self, name: str) -> None:
         self._session.schemas.pop(name, None)
@@ -92,19 +94,9 @@ class ServerEngine:
 
         self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
 
-    def build(self, name: str) -> None:
-        """Wait until the server has nothing left to do, seen twice: it starts a moment after an upsert."""
-        from qdrant_client import models
-
-        calm = 2 if self.ignores_settings else 0
-        while calm < 2:
-            found = self._client.get_collection(name)
-            if found.status == "red":
-                raise RuntimeError(f"the server cannot build {name!r}: {found.optimizer_status}")
-            if found.status == "grey":  # since it was started the server waits for any update
-                self._client.update_collection(name, optimizers_config=models.OptimizersConfigDiff())
-            calm = calm + 1 if found.status == "green" else 0
-            time.sleep(POLL if calm < 2 else 0)
+    def build(self, name: str, progress: bool = False) -> None:
+        if not self.ignores_settings:
+            wait_for_graphs(self._client, name, progress)
 
     def info(self, name: str) -> dict[str, Any]:
         found = self._client.get_collection(name)
@@ -154,6 +146,7 @@ class ServerEngine:
 def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
     """The engine at `url`, once it has answered; its key comes from the environment, never from the URL."""
     from qdrant_client import QdrantClient
+    from qdrant_client.http.exceptions import UnexpectedResponse
 
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query:
@@ -163,8 +156,15 @@ def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
     )
     ways = "gRPC, port 6334; grpc=False uses REST alone" if grpc else "REST"
     engine = ServerEngine(client, f"Qdrant server at {url} ({ways})")
-    engine.collections()
+    try:
+        engine.collections()
+    except UnexpectedResponse as error:
+        raise _no_qdrant(engine.place, f"status {error.status_code}") from error
     return engine
+
+
+def _no_qdrant(place: str, told: str) -> ConnectionError:
+    return ConnectionError(f"{place} answers, but not as a Qdrant server does: {told}; is the URL right?")
 
 
 def _is_local(client: "QdrantClient") -> bool:
@@ -178,11 +178,14 @@ def _is_local(client: "QdrantClient") -> bool:
 def _plain_errors(place: str) -> Iterator[None]:
     """The client's errors of connection and permission as Python's own, saying what to do; others pass."""
     import grpc
+    from pydantic import ValidationError
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
     try:
         yield
     except ResponseHandlingException as error:
+        if isinstance(error.source, ValidationError):
+            raise _no_qdrant(place, error.source.errors()[0]["msg"]) from error
         raise ConnectionError(f"{place} does not answer: {error}; is it running?") from error
     except UnexpectedResponse as error:
         if error.status_code in (401, 403):

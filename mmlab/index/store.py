@@ -6,7 +6,7 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Self
 
@@ -63,17 +63,16 @@ class Store:
             return self._engine.schema(named(collection))
 
     def create(self, collection: str, schema: Schema) -> None:
-        """Make an empty collection; do nothing where it is there with the same schema.
+        """Make an empty collection; where it is there with the same schema, only what it still lacks.
 
         Raises SpaceMismatch where it is there for another space, WrongSchema where it differs otherwise, ValueError
         for a cluster in a folder.
         """
         self.check_cluster(schema)
         with self.session():
-            try:
+            with suppress(NoCollection):
                 self._engine.schema(named(collection)).check_same(schema, collection)
-            except NoCollection:
-                self._engine.create(collection, schema)
+            self._engine.create(collection, schema)
 
     def check_cluster(self, schema: Schema) -> None:
         """Raise ValueError where the store cannot spread a collection as the schema asks."""
@@ -172,15 +171,16 @@ class Store:
             self.schema(collection)
             self._engine.delete(collection, wanted)
 
-    def build(self, collection: str) -> dict[str, Any]:
+    def build(self, collection: str, progress: bool = False) -> dict[str, Any]:
         """Build the HNSW graph over all points and return `info` with the `seconds` it took.
 
-        A collection of up to `schema.hnsw.scan_kb` KB of vectors gets no graph: it is scanned.
+        A collection of up to `schema.hnsw.scan_kb` KB of vectors gets no graph: it is scanned. A server builds by
+        itself: this waits for it, and raises TimeoutError once nothing has changed for an hour.
         """
         started = time.perf_counter()
         with self.session():
             self.schema(collection)
-            self._engine.build(collection)
+            self._engine.build(collection, progress)
             return {**self.info(collection), "seconds": time.perf_counter() - started}
 
     def info(self, collection: str) -> dict[str, Any]:
