@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from mmlab.index.edge_resident import measure_resident
 from mmlab.index.edge_terms import config_of, field_type, filter_of, requests
 from mmlab.index.engine import Conditions, Hits, Record, Row, Search, hits_of
 from mmlab.index.folder import CollectionFolder, names
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 PAGE = 10_000  # points per step of a scroll
 BATCH = 1_000  # queries per call
-RESIDENT = """
-import sys, numpy, psutil
-from qdrant_edge import EdgeShard, Query, QueryRequest
-rows = numpy.frombuffer(sys.stdin.buffer.read(), dtype=numpy.float32).reshape(-1, int(sys.argv[2])).tolist()
-before = psutil.Process().memory_info().rss
-shard = EdgeShard.load(sys.argv[1])
-for row in rows:
-    shard.query(QueryRequest(query=Query.Nearest(row), limit=10))
-print(psutil.Process().memory_info().rss - before)
-"""
 
 
 class _Folder:
@@ -133,22 +124,11 @@ class EdgeEngine:
             "disk_bytes": CollectionFolder(self.folder, name).disk_bytes(),
         }
 
-    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
-        import subprocess
-        import sys
-
+    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
         if name in self._shared.open:
             shard, _ = self._shared.open.pop(name)
             shard.close()
-        command = [
-            sys.executable,
-            "-c",
-            RESIDENT,
-            str(CollectionFolder(self.folder, name).shard),
-            str(rows.shape[1]),
-        ]
-        told = subprocess.run(command, input=rows.tobytes(), capture_output=True, check=True, timeout=600)  # noqa: S603
-        return int(told.stdout)
+        return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, how)
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
         from qdrant_edge import QueryBatchRequest

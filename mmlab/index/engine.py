@@ -92,8 +92,8 @@ class Engine(Protocol):
     def info(self, name: str) -> dict[str, Any]:
         """points, indexed_vectors, segments, disk_bytes (None where the engine does not tell)."""
 
-    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
-        """The memory that a fresh process needs to open a collection and search the rows; None where unknown."""
+    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
+        """The memory that a fresh process needs to open a collection and search the rows so; None where unknown."""
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
         """The up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""

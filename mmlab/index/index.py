@@ -102,8 +102,7 @@ class Index:
             raise ValueError(f"diversity lies in [0, 1], found {diversity}")
         name = self.collection(queries.space, to)
         how: dict[str, Any] = {"quantized": quantized, "rescore": rescore, "oversampling": oversampling}
-        if diversity is not None:
-            how |= {"diversity": diversity, "candidates": max(100, 4 * k)}
+        how["diversity"] = diversity
         with self.session():
             if group_by_pair:
                 found = best_of_pair(self, queries, to, k, {"where": where, "exact": exact, "ef": ef, **how})

@@ -107,7 +107,7 @@ class ServerEngine:
             "disk_bytes": None,
         }
 
-    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
+    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
         return None
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:

@@ -190,11 +190,18 @@ class Store:
             info = self._engine.info(collection)
         return {**info, "hnsw": 0 < info["points"] <= info["indexed_vectors"]}
 
-    def resident_bytes(self, collection: str, queries: Vectors) -> int | None:
-        """The memory that a fresh process needs to open the collection and answer the queries; None on a server."""
+    def resident_bytes(
+        self, collection: str, queries: Vectors, k: int = 10, to: str | None = None, **how: Any
+    ) -> int | None:
+        """The memory that a fresh process needs to open the collection and answer the queries; None on a server.
+
+        `to`, which the named layout needs, and `how` as in `search`. Raises RuntimeError where the process fails.
+        """
         with self.session():
-            self.schema(collection)
-            return self._engine.resident_bytes(collection, queries.array)
+            schema = self.schema(collection)
+            schema.check_space(queries.space, collection)
+            asked = search_for(schema, queries.space, to, k=k, **how)
+            return self._engine.resident_bytes(collection, queries.array, asked)
 
     def search(
         self,
