@@ -8,7 +8,7 @@ from mmlab.index.schema import Schema
 from mmlab.index.where import conditions
 from mmlab.items import Space
 
-LEAST, TIMES = 100, 4  # MMR chooses from so many candidates at least, and from so many times k
+LEAST, TIMES, MOST = 100, 4, 16_384  # MMR's candidates: at least, times k, and at most, where Qdrant ends
 
 
 def search_for(
@@ -32,7 +32,7 @@ def search_for(
         defaults = {"rescore": schema.quantization.rescore, "oversampling": schema.quantization.oversampling}
         how = defaults | {name: value for name, value in how.items() if value is not None}
     if how.get("diversity") is not None:
-        how = {"candidates": max(LEAST, TIMES * k), **how}
+        how = {"candidates": min(max(LEAST, TIMES * k), MOST), **how}
     return Search(k=k, ef=ef or schema.hnsw.ef, exact=exact, **named, **how)
 
 
