@@ -94,9 +94,10 @@ class Index:
 
         `exact` scans all vectors; `quantized=False` walks the graph by the vectors themselves; `rescore` and
         `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in the engine, from the 100 (or
-        4 k) nearest. `group_by_pair` gives the best item of each pair only. Fewer than k come back only where `where`
-        lets fewer through. Raises SpaceMismatch for queries of a space that the index has not, EmptyIndex, and
-        ValueError for a wrong `where` or k, or a `k` of more items, or with `group_by_pair` more pairs, than there are.
+        4 k) nearest. `group_by_pair` gives the best item of each pair only. Fewer than k come back where `where`
+        lets fewer through or there are fewer pairs. Raises SpaceMismatch for queries of a space that the index has not,
+        EmptyIndex, and ValueError for a wrong `where` or k, or a `k` of more items than there are, whatever else is
+        asked.
         """
         if diversity is not None and not 0 <= diversity <= 1:
             raise ValueError(f"diversity lies in [0, 1], found {diversity}")
@@ -110,8 +111,6 @@ class Index:
                 found = self.store.search(name, queries, k, to=to, **how)
             if len(found) < k * len(queries):
                 self._check_reach(name, to, k)
-                if group_by_pair and not where:
-                    self._check_pairs(to, k, len(found) // len(queries))
         return found
 
     def count(self, to: str | None = None, where: Mapping[str, Any] | None = None) -> int:
@@ -189,10 +188,4 @@ class Index:
         if k > held:
             raise ValueError(
                 f"k = {k} is more than the {held} {to} items of index {self.name!r}: ask for fewer"
-            )
-
-    def _check_pairs(self, to: str, k: int, pairs: int) -> None:
-        if k > pairs:
-            raise ValueError(
-                f"k = {k} is more than the {pairs} pairs with {to} items of index {self.name!r}: ask for fewer"
             )

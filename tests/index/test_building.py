@@ -5,12 +5,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mmlab.index import Cluster, Hnsw, Index, Schema, WrongSchema, build_index, open_index, open_store
+from mmlab.index import (
+    LAYOUTS,
+    Cluster,
+    Hnsw,
+    Index,
+    Schema,
+    WrongSchema,
+    build_index,
+    open_index,
+    open_store,
+)
 from mmlab.items import write_items
 from tests.index.pairs import BOTH, Pairs, make_pairs
 
@@ -18,15 +31,33 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
     pytest.mark.filterwarnings("ignore:Local mode performs exact"),
 ]
+HNSW = Hnsw(m=64, ef_construct=1000, scan_kb=10)
 WRITER = """
 import sys
-from mmlab.index import Hnsw, build_index, open_store
+from mmlab.index import Hnsw, Store, build_index, open_store
 from mmlab.items import Vectors, read_items
 folder, layout = sys.argv[1:]
+build = Store.build
+def told(*given):
+    print("graph", flush=True)
+    return build(*given)
+Store.build = told
 print("go", flush=True)
 build_index(open_store(folder + "/store"), "demo", read_items(folder + "/items.parquet"),
-    [Vectors.load(folder + "/both.npz")], layout, Hnsw(m=8, scan_kb=10), batch=20, progress=False)
+    [Vectors.load(folder + "/both.npz")], layout, Hnsw(m=64, ef_construct=1000, scan_kb=10), batch=20, progress=False)
+print("done", flush=True)
 """
+
+
+@contextmanager
+def writing(folder: Path, layout: str) -> Iterator[subprocess.Popen]:
+    """A process that builds the index, killed when the block ends."""
+    command = [sys.executable, "-c", WRITER, folder, layout]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.send_signal(signal.SIGKILL)
 
 
 def built(store, name: str, pairs: Pairs, layout: str = "unified", **settings) -> Index:
@@ -124,30 +155,54 @@ def test_a_folder_is_one_shard(tmp_path):
     assert index.count() == 72
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-@pytest.mark.parametrize("layout", ["unified", "named"])
-def test_a_killed_build_leaves_a_store_that_opens_and_is_finished_by_the_next(tmp_path, layout):
-    pairs = make_pairs(600)  # 1,080 items: 54 batches of 20 points, then a graph
-    write_items(pairs.items.assign(**_missing(pairs.items)), tmp_path / "items.parquet")
+@pytest.fixture
+def kept(tmp_path) -> Pairs:
+    """600 pairs, 1,081 items: 55 batches of 20 points, then a graph; written down for another process."""
+    pairs = make_pairs(600)
+    pairs = replace(pairs, items=pairs.items.assign(split="test", content=pairs.items["item_id"]))
+    write_items(pairs.items, tmp_path / "items.parquet")
     pairs.both.save(tmp_path / "both.npz")
+    return pairs
+
+
+def finish(store, pairs: Pairs, folder: Path, layout: str) -> Index:
+    """Build what a killed process left, and look whether all is there."""
+    items = pd.read_parquet(folder / "items.parquet")
+    index = build_index(store, "demo", items, [pairs.both], layout, HNSW, progress=False)
+    assert index.count() == len(items)
+    assert index.collections()["hnsw"].all()
+    assert len(index.search(pairs.ask_both, "image", 20)) == 40
+    assert totals(build_index(store, "demo", items, [pairs.both], layout, HNSW, progress=False))[1:] == [0, 0]
+    return index
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_killed_build_leaves_a_store_that_opens_and_is_finished_by_the_next(tmp_path, kept, layout):
     store, there = open_store(tmp_path / "store", wait=0), 0
     for delay in (0.05, 0.25):
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path, layout], stdout=subprocess.PIPE
-        ) as child:
-            child.stdout.readline()
+        with writing(tmp_path, layout) as child:
+            assert child.stdout.readline() == "go\n"
             time.sleep(delay)
-            child.send_signal(signal.SIGKILL)
-        found = sum(store.count(name) for name in store.collections())
+        found = sum(len(store.fingerprints(name)) for name in store.collections())
         assert found >= there
         there = found
-    items = pd.read_parquet(tmp_path / "items.parquet")
-    hnsw = Hnsw(m=8, scan_kb=10)
-    index = build_index(store, "demo", items, [pairs.both], layout, hnsw, progress=False)
-    assert index.report["were_there"].sum() >= (there if layout != "named" else 0)
-    assert index.count() == len(items)
-    assert len(index.search(pairs.ask_both, "image", 20)) == 40
+    index = finish(store, kept, tmp_path, layout)
+    assert totals(index)[0] >= there
 
 
-def _missing(items: pd.DataFrame) -> dict:
-    return {"split": "test", "content": items["item_id"]}
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize(
+    ("layout", "collection"), [("unified", "demo-unified"), ("separate", "demo-separate-image")]
+)
+def test_a_kill_while_the_graph_is_built_loses_no_point(tmp_path, kept, layout, collection):
+    store = open_store(tmp_path / "store", wait=0)
+    with writing(tmp_path, layout) as child:
+        assert [child.stdout.readline(), child.stdout.readline()] == ["go\n", "graph\n"]
+        time.sleep(0.02)
+    assert child.stdout.closed and child.returncode == -signal.SIGKILL
+    sent = len(store.fingerprints(collection))
+    assert sent == {"unified": 1081, "separate": 480}[layout]
+    assert not store.info(collection)["hnsw"]
+    index = finish(store, kept, tmp_path, layout)
+    assert totals(index) == [sent, 1081 - sent, 0]
