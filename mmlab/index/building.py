@@ -78,7 +78,27 @@ def open_index(store: Store, name: str, layout: str = "unified") -> Index:
 def _fill(store: Store, collection: str, points: Points, batch: int, progress: bool) -> dict[str, Any]:
     """Send, delete and build; how many points were there, sent and deleted, and the seconds of each part."""
     started = time.perf_counter()
-    sent = store.write_changed(collection, points, batch, progress)
+    sent = write_changed(store, collection, points, batch, progress)
     filled = time.perf_counter()
     store.build(collection, progress)
     return {**sent, "upsert_s": filled - started, "build_s": time.perf_counter() - filled}
+
+
+def write_changed(
+    store: Store, collection: str, points: Points, batch: int = BATCH, progress: bool = False
+) -> dict[str, int]:
+    """Bring a collection to these points: send new and changed ones, delete all others.
+
+    Returns how many points `were_there` unchanged, were `sent` and `deleted`. What has been sent when the process dies
+    is not sent again.
+    """
+    with store.session():
+        stored = store.fingerprints(collection)
+        marks = points.fingerprints()
+        ids = points.ids.tolist()
+        changed = [i for i, item in enumerate(ids) if stored.get(item) != marks[i]]
+        store.write(collection, points.take(changed, marks), batch, progress)
+        vanished = sorted(stored.keys() - set(ids))
+        for start in range(0, len(vanished), batch):
+            store.delete(collection, vanished[start : start + batch])
+    return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}

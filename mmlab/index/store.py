@@ -7,20 +7,20 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from mmlab.index.asking import filters_for, search_for
-from mmlab.index.engine import Conditions, Engine, Hits, NoCollection, Record, Search
+from mmlab.index.engine import Engine, NoCollection, Record
 from mmlab.index.fields import FINGERPRINT, payload_table
 from mmlab.index.names import in_order, named, uuids
 from mmlab.index.points import Points, flat_points
 from mmlab.index.rankings import rankings
 from mmlab.index.reading import payloads_of, payloads_where, rows_of
 from mmlab.index.schema import Schema
+from mmlab.index.searching import hits_for
 from mmlab.index.settings import Cluster
 from mmlab.index.where import conditions
 from mmlab.items import Space, Vectors
@@ -124,25 +124,6 @@ class Store:
                 rows = points.rows(np.arange(len(ids))[part])
                 self._engine.upsert(collection, ids[part], rows, points.payloads[part])
 
-    def write_changed(
-        self, collection: str, points: Points, batch: int = BATCH, progress: bool = False
-    ) -> dict[str, int]:
-        """Bring the collection to these points: send new and changed ones, delete all others.
-
-        Returns how many points `were_there` unchanged, were `sent` and `deleted`. What has been sent when the process
-        dies is not sent again.
-        """
-        with self.session():
-            stored = self.fingerprints(collection)
-            marks = points.fingerprints()
-            ids = points.ids.tolist()
-            changed = [i for i, item in enumerate(ids) if stored.get(item) != marks[i]]
-            self.write(collection, points.take(changed, marks), batch, progress)
-            vanished = sorted(stored.keys() - set(ids))
-            for start in range(0, len(vanished), batch):
-                self._engine.delete(collection, vanished[start : start + batch])
-        return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}
-
     def put(self, collection: str, records: Sequence[Record]) -> None:
         """Add or replace points as `records` gave them."""
         if records:
@@ -226,7 +207,7 @@ class Store:
             schema.check_space(queries.space, collection)
             met = conditions(where, schema, to)
             asked = search_for(schema, queries.space, to, k=k, exact=exact, ef=ef, **how)
-            found = self._hits(collection, queries.array, met, asked)
+            found = hits_for(self._engine, collection, queries.array, met, asked)
         return rankings(queries.ids, found, in_order=asked.diversity is not None)
 
     def fetch(self, collection: str, ids: Sequence[str]) -> pd.DataFrame:
@@ -276,19 +257,3 @@ class Store:
             found = dict(payloads_where(self._engine, collection, schema, filters_for(schema, where, to)))
         ids = sorted(found)
         return payload_table(ids, [found[item] for item in ids], schema.fields)
-
-    def _hits(self, collection: str, rows: np.ndarray, met: Conditions, asked: Search) -> list[Hits]:
-        total = self._engine.count(collection)
-        if not total or not len(rows):
-            return [[] for _ in rows]
-        limit = min(asked.k, total)
-        asked = replace(asked, k=limit, exact=asked.exact or limit == total)
-        found = self._engine.search(collection, rows, met, asked)
-        # A walk through the graph can end before it has k points, where few pass the filter or k is near the
-        # whole collection. A scan finds them.
-        short = [] if asked.exact else [i for i, hits in enumerate(found) if len(hits) < limit]
-        if short:
-            scanned = self._engine.search(collection, rows[short], met, replace(asked, exact=True))
-            for i, hits in zip(short, scanned, strict=True):
-                found[i] = hits
-        return found

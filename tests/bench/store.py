@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index import Hnsw, Index, Schema, build_index, open_store, plan_index
+from mmlab.index.building import write_changed
 from mmlab.index.judge import recall
 from mmlab.index.points import arrange
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows
@@ -91,7 +92,7 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
         with store.session():
             store.create(name, schema)
             started = time.perf_counter()
-            store.write_changed(name, arrange(some, [part], schema))
+            write_changed(store, name, arrange(some, [part], schema))
             ours.append(time.perf_counter() - started)
         bare.append(_bare_upserts(folder / f"edge-{turn}", schema, part, payloads))
     seconds, edge = float(np.median(ours)), float(np.median(bare))
