@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,3 +58,34 @@ def http_server(status: int = 200, **answers: list[Any]) -> Iterator[Loopback]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def grpc_server(refuse: Any = None) -> Iterator[tuple[int, list[Any]]]:
+    """The port of a gRPC server of collections, and the messages of those that it was told to create.
+
+    `refuse`: the status that it refuses every call with.
+    """
+    import grpc
+    from qdrant_client import grpc as qdrant
+
+    made: list[Any] = []
+
+    class Collections(qdrant.CollectionsServicer):
+        def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+            if refuse:
+                context.abort(refuse, "no")
+            return qdrant.ListCollectionsResponse()
+
+        def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+            made.append(request)
+            return qdrant.CollectionOperationResponse(result=True)
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    qdrant.add_CollectionsServicer_to_server(Collections(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield port, made
+    finally:
+        server.stop(0).wait()

@@ -4,13 +4,14 @@ import socket
 import time
 from dataclasses import replace
 
+import grpc
 import pytest
 from qdrant_client import QdrantClient, models
 
 from mmlab.index import Cluster, Hnsw, Quantization, Schema, WrongSchema, open_store
 from mmlab.index.server_terms import config_of
 from mmlab.items import Space
-from tests.index.loopback import http_server
+from tests.index.loopback import grpc_server, http_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 INFO, EXISTS = "GET /collections/demo", "GET /collections/demo/exists"
@@ -109,6 +110,10 @@ def answers(exists: bool, *told: dict) -> dict[str, list]:
     }
 
 
+def over_grpc(port: int) -> QdrantClient:
+    return QdrantClient("127.0.0.1", grpc_port=port, prefer_grpc=True, timeout=60, check_compatibility=False)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_key_that_is_refused_says_where_it_belongs(status):
     with (
@@ -184,14 +189,36 @@ def test_a_schema_is_told_to_the_server_in_full():
 
 
 def test_grpc_carries_the_same_settings():
-    """The default transport: its messages are made by the client's own conversion."""
-    from qdrant_client.conversions.conversion import RestToGrpc
+    """The default transport, whose messages are not those of REST."""
+    hnsw, kind = Hnsw(m=32, ef_construct=200, scan_kb=500), Quantization.named("turbo-2")
+    named = {"toy-image": SPACE, "other-text": replace(SPACE, dimension=2)}
+    schema = Schema(
+        SPACE, layout="named", named=named, hnsw=hnsw, quantization=kind, cluster=Cluster(4, 3, 2)
+    )
+    with grpc_server() as (port, made):
+        over_grpc(port).create_collection("demo", **config_of(schema))
+    (told,) = made
+    assert (told.shard_number, told.replication_factor, told.write_consistency_factor) == (4, 3, 2)
+    assert (told.hnsw_config.m, told.hnsw_config.ef_construct, told.hnsw_config.full_scan_threshold) == (
+        32,
+        200,
+        500,
+    )
+    assert told.optimizers_config.indexing_threshold == 500
+    assert told.quantization_config.turboquant.always_ram
+    assert "bits: Bits2" in str(told.quantization_config)
+    sizes = {name: params.size for name, params in told.vectors_config.params_map.map.items()}
+    assert sizes == {"toy-image": 3, "other-text": 2}
+    assert "mmlab/toy" in str(told.metadata["mmlab"])
 
-    schema = Schema(SPACE, quantization=Quantization.named("turbo-2"), hnsw=Hnsw(m=32, scan_kb=500))
-    told = config_of(schema)
-    assert RestToGrpc.convert_hnsw_config_diff(told["hnsw_config"]).m == 32
-    assert RestToGrpc.convert_optimizers_config_diff(told["optimizers_config"]).indexing_threshold == 500
-    assert "bits: Bits2" in str(RestToGrpc.convert_quantization_config(told["quantization_config"]))
+
+@pytest.mark.parametrize("status", ["UNAUTHENTICATED", "PERMISSION_DENIED"])
+def test_a_key_that_is_refused_by_grpc_says_the_same(status):
+    with (
+        grpc_server(getattr(grpc.StatusCode, status)) as (port, _),
+        pytest.raises(PermissionError, match="refuses the key: set QDRANT_API_KEY"),
+    ):
+        open_store(over_grpc(port)).collections()
 
 
 def test_what_a_killed_create_left_out_is_made_up_by_the_next():
