@@ -8,9 +8,18 @@ from mmlab.index.schema import Schema
 from mmlab.index.where import conditions
 from mmlab.items import Space
 
+LEAST, TIMES, MOST = 100, 4, 16_384  # MMR's candidates: at least, times k, and at most, where Qdrant ends
+
 
 def search_for(
-    schema: Schema, space: Space, to: str | None, *, k: int, ef: int | None, exact: bool, **how: Any
+    schema: Schema,
+    space: Space,
+    to: str | None,
+    *,
+    k: int,
+    ef: int | None = None,
+    exact: bool = False,
+    **how: Any,
 ) -> Search:
     """The search that the schema's settings and the caller's ask for; ValueError for a number out of range."""
     for name, value in (("k", k), ("ef", ef)):
@@ -22,6 +31,8 @@ def search_for(
     if schema.quantization:
         defaults = {"rescore": schema.quantization.rescore, "oversampling": schema.quantization.oversampling}
         how = defaults | {name: value for name, value in how.items() if value is not None}
+    if how.get("diversity") is not None:
+        how = {"candidates": min(max(LEAST, TIMES * k), MOST), **how}
     return Search(k=k, ef=ef or schema.hnsw.ef, exact=exact, **named, **how)
 
 

@@ -1,13 +1,13 @@
 """Qdrant Edge, the default engine: Qdrant's own code in this process, one folder per collection.
 
-The only file that knows qdrant_edge. What Edge promises: an update is in the write-ahead log when it
+The files edge*.py alone know qdrant_edge. What Edge promises: an update is in the write-ahead log when it
 returns, so it survives kill -9; `close` brings it to the disk. It builds a graph only when told to, and takes
 one process per folder.
 """
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,30 +15,19 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from mmlab.index.edge_resident import measure_resident
+from mmlab.index.edge_terms import config_of, field_type, filter_of, requests
 from mmlab.index.engine import Conditions, Hits, Record, Row, Search, hits_of
-from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD
 from mmlab.index.folder import CollectionFolder, names
 from mmlab.index.lock import FolderLock
 from mmlab.index.schema import Schema
-from mmlab.index.settings import Cluster
-from mmlab.index.where import Condition
 from mmlab.items import resolve
 
 if TYPE_CHECKING:
-    from qdrant_edge import EdgeConfig, EdgeShard, Filter, QueryRequest
+    from qdrant_edge import EdgeShard
 
 PAGE = 10_000  # points per step of a scroll
 BATCH = 1_000  # queries per call
-RESIDENT = """
-import sys, numpy, psutil
-from qdrant_edge import EdgeShard, Query, QueryRequest
-rows = numpy.frombuffer(sys.stdin.buffer.read(), dtype=numpy.float32).reshape(-1, int(sys.argv[2])).tolist()
-before = psutil.Process().memory_info().rss
-shard = EdgeShard.load(sys.argv[1])
-for row in rows:
-    shard.query(QueryRequest(query=Query.Nearest(row), limit=10))
-print(psutil.Process().memory_info().rss - before)
-"""
 
 
 class _Folder:
@@ -57,6 +46,7 @@ class EdgeEngine:
     """A folder of Edge shards."""
 
     ignores_settings = False
+    shared = False
 
     def __init__(self, folder: str | os.PathLike[str], wait: float) -> None:
         self.folder = resolve(Path(folder))
@@ -83,14 +73,14 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema) -> None:
         from qdrant_edge import EdgeShard, UpdateOperation
 
-        if schema.cluster != Cluster():
-            raise ValueError(f"{self.place} is one shard on this machine; only a server has {schema.cluster}")
+        if name in self.collections():
+            return
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
-        shard = EdgeShard.create(str(files.shard), _config(schema))
+        shard = EdgeShard.create(str(files.shard), config_of(schema))
         for path, kind in schema.indexed().items():
-            shard.update(UpdateOperation.create_field_index(path, _index_type(kind)))
+            shard.update(UpdateOperation.create_field_index(path, field_type(kind)))
         files.write(schema)
         self._shared.open[name] = shard, schema
 
@@ -109,7 +99,7 @@ class EdgeEngine:
         shard, _ = self._opened(name)
         if not conditions:
             return shard.info().points_count
-        return shard.count(CountRequest(exact=True, filter=_filter(conditions)))
+        return shard.count(CountRequest(exact=True, filter=filter_of(conditions)))
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
         from qdrant_edge import Point, UpdateOperation
@@ -122,7 +112,7 @@ class EdgeEngine:
 
         self._opened(name)[0].update(UpdateOperation.delete_points(list(ids)))
 
-    def build(self, name: str) -> None:
+    def build(self, name: str, progress: bool = False) -> None:
         self._opened(name)[0].optimize()
 
     def info(self, name: str) -> dict[str, Any]:
@@ -134,28 +124,17 @@ class EdgeEngine:
             "disk_bytes": CollectionFolder(self.folder, name).disk_bytes(),
         }
 
-    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
-        import subprocess
-        import sys
-
+    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
         if name in self._shared.open:
             shard, _ = self._shared.open.pop(name)
             shard.close()
-        command = [
-            sys.executable,
-            "-c",
-            RESIDENT,
-            str(CollectionFolder(self.folder, name).shard),
-            str(rows.shape[1]),
-        ]
-        told = subprocess.run(command, input=rows.tobytes(), capture_output=True, check=True, timeout=600)  # noqa: S603
-        return int(told.stdout)
+        return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, how)
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
         from qdrant_edge import QueryBatchRequest
 
         shard, _ = self._opened(name)
-        asked = _requests(how, _filter(conditions))
+        asked = requests(how, filter_of(conditions))
         found: list[Hits] = []
         for start in range(0, len(rows), BATCH):
             part = [asked(row) for row in rows[start : start + BATCH].tolist()]
@@ -176,7 +155,7 @@ class EdgeEngine:
         from qdrant_edge import ScrollRequest
 
         shard, _ = self._opened(name)
-        common = {"limit": PAGE, "filter": _filter(conditions), "with_vector": vectors}
+        common = {"limit": PAGE, "filter": filter_of(conditions), "with_vector": vectors}
         common["with_payload"] = True if fields is None else fields
         following = None
         while True:
@@ -194,96 +173,3 @@ class EdgeEngine:
             schema = files.read()
             self._shared.open[name] = EdgeShard.load(str(files.shard)), schema
         return self._shared.open[name]
-
-
-def _config(schema: Schema) -> "EdgeConfig":
-    from qdrant_edge import (
-        Distance,
-        EdgeConfig,
-        EdgeOptimizersConfig,
-        EdgeVectorParams,
-        HnswIndexConfig,
-        Memory,
-    )
-
-    hnsw = schema.hnsw
-
-    def vector(size: int) -> EdgeVectorParams:
-        # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
-        memory = Memory.Cold if schema.on_disk else Memory.Cached
-        return EdgeVectorParams(size=size, distance=Distance.Cosine, memory=memory)
-
-    named = {name: vector(space.dimension) for name, space in schema.named.items()}
-    return EdgeConfig(
-        vectors=named or vector(schema.space.dimension),
-        hnsw_config=HnswIndexConfig(
-            m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
-        ),
-        quantization_config=_quantization(schema),
-        optimizers=EdgeOptimizersConfig(indexing_threshold=hnsw.scan_kb, default_segment_number=1),
-    )
-
-
-def _quantization(schema: Schema) -> Any:
-    import qdrant_edge as edge
-
-    if schema.quantization is None:
-        return None
-    kind, size = schema.quantization.kind, schema.quantization.size
-    memory = edge.Memory.Pinned if schema.quantization.always_ram else edge.Memory.Cold
-    if kind == "scalar":
-        return edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=memory)
-    if kind == "product":
-        return edge.ProductQuantizationConfig(getattr(edge.CompressionRatio, f"X{size}"), memory=memory)
-    if kind == "binary":
-        return edge.BinaryQuantizationConfig(memory=memory)
-    return edge.TurboQuantQuantizationConfig(
-        bits=getattr(edge.TurboQuantBitSize, f"Bits{size}"), memory=memory
-    )
-
-
-def _requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
-    """A function from a row to its request; what all rows share is made once."""
-    from qdrant_edge import Mmr, QuantizationSearchParams, Query, QueryRequest, SearchParams
-
-    quantization = QuantizationSearchParams(
-        ignore=how.exact or not how.quantized, rescore=how.rescore, oversampling=how.oversampling
-    )
-    common: dict[str, Any] = {"limit": how.k, "filter": met}
-    common["params"] = SearchParams(hnsw_ef=how.ef, exact=how.exact, quantization=quantization)
-    if how.part:
-        common["with_payload"] = [f"{how.part}.item_id"]
-    using = how.using or None
-    if how.diversity is None:
-        return lambda row: QueryRequest(query=Query.Nearest(row, using=using), **common)
-    return lambda row: QueryRequest(query=Mmr(row, 1 - how.diversity, how.candidates, using=using), **common)
-
-
-def _index_type(kind: str) -> Any:
-    from qdrant_edge import PayloadSchemaType as Type
-
-    return {KEYWORD: Type.Keyword, INTEGER: Type.Integer, FLOAT: Type.Float, BOOL: Type.Bool}[kind]
-
-
-def _filter(conditions: Conditions) -> "Filter | None":
-    from qdrant_edge import Filter
-
-    if not conditions:
-        return None
-    met = [_met(condition) for condition in conditions if not condition.negated]
-    unmet = [_met(condition) for condition in conditions if condition.negated]
-    return Filter(must=met or None, must_not=unmet or None)
-
-
-def _met(condition: Condition) -> Any:
-    from qdrant_edge import FieldCondition, Filter, MatchAny, MatchValue, RangeFloat
-
-    path, values = condition.path, condition.values
-    if condition.bounds:
-        return FieldCondition(path, range=RangeFloat(**condition.bounds))
-    if condition.kind in (KEYWORD, INTEGER):
-        return FieldCondition(path, match=MatchAny(list(values)))
-    if condition.kind == FLOAT:  # Qdrant matches no floats
-        return Filter(should=[FieldCondition(path, range=RangeFloat(gte=v, lte=v)) for v in values])
-    # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
-    return Filter(should=[FieldCondition(path, match=MatchValue(np.bool_(value))) for value in values])

@@ -51,11 +51,13 @@ class NoCollection(LookupError):
 class Engine(Protocol):
     """One store of points in named collections; `place` says which and where, for people.
 
-    `ignores_settings`: it scans, whatever a schema says of graph and quantization.
+    `ignores_settings`: it scans, whatever a schema says of graph and quantization; `shared`: others may keep
+    collections there as well.
     """
 
     place: str
     ignores_settings: bool
+    shared: bool
 
     def session(self) -> AbstractContextManager[None]:
         """Keep what is open open until the block ends; may be nested."""
@@ -64,7 +66,10 @@ class Engine(Protocol):
         """The names of the collections, sorted."""
 
     def create(self, name: str, schema: Schema) -> None:
-        """Make an empty collection with payload indexes; there is none of this name."""
+        """Make an empty collection with payload indexes.
+
+        Where it is there with this schema, add what a create that was killed has left out.
+        """
 
     def drop(self, name: str) -> None:
         """Remove a collection that is there."""
@@ -81,14 +86,14 @@ class Engine(Protocol):
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are passed over."""
 
-    def build(self, name: str) -> None:
-        """Build the HNSW graph over all points; return when it is there."""
+    def build(self, name: str, progress: bool = False) -> None:
+        """Build the HNSW graph over all points; return when it is there. A bar shows progress where it is told."""
 
     def info(self, name: str) -> dict[str, Any]:
         """points, indexed_vectors, segments, disk_bytes (None where the engine does not tell)."""
 
-    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
-        """The memory that a fresh process needs to open a collection and search the rows; None where unknown."""
+    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
+        """The memory that a fresh process needs to open a collection and search the rows so; None where unknown."""
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
         """The up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""

@@ -95,22 +95,22 @@ class Index:
         `exact` scans all vectors; `quantized=False` walks the graph by the vectors themselves; `rescore` and
         `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in the engine, from the 100 (or
         4 k) nearest. `group_by_pair` gives the best item of each pair only. Fewer than k come back where `where`
-        lets fewer through. Raises SpaceMismatch for queries of a space that the index has not, EmptyIndex, and
-        ValueError for a wrong `where` or k, or a `k` of more items than there are.
+        lets fewer through or there are fewer pairs. Raises SpaceMismatch for queries of a space that the index has not,
+        EmptyIndex, and ValueError for a wrong `where` or k, or a `k` of more items than there are, whatever else is
+        asked.
         """
         if diversity is not None and not 0 <= diversity <= 1:
             raise ValueError(f"diversity lies in [0, 1], found {diversity}")
         name = self.collection(queries.space, to)
         how: dict[str, Any] = {"quantized": quantized, "rescore": rescore, "oversampling": oversampling}
-        if diversity is not None:
-            how |= {"diversity": diversity, "candidates": max(100, 4 * k)}
+        how |= {"where": where, "exact": exact, "ef": ef, "diversity": diversity}
         with self.session():
             if group_by_pair:
-                found = best_of_pair(self, queries, to, k, {"where": where, "exact": exact, "ef": ef, **how})
+                found = best_of_pair(self, queries, to, k, how)
             else:
-                found = self.store.search(name, queries, k, where, exact, ef, to, **how)
-            if len(found) < k * len(queries) and not where:
-                self._check_reach(name, to, k, group_by_pair)
+                found = self.store.search(name, queries, k, to=to, **how)
+            if len(found) < k * len(queries):
+                self._check_reach(name, to, k)
         return found
 
     def count(self, to: str | None = None, where: Mapping[str, Any] | None = None) -> int:
@@ -180,12 +180,12 @@ class Index:
     def _fields(self) -> Mapping[str, str]:
         return next(iter(self.schemas.values())).fields
 
-    def _check_reach(self, name: str, to: str, k: int, group_by_pair: bool) -> None:
+    def _check_reach(self, name: str, to: str, k: int) -> None:
         """Why a search came back short: nothing is there, or less than was asked for."""
         held = self.store.count(name, to=to)
         if not held:
             raise EmptyIndex(f"index {self.name!r} holds no {to} items: collection {name!r} is empty")
-        if k > held and not group_by_pair:
+        if k > held:
             raise ValueError(
                 f"k = {k} is more than the {held} {to} items of index {self.name!r}: ask for fewer"
             )

@@ -28,7 +28,24 @@ def collection_name(run: str, layout: str, *more: str) -> str:
         return plain
     digest = hashlib.sha256("/".join((run, *more)).encode()).hexdigest()[:8]
     end = "-".join((digest, layout, *(part[-8:] for part in more)))
-    return re.sub(r"[^a-z0-9_-]", "-", f"r-{run.lower()}")[: min(40, 62 - len(end))] + f"-{end}"
+    return f"{_head(run, len(end))}-{end}"
+
+
+def may_be_of(collection: str, run: str, layout: str) -> bool:
+    """Whether `collection_name` may have given this name to a collection of the run in the layout.
+
+    For one whose schema cannot be read: its name is all that is known of it.
+    """
+    further = {"unified": "(-.*)?", "separate": "(-.*)?-(image|text)", "named": ""}[layout]
+    if re.fullmatch(re.escape(f"{run}-{layout}") + further, collection):
+        return True
+    hashed = re.fullmatch(rf"(?P<head>.+)-[0-9a-f]{{8}}-{layout}{further}", collection)
+    return bool(hashed) and _head(run, len(collection) - hashed.end("head") - 1) == hashed["head"]
+
+
+def _head(run: str, end: int) -> str:
+    """What a hashed name begins with, where its end has so many characters."""
+    return re.sub(r"[^a-z0-9_-]", "-", f"r-{run.lower()}")[: min(40, 62 - end)]
 
 
 def uuids(ids: Sequence[str] | np.ndarray) -> list[str]:

@@ -1,11 +1,10 @@
 """Copies an index with its schemas from one store to another, as from a folder to a server; resumable."""
 
-from dataclasses import replace
-
 import pandas as pd
 
-from mmlab.index.building import make_collection, open_index
+from mmlab.index.building import open_index
 from mmlab.index.index import Index
+from mmlab.index.making import check_related, make_collections
 from mmlab.index.settings import Cluster
 from mmlab.index.store import BATCH, Store
 
@@ -21,24 +20,24 @@ def push(
     layout: str = "unified",
     *,
     cluster: Cluster | None = None,
+    replace: bool = False,
     batch: int = BATCH,
     progress: bool = True,
 ) -> Index:
     """Copy the index `name` to the target and build its graphs there; returns it with a `report` per collection.
 
     Points that the target has already, by their fingerprints, are not sent again, and what the source no longer has
-    is deleted. `cluster`: shards, replicas and write consistency on a server. Raises NoCollection where there is no
-    such index, WrongSchema where the target has another's collection of that name, PushFailed if the counts of both
-    sides differ in the end.
+    is deleted. `cluster`: shards, replicas and write consistency on a server; without it the target's collections keep
+    theirs. What the target holds under the index's name with other settings or other points stays unless `replace`.
+    Raises NoCollection where there is no such index, WrongSchema for what is not to be replaced and for another
+    index's collection, PushFailed if the counts of both sides differ in the end.
     """
     index = open_index(source, name, layout)
-    schemas = {
-        collection: replace(schema, cluster=cluster or schema.cluster)
-        for collection, schema in index.schemas.items()
-    }
     with source.session(), target.session():
-        for collection, schema in schemas.items():
-            make_collection(target, collection, schema)
+        schemas = make_collections(target, index.schemas, cluster, replace)
+        if not replace:
+            for collection in schemas:
+                check_related(target, collection, source.point_ids(collection))
         report = [
             {"collection": collection, **_copy(source, target, collection, batch, progress)}
             for collection in schemas
@@ -67,7 +66,7 @@ def _copy(source: Store, target: Store, collection: str, batch: int, progress: b
     vanished = sorted(there.keys() - wanted.keys())
     for start in range(0, len(vanished), batch):
         target.delete(collection, vanished[start : start + batch])
-    points = target.build(collection)["points"]
+    points = target.build(collection, progress)["points"]
     if points != len(wanted):
         raise PushFailed(
             f"collection {collection!r}: {len(wanted):,} points here, {points:,} there after the push; "

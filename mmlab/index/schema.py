@@ -101,16 +101,19 @@ class Schema:
     def check_same(self, other: "Schema", collection: str) -> None:
         """Raise SpaceMismatch or WrongSchema, naming each setting that differs, unless both are the same."""
         self.check_space(other.space, collection)
-        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
-        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
-        if names:
-            told = "; ".join(
-                f"{name}: {mine.get(name, 'absent')} and {theirs.get(name, 'absent')}" for name in names
-            )
+        if told := self.differences(other):
             raise WrongSchema(
                 f"collection {collection!r} is there with another schema; they differ in {told} "
                 f"(stored, given). Drop it first, store.drop({collection!r}), or use another collection name"
             )
+
+    def differences(self, other: "Schema") -> str:
+        """Each setting that differs with this schema's value and the other's, "" where there is none."""
+        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+        return "; ".join(
+            f"{name}: {mine.get(name, 'absent')} and {theirs.get(name, 'absent')}" for name in names
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The schema as plain dicts, for JSON."""

@@ -1,12 +1,11 @@
-"""A Qdrant server or cluster by URL, through qdrant-client. The only file that knows it.
+"""A Qdrant server or cluster by URL, through qdrant-client. The files server*.py alone know it.
 
 The schema lies in the collection's metadata. A server builds its graphs by itself; `build` waits for them.
 """
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,23 +13,22 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from mmlab.index.engine import Conditions, Hits, NoCollection, Record, Row, Search, hits_of
-from mmlab.index.fields import BOOL, FLOAT, INTEGER, KEYWORD
 from mmlab.index.schema import Schema, WrongSchema
-from mmlab.index.where import Condition
+from mmlab.index.server_build import wait_for_graphs
+from mmlab.index.server_terms import METADATA, config_of, field_type, filter_of, requests
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
-    from qdrant_client.models import Filter, QueryRequest
 
 KEY = "QDRANT_API_KEY"
-METADATA = "mmlab"
 PAGE = 1_000  # points per step of a scroll or a fetch
 BATCH = 100  # queries per call
-POLL = 0.5  # seconds between two looks at a server that is building
 
 
 class ServerEngine:
     """The collections that a QdrantClient reaches."""
+
+    shared = True
 
     def __init__(self, client: "QdrantClient", place: str) -> None:
         self.place = place
@@ -56,29 +54,12 @@ class ServerEngine:
             return sorted(found.name for found in self._client.get_collections().collections)
 
     def create(self, name: str, schema: Schema) -> None:
-        from qdrant_client import models
-
-        hnsw, cluster = schema.hnsw, schema.cluster
-
-        def vector(size: int) -> models.VectorParams:
-            return models.VectorParams(size=size, distance=models.Distance.COSINE, on_disk=schema.on_disk)
-
-        named = {name: vector(space.dimension) for name, space in schema.named.items()}
-        self._client.create_collection(
-            name,
-            vectors_config=named or vector(schema.space.dimension),
-            hnsw_config=models.HnswConfigDiff(
-                m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
-            ),
-            quantization_config=_quantization(schema),
-            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=hnsw.scan_kb),
-            shard_number=cluster.shards,
-            replication_factor=cluster.replicas,
-            write_consistency_factor=cluster.write_consistency,
-            metadata={METADATA: schema.to_dict()},
-        )
+        if not self._client.collection_exists(name):
+            self._client.create_collection(name, **config_of(schema))
+        there = self._client.get_collection(name).payload_schema
         for path, kind in schema.indexed().items():
-            self._client.create_payload_index(name, path, _index_type(kind), wait=True)
+            if path not in there:
+                self._client.create_payload_index(name, path, field_type(kind), wait=True)
 
     def drop(self, name: str) -> None:
         self._session.schemas.pop(name, None)
@@ -99,7 +80,7 @@ class ServerEngine:
         return schemas[name]
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
-        return self._client.count(name, count_filter=_filter(conditions), exact=True).count
+        return self._client.count(name, count_filter=filter_of(conditions), exact=True).count
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
         from qdrant_client.models import PointStruct
@@ -113,19 +94,9 @@ class ServerEngine:
 
         self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
 
-    def build(self, name: str) -> None:
-        """Wait until the server has nothing left to do, seen twice: it starts a moment after an upsert."""
-        from qdrant_client import models
-
-        calm = 2 if self.ignores_settings else 0
-        while calm < 2:
-            found = self._client.get_collection(name)
-            if found.status == "red":
-                raise RuntimeError(f"the server cannot build {name!r}: {found.optimizer_status}")
-            if found.status == "grey":  # since it was started the server waits for any update
-                self._client.update_collection(name, optimizers_config=models.OptimizersConfigDiff())
-            calm = calm + 1 if found.status == "green" else 0
-            time.sleep(POLL if calm < 2 else 0)
+    def build(self, name: str, progress: bool = False) -> None:
+        if not self.ignores_settings:
+            wait_for_graphs(self._client, name, progress)
 
     def info(self, name: str) -> dict[str, Any]:
         found = self._client.get_collection(name)
@@ -136,11 +107,11 @@ class ServerEngine:
             "disk_bytes": None,
         }
 
-    def resident_bytes(self, name: str, rows: np.ndarray) -> int | None:
+    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
         return None
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
-        asked = _requests(how, _filter(conditions))
+        asked = requests(how, filter_of(conditions))
         found: list[Hits] = []
         for start in range(0, len(rows), BATCH):
             part = [asked(row) for row in rows[start : start + BATCH].tolist()]
@@ -157,7 +128,7 @@ class ServerEngine:
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
-        common = {"scroll_filter": _filter(conditions), "limit": PAGE, "with_vectors": vectors}
+        common = {"scroll_filter": filter_of(conditions), "limit": PAGE, "with_vectors": vectors}
         common["with_payload"] = True if fields is None else fields
         following = None
         while True:
@@ -175,6 +146,7 @@ class ServerEngine:
 def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
     """The engine at `url`, once it has answered; its key comes from the environment, never from the URL."""
     from qdrant_client import QdrantClient
+    from qdrant_client.http.exceptions import UnexpectedResponse
 
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query:
@@ -184,8 +156,15 @@ def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
     )
     ways = "gRPC, port 6334; grpc=False uses REST alone" if grpc else "REST"
     engine = ServerEngine(client, f"Qdrant server at {url} ({ways})")
-    engine.collections()
+    try:
+        engine.collections()
+    except UnexpectedResponse as error:
+        raise _no_qdrant(engine.place, f"status {error.status_code}") from error
     return engine
+
+
+def _no_qdrant(place: str, told: str) -> ConnectionError:
+    return ConnectionError(f"{place} answers, but not as a Qdrant server does: {told}; is the URL right?")
 
 
 def _is_local(client: "QdrantClient") -> bool:
@@ -199,11 +178,14 @@ def _is_local(client: "QdrantClient") -> bool:
 def _plain_errors(place: str) -> Iterator[None]:
     """The client's errors of connection and permission as Python's own, saying what to do; others pass."""
     import grpc
+    from pydantic import ValidationError
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
     try:
         yield
     except ResponseHandlingException as error:
+        if isinstance(error.source, ValidationError):
+            raise _no_qdrant(place, error.source.errors()[0]["msg"]) from error
         raise ConnectionError(f"{place} does not answer: {error}; is it running?") from error
     except UnexpectedResponse as error:
         if error.status_code in (401, 403):
@@ -216,66 +198,3 @@ def _plain_errors(place: str) -> Iterator[None]:
         if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             raise PermissionError(f"{place} refuses the key: set {KEY} in the environment") from error
         raise
-
-
-def _index_type(kind: str) -> Any:
-    from qdrant_client.models import PayloadSchemaType as Type
-
-    return {KEYWORD: Type.KEYWORD, INTEGER: Type.INTEGER, FLOAT: Type.FLOAT, BOOL: Type.BOOL}[kind]
-
-
-def _quantization(schema: Schema) -> Any:
-    from qdrant_client import models
-
-    if schema.quantization is None:
-        return None
-    kind, size = schema.quantization.kind, schema.quantization.size
-    ram = {"always_ram": schema.quantization.always_ram}
-    if kind == "scalar":
-        return models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type="int8", **ram))
-    if kind == "product":
-        return models.ProductQuantization(
-            product=models.ProductQuantizationConfig(compression=f"x{size}", **ram)
-        )
-    if kind == "binary":
-        return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(**ram))
-    return models.TurboQuantization(turbo=models.TurboQuantQuantizationConfig(bits=f"bits{size}", **ram))
-
-
-def _requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
-    """A function from a row to its request; what all rows share is made once."""
-    from qdrant_client import models
-
-    quantization = models.QuantizationSearchParams(
-        ignore=how.exact or not how.quantized, rescore=how.rescore, oversampling=how.oversampling
-    )
-    common: dict[str, Any] = {"limit": how.k, "filter": met, "using": how.using or None}
-    common["params"] = models.SearchParams(hnsw_ef=how.ef, exact=how.exact, quantization=quantization)
-    common["with_payload"] = [f"{how.part}.item_id"] if how.part else False
-    if how.diversity is None:
-        return lambda row: models.QueryRequest(query=row, **common)
-    mmr = models.Mmr(diversity=how.diversity, candidates_limit=how.candidates)
-    return lambda row: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
-
-
-def _filter(conditions: Conditions) -> "Filter | None":
-    from qdrant_client.models import Filter
-
-    if not conditions:
-        return None
-    met = [_met(condition) for condition in conditions if not condition.negated]
-    unmet = [_met(condition) for condition in conditions if condition.negated]
-    return Filter(must=met or None, must_not=unmet or None)
-
-
-def _met(condition: Condition) -> Any:
-    from qdrant_client.models import FieldCondition, Filter, MatchAny, MatchValue, Range
-
-    path, values = condition.path, condition.values
-    if condition.bounds:
-        return FieldCondition(key=path, range=Range(**condition.bounds))
-    if condition.kind in (KEYWORD, INTEGER):
-        return FieldCondition(key=path, match=MatchAny(any=list(values)))
-    if condition.kind == FLOAT:  # Qdrant matches no floats
-        return Filter(should=[FieldCondition(key=path, range=Range(gte=v, lte=v)) for v in values])
-    return Filter(should=[FieldCondition(key=path, match=MatchValue(value=value)) for value in values])

@@ -6,21 +6,22 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from mmlab.index.asking import filters_for, search_for
-from mmlab.index.engine import Conditions, Engine, Hits, NoCollection, Record, Search
+from mmlab.index.engine import Engine, NoCollection, Record
 from mmlab.index.fields import FINGERPRINT, payload_table
 from mmlab.index.names import in_order, named, uuids
 from mmlab.index.points import Points, flat_points
 from mmlab.index.rankings import rankings
 from mmlab.index.reading import payloads_of, payloads_where, rows_of
 from mmlab.index.schema import Schema
+from mmlab.index.searching import hits_for
+from mmlab.index.settings import Cluster
 from mmlab.index.where import conditions
 from mmlab.items import Space, Vectors
 
@@ -41,6 +42,11 @@ class Store:
         """Whether the engine scans, whatever a schema says of graph and quantization."""
         return self._engine.ignores_settings
 
+    @property
+    def shared(self) -> bool:
+        """Whether others may keep collections there as well, as on a server."""
+        return self._engine.shared
+
     @contextmanager
     def session(self) -> Iterator[Self]:
         """Keep the store open for a loop; on a folder, no other process can use it until the block ends."""
@@ -57,15 +63,23 @@ class Store:
             return self._engine.schema(named(collection))
 
     def create(self, collection: str, schema: Schema) -> None:
-        """Make an empty collection; do nothing where it is there with the same schema.
+        """Make an empty collection; where it is there with the same schema, only what it still lacks.
 
-        Raises SpaceMismatch where it is there for another space, WrongSchema where it differs otherwise.
+        Raises SpaceMismatch where it is there for another space, WrongSchema where it differs otherwise, ValueError
+        for a cluster in a folder.
         """
+        self.check_cluster(schema)
         with self.session():
-            try:
+            with suppress(NoCollection):
                 self._engine.schema(named(collection)).check_same(schema, collection)
-            except NoCollection:
-                self._engine.create(collection, schema)
+            self._engine.create(collection, schema)
+
+    def check_cluster(self, schema: Schema) -> None:
+        """Raise ValueError where the store cannot spread a collection as the schema asks."""
+        if not self.shared and schema.cluster != Cluster():
+            raise ValueError(
+                f"{self._engine.place} is one shard on this machine; only a server has {schema.cluster}"
+            )
 
     def drop(self, collection: str) -> None:
         """Remove the collection and all that it holds; do nothing where there is none."""
@@ -110,25 +124,6 @@ class Store:
                 rows = points.rows(np.arange(len(ids))[part])
                 self._engine.upsert(collection, ids[part], rows, points.payloads[part])
 
-    def write_changed(
-        self, collection: str, points: Points, batch: int = BATCH, progress: bool = False
-    ) -> dict[str, int]:
-        """Bring the collection to these points: send new and changed ones, delete all others.
-
-        Returns how many points `were_there` unchanged, were `sent` and `deleted`. What has been sent when the process
-        dies is not sent again.
-        """
-        with self.session():
-            stored = self.fingerprints(collection)
-            marks = points.fingerprints()
-            ids = points.ids.tolist()
-            changed = [i for i, item in enumerate(ids) if stored.get(item) != marks[i]]
-            self.write(collection, points.take(changed, marks), batch, progress)
-            vanished = sorted(stored.keys() - set(ids))
-            for start in range(0, len(vanished), batch):
-                self._engine.delete(collection, vanished[start : start + batch])
-        return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}
-
     def put(self, collection: str, records: Sequence[Record]) -> None:
         """Add or replace points as `records` gave them."""
         if records:
@@ -139,6 +134,10 @@ class Store:
     def records(self, collection: str) -> Iterator[Record]:
         """All points as they are stored: id, payload, vectors; within a session."""
         return self._engine.scroll(collection, (), vectors=True)
+
+    def point_ids(self, collection: str) -> Iterator[str]:
+        """The ids of all points, in their order; within a session."""
+        return (point for point, _, _ in self._engine.scroll(collection, (), []))
 
     def fingerprints(self, collection: str) -> dict[str, int]:
         """What each point was like when it was sent, by its id; -1 for one that was sent without."""
@@ -153,15 +152,16 @@ class Store:
             self.schema(collection)
             self._engine.delete(collection, wanted)
 
-    def build(self, collection: str) -> dict[str, Any]:
+    def build(self, collection: str, progress: bool = False) -> dict[str, Any]:
         """Build the HNSW graph over all points and return `info` with the `seconds` it took.
 
-        A collection of up to `schema.hnsw.scan_kb` KB of vectors gets no graph: it is scanned.
+        A collection of up to `schema.hnsw.scan_kb` KB of vectors gets no graph: it is scanned. A server builds by
+        itself: this waits for it, and raises TimeoutError once nothing has changed for an hour.
         """
         started = time.perf_counter()
         with self.session():
             self.schema(collection)
-            self._engine.build(collection)
+            self._engine.build(collection, progress)
             return {**self.info(collection), "seconds": time.perf_counter() - started}
 
     def info(self, collection: str) -> dict[str, Any]:
@@ -171,11 +171,18 @@ class Store:
             info = self._engine.info(collection)
         return {**info, "hnsw": 0 < info["points"] <= info["indexed_vectors"]}
 
-    def resident_bytes(self, collection: str, queries: Vectors) -> int | None:
-        """The memory that a fresh process needs to open the collection and answer the queries; None on a server."""
+    def resident_bytes(
+        self, collection: str, queries: Vectors, k: int = 10, to: str | None = None, **how: Any
+    ) -> int | None:
+        """The memory that a fresh process needs to open the collection and answer the queries; None on a server.
+
+        `to`, which the named layout needs, and `how` as in `search`. Raises RuntimeError where the process fails.
+        """
         with self.session():
-            self.schema(collection)
-            return self._engine.resident_bytes(collection, queries.array)
+            schema = self.schema(collection)
+            schema.check_space(queries.space, collection)
+            asked = search_for(schema, queries.space, to, k=k, **how)
+            return self._engine.resident_bytes(collection, queries.array, asked)
 
     def search(
         self,
@@ -200,7 +207,7 @@ class Store:
             schema.check_space(queries.space, collection)
             met = conditions(where, schema, to)
             asked = search_for(schema, queries.space, to, k=k, exact=exact, ef=ef, **how)
-            found = self._hits(collection, queries.array, met, asked)
+            found = hits_for(self._engine, collection, queries.array, met, asked)
         return rankings(queries.ids, found, in_order=asked.diversity is not None)
 
     def fetch(self, collection: str, ids: Sequence[str]) -> pd.DataFrame:
@@ -250,15 +257,3 @@ class Store:
             found = dict(payloads_where(self._engine, collection, schema, filters_for(schema, where, to)))
         ids = sorted(found)
         return payload_table(ids, [found[item] for item in ids], schema.fields)
-
-    def _hits(self, collection: str, rows: np.ndarray, met: Conditions, asked: Search) -> list[Hits]:
-        found = self._engine.search(collection, rows, met, asked)
-        short = [i for i, hits in enumerate(found) if len(hits) < asked.k]
-        if not short or asked.exact or not self._engine.count(collection):
-            return found
-        # A walk through the graph can end before it has k points, where few pass the filter or k is near the
-        # whole collection. A scan finds them.
-        scanned = self._engine.search(collection, rows[short], met, replace(asked, exact=True))
-        for i, hits in zip(short, scanned, strict=True):
-            found[i] = hits
-        return found

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index import Hnsw, Index, Schema, build_index, open_store, plan_index
+from mmlab.index.building import write_changed
 from mmlab.index.judge import recall
 from mmlab.index.points import arrange
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows
@@ -91,7 +92,7 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
         with store.session():
             store.create(name, schema)
             started = time.perf_counter()
-            store.write_changed(name, arrange(some, [part], schema))
+            write_changed(store, name, arrange(some, [part], schema))
             ours.append(time.perf_counter() - started)
         bare.append(_bare_upserts(folder / f"edge-{turn}", schema, part, payloads))
     seconds, edge = float(np.median(ours)), float(np.median(bare))
@@ -103,12 +104,12 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
 def _bare_upserts(folder: Path, schema: Schema, points: Vectors, payloads: list[dict[str, Any]]) -> float:
     from qdrant_edge import EdgeShard, Point, UpdateOperation
 
-    from mmlab.index.edge import _config, _index_type
+    from mmlab.index.edge_terms import config_of, field_type
 
     folder.mkdir(parents=True)
-    shard = EdgeShard.create(str(folder), _config(schema))
+    shard = EdgeShard.create(str(folder), config_of(schema))
     for path, kind in schema.indexed().items():
-        shard.update(UpdateOperation.create_field_index(path, _index_type(kind)))
+        shard.update(UpdateOperation.create_field_index(path, field_type(kind)))
     started = time.perf_counter()
     for start in range(0, len(points), BATCH):
         part = slice(start, start + BATCH)

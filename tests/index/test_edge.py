@@ -1,6 +1,7 @@
 """What only Edge promises: a real graph, points that outlive a kill, and files that are its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Hnsw, NoCollection, Schema, Store, WrongSchema, open_store
+import mmlab
+from mmlab.index import (
+    Hnsw,
+    NoCollection,
+    Quantization,
+    Schema,
+    Store,
+    WrongSchema,
+    build_index,
+    open_store,
+)
+from mmlab.index.engine import Search
 from mmlab.items import Space, Vectors, unit_rows
+from tests.index.pairs import make_pairs
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 16)
 WRITER = """
@@ -38,9 +51,9 @@ def random_vectors(count: int, space: Space = SPACE) -> Vectors:
     return Vectors([f"00000000-0000-0000-0000-{i:012x}" for i in range(count)], rows, space)
 
 
-def build(folder: Path, vectors: Vectors, hnsw: Hnsw) -> Store:
+def build(folder: Path, vectors: Vectors, hnsw: Hnsw, quantization: Quantization | None = None) -> Store:
     store = open_store(folder)
-    store.create("demo", Schema(vectors.space, {"even": "bool"}, hnsw=hnsw))
+    store.create("demo", Schema(vectors.space, {"even": "bool"}, hnsw=hnsw, quantization=quantization))
     even = np.arange(len(vectors)) % 2 == 0
     store.upsert("demo", vectors, pd.DataFrame({"item_id": vectors.ids, "even": even}))
     store.build("demo")
@@ -135,3 +148,60 @@ def test_a_file_is_no_store(tmp_path):
     (tmp_path / "items.parquet").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match="items.parquet is a file"):
         open_store(tmp_path / "items.parquet")
+
+
+@pytest.mark.parametrize("name", ["scalar", "product", "binary", "turbo"])
+def test_every_quantization_is_built_and_rescoring_finds_at_least_as_much(tmp_path, name):
+    """Random vectors of 64 numbers: their copies alone lose neighbours, which rescoring finds again."""
+    space = replace(SPACE, dimension=64)
+    vectors = random_vectors(1500, space)
+    store = build(tmp_path, vectors, Hnsw(m=16, ef=200, scan_kb=10), Quantization(name, oversampling=4))
+    assert store.info("demo")["hnsw"]
+    asked = Vectors(vectors.ids[:100], unit_rows(np.random.default_rng(1).standard_normal((100, 64))), space)
+    exact = store.search("demo", asked, 10, exact=True)
+
+    def recall(**how) -> float:
+        found = store.search("demo", asked, 10, **how)
+        return len(exact.merge(found, on=["query_id", "item_id"])) / len(exact)
+
+    alone, rescored = recall(rescore=False, oversampling=1.0), recall()
+    assert alone < 1  # the copies are what is searched
+    assert alone < rescored
+    assert rescored > 0.9 or name == "binary"
+    assert recall(quantized=False) > 0.95
+
+
+def test_the_memory_that_a_search_takes_is_measured_in_a_process_of_its_own(tmp_path):
+    space = replace(SPACE, dimension=256)
+    store = build(tmp_path, random_vectors(8000, space), Hnsw(m=8, ef_construct=16))
+    queries = random_vectors(20, space)
+    with store.session():
+        assert store.count("demo") == 8000  # open here: it is closed for the other process
+        taken = store.resident_bytes("demo", queries, exact=True)
+    assert 8000 * 256 * 4 < taken < 10 * 8000 * 256 * 4  # all vectors are read
+    assert store.count("demo") == 8000
+
+
+def test_the_memory_of_a_named_vector_needs_its_modality(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    build_index(store, "demo", pairs.items, pairs.spaces, "named", progress=False)
+    assert store.resident_bytes("demo-named", pairs.ask_texts, to="text", k=3) >= 0
+    with pytest.raises(
+        ValueError, match=r"name what to search for in the named layout, to=\['image', 'text'\]"
+    ):
+        store.resident_bytes("demo-named", pairs.ask_texts)
+
+
+def test_a_measurement_that_fails_says_why(tmp_path):
+    store = build(tmp_path, random_vectors(10), Hnsw())
+    shutil.rmtree(tmp_path / "demo" / "shard" / "segments")
+    (tmp_path / "demo" / "shard" / "segments").write_text("")
+    with pytest.raises(RuntimeError, match="was to measure the memory of .*demo/shard failed: .*rror"):
+        store._engine.resident_bytes("demo", random_vectors(2).array, Search(k=1, ef=1))
+
+
+def test_only_the_files_of_edge_know_its_package():
+    package = Path(mmlab.__file__).parent
+    knowing = [file for file in package.rglob("*.py") if "qdrant_edge" in file.read_text(encoding="utf-8")]
+    assert {file.parent.name for file in knowing} == {"index"}
+    assert all(file.name.startswith("edge") for file in knowing)

@@ -1,6 +1,7 @@
 """One contract for every layout on every engine: their answers agree with a matrix product, and so with each other."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,10 @@ def test_the_best_of_each_pair_stands_for_it(index):
         best = ranked[~ranked.map(pair).fillna(ranked).duplicated()].head(8)
         assert hits.loc[hits["query_id"] == query, "item_id"].tolist() == best.tolist()
     assert index.search(PAIRS.ask_both, "text", 3, {"price": {"gt": 1e6}}, group_by_pair=True).empty
+    every = index.search(
+        PAIRS.ask_both, "text", 30, group_by_pair=True
+    )  # there are 26 pairs, one text has none
+    assert len(every) == 2 * 27
 
 
 def test_diversity_chooses_by_maximal_marginal_relevance(index):
@@ -141,6 +146,23 @@ def test_diversity_chooses_by_maximal_marginal_relevance(index):
         assert hits.loc[hits["query_id"] == query, "item_id"].tolist() == expected
 
 
+def test_diversity_and_one_hit_per_pair_reach_as_many_pairs_as_asked(store, name):
+    """12 pairs of 30 captions: the 100 nearest captions are of four pairs, and six are asked for."""
+    captions = pd.DataFrame({"pair": np.repeat(np.arange(12), 30), "at": np.tile(np.arange(30), 12)})
+    angle = 0.1 * captions["pair"] + 0.001 * captions["at"]
+    rows = np.zeros((len(captions), 8))
+    rows[:, 0], rows[:, 1] = np.cos(angle), np.sin(angle)
+    items = pd.DataFrame({"item_id": [str(UUID(int=i + 1)) for i in range(len(captions))]})
+    items = items.assign(modality="text", pair_id="p" + captions["pair"].astype(str), text="a caption")
+    vectors = Vectors(items["item_id"], rows, BOTH)
+    index = build_index(store, name, items, [vectors], progress=False)
+    query = Vectors(["q"], np.eye(8)[:1], BOTH)
+    hits = index.search(query, "text", 6, diversity=0.3, group_by_pair=True)
+    pair = items.set_index("item_id")["pair_id"]
+    assert hits["item_id"].map(pair).nunique() == len(hits) == 6
+    assert hits["item_id"].iloc[0] == items["item_id"].iloc[0]
+
+
 def test_what_cannot_be_answered_says_why_in_a_sentence(index):
     foreign = replace(BOTH, model="mmlab/other")
     with pytest.raises(SpaceMismatch, match="'mmlab/both' and 'mmlab/other'.*Embed with mmlab/both"):
@@ -151,6 +173,10 @@ def test_what_cannot_be_answered_says_why_in_a_sentence(index):
         index.search(PAIRS.ask_texts, "image", 3)
     with pytest.raises(ValueError, match="k = 99 is more than the 32 image items of index"):
         index.search(PAIRS.ask_both, "image", 99)
+    with pytest.raises(ValueError, match="k = 99 is more than the 32 image items of index"):
+        index.search(PAIRS.ask_both, "image", 99, {"label": "cup"}, group_by_pair=True)
+    with pytest.raises(ValueError, match="k = 99 is more than the 40 text items of index"):
+        index.search(PAIRS.ask_both, "text", 99, group_by_pair=True, diversity=0.5)
     with pytest.raises(ValueError, match="k is at least 1, found 0"):
         index.search(PAIRS.ask_both, "image", 0)
     with pytest.raises(ValueError, match="no filterable field 'colour'; there are"):

@@ -82,10 +82,15 @@ def test_an_empty_collection_or_no_query_gives_empty_rankings(store, name, toy):
         ({"price": [2.25, 4]}, [3, 5]),
         ({"new": True}, [1, 4]),
         ({"new": [True, False]}, [1, 2, 4, 5]),
+        ({"price": {"gte": 1.5, "not": 2.25}}, [1, 4, 5]),
+        ({"price": {"gte": 1.5, "lt": 4, "not": [1.5]}}, [3]),
+        ({"size (cm)": {"not": [10, 40]}, "modality": "image"}, [3]),
+        ({"new": {"not": True}}, [2, 3, 5]),
+        ({"label": {"not": "cup"}, "price": {"lte": 2.25}}, [3, 4]),
         ({}, [1, 2, 3, 4, 5]),
     ],
 )
-def test_where_is_equal_or_any_of_and_all_are_met(filled, where, expected):
+def test_where_lets_through_what_meets_all_of_it(filled, where, expected):
     ids = [uid(i) for i in expected]
     assert found(filled, TOY, where=where) == ids
     assert filled.items(TOY, where=where)["item_id"].tolist() == ids
