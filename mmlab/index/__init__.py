@@ -17,7 +17,7 @@ from mmlab.index.schema import LAYOUTS, Schema, WrongSchema, schema_for
 from mmlab.index.settings import BinaryWarning, Cluster, Hnsw, Quantization
 from mmlab.index.store import Store
 from mmlab.index.sweep import NotTunable, sweep_index
-from mmlab.index.wording import name_settings, say_placement
+from mmlab.index.wording import best_of_graphs, name_settings, say_placement
 
 __all__ = [
     "LAYOUTS",
@@ -34,6 +34,7 @@ __all__ = [
     "Store",
     "StoreTaken",
     "WrongSchema",
+    "best_of_graphs",
     "build_index",
     "collection_name",
     "compare_layouts",

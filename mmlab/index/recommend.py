@@ -63,7 +63,7 @@ def _against_scan(fastest: float, scan: float) -> str:
     if PAYS * scan <= fastest:
         return (
             f"Search exactly: a scan takes {scan:.2f} ms, the fastest graph that is good enough {fastest:.2f} ms. "
-            "With so few vectors no graph pays; for more of them:"
+            "With so few vectors no graph pays. Where one is wanted:"
         )
     return f"A graph pays: a scan takes {scan:.2f} ms."
 

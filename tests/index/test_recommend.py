@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Quantization, frontier, name_settings, recommend, say_placement
+from mmlab.index import Quantization, best_of_graphs, frontier, name_settings, recommend, say_placement
 from mmlab.index.recommend import parameters_of, price
 from mmlab.runs import check_parameters, find_notebook
 
@@ -12,7 +12,7 @@ from mmlab.runs import check_parameters, find_notebook
 def rows(*settings: tuple[str, float, float], **more) -> pd.DataFrame:
     table = pd.DataFrame(settings, columns=["engine", "recall", "p50_ms"])
     graph = {"m": 16, "ef_construct": 128, "ef": 50, "quantization": "none", "on_disk": False}
-    way = {"rescored": False, "oversampling": np.nan, "p95_ms": 2 * table["p50_ms"]}
+    way = {"rescored": False, "oversampling": np.nan, "p95_ms": 2 * table["p50_ms"], "p99_ms": 3.0}
     costs = {"memory_mb": 8.0, "disk_mb": 4.0, "build_s": 0.5}
     return table.assign(**graph, **way, **costs).assign(**more)
 
@@ -106,6 +106,30 @@ def test_every_row_is_named_by_how_it_searches_and_what_was_built():
         "FAISS flat",
         "FAISS HNSW m = 4",
     ]
+
+
+def test_candidates_at_building_are_named_where_there_are_several():
+    named = name_settings(rows(("Qdrant HNSW", 1.0, 5), ("Qdrant HNSW", 1.0, 1), ef_construct=[64, 128]))
+    assert named["graph"].tolist() == [
+        "Qdrant m = 16, ef_construct = 64",
+        "Qdrant m = 16, ef_construct = 128",
+    ]
+
+
+def test_the_best_of_a_graph_finds_most_and_then_fastest():
+    searched = [
+        ("exact", 1.0, 5),
+        ("Qdrant HNSW", 0.9, 1),
+        ("Qdrant HNSW", 0.99, 3),
+        ("Qdrant HNSW", 0.99, 2),
+    ]
+    table = rows(*searched, ("FAISS HNSW", 0.5, 1))
+    table["ef"], table["rescored"] = [np.nan, 10, 20, 30, 40], [False, False, True, True, False]
+    table["oversampling"] = [np.nan, np.nan, 2.0, 1.5, np.nan]
+    best = best_of_graphs(name_settings(table))
+    assert best["graph"].tolist() == ["Qdrant m = 16", "Qdrant m = 16", "FAISS HNSW m = 16"]
+    assert best["search"].tolist() == ["exact", "ef = 30, rescored from 1.5 k", "ef = 40"]
+    assert best["p50_ms"].tolist() == [5, 2, 1]
 
 
 def test_placements_are_held_against_each_other_setting_by_setting():
