@@ -1,11 +1,11 @@
-"""07 executed by papermill on the drawn catalogue, with the real engine, the real model and FAISS."""
+"""07 and 03 executed by papermill on the drawn catalogue, with the real engine, the real model and FAISS."""
 
 import os
 
 import pandas as pd
 import pytest
 
-from mmlab.index import has_faiss
+from mmlab.index import Hnsw, Quantization, has_faiss, open_index, open_store
 from mmlab.runs import (
     NotebookFailed,
     check_parameters,
@@ -59,3 +59,20 @@ def test_too_few_vectors_for_a_graph_are_refused_and_nothing_is_left(made, tmp_p
     with pytest.raises(NotebookFailed, match="NotTunable: no graph was built: 10 points with 0 in the graph"):
         tune(models, tune_points=10, store=str(store))
     assert [name for name in os.listdir(store) if (store / name).is_dir()] == []
+
+
+def test_03_builds_and_searches_as_it_is_told(made):
+    """What 07 names is what the collection's schema holds, and what a query does."""
+    folder, _ = made
+    how = {"hnsw_m": 8, "ef": 30, "on_disk": True, "quantization": "product-32", "rescore": False}
+    more = {"oversampling": 3.0, "always_ram": False, "neighbours": 5}
+    run_notebooks("tuned", how | more, [find_notebook("03_index")], progress=False)
+    (schema,) = open_index(open_store(folder / "store"), "tuned").schemas.values()
+    assert (schema.hnsw, schema.on_disk) == (Hnsw(m=8, ef=30), True)
+    assert schema.quantization == Quantization("product", 32, False, False, 3.0)
+    judged = pd.read_parquet(folder / "index.parquet")
+    assert judged["search"].tolist()[:3] == ["exact", "product ef=30, alone", "product ef=30, rescored"]
+    layouts = pd.read_parquet(folder / "layouts.parquet")
+    assert layouts["layout"].tolist() == ["unified", "separate", "named"]
+    page = (folder / "notebooks" / "03_index.ipynb").read_text(encoding="utf-8")
+    assert [part for part in ("opening_ms", "search_ms", "payload_ms", "whole_ms") if part not in page] == []
