@@ -9,6 +9,7 @@ from mmlab.index import summarize_parts
 from mmlab.retrieve.search import Retriever
 
 SAMPLES = 20  # openings, and warm questions at least
+WARM_UP = 5  # questions that are not counted: the cold ones have already been through the model
 PARTS = ("embed_ms", "search_ms", "payload_ms")
 
 
@@ -23,8 +24,8 @@ def time_answers(
     """embed_ms, search_ms and payload_ms of one question at a time, p50 and p95, cold and warm.
 
     questions: texts, paths or pictures, asked in turn; `how`: more of `Retriever.search`. "just opened": `samples`
-    times the store is opened for one question, which is part of its search; "warm": the store stays open, and after as
-    many that are not counted every question, or as many as `samples`, is timed. The model is loaded and warm in
+    times the store is opened for one question, which is part of its search; "warm": the store stays open, and after a
+    warm-up every question, or as many as `samples`, is timed. The model is loaded and warm in
     both. Returns the rows of `summarize_parts`: vectors, state, samples, of, a column per part, whole_ms.
     """
     asked = [questions[i % len(questions)] for i in range(max(samples, len(questions)))]
@@ -39,7 +40,7 @@ def time_answers(
         with retriever.index.session():  # closing is not timed
             cold.append(ask(question))
     with retriever.index.session():
-        for question in asked[:samples]:
+        for question in asked[:WARM_UP]:
             ask(question)
         warm = [ask(question) for question in asked]
     return summarize_parts(retriever.index, {"just opened": cold, "warm": warm})
