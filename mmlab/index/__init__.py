@@ -6,6 +6,7 @@ from mmlab.index.engine import NoCollection
 from mmlab.index.faiss import has_faiss, sweep_faiss
 from mmlab.index.index import EmptyIndex, Index
 from mmlab.index.judge import judge_search, search_settings
+from mmlab.index.latency import summarize_parts, time_parts
 from mmlab.index.layouts import plan_index
 from mmlab.index.lock import StoreTaken
 from mmlab.index.names import collection_name
@@ -16,6 +17,7 @@ from mmlab.index.schema import LAYOUTS, Schema, WrongSchema, schema_for
 from mmlab.index.settings import BinaryWarning, Cluster, Hnsw, Quantization
 from mmlab.index.store import Store
 from mmlab.index.sweep import NotTunable, sweep_index
+from mmlab.index.wording import best_of_graphs, name_settings, say_placement
 
 __all__ = [
     "LAYOUTS",
@@ -32,6 +34,7 @@ __all__ = [
     "Store",
     "StoreTaken",
     "WrongSchema",
+    "best_of_graphs",
     "build_index",
     "collection_name",
     "compare_layouts",
@@ -39,13 +42,17 @@ __all__ = [
     "frontier",
     "has_faiss",
     "judge_search",
+    "name_settings",
     "open_index",
     "open_store",
     "plan_index",
     "push",
     "recommend",
+    "say_placement",
     "schema_for",
     "search_settings",
+    "summarize_parts",
     "sweep_faiss",
     "sweep_index",
+    "time_parts",
 ]

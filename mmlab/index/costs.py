@@ -1,22 +1,27 @@
-"""What a layout costs, and where the vectors lie: the same items built again in a folder that is thrown away."""
+"""What a layout costs, and where the vectors lie: the same items built again in a folder that is thrown away.
+
+Their payload is what an answer shows: a field to filter by has files of its own, whose making and opening would
+take longer than all else.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mmlab.index.building import build_index
-from mmlab.index.index import Index
 from mmlab.index.judge import percentiles, recall, time_queries
+from mmlab.index.latency import SAMPLES, time_parts
 from mmlab.index.opening import open_store
 from mmlab.index.schema import LAYOUTS
+from mmlab.index.store import Store
 from mmlab.items import Vectors
 
-OPENINGS = 5  # times that an index is opened, to tell cold from warm
+SHOWN = ["item_id", "modality", "pair_id", "text", "image"]
 
 
 def compare_layouts(
@@ -24,13 +29,14 @@ def compare_layouts(
 ) -> pd.DataFrame:
     """All layouts of the same vectors, on this machine: layout, collections, points, build_s, disk_mb, recall, p50_ms.
 
-    `settings` are those of `build_index`; recall is against exact search, latency that of one query at a time.
+    `settings` are those of `build_index`; build_s is for collections, points and graphs; recall is against exact
+    search, latency that of one query at a time.
     """
     rows = []
     for layout in LAYOUTS:
-        with TemporaryDirectory(prefix="mmlab-") as folder:
+        with _thrown_away() as store:
             started = time.perf_counter()
-            index = _build(folder, items, spaces, layout=layout, **settings)
+            index = build_index(store, "costs", items[SHOWN], spaces, layout, progress=False, **settings)
             seconds = time.perf_counter() - started
             with index.session():
                 held = index.collections()
@@ -51,44 +57,26 @@ def compare_layouts(
 
 
 def compare_placements(
-    items: pd.DataFrame, spaces: Sequence[Vectors], queries: Vectors, to: str, k: int, **settings: Any
+    items: pd.DataFrame,
+    spaces: Sequence[Vectors],
+    queries: Vectors,
+    to: str,
+    k: int,
+    samples: int = SAMPLES,
+    **settings: Any,
 ) -> pd.DataFrame:
-    """Vectors in memory and on disk, just opened and warm: vectors, state, samples, p50_ms, p95_ms.
-
-    "just opened" is opening the index and its first query; "warm" a query after others. The system keeps files that
-    it has read in memory, so a machine that has just been started takes longer than "just opened".
-    """
-    rows = []
-    for place, on_disk in (("in memory", False), ("on disk", True)):
-        with TemporaryDirectory(prefix="mmlab-") as folder:
-            index = _build(folder, items, spaces, on_disk=on_disk, **settings)
-            _, warm = time_queries(index, queries, to, k)
-            for state, milliseconds in (
-                ("just opened", _open_and_ask(index, queries, to, k)),
-                ("warm", warm),
-            ):
-                told = percentiles(milliseconds)
-                rows.append(
-                    {
-                        "vectors": place,
-                        "state": state,
-                        "samples": len(milliseconds),
-                        "p50_ms": told["p50_ms"],
-                        "p95_ms": told["p95_ms"],
-                    }
-                )
-    return pd.DataFrame(rows)
+    """Vectors in memory and on disk, just opened and warm, on this machine: the rows of `time_parts` for each."""
+    tables = []
+    for on_disk in (False, True):
+        with _thrown_away() as store:
+            index = build_index(
+                store, "costs", items[SHOWN], spaces, progress=False, on_disk=on_disk, **settings
+            )
+            tables.append(time_parts(index, queries, to, k, samples))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _build(folder: str, items: pd.DataFrame, spaces: Sequence[Vectors], **settings: Any) -> Index:
-    return build_index(open_store(Path(folder)), "costs", items, spaces, progress=False, **settings)
-
-
-def _open_and_ask(index: Index, queries: Vectors, to: str, k: int) -> np.ndarray:
-    milliseconds = []
-    for item in queries.ids[:OPENINGS]:
-        query = queries.take([item])
-        started = time.perf_counter()
-        index.search(query, to, k)
-        milliseconds.append(1000 * (time.perf_counter() - started))
-    return np.array(milliseconds)
+@contextmanager
+def _thrown_away() -> Iterator[Store]:
+    with TemporaryDirectory(prefix="mmlab-") as folder:
+        yield open_store(Path(folder))

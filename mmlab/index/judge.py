@@ -15,14 +15,19 @@ WARM_UP = 20  # queries that are not counted: the first ones read files and fill
 
 
 def search_settings(index: Index, k: int, ef: int) -> dict[str, dict[str, Any]]:
-    """Ways to search this index, by name: exact, the graph with more and more candidates, quantized copies."""
+    """Ways to search this index, by name: exact, then its own, then others.
+
+    Others are quantized copies rescored and alone, and the graph by the vectors themselves with fewer and more
+    candidates.
+    """
     settings: dict[str, dict[str, Any]] = {"exact": {"exact": True}}
-    for candidates in dict.fromkeys((k, ef, 4 * ef)):
-        settings[f"HNSW ef={candidates}"] = {"ef": candidates, "quantized": False}
     quantization = next(iter(index.schemas.values())).quantization
     if quantization:
-        settings[f"{quantization.kind}, rescored"] = {"ef": ef, "rescore": True}
-        settings[f"{quantization.kind} alone"] = {"ef": ef, "rescore": False, "oversampling": 1.0}
+        rescored = f"{quantization.kind} ef={ef}, rescored", {"ef": ef, "rescore": True}
+        alone = f"{quantization.kind} ef={ef}, alone", {"ef": ef, "rescore": False, "oversampling": 1.0}
+        settings |= dict((rescored, alone) if quantization.rescore else (alone, rescored))
+    for candidates in dict.fromkeys((ef, k, 4 * ef)):
+        settings[f"HNSW ef={candidates}"] = {"ef": candidates, "quantized": False}
     return settings
 
 

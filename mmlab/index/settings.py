@@ -79,14 +79,17 @@ class Quantization:
             )
 
     @classmethod
-    def named(cls, name: "str | Quantization | None") -> Self | None:
-        """The quantization of a parameter such as "none", "scalar", "product", "product-32" or "turbo-2"."""
+    def named(cls, name: "str | Quantization | None", **more: Any) -> Self | None:
+        """The quantization of a parameter such as "none", "scalar", "product", "product-32" or "turbo-2".
+
+        `more`: always_ram, rescore and oversampling, where they are not the defaults.
+        """
         if name is None or isinstance(name, Quantization):
             return name
         kind, dash, size = name.partition("-")
         if dash and not size.isdecimal():
             raise ValueError(f"quantization: a kind and a size, as 'product-32'; found {name!r}")
-        return None if name == "none" else cls(kind, int(size) if size else None)
+        return None if name == "none" else cls(kind, int(size) if size else None, **more)
 
 
 @dataclass(frozen=True)

@@ -3,42 +3,57 @@
 The collections hold nothing but vectors; a query is asked alone, after some that are not counted.
 """
 
-import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
-import numpy as np
 import pandas as pd
 
 from mmlab.index.building import build_index
 from mmlab.index.index import Index
-from mmlab.index.judge import percentiles, recall, time_queries, with_cosines
+from mmlab.index.judge import judge_search
 from mmlab.index.opening import open_store
-from mmlab.index.settings import BinaryWarning, Hnsw, Quantization
+from mmlab.index.settings import BinaryWarning, Hnsw
 from mmlab.index.store import Store
 from mmlab.items import ITEM_COLUMNS, Vectors
 
 SCAN_KB = 10  # a graph is built over all that is larger: a sweep is about graphs
-COLUMNS = (
-    "engine",
-    "m",
-    "ef_construct",
-    "quantization",
-    "ef",
-    "rescored",
-    "recall",
-    "p50_ms",
-    "p95_ms",
-    "p99_ms",
-)
 
 
 class NotTunable(RuntimeError):
     """A sweep would compare settings that have no effect."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is built once and searched in many ways."""
+
+    m: int
+    ef_construct: int
+    quantization: str
+    on_disk: bool
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a graph is searched; oversampling is None where the copies' scores are taken as they are."""
+
+    engine: str = "Qdrant HNSW"
+    ef: int | None = None
+    rescored: bool = False
+    oversampling: float | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `Index.search`."""
+        if self.ef is None:
+            return {"exact": True}
+        return {"ef": self.ef, "rescore": self.rescored, "oversampling": self.oversampling or 1.0}
 
 
 def sweep_index(
@@ -49,27 +64,35 @@ def sweep_index(
     ef_construct: Sequence[int] = (128,),
     ef: Sequence[int] = (16, 50, 128),
     quantizations: Sequence[str] = ("none", "scalar", "product", "binary", "turbo"),
-    oversampling: float = 2.0,
+    oversampling: Sequence[float] = (2.0,),
+    on_disk: Sequence[bool] = (False,),
     store: Store | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
-    """Every graph without quantization, and the densest one with each quantization, alone and rescored.
+    """Every graph without quantization, and the densest one with each quantization in each placement.
 
-    Returns engine, m, ef_construct, quantization, ef, rescored, recall, p50_ms, p95_ms, p99_ms, build_s, disk_mb and
-    memory_mb, that a fresh process needs to open it and to answer the queries. The first row is exact search.
-    Without a store, a folder that is thrown away. Raises NotTunable where the engine ignores the settings or no graph
-    was built.
+    Quantized copies are searched alone, and rescored from `oversampling` times k candidates. `on_disk` says where the
+    vectors themselves lie; copies stay in memory. Returns engine, m, ef_construct, quantization, on_disk, ef, rescored,
+    oversampling, recall, p50_ms, p95_ms, p99_ms, upsert_s, build_s (the graph alone, on all threads that the engine
+    takes), disk_mb and memory_mb, that a fresh process needs to open it and to answer the queries; the sizes are
+    NaN on a server, which does not tell. The first row is exact search.
+    Without a store, a folder that is thrown away; on a given one nothing stays. Raises NotTunable where the engine
+    ignores the settings or no graph was built.
     """
-    with TemporaryDirectory(prefix="mmlab-") as folder:
+    from tqdm.auto import tqdm
+
+    graphs = _graphs(m, ef_construct, quantizations, on_disk)
+    tables = []
+    measured = warnings.catch_warnings(action="ignore", category=BinaryWarning)  # so no warning is needed
+    with TemporaryDirectory(prefix="mmlab-") as folder, measured:
         store = store or open_store(Path(folder) / "store")
         check_tunable(store)
-        graphs = [(Hnsw(edges, made, scan_kb=SCAN_KB), None) for edges, made in product(m, ef_construct)]
-        densest = Hnsw(max(m), max(ef_construct), scan_kb=SCAN_KB)
-        graphs += [(densest, kind) for kind in quantizations if kind != "none"]
-        rows: list[dict[str, Any]] = []
-        with warnings.catch_warnings(action="ignore", category=BinaryWarning):  # here it is measured
-            for hnsw, kind in graphs:
-                rows += _judge(store, vectors, queries, k, hnsw, kind, ef, oversampling, exact=not rows)
-    return pd.DataFrame(rows)
+        for graph in tqdm(graphs, desc="sweep", unit="graph", disable=not progress):
+            ways = _ways(graph.quantization != "none", ef, oversampling)
+            ways = ways if tables else [Way("exact"), *ways]
+            with _built(store, graph, vectors) as index:
+                tables.append(_measure(index, graph, queries, k, ways))
+    return pd.concat(tables, ignore_index=True)
 
 
 def check_tunable(store: Store) -> None:
@@ -81,59 +104,47 @@ def check_tunable(store: Store) -> None:
         )
 
 
-def _judge(
-    store: Store,
-    vectors: Vectors,
-    queries: Vectors,
-    k: int,
-    hnsw: Hnsw,
-    kind: str | None,
-    efs: Sequence[int],
-    oversampling: float,
-    exact: bool,
-) -> list[dict[str, Any]]:
-    """Build one graph and search it in each way; its collection is dropped in the end."""
-    started = time.perf_counter()
-    index = build_index(
-        store, "mmlab-sweep", _bare_items(vectors), [vectors], "separate", hnsw, kind, progress=False
+def _graphs(
+    m: Sequence[int], ef_construct: Sequence[int], quantizations: Sequence[str], on_disk: Sequence[bool]
+) -> list[Graph]:
+    graphs = [Graph(*links, "none", on_disk[0]) for links in product(m, ef_construct)]
+    kinds = dict.fromkeys(("none", *quantizations))
+    graphs += [Graph(max(m), max(ef_construct), kind, place) for place in on_disk for kind in kinds]
+    return list(dict.fromkeys(graphs))
+
+
+def _ways(quantized: bool, efs: Sequence[int], oversampling: Sequence[float]) -> list[Way]:
+    rescored = [{"rescored": True, "oversampling": times} for times in oversampling] if quantized else []
+    return list(dict.fromkeys(Way(ef=ef, **how) for ef in efs for how in ({}, *rescored)))
+
+
+@contextmanager
+def _built(store: Store, graph: Graph, vectors: Vectors) -> Iterator[Index]:
+    """The graph in a collection of a name that nobody else has, dropped in the end, whatever happens."""
+    name = f"mmlab-sweep-{uuid4().hex[:12]}"
+    hnsw = Hnsw(graph.m, graph.ef_construct, scan_kb=SCAN_KB)
+    common = {"on_disk": graph.on_disk, "progress": False}
+    try:
+        items = _bare_items(vectors)
+        yield build_index(store, name, items, [vectors], "separate", hnsw, graph.quantization, **common)
+    finally:
+        for collection in store.collections():
+            if collection.startswith(name):
+                store.drop(collection)
+
+
+def _measure(index: Index, graph: Graph, queries: Vectors, k: int, ways: Sequence[Way]) -> pd.DataFrame:
+    """A row for each way, with what the graph took."""
+    _check_graph(index)
+    judged = judge_search(index, queries, "image", k, {repr(way): way.settings() for way in ways})
+    rows = pd.DataFrame([asdict(graph) | asdict(way) for way in ways]).astype({"oversampling": float})
+    table = pd.concat([rows, judged.drop(columns="search")], axis=1)
+    resident = index.store.resident_bytes(next(iter(index.schemas)), queries)
+    table = table.assign(upsert_s=index.report["upsert_s"].sum(), build_s=index.report["build_s"].sum())
+    sizes = {"disk_mb": index.collections()["disk_bytes"].iloc[0], "memory_mb": resident}
+    return table.assign(
+        **{name: float("nan") if size is None else size / 1e6 for name, size in sizes.items()}
     )
-    seconds = time.perf_counter() - started
-    graph = {"m": hnsw.m, "ef_construct": hnsw.ef_construct, "quantization": kind or "none"}
-    with index.session():
-        _check_graph(index)
-        truth = index.search(queries, "image", k, exact=True)
-        disk = index.collections()["disk_bytes"].sum() / 1e6
-        rows = []
-        for ef, rescored, how in _ways(efs, Quantization.named(kind), oversampling, exact):
-            found, milliseconds = time_queries(index, queries, "image", k, **how)
-            found = with_cosines(index, queries, found)
-            row = {
-                "engine": "exact" if how.get("exact") else "Qdrant HNSW",
-                **graph,
-                "rescored": rescored,
-                "ef": ef,
-            }
-            rows.append(
-                {**row, "recall": recall(found, truth), **percentiles(milliseconds), "build_s": seconds}
-            )
-    resident = store.resident_bytes(next(iter(index.schemas)), queries)
-    store.drop(next(iter(index.schemas)))
-    sizes = {"memory_mb": np.nan if resident is None else resident / 1e6, "disk_mb": disk}
-    return [{**row, **sizes} for row in rows]
-
-
-def _ways(
-    efs: Sequence[int], quantization: Quantization | None, oversampling: float, exact: bool
-) -> Iterator[tuple[int | None, bool, dict[str, Any]]]:
-    """ef, whether rescored, and the arguments of the search."""
-    if exact:
-        yield None, False, {"exact": True}
-    for ef in efs:
-        if quantization is None:
-            yield ef, False, {"ef": ef}
-        else:
-            yield ef, False, {"ef": ef, "rescore": False, "oversampling": 1.0}
-            yield ef, True, {"ef": ef, "rescore": True, "oversampling": oversampling}
 
 
 def _check_graph(index: Index) -> None:

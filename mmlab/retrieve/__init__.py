@@ -26,6 +26,7 @@ from mmlab.retrieve.hubness import (
     skewness,
 )
 from mmlab.retrieve.hybrid import hybrid, hybrid_ways
+from mmlab.retrieve.latency import time_answers
 from mmlab.retrieve.normalize import NORMALIZERS, normalize
 from mmlab.retrieve.occlusion import occlude_picture, occlude_words
 from mmlab.retrieve.order import rank_by_score, rankings_from_scores
@@ -134,6 +135,7 @@ __all__ = [
     "show_weights",
     "skewness",
     "steer",
+    "time_answers",
     "try_calibrations",
     "try_rescorings",
     "try_weights",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import build_index, judge_search, open_store, search_settings
+from mmlab.index import Quantization, build_index, judge_search, open_store, search_settings
 from mmlab.index.judge import percentiles, recall, time_queries, with_cosines
 from mmlab.items import Vectors, unit_rows
 from tests.index.pairs import BOTH, make_pairs
@@ -55,14 +55,29 @@ def test_scores_of_quantized_copies_are_replaced_by_cosines(index, queries):
 
 def test_every_setting_is_judged_and_timed(index, queries):
     settings = search_settings(index, k=5, ef=50)
-    names = ["exact", "HNSW ef=5", "HNSW ef=50", "HNSW ef=200", "scalar, rescored", "scalar alone"]
+    quantized = ["scalar ef=50, rescored", "scalar ef=50, alone"]
     judged = judge_search(index, queries, "image", 5, settings)
-    assert judged["search"].tolist() == names
+    assert judged["search"].tolist() == ["exact", *quantized, "HNSW ef=50", "HNSW ef=5", "HNSW ef=200"]
     assert judged["recall"].iloc[0] == 1
     assert judged["recall"].between(0, 1).all()
     assert (judged["p50_ms"] > 0).all()
     assert (judged["p50_ms"] <= judged["p95_ms"]).all()
     assert (judged["p95_ms"] <= judged["p99_ms"]).all()
+
+
+@pytest.mark.parametrize(
+    ("quantization", "own"),
+    [
+        ("none", "HNSW ef=20"),
+        (Quantization("scalar"), "scalar ef=20, rescored"),
+        (Quantization("scalar", rescore=False), "scalar ef=20, alone"),
+    ],
+)
+def test_the_own_way_of_an_index_comes_second(tmp_path, quantization, own):
+    built = build_index(
+        open_store(tmp_path), "own", PAIRS.items, [PAIRS.both], quantization=quantization, progress=False
+    )
+    assert list(search_settings(built, k=5, ef=20))[:2] == ["exact", own]
 
 
 def test_one_by_one_gives_the_rankings_of_the_batch(index, queries):

@@ -1,0 +1,78 @@
+"""07 and 03 executed by papermill on the drawn catalogue, with the real engine, the real model and FAISS."""
+
+import os
+
+import pandas as pd
+import pytest
+
+from mmlab.index import Hnsw, Quantization, has_faiss, open_index, open_store
+from mmlab.runs import (
+    NotebookFailed,
+    check_parameters,
+    find_notebook,
+    read_manifest,
+    run_notebooks,
+    write_report,
+)
+from tests.made_run import make_run
+
+SMALL = {"tune_m": [8], "tune_ef": [100], "tune_quantization": ["scalar"], "tune_oversampling": [2.0]}
+SMALL |= {"tune_batch_sizes": [4], "tune_precisions": ["float32"], "tune_items": 8}
+
+
+@pytest.fixture(scope="module")
+def made(collection, tmp_path_factory):
+    """A run's items and vectors, as 01 and 02 would have written them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMLAB_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        models = {"models": [collection.vectors.space.model]}
+        yield make_run("tuned", collection.items, [collection.vectors]), models
+
+
+def tune(models, **parameters) -> None:
+    given = check_parameters(SMALL | models | parameters, [find_notebook("07_tune")])
+    run_notebooks("tuned", given, [find_notebook("07_tune")], progress=False)
+
+
+def test_qdrant_is_swept_beside_faiss_and_the_settings_for_03_are_told(made):
+    folder, models = made
+    tune(models)
+    settings = pd.read_parquet(folder / "tune" / "index.parquet")
+    ours = settings[settings["engine"] == "Qdrant HNSW"]
+    kinds = ours[["quantization", "on_disk", "rescored"]].apply(tuple, axis="columns").tolist()
+    scalar = [("scalar", place, rescored) for place in (False, True) for rescored in (False, True)]
+    assert sorted(kinds) == [("none", False, False), ("none", True, False), *scalar]
+    engines = ["exact", "Qdrant HNSW"] + (["FAISS flat", "FAISS HNSW"] if has_faiss() else [])
+    assert settings["engine"].unique().tolist() == engines
+    assert (settings[["p50_ms", "p95_ms", "p99_ms", "disk_mb", "memory_mb"]] > 0).all(axis=None)
+    assert [name for name in ("pareto.png", "costs.png") if not (folder / "tune" / name).is_file()] == []
+    told = read_manifest("tuned")["steps"]["07_tune"]["saw"]
+    assert "mmlab run --name tuned --from 03 -p hnsw_m=8 -p hnsw_ef_construct=128 -p ef=100" in told
+    write_report("tuned")
+    assert "What a graph takes" in (folder / "07_tune.html").read_text(encoding="utf-8")
+
+
+def test_too_few_vectors_for_a_graph_are_refused_and_nothing_is_left(made, tmp_path):
+    _, models = made
+    store = tmp_path / "store"
+    with pytest.raises(NotebookFailed, match="NotTunable: no graph was built: 10 points with 0 in the graph"):
+        tune(models, tune_points=10, store=str(store))
+    assert [name for name in os.listdir(store) if (store / name).is_dir()] == []
+
+
+def test_03_builds_and_searches_as_it_is_told(made):
+    """What 07 names is what the collection's schema holds, and what a query does."""
+    folder, _ = made
+    how = {"hnsw_m": 8, "ef": 30, "on_disk": True, "quantization": "product-32", "rescore": False}
+    more = {"oversampling": 3.0, "always_ram": False, "neighbours": 5}
+    run_notebooks("tuned", how | more, [find_notebook("03_index")], progress=False)
+    (schema,) = open_index(open_store(folder / "store"), "tuned").schemas.values()
+    assert (schema.hnsw, schema.on_disk) == (Hnsw(m=8, ef=30), True)
+    assert schema.quantization == Quantization("product", 32, False, False, 3.0)
+    judged = pd.read_parquet(folder / "index.parquet")
+    assert judged["search"].tolist()[:3] == ["exact", "product ef=30, alone", "product ef=30, rescored"]
+    layouts = pd.read_parquet(folder / "layouts.parquet")
+    assert layouts["layout"].tolist() == ["unified", "separate", "named"]
+    page = (folder / "notebooks" / "03_index.ipynb").read_text(encoding="utf-8")
+    assert [part for part in ("opening_ms", "search_ms", "payload_ms", "whole_ms") if part not in page] == []
