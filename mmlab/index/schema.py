@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from mmlab.index.fields import DTYPES, FILTERABLE, FINGERPRINT, KEYWORD, kind_of, path
+from mmlab.index.fields import DTYPES, FILTERABLE, FINGERPRINT, KEYWORD, NOT_INDEXED, kind_of, path
 from mmlab.index.settings import Cluster, Hnsw, Quantization
 from mmlab.items import Space, SpaceMismatch
 
@@ -27,7 +27,7 @@ class OldSchema(WrongSchema):
 class Schema:
     """A collection's spaces, its payload fields as {name: kind}, its layout and index settings.
 
-    Kinds: keyword, integer, float, bool (filterable, with a payload index) and text (kept, not filterable).
+    Kinds: keyword, integer, float, bool (filterable, mostly with a payload index) and text (kept, not filterable).
     space: of the one vector that a point has; in the named layout, of the main one.
     named: in the named layout a point's vectors, as {"<space key>-<modality>": space}.
     modalities: of the items that it holds, where that is declared; index, position: the index that it is part
@@ -72,9 +72,10 @@ class Schema:
 
     def indexed(self) -> dict[str, str]:
         """The payload indexes, as {path: kind}; in the named layout, of the fields of every modality."""
+        kinds = {name: kind for name, kind in self.filterable.items() if name not in NOT_INDEXED}
         if self.layout != "named":
-            return {path(name): kind for name, kind in self.filterable.items()}
-        kinds = {**self.filterable, "item_id": KEYWORD}
+            return {path(name): kind for name, kind in kinds.items()}
+        kinds["item_id"] = KEYWORD
         return {path(name, part): kind for part in self.modalities for name, kind in kinds.items()}
 
     def using(self, space: Space, modality: str | None) -> str:

@@ -52,6 +52,7 @@ def _row(pair: int | None, modality: str, price: float) -> dict:
     known = {
         "modality": modality,
         "price": float(price),
+        "width": int(price),
         "origin": "image" if modality == "image" else "caption",
     }
     known |= {modality: f"{modality} {price}"}

@@ -72,6 +72,7 @@ def test_the_nearest_items_of_a_modality_are_found(index, queries, held, to, exa
         ({"label": {"not": ["cup"]}}, lambda items: items["label"] != "cup"),
         ({"price": {"gte": 10, "lt": 30}}, lambda items: (items["price"] >= 10) & (items["price"] < 30)),
         ({"price": {"gt": 10, "not": 11.0}}, lambda items: (items["price"] > 10) & (items["price"] != 11)),
+        ({"width": {"gte": 20}}, lambda items: items["width"] >= 20),  # without a payload index
         (
             {"price": {"lte": 10}, "label": "shoe"},
             lambda items: (items["price"] <= 10) & (items["label"] == "shoe"),

@@ -99,5 +99,7 @@ def test_a_wrong_schema_is_refused(arguments, message):
 def test_payload_indexes_are_named_by_their_path():
     fields = {"size (cm)": "integer", "text": "text"}
     assert Schema(SPACE, fields).indexed() == {'"size (cm)"': "integer"}
+    noted = Schema(SPACE, {"width": "integer", "label": "keyword"})
+    assert (list(noted.indexed()), list(noted.filterable)) == (["label"], ["width", "label"])
     named = Schema(SPACE, fields, "named", named={"toy-image": SPACE}, modalities=("image",))
     assert named.indexed() == {'image."size (cm)"': "integer", "image.item_id": "keyword"}
