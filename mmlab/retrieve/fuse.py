@@ -12,10 +12,11 @@ import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
 from mmlab.retrieve.normalize import normalize, three_sigma
-from mmlab.retrieve.order import ROWS, Coded, check_once, finite_scores, sort_rows
+from mmlab.retrieve.order import ROWS, Coded, check_once, finite_scores, sort_block, sort_rows
 
 Weight = float | pd.Series  # for all queries, or by query_id
 
+RRF_K = 60  # of the paper on reciprocal rank fusion
 TOLERANCE = 1e-6  # how far a sum of weights may be from 1
 
 
@@ -46,7 +47,7 @@ def weighted_sum(
 
 
 def rrf(
-    rankings: Sequence[pd.DataFrame], weights: Sequence[Weight] | None = None, k: float = 60
+    rankings: Sequence[pd.DataFrame], weights: Sequence[Weight] | None = None, k: float = RRF_K
 ) -> pd.DataFrame:
     """Reciprocal rank fusion: the sum of 1 / (k + rank), over the rankings that have the item.
 
@@ -79,6 +80,24 @@ FUSIONS: dict[str, Callable[..., pd.DataFrame]] = {
     "rrf": rrf,
     "dbsf": dbsf,
 }
+
+
+def fuse(how: str, rankings: Sequence[pd.DataFrame], shares: Sequence[Weight] | None = None) -> pd.DataFrame:
+    """A fusion of FUSIONS by shares that add up to 1 for every query, equal ones unless given.
+
+    Equal shares give what the fusion gives without weights, in every one of them: a weight of `rrf` and `dbsf` counts
+    from 1, and in `rrf` it divides the rank, so that there it is the share times the number of rankings.
+    """
+    check_fusion(how)
+    if shares is None or how == "weighted_sum":
+        return FUSIONS[how](rankings, shares)
+    return FUSIONS[how](rankings, [len(rankings) * share for share in shares])
+
+
+def check_fusion(how: str) -> None:
+    """ValueError for what is not in FUSIONS, naming those that are."""
+    if how not in FUSIONS:
+        raise ValueError(f"fusion: expected one of {', '.join(FUSIONS)}, found {how!r}")
 
 
 def _coded(rankings: Sequence[pd.DataFrame]) -> tuple[Coded, list[pd.DataFrame]]:
@@ -154,20 +173,20 @@ def _pool_block(
     width = max(len(coded.items), 1)
     keys = [coded.key(table, own) - first * width for table, own in enumerate(rows)]
     slots, pooled = _slots(np.concatenate(keys), (end - first) * width)
-    values = np.concatenate([part[own] for part, own in zip(parts, rows, strict=True)])
-    score = np.bincount(slots, weights=values, minlength=len(pooled))
     query, item = np.divmod(pooled, width)
     query += first
-    found = np.zeros(len(pooled), dtype=bool)
+    score, found = np.zeros(len(pooled)), np.zeros(len(pooled), dtype=bool)
     own = np.split(slots, np.cumsum([len(key) for key in keys])[:-1])
     for table, (slot, low) in enumerate(zip(own, lacking, strict=True)):
-        times = np.bincount(slot, minlength=len(pooled))
-        if times.max(initial=0) > 1:
+        added, there = low[query], np.zeros(len(pooled), dtype=bool)
+        added[slot] = parts[table][rows[table]]
+        there[slot] = True
+        if there.sum() < len(slot):
             check_once(coded, table)
-        score += np.where(times == 0, low[query], 0.0)
-        found |= times > 0
+        score += added
+        found |= there
     query, item, score = query[found], item[found], score[found]
-    order = np.lexsort((item, -score, query))
+    order = sort_block(query, item, score)
     return query[order], item[order], score[order]
 
 

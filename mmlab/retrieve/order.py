@@ -59,6 +59,17 @@ def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
     return (rankings if sorted_already else rankings.iloc[order]).assign(rank=rank).reset_index(drop=True)
 
 
+def not_themselves(rankings: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose item is not the query itself: an item that asks would always be found first."""
+    return rankings[rankings["query_id"] != rankings["item_id"]]
+
+
+def first_rows(rankings: pd.DataFrame, k: int) -> pd.DataFrame:
+    """The first `k` rows of each query as they stand, ranked anew from 1."""
+    place = rankings.groupby("query_id", sort=False).cumcount() + 1
+    return rankings.assign(rank=place)[place <= k].reset_index(drop=True)
+
+
 def rankings_from_scores(
     scores: np.ndarray, query_ids: Sequence[str], item_ids: Sequence[str], k: int | None = None
 ) -> pd.DataFrame:
@@ -77,7 +88,10 @@ def rankings_from_scores(
     by_id = np.argsort(items.to_numpy(dtype=str), kind="stable")
     parts = []
     for start in range(0, max(len(scores), 1), BLOCK):
-        row, item, score = _best(scores[start : start + BLOCK, by_id], k)
+        block = np.take(
+            scores[start : start + BLOCK], by_id, axis=1
+        )  # rows in one piece: partitions 5 times faster
+        row, item, score = _best(block, k)
         parts.append((start + row, item, score))
     best = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Coded(queries, items[by_id], [], []).rankings(*best)
@@ -141,7 +155,26 @@ def _sort(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
     ends = np.cumsum(np.bincount(query))
     cuts = ends[np.unique(np.searchsorted(ends, np.arange(ROWS, len(query), ROWS)))]
     parts = np.split(grouped, cuts)
-    return np.concatenate([part[np.lexsort((item[part], -score[part], query[part]))] for part in parts])
+    return np.concatenate([part[sort_block(query[part], item[part], score[part])] for part in parts])
+
+
+def sort_block(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The order of coded rows, of fewer than 65,536 queries that lie close together.
+
+    By score alone, then by query, which numpy does in a fifth of the time of one sort by all three; what is equal in
+    both is put right after.
+    """
+    order = np.argsort(-score)
+    near = (query - query.min(initial=0)).astype(np.uint16)  # numpy sorts these by their digits
+    order = order[np.argsort(near[order], kind="stable")]
+    by_query, by_score = query[order], score[order]
+    level = (by_query[1:] == by_query[:-1]) & (by_score[1:] == by_score[:-1])
+    if level.any():
+        joined = np.concatenate([[False], level])
+        tied = np.flatnonzero(joined | np.concatenate([level, [False]]))
+        own = order[tied]
+        order[tied] = own[np.lexsort((own, item[own], np.cumsum(~joined)[tied]))]
+    return order
 
 
 def _best(scores: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
