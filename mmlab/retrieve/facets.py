@@ -24,17 +24,17 @@ def filter_examples(items: pd.DataFrame, like: pd.Series | None = None) -> dict[
     """A filter of each kind that these images allow: name -> `where`; equal, any of, not, range.
 
     They suit the item `like` (a row of the items, or a hit), else the most frequent values: equal to its value of the
-    first facet, that value or the most frequent other, not its value of the second facet, and a range of the first
+    first facet of words; of the second its value or the most frequent other, and not its value; a range of the first
     column of numbers from its own, or from the middle one, on.
     """
     known = [(name, _first(values, like, name)) for name, values in facets(items).items()]
-    known.sort(key=lambda facet: facet[0] in TELL_LITTLE)
+    known.sort(key=lambda facet: (facet[0] in TELL_LITTLE, not isinstance(facet[1][0], str)))
     examples: dict[str, dict[str, Any]] = {}
     if known:
         (field, values), (second, others) = known[0], known[min(1, len(known) - 1)]
         examples = {
             "equal": {field: values[0]},
-            "any of": {field: values[:2]},
+            "any of": {second: others[:2]},
             "not": {second: {"not": others[:1]}},
         }
     images = items[items["modality"] == "image"]

@@ -48,12 +48,13 @@ def show_weights(compared: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The comparison of each trial's systems with equal shares, its columns that fit a page; no rows without any."""
     columns = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
     tables = [table.assign(of=name) for name, table in compared.items()]
-    return pd.concat([pd.DataFrame(columns=columns), *tables]).filter([*columns, "p_holm", "queries"])
+    return pd.concat(tables or [pd.DataFrame(columns=columns)]).filter([*columns, "p_holm", "queries"])
 
 
 def say_weights(trials: Mapping[str, WeightTrial], compared: Mapping[str, pd.DataFrame]) -> str:
     """What the learned weights of each trial are worth on the queries that they were not learned on."""
-    return " ".join(f"**{name}**: {_say_trial(trial, compared.get(name))}" for name, trial in trials.items())
+    told = {name: _say_trial(trial, compared.get(name)) for name, trial in trials.items()}
+    return " ".join(f"{name[0].upper()}{name[1:]}: {words}" for name, words in told.items())
 
 
 def _say_trial(trial: WeightTrial, compared: pd.DataFrame | None) -> str:

@@ -19,8 +19,8 @@ from mmlab.retrieve.weigh import learn_weights, reciprocal_ranks, weights_by_con
 class WeightTrial(NamedTuple):
     """The learned weight of each system, the table they were read from, and rankings of the queries to judge on.
 
-    `judged`: the answers of "equal shares", of each system alone, of the learned weights, and, of two systems, of
-    60 % for the more confident; none where nothing could be learned, and `says` tells why.
+    `judged`: the answers of "equal shares", of each system alone, of the learned weights, and what else is compared;
+    none where nothing could be learned, and `says` tells why.
     """
 
     weights: dict[str, float]
@@ -56,8 +56,6 @@ def weigh_systems(
         **{f"{name} alone": one for name, one in zip(names, judging, strict=True)},
         f"learned: {told}": fuse(fusion, judging, learned.weights),
     }
-    if len(names) == 2:
-        judged["60 % to the more confident"] = fuse(fusion, judging, weights_by_confidence(judging))
     weights = dict(zip(names, learned.weights, strict=True))
     return WeightTrial(weights, learned.table, judged, fold.judge_on(qrels), fold.says)
 
@@ -67,13 +65,17 @@ def try_weights(
 ) -> WeightTrial:
     """`weigh_systems` of "text" and "picture": a pair's first text and its picture ask for the pair's other texts.
 
-    No rows and no systems where no pair has two texts and a picture.
+    Judged beside it is the rule of 60 % to the more confident of both. No rows and no systems where no pair has two
+    texts and a picture.
     """
     text, picture, qrels = rank_by_both(index, spaces, items, k)
     if qrels["query_id"].nunique() < 2:
         nothing = pd.DataFrame({"weights": [], "value": []})
         return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and a picture")
-    return weigh_systems({"text": text, "picture": picture}, qrels, items, seed=seed)
+    trial = weigh_systems({"text": text, "picture": picture}, qrels, items, seed=seed)
+    both = [one[one["query_id"].isin(trial.qrels["query_id"])] for one in (text, picture)]
+    trial.judged["60 % to the more confident"] = fuse("weighted_sum", both, weights_by_confidence(both))
+    return trial
 
 
 def try_model_weights(

@@ -32,6 +32,7 @@ def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> N
     assert list(trial.weights) == ["text", "picture"]
     assert sum(trial.weights.values()) == pytest.approx(1)
     assert list(trial.judged)[:3] == ["equal shares", "text alone", "picture alone"]
+    assert list(trial.judged)[4:] == ["60 % to the more confident"]
     pair = items.set_index("item_id")["pair_id"]
     split = items.set_index("item_id")["split"]
     assert set(split[trial.qrels["query_id"]]) == {"test"}
@@ -75,7 +76,7 @@ def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_pat
     assert list(trials["text-to-image"].weights) == [vectors.space.key, second.space.key]
 
 
-def test_of_three_systems_each_is_judged_alone_and_no_rule_of_two_is(collection, qrels) -> None:
+def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels) -> None:
     tried = try_rescorings(collection.vectors, collection.items, k=10)["text-to-image"]
     three = {name: tried[name] for name in ("none", "centring", "csls")}
     trial = weigh_systems(three, qrels["text-to-image"], collection.items)
@@ -93,7 +94,7 @@ def test_what_was_learned_is_told_with_its_interval(collection) -> None:
         assert ours.to_dict() == pytest.approx(expected.to_dict())
     compared = compare_systems(trial.scores(), items)
     told = say_weights({"both": trial._replace(weights={"text": 0.6, "picture": 0.4})}, {"both": compared})
-    assert told.startswith("**both**: the learned weights are text 0.6, picture 0.4; against equal shares")
+    assert told.startswith("Both: the learned weights are text 0.6, picture 0.4; against equal shares")
     assert "judged on" in told
     even = say_weights({"both": trial._replace(weights={"text": 0.5, "picture": 0.5})}, {"both": compared})
     assert "the learned weights are equal shares" in even
@@ -102,4 +103,4 @@ def test_what_was_learned_is_told_with_its_interval(collection) -> None:
     assert set(shown["of"]) == {"both"}
     assert show_weights({}).empty
     nothing = WeightTrial({}, pd.DataFrame(), {}, trial.qrels, "no pairs")
-    assert say_weights({"both": nothing}, {}) == "**both**: no weight was learned: no pairs."
+    assert say_weights({"both": nothing}, {}) == "Both: no weight was learned: no pairs."
