@@ -12,7 +12,16 @@ import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
 from mmlab.retrieve.normalize import normalize, three_sigma
-from mmlab.retrieve.order import ROWS, Coded, check_once, finite_scores, sort_block, sort_rows
+from mmlab.retrieve.order import (
+    ROWS,
+    Coded,
+    check_once,
+    finite_scores,
+    is_sorted,
+    ranks,
+    sort_block,
+    sort_rows,
+)
 
 Weight = float | pd.Series  # for all queries, or by query_id
 
@@ -61,7 +70,8 @@ def rrf(
     by_query = _weights(coded, [1.0] * len(ranked) if weights is None else weights)
     parts = []
     for query, ranking, weight in zip(coded.query, ranked, by_query, strict=True):
-        parts.append(weight[query] / (k * weight[query] + ranking["rank"].to_numpy()))
+        each = _each(weight, query)
+        parts.append(each / (k * each + ranking["rank"].to_numpy()))
     return _pool(coded, parts)
 
 
@@ -115,12 +125,10 @@ def _coded(rankings: Sequence[pd.DataFrame]) -> tuple[Coded, list[pd.DataFrame]]
 
 
 def _ranked(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> pd.DataFrame:
-    order, rank = sort_rows(query, item, score)
-    columns = [query, item, rank, score]
-    if not (
-        order[1:] > order[:-1]
-    ).all():  # rankings mostly stand in order, and a look is cheaper than a copy
-        columns = [query[order], item[order], rank, score[order]]
+    if not is_sorted(query, item, score):  # rankings mostly stand in order, and a look is cheaper than a copy
+        order, _ = sort_rows(query, item, score)
+        query, item, score = query[order], item[order], score[order]
+    columns = (query, item, ranks(query), score)
     return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)), copy=False)
 
 
@@ -142,13 +150,21 @@ def _weights(coded: Coded, weights: Sequence[Weight]) -> list[np.ndarray]:
 
 def _weighted(coded: Coded, scores: list[np.ndarray], by_query: list[np.ndarray]) -> list[np.ndarray]:
     rows = zip(coded.query, scores, by_query, strict=True)
-    return [weight[query] * score for query, score, weight in rows]
+    return [_each(weight, query) * score for query, score, weight in rows]
+
+
+def _each(by_query: np.ndarray, query: np.ndarray) -> np.ndarray | float:
+    """The value of each row's query; one number where it is the same for all, as weights mostly are."""
+    return by_query[0] if len(by_query) and not np.ptp(by_query) else by_query[query]
 
 
 def _lowest(query: np.ndarray, values: np.ndarray, queries: int) -> np.ndarray:
     """The lowest value of each query (Q,), 0 for one without any."""
-    lowest = pd.Series(values).groupby(query).min()
-    return lowest.reindex(range(queries), fill_value=0.0).to_numpy()
+    starts = np.flatnonzero(np.diff(query, prepend=-1))  # rows stand by query
+    lowest = np.zeros(queries)
+    if len(values):
+        lowest[query[starts]] = np.minimum.reduceat(values, starts)
+    return lowest
 
 
 def _pool(coded: Coded, parts: list[np.ndarray], lacking: list[np.ndarray] | None = None) -> pd.DataFrame:

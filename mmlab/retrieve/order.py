@@ -40,10 +40,9 @@ class Coded:
         return self.query[table][rows].astype(np.int64) * max(len(self.items), 1) + self.item[table][rows]
 
     def rankings(self, query: np.ndarray, item: np.ndarray, score: np.ndarray) -> pd.DataFrame:
-        """Rows of codes with their scores as rankings, queries in their order, ranked by score."""
-        order, rank = sort_rows(query, item, score)
-        columns = (self.queries[query[order]], self.items[item[order]], rank, score[order])
-        return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)))
+        """Rows of codes, that stand in their order already (`sort_rows`), with their scores as rankings."""
+        columns = (self.queries[query].array, self.items[item].array, ranks(query), score)
+        return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)), copy=False)
 
 
 def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
@@ -99,10 +98,14 @@ def rankings_from_scores(
 
 def sort_rows(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The order of coded rows (query, score from high to low, item), and the rank of each row in that order."""
-    order = np.arange(len(query)) if _is_sorted(query, item, score) else _sort(query, item, score)
+    order = np.arange(len(query)) if is_sorted(query, item, score) else _sort(query, item, score)
+    return order, ranks(query)
+
+
+def ranks(query: np.ndarray) -> np.ndarray:
+    """The rank from 1 of each row of a table in its order: the sizes of its queries say it."""
     sizes = np.bincount(query)
-    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order, np.arange(len(query)) - starts + 1
+    return np.arange(1, len(query) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def finite_scores(rankings: pd.DataFrame) -> np.ndarray:
@@ -142,11 +145,13 @@ def _factorize(tables: Sequence[pd.DataFrame], column: str, sort: bool) -> tuple
     return [names.get_indexer(own)[codes] for codes, own in parts], names
 
 
-def _is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:
+def is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:
     """Whether the rows already stand in order: most rankings do, and a look is cheaper than a sort."""
-    same, falls = query[1:] == query[:-1], score[1:] < score[:-1]
-    level = (score[1:] == score[:-1]) & (item[1:] > item[:-1])
-    return bool(np.all((query[1:] > query[:-1]) | (same & (falls | level))))
+    later = query[1:] > query[:-1]
+    falls = score[1:] < score[:-1]
+    falls |= (score[1:] == score[:-1]) & (item[1:] > item[:-1])
+    falls &= query[1:] == query[:-1]
+    return bool(np.all(later | falls))
 
 
 def _sort(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
