@@ -3,7 +3,7 @@
 Q queries, N items; a row is one (query, item) of a ranking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,21 +79,31 @@ def rankings_from_scores(
     scores = np.asarray(scores)
     if scores.shape != (len(query_ids), len(item_ids)):
         raise ValueError(f"scores: expected {(len(query_ids), len(item_ids))}, found {scores.shape}")
+    return rankings_from_blocks([(np.arange(len(scores)), scores)], query_ids, item_ids, k)
+
+
+def rankings_from_blocks(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    query_ids: Sequence[str],
+    item_ids: Sequence[str],
+    k: int | None = None,
+) -> pd.DataFrame:
+    """`rankings_from_scores` of a matrix that is made a part at a time: the rows (P,), their scores (P, N)."""
     queries, items = (pd.Index(np.asarray(ids, dtype=str), dtype="str") for ids in (query_ids, item_ids))
     if not (queries.is_unique and items.is_unique):
         raise ValueError("scores: an id comes twice; every row and every column needs its own")
     if k is not None and k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     by_id = np.argsort(items.to_numpy(dtype=str), kind="stable")
-    parts = []
-    for start in range(0, max(len(scores), 1), BLOCK):
-        block = np.take(
-            scores[start : start + BLOCK], by_id, axis=1
-        )  # rows in one piece: partitions 5 times faster
-        row, item, score = _best(block, k)
-        parts.append((start + row, item, score))
-    best = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Coded(queries, items[by_id], [], []).rankings(*best)
+    parts = [(np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty(0))]
+    for rows, scores in blocks:
+        for start in range(0, len(scores), BLOCK):
+            block = np.take(scores[start : start + BLOCK], by_id, axis=1)  # rows in one piece: 5 times faster
+            row, item, score = _best(block, k)
+            parts.append((rows[start + row], item, score))
+    query, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(query, kind="stable")
+    return Coded(queries, items[by_id], [], []).rankings(query[order], item[order], score[order])
 
 
 def sort_rows(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import Vectors
-from mmlab.retrieve.order import first_rows, not_themselves, rankings_from_scores
+from mmlab.retrieve.order import first_rows, not_themselves, rankings_from_blocks
 from mmlab.retrieve.pairs import rank_through_pairs
 
 BLOCK = 4096  # queries at a time
@@ -48,12 +49,12 @@ def rank_vectors(queries: Vectors, gallery: Vectors, k: int = 100) -> pd.DataFra
     Raises SpaceMismatch for vectors of two spaces.
     """
     queries.space.check_same(gallery.space)
-    blocks = [slice(start, start + BLOCK) for start in range(0, max(len(queries), 1), BLOCK)]
-    ranked = [
-        rankings_from_scores(queries.array[rows] @ gallery.array.T, queries.ids[rows], gallery.ids, k + 1)
-        for rows in blocks
-    ]
-    return first_rows(not_themselves(pd.concat(ranked, ignore_index=True)), k)
+    starts = range(0, len(queries), BLOCK)
+    parts = (np.arange(start, min(start + BLOCK, len(queries))) for start in starts)
+    blocks = ((rows, queries.array[rows] @ gallery.array.T) for rows in parts)
+    if not np.isin(queries.ids, gallery.ids).any():
+        return rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
+    return first_rows(not_themselves(rankings_from_blocks(blocks, queries.ids, gallery.ids, k + 1)), k)
 
 
 def way(index: Index, queries: Vectors, to: str) -> str | None:

@@ -9,7 +9,7 @@ from mmlab.items import Vectors
 from mmlab.retrieve.centring import Centring
 from mmlab.retrieve.fold import Fold
 from mmlab.retrieve.hubness import RESCORINGS, count_occurrences, skewness
-from mmlab.retrieve.order import rankings_from_scores
+from mmlab.retrieve.order import rankings_from_blocks
 from mmlab.retrieve.rank import rank_vectors
 
 PLAIN = "none"
@@ -57,11 +57,11 @@ def rescored(
         fitting = queries.take([name for name in queries.ids if name in fold.fitting])
         temperature = choose_temperature(fitting, gallery, pairs, how, seed=seed)
     settings = {"temperature": temperature or USUAL} if how in TEMPERED else {}
-    ranked = []
-    for rows, bank in _halves(queries, gallery, pairs, seed):
-        scores = _scored(queries, gallery, rows, bank, how, **settings)
-        ranked.append(rankings_from_scores(scores, queries.ids[rows], gallery.ids, k))
-    found = _in_order(pd.concat(ranked, ignore_index=True), queries.ids)
+    blocks = (
+        (rows, _scored(queries, gallery, rows, bank, how, **settings))
+        for rows, bank in _halves(queries, gallery, pairs, seed)
+    )
+    found = rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
     found.attrs = settings
     return found
 
@@ -135,11 +135,6 @@ def _halves(
         rows = np.flatnonzero(half)
         for start in range(0, len(rows), BLOCK):
             yield rows[start : start + BLOCK], bank
-
-
-def _in_order(ranked: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
-    place = pd.Index(ids).get_indexer(ranked["query_id"])
-    return ranked.iloc[place.argsort(kind="stable")].reset_index(drop=True)
 
 
 def other(modality: str) -> str:

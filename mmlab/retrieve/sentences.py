@@ -60,12 +60,12 @@ def say_weights(trials: Mapping[str, WeightTrial], compared: Mapping[str, pd.Dat
 def _say_trial(trial: WeightTrial, compared: pd.DataFrame | None) -> str:
     if compared is None or compared.empty:
         return f"no weight was learned: {trial.says}."
+    if len(set(trial.weights.values())) == 1:
+        return f"the learned weights are equal shares; {trial.says}."
     learned = compared[compared["system"].str.startswith("learned")].iloc[0]
     low, high = learned["difference_low"], learned["difference_high"]
     sure = "which the interval does not tell from 0" if low <= 0 <= high else "and the interval excludes 0"
     told = ", ".join(f"{name} {weight:.2g}" for name, weight in trial.weights.items())
-    if len(set(trial.weights.values())) == 1:
-        return f"the learned weights are equal shares; {trial.says}."
     return (
         f"the learned weights are {told}; against equal shares they change the mean reciprocal rank by "
         f"{learned['difference']:+.3f} (95 % {low:+.3f} to {high:+.3f}), {sure}; {trial.says}."

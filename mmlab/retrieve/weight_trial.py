@@ -19,8 +19,8 @@ from mmlab.retrieve.weigh import learn_weights, reciprocal_ranks, weights_by_con
 class WeightTrial(NamedTuple):
     """The learned weight of each system, the table they were read from, and rankings of the queries to judge on.
 
-    `judged`: the answers of "equal shares", of each system alone, of the learned weights, and what else is compared;
-    none where nothing could be learned, and `says` tells why.
+    `judged`: the answers of "equal shares", of each system alone, of the learned weights where they differ from equal
+    shares, and what else is compared; none where nothing could be learned, and `says` tells why.
     """
 
     weights: dict[str, float]
@@ -54,8 +54,9 @@ def weigh_systems(
     judged = {
         "equal shares": fuse(fusion, judging),
         **{f"{name} alone": one for name, one in zip(names, judging, strict=True)},
-        f"learned: {told}": fuse(fusion, judging, learned.weights),
     }
+    if len(set(learned.weights)) > 1:  # equal ones are judged already
+        judged[f"learned: {told}"] = fuse(fusion, judging, learned.weights)
     weights = dict(zip(names, learned.weights, strict=True))
     return WeightTrial(weights, learned.table, judged, fold.judge_on(qrels), fold.says)
 
