@@ -31,18 +31,20 @@ def learn_weights(
 ) -> LearnedWeights:
     """Fuse by the weights of `grid`, each a weight per ranking adding up to 1; the best mean reciprocal rank wins.
 
-    `fusion`: of FUSIONS, see `fuse`; the grid is that of `shares_of` unless given. Give rankings and qrels of
-    validation queries and judge the weights on others: on these they look better than they are. Of equal means the
-    weights nearest to equal ones win, of some as near those that are lower first.
+    `fusion`: of FUSIONS, see `fuse`; the grid is equal ones and those of `shares_of` unless given. Give rankings and
+    qrels of validation queries and judge the weights on others: on these they look better than they are. Of equal
+    means the weights nearest to equal ones win, of some as near those that are lower first.
     """
-    tried = list(shares_of(len(rankings)) if grid is None else grid)
+    even = 1 / len(rankings)
+    tried = list(
+        {(even,) * len(rankings): None, **dict.fromkeys(shares_of(len(rankings)))} if grid is None else grid
+    )
     if not tried:
         raise ValueError("the grid of weights is empty; expected a weight for each ranking, adding up to 1")
     pooled = Pooled.of(rankings, qrels, fusion)
     values = [pooled.reciprocal_rank(shares) for shares in tried]
     table = pd.DataFrame({"weights": [tuple(map(float, shares)) for shares in tried], "value": values})
     best = table.loc[np.isclose(table["value"], table["value"].max(), rtol=0, atol=1e-12), "weights"]
-    even = 1 / len(rankings)
     nearest = min(best, key=lambda shares: (round(sum((one - even) ** 2 for one in shares), 9), shares))
     return LearnedWeights(nearest, table)
 

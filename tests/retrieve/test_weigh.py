@@ -34,7 +34,7 @@ def test_the_weight_that_puts_right_answers_first_is_learned() -> None:
 def test_where_all_weights_are_as_good_the_even_one_is_taken() -> None:
     table = rankings({"q": {"x": 1.0, "y": 0.0}})
     assert learn_weights([table, table], qrels({"q": ["x"]})).weights == (0.5, 0.5)
-    assert learn_weights([table] * 3, qrels({"q": ["x"]})).weights == (0.3, 0.3, 0.4)  # in tenths
+    assert learn_weights([table] * 3, qrels({"q": ["x"]})).weights == (1 / 3, 1 / 3, 1 / 3)
 
 
 def test_of_three_rankings_the_one_that_knows_gets_what_it_needs() -> None:
