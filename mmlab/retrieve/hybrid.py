@@ -24,8 +24,8 @@ TIMES = ("embed_ms", "search_ms", "payload_ms")
 
 def hybrid(
     retriever: System | Sequence[System],
-    text: str,
-    picture: "str | Path | Image.Image",
+    text: str | Vectors,
+    picture: "str | Path | Image.Image | Vectors",
     weight: float | str = 0.5,
     how: str = EARLY,
     to: str = "image",
@@ -37,6 +37,7 @@ def hybrid(
 ) -> pd.DataFrame:
     """The `k` best items of modality `to` for a text and a picture together: rank, score, payload, as `search`.
 
+    Both may be given as a row of vectors already (`Retriever.embed`), to ask in several ways and embed once.
     `weight` is the text's share in [0, 1], or "confidence": 60 % for the more confident of both, see
     `weights_by_confidence`. `how`: "early" (unit mean of both vectors, one search), or the first `depth` hits of
     both by "weighted_sum" (of min-max scores), "rrf" or "dbsf". A system is a retriever, or {"text": ..., "image":
@@ -60,7 +61,9 @@ def hybrid(
     sides = weights_by_confidence(rankings) if weight == CONFIDENCE else (weight, 1 - weight)
     shares = shares or [1 / len(systems)] * len(systems)
     fused = fuse(how, rankings, [share * side for share in shares for side in sides]).head(k)
-    payload = pd.concat([hits.drop(columns=["rank", "score"]) for hits in answers]).drop_duplicates("item_id")
+    ranked = ["query_id", "rank", "score"]
+    payload = pd.concat([hits.drop(columns=ranked, errors="ignore") for hits in answers])
+    payload = payload.drop_duplicates("item_id")
     hits = fused.drop(columns="query_id").merge(payload, on="item_id", suffixes=("", "_payload"))
     hits.attrs = {name: sum(answer.attrs[name] for answer in answers) for name in TIMES}
     return hits

@@ -85,9 +85,10 @@ def choose_temperature(
     asked, owner = (pairs.reindex(side.ids).to_numpy(dtype=object) for side in (drawn, gallery))
     right = np.zeros(len(temperatures))
     for rows, bank in _halves(drawn, gallery, pairs, seed):
+        scores = drawn.array[rows] @ gallery.array.T
         for place, temperature in enumerate(temperatures):
-            scores = _scored(drawn, gallery, rows, bank, how, temperature=temperature)
-            right[place] += (owner[scores.argmax(axis=1)] == asked[rows]).sum()
+            first = RESCORINGS[how](scores, bank, temperature).argmax(axis=1)
+            right[place] += (owner[first] == asked[rows]).sum()
     best = np.asarray(temperatures)[right == right.max()]
     return float(min(best, key=lambda temperature: abs(np.log(temperature / USUAL))))
 

@@ -95,6 +95,16 @@ def turned(retriever: Retriever) -> Retriever:
     return Retriever(retriever.index, Backwards())
 
 
+@pytest.mark.parametrize("how", ["early", *FUSIONS])
+def test_vectors_ask_as_what_they_were_embedded_from(collection, picture: Path, how: str) -> None:
+    retriever = collection.retriever
+    by_vectors = hybrid(retriever, retriever.embed(TEXT), retriever.embed(picture), 0.3, how, k=7)
+    plain = hybrid(retriever, TEXT, picture, 0.3, how, k=7)
+    assert by_vectors.columns.tolist() == plain.columns.tolist()
+    assert by_vectors["item_id"].tolist() == plain["item_id"].tolist()
+    assert by_vectors["score"].tolist() == pytest.approx(plain["score"].tolist(), abs=1e-6)
+
+
 def test_more_than_there_are_is_the_error_that_a_search_gives(collection, picture: Path) -> None:
     held = collection.retriever.index.count("image")
     for ask in (
