@@ -144,7 +144,8 @@ def test_a_run_on_photos_with_several_captions_and_no_labels() -> None:
 
 def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks(catalogue: Path, tmp_path: Path) -> None:
     """MPNet for texts and CLIP for pictures, as tiny stand-ins with random weights, fused."""
-    parameters = {"dataset": str(catalogue), "models": guide_pair(tmp_path), "fusion": "rrf", "sample": 40}
+    fused = {"fusion": "rrf", "weights": "learned"}
+    parameters = {"dataset": str(catalogue), "models": guide_pair(tmp_path), "sample": 40, **fused}
     folder = run_notebooks("pair", parameters, progress=False)
     vectors = [Vectors.load(path) for path in (folder / "vectors").glob("*.npz")]
     items = read_items(folder / "items.parquet")
@@ -157,4 +158,6 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks(catalogue: Path
     assert stages == {f"text-to-image/{name}.parquet" for name in ("exact", "index", "fused")} | {
         f"image-to-text/{name}.parquet" for name in ("exact", "index")
     }  # only one of them can ask by picture: nothing to fuse
+    saw = read_manifest("pair")["steps"]["04_retrieve"]["saw"]
+    assert re.search(r"fused \(\S+ \S+ \+ \S+ \S+, fitted on \d+ queries of the validation split", saw), saw
     assert write_report("pair").is_file()

@@ -1,4 +1,4 @@
-"""query -> hits, many queries -> rankings, and rankings -> rankings: normalise, fuse, calibrate, rescore, diversify."""
+"""query -> hits, many queries -> rankings, and rankings -> rankings: normalise, fuse, calibrate, rescore."""
 
 from mmlab.retrieve.calibrate import (
     CALIBRATIONS,
@@ -9,13 +9,18 @@ from mmlab.retrieve.calibrate import (
     calibration_from_dict,
 )
 from mmlab.retrieve.centring import Centring, modality_gap
-from mmlab.retrieve.diversity import diversify
 from mmlab.retrieve.early import mix_vectors, steer
-from mmlab.retrieve.explain import explain_hit, nearest_captions, ranks_by_step, ranks_of_query
+from mmlab.retrieve.explain import explain_hit, judged_again, nearest_captions, ranks_by_step, ranks_of_query
 from mmlab.retrieve.facets import facets, filter_examples, search_examples
-from mmlab.retrieve.fitted import Fitted, compare_calibrations, fit_calibration
+from mmlab.retrieve.fitted import (
+    Fitted,
+    compare_calibrations,
+    fit_calibration,
+    read_calibrations,
+    write_calibrations,
+)
 from mmlab.retrieve.fold import Fold, fold_queries
-from mmlab.retrieve.fuse import FUSIONS, dbsf, rrf, weighted_sum
+from mmlab.retrieve.fuse import FUSIONS, dbsf, fuse, rrf, weighted_sum
 from mmlab.retrieve.hubness import (
     RESCORINGS,
     cosines,
@@ -25,16 +30,17 @@ from mmlab.retrieve.hubness import (
     qb_norm,
     skewness,
 )
-from mmlab.retrieve.hybrid import hybrid, hybrid_ways
+from mmlab.retrieve.hybrid import hybrid, hybrid_examples, hybrid_ways
 from mmlab.retrieve.latency import time_answers
-from mmlab.retrieve.normalize import NORMALIZERS, normalize
+from mmlab.retrieve.normalize import NORMALIZERS, compare_normalizers, normalize
 from mmlab.retrieve.occlusion import occlude_picture, occlude_words
 from mmlab.retrieve.order import rank_by_score, rankings_from_scores
 from mmlab.retrieve.pairs import rank_through_pairs
-from mmlab.retrieve.rank import rank
+from mmlab.retrieve.rank import rank, rank_vectors
+from mmlab.retrieve.recipe import DIRECTIONS, Recipe
 from mmlab.retrieve.reliability import calibration_error, reliability
-from mmlab.retrieve.rerank import contents_of, find_matcher, match_by_crops, rerank
-from mmlab.retrieve.rescore import hubness_table, rescored
+from mmlab.retrieve.rerank import contents_of, find_judge, find_matcher, match_by_crops, rerank
+from mmlab.retrieve.rescore import TEMPERATURES, choose_temperature, hubness_table, rescored
 from mmlab.retrieve.search import Retriever, open_retrievers
 from mmlab.retrieve.sentences import (
     say_calibrations,
@@ -44,7 +50,8 @@ from mmlab.retrieve.sentences import (
     say_weights,
     show_weights,
 )
-from mmlab.retrieve.stepwise import DIRECTIONS, Ranked, Recipe, askers, rank_directions, rank_in_steps
+from mmlab.retrieve.stepwise import Ranked, rank_directions, rank_in_steps
+from mmlab.retrieve.systems import askers, rank_models
 from mmlab.retrieve.trials import (
     judge_rescorings,
     measure_gap,
@@ -53,13 +60,14 @@ from mmlab.retrieve.trials import (
     try_rescorings,
 )
 from mmlab.retrieve.weigh import (
-    LearnedWeight,
+    LearnedWeights,
     confidence,
-    learn_weight,
+    learn_weights,
     reciprocal_ranks,
     weights_by_confidence,
 )
-from mmlab.retrieve.weight_trial import WeightTrial, try_weights
+from mmlab.retrieve.weight_trial import WeightTrial, try_model_weights, try_weights, weigh_systems
+from mmlab.retrieve.within import rank_within
 
 __all__ = [
     "CALIBRATIONS",
@@ -67,12 +75,13 @@ __all__ = [
     "FUSIONS",
     "NORMALIZERS",
     "RESCORINGS",
+    "TEMPERATURES",
     "Calibration",
     "Centring",
     "Fitted",
     "Fold",
     "Isotonic",
-    "LearnedWeight",
+    "LearnedWeights",
     "Logistic",
     "Ranked",
     "Recipe",
@@ -82,26 +91,31 @@ __all__ = [
     "askers",
     "calibration_error",
     "calibration_from_dict",
+    "choose_temperature",
     "compare_calibrations",
+    "compare_normalizers",
     "confidence",
     "contents_of",
     "cosines",
     "count_occurrences",
     "csls",
     "dbsf",
-    "diversify",
     "explain_hit",
     "facets",
     "filter_examples",
+    "find_judge",
     "find_matcher",
     "fit_calibration",
     "fold_queries",
+    "fuse",
     "hubness_table",
     "hybrid",
+    "hybrid_examples",
     "hybrid_ways",
     "inverted_softmax",
     "judge_rescorings",
-    "learn_weight",
+    "judged_again",
+    "learn_weights",
     "match_by_crops",
     "measure_gap",
     "mix_vectors",
@@ -117,10 +131,14 @@ __all__ = [
     "rank_by_score",
     "rank_directions",
     "rank_in_steps",
+    "rank_models",
     "rank_through_pairs",
+    "rank_vectors",
+    "rank_within",
     "rankings_from_scores",
     "ranks_by_step",
     "ranks_of_query",
+    "read_calibrations",
     "reciprocal_ranks",
     "reliability",
     "rerank",
@@ -137,8 +155,11 @@ __all__ = [
     "steer",
     "time_answers",
     "try_calibrations",
+    "try_model_weights",
     "try_rescorings",
     "try_weights",
+    "weigh_systems",
     "weighted_sum",
     "weights_by_confidence",
+    "write_calibrations",
 ]

@@ -133,12 +133,16 @@ class Isotonic:
 
     @classmethod
     def fit(cls, rankings: pd.DataFrame, qrels: pd.DataFrame) -> Self:
-        """The least squares fit by pooling adjacent violators (scikit-learn's)."""
-        from sklearn.isotonic import IsotonicRegression
+        """The least squares fit by pooling adjacent violators (scipy's), equal scores as one."""
+        from scipy.optimize import isotonic_regression
 
         judged = _judge_both(rankings, qrels)
-        fitted = IsotonicRegression(y_min=0, y_max=1).fit(judged["score"], judged["relevant"].astype(float))
-        return cls(tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist()))
+        scores, place, counts = np.unique(judged["score"], return_inverse=True, return_counts=True)
+        observed = np.bincount(place, judged["relevant"]) / counts
+        level = np.clip(isotonic_regression(observed, weights=counts).x, 0, 1)
+        inner = (level[1:-1] == level[:-2]) & (level[1:-1] == level[2:])  # on a level stretch, no corner
+        corner = ~np.concatenate([[False], inner, [False]])[: len(level)]
+        return cls(tuple(scores[corner].tolist()), tuple(level[corner].tolist()))
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
         """A probability in [0, 1] for each item on its own; many items share one."""

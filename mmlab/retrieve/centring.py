@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -58,15 +58,6 @@ class Centring:
         means = np.array([self.text, self.image], dtype="<f8").tobytes()
         digest = hashlib.sha256(means).hexdigest()[:8]
         return replace(self.space, preprocessing=f"{self.space.preprocessing}; centred {digest}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Both means and the space as plain JSON."""
-        return {"text": list(self.text), "image": list(self.image), "space": self.space.to_dict()}
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """The centring that `to_dict` wrote."""
-        return cls(saved["text"], saved["image"], Space.from_dict(saved["space"]))
 
 
 def _mean(vectors: Vectors) -> np.ndarray:

@@ -6,8 +6,10 @@ import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import Space
+from mmlab.retrieve.fitted import Fitted
 from mmlab.retrieve.fuse import rrf
 from mmlab.retrieve.occlusion import occlude_picture, occlude_words
+from mmlab.retrieve.order import rank_by_score
 from mmlab.retrieve.rank import rank
 from mmlab.retrieve.rerank import Match, contents_of, rerank
 from mmlab.retrieve.rescore import PLAIN
@@ -76,23 +78,48 @@ def explain_hit(
     return occlude_picture(viewer.model, hit["image"], other), occlude_words(reader.model, query, near)
 
 
+def judged_again(
+    query_id: str, ranked: Ranked, match: Match | None, qrels: pd.DataFrame, items: pd.DataFrame, n: int = 10
+) -> pd.DataFrame:
+    """The first `n` exact hits of one query as `match` orders them, see `rerank`; no rows without a match.
+
+    query_id, item_id, rank, before, score (of `match`), cosine, item (its pair), right (in `qrels`).
+    """
+    exact = ranked.steps["exact"]
+    first = exact[(exact["query_id"] == query_id) & (exact["rank"] <= n)]
+    if match is None:
+        return first.head(0).assign(before=0, cosine=0.0, item="", right=False)
+    again = rerank(first, match, contents_of(items), n)
+    found, right = again["item_id"], qrels.loc[qrels["query_id"] == query_id, "item_id"]
+    return again.assign(
+        cosine=found.map(first.set_index("item_id")["score"]),
+        item=found.map(items.set_index("item_id")["pair_id"]),
+        right=found.isin(right),
+    )
+
+
 def ranks_of_query(
     query_id: str,
     ranked: Ranked,
     tried: Mapping[str, pd.DataFrame],
-    match: Match,
     items: pd.DataFrame,
+    calibration: Fitted | None = None,
+    again: pd.DataFrame | None = None,
     n: int = 8,
 ) -> pd.DataFrame:
     """`ranks_by_step` of one query's first `n` answers: in the run's own steps, and in what it did not ask for.
 
-    Beside the steps of `ranked` stand the rescorings that were `tried`, their reciprocal rank fusion ("fused by rank")
-    and the first 10 of "exact" judged by `match` ("reranked"). Items are called by their pair.
+    Beside the steps of `ranked` stand the rescorings that were `tried` and their reciprocal rank fusion ("fused by
+    rank"), the exact answer calibrated (which keeps every rank) and reranked (`judged_again`). Items are called by
+    their pair.
     """
     asked = {name: found for name, found in {**ranked.steps, **tried}.items() if name != PLAIN}
     asked = {name: found[found["query_id"] == query_id] for name, found in asked.items()}
     if tried:
         asked["fused by rank"] = rrf([found[found["query_id"] == query_id] for found in tried.values()])
-        asked["reranked"] = rerank(asked["exact"], match, contents_of(items), n=10)
+    if calibration and "calibrated" not in asked:
+        asked["calibrated"] = rank_by_score(calibration.apply(asked["exact"]))
+    if again is not None and len(again) and "reranked" not in asked:
+        asked["reranked"] = again
     first = ranked.answer.loc[ranked.answer["query_id"] == query_id, "item_id"].head(n)
     return ranks_by_step(asked, query_id, first.tolist(), items.set_index("item_id")["pair_id"].to_dict())

@@ -12,10 +12,20 @@ import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
 from mmlab.retrieve.normalize import normalize, three_sigma
-from mmlab.retrieve.order import ROWS, Coded, check_once, finite_scores, sort_rows
+from mmlab.retrieve.order import (
+    ROWS,
+    Coded,
+    check_once,
+    finite_scores,
+    is_sorted,
+    ranks,
+    sort_block,
+    sort_rows,
+)
 
 Weight = float | pd.Series  # for all queries, or by query_id
 
+RRF_K = 60  # of the paper on reciprocal rank fusion
 TOLERANCE = 1e-6  # how far a sum of weights may be from 1
 
 
@@ -46,7 +56,7 @@ def weighted_sum(
 
 
 def rrf(
-    rankings: Sequence[pd.DataFrame], weights: Sequence[Weight] | None = None, k: float = 60
+    rankings: Sequence[pd.DataFrame], weights: Sequence[Weight] | None = None, k: float = RRF_K
 ) -> pd.DataFrame:
     """Reciprocal rank fusion: the sum of 1 / (k + rank), over the rankings that have the item.
 
@@ -60,7 +70,8 @@ def rrf(
     by_query = _weights(coded, [1.0] * len(ranked) if weights is None else weights)
     parts = []
     for query, ranking, weight in zip(coded.query, ranked, by_query, strict=True):
-        parts.append(weight[query] / (k * weight[query] + ranking["rank"].to_numpy()))
+        each = _each(weight, query)
+        parts.append(each / (k * each + ranking["rank"].to_numpy()))
     return _pool(coded, parts)
 
 
@@ -81,6 +92,24 @@ FUSIONS: dict[str, Callable[..., pd.DataFrame]] = {
 }
 
 
+def fuse(how: str, rankings: Sequence[pd.DataFrame], shares: Sequence[Weight] | None = None) -> pd.DataFrame:
+    """A fusion of FUSIONS by shares that add up to 1 for every query, equal ones unless given.
+
+    Equal shares give what the fusion gives without weights, in every one of them: a weight of `rrf` and `dbsf` counts
+    from 1, and in `rrf` it divides the rank, so that there it is the share times the number of rankings.
+    """
+    check_fusion(how)
+    if shares is None or how == "weighted_sum":
+        return FUSIONS[how](rankings, shares)
+    return FUSIONS[how](rankings, [len(rankings) * share for share in shares])
+
+
+def check_fusion(how: str) -> None:
+    """ValueError for what is not in FUSIONS, naming those that are."""
+    if how not in FUSIONS:
+        raise ValueError(f"fusion: expected one of {', '.join(FUSIONS)}, found {how!r}")
+
+
 def _coded(rankings: Sequence[pd.DataFrame]) -> tuple[Coded, list[pd.DataFrame]]:
     """The codes of all rankings, and each one with codes for ids in its one order, whatever order its rows had."""
     if not rankings:
@@ -96,12 +125,10 @@ def _coded(rankings: Sequence[pd.DataFrame]) -> tuple[Coded, list[pd.DataFrame]]
 
 
 def _ranked(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> pd.DataFrame:
-    order, rank = sort_rows(query, item, score)
-    columns = [query, item, rank, score]
-    if not (
-        order[1:] > order[:-1]
-    ).all():  # rankings mostly stand in order, and a look is cheaper than a copy
-        columns = [query[order], item[order], rank, score[order]]
+    if not is_sorted(query, item, score):  # rankings mostly stand in order, and a look is cheaper than a copy
+        order, _ = sort_rows(query, item, score)
+        query, item, score = query[order], item[order], score[order]
+    columns = (query, item, ranks(query), score)
     return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)), copy=False)
 
 
@@ -123,13 +150,21 @@ def _weights(coded: Coded, weights: Sequence[Weight]) -> list[np.ndarray]:
 
 def _weighted(coded: Coded, scores: list[np.ndarray], by_query: list[np.ndarray]) -> list[np.ndarray]:
     rows = zip(coded.query, scores, by_query, strict=True)
-    return [weight[query] * score for query, score, weight in rows]
+    return [_each(weight, query) * score for query, score, weight in rows]
+
+
+def _each(by_query: np.ndarray, query: np.ndarray) -> np.ndarray | float:
+    """The value of each row's query; one number where it is the same for all, as weights mostly are."""
+    return by_query[0] if len(by_query) and not np.ptp(by_query) else by_query[query]
 
 
 def _lowest(query: np.ndarray, values: np.ndarray, queries: int) -> np.ndarray:
     """The lowest value of each query (Q,), 0 for one without any."""
-    lowest = pd.Series(values).groupby(query).min()
-    return lowest.reindex(range(queries), fill_value=0.0).to_numpy()
+    starts = np.flatnonzero(np.diff(query, prepend=-1))  # rows stand by query
+    lowest = np.zeros(queries)
+    if len(values):
+        lowest[query[starts]] = np.minimum.reduceat(values, starts)
+    return lowest
 
 
 def _pool(coded: Coded, parts: list[np.ndarray], lacking: list[np.ndarray] | None = None) -> pd.DataFrame:
@@ -154,20 +189,20 @@ def _pool_block(
     width = max(len(coded.items), 1)
     keys = [coded.key(table, own) - first * width for table, own in enumerate(rows)]
     slots, pooled = _slots(np.concatenate(keys), (end - first) * width)
-    values = np.concatenate([part[own] for part, own in zip(parts, rows, strict=True)])
-    score = np.bincount(slots, weights=values, minlength=len(pooled))
     query, item = np.divmod(pooled, width)
     query += first
-    found = np.zeros(len(pooled), dtype=bool)
+    score, found = np.zeros(len(pooled)), np.zeros(len(pooled), dtype=bool)
     own = np.split(slots, np.cumsum([len(key) for key in keys])[:-1])
     for table, (slot, low) in enumerate(zip(own, lacking, strict=True)):
-        times = np.bincount(slot, minlength=len(pooled))
-        if times.max(initial=0) > 1:
+        added, there = low[query], np.zeros(len(pooled), dtype=bool)
+        added[slot] = parts[table][rows[table]]
+        there[slot] = True
+        if there.sum() < len(slot):
             check_once(coded, table)
-        score += np.where(times == 0, low[query], 0.0)
-        found |= times > 0
+        score += added
+        found |= there
     query, item, score = query[found], item[found], score[found]
-    order = np.lexsort((item, -score, query))
+    order = sort_block(query, item, score)
     return query[order], item[order], score[order]
 
 

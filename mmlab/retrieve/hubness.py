@@ -111,7 +111,8 @@ def _checked(scores: np.ndarray, bank: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _blocks(matrix: np.ndarray) -> Iterator[np.ndarray]:
-    return (matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK))
+    rows = (matrix[start : start + BLOCK] for start in range(0, len(matrix), BLOCK))
+    return (np.ascontiguousarray(block) for block in rows)  # of a transposed matrix too
 
 
 def _mean_of_best(matrix: np.ndarray, k: int) -> np.ndarray:

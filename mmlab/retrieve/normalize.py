@@ -4,7 +4,7 @@ Every function leaves rows, order and ranks as they are and only maps the scores
 two of them round. s is a score, n the number of items that the query has.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,13 @@ def normalize(rankings: pd.DataFrame, how: str) -> pd.DataFrame:
     if how not in NORMALIZERS:
         raise ValueError(f"unknown normaliser {how!r}; known: {', '.join(NORMALIZERS)}")
     return NORMALIZERS[how](rankings)
+
+
+def compare_normalizers(
+    rankings: pd.DataFrame, hows: Sequence[str] = ("min-max", "z-score", "rank")
+) -> pd.DataFrame:
+    """The rankings with each item's normalised scores beside its own: "by min-max" and so on, of NORMALIZERS."""
+    return rankings.assign(**{f"by {how}": normalize(rankings, how)["score"] for how in hows})
 
 
 def _grouped(rankings: pd.DataFrame) -> tuple[np.ndarray, PerQuery]:

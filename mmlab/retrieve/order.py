@@ -3,7 +3,7 @@
 Q queries, N items; a row is one (query, item) of a ranking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +40,9 @@ class Coded:
         return self.query[table][rows].astype(np.int64) * max(len(self.items), 1) + self.item[table][rows]
 
     def rankings(self, query: np.ndarray, item: np.ndarray, score: np.ndarray) -> pd.DataFrame:
-        """Rows of codes with their scores as rankings, queries in their order, ranked by score."""
-        order, rank = sort_rows(query, item, score)
-        columns = (self.queries[query[order]], self.items[item[order]], rank, score[order])
-        return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)))
+        """Rows of codes, that stand in their order already (`sort_rows`), with their scores as rankings."""
+        columns = (self.queries[query].array, self.items[item].array, ranks(query), score)
+        return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)), copy=False)
 
 
 def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
@@ -59,6 +58,17 @@ def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
     return (rankings if sorted_already else rankings.iloc[order]).assign(rank=rank).reset_index(drop=True)
 
 
+def not_themselves(rankings: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose item is not the query itself: an item that asks would always be found first."""
+    return rankings[rankings["query_id"] != rankings["item_id"]]
+
+
+def first_rows(rankings: pd.DataFrame, k: int) -> pd.DataFrame:
+    """The first `k` rows of each query as they stand, ranked anew from 1."""
+    place = rankings.groupby("query_id", sort=False).cumcount() + 1
+    return rankings.assign(rank=place)[place <= k].reset_index(drop=True)
+
+
 def rankings_from_scores(
     scores: np.ndarray, query_ids: Sequence[str], item_ids: Sequence[str], k: int | None = None
 ) -> pd.DataFrame:
@@ -69,26 +79,43 @@ def rankings_from_scores(
     scores = np.asarray(scores)
     if scores.shape != (len(query_ids), len(item_ids)):
         raise ValueError(f"scores: expected {(len(query_ids), len(item_ids))}, found {scores.shape}")
+    return rankings_from_blocks([(np.arange(len(scores)), scores)], query_ids, item_ids, k)
+
+
+def rankings_from_blocks(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    query_ids: Sequence[str],
+    item_ids: Sequence[str],
+    k: int | None = None,
+) -> pd.DataFrame:
+    """`rankings_from_scores` of a matrix that is made a part at a time: the rows (P,), their scores (P, N)."""
     queries, items = (pd.Index(np.asarray(ids, dtype=str), dtype="str") for ids in (query_ids, item_ids))
     if not (queries.is_unique and items.is_unique):
         raise ValueError("scores: an id comes twice; every row and every column needs its own")
     if k is not None and k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     by_id = np.argsort(items.to_numpy(dtype=str), kind="stable")
-    parts = []
-    for start in range(0, max(len(scores), 1), BLOCK):
-        row, item, score = _best(scores[start : start + BLOCK, by_id], k)
-        parts.append((start + row, item, score))
-    best = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Coded(queries, items[by_id], [], []).rankings(*best)
+    parts = [(np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty(0))]
+    for rows, scores in blocks:
+        for start in range(0, len(scores), BLOCK):
+            block = np.take(scores[start : start + BLOCK], by_id, axis=1)  # rows in one piece: 5 times faster
+            row, item, score = _best(block, k)
+            parts.append((rows[start + row], item, score))
+    query, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(query, kind="stable")
+    return Coded(queries, items[by_id], [], []).rankings(query[order], item[order], score[order])
 
 
 def sort_rows(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The order of coded rows (query, score from high to low, item), and the rank of each row in that order."""
-    order = np.arange(len(query)) if _is_sorted(query, item, score) else _sort(query, item, score)
+    order = np.arange(len(query)) if is_sorted(query, item, score) else _sort(query, item, score)
+    return order, ranks(query)
+
+
+def ranks(query: np.ndarray) -> np.ndarray:
+    """The rank from 1 of each row of a table in its order: the sizes of its queries say it."""
     sizes = np.bincount(query)
-    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order, np.arange(len(query)) - starts + 1
+    return np.arange(1, len(query) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def finite_scores(rankings: pd.DataFrame) -> np.ndarray:
@@ -128,11 +155,13 @@ def _factorize(tables: Sequence[pd.DataFrame], column: str, sort: bool) -> tuple
     return [names.get_indexer(own)[codes] for codes, own in parts], names
 
 
-def _is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:
+def is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:
     """Whether the rows already stand in order: most rankings do, and a look is cheaper than a sort."""
-    same, falls = query[1:] == query[:-1], score[1:] < score[:-1]
-    level = (score[1:] == score[:-1]) & (item[1:] > item[:-1])
-    return bool(np.all((query[1:] > query[:-1]) | (same & (falls | level))))
+    later = query[1:] > query[:-1]
+    falls = score[1:] < score[:-1]
+    falls |= (score[1:] == score[:-1]) & (item[1:] > item[:-1])
+    falls &= query[1:] == query[:-1]
+    return bool(np.all(later | falls))
 
 
 def _sort(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -141,7 +170,26 @@ def _sort(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
     ends = np.cumsum(np.bincount(query))
     cuts = ends[np.unique(np.searchsorted(ends, np.arange(ROWS, len(query), ROWS)))]
     parts = np.split(grouped, cuts)
-    return np.concatenate([part[np.lexsort((item[part], -score[part], query[part]))] for part in parts])
+    return np.concatenate([part[sort_block(query[part], item[part], score[part])] for part in parts])
+
+
+def sort_block(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The order of coded rows, of fewer than 65,536 queries that lie close together.
+
+    By score alone, then by query, which numpy does in a fifth of the time of one sort by all three; what is equal in
+    both is put right after.
+    """
+    order = np.argsort(-score)
+    near = (query - query.min(initial=0)).astype(np.uint16)  # numpy sorts these by their digits
+    order = order[np.argsort(near[order], kind="stable")]
+    by_query, by_score = query[order], score[order]
+    level = (by_query[1:] == by_query[:-1]) & (by_score[1:] == by_score[:-1])
+    if level.any():
+        joined = np.concatenate([[False], level])
+        tied = np.flatnonzero(joined | np.concatenate([level, [False]]))
+        own = order[tied]
+        order[tied] = own[np.lexsort((own, item[own], np.cumsum(~joined)[tied]))]
+    return order
 
 
 def _best(scores: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -30,8 +30,14 @@ def embed_questions(
     """One unit row per query, called by its text or its file's name (with " (2)" where that comes twice).
 
     A file that is no picture is skipped with its reason, or raises PictureError where `strict`. Raises ValueError
-    for an empty text and where nothing is asked.
+    for an empty text and where nothing is asked, TypeError for what is neither text nor picture.
     """
+    strange = [query for query in queries if not (isinstance(query, str | Path) or hasattr(query, "convert"))]
+    if strange:
+        raise TypeError(
+            f"{len(strange)} of {len(queries)} queries are no texts, paths or PIL pictures, first "
+            f"{type(strange[0]).__name__} {str(strange[0])[:40]}: drop them, or give what they stand for"
+        )
     if not len(queries):
         raise ValueError("nothing is asked: give a text, a picture, several of them, or a folder of pictures")
     names: list[str | None] = [query if isinstance(query, str) else None for query in queries]

@@ -52,10 +52,24 @@ def contents_of(items: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def find_matcher(spaces: Iterable[Vectors], n: int) -> Match | None:
-    """The matching head of the first model of these vectors that has one; None without one, or where n is 0."""
-    models = (load_for(vectors.space) for vectors in spaces if n)
+def find_matcher(spaces: Iterable[Vectors], n: int, loaded: Iterable[Model] = ()) -> Match | None:
+    """The matching head of the first model of these vectors that has one; None without one, or where n is 0.
+
+    Models that are `loaded` already, such as those of retrievers, are not loaded again.
+    """
+    known = {model.space: model for model in loaded}
+    models = (known.get(vectors.space) or load_for(vectors.space) for vectors in spaces if n)
     return next((model.match for model in models if hasattr(model, "match")), None)
+
+
+def find_judge(text_model: Model, image_model: Model) -> Match | None:
+    """What can judge a text and a picture again: a model's matching head, else `match_by_crops` of a joint model.
+
+    None where texts and pictures are embedded by two models that have neither.
+    """
+    heads = [model.match for model in (image_model, text_model) if hasattr(model, "match")]
+    joint = text_model.space == image_model.space
+    return heads[0] if heads else match_by_crops(text_model) if joint else None
 
 
 def match_by_crops(model: Model) -> Match:

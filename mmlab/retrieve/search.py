@@ -1,7 +1,7 @@
 """Queries, texts or pictures, -> hits: the ranked items with all that the index knows of them."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,17 +48,18 @@ class Retriever:
     ) -> pd.DataFrame:
         """The `k` nearest items of modality `to`; a str asks by text, a Path or a PIL picture by picture.
 
-        A list, a folder of pictures, or ready Vectors ask many queries in one call: the hits have a column query_id
-        (the text, or the file's name), and files that are no pictures are in `hits.attrs["skipped"]`. `plus` and
-        `minus` steer every query towards and away from more texts and pictures, see `steer`. `where` filters by
-        payload, e.g. `{"colour": ["red", "blue"]}`; `how`: more settings of `Index.search`, such as
-        `diversity=0.5` (MMR) and `group_by_pair=True`.
+        A list, a column or an array of them, a folder of pictures, or ready Vectors ask many queries in one call: the
+        hits have a column query_id (the text, or the file's name), and files that are no pictures are in
+        `hits.attrs["skipped"]`. `plus` and `minus` steer every query towards and away from more texts and pictures,
+        see `steer`. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`; `how`: more settings of
+        `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`.
 
         Returns rank, score (cosine in [-1, 1]; with `diversity` still in the order of MMR) and the item's payload, a
         field that is called like one of these with `_payload` behind it; `via`, the hit that stands for the item,
         where the model's space holds no `to` (`rank_through_pairs`). `hits.attrs` holds the time spent, `embed_ms`,
-        `search_ms` and `payload_ms`. Raises ValueError for an empty text, PictureError for a single file that is no
-        picture, SpaceMismatch for a model that the index has no vectors of.
+        `search_ms` and `payload_ms`. Raises ValueError for an empty text and, without a filter, for a `k` of more
+        items than there are, PictureError for a single file that is no picture, TypeError for what is neither text
+        nor picture, SpaceMismatch for a model that the index has no vectors of.
         """
         started = time.perf_counter()
         asked = self._ask(query, plus, minus, minus_weight)
@@ -114,15 +115,21 @@ class Retriever:
         through = way(self.index, queries, to)
         if through is None:
             return self.index.search(queries, to, k, where, exact, **how)
-        return rank_through_pairs(self.index, queries, to, k, where, exact, through, **how)
+        found = rank_through_pairs(self.index, queries, to, k, where, exact, through, **how)
+        held = self.index.count(to) if len(found) < k * len(queries) and not where else k
+        if k > held:
+            raise ValueError(
+                f"k = {k} is more than the {held} {to} items of index {self.index.name!r}: ask for fewer"
+            )
+        return found
 
 
 def _many(query: Any) -> bool:
-    """Whether several queries are asked: anything but one text, one file, one picture."""
+    """Whether several queries are asked: a folder, or a list, a column, an array of them."""
     return (
         query.is_dir()
         if isinstance(query, Path)
-        else isinstance(query, Sequence) and not isinstance(query, str)
+        else isinstance(query, Iterable) and not isinstance(query, str)
     )
 
 

@@ -26,7 +26,10 @@ def say_hubs(table: pd.DataFrame, gap: pd.DataFrame) -> str:
         )
     before, after = gap["modality gap"]
     closed = f"The modality gap is {before:.2f}, after centring {after:.2f}."
-    return f"{closed} {'. '.join(parts)}. Above 1 a few hubs come up again and again; near 0 there are none."
+    return (
+        f"{closed} {'. '.join(parts)}. Success@1 is of queries that nothing was chosen on. Above 1 a few hubs come up "
+        "again and again; near 0 there are none."
+    )
 
 
 def say_calibrations(table: pd.DataFrame, says: Mapping[str, str]) -> str:
@@ -41,25 +44,31 @@ def say_calibrations(table: pd.DataFrame, says: Mapping[str, str]) -> str:
     return " ".join(parts) or "Nothing to calibrate: these models have no joint space of texts and pictures."
 
 
-def show_weights(compared: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a comparison that fit a page."""
-    columns = ["system", "value", "low", "high", "difference", "difference_low", "difference_high", "p_holm"]
-    return compared.filter([*columns, "queries"])
+def show_weights(compared: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The comparison of each trial's systems with equal shares, its columns that fit a page; no rows without any."""
+    columns = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
+    tables = [table.assign(of=name) for name, table in compared.items()]
+    return pd.concat(tables or [pd.DataFrame(columns=columns)]).filter([*columns, "p_holm", "queries"])
 
 
-def say_weights(trial: WeightTrial, compared: pd.DataFrame) -> str:
-    """What the learned weight is worth on the queries that it was not learned on."""
-    if compared.empty:
-        return f"No weight was learned: {trial.says}."
+def say_weights(trials: Mapping[str, WeightTrial], compared: Mapping[str, pd.DataFrame]) -> str:
+    """What the learned weights of each trial are worth on the queries that they were not learned on."""
+    told = {name: _say_trial(trial, compared.get(name)) for name, trial in trials.items()}
+    return " ".join(f"{name[0].upper()}{name[1:]}: {words}" for name, words in told.items())
+
+
+def _say_trial(trial: WeightTrial, compared: pd.DataFrame | None) -> str:
+    if compared is None or compared.empty:
+        return f"no weight was learned: {trial.says}."
+    if len(set(trial.weights.values())) == 1:
+        return f"the learned weights are equal shares; {trial.says}."
     learned = compared[compared["system"].str.startswith("learned")].iloc[0]
     low, high = learned["difference_low"], learned["difference_high"]
     sure = "which the interval does not tell from 0" if low <= 0 <= high else "and the interval excludes 0"
-    if trial.weight == 0.5:
-        return f"The learned weight of the text is 0.5, the same as half each; {trial.says}."
+    told = ", ".join(f"{name} {weight:.2g}" for name, weight in trial.weights.items())
     return (
-        f"A photo's first text and the photo together ask for its other texts. The learned weight of the text is "
-        f"{trial.weight:g}; against half each it changes the mean reciprocal rank by {learned['difference']:+.3f} "
-        f"(95 % {low:+.3f} to {high:+.3f}), {sure}; {trial.says}."
+        f"the learned weights are {told}; against equal shares they change the mean reciprocal rank by "
+        f"{learned['difference']:+.3f} (95 % {low:+.3f} to {high:+.3f}), {sure}; {trial.says}."
     )
 
 
@@ -74,10 +83,12 @@ def say_occlusion(cells: pd.DataFrame, words: pd.DataFrame) -> str:
 
 
 def say_steps(ranked: Mapping[str, Ranked]) -> str:
-    """Which steps ran in each direction, and how a calibration was fitted."""
+    """Which steps ran in each direction, with which weights, and how a calibration was fitted."""
     parts = []
     for direction, found in ranked.items():
         told = f"**{direction}**: {', then '.join(found.steps)}"
         kind = found.calibration.calibration.kind if isinstance(found.calibration, Fitted) else ""
-        parts.append(f"{told} ({kind}, {found.fold.says})" if kind and found.fold else told)
+        weights = " + ".join(f"{weight:.2g} {name}" for name, weight in found.weights.items())
+        details = [part for part in (weights, kind, found.fold.says if found.fold else "") if part]
+        parts.append(f"{told} ({', '.join(details)})" if details else told)
     return "; ".join(parts) + "."

@@ -1,60 +1,36 @@
 """All queries of one direction, step by step: searched, then fused, rescored, calibrated, reranked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import Vectors
-from mmlab.retrieve.calibrate import CALIBRATIONS
 from mmlab.retrieve.fitted import Fitted, fit_calibration
 from mmlab.retrieve.fold import Fold, fold_queries
-from mmlab.retrieve.fuse import FUSIONS
+from mmlab.retrieve.fuse import fuse
+from mmlab.retrieve.order import first_rows
 from mmlab.retrieve.rank import rank, way
+from mmlab.retrieve.recipe import DIRECTIONS, LEARNED, NONE, Recipe
 from mmlab.retrieve.rerank import Match, contents_of, rerank
-from mmlab.retrieve.rescore import HOW, rescored
-
-NONE = "none"
-DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Which steps a run's answer takes; every one but the search may be "none" (0 for rerank).
-
-    depth: items kept of each query; exact: by exact search, not the graph; fusion: over the run's models, of
-    FUSIONS; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N.
-    """
-
-    depth: int = 100
-    exact: bool = True
-    fusion: str = NONE
-    rescoring: str = NONE
-    calibration: str = NONE
-    rerank: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, known in (("fusion", FUSIONS), ("rescoring", HOW), ("calibration", CALIBRATIONS)):
-            if getattr(self, name) not in (NONE, *known):
-                raise ValueError(
-                    f"{name}: expected one of {', '.join((NONE, *known))}, found {getattr(self, name)!r}"
-                )
-        if self.depth < 1 or self.rerank < 0:
-            raise ValueError(
-                f"depth is at least 1 and rerank at least 0, found {self.depth} and {self.rerank}"
-            )
+from mmlab.retrieve.rescore import other, rescored
+from mmlab.retrieve.systems import askers, gallery_of, rank_models, search_exactly
+from mmlab.retrieve.weigh import learn_weights
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """The rankings after every step, in order, and which of them is the answer; the calibration where one ran."""
+    """The rankings after every step, in order, and which of them is the answer; what was fitted for it, where it was.
+
+    weights: of each model in the fusion, by its space's key; fold: the queries to fit on and those to judge on.
+    """
 
     steps: dict[str, pd.DataFrame]
     answer: pd.DataFrame
     calibration: Fitted | None = None
     fold: Fold | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def rank_in_steps(
@@ -71,22 +47,24 @@ def rank_in_steps(
 
     `spaces`: the vectors of the run's models, the main one first; the first that embeds `source` answers "exact",
     "index" (the graph, by the vectors themselves) and, where the index has them, "quantized"; then what the recipe
-    asks for: "fused" (the same weight for each model; not where one alone embeds `source`), "rescored" (each model's
-    scores, fused again), "calibrated" (fitted on validation, see `fold_queries`), "reranked" by `match`.
+    asks for: "fused" (not where one alone embeds `source`), "rescored" (each model's scores, fused again),
+    "calibrated", "reranked" by `match`. What is fitted is fitted on validation, see `fold_queries`.
     Raises ValueError for a step that this run cannot take, saying what it lacks.
     """
     asking = askers(spaces, items, source)
+    fold = fold_queries(items, asking[0].ids, recipe.seed) if recipe.fits else None
     with index.session():
-        steps = _searched(index, asking[0], target, recipe.depth)
+        steps = _searched(index, spaces, items, asking[0], target, recipe.depth)
         answer = steps["exact"] if recipe.exact else list(steps.values())[-1]
+        weights: dict[str, float] = {}
         if recipe.fusion != NONE and len(asking) > 1:
-            more = [rank(index, asked, target, recipe.depth, exact=recipe.exact) for asked in asking[1:]]
-            steps["fused"] = answer = _fused([answer, *more], recipe)
+            ranked = rank_models(index, spaces, items, source, target, recipe.depth, recipe.exact)
+            weights = _weights(ranked, recipe, qrels, fold)
+            steps["fused"] = answer = _fused(list(ranked.values()), weights, recipe)
     if recipe.rescoring != NONE:
-        steps["rescored"] = answer = _rescored(spaces, asking, items, source, recipe)
-    fitted = fold = None
+        steps["rescored"] = answer = _rescored(spaces, asking, items, source, recipe, weights, fold)
+    fitted = None
     if recipe.calibration != NONE:
-        fold = fold_queries(items, answer["query_id"].unique(), recipe.seed)
         fitted = fit_calibration(recipe.calibration, answer, qrels, fold)
         steps["calibrated"] = answer = fitted.apply(answer)
     if recipe.rerank:
@@ -95,7 +73,7 @@ def rank_in_steps(
                 "rerank: no model of this run has a matching head; embed with a BLIP, or set rerank = 0"
             )
         steps["reranked"] = answer = rerank(answer, match, contents_of(items), recipe.rerank)
-    return Ranked(steps, answer, fitted, fold)
+    return Ranked(steps, answer, fitted, fold, weights)
 
 
 def rank_directions(
@@ -122,19 +100,11 @@ def rank_directions(
     }
 
 
-def askers(spaces: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
-    """Of every model that embeds `source` the vectors of these items; ValueError where none does."""
-    ids = items.loc[items["modality"] == source, "item_id"]
-    asking = [vectors.take(ids[ids.isin(vectors.ids)]) for vectors in spaces]
-    found = [vectors for vectors in asking if len(vectors)]
-    if not found:
-        raise ValueError(f"no model of this run has vectors of modality {source!r}: nothing can ask")
-    return found
-
-
-def _searched(index: Index, asked: Vectors, target: str, depth: int) -> dict[str, pd.DataFrame]:
+def _searched(
+    index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, asked: Vectors, target: str, depth: int
+) -> dict[str, pd.DataFrame]:
     steps = {
-        "exact": rank(index, asked, target, depth, exact=True),
+        "exact": search_exactly(index, spaces, items, asked, target, depth),
         "index": rank(index, asked, target, depth, quantized=False),
     }
     searched = way(index, asked, target) or target
@@ -143,25 +113,39 @@ def _searched(index: Index, asked: Vectors, target: str, depth: int) -> dict[str
     return steps
 
 
-def _fused(rankings: list[pd.DataFrame], recipe: Recipe) -> pd.DataFrame:
-    fused = FUSIONS[recipe.fusion](rankings)
-    return fused[fused["rank"] <= recipe.depth].reset_index(drop=True)
+def _weights(
+    ranked: Mapping[str, pd.DataFrame], recipe: Recipe, qrels: pd.DataFrame, fold: Fold | None
+) -> dict[str, float]:
+    if recipe.weights == LEARNED:
+        own = [fold.fit_on(one) for one in ranked.values()]
+        shares = learn_weights(own, fold.fit_on(qrels), recipe.fusion).weights
+    else:
+        shares = recipe.shares(len(ranked)) or [1 / len(ranked)] * len(ranked)
+    return dict(zip(ranked, shares, strict=True))
+
+
+def _fused(rankings: list[pd.DataFrame], weights: Mapping[str, float], recipe: Recipe) -> pd.DataFrame:
+    return first_rows(fuse(recipe.fusion, rankings, list(weights.values())), recipe.depth)
 
 
 def _rescored(
-    spaces: Sequence[Vectors], asking: list[Vectors], items: pd.DataFrame, source: str, recipe: Recipe
+    spaces: Sequence[Vectors],
+    asking: list[Vectors],
+    items: pd.DataFrame,
+    source: str,
+    recipe: Recipe,
+    weights: Mapping[str, float],
+    fold: Fold | None,
 ) -> pd.DataFrame:
     """The answer of each model that holds both sides, rescored, and fused as they were."""
     pairs = items.set_index("item_id")["pair_id"]
-    gallery = items.loc[items["modality"] != source, "item_id"]
-    asked = asking if recipe.fusion != NONE else asking[:1]
     ranked = []
-    for queries in asked:
-        held = next(vectors for vectors in spaces if vectors.space == queries.space)
-        there = held.take(gallery[gallery.isin(held.ids)])
+    for queries in asking if weights else asking[:1]:
+        there = gallery_of(spaces, items, queries, other(source))
         if not len(there):
             raise ValueError(
                 f"rescoring: {queries.space.key} holds no items of the other modality to compare with"
             )
-        ranked.append(rescored(queries, there, pairs, recipe.rescoring, source, recipe.depth, recipe.seed))
-    return ranked[0] if len(ranked) == 1 else _fused(ranked, recipe)
+        how = {"k": recipe.depth, "seed": recipe.seed, "fold": fold}
+        ranked.append(rescored(queries, there, pairs, recipe.rescoring, source, **how))
+    return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, recipe)

@@ -1,63 +1,72 @@
-"""How much weight each of two rankings gets in a weighted sum: learned, or by a rule."""
+"""How much weight each of several rankings gets in a fusion: learned, or by a rule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mmlab.retrieve.fuse import weighted_sum
 from mmlab.retrieve.normalize import min_max
-from mmlab.retrieve.order import rank_by_score
-from mmlab.retrieve.reliability import judge
+from mmlab.retrieve.order import Coded, rank_by_score
+from mmlab.retrieve.pooled import Pooled
 
-Measure = Callable[[pd.DataFrame, pd.DataFrame], Sequence[float]]
-GRID = tuple(np.linspace(0, 1, 21).round(2).tolist())
+MOST_SHARES = 66  # ways to share out that are tried: steps of 1/20 for two rankings, of 1/10 for three
+FINEST = 20
 
 
-class LearnedWeight(NamedTuple):
-    """The best weight of the first ranking, and the table it was read from: weight, value."""
+class LearnedWeights(NamedTuple):
+    """The best weight of each ranking, adding up to 1, and the table they were read from: weights (a tuple), value."""
 
-    weight: float
+    weights: tuple[float, ...]
     table: pd.DataFrame
 
 
-def learn_weight(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
+def learn_weights(
+    rankings: Sequence[pd.DataFrame],
     qrels: pd.DataFrame,
-    measure: Measure,
-    grid: Sequence[float] = GRID,
-    normalizer: str | None = "min-max",
-) -> LearnedWeight:
-    """Try the weights of `grid`, each in [0, 1], for `first` (1 - weight for `second`); the best mean value wins.
+    fusion: str = "weighted_sum",
+    grid: Sequence[Sequence[float]] | None = None,
+) -> LearnedWeights:
+    """Fuse by the weights of `grid`, each a weight per ranking adding up to 1; the best mean reciprocal rank wins.
 
-    `measure(qrels, rankings)` gives one value per query, higher is better. Give rankings and qrels of validation
-    queries and judge the weight on others: on these it looks better than it is. Of equal values the weight
-    nearest to 0.5 wins, of two as near the lower one.
+    `fusion`: of FUSIONS, see `fuse`; the grid is equal ones and those of `shares_of` unless given. Give rankings and
+    qrels of validation queries and judge the weights on others: on these they look better than they are. Of equal
+    means the weights nearest to equal ones win, of some as near those that are lower first.
     """
-    if not len(grid):
-        raise ValueError("the grid of weights is empty; expected numbers from 0 to 1")
-    values = [
-        float(np.mean(measure(qrels, weighted_sum([first, second], [weight, 1 - weight], normalizer))))
-        for weight in grid
-    ]
-    if not np.isfinite(values).all():
-        raise ValueError(f"the measure gave {values}: expected a finite mean for every weight")
-    table = pd.DataFrame({"weight": np.asarray(grid, dtype=np.float64), "value": values})
-    best = table[np.isclose(table["value"], table["value"].max(), rtol=0, atol=1e-12)]["weight"]
-    nearest = min(best, key=lambda weight: (round(abs(weight - 0.5), 9), weight))
-    return LearnedWeight(float(nearest), table)
+    even = 1 / len(rankings)
+    tried = list(
+        {(even,) * len(rankings): None, **dict.fromkeys(shares_of(len(rankings)))} if grid is None else grid
+    )
+    if not tried:
+        raise ValueError("the grid of weights is empty; expected a weight for each ranking, adding up to 1")
+    pooled = Pooled.of(rankings, qrels, fusion)
+    values = [pooled.reciprocal_rank(shares) for shares in tried]
+    table = pd.DataFrame({"weights": [tuple(map(float, shares)) for shares in tried], "value": values})
+    best = table.loc[np.isclose(table["value"], table["value"].max(), rtol=0, atol=1e-12), "weights"]
+    nearest = min(best, key=lambda shares: (round(sum((one - even) ** 2 for one in shares), 9), shares))
+    return LearnedWeights(nearest, table)
+
+
+def shares_of(n: int) -> Iterator[tuple[float, ...]]:
+    """All ways to share 1 out among `n` in equal steps, as fine as 66 of them allow: 21 for two, in steps of 0.05."""
+    steps = max(
+        parts for parts in range(1, FINEST + 1) if comb(parts + n - 1, n - 1) <= MOST_SHARES or parts == 1
+    )
+    for bars in combinations(range(steps + n - 1), n - 1):
+        ends = (-1, *bars, steps + n - 1)
+        yield tuple(round((last - first - 1) / steps, 9) for first, last in pairwise(ends))
 
 
 def reciprocal_ranks(qrels: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
     """1 / rank of the first right item of each judged query, by query_id; 0 where none is ranked."""
-    right = judge(rankings, qrels)
-    first = (
-        rankings.merge(right[right["relevant"]], on=["query_id", "item_id"]).groupby("query_id")["rank"].min()
-    )
-    queries = qrels.loc[qrels["relevance"] > 0, "query_id"].unique()
-    return (1 / first).reindex(queries, fill_value=0.0)
+    right = qrels[qrels["relevance"] > 0]
+    coded = Coded.of([right, rankings])
+    found = np.isin(coded.key(1), coded.key(0))
+    value = np.zeros(len(coded.queries))
+    np.maximum.at(value, coded.query[1][found], 1 / rankings["rank"].to_numpy()[found])
+    return pd.Series(value, index=coded.queries)[: right["query_id"].nunique()]
 
 
 def confidence(rankings: pd.DataFrame) -> pd.Series:
@@ -76,7 +85,7 @@ def weights_by_confidence(
 ) -> tuple[pd.Series, pd.Series]:
     """For every query, `share` for the more confident ranking and the rest for the other; a half each at a tie.
 
-    Used as `weighted_sum([a, b], weights_by_confidence([a, b]))`; see `confidence`. A ranking without the query has
+    Used as `fuse(how, [a, b], weights_by_confidence([a, b]))`; see `confidence`. A ranking without the query has
     confidence 0. Raises ValueError unless there are two rankings and the share is in [0.5, 1].
     """
     if len(rankings) != 2:

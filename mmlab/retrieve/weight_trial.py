@@ -1,6 +1,6 @@
-"""How much a text and how much a picture should weigh when both ask: learned on some pairs, judged on others."""
+"""How much each of several systems should weigh when they are fused: learned on some queries, judged on others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,48 +8,102 @@ import pandas as pd
 from mmlab.index import Index
 from mmlab.items import Vectors
 from mmlab.retrieve.fold import fold_queries
-from mmlab.retrieve.fuse import weighted_sum
-from mmlab.retrieve.rank import rank
-from mmlab.retrieve.stepwise import askers
-from mmlab.retrieve.weigh import learn_weight, reciprocal_ranks, weights_by_confidence
+from mmlab.retrieve.fuse import fuse
+from mmlab.retrieve.order import first_rows, not_themselves
+from mmlab.retrieve.recipe import DIRECTIONS, NONE
+from mmlab.retrieve.systems import askers, rank_models, search_exactly
+from mmlab.retrieve.trials import Tried
+from mmlab.retrieve.weigh import learn_weights, reciprocal_ranks, weights_by_confidence
 
 
 class WeightTrial(NamedTuple):
-    """The learned weight of the text, the table it was read from, and rankings of the queries to judge on by system."""
+    """The learned weight of each system, the table they were read from, and rankings of the queries to judge on.
 
-    weight: float
+    `judged`: the answers of "equal shares", of each system alone, of the learned weights where they differ from equal
+    shares, and what else is compared; none where nothing could be learned, and `says` tells why.
+    """
+
+    weights: dict[str, float]
     table: pd.DataFrame
     judged: dict[str, pd.DataFrame]
     qrels: pd.DataFrame
     says: str
 
+    def scores(self) -> dict[str, pd.DataFrame]:
+        """Of each judged system the reciprocal rank of every query: query_id, RR; as a comparison takes them."""
+        values = {name: reciprocal_ranks(self.qrels, found) for name, found in self.judged.items()}
+        return {name: one.rename("RR").rename_axis("query_id").reset_index() for name, one in values.items()}
+
+
+def weigh_systems(
+    systems: Mapping[str, pd.DataFrame],
+    qrels: pd.DataFrame,
+    items: pd.DataFrame,
+    fusion: str = "weighted_sum",
+    seed: int = 0,
+) -> WeightTrial:
+    """The weights of the systems' rankings in a fusion of FUSIONS, by the mean reciprocal rank.
+
+    Learned on the queries to fit on (`fold_queries`) and judged on the others.
+    """
+    names, rankings = list(systems), list(systems.values())
+    fold = fold_queries(items, qrels["query_id"].unique(), seed)
+    learned = learn_weights([fold.fit_on(one) for one in rankings], fold.fit_on(qrels), fusion)
+    judging = [fold.judge_on(one) for one in rankings]
+    told = " + ".join(f"{weight:.2g}" for weight in learned.weights)
+    judged = {
+        "equal shares": fuse(fusion, judging),
+        **{f"{name} alone": one for name, one in zip(names, judging, strict=True)},
+    }
+    if len(set(learned.weights)) > 1:  # equal ones are judged already
+        judged[f"learned: {told}"] = fuse(fusion, judging, learned.weights)
+    weights = dict(zip(names, learned.weights, strict=True))
+    return WeightTrial(weights, learned.table, judged, fold.judge_on(qrels), fold.says)
+
 
 def try_weights(
     index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, k: int = 100, seed: int = 0
 ) -> WeightTrial:
-    """A pair's first text and its picture together ask for the pair's other texts: the weight of the text.
+    """`weigh_systems` of "text" and "picture": a pair's first text and its picture ask for the pair's other texts.
 
-    Learned by the mean reciprocal rank on the queries to fit on (`fold_queries`); the rankings in `judged` are of the
-    others: half each, text alone, picture alone, 60 % for the more confident, and the learned weight. No rows and no
-    systems where no pair has two texts and a picture.
+    Judged beside it is the rule of 60 % to the more confident of both. No rows and no systems where no pair has two
+    texts and a picture.
     """
     text, picture, qrels = rank_by_both(index, spaces, items, k)
     if qrels["query_id"].nunique() < 2:
-        return WeightTrial(
-            0.5, pd.DataFrame({"weight": [], "value": []}), {}, qrels, "no pairs have two texts and a picture"
-        )
-    fold = fold_queries(items, qrels["query_id"].unique(), seed)
-    learned = learn_weight(fold.fit_on(text), fold.fit_on(picture), fold.fit_on(qrels), reciprocal_ranks)
-    both = [fold.judge_on(text), fold.judge_on(picture)]
-    weights = {
-        "half each": 0.5,
-        "text alone": 1.0,
-        "picture alone": 0.0,
-        f"learned, {learned.weight:g}": learned.weight,
+        nothing = pd.DataFrame({"weights": [], "value": []})
+        return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and a picture")
+    trial = weigh_systems({"text": text, "picture": picture}, qrels, items, seed=seed)
+    both = [one[one["query_id"].isin(trial.qrels["query_id"])] for one in (text, picture)]
+    trial.judged["60 % to the more confident"] = fuse("weighted_sum", both, weights_by_confidence(both))
+    return trial
+
+
+def try_model_weights(
+    index: Index,
+    spaces: Sequence[Vectors],
+    items: pd.DataFrame,
+    qrels: Mapping[str, pd.DataFrame],
+    tried: Tried,
+    fusion: str = NONE,
+    k: int = 100,
+    seed: int = 0,
+) -> dict[str, WeightTrial]:
+    """`weigh_systems` of the run's models, in each direction that several of them answer, by exact search; by a
+    weighted sum where the run's `fusion` is "none".
+
+    Where one model answers all, its answers as embedded and centred (of `tried`, see `try_rescorings`) are the systems.
+    """
+    several = {
+        name: rank_models(index, spaces, items, *way, k)
+        for name, way in DIRECTIONS.items()
+        if len(askers(spaces, items, way[0])) > 1
     }
-    judged = {name: weighted_sum(both, [weight, 1 - weight]) for name, weight in weights.items()}
-    judged["60 % to the more confident"] = weighted_sum(both, weights_by_confidence(both))
-    return WeightTrial(learned.weight, learned.table, judged, fold.judge_on(qrels), fold.says)
+    how = "weighted_sum" if fusion == NONE else fusion
+    systems = several or {
+        name: {"as embedded": ways["none"], "centred": ways["centring"]} for name, ways in tried.items()
+    }
+    return {name: weigh_systems(ranked, qrels[name], items, how, seed) for name, ranked in systems.items()}
 
 
 def rank_by_both(
@@ -67,16 +121,14 @@ def rank_by_both(
     )[["pair_id", "item_id_text", "item_id_image"]]
     ranked = []
     for side in ("text", "image"):
-        own = rank(index, sides[side].take(pairs[f"item_id_{side}"]), "text", k + 1, exact=True)
+        asked = sides[side].take(pairs[f"item_id_{side}"])
+        own = search_exactly(index, spaces, items, asked, "text", k + 1)
         names = dict(zip(pairs[f"item_id_{side}"], pairs["item_id_text"], strict=True))
-        own = own.assign(query_id=own["query_id"].map(names))
-        others = own[own["query_id"] != own["item_id"]]
-        place = others.groupby("query_id", sort=False).cumcount() + 1
-        ranked.append(others.assign(rank=place)[place <= k].reset_index(drop=True))
+        ranked.append(first_rows(not_themselves(own.assign(query_id=own["query_id"].map(names))), k))
     answers = (
         several[["item_id", "pair_id"]]
         .merge(pairs, on="pair_id")
         .rename(columns={"item_id_text": "query_id"})
     )
-    qrels = answers[answers["item_id"] != answers["query_id"]].assign(relevance=1)
+    qrels = not_themselves(answers).assign(relevance=1)
     return ranked[0], ranked[1], qrels[["query_id", "item_id", "relevance"]].reset_index(drop=True)

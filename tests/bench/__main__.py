@@ -13,6 +13,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "embed-images": "tests.bench.embed:images",
     "embed-texts": "tests.bench.embed:texts",
     "evaluate": "tests.bench.evaluate:evaluate",
+    "fuse": "tests.bench.fuse:fuse",
     "hubness": "tests.bench.hubness:hubness",
     "ingest-decode": "tests.bench.ingest_images:decode",
     "ingest-faults": "tests.bench.ingest:faults",

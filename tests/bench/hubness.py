@@ -4,8 +4,7 @@ Half of the images, with their captions, serve to fit: they are the bank of refe
 the centring, and choose each temperature (one half of them as the bank of the other). The rest is judged.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from mmlab.evaluate import bootstrap_intervals, score_queries
 from mmlab.items import Space, Vectors, project, unit_rows
 from mmlab.retrieve import (
     Centring,
+    choose_temperature,
     cosines,
     count_occurrences,
     csls,
@@ -25,7 +25,6 @@ from mmlab.retrieve import (
 from tests.bench.figures import Figure
 
 FILE = project().parent / "shared" / "vectors" / "flickr8k-test.npz"
-TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 K = 10
 
 Sides = dict[str, Vectors]  # "text" and "image"
@@ -84,24 +83,11 @@ def _methods(
     centred = [centring.apply(judging[side], side) for side in (queries, gallery)]
     yield "centring", cosines(*centred)
     yield f"CSLS, k {K}", csls(plain, bank, K)
+    ids = [*fitting[queries].ids, *fitting[gallery].ids]
+    pairs = pd.Series([name[:4] for name in ids], index=ids)
     for name, rescore in (("inverted softmax", inverted_softmax), ("QB-Norm", qb_norm)):
-        temperature = _temperature(rescore, fitting, queries, gallery)
+        temperature = choose_temperature(fitting[queries], fitting[gallery], pairs, rescore.__name__)
         yield f"{name}, T {temperature}", rescore(plain, bank, temperature)
-
-
-def _temperature(rescore: Callable[..., np.ndarray], fitting: Sides, queries: str, gallery: str) -> float:
-    """The temperature of the best Success@1 on one half of the fitting images, with the other half as the bank."""
-    images = np.sort(fitting["image"].ids)
-    first, second = (_part(fitting, images[half::2]) for half in (0, 1))
-    scores = cosines(second[queries], second[gallery])
-    rescored = partial(rescore, scores, cosines(first[queries], second[gallery]))
-    values = [_success(rescored(t), second[queries], second[gallery]).mean() for t in TEMPERATURES]
-    return TEMPERATURES[int(np.argmax(values))]
-
-
-def _part(sides: Sides, images: np.ndarray) -> Sides:
-    kept = set(images.tolist())
-    return {side: v.take([name for name in v.ids if name[:4] in kept]) for side, v in sides.items()}
 
 
 def _success(scores: np.ndarray, queries: Vectors, gallery: Vectors) -> np.ndarray:

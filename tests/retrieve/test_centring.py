@@ -1,7 +1,5 @@
 """The modality gap, and centring."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -50,13 +48,6 @@ def test_centred_vectors_are_in_a_space_of_their_own() -> None:
             centred.space.check_same(space)
     with pytest.raises(SpaceMismatch, match="preprocessing"):
         centring.apply(centred, "text")  # not twice
-
-
-def test_a_centring_goes_through_json_and_back() -> None:
-    centring = Centring.fit(TEXTS, IMAGES)
-    again = Centring.from_dict(json.loads(json.dumps(centring.to_dict())))
-    assert again == centring
-    assert again.centred_space == centring.centred_space
 
 
 def test_what_cannot_be_centred_is_refused() -> None:

@@ -3,8 +3,18 @@
 import pandas as pd
 import pytest
 
-from mmlab.retrieve import explain_hit, nearest_captions, open_retrievers, rank, ranks_by_step
-from tests.retrieve.tables import rankings
+from mmlab.retrieve import (
+    Logistic,
+    Ranked,
+    explain_hit,
+    judged_again,
+    nearest_captions,
+    open_retrievers,
+    rank,
+    ranks_by_step,
+    ranks_of_query,
+)
+from tests.retrieve.tables import qrels, rankings
 
 
 def test_the_nearest_captions_say_whose_they_are(collection) -> None:
@@ -40,3 +50,32 @@ def test_a_hit_is_explained_by_its_parts_and_the_query_s_words(collection) -> No
     assert words["word"].tolist() == ["a", "red", "mug"]
     assert cells.attrs["cosine"] == pytest.approx(hit["score"], abs=0.02)  # a smaller copy is covered
     assert words.attrs["cosine"] == pytest.approx(hit["score"], abs=1e-4)
+
+
+def test_the_first_hits_of_one_query_are_judged_again_and_stand_among_the_ranks() -> None:
+    items = pd.DataFrame(
+        [(name, "text", f"p{name}", name, None) for name in "qrabc"],
+        columns=["item_id", "modality", "pair_id", "text", "image"],
+    )
+    exact = rankings({"q": {"a": 0.9, "b": 0.8, "c": 0.7}, "r": {"a": 1.0}})
+    ranked = Ranked({"exact": exact}, exact)
+    tried = {"none": exact, "csls": rankings({"q": {"b": 1.0, "a": 0.5, "c": 0.1}})}
+    again = judged_again(
+        "q", ranked, lambda first, second: [ord(one) / 100 for one in second], qrels({"q": ["b"]}), items, 2
+    )
+    assert again["item"].tolist() == ["pb", "pa"]
+    assert again["before"].tolist() == [2, 1]
+    assert again["cosine"].tolist() == [0.8, 0.9]
+    assert again["score"].tolist() == [0.98, 0.97]
+    assert again["right"].tolist() == [True, False]
+    table = ranks_of_query("q", ranked, tried, items, Logistic(2.0, 0.0), again)
+    assert table.columns.tolist() == ["item", "exact", "csls", "fused by rank", "calibrated", "reranked"]
+    assert table["item"].tolist() == ["pa", "pb", "pc"]
+    assert table["calibrated"].tolist() == [1, 2, 3]  # a calibration keeps the order
+    assert table["csls"].tolist() == [2, 1, 3]
+    assert table["fused by rank"].tolist() == [1, 2, 3]  # a tie goes by id
+    assert table["reranked"].tolist() == [2, 1, pd.NA]
+    nothing = judged_again("q", ranked, None, qrels({"q": ["b"]}), items)
+    assert nothing.empty
+    assert nothing.columns.tolist() == again.columns.tolist()
+    assert "reranked" not in ranks_of_query("q", ranked, {}, items, again=nothing)

@@ -1,9 +1,19 @@
 """What is fitted on is not judged on."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from mmlab.retrieve import Fold, compare_calibrations, fit_calibration, fold_queries
+from mmlab.retrieve import (
+    CALIBRATIONS,
+    Fold,
+    compare_calibrations,
+    fit_calibration,
+    fold_queries,
+    read_calibrations,
+    write_calibrations,
+)
 from tests.retrieve.tables import qrels, rankings
 
 
@@ -83,3 +93,17 @@ def test_all_calibrations_are_compared_and_an_unknown_one_refused() -> None:
         ValueError, match="unknown calibration 'platt'; known: temperature, logistic, isotonic"
     ):
         fit_calibration("platt", FOUND, RIGHT, HALVES)
+
+
+def test_calibrations_are_kept_with_what_they_were_fitted_on(tmp_path: Path) -> None:
+    fitted = {kind: {"text-to-image": fit_calibration(kind, FOUND, RIGHT, HALVES)} for kind in CALIBRATIONS}
+    path = tmp_path / "calibrations.json"
+    write_calibrations(fitted, path)
+    kept = read_calibrations(path)
+    assert kept == fitted
+    with pytest.raises(ValueError, match="are those that the calibration was fitted on"):
+        kept["logistic"]["text-to-image"].judge(FOUND, RIGHT)
+    for wrong in ("[]", "{", '{"logistic": {"text-to-image": {"fitted_on": []}}}'):
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match="holds no calibrations as write_calibrations writes them"):
+            read_calibrations(path)

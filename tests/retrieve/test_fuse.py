@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from mmlab.retrieve import FUSIONS, NORMALIZERS, dbsf, rankings_from_scores, rrf, weighted_sum
+from mmlab.retrieve import FUSIONS, NORMALIZERS, dbsf, fuse, rankings_from_scores, rrf, weighted_sum
 from tests.retrieve.tables import SOME_RANKINGS, order_of, rankings, scores_of
 
 A = {"q1": {"a": 5.0, "b": 4.0, "c": 1.0}, "q2": {"a": 1.0, "b": 0.0}}
@@ -56,6 +56,22 @@ def test_a_weight_divides_the_rank() -> None:
     assert fused["q1"] == pytest.approx(
         {"a": 1 / (1 + 1 / 2), "b": 1 / (1 + 2 / 2), "c": 1 / (1 + 3 / 2), "d": 0}
     )
+
+
+@pytest.mark.parametrize("how", FUSIONS)
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_equal_shares_are_no_weights(how: str, n: int) -> None:
+    tables = [*random_rankings(12), *random_rankings(20)][:n]
+    even = fuse(how, tables, [1 / n] * n)
+    pd.testing.assert_frame_equal(even, FUSIONS[how](tables))
+    pd.testing.assert_frame_equal(fuse(how, tables), even)
+
+
+def test_a_share_in_reciprocal_ranks_counts_from_one_ranking() -> None:
+    fused = scores_of(fuse("rrf", [rankings(A), rankings(B)], [0.75, 0.25]))
+    assert fused["q1"]["a"] == pytest.approx(1 / (60 + 1 / 1.5) + 1 / (60 + 3 / 0.5))
+    with pytest.raises(ValueError, match="fusion: expected one of weighted_sum, rrf, dbsf, found 'sum'"):
+        fuse("sum", [rankings(A)])
 
 
 def test_distribution_based_scores_add_up() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from mmlab.retrieve import NORMALIZERS, normalize
+from mmlab.retrieve import NORMALIZERS, compare_normalizers, normalize
 from mmlab.retrieve.normalize import softmax
 from tests.retrieve.tables import SOME_RANKINGS, rankings, scores_of
 
@@ -80,6 +80,18 @@ def test_a_temperature_of_one_is_the_plain_softmax() -> None:
     assert found["q"] == pytest.approx({"a": 3 / 4, "b": 1 / 4})
     with pytest.raises(ValueError, match="temperature is a positive number, found 0"):
         softmax(rankings(TABLE), temperature=0)
+
+
+def test_scales_stand_beside_each_other() -> None:
+    table = rankings({"q": {"a": 4.0, "b": 1.0, "c": 0.0}})
+    beside = compare_normalizers(table)
+    pd.testing.assert_frame_equal(beside[table.columns], table)
+    assert beside["by min-max"].tolist() == [1, 1 / 4, 0]
+    assert beside["by rank"].tolist() == pytest.approx([1, 2 / 3, 1 / 3])
+    deviation = ((7 / 3) ** 2 + (2 / 3) ** 2 + (5 / 3) ** 2) ** 0.5 / 3**0.5
+    assert beside["by z-score"].tolist() == pytest.approx(
+        [one / deviation for one in (7 / 3, -2 / 3, -5 / 3)]
+    )
 
 
 def test_an_unknown_normaliser_and_a_missing_column_are_named() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mmlab.index import build_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, item_id
-from mmlab.retrieve import rank, rank_through_pairs
+from mmlab.retrieve import Retriever, rank, rank_through_pairs
 
 TEXTS, IMAGES = (Space(name, "1", "", "", "", 2) for name in ("texts", "images"))
 ANGLES = {"a1": 0, "a2": 50, "b1": 20, "c1": 70}  # degrees of the texts; the letter is the pair
@@ -60,6 +60,19 @@ def test_a_picture_gets_to_texts_through_pictures_like_it(index) -> None:
     assert sorted(named(ranked)[:2]) == ["a1", "a2"]  # both texts of the nearest picture, at its score
     assert named(ranked)[2:] == ["b1", "c1"]
     assert named(ranked, "via") == ["a", "a", "b", "c"]
+
+
+def test_more_than_there_are_is_an_error_through_pairs_too(index) -> None:
+    class Texts:
+        space = TEXTS
+
+    retriever = Retriever(index, Texts())
+    assert len(retriever.search(unit(["q"], [5], TEXTS), k=3)) == 3
+    with pytest.raises(
+        ValueError, match="k = 4 is more than the 3 image items of index 'two': ask for fewer"
+    ):
+        retriever.search(unit(["q"], [5], TEXTS), k=4)
+    assert len(retriever.search(unit(["q"], [5], TEXTS), k=4, where={"label": "y"})) == 2
 
 
 def test_a_filter_is_on_what_is_found(index) -> None:

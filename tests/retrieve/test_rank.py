@@ -7,7 +7,7 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.items import SpaceMismatch, Vectors
-from mmlab.retrieve import rank
+from mmlab.retrieve import rank, rank_vectors
 
 
 def test_every_query_is_ranked_over_the_other_modality_in_its_order(collection) -> None:
@@ -48,6 +48,20 @@ def test_exact_rankings_score_as_an_exact_search_by_hand(collection) -> None:
     right = qrels.groupby("query_id")["item_id"].agg(set)
     expected = [float(item in right[query]) for query, item in zip(texts.ids, best, strict=True)]
     assert np.mean(measured.loc[texts.ids] == expected) > 0.99  # near ties may fall either way
+
+
+def test_vectors_at_hand_rank_as_an_exact_search_does(collection) -> None:
+    items, vectors, retriever = collection
+    for source, target in (("text", "image"), ("image", "image")):
+        asked, gallery = (
+            vectors.take(items.loc[items["modality"] == side, "item_id"]) for side in (source, target)
+        )
+        ours, theirs = rank_vectors(asked, gallery, 9), rank(retriever.index, asked, target, 9, exact=True)
+        assert ours["query_id"].tolist() == theirs["query_id"].tolist()
+        assert ours["rank"].tolist() == theirs["rank"].tolist()
+        assert ours["score"].to_numpy() == pytest.approx(theirs["score"].to_numpy(), abs=1e-6)
+        assert (ours["item_id"] == theirs["item_id"]).mean() > 0.99  # near ties may fall either way
+        assert (ours["query_id"] != ours["item_id"]).all()
 
 
 def test_more_than_there_are_gives_all_that_there_are(collection) -> None:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForImageTextRetrieval
 
 from mmlab.embed import load_model
-from mmlab.retrieve import contents_of, match_by_crops, rerank
-from tests.embed.checkpoints import blip
+from mmlab.items import Vectors
+from mmlab.retrieve import contents_of, find_judge, find_matcher, match_by_crops, rerank
+from tests.embed.checkpoints import blip, blip2, clip
 from tests.retrieve.tables import rankings
 
 FOUND = {"q": {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.4}, "r": {"a": 0.5, "d": 0.1}}
@@ -52,8 +55,9 @@ def test_a_text_always_comes_first_and_pictures_are_opened(tmp_path: Path) -> No
     assert by_picture["score"].tolist() == [255]
 
 
-def test_a_matching_head_judges(tmp_path: Path, collection) -> None:
-    model = load_model(str(blip(tmp_path / "blip")))
+@pytest.mark.parametrize("build", [blip, blip2])
+def test_a_matching_head_judges(tmp_path: Path, collection, build) -> None:
+    model = load_model(str(build(tmp_path / "matcher")))
     items = collection.items
     text, images = items[items["modality"] == "text"].iloc[0], items[items["modality"] == "image"].head(3)
     found = rankings({text["item_id"]: dict(zip(images["item_id"], (0.3, 0.2, 0.1), strict=True))})
@@ -62,6 +66,46 @@ def test_a_matching_head_judges(tmp_path: Path, collection) -> None:
     scores = dict(zip(images["item_id"], model.match([text["text"]] * 3, pictures), strict=True))
     assert moved["item_id"].tolist() == sorted(scores, key=scores.get, reverse=True)
     assert moved["score"].tolist() == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-5)
+
+
+def test_blip2_reranks_as_a_plain_call_of_the_library_judges(tmp_path: Path, collection) -> None:
+    folder, items = blip2(tmp_path / "blip2"), collection.items
+    text, images = items[items["modality"] == "text"].iloc[0], items[items["modality"] == "image"].head(4)
+    network = Blip2ForImageTextRetrieval.from_pretrained(folder).eval()
+    tokens = AutoTokenizer.from_pretrained(folder)(
+        [text["text"]] * 4, padding=True, truncation=True, max_length=16, return_tensors="pt"
+    )
+    pictures = [Image.open(path).convert("RGB") for path in images["image"]]
+    pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")(pictures, return_tensors="pt")
+    inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")} | dict(pixels)
+    with torch.no_grad():
+        logits = network(**inputs, use_image_text_matching_head=True).logits_per_image
+    chance = dict(zip(images["item_id"], logits.softmax(dim=1)[:, 1].tolist(), strict=True))
+    found = rankings({text["item_id"]: dict(zip(images["item_id"], (0.4, 0.3, 0.2, 0.1), strict=True))})
+    moved = rerank(found, load_model(str(folder)).match, contents_of(items), n=4)
+    assert moved["item_id"].tolist() == sorted(chance, key=chance.get, reverse=True)
+    assert moved["score"].tolist() == pytest.approx(sorted(chance.values(), reverse=True), abs=1e-5)
+
+
+@pytest.mark.parametrize("build", [blip, blip2])
+def test_the_matcher_is_the_first_model_with_a_head_and_a_loaded_one_is_taken(tmp_path: Path, build) -> None:
+    plain, judge = (load_model(str(make(tmp_path / make.__name__))) for make in (clip, build))
+    spaces = [Vectors(["a"], np.eye(1, model.space.dimension), model.space) for model in (plain, judge)]
+    assert find_matcher(spaces, 5, [plain, judge]).__self__ is judge
+    again = find_matcher(spaces, 5, [plain])  # loaded by its space
+    picture = Image.new("RGB", (20, 20), "red")
+    assert again.__self__ is not judge
+    assert again(["a"], [picture]) == pytest.approx(judge.match(["a"], [picture]), abs=1e-6)
+    assert find_matcher(spaces, 0) is None
+    assert find_matcher(spaces[:1], 5, [plain]) is None
+
+
+def test_what_judges_again_is_a_head_or_the_crops_of_a_joint_model(tmp_path: Path) -> None:
+    plain, judge = (load_model(str(make(tmp_path / make.__name__))) for make in (clip, blip2))
+    assert find_judge(plain, judge).__self__ is judge
+    assert find_judge(plain, plain)(["a"], [Image.new("RGB", (20, 20), "red")]).shape == (1,)
+    other = load_model(str(clip(tmp_path / "other")), prompts=["see {}"])
+    assert find_judge(plain, other) is None
 
 
 def test_crops_find_what_is_small_at_least_as_well_as_the_whole(collection) -> None:

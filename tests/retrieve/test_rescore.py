@@ -5,7 +5,16 @@ import pandas as pd
 import pytest
 
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.retrieve import Centring, cosines, csls, hubness_table, rescored
+from mmlab.retrieve import (
+    TEMPERATURES,
+    Centring,
+    Fold,
+    choose_temperature,
+    cosines,
+    csls,
+    hubness_table,
+    rescored,
+)
 from tests.retrieve.tables import order_of, qrels, rankings
 
 SPACE = Space("s", "1", "", "", "", 8)
@@ -62,10 +71,48 @@ def test_every_query_is_rescored_once(sides, how) -> None:
     assert ranked.groupby("query_id").size().tolist() == [5] * 12
 
 
+def tempered(gap: float):
+    """A hub h that is right for nobody, and of each pair a picture that its text is nearer to by `gap` than another's.
+
+    The hub scores highest for every text; a low temperature takes its lead away from every text alike.
+    """
+    space = Space("s", "1", "", "", "", 3)
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles), np.full(8, gap)], axis=1)
+    texts = Vectors([f"t{i}" for i in range(8)], unit_rows(circle), space)
+    names = [*(f"i{i}" for i in range(8)), "h"]
+    images = Vectors(names, unit_rows(np.vstack([circle * [1, 1, -0.4], [0, 0, 1]])), space)
+    pairs = pd.Series([*(f"p{i}" for i in range(8))] * 2 + ["hub"], index=[*texts.ids, *names])
+    return texts, images, pairs
+
+
+def success(ranked, pairs) -> float:
+    first = ranked[ranked["rank"] == 1]
+    return float((pairs[first["query_id"]].to_numpy() == pairs[first["item_id"]].to_numpy()).mean())
+
+
+@pytest.mark.parametrize("how", ["inverted_softmax", "qb_norm"])
+def test_the_temperature_is_the_one_that_finds_most_on_validation(how: str) -> None:
+    texts, images, pairs = tempered(2)
+    assert success(rescored(texts, images, pairs, "none", "text"), pairs) == 0
+    every = Fold(frozenset(texts.ids), frozenset(), "all")
+    measured = {
+        t: success(rescored(texts, images, pairs, how, "text", temperature=t), pairs) for t in TEMPERATURES
+    }
+    assert min(measured.values()) < max(measured.values())
+    best = [t for t, value in measured.items() if value == max(measured.values())]
+    chosen = choose_temperature(texts, images, pairs, how)
+    assert chosen == min(best, key=lambda t: abs(np.log(t / 0.05)))
+    found = rescored(texts, images, pairs, how, "text", fold=every)
+    assert found.attrs["temperature"] == chosen
+    assert success(found, pairs) == max(measured.values())
+
+
 def test_hubs_are_counted() -> None:
     found = rankings({"q1": {"a": 1.0, "b": 0.5}, "q2": {"a": 1.0, "c": 0.5}})
     table = hubness_table({"none": found}, list("abcd"), qrels({"q1": ["a"], "q2": ["c"]}), k=1)
-    assert table.iloc[0].to_dict() == {
+    assert np.isnan(table["temperature"][0])
+    assert table.drop(columns="temperature").iloc[0].to_dict() == {
         "rescoring": "none",
         "skewness": pytest.approx(2 / 3**0.5),  # counts 2 0 0 0
         "most": 2,

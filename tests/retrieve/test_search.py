@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -122,6 +123,17 @@ def test_a_folder_of_pictures_is_a_table_and_a_bad_file_is_a_skipped_row(collect
     assert hits["query_id"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
     assert hits.attrs["skipped"] == [{"source": str(tmp_path / "notes.txt"), "reason": "not a picture"}]
     assert {"embed_ms", "search_ms", "payload_ms"} <= hits.attrs.keys()
+
+
+def test_a_column_and_an_array_of_texts_are_batches(collection) -> None:
+    texts = ["a red mug", "a teapot"]
+    expected = collection.retriever.search(texts, k=2)
+    for batch in (pd.Series(texts, index=[7, 9]), np.array(texts), pd.Index(texts), tuple(texts)):
+        assert collection.retriever.search(batch, k=2).equals(expected)
+    with pytest.raises(
+        TypeError, match="1 of 2 queries are no texts, paths or PIL pictures, first float nan"
+    ):
+        collection.retriever.search(pd.Series(["a mug", np.nan]))
 
 
 def test_nothing_to_ask_by_is_refused(collection, tmp_path: Path) -> None:

@@ -6,7 +6,19 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.index import build_index, open_store
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.retrieve import DIRECTIONS, Recipe, rank, rank_directions, rank_in_steps, rrf
+from mmlab.retrieve import (
+    DIRECTIONS,
+    Recipe,
+    fold_queries,
+    learn_weights,
+    rank,
+    rank_directions,
+    rank_in_steps,
+    rank_models,
+    rrf,
+    say_steps,
+    weighted_sum,
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +28,8 @@ def qrels(collection):
 
 @pytest.fixture(scope="module")
 def second(collection):
-    """A worse model: the same vectors turned a little, with noise, in a space of its own."""
-    noise = 0.3 * np.random.default_rng(0).standard_normal(collection.vectors.array.shape) / 11
+    """A worse model: the same vectors with twice as much noise, in a space of its own."""
+    noise = 2 * np.random.default_rng(0).standard_normal(collection.vectors.array.shape) / 11
     space = Space("second", "1", "", "", "", collection.vectors.space.dimension)
     return Vectors(collection.vectors.ids, unit_rows(collection.vectors.array + noise), space)
 
@@ -42,7 +54,7 @@ def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) 
 
 def test_every_step_that_is_asked_for_runs_in_its_order(collection, both, qrels) -> None:
     index, spaces = both
-    recipe = Recipe(20, True, "rrf", "csls", "logistic", rerank=3)
+    recipe = Recipe(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3)
 
     def match(texts, pictures):
         return np.arange(len(texts), 0, -1) / 100 - 1  # keeps every query's order, below any probability
@@ -88,3 +100,51 @@ def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> 
         ranked(calibration="platt")
     with pytest.raises(ValueError, match="depth is at least 1 and rerank at least 0, found 0 and 0"):
         ranked(depth=0)
+
+
+def test_models_are_weighed_by_hand_or_as_validation_says(collection, both, qrels) -> None:
+    index, spaces = both
+    items, right = collection.items, qrels["text-to-image"]
+
+    def fused(weights: str):
+        recipe = Recipe(20, fusion="weighted_sum", weights=weights)
+        return rank_in_steps(index, spaces, items, "text", "image", recipe, right)
+
+    alone = rank_models(index, spaces, items, "text", "image", 20)
+    assert list(alone) == [vectors.space.key for vectors in spaces]
+    by_hand = fused("0.9, 0.1")
+    expected = weighted_sum(list(alone.values()), [0.9, 0.1])
+    assert by_hand.answer["item_id"].tolist() == expected.loc[expected["rank"] <= 20, "item_id"].tolist()
+    assert list(by_hand.weights.values()) == [0.9, 0.1]
+    assert list(fused("equal").weights.values()) == [0.5, 0.5]
+    learned = fused("learned")
+    fold = fold_queries(items, right["query_id"].unique())
+    best = learn_weights([fold.fit_on(one) for one in alone.values()], fold.fit_on(right)).weights
+    assert tuple(learned.weights.values()) == best
+    assert best[0] > 0.5  # the second model is the same with noise
+    said = say_steps({"text-to-image": learned})
+    assert f"{best[0]:.2g} {spaces[0].space.key}" in said
+    assert "validation split" in said
+
+
+@pytest.mark.parametrize("weights", ["0.7", "0.5, 0.6", "much, little", "1.5, -0.5"])
+def test_weights_that_do_not_add_up_are_refused(both, collection, qrels, weights: str) -> None:
+    index, spaces = both
+    with pytest.raises(ValueError, match=f"weights: expected 'equal', 'learned', .* found '{weights}'"):
+        rank_in_steps(
+            index, spaces, collection.items, "text", "image", Recipe(5, fusion="rrf", weights=weights),
+            qrels["text-to-image"],
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="there is no fusion to weigh for"):
+        Recipe(weights="learned")
+
+
+def test_equal_weights_of_a_run_and_of_a_hybrid_mean_the_same_k_of_60(both, collection, qrels) -> None:
+    index, spaces = both
+    alone = list(rank_models(index, spaces, collection.items, "text", "image", 30).values())
+    recipe = Recipe(30, fusion="rrf", weights="0.5, 0.5")
+    found = rank_in_steps(
+        index, spaces, collection.items, "text", "image", recipe, qrels["text-to-image"]
+    ).answer
+    expected = rrf(alone)
+    assert found["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()

@@ -1,5 +1,6 @@
 """Rescorings and calibrations tried on the drawn catalogue."""
 
+import numpy as np
 import pytest
 
 from mmlab.evaluate import qrels_from_pairs
@@ -26,11 +27,21 @@ def test_rescorings_and_calibrations_are_tried_in_both_directions(collection, qr
     hubs = judge_rescorings(tried, vectors, items, qrels)
     assert hubs["direction"].unique().tolist() == list(DIRECTIONS)
     assert hubs["rescoring"].tolist() == ["none", "centring", "csls", "inverted_softmax", "qb_norm"] * 2
-    table, says = try_calibrations(tried, items, qrels)
+    plain = {name: ways["none"] for name, ways in tried.items()}
+    table, says = try_calibrations(plain, items, qrels)
     assert set(table["calibration"]) == {"temperature", "logistic", "isotonic"}
     assert all("validation split" in how for how in says.values())
-    gap = measure_gap(vectors, items)["modality gap"]
+    assert hubs["temperature"].notna().tolist() == [False, False, False, True, True] * 2
+    measured = measure_gap(vectors, items)
+    gap = measured["modality gap"]
     assert gap[1] < 0.1 < gap[0]
+    pair = items.set_index("item_id")["pair_id"]
+    image = items[items["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["item_id"]
+    texts = items.loc[items["modality"] == "text", "item_id"]
+    texts = texts[pair[texts].isin(image.index).to_numpy()]
+    row = dict(zip(vectors.ids, vectors.array, strict=True))
+    expected = np.mean([row[text] @ row[image[pair[text]]] for text in texts])
+    assert measured["cosine of pairs"][0] == pytest.approx(expected, abs=1e-5)
     counts = occurrences(tried, vectors, items)["text-to-image"]["none"]
     assert counts.sum() == 10 * tried["text-to-image"]["none"]["query_id"].nunique()
     assert say_hubs(hubs, measure_gap(vectors, items)).startswith(f"The modality gap is {gap[0]:.2f}")
@@ -51,7 +62,8 @@ def test_without_a_joint_space_there_is_nothing_to_rescore(collection, qrels) ->
 def test_a_direction_that_cannot_be_calibrated_says_why(collection, qrels) -> None:
     tried = try_rescorings(collection.vectors, collection.items, k=20)
     nothing = {name: right.head(0) for name, right in qrels.items()}
-    table, says = try_calibrations(tried, collection.items, nothing)
+    plain = {name: ways["none"] for name, ways in tried.items()}
+    table, says = try_calibrations(plain, collection.items, nothing)
     assert table.empty
     assert all(
         how.startswith("not calibrated: expected relevant and irrelevant items") for how in says.values()

@@ -1,42 +1,81 @@
 """Weights of a fusion: learned, or by confidence."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from mmlab.evaluate import score_queries
-from mmlab.retrieve import confidence, learn_weight, reciprocal_ranks, weighted_sum, weights_by_confidence
+from mmlab.retrieve import (
+    FUSIONS,
+    confidence,
+    fuse,
+    learn_weights,
+    rankings_from_scores,
+    reciprocal_ranks,
+    weighted_sum,
+    weights_by_confidence,
+)
+from mmlab.retrieve.weigh import shares_of
 from tests.retrieve.tables import qrels, rankings, scores_of
 
 
-def success(judged: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
-    return score_queries(found, judged, ["Success@1"])["Success@1"]
-
-
 def test_the_weight_that_puts_right_answers_first_is_learned() -> None:
-    a = rankings({"q1": {"x": 1.0, "y": 0.0}, "q2": {"x": 0.0, "y": 0.4, "z": 1.0}})
-    b = rankings({"q1": {"x": 0.0, "y": 1.0}, "q2": {"x": 0.0, "y": 1.0, "z": 0.4}})
-    learned = learn_weight(a, b, qrels({"q1": ["x"], "q2": ["y"]}), success, [0, 0.25, 0.5, 0.75, 1])
-    # q1 wants more than half for a. In q2, y has 1 - 0.6 w against 0.4 + 0.6 w for z: it wants less than half.
-    assert learned.table["weight"].tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert learned.table["value"].tolist() == [0.5, 0.5, 0, 0.5, 0.5]
-    assert learned.weight == 0.25
-    only = learn_weight(a, b, qrels({"q1": ["x"]}), success)
-    assert only.weight == 0.55
+    a = rankings({"q1": {"y": 1.0, "x": 0.0}, "q2": {"x": 0.0, "y": 0.5, "z": 1.0}})
+    b = rankings({"q1": {"y": 0.0, "x": 1.0}, "q2": {"x": 0.0, "y": 1.0, "z": 0.0}})
+    grid = [(0, 1), (0.25, 0.75), (0.5, 0.5), (0.625, 0.375), (0.75, 0.25), (1, 0)]
+    learned = learn_weights([a, b], qrels({"q1": ["y"], "q2": ["y"]}), grid=grid)
+    # q1 wants more than half for a: at half x wins by its id. In q2, y has 1 - w / 2 against w for z: w below 2 / 3.
+    assert learned.table["weights"].tolist() == grid
+    assert learned.table["value"].tolist() == [0.75, 0.75, 0.75, 1, 0.75, 0.75]
+    assert learned.weights == (0.625, 0.375)
+    only = learn_weights([a, b], qrels({"q1": ["y"]}))
+    assert only.weights == (0.55, 0.45)
     assert len(only.table) == 21
 
 
 def test_where_all_weights_are_as_good_the_even_one_is_taken() -> None:
     table = rankings({"q": {"x": 1.0, "y": 0.0}})
-    assert learn_weight(table, table, qrels({"q": ["x"]}), success).weight == 0.5
+    assert learn_weights([table, table], qrels({"q": ["x"]})).weights == (0.5, 0.5)
+    assert learn_weights([table] * 3, qrels({"q": ["x"]})).weights == (1 / 3, 1 / 3, 1 / 3)
 
 
-def test_a_grid_without_weights_or_a_measure_without_numbers_is_refused() -> None:
+def test_of_three_rankings_the_one_that_knows_gets_what_it_needs() -> None:
+    right, wrong = ({"q": {"x": 1 - one, "y": one}} for one in (1.0, 0.0))
+    learned = learn_weights([rankings(wrong), rankings(right), rankings(wrong)], qrels({"q": ["y"]}))
+    assert learned.weights == (0.2, 0.6, 0.2)  # more than half, and as near to a third each as that allows
+    fused = fuse("weighted_sum", [rankings(wrong), rankings(right), rankings(wrong)], learned.weights)
+    assert fused["item_id"].tolist() == ["y", "x"]
+
+
+@pytest.mark.parametrize(("n", "ways", "step"), [(1, 1, 1), (2, 21, 0.05), (3, 66, 0.1), (4, 56, 0.2)])
+def test_shares_are_all_ways_to_add_up_to_one_in_equal_steps(n: int, ways: int, step: float) -> None:
+    shares = list(shares_of(n))
+    assert len(set(shares)) == len(shares) == ways
+    assert np.sum(shares, axis=1) == pytest.approx(1)
+    assert np.asarray(shares) / step == pytest.approx(np.rint(np.asarray(shares) / step))
+
+
+def test_a_grid_without_weights_and_queries_without_answers_are_refused() -> None:
     table, judged = rankings({"q": {"x": 1.0}}), qrels({"q": ["x"]})
     with pytest.raises(ValueError, match="grid of weights is empty"):
-        learn_weight(table, table, judged, success, [])
-    with pytest.raises(ValueError, match="expected a finite mean"):
-        learn_weight(table, table, judged, lambda *_: [np.nan], [0.5])
+        learn_weights([table, table], judged, grid=[])
+    with pytest.raises(ValueError, match="no query has a right answer"):
+        learn_weights([table, table], judged.head(0))
+    with pytest.raises(ValueError, match="fusion: expected one of weighted_sum, rrf, dbsf, found 'sum'"):
+        learn_weights([table, table], judged, "sum")
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("n", [2, 3])
+def test_what_is_read_from_the_pool_is_the_mean_over_fused_rankings(fusion: str, n: int) -> None:
+    rng = np.random.default_rng(0)
+    queries, names = [f"q{i}" for i in range(12)], [f"i{i:02}" for i in range(25)]
+    tables = [rankings_from_scores(rng.integers(0, 9, (12, 25)) / 8, queries, names, 10) for _ in range(n)]
+    judged = qrels(
+        {query: rng.choice(names, 3, replace=False).tolist() for query in [*queries[:9], "unasked"]}
+    )
+    learned = learn_weights(tables, judged, fusion)
+    for shares, value in learned.table.itertuples(index=False):
+        expected = reciprocal_ranks(judged, fuse(fusion, tables, shares)).mean()
+        assert value == pytest.approx(expected, abs=1e-12), shares
 
 
 def test_confidence_is_the_lead_of_the_first_over_the_range() -> None:
