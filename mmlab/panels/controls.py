@@ -26,6 +26,14 @@ def suggestions(options: Sequence[str], label: str, hint: str, width: str = "420
     )
 
 
+def line(value: str, label: str, hint: str) -> "ipywidgets.Text":
+    """A short line of text."""
+    import ipywidgets as widgets
+
+    wide = widgets.Layout(width=NARROW)
+    return widgets.Text(value, description=label, placeholder=hint, style=LABEL, layout=wide)
+
+
 def choice(options: Sequence[Any], label: str, value: Any = None) -> "ipywidgets.Dropdown":
     """One of several; the first unless `value` says otherwise."""
     import ipywidgets as widgets
@@ -41,7 +49,7 @@ def choice(options: Sequence[Any], label: str, value: Any = None) -> "ipywidgets
 
 
 def several(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":
-    """Any number of several; none chosen means all."""
+    """Any number of several, chosen with Ctrl or Shift; none chosen means all."""
     import ipywidgets as widgets
 
     rows = min(len(options), 5)
