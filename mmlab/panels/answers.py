@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.panels.asking import Calibrations, Systems, ask, systems_of
+from mmlab.panels.asking import Calibrations, ask
 from mmlab.panels.pictures import picture_card
 from mmlab.panels.question import Question
+from mmlab.panels.systems import Systems, systems_of
 from mmlab.panels.truth import right_answers, with_pairs
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.rerank import Match

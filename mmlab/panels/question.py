@@ -19,7 +19,7 @@ class Question:
     text, picture: at least one; a picture is a path, or a PIL picture that was uploaded, called `name`.
     weight: the share of the text in [0, 1], where both are given; `fusion` says how both become one answer.
     to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
-    systems: names of the retrievers that answer, empty for the first; several are fused late.
+    systems: names of the retrievers that answer, empty for all of them; several are fused late.
     calibration: turn scores into probabilities; rerank: how many of the first hits are ranked again, 0 for none.
     """
 
@@ -57,6 +57,13 @@ class Question:
         """The modality that asks: "text", "image" or "both"."""
         kinds = ["text" if isinstance(part, str) else "image" for part, _ in self.parts]
         return kinds[0] if len(kinds) == 1 else "both"
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Everything that was asked by name, in plain values, as an export keeps it; a picture by its name or path."""
+        told = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "name"}
+        picture = str(told["picture"]) if isinstance(told["picture"], Path) else self.name
+        return {**told, "picture": picture, "systems": list(told["systems"])}
 
     def describe(self) -> str:
         """What is asked in a few words, as the history of a panel shows it."""
