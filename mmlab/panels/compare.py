@@ -102,4 +102,5 @@ def _column(place: str, side: Settings) -> "ipywidgets.VBox":
     folded = controls.folded(
         {f"{place}: how it is ranked": rest, f"{place}: filters": list(side.filters.values())}
     )
-    return widgets.VBox([widgets.HTML(f"<b>{place}</b>"), *several, side.k, folded])
+    beside = widgets.Layout(flex="1 1 300px", min_width="0")
+    return widgets.VBox([widgets.HTML(f"<b>{place}</b>"), *several, side.k, folded], layout=beside)

@@ -10,7 +10,7 @@ from mmlab.visualize import Html
 if TYPE_CHECKING:
     import ipywidgets
 
-BUSY = '<p role="status" style="font:13px sans-serif">&#8987; <em>working &hellip;</em></p>'
+BUSY = '<p role="status" style="font:13px sans-serif"><em>working &hellip;</em></p>'
 RED = "color:#b00020;white-space:pre-wrap;overflow-wrap:anywhere"
 
 

@@ -57,9 +57,7 @@ def _control(one: Filter, name: str) -> Any:
     if one.way == YES_NO:
         return controls.choice([ANY, *ANSWERS], name)
     if one.way == SEARCH:
-        return controls.suggestions(
-            one.known[:SUGGESTED], name, "any; or a value, then Enter", controls.NARROW
-        )
+        return controls.suggestions(one.known[:SUGGESTED], name, "a value, then Enter", controls.NARROW)
     return controls.several(one.known, name)
 
 

@@ -155,7 +155,7 @@ class InspectPanel:
 
 
 class HitCard:
-    """One hit: its picture and words, and the buttons that judge it."""
+    """One hit: the buttons that judge it, which stay in their place, over its picture and words."""
 
     def __init__(self, panel: InspectPanel, number: int) -> None:
         import ipywidgets as widgets
@@ -164,7 +164,7 @@ class HitCard:
         self.picture = widgets.HTML()
         self.yes = controls.button("relevant", "", lambda: panel.judge(number, RELEVANT), "88px")
         self.no = controls.button("not", "", lambda: panel.judge(number, NOT_RELEVANT), "48px")
-        self.box = widgets.VBox([self.picture, controls.row(self.yes, self.no)])
+        self.box = widgets.VBox([controls.row(self.yes, self.no), self.picture])
 
     def fill(self, hit: "pd.Series | None") -> None:
         """Show a hit, or nothing where there is none."""

@@ -69,9 +69,10 @@ def compare_answers(
         for one in asked
     ]
     moved = moves(*found)
+    truth = [right_answers(items, one) for one in asked]
     sides = [
-        _side(one, hits, right_answers(items, one), moved if place else None)
-        for place, (one, hits) in enumerate(zip(asked, found, strict=True))
+        _side("Left", left, found[0], truth[0]),
+        _side("Right", right, found[1], truth[1], moved),
     ]
     words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
     shown = moved[(moved["before"] <= left.k) | (moved["after"] <= right.k)]
@@ -143,19 +144,26 @@ def why(move: dict[str, Any]) -> str:
     return ", ".join([*told, f"passed by {move['passed_by']}"] if move["passed_by"] else told)
 
 
-def _side(question: Question, hits: pd.DataFrame, right: list[str] | None, moved: pd.DataFrame | None) -> str:
+def _side(
+    place: str,
+    question: Question,
+    hits: pd.DataFrame,
+    right: list[str] | None,
+    moved: pd.DataFrame | None = None,
+) -> str:
     """One answer under the name of its system; on the right with how far each hit has moved."""
     shown = hits.head(question.k)
     marks = None if right is None else [item in right for item in shown["item_id"]]
     change = {} if moved is None else dict(zip(moved["item_id"], moved["change"], strict=True))
     captions = [tell_hit(hit) + _arrow(change.get(hit["item_id"], 0)) for hit in shown.to_dict("records")]
-    name = " + ".join(question.systems) or "the first"
+    systems = " + ".join(question.systems)
+    name = escape(f"{place}: {systems}" if systems else place)
+    heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
     grid = gallery(list(shown["picture"]), captions, marks)
-    heading = f'<h4 style="margin:4px 0">{escape(name)}</h4>'
-    return f'<section aria-label="{escape(name)}" style="{SIDE}">{heading}{grid}</section>'
+    return f'<section aria-label="{name}" style="{SIDE}">{heading}{grid}</section>'
 
 
 def _arrow(change: Any) -> str:
     if pd.isna(change):
         return " (new)"
-    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(change)})"
+    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(int(change))})"

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.answers import answer_question
+from mmlab.panels.answers import answer_question, shorten
 from mmlab.panels.asking import Calibrations
 from mmlab.panels.errors import show_in
 from mmlab.panels.export import download_link, with_question
 from mmlab.panels.form import Form
-from mmlab.panels.question import Question
+from mmlab.panels.question import Question, tell_settings
 from mmlab.panels.settings import Settings
 from mmlab.panels.systems import Systems, is_live, systems_of
 from mmlab.retrieve import Retriever
@@ -94,7 +94,12 @@ class QueryPanel:
     def remember(self, question: Question) -> None:
         """Put the question on top of those asked before."""
         self.asked = [question, *(one for one in self.asked if one != question)][:REMEMBERED]
-        names = [(f"{n + 1}. {one.describe()[:60]}", n) for n, one in enumerate(self.asked)]
+        told = [shorten(one.describe(), 60) for one in self.asked]
+        told = [
+            " · ".join(filter(None, [words, tell_settings(one)]))
+            for words, one in zip(told, self.asked, strict=True)
+        ]
+        names = [(f"{n + 1}. {words}", n) for n, words in enumerate(told)]
         self.quiet = True
         self.history.options = names
         self.history.value = 0

@@ -73,11 +73,25 @@ class Question:
         return f"{' + '.join(words)[:LONGEST]} → {self.to}{limits}"
 
 
+def tell_settings(question: Question) -> str:
+    """How a question is answered, in words: the settings that are not what they are by themselves, "" for none."""
+    usual = Question(text="usual")
+    names = ("weight", "k", "systems", "fusion", "calibration", "rerank", "exact")
+    told = {
+        name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)
+    }
+    return ", ".join(f"{name} {tell(value)}" for name, value in told.items())
+
+
 def tell(value: Any) -> str:
-    """A value of a filter in words: "red", "red or blue", "gte 1, lt 5"."""
+    """A value of a filter or a setting in words: "red", "red or blue", "gte 1, lt 5", "none", "one + two"."""
+    if isinstance(value, dict | list | tuple | str) and not value:
+        return NONE
     if isinstance(value, dict):
         return ", ".join(f"{word} {tell(bound)}" for word, bound in value.items())
-    return " or ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return (" or " if isinstance(value, list) else " + ").join(map(str, value))
+    return str(value)
 
 
 def differing(one: Question, other: Question) -> dict[str, tuple[Any, Any]]:

@@ -52,7 +52,7 @@ class Settings:
         systems = [self.systems] if len(self.known) > 1 else []
         if not self.live:
             return systems
-        calibration = [self.calibration] if self.calibrations else []
+        calibration = [self.calibration] if any(self.calibrations.values()) else []
         return [*systems, self.fusion, *calibration, *([self.rerank] if self.matching else []), self.exact]
 
     @property

@@ -32,20 +32,20 @@ def systems_of(answering: "Retriever | Mapping[str, Retriever | System]") -> dic
     }
 
 
-def panel_systems(index: "Index", spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, System]:
-    """The systems of a run for a panel to choose from, the one of `open_retrievers` first; loads the models.
+def panel_systems(opened: System, spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, System]:
+    """The systems of a run for a panel to choose from, the one that is `opened` (`open_retrievers`) first.
 
-    One for each further model of `spaces`, in the index's own layout and in every other one that the same store
-    holds this index in. They are called by their models, and by the layout where there are several.
+    One for each further model of `spaces`, which is loaded; in the index's own layout and in every other one that the
+    same store holds this index in. They are called by their models, and by the layout where there are several.
     """
-    first = open_retrievers(index, spaces, items)
-    used = {one.model.space for one in first.values()}
+    index = next(iter(opened.values())).index
+    used = {one.model.space for one in opened.values()}
     more = [open_retrievers(index, [vectors], items) for vectors in spaces if vectors.space not in used]
     layouts = [index, *other_layouts(index)]
     return {
         _name(system) + (f", {one.layout}" if len(layouts) > 1 else ""): _move(system, one)
         for one in layouts
-        for system in (first, *more)
+        for system in (opened, *more)
         if all(asked.model.space in one.spaces for asked in system.values())
     }
 

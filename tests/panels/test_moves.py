@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,8 +62,9 @@ def test_the_reason_of_a_move_in_words(move, says):
 
 def test_what_differs_is_said():
     one = Question(text="a mug", systems=("a",))
-    other = Question(text="a mug", systems=("b",), exact=True)
-    assert tell_difference(one, other).endswith("systems: a | b; exact: False | True")
+    other = Question(text="a mug", systems=("b",), where={"colour": ["red"]}, exact=True)
+    told = tell_difference(one, other)
+    assert told.endswith("where: none | colour red; systems: a | b; exact: False | True")
     assert "the same settings" in tell_difference(one, one)
 
 
@@ -84,6 +87,9 @@ def test_one_query_two_settings(collection):
     right = Question(text="a red mug", k=4, to="image", where={"colour": ["red"]})
     html = str(compare_answers(systems_of(systems), left, right, collection.items))
     assert html.count("<section") == 2
+    assert re.search(
+        r"\((▲|▼) \d+\)", html
+    )  # a whole number, also where something was found on one side only
     assert "What moved" in html
 
 

@@ -19,7 +19,7 @@ from mmlab.panels.filters import (
     where_of,
 )
 from mmlab.panels.pictures import MOST_BYTES, open_upload, picture_card
-from mmlab.panels.question import Question, differing
+from mmlab.panels.question import Question, differing, tell_settings
 
 
 def test_a_question_says_who_asks():
@@ -45,6 +45,12 @@ def test_a_question_says_who_asks():
 def test_a_question_that_cannot_be_asked(wrong, says):
     with pytest.raises(ValueError, match=says):
         Question(**wrong)
+
+
+def test_the_settings_of_a_question_are_told_where_they_are_unusual():
+    assert tell_settings(Question(text="a", where={"label": ["mug"]})) == ""
+    question = Question(text="a", k=3, systems=("one", "two"), fusion="rrf", exact=True)
+    assert tell_settings(question) == "k 3, systems one + two, fusion rrf, exact True"
 
 
 def test_questions_differ_in_their_settings():

@@ -9,7 +9,7 @@ from mmlab.items import Vectors
 from mmlab.panels import Question, ask, match_crops, panel_systems, query_panel
 from mmlab.panels.query import QueryPanel
 from mmlab.panels.systems import filterable, fusion_ways, is_live, systems_of
-from mmlab.retrieve import FUSIONS
+from mmlab.retrieve import FUSIONS, Retriever
 
 
 def test_a_name_is_only_a_name(collection):
@@ -48,9 +48,10 @@ class Turned:
 def systems(several, collection, monkeypatch):
     index, spaces = several
     model = collection.retriever.model
-    models = {spaces[0].space: model, spaces[1].space: Turned(model, spaces[1].space)}
+    models = {spaces[1].space: Turned(model, spaces[1].space)}  # no other is loaded once more
     monkeypatch.setattr("mmlab.retrieve.search.load_for", models.__getitem__)
-    return panel_systems(index, spaces, collection.items)
+    opened = dict.fromkeys(("text", "image"), Retriever(index, model))
+    return panel_systems(opened, spaces, collection.items)
 
 
 def test_every_model_in_every_layout_is_a_system(several, systems):
