@@ -146,7 +146,7 @@ class InspectPanel:
         card = self.cards[number]
         if show_in(self.said, lambda: self.write(card.item_id, relevance)):
             card.fill(self.hits().iloc[number])
-            show_in(self.heading, self.tell_query)
+            self.heading.value = str(self.tell_query())
 
     def write(self, item_id: str, relevance: int) -> Html:
         """Append the judgement to the labels."""

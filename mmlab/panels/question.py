@@ -76,7 +76,8 @@ class Question:
 def tell_settings(question: Question) -> str:
     """How a question is answered, in words: the settings that are not what they are by themselves, "" for none."""
     usual = Question(text="usual")
-    names = ("weight", "k", "systems", "fusion", "calibration", "rerank", "exact")
+    both = question.text.strip() and question.picture is not None
+    names = [*(["weight"] if both else []), "k", "systems", "fusion", "calibration", "rerank", "exact"]
     told = {
         name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)
     }

@@ -49,6 +49,7 @@ def test_a_question_that_cannot_be_asked(wrong, says):
 
 def test_the_settings_of_a_question_are_told_where_they_are_unusual():
     assert tell_settings(Question(text="a", where={"label": ["mug"]})) == ""
+    assert tell_settings(Question(text="a", weight=1)) == ""  # which counts with a picture only
     question = Question(text="a", k=3, systems=("one", "two"), fusion="rrf", exact=True)
     assert tell_settings(question) == "k 3, systems one + two, fusion rrf, exact True"
 
