@@ -8,13 +8,19 @@ import pandas as pd
 import pytest
 
 from mmlab.demo import draw_catalogue
-from mmlab.items import Vectors
+from mmlab.items import Vectors, data
 
 
 def pytest_configure() -> None:
     """Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the browser's pictures are, if it was driven; here, for the workers of pytest-xdist cannot say it."""
+    if any("tests/browser/" in report.nodeid for report in terminalreporter.getreports("passed")):
+        terminalreporter.write_line(f"screenshots: {data() / 'screens'}")
 
 
 class Collection(NamedTuple):

@@ -12,6 +12,7 @@ from mmlab.panels.moves import compare_answers, comparison, moves
 from mmlab.panels.query import query_panel
 from mmlab.panels.question import Question
 from mmlab.panels.recorded import Recorded, recorded_runs
+from mmlab.panels.systems import match_crops, panel_systems
 
 __all__ = [
     "Question",
@@ -30,7 +31,9 @@ __all__ = [
     "landing",
     "list_items",
     "map_panel",
+    "match_crops",
     "moves",
+    "panel_systems",
     "query_panel",
     "recorded_runs",
 ]

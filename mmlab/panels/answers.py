@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.panels.asking import Calibrations, Systems, ask, systems_of
+from mmlab.panels.asking import Calibrations, ask
 from mmlab.panels.pictures import picture_card
 from mmlab.panels.question import Question
+from mmlab.panels.systems import Systems, systems_of
 from mmlab.panels.truth import right_answers, with_pairs
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.rerank import Match
@@ -76,9 +77,13 @@ def tell_hit(hit: dict[str, Any]) -> str:
     words = next(
         value for value in (hit.get("words"), hit["text"], hit["label"], hit["pair_id"]) if pd.notna(value)
     )
-    longest = LONG if hit["modality"] == "text" else SHORT
-    shown = words if len(words) <= longest else words[: longest - 1] + "…"
+    shown = shorten(words, LONG if hit["modality"] == "text" else SHORT)
     return f"{hit['rank']}. {hit['score']:.3f}{chance}  {shown}"
+
+
+def shorten(words: str, longest: int) -> str:
+    """The words, cut to `longest` characters with an ellipsis where there are more."""
+    return words if len(words) <= longest else words[: longest - 1] + "…"
 
 
 def _place(marks: list[bool] | None) -> str:

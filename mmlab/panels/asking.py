@@ -5,28 +5,19 @@ Nothing is computed here: embedding, search, fusion, reranking and calibration a
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
 from mmlab.panels.question import EARLY, NONE, Question
+from mmlab.panels.systems import System, Systems
 from mmlab.retrieve import FUSIONS, Calibration, Retriever, contents_of, hybrid, rerank
 from mmlab.retrieve.rerank import Match
 
 DEPTH = 100  # hits that are fused, reranked or calibrated before the first k are taken
-MODALITIES = {"text", "image"}
-System = Mapping[str, Retriever]  # who answers a text and who a picture, see `open_retrievers`
-Systems = Mapping[str, System]
-Calibrations = Mapping[str, Mapping[str, Calibration]]  # by kind, then by direction, as "text-to-image"
-
-
-def systems_of(retrievers: "Retriever | System | Mapping[str, Retriever | System]") -> dict[str, System]:
-    """Systems by name: of one retriever, of one for each modality that asks, or of several of either by name."""
-    if not isinstance(retrievers, Mapping):
-        return {"": dict.fromkeys(sorted(MODALITIES), retrievers)}
-    if set(retrievers) <= MODALITIES:
-        return {"": retrievers}
-    return {name: systems_of(one)[""] for name, one in retrievers.items()}
+Fitted = Mapping[str, Mapping[str, Calibration]]  # by kind, then by direction, as "text-to-image"
+Calibrations = Mapping[str, Fitted]  # by the name of the system whose scores they were fitted on
 
 
 def ask(
@@ -38,18 +29,19 @@ def ask(
 ) -> pd.DataFrame:
     """The hits of a question: rank, score, payload, and a column `probability` where it is calibrated.
 
-    `systems`: as `systems_of` gives them; the question names those that answer, the first does where it names none.
+    `systems`: as `systems_of` gives them; the question names those that answer, all do where it names none.
     `match` judges the first `question.rerank` hits again, see `rerank`. `held`: how many items there are to find,
     where that is known: no more are asked for. `hits.attrs` holds `embed_ms` and `search_ms`, the opening of the
     store in it. Raises KeyError for an unknown system, ValueError where no calibration fits what is asked.
     """
     started = time.perf_counter()
-    chosen = [systems[name] for name in question.systems or list(systems)[:1]]
+    names = list(question.systems or systems)
+    chosen = [systems[name] for name in names]
     plain = question.calibration == NONE and not question.rerank and len(chosen) * len(question.parts) == 1
     depth = min(question.k if plain else max(question.k, DEPTH), max(held or DEPTH, 1))
     hits, embedding = _find(chosen, question, depth)
     if question.calibration != NONE:
-        hits = _calibrate(hits, question, calibrations or {})
+        hits = _calibrate(hits, question, names, calibrations or {})
     if question.rerank and match:
         hits = _rerank(hits, question, match)
     kept = hits.head(question.k).reset_index(drop=True)
@@ -59,29 +51,39 @@ def ask(
 
 def _find(chosen: Sequence[System], question: Question, depth: int) -> tuple[pd.DataFrame, float]:
     """The first `depth` hits, and the milliseconds to embed the query."""
-    (part, _), *more = question.parts
     how = {"to": question.to, "k": depth, "where": question.where or None, "exact": question.exact}
-    if more:
-        systems = chosen[0] if len(chosen) == 1 else [system["text"] for system in chosen]
-        with _asked(chosen[0], "text").index.session():  # opened once for both parts
-            hits = hybrid(systems, part, more[0][0], question.weight, question.fusion, **how, depth=depth)
+    asked = [
+        (_asked(system, part), part, weight / len(chosen))
+        for system in chosen
+        for part, weight in question.parts
+    ]
+    if len(asked) == 1:
+        hits = asked[0][0].search(asked[0][1], **how)
         return hits, hits.attrs["embed_ms"]
-    answers = [_asked(system, question.source).search(part, **how) for system in chosen]
+    with asked[0][0].index.session():  # opened once for all parts
+        if len(chosen) == 1:
+            (_, text, weight), (_, picture, _) = asked
+            hits = hybrid(chosen[0], text, picture, weight, question.fusion, **how, depth=depth)
+            return hits, hits.attrs["embed_ms"]
+        answers = [retriever.search(part, **how) for retriever, part, _ in asked]
     embedding = sum(hits.attrs["embed_ms"] for hits in answers)
-    return (answers[0] if len(answers) == 1 else _fuse(answers, question)), embedding
+    shares = [weight for *_, weight in asked] if len(question.parts) > 1 else None  # all the same
+    return _fuse(answers, shares, question.fusion), embedding
 
 
-def _asked(system: System, source: str) -> Retriever:
+def _asked(system: System, part: Any) -> Retriever:
+    """Who of a system is asked by this part of a question."""
+    source = "text" if isinstance(part, str) else "image"
     if source not in system:
-        raise ValueError(f"no model of this run can be asked by {source}; ask by {' or '.join(system)}")
+        raise ValueError(f"no model of this system can be asked by {source}; ask by {' or '.join(system)}")
     return system[source]
 
 
-def _fuse(answers: Sequence[pd.DataFrame], question: Question) -> pd.DataFrame:
-    """The answers of several models as one, each with the same weight."""
-    if question.fusion == EARLY:
+def _fuse(answers: Sequence[pd.DataFrame], weights: Sequence[float] | None, fusion: str) -> pd.DataFrame:
+    """The answers of several models, to every part of the question, as one."""
+    if fusion == EARLY:
         raise ValueError("vectors of several models cannot be mixed; choose weighted_sum, rrf or dbsf")
-    fused = FUSIONS[question.fusion]([_rankings(hits) for hits in answers])
+    fused = FUSIONS[fusion]([_rankings(hits) for hits in answers], weights)
     payload = pd.concat(answers).drop_duplicates("item_id").drop(columns=["rank", "score"])
     return fused.drop(columns="query_id").merge(payload, on="item_id")
 
@@ -93,13 +95,18 @@ def _rerank(hits: pd.DataFrame, question: Question, match: Match) -> pd.DataFram
     return ranked.merge(hits.drop(columns=["rank", "score"]), on="item_id")
 
 
-def _calibrate(hits: pd.DataFrame, question: Question, calibrations: Calibrations) -> pd.DataFrame:
+def _calibrate(
+    hits: pd.DataFrame, question: Question, names: Sequence[str], calibrations: Calibrations
+) -> pd.DataFrame:
+    """With the probability of each hit, by what was fitted on the scores of this very system."""
     direction = f"{question.source}-to-{question.to}"
-    known = calibrations.get(question.calibration, {})
-    if direction not in known or len(question.systems) > 1:
+    if len(names) > 1:
+        raise ValueError("scores of several models are calibrated for none of them: choose calibration none")
+    known = calibrations.get(names[0], {}).get(question.calibration, {})
+    if direction not in known:
         raise ValueError(
-            f"the {question.calibration} calibration is fitted for {', '.join(known) or 'nothing'} with one "
-            f"model; {direction} is asked here: choose calibration none"
+            f"the {question.calibration} calibration of {names[0] or 'this model'} is fitted for "
+            f"{', '.join(known) or 'nothing'}; {direction} is asked here: choose calibration none"
         )
     return hits.assign(probability=known[direction].apply(_rankings(hits))["score"].to_numpy())
 

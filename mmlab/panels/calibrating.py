@@ -1,10 +1,10 @@
-"""The calibrations that a panel offers: every kind, fitted for both directions on queries set apart for it."""
+"""The calibrations that a panel offers: every kind, fitted for both directions of one system, on queries set apart."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-from mmlab.panels.asking import Calibrations
+from mmlab.panels.asking import Fitted
 from mmlab.retrieve import CALIBRATIONS, fit_calibration, fold_queries
 
 
@@ -13,11 +13,11 @@ def fit_calibrations(
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
     seed: int = 0,
-) -> Calibrations:
+) -> Fitted:
     """Every kind of calibration by direction, {"temperature": {"text-to-image": ...}}, fitted on `rankings`.
 
-    `rankings`, `qrels`: by direction. Fitted on the fitting queries of `fold_queries` only. A direction that cannot be
-    fitted is left out.
+    `rankings`, `qrels`: by direction, of one system: its calibrations hold for no other. Fitted on the fitting queries
+    of `fold_queries` only. A direction that cannot be fitted is left out.
     """
     fitted: dict[str, dict] = {}
     for direction, ranked in rankings.items():

@@ -7,23 +7,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import ipywidgets
 
-LABEL = {"description_width": "90px"}
 NARROW = "300px"
+
+
+def look(label: str, **layout: str) -> dict[str, Any]:
+    """What all controls have in common: a label of one width, which is the tooltip too, and a width of their own."""
+    import ipywidgets as widgets
+
+    return {
+        "description": label,
+        "tooltip": label,  # without one, ipywidgets shows "null"
+        "style": {"description_width": "90px"},
+        "layout": widgets.Layout(**{"width": NARROW, "max_width": "97%", **layout}),
+    }
 
 
 def suggestions(options: Sequence[str], label: str, hint: str, width: str = "420px") -> "ipywidgets.Combobox":
     """A line of text with suggestions, that counts when Enter is pressed; any other text may be typed."""
     import ipywidgets as widgets
 
-    wide = widgets.Layout(width=width, max_width="97%")
     return widgets.Combobox(
-        options=list(options),
-        description=label,
-        placeholder=hint,
-        continuous_update=False,
-        style=LABEL,
-        layout=wide,
+        options=list(options), placeholder=hint, continuous_update=False, **look(label, width=width)
     )
+
+
+def line(value: str, label: str, hint: str) -> "ipywidgets.Text":
+    """A short line of text."""
+    import ipywidgets as widgets
+
+    return widgets.Text(value, placeholder=hint, **look(label))
 
 
 def choice(options: Sequence[Any], label: str, value: Any = None) -> "ipywidgets.Dropdown":
@@ -31,32 +43,24 @@ def choice(options: Sequence[Any], label: str, value: Any = None) -> "ipywidgets
     import ipywidgets as widgets
 
     first = options[0] if value is None else value
-    return widgets.Dropdown(
-        options=options,
-        value=first[1] if isinstance(first, tuple) else first,
-        description=label,
-        style=LABEL,
-        layout=widgets.Layout(width=NARROW),
-    )
+    shown = first[1] if isinstance(first, tuple) else first
+    return widgets.Dropdown(options=options, value=shown, **look(label))
 
 
 def several(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":
-    """Any number of several; none chosen means all."""
+    """Any number of several, chosen with Ctrl or Shift; none chosen means all."""
     import ipywidgets as widgets
 
-    rows = min(len(options), 5)
-    return widgets.SelectMultiple(
-        options=options, description=label, rows=rows, style=LABEL, layout=widgets.Layout(width=NARROW)
-    )
+    return widgets.SelectMultiple(options=options, rows=min(len(options), 5), **look(label))
 
 
 def buttons(options: Sequence[str], label: str) -> "ipywidgets.ToggleButtons":
     """One of a few, all in sight."""
     import ipywidgets as widgets
 
-    return widgets.ToggleButtons(
-        options=list(options), description=label, style={**LABEL, "button_width": "90px"}
-    )
+    made = look(label, width="auto", display="flex")  # else the label stands above
+    made["style"] |= {"button_width": "90px"}
+    return widgets.ToggleButtons(options=list(options), **made)
 
 
 def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px") -> "ipywidgets.Button":
@@ -72,7 +76,8 @@ def upload(label: str) -> "ipywidgets.FileUpload":
     """A button to choose one picture file of the reader's own."""
     import ipywidgets as widgets
 
-    return widgets.FileUpload(accept="image/*", description=label, layout=widgets.Layout(width="auto"))
+    wide = widgets.Layout(width="auto")
+    return widgets.FileUpload(accept="image/*", description=label, tooltip=label, layout=wide)
 
 
 def number(value: float, low: float, high: float, label: str, step: float = 1) -> Any:
@@ -81,16 +86,7 @@ def number(value: float, low: float, high: float, label: str, step: float = 1) -
 
     whole = all(isinstance(given, int) for given in (value, low, high, step))
     kind = widgets.IntSlider if whole else widgets.FloatSlider
-    return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=label,
-        continuous_update=False,
-        style=LABEL,
-        layout=widgets.Layout(width=NARROW),
-    )
+    return kind(value=value, min=low, max=high, step=step, continuous_update=False, **look(label))
 
 
 def extent(low: float, high: float, label: str) -> Any:
@@ -99,30 +95,24 @@ def extent(low: float, high: float, label: str) -> Any:
 
     whole = isinstance(low, int) and isinstance(high, int)
     kind = widgets.IntRangeSlider if whole else widgets.FloatRangeSlider
-    return kind(
-        value=(low, high),
-        min=low,
-        max=high,
-        step=1 if whole else (high - low) / 100,
-        description=label,
-        continuous_update=False,
-        style=LABEL,
-        layout=widgets.Layout(width=NARROW),
-    )
+    step = 1 if whole else (high - low) / 100
+    return kind(value=(low, high), min=low, max=high, step=step, continuous_update=False, **look(label))
 
 
 def tick(value: bool, label: str) -> "ipywidgets.Checkbox":
     """Yes or no."""
     import ipywidgets as widgets
 
-    return widgets.Checkbox(value, description=label, style=LABEL, layout=widgets.Layout(width=NARROW))
+    return widgets.Checkbox(value, **look(label))
 
 
 def row(*children: Any) -> "ipywidgets.HBox":
     """Side by side, wrapped where there is no room."""
     import ipywidgets as widgets
 
-    wrapped = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px 10px")
+    wrapped = widgets.Layout(
+        flex_flow="row wrap", align_items="flex-start", grid_gap="4px 10px", width="100%"
+    )
     return widgets.HBox(children, layout=wrapped)
 
 
@@ -131,7 +121,11 @@ def folded(parts: dict[str, Sequence[Any]]) -> "ipywidgets.VBox":
     import ipywidgets as widgets
 
     rows = {name: row(*children) for name, children in parts.items() if children}
-    switches = [widgets.ToggleButton(description=name, icon="bars") for name in rows]
+    wide = widgets.Layout(width="auto")
+    switches = [
+        widgets.ToggleButton(description=name, tooltip="show or hide these", icon="bars", layout=wide)
+        for name in rows
+    ]
     for switch, hidden in zip(switches, rows.values(), strict=True):
         hidden.layout.display = "none"
         switch.observe(partial(_fold_out, hidden), "value")

@@ -10,8 +10,12 @@ from mmlab.visualize import Html
 if TYPE_CHECKING:
     import ipywidgets
 
-BUSY = '<p role="status" style="font:13px sans-serif">&#8987; <em>working &hellip;</em></p>'
+BUSY = '<p role="status" style="font:13px sans-serif"><em>working &hellip;</em></p>'
 RED = "color:#b00020;white-space:pre-wrap;overflow-wrap:anywhere"
+
+
+class Unfinished(ValueError):
+    """Something is still to be chosen or typed: the message says what, and a panel shows it as a hint."""
 
 
 def show_in(area: "ipywidgets.HTML", work: Callable[[], Html | str]) -> bool:
@@ -22,6 +26,9 @@ def show_in(area: "ipywidgets.HTML", work: Callable[[], Html | str]) -> bool:
     area.value = BUSY
     try:
         area.value = str(work())
+    except Unfinished as hint:
+        area.value = f'<p role="status" style="font:13px sans-serif"><em>{escape(str(hint))}</em></p>'
+        return False
     except Exception as error:  # whatever it is, the person at the panel has to see it
         area.value = str(tell_error(error))
         return False

@@ -1,7 +1,10 @@
 """Hits as a table that a spreadsheet opens safely, and a link that saves it."""
 
 import base64
+import json
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import pandas as pd
 
@@ -20,6 +23,18 @@ def to_csv(table: pd.DataFrame) -> str:
         if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = safe[name].map(_quoted)
     return safe.to_csv(index=False)
+
+
+def with_question(hits: pd.DataFrame, asked: Mapping[str, Any]) -> pd.DataFrame:
+    """The hits with what was asked for them in further columns `asked_text`, `asked_k`, ..., the same in every row.
+
+    Lists and filters are JSON; so tables of several questions can be put together and each row still says its own.
+    """
+    plain = {
+        f"asked_{name}": json.dumps(value, default=str) if isinstance(value, list | dict) else value
+        for name, value in asked.items()
+    }
+    return hits.assign(**plain)
 
 
 def download_link(table: pd.DataFrame, file_name: str) -> Html:

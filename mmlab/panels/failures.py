@@ -51,12 +51,24 @@ def judged_hits(
     judged: the last relevance that was given by hand, missing where there is none.
     """
     hits = rankings[rankings["query_id"] == query_id].nsmallest(k, "rank")
-    by_hand = read_labels(labels)
-    own = by_hand[by_hand["query_id"] == query_id].drop_duplicates("item_id", keep="last")
-    known = merge_qrels(qrels[qrels["query_id"] == query_id], own)
-    right = known.loc[known["relevance"] > 0, "item_id"]
+    own = _by_hand(query_id, labels)
+    right = judged_qrels(query_id, qrels, labels)["item_id"]
     given = hits["item_id"].map(own.set_index("item_id")["relevance"]).astype("Int64")
     return hits.assign(relevant=hits["item_id"].isin(right), judged=given).reset_index(drop=True)
+
+
+def judged_qrels(query_id: str, qrels: pd.DataFrame, labels: Path) -> pd.DataFrame:
+    """What is right for a query, by the qrels and the labels over them; by the qrels alone where nothing is left."""
+    own = qrels[qrels["query_id"] == query_id]
+    known = merge_qrels(own, _by_hand(query_id, labels))
+    right = known[known["relevance"] > 0]
+    return own if right.empty else right
+
+
+def _by_hand(query_id: str, labels: Path) -> pd.DataFrame:
+    """The last judgement of each answer to a query."""
+    given = read_labels(labels)
+    return given[given["query_id"] == query_id].drop_duplicates("item_id", keep="last")
 
 
 def judge_hit(labels: Path, query_id: str, item_id: str, relevance: int, by: str = "") -> str:

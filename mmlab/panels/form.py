@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.filters import chosen_by, filter_controls, filter_fields, where_of
-from mmlab.panels.pictures import open_upload
+from mmlab.panels.errors import Unfinished
+from mmlab.panels.pictures import MOST_BYTES, open_upload
 from mmlab.panels.question import Question
 
 if TYPE_CHECKING:
@@ -16,39 +16,44 @@ if TYPE_CHECKING:
 
 TEXT, PICTURE, BOTH = MODES = ("text", "picture", "both")
 SUGGESTED = 500  # texts or pictures; any other can be typed
-MOST = 50  # hits
+UPLOAD = f"Upload a picture, {MOST_BYTES / 1e6:.0f} MB at most"
 
 
 class Form:
     """What is asked: `rows` are its widgets in their places, `question()` is what they say now.
 
     `changed` is called at every change; the last of text and picture that was changed is what asks, unless both do.
+    live: something new can be asked; else only texts for pictures and pictures for texts of the collection.
     """
 
-    def __init__(self, items: pd.DataFrame, query: str = "", k: int = 8) -> None:
+    def __init__(self, items: pd.DataFrame, query: str = "", live: bool = True) -> None:
         pictures = items[items["modality"] == "image"]
         self.files = dict(zip(pictures["pair_id"], pictures["image"], strict=True))
-        self.fields = filter_fields(items)
+        self.live = live
         self.uploaded: tuple[str, Any] | None = None  # its name, and its bytes or the picture in them
         self.changed: Callable[[], Any] = lambda: None
         self.quiet = False
-        self.mode = controls.buttons(MODES, "Ask by")
+        self.mode = controls.buttons(MODES if live else (TEXT, PICTURE), "Ask by")
         self.text = controls.suggestions(_texts(items), "Text", "what to look for, then Enter", "97%")
         self.text.value = query
         suggested = list(self.files)[:SUGGESTED]
         self.picture = controls.suggestions(suggested, "Picture", "the name of one in the collection")
-        self.upload = controls.upload("Upload a picture")
+        self.upload = controls.upload(UPLOAD)
         self.weight = controls.number(0.5, 0.0, 1.0, "Text share", 0.05)
         self.to = controls.choice(["image", "text"], "Find")
-        self.k = controls.number(min(k, MOST), 1, MOST, "How many")
-        self.filters = filter_controls(self.fields)
+        self.button = controls.button("Ask", "ask this, also once more", lambda: self.changed())
         self.listen()
 
     @property
     def rows(self) -> list[Any]:
-        """The widgets in their places, without the filters."""
-        by_picture = controls.row(self.picture, self.upload, self.weight)
-        return [self.mode, self.text, by_picture, controls.row(self.to, self.k)]
+        """The widgets in their places; `to` and `button` stand where the panel wants them."""
+        by_picture = [self.picture, self.upload, self.weight] if self.live else [self.picture]
+        return [self.mode, self.text, controls.row(*by_picture)]
+
+    @property
+    def last(self) -> list[Any]:
+        """What stands at the end of the form."""
+        return [self.to, self.button] if self.live else [self.button]
 
     def listen(self) -> None:
         """Watch every control."""
@@ -56,14 +61,18 @@ class Form:
         self.text.observe(lambda _: self.turn_to(TEXT), "value")
         self.picture.observe(lambda _: self.drop_upload(), "value")
         self.upload.observe(lambda change: self.take_upload(change["new"]), "value")
-        for control in [self.mode, self.weight, self.to, self.k, *self.filters.values()]:
+        for control in [self.mode, self.weight, self.to]:
             control.observe(lambda _: self.tell(), "value")
 
     def tell(self) -> None:
         """Something has changed; the text's share counts only where both ask."""
         self.weight.disabled = self.mode.value != BOTH
-        if not self.quiet:
-            self.changed()
+        if self.quiet:
+            return
+        if not self.live:
+            self.quiet, self.to.value = True, "text" if self.mode.value == PICTURE else "image"
+            self.quiet = False
+        self.changed()
 
     def turn_to(self, mode: str) -> None:
         """Ask by text or by picture from now on, unless both ask."""
@@ -88,25 +97,35 @@ class Form:
         self.turn_to(PICTURE)
 
     def take_upload(self, files: Sequence[dict[str, Any]]) -> None:
-        """An uploaded picture takes the place of one of the collection."""
+        """An uploaded picture takes the place of one of the collection; the button is free for the same file again."""
         if self.quiet or not files:
             return
         self.quiet, self.picture.value, self.quiet = True, "", False
         self.uploaded = (files[0]["name"], files[0]["content"])
+        self.upload.value = ()
         self.turn_to(PICTURE)
 
     def question(self, **settings: Any) -> Question:
-        """What the controls say, with further fields; ValueError or PictureError where that cannot be asked."""
+        """What the controls say, with further fields; Unfinished where something is still to be chosen.
+
+        Raises ValueError or PictureError for a picture that cannot be asked with.
+        """
         name, picture = self.chosen_picture() if self.mode.value != TEXT else ("", None)
-        chosen = {field: control.value for field, control in self.filters.items()}
+        text = self.text.value.strip() if self.mode.value != PICTURE else ""
+        if self.mode.value != TEXT and picture is None:
+            raise Unfinished(
+                "Choose a picture of the collection by its name, or upload one."
+                if self.live
+                else "Choose a picture of the collection by its name."
+            )
+        if self.mode.value != PICTURE and not text:
+            raise Unfinished("Type what to look for, then press Enter.")
         return Question(
-            text=self.text.value if self.mode.value != PICTURE else "",
+            text=self.text.value if text else "",
             picture=picture,
             name=name,
             weight=self.weight.value,
             to=self.to.value,
-            k=self.k.value,
-            where=where_of(self.fields, chosen),
             **settings,
         )
 
@@ -125,15 +144,14 @@ class Form:
     def fill(self, question: Question) -> None:
         """Set the controls to a question that was asked before, without asking."""
         self.quiet = True
-        self.mode.value = {"text": TEXT, "image": PICTURE, "both": BOTH}[question.source]
+        both = bool(question.text.strip()) and question.picture is not None
+        self.mode.value = BOTH if both else PICTURE if question.picture is not None else TEXT
         self.text.value = question.text or self.text.value
         own = isinstance(question.picture, Path)
         self.picture.value = question.name if own else ""
         self.uploaded = None if own or question.picture is None else (question.name, question.picture)
-        for name in ("weight", "to", "k"):
+        for name in ("weight", "to"):
             getattr(self, name).value = getattr(question, name)
-        for field, value in chosen_by(self.fields, question.where).items():
-            self.filters[field].value = value
         self.quiet = False
 
 

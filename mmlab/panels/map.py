@@ -11,7 +11,7 @@ import pandas as pd
 
 from mmlab.items import Space, Vectors
 from mmlab.panels import controls
-from mmlab.panels.answers import FONT
+from mmlab.panels.answers import FONT, shorten
 from mmlab.panels.errors import show_in
 from mmlab.panels.landing import landing, listed_items, map_points
 from mmlab.panels.truth import with_pairs
@@ -59,6 +59,7 @@ class MapPanel:
 
         self.points, self.vectors, self.items, self.load = points, vectors, items, load
         self.model: Any = None
+        self.quiet = False
         self.shown = points.merge(items, on="item_id", suffixes=("", "_item")).reset_index(drop=True)
         self.shown["label"] = self.shown["label"].fillna(NOTHING)
         self.scatter = draw(self.shown, colour)
@@ -75,11 +76,17 @@ class MapPanel:
 
     def choose_label(self, label: str) -> None:
         """Choose all points of a label: what the lasso does, by keyboard."""
+        if self.quiet:
+            return
         here = self.shown.index[self.shown["label"] == label]
         self.scatter.selection([] if label == NOTHING else here)
 
     def list_chosen(self) -> None:
-        """List what is chosen on the map."""
+        """List what is chosen on the map; a label whose points are not what is chosen is none any more."""
+        here = set(self.shown.index[self.shown["label"] == self.label.value])
+        if self.label.value != NOTHING and here != {int(number) for number in self.scatter.selection()}:
+            self.quiet, self.label.value = True, NOTHING
+            self.quiet = False
         show_in(self.listing, self.listed)
 
     def listed(self) -> Html:
@@ -131,7 +138,9 @@ def tell_landing(
     """Where a query of one row lands and what is nearest to it on the map, in words and pictures; the place (x, y)."""
     x, y, nearest = landing(row, vectors, points)
     hits = with_pairs(nearest.merge(items, on="item_id", suffixes=("", "_item")), items)
-    captions = [f"{n + 1}. {hit.score:.3f}  {hit.words[:WORDS]}" for n, hit in enumerate(hits.itertuples())]
+    captions = [
+        f"{n + 1}. {hit.score:.3f}  {shorten(hit.words, WORDS)}" for n, hit in enumerate(hits.itertuples())
+    ]
     line = (
         f"<b><bdi>{escape(query[:300])}</bdi></b> lands at the cross: at the weighted mean of the places of its "
         f"{len(hits)} nearest items on the map."
@@ -145,7 +154,7 @@ def list_items(ids: list[str], items: pd.DataFrame) -> Html:
     if not ids:
         return Html(_hint())
     hits = with_pairs(listed_items(ids, items, LISTED), items)
-    captions = [f"{hit.modality}: {hit.words[:WORDS]}" for hit in hits.itertuples()]
+    captions = [f"{hit.modality}: {shorten(hit.words, WORDS)}" for hit in hits.itertuples()]
     more = f", the first {LISTED}" if len(ids) > LISTED else ""
     grid = gallery(list(hits["picture"]), captions, side=80)
     return Html(f'<p role="status" style="{FONT}"><b>{len(ids)} chosen</b>{more}</p>{grid}')

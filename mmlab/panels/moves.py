@@ -1,6 +1,6 @@
 """Two answers to one query: what moved, by how many ranks, and what passed it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from mmlab.panels.answers import FONT, tell_hit
-from mmlab.panels.asking import DEPTH, Systems, ask, systems_of
+from mmlab.panels.asking import DEPTH, Calibrations, ask
 from mmlab.panels.question import Question, differing, tell
+from mmlab.panels.systems import Systems, systems_of
 from mmlab.panels.truth import right_answers, with_pairs
+from mmlab.retrieve.rerank import Match
 from mmlab.visualize import Html, gallery, table
 
 SIDE = "flex:1 1 320px;min-width:0"
@@ -22,12 +24,13 @@ SHOWN = 12  # moves
 def moves(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """How each item of two answers moved, the furthest first.
 
-    item_id; before, after: its ranks, missing where it was not found; change: the ranks it gained, missing where
-    it is in one answer only; passed: how many items stand above it before only, passed_by: after only. For an item
-    of both, change = passed - passed_by.
+    item_id; before, after: its ranks, and score_before, score_after its scores, missing where it was not found;
+    change: the ranks it gained, missing where it is in one answer only; passed: how many items stand above it before
+    only, passed_by: after only. For an item of both, change = passed - passed_by.
     """
     ids = pd.Index(before["item_id"]).union(after["item_id"], sort=False)
     ranks = [hits.set_index("item_id")["rank"].reindex(ids).astype("Int64") for hits in (before, after)]
+    scores = [hits.set_index("item_id")["score"].reindex(ids) for hits in (before, after)]
     old, new = (rank.to_numpy(dtype=float, na_value=np.inf) for rank in ranks)
     was, is_now = old[None, :] < old[:, None], new[None, :] < new[:, None]
     found = pd.DataFrame(
@@ -35,6 +38,8 @@ def moves(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
             "item_id": ids,
             "before": ranks[0].to_numpy(),
             "after": ranks[1].to_numpy(),
+            "score_before": scores[0].to_numpy(dtype=float),
+            "score_after": scores[1].to_numpy(dtype=float),
             "change": (ranks[0] - ranks[1]).to_numpy(),
             "passed": (was & ~is_now).sum(axis=1),
             "passed_by": (is_now & ~was).sum(axis=1),
@@ -44,31 +49,63 @@ def moves(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     return found.iloc[np.lexsort((np.minimum(old, new), -distance))].reset_index(drop=True)
 
 
-def compare_answers(systems: Systems, left: Question, right: Question, items: pd.DataFrame) -> Html:
-    """The answers to two questions side by side, then what moved and why; marked where the truth is known."""
-    held = int((items["modality"] == left.to).sum())
-    asked = (left, right)
-    found = [with_pairs(ask(systems, replace(one, k=max(one.k, DEPTH)), held=held), items) for one in asked]
+def compare_answers(
+    systems: Systems,
+    left: Question,
+    right: Question,
+    items: pd.DataFrame,
+    calibrations: Calibrations | None = None,
+    match: Match | None = None,
+    parameters: pd.DataFrame | None = None,
+) -> Html:
+    """The answers to two questions side by side, then what moved and why; marked where the truth is known.
+
+    parameters: those in which runs differ, with a column for each run that is called like a system
+    (`differing_parameters`): where each side is one run, those of the two are shown.
+    """
+    held, asked = int((items["modality"] == left.to).sum()), (left, right)
+    found = [
+        with_pairs(ask(systems, replace(one, k=max(one.k, DEPTH)), calibrations, match, held), items)
+        for one in asked
+    ]
     moved = moves(*found)
+    truth = [right_answers(items, one) for one in asked]
     sides = [
-        _side(one, hits, right_answers(items, one), moved if place else None)
-        for place, (one, hits) in enumerate(zip(asked, found, strict=True))
+        _side("Left", left, found[0], truth[0]),
+        _side("Right", right, found[1], truth[1], moved),
     ]
     words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
     shown = moved[(moved["before"] <= left.k) | (moved["after"] <= right.k)]
     return Html(
         f'<p role="status" style="{FONT}">{escape(tell_difference(left, right))}</p>'
-        f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(sides)}</div>{tell_moves(shown, words)}'
+        f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(sides)}</div>'
+        f"{tell_parameters(parameters, left.systems + right.systems)}{tell_moves(shown, words)}"
     )
 
 
 def comparison(
-    systems: Mapping[str, Any], items: pd.DataFrame, query: str | Path, k: int = 8, to: str = "image"
+    systems: Mapping[str, Any],
+    items: pd.DataFrame,
+    query: str | Path,
+    k: int = 8,
+    to: str = "image",
+    parameters: pd.DataFrame | None = None,
 ) -> Html:
     """One query answered by the first two systems, by name, side by side: what the compare panel opens with."""
     told = {"text": query} if isinstance(query, str) else {"picture": query}
     first, second = (Question(**told, k=k, to=to, systems=(name,)) for name in list(systems)[:2])
-    return compare_answers(systems_of(systems), first, second, items)
+    return compare_answers(systems_of(systems), first, second, items, parameters=parameters)
+
+
+def tell_parameters(parameters: pd.DataFrame | None, runs: Sequence[str]) -> Html:
+    """The parameters in which these two runs differ, as a table; nothing where they are not known."""
+    if parameters is None or len(set(runs)) != 2 or not set(runs) <= set(parameters.columns):
+        return Html("")
+    left, right = runs
+    differ = parameters[parameters[left] != parameters[right]]
+    if differ.empty:
+        return Html(f'<p style="{FONT}">Both runs were made with the same parameters.</p>')
+    return table(differ[["notebook", "parameter", left, right]], "Parameters in which these runs differ")
 
 
 def tell_difference(left: Question, right: Question) -> str:
@@ -96,28 +133,37 @@ def tell_moves(moved: pd.DataFrame, words: pd.Series) -> Html:
 
 
 def why(move: dict[str, Any]) -> str:
-    """Why an item stands elsewhere: what it passed, and what passed it."""
+    """Why an item stands elsewhere: how its score changed, what it passed, and what passed it."""
     if pd.isna(move["before"]):
-        return "found on the right only"
+        return f"found on the right only, score {move['score_after']:.3f}"
     if pd.isna(move["after"]):
-        return "found on the left only"
-    told = [f"passed {move['passed']}"] if move["passed"] else []
+        return f"found on the left only, score {move['score_before']:.3f}"
+    scores = [f"{move[name]:.3f}" for name in ("score_before", "score_after")]
+    told = [f"score {' → '.join(scores)}" if scores[0] != scores[1] else f"score still {scores[0]}"]
+    told += [f"passed {move['passed']}"] if move["passed"] else []
     return ", ".join([*told, f"passed by {move['passed_by']}"] if move["passed_by"] else told)
 
 
-def _side(question: Question, hits: pd.DataFrame, right: list[str] | None, moved: pd.DataFrame | None) -> str:
+def _side(
+    place: str,
+    question: Question,
+    hits: pd.DataFrame,
+    right: list[str] | None,
+    moved: pd.DataFrame | None = None,
+) -> str:
     """One answer under the name of its system; on the right with how far each hit has moved."""
     shown = hits.head(question.k)
     marks = None if right is None else [item in right for item in shown["item_id"]]
     change = {} if moved is None else dict(zip(moved["item_id"], moved["change"], strict=True))
     captions = [tell_hit(hit) + _arrow(change.get(hit["item_id"], 0)) for hit in shown.to_dict("records")]
-    name = " + ".join(question.systems) or "the first"
+    systems = " + ".join(question.systems)
+    name = escape(f"{place}: {systems}" if systems else place)
+    heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
     grid = gallery(list(shown["picture"]), captions, marks)
-    heading = f'<h4 style="margin:4px 0">{escape(name)}</h4>'
-    return f'<section aria-label="{escape(name)}" style="{SIDE}">{heading}{grid}</section>'
+    return f'<section aria-label="{name}" style="{SIDE}">{heading}{grid}</section>'
 
 
 def _arrow(change: Any) -> str:
     if pd.isna(change):
         return " (new)"
-    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(change)})"
+    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(int(change))})"

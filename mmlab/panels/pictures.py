@@ -12,7 +12,7 @@ from mmlab.visualize import Html, gallery
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_BYTES = 20_000_000  # of an uploaded file
+MOST_BYTES = 8_000_000  # of an uploaded file: Jupyter drops a message of more than 10 MiB without a word
 SIDE = 130  # pixels
 
 

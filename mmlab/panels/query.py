@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.answers import answer_question
-from mmlab.panels.asking import Calibrations, Systems, systems_of
+from mmlab.panels.answers import answer_question, shorten
+from mmlab.panels.asking import Calibrations
 from mmlab.panels.errors import show_in
-from mmlab.panels.export import download_link
+from mmlab.panels.export import download_link, with_question
 from mmlab.panels.form import Form
-from mmlab.panels.question import Question
+from mmlab.panels.question import Question, tell_settings
 from mmlab.panels.settings import Settings
+from mmlab.panels.systems import Systems, is_live, systems_of
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.rerank import Match
 from mmlab.visualize import Html
@@ -25,7 +26,7 @@ EXPORTED = ("rank", "score", "probability", "item_id", "modality", "pair_id", "w
 
 
 def query_panel(
-    retrievers: Retriever | Mapping[str, Any],
+    systems: Retriever | Mapping[str, Any],
     items: pd.DataFrame,
     query: str = "",
     k: int = 8,
@@ -34,11 +35,11 @@ def query_panel(
 ) -> "ipywidgets.VBox":
     """A panel over `answer_question`: asks when a control changes, shows errors, remembers what was asked.
 
-    retrievers: one; one for each modality that asks (`open_retrievers`); or several of either by name, to choose
-    from and to fuse. items: the run's, for pictures, filters and truth. calibrations: see `fit_calibrations`.
-    match: judges the first hits again (`rerank`), for a control that says how many.
+    systems: one retriever, or several by name (`panel_systems`), to choose from and to fuse. items: the run's, for
+    pictures, values of filters and truth. calibrations: by the system's name, see `fit_calibrations`. match: judges
+    the first hits again (`rerank`, `match_crops`), for a control that says how many.
     """
-    return QueryPanel(systems_of(retrievers), items, query, k, calibrations or {}, match).box
+    return QueryPanel(systems_of(systems), items, query, k, calibrations or {}, match).box
 
 
 class QueryPanel:
@@ -56,15 +57,16 @@ class QueryPanel:
         import ipywidgets as widgets
 
         self.systems, self.items, self.calibrations, self.match = systems, items, calibrations, match
-        self.form = Form(items, query, k)
-        self.settings = Settings(list(systems), list(calibrations), matching=match is not None)
+        self.form = Form(items, query, is_live(systems))
+        self.settings = Settings(systems, items, k, calibrations, match is not None)
         self.asked: list[Question] = []
         self.quiet = False
         self.history = controls.choice([("", -1)], "Asked before")
         self.result, self.link = widgets.HTML(), widgets.HTML()
-        parts = {"How it is ranked": self.settings.widgets, "Filters": list(self.form.filters.values())}
+        parts = {"How it is ranked": self.settings.ranking, "Filters": list(self.settings.filters.values())}
+        last = controls.row(self.settings.k, *self.form.last)
         self.box = widgets.VBox(
-            [*self.form.rows, controls.folded(parts), self.history, self.result, self.link]
+            [*self.form.rows, last, controls.folded(parts), self.history, self.result, self.link]
         )
         self.box.add_class("mmlab-query")
         self.form.changed = self.ask
@@ -84,15 +86,20 @@ class QueryPanel:
         """The answer to the form's question, which is then remembered."""
         question = self.form.question(**self.settings.values)
         shown, hits = answer_question(self.systems, question, self.items, self.calibrations, self.match)
-        columns = [name for name in EXPORTED if name in hits]
-        self.link.value = str(download_link(hits[columns], "hits.csv"))
+        table = with_question(hits[[name for name in EXPORTED if name in hits]], question.asked)
+        self.link.value = str(download_link(table, "hits.csv"))
         self.remember(question)
         return shown
 
     def remember(self, question: Question) -> None:
         """Put the question on top of those asked before."""
         self.asked = [question, *(one for one in self.asked if one != question)][:REMEMBERED]
-        names = [(f"{n + 1}. {one.describe()[:60]}", n) for n, one in enumerate(self.asked)]
+        told = [shorten(one.describe(), 60) for one in self.asked]
+        told = [
+            " · ".join(filter(None, [words, tell_settings(one)]))
+            for words, one in zip(told, self.asked, strict=True)
+        ]
+        names = [(f"{n + 1}. {words}", n) for n, words in enumerate(told)]
         self.quiet = True
         self.history.options = names
         self.history.value = 0

@@ -19,7 +19,7 @@ class Question:
     text, picture: at least one; a picture is a path, or a PIL picture that was uploaded, called `name`.
     weight: the share of the text in [0, 1], where both are given; `fusion` says how both become one answer.
     to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
-    systems: names of the retrievers that answer, empty for the first; several are fused late.
+    systems: names of the retrievers that answer, empty for all of them; several are fused late.
     calibration: turn scores into probabilities; rerank: how many of the first hits are ranked again, 0 for none.
     """
 
@@ -58,6 +58,13 @@ class Question:
         kinds = ["text" if isinstance(part, str) else "image" for part, _ in self.parts]
         return kinds[0] if len(kinds) == 1 else "both"
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Everything that was asked by name, in plain values, as an export keeps it; a picture by its name or path."""
+        told = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "name"}
+        picture = str(told["picture"]) if isinstance(told["picture"], Path) else self.name
+        return {**told, "picture": picture, "systems": list(told["systems"])}
+
     def describe(self) -> str:
         """What is asked in a few words, as the history of a panel shows it."""
         picture = self.name or (self.picture.name if isinstance(self.picture, Path) else "a picture")
@@ -66,11 +73,26 @@ class Question:
         return f"{' + '.join(words)[:LONGEST]} → {self.to}{limits}"
 
 
+def tell_settings(question: Question) -> str:
+    """How a question is answered, in words: the settings that are not what they are by themselves, "" for none."""
+    usual = Question(text="usual")
+    both = question.text.strip() and question.picture is not None
+    names = [*(["weight"] if both else []), "k", "systems", "fusion", "calibration", "rerank", "exact"]
+    told = {
+        name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)
+    }
+    return ", ".join(f"{name} {tell(value)}" for name, value in told.items())
+
+
 def tell(value: Any) -> str:
-    """A value of a filter in words: "red", "red or blue", "gte 1, lt 5"."""
+    """A value of a filter or a setting in words: "red", "red or blue", "gte 1, lt 5", "none", "one + two"."""
+    if isinstance(value, dict | list | tuple | str) and not value:
+        return NONE
     if isinstance(value, dict):
         return ", ".join(f"{word} {tell(bound)}" for word, bound in value.items())
-    return " or ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return (" or " if isinstance(value, list) else " + ").join(map(str, value))
+    return str(value)
 
 
 def differing(one: Question, other: Question) -> dict[str, tuple[Any, Any]]:

@@ -3,50 +3,91 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmlab.panels import controls
-from mmlab.panels.question import FUSED, NONE, Question
+import pandas as pd
 
-NAMES = ("systems", "fusion", "calibration", "rerank", "exact")
-MOST = 50  # hits that are ranked again
+from mmlab.panels import controls
+from mmlab.panels.asking import Calibrations
+from mmlab.panels.filters import chosen_by, filter_controls, filter_fields, where_of
+from mmlab.panels.question import NONE, Question
+from mmlab.panels.systems import Systems, filterable, fusion_ways, is_live
+
+NAMES = ("systems", "k", "fusion", "calibration", "rerank", "exact")
+MOST = 50  # hits, and hits that are ranked again
 
 
 class Settings:
-    """Models, fusion, calibration, exact or not: `row` are its widgets, `values` what they say now."""
+    """Model, number, fusion, calibration, exact or not, filters: `values` is what they say now.
+
+    first: the name of the system that is chosen at the beginning. Rankings that are written leave only the system and
+    the number to choose.
+    """
 
     def __init__(
         self,
-        systems: Sequence[str],
-        calibrations: Sequence[str] = (),
+        systems: Systems,
+        items: pd.DataFrame,
+        k: int,
+        calibrations: Calibrations,
         matching: bool = False,
-        first: str = "",
+        first: str | None = None,
+        exact: bool = False,
     ) -> None:
-        self.systems = controls.several(list(systems), "Models")
-        self.systems.value = (first,) if first else ()
-        self.fusion = controls.choice(list(FUSED), "Fusion")
-        self.calibration = controls.choice([NONE, *calibrations], "Calibration")
+        self.known, self.calibrations, self.matching = systems, calibrations, matching
+        self.live, self.quiet = is_live(systems), False
+        self.systems = controls.several(list(systems), "Model")
+        self.systems.value = (next(iter(systems)) if first is None else first,)
+        self.k = controls.number(min(k, MOST), 1, MOST, "How many")
+        self.fusion = controls.choice(fusion_ways(systems, self.systems.value), "Fusion")
+        self.calibration = controls.choice([NONE], "Calibration")
         self.rerank = controls.number(0, 0, MOST, "Rerank first")
-        self.matching = matching
-        self.exact = controls.tick(False, "exact search, not the graph")
+        self.exact = controls.tick(exact, "exact search, not the graph")
+        self.fields = filter_fields(items, filterable(systems))
+        self.filters = filter_controls(self.fields)
+        self.systems.observe(lambda _: self.offer(), "value")
+        self.offer()
 
     @property
-    def widgets(self) -> list[Any]:
-        """All controls that there is a choice in."""
-        systems = [self.systems] if len(self.systems.options) > 1 else []
-        calibration = [self.calibration] if len(self.calibration.options) > 1 else []
+    def ranking(self) -> list[Any]:
+        """The controls of how it is ranked, those that there is a choice in."""
+        systems = [self.systems] if len(self.known) > 1 else []
+        if not self.live:
+            return systems
+        calibration = [self.calibration] if any(self.calibrations.values()) else []
         return [*systems, self.fusion, *calibration, *([self.rerank] if self.matching else []), self.exact]
 
     @property
     def values(self) -> dict[str, Any]:
         """The fields of a `Question` that they stand for."""
         told = {name: getattr(self, name).value for name in NAMES}
-        return {**told, "systems": tuple(told["systems"])}
+        chosen = {name: control.value for name, control in self.filters.items()}
+        systems = tuple(told["systems"]) if len(self.known) > 1 else ()
+        return {**told, "systems": systems, "where": where_of(self.fields, chosen)}
+
+    def offer(self) -> None:
+        """Only what the chosen models can do: their ways to fuse, and the calibrations that were fitted on one."""
+        names = self.systems.value or tuple(self.known)
+        kinds = self.calibrations.get(names[0], {}) if len(names) == 1 else {}
+        self.quiet = True
+        _offer(self.fusion, fusion_ways(self.known, names))
+        _offer(self.calibration, [NONE, *kinds])
+        self.quiet = False
 
     def fill(self, question: Question) -> None:
         """Set the controls to a question's settings."""
         for name in NAMES:
-            getattr(self, name).value = getattr(question, name)
+            if name != "systems" or question.systems:
+                getattr(self, name).value = getattr(question, name)
+        for name, value in chosen_by(self.fields, question.where).items():
+            self.filters[name].value = value
 
     def listen(self, changed: Callable[[], Any]) -> None:
         """Call `changed` when a control does."""
-        for name in NAMES:
-            getattr(self, name).observe(lambda _: changed(), "value")
+        for control in [*(getattr(self, name) for name in NAMES), *self.filters.values()]:
+            control.observe(lambda _: None if self.quiet else changed(), "value")
+
+
+def _offer(control: Any, options: Sequence[str]) -> None:
+    """These options; what was chosen stays so where it is among them."""
+    chosen = control.value
+    control.options = list(options)
+    control.value = chosen if chosen in options else options[0]

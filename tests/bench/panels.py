@@ -15,7 +15,7 @@ EXPECTED = "<= 300"
 def panels() -> list[Figure]:
     """Median and slowest time of an answer as the panel shows it, for each way to ask."""
     from mmlab.panels import Question, answer_question
-    from mmlab.panels.asking import systems_of
+    from mmlab.panels.systems import systems_of
 
     with TemporaryDirectory() as folder:
         retriever, items = _collection(Path(folder))

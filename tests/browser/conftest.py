@@ -1,17 +1,16 @@
 """A real run, a real JupyterLab over it, and Chromium driven by Playwright.
 
-Skipped with the reason where Chromium or Playwright is missing. A picture of every step is kept in
-$MMLAB_DATA/screens, where that is set. Scopes are modules: what Playwright starts must not outlive these tests.
+Skipped with the reason where Chromium or Playwright is missing. A picture of every step is kept in `screens` of the
+data folder; the last lines of the tests say where. Scopes are modules: what Playwright starts must not outlive them.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from mmlab.demo import draw_catalogue
-from mmlab.items import project
+from mmlab.items import data, project
 from mmlab.runs import run_notebooks, write_report
 from tests.browser.lab import start_lab
 
@@ -20,11 +19,11 @@ QUIET += ("--disable-sync", "--no-first-run", "--enable-unsafe-swiftshader")  # 
 
 
 @pytest.fixture(scope="module")
-def screens(tmp_path_factory) -> Path:
-    """The folder for the pictures of every step."""
-    kept = os.environ.get("MMLAB_DATA")
-    folder = Path(kept) / "screens" if kept else tmp_path_factory.mktemp("screens")
-    folder.mkdir(parents=True, exist_ok=True)
+def screens() -> Path:
+    """The folder for the pictures of every step; those of the tests before go."""
+    folder = data() / "screens"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     return folder
 
 

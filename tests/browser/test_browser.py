@@ -1,6 +1,7 @@
 """What a person does, in a browser: a notebook is run and its panels are used, a report is opened from disk."""
 
 import csv
+import getpass
 import io
 
 import nbformat
@@ -72,13 +73,65 @@ def test_the_slider_moves_by_keys(panel, retrieve, screens):
     retrieve.screenshot(path=screens / "04_slider.png")
 
 
-def test_an_uploaded_picture_finds_its_like_and_mixes_with_the_text(panel, retrieve, run, screens):
+def hits_of(panel) -> list[str]:
+    """What stands under the pictures that were found: rank, score and words."""
+    return panel.locator("figcaption").all_inner_texts()
+
+
+def test_a_picture_that_is_not_chosen_yet_is_asked_for(panel, retrieve, screens):
+    panel.get_by_role("button", name="picture", exact=True).click()
+    panel.get_by_text("Choose a picture of the collection").wait_for(timeout=SOON)
+    assert panel.locator("[role=alert]").count() == 0
+    retrieve.screenshot(path=screens / "04_hint.png")
+
+
+def test_an_uploaded_picture_finds_its_like_also_when_it_is_uploaded_again(panel, retrieve, run, screens):
     file = next((run.parents[1] / "demo" / "images").glob("*7.jpg"))
     upload(retrieve, panel, file)
     wait_for_answer(panel, f"{file.name} (picture)")
-    panel.get_by_role("button", name="both", exact=True).click()
-    wait_for_answer(panel, "a red mug", f"{file.name} (picture)")
+    panel.get_by_role("button", name="text", exact=True).click()
+    wait_for_answer(panel, "a red mug")
+    upload(retrieve, panel, file)
+    wait_for_answer(panel, f"{file.name} (picture)")
     retrieve.screenshot(path=screens / "04_upload.png")
+
+
+def test_text_and_picture_are_mixed_by_the_share_of_the_slider(panel, retrieve, screens):
+    panel.get_by_role("button", name="both", exact=True).click()
+    wait_for_answer(panel, "a red mug", "(picture)")
+    before = hits_of(panel)
+    retrieve.screenshot(path=screens / "04_both.png")
+    share = panel.get_by_role("slider").first
+    share.focus()
+    for _ in range(6):
+        share.press("ArrowRight")
+    panel.get_by_text("0.80").wait_for(timeout=SOON)
+    retrieve.wait_for_function(
+        "([box, old]) => box.querySelector('figcaption')?.innerText !== old",
+        arg=[panel.element_handle(), before[0]],
+        timeout=SOON,
+    )
+    wait_for_answer(panel, "a red mug", "(picture)")
+    retrieve.screenshot(path=screens / "04_share.png")
+    share.press("End")
+    panel.locator("p[role=status]").filter(has_not_text="(picture)").filter(has_text="a red mug").wait_for()
+    assert hits_of(panel) != before
+
+
+def test_a_filter_lets_only_its_value_through(panel, retrieve, screens):
+    panel.get_by_role("button", name="text", exact=True).click()
+    panel.get_by_role("button", name="Filters").click()
+    panel.get_by_label("colour", exact=True).select_option("blue")
+    wait_for_answer(panel, "a red mug", "colour = blue")
+    retrieve.screenshot(path=screens / "04_filter.png")
+    panel.get_by_label("colour", exact=True).select_option([])
+    panel.get_by_role("button", name="Filters").click()
+    panel.locator("p[role=status]").filter(has_not_text="colour = blue").first.wait_for(timeout=SOON)
+
+
+def test_the_button_asks_again(panel):
+    panel.get_by_role("button", name="Ask", exact=True).click()
+    wait_for_answer(panel, "a red mug")
 
 
 def test_an_error_is_seen_with_its_cause(panel, retrieve, screens):
@@ -94,7 +147,9 @@ def test_an_error_is_seen_with_its_cause(panel, retrieve, screens):
 def test_the_history_asks_again_and_the_table_is_saved(panel, retrieve, screens, tmp_path):
     history = panel.get_by_label("Asked before")
     asked = [text.replace("\xa0", " ") for text in history.locator("option").all_text_contents()]
-    old = next(number for number, text in enumerate(asked) if text.endswith("“a red mug” → image"))
+    old = next(
+        number for number, text in enumerate(asked) if "“a red mug” → image" in text and "+" not in text
+    )
     history.select_option(index=old)
     wait_for_answer(panel, "a red mug")
     with retrieve.expect_download() as saved:
@@ -102,28 +157,8 @@ def test_the_history_asks_again_and_the_table_is_saved(panel, retrieve, screens,
     saved.value.save_as(tmp_path / "hits.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "hits.csv").read_text("utf-8-sig"))))
     assert [row["rank"] for row in rows[:3]] == ["1", "2", "3"]
+    assert {row["asked_text"] for row in rows} == {"a red mug"}
     retrieve.screenshot(path=screens / "04_history.png")
-
-
-def test_a_narrow_window_works(panel, retrieve, screens):
-    retrieve.set_viewport_size(NARROW)
-    retrieve.keyboard.press("Control+b")  # the file browser makes room
-    panel.get_by_role("button", name="Filters").scroll_into_view_if_needed()
-    panel.get_by_role("button", name="Filters").click()
-    wider = panel.evaluate("box => box.scrollWidth - box.clientWidth")
-    retrieve.screenshot(path=screens / "04_narrow.png")
-    retrieve.set_viewport_size(WIDE)
-    assert wider <= 1
-
-
-def test_every_control_has_a_name_and_every_picture_a_text(panel):
-    unnamed = panel.evaluate(
-        """box => [...box.querySelectorAll("input, select, button")].filter(one =>
-             !(one.labels?.length || one.title || one.textContent || one.ariaLabel || one.type === "file")
-           ).map(one => one.outerHTML.slice(0, 200))"""
-    )
-    assert unnamed == []
-    assert panel.locator("img:not([alt])").count() == 0
 
 
 @pytest.fixture(scope="module")
@@ -143,34 +178,49 @@ def test_a_hit_that_is_judged_is_found_in_the_file(evaluate, run, screens):
     panel.get_by_text("judged relevant: version 1").wait_for(timeout=SOON)
     evaluate.screenshot(path=screens / "05_judged.png")
     labels = read_labels(run / "labels.jsonl")
-    assert labels["relevance"].tolist() == [1]
+    assert labels[["relevance", "by"]].to_numpy().tolist() == [[1, getpass.getuser()]]
     assert labels["item_id"].isin(read_items(run / "items.parquet")["item_id"]).all()
     panel.get_by_role("button", name="next").click()
     panel.get_by_label("Failed").select_option(index=1)
     evaluate.screenshot(path=screens / "05_next.png")
+    panel.get_by_label("Direction").select_option("image->text")
+    panel.get_by_label("Judged by").fill("a colleague")
+    panel.get_by_role("button", name="not", exact=True).first.click()
+    panel.get_by_text("judged not relevant: version 2").wait_for(timeout=SOON)
+    panel.locator("figcaption", has_text="(judged not relevant)").first.wait_for(timeout=SOON)
+    evaluate.screenshot(path=screens / "05_image_to_text.png")
+    labels, modality = read_labels(run / "labels.jsonl"), read_items(run / "items.parquet")
+    asked = modality.set_index("item_id").loc[labels["query_id"], "modality"]
+    assert asked.tolist() == ["text", "image"]
+    assert labels["by"].tolist() == [getpass.getuser(), "a colleague"]
 
 
 PANELS = """
 from mmlab.embed import load_for
+from mmlab.index import open_index, open_store
 from mmlab.items import Vectors, read_items, read_table
-from mmlab.panels import Recorded, compare_panel, map_panel
+from mmlab.panels import Recorded, compare_panel, map_panel, panel_systems
+from mmlab.retrieve import open_retrievers
 from mmlab.runs import run_folder
 folder = run_folder("demo")
 items = read_items(folder / "items.parquet")
 vectors = Vectors.load(next((folder / "vectors").glob("*.npz")))
 exact, fused = (read_table(folder / f"rankings/text-to-image/{step}.parquet") for step in ("exact", "index"))
 runs = {"exact": Recorded({"text-to-image": exact}, items), "graph": Recorded({"text-to-image": fused}, items)}
+opened = open_retrievers(open_index(open_store(folder / "store"), "demo"), [vectors], items)
+systems = panel_systems(opened, [vectors], items)
+asked = items.loc[items["modality"] == "text", "text"].iloc[0]
 """.strip()
 
 
 @pytest.fixture(scope="module")
 def other_panels(browser, lab):
-    """A small notebook of the map and the compare panel, all cells run."""
-    asked = "items.loc[items['modality'] == 'text', 'text'].iloc[0]"
+    """A small notebook of the map and two compare panels, of what is written and live; all cells run."""
     cells = [
         PANELS,
         "map_panel(read_table(folder / 'maps.parquet'), vectors, items, load_for)",
-        f"compare_panel(runs, items, {asked}, k=4)",
+        "compare_panel(runs, items, asked, k=4)",
+        "compare_panel(systems, items, asked, k=4)",
     ]
     nbformat.write(
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
@@ -217,12 +267,94 @@ def test_the_map_lists_what_is_chosen_and_marks_where_a_query_lands(other_panels
     other_panels.screenshot(path=screens / "06_lasso.png")
 
 
-def test_two_answers_stand_side_by_side(other_panels, screens):
-    panel = other_panels.locator(".mmlab-compare")
+def test_two_written_answers_stand_side_by_side(other_panels, screens):
+    panel = other_panels.locator(".mmlab-compare").first
     panel.scroll_into_view_if_needed()
     assert panel.locator("section").count() == 2
     assert panel.locator(PICTURE).count() == 8
+    assert panel.get_by_label("exact search").count() == 0  # which cannot act on what is written
+    panel.get_by_role("slider").nth(1).press("ArrowLeft")
+    panel.get_by_text("k: 4 | 3").wait_for(timeout=SOON)
+    panel.get_by_label("Model").nth(1).select_option("exact")
+    panel.locator('section[aria-label="Right: exact"]').wait_for(timeout=SOON)
+    assert panel.get_by_text("Nothing moved").count()
     other_panels.screenshot(path=screens / "08_compare.png")
+
+
+def test_each_side_of_a_live_comparison_is_set_by_itself(other_panels, screens):
+    panel = other_panels.locator(".mmlab-compare").last
+    panel.scroll_into_view_if_needed()
+    panel.get_by_text("exact: False | True").wait_for(timeout=SOON)
+    panel.get_by_role("button", name="Right: how it is ranked").click()
+    panel.get_by_label("exact search, not the graph").last.uncheck()
+    panel.get_by_text("the same settings on both sides").wait_for(timeout=SOON)
+    panel.get_by_role("button", name="Right: filters").click()
+    panel.get_by_label("colour", exact=True).last.select_option("red")
+    panel.get_by_text("where: none | colour red").wait_for(timeout=SOON)
+    assert panel.get_by_text("found on the left only").count()
+    field = panel.get_by_label("Text", exact=True)
+    field.fill("a red mug")
+    field.press("Enter")
+    panel.locator("p[role=status]", has_text="a red mug").wait_for(timeout=SOON)
+    panel.get_by_role("button", name="Right: filters").click()
+    panel.locator("section").first.scroll_into_view_if_needed()
+    other_panels.screenshot(path=screens / "04_compare.png")
+
+
+CONTROLS = "input:not([type=file]), select, button, [role=slider]"
+SEEN = f"""box => [...box.querySelectorAll("{CONTROLS}")].filter(
+  one => one.checkVisibility({{visibilityProperty: true}}) && !one.disabled && !one.ariaDisabled)"""
+ROW = (
+    "one.closest('.widget-slider')?.querySelector('label')?.textContent"  # ipywidgets names no handle itself
+)
+UNNAMED = f"""box => ({SEEN})(box).filter(one =>
+  !(one.labels?.length || one.title || one.textContent || one.ariaLabel || {ROW})
+).map(one => one.outerHTML.slice(0, 200))"""
+UNREACHED = (
+    f"""box => ({SEEN})(box).filter(one => !one.dataset.reached).map(one => one.outerHTML.slice(0, 200))"""
+)
+REACH = "() => { document.activeElement.dataset.reached = 1; }"
+
+
+def hide_files(page):
+    """The file browser makes room."""
+    files = page.locator(".jp-FileBrowser")
+    if files.is_visible():
+        page.keyboard.press("Control+b")
+        files.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(
+    ("notebook", "place"),
+    [
+        ("retrieve", ".mmlab-query"),
+        ("evaluate", ".mmlab-inspect"),
+        ("other_panels", ".mmlab-compare >> nth=0"),
+        ("other_panels", ".mmlab-compare >> nth=1"),
+        ("other_panels", ".mmlab-map"),
+    ],
+)
+def test_a_panel_is_named_reached_by_keys_and_fits_a_narrow_window(request, screens, notebook, place):
+    page = request.getfixturevalue(notebook)
+    panel = page.locator(place)
+    panel.scroll_into_view_if_needed()
+    assert panel.evaluate(UNNAMED) == []
+    assert panel.locator("img:not([alt])").count() == 0
+    controls = panel.locator(CONTROLS)
+    controls.first.focus()
+    for _ in range(2 * controls.count()):  # the number beside a slider is a stop too
+        page.evaluate(REACH)
+        page.keyboard.press("Tab")
+    assert panel.evaluate(UNREACHED) == []
+    controls.first.focus()
+    page.set_viewport_size(NARROW)
+    hide_files(page)
+    panel.evaluate("box => box.scrollIntoView(true)")
+    page.wait_for_timeout(300)
+    wider = panel.evaluate("box => box.scrollWidth - box.clientWidth")
+    page.screenshot(path=screens / f"narrow_{place[7:].replace(' >> nth=', '_')}.png")
+    page.set_viewport_size(WIDE)
+    assert wider <= 1
 
 
 @pytest.fixture

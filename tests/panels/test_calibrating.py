@@ -1,8 +1,12 @@
+from dataclasses import replace
+
+import pytest
+
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import Vectors
 from mmlab.panels import Question, ask, fit_calibrations
-from mmlab.panels.asking import systems_of
-from mmlab.retrieve import CALIBRATIONS, rank
+from mmlab.panels.systems import systems_of
+from mmlab.retrieve import CALIBRATIONS, Temperature, rank
 
 
 def test_every_kind_is_fitted_and_gives_probabilities(collection):
@@ -15,9 +19,20 @@ def test_every_kind_is_fitted_and_gives_probabilities(collection):
     assert {direction for found in fitted.values() for direction in found} == {"text-to-image"}
     systems = systems_of(collection.retriever)
     for kind in fitted:
-        hits = ask(systems, Question(text="a red mug", k=5, calibration=kind), fitted)
+        hits = ask(systems, Question(text="a red mug", k=5, calibration=kind), {"": fitted})
         assert hits["probability"].between(0, 1).all()
         assert hits["probability"].is_monotonic_decreasing
+
+
+def test_a_calibration_is_not_lent_to_another_system(collection):
+    systems = systems_of({"one": collection.retriever, "two": collection.retriever})
+    fitted = {"one": {"temperature": {"text-to-image": Temperature(0.1)}}}
+    question = Question(text="a red mug", calibration="temperature", systems=("one",))
+    assert "probability" in ask(systems, question, fitted)
+    with pytest.raises(ValueError, match="the temperature calibration of two is fitted for nothing"):
+        ask(systems, replace(question, systems=("two",)), fitted)
+    with pytest.raises(ValueError, match="several models are calibrated for none"):
+        ask(systems, replace(question, systems=("one", "two"), fusion="rrf"), fitted)
 
 
 def test_what_cannot_be_fitted_is_left_out(collection):
@@ -26,13 +41,6 @@ def test_what_cannot_be_fitted_is_left_out(collection):
     ranked = {"text-to-image": rank(collection.retriever.index, texts, "image", k=1, exact=True)}
     nothing = qrels_from_pairs(items, "text", "image").iloc[:0]
     assert fit_calibrations(ranked, items, {"text-to-image": nothing}) == {}
-
-
-def test_systems_of_one_of_two_and_of_several(collection):
-    one = collection.retriever
-    both = {"text": one, "image": one}
-    assert systems_of(one) == systems_of(both) == {"": both}
-    assert systems_of({"a": one, "b": both}) == {"a": both, "b": both}
 
 
 def test_a_matching_head_ranks_the_first_hits_again(collection):

@@ -1,19 +1,89 @@
 import re
 
-from mmlab.panels import Question, compare_answers
-from mmlab.panels.asking import systems_of
+import pandas as pd
+import pytest
+
+from mmlab.panels import Question, Recorded, compare_answers, match_crops
 from mmlab.panels.compare import ComparePanel
+from mmlab.panels.systems import systems_of
+from mmlab.retrieve import Temperature
+
+
+def without_times(html):
+    return re.sub(r"\d+ ms", "", str(html))
 
 
 def test_it_shows_its_static_twin_and_asks_again(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
     panel = ComparePanel(systems, collection.items, "a red mug", 3)
-    times = re.compile(r"\d+ ms")
     first, second = (Question(text="a red mug", k=3, systems=(name,)) for name in systems)
     expected = compare_answers(systems_of(systems), first, second, collection.items)
-    assert times.sub("", panel.result.value) == times.sub("", str(expected))
+    assert without_times(panel.result.value) == without_times(expected)
     assert "Nothing moved" in panel.result.value
     panel.sides[1].exact.value = True
     assert "exact: False | True" in panel.result.value
     panel.form.text.value = " "
-    assert "ValueError: the query is empty" in panel.result.value
+    assert "Type what to look for" in panel.result.value
+
+
+def test_each_side_has_settings_of_its_own(collection):
+    systems = {"one": collection.retriever, "two": collection.retriever}
+    fitted = {name: {"temperature": {"text-to-image": Temperature(0.1)}} for name in systems}
+    match = match_crops(systems_of(systems))
+    panel = ComparePanel(systems, collection.items, "a red mug", 3, fitted, match)
+    left, right = panel.sides
+    right.k.value = 2
+    right.calibration.value = "temperature"
+    right.filters["colour"].value = ("red",)
+    right.rerank.value = 2
+    left.systems.value = ("one", "two")
+    left.fusion.value = "rrf"
+    asked = [panel.form.question(**side.values) for side in panel.sides]
+    assert without_times(panel.result.value) == without_times(
+        compare_answers(panel.systems, *asked, collection.items, fitted, match)
+    )
+    for told in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red", "p 0."):
+        assert told in panel.result.value
+    assert panel.result.value.count("<figure") == 3 + 2
+
+
+def test_one_system_is_held_against_its_own_exact_search(collection):
+    panel = ComparePanel(collection.retriever, collection.items, "a red mug", 3)
+    assert [side.exact.value for side in panel.sides] == [False, True]
+    assert "exact: False | True" in panel.result.value
+
+
+@pytest.fixture
+def runs(collection):
+    """Two runs over the collection that are called like modalities, with the rankings of one text and one picture."""
+    items = collection.items
+    texts, pictures = (items.loc[items["modality"] == side, "item_id"].iloc[:3] for side in ("text", "image"))
+    ranks = {"rank": [1, 2, 3], "score": [0.9, 0.5, 0.1]}
+    there = pd.DataFrame({"query_id": texts.iloc[0], "item_id": pictures.to_numpy(), **ranks})
+    back = pd.DataFrame({"query_id": pictures.iloc[0], "item_id": texts.to_numpy(), **ranks})
+    turned = there.assign(item_id=pictures.to_numpy()[::-1])
+    one = Recorded({"text-to-image": there, "image-to-text": back}, items)
+    return {"text": one, "image": Recorded({"text-to-image": turned, "image-to-text": back}, items)}
+
+
+def test_written_rankings_have_no_controls_that_cannot_act(collection, runs):
+    items = collection.items
+    panel = ComparePanel(runs, items, items.loc[items["modality"] == "text", "text"].iloc[0], 3)
+    assert "▲ 2" in panel.result.value
+    assert [side.ranking for side in panel.sides] == [[side.systems] for side in panel.sides]
+    assert [side.filters for side in panel.sides] == [{}, {}]
+    assert panel.form.mode.options == ("text", "picture")
+    shown = controls_in(panel.box)
+    assert not {panel.form.upload, panel.form.weight, panel.form.to} & shown
+    assert not {panel.sides[0].fusion, panel.sides[0].exact} & shown
+    panel.form.picture.value = items.loc[items["modality"] == "image", "pair_id"].iloc[0]
+    assert "Nothing moved" in panel.result.value
+    assert "→ text" in panel.result.value
+    panel.form.mode.value = "text"
+    assert "→ image" in panel.result.value
+
+
+def controls_in(box):
+    """All widgets inside."""
+    inside = set(getattr(box, "children", ()))
+    return inside.union(*(controls_in(one) for one in inside))

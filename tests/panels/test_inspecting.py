@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import read_labels
-from mmlab.panels import failures_gallery, judge_hit, judged_hits
+from mmlab.panels import failures_gallery, inspect_panel, judge_hit, judged_hits
 from mmlab.panels.failures import failure_kinds, failures
-from mmlab.panels.inspecting import InspectPanel
+from mmlab.panels.inspecting import InspectPanel, login_name
 
 
 @pytest.fixture
@@ -21,9 +21,19 @@ def misses(collection):
     return pd.DataFrame({"query_id": texts, "failed": ["text", "both", None]}), rankings, qrels
 
 
+WAY, BACK = "text->image", "image->text"
+
+
+def directed(misses):
+    """The misses as text->image; of the other direction the same queries, of which one failed by its picture."""
+    explained, rankings, qrels = misses
+    other = explained.iloc[:1].assign(failed="image")
+    return {WAY: explained, BACK: other}, {WAY: rankings, BACK: rankings}, {WAY: qrels, BACK: qrels}
+
+
 @pytest.fixture
 def panel(misses, collection, tmp_path):
-    return InspectPanel(*misses, collection.items, tmp_path / "labels.jsonl", 2, "a tester")
+    return InspectPanel(*directed(misses), collection.items, tmp_path / "labels.jsonl", 2, "a tester")
 
 
 def test_failures_by_kind(misses):
@@ -64,9 +74,58 @@ def test_walking_and_filtering(panel, misses):
     assert (panel.query, panel.place.max) == (texts[0], 1)
 
 
+def test_the_other_direction_has_kinds_of_its_own(panel, misses):
+    panel.after.click()
+    panel.direction.value = BACK
+    assert [value for _, value in panel.kind.options] == ["all misses", "image"]
+    assert (panel.query, panel.place.value, panel.place.max) == (misses[0]["query_id"][0], 1, 1)
+    panel.kind.value = "image"
+    assert panel.misses == misses[0]["query_id"].tolist()[:1]
+
+
+def test_another_kind_is_drawn_once(panel, monkeypatch):
+    panel.after.click()
+    drawn = []
+    told = panel.tell_miss
+    monkeypatch.setattr(panel, "tell_miss", lambda: drawn.append(1) or told())
+    panel.kind.value = "text"
+    assert len(drawn) == 1
+
+
+def test_a_miss_is_missed_no_more_once_a_hit_of_it_is_judged_relevant(panel):
+    assert "not among the first 3" in panel.heading.value
+    panel.cards[1].yes.click()
+    assert "first right answer at rank 2" in panel.heading.value
+    panel.cards[1].no.click()
+    assert "not among the first 3" in panel.heading.value
+
+
+def test_who_judges_is_the_login_name_until_another_is_typed(misses, collection, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "somebody")
+    file = tmp_path / "labels.jsonl"
+    assert (
+        inspect_panel(*directed(misses), collection.items, file).children[0].children[2].value == "somebody"
+    )
+    panel = InspectPanel(*directed(misses), collection.items, file, 2, "somebody")
+    panel.cards[0].yes.click()
+    panel.by.value = "another"
+    panel.cards[0].no.click()
+    assert read_labels(file)["by"].tolist() == ["somebody", "another"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyError, ImportError])
+def test_a_system_without_a_login_name_leaves_it_empty(monkeypatch, error):
+    def fail():
+        raise error("no such user")
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    assert login_name() == ""
+
+
 def test_without_misses_there_is_nothing_to_judge(misses, collection, tmp_path):
     explained, rankings, qrels = misses
-    panel = InspectPanel(explained.iloc[2:], rankings, qrels, collection.items, tmp_path / "l.jsonl", 2, "")
+    found = directed((explained.iloc[2:], rankings, qrels))
+    panel = InspectPanel(*found, collection.items, tmp_path / "l.jsonl", 2, "")
     assert "No query failed" in panel.heading.value
     assert {card.box.layout.display for card in panel.cards} == {"none"}
 

@@ -59,6 +59,15 @@ def test_a_label_is_chosen_without_a_mouse(panel):
     assert f"<b>{count} chosen</b>" in panel.listing.value
 
 
+def test_a_label_is_dropped_where_the_lasso_chooses_something_else(panel):
+    label = panel.shown["label"].iloc[0]
+    panel.label.value = label
+    others = panel.shown.index[panel.shown["label"] != label][:2]
+    panel.scatter.widget.selection = others.to_numpy(dtype="uint32")
+    assert panel.label.value == "(none)"
+    assert "<b>2 chosen</b>" in panel.listing.value
+
+
 def test_a_query_shows_where_it_lands(panel):
     panel.text.value = "a red mug <b>"
     assert "a red mug &lt;b&gt;</bdi></b> lands at the cross" in panel.landed.value

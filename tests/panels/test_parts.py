@@ -1,14 +1,25 @@
 """The small parts that panels are made of: questions, filters, export, errors, pictures."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.panels.errors import show_in, tell_error
-from mmlab.panels.export import download_link, to_csv
-from mmlab.panels.filters import chosen_by, filter_fields, where_of
+from mmlab.panels.errors import BUSY, Unfinished, show_in, tell_error
+from mmlab.panels.export import download_link, to_csv, with_question
+from mmlab.panels.filters import (
+    CHOICE,
+    RANGE,
+    SEARCH,
+    YES_NO,
+    chosen_by,
+    filter_controls,
+    filter_fields,
+    where_of,
+)
 from mmlab.panels.pictures import MOST_BYTES, open_upload, picture_card
-from mmlab.panels.question import Question, differing
+from mmlab.panels.question import Question, differing, tell_settings
 
 
 def test_a_question_says_who_asks():
@@ -36,27 +47,67 @@ def test_a_question_that_cannot_be_asked(wrong, says):
         Question(**wrong)
 
 
+def test_the_settings_of_a_question_are_told_where_they_are_unusual():
+    assert tell_settings(Question(text="a", where={"label": ["mug"]})) == ""
+    assert tell_settings(Question(text="a", weight=1)) == ""  # which counts with a picture only
+    question = Question(text="a", k=3, systems=("one", "two"), fusion="rrf", exact=True)
+    assert tell_settings(question) == "k 3, systems one + two, fusion rrf, exact True"
+
+
 def test_questions_differ_in_their_settings():
     assert differing(Question(text="a"), Question(text="a", k=3)) == {"k": (8, 3)}
 
 
-def test_filters_are_built_from_the_items_and_read_back():
-    items = pd.DataFrame(
+KINDS = {"label": "keyword", "code": "keyword", "price": "float", "stock": "integer", "new": "bool"}
+KINDS |= {"same": "integer", "modality": "keyword", "gone": "keyword"}
+
+
+@pytest.fixture
+def things():
+    """60 items: three labels, a code each, prices and stocks, some new."""
+    numbers = range(60)
+    return pd.DataFrame(
         {
-            "item_id": list("abcd"),
-            "modality": "image",
-            "label": ["mug", "mug", "cup", None],
-            "price": [1.5, 2.5, 9.0, 3.0],
-            "stock": [1, 2, 3, 4],
-            "same": [7, 7, 7, 7],
+            "item_id": [f"i{number}" for number in numbers],
+            "modality": ["image", "text"] * 30,
+            "label": ["mug", "mug", "cup", "mug", "cup", None] * 10,
+            "code": [f"c{number:02}" for number in numbers],
+            "price": [1.5 + number for number in numbers],
+            "stock": list(numbers),
+            "new": pd.array([True, False, None] * 20, dtype="boolean"),
+            "same": 7,
+            "unknown to the schema": list(numbers),
         }
     )
-    fields = filter_fields(items)
-    assert fields == {"label": ["mug", "cup"], "price": (1.5, 9.0), "stock": (1, 4)}
-    chosen = {"label": ("mug",), "price": (1.5, 5.0), "stock": (1, 4)}
+
+
+def test_filters_are_built_from_the_schema_and_read_back(things):
+    fields = filter_fields(things, KINDS)
+    ways = {name: one.way for name, one in fields.items()}
+    assert ways == {"label": CHOICE, "code": SEARCH, "price": RANGE, "stock": RANGE, "new": YES_NO}
+    assert fields["label"].known == ("mug", "cup")  # the most frequent first
+    assert (fields["price"].known, fields["stock"].known) == ((1.5, 60.5), (0, 59))
+    nothing = {"label": (), "code": "", "price": (1.5, 60.5), "stock": (0, 59), "new": "any"}
+    assert {name: one.value for name, one in filter_controls(fields).items()} == nothing
+    assert where_of(fields, nothing) == {}
+    chosen = {"label": ("mug",), "code": "c07", "price": (1.5, 5.0), "stock": (3, 59), "new": "no"}
     where = where_of(fields, chosen)
-    assert where == {"label": ["mug"], "price": {"gte": 1.5, "lte": 5.0}}
+    assert where == {
+        "label": ["mug"],
+        "code": "c07",
+        "price": {"gte": 1.5, "lte": 5.0},
+        "stock": {"gte": 3, "lte": 59},
+        "new": False,
+    }
     assert chosen_by(fields, where) == chosen
+    assert chosen_by(fields, {}) == nothing
+
+
+def test_the_values_of_a_search_are_suggested_and_others_can_be_typed(things):
+    control = filter_controls(filter_fields(things, {"code": "keyword"}))["code"]
+    assert len(control.options) == 60
+    control.value = "another"
+    assert control.value == "another"
 
 
 def test_what_looks_like_a_formula_is_quoted_and_numbers_are_not():
@@ -91,6 +142,35 @@ def test_an_error_is_told_with_its_causes():
     assert area.value == "fine"
 
 
+def test_a_panel_is_busy_while_it_works_and_hints_at_what_is_missing():
+    class Area:
+        value = ""
+
+    area, seen = Area(), []
+    assert show_in(area, lambda: seen.append(area.value) or "done")
+    assert seen == [BUSY]
+    assert 'role="status"' in BUSY
+
+    def wait():
+        raise Unfinished("choose a <picture>")
+
+    assert not show_in(area, wait)
+    assert "choose a &lt;picture&gt;" in area.value
+    assert "alert" not in area.value
+    assert "Unfinished" not in area.value
+
+
+def test_what_was_asked_stands_beside_what_was_found():
+    question = Question(text="=mug", k=3, where={"label": ["cup"]}, systems=("a", "b"), fusion="rrf")
+    table = with_question(pd.DataFrame({"rank": [1, 2]}), question.asked)
+    assert table["asked_text"].tolist() == ["=mug", "=mug"]
+    assert table.loc[1, ["asked_k", "asked_fusion", "asked_exact"]].tolist() == [3, "rrf", False]
+    assert (table["asked_where"][0], table["asked_systems"][0]) == ('{"label": ["cup"]}', '["a", "b"]')
+    assert "1,'=mug," in to_csv(table)
+    assert Question(picture=Path("a.jpg"), name="x").asked["picture"] == "a.jpg"
+    assert Question(picture=Image.new("RGB", (2, 2)), name="mine.png").asked["picture"] == "mine.png"
+
+
 def test_a_hidden_cause_stays_hidden():
     error = ValueError("outer")
     error.__context__, error.__suppress_context__ = KeyError("inner"), True
@@ -98,7 +178,8 @@ def test_a_hidden_cause_stays_hidden():
 
 
 def test_an_upload_is_bounded():
-    with pytest.raises(ValueError, match="has 20 MB, expected 20 at most"):
+    assert MOST_BYTES < 10 * 1024 * 1024  # of a message of the browser, which Jupyter drops without a word
+    with pytest.raises(ValueError, match="has 8 MB, expected 8 at most"):
         open_upload(bytes(MOST_BYTES + 1), "huge.png")
 
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from mmlab.panels import Question, answer, answer_question, query_panel
-from mmlab.panels.asking import systems_of
+from mmlab.panels.asking import ask
 from mmlab.panels.query import QueryPanel
+from mmlab.panels.systems import systems_of
 from mmlab.retrieve import Temperature
 
 
@@ -27,7 +28,7 @@ def upload(content: bytes, name: str = "mine.png") -> tuple[dict, ...]:
 
 @pytest.fixture
 def panel(collection):
-    calibrations = {"temperature": {"text-to-image": Temperature(0.1)}}
+    calibrations = {"": {"temperature": {"text-to-image": Temperature(0.1)}}}
     return QueryPanel(systems_of(collection.retriever), collection.items, "a red mug", 3, calibrations, None)
 
 
@@ -47,9 +48,9 @@ def test_it_opens_with_the_answer_of_its_static_twin(panel, expected) -> None:
 
 def test_every_control_asks_again(panel, expected) -> None:
     panel.form.text.value = "a teapot"
-    panel.form.k.value = 2
+    panel.settings.k.value = 2
     panel.form.to.value = "text"
-    panel.form.filters["label"].value = ("teapot", "mug")
+    panel.settings.filters["label"].value = ("teapot", "mug")
     panel.settings.exact.value = True
     where = {"label": ["teapot", "mug"]}
     assert without_times(panel.result.value) == expected(
@@ -87,8 +88,6 @@ def test_an_upload_that_is_no_picture_says_so(panel, content, says) -> None:
 
 
 def test_errors_are_shown_in_the_panel_with_their_cause(panel) -> None:
-    panel.form.text.value = " "
-    assert "ValueError: the query is empty" in panel.result.value
     panel.form.picture.value = "<i>nothing</i>"
     assert "the collection has no picture &#x27;&lt;i&gt;nothing" in panel.result.value
     assert panel.link.value == ""
@@ -96,7 +95,7 @@ def test_errors_are_shown_in_the_panel_with_their_cause(panel) -> None:
 
 def test_history_asks_again_with_all_settings(panel) -> None:
     before = without_times(panel.result.value)
-    panel.form.filters["colour"].value = ("red",)
+    panel.settings.filters["colour"].value = ("red",)
     panel.form.text.value = "a lamp"
     panel.settings.exact.value = True
     assert [question.text for question in panel.asked] == ["a lamp", "a lamp", "a red mug", "a red mug"]
@@ -110,31 +109,81 @@ def test_a_calibration_adds_probabilities_and_says_where_it_has_none(panel) -> N
     panel.settings.calibration.value = "temperature"
     assert re.search(r"1\. 0\.\d{3}  p 0\.\d\d", panel.result.value)
     panel.form.to.value = "text"
-    assert "fitted for text-to-image with one model; text-to-text is asked here" in panel.result.value
+    assert "of this model is fitted for text-to-image; text-to-text is asked here" in panel.result.value
 
 
 def test_the_table_can_be_saved(panel) -> None:
     content = re.search(r'base64,([^"]+)"', panel.link.value).group(1)
     head, *rows = base64.b64decode(content).decode("utf-8-sig").splitlines()
     assert head.startswith("rank,score,item_id,modality,pair_id,words,label")
+    assert ",asked_text,asked_picture,asked_weight,asked_to,asked_k," in head
     assert len(rows) == 3
+    assert all("a red mug" in row for row in rows)
 
 
 def test_several_models_can_be_chosen_and_fused(collection) -> None:
     both = {"one": collection.retriever, "two": collection.retriever}
     panel = QueryPanel(systems_of(both), collection.items, "a red mug", 3, {}, None)
     alone = without_times(panel.result.value)
+    assert panel.settings.systems.value == ("one",)
     panel.settings.systems.value = ("one", "two")
-    assert "choose weighted_sum, rrf or dbsf" in panel.result.value
-    panel.settings.fusion.value = "weighted_sum"
+    assert "early" not in panel.settings.fusion.options
+    assert panel.settings.fusion.value == "weighted_sum"
     order = re.compile(r"[123]\. [\d.]+ +([^<]+)")
     assert order.findall(panel.result.value) == order.findall(alone)  # the same model twice changes no rank
+
+
+def test_none_chosen_means_all(collection) -> None:
+    both = systems_of({"one": collection.retriever, "two": collection.retriever})
+    panel = QueryPanel(both, collection.items, "a red mug", 3, {}, None)
+    panel.settings.systems.value = ("one", "two")
+    fused = without_times(panel.result.value)
+    panel.settings.systems.value = ()
+    assert without_times(panel.result.value) == fused
+    with pytest.raises(ValueError, match="choose weighted_sum, rrf or dbsf"):
+        ask(both, Question(text="a red mug"))
+
+
+def test_what_is_still_missing_is_a_hint_and_no_error(panel) -> None:
+    for mode, hint in (("picture", "Choose a picture"), ("both", "Choose a picture")):
+        panel.form.mode.value = mode
+        assert hint in panel.result.value
+        assert "alert" not in panel.result.value
+    panel.form.mode.value = "text"
+    panel.form.text.value = " "
+    assert "Type what to look for" in panel.result.value
+    assert "alert" not in panel.result.value
+    assert panel.link.value == ""
+
+
+def test_the_button_asks_the_same_once_more(panel, monkeypatch) -> None:
+    def taken(*_, **__):
+        raise OSError("the store is held by another notebook")
+
+    before = without_times(panel.result.value)
+    with monkeypatch.context() as patch:
+        patch.setattr("mmlab.panels.query.answer_question", taken)
+        panel.form.button.click()
+        assert "held by another notebook" in panel.result.value
+    panel.form.button.click()
+    assert without_times(panel.result.value) == before
+
+
+def test_the_same_file_can_be_uploaded_twice(collection, panel) -> None:
+    picture = collection.items[collection.items["modality"] == "image"].iloc[0]
+    file = upload(Path(picture["image"]).read_bytes())
+    panel.form.upload.value = file
+    assert panel.form.upload.value == ()
+    first = without_times(panel.result.value)
+    panel.form.mode.value = "text"
+    panel.form.upload.value = file
+    assert without_times(panel.result.value) == first
 
 
 def test_what_there_is_no_choice_in_is_not_shown(collection) -> None:
     panel = QueryPanel(systems_of(collection.retriever), collection.items, "", 3, {}, None)
     assert panel.result.value == ""
-    assert panel.settings.widgets == [panel.settings.fusion, panel.settings.exact]
+    assert panel.settings.ranking == [panel.settings.fusion, panel.settings.exact]
 
 
 def test_the_share_of_the_text_counts_only_where_both_ask(panel) -> None:

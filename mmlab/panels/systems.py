@@ -1,0 +1,120 @@
+"""Who answers, by name: the models of a run, in every layout that its store holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mmlab.items import Vectors
+from mmlab.panels.question import EARLY
+from mmlab.retrieve import FUSIONS, Retriever, hybrid_ways, match_by_crops, open_retrievers
+from mmlab.retrieve.rerank import Match
+
+if TYPE_CHECKING:
+    from mmlab.retrieve.search import Index
+
+MODALITIES = ("text", "image")
+System = Mapping[str, Retriever]  # who is asked by a text and who by a picture, see `open_retrievers`
+Systems = Mapping[str, System]
+
+
+def systems_of(answering: "Retriever | Mapping[str, Retriever | System]") -> dict[str, System]:
+    """Systems by name: of one retriever, called "", or of several, each a retriever or one for each modality.
+
+    A name is only a name: {"text": a, "image": b} are two systems, {"mine": {"text": a, "image": b}} is one.
+    """
+    if not isinstance(answering, Mapping):
+        return {"": dict.fromkeys(MODALITIES, answering)}
+    return {
+        name: one if isinstance(one, Mapping) else dict.fromkeys(MODALITIES, one)
+        for name, one in answering.items()
+    }
+
+
+def panel_systems(opened: System, spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, System]:
+    """The systems of a run for a panel to choose from, the one that is `opened` (`open_retrievers`) first.
+
+    One for each further model of `spaces`, which is loaded; in the index's own layout and in every other one that the
+    same store holds this index in. They are called by their models, and by the layout where there are several.
+    """
+    index = next(iter(opened.values())).index
+    used = {one.model.space for one in opened.values()}
+    more = [open_retrievers(index, [vectors], items) for vectors in spaces if vectors.space not in used]
+    layouts = [index, *other_layouts(index)]
+    return {
+        _name(system) + (f", {one.layout}" if len(layouts) > 1 else ""): _move(system, one)
+        for one in layouts
+        for system in (opened, *more)
+        if all(asked.model.space in one.spaces for asked in system.values())
+    }
+
+
+def other_layouts(index: "Index") -> "list[Index]":
+    """The same index in the other layouts that its store holds it in."""
+    found: dict[str, dict[str, Any]] = {}
+    with index.session():
+        for name in index.store.collections():
+            try:
+                schema = index.store.schema(name)
+            except ValueError:  # somebody else's collection, or one of an older version
+                continue
+            if schema.index == index.name and schema.layout != index.layout:
+                found.setdefault(schema.layout, {})[name] = schema
+    return [
+        replace(index, layout=layout, schemas=dict(sorted(held.items(), key=lambda one: one[1].position)))
+        for layout, held in found.items()
+    ]
+
+
+def is_live(systems: Systems) -> bool:
+    """Whether any of them can be asked something new, in another way; rankings that are written cannot."""
+    return any(isinstance(one, Retriever) for system in systems.values() for one in system.values())
+
+
+def filterable(systems: Systems) -> dict[str, str]:
+    """The payload fields that can be filtered by, and their kinds, from the schema of the first index."""
+    for system in systems.values():
+        for one in system.values():
+            if isinstance(one, Retriever):
+                return dict(next(iter(one.index.schemas.values())).filterable)
+    return {}
+
+
+def fusion_ways(systems: Systems, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+    """The ways to fuse that fit the chosen systems, all of them where none is: early needs one space for all."""
+    names = list(chosen or systems)
+    system = systems[names[0]]
+    if len(names) > 1 or set(system) != set(MODALITIES) or not is_live({"": system}):
+        return tuple(FUSIONS)
+    return hybrid_ways(system)
+
+
+def match_crops(systems: Systems) -> Match | None:
+    """`match_by_crops` by the first model that reads texts and sees pictures; None where there is no such model.
+
+    It holds a text against a picture, and raises ValueError for two texts or two pictures.
+    """
+    joint = [name for name in systems if EARLY in fusion_ways(systems, [name])]
+    if not joint:
+        return None
+    crops = match_by_crops(systems[joint[0]]["text"].model)
+
+    def match(texts: list[Any], pictures: list[Any]) -> Any:
+        if not all(isinstance(text, str) for text in texts) or any(isinstance(one, str) for one in pictures):
+            raise ValueError(
+                "ranking again by parts of the picture holds a text against a picture: ask by text for images or by "
+                "picture for texts, or rank none again"
+            )
+        return crops(texts, pictures)
+
+    return match
+
+
+def _name(system: System) -> str:
+    return " + ".join(dict.fromkeys(one.model.space.key for one in system.values()))
+
+
+def _move(system: System, index: "Index") -> dict[str, Retriever]:
+    """The same models over another index."""
+    return {side: replace(one, index=index) for side, one in system.items()}
