@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlab.runs.manifest import read_manifest
+from mmlab.runs.secrets import check_secrets
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ def _inspect(notebook: Path, changed: int) -> dict[str, Parameter]:
 def check_parameters(given: dict[str, Any], notebooks: Iterable[Path]) -> dict[str, Any]:
     """The given values in the types that the notebooks declare; a str (as typed in a shell) is parsed.
 
-    Raises ValueError for a name that no notebook has, with the known ones, and for a value of another type.
+    Raises ValueError for a name that no notebook has, with the known ones, for a value that holds a secret, and
+    for one of another type.
     """
+    check_secrets(given)
     known: dict[str, Parameter] = {}
     for notebook in notebooks:
         known |= notebook_parameters(notebook)

@@ -21,6 +21,7 @@ from mmlab.runs.lineage import StaleInput, check_input, find_writer, fingerprint
 from mmlab.runs.machine import describe_machine
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
 from mmlab.runs.markdown import render_markdown
+from mmlab.runs.secrets import check_secrets
 from mmlab.runs.sharing import keep_to_itself
 
 if TYPE_CHECKING:
@@ -139,7 +140,11 @@ class Step:
 
 
 def begin_step(name: str, *, run: str, **parameters: Any) -> Step:
-    """Begin the notebook `name` of the run `run`, with all the notebook's parameters by name."""
+    """Begin the notebook `name` of the run `run`, with all the notebook's parameters by name.
+
+    ValueError for a parameter that holds a secret: it would be written into the manifest.
+    """
+    check_secrets(parameters)
     folder = run_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     try:
