@@ -15,7 +15,7 @@ from mmlab.runs.indexed import index_of
 from mmlab.runs.inputs import check_dataset, check_model, check_runs
 from mmlab.runs.lineage import StaleInput
 from mmlab.runs.machine import versions
-from mmlab.runs.manifest import read_manifest, run_folder
+from mmlab.runs.manifest import DamagedManifest, read_manifest, run_folder
 from mmlab.runs.parameters import check_parameters
 from mmlab.runs.report import (
     Summary,
@@ -32,6 +32,7 @@ from mmlab.runs.verify import verify_run
 
 __all__ = [
     "NOTEBOOKS",
+    "DamagedManifest",
     "NotebookFailed",
     "StaleInput",
     "Step",

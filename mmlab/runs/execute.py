@@ -16,12 +16,14 @@ from mmlab.runs.manifest import run_folder
 from mmlab.runs.pages import write_page
 from mmlab.runs.parameters import check_parameters, earlier_parameters, notebook_parameters
 from mmlab.runs.progress import Place, Progress
+from mmlab.runs.working import at_work
 
 if TYPE_CHECKING:
     from papermill.exceptions import PapermillExecutionError
 
     from mmlab.runs.kernels import Kernel
 
+LONGEST = 1000  # characters of an error that are told; its executed copy has them all
 NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize")
 
 
@@ -81,6 +83,7 @@ def run_notebooks(
     copies = run_folder(run) / "notebooks"
     copies.mkdir(parents=True, exist_ok=True)
     with (
+        at_work(run_folder(run)),
         ThreadPoolExecutor(1) as printer,  # a page is written while the next notebook works
         Progress(coming, show=progress) as bar,
         closing(start_kernels(coming, values.get("models", ()))) as kernels,
@@ -101,7 +104,7 @@ def execute(
     kernel: "Kernel",
     bar: Progress | Place,
 ) -> None:
-    """Execute one notebook into its copy; NotebookFailed if a cell raises or the kernel dies."""
+    """Execute one notebook into its copy; NotebookFailed if a cell raises, or the kernel dies or does not start."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -124,6 +127,8 @@ def execute(
         raise NotebookFailed(
             f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}"
         ) from error
+    except RuntimeError as error:  # of jupyter_client, while it waits for the kernel
+        raise NotebookFailed(f"{notebook.stem}: its kernel did not start: {error}") from error
     finally:
         kernel.hang_up()
 
@@ -133,7 +138,7 @@ def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> st
     return (
         f"{notebook.stem} failed at cell {error.cell_index + 1}, In [{error.exec_count}] under "
         f"{_heading_above(notebook, error.source)!r}, which begins {(lines or [''])[0]!r}: "
-        f"{error.ename}: {error.evalue}; executed copy: {copy}"
+        f"{error.ename}: {str(error.evalue)[:LONGEST]}; executed copy: {copy}"
     )
 
 

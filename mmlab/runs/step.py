@@ -23,6 +23,7 @@ from mmlab.runs.manifest import read_manifest, record_step, run_folder
 from mmlab.runs.markdown import render_markdown
 from mmlab.runs.secrets import check_secrets
 from mmlab.runs.sharing import keep_to_itself
+from mmlab.runs.working import mark, unmark
 
 if TYPE_CHECKING:
     from mmlab.visualize import Html
@@ -128,6 +129,7 @@ class Step:
             "environment": describe_machine(),
         }
         record_step(self.run, self.name, record)
+        unmark(self.folder)
         return Html(render_markdown(saw))  # not Markdown: a label in it may be hostile
 
     def _inside(self, file: str) -> Path:
@@ -146,11 +148,11 @@ def begin_step(name: str, *, run: str, **parameters: Any) -> Step:
     """
     check_secrets(parameters)
     folder = run_folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         plain = json.loads(json.dumps(parameters))
     except TypeError as error:
         raise TypeError(
             f"{name}: parameters are numbers, strings, truth values or lists of them; {error}"
         ) from error
+    mark(folder)
     return Step(name, run, folder, plain)

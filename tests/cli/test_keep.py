@@ -31,6 +31,21 @@ def test_it_is_asked_before_anything_goes(runs, monkeypatch, capsys, answer, lef
     assert [name for name in ("a", "b") if (runs / name).is_dir()] == left
 
 
+def test_what_was_judged_by_hand_goes_only_with_a_word_of_its_own(runs, capsys):
+    (runs / "b" / "labels.jsonl").write_text('{"query_id": "q"}\n{"query_id": "r"}\n')
+    assert main(["clean"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["what", "name", "MB", "labels"]
+    assert [row[3:] for row in rows[1:4]] == [[], ["2"], []]
+    for choice in (["a", "b"], ["--unfinished"]):
+        assert main(["clean", *choice, "--yes"]) == 2
+        assert "b would go with judgements made by hand" in capsys.readouterr().err
+        assert (runs / "a").is_dir()
+        assert (runs / "b" / "labels.jsonl").is_file()
+    assert main(["clean", "b", "--yes", "--labels"]) == 0
+    assert not (runs / "b").exists()
+
+
 def test_yes_does_not_ask(runs, capsys):
     assert main(["clean", "--unfinished", "--cache", "--yes"]) == 0
     assert capsys.readouterr().out.endswith("Removed.\n")

@@ -20,7 +20,7 @@ def test_a_run_from_the_shell_ends_in_a_report(shell, tmp_path):
     assert failed.returncode == 1
     last = failed.stderr.splitlines()[-1]
     assert last.startswith("mmlab: error: 01_ingest failed at cell 3")
-    assert "KeyError: 'bad luck'" in last
+    assert "ValueError: bad luck" in last
     assert last.endswith("notebooks/01_ingest.ipynb")
     assert "Traceback" not in failed.stderr
     assert index.read_text() == html

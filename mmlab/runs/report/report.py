@@ -3,6 +3,7 @@
 Works on what is there: a run that stopped half-way gets a report of its first half.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,18 @@ def page_names(folder: Path) -> list[str]:
     return [name for name in names if (folder / f"{name}.html").is_file()]
 
 
-def render_index(run: str, links: dict[str, str], **more: Any) -> str:
-    """The first page as HTML; `links` holds for each notebook what to link to, `more` what a single file adds."""
+def render_index(run: str, links: dict[str, str], without: Collection[str] = (), **more: Any) -> str:
+    """The first page as HTML; `links` holds for each notebook what to link to.
+
+    A single file leaves out the galleries or the map, if `without` says so, and adds `more`.
+    """
     from jinja2 import Environment, FileSystemLoader
 
     loader = FileSystemLoader(TEMPLATES)
     template = Environment(loader=loader, autoescape=True).get_template("index.html.j2")
     folder, records = run_folder(run), read_manifest(run)["steps"]
-    galleries, chart = read_galleries(folder, records), read_map(folder, records)
+    galleries = [] if "galleries" in without else read_galleries(folder, records)
+    chart = "" if "map" in without else read_map(folder, records)
     shown = {
         "run": run,
         "links": links,
