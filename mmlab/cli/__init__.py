@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NotebookFailed, DamagedManifest, OSError) as error:
         return complain(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
-        return complain("stopped; what is finished stays, go on with run --from or sweep --resume", 130)
+        return complain("stopped; what is finished stays, and sweep --resume goes on from it", 130)
     return 0
 
 

@@ -6,6 +6,7 @@ from mmlab.runs.comparing import costs, differing_parameters, read_rankings, rea
 from mmlab.runs.execute import (
     NOTEBOOKS,
     NotebookFailed,
+    Stopped,
     find_notebook,
     find_notebooks,
     notebook_number,
@@ -36,6 +37,7 @@ __all__ = [
     "NotebookFailed",
     "StaleInput",
     "Step",
+    "Stopped",
     "Summary",
     "begin_step",
     "changes_gallery",

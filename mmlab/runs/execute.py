@@ -28,7 +28,19 @@ NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", 
 
 
 class NotebookFailed(RuntimeError):
-    """A notebook raised; the message says where, and which executed copy shows it."""
+    """A notebook raised; the message says where, and which executed copy shows it. `notebook` is its name."""
+
+    def __init__(self, message: str, notebook: str = "") -> None:
+        super().__init__(message)
+        self.notebook = notebook
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C while a notebook was at work; `notebook` is its name."""
+
+    def __init__(self, notebook: str) -> None:
+        super().__init__(f"stopped in {notebook}")
+        self.notebook = notebook
 
 
 def find_notebooks(folder: Path | None = None) -> list[Path]:
@@ -71,8 +83,8 @@ def run_notebooks(
     Those before `start` are taken as done: what the run's manifest says they were given is given to the others,
     unless `parameters` say otherwise. Returns the run's folder: it holds a page of each notebook, and
     `notebooks/` the executed copies.
-    Raises ValueError for a wrong parameter, before anything runs, and NotebookFailed at the first notebook that
-    fails; its copy is kept.
+    Raises ValueError for a wrong parameter, before anything runs, NotebookFailed at the first notebook that fails,
+    whose copy is kept, and Stopped on Ctrl-C: either can be gone on from, with `start`.
     """
     from mmlab.runs.kernels import start_kernels
 
@@ -122,13 +134,16 @@ def execute(
             on_cell_start=partial(bar.show_cell, notebook.stem),
         )
     except PapermillExecutionError as error:
-        raise NotebookFailed(_failure(notebook, copy, error)) from error
+        raise NotebookFailed(_failure(notebook, copy, error), notebook.stem) from error
     except DeadKernelError as error:
         raise NotebookFailed(
-            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}"
+            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}",
+            notebook.stem,
         ) from error
     except RuntimeError as error:  # of jupyter_client, while it waits for the kernel
-        raise NotebookFailed(f"{notebook.stem}: its kernel did not start: {error}") from error
+        raise NotebookFailed(f"{notebook.stem}: its kernel did not start: {error}", notebook.stem) from error
+    except KeyboardInterrupt as error:
+        raise Stopped(notebook.stem) from error
     finally:
         kernel.hang_up()
 

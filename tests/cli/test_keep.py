@@ -73,3 +73,15 @@ def test_verify_ends_with_1_and_a_table_where_a_run_does_not_hold(here, capsys):
     shown = capsys.readouterr()
     assert shown.out.splitlines()[1].split() == ["metrics.json", "d", "RR", "0.75", "0.5"]
     assert shown.err.splitlines()[-1].startswith("mmlab: error: p does not hold: 1 differences")
+
+
+def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
+    """The second run's index is built in its own folder, or it would stay on the server."""
+    notebook = here / "notebooks" / "03_index.ipynb"
+    content = nbformat.read(notebook, as_version=4)
+    content.cells[0].source = content.cells[0].source.replace("k: str = 'demo'", "store: str = ''")
+    content.cells[-1].source = "assert store == ''\n" + content.cells[-1].source.replace("k=k", "store=store")
+    nbformat.write(content, notebook)
+    begin_step("03_index", run="p", seed=0, store="http://127.0.0.1:1").finish("")
+    assert main(["verify", "p"]) == 0
+    assert capsys.readouterr().out.startswith("p holds: ")
