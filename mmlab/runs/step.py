@@ -20,10 +20,10 @@ import pandas as pd
 from mmlab.runs.lineage import StaleInput, check_input, find_writer, fingerprint, written_files
 from mmlab.runs.machine import describe_machine
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
-from mmlab.runs.markdown import render_markdown
 from mmlab.runs.secrets import check_secrets
 from mmlab.runs.sharing import keep_to_itself
 from mmlab.runs.working import mark, unmark
+from mmlab.visualize.markdown import render_markdown
 
 if TYPE_CHECKING:
     from mmlab.visualize import Html

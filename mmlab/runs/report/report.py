@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from mmlab.items import replacing
 from mmlab.runs.manifest import read_manifest, run_folder
-from mmlab.runs.markdown import render_markdown
 from mmlab.runs.pages import TEMPLATES, write_page
 from mmlab.runs.report.advice import what_to_look_at
 from mmlab.runs.report.measures import tabulate_latency, tabulate_measures
 from mmlab.runs.report.pieces import allow_scripts, read_figures, read_galleries, read_map
 from mmlab.runs.report.summary import summarise_run
+from mmlab.visualize.markdown import render_markdown
 
 LONGEST = 400  # characters of a parameter's value that are shown
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.runs.markdown import render_markdown
+from mmlab.visualize.markdown import render_markdown
 
 
 def test_markdown_is_rendered():
