@@ -1,6 +1,7 @@
 """Names, captions and labels made to break out: through all notebooks, then every page in a browser without network."""
 
 import csv
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,13 @@ SHOWN = (  # of each: what a page must hold as text
     "</script><script>globalThis.broken=1</script>",
     'it\'s "quoted"',
 )
+KEPT = os.environ.get("MMLAB_DATA")  # before the tests have one of their own
+SIDES = ("top", "right", "bottom", "left")
+WIDE = """() => [...document.querySelectorAll("table, img, figure, pre, p, h1, h2, h3, h4")]
+  .filter((part) => part.getBoundingClientRect().right > 719)
+  .map((part) => part.outerHTML.slice(0, 100))"""  # what reaches beyond the paper
+LIVE = """() => [...document.querySelectorAll("nav, input, label, button, iframe")]
+  .filter((part) => part.checkVisibility()).map((part) => part.outerHTML.slice(0, 100))"""  # what only a screen needs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,3 +137,16 @@ def test_the_texts_are_read_as_they_were_written(run: Path, page) -> None:
     assert [text for text in SHOWN if text not in shown] == []
     opened.goto((run.parent / "index.html").as_uri())
     assert f'"><b onclick={CODE}>' in opened.evaluate("document.body.innerText")
+
+
+def test_every_page_prints_within_the_width_of_its_paper(run: Path, page, tmp_path_factory) -> None:
+    """A4 with margins of 10 mm is 718 CSS pixels wide; the pages are kept as PDF, to be looked at."""
+    opened, _ = page
+    opened.set_viewport_size({"width": 718, "height": 1000})
+    opened.emulate_media(media="print")
+    kept = Path(KEPT) / "screens" if KEPT else tmp_path_factory.mktemp("screens")
+    for name in ("index", "hostile-report", "01_ingest", "04_retrieve", "05_evaluate"):
+        opened.goto((run / f"{name}.html").as_uri())
+        assert (name, opened.evaluate(WIDE)) == (name, [])
+        assert (name, opened.evaluate(LIVE)) == (name, [])
+        opened.pdf(path=kept / f"print-{name}.pdf", format="A4", margin=dict.fromkeys(SIDES, "10mm"))

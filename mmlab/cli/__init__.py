@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 import click
 
-from mmlab.cli import compare, keep, push, report, run, sweep  # noqa: F401 - each adds its commands to the group
+from mmlab.cli import (  # noqa: F401 - each adds its commands to the group
+    compare,
+    keep,
+    parameters,
+    push,
+    report,
+    run,
+    sweep,
+)
 from mmlab.cli.group import cli, plain_text
 
 __all__ = ["cli", "main"]

@@ -24,7 +24,11 @@ Exit codes:
   130  stopped by Ctrl-C; what is finished stays
 """
 parameter_option = click.option(
-    "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A notebook's parameter, as mmlab parameters lists them; may be repeated.",
 )
 
 

@@ -7,6 +7,7 @@ from mmlab.runs.execute import (
     NOTEBOOKS,
     NotebookFailed,
     Stopped,
+    choose_notebooks,
     find_notebook,
     find_notebooks,
     notebook_number,
@@ -17,7 +18,7 @@ from mmlab.runs.inputs import check_dataset, check_model, check_runs
 from mmlab.runs.lineage import StaleInput
 from mmlab.runs.machine import versions
 from mmlab.runs.manifest import DamagedManifest, read_manifest, run_folder
-from mmlab.runs.parameters import check_parameters
+from mmlab.runs.parameters import check_parameters, notebook_parameters
 from mmlab.runs.report import (
     Summary,
     list_runs,
@@ -45,6 +46,7 @@ __all__ = [
     "check_model",
     "check_parameters",
     "check_runs",
+    "choose_notebooks",
     "costs",
     "differing_parameters",
     "find_notebook",
@@ -53,6 +55,7 @@ __all__ = [
     "index_of",
     "list_runs",
     "notebook_number",
+    "notebook_parameters",
     "read_manifest",
     "read_rankings",
     "read_same_items",

@@ -63,6 +63,15 @@ def find_notebook(name: str) -> Path:
     return path
 
 
+def choose_notebooks(name: str | None = None) -> list[Path]:
+    """The notebook of this name or number, as 04 or 04_retrieve, or all of the project; ValueError if none is."""
+    known = sorted((project() / "notebooks").glob("*.ipynb"))
+    chosen = [path for path in known if name in (None, path.stem, path.stem[:2])]
+    if not chosen:
+        raise ValueError(f"no notebook is called {name!r}; known: {', '.join(path.stem for path in known)}")
+    return chosen
+
+
 def notebook_number(name: str) -> int:
     """The place (from 0) of the notebook called `name`, as 04 or 04_retrieve; ValueError if none is."""
     for number, notebook in enumerate(NOTEBOOKS):

@@ -83,6 +83,8 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ("tune a", "no finished notebook of a run 'a'"),
         ("verify a", "no finished notebook of a run 'a'"),
         ("clean a", "there is no run 'a'; mmlab list shows those that are there"),
+        ("parameters 9", "no notebook is called '9'; known: 01_ingest"),
+        ("run --dataset photos --name index.html", "not ending as a page does, in .html"),
         ("walk", "No such command 'walk'"),
     ],
 )
