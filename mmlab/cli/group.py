@@ -1,6 +1,7 @@
 """The group that the commands belong to, and what several of them share."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ OPTIONS = {
     "dataset": "--dataset",
     "models": "--model",
 }  # parameters with an option of their own
+COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # and other commands to a terminal: ECMA-48, CSI
 EXIT_CODES = """
 \b
 Exit codes:
@@ -22,7 +24,11 @@ Exit codes:
   130  stopped by Ctrl-C; what is finished stays
 """
 parameter_option = click.option(
-    "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook's parameter; may be repeated."
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A notebook's parameter, as mmlab parameters lists them; may be repeated.",
 )
 
 
@@ -61,6 +67,26 @@ def say_report(run: str) -> None:
     click.echo(f"Report: {index}")
 
 
+def for_each_run(names: Sequence[str], write: Callable[[str], object]) -> dict[str, str]:
+    """Call `write` for each run; the runs for which it failed, each with the reason."""
+    failures = {}
+    for name in names:
+        try:
+            write(name)
+        except Exception as error:  # whatever is wrong with one run, the others get their report
+            expected = isinstance(error, ValueError | OSError)
+            failures[name] = str(error) if expected else f"{type(error).__name__}: {error}"
+    return failures
+
+
+def say_failures(failures: Mapping[str, str], of: int) -> None:
+    """Say which of so many runs failed and why, a line each, and end with exit code 1 if any did."""
+    for name, reason in failures.items():
+        click.echo(f"failed: {name}: {plain_text(reason)}", err=True)
+    if failures:
+        raise click.ClickException(f"{len(failures)} of {of} runs failed")
+
+
 def show_table(rows: Sequence[dict[str, Any]]) -> None:
     """Print rows of the same keys as aligned text, the keys as the head."""
     if not rows:
@@ -73,6 +99,10 @@ def show_table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _plain(value: Any) -> str:
-    """A value on one line of a terminal: no line breaks, no control characters."""
-    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
-    return "".join(c if c.isprintable() else " " for c in text)
+    return plain_text(f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value))
+
+
+def plain_text(text: str) -> str:
+    """The text on one line of a terminal: no line breaks, no colours, no control characters."""
+    line = re.sub(r"\s*[\r\n]\s*", " ", COLOUR.sub("", text).strip())
+    return "".join(c if c.isprintable() else " " for c in line)

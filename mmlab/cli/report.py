@@ -2,7 +2,7 @@
 
 import click
 
-from mmlab.cli.group import cli, show_table, usage_errors
+from mmlab.cli.group import cli, for_each_run, say_failures, show_table, usage_errors
 
 LIST_EXAMPLES = """
 \b
@@ -33,7 +33,9 @@ def list_() -> None:
 
 @cli.command(epilog=REPORT_EXAMPLES, short_help="Write a run's HTML again, or as one file.")
 @click.argument("name", required=False)
-@click.option("--single-file", is_flag=True, help="Also write NAME.html, one file that holds everything.")
+@click.option(
+    "--single-file", is_flag=True, help="Also write NAME-report.html, one file that holds everything."
+)
 @click.option("--all", "all_", is_flag=True, help="Write the reports of all runs, and the index over them.")
 def report(name: str | None, single_file: bool, all_: bool) -> None:
     """Write the HTML of the run NAME again from its files, and the index over all runs."""
@@ -41,9 +43,21 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
 
     if (name is None) != all_:
         raise click.UsageError("expected either the NAME of a run or --all")
-    with usage_errors():
-        for run in runs.run_names() if name is None else [name]:
-            click.echo(f"Report: {runs.write_report(run)}")
-            if single_file:
-                click.echo(f"Single file: {runs.write_single(run)}")
+    if name is not None:
+        with usage_errors():
+            _write(name, single_file)
+        click.echo(f"Index: {runs.write_overview()}")
+        return
+    names = runs.run_names()
+    failures = for_each_run(names, lambda run: _write(run, single_file))
     click.echo(f"Index: {runs.write_overview()}")
+    say_failures(failures, len(names))
+
+
+def _write(run: str, single_file: bool) -> None:
+    """Write the run's report, and its single file too, and say where they are."""
+    from mmlab import runs
+
+    click.echo(f"Report: {runs.write_report(run)}")
+    if single_file:
+        click.echo(f"Single file: {runs.write_single(run)}")

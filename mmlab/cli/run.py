@@ -1,5 +1,7 @@
 """`mmlab run` and `mmlab demo`: the six notebooks on a dataset."""
 
+import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ Examples:
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
   mmlab run --dataset photos/ --name two --model openai/clip-vit-base-patch32 --model google/siglip-base-patch16-224
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7
-  mmlab run --name base --from 04 -p k=20
+  mmlab run --name base --from 04 -p k=20        what 01 to 03 made is used again
 """
 DEMO_EXAMPLES = """
 \b
@@ -52,7 +54,7 @@ def run(dataset: str | None, name: str, models: Sequence[str], start: str, param
             given["dataset"] = check_dataset(dataset)
         if models:
             given["models"] = [check_model(model) for model in models]
-    run_and_report(name, given, start)
+    run_and_report(name, check(name, given, start), start)
 
 
 @cli.command(epilog=DEMO_EXAMPLES, short_help="Run them on the drawn demo catalogue.")
@@ -66,18 +68,50 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
     from mmlab.demo import draw_catalogue
     from mmlab.items import data
 
-    folder = draw_catalogue(data() / "demo", products=products)
-    run_and_report(name, {**split_parameters(parameters), "dataset": str(folder), "models": ["demo"]})
+    folder = data() / "demo"
+    given = check(name, {**split_parameters(parameters), "dataset": str(folder), "models": ["demo"]})
+    draw_catalogue(folder, products=products)
+    run_and_report(name, given)
 
 
-def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
-    """Check all that can be checked, then run the notebooks, write the report and say where it is."""
+class Interrupted(click.ClickException):
+    """Ctrl-C, with a message; click would replace a KeyboardInterrupt by one without."""
+
+    exit_code = 130
+
+
+def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]:
+    """The parameters in the types that the notebooks declare, once all that can be checked is checked."""
     from mmlab import runs
 
     with usage_errors():
         runs.run_folder(name)
-        notebooks = runs.find_notebooks()
-        values = runs.check_parameters(given, notebooks)
-        first = runs.notebook_number(start)
-    runs.run_notebooks(name, values, notebooks, first)
+        runs.notebook_number(start)
+        return runs.check_parameters(given, runs.find_notebooks())
+
+
+def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
+    """Run the notebooks, write the report and say where it is; an error says how to go on."""
+    from mmlab import runs
+
+    try:
+        runs.run_notebooks(name, given, start=runs.notebook_number(start))
+    except runs.NotebookFailed as error:
+        raise runs.NotebookFailed(f"{error}; go on with: {_go_on(name, given, error.notebook)}") from error
+    except runs.Stopped as error:
+        told = f"{error}; what is finished stays, go on with: {_go_on(name, given, error.notebook)}"
+        raise Interrupted(told) from error
     say_report(name)
+
+
+def _go_on(name: str, given: dict[str, Any], notebook: str) -> str:
+    """The command that does the rest of a run from this notebook on, with the parameters that it was given."""
+    words = ["mmlab", "run", "--name", name, "--from", notebook[:2]]
+    for parameter, value in given.items():
+        if parameter == "dataset":
+            words += ["--dataset", value]
+        elif parameter == "models":
+            words += [word for model in value for word in ("--model", model)]
+        else:
+            words += ["-p", f"{parameter}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from mmlab.cli.group import cli, show_table, usage_errors
+from mmlab.cli.group import cli, for_each_run, say_failures, show_table, usage_errors
 
 SWEEP_EXAMPLES = """
 \b
@@ -62,17 +62,13 @@ def _report(names: list[str], failures: dict[str, str]) -> None:
     """Write the runs' reports, list them, and say last which failed and why."""
     from mmlab import runs
 
-    for name in names:
-        if runs.run_folder(name).is_dir():
-            runs.write_index(name)
+    failed = for_each_run([name for name in names if name in runs.run_names()], runs.write_index)
+    failures |= {name: f"no report: {reason}" for name, reason in failed.items() if name not in failures}
     found = {row["name"]: row for row in runs.list_runs()}
     shown = ("name", "seconds", "measure", "value", "state")
     show_table([{key: found[name][key] for key in shown} for name in names if name in found])
     click.echo(f"Index: {runs.write_overview()}")
-    for name, reason in failures.items():
-        click.echo(f"failed: {name}: {reason}", err=True)
-    if failures:
-        raise click.ClickException(f"{len(failures)} of {len(names)} runs failed")
+    say_failures(failures, len(names))
 
 
 def _cores() -> int:

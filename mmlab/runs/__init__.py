@@ -6,6 +6,8 @@ from mmlab.runs.comparing import costs, differing_parameters, read_rankings, rea
 from mmlab.runs.execute import (
     NOTEBOOKS,
     NotebookFailed,
+    Stopped,
+    choose_notebooks,
     find_notebook,
     find_notebooks,
     notebook_number,
@@ -15,8 +17,8 @@ from mmlab.runs.indexed import index_of
 from mmlab.runs.inputs import check_dataset, check_model, check_runs
 from mmlab.runs.lineage import StaleInput
 from mmlab.runs.machine import versions
-from mmlab.runs.manifest import read_manifest, run_folder
-from mmlab.runs.parameters import check_parameters
+from mmlab.runs.manifest import DamagedManifest, read_manifest, run_folder
+from mmlab.runs.parameters import check_parameters, notebook_parameters
 from mmlab.runs.report import (
     Summary,
     list_runs,
@@ -32,9 +34,11 @@ from mmlab.runs.verify import verify_run
 
 __all__ = [
     "NOTEBOOKS",
+    "DamagedManifest",
     "NotebookFailed",
     "StaleInput",
     "Step",
+    "Stopped",
     "Summary",
     "begin_step",
     "changes_gallery",
@@ -42,6 +46,7 @@ __all__ = [
     "check_model",
     "check_parameters",
     "check_runs",
+    "choose_notebooks",
     "costs",
     "differing_parameters",
     "find_notebook",
@@ -50,6 +55,7 @@ __all__ = [
     "index_of",
     "list_runs",
     "notebook_number",
+    "notebook_parameters",
     "read_manifest",
     "read_rankings",
     "read_same_items",

@@ -1,4 +1,7 @@
-"""What of the data folder can go: runs, caches, the demo catalogue. All of it is made again when it is needed."""
+"""What of the data folder can go: runs, caches, the demo catalogue.
+
+All of it is made again when it is needed, except what a person did: the judgements in a run's `labels.jsonl`.
+"""
 
 import os
 import shutil
@@ -8,16 +11,20 @@ from pathlib import Path
 from mmlab.items import data
 from mmlab.runs.manifest import run_folder
 from mmlab.runs.report.summary import run_names, summarise_run
+from mmlab.runs.working import is_at_work
+
+LABELS = "labels.jsonl"  # of a run: a line for each judgement made by hand
 
 
 @dataclass(frozen=True)
 class Removable:
-    """A folder that can go: its kind (run, verify, cache, demo), its name, and its bytes on the disk."""
+    """A folder that can go: its kind (run, verify, cache, demo), name, bytes on the disk, and judgements by hand."""
 
     kind: str
     name: str
     path: Path
     bytes: int
+    labels: int
 
 
 def find_removable(
@@ -25,19 +32,24 @@ def find_removable(
 ) -> list[Removable]:
     """The runs of these names (None: all), those that did not reach their end, the caches, the demo catalogue.
 
-    With the unfinished ones go the second runs that `mmlab verify` kept. ValueError for a run that is not there.
+    With the unfinished ones go the second runs that `mmlab verify` kept; those that are still at work stay.
+    ValueError for a named run that is not there, or is at work.
     """
     chosen = run_names() if runs is None else list(runs)
-    missing = [name for name in chosen if not run_folder(name).is_dir()]
-    if missing:
-        raise ValueError(f"there is no run {missing[0]!r}; mmlab list shows those that are there")
+    for name in runs or ():
+        if not run_folder(name).is_dir():
+            raise ValueError(f"there is no run {name!r}; mmlab list shows those that are there")
+        if is_at_work(run_folder(name)):
+            raise ValueError(f"run {name!r} is at work: stop it, or close the notebook that has it open")
     chosen += [name for name in run_names() if unfinished and _is_unfinished(name) and name not in chosen]
-    found = [Removable("run", name, run_folder(name), disk_bytes(run_folder(name))) for name in chosen]
-    kept = sorted(data().glob("verify-*")) if unfinished or runs is None else []
-    wanted = [("verify", path) for path in kept]
+    wanted = [("run", run_folder(name)) for name in chosen]
+    if unfinished or runs is None:
+        wanted += [("verify", path) for path in sorted(data().glob("verify-*")) if not is_at_work(path)]
     wanted += [(kind, data() / kind) for kind, chosen in (("cache", cache), ("demo", demo)) if chosen]
-    return found + [
-        Removable(kind, path.name, path, disk_bytes(path)) for kind, path in wanted if path.is_dir()
+    return [
+        Removable(kind, path.name, path, disk_bytes(path), count_labels(path))
+        for kind, path in wanted
+        if path.is_dir()
     ]
 
 
@@ -48,6 +60,14 @@ def remove(entries: list[Removable]) -> None:
             entry.path.unlink()
         else:
             shutil.rmtree(entry.path)
+
+
+def count_labels(folder: Path) -> int:
+    """How many judgements by hand are in a folder and below it."""
+    lines = [
+        line for path in folder.rglob(LABELS) if path.is_file() for line in path.read_bytes().splitlines()
+    ]
+    return sum(bool(line.strip()) for line in lines)
 
 
 def disk_bytes(folder: Path) -> int:
@@ -61,6 +81,8 @@ def disk_bytes(folder: Path) -> int:
 
 
 def _is_unfinished(name: str) -> bool:
+    if is_at_work(run_folder(name)):
+        return False
     try:
         return summarise_run(name).state not in ("finished", "comparison")
     except (ValueError, KeyError, TypeError, AttributeError):  # a damaged manifest

@@ -38,9 +38,18 @@ def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFram
 
 
 def _items(first: Path, second: Path, tolerance: float) -> Iterator[tuple[str, object, object]]:
-    before, after = (set(read_items(path)["item_id"]) for path in (first, second))
-    if before != after:
-        yield "items that the other lacks", len(before - after), len(after - before)
+    before, after = (read_items(path).set_index("item_id") for path in (first, second))
+    ids, others = set(before.index), set(after.index)
+    if ids != others:
+        yield "items that the other lacks", len(ids - others), len(others - ids)
+        return
+    after = after.loc[before.index]
+    for name in before.columns.intersection(after.columns).drop("image"):  # a picture may lie elsewhere
+        mine, theirs = before[name], after[name]
+        there = mine.notna() & theirs.notna()
+        other = (mine.notna() != theirs.notna()).sum() + (mine[there] != theirs[there]).sum()
+        if other:
+            yield f"items with another {name}", 0, int(other)
 
 
 def _vectors(first: Path, second: Path, tolerance: float) -> Iterator[tuple[str, object, object]]:

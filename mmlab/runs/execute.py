@@ -16,17 +16,31 @@ from mmlab.runs.manifest import run_folder
 from mmlab.runs.pages import write_page
 from mmlab.runs.parameters import check_parameters, earlier_parameters, notebook_parameters
 from mmlab.runs.progress import Place, Progress
+from mmlab.runs.working import at_work
 
 if TYPE_CHECKING:
     from papermill.exceptions import PapermillExecutionError
 
     from mmlab.runs.kernels import Kernel
 
+LONGEST = 1000  # characters of an error that are told; its executed copy has them all
 NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize")
 
 
 class NotebookFailed(RuntimeError):
-    """A notebook raised; the message says where, and which executed copy shows it."""
+    """A notebook raised; the message says where, and which executed copy shows it. `notebook` is its name."""
+
+    def __init__(self, message: str, notebook: str = "") -> None:
+        super().__init__(message)
+        self.notebook = notebook
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C while a notebook was at work; `notebook` is its name."""
+
+    def __init__(self, notebook: str) -> None:
+        super().__init__(f"stopped in {notebook}")
+        self.notebook = notebook
 
 
 def find_notebooks(folder: Path | None = None) -> list[Path]:
@@ -49,6 +63,15 @@ def find_notebook(name: str) -> Path:
     return path
 
 
+def choose_notebooks(name: str | None = None) -> list[Path]:
+    """The notebook of this name or number, as 04 or 04_retrieve, or all of the project; ValueError if none is."""
+    known = sorted((project() / "notebooks").glob("*.ipynb"))
+    chosen = [path for path in known if name in (None, path.stem, path.stem[:2])]
+    if not chosen:
+        raise ValueError(f"no notebook is called {name!r}; known: {', '.join(path.stem for path in known)}")
+    return chosen
+
+
 def notebook_number(name: str) -> int:
     """The place (from 0) of the notebook called `name`, as 04 or 04_retrieve; ValueError if none is."""
     for number, notebook in enumerate(NOTEBOOKS):
@@ -69,8 +92,8 @@ def run_notebooks(
     Those before `start` are taken as done: what the run's manifest says they were given is given to the others,
     unless `parameters` say otherwise. Returns the run's folder: it holds a page of each notebook, and
     `notebooks/` the executed copies.
-    Raises ValueError for a wrong parameter, before anything runs, and NotebookFailed at the first notebook that
-    fails; its copy is kept.
+    Raises ValueError for a wrong parameter, before anything runs, NotebookFailed at the first notebook that fails,
+    whose copy is kept, and Stopped on Ctrl-C: either can be gone on from, with `start`.
     """
     from mmlab.runs.kernels import start_kernels
 
@@ -81,6 +104,7 @@ def run_notebooks(
     copies = run_folder(run) / "notebooks"
     copies.mkdir(parents=True, exist_ok=True)
     with (
+        at_work(run_folder(run)),
         ThreadPoolExecutor(1) as printer,  # a page is written while the next notebook works
         Progress(coming, show=progress) as bar,
         closing(start_kernels(coming, values.get("models", ()))) as kernels,
@@ -101,7 +125,7 @@ def execute(
     kernel: "Kernel",
     bar: Progress | Place,
 ) -> None:
-    """Execute one notebook into its copy; NotebookFailed if a cell raises or the kernel dies."""
+    """Execute one notebook into its copy; NotebookFailed if a cell raises, or the kernel dies or does not start."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -119,11 +143,16 @@ def execute(
             on_cell_start=partial(bar.show_cell, notebook.stem),
         )
     except PapermillExecutionError as error:
-        raise NotebookFailed(_failure(notebook, copy, error)) from error
+        raise NotebookFailed(_failure(notebook, copy, error), notebook.stem) from error
     except DeadKernelError as error:
         raise NotebookFailed(
-            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}"
+            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}",
+            notebook.stem,
         ) from error
+    except RuntimeError as error:  # of jupyter_client, while it waits for the kernel
+        raise NotebookFailed(f"{notebook.stem}: its kernel did not start: {error}", notebook.stem) from error
+    except KeyboardInterrupt as error:
+        raise Stopped(notebook.stem) from error
     finally:
         kernel.hang_up()
 
@@ -133,7 +162,7 @@ def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> st
     return (
         f"{notebook.stem} failed at cell {error.cell_index + 1}, In [{error.exec_count}] under "
         f"{_heading_above(notebook, error.source)!r}, which begins {(lines or [''])[0]!r}: "
-        f"{error.ename}: {error.evalue}; executed copy: {copy}"
+        f"{error.ename}: {str(error.evalue)[:LONGEST]}; executed copy: {copy}"
     )
 
 

@@ -15,30 +15,38 @@ from typing import Any
 from mmlab.items import data, replacing
 
 Manifest = dict[str, Any]
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a run
+NAME = re.compile(r"(?!.*\.html?\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.IGNORECASE)  # of a run
+
+
+class DamagedManifest(ValueError):
+    """A run's manifest is there and cannot be read."""
 
 
 def run_folder(run: str) -> Path:
     """The folder of the run of this name, whether it exists or not; ValueError if it is no plain name."""
     if not isinstance(run, str) or not NAME.fullmatch(run):
         raise ValueError(
-            "a run's name is 1 to 100 letters, digits, '.', '_' or '-', "
-            f"not starting with '.' or '-'; found {run!r}"
+            "a run's name is 1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-' "
+            f"and not ending as a page does, in .html; found {run!r}"
         )
     return data() / "runs" / run
 
 
 def read_manifest(run: str) -> Manifest:
-    """The run's manifest, without steps if nothing ran yet; ValueError if the file is damaged."""
+    """The run's manifest, without steps if nothing ran yet; DamagedManifest, a ValueError, if it is."""
     path = run_folder(run) / "manifest.json"
     if not path.is_file():
         return {"run": run, "steps": {}}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); move it away and run the notebooks again") from error
+        raise DamagedManifest(
+            f"{path} is not JSON ({error}); move it away and run the notebooks again"
+        ) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("steps"), dict):
-        raise ValueError(f"{path} is no manifest: expected an object with 'run' and 'steps'; move it away")
+        raise DamagedManifest(
+            f"{path} is no manifest: expected an object with 'run' and 'steps'; move it away"
+        )
     return manifest
 
 

@@ -11,7 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mmlab.runs.choices import check_choice
 from mmlab.runs.manifest import read_manifest
+from mmlab.runs.secrets import check_secrets
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,20 @@ def _inspect(notebook: Path, changed: int) -> dict[str, Parameter]:
 def check_parameters(given: dict[str, Any], notebooks: Iterable[Path]) -> dict[str, Any]:
     """The given values in the types that the notebooks declare; a str (as typed in a shell) is parsed.
 
-    Raises ValueError for a name that no notebook has, with the known ones, and for a value of another type.
+    Raises ValueError for a name that no notebook has, with the known ones, for a value that holds a secret, for one
+    of another type, and for one that is not among those that the parameter can have.
     """
+    check_secrets(given)
     known: dict[str, Parameter] = {}
     for notebook in notebooks:
         known |= notebook_parameters(notebook)
     for name in given:
         if name not in known:
             raise ValueError(_unknown(name, sorted(known)))
-    return {name: parse_value(known[name], value) for name, value in given.items()}
+    values = {name: parse_value(known[name], value) for name, value in given.items()}
+    for name, value in values.items():
+        check_choice(name, value)
+    return values
 
 
 def earlier_parameters(run: str, notebooks: Iterable[Path]) -> dict[str, Any]:

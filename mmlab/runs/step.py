@@ -20,8 +20,10 @@ import pandas as pd
 from mmlab.runs.lineage import StaleInput, check_input, find_writer, fingerprint, written_files
 from mmlab.runs.machine import describe_machine
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
-from mmlab.runs.markdown import render_markdown
+from mmlab.runs.secrets import check_secrets
 from mmlab.runs.sharing import keep_to_itself
+from mmlab.runs.working import mark, unmark
+from mmlab.visualize.markdown import render_markdown
 
 if TYPE_CHECKING:
     from mmlab.visualize import Html
@@ -127,6 +129,7 @@ class Step:
             "environment": describe_machine(),
         }
         record_step(self.run, self.name, record)
+        unmark(self.folder)
         return Html(render_markdown(saw))  # not Markdown: a label in it may be hostile
 
     def _inside(self, file: str) -> Path:
@@ -139,13 +142,17 @@ class Step:
 
 
 def begin_step(name: str, *, run: str, **parameters: Any) -> Step:
-    """Begin the notebook `name` of the run `run`, with all the notebook's parameters by name."""
+    """Begin the notebook `name` of the run `run`, with all the notebook's parameters by name.
+
+    ValueError for a parameter that holds a secret: it would be written into the manifest.
+    """
+    check_secrets(parameters)
     folder = run_folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         plain = json.loads(json.dumps(parameters))
     except TypeError as error:
         raise TypeError(
             f"{name}: parameters are numbers, strings, truth values or lists of them; {error}"
         ) from error
+    mark(folder)
     return Step(name, run, folder, plain)

@@ -7,9 +7,24 @@ from importlib import import_module
 
 
 def warm_up(*notebooks: str) -> None:
-    """Load or compile what the notebooks of these names need for seconds; nothing for most."""
+    """Load or compile what the notebooks of these names wait for; of others than the six nothing."""
     for notebook in notebooks:
-        WARM_UPS.get(notebook, lambda: None)()
+        for prepare in WARM_UPS.get(notebook, ()):
+            prepare()
+
+
+def draw_figure() -> None:
+    """Draw a figure into memory, so that matplotlib is loaded and has found its fonts: about a second."""
+    import io
+
+    import matplotlib.pyplot as plt
+
+    from mmlab.visualize import figure
+
+    fig, (ax,) = figure()
+    ax.set_title("warm-up")
+    fig.savefig(io.BytesIO(), format="png")
+    plt.close(fig)
 
 
 def load_transformers() -> None:
@@ -35,4 +50,11 @@ def compile_umap() -> None:
     )
 
 
-WARM_UPS = {"02_embed": load_transformers, "04_retrieve": load_transformers, "06_visualize": compile_umap}
+WARM_UPS = {
+    "01_ingest": (draw_figure,),
+    "02_embed": (load_transformers, draw_figure),
+    "03_index": (draw_figure,),
+    "04_retrieve": (load_transformers, draw_figure),
+    "05_evaluate": (draw_figure,),
+    "06_visualize": (compile_umap, draw_figure),
+}

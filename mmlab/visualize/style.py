@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmlab.visualize.galleries import Html
+from mmlab.visualize.markdown import render_markdown
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -68,12 +71,13 @@ def legend_below(ax: "Axes", points: float, columns: int, **settings: Any) -> No
 def show(fig: "Figure", path: str | Path, says: str) -> None:
     """Write the figure as PNG (150 dots per inch), show it with `says`, the sentence that reads it, below.
 
-    The sentence is kept in the file as its description, so that it stays with the picture in a report.
+    The sentence, Markdown, is kept in the file as its description, so that it stays with the picture in a report.
     """
     import matplotlib.pyplot as plt
-    from IPython.display import Image, Markdown, display
+    from IPython.display import Image, display
 
     with plt.rc_context(RULES):
         fig.savefig(path, metadata={"Description": says, "Software": None})
     plt.close(fig)  # else the notebook would show it a second time
-    display(Image(filename=str(path), width=int(fig.get_figwidth() * 100), alt=says), Markdown(says))
+    sentence = Html(render_markdown(says))  # not Markdown: a label in it may be hostile
+    display(Image(filename=str(path), width=int(fig.get_figwidth() * 100), alt=says), sentence)

@@ -19,6 +19,7 @@ from mmlab.runs import begin_step
 step = begin_step("{name}", run=run, seed=seed, {extra}={extra})
 step.write("{name}.txt").write_text(f"made with {{seed}}")
 step.finish("{name} with seed " + str(seed))"""
+FAIL = "if seed == 13:\n    raise ValueError('bad\\n\\x1b[31mluck')"  # as a caption could make it
 EXTRA = {
     "01_ingest": "dataset: str = 'demo'",
     "02_embed": "models: list = ['demo']",
@@ -29,7 +30,7 @@ EXTRA = {
 def write_notebook(folder, name):
     """A notebook of run, seed and one more parameter; the first one fails with seed 13."""
     extra = EXTRA.get(name, "k: str = 'demo'")
-    fail = [new_code_cell("if seed == 13:\n    raise KeyError('bad luck')")] if name == "01_ingest" else []
+    fail = [new_code_cell(FAIL)] if name == "01_ingest" else []
     cells = [
         new_code_cell(f'run: str = "demo"\nseed: int = 0\n{extra}', metadata={"tags": ["parameters"]}),
         *fail,

@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner
 
 from mmlab.cli import cli
-from mmlab.cli.group import show_table, split_parameters
+from mmlab.cli.group import plain_text, show_table, split_parameters
 
 
 @pytest.mark.parametrize("command", sorted(cli.commands))
@@ -19,12 +19,19 @@ def test_the_exit_codes_are_told():
     assert "..." not in shown.partition("Commands:")[2].partition("Exit codes:")[0]
 
 
+def test_a_message_is_one_line_without_commands_to_the_terminal():
+    assert (
+        plain_text("it failed:\n  \x1b[1;31mred\x1b[0m\r\n\x07a \u202eb\u2028c  d\n")
+        == "it failed: red  a  b c  d"
+    )
+
+
 def test_a_value_may_hold_an_equals_sign():
     assert split_parameters(["query=a=b", "k=5", "store="]) == {"query": "a=b", "k": "5", "store": ""}
 
 
 def test_a_table_is_aligned_and_holds_no_control_characters(capsys):
     show_table([{"name": "a\x1b[31m\nb", "value": 0.123456789}, {"name": "c", "value": None}])
-    assert capsys.readouterr().out == "name      value\na [31m b  0.123457\nc\n"
+    assert capsys.readouterr().out == "name  value\na b   0.123457\nc\n"
     show_table([])
     assert capsys.readouterr().out == ""

@@ -31,6 +31,21 @@ def test_it_is_asked_before_anything_goes(runs, monkeypatch, capsys, answer, lef
     assert [name for name in ("a", "b") if (runs / name).is_dir()] == left
 
 
+def test_what_was_judged_by_hand_goes_only_with_a_word_of_its_own(runs, capsys):
+    (runs / "b" / "labels.jsonl").write_text('{"query_id": "q"}\n{"query_id": "r"}\n')
+    assert main(["clean"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["what", "name", "MB", "labels"]
+    assert [row[3:] for row in rows[1:4]] == [[], ["2"], []]
+    for choice in (["a", "b"], ["--unfinished"]):
+        assert main(["clean", *choice, "--yes"]) == 2
+        assert "b would go with judgements made by hand" in capsys.readouterr().err
+        assert (runs / "a").is_dir()
+        assert (runs / "b" / "labels.jsonl").is_file()
+    assert main(["clean", "b", "--yes", "--labels"]) == 0
+    assert not (runs / "b").exists()
+
+
 def test_yes_does_not_ask(runs, capsys):
     assert main(["clean", "--unfinished", "--cache", "--yes"]) == 0
     assert capsys.readouterr().out.endswith("Removed.\n")
@@ -58,3 +73,15 @@ def test_verify_ends_with_1_and_a_table_where_a_run_does_not_hold(here, capsys):
     shown = capsys.readouterr()
     assert shown.out.splitlines()[1].split() == ["metrics.json", "d", "RR", "0.75", "0.5"]
     assert shown.err.splitlines()[-1].startswith("mmlab: error: p does not hold: 1 differences")
+
+
+def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
+    """The second run's index is built in its own folder, or it would stay on the server."""
+    notebook = here / "notebooks" / "03_index.ipynb"
+    content = nbformat.read(notebook, as_version=4)
+    content.cells[0].source = content.cells[0].source.replace("k: str = 'demo'", "store: str = ''")
+    content.cells[-1].source = "assert store == ''\n" + content.cells[-1].source.replace("k=k", "store=store")
+    nbformat.write(content, notebook)
+    begin_step("03_index", run="p", seed=0, store="http://127.0.0.1:1").finish("")
+    assert main(["verify", "p"]) == 0
+    assert capsys.readouterr().out.startswith("p holds: ")

@@ -9,8 +9,8 @@ def test_the_report_is_written_again_from_the_files(here, tmp_path, capsys):
     told = f"Report: {runs / 'p' / 'index.html'}\nIndex: {runs / 'index.html'}\n"
     assert capsys.readouterr().out == told
     assert main(["report", "p", "--single-file"]) == 0
-    assert f"Single file: {runs / 'p' / 'p.html'}\n" in capsys.readouterr().out
-    assert (runs / "p" / "p.html").is_file()
+    assert f"Single file: {runs / 'p' / 'p-report.html'}\n" in capsys.readouterr().out
+    assert (runs / "p" / "p-report.html").is_file()
 
 
 def test_all_reports_at_once(here, tmp_path, capsys):
@@ -19,6 +19,23 @@ def test_all_reports_at_once(here, tmp_path, capsys):
     assert main(["report", "--all"]) == 0
     assert capsys.readouterr().out.count("Report: ") == 2
     assert (tmp_path / "data" / "runs" / "b" / "index.html").is_file()
+
+
+def test_a_damaged_run_does_not_stop_the_reports_of_the_others(here, tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        begin_step("01_ingest", run=name).finish("")
+    (tmp_path / "data" / "runs" / "a" / "manifest.json").write_text("{")
+    (tmp_path / "data" / "runs" / "b" / "manifest.json").write_text('{"steps": {"01_ingest": 5}}')
+    assert main(["report", "--all"]) == 1
+    shown = capsys.readouterr()
+    assert "runs/c/index.html" in shown.out
+    failed = shown.err.splitlines()
+    assert len(failed) == 3
+    assert failed[0].startswith("failed: a: ")
+    assert "is not JSON" in failed[0]
+    assert failed[1].startswith("failed: b: ")
+    assert failed[2] == "mmlab: error: 2 of 3 runs failed"
+    assert "damaged manifest" in (tmp_path / "data" / "runs" / "index.html").read_text()
 
 
 def test_runs_are_listed(here, capsys):

@@ -20,8 +20,9 @@ def test_a_run_from_the_shell_ends_in_a_report(shell, tmp_path):
     assert failed.returncode == 1
     last = failed.stderr.splitlines()[-1]
     assert last.startswith("mmlab: error: 01_ingest failed at cell 3")
-    assert "KeyError: 'bad luck'" in last
-    assert last.endswith("notebooks/01_ingest.ipynb")
+    assert "ValueError: bad luck" in last
+    again = f"mmlab run --name p --from 01 -p seed=13 --dataset {tmp_path / 'photos'}"
+    assert last.endswith(f"notebooks/01_ingest.ipynb; go on with: {again}")
     assert "Traceback" not in failed.stderr
     assert index.read_text() == html
     on = shell("run", "--name", "p", "--from", "06", "-p", "seed=13")
@@ -48,7 +49,8 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         _, stderr = child.communicate(timeout=30)
     assert child.returncode == 130
     assert stderr.splitlines()[-1] == (
-        "mmlab: error: stopped; what is finished stays, go on with run --from or sweep --resume"
+        "mmlab: error: stopped in 02_embed; what is finished stays, "
+        f"go on with: mmlab run --name p --from 02 --dataset {project.parent / 'photos'}"
     )
     assert "Traceback" not in stderr
 
@@ -81,6 +83,8 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ("tune a", "no finished notebook of a run 'a'"),
         ("verify a", "no finished notebook of a run 'a'"),
         ("clean a", "there is no run 'a'; mmlab list shows those that are there"),
+        ("parameters 9", "no notebook is called '9'; known: 01_ingest"),
+        ("run --dataset photos --name index.html", "not ending as a page does, in .html"),
         ("walk", "No such command 'walk'"),
     ],
 )

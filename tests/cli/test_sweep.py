@@ -31,6 +31,7 @@ def test_one_failure_does_not_stop_the_rest_and_is_told_at_the_end(file, tmp_pat
     ]  # fmt: skip
     failed, last = shown.err.splitlines()[-2:]
     assert failed.startswith("failed: try-seed-13: 01_ingest failed at cell 3")
+    assert "ValueError: bad luck; executed copy: " in failed
     assert last == "mmlab: error: 1 of 3 runs failed"
     assert read_manifest(names[2])["steps"]["02_embed"]["shared_from"] == names[0]
     assert "shared_from" not in read_manifest(names[2])["steps"]["03_index"]

@@ -1,7 +1,8 @@
 import pytest
 
-from mmlab.runs import begin_step, find_removable, remove, run_folder
+from mmlab.runs import begin_step, find_removable, remove, run_folder, summarise_run
 from mmlab.runs.execute import NOTEBOOKS
+from mmlab.runs.working import at_work
 
 
 @pytest.fixture
@@ -40,6 +41,22 @@ def test_unfinished_runs_are_those_without_their_last_notebook(folder):
     assert names(find_removable([], unfinished=True)) == [
         ("run", "broken"), ("run", "half"), ("verify", "verify-x")
     ]  # fmt: skip
+
+
+def test_a_run_that_is_at_work_stays(folder):
+    begin_step("02_embed", run="half")
+    assert summarise_run("half").state == "working on 02_embed"
+    assert names(find_removable([], unfinished=True)) == [("run", "broken"), ("verify", "verify-x")]
+    with pytest.raises(ValueError, match="run 'half' is at work: stop it"):
+        find_removable(["half"])
+    with at_work(folder / "verify-x"):
+        assert names(find_removable([], unfinished=True)) == [("run", "broken")]
+
+
+def test_judgements_made_by_hand_are_counted(folder):
+    (run_folder("half") / "labels.jsonl").write_text('{"a": 1}\n\n{"a": 2}\n')
+    counts = {entry.name: entry.labels for entry in find_removable(None, cache=True)}
+    assert counts == {"broken": 0, "half": 2, "whole": 0, "verify-x": 0, "cache": 0}
 
 
 def test_a_run_that_is_not_there_is_named(folder):

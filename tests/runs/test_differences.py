@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.items import ITEM_COLUMNS, Space, Vectors, write_items, write_table
+from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_items, write_items, write_table
 from mmlab.runs.differences import find_differences
 
 SPACE = Space("m", "1", "p", "", "", 2)
@@ -67,3 +67,15 @@ def test_items_of_the_same_score_may_change_places(folders):
     assert rows(folders) == []
     write_table(pd.read_parquet(path).head(1), path)
     assert rows(folders) == [["rankings/text-to-image.parquet", "queries with other scores", 0, 1]]
+
+
+def test_items_that_say_something_else_are_told(folders):
+    items = read_items(folders[1] / "items.parquet")
+    items.loc[1, "text"] = "z"
+    items["image"] = [None, "/elsewhere/picture.png"]
+    items["split"] = ["test", None]
+    write_items(items, folders[1] / "items.parquet")
+    assert rows(folders) == [
+        ["items.parquet", "items with another text", 0, 1],
+        ["items.parquet", "items with another split", 0, 1],
+    ]

@@ -6,13 +6,30 @@ import pytest
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
 
 
-@pytest.mark.parametrize("name", ["demo", "flickr8k-200", "a.b_c", "_x", "A" * 100])
+@pytest.mark.parametrize("name", ["demo", "flickr8k-200", "a.b_c", "_x", "index", "html", "A" * 100])
 def test_a_runs_folder_lies_under_data_runs(name, data_folder):
     assert run_folder(name) == data_folder / "runs" / name
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "a\\b", "-rf", ".hidden", "a b", "é", "a\n", "A" * 101, None, 3]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "-rf",
+        ".hidden",
+        "a b",
+        "é",
+        "a\n",
+        "A" * 101,
+        "index.html",
+        "a.HTM",
+        None,
+        3,
+    ],
 )
 def test_names_that_are_no_plain_names_are_refused(name):
     with pytest.raises(ValueError, match="a run's name is 1 to 100 letters"):

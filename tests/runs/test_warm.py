@@ -6,7 +6,7 @@ import pytest
 
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.runs.execute import NOTEBOOKS
-from mmlab.runs.warm import WARM_UPS, compile_umap, warm_up
+from mmlab.runs.warm import WARM_UPS, compile_umap, draw_figure, warm_up
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,32 @@ def test_the_notebooks_that_embed_find_torch_loaded(notebook, loaded):
     code = f"import sys, mmlab.runs.warm as w; w.warm_up({notebook!r}); print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == f"{loaded}\n"
+
+
+def test_every_notebook_finds_matplotlib_loaded():
+    code = "import sys, mmlab.runs.warm as w; w.warm_up({!r}); print('matplotlib.pyplot' in sys.modules)"
+    for notebook in ("01_ingest", "05_evaluate"):
+        answer = subprocess.run(
+            [sys.executable, "-c", code.format(notebook)], capture_output=True, text=True, check=True
+        )
+        assert answer.stdout == "True\n"
+
+
+def test_drawing_ahead_leaves_no_figure_and_changes_none(tmp_path):
+    import matplotlib.pyplot as plt
+
+    from mmlab.visualize import bars, figure
+
+    pictures = []
+    for prepare in (lambda: None, draw_figure):
+        prepare()
+        assert plt.get_fignums() == []
+        fig, (ax,) = figure()
+        bars(ax, ["mug"], [1], "items")
+        fig.savefig(tmp_path / "figure.png", metadata={"Software": None})
+        plt.close(fig)
+        pictures.append((tmp_path / "figure.png").read_bytes())
+    assert pictures[0] == pictures[1]
 
 
 def test_warming_up_changes_no_map():

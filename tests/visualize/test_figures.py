@@ -101,6 +101,14 @@ def test_show_writes_the_picture_with_its_sentence(tmp_path: Path) -> None:
         assert picture.width > 800
 
 
+def test_a_label_in_the_sentence_is_shown_as_text(tmp_path: Path, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *objects: shown.extend(objects))
+    show(figure()[0], tmp_path / "figure.png", "**Most** under <script>alert(1)</script>.")
+    assert type(shown[0]).__name__ == "Image"
+    assert str(shown[1]) == "<p><strong>Most</strong> under &lt;script&gt;alert(1)&lt;/script&gt;.</p>\n"
+
+
 def grouped(**columns: list) -> pd.DataFrame:
     return pd.DataFrame(columns).assign(low=0.1, high=0.9)
 

@@ -3,6 +3,7 @@
 Works on what is there: a run that stopped half-way gets a report of its first half.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from markupsafe import Markup
 
 from mmlab.items import replacing
 from mmlab.runs.manifest import read_manifest, run_folder
-from mmlab.runs.markdown import render_markdown
 from mmlab.runs.pages import TEMPLATES, write_page
 from mmlab.runs.report.advice import what_to_look_at
 from mmlab.runs.report.measures import tabulate_latency, tabulate_measures
 from mmlab.runs.report.pieces import allow_scripts, read_figures, read_galleries, read_map
 from mmlab.runs.report.summary import summarise_run
+from mmlab.visualize.markdown import render_markdown
 
 LONGEST = 400  # characters of a parameter's value that are shown
 
@@ -46,14 +47,18 @@ def page_names(folder: Path) -> list[str]:
     return [name for name in names if (folder / f"{name}.html").is_file()]
 
 
-def render_index(run: str, links: dict[str, str], **more: Any) -> str:
-    """The first page as HTML; `links` holds for each notebook what to link to, `more` what a single file adds."""
+def render_index(run: str, links: dict[str, str], without: Collection[str] = (), **more: Any) -> str:
+    """The first page as HTML; `links` holds for each notebook what to link to.
+
+    A single file leaves out the galleries or the map, if `without` says so, and adds `more`.
+    """
     from jinja2 import Environment, FileSystemLoader
 
     loader = FileSystemLoader(TEMPLATES)
     template = Environment(loader=loader, autoescape=True).get_template("index.html.j2")
     folder, records = run_folder(run), read_manifest(run)["steps"]
-    galleries, chart = read_galleries(folder, records), read_map(folder, records)
+    galleries = [] if "galleries" in without else read_galleries(folder, records)
+    chart = "" if "map" in without else read_map(folder, records)
     shown = {
         "run": run,
         "links": links,

@@ -8,13 +8,14 @@ from typing import Any
 from mmlab.items import data
 from mmlab.runs.execute import NOTEBOOKS
 from mmlab.runs.manifest import NAME, read_manifest, run_folder
+from mmlab.runs.working import is_at_work
 
 SIGNS = ("manifest.json", "notebooks")  # of a run
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One run: `state` is finished, comparison, or where it stopped; `finished` its last step's time, ISO or ""."""
+    """One run: `state` is finished, comparison, or where it works or stopped; `finished` its last time, ISO or ""."""
 
     name: str
     dataset: str
@@ -44,7 +45,7 @@ def summarise_run(name: str) -> Summary:
         finished=last.get("finished", ""),
         seconds=sum(record["seconds"] for record in records.values()),
         steps=list(records),
-        state=_state(list(records), run_folder(name) / "notebooks"),
+        state=_state(name, list(records)),
         environment=last.get("environment", {"packages": {}, "platform": "", "git": None}),
     )
 
@@ -56,13 +57,15 @@ def given_parameters(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _state(steps: list[str], copies: Path) -> str:
+def _state(run: str, steps: list[str]) -> str:
     if "08_compare" in steps:
         return "comparison"
     missing = [name for name in NOTEBOOKS if name not in steps]
     if not missing:
         return "finished"
-    if _failed(copies / f"{missing[0]}.ipynb"):
+    if is_at_work(run_folder(run)):
+        return f"working on {missing[0]}"
+    if _failed(run_folder(run) / "notebooks" / f"{missing[0]}.ipynb"):
         return f"failed in {missing[0]}"
     return f"stopped before {missing[0]}"
 

@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ class Node:
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def without(self, runs: Collection[str]) -> "list[Node]":
+        """The node and those below it for its other runs: one node, or none if no run is left."""
+        left = tuple(run for run in self.runs if run not in runs)
+        below = tuple(found for child in self.children for found in child.without(runs))
+        return [Node(self.notebook, self.parameters, left, below)] if left else []
 
 
 def plan_steps(settings: Sequence[Setting], notebooks: Sequence[Path]) -> list[Node]:

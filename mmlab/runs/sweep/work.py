@@ -16,6 +16,7 @@ from mmlab.runs.progress import Place
 from mmlab.runs.sharing import share_step
 from mmlab.runs.sweep.plan import Node
 from mmlab.runs.sweep.workers import Workers
+from mmlab.runs.working import at_work
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -26,16 +27,22 @@ def run_sweep(
 ) -> dict[str, str]:
     """Do every step of the tree, `jobs` at a time; the runs that failed, each with the reason.
 
-    A step that fails ends the runs that share it and no other. With `resume`, steps that are done already with
-    the same parameters are kept. On KeyboardInterrupt the kernels are ended; what is finished stays.
+    A step that fails, for whatever reason, ends the runs that share it and no other; a run whose manifest is damaged
+    is not begun. With `resume`, steps that are done already with the same parameters are kept. On
+    KeyboardInterrupt the kernels are ended; what is finished stays.
     """
     from tqdm import tqdm
 
+    runs = [run for root in roots for run in root.runs]
+    failures = _damaged(runs)
+    roots = [left for root in roots for left in root.without(failures)]
     nodes = [node for root in roots for node in root.walk()]
+    if not nodes:
+        return failures
     notebooks = list(dict.fromkeys(node.notebook for node in nodes))
     models = sorted({model for node in nodes for model in node.parameters.get("models", [])})
-    failures: dict[str, str] = {}
     with (
+        at_work(*(run_folder(run) for run in runs if run not in failures)),
         tqdm(
             total=len(nodes), disable=not progress, bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}"
         ) as bar,
@@ -52,7 +59,10 @@ def run_sweep(
 
 
 def _work_through(
-    roots: Sequence[Node], start: Callable[[Node], Future[None]], failures: dict[str, str], bar: "tqdm"
+    roots: Sequence[Node],
+    start: Callable[[Node], Future[dict[str, str]]],
+    failures: dict[str, str],
+    bar: "tqdm",
 ) -> None:
     """Start the roots, and whenever a step is done its children."""
     working = {start(node): node for node in roots}
@@ -61,18 +71,43 @@ def _work_through(
         done, _ = wait(working, return_when=FIRST_COMPLETED)
         for future in done:
             node = working.pop(future)
-            try:
-                future.result()
-            except (NotebookFailed, OSError) as error:
-                failures |= dict.fromkeys(node.runs, str(error))
-                bar.update(len(list(node.walk())))
-                continue
-            bar.update()
-            working |= {start(child): child for child in node.children}
+            failed = _outcome(future, node)
+            failures |= failed
+            left = [found for child in node.children for found in child.without(failed)]
+            bar.update(_size([node]) - _size(left))
+            working |= {start(child): child for child in left}
 
 
-def do_step(node: Node, workers: Workers, resume: bool) -> None:
-    """Do the step in the first of its runs, and share it with the others."""
+def _outcome(future: Future[dict[str, str]], node: Node) -> dict[str, str]:
+    """The runs that the step has ended, each with the reason: all that share it if it raised."""
+    try:
+        return future.result()
+    except Exception as error:  # whatever it is, the other runs go on
+        return dict.fromkeys(node.runs, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    expected = isinstance(error, NotebookFailed | OSError | ValueError)
+    return str(error) if expected else f"{type(error).__name__}: {error}"
+
+
+def _size(nodes: Sequence[Node]) -> int:
+    return sum(1 for node in nodes for _ in node.walk())
+
+
+def _damaged(runs: Sequence[str]) -> dict[str, str]:
+    """The runs whose manifest cannot be read, each with the reason."""
+    found = {}
+    for run in runs:
+        try:
+            read_manifest(run)
+        except (ValueError, OSError) as error:
+            found[run] = str(error)
+    return found
+
+
+def do_step(node: Node, workers: Workers, resume: bool) -> dict[str, str]:
+    """Do the step in the first of its runs, and share it with the others; those that could not be given it."""
     first, *others = node.runs
     if not (resume and _done(node, first)):
         copy = run_folder(first) / "notebooks" / node.notebook.name
@@ -80,9 +115,14 @@ def do_step(node: Node, workers: Workers, resume: bool) -> None:
         with workers.kernel(node.notebook) as kernel:
             execute(node.notebook, copy, {**node.parameters, "run": first}, kernel, Place(node.notebook))
         write_page(copy, run_folder(first))
+    failed = {}
     for run in others:
-        if not (resume and _done(node, run)):
-            share_step(node.notebook.stem, first, run)
+        try:
+            if not (resume and _done(node, run)):
+                share_step(node.notebook.stem, first, run)
+        except Exception as error:  # the other runs go on
+            failed[run] = _reason(error)
+    return failed
 
 
 def _done(node: Node, run: str) -> bool:

@@ -30,6 +30,15 @@ def test_steps_are_shared_as_long_as_all_before_them_are_the_same(notebooks):
     ]  # fmt: skip
 
 
+def test_a_run_can_be_taken_out_of_the_tree(notebooks):
+    (root,) = plan_steps([Setting("a", {"ef": 20}), Setting("b", {"ef": 60}), Setting("c", {})], notebooks)
+    (left,) = root.without({"a"})
+    assert outline([left]) == [
+        ("01_ingest", ("b", "c"), [("02_embed", ("b", "c"), [("03_index", (run,), []) for run in "bc"])])
+    ]  # fmt: skip
+    assert root.without({"a", "b", "c"}) == []
+
+
 def test_a_default_that_is_given_is_no_other_setting(notebooks):
     (root,) = plan_steps([Setting("a", {"ef": 50}), Setting("b", {})], notebooks)
     assert [(node.notebook.stem, node.parameters, node.runs) for node in root.walk()] == [

@@ -2,7 +2,7 @@ import nbformat
 import pytest
 
 from mmlab.runs import StaleInput, begin_step, read_manifest, run_folder
-from mmlab.runs.sweep import Setting, plan_steps, run_sweep
+from mmlab.runs.sweep import Setting, plan_steps, run_sweep, workers
 
 STEP = """\
 import os
@@ -84,3 +84,38 @@ def check_resuming(roots):
     again = [name for name in after if after[name]["finished"] != before[name]["finished"]]
     assert again == ["05_evaluate"]
     assert "by hand" not in (run_folder("a") / "metrics.json").read_text()
+
+
+def test_a_damaged_manifest_ends_its_run_only(roots, capfd):
+    for run in "ac":
+        run_folder(run).mkdir(parents=True)
+    (run_folder("a") / "manifest.json").write_text("{")
+    failures = run_sweep(roots, resume=True, progress=False)
+    assert list(failures) == ["a", "b"]
+    assert "manifest.json is not JSON" in failures["a"]
+    assert list(read_manifest("c")["steps"]) == ["01_ingest", "03_index", "05_evaluate"]
+    assert not [path for run in "abc" for path in run_folder(run).glob(".working-*")]
+
+
+def test_a_page_or_a_file_that_cannot_be_written_ends_its_runs_only(roots):
+    (run_folder("a") / "05_evaluate.html" / "in the way").mkdir(parents=True)
+    (run_folder("c") / "items.parquet" / "in the way").mkdir(parents=True)
+    failures = run_sweep(roots, progress=False)
+    assert set(failures) == {"a", "b", "c"}
+    assert "05_evaluate.html" in failures["a"]
+    assert "items.parquet" in failures["c"]
+    assert "03_index failed" in failures["b"]
+
+
+def test_a_kernel_that_does_not_start_ends_its_runs_only(roots, monkeypatch):
+    def refuse(kernel, notebook, empty=workers.empty_kernel):
+        if notebook.stem == "05_evaluate":
+            raise AttributeError("no such kernel")
+        empty(kernel, notebook)
+
+    monkeypatch.setattr(workers, "empty_kernel", refuse)
+    failures = run_sweep(roots, progress=False)
+    assert {run: reason for run, reason in failures.items() if run != "b"} == dict.fromkeys(
+        "ac", "AttributeError: no such kernel"
+    )
+    assert list(read_manifest("c")["steps"]) == ["01_ingest", "03_index"]

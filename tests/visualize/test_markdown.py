@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.runs.markdown import render_markdown
+from mmlab.visualize.markdown import render_markdown
 
 
 def test_markdown_is_rendered():
@@ -20,6 +20,18 @@ def test_markdown_is_rendered():
 )
 def test_nothing_in_it_is_run_or_loaded(text, forbidden):
     assert forbidden not in render_markdown(text)
+
+
+def test_what_is_escaped_already_is_not_escaped_twice():
+    assert render_markdown("*a&lt;b&gt;* &amp;lt; x & y") == "<p><em>a&lt;b&gt;</em> &amp;lt; x &amp; y</p>\n"
+    assert (
+        render_markdown("&lt;script&gt;alert(1)&lt;/script&gt;")
+        == "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>\n"
+    )
+
+
+def test_a_label_does_not_turn_its_sentence_round():
+    assert render_markdown("worst *\u202elabel*, best \u05d0") == "<p>worst <em>label</em>, best \u05d0</p>\n"
 
 
 def test_a_picture_becomes_its_words():

@@ -1,0 +1,47 @@
+"""The names held against those of the rooms that know them."""
+
+import pytest
+
+from mmlab.embed.models.device import PRECISIONS
+from mmlab.index import settings
+from mmlab.index.schema import LAYOUTS
+from mmlab.ingest.sources import KINDS
+from mmlab.retrieve.calibrate import CALIBRATIONS
+from mmlab.retrieve.fuse import FUSIONS
+from mmlab.retrieve.hubness import RESCORINGS
+from mmlab.runs import check_parameters
+from mmlab.runs.choices import CHOICES, check_choice
+
+
+def test_the_rooms_know_the_same_names():
+    assert {name: set(known) for name, known in CHOICES.items()} == {
+        "source": {"auto", *KINDS},
+        "precision": set(PRECISIONS),
+        "layout": set(LAYOUTS),
+        "quantization": {"none", *settings.QUANTIZATIONS},
+        "fusion": {"none", *FUSIONS},
+        "rescoring": {"none", "centring", *RESCORINGS},
+        "calibration": {"none", *CALIBRATIONS},
+    }
+
+
+def test_what_a_parameter_cannot_be_is_told_with_what_it_can():
+    with pytest.raises(ValueError, match="parameter layout: did you mean unified\\? one of unified, "):
+        check_choice("layout", "unifed")
+    with pytest.raises(ValueError, match="parameter quantization: one of none, scalar"):
+        check_choice("quantization", "float-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("quantization", "product-32"), ("fusion", "rrf"), ("query", "anything"), ("k_values", [1])],
+)
+def test_what_it_can_be_passes(name, value):
+    check_choice(name, value)
+
+
+def test_it_is_checked_before_a_run(make_notebook):
+    notebook = make_notebook("03_index", 'run: str = "d"\nlayout: str = "unified"')
+    assert check_parameters({"layout": "named"}, [notebook]) == {"layout": "named"}
+    with pytest.raises(ValueError, match="parameter layout: one of .*; found 'wide'"):
+        check_parameters({"layout": "wide"}, [notebook])

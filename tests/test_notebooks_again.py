@@ -1,0 +1,134 @@
+"""A run done twice is the same run: by papermill alone, after Ctrl-C, and by `mmlab verify`."""
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmlab.cli import main
+from mmlab.items import read_items, write_items
+from mmlab.runs import find_notebooks, read_manifest, run_folder, run_notebooks, write_report, write_single
+
+WORDS = ("--name", "stopped", "-p", "sample=40")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Everything that runs here is made in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("data")
+        patch.setenv("MMLAB_DATA", str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def first(catalogue: Path) -> Path:
+    """The folder of a run that was left alone."""
+    folder = run_notebooks("first", {"dataset": str(catalogue), "sample": 40}, progress=False)
+    write_report("first")
+    return folder
+
+
+def hashes(run: str, *steps: str) -> dict[str, str]:
+    """What the manifest says of the files that these steps wrote."""
+    records = read_manifest(run)["steps"]
+    return {file: found for step in steps for file, found in records[step]["writes"].items()}
+
+
+def mmlab(*words: str) -> list[str]:
+    return [sys.executable, "-m", "mmlab.cli", *words]
+
+
+def wait_for(path: Path, child: subprocess.Popen) -> None:
+    until = time.monotonic() + 300
+    while not path.exists() and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert path.exists()
+
+
+def test_papermill_alone_writes_the_same_files_as_mmlab_run(first: Path, tmp_path: Path) -> None:
+    steps = ("04_retrieve", "05_evaluate")
+    before, finished = hashes("first", *steps), read_manifest("first")["steps"][steps[1]]["finished"]
+    for notebook in find_notebooks()[3:5]:
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            notebook,
+            tmp_path / notebook.name,
+            "-p",
+            "run",
+            "first",
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+    assert read_manifest("first")["steps"][steps[1]]["finished"] > finished
+    assert len(before) > 10
+    assert hashes("first", *steps) == before
+
+
+def test_a_run_holds_and_holding_it_leaves_nothing_behind(first: Path, data_folder: Path, capsys) -> None:
+    before = {path: path.stat().st_mtime_ns for path in data_folder.rglob("*") if path.is_file()}
+    assert main(["verify", "first"]) == 0
+    assert capsys.readouterr().out.startswith("first holds: the same items, vectors, rankings and measures")
+    assert {path: path.stat().st_mtime_ns for path in data_folder.rglob("*") if path.is_file()} == before
+    assert not list(data_folder.glob("verify-*"))
+
+
+def test_what_differs_is_told(catalogue: Path, data_folder: Path, capsys) -> None:
+    folder = run_notebooks("half", {"dataset": str(catalogue)}, find_notebooks()[:2], progress=False)
+    items = read_items(folder / "items.parquet")
+    text = items["modality"].eq("text").idxmax()
+    items.loc[text, "text"] = "another text than was read"
+    write_items(items, folder / "items.parquet")
+    assert main(["verify", "half"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split() == [
+        "items.parquet",
+        "items",
+        "with",
+        "another",
+        "text",
+        "0",
+        "1",
+    ]
+    assert "half does not hold: 1 differences; the second run is " in shown.err
+    (kept,) = data_folder.glob("verify-*")
+    assert str(kept) in shown.err
+
+
+def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report(first: Path, catalogue: Path) -> None:
+    started = mmlab("run", "--dataset", str(catalogue), *WORDS)
+    with subprocess.Popen(started, stderr=subprocess.PIPE, text=True) as child:
+        wait_for(run_folder("stopped") / "store", child)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 130
+    told, _, command = stderr.splitlines()[-1].partition("go on with: ")
+    assert told == "mmlab: error: stopped in 03_index; what is finished stays, "
+    assert list(read_manifest("stopped")["steps"]) == ["01_ingest", "02_embed"]
+    words = shlex.split(command)
+    assert words[:6] == ["mmlab", "run", "--name", "stopped", "--from", "03"]
+    subprocess.run(mmlab(*words[1:]), check=True, capture_output=True)
+    steps = ("01_ingest", "02_embed", "04_retrieve", "05_evaluate")
+    assert hashes("stopped", *steps) == hashes("first", *steps)
+    assert measures("stopped") == measures("first")
+
+
+def measures(run: str) -> str:
+    """The part of the report that holds the measures."""
+    html = (run_folder(run) / "index.html").read_text(encoding="utf-8")
+    return html.partition('<h2 id="measures">')[2].partition("<h2")[0]
+
+
+def test_a_real_run_fits_one_file_to_send(first: Path) -> None:
+    single = write_single("first")
+    assert 1_000_000 < single.stat().st_size < 15_000_000
+    html = single.read_text(encoding="utf-8")
+    assert "Left out, so that" not in html
+    assert all(f'id="page-{notebook.stem}"' in html for notebook in find_notebooks())
