@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mmlab
-from mmlab.items import SKIPPED_COLUMNS, Vectors, read_items, read_table
+from mmlab.items import RANKING_COLUMNS, SKIPPED_COLUMNS, Vectors, read_items, read_table
+from mmlab.panels.export import download_link, to_csv
 from mmlab.runs import (
     NotebookFailed,
     find_notebooks,
@@ -74,6 +75,9 @@ def test_a_run_leaves_everything_behind(demo_run: Path) -> None:
 
 def test_no_secret_of_the_environment_is_written(demo_run: Path, data_folder: Path) -> None:
     write_single("demo")
+    hits = read_table(demo_run / "rankings" / "text-to-image.parquet", RANKING_COLUMNS)
+    (data_folder / "exported.html").write_text(str(download_link(hits, "hits.csv")), encoding="utf-8")
+    (data_folder / "exported.csv").write_text(to_csv(hits), encoding="utf-8")
     written = [path for path in data_folder.rglob("*") if path.is_file()]
     assert len(written) > 50
     assert [path for path in written if b"the-planted-secret" in path.read_bytes()] == []
