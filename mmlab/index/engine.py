@@ -6,7 +6,9 @@ Shapes: N points, Q queries, D dimensions. Every method but `collections` may co
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
+from uuid import UUID
 
 import numpy as np
 
@@ -114,4 +116,14 @@ def hits_of(points: Sequence[Any], part: str) -> Hits:
     """What either library found, by item: in the named layout the item of modality `part` is in the payload."""
     if part:
         return [(point.payload[part]["item_id"], point.score) for point in points]
-    return [(str(point.id), point.score) for point in points]
+    return [(_text(point.id), point.score) for point in points]
+
+
+def _text(id: str | UUID) -> str:
+    return id if isinstance(id, str) else _spelt(id.int)
+
+
+@lru_cache(1 << 17)
+def _spelt(number: int) -> str:
+    """A point's id as text: spelling it takes longer than finding it, and many queries find the same points."""
+    return str(UUID(int=number))

@@ -1,4 +1,4 @@
-"""Execute the notebooks of a run one after the other with papermill, each in a kernel of its own.
+"""Execute the notebooks of a run one after the other with papermill, each in a kernel that knows of no other.
 
 The kernel is this very Python; its working directory is the notebooks' folder, as in JupyterLab.
 """

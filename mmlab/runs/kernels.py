@@ -19,7 +19,7 @@ if "matplotlib.pyplot" in sys.modules:
 os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
 """
-AHEAD = 2  # kernels that start up while one works: what 06 warms up takes longer than 05
+WARM = "__import__('mmlab.runs.warm').runs.warm.warm_up(*{!r})"  # leaves no name behind
 
 
 class Kernel(AsyncKernelManager):
@@ -40,18 +40,22 @@ class Kernel(AsyncKernelManager):
 
 
 def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iterator[Kernel]:
-    """Yield a kernel for each notebook; the next ones start and warm up while it works.
+    """Yield a kernel for each notebook: two take turns, and while one works the other is made ready for the next.
 
-    A kernel is told to stop when the next is asked for; close the generator to stop them all.
+    What a kernel has loaded, torch above all, serves the notebook after the next one too; of what a notebook has
+    named, nothing is left for another. Close the generator to stop them.
     """
-    kernels: list[Kernel] = []
+    kernels = [start_kernel(notebook, models) for notebook in notebooks[:2]]
     try:
         for place in range(len(notebooks)):
-            kernels += [
-                start_kernel(notebook, models) for notebook in notebooks[len(kernels) : place + 1 + AHEAD]
-            ]
-            yield kernels[place]
-            run_sync(kernels[place].request_shutdown)()
+            turn = place % 2
+            yield kernels[turn]
+            for following in notebooks[place + 2 : place + 3]:
+                try:
+                    empty_kernel(kernels[turn], following, warm=True)
+                except (RuntimeError, TimeoutError):  # it died, or hangs
+                    kill_kernel(kernels[turn])
+                    kernels[turn] = start_kernel(following, models)
     finally:
         for kernel in kernels:
             if kernel.has_kernel:
@@ -69,24 +73,31 @@ def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[str] | No
     )  # not a kernel registered by another environment
     kernel = Kernel(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(here)]))
     names = [notebook.stem] if warm is None else list(warm)
-    warming = f"__import__('mmlab.runs.warm').runs.warm.warm_up(*{names!r})"  # leaves no name behind
     run_sync(kernel.start_kernel)(
         cwd=str(notebook.parent),
         env=os.environ | kernel_environment(notebook, models),
         stderr=subprocess.DEVNULL,
-        extra_arguments=["--HistoryManager.hist_file=:memory:", f"--IPKernelApp.exec_lines={warming}"],
+        extra_arguments=[
+            "--HistoryManager.hist_file=:memory:",
+            f"--IPKernelApp.exec_lines={WARM.format(names)}",
+        ],
     )
     return kernel
 
 
-def empty_kernel(kernel: Kernel, notebook: Path) -> None:
-    """Make a kernel that has executed a notebook as good as new for another: no name is left, modules stay loaded."""
+def empty_kernel(kernel: Kernel, notebook: Path, warm: bool = False) -> None:
+    """Make a kernel that has executed a notebook as good as new for another: no name is left, modules stay loaded.
+
+    `warm`: it then warms up for the notebook, which is not waited for.
+    """
 
     async def send() -> None:
         client = kernel.client()
         client.start_channels()
         await client.wait_for_ready(timeout=300)
         await client.execute(EMPTY.format(notebook.name), silent=True, reply=True, timeout=60)
+        if warm:
+            client.execute(WARM.format([notebook.stem]), silent=True)
 
     try:
         run_sync(send)()

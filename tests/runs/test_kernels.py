@@ -3,7 +3,7 @@ from contextlib import closing
 
 import pytest
 
-from mmlab.runs.kernels import kernel_environment, run_sync, start_kernels
+from mmlab.runs.kernels import kernel_environment, kill_kernel, run_sync, start_kernels
 
 
 @pytest.fixture
@@ -23,21 +23,48 @@ def wait_until_ready(kernel):
     client.stop_channels()
 
 
-def test_the_next_kernel_is_started_while_one_works_and_all_are_stopped(notebooks):
+def ask(kernel, code):
+    """What an expression is in the kernel."""
+
+    async def told():
+        client = kernel.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=60)
+        reply = await client.execute("", user_expressions={"it": code}, silent=False, reply=True, timeout=60)
+        return reply["content"]["user_expressions"]["it"]["data"]["text/plain"]
+
+    try:
+        return run_sync(told)()
+    finally:
+        kernel.hang_up()
+
+
+def test_two_kernels_take_turns_and_the_third_notebook_finds_no_name_of_the_first(notebooks):
     with closing(start_kernels(notebooks, ["demo"])) as kernels:
         first = next(kernels)
         wait_until_ready(first)
+        assert ask(first, "globals().update(left=1) or left") == "1"
         second = next(kernels)
-        first.provisioner.process.wait(timeout=60)
-        assert alive(second)
+        assert second is not first
         assert second.provisioner.process.args[0] == sys.executable
-    assert not alive(second)
+        third = next(kernels)
+        assert third is first
+        assert ask(third, "'left' in globals()") == "False"
+        assert ask(third, "__import__('os').environ['MMLAB_NOTEBOOK']") == "'2.ipynb'"
+    assert not any(map(alive, (first, second)))
 
 
-def test_kernels_are_stopped_when_their_notebooks_are_over(notebooks):
-    kernels = list(start_kernels(notebooks, ["demo"]))
-    assert len(kernels) == 3
-    assert not any(map(alive, kernels))
+def test_a_kernel_that_died_is_replaced(notebooks):
+    with closing(start_kernels(notebooks, ["demo"])) as kernels:
+        first = next(kernels)
+        wait_until_ready(first)
+        kill_kernel(first)
+        first.provisioner.process.wait(timeout=60)
+        next(kernels)
+        third = next(kernels)
+        assert third is not first
+        wait_until_ready(third)
+        assert alive(third)
 
 
 def test_kernels_are_offline_only_where_the_model_is_on_this_machine(notebooks, tmp_path):
