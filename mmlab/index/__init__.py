@@ -13,7 +13,7 @@ from mmlab.index.names import collection_name
 from mmlab.index.opening import open_store
 from mmlab.index.push import PushFailed, push
 from mmlab.index.recommend import frontier, recommend
-from mmlab.index.schema import LAYOUTS, Schema, WrongSchema, schema_for
+from mmlab.index.schema import LAYOUTS, Schema, WrongSchema, describe_fields, schema_for
 from mmlab.index.settings import BinaryWarning, Cluster, Hnsw, Quantization
 from mmlab.index.store import Store
 from mmlab.index.sweep import NotTunable, sweep_index
@@ -39,6 +39,7 @@ __all__ = [
     "collection_name",
     "compare_layouts",
     "compare_placements",
+    "describe_fields",
     "frontier",
     "has_faiss",
     "judge_search",

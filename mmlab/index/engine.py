@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -15,10 +15,16 @@ import numpy as np
 from mmlab.index.schema import Schema
 from mmlab.index.where import Condition
 
-Hits = list[tuple[str, float]]  # (id, score), best first
 Conditions = tuple[Condition, ...]
 Row = list[float] | dict[str, list[float]]  # a point's vector, or its vectors by name
 Record = tuple[str, dict[str, Any], Row | None]  # id, payload, vectors where they were asked for
+
+
+class Hits(NamedTuple):
+    """What one query found, best first."""
+
+    ids: list[str]
+    scores: list[float]
 
 
 @dataclass(frozen=True)
@@ -115,12 +121,10 @@ class Engine(Protocol):
 def hits_of(points: Sequence[Any], part: str) -> Hits:
     """What either library found, by item: in the named layout the item of modality `part` is in the payload."""
     if part:
-        return [(point.payload[part]["item_id"], point.score) for point in points]
-    return [(_text(point.id), point.score) for point in points]
-
-
-def _text(id: str | UUID) -> str:
-    return id if isinstance(id, str) else _spelt(id.int)
+        ids = [point.payload[part]["item_id"] for point in points]
+    else:
+        ids = [id if isinstance(id, str) else _spelt(id.int) for id in (point.id for point in points)]
+    return Hits(ids, [point.score for point in points])
 
 
 @lru_cache(1 << 17)

@@ -3,6 +3,9 @@
 Put together from its blocks: one query costs the engine 0.2 ms, and the usual constructor of a table as much again.
 """
 
+from itertools import islice
+from operator import gt
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -21,19 +24,31 @@ def rankings(query_ids: np.ndarray, found: list[Hits], in_order: bool = False) -
 
     `in_order`: the hits are ranked as they come, not by their score.
     """
-    if not in_order:
-        found = [sorted(hits, key=lambda hit: (-hit[1], hit[0])) for hits in found]
-    hits = [hit for hits in found for hit in hits]
-    lengths = [len(hits) for hits in found]
-    ranks = [np.arange(1, length + 1) for length in lengths] or [np.empty(0, dtype=int)]
+    found = found if in_order else _sorted(found)
+    lengths = np.array([len(hits.ids) for hits in found], dtype=np.int64)
+    ends = lengths.cumsum()
     columns = (
         _texts(np.repeat(query_ids, lengths).tolist()),
-        _texts([item for item, _ in hits]),
-        np.concatenate(ranks)[None],
-        np.array([[score for _, score in hits]], dtype=np.float32),
+        _texts([item for hits in found for item in hits.ids]),
+        (np.arange(1, lengths.sum() + 1) - np.repeat(ends - lengths, lengths))[None],
+        np.array([[score for hits in found for score in hits.scores]], dtype=np.float32),
     )
     blocks = list(zip(columns, PLACES, strict=True))
-    return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(len(hits)), columns=COLUMNS)
+    return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(int(lengths.sum())), columns=COLUMNS)
+
+
+def _sorted(found: list[Hits]) -> list[Hits]:
+    """The hits by score, then id: engines sort by score alone, and mostly no two scores are equal."""
+    return [hits if _falling(hits.scores) else _sort(hits) for hits in found]
+
+
+def _falling(scores: list[float]) -> bool:
+    return all(map(gt, scores, islice(scores, 1, None)))
+
+
+def _sort(hits: Hits) -> Hits:
+    order = sorted(range(len(hits.ids)), key=lambda place: (-hits.scores[place], hits.ids[place]))
+    return Hits([hits.ids[place] for place in order], [hits.scores[place] for place in order])
 
 
 def _texts(values: list[str]) -> pd.arrays.ArrowStringArray:

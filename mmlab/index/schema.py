@@ -175,6 +175,17 @@ def fields_of(items: pd.DataFrame) -> dict[str, str]:
     return {name: kind_of(items[name]) for name in items.columns if name != "item_id"}
 
 
+def describe_fields(schema: Schema) -> pd.DataFrame:
+    """The payload fields for reading: payload field, type, filter ("indexed", "scanned" or "" for none)."""
+    indexed = set(schema.indexed())
+    rows = []
+    for name, kind in schema.fields.items():
+        paths = {path(name, part) for part in (schema.modalities if schema.layout == "named" else ("",))}
+        found = "indexed" if paths & indexed else "scanned" if name in schema.filterable else ""
+        rows.append({"payload field": name, "type": kind, "filter": found})
+    return pd.DataFrame(rows)
+
+
 def schema_for(items: pd.DataFrame, space: Space, hnsw: Hnsw | None = None) -> Schema:
     """The schema of one collection for an items table with vectors of one space."""
     return Schema(space, fields_of(items), hnsw=hnsw or Hnsw())

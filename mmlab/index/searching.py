@@ -10,7 +10,7 @@ from mmlab.index.engine import Conditions, Engine, Hits, Search
 def hits_for(engine: Engine, name: str, rows: np.ndarray, met: Conditions, asked: Search) -> list[Hits]:
     """The hits of every row (Q, D): `asked.k`, or as many as meet the conditions."""
     found = engine.search(name, rows, met, asked)
-    short = [i for i, hits in enumerate(found) if len(hits) < asked.k]
+    short = [i for i, hits in enumerate(found) if len(hits.ids) < asked.k]
     if not short or asked.exact or not engine.count(name):
         return found
     # A walk through the graph can end before it has k points, where few pass the filter or k is near the

@@ -122,4 +122,7 @@ def ranks_of_query(
     if again is not None and len(again) and "reranked" not in asked:
         asked["reranked"] = again
     first = ranked.answer.loc[ranked.answer["query_id"] == query_id, "item_id"].head(n)
-    return ranks_by_step(asked, query_id, first.tolist(), items.set_index("item_id")["pair_id"].to_dict())
+    pairs = items.set_index("item_id")["pair_id"].to_dict()
+    return ranks_by_step(asked, query_id, first.tolist(), pairs).rename(
+        columns=lambda name: name.replace("_", " ")
+    )

@@ -44,7 +44,7 @@ def gallery(
     pictures: Sequence[Any],
     captions: Sequence[Any],
     marks: Sequence[bool | None] | None = None,
-    side: int = 110,
+    side: int = 94,
 ) -> Html:
     """Cards in a row that wraps: a thumbnail of each path (or none where it is missing) over its caption.
 
@@ -56,7 +56,7 @@ def gallery(
     return Html(f'<div style="{GALLERY}">{"".join(cards) or "<em>none</em>"}</div>')
 
 
-def hits_gallery(hits: pd.DataFrame, right: Sequence[str] | None = None, side: int = 110) -> Html:
+def hits_gallery(hits: pd.DataFrame, right: Sequence[str] | None = None, side: int = 94) -> Html:
     """The hits of a search in their order, with score; `right` holds the item_ids that answer the query."""
     known = None if right is None else set(right)
     captions, marks = [], []

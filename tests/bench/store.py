@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmlab.index import Hnsw, Index, Schema, build_index, open_store, plan_index
+from mmlab.index import Hnsw, Index, Quantization, Schema, build_index, open_store, plan_index
 from mmlab.index.building import write_changed
 from mmlab.index.judge import recall
 from mmlab.index.points import arrange
@@ -210,11 +210,19 @@ def _faiss(points: Vectors, queries: Vectors) -> Callable[[Any], Any]:
 
 @contextmanager
 def bare_edge(folder: Path, ef: int) -> Iterator[dict[str, Callable[[Any], Any]]]:
-    """Bare queries of a shard: "one" row and a "batch" of rows."""
-    from qdrant_edge import EdgeShard, Query, QueryBatchRequest, QueryRequest, SearchParams
+    """Bare queries of a shard, which do the same work as the store's: "one" row and a "batch" of rows."""
+    from qdrant_edge import (
+        EdgeShard,
+        QuantizationSearchParams,
+        Query,
+        QueryBatchRequest,
+        QueryRequest,
+        SearchParams,
+    )
 
-    shard = EdgeShard.load(str(folder))
-    params = SearchParams(hnsw_ef=ef)
+    shard, used = EdgeShard.load(str(folder)), Quantization("scalar")
+    copies = QuantizationSearchParams(rescore=used.rescore, oversampling=used.oversampling)
+    params = SearchParams(hnsw_ef=ef, quantization=copies)
 
     def request(row: np.ndarray) -> QueryRequest:
         return QueryRequest(limit=K, query=Query.Nearest(row.tolist()), params=params)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mmlab.index import Cluster, Hnsw, Quantization, Schema, WrongSchema, schema_for
-from mmlab.index.schema import OldSchema
+from mmlab.index.schema import OldSchema, describe_fields
 from mmlab.items import Space
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)
@@ -103,3 +103,20 @@ def test_payload_indexes_are_named_by_their_path():
     assert (list(noted.indexed()), list(noted.filterable)) == (["label"], ["width", "label"])
     named = Schema(SPACE, fields, "named", named={"toy-image": SPACE}, modalities=("image",))
     assert named.indexed() == {'image."size (cm)"': "integer", "image.item_id": "keyword"}
+
+
+@pytest.mark.parametrize("layout", ["unified", "named"])
+def test_the_fields_are_described_with_how_they_are_filtered(layout):
+    named = {"named": {"toy-image": SPACE}} if layout == "named" else {}
+    schema = Schema(
+        SPACE,
+        {"label": "keyword", "width": "integer", "text": "text"},
+        layout,
+        modalities=("image",),
+        **named,
+    )
+    assert describe_fields(schema).values.tolist() == [
+        ["label", "keyword", "indexed"],
+        ["width", "integer", "scanned"],
+        ["text", "text", ""],
+    ]

@@ -100,7 +100,7 @@ class Silent(EdgeEngine):
     def info(self, name):
         return super().info(name) | {"disk_bytes": None}
 
-    def resident_bytes(self, name, rows):
+    def resident_bytes(self, name, rows, how):
         return None
 
 
