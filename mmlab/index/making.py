@@ -13,7 +13,7 @@ from mmlab.index.settings import Cluster
 from mmlab.index.store import Store
 
 REPLACE = (
-    "If it is yours and may go, say so: replace=True, on the command line mmlab push --replace. If it is somebody "
+    "If it is yours and may go, say so: replace=True, in a run -p replace=true, in a push --replace. If it is somebody "
     "else's, give your run another name"
 )
 
