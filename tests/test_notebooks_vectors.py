@@ -24,8 +24,7 @@ def data_folder(tmp_path, monkeypatch):
 
 
 def run_last_two(run: str, **parameters) -> None:
-    last_two = [path for path in find_notebooks() if path.stem in ("05_evaluate", "06_visualize")]
-    run_notebooks(run, parameters, last_two, progress=False)
+    run_notebooks(run, parameters, find_notebooks()[4:], progress=False)
 
 
 def outputs(folder: Path, notebook: str) -> str:
@@ -62,7 +61,7 @@ def test_two_runs_over_the_thousand_photos_are_compared() -> None:
         judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1.0]})
         write_table(judged, step.write("index.parquet"))
         step.finish("")
-        run_last_two(name, sample=20)
+        run_notebooks(name, {}, find_notebooks()[4:5], progress=False)
     compare = [find_notebook("08_compare")]
     folder = run_notebooks("both", {"runs": ["whole", "short"]}, compare, progress=False)
     tests = read_table(folder / "comparison.parquet").set_index(["direction", "measure"])

@@ -13,8 +13,8 @@ from mmlab.index.settings import Cluster
 from mmlab.index.store import Store
 
 REPLACE = (
-    "If it is yours and may go, say so: replace=True, in a run -p replace=true, in a push --replace. If it is somebody "
-    "else's, give your run another name"
+    "If it is yours and may go, say so: replace=True, mmlab run -p replace=true, mmlab push --replace. If it is "
+    "somebody else's, give your run another name"
 )
 
 

@@ -12,6 +12,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.utils import run_sync
 
+from mmlab.runs.warm import find_warm_ups
+
 EMPTY = """
 import os, sys
 if "matplotlib.pyplot" in sys.modules:
@@ -62,17 +64,17 @@ def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iter
                 run_sync(kernel.shutdown_kernel)(now=True)
 
 
-def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[str] | None = None) -> Kernel:
+def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[Path] | None = None) -> Kernel:
     """Start a kernel in the notebook's folder and return at once, while it is still starting up.
 
-    It warms up for the notebook, or for those named in `warm`. Its own messages do not reach the terminal; what
+    It warms up for the notebook, or for those in `warm`. Its own messages do not reach the terminal; what
     cells print goes to the notebook as ever.
     """
     here = (
         Path(sys.prefix) / "share" / "jupyter" / "kernels"
     )  # not a kernel registered by another environment
     kernel = Kernel(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(here)]))
-    names = [notebook.stem] if warm is None else list(warm)
+    names = find_warm_ups(*([notebook] if warm is None else warm))
     run_sync(kernel.start_kernel)(
         cwd=str(notebook.parent),
         env=os.environ | kernel_environment(notebook, models),
@@ -97,7 +99,7 @@ def empty_kernel(kernel: Kernel, notebook: Path, warm: bool = False) -> None:
         await client.wait_for_ready(timeout=300)
         await client.execute(EMPTY.format(notebook.name), silent=True, reply=True, timeout=60)
         if warm:
-            client.execute(WARM.format([notebook.stem]), silent=True)
+            client.execute(WARM.format(find_warm_ups(notebook)), silent=True)
 
     try:
         run_sync(send)()

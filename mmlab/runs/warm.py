@@ -4,13 +4,19 @@ Saves time and nothing else: a notebook does the same in a kernel that was not w
 """
 
 from importlib import import_module
+from pathlib import Path
 
 
-def warm_up(*notebooks: str) -> None:
-    """Load or compile what the notebooks of these names wait for; of others than the six nothing."""
-    for notebook in notebooks:
-        for prepare in WARM_UPS.get(notebook, ()):
-            prepare()
+def find_warm_ups(*notebooks: Path) -> list[str]:
+    """What the notebooks, by the names in their text, will wait for: names for `warm_up`. Nothing for one not there."""
+    texts = [path.read_text(encoding="utf-8") for path in notebooks if path.is_file()]
+    return [name for name, used in WARM_UPS.items() if any(word in text for text in texts for word in used)]
+
+
+def warm_up(*names: str) -> None:
+    """Load or compile what `find_warm_ups` found."""
+    for name in names:
+        globals()[name]()
 
 
 def draw_figure() -> None:
@@ -50,11 +56,8 @@ def compile_umap() -> None:
     )
 
 
-WARM_UPS = {
-    "01_ingest": (draw_figure,),
-    "02_embed": (load_transformers, draw_figure),
-    "03_index": (draw_figure,),
-    "04_retrieve": (load_transformers, draw_figure),
-    "05_evaluate": (draw_figure,),
-    "06_visualize": (compile_umap, draw_figure),
+WARM_UPS = {  # what is done ahead: what a notebook calls that waits for it
+    "load_transformers": ("embed_with_models", "open_retrievers", "sweep_batches"),
+    "compile_umap": ("map_umap",),
+    "draw_figure": ("mmlab.visualize",),
 }

@@ -5,26 +5,38 @@ import numpy as np
 import pytest
 
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.runs.execute import NOTEBOOKS
-from mmlab.runs.warm import WARM_UPS, compile_umap, draw_figure, warm_up
+from mmlab.runs.execute import find_notebook
+from mmlab.runs.warm import WARM_UPS, compile_umap, draw_figure, find_warm_ups
 
 
 @pytest.mark.parametrize(
-    ("notebook", "loaded"), [("02_embed", True), ("04_retrieve", True), ("01_ingest", False)]
+    ("name", "expected"),
+    [
+        ("01_ingest", ["draw_figure"]),
+        ("02_embed", ["load_transformers", "draw_figure"]),
+        ("03_index", ["draw_figure"]),
+        ("04_retrieve", ["load_transformers", "draw_figure"]),
+        ("05_evaluate", ["draw_figure"]),
+        ("06_visualize", ["compile_umap", "draw_figure"]),
+        ("07_tune", ["load_transformers", "draw_figure"]),
+    ],
 )
-def test_the_notebooks_that_embed_find_torch_loaded(notebook, loaded):
-    code = f"import sys, mmlab.runs.warm as w; w.warm_up({notebook!r}); print('torch' in sys.modules)"
+def test_what_a_notebook_calls_is_what_its_kernel_does_ahead(name, expected):
+    assert find_warm_ups(find_notebook(name)) == expected
+
+
+def test_a_notebook_that_calls_nothing_of_it_waits_for_nothing(tmp_path):
+    (tmp_path / "06_visualize.ipynb").write_text("{}")
+    assert find_warm_ups(tmp_path / "06_visualize.ipynb", tmp_path / "none.ipynb") == []
+    both = find_warm_ups(find_notebook("06_visualize"), find_notebook("04_retrieve"))
+    assert sorted(both) == sorted(WARM_UPS)
+
+
+def test_what_is_warmed_up_is_loaded():
+    code = "import sys, mmlab.runs.warm as w; w.warm_up('load_transformers', 'draw_figure'); "
+    code += "print({'torch', 'matplotlib.pyplot'} <= set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout == f"{loaded}\n"
-
-
-def test_every_notebook_finds_matplotlib_loaded():
-    code = "import sys, mmlab.runs.warm as w; w.warm_up({!r}); print('matplotlib.pyplot' in sys.modules)"
-    for notebook in ("01_ingest", "05_evaluate"):
-        answer = subprocess.run(
-            [sys.executable, "-c", code.format(notebook)], capture_output=True, text=True, check=True
-        )
-        assert answer.stdout == "True\n"
+    assert answer.stdout == "True\n"
 
 
 def test_drawing_ahead_leaves_no_figure_and_changes_none(tmp_path):
@@ -52,8 +64,3 @@ def test_warming_up_changes_no_map():
     before = map_umap(vectors, seed=3)
     compile_umap()
     assert (map_umap(vectors, seed=3) == before).all()
-
-
-def test_only_known_notebooks_are_warmed_up():
-    assert set(WARM_UPS) <= set(NOTEBOOKS)
-    assert warm_up("notes") is None

@@ -23,7 +23,7 @@ class Workers:
         self._lock = threading.Lock()
         self._stopped = False
         for place in range(count):
-            self._free.put(self._start([] if place == count - 1 else [path.stem for path in notebooks]))
+            self._free.put(self._start([] if place == count - 1 else notebooks))
 
     @contextmanager
     def kernel(self, notebook: Path) -> Iterator[Kernel]:
@@ -46,7 +46,7 @@ class Workers:
             for kernel in self._all:
                 kill_kernel(kernel)
 
-    def _start(self, warm: Sequence[str]) -> Kernel:
+    def _start(self, warm: Sequence[Path]) -> Kernel:
         with self._lock:
             if self._stopped:
                 raise InterruptedError("the sweep was stopped")
