@@ -24,12 +24,14 @@ WIDE = {"width": 1000, "height": 1000}
 SHOWN = ("measures", "map")
 SECTION = """id => {
   const start = document.getElementById(id);
+  start.scrollIntoView();
+  scrollBy(0, -20);
   let end = start.nextElementSibling;
   while (end.nextElementSibling && end.nextElementSibling.tagName !== "H2") end = end.nextElementSibling;
-  const top = start.getBoundingClientRect().top + scrollY;
-  const bottom = end.getBoundingClientRect().bottom + scrollY;
-  return {x: 0, y: top - 20, width: innerWidth, height: bottom - top + 40};
-}"""  # from a heading to the next
+  const top = start.getBoundingClientRect().top;
+  const bottom = end.getBoundingClientRect().bottom;
+  return {x: 0, y: top - 20, width: innerWidth, height: Math.min(bottom + 20, innerHeight) - top + 20};
+}"""  # from a heading to the next, in view: a frame outside of it is not painted
 
 
 def take_panel(browser, home: Path) -> bytes:
@@ -54,14 +56,20 @@ def take_report(browser, run: Path) -> bytes:
     page = browser.new_page(viewport=WIDE)
     page.goto((run / "index.html").as_uri())
     page.locator("iframe.map").content_frame.locator("#view").press("ArrowRight")
-    parts = [page.screenshot(full_page=True, clip=page.evaluate(SECTION, name)) for name in SHOWN]
-    pictures = [Image.open(io.BytesIO(part)) for part in parts]
+    pictures = [take_section(page, name) for name in SHOWN]
     sheet = Image.new("RGB", (WIDE["width"], sum(picture.height for picture in pictures)), "white")
     for number, picture in enumerate(pictures):
         sheet.paste(picture, (0, sum(above.height for above in pictures[:number])))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def take_section(page, name: str) -> Image.Image:
+    """The part of the report under a heading, as far as it is in view."""
+    seen = page.evaluate(SECTION, name)
+    page.wait_for_timeout(500)  # what has come into view is painted
+    return Image.open(io.BytesIO(page.screenshot(clip=seen)))
 
 
 def save(picture: bytes, path: Path) -> Path:
