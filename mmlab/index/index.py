@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,8 +10,9 @@ import pandas as pd
 
 from mmlab.index.fields import payload_table
 from mmlab.index.grouping import best_of_pair
+from mmlab.index.making import stored_schemas
 from mmlab.index.names import in_order
-from mmlab.index.schema import Schema, vector_name
+from mmlab.index.schema import LAYOUTS, Schema, vector_name
 from mmlab.index.store import Store
 from mmlab.items import Space, Vectors
 
@@ -46,6 +47,13 @@ class Index:
     def spaces(self) -> list[Space]:
         """The spaces that it holds vectors of, the main one first."""
         return list(dict.fromkeys(space for schema in self.schemas.values() for space in schema.spaces))
+
+    def other_layouts(self) -> "list[Index]":
+        """The same index in the other layouts that its store holds it in; what cannot be read is passed over."""
+        layouts = sorted(set(LAYOUTS) - {self.layout})
+        with self.session():
+            found = {layout: stored_schemas(self.store, self.name, layout)[0] for layout in layouts}
+        return [replace(self, layout=layout, schemas=held) for layout, held in found.items() if held]
 
     def in_order(self, vectors: Sequence[Vectors]) -> list[Vectors]:
         """A run's vectors in the order of the index's spaces; SpaceMismatch for some that it was not built from."""

@@ -41,30 +41,13 @@ def panel_systems(opened: System, spaces: Sequence[Vectors], items: pd.DataFrame
     index = next(iter(opened.values())).index
     used = {one.model.space for one in opened.values()}
     more = [open_retrievers(index, [vectors], items) for vectors in spaces if vectors.space not in used]
-    layouts = [index, *other_layouts(index)]
+    layouts = [index, *index.other_layouts()]
     return {
         _name(system) + (f", {one.layout}" if len(layouts) > 1 else ""): _move(system, one)
         for one in layouts
         for system in (opened, *more)
         if all(asked.model.space in one.spaces for asked in system.values())
     }
-
-
-def other_layouts(index: "Index") -> "list[Index]":
-    """The same index in the other layouts that its store holds it in."""
-    found: dict[str, dict[str, Any]] = {}
-    with index.session():
-        for name in index.store.collections():
-            try:
-                schema = index.store.schema(name)
-            except ValueError:  # somebody else's collection, or one of an older version
-                continue
-            if schema.index == index.name and schema.layout != index.layout:
-                found.setdefault(schema.layout, {})[name] = schema
-    return [
-        replace(index, layout=layout, schemas=dict(sorted(held.items(), key=lambda one: one[1].position)))
-        for layout, held in found.items()
-    ]
 
 
 def is_live(systems: Systems) -> bool:

@@ -52,16 +52,22 @@ def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iter
         for place in range(len(notebooks)):
             turn = place % 2
             yield kernels[turn]
-            for following in notebooks[place + 2 : place + 3]:
-                try:
-                    empty_kernel(kernels[turn], following, warm=True)
-                except (RuntimeError, TimeoutError):  # it died, or hangs
-                    kill_kernel(kernels[turn])
-                    kernels[turn] = start_kernel(following, models)
+            if place + 2 < len(notebooks):
+                kernels[turn] = _ready_kernel(kernels[turn], notebooks[place + 2], models)
     finally:
         for kernel in kernels:
             if kernel.has_kernel:
                 run_sync(kernel.shutdown_kernel)(now=True)
+
+
+def _ready_kernel(kernel: Kernel, notebook: Path, models: Sequence[str]) -> Kernel:
+    """The kernel, emptied and warming up for the notebook; a new one in place of one that died, or hangs."""
+    try:
+        empty_kernel(kernel, notebook, warm=True)
+    except (RuntimeError, TimeoutError):
+        kill_kernel(kernel)
+        return start_kernel(notebook, models)
+    return kernel
 
 
 def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[Path] | None = None) -> Kernel:

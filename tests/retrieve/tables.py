@@ -1,7 +1,10 @@
 """Small rankings written by hand, and arbitrary ones."""
 
+import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
+
+from mmlab.retrieve import rankings_from_scores
 
 Scores = dict[str, dict[str, float]]
 
@@ -44,3 +47,10 @@ FOUND = st.dictionaries(st.sampled_from("abcdefgh"), SCORES, min_size=1, max_siz
 SOME_RANKINGS = st.dictionaries(st.sampled_from(["q1", "q2", "q3"]), FOUND, min_size=1, max_size=3).map(
     rankings
 )
+
+
+def random_rankings(k: int) -> list[pd.DataFrame]:
+    """Two systems, 20 queries, the best k of 30 items, no ties."""
+    rng = np.random.default_rng(0)
+    queries, items = [f"q{i}" for i in range(20)], [f"i{i:02}" for i in range(30)]
+    return [rankings_from_scores(rng.standard_normal((20, 30)), queries, items, k) for _ in range(2)]
