@@ -130,6 +130,8 @@ def execute(
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    from mmlab.runs.copies import ENGINE
+
     bar.show_start(notebook.stem)
     try:
         papermill.execute_notebook(
@@ -140,6 +142,7 @@ def execute(
             km=kernel,
             start_timeout=300,
             progress_bar=False,
+            engine_name=ENGINE,
             on_cell_start=partial(bar.show_cell, notebook.stem),
         )
     except PapermillExecutionError as error:

@@ -22,6 +22,10 @@ os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
 """
 WARM = "__import__('mmlab.runs.warm').runs.warm.warm_up(*{!r})"  # leaves no name behind
+PATIENT = {  # threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # 2 ** 4 turns of a loop; by itself 2 ** 26, a fiftieth of a second
+}
 
 
 class Kernel(AsyncKernelManager):
@@ -83,7 +87,7 @@ def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[Path] | N
     names = find_warm_ups(*([notebook] if warm is None else warm))
     run_sync(kernel.start_kernel)(
         cwd=str(notebook.parent),
-        env=os.environ | kernel_environment(notebook, models),
+        env=PATIENT | os.environ | kernel_environment(notebook, models),
         stderr=subprocess.DEVNULL,
         extra_arguments=[
             "--HistoryManager.hist_file=:memory:",

@@ -4,13 +4,16 @@ The bytes, the parameters and what was read are the same, so each run's chain of
 the step itself. The record says in `shared_from` which run did.
 """
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmlab.items import replacing
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
 
+BLOCK = 1 << 20  # bytes
 STORE = (
     "store"  # of 03_index: written to whenever it is used, so each run gets a copy, and no hash watches it
 )
@@ -57,12 +60,28 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def _copy_with_holes(source: str, target: str) -> None:
-    """Blocks of zeros are skipped: Edge's write-ahead log is 64 MB of them."""
-    block = 1 << 16
-    with open(source, "rb") as reading, open(target, "wb") as writing:
-        while part := reading.read(block):
-            if part.strip(b"\0"):
-                writing.write(part)
-            else:
-                writing.seek(len(part), os.SEEK_CUR)
-        writing.truncate()
+    """Only what was ever written is read: a small store of Edge is 12 MB in files of 190 MB."""
+    with open(source, "rb", buffering=0) as reading, open(target, "wb") as writing:
+        size = writing.truncate(os.fstat(reading.fileno()).st_size)
+        for start, end in _written_parts(reading.fileno(), size):
+            reading.seek(start)
+            writing.seek(start)
+            while start < end and (part := reading.read(min(BLOCK, end - start))):
+                start += writing.write(part)
+
+
+def _written_parts(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """The start and end of each part of an open file that is no hole; all of it where a system cannot tell."""
+    if not hasattr(os, "SEEK_DATA"):
+        yield 0, size
+        return
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, end

@@ -5,12 +5,14 @@ A map shows neighbourhoods, not distances: read clusters, not the gaps between t
 
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors
+from mmlab.visualize.kept_maps import keep_map
 from mmlab.visualize.style import COLOURS, MARKERS, legend_below, literal, name_axes
 
 if TYPE_CHECKING:
@@ -52,12 +54,15 @@ def map_tsne(vectors: Vectors, perplexity: float = 30.0, seed: int = 0) -> np.nd
         return reducer.fit_transform(vectors.array).astype(np.float32)
 
 
-def map_parts(parts: Sequence[Vectors], project: Callable[..., np.ndarray], **settings: Any) -> np.ndarray:
+def map_parts(
+    parts: Sequence[Vectors], project: Callable[..., np.ndarray], cache: Path | None = None, **settings: Any
+) -> np.ndarray:
     """A map of each of `parts`, float32 (N, 2) for all: one as it is, several side by side in squares of one size.
 
     `project`: `map_umap` or `map_tsne`. Vectors of two spaces have no distances between them, nor have their maps.
+    `cache`: a folder in which maps are kept, so that the same vectors are not laid out twice (`keep_map`).
     """
-    maps = [project(part, **settings) for part in parts]
+    maps = [keep_map(cache, project, part, **settings) if cache else project(part, **settings) for part in parts]
     if len(maps) == 1:
         return maps[0]
     squares = [(m - m.min(axis=0)) / np.maximum(np.ptp(m, axis=0), 1e-9) for m in maps]
