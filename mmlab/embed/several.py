@@ -11,7 +11,7 @@ import pandas as pd
 from mmlab.embed.embedding import Embedded, embed_items
 from mmlab.embed.models import load_for, load_model
 from mmlab.embed.models.protocol import refusal
-from mmlab.items import Space, Vectors
+from mmlab.items import Space, Vectors, is_among
 
 EXACT = "float32"
 SAMPLE = 32  # items of each modality that are embedded again for the cosine to float32
@@ -88,7 +88,7 @@ def cosines_to_float32(vectors: Vectors, items: pd.DataFrame, sample: int = SAMP
 
     The model embeds the sample again in float32; vectors that are float32 have 1 without that.
     """
-    held = items[items["item_id"].isin(vectors.ids)]
+    held = items[is_among(items["item_id"], vectors.ids)]
     kept = pd.concat([_spread(rows, sample) for _, rows in held.groupby("modality", sort=False)])
     space = vectors.space
     parts, precision = space.preprocessing.rsplit(", ", 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.ties import right_ranks
-from mmlab.items import Vectors, check_columns
+from mmlab.items import Vectors, check_columns, is_among
 
 ALIKE = 0.95
 FIRST = 10
@@ -28,7 +28,7 @@ def suspected_false_negatives(
     """
     check_columns(items, ("item_id", "modality", "pair_id", "text"), "items")
     above = _above(rankings, qrels, first)
-    texts = _texts_of(items[(items["modality"] == "image") | items["item_id"].isin(vectors.ids)])
+    texts = _texts_of(items[(items["modality"] == "image") | is_among(items["item_id"], vectors.ids)])
     both = above.merge(texts.add_prefix("query_"), on="query_id").merge(
         texts.add_prefix("item_"), on="item_id"
     )

@@ -7,6 +7,7 @@ from mmlab.evaluate.comparison import changed_queries
 from mmlab.evaluate.means import mean_measures
 from mmlab.evaluate.measures import score_queries
 from mmlab.evaluate.qrels import merge_qrels
+from mmlab.items import is_among
 
 COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
 
@@ -31,7 +32,7 @@ def compare_labels(
     tables = [score_queries(rankings, judged, measures) for judged in (qrels, merge_qrels(qrels, labels))]
     without, with_labels = (mean_measures(table, items, seed) for table in tables)
     both = set(tables[0]["query_id"]) & set(tables[1]["query_id"])
-    shared = [table[table["query_id"].isin(both)] for table in tables]
+    shared = [table[is_among(table["query_id"], both)] for table in tables]
     changed = [len(changed_queries(*shared, measure)) for measure in measures]
     columns = [without["measure"], *(without[name] for name in ("value", "low", "high"))]
     columns += [with_labels[name] for name in ("value", "low", "high")]

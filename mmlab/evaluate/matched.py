@@ -8,7 +8,7 @@ import pandas as pd
 from mmlab.evaluate.geometry import modality_gap
 from mmlab.evaluate.qrels import qrels_from_pairs
 from mmlab.evaluate.similarity import pair_cosines, separation
-from mmlab.items import QREL_COLUMNS, Vectors
+from mmlab.items import QREL_COLUMNS, Vectors, is_among
 
 PICTURES, TEXTS, NOTHING = "texts with pictures", "texts of a pair", "not comparable"
 COLUMNS = ("space", "compared", "pairs", "matched mean", "mismatched mean", "AUC", "modality gap")
@@ -21,7 +21,7 @@ def matched_cosines(vectors: Vectors, items: pd.DataFrame, seed: int = 0) -> tup
     holds texts alone, each further text of a pair with the first one of its own and of another pair. Where
     there are not two pairs of either kind it is "not comparable", without rows.
     """
-    held = items[items["item_id"].isin(vectors.ids)]
+    held = items[is_among(items["item_id"], vectors.ids)]
     for compared, qrels in (
         (PICTURES, qrels_from_pairs(held, "text", "image")),
         (TEXTS, _between_texts(held)),

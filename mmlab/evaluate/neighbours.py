@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.exact import score_blocks
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 
 
 def nearest_others(
@@ -33,7 +33,7 @@ def nearest_right(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame) -> pd
 
     Between two spaces there is no cosine: then it is NaN, and the first right answer stands for all.
     """
-    known = qrels["query_id"].isin(queries.ids) & qrels["item_id"].isin(gallery.ids)
+    known = is_among(qrels["query_id"], queries.ids) & is_among(qrels["item_id"], gallery.ids)
     right = qrels.loc[known & (qrels["relevance"] > 0), ["query_id", "item_id"]].reset_index(drop=True)
     if queries.space != gallery.space:
         return right.drop_duplicates("query_id", ignore_index=True).assign(cosine=np.nan)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.false_negatives import alike
+from mmlab.items import is_among
 
 FAULTS, TRUTH = "faults.csv", "truth.csv"
 SWAPPED = "swapped captions"
@@ -37,7 +38,7 @@ def read_planted(items: pd.DataFrame) -> Planted | None:
     except ValueError:  # files of these names that are not ours
         return None
     swapped = set(faults.loc[faults["fault"] == SWAPPED, "image"])
-    texts = items[(items["modality"] == "text") & items["pair_id"].isin(swapped)]
+    texts = items[(items["modality"] == "text") & is_among(items["pair_id"], swapped)]
     product = truth.groupby(list(SHOWN), sort=False).ngroup().set_axis(truth["image"])
     return Planted(frozenset(texts["item_id"]), product)
 
@@ -57,7 +58,7 @@ def judge_suspects(wrong: pd.DataFrame, above: pd.DataFrame, items: pd.DataFrame
 
 def judge_wrong_pairs(suspects: pd.DataFrame, planted: Planted) -> pd.DataFrame:
     """One row for `suspected_wrong_pairs`: list, listed, right, planted, precision, recall; NaN where none."""
-    right = int(suspects["text_id"].isin(planted.wrong_texts).sum())
+    right = int(is_among(suspects["text_id"], planted.wrong_texts).sum())
     return _row("wrong pairs", len(suspects), right, len(planted.wrong_texts))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from mmlab.evaluate.statistics import RESAMPLES
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 
 TIE_RULE = "equal scores count against the system"
 INTERVAL = f"95 %, {RESAMPLES:,} bootstrap samples of pairs"
@@ -25,7 +25,7 @@ def protocol_card(
     interval, model and prompt of the queries' vectors, splits, split hash (`split_hash` of all items judged).
     `sides`: "text" and "image" -> their vectors, as `vectors_by_modality` returns them.
     """
-    judged = items[items["item_id"].isin([*sides["text"].ids, *sides["image"].ids])]
+    judged = items[is_among(items["item_id"], [*sides["text"].ids, *sides["image"].ids])]
     captions = qrels["image->text"].groupby("query_id").size()
     of_all = {
         "splits": ", ".join(sorted(judged["split"].dropna().astype(str).unique())) or "none",

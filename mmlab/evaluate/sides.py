@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.neighbours import nearest_others, nearest_right
-from mmlab.items import Vectors, check_columns
+from mmlab.items import Vectors, check_columns, is_among
 
 FAILED = {(True, True): "both", (True, False): "text", (False, True): "image", (False, False): "neither"}
 
@@ -36,8 +36,8 @@ def failed_sides(
     check_columns(items, ("item_id", "modality", "pair_id", "label"), "items")
     if neighbours < 1:
         raise ValueError(f"neighbours: expected 1 or more, found {neighbours}")
-    missed = qrels[qrels["query_id"].isin(misses)]
-    asked = "text" if missed["query_id"].isin(sides["text"].ids).any() else "image"
+    missed = qrels[is_among(qrels["query_id"], misses)]
+    asked = "text" if is_among(missed["query_id"], sides["text"].ids).any() else "image"
     answered = "image" if asked == "text" else "text"
     pairs = nearest_right(sides[asked], sides[answered], missed).drop(columns="cosine")
     for side, column in ((asked, "query_id"), (answered, "item_id")):

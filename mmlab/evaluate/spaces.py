@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.qrels import MODALITIES
-from mmlab.items import Vectors, main_vectors
+from mmlab.items import Vectors, is_among, main_vectors
 
 
 def vectors_by_modality(spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Vectors]:
@@ -19,12 +19,12 @@ def vectors_by_modality(spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[
     sides = {}
     for side in MODALITIES:
         ids = items.loc[items["modality"] == side, "item_id"]
-        holding = [vectors for vectors in (main, *spaces) if ids.isin(vectors.ids).any()]
+        holding = [vectors for vectors in (main, *spaces) if is_among(ids, vectors.ids).any()]
         if not holding:
             raise ValueError(
                 f"no vectors of modality {side!r} in {[v.space.key for v in spaces]}; run 02_embed"
             )
-        sides[side] = holding[0].take(ids[ids.isin(holding[0].ids)])
+        sides[side] = holding[0].take(ids[is_among(ids, holding[0].ids)])
     return sides
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from mmlab.evaluate.exact import EQUAL, score_blocks
 from mmlab.evaluate.neighbours import nearest_others, nearest_right
 from mmlab.evaluate.qrels import qrels_from_pairs
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 
 NEIGHBOURS = 10
 ENOUGH = 3  # neighbours to judge by
@@ -51,7 +51,7 @@ def judge_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
 
     Scores are NaN where there are fewer than 3 neighbours to judge by, or no other picture.
     """
-    known = items[items["item_id"].isin(vectors.ids)]
+    known = items[is_among(items["item_id"], vectors.ids)]
     pairs = nearest_right(vectors, vectors, qrels_from_pairs(known, "text", "image"))
     pairs = pairs.rename(columns={"query_id": "text_id", "item_id": "image_id"})
     images, of_image = np.unique(pairs["image_id"].to_numpy(dtype=str), return_inverse=True)

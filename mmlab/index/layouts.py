@@ -11,7 +11,7 @@ import pandas as pd
 
 from mmlab.index.names import collection_name
 from mmlab.index.schema import LAYOUTS, Schema, fields_of, vector_name
-from mmlab.items import Space, Vectors
+from mmlab.items import Space, Vectors, is_among
 
 MODALITIES = ("image", "text")  # in this order: a picture leads its pair
 
@@ -59,7 +59,7 @@ def _named(order: list[Space], held: Mapping[Space, tuple[str, ...]], common: di
 
 
 def _modalities(vectors: Vectors, items: pd.DataFrame) -> tuple[str, ...]:
-    found = set(items.loc[items["item_id"].isin(vectors.ids), "modality"])
+    found = set(items.loc[is_among(items["item_id"], vectors.ids), "modality"])
     if not found:
         raise ValueError(f"none of the {len(vectors)} vectors in {vectors.space.key} is of one of the items")
     return tuple(modality for modality in MODALITIES if modality in found)

@@ -17,7 +17,7 @@ from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.sources import Source, read_source
 from mmlab.ingest.splits import settle_splits
 from mmlab.ingest.texts import clean_texts
-from mmlab.items import data, resolve
+from mmlab.items import data, is_among, resolve
 
 OURS = ["image", "caption", "origin", "split", "file", "problem", "detail"]  # beside label and the user's own
 
@@ -90,14 +90,14 @@ def _named(rows: pd.DataFrame, rules: Rules) -> pd.Series:
 def _silent(images: pd.DataFrame, book: pd.DataFrame) -> pd.Series:
     """The files of the pictures that no text belongs to, by content."""
     spoken = book.loc[book["outcome"] == TEXT_ITEM, "pair_id"]
-    silent = images[~images["pair_id"].isin(spoken)]
+    silent = images[~is_among(images["pair_id"], spoken)]
     return silent.drop_duplicates("content").set_index("content")["image"]
 
 
 def _told(pictures: pd.DataFrame, book: pd.DataFrame) -> pd.DataFrame:
     """Every picture that a row names, with its outcome, also those that were not looked at."""
     columns = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
-    unseen = book[(book["name"] != "") & ~book["name"].isin(pictures.index)].drop_duplicates("name")
+    unseen = book[(book["name"] != "") & ~is_among(book["name"], pictures.index)].drop_duplicates("name")
     unseen = unseen.set_index("name").reindex(columns=columns)
     told = pd.concat([pictures[columns], unseen.astype(pictures[columns].dtypes)])
     return told.rename_axis("source").reset_index()

@@ -4,6 +4,7 @@ import pandas as pd
 
 from mmlab.ingest.gathering import IMAGE_ITEM
 from mmlab.ingest.rules import LEAK, Rules
+from mmlab.items import is_among
 
 EVALUATED = {"test": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}  # 0 is judged by, 1 is fitted on
 
@@ -24,7 +25,7 @@ def settle_splits(rows: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> p
     A picture whose split is not the leading one is a leak: flagged, or refused with its rows, so that what is
     evaluated on stays whole. `rows` has the columns name and split.
     """
-    rows = rows[rows["name"].isin(pictures.index)]
+    rows = rows[is_among(rows["name"], pictures.index)]
     named = rows["name"].map(pictures["pair_id"]), rows["name"].map(pictures["group"])
     split, leading = (
         leading_split(rows["split"], groups).groupby(rows["name"]).first().reindex(pictures.index)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors, check_columns
+from mmlab.items import Vectors, check_columns, is_among
 
 NEIGHBOURS = 5
 
@@ -19,7 +19,7 @@ def landing(
     """
     query.space.check_same(vectors.space)
     check_columns(points, ("item_id", "x", "y"), "points")
-    mapped = points[points["item_id"].isin(vectors.ids)].reset_index(drop=True)
+    mapped = points[is_among(points["item_id"], vectors.ids)].reset_index(drop=True)
     if mapped.empty:
         raise ValueError(
             "none of the items on the map has a vector here; give the vectors that it was made of"

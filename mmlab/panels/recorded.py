@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.items import RANKING_COLUMNS, check_columns
+from mmlab.items import RANKING_COLUMNS, check_columns, is_among
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +57,7 @@ class Recorded:
     def _query_id(self, query: str | Path, ranked: pd.DataFrame) -> str:
         column = "text" if isinstance(query, str) else "image"
         known = self.items.loc[self.items[column] == str(query), "item_id"]
-        asked = known[known.isin(ranked["query_id"])]
+        asked = known[is_among(known, ranked["query_id"])]
         if asked.empty:
             raise ValueError(
                 f"{str(query)[:100]!r} is none of the queries that were ranked; choose one of the collection"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmlab.items import is_among
 from mmlab.panels.question import Question
 
 
@@ -15,7 +16,7 @@ def right_answers(items: pd.DataFrame, question: Question) -> list[str] | None:
     known = _asked(items, question)
     if known.empty:
         return None
-    answers = items[(items["modality"] == question.to) & items["pair_id"].isin(known["pair_id"])]
+    answers = items[(items["modality"] == question.to) & is_among(items["pair_id"], known["pair_id"])]
     return answers["item_id"].tolist()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mmlab.items import check_columns
+from mmlab.items import check_columns, is_among
 
 VALIDATION = ("val", "valid", "validation", "dev")
 TEST = "test"
@@ -22,11 +22,11 @@ class Fold:
 
     def fit_on(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows, of rankings or qrels, of the queries to fit on."""
-        return table[table["query_id"].isin(self.fitting)]
+        return table[is_among(table["query_id"], self.fitting)]
 
     def judge_on(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of the queries to judge on."""
-        return table[table["query_id"].isin(self.judging)]
+        return table[is_among(table["query_id"], self.judging)]
 
 
 def fold_queries(items: pd.DataFrame, query_ids: Sequence[str], seed: int = 0) -> Fold:
@@ -41,7 +41,7 @@ def fold_queries(items: pd.DataFrame, query_ids: Sequence[str], seed: int = 0) -
     fitting = split.isin(VALIDATION)
     if fitting.any() and not fitting.all():
         judging = (split == TEST) if (split == TEST).any() else ~fitting
-        judging &= ~known["pair_id"].isin(known.loc[fitting, "pair_id"])
+        judging &= ~is_among(known["pair_id"], known.loc[fitting, "pair_id"])
         where = "the test split" if (split == TEST).any() else "all other splits"
         says = f"fitted on {fitting.sum():,} queries of the validation split, judged on {judging.sum():,} of {where}"
         return Fold(frozenset(known.index[fitting]), frozenset(known.index[judging]), says)
@@ -49,7 +49,7 @@ def fold_queries(items: pd.DataFrame, query_ids: Sequence[str], seed: int = 0) -
     if len(pairs) < 2:
         raise ValueError(f"expected queries of two pairs or more to divide, found {len(pairs)}")
     drawn = np.random.default_rng(seed).permutation(pairs)[: len(pairs) // 2]
-    fitting = known["pair_id"].astype("str").isin(drawn)
+    fitting = is_among(known["pair_id"].astype("str"), drawn)
     says = (
         f"not divided by a validation split: fitted on the {fitting.sum():,} queries of half of the pairs, "
         f"drawn by seed {seed}, judged on the {(~fitting).sum():,} of the other half"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 from mmlab.retrieve.centring import Centring
 from mmlab.retrieve.fold import Fold
 from mmlab.retrieve.hubness import RESCORINGS, count_occurrences, skewness
@@ -80,7 +80,7 @@ def choose_temperature(
     each half of the pairs is the other half. Of equal ones the one nearest to 0.05, in ratio, is taken.
     """
     rng = np.random.default_rng(seed)
-    known = np.flatnonzero(pairs.reindex(queries.ids).isin(pairs.reindex(gallery.ids)).to_numpy())
+    known = np.flatnonzero(is_among(pairs.reindex(queries.ids), pairs.reindex(gallery.ids)))
     drawn = queries.take(queries.ids[np.sort(rng.permutation(known)[:FEW])])
     asked, owner = (pairs.reindex(side.ids).to_numpy(dtype=object) for side in (drawn, gallery))
     right = np.zeros(len(temperatures))
@@ -104,7 +104,7 @@ def hubness_table(
     rows = []
     for name, ranked in rankings.items():
         counts = count_occurrences(ranked, item_ids, k)
-        first = ranked[(ranked["rank"] == 1) & ranked["query_id"].isin(qrels["query_id"])]
+        first = ranked[(ranked["rank"] == 1) & is_among(ranked["query_id"], qrels["query_id"])]
         hits = pd.MultiIndex.from_frame(first[["query_id", "item_id"]]).isin(right)
         found = (skewness(counts), int(counts.max()), float((counts == 0).mean()), float(hits.mean()))
         rows.append((name, *found, ranked.attrs.get("temperature", np.nan)))
@@ -128,7 +128,7 @@ def _halves(
     if len(names) < 2:
         raise ValueError(f"rescoring needs queries of two pairs or more, found {len(names)}")
     rng = np.random.default_rng(seed)
-    first = pair.isin(rng.permutation(names)[: len(names) // 2]).to_numpy()
+    first = is_among(pair, rng.permutation(names)[: len(names) // 2])
     for half in (first, ~first):
         others = np.flatnonzero(~half)
         drawn = np.sort(rng.permutation(others)[:BANK])

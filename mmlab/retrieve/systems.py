@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 from mmlab.retrieve.rank import rank, rank_vectors, way
 
 
 def askers(spaces: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
     """Of every model that embeds `source` the vectors of these items; ValueError where none does."""
     ids = items.loc[items["modality"] == source, "item_id"]
-    asking = [vectors.take(ids[ids.isin(vectors.ids)]) for vectors in spaces]
+    asking = [vectors.take(ids[is_among(ids, vectors.ids)]) for vectors in spaces]
     found = [vectors for vectors in asking if len(vectors)]
     if not found:
         raise ValueError(f"no model of this run has vectors of modality {source!r}: nothing can ask")
@@ -50,4 +50,4 @@ def gallery_of(spaces: Sequence[Vectors], items: pd.DataFrame, asked: Vectors, t
     """The items of a modality in the space of the queries; no rows where the model embeds none."""
     held = next(vectors for vectors in spaces if vectors.space == asked.space)
     ids = items.loc[items["modality"] == target, "item_id"]
-    return held.take(ids[ids.isin(held.ids)])
+    return held.take(ids[is_among(ids, held.ids)])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 from mmlab.retrieve.centring import Centring, modality_gap
 from mmlab.retrieve.fitted import compare_calibrations
 from mmlab.retrieve.fold import fold_queries
@@ -114,7 +114,7 @@ def try_calibrations(
 def sides_of(vectors: Vectors, items: pd.DataFrame) -> dict[str, Vectors]:
     """The vectors of the texts and those of the pictures, no rows of what is not embedded."""
     ids = {side: items.loc[items["modality"] == side, "item_id"] for side in ("text", "image")}
-    return {side: vectors.take(own[own.isin(vectors.ids)]) for side, own in ids.items()}
+    return {side: vectors.take(own[is_among(own, vectors.ids)]) for side, own in ids.items()}
 
 
 def _cosine_of_pairs(text: Vectors, image: Vectors, pairs: pd.Series) -> float:

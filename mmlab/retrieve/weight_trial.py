@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 from mmlab.retrieve.fold import fold_queries
 from mmlab.retrieve.fuse import fuse
 from mmlab.retrieve.order import first_rows, not_themselves
@@ -74,7 +74,7 @@ def try_weights(
         nothing = pd.DataFrame({"weights": [], "value": []})
         return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and a picture")
     trial = weigh_systems({"text": text, "picture": picture}, qrels, items, seed=seed)
-    both = [one[one["query_id"].isin(trial.qrels["query_id"])] for one in (text, picture)]
+    both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, picture)]
     trial.judged["60 % to the more confident"] = fuse("weighted_sum", both, weights_by_confidence(both))
     return trial
 
@@ -114,7 +114,7 @@ def rank_by_both(
     Right are the other texts of the pair; the asking text itself is in neither ranking. Exact search.
     """
     sides = {side: askers(spaces, items, side)[0] for side in ("text", "image")}
-    known = {side: items[items["item_id"].isin(vectors.ids)] for side, vectors in sides.items()}
+    known = {side: items[is_among(items["item_id"], vectors.ids)] for side, vectors in sides.items()}
     several = known["text"][known["text"].duplicated("pair_id", keep=False)]
     pairs = several.drop_duplicates("pair_id").merge(
         known["image"].drop_duplicates("pair_id"), on="pair_id", suffixes=("_text", "_image")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors
+from mmlab.items import Vectors, is_among
 from mmlab.retrieve.fold import fold_queries
 from mmlab.retrieve.rank import rank_vectors
 
@@ -22,7 +22,7 @@ def rank_within(
     ranked, qrels = {}, {}
     for name, (modality, column) in WITHIN.items():
         own = items[
-            (items["modality"] == modality) & items["item_id"].isin(vectors.ids) & items[column].notna()
+            (items["modality"] == modality) & is_among(items["item_id"], vectors.ids) & items[column].notna()
         ]
         answered = own[own.duplicated(column, keep=False)]
         if answered[column].nunique() < 2 or answered["pair_id"].nunique() < 2:
@@ -40,7 +40,7 @@ def rank_within(
 def _alike(items: pd.DataFrame, queries: list[str], column: str) -> pd.DataFrame:
     """The items that share a query's value, the query itself left out: query_id, item_id, relevance 1."""
     known = items[["item_id", column]]
-    asked = known[known["item_id"].isin(queries)].rename(columns={"item_id": "query_id"})
+    asked = known[is_among(known["item_id"], queries)].rename(columns={"item_id": "query_id"})
     both = asked.merge(known, on=column)
     right = both.loc[both["query_id"] != both["item_id"], ["query_id", "item_id"]]
     return right.assign(relevance=1).reset_index(drop=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.items import RANKING_COLUMNS, check_columns, read_items, read_table
+from mmlab.items import RANKING_COLUMNS, check_columns, is_among, read_items, read_table
 from mmlab.runs.clean import disk_bytes
 from mmlab.runs.manifest import read_manifest, run_folder
 from mmlab.runs.step import Step
@@ -84,7 +84,7 @@ def _cost(step: Step, run: str) -> dict[str, Any]:
 
 def _check_items(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
     for name, table, other, others in ((first, mine, run, theirs), (run, theirs, first, mine)):
-        only = table[~table["item_id"].isin(others["item_id"])]
+        only = table[~is_among(table["item_id"], others["item_id"])]
         if len(only):
             raise ValueError(
                 f"{first} and {run} are over different items and cannot be compared: {len(only)} of {name} are not "

@@ -20,6 +20,7 @@ if "matplotlib.pyplot" in sys.modules:
     sys.modules["matplotlib.pyplot"].close("all")
 os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
+__import__("gc").freeze()  # what is left is modules: looking through them for what can go took half a second each time
 """
 WARM = "__import__('mmlab.runs.warm').runs.warm.warm_up(*{!r})"  # leaves no name behind
 PATIENT = {  # threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels
@@ -67,7 +68,7 @@ def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iter
 def _ready_kernel(kernel: Kernel, notebook: Path, models: Sequence[str]) -> Kernel:
     """The kernel, emptied and warming up for the notebook; a new one in place of one that died, or hangs."""
     try:
-        empty_kernel(kernel, notebook, warm=True)
+        empty_kernel(kernel, notebook, warm=[notebook])
     except (RuntimeError, TimeoutError):
         kill_kernel(kernel)
         return start_kernel(notebook, models)
@@ -97,10 +98,10 @@ def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[Path] | N
     return kernel
 
 
-def empty_kernel(kernel: Kernel, notebook: Path, warm: bool = False) -> None:
+def empty_kernel(kernel: Kernel, notebook: Path, warm: Sequence[Path] = ()) -> None:
     """Make a kernel that has executed a notebook as good as new for another: no name is left, modules stay loaded.
 
-    `warm`: it then warms up for the notebook, which is not waited for.
+    It then warms up for the notebooks in `warm`, which is not waited for.
     """
 
     async def send() -> None:
@@ -109,7 +110,7 @@ def empty_kernel(kernel: Kernel, notebook: Path, warm: bool = False) -> None:
         await client.wait_for_ready(timeout=300)
         await client.execute(EMPTY.format(notebook.name), silent=True, reply=True, timeout=60)
         if warm:
-            client.execute(WARM.format(find_warm_ups(notebook)), silent=True)
+            client.execute(WARM.format(find_warm_ups(*warm)), silent=True)
 
     try:
         run_sync(send)()

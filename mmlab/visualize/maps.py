@@ -62,7 +62,9 @@ def map_parts(
     `project`: `map_umap` or `map_tsne`. Vectors of two spaces have no distances between them, nor have their maps.
     `cache`: a folder in which maps are kept, so that the same vectors are not laid out twice (`keep_map`).
     """
-    maps = [keep_map(cache, project, part, **settings) if cache else project(part, **settings) for part in parts]
+    maps = [
+        keep_map(cache, project, part, **settings) if cache else project(part, **settings) for part in parts
+    ]
     if len(maps) == 1:
         return maps[0]
     squares = [(m - m.min(axis=0)) / np.maximum(np.ptp(m, axis=0), 1e-9) for m in maps]

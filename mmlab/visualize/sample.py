@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors, check_columns
+from mmlab.items import Vectors, check_columns, is_among
 
 NO_GROUP = "(none)"
 RESULTS = ("found first", "missed", "not judged")
@@ -24,7 +24,7 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     texts, images = (
         one[one["modality"] == side].set_index("pair_id", drop=False) for side in ("text", "image")
     )
-    pairs = images.loc[images.index.isin(texts.index)].sample(frac=1, random_state=seed)
+    pairs = images.loc[is_among(images.index, texts.index)].sample(frac=1, random_state=seed)
     strata = name_groups(pairs, by)
     place = (strata.groupby(strata).cumcount() + 0.5) / strata.groupby(strata).transform("size")
     order = np.argsort(place.to_numpy(), kind="stable")[

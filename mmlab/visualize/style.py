@@ -27,8 +27,9 @@ RULES = {
     "legend.frameon": False,
     "font.size": 10,
     "figure.dpi": 100,
+    "figure.constrained_layout.h_pad": 0.08,  # inches; all fits in, so no second drawing has to find what to cut
+    "figure.constrained_layout.w_pad": 0.08,
     "savefig.dpi": 150,
-    "savefig.bbox": "tight",
 }
 
 

@@ -47,7 +47,7 @@ def run_sweep(
             total=len(nodes), disable=not progress, bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}"
         ) as bar,
         Workers(jobs, notebooks, models) as workers,
-        ThreadPoolExecutor(jobs) as pool,
+        ThreadPoolExecutor(2 * jobs) as pool,  # a page is written while the kernel does another notebook
     ):
         try:
             _work_through(roots, lambda node: pool.submit(do_step, node, workers, resume), failures, bar)

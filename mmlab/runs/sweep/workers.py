@@ -1,9 +1,9 @@
 """The kernels of a sweep: as many as work at a time, handed from step to step."""
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,21 +14,27 @@ from mmlab.runs.kernels import Kernel, empty_kernel, kill_kernel, start_kernel
 
 
 class Workers:
-    """Kernels that are free: one to begin with at once, the others warm up until they are needed."""
+    """Kernels that are free, the one used last on top.
+
+    The first begins at once, without warming up, while the others warm up for the second step; when it is free again
+    it goes below them and warms up there, for all that is to come.
+    """
 
     def __init__(self, count: int, notebooks: Sequence[Path], models: Sequence[str]) -> None:
-        self._notebook, self._models = notebooks[0], models
-        self._free: queue.LifoQueue[Kernel] = queue.LifoQueue()  # the last one used is the warmest
+        self._notebooks, self._models = list(notebooks), models
         self._all: list[Kernel] = []
         self._lock = threading.Lock()
         self._stopped = False
-        for place in range(count):
-            self._free.put(self._start([] if place == count - 1 else notebooks))
+        started = [self._start(notebooks[1:2]) for _ in range(count - 1)]
+        self._cold: Kernel | None = self._start([])
+        self._stack = deque([*started, self._cold])
+        self._free = threading.Semaphore(count)
 
     @contextmanager
     def kernel(self, notebook: Path) -> Iterator[Kernel]:
         """A kernel for one notebook; one that died is replaced by a new one."""
-        kernel = self._free.get()
+        self._free.acquire()
+        kernel = self._stack.pop()
         try:
             try:
                 empty_kernel(kernel, notebook)
@@ -37,7 +43,17 @@ class Workers:
                 kernel = self._start([])
             yield kernel
         finally:
-            self._free.put(kernel)
+            self._give_back(kernel)
+
+    def _give_back(self, kernel: Kernel) -> None:
+        if kernel is self._cold and len(self._stack) > 0:
+            self._cold = None
+            with suppress(RuntimeError, TimeoutError):  # it died, or hangs: whoever takes it replaces it
+                empty_kernel(kernel, self._notebooks[0], warm=self._notebooks)
+            self._stack.appendleft(kernel)
+        else:
+            self._stack.append(kernel)
+        self._free.release()
 
     def stop(self) -> None:
         """End all kernels at once and start no other; may be called while they are at work."""
@@ -50,7 +66,7 @@ class Workers:
         with self._lock:
             if self._stopped:
                 raise InterruptedError("the sweep was stopped")
-            kernel = start_kernel(self._notebook, self._models, warm)
+            kernel = start_kernel(self._notebooks[0], self._models, warm)
             self._all.append(kernel)
             return kernel
 
