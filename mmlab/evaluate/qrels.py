@@ -30,7 +30,7 @@ def qrels_from_labels(
     pairs = _join(items, queries, gallery, "pair_id").assign(relevance=same_pair)
     labels = _join(items, queries, gallery, "label").assign(relevance=same_label)
     both = pd.concat([pairs, labels])[list(QREL_COLUMNS)].drop_duplicates(["query_id", "item_id"])
-    place = pd.Index(both["query_id"].unique()).get_indexer(both["query_id"])
+    place, _ = pd.factorize(both["query_id"])
     return both.iloc[place.argsort(kind="stable")].reset_index(drop=True)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, check_columns
+from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, check_columns, places_among
 
 TIES = ("against", "as ranked")
 
@@ -24,8 +24,9 @@ def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "agains
     query, place = _match(rankings, right)
     relevance = np.r_[right["relevance"].to_numpy(dtype=float), 0.0][place]
     keys = (relevance, -rankings["score"].to_numpy()) if ties == "against" else (rankings["rank"].to_numpy(),)
-    order = np.lexsort((*keys, query))
-    first = np.searchsorted(query[order], query[order])  # where each query's hits begin
+    order = np.lexsort((*keys, query)) if not _in_order(query, *keys) else np.arange(len(query))
+    sizes = np.bincount(query)
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)  # where each query's hits begin
     ranks = np.full(len(right) + 1, np.nan)
     ranks[place[order]] = np.arange(len(order)) - first + 1
     return right.assign(rank=ranks[:-1])
@@ -43,15 +44,28 @@ def relevant(qrels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _match(rankings: pd.DataFrame, right: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """For each hit its query's number (-1: not judged) and its row in `right` (-1: not right), both (H,)."""
-    queries, items = pd.Index(right["query_id"].unique()), pd.Index(right["item_id"].unique())
-    query, item = queries.get_indexer(rankings["query_id"]), items.get_indexer(rankings["item_id"])
-    wanted = queries.get_indexer(right["query_id"]) * len(items) + items.get_indexer(right["item_id"])
+    """For each hit the number of its query, as they first appear, and its row in `right` (-1: not right), both (H,)."""
+    query, queries = pd.factorize(rankings["query_id"], use_na_sentinel=False)
+    items = pd.Index(right["item_id"].unique())
+    item = places_among(rankings["item_id"], items)
+    asked = places_among(right["query_id"], queries)  # -1: it got no hit
+    wanted = np.where(
+        asked < 0, -1 - np.arange(len(right)), asked * len(items) + places_among(right["item_id"], items)
+    )
     place = np.full(len(rankings), -1)
-    known = (query >= 0) & (item >= 0)
+    known = item >= 0
     place[known] = pd.Index(wanted).get_indexer(query[known] * len(items) + item[known])
     found = np.bincount(place[place >= 0], minlength=1)
     if found.max() > 1:
         query_id, item_id = right.loc[found.argmax(), ["query_id", "item_id"]]
         raise ValueError(f"rankings: {item_id} is ranked {found.max()} times for {query_id}, expected once")
     return query, place
+
+
+def _in_order(query: np.ndarray, *keys: np.ndarray) -> bool:
+    """Whether the hits stand by query and then by their keys, the last one first, as `np.lexsort` would put them."""
+    rises, level = query[1:] > query[:-1], query[1:] == query[:-1]
+    for key in reversed(keys):
+        rises |= level & (key[1:] > key[:-1])
+        level &= key[1:] == key[:-1]
+    return bool((rises | level).all())

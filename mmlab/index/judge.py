@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.index import Index
-from mmlab.items import Vectors
+from mmlab.items import Vectors, places_among
 
 TIE = 1e-5  # cosines in float32 that differ by less are equal
 WARM_UP = 20  # queries that are not counted: the first ones read files and fill caches
@@ -57,8 +57,8 @@ def judge_search(
 def with_cosines(index: Index, queries: Vectors, found: pd.DataFrame) -> pd.DataFrame:
     """The rankings with the cosines of the stored vectors as scores: quantized copies score otherwise."""
     ids = found["item_id"].unique()
-    held = index.vectors(ids, queries.space).array[pd.Index(ids).get_indexer(found["item_id"])]
-    asked = queries.array[pd.Index(queries.ids).get_indexer(found["query_id"])]
+    held = index.vectors(ids, queries.space).array[places_among(found["item_id"], ids)]
+    asked = queries.array[places_among(found["query_id"], queries.ids)]
     return found.assign(score=np.einsum("ij,ij->i", asked, held))
 
 

@@ -1,6 +1,6 @@
 """Items, skipped rows, rankings and qrels: plain pandas tables with agreed columns, Parquet on disk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
@@ -27,6 +27,8 @@ ITEM_COLUMNS = (
 SKIPPED_COLUMNS = ("row", "source", "text", "reason", "detail")
 RANKING_COLUMNS = ("query_id", "item_id", "rank", "score")
 QREL_COLUMNS = ("query_id", "item_id", "relevance")
+
+Ids = Iterable[str]  # a column, an array, a set or a list
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
 
@@ -62,17 +64,24 @@ def check_items(items: pd.DataFrame) -> pd.DataFrame:
     return items
 
 
-def is_among(ids: Sequence[str] | pd.Series, known: Iterable[str]) -> np.ndarray:
+def is_among(ids: Ids, known: Ids) -> np.ndarray:
     """Which of the ids (N,) are among the known ones, bool (N,): as pandas' `isin`, which reads strings one by one.
 
     Of 5,000 among 5,000 it takes a millisecond, `isin` 20 to 50.
     """
-    import pyarrow as pa
-    from pyarrow.compute import is_in
+    return places_among(ids, known) >= 0
 
-    names = known if isinstance(known, np.ndarray | pd.Series | pd.Index) else list(known)
-    asked, among = (pa.array(side, pa.large_string(), from_pandas=True) for side in (ids, names))
-    return np.array(is_in(asked, value_set=among), dtype=bool)
+
+def places_among(ids: Ids, known: Ids) -> np.ndarray:
+    """The first place of each of the ids (N,) among the known ones, int64 (N,) from 0, -1 where it is not there."""
+    import pyarrow as pa
+    from pyarrow.compute import fill_null, index_in
+
+    sides = (
+        side if isinstance(side, np.ndarray | pd.Series | pd.Index) else list(side) for side in (ids, known)
+    )
+    asked, among = (pa.array(side, pa.large_string(), from_pandas=True) for side in sides)
+    return np.asarray(fill_null(index_in(asked, value_set=among), -1), dtype=np.int64)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
