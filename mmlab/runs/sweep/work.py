@@ -4,6 +4,7 @@ A kernel is emptied between two notebooks and keeps the modules that it has load
 notebook goes into loading them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
@@ -50,7 +51,9 @@ def run_sweep(
         ThreadPoolExecutor(2 * jobs) as pool,  # a page is written while the kernel does another notebook
     ):
         try:
-            _work_through(roots, lambda node: pool.submit(do_step, node, workers, resume), failures, bar)
+            _work_through(
+                roots, lambda node: pool.submit(do_step, node, workers, resume), jobs, failures, bar
+            )
         except BaseException:
             workers.stop()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -61,12 +64,16 @@ def run_sweep(
 def _work_through(
     roots: Sequence[Node],
     start: Callable[[Node], Future[dict[str, str]]],
+    jobs: int,
     failures: dict[str, str],
     bar: "tqdm",
 ) -> None:
-    """Start the roots, and whenever a step is done its children."""
-    working = {start(node): node for node in roots}
-    while working:
+    """Start a step for each kernel and one that waits for the next free one; whenever one is done, its children."""
+    ready, working = list(roots), {}
+    while ready or working:
+        while ready and len(working) <= jobs:
+            node = ready.pop(_choose(ready, list(working.values())))
+            working[start(node)] = node
         bar.set_description(", ".join(sorted({node.notebook.stem for node in working.values()})))
         done, _ = wait(working, return_when=FIRST_COMPLETED)
         for future in done:
@@ -75,7 +82,19 @@ def _work_through(
             failures |= failed
             left = [found for child in node.children for found in child.without(failed)]
             bar.update(_size([node]) - _size(left))
-            working |= {start(child): child for child in left}
+            ready += left
+
+
+def _choose(ready: Sequence[Node], working: Sequence[Node]) -> int:
+    """The place of the step to do next: of a notebook that the fewest are at, then the latest in its run.
+
+    Two at 06_visualize at once want the same map, and one of them waits until the other has laid it out. So a sweep's
+    first run is whole early, too.
+    """
+    busy = Counter(node.notebook for node in working)
+    fewest = min(busy[node.notebook] for node in ready)
+    places = [place for place, node in enumerate(ready) if busy[node.notebook] == fewest]
+    return max(places, key=lambda place: ready[place].notebook.stem)
 
 
 def _outcome(future: Future[dict[str, str]], node: Node) -> dict[str, str]:
