@@ -32,6 +32,8 @@ PATIENT = {  # threads of numpy, torch and scikit-learn that wait for work sleep
 class Kernel(AsyncKernelManager):
     """A kernel that knows who listens to it, so that it can hang up when a notebook is over."""
 
+    answered = False  # it has started up: `empty_kernel` need not wait for that again
+
     def client(self, **settings: Any) -> AsyncKernelClient:
         """A new client, which `hang_up` stops."""
         found = super().client(**settings)
@@ -106,8 +108,12 @@ def empty_kernel(kernel: Kernel, notebook: Path, warm: Sequence[Path] = ()) -> N
 
     async def send() -> None:
         client = kernel.client()
-        client.start_channels()
-        await client.wait_for_ready(timeout=300)
+        client.start_channels(hb=False)  # a heartbeat that is stopped as soon as it starts never ends
+        if not kernel.answered:
+            await client.wait_for_ready(timeout=300)
+            kernel.answered = True
+        elif not await kernel.is_alive():
+            raise RuntimeError("the kernel died")
         await client.execute(EMPTY.format(notebook.name), silent=True, reply=True, timeout=60)
         if warm:
             client.execute(WARM.format(find_warm_ups(*warm)), silent=True)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from importlib.metadata import version
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def keep_map(
 
 def _map_key(project: Callable[..., np.ndarray], vectors: Vectors, settings: dict[str, Any]) -> str:
     """All that decides where the points lie; the names of the items do not."""
-    told = [project.__name__, settings, vectors.array.shape, [version(name) for name in LIBRARIES]]
+    told = [getsource(project), settings, vectors.array.shape, [version(name) for name in LIBRARIES]]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     digest.update(vectors.array)
     return f"{project.__name__}-{digest.hexdigest()[:32]}"

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmlab.evaluate import right_ranks
 
@@ -41,3 +43,24 @@ def test_what_cannot_be_ranked_is_named(rows: list, ties: str, message: str) -> 
 def test_an_answer_judged_twice_is_named() -> None:
     with pytest.raises(ValueError, match="1 right answers are there twice, first a of q"):
         right_ranks(ranked(("q", "a", 1, 0.5)), pd.concat([QRELS, QRELS.head(1)]))
+
+
+HITS = st.lists(
+    st.tuples(st.sampled_from("pqrs"), st.sampled_from("abcd"), st.sampled_from([0.1, 0.5, 0.9])),
+    unique_by=lambda hit: hit[:2],
+)
+
+
+@given(HITS, st.permutations(range(16)), st.sampled_from(["against", "as ranked"]))
+def test_the_order_of_the_rows_changes_no_rank(hits: list, order: list, ties: str) -> None:
+    rows = [(query, item, rank, score) for rank, (query, item, score) in enumerate(hits, start=1)]
+    shuffled = [rows[place] for place in order if place < len(rows)]
+    ranks = right_ranks(ranked(*rows), QRELS, ties)["rank"]
+    assert right_ranks(ranked(*shuffled), QRELS, ties)["rank"].equals(ranks)
+    relevance = QRELS.set_index(["query_id", "item_id"])["relevance"]
+    for (query, item), rank in zip(relevance.index, ranks, strict=True):
+        own = [row for row in rows if row[0] == query]
+        if ties == "against":
+            own.sort(key=lambda row: (-row[3], relevance.get((row[0], row[1]), 0)))
+        places = {row[1]: place for place, row in enumerate(own, start=1)}
+        assert rank == places[item] if item in places else np.isnan(rank)

@@ -1,9 +1,22 @@
 import uuid
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mmlab.items import ITEM_COLUMNS, check_columns, check_items, item_id, read_items, read_table, write_items
+from mmlab.items import (
+    ITEM_COLUMNS,
+    check_columns,
+    check_items,
+    is_among,
+    item_id,
+    places_among,
+    read_items,
+    read_table,
+    write_items,
+)
 
 
 @pytest.fixture
@@ -67,3 +80,27 @@ def test_missing_columns_are_named(items):
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run the notebook that writes items.parquet first"):
         read_table(tmp_path / "items.parquet")
+
+
+FORMS = [list, np.array, pd.Series, pd.Index, lambda ids: pd.Series(ids, dtype="category")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ids_are_found_among_others_in_whatever_they_come(form):
+    ids, known = ["b", "x", "a", "b"], ["a", "b", "c", "b"]
+    assert places_among(form(ids), form(known)).tolist() == [1, -1, 0, 1]
+    assert is_among(form(ids), form(known)).tolist() == [True, False, True, True]
+    assert is_among(form(ids), {"x"}).tolist() == [False, True, False, False]
+
+
+def test_nothing_is_among_nothing():
+    assert places_among([], ["a"]).tolist() == []
+    assert places_among(["a"], []).tolist() == [-1]
+    assert places_among(pd.Series(["a", None]), ["a"]).tolist() == [0, -1]
+
+
+@given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))
+def test_places_are_those_of_a_search_by_hand(ids, known):
+    expected = [known.index(name) if name in known else -1 for name in ids]
+    assert places_among(ids, known).tolist() == expected
+    assert is_among(pd.Series(ids, dtype="str"), known).tolist() == [name in known for name in ids]

@@ -72,3 +72,13 @@ def test_kernels_are_offline_only_where_the_model_is_on_this_machine(notebooks, 
     given = (["demo"], [str(tmp_path), "demo"], [hub], ["demo", hub], [])
     offline = [kernel_environment(notebooks[0], models).get("HF_HUB_OFFLINE") for models in given]
     assert offline == ["1", "1", None, None, None]
+
+
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(notebooks, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with closing(start_kernels(notebooks[:1])) as kernels:
+        kernel = next(kernels)
+        wait_until_ready(kernel)
+        asked = "tuple(map(__import__('os').environ.get, ('OMP_WAIT_POLICY', 'OPENBLAS_THREAD_TIMEOUT')))"
+        assert ask(kernel, asked) == "('PASSIVE', '20')"

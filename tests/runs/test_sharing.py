@@ -67,3 +67,25 @@ def test_holes_stay_holes(tmp_path):
     assert (tmp_path / "b" / "wal").read_bytes() == (tmp_path / "a" / "wal").read_bytes()
     if hasattr(os.stat_result, "st_blocks"):
         assert 512 * (tmp_path / "b" / "wal").stat().st_blocks < 1 << 20
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {0: b"all of it"}, {1 << 20: b"at the end"}, {4096: b"one", 5 << 20: b"two " * 5000}]
+)
+def test_a_copy_with_holes_has_the_same_bytes(tmp_path, parts):
+    (tmp_path / "a").mkdir()
+    with open(tmp_path / "a" / "page", "wb") as file:
+        for start, content in parts.items():
+            file.seek(start)
+            file.write(content)
+        file.truncate(max(file.tell(), 3 << 20))
+    copy_folder(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b" / "page").read_bytes() == (tmp_path / "a" / "page").read_bytes()
+
+
+def test_where_a_system_knows_no_holes_all_is_copied(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "SEEK_DATA", raising=False)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "page").write_bytes(bytes(1 << 20) + b"end")
+    copy_folder(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b" / "page").read_bytes() == bytes(1 << 20) + b"end"

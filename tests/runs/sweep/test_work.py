@@ -3,6 +3,8 @@ import pytest
 
 from mmlab.runs import StaleInput, begin_step, read_manifest, run_folder
 from mmlab.runs.sweep import Setting, plan_steps, run_sweep, workers
+from mmlab.runs.sweep.plan import Node
+from mmlab.runs.sweep.work import _choose
 
 STEP = """\
 import os
@@ -119,3 +121,23 @@ def test_a_kernel_that_does_not_start_ends_its_runs_only(roots, monkeypatch):
         "ac", "AttributeError: no such kernel"
     )
     assert list(read_manifest("c")["steps"]) == ["01_ingest", "03_index"]
+
+
+def test_one_run_after_the_other_where_one_step_at_a_time_is_done(roots):
+    run_sweep(roots, progress=False)
+    finished = {
+        (run, name): step["finished"] for run in "ac" for name, step in read_manifest(run)["steps"].items()
+    }
+    order = sorted((pair for pair in finished if pair != ("c", "01_ingest")), key=finished.get)
+    assert order.index(("a", "05_evaluate")) < order.index(("c", "05_evaluate"))
+
+
+def test_the_next_step_is_one_of_a_notebook_that_the_fewest_are_at_the_latest_first(tmp_path):
+    index, ask, look = (
+        Node(tmp_path / f"{name}.ipynb", {}, ("run",)) for name in ("03_index", "04_retrieve", "06_visualize")
+    )
+    assert _choose([index, ask, look], []) == 2
+    assert _choose([index, ask, look], [look]) == 1
+    assert _choose([index, ask, look], [look, ask]) == 0
+    assert _choose([look, look], [look, ask]) == 0
+    assert _choose([ask, look], [look, look, ask]) == 0

@@ -1,6 +1,7 @@
 import pytest
 
 from mmlab.runs.kernels import kill_kernel
+from mmlab.runs.sweep import workers
 from mmlab.runs.sweep.workers import Workers
 
 
@@ -25,3 +26,24 @@ def test_after_a_stop_nothing_runs_and_nothing_is_started(notebook):
         workers.stop()
         with pytest.raises(InterruptedError, match="the sweep was stopped"), workers.kernel(notebook):
             pass
+
+
+def test_the_kernel_that_began_cold_goes_below_the_others_and_warms_up(tmp_path, monkeypatch):
+    notebooks = [tmp_path / f"{name}.ipynb" for name in ("01_ingest", "02_embed", "06_visualize")]
+    warmed = []
+
+    def note(kernel, notebook, warm=()):
+        warmed.extend((kernel, path.stem) for path in warm)
+
+    monkeypatch.setattr(workers, "empty_kernel", note)
+    with Workers(2, notebooks, ["demo"]) as both:
+        with both.kernel(notebooks[0]) as first:
+            assert warmed == []
+        assert warmed == [(first, "01_ingest"), (first, "02_embed"), (first, "06_visualize")]
+        with both.kernel(notebooks[1]) as second:
+            assert second is not first
+            with both.kernel(notebooks[2]) as third:
+                assert third is first
+        with both.kernel(notebooks[2]) as again:
+            assert again is second  # the one used last
+    assert len(warmed) == 3
