@@ -56,7 +56,9 @@ def verify(run: str, tolerance: float) -> None:
 @cli.command(epilog=CLEAN_EXAMPLES, short_help="Remove runs, caches, the demo; asks first.")
 @click.argument("names", nargs=-1, metavar="[RUN...]")
 @click.option("--unfinished", is_flag=True, help="The runs that did not reach their end.")
-@click.option("--cache", is_flag=True, help="What was embedded, read and downloaded; it will be done again.")
+@click.option(
+    "--cache", is_flag=True, help="What was read, downloaded, embedded and laid out; it will be done again."
+)
 @click.option("--demo", is_flag=True, help="The drawn demo catalogue.")
 @click.option("--labels", is_flag=True, help="Runs with judgements made by hand may go too.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

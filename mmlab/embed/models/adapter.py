@@ -4,12 +4,14 @@ A family adds its own class with the parts it reads and `project`. Letters: N in
 """
 
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmlab.embed.models.checkpoint import Checkpoint, reading
 from mmlab.embed.models.prompts import average, describe
@@ -18,6 +20,12 @@ from mmlab.items import Space, unit_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Threads that hand one accelerator their work at once wait for the interpreter more than they compute. One lock for all
+# models: what `sdpa_kernel` sets and puts back is the whole process's.
+TURN = Lock()
+# All but cuDNN's, which torch prefers on Hopper in bfloat16: it plans each new shape for 40 ms, in each thread anew.
+ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class Adapter(ABC):
@@ -32,8 +40,6 @@ class Adapter(ABC):
         self.checkpoint, self.reader, self.processor = checkpoint, reader, processor
         self.network = network.to(checkpoint.device).eval()
         self.dtype = getattr(torch, checkpoint.precision)
-        # Threads that hand one accelerator their work at once wait for the interpreter more than they compute.
-        self.turn = nullcontext() if checkpoint.device.type == "cpu" else Lock()
         self.prompts = checkpoint.prompts if "text" in self.modalities else ()
         self.space = Space(
             model=checkpoint.name,
@@ -106,7 +112,7 @@ class Adapter(ABC):
     def embed_prepared(self, modality: str, prepared: dict[str, Any]) -> np.ndarray:
         """Unit rows, float32 (N, D), of prepared inputs. ModelError if a vector is zero or not finite."""
         self._check(modality)
-        with self.turn:
+        with self.turn():
             rows = self.project(modality, self.on_device(prepared)).float().cpu().numpy()
         try:
             rows = unit_rows(rows)
@@ -116,6 +122,15 @@ class Adapter(ABC):
                 "give precision float32, or see whether its weights are damaged"
             ) from error
         return average(rows, self.prompts) if modality == "text" else rows
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The device for this thread alone, where it is an accelerator."""
+        if self.checkpoint.device.type == "cpu":
+            yield
+        else:
+            with TURN, sdpa_kernel(ATTENTION):
+                yield
 
     def count_cut(self, texts: list[str]) -> int:
         """How many of the texts have more tokens than the window."""
