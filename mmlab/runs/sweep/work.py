@@ -16,6 +16,7 @@ from mmlab.runs.pages import write_page
 from mmlab.runs.progress import Place
 from mmlab.runs.sharing import share_step
 from mmlab.runs.sweep.plan import Node
+from mmlab.runs.sweep.twins import Twins
 from mmlab.runs.sweep.workers import Workers
 from mmlab.runs.working import at_work
 
@@ -51,8 +52,9 @@ def run_sweep(
         ThreadPoolExecutor(2 * jobs) as pool,  # a page is written while the kernel does another notebook
     ):
         try:
+            twins = Twins()
             _work_through(
-                roots, lambda node: pool.submit(do_step, node, workers, resume), jobs, failures, bar
+                roots, lambda node: pool.submit(do_step, node, workers, twins, resume), jobs, failures, bar
             )
         except BaseException:
             workers.stop()
@@ -125,23 +127,37 @@ def _damaged(runs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def do_step(node: Node, workers: Workers, resume: bool) -> dict[str, str]:
-    """Do the step in the first of its runs, and share it with the others; those that could not be given it."""
+def do_step(node: Node, workers: Workers, twins: Twins, resume: bool) -> dict[str, str]:
+    """Do the step in the first of its runs, and share it with the others; those that could not be given it.
+
+    A run that has done the same from the same files shares it with the first one.
+    """
     first, *others = node.runs
-    if not (resume and _done(node, first)):
-        copy = run_folder(first) / "notebooks" / node.notebook.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with workers.kernel(node.notebook) as kernel:
-            execute(node.notebook, copy, {**node.parameters, "run": first}, kernel, Place(node.notebook))
-        write_page(copy, run_folder(first))
+    step = node.notebook.stem
+    if resume and _done(node, first):
+        twins.note(step, first)
+    else:
+        _execute(node, first, workers, twins)
     failed = {}
     for run in others:
         try:
             if not (resume and _done(node, run)):
-                share_step(node.notebook.stem, first, run)
+                share_step(step, first, run)
         except Exception as error:  # the other runs go on
             failed[run] = _reason(error)
     return failed
+
+
+def _execute(node: Node, run: str, workers: Workers, twins: Twins) -> None:
+    copy = run_folder(run) / "notebooks" / node.notebook.name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with workers.kernel(node.notebook) as kernel:  # by its turn a twin may be done
+        if twin := twins.find(node.notebook.stem, run, node.parameters):
+            share_step(node.notebook.stem, twin, run)
+        else:
+            execute(node.notebook, copy, {**node.parameters, "run": run}, kernel, Place(node.notebook))
+            twins.note(node.notebook.stem, run)
+    write_page(copy, run_folder(run))
 
 
 def _done(node: Node, run: str) -> bool:

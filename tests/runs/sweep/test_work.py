@@ -123,13 +123,13 @@ def test_a_kernel_that_does_not_start_ends_its_runs_only(roots, monkeypatch):
     assert list(read_manifest("c")["steps"]) == ["01_ingest", "03_index"]
 
 
-def test_one_run_after_the_other_where_one_step_at_a_time_is_done(roots):
+def test_a_step_that_reads_the_same_files_in_another_run_is_shared(roots):
     run_sweep(roots, progress=False)
-    finished = {
-        (run, name): step["finished"] for run in "ac" for name, step in read_manifest(run)["steps"].items()
-    }
-    order = sorted((pair for pair in finished if pair != ("c", "01_ingest")), key=finished.get)
-    assert order.index(("a", "05_evaluate")) < order.index(("c", "05_evaluate"))
+    maker, other = (read_manifest(run)["steps"]["05_evaluate"] for run in "ac")
+    assert other == {**maker, "shared_from": "a"}
+    assert read_manifest("c")["steps"]["03_index"].get("shared_from") is None
+    for file in ("metrics.json", "05_evaluate.html", "notebooks/05_evaluate.ipynb"):
+        assert (run_folder("c") / file).read_bytes() == (run_folder("a") / file).read_bytes()
 
 
 def test_the_next_step_is_one_of_a_notebook_that_the_fewest_are_at_the_latest_first(tmp_path):
