@@ -8,11 +8,11 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 from typing import Any
 
+from mmlab.runs.clean import LABELS
 from mmlab.runs.lineage import find_writer, is_done
 from mmlab.runs.manifest import Manifest, read_manifest, run_folder
 
 FROM_FILES = ("05_evaluate", "06_visualize")  # 04 reads the store as well, which no hash watches
-JUDGED = "labels.jsonl"  # by hand, in the run's own folder
 
 
 class Twins:
@@ -27,7 +27,7 @@ class Twins:
 
     def find(self, step: str, run: str, parameters: dict[str, Any]) -> str | None:
         """A run that has done the step with these parameters from files with the bytes that this run's have."""
-        if step not in FROM_FILES or (run_folder(run) / JUDGED).exists():
+        if step not in FROM_FILES or (run_folder(run) / LABELS).exists():
             return None
         manifest = read_manifest(run)
         for other in list(self._done[step]):
