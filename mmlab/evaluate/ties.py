@@ -24,7 +24,7 @@ def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "agains
     query, place = _match(rankings, right)
     relevance = np.r_[right["relevance"].to_numpy(dtype=float), 0.0][place]
     keys = (relevance, -rankings["score"].to_numpy()) if ties == "against" else (rankings["rank"].to_numpy(),)
-    order = np.lexsort((*keys, query)) if not _in_order(query, *keys) else np.arange(len(query))
+    order = np.arange(len(query)) if _in_order(query, *keys) else np.lexsort((*keys, query))
     sizes = np.bincount(query)
     first = np.repeat(np.cumsum(sizes) - sizes, sizes)  # where each query's hits begin
     ranks = np.full(len(right) + 1, np.nan)

@@ -125,7 +125,7 @@ class Adapter(ABC):
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """The device for this thread alone, where it is an accelerator."""
+        """The device for this thread alone and attention by ATTENTION only, where it is an accelerator."""
         if self.checkpoint.device.type == "cpu":
             yield
         else:

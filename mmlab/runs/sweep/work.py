@@ -157,7 +157,7 @@ def _execute(node: Node, run: str, workers: Workers, twins: Twins) -> None:
         else:
             execute(node.notebook, copy, {**node.parameters, "run": run}, kernel, Place(node.notebook))
             twins.note(node.notebook.stem, run)
-    write_page(copy, run_folder(run))
+    write_page(copy, run_folder(run))  # of a twin's copy, too: its page may not be there yet
 
 
 def _done(node: Node, run: str) -> bool:

@@ -46,14 +46,16 @@ class Workers:
             self._give_back(kernel)
 
     def _give_back(self, kernel: Kernel) -> None:
-        if kernel is self._cold and len(self._stack) > 0:
-            self._cold = None
-            with suppress(RuntimeError, TimeoutError):  # it died, or hangs: whoever takes it replaces it
-                empty_kernel(kernel, self._notebooks[0], warm=self._notebooks)
-            self._stack.appendleft(kernel)
-        else:
-            self._stack.append(kernel)
-        self._free.release()
+        cold = kernel is self._cold and len(self._stack) > 0  # with no other free it is needed as it is
+        put = self._stack.appendleft if cold else self._stack.append
+        try:
+            if cold:
+                self._cold = None
+                with suppress(RuntimeError, TimeoutError):  # it died, or hangs: whoever takes it replaces it
+                    empty_kernel(kernel, self._notebooks[0], warm=self._notebooks)
+        finally:
+            put(kernel)
+            self._free.release()
 
     def stop(self) -> None:
         """End all kernels at once and start no other; may be called while they are at work."""

@@ -47,3 +47,16 @@ def test_the_kernel_that_began_cold_goes_below_the_others_and_warms_up(tmp_path,
         with both.kernel(notebooks[2]) as again:
             assert again is second  # the one used last
     assert len(warmed) == 3
+
+
+def test_a_kernel_that_cannot_warm_up_is_given_back_all_the_same(notebook, monkeypatch):
+    def refuse(kernel, notebook, warm=()):
+        if warm:
+            raise OSError("no socket is left")
+
+    monkeypatch.setattr(workers, "empty_kernel", refuse)
+    with Workers(2, [notebook], ["demo"]) as both:
+        with pytest.raises(OSError, match="no socket is left"), both.kernel(notebook):
+            pass
+        with both.kernel(notebook) as first, both.kernel(notebook) as second:
+            assert first is not second
