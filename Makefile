@@ -8,7 +8,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 OFFLINE := HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lab bench bench-large pictures clean
+.PHONY: help demo test lint format lab bench bench-large screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,8 @@ bench: $(STAMP) ## measure the figures, all or those in ONLY="name name"
 bench-large: $(STAMP) ## a million vectors with int8 quantization: time, memory, disk, recall
 	@$(OFFLINE) $(BIN)/python -m tests.bench large
 
-pictures: $(STAMP) ## take the README's pictures of the run demo, with chromium
-	@$(OFFLINE) $(BIN)/python -m tests.browser.pictures
+screenshots: $(STAMP) ## take the screenshots in README of the run demo, with chromium
+	@$(OFFLINE) $(BIN)/python -m tests.browser.screenshots
 
 clean: ## remove .venv and everything made under data/
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -18,7 +18,7 @@ def pytest_configure() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Where the browser's pictures are, if it was driven; here, for the workers of pytest-xdist cannot say it."""
+    """Where the browser's images are, if it was driven; here, for the workers of pytest-xdist cannot say it."""
     if any("tests/browser/" in report.nodeid for report in terminalreporter.getreports("passed")):
         terminalreporter.write_line(f"screenshots: {data() / 'screens'}")
 

@@ -65,7 +65,7 @@ def lose_some(rankings: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_photos(path: Path) -> tuple[pd.DataFrame, Vectors]:
-    """The vectors of 1,000 photos and their 5,000 captions, with whole items whose picture files are not there."""
+    """The vectors of 1,000 photos and their 5,000 captions, with whole items whose image files are not there."""
     with np.load(path, allow_pickle=False) as parts:
         names, captions = parts["image_names"].tolist(), parts["captions"].tolist()
         owner = parts["caption_image"]
@@ -75,11 +75,11 @@ def read_photos(path: Path) -> tuple[pd.DataFrame, Vectors]:
     return items, Vectors(items["item_id"], np.concatenate(arrays), space)
 
 
-def whole_items(pictures: list[str], captions: list[str], owner: np.ndarray) -> pd.DataFrame:
-    """Images and texts with all columns of items; caption n belongs to picture `owner[n]`; no file is there."""
-    images = pd.DataFrame({"modality": "image", "pair_id": pictures, "origin": "image"})
+def whole_items(names: list[str], captions: list[str], owner: np.ndarray) -> pd.DataFrame:
+    """Images and texts with all columns of items; caption n belongs to image `owner[n]`; no file is there."""
+    images = pd.DataFrame({"modality": "image", "pair_id": names, "origin": "image"})
     images["image"] = "/nowhere/" + images["pair_id"]
-    texts = pd.DataFrame({"modality": "text", "pair_id": np.array(pictures)[owner], "text": captions})
+    texts = pd.DataFrame({"modality": "text", "pair_id": np.array(names)[owner], "text": captions})
     items = pd.concat([images, texts.assign(origin="caption")], ignore_index=True).assign(split="test")
     items["item_id"] = [f"{kind}{number}" for number, kind in enumerate(items["modality"])]
     return items.assign(content=items["item_id"]).reindex(columns=ITEM_COLUMNS)

@@ -15,7 +15,7 @@ GIVEN = {"runs": ["good", "poor"], "measures": ["Success@1", "RR"]}
 
 
 def make(run, noise, pairs=PAIRS):
-    """A run over the same items, whose texts lie the further from their pictures the more noise there is."""
+    """A run over the same items, whose texts lie the further from their images the more noise there is."""
     rng = np.random.default_rng(0)
     names = [f"{number}.jpg" for number in range(pairs)]
     rows = [("image", name, None, f"/none/{name}") for name in names]

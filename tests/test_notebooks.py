@@ -83,7 +83,7 @@ def test_no_secret_of_the_environment_is_written(demo_run: Path, data_folder: Pa
     assert [path for path in written if b"the-planted-secret" in path.read_bytes()] == []
 
 
-def test_the_report_has_pictures_and_fetches_nothing(demo_run: Path) -> None:
+def test_the_report_has_images_and_fetches_nothing(demo_run: Path) -> None:
     for page in demo_run.glob("*.html"):
         sources = Sources(page).found
         assert [source[:60] for source in sources if not source.startswith("data:")] == [], page.name
@@ -93,8 +93,8 @@ def test_the_report_has_pictures_and_fetches_nothing(demo_run: Path) -> None:
 def test_the_demo_model_finds_the_drawn_products(demo_run: Path) -> None:
     measures = json.loads((demo_run / "metrics.json").read_text())["measures"]
     success = {m["direction"]: m["value"] for m in measures if m["measure"] == "Success@10"}
-    assert success["text->image"] > 0.8
-    assert success["image->text"] > 0.8
+    assert success["text-to-image"] > 0.8
+    assert success["image-to-text"] > 0.8
 
 
 def test_planted_faults_are_refused_or_repaired(demo_run: Path, catalogue: Path) -> None:
@@ -133,12 +133,12 @@ def test_a_run_on_photos_with_several_captions_and_no_labels() -> None:
     items = read_items(folder / "items.parquet")
     assert items["modality"].value_counts().to_dict() == {"text": 1000, "image": 200}
     measures = json.loads((folder / "metrics.json").read_text())["measures"]
-    assert {m["direction"]: m["queries"] for m in measures} == {"text->image": 1000, "image->text": 200}
+    assert {m["direction"]: m["queries"] for m in measures} == {"text-to-image": 1000, "image-to-text": 200}
     assert write_report("photos").is_file()
 
 
 def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks(catalogue: Path, tmp_path: Path) -> None:
-    """MPNet for texts and CLIP for pictures, as tiny stand-ins with random weights, fused."""
+    """MPNet for texts and CLIP for images, as tiny stand-ins with random weights, fused."""
     fused = {"fusion": "rrf", "weights": "learned"}
     parameters = {"dataset": str(catalogue), "models": guide_pair(tmp_path), "sample": 40, **fused}
     folder = run_notebooks("pair", parameters, progress=False)
@@ -154,7 +154,7 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks(catalogue: Path
         f"text-to-image/{name}.parquet" for name in ("exact", "index", "quantized", "fused")
     } | {
         f"image-to-text/{name}.parquet" for name in ("exact", "index", "quantized")
-    }  # only one of them can ask by picture: nothing to fuse
+    }  # only one of them can ask by image: nothing to fuse
     saw = read_manifest("pair")["steps"]["04_retrieve"]["saw"]
     assert re.search(r"fused \(\S+ \S+ \+ \S+ \S+, fitted on \d+ queries of the validation split", saw), saw
     assert write_report("pair").is_file()

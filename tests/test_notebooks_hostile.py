@@ -68,9 +68,9 @@ def photos(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open(folder / "captions.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "caption", "label"])
-        for number, picture in enumerate(sorted((catalogue / "images").glob("*.jpg"))[:40]):
+        for number, image in enumerate(sorted((catalogue / "images").glob("*.jpg"))[:40]):
             name = f"{number:02} {NAMES[number % len(NAMES)]}"
-            shutil.copyfile(picture, folder / name)
+            shutil.copyfile(image, folder / name)
             caption = f"{CAPTIONS[number % len(CAPTIONS)]} {number}"
             writer.writerow([name, caption, LABELS[number % len(LABELS)]])
     return folder

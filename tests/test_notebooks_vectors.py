@@ -40,9 +40,9 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
     run_last_two("photos", sample=40)
     metrics = json.loads((folder / "metrics.json").read_text())
     found = {(m["direction"], m["measure"]): round(m["value"], 3) for m in metrics["measures"]}
-    assert [found["text->image", f"Success@{k}"] for k in (1, 5, 10)] == [0.176, 0.427, 0.559]
+    assert [found["text-to-image", f"Success@{k}"] for k in (1, 5, 10)] == [0.176, 0.427, 0.559]
     assert [entry["gallery"] for entry in metrics["protocol"]] == [1000, 5000]
-    lost = {row["booked"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text->image"}
+    lost = {row["booked"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text-to-image"}
     assert sum(lost.values()) == 5000
     assert lost["lost by index"] > 0
     assert "20 judgements by hand" in outputs(folder, "05_evaluate")
@@ -87,7 +87,7 @@ def test_a_text_encoder_beside_an_image_encoder_shows_what_can_be_shown() -> Non
     folder = make_run("two", items, spaces)
     run_last_two("two", sample=20)
     assert list(read_manifest("two")["steps"])[-2:] == ["05_evaluate", "06_visualize"]
-    assert "a text and a picture have no cosine" in outputs(folder, "05_evaluate")
+    assert "a text and an image have no cosine" in outputs(folder, "05_evaluate")
     assert "each in a map of their own" in outputs(folder, "06_visualize")
     space = json.loads((folder / "metrics.json").read_text())["space"]
     assert {row["measure"] for row in space} == {"anisotropy", "effective dimension"}

@@ -14,11 +14,11 @@ tags: [clip, demo]
 
 # mmlab demo model
 
-A demo model: it knows drawings only. It is a small CLIP, trained from nothing on the product pictures that
+A demo model: it knows drawings only. It is a small CLIP, trained from nothing on the product images that
 `mmlab.demo` draws, so that the workbench can be tried, tested and taught without a network. It is of no use on
 photographs; take a pretrained CLIP for those.
 
-It is an ordinary `transformers` checkpoint: `AutoModel`, `AutoTokenizer` and `AutoProcessor` load it. Pictures are
+It is an ordinary `transformers` checkpoint: `AutoModel`, `AutoTokenizer` and `AutoProcessor` load it. Images are
 scaled to {side} pixels by the processor that works with Pillow (`backend="pil"`).
 
 ## Data
@@ -35,7 +35,7 @@ to draw the pool. `python -m mmlab.demo.train --cache FOLDER` does it again; `tr
 
 ## Scores
 
-{tested:,} products of the test split, never seen, one picture and one caption each; exact search by dot product, ties
+{tested:,} products of the test split, never seen, one image and one caption each; exact search by dot product, ties
 count against the model. Products of withheld combinations are ranked among all {tested:,}. By chance, Success@1
 would be {chance:.3f}. `python -m mmlab.demo.score` prints this again.
 
@@ -43,7 +43,7 @@ would be {chance:.3f}. `python -m mmlab.demo.score` prints this again.
 
 ## Limits
 
-- It knows only the things, colours, patterns and places named above, drawn in one style; any other text or picture
+- It knows only the things, colours, patterns and places named above, drawn in one style; any other text or image
   gets a vector too, and that vector means nothing.
 - Captions are written by templates: words outside of them are strange to it. English only.
 - Things that share category, colour, pattern, background and companion are told apart by chance.

@@ -1,7 +1,7 @@
-"""Draws the demo catalogue into a folder: pictures, captions.csv, and the truth about both.
+"""Draws the demo catalogue into a folder: images, captions.csv, and the truth about both.
 
 - `captions.csv`: image, caption, label, split, colour, pattern; a row per caption, what a user's dataset looks like.
-- `truth.csv`: what each picture shows, and whether its combination is withheld from training.
+- `truth.csv`: what each image shows, and whether its combination is withheld from training.
 - `faults.csv`: every planted fault, with the row of captions.csv (from 1) that it is in and what belongs there.
 - `catalogue.json`: the parameters; it says "finished" only when all the rest is there.
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from mmlab.demo.faults import MISSING
-from mmlab.demo.files import PictureFile, write_files
+from mmlab.demo.files import ImageFile, write_files
 from mmlab.demo.listing import Listing, list_catalogue
 from mmlab.demo.parallel import map_processes
 
 MAKER = "mmlab.demo"
 VERSION = 1  # of the drawings and words; another version is drawn anew
-SHARE = 50  # pictures drawn by a process at a time
+SHARE = 50  # images drawn by a process at a time
 TABLES = ("captions.csv", "truth.csv", "faults.csv")
 
 
@@ -41,7 +41,7 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
     _empty(folder, found)
     _write_parameters(folder, parameters | {"finished": False})
     listings = list_catalogue(products, seed)
-    _write_pictures(folder, listings, progress)
+    _write_images(folder, listings, progress)
     for name, table in zip(
         TABLES, (list_captions(listings), list_truth(listings), list_faults(listings)), strict=True
     ):
@@ -62,7 +62,7 @@ def list_captions(listings: list[Listing]) -> pd.DataFrame:
 
 
 def list_truth(listings: list[Listing]) -> pd.DataFrame:
-    """Returns truth.csv: a row for each picture, with all that it shows."""
+    """Returns truth.csv: a row for each image, with all that it shows."""
     told = (
         "split",
         "category",
@@ -94,10 +94,10 @@ def list_faults(listings: list[Listing]) -> pd.DataFrame:
     return faults.astype({"row": "Int64"})
 
 
-def _write_pictures(folder: Path, listings: list[Listing], progress: bool) -> None:
+def _write_images(folder: Path, listings: list[Listing], progress: bool) -> None:
     (folder / "images").mkdir()
     files = [
-        PictureFile(folder / listing.image, listing.product, listing.fault)
+        ImageFile(folder / listing.image, listing.product, listing.fault)
         for listing in listings
         if listing.fault != MISSING
     ]

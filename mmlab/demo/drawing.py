@@ -17,7 +17,7 @@ from mmlab.demo.palette import mix_palette
 from mmlab.demo.patterns import PATTERNS
 from mmlab.demo.shapes import COMPANIONS, INKS, SHAPES, Pen
 
-SIDE = 256  # pixels of a picture
+SIDE = 256  # pixels of an image
 FINE = 3  # the ink map is this much larger
 BASE = 232  # where a product stands, pixels from the top
 HALF_SIZES = {"small": 66, "medium": 82, "large": 98}
@@ -31,7 +31,7 @@ LIGHTS = {
 
 
 class Stand(NamedTuple):
-    """Where something is in a picture: its middle, and half its size, in pixels."""
+    """Where something is in an image: its middle, and half its size, in pixels."""
 
     x: float
     y: float
@@ -43,29 +43,29 @@ class Stand(NamedTuple):
 
 
 def draw_product(product: Product) -> Image.Image:
-    """Draws a product as an RGB picture of SIDE x SIDE pixels, always the same for the same product."""
+    """Draws a product as an RGB image of SIDE x SIDE pixels, always the same for the same product."""
     rng = product.rng(PICTURE)
-    picture = _backdrop(product, rng)
+    image = _backdrop(product, rng)
     ink_map, stands = _ink_map(product, rng)
-    _cast_shadow(picture, stands)
+    _cast_shadow(image, stands)
     alpha = ink_map.point(lambda ink: 255 if ink else 0).reduce(FINE)
     ink_map.putpalette(mix_palette(product.colour, rng))
-    picture.paste(_shaded(ink_map.convert("RGB").reduce(FINE), alpha), mask=alpha)
-    return _lit(picture, product, rng)
+    image.paste(_shaded(ink_map.convert("RGB").reduce(FINE), alpha), mask=alpha)
+    return _lit(image, product, rng)
 
 
-def jpeg_bytes(picture: Image.Image, quality: int = 88) -> bytes:
-    """Encodes a picture as the catalogue keeps it."""
+def jpeg_bytes(image: Image.Image, quality: int = 88) -> bytes:
+    """Encodes an image as the catalogue keeps it."""
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def _backdrop(product: Product, rng: np.random.Generator) -> Image.Image:
     whole = draw_backdrop(product.background, int(rng.integers(VARIANTS)))
     left, top = (int(rng.integers(0, length - SIDE + 1)) for length in whole.size)
-    picture = whole.crop((left, top, left + SIDE, top + SIDE))
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else picture
+    image = whole.crop((left, top, left + SIDE, top + SIDE))
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image
 
 
 def _ink_map(product: Product, rng: np.random.Generator) -> tuple[Image.Image, list[Stand]]:
@@ -98,13 +98,13 @@ def _patterned(ink_map: Image.Image, product: Product, stand: Stand) -> Image.Im
     return Image.fromarray(inks)
 
 
-def _cast_shadow(picture: Image.Image, stands: list[Stand]) -> None:
-    shadow = Image.new("L", picture.size)
+def _cast_shadow(image: Image.Image, stands: list[Stand]) -> None:
+    shadow = Image.new("L", image.size)
     draw = ImageDraw.Draw(shadow)
     for x, y, half in stands:
         foot = y + half
         draw.ellipse((x - half * 0.95, foot - half * 0.13, x + half * 1.1, foot + half * 0.13), fill=130)
-    picture.paste((16, 14, 24), mask=shadow.filter(ImageFilter.BoxBlur(5)).filter(ImageFilter.BoxBlur(5)))
+    image.paste((16, 14, 24), mask=shadow.filter(ImageFilter.BoxBlur(5)).filter(ImageFilter.BoxBlur(5)))
 
 
 def _shaded(colours: Image.Image, alpha: Image.Image) -> Image.Image:
@@ -115,9 +115,9 @@ def _shaded(colours: Image.Image, alpha: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(colours) * light[..., None], 0, 255).astype(np.uint8))
 
 
-def _lit(picture: Image.Image, product: Product, rng: np.random.Generator) -> Image.Image:
+def _lit(image: Image.Image, product: Product, rng: np.random.Generator) -> Image.Image:
     colour = np.array(LIGHTS[product.light]) * rng.uniform(0.95, 1.05)
     across = np.linspace(-1, 1, SIDE, dtype=np.float32)
     falloff = 1 - 0.1 * (across[:, None] ** 2 + across[None, :] ** 2)
-    lit = np.asarray(picture) * (falloff[..., None] * colour.astype(np.float32))
+    lit = np.asarray(image) * (falloff[..., None] * colour.astype(np.float32))
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))

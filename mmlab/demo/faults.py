@@ -9,7 +9,7 @@ from html.entities import codepoint2name
 from mmlab.demo.attributes import FAULTS, Product
 from mmlab.demo.words import BACKGROUNDS
 
-SWAPPED, PRINTED = "swapped captions", "text in picture"
+SWAPPED, PRINTED = "swapped captions", "text in image"
 MISSING, TRUNCATED = "missing file", "truncated file"
 EXACT, NEAR = "exact duplicate", "near duplicate"
 FAULT_SHARE = 0.02  # of the products, for each fault
@@ -35,7 +35,7 @@ def _lot(product: Product) -> str | None:
 
 
 def printed_text(product: Product) -> str:
-    """Returns what is printed in the picture of a product that has no caption."""
+    """Returns what is printed in the image of a product that has no caption."""
     pattern = "" if product.pattern == "plain" else product.pattern + " "
     return f"{product.colour} {pattern}{product.category} {BACKGROUNDS[product.background][0]}"
 

@@ -1,4 +1,4 @@
-"""The picture files of the catalogue, sound and faulty ones, as bytes."""
+"""The image files of the catalogue, sound and faulty ones, as bytes."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,7 +16,7 @@ LETTERS, LINE = 17, 30  # printed letters in a line, and the height of a line in
 
 
 @dataclass(frozen=True)
-class PictureFile:
+class ImageFile:
     """A file to write: the product it shows, and the fault it has if any."""
 
     path: Path
@@ -24,8 +24,8 @@ class PictureFile:
     fault: str | None
 
 
-def write_files(files: list[PictureFile]) -> None:
-    """Draws and writes picture files into a folder that exists."""
+def write_files(files: list[ImageFile]) -> None:
+    """Draws and writes image files into a folder that exists."""
     for file in files:
         file.path.write_bytes(file_bytes(file.product, file.fault))
 
@@ -35,12 +35,12 @@ def file_bytes(product: Product, fault: str | None = None) -> bytes:
     if fault == TRUNCATED:
         whole = file_bytes(product)
         return whole[: int(KEPT * len(whole))]
-    picture = draw_product(product)
+    image = draw_product(product)
     if fault == PRINTED:
-        picture = _printed(picture, printed_text(product))
+        image = _printed(image, printed_text(product))
     if fault == NEAR:
-        picture = ALTERATIONS[alteration(product)](picture)
-    return jpeg_bytes(picture)
+        image = ALTERATIONS[alteration(product)](image)
+    return jpeg_bytes(image)
 
 
 def alteration(product: Product) -> str:
@@ -48,24 +48,24 @@ def alteration(product: Product) -> str:
     return list(ALTERATIONS)[product.number % len(ALTERATIONS)]
 
 
-def _recompressed(picture: Image.Image) -> Image.Image:
-    return Image.open(BytesIO(jpeg_bytes(picture, quality=30)))
+def _recompressed(image: Image.Image) -> Image.Image:
+    return Image.open(BytesIO(jpeg_bytes(image, quality=30)))
 
 
 ALTERATIONS = {
-    "resized": lambda picture: picture.resize((220, 220), Image.Resampling.BICUBIC),
-    "brightened": lambda picture: ImageEnhance.Brightness(picture).enhance(1.12),
-    "cropped": lambda picture: picture.crop((6, 4, SIDE - 4, SIDE - 6)),
+    "resized": lambda image: image.resize((220, 220), Image.Resampling.BICUBIC),
+    "brightened": lambda image: ImageEnhance.Brightness(image).enhance(1.12),
+    "cropped": lambda image: image.crop((6, 4, SIDE - 4, SIDE - 6)),
     "recompressed": _recompressed,
 }
 
 
-def _printed(picture: Image.Image, text: str) -> Image.Image:
-    """Makes a poster: the picture above, the text below in large black letters on white."""
+def _printed(image: Image.Image, text: str) -> Image.Image:
+    """Makes a poster: the image above, the text below in large black letters on white."""
     lines = wrap(text, LETTERS)
     top = SIDE - LINE * len(lines) - 8
     poster = Image.new("RGB", (SIDE, SIDE), "white")
-    poster.paste(picture.resize((top, top), Image.Resampling.LANCZOS), ((SIDE - top) // 2, 0))
+    poster.paste(image.resize((top, top), Image.Resampling.LANCZOS), ((SIDE - top) // 2, 0))
     font = ImageFont.load_default(size=26)
     for number, line in enumerate(lines):
         middle = (SIDE / 2, top + 4 + LINE * (number + 0.5))

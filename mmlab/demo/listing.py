@@ -1,4 +1,4 @@
-"""Lists the catalogue: each picture with its captions, and what is wrong with it."""
+"""Lists the catalogue: each image with its captions, and what is wrong with it."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ SPLIT_OF_PAIR = ("train", "test", "train", "train", "test", "train", "validation
 class Flaw:
     """What is wrong: with one caption (its place in the listing, from 0) or, without one, with the file.
 
-    `original` is the caption that should be there, or the picture that this one repeats or took its captions from.
+    `original` is the caption that should be there, or the image that this one repeats or took its captions from.
     """
 
     fault: str
@@ -35,7 +35,7 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Listing:
-    """A picture of the catalogue: its path there, the product it shows, its captions and its flaws."""
+    """An image of the catalogue: its path there, the product it shows, its captions and its flaws."""
 
     image: str
     product: Product
@@ -49,7 +49,7 @@ class Listing:
 
 
 def list_catalogue(products: int, seed: int) -> list[Listing]:
-    """Lists the pictures of a number of products; a duplicate comes after what it repeats."""
+    """Lists the images of a number of products; a duplicate comes after what it repeats."""
     chosen = [sample_product(seed, split_of(number), number) for number in range(products)]
     listings = []
     for product, fault in zip(chosen, plan_faults(chosen), strict=True):
@@ -71,7 +71,7 @@ def split_of(number: int) -> str:
 
 
 def image_name(product: Product, suffix: str = "") -> str:
-    """Returns the path of a product's picture within the catalogue."""
+    """Returns the path of a product's image within the catalogue."""
     return f"images/{product.number:05}{suffix}.jpg"
 
 
@@ -92,7 +92,7 @@ def _swapped(sound: Listing, other: Product) -> Listing:
 
 
 def _repeated(sound: Listing, fault: str) -> Listing:
-    """Lists the same picture a second time, in other words."""
+    """Lists the same image a second time, in other words."""
     detail = alteration(sound.product) if fault == NEAR else ""
     captions = tuple(write_captions(sound.product, RELISTING))
     return Listing(

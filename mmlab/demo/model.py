@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-SIDE = 64  # pixels of a picture as the model sees it
+SIDE = 64  # pixels of an image as the model sees it
 LONGEST = 64  # tokens of a text
 MERGES = 900
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -1,4 +1,4 @@
-"""Draws the pictures and captions that the demo model learns from, and keeps them in a folder.
+"""Draws the images and captions that the demo model learns from, and keeps them in a folder.
 
 The pixels are those that the model's own image processor makes of the JPEG that a catalogue would hold.
 """
@@ -33,11 +33,11 @@ def draw_pool(folder: Path, products: int, seed: int) -> tuple[np.ndarray, list[
     return np.load(pixels_path, allow_pickle=False), json.loads(captions_path.read_text("utf-8"))
 
 
-def picture_pixels(picture: Image.Image) -> np.ndarray:
-    """Returns the pixels (3, side, side) uint8 that the model sees of a picture, before they are normalised."""
+def image_pixels(image: Image.Image) -> np.ndarray:
+    """Returns the pixels (3, side, side) uint8 that the model sees of an image, before they are normalised."""
     from mmlab.demo.model import build_image_processor
 
-    pixels = build_image_processor()(picture, do_rescale=False, do_normalize=False)["pixel_values"]
+    pixels = build_image_processor()(image, do_rescale=False, do_normalize=False)["pixel_values"]
     return np.asarray(pixels[0], dtype=np.uint8)
 
 
@@ -50,5 +50,5 @@ def pool_captions(product: Product) -> list[str]:
 def _draw_share(share: tuple[int, int, int]) -> tuple[np.ndarray, list[list[str]]]:
     seed, start, stop = share
     products = [sample_product(seed, "train", number) for number in range(start, stop)]
-    pictures = (Image.open(BytesIO(jpeg_bytes(draw_product(product)))) for product in products)
-    return np.stack([picture_pixels(picture) for picture in pictures]), [pool_captions(p) for p in products]
+    images = (Image.open(BytesIO(jpeg_bytes(draw_product(product)))) for product in products)
+    return np.stack([image_pixels(image) for image in images]), [pool_captions(p) for p in products]

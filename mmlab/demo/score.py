@@ -1,6 +1,6 @@
 """Scores the demo model on products it has never seen: `python -m mmlab.demo.score`.
 
-Each product has one picture and one caption; every caption is ranked against every picture and the other way
+Each product has one image and one caption; every caption is ranked against every image and the other way
 round, by exact dot products, and a tie counts against the model.
 """
 
@@ -43,7 +43,7 @@ def score_checkpoint(folder: Path, products: int = 1000, split: str = "test", se
 
 
 def embed_products(folder: Path, products: list[Product]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns unit rows (N, D) of the products' pictures and of their first captions."""
+    """Returns unit rows (N, D) of the products' images and of their first captions."""
     import torch
     from transformers import AutoModel, AutoProcessor
 

@@ -99,7 +99,7 @@ def fit(
 def choose_batch(
     tokenizer: CLIPTokenizer, pixels: np.ndarray, captions: list[list[str]], recipe: Recipe, step: int
 ) -> dict[str, torch.Tensor]:
-    """Returns the inputs of a step: pictures drawn by lot, each with one of its captions."""
+    """Returns the inputs of a step: images drawn by lot, each with one of its captions."""
     rng = np.random.default_rng([recipe.seed, step])
     chosen = rng.choice(len(pixels), recipe.batch, replace=False)
     texts = [captions[number][rng.integers(len(captions[number]))] for number in chosen]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mmlab.items import PictureError, file_hash, open_picture
+from mmlab.items import ImageError, file_hash, open_image
 
 if TYPE_CHECKING:
     from mmlab.embed.models import Model
@@ -40,16 +40,16 @@ def embed_texts(places: Sequence[int], texts: Sequence[str], model: "Model") -> 
 def embed_images(
     places: Sequence[int], paths: Sequence[str], contents: Sequence[str], model: "Model"
 ) -> Done:
-    """Of the pictures at these places, as one batch; one at a time is in memory at its full size.
+    """Of the images at these places, as one batch; one at a time is in memory at its full size.
 
-    A file fails with the reason of its PictureError, or as "changed file" where its bytes no longer have the hash
+    A file fails with the reason of its ImageError, or as "changed file" where its bytes no longer have the hash
     in `contents`.
     """
     prepared, failures = {}, {}
     for place in places:
         try:
-            prepared[place] = _prepare_picture(paths[place], contents[place], model)
-        except PictureError as error:
+            prepared[place] = _prepare_image(paths[place], contents[place], model)
+        except ImageError as error:
             failures[place] = str(error)
         except FileNotFoundError:  # gone between decoding and hashing
             failures[place] = "missing file"
@@ -60,15 +60,15 @@ def embed_images(
     return _embed(list(prepared), embed, model, failures)
 
 
-def _prepare_picture(path: str, content: str, model: "Model") -> dict[str, Any]:
-    picture = open_picture(path)
+def _prepare_image(path: str, content: str, model: "Model") -> dict[str, Any]:
+    image = open_image(path)
     if file_hash(path) != content:
-        raise PictureError("changed file")
-    return model.prepare_images([picture])
+        raise ImageError("changed file")
+    return model.prepare_images([image])
 
 
 def _stack(prepared: list[dict[str, Any]]) -> dict[str, Any]:
-    """One batch of what was prepared picture by picture."""
+    """One batch of what was prepared image by image."""
     import torch
 
     def join(values: list[Any]) -> Any:

@@ -53,7 +53,7 @@ def embed_items(
     batch_size: int | Literal["auto"] = 32,
     progress: bool = True,
 ) -> Embedded:
-    """The vectors of all items in the model's space; a picture that cannot be opened is a skipped row.
+    """The vectors of all items in the model's space; an image that cannot be opened is a skipped row.
 
     With a cache file, known contents are not embedded again and each batch is kept when it is done: what was
     killed goes on where it stopped. `batch_size` "auto" tries several on the first items and goes on with the

@@ -21,7 +21,7 @@ def suspected_false_negatives(
 ) -> pd.DataFrame:
     """Items ranked above the first right answer, within the `first` ranks, that may be right too: most alike first.
 
-    score is the highest cosine of a text of the query (itself, or those of its pair if it is a picture) and a
+    score is the highest cosine of a text of the query (itself, or those of its pair if it is an image) and a
     text of the item (the same way), and at least `threshold`; `vectors` are those of the texts, of others nothing is
     needed. Returns query_id, item_id, rank, score, query_text, item_text, reason; items that `qrels` calls right
     are not listed, nor items without a text.
@@ -56,12 +56,12 @@ def _above(rankings: pd.DataFrame, qrels: pd.DataFrame, first: int) -> pd.DataFr
 
 
 def _texts_of(items: pd.DataFrame) -> pd.DataFrame:
-    """The texts that speak for an item, itself or for a picture those of its pair: id, text_id, text."""
+    """The texts that speak for an item, itself or for an image those of its pair: id, text_id, text."""
     texts = items.loc[items["modality"] == "text", ["item_id", "pair_id", "text"]]
     images = items.loc[items["modality"] == "image", ["item_id", "pair_id"]]
     themselves = texts.assign(id=texts["item_id"])
-    pictures = images.rename(columns={"item_id": "id"}).merge(texts, on="pair_id")
-    both = pd.concat([themselves, pictures], ignore_index=True)
+    through_pairs = images.rename(columns={"item_id": "id"}).merge(texts, on="pair_id")
+    both = pd.concat([themselves, through_pairs], ignore_index=True)
     return both.rename(columns={"item_id": "text_id"})[["id", "text_id", "text"]]
 
 

@@ -10,14 +10,14 @@ from mmlab.evaluate.qrels import qrels_from_pairs
 from mmlab.evaluate.similarity import pair_cosines, separation
 from mmlab.items import QREL_COLUMNS, Vectors, is_among
 
-PICTURES, TEXTS, NOTHING = "texts with pictures", "texts of a pair", "not comparable"
+PICTURES, TEXTS, NOTHING = "texts with images", "texts of a pair", "not comparable"
 COLUMNS = ("space", "compared", "pairs", "matched mean", "mismatched mean", "AUC", "modality gap")
 
 
 def matched_cosines(vectors: Vectors, items: pd.DataFrame, seed: int = 0) -> tuple[str, pd.DataFrame]:
     """What is compared in this space, and `pair_cosines` of it.
 
-    Where it holds both, each text is compared with its own picture and with one drawn from the others; where it
+    Where it holds both, each text is compared with its own image and with one drawn from the others; where it
     holds texts alone, each further text of a pair with the first one of its own and of another pair. Where
     there are not two pairs of either kind it is "not comparable", without rows.
     """
@@ -34,7 +34,7 @@ def matched_cosines(vectors: Vectors, items: pd.DataFrame, seed: int = 0) -> tup
 def compare_spaces(spaces: Sequence[Vectors], items: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """A row per space: what is compared, how many pairs, mean cosines, AUC in [0, 1], modality gap in [0, 2].
 
-    NaN where there is nothing to compare; the gap is that between texts and pictures.
+    NaN where there is nothing to compare; the gap is that between texts and images.
     """
     rows = []
     for vectors in spaces:

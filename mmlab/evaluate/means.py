@@ -55,8 +55,8 @@ def mean_by_groups(
 ) -> pd.DataFrame:
     """`mean_by_group` for each direction and items column: direction, column, group, value, low, high, queries, pairs.
 
-    `per_query`: direction ("text->image") -> per-query scores. A column in which no query of any direction has a
-    value is left out, as is origin for pictures, which have none but "image".
+    `per_query`: direction ("text-to-image") -> per-query scores. A column in which no query of any direction has a
+    value is left out, as is origin for images, which have none but "image".
     """
     tables = []
     for column in dict.fromkeys(columns):

@@ -1,6 +1,6 @@
 """The demo catalogue knows what is wrong in it: how much of that the lists of suspects find.
 
-Its folder holds `faults.csv` (each planted fault) and `truth.csv` (what each picture shows); a dataset of one's own
+Its folder holds `faults.csv` (each planted fault) and `truth.csv` (what each image shows); a dataset of one's own
 has neither, and then there is nothing to hold the lists against.
 """
 
@@ -21,14 +21,14 @@ COLUMNS = ["list", "listed", "right", "planted", "precision", "recall"]
 
 @dataclass(frozen=True)
 class Planted:
-    """item_ids of the texts that stand beside a wrong picture, and for each pair_id a number of what it shows."""
+    """item_ids of the texts that stand beside a wrong image, and for each pair_id a number of what it shows."""
 
     wrong_texts: frozenset[str]
     product: pd.Series
 
 
 def read_planted(items: pd.DataFrame) -> Planted | None:
-    """The truth beside the pictures of `items`, None where their folder has none (or it is not readable)."""
+    """The truth beside the images of `items`, None where their folder has none (or it is not readable)."""
     folder = _folder(items)
     if folder is None or not ((folder / FAULTS).is_file() and (folder / TRUTH).is_file()):
         return None
@@ -65,7 +65,7 @@ def judge_wrong_pairs(suspects: pd.DataFrame, planted: Planted) -> pd.DataFrame:
 def judge_false_negatives(
     suspects: pd.DataFrame, possible: pd.DataFrame, items: pd.DataFrame, planted: Planted
 ) -> pd.DataFrame:
-    """The same for `suspected_false_negatives`: right are those whose picture shows the same product in the same place.
+    """The same for `suspected_false_negatives`: right are those whose image shows the same product in the same place.
 
     `possible`: the list for a threshold of -1, all hits above the right answer.
     """
@@ -82,11 +82,11 @@ def _row(name: str, listed: int, right: int, planted: int) -> pd.DataFrame:
 def _same_product(table: pd.DataFrame, items: pd.DataFrame, planted: Planted) -> np.ndarray:
     pair = items.set_index("item_id")["pair_id"]
     first, second = (planted.product.reindex(pair.reindex(table[name])) for name in ("query_id", "item_id"))
-    return first.to_numpy() == second.to_numpy()  # NaN, a picture unknown, equals nothing
+    return first.to_numpy() == second.to_numpy()  # NaN, an image unknown, equals nothing
 
 
 def _folder(items: pd.DataFrame) -> Path | None:
-    """The dataset's folder: what stands before the pair_id in the path of a picture."""
+    """The dataset's folder: what stands before the pair_id in the path of an image."""
     images = items[items["modality"] == "image"]
     if images.empty:
         return None

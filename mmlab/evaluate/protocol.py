@@ -18,7 +18,7 @@ def protocol_card(
     qrels: Mapping[str, pd.DataFrame],
     rankings: Mapping[str, pd.DataFrame],
 ) -> pd.DataFrame:
-    """One row per direction ("text->image", "image->text": the keys of `qrels` and `rankings`).
+    """One row per direction ("text-to-image", "image-to-text": the keys of `qrels` and `rankings`).
 
     Columns: direction, queries (those with a right answer), not judged (those without), gallery (items that can be
     found), captions per image (mean over the images that have one), right answers per query, ranks kept, tie rule,
@@ -26,14 +26,14 @@ def protocol_card(
     `sides`: "text" and "image" -> their vectors, as `vectors_by_modality` returns them.
     """
     judged = items[is_among(items["item_id"], [*sides["text"].ids, *sides["image"].ids])]
-    captions = qrels["image->text"].groupby("query_id").size()
+    captions = qrels["image-to-text"].groupby("query_id").size()
     of_all = {
         "splits": ", ".join(sorted(judged["split"].dropna().astype(str).unique())) or "none",
         "split hash": split_hash(judged),
     }
     rows = []
     for name, right in qrels.items():
-        asked, found = (sides[side] for side in name.split("->"))
+        asked, found = (sides[side] for side in name.split("-to-"))
         queries = right["query_id"].nunique()
         counts = {
             "direction": name,

@@ -14,7 +14,7 @@ COLUMNS = ["direction", "measure", "value", "published", "difference", "near", "
 REASONS = (
     "one caption per image instead of all",
     "another prompt around the captions",
-    "pictures resized or cropped in another way",
+    "images resized or cropped in another way",
     "equal scores counted for the system instead of against it",
 )
 
@@ -24,16 +24,16 @@ def read_published(path: str | Path = TABLE) -> pd.DataFrame:
     measure, published (a share in [0, 1]).
 
     The file has one line per model and dataset, with a column in percent for each figure, named as in
-    "text->image Success@1". Raises ValueError where a column is missing or a figure is not in 0 to 100.
+    "text-to-image Success@1". Raises ValueError where a column is missing or a figure is not in 0 to 100.
     """
     table = check_columns(pd.read_csv(path, comment="#"), KEYS, Path(path).name)
     figures = table.melt(KEYS, var_name="name", value_name="percent").dropna(subset="percent")
-    parts = figures["name"].str.extract(r"^(?P<direction>\S+->\S+) (?P<measure>\S+)$")
+    parts = figures["name"].str.extract(r"^(?P<direction>\S+-to-\S+) (?P<measure>\S+)$")
     wrong = parts["measure"].isna() | ~figures["percent"].between(0, 100)
     if wrong.any():
         name, percent = figures.loc[wrong, ["name", "percent"]].iloc[0]
         raise ValueError(
-            f"{Path(path).name}: expected columns like 'text->image Success@1' in percent, "
+            f"{Path(path).name}: expected columns like 'text-to-image Success@1' in percent, "
             f"found {name!r} with {percent}; correct the name or the figure"
         )
     return figures[KEYS].join(parts).assign(published=figures["percent"] / 100).reset_index(drop=True)

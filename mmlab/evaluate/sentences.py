@@ -15,19 +15,19 @@ from mmlab.evaluate.spaces import share_space
 from mmlab.items import Vectors
 
 TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks
-ONE_SPACE = "Texts and pictures lie in one space, so every text has a cosine with every picture."
+ONE_SPACE = "Texts and images lie in one space, so every text has a cosine with every image."
 
 
 def say_spaces(sides: Mapping[str, Vectors]) -> str:
-    """Whether a text and a picture have a cosine, and what cannot be shown where they have none."""
+    """Whether a text and an image have a cosine, and what cannot be shown where they have none."""
     if share_space(sides):
         return ONE_SPACE
     text, image = (sides[side].space.model for side in ("text", "image"))
     return (
-        f"Texts lie in the space of {text} and pictures in that of {image}: a text and a picture have no cosine. "
+        f"Texts lie in the space of {text} and images in that of {image}: a text and an image have no cosine. "
         "Their histogram, the modality gap, hubness and suspected wrong pairs need one and are left out. A text finds "
-        "a picture by the picture's captions: another caption of the same photo gives it away, so these figures are "
-        "higher than the pictures alone would earn, and do not compare with those of a joint space."
+        "an image by the image's captions: another caption of the same photo gives it away, so these figures are "
+        "higher than the images alone would earn, and do not compare with those of a joint space."
     )
 
 
@@ -58,13 +58,13 @@ def say_labels(compared: pd.DataFrame, judgements: int) -> str:
 
 
 def say_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
-    """The worst and the best group of one column, text->image."""
-    part = groups[(groups["column"] == column) & (groups["direction"] == "text->image")]
+    """The worst and the best group of one column, text-to-image."""
+    part = groups[(groups["column"] == column) & (groups["direction"] == "text-to-image")]
     part = part.sort_values("value", kind="stable")
     if len(part) < 2:
         return f"The queries have one {plain(column)} or none, so there is nothing to compare."
     ends = [f"*{plain(r['group'])}* with {r['value']:.2f}" for r in part.iloc[[0, -1]].to_dict("records")]
-    return f"Worst of {len(part)} groups by {plain(column)} is {ends[0]}, best {ends[1]} ({measure}, text->image)."
+    return f"Worst of {len(part)} groups by {plain(column)} is {ends[0]}, best {ends[1]} ({measure}, text-to-image)."
 
 
 def say_losses(waterfalls: Mapping[str, pd.DataFrame], k: int) -> str:
@@ -98,7 +98,7 @@ def say_separation(cosines: pd.DataFrame) -> str:
     """AUC, overlap and bimodality of `pair_cosines`."""
     if cosines.empty:
         return (
-            "A text and a picture have no cosine here, so right and wrong pairs cannot be told apart by one."
+            "A text and an image have no cosine here, so right and wrong pairs cannot be told apart by one."
         )
     apart = separation(cosines["positive"], cosines["negative"])
     peaks = "two peaks" if apart.ashman_d > TWO_PEAKS else "one peak"

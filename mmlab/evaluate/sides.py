@@ -1,4 +1,4 @@
-"""Which modality failed: whether the text or the picture of a missed pair stands among strangers.
+"""Which modality failed: whether the text or the image of a missed pair stands among strangers.
 
 An item's neighbours are the n nearest others of its own modality (not itself). One is right if it has the same
 `pair_id` or the same label. With r right ones among the neighbours, and a the number that there could be (all
@@ -27,9 +27,9 @@ def failed_sides(
     """For each missed query which side failed: query_id, item_id, text_share, image_share, failed.
 
     `sides`: "text" and "image" -> their vectors, of one space or two (`vectors_by_modality`). item_id is the right
-    answer nearest to the query (in two spaces: the first). The shares are r / a of the pair's text and picture, NaN
+    answer nearest to the query (in two spaces: the first). The shares are r / a of the pair's text and image, NaN
     where nothing can be judged. failed: "text", "image", "both", "neither" (both stand among their like: the
-    two modalities do not meet), or "unknown" (one cannot be judged and the other has not failed). Pictures can
+    two modalities do not meet), or "unknown" (one cannot be judged and the other has not failed). Images can
     be judged by labels, or where several share a pair. Queries without a right answer that has a vector are
     left out. Raises ValueError for fewer than 1 neighbours.
     """

@@ -1,4 +1,4 @@
-"""Which vectors stand for texts and which for pictures, where a run has several spaces."""
+"""Which vectors stand for texts and which for images, where a run has several spaces."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,7 @@ def vectors_by_modality(spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[
 
 
 def share_space(sides: Mapping[str, Vectors]) -> bool:
-    """Whether texts and images lie in one space, so that a text and a picture have a cosine."""
+    """Whether texts and images lie in one space, so that a text and an image have a cosine."""
     return sides["text"].space == sides["image"].space
 
 

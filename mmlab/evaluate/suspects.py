@@ -1,7 +1,7 @@
 """Pairs that may be wrong: a list for review, with a score and a reason.
 
 A pair's cosine is held against those of its neighbourhood: the pairs of the `NEIGHBOURS` texts nearest to its
-text, and of the `NEIGHBOURS` pictures nearest to its picture (a picture's is the median of its texts). How far
+text, and of the `NEIGHBOURS` images nearest to its image (an image's is the median of its texts). How far
 it lies from their median is measured in their robust standard deviation, 1.4826 times the median absolute
 deviation, that of all pairs at least: the robust z of Iglewicz and Hoaglin (1993), who call a value beyond 3.5
 an outlier.
@@ -18,17 +18,19 @@ from mmlab.items import Vectors, is_among
 NEIGHBOURS = 10
 ENOUGH = 3  # neighbours to judge by
 FAR = -3.5
-WRONG = "fits its picture with {cosine:.2f} where neighbours have {expected:.2f}, another one with {other_cosine:.2f}"
-POOR = "fits its picture with {cosine:.2f} where neighbours have {expected:.2f}, no other over {other_cosine:.2f}"
+WRONG = "fits its image with {cosine:.2f} where neighbours have {expected:.2f}, another one with {other_cosine:.2f}"
+POOR = (
+    "fits its image with {cosine:.2f} where neighbours have {expected:.2f}, no other over {other_cosine:.2f}"
+)
 
 
 def suspected_wrong_pairs(vectors: Vectors, items: pd.DataFrame, threshold: float = FAR) -> pd.DataFrame:
-    """Texts that fit their own picture far too badly and another picture well: the worst first.
+    """Texts that fit their own image far too badly and another image well: the worst first.
 
     text_id, image_id, cosine, expected (the neighbourhood's median), score (robust z of the pair, under
-    `threshold`), other_id (the picture of another pair that fits best), other_cosine, other_score (its robust z:
+    `threshold`), other_id (the image of another pair that fits best), other_cosine, other_score (its robust z:
     over `threshold`, and over the pair's by more than twice the threshold's size), reason. Texts that fit no
-    picture are `suspected_poor_texts`. Raises ValueError unless the threshold is below 0.
+    image are `suspected_poor_texts`. Raises ValueError unless the threshold is below 0.
     """
     if not threshold < 0:
         raise ValueError(f"threshold: expected a robust z below 0, found {threshold}")
@@ -38,7 +40,7 @@ def suspected_wrong_pairs(vectors: Vectors, items: pd.DataFrame, threshold: floa
 
 
 def suspected_poor_texts(vectors: Vectors, items: pd.DataFrame, threshold: float = FAR) -> pd.DataFrame:
-    """Texts that fit neither their own nor another picture (cut short, full of tags, off topic): the worst first.
+    """Texts that fit neither their own nor another image (cut short, full of tags, off topic): the worst first.
 
     The columns of `suspected_wrong_pairs`.
     """
@@ -47,9 +49,9 @@ def suspected_poor_texts(vectors: Vectors, items: pd.DataFrame, threshold: float
 
 
 def judge_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
-    """Every text with the nearest picture of its pair, and what to expect of it: the columns above but the reason.
+    """Every text with the nearest image of its pair, and what to expect of it: the columns above but the reason.
 
-    Scores are NaN where there are fewer than 3 neighbours to judge by, or no other picture.
+    Scores are NaN where there are fewer than 3 neighbours to judge by, or no other image.
     """
     known = items[is_among(items["item_id"], vectors.ids)]
     pairs = nearest_right(vectors, vectors, qrels_from_pairs(known, "text", "image"))
@@ -90,7 +92,7 @@ def _expected(near: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.nda
 def _best_elsewhere(
     texts: np.ndarray, groups: np.ndarray, images: np.ndarray, image_groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The row of the picture of another pair that fits each text best, and its cosine (NaN: there is none)."""
+    """The row of the image of another pair that fits each text best, and its cosine (NaN: there is none)."""
     rows, cosines = np.zeros(len(texts), dtype=int), np.full(len(texts), np.nan)
     for part, scores in score_blocks(texts, images):
         scores[groups[part][:, None] == image_groups] = -np.inf

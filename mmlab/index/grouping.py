@@ -1,4 +1,4 @@
-"""One hit per pair: of several captions of a picture only the best, and still `k` hits where there are so many."""
+"""One hit per pair: of several captions of an image only the best, and still `k` hits where there are so many."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,6 +1,6 @@
 """Which collections an index has in a layout, and the schema of each. Knows no engine.
 
-unified: one collection per space, a payload field tells pictures and texts apart; separate: one per space and
+unified: one collection per space, a payload field tells images and texts apart; separate: one per space and
 modality; named: one collection, a point per pair with a vector for each space and modality.
 """
 
@@ -13,7 +13,7 @@ from mmlab.index.names import collection_name
 from mmlab.index.schema import LAYOUTS, Schema, fields_of, vector_name
 from mmlab.items import Space, Vectors, is_among
 
-MODALITIES = ("image", "text")  # in this order: a picture leads its pair
+MODALITIES = ("image", "text")  # in this order: an image leads its pair
 
 
 def plan_index(

@@ -1,4 +1,4 @@
-"""Texts for the pictures that have none: what is printed in them, else what a captioning model says of them."""
+"""Texts for the images that have none: what is printed in them, else what a captioning model says of them."""
 
 import pandas as pd
 
@@ -15,9 +15,9 @@ ADDED = (OCR, GENERATED)  # origins of texts that the source does not have
 def add_texts(
     silent: pd.Series, rules: Rules, memo: Memo, progress: bool = True
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Texts for pictures without one: text and origin, indexed by content; and notes.
+    """Texts for images without one: text and origin, indexed by content; and notes.
 
-    `silent` holds the pictures' files by their content. A note says what could not be done, such as reading
+    `silent` holds the images' files by their content. A note says what could not be done, such as reading
     print where Tesseract is missing; the rest goes on.
     """
     printed, notes = _read(silent, rules, memo, progress)
@@ -32,7 +32,7 @@ def _read(silent: pd.Series, rules: Rules, memo: Memo, progress: bool) -> tuple[
     try:
         read = read_printed(silent.to_dict(), memo, rules.ocr_language, rules.ocr_confidence, progress)
     except OcrMissing as error:
-        told = f"{len(silent):,} pictures without text were not searched for print: {error}"
+        told = f"{len(silent):,} images without text were not searched for print: {error}"
         return _kept(silent[:0], rules), [told]
     return _kept(read["text"], rules), _failures(read["reason"], "searched for print")
 
@@ -51,4 +51,4 @@ def _kept(texts: pd.Series, rules: Rules) -> pd.DataFrame:
 
 def _failures(reasons: pd.Series, done: str) -> list[str]:
     counts = reasons[reasons.fillna("") != ""].value_counts()
-    return [f"{count:,} pictures could not be {done}: {reason}" for reason, count in counts.items()]
+    return [f"{count:,} images could not be {done}: {reason}" for reason, count in counts.items()]

@@ -39,7 +39,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")  # how IPv4 servers are reached whe
 
 
 class Refused(Exception):
-    """An address that gave no picture; `pause` is the least number of seconds after which it may, None if never."""
+    """An address that gave no image; `pause` is the least number of seconds after which it may, None if never."""
 
     def __init__(self, reason: str, detail: str = "", pause: float | None = None) -> None:
         super().__init__(reason, detail)
@@ -48,7 +48,7 @@ class Refused(Exception):
 
 
 def read_url(text: str, base: "httpx.URL | None" = None) -> "httpx.URL":
-    """The address of a picture, or of a redirect relative to `base`; the refusal does not repeat it."""
+    """The address of an image, or of a redirect relative to `base`; the refusal does not repeat it."""
     import httpx
 
     try:

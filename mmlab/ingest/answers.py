@@ -11,7 +11,7 @@ from http.client import responses
 
 from mmlab.ingest.addresses import Refused
 from mmlab.ingest.limits import Limits
-from mmlab.items.pictures import FORMATS
+from mmlab.items.images import FORMATS
 
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
@@ -49,21 +49,21 @@ def read_body(pieces: Iterable[bytes], encoding: str, most: int) -> bytes:
             if max(received, body.tell()) > most:
                 raise Refused("too large", f"more than {most:,} bytes")
     except zlib.error as error:
-        raise Refused("not a picture", f"cannot be decoded from {encoding}") from error
+        raise Refused("not an image", f"cannot be decoded from {encoding}") from error
     return body.getvalue()
 
 
-def check_picture(data: bytes) -> None:
+def check_image(data: bytes) -> None:
     """By the bytes alone: what the server declares is not asked."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise Refused("empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            picture.verify()
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            image.verify()
     except UnidentifiedImageError as error:
-        raise Refused("not a picture") from error
+        raise Refused("not an image") from error
     except Image.DecompressionBombError as error:
         raise Refused("too many pixels") from error
     except Exception as error:  # Pillow's plugins raise what they like for a broken file

@@ -16,7 +16,7 @@ def make_items(
 ) -> pd.DataFrame:
     """The items in the order of the rows, an image before its texts.
 
-    `images` as `image_rows` gives them; `added` (text, origin by content) were found for pictures without text;
+    `images` as `image_rows` gives them; `added` (text, origin by content) were found for images without text;
     `own` holds the label and the user's columns of each row: an image has those of its first row.
     """
     texts = book.loc[
@@ -34,20 +34,18 @@ def make_items(
     return items.replace({"flags": {"": None}})[order].astype({**strings, **SIZES}).reset_index(drop=True)
 
 
-def image_rows(book: pd.DataFrame, pictures: pd.DataFrame) -> pd.DataFrame:
-    """The pictures that are items, indexed by the first row that names them or a file that they stand for."""
-    named = book[book["picture_outcome"].isin(MERGED)].reset_index().drop_duplicates("pair_id")
-    images = (
-        pictures[pictures["outcome"] == IMAGE_ITEM].drop(columns="pair_id").rename(columns={"file": "image"})
-    )
-    return named[["row", "pair_id"]].join(images, on="pair_id", how="inner").set_index("row")
+def image_rows(book: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The images that are items, indexed by the first row that names them or a file that they stand for."""
+    named = book[book["image_outcome"].isin(MERGED)].reset_index().drop_duplicates("pair_id")
+    kept = images[images["outcome"] == IMAGE_ITEM].drop(columns="pair_id").rename(columns={"file": "image"})
+    return named[["row", "pair_id"]].join(kept, on="pair_id", how="inner").set_index("row")
 
 
-def make_skipped(book: pd.DataFrame, pictures: pd.DataFrame) -> pd.DataFrame:
-    """Every refused row, then every picture that gave way to the one it repeats while its rows live on."""
+def make_skipped(book: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Every refused row, then every image that gave way to the one it repeats while its rows live on."""
     rows = book[~book["outcome"].isin([TEXT_ITEM, NO_CAPTION])].reset_index()
     rows = rows.rename(columns={"name": "source", "outcome": "reason"}).assign(text=rows["caption"])
-    merged = pictures[pictures["outcome"].isin(MERGED) & (pictures["outcome"] != IMAGE_ITEM)]
+    merged = images[images["outcome"].isin(MERGED) & (images["outcome"] != IMAGE_ITEM)]
     merged = (
         merged.rename_axis("source")
         .reset_index()
@@ -65,7 +63,7 @@ def make_changes(book: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ids(items: pd.DataFrame) -> list[str]:
-    # A text said twice of one picture, where it is kept, is an item of its own: the repetition tells them apart.
+    # A text said twice of one image, where it is kept, is an item of its own: the repetition tells them apart.
     again = items["repetition"].fillna(0).map(lambda time: f"#{time:.0f}" if time else "")
     keys = items["content"] + again
     return [item_id(*key) for key in zip(items["modality"], items["pair_id"], keys, strict=True)]

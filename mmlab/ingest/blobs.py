@@ -1,4 +1,4 @@
-"""Pictures that came from elsewhere (the network, a Parquet cell), kept as files named by their content."""
+"""Images that came from elsewhere (the network, a Parquet cell), kept as files named by their content."""
 
 import hashlib
 from pathlib import Path

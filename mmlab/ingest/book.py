@@ -1,4 +1,4 @@
-"""Keep the book: one line per row of the source, in which the row meets its picture and gets its outcome."""
+"""Keep the book: one line per row of the source, in which the row meets its image and gets its outcome."""
 
 import hashlib
 
@@ -20,24 +20,24 @@ from mmlab.ingest.rules import (
 TEXT_ITEM = "text item"
 NO_CAPTION = "no caption"
 SHORT = "short caption"
-MERGED = (IMAGE_ITEM, DUPLICATE, NEAR_DUPLICATE)  # outcomes of a picture after which its rows live on
+MERGED = (IMAGE_ITEM, DUPLICATE, NEAR_DUPLICATE)  # outcomes of an image after which its rows live on
 
 
-def keep_book(rows: pd.DataFrame, texts: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def keep_book(rows: pd.DataFrame, texts: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """One line per row: name, caption, origin, split, text, what, pair_id, outcome, detail, flags, repetition.
 
-    `texts` (text, what) are the cleaned captions; `pictures` as `settle_splits` leaves them. The first thing
-    that is wrong with a row is its outcome; a row that is kept is a text item, or names a picture only.
+    `texts` (text, what) are the cleaned captions; `images` as `settle_splits` leaves them. The first thing
+    that is wrong with a row is its outcome; a row that is kept is a text item, or names an image only.
     """
-    known = pictures[["pair_id", "leading", "outcome", "detail"]].add_prefix("picture_")
+    known = images[["pair_id", "leading", "outcome", "detail"]].add_prefix("image_")
     book = rows[["name", "caption", "origin", "split"]].join(texts).join(known, on="name")
-    book["pair_id"] = book["picture_pair_id"].fillna(_own_pair(book))
+    book["pair_id"] = book["image_pair_id"].fillna(_own_pair(book))
     book["outcome"], book["detail"] = rows["problem"], rows["detail"]
     unpaired, unlisted = book["name"] == "", ~rows["listed"]
     _close(book, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
     _close(book, unlisted & (UNLISTED in rules.refused), UNLISTED, "the table does not name it")
-    refused = ~unpaired & ~book["picture_outcome"].isin(MERGED)
-    _close(book, refused, book["picture_outcome"], book["picture_detail"])
+    refused = ~unpaired & ~book["image_outcome"].isin(MERGED)
+    _close(book, refused, book["image_outcome"], book["image_detail"])
     _close(book, book["caption"].str.strip() == "", NO_CAPTION)
     enough = max(rules.min_words, 1)
     words = book["text"].str.split().str.len()
@@ -49,10 +49,8 @@ def keep_book(rows: pd.DataFrame, texts: pd.DataFrame, pictures: pd.DataFrame, r
 
 def _judge_texts(book: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
     """Leaks, repetitions and vague captions among the rows still open; those that are refused are closed."""
-    leak = (
-        book["split"].notna() & book["picture_leading"].notna() & (book["split"] != book["picture_leading"])
-    )
-    _close(book, leak & (LEAK in rules.refused), LEAK, "its picture in split " + book["picture_leading"])
+    leak = book["split"].notna() & book["image_leading"].notna() & (book["split"] != book["image_leading"])
+    _close(book, leak & (LEAK in rules.refused), LEAK, "its image in split " + book["image_leading"])
     said = book[book["outcome"].isna()].groupby(["pair_id", "text"])
     book["repetition"] = said.cumcount().reindex(book.index, fill_value=0)
     repeated = book["repetition"] > 0
@@ -65,7 +63,7 @@ def _judge_texts(book: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
     sharing = book[book["outcome"].isna()].groupby("text")["pair_id"].transform("nunique")
     sharing = sharing.reindex(book.index, fill_value=0)
     vague = sharing >= rules.vague_from
-    _close(book, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} pictures".format))
+    _close(book, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} images".format))
     return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
 
 
@@ -79,7 +77,7 @@ def _close(
 
 
 def _own_pair(book: pd.DataFrame) -> pd.Series:
-    """The pair of a row whose picture is unknown: its name, or the text's hash where it names none."""
+    """The pair of a row whose image is unknown: its name, or the text's hash where it names none."""
     lone = book["name"] == ""
     hashes = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in book.loc[lone, "text"]]
     names = book["name"].copy()

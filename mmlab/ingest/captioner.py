@@ -1,4 +1,4 @@
-"""A BLIP captioning model: loaded when it is first asked, checked, and the same words for the same picture."""
+"""A BLIP captioning model: loaded when it is first asked, checked, and the same words for the same image."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FILES = {".safetensors", ".json", ".txt"}  # weights, settings, vocabularies
-# Always the most likely words: the same picture gets the same text, alone or in a batch.
+# Always the most likely words: the same image gets the same text, alone or in a batch.
 DECODING = {"do_sample": False, "num_beams": 3, "max_new_tokens": 40}
 EXPECTED = "expected a BLIP captioning model with safetensors weights, such as Salesforce/blip-image-captioning-large"
 
@@ -24,18 +24,18 @@ class Captioner:
     def __init__(self, model: str, device: str = "auto") -> None:
         self.model, self.device = model, device
 
-    def describe(self, pictures: "list[Image]") -> list[str]:
-        """One caption per RGB picture, whatever the batch."""
+    def describe(self, images: "list[Image]") -> list[str]:
+        """One caption per RGB image, whatever the batch."""
         import torch
 
         network, tokenizer, image_processor = self._parts
         with torch.inference_mode():
-            pixels = image_processor(pictures, return_tensors="pt")["pixel_values"]  # (N, 3, H, W)
+            pixels = image_processor(images, return_tensors="pt")["pixel_values"]  # (N, 3, H, W)
             tokens = network.generate(pixel_values=pixels.to(network.device, network.dtype), **DECODING)
         return [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
     def key(self, content: str) -> str:
-        """What the memo keeps the caption of a picture under."""
+        """What the memo keeps the caption of an image under."""
         return f"{content} {self.revision} {DECODING}"
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Write captions for pictures that have no text, with a BLIP captioning model. Off unless a model is named."""
+"""Write captions for images that have no text, with a BLIP captioning model. Off unless a model is named."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -7,64 +7,64 @@ import pandas as pd
 
 from mmlab.ingest.captioner import Captioner
 from mmlab.ingest.memo import Memo
-from mmlab.items import PictureError, open_picture
+from mmlab.items import ImageError, open_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 KIND = "captioned"
-CHUNK = 1000  # pictures asked of the memo at a time
+CHUNK = 1000  # images asked of the memo at a time
 
 
 def write_captions(
-    pictures: Mapping[str, str],
+    images: Mapping[str, str],
     model: str,
     memo: Memo | None,
     batch_size: int = 8,
     device: str = "auto",
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Text and reason, indexed by content: what the model says of each picture.
+    """Text and reason, indexed by content: what the model says of each image.
 
-    `pictures` maps content hashes to files; `model` is a folder or a Hugging Face id. `reason` says why a picture
+    `images` maps content hashes to files; `model` is a folder or a Hugging Face id. `reason` says why an image
     could not be opened (its text is ""), and is missing for the others. Captions are kept in `memo`: the model is
-    loaded only if there is a picture that it has not seen.
+    loaded only if there is an image that it has not seen.
     Raises ValueError for a model that is no BLIP captioning model, or that cannot be read.
     """
     from tqdm.auto import tqdm
 
     captioner = Captioner(model, device)
-    texts = _known(pictures, captioner, memo) if memo and pictures else {}
+    texts = _known(images, captioner, memo) if memo and images else {}
     reasons = {}
-    left = [content for content in pictures if content not in texts]
-    bar = tqdm(total=len(pictures), initial=len(texts), desc="captions", unit="image", disable=not progress)
+    left = [content for content in images if content not in texts]
+    bar = tqdm(total=len(images), initial=len(texts), desc="captions", unit="image", disable=not progress)
     with bar:
         for start in range(0, len(left), batch_size):
             batch = left[start : start + batch_size]
-            opened, refused = _open(batch, pictures)
+            opened, refused = _open(batch, images)
             said = dict(zip(opened, captioner.describe(list(opened.values())), strict=True)) if opened else {}
             if memo:
                 memo.put(KIND, {captioner.key(content): text for content, text in said.items()})
             texts |= said
             reasons |= refused
             bar.update(len(batch))
-    columns = {"text": [texts.get(c, "") for c in pictures], "reason": [reasons.get(c) for c in pictures]}
-    return pd.DataFrame(columns, index=pd.Index(list(pictures), dtype="str", name="content"), dtype="str")
+    columns = {"text": [texts.get(c, "") for c in images], "reason": [reasons.get(c) for c in images]}
+    return pd.DataFrame(columns, index=pd.Index(list(images), dtype="str", name="content"), dtype="str")
 
 
-def _known(pictures: Mapping[str, str], captioner: Captioner, memo: Memo) -> dict[str, str]:
-    contents, known = list(pictures), {}
+def _known(images: Mapping[str, str], captioner: Captioner, memo: Memo) -> dict[str, str]:
+    contents, known = list(images), {}
     for start in range(0, len(contents), CHUNK):
         keys = {captioner.key(content): content for content in contents[start : start + CHUNK]}
         known |= {keys[key]: text for key, text in memo.get(KIND, keys).items()}
     return known
 
 
-def _open(contents: list[str], pictures: Mapping[str, str]) -> "tuple[dict[str, Image], dict[str, str]]":
+def _open(contents: list[str], images: Mapping[str, str]) -> "tuple[dict[str, Image], dict[str, str]]":
     opened, refused = {}, {}
     for content in contents:
         try:
-            opened[content] = open_picture(pictures[content])
-        except PictureError as error:
+            opened[content] = open_image(images[content])
+        except ImageError as error:
             refused[content] = str(error)
     return opened, refused

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mmlab import __version__
 from mmlab.ingest.addresses import CheckedNetwork, Refused, read_url
-from mmlab.ingest.answers import check_answer, check_picture, explain, read_body
+from mmlab.ingest.answers import check_answer, check_image, explain, read_body
 from mmlab.ingest.limits import Limits
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Downloads:
-    """Pictures' bytes by url, for any number of threads; at the end of the `with` block all downloads end.
+    """Images' bytes by url, for any number of threads; at the end of the `with` block all downloads end.
 
     resolver and network are those of `CheckedNetwork`.
     """
@@ -45,11 +45,11 @@ class Downloads:
             network_backend=self._network,
         )
 
-    def picture(self, url: str) -> bytes:
-        """The bytes of a file in one of the FORMATS that `open_picture` takes; raises Refused."""
+    def image(self, url: str) -> bytes:
+        """The bytes of a file in one of the FORMATS that `open_image` takes; raises Refused."""
         deadline = time.monotonic() + self.limits.deadline
         data = self._retrying()(self._attempt, read_url(url), deadline)
-        check_picture(data)
+        check_image(data)
         return data
 
     def _retrying(self) -> Callable:

@@ -1,6 +1,6 @@
-"""Look at each picture file once: its bytes' hash, size and facts of its content, or the reason why it is refused.
+"""Look at each image file once: its bytes' hash, size and facts of its content, or the reason why it is refused.
 
-The pictures are decoded to be measured, and let go: no pixels are kept.
+The images are decoded to be measured, and let go: no pixels are kept.
 """
 
 import base64
@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from mmlab.ingest.memo import Memo
-from mmlab.items import PictureError
-from mmlab.items.pictures import open_measured
+from mmlab.items import ImageError
+from mmlab.items.images import open_measured
 
 if TYPE_CHECKING:
     from PIL import Image
     from tqdm import tqdm
 
-VERSION = 2  # of the facts; with another, all pictures are looked at anew
+VERSION = 2  # of the facts; with another, all images are looked at anew
 CHUNK = 500  # files handed to the threads at a time: a kill loses no more, and a long list costs no memory
 STREAMED = 64 << 20  # bytes; larger files are read twice instead of being held in memory
 SIDE = 160  # pixels of the longer side of the copy that is measured
@@ -33,7 +33,7 @@ PASSING = ("missing file", "unreadable file")  # may be otherwise next time thou
 
 
 class Look(NamedTuple):
-    """What is known of one picture file; where it was refused, only `reason` and `detail`.
+    """What is known of one image file; where it was refused, only `reason` and `detail`.
 
     content: sha256 of the bytes. width, height: pixels, upright.
     phash: the 64 bits of its perceptual hash as 16 hexadecimal digits.
@@ -69,16 +69,16 @@ def image_name(entry: str) -> str:
 def locate(root: Path, name: str) -> Path:
     """The file that `name` (relative to `root`, or absolute) names; nothing is opened.
 
-    root: resolved. Raises PictureError with one of: no image named, path leaves the dataset, missing file (which
+    root: resolved. Raises ImageError with one of: no image named, path leaves the dataset, missing file (which
     folders, pipes and devices are too: they would block).
     """
     if not name:
-        raise PictureError("no image named")
+        raise ImageError("no image named")
     path = root / name.replace("\0", "?")
     if not Path(os.path.realpath(path)).is_relative_to(root):
-        raise PictureError("path leaves the dataset")
+        raise ImageError("path leaves the dataset")
     if not os.path.isfile(path):  # Path.is_file raises where a name is too long
-        raise PictureError("missing file")
+        raise ImageError("missing file")
     return path
 
 
@@ -131,9 +131,9 @@ def _look(path: str) -> Look:
             whole = io.BytesIO(file.read()) if small else file
             content = hashlib.file_digest(whole, "sha256").hexdigest()
             whole.seek(0)
-            picture, size = open_measured(whole, SIDE)
-        return Look(content, *size, *_facts(picture))
-    except PictureError as error:
+            image, size = open_measured(whole, SIDE)
+        return Look(content, *size, *_facts(image))
+    except ImageError as error:
         return Look(reason=str(error), detail=str(error.__cause__ or "")[:200] or None)
     except FileNotFoundError as error:
         return Look(reason="missing file", detail=str(error))
@@ -141,34 +141,34 @@ def _look(path: str) -> Look:
         return Look(reason="unreadable file", detail=str(error))
 
 
-def _facts(picture: "Image.Image") -> tuple[str, str, float, float, float]:
+def _facts(image: "Image.Image") -> tuple[str, str, float, float, float]:
     """phash, signature, brightness, contrast, sharpness, all from one small copy."""
     from imagehash import phash
     from PIL import Image
 
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=1)  # whole factors first: fast
-    cells = picture.resize((CELLS, CELLS), Image.Resampling.BOX).tobytes()
-    grey = picture.convert("L")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=1)  # whole factors first: fast
+    cells = image.resize((CELLS, CELLS), Image.Resampling.BOX).tobytes()
+    grey = image.convert("L")
     values = np.asarray(grey, dtype=np.float32)
     return (
         str(phash(grey.resize((HASHED, HASHED), Image.Resampling.HAMMING))),  # else a slower filter does it
         base64.b64encode(cells).decode(),
         float(values.mean(dtype=np.float64) / 255),
-        _contrast(picture),
+        _contrast(image),
         _sharpness(values),
     )
 
 
-def _contrast(picture: "Image.Image") -> float:
+def _contrast(image: "Image.Image") -> float:
     """From the histograms of the channels, many times faster than from the pixels."""
-    counts = np.reshape(picture.histogram(), (3, 256)) / (picture.width * picture.height)
+    counts = np.reshape(image.histogram(), (3, 256)) / (image.width * image.height)
     levels = np.arange(256) / 255
     means = counts @ levels
     return float(np.sqrt((counts * (levels - means[:, None]) ** 2).sum(axis=1).max()))
 
 
 def _sharpness(grey: np.ndarray) -> float:
-    """The sharpest tile decides: a picture with a soft background is not blurred."""
+    """The sharpest tile decides: an image with a soft background is not blurred."""
     from PIL import Image
 
     wide = np.pad(grey, 1, mode="edge")

@@ -9,13 +9,13 @@ class Limits:
 
     threads: downloads at a time.
     connect, read: seconds to wait for a connection, and for the next bytes on it.
-    deadline: seconds for one picture, with its redirects, attempts and the pauses between them.
-    attempts: for a picture whose server cannot be reached, breaks off, or answers 429 or 5xx.
+    deadline: seconds for one image, with its redirects, attempts and the pauses between them.
+    attempts: for an image whose server cannot be reached, breaks off, or answers 429 or 5xx.
     backoff, max_backoff: seconds before the second attempt, doubled before each further one up to the longest;
         a random part of `backoff` is added. A server that asks for a longer pause gets it, or is given up if
         the deadline is nearer.
-    redirects: followed for one picture.
-    max_bytes: of one picture, as sent and as decoded; `threads` times as many are in memory at most.
+    redirects: followed for one image.
+    max_bytes: of one image, as sent and as decoded; `threads` times as many are in memory at most.
     private_addresses: fetch from private and loopback addresses too.
     """
 

@@ -1,4 +1,4 @@
-"""What was found out once about a file, an address or a picture, so that ingest never does the same work twice."""
+"""What was found out once about a file, an address or an image, so that ingest never does the same work twice."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Near duplicates: pictures that look like an earlier one, whatever was done to size, quality or brightness.
+"""Near duplicates: images that look like an earlier one, whatever was done to size, quality or brightness.
 
 Candidates agree in one of four 16-bit bands of the perceptual hash up to few bits (multi-index hashing: Norouzi,
 Punjani, Fleet, Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012), so most pairs are never compared.
@@ -24,14 +24,14 @@ ROUNDS = 1000  # firsts of one cluster; what is like none of them stands alone
 
 
 def near_duplicates(looks: pd.DataFrame, bits: int) -> pd.Series:
-    """The name of the first picture, in order, of each picture's group: itself where it is alone or the first.
+    """The name of the first image, in order, of each image's group: itself where it is alone or the first.
 
-    looks: `phash` and `signature` of images.Look by name, none missing; pictures of the same bytes may be left
-    out or in, then they join. A picture joins the earliest first one that it is near to itself: at most `bits`
+    looks: `phash` and `signature` of images.Look by name, none missing; images of the same bytes may be left
+    out or in, then they join. An image joins the earliest first one that it is near to itself: at most `bits`
     (0 to 16) of the hash differ, and no colour by more than `SAME_COLOURS` once brightness is evened out. So a
     chain of small changes does not make one group of what differs.
 
-    About n x 200 pairs are compared at 8 bits and 200,000 pictures. Where many share a band of the hash the number
+    About n x 200 pairs are compared at 8 bits and 200,000 images. Where many share a band of the hash the number
     stays below n x 2 x WINDOW for each probe, at the price that some of theirs may be missed.
     """
     if not 0 <= bits <= MAX_BITS:
@@ -63,7 +63,7 @@ def _are_near(a: np.ndarray, b: np.ndarray, hashes: np.ndarray, colours: np.ndar
 
 
 def _clusters(hashes: np.ndarray, colours: np.ndarray, bits: int) -> np.ndarray:
-    """A label per picture; near ones have the same, and so have those that a chain of near ones joins."""
+    """A label per image; near ones have the same, and so have those that a chain of near ones joins."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Which pictures are odd, judged by their facts alone: tiny, blurred, dark, blank, of an extreme aspect.
+"""Which images are odd, judged by their facts alone: tiny, blurred, dark, blank, of an extreme aspect.
 
 The bounds were set on 200 photos of 500 pixels, as they are and altered, and on drawn products, which are smooth.
 """
@@ -19,7 +19,7 @@ BLURRED_BELOW = (
 
 
 def odd_flags(looks: pd.DataFrame) -> pd.Series:
-    """For each picture a tuple of the flags (of `rules`) that its facts earn, indexed as `looks`; () where refused.
+    """For each image a tuple of the flags (of `rules`) that its facts earn, indexed as `looks`; () where refused.
 
     looks: the facts of `images.Look`. Sharpness is the variance of the Laplacian (Pech-Pacheco et al., Diatom
     autofocusing in brightfield microscopy, ICPR 2000); what is tiny, dark or blank is not called blurred too.

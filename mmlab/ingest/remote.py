@@ -1,4 +1,4 @@
-"""Pictures from the web: fetched once and kept; each address that gives none says why."""
+"""Images from the web: fetched once and kept; each address that gives none says why."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +27,13 @@ class Fetched(NamedTuple):
     detail: str | None = None
 
 
-def fetch_pictures(
+def fetch_images(
     urls: Sequence[str], blobs: Blobs, memo: Memo, limits: Limits | None = None, progress: bool = True
 ) -> pd.DataFrame:
     """One row per distinct url, in their order, indexed by it: file (an absolute path), reason, detail.
 
     The reasons: bad address, address not allowed, unreachable, timed out, refused by the server, too many
-    redirects, too large, empty file, not a picture, damaged file, too many pixels. A detail holds no more of
+    redirects, too large, empty file, not an image, damaged file, too many pixels. A detail holds no more of
     the url than its host.
     What was fetched is noted in the memo at once, and is not asked for again while its file is there; what was
     refused is tried again by the next call. An interrupt ends the downloads and loses none that were noted.
@@ -46,11 +46,11 @@ def fetch_pictures(
 
     def fetch(url: str) -> tuple[str, Fetched]:
         try:
-            picture = downloads.picture(url)
+            image = downloads.image(url)
         except Refused as error:
             return url, Fetched(reason=error.reason, detail=error.detail)
         with keeping:
-            return url, Fetched(str(blobs.put(picture)))
+            return url, Fetched(str(blobs.put(image)))
 
     bar = tqdm(total=len(urls), initial=len(known), desc="fetched", unit="image", disable=not progress)
     limits = limits or Limits()

@@ -25,13 +25,13 @@ class Rules:
     replacements: a csv with the columns find and replace, applied to whole words; "" for none.
     refuse: findings (of `FINDINGS`) that are refused beside the usual ones (`REFUSED`); others are only marked.
     keep: findings that are marked and kept, though they are usually refused.
-    vague_from: a caption that this many pictures share is vague.
+    vague_from: a caption that this many images share is vague.
     near_bits: near duplicates differ in at most this many (0 to 16) of the 64 bits of their perceptual hash.
-    ocr: read the text printed in pictures that have no other (needs Tesseract).
+    ocr: read the text printed in images that have no other (needs Tesseract).
     ocr_language: Tesseract's name of the language(s), such as "eng" or "eng+deu".
     ocr_confidence: words that Tesseract is less sure of are dropped, 0 to 100.
-    captioner: id or folder of a BLIP captioning model for the pictures still without text; "" for none.
-    private_addresses: fetch pictures from private and loopback addresses too.
+    captioner: id or folder of a BLIP captioning model for the images still without text; "" for none.
+    private_addresses: fetch images from private and loopback addresses too.
     """
 
     min_words: int = 5

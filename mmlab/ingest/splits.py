@@ -1,4 +1,4 @@
-"""Leakage between splits: the same picture, exactly or nearly, on both sides of a split."""
+"""Leakage between splits: the same image, exactly or nearly, on both sides of a split."""
 
 import pandas as pd
 
@@ -19,24 +19,24 @@ def leading_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
     return splits[order].groupby(groups[order]).transform("first")[splits.index]
 
 
-def settle_splits(rows: pd.DataFrame, pictures: pd.DataFrame, rules: Rules) -> pd.DataFrame:
-    """The pictures with `split`, that of their pair, and `leading`, that of all that look the same.
+def settle_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """The images with `split`, that of their pair, and `leading`, that of all that look the same.
 
-    A picture whose split is not the leading one is a leak: flagged, or refused with its rows, so that what is
+    An image whose split is not the leading one is a leak: flagged, or refused with its rows, so that what is
     evaluated on stays whole. `rows` has the columns name and split.
     """
-    rows = rows[is_among(rows["name"], pictures.index)]
-    named = rows["name"].map(pictures["pair_id"]), rows["name"].map(pictures["group"])
+    rows = rows[is_among(rows["name"], images.index)]
+    named = rows["name"].map(images["pair_id"]), rows["name"].map(images["group"])
     split, leading = (
-        leading_split(rows["split"], groups).groupby(rows["name"]).first().reindex(pictures.index)
+        leading_split(rows["split"], groups).groupby(rows["name"]).first().reindex(images.index)
         for groups in named
     )
-    leak = split.notna() & (split != leading) & (pictures["outcome"] == IMAGE_ITEM)
-    pictures = pictures.assign(split=split, leading=leading)
+    leak = split.notna() & (split != leading) & (images["outcome"] == IMAGE_ITEM)
+    images = images.assign(split=split, leading=leading)
     if LEAK in rules.refused:
         told = "its like in split " + leading[leak]
-        return pictures.assign(
-            outcome=pictures["outcome"].mask(leak, LEAK), detail=pictures["detail"].mask(leak, told)
+        return images.assign(
+            outcome=images["outcome"].mask(leak, LEAK), detail=images["detail"].mask(leak, told)
         )
-    flags = pictures["flags"].mask(leak, pictures["flags"] + ", " + LEAK)
-    return pictures.assign(flags=flags.str.removeprefix(", "))
+    flags = images["flags"].mask(leak, images["flags"] + ", " + LEAK)
+    return images.assign(flags=flags.str.removeprefix(", "))

@@ -1,8 +1,8 @@
-"""The nouns that every other room speaks: items, vectors and their space, rankings, pictures, paths."""
+"""The nouns that every other room speaks: items, vectors and their space, rankings, images, paths."""
 
 from mmlab.items.files import file_hash, replacing
+from mmlab.items.images import ImageError, open_image, thumbnail
 from mmlab.items.paths import data, project, resolve
-from mmlab.items.pictures import PictureError, open_picture, thumbnail
 from mmlab.items.sqlite import SqliteFile
 from mmlab.items.tables import (
     ITEM_COLUMNS,
@@ -26,7 +26,7 @@ __all__ = [
     "QREL_COLUMNS",
     "RANKING_COLUMNS",
     "SKIPPED_COLUMNS",
-    "PictureError",
+    "ImageError",
     "Space",
     "SpaceMismatch",
     "SqliteFile",
@@ -38,7 +38,7 @@ __all__ = [
     "is_among",
     "item_id",
     "main_vectors",
-    "open_picture",
+    "open_image",
     "places_among",
     "project",
     "read_items",

@@ -22,7 +22,7 @@ ITEM_COLUMNS = (
     "width",
     "height",
     "flags",  # what ingest found odd about the item and kept all the same, comma-separated
-    "duplicate_of",  # pair_id of the picture that this one repeats, exactly or nearly
+    "duplicate_of",  # pair_id of the image that this one repeats, exactly or nearly
 )
 SKIPPED_COLUMNS = ("row", "source", "text", "reason", "detail")
 RANKING_COLUMNS = ("query_id", "item_id", "rank", "score")

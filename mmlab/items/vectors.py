@@ -121,7 +121,7 @@ class Vectors:
 
 
 def main_vectors(spaces: Sequence[Vectors], items: pd.DataFrame) -> Vectors:
-    """Of a run's vectors the first that hold both pictures and texts of the items, else the first of all."""
+    """Of a run's vectors the first that hold both images and texts of the items, else the first of all."""
     modality = items.set_index("item_id")["modality"]
     for vectors in spaces:
         if modality.reindex(vectors.ids).nunique() > 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels.asking import Calibrations, ask
-from mmlab.panels.pictures import picture_card
+from mmlab.panels.images import image_card
 from mmlab.panels.question import Question
 from mmlab.panels.systems import Systems, systems_of
 from mmlab.panels.truth import right_answers, with_pairs
@@ -20,7 +20,7 @@ from mmlab.visualize import Html, gallery
 if TYPE_CHECKING:
     from PIL import Image
 
-SHORT, LONG = 60, 160  # characters of the words under a picture that was found, and of a text that was
+SHORT, LONG = 60, 160  # characters of the words under an image that was found, and of a text that was
 FONT = "font:13px sans-serif;overflow-wrap:anywhere"
 
 
@@ -37,7 +37,7 @@ def answer(
 
     `right` holds the item_ids that answer it, where they are known: hits are then marked right or wrong.
     """
-    told = {"text": query} if isinstance(query, str) else {"picture": query}
+    told = {"text": query} if isinstance(query, str) else {"image": query}
     question = Question(**told, to=to, k=k, where=where or {}, exact=exact)
     return show_hits(question, ask(systems_of(retriever), question), right=right)
 
@@ -56,13 +56,13 @@ def answer_question(
 
 
 def show_hits(question: Question, hits: pd.DataFrame, right: Sequence[str] | None = None) -> Html:
-    """The hits of `ask` as a grid of pictures: rank, score, probability and words, right and wrong told apart."""
+    """The hits of `ask` as a grid of images: rank, score, probability and words, right and wrong told apart."""
     started = time.perf_counter()
     marks = None if right is None else [item in set(right) for item in hits["item_id"]]
-    pictures = hits["picture"] if "picture" in hits else hits["image"]
-    grid = gallery(list(pictures), [tell_hit(hit) for hit in hits.to_dict("records")], marks)
+    images = hits["pair_image"] if "pair_image" in hits else hits["image"]
+    grid = gallery(list(images), [tell_hit(hit) for hit in hits.to_dict("records")], marks)
     drawn = 1000 * (time.perf_counter() - started)
-    asked = "".join(str(picture_card(part)) for part, _ in question.parts if not isinstance(part, str))
+    asked = "".join(str(image_card(part)) for part, _ in question.parts if not isinstance(part, str))
     times = (
         f"{hits.attrs['embed_ms']:.0f} ms to embed, {hits.attrs['search_ms']:.0f} ms to search, "
         f"{drawn:.0f} ms to draw"

@@ -1,4 +1,4 @@
-"""A question -> hits: one search, a hybrid of text and picture, or several models fused; then reranked, calibrated.
+"""A question -> hits: one search, a hybrid of text and image, or several models fused; then reranked, calibrated.
 
 Nothing is computed here: embedding, search, fusion, reranking and calibration are those of mmlab.retrieve.
 """
@@ -62,8 +62,8 @@ def _find(chosen: Sequence[System], question: Question, depth: int) -> tuple[pd.
         return hits, hits.attrs["embed_ms"]
     with asked[0][0].index.session():  # opened once for all parts
         if len(chosen) == 1:
-            (_, text, weight), (_, picture, _) = asked
-            hits = hybrid(chosen[0], text, picture, weight, question.fusion, **how, depth=depth)
+            (_, text, weight), (_, image, _) = asked
+            hits = hybrid(chosen[0], text, image, weight, question.fusion, **how, depth=depth)
             return hits, hits.attrs["embed_ms"]
         answers = [retriever.search(part, **how) for retriever, part, _ in asked]
     embedding = sum(hits.attrs["embed_ms"] for hits in answers)
@@ -89,7 +89,7 @@ def _fuse(answers: Sequence[pd.DataFrame], weights: Sequence[float] | None, fusi
 
 
 def _rerank(hits: pd.DataFrame, question: Question, match: Match) -> pd.DataFrame:
-    """The first hits in the order of `match`, by the text where text and picture ask."""
+    """The first hits in the order of `match`, by the text where text and image ask."""
     contents = {**contents_of(hits), "query": question.parts[0][0]}
     ranked = rerank(_rankings(hits), match, contents, question.rerank)[["item_id", "rank", "score", "before"]]
     return ranked.merge(hits.drop(columns=["rank", "score"]), on="item_id")

@@ -34,7 +34,7 @@ def compare_panel(
     """A panel over `compare_answers`: what is asked on top, then the settings of either side, and what moved.
 
     systems: retrievers (`panel_systems`) or written rankings (`recorded_runs`) by name; the first answers on the left,
-    the second on the right, or the first again by exact search. query: a text, or the path of a picture of the
+    the second on the right, or the first again by exact search. query: a text, or the path of an image of the
     collection. calibrations, match: as `query_panel`; parameters: as `compare_answers`.
     """
     return ComparePanel(systems, items, query, k, calibrations or {}, match, parameters).box

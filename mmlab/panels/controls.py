@@ -73,7 +73,7 @@ def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px
 
 
 def upload(label: str) -> "ipywidgets.FileUpload":
-    """A button to choose one picture file of the reader's own."""
+    """A button to choose one image file of the reader's own."""
     import ipywidgets as widgets
 
     wide = widgets.Layout(width="auto")

@@ -8,36 +8,36 @@ import pandas as pd
 
 from mmlab.panels import controls
 from mmlab.panels.errors import Unfinished
-from mmlab.panels.pictures import MOST_BYTES, open_upload
+from mmlab.panels.images import MOST_BYTES, open_upload
 from mmlab.panels.question import Question
 
 if TYPE_CHECKING:
     from PIL import Image
 
-TEXT, PICTURE, BOTH = MODES = ("text", "picture", "both")
-SUGGESTED = 500  # texts or pictures; any other can be typed
-UPLOAD = f"Upload a picture, {MOST_BYTES / 1e6:.0f} MB at most"
+TEXT, PICTURE, BOTH = MODES = ("text", "image", "both")
+SUGGESTED = 500  # texts or images; any other can be typed
+UPLOAD = f"Upload an image, {MOST_BYTES / 1e6:.0f} MB at most"
 
 
 class Form:
     """What is asked: `rows` are its widgets in their places, `question()` is what they say now.
 
-    `changed` is called at every change; the last of text and picture that was changed is what asks, unless both do.
-    live: something new can be asked; else only texts for pictures and pictures for texts of the collection.
+    `changed` is called at every change; the last of text and image that was changed is what asks, unless both do.
+    live: something new can be asked; else only texts for images and images for texts of the collection.
     """
 
     def __init__(self, items: pd.DataFrame, query: str = "", live: bool = True) -> None:
-        pictures = items[items["modality"] == "image"]
-        self.files = dict(zip(pictures["pair_id"], pictures["image"], strict=True))
+        images = items[items["modality"] == "image"]
+        self.files = dict(zip(images["pair_id"], images["image"], strict=True))
         self.live = live
-        self.uploaded: tuple[str, Any] | None = None  # its name, and its bytes or the picture in them
+        self.uploaded: tuple[str, Any] | None = None  # its name, and its bytes or the image in them
         self.changed: Callable[[], Any] = lambda: None
         self.quiet = False
         self.mode = controls.buttons(MODES if live else (TEXT, PICTURE), "Ask by")
         self.text = controls.suggestions(_texts(items), "Text", "what to look for, then Enter", "97%")
         self.text.value = query
         suggested = list(self.files)[:SUGGESTED]
-        self.picture = controls.suggestions(suggested, "Picture", "the name of one in the collection")
+        self.image = controls.suggestions(suggested, "Image", "the name of one in the collection")
         self.upload = controls.upload(UPLOAD)
         self.weight = controls.number(0.5, 0.0, 1.0, "Text share", 0.05)
         self.to = controls.choice(["image", "text"], "Find")
@@ -47,8 +47,8 @@ class Form:
     @property
     def rows(self) -> list[Any]:
         """The widgets in their places; `to` and `button` stand where the panel wants them."""
-        by_picture = [self.picture, self.upload, self.weight] if self.live else [self.picture]
-        return [self.mode, self.text, controls.row(*by_picture)]
+        by_image = [self.image, self.upload, self.weight] if self.live else [self.image]
+        return [self.mode, self.text, controls.row(*by_image)]
 
     @property
     def last(self) -> list[Any]:
@@ -59,7 +59,7 @@ class Form:
         """Watch every control."""
         self.weight.disabled = True
         self.text.observe(lambda _: self.turn_to(TEXT), "value")
-        self.picture.observe(lambda _: self.drop_upload(), "value")
+        self.image.observe(lambda _: self.drop_upload(), "value")
         self.upload.observe(lambda change: self.take_upload(change["new"]), "value")
         for control in [self.mode, self.weight, self.to]:
             control.observe(lambda _: self.tell(), "value")
@@ -75,7 +75,7 @@ class Form:
         self.changed()
 
     def turn_to(self, mode: str) -> None:
-        """Ask by text or by picture from now on, unless both ask."""
+        """Ask by text or by image from now on, unless both ask."""
         if self.quiet:
             return
         if self.mode.value in (mode, BOTH):
@@ -83,24 +83,24 @@ class Form:
         else:
             self.mode.value = mode  # which tells
 
-    def choose(self, picture: Path) -> None:
-        """Ask by a picture of the collection; ValueError for any other."""
-        names = [name for name, file in self.files.items() if file == str(picture)]
+    def choose(self, image: Path) -> None:
+        """Ask by an image of the collection; ValueError for any other."""
+        names = [name for name, file in self.files.items() if file == str(image)]
         if not names:
-            raise ValueError(f"the collection has no picture {picture}")
-        self.picture.value = names[0]
+            raise ValueError(f"the collection has no image {image}")
+        self.image.value = names[0]
 
     def drop_upload(self) -> None:
-        """A picture of the collection takes the place of an uploaded one."""
+        """An image of the collection takes the place of an uploaded one."""
         if not self.quiet:
             self.uploaded = None
         self.turn_to(PICTURE)
 
     def take_upload(self, files: Sequence[dict[str, Any]]) -> None:
-        """An uploaded picture takes the place of one of the collection; the button is free for the same file again."""
+        """An uploaded image takes the place of one of the collection; the button is free for the same file again."""
         if self.quiet or not files:
             return
-        self.quiet, self.picture.value, self.quiet = True, "", False
+        self.quiet, self.image.value, self.quiet = True, "", False
         self.uploaded = (files[0]["name"], files[0]["content"])
         self.upload.value = ()
         self.turn_to(PICTURE)
@@ -108,48 +108,48 @@ class Form:
     def question(self, **settings: Any) -> Question:
         """What the controls say, with further fields; Unfinished where something is still to be chosen.
 
-        Raises ValueError or PictureError for a picture that cannot be asked with.
+        Raises ValueError or ImageError for an image that cannot be asked with.
         """
-        name, picture = self.chosen_picture() if self.mode.value != TEXT else ("", None)
+        name, image = self.chosen_image() if self.mode.value != TEXT else ("", None)
         text = self.text.value.strip() if self.mode.value != PICTURE else ""
-        if self.mode.value != TEXT and picture is None:
+        if self.mode.value != TEXT and image is None:
             raise Unfinished(
-                "Choose a picture of the collection by its name, or upload one."
+                "Choose an image of the collection by its name, or upload one."
                 if self.live
-                else "Choose a picture of the collection by its name."
+                else "Choose an image of the collection by its name."
             )
         if self.mode.value != PICTURE and not text:
             raise Unfinished("Type what to look for, then press Enter.")
         return Question(
             text=self.text.value if text else "",
-            picture=picture,
+            image=image,
             name=name,
             weight=self.weight.value,
             to=self.to.value,
             **settings,
         )
 
-    def chosen_picture(self) -> "tuple[str, Path | Image.Image | None]":
-        """The name and the picture that asks; an uploaded one is opened here, within bounds."""
+    def chosen_image(self) -> "tuple[str, Path | Image.Image | None]":
+        """The name and the image that asks; an uploaded one is opened here, within bounds."""
         if self.uploaded is not None:
             name, content = self.uploaded
             if isinstance(content, bytes | memoryview):
                 self.uploaded = (name, open_upload(content, name))
             return self.uploaded
-        name = self.picture.value
+        name = self.image.value
         if name and name not in self.files:
-            raise ValueError(f"the collection has no picture {name!r}; choose one that is suggested")
+            raise ValueError(f"the collection has no image {name!r}; choose one that is suggested")
         return name, Path(self.files[name]) if name else None
 
     def fill(self, question: Question) -> None:
         """Set the controls to a question that was asked before, without asking."""
         self.quiet = True
-        both = bool(question.text.strip()) and question.picture is not None
-        self.mode.value = BOTH if both else PICTURE if question.picture is not None else TEXT
+        both = bool(question.text.strip()) and question.image is not None
+        self.mode.value = BOTH if both else PICTURE if question.image is not None else TEXT
         self.text.value = question.text or self.text.value
-        own = isinstance(question.picture, Path)
-        self.picture.value = question.name if own else ""
-        self.uploaded = None if own or question.picture is None else (question.name, question.picture)
+        own = isinstance(question.image, Path)
+        self.image.value = question.name if own else ""
+        self.uploaded = None if own or question.image is None else (question.name, question.image)
         for name in ("weight", "to"):
             getattr(self, name).value = getattr(question, name)
         self.quiet = False

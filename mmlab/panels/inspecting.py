@@ -37,7 +37,7 @@ def inspect_panel(
 ) -> "ipywidgets.VBox":
     """A panel that shows one missed query at a time with its first `k` hits, and two buttons under each hit.
 
-    explained (query_id and failed, see `explain_queries`), rankings and qrels: by direction, "text->image", the first
+    explained (query_id and failed, see `explain_queries`), rankings and qrels: by direction, "text-to-image", the first
     of which is shown first. labels: the file that judgements are appended to; by: who judges, the login name unless
     given, and can be changed in the panel.
     """
@@ -136,7 +136,7 @@ class InspectPanel:
         return self.misses[self.place.value - 1]
 
     def hits(self) -> pd.DataFrame:
-        """Its first hits with their pictures, words and judgements."""
+        """Its first hits with their images, words and judgements."""
         ranked, known = (tables[self.direction.value] for tables in (self.rankings, self.qrels))
         hits = judged_hits(self.query, ranked, known, self.labels, self.k)
         return with_pairs(hits.merge(self.items, on="item_id"), self.items)
@@ -155,16 +155,16 @@ class InspectPanel:
 
 
 class HitCard:
-    """One hit: the buttons that judge it, which stay in their place, over its picture and words."""
+    """One hit: the buttons that judge it, which stay in their place, over its image and words."""
 
     def __init__(self, panel: InspectPanel, number: int) -> None:
         import ipywidgets as widgets
 
         self.item_id = ""
-        self.picture = widgets.HTML()
+        self.image = widgets.HTML()
         self.yes = controls.button("relevant", "", lambda: panel.judge(number, RELEVANT), "88px")
         self.no = controls.button("not", "", lambda: panel.judge(number, NOT_RELEVANT), "48px")
-        self.box = widgets.VBox([controls.row(self.yes, self.no), self.picture])
+        self.box = widgets.VBox([controls.row(self.yes, self.no), self.image])
 
     def fill(self, hit: "pd.Series | None") -> None:
         """Show a hit, or nothing where there is none."""
@@ -174,6 +174,6 @@ class HitCard:
         self.item_id = hit["item_id"]
         judged = "" if pd.isna(hit["judged"]) else f" ({JUDGED[min(int(hit['judged']), 1)]})"
         caption = f"{hit['rank']}. {hit['score']:.3f}{judged}  {hit['words']}"
-        self.picture.value = str(gallery([hit["picture"]], [caption], [bool(hit["relevant"])], side=130))
+        self.image.value = str(gallery([hit["pair_image"]], [caption], [bool(hit["relevant"])], side=130))
         for button, says in ((self.yes, "answers the query"), (self.no, "does not answer the query")):
             button.tooltip = f"hit {hit['rank']} {says}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LoadModel = Callable[[Space], Any]  # a model of mmlab.embed, which knows its space and embeds queries
 HEIGHT = 420  # pixels
 LISTED = 24  # items
-WORDS = 50  # characters under a small picture
+WORDS = 50  # characters under a small image
 NOTHING = "(none)"
 
 
@@ -135,7 +135,7 @@ def mark_place(scatter: Any, x: float, y: float) -> None:
 def tell_landing(
     query: str, row: Vectors, vectors: Vectors, points: pd.DataFrame, items: pd.DataFrame
 ) -> tuple[Html, float, float]:
-    """Where a query of one row lands and what is nearest to it on the map, in words and pictures; the place (x, y)."""
+    """Where a query of one row lands and what is nearest to it on the map, in words and images; the place (x, y)."""
     x, y, nearest = landing(row, vectors, points)
     hits = with_pairs(nearest.merge(items, on="item_id", suffixes=("", "_item")), items)
     captions = [
@@ -145,7 +145,7 @@ def tell_landing(
         f"<b><bdi>{escape(query[:300])}</bdi></b> lands at the cross: at the weighted mean of the places of its "
         f"{len(hits)} nearest items on the map."
     )
-    told = f'<p role="status" style="{FONT}">{line}</p>{gallery(list(hits["picture"]), captions, side=80)}'
+    told = f'<p role="status" style="{FONT}">{line}</p>{gallery(list(hits["pair_image"]), captions, side=80)}'
     return Html(told), x, y
 
 
@@ -156,7 +156,7 @@ def list_items(ids: list[str], items: pd.DataFrame) -> Html:
     hits = with_pairs(listed_items(ids, items, LISTED), items)
     captions = [f"{hit.modality}: {shorten(hit.words, WORDS)}" for hit in hits.itertuples()]
     more = f", the first {LISTED}" if len(ids) > LISTED else ""
-    grid = gallery(list(hits["picture"]), captions, side=80)
+    grid = gallery(list(hits["pair_image"]), captions, side=80)
     return Html(f'<p role="status" style="{FONT}"><b>{len(ids)} chosen</b>{more}</p>{grid}')
 
 

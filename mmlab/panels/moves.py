@@ -92,7 +92,7 @@ def comparison(
     parameters: pd.DataFrame | None = None,
 ) -> Html:
     """One query answered by the first two systems, by name, side by side: what the compare panel opens with."""
-    told = {"text": query} if isinstance(query, str) else {"picture": query}
+    told = {"text": query} if isinstance(query, str) else {"image": query}
     first, second = (Question(**told, k=k, to=to, systems=(name,)) for name in list(systems)[:2])
     return compare_answers(systems_of(systems), first, second, items, parameters=parameters)
 
@@ -159,7 +159,7 @@ def _side(
     systems = " + ".join(question.systems)
     name = escape(f"{place}: {systems}" if systems else place)
     heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
-    grid = gallery(list(shown["picture"]), captions, marks)
+    grid = gallery(list(shown["pair_image"]), captions, marks)
     return f'<section aria-label="{name}" style="{SIDE}">{heading}{grid}</section>'
 
 

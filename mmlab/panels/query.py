@@ -1,4 +1,4 @@
-"""Ask the collection by text, picture or both, live. What it shows is `answer_question`, a plain call."""
+"""Ask the collection by text, image or both, live. What it shows is `answer_question`, a plain call."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ def query_panel(
     """A panel over `answer_question`: asks when a control changes, shows errors, remembers what was asked.
 
     systems: one retriever, or several by name (`panel_systems`), to choose from and to fuse. items: the run's, for
-    pictures, values of filters and truth. calibrations: by the system's name, see `fit_calibrations`. match: judges
+    images, values of filters and truth. calibrations: by the system's name, see `fit_calibrations`. match: judges
     the first hits again (`rerank`, `match_crops`), for a control that says how many.
     """
     return QueryPanel(systems_of(systems), items, query, k, calibrations or {}, match).box

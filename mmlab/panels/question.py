@@ -1,4 +1,4 @@
-"""What a panel asks: a text, a picture or both, and every setting of the search, as one value."""
+"""What a panel asks: a text, an image or both, and every setting of the search, as one value."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,7 +16,7 @@ LONGEST = 300  # characters of a query that are shown
 class Question:
     """One query with its settings; two questions are equal where they ask the same.
 
-    text, picture: at least one; a picture is a path, or a PIL picture that was uploaded, called `name`.
+    text, image: at least one; an image is a path, or a PIL image that was uploaded, called `name`.
     weight: the share of the text in [0, 1], where both are given; `fusion` says how both become one answer.
     to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
     systems: names of the retrievers that answer, empty for all of them; several are fused late.
@@ -24,7 +24,7 @@ class Question:
     """
 
     text: str = ""
-    picture: "Path | Image.Image | None" = None
+    image: "Path | Image.Image | None" = None
     name: str = ""
     weight: float = 0.5
     to: str = "image"
@@ -37,8 +37,8 @@ class Question:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        if not self.text.strip() and self.picture is None:
-            raise ValueError("the query is empty: type a text, or give a picture")
+        if not self.text.strip() and self.image is None:
+            raise ValueError("the query is empty: type a text, or give an image")
         if not 0 <= self.weight <= 1:
             raise ValueError(f"the weight of the text is from 0 to 1, found {self.weight}")
         if self.fusion not in FUSED:
@@ -46,11 +46,11 @@ class Question:
 
     @property
     def parts(self) -> "list[tuple[str | Path | Image.Image, float]]":
-        """The text and the picture with their weights, those of weight 0 left out."""
-        both = bool(self.text.strip()) and self.picture is not None
+        """The text and the image with their weights, those of weight 0 left out."""
+        both = bool(self.text.strip()) and self.image is not None
         text = [(self.text, self.weight if both else 1.0)] if self.text.strip() else []
-        picture = [(self.picture, 1 - self.weight if both else 1.0)] if self.picture is not None else []
-        return [(part, weight) for part, weight in text + picture if weight > 0]
+        image = [(self.image, 1 - self.weight if both else 1.0)] if self.image is not None else []
+        return [(part, weight) for part, weight in text + image if weight > 0]
 
     @property
     def source(self) -> str:
@@ -60,15 +60,15 @@ class Question:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """Everything that was asked by name, in plain values, as an export keeps it; a picture by its name or path."""
+        """Everything that was asked by name, in plain values, as an export keeps it; an image by its name or path."""
         told = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "name"}
-        picture = str(told["picture"]) if isinstance(told["picture"], Path) else self.name
-        return {**told, "picture": picture, "systems": list(told["systems"])}
+        image = str(told["image"]) if isinstance(told["image"], Path) else self.name
+        return {**told, "image": image, "systems": list(told["systems"])}
 
     def describe(self) -> str:
         """What is asked in a few words, as the history of a panel shows it."""
-        picture = self.name or (self.picture.name if isinstance(self.picture, Path) else "a picture")
-        words = [f"“{part}”" if isinstance(part, str) else f"{picture} (picture)" for part, _ in self.parts]
+        image = self.name or (self.image.name if isinstance(self.image, Path) else "an image")
+        words = [f"“{part}”" if isinstance(part, str) else f"{image} (image)" for part, _ in self.parts]
         limits = "".join(f", {name} = {tell(value)}" for name, value in self.where.items())
         return f"{' + '.join(words)[:LONGEST]} → {self.to}{limits}"
 
@@ -76,7 +76,7 @@ class Question:
 def tell_settings(question: Question) -> str:
     """How a question is answered, in words: the settings that are not what they are by themselves, "" for none."""
     usual = Question(text="usual")
-    both = question.text.strip() and question.picture is not None
+    both = question.text.strip() and question.image is not None
     names = [*(["weight"] if both else []), "k", "systems", "fusion", "calibration", "rerank", "exact"]
     told = {
         name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)

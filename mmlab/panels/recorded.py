@@ -38,7 +38,7 @@ class Recorded:
         where: dict[str, Any] | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """The first `k` of the ranking that was written for this text or picture of the collection.
+        """The first `k` of the ranking that was written for this text or image of the collection.
 
         `exact` changes nothing: what was ranked is ranked. Raises ValueError for a filter, for a direction without
         rankings, and for a query that is none of theirs.
@@ -68,7 +68,7 @@ class Recorded:
 def recorded_runs(
     rankings: Mapping[str, Mapping[str, pd.DataFrame]], items: pd.DataFrame
 ) -> dict[str, Recorded]:
-    """Each run's answers by its name, from the rankings of each direction ("text->image") by run."""
+    """Each run's answers by its name, from the rankings of each direction ("text-to-image") by run."""
     runs = dict.fromkeys(run for tables in rankings.values() for run in tables)
-    named = {direction.replace("->", "-to-"): tables for direction, tables in rankings.items()}
+    named = dict(rankings)
     return {run: Recorded({name: tables[run] for name, tables in named.items()}, items) for run in runs}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mmlab.retrieve.search import Index
 
 MODALITIES = ("text", "image")
-System = Mapping[str, Retriever]  # who is asked by a text and who by a picture, see `open_retrievers`
+System = Mapping[str, Retriever]  # who is asked by a text and who by an image, see `open_retrievers`
 Systems = Mapping[str, System]
 
 
@@ -74,22 +74,22 @@ def fusion_ways(systems: Systems, chosen: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def match_crops(systems: Systems) -> Match | None:
-    """`match_by_crops` by the first model that reads texts and sees pictures; None where there is no such model.
+    """`match_by_crops` by the first model that reads texts and sees images; None where there is no such model.
 
-    It holds a text against a picture, and raises ValueError for two texts or two pictures.
+    It holds a text against an image, and raises ValueError for two texts or two images.
     """
     joint = [name for name in systems if EARLY in fusion_ways(systems, [name])]
     if not joint:
         return None
     crops = match_by_crops(systems[joint[0]]["text"].model)
 
-    def match(texts: list[Any], pictures: list[Any]) -> Any:
-        if not all(isinstance(text, str) for text in texts) or any(isinstance(one, str) for one in pictures):
+    def match(texts: list[Any], images: list[Any]) -> Any:
+        if not all(isinstance(text, str) for text in texts) or any(isinstance(one, str) for one in images):
             raise ValueError(
-                "ranking again by parts of the picture holds a text against a picture: ask by text for images or by "
-                "picture for texts, or rank none again"
+                "ranking again by parts of the image holds a text against an image: ask by text for images or by "
+                "image for texts, or rank none again"
             )
-        return crops(texts, pictures)
+        return crops(texts, images)
 
     return match
 

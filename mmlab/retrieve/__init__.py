@@ -33,7 +33,7 @@ from mmlab.retrieve.hubness import (
 from mmlab.retrieve.hybrid import hybrid, hybrid_examples, hybrid_ways
 from mmlab.retrieve.latency import time_answers
 from mmlab.retrieve.normalize import NORMALIZERS, compare_normalizers, normalize
-from mmlab.retrieve.occlusion import occlude_picture, occlude_words
+from mmlab.retrieve.occlusion import occlude_image, occlude_words
 from mmlab.retrieve.order import rank_by_score, rankings_from_scores
 from mmlab.retrieve.pairs import rank_through_pairs
 from mmlab.retrieve.rank import rank, rank_vectors
@@ -122,7 +122,7 @@ __all__ = [
     "modality_gap",
     "nearest_captions",
     "normalize",
-    "occlude_picture",
+    "occlude_image",
     "occlude_words",
     "occurrences",
     "open_retrievers",

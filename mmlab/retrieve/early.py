@@ -8,7 +8,7 @@ from mmlab.items import Vectors, unit_rows
 
 
 def mix_vectors(parts: Sequence[Vectors], weights: Sequence[float] | None = None) -> Vectors:
-    """The weighted mean of unit rows, made unit rows again: "this picture, but red" as one query.
+    """The weighted mean of unit rows, made unit rows again: "this image, but red" as one query.
 
     `parts` have the same ids in the same order, or a single row that is mixed into every other; the ids are
     those of the first part with several rows, or of the first. Weights are any finite numbers, equal unless

@@ -8,7 +8,7 @@ from mmlab.index import Index
 from mmlab.items import Space
 from mmlab.retrieve.fitted import Fitted
 from mmlab.retrieve.fuse import rrf
-from mmlab.retrieve.occlusion import occlude_picture, occlude_words
+from mmlab.retrieve.occlusion import occlude_image, occlude_words
 from mmlab.retrieve.order import rank_by_score
 from mmlab.retrieve.rank import rank
 from mmlab.retrieve.rerank import Match, contents_of, rerank
@@ -20,7 +20,7 @@ from mmlab.retrieve.stepwise import Ranked
 def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
     """The `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of the item's own pair).
 
-    Says what the model sees in a picture, in words of the collection. Raises KeyError for an item without a vector
+    Says what the model sees in an image, in words of the collection. Raises KeyError for an item without a vector
     in `space`.
     """
     ids = list(dict.fromkeys(item_ids))
@@ -64,9 +64,9 @@ def ranks_by_step(
 def explain_hit(
     retrievers: Mapping[str, Retriever], query: str, hit: pd.Series
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`occlude_picture` and `occlude_words` for a text query and a found picture, a row of `search` with its payload.
+    """`occlude_image` and `occlude_words` for a text query and a found image, a row of `search` with its payload.
 
-    Without a joint space the words are held against the caption that stands for the picture, and the picture's parts
+    Without a joint space the words are held against the caption that stands for the image, and the image's parts
     against its own whole: what each vector rests on. `retrievers`: see `open_retrievers`.
     """
     reader, viewer = retrievers["text"], retrievers["image"]
@@ -75,7 +75,7 @@ def explain_hit(
         found = reader.index.vectors([hit["item_id"]], viewer.model.space)
         near = found if joint else reader.index.vectors([hit["via"]], reader.model.space)
     other = reader.embed(query) if joint else found
-    return occlude_picture(viewer.model, hit["image"], other), occlude_words(reader.model, query, near)
+    return occlude_image(viewer.model, hit["image"], other), occlude_words(reader.model, query, near)
 
 
 def judged_again(

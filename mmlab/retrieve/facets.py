@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 NOT_FACETS = {"item_id", "modality", "pair_id", "text", "image", "content", "duplicate_of"}
-TELL_LITTLE = {"split", "origin"}  # of what a picture shows
+TELL_LITTLE = {"split", "origin"}  # of what an image shows
 MOST_VALUES = 50
 
 

@@ -1,4 +1,4 @@
-"""A text and a picture as one question: mixed into one vector (early), or asked apart and fused (late)."""
+"""A text and an image as one question: mixed into one vector (early), or asked apart and fused (late)."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ TIMES = ("embed_ms", "search_ms", "payload_ms")
 def hybrid(
     retriever: System | Sequence[System],
     text: str | Vectors,
-    picture: "str | Path | Image.Image | Vectors",
+    image: "str | Path | Image.Image | Vectors",
     weight: float | str = 0.5,
     how: str = EARLY,
     to: str = "image",
@@ -35,7 +35,7 @@ def hybrid(
     depth: int = 100,
     shares: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """The `k` best items of modality `to` for a text and a picture together: rank, score, payload, as `search`.
+    """The `k` best items of modality `to` for a text and an image together: rank, score, payload, as `search`.
 
     Both may be given as a row of vectors already (`Retriever.embed`), to ask in several ways and embed once.
     `weight` is the text's share in [0, 1], or "confidence": 60 % for the more confident of both, see
@@ -50,12 +50,12 @@ def hybrid(
     reader, viewer = systems[0]
     if how == EARLY:
         started = time.perf_counter()
-        mixed = mix_vectors([reader.embed(text), viewer.embed(picture)], [weight, 1 - weight])
+        mixed = mix_vectors([reader.embed(text), viewer.embed(image)], [weight, 1 - weight])
         embedding = 1000 * (time.perf_counter() - started)
         hits = reader.search(Vectors(["query"], mixed.array, mixed.space), to, k, where, exact)
         hits.attrs["embed_ms"] += embedding
         return hits.drop(columns="query_id")
-    asked = [(one, part) for pair in systems for one, part in zip(pair, (text, picture), strict=True)]
+    asked = [(one, part) for pair in systems for one, part in zip(pair, (text, image), strict=True)]
     answers = [_answer(one, part, to, k, depth, where=where, exact=exact) for one, part in asked]
     rankings = [hits.assign(query_id="query")[list(RANKING_COLUMNS)] for hits in answers]
     sides = weights_by_confidence(rankings) if weight == CONFIDENCE else (weight, 1 - weight)
@@ -70,7 +70,7 @@ def hybrid(
 
 
 def hybrid_ways(retriever: System) -> tuple[str, ...]:
-    """The ways to fuse that these can take: early fusion needs one space for texts and pictures."""
+    """The ways to fuse that these can take: early fusion needs one space for texts and images."""
     [(reader, viewer)] = _systems(retriever)
     return (EARLY, *FUSIONS) if reader.model.space == viewer.model.space else tuple(FUSIONS)
 
@@ -84,7 +84,7 @@ def hybrid_examples(retriever: System) -> dict[str, dict[str, Any]]:
 
 
 def _systems(retriever: System | Sequence[System]) -> list[tuple[Retriever, Retriever]]:
-    """Who is asked by the text and who by the picture, for each system."""
+    """Who is asked by the text and who by the image, for each system."""
     single = isinstance(retriever, Retriever | Mapping)
     return [
         (one["text"], one["image"]) if isinstance(one, Mapping) else (one, one)

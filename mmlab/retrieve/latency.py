@@ -23,7 +23,7 @@ def time_answers(
 ) -> pd.DataFrame:
     """embed_ms, search_ms and payload_ms of one question at a time, p50 and p95, cold and warm.
 
-    questions: texts, paths or pictures, asked in turn; `how`: more of `Retriever.search`. "just opened": `samples`
+    questions: texts, paths or images, asked in turn; `how`: more of `Retriever.search`. "just opened": `samples`
     times the store is opened for one question, which is part of its search; "warm": the store stays open, and after a
     warm-up every question, or as many as `samples`, is timed. The model is loaded and warm in
     both. Returns the rows of `summarize_parts`: vectors, state, samples, of, a column per part, whole_ms.

@@ -1,4 +1,4 @@
-"""Why this result: what the cosine loses where a part of the picture is covered, or a word is left out.
+"""Why this result: what the cosine loses where a part of the image is covered, or a word is left out.
 
 Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (ECCV 2014), with one vector in place
 of a class. A drop above 0 says that the part spoke for the match, one below 0 that it spoke against it.
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Model
-from mmlab.items import Vectors, open_picture
+from mmlab.items import Vectors, open_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,19 +21,19 @@ BATCH = 32  # covered copies in memory at a time
 MOST = 256  # pixels of the longer side: models see no more, and copies stay small
 
 
-def occlude_picture(
-    model: Model, picture: "str | Path | Image.Image", other: Vectors, grid: int = 7
+def occlude_image(
+    model: Model, image: "str | Path | Image.Image", other: Vectors, grid: int = 7
 ) -> pd.DataFrame:
-    """Cover each cell of a `grid` x `grid` with the picture's mean colour, and see how the cosine with `other` drops.
+    """Cover each cell of a `grid` x `grid` with the image's mean colour, and see how the cosine with `other` drops.
 
     `other`: one unit row (1, D) of the model's space, mostly a text's. Returns row, column (from 1, top left), left,
     top, right, bottom (shares of width and height in [0, 1]), cosine, drop; `attrs["cosine"]` is that of the whole
-    picture. Raises SpaceMismatch for another space, ValueError for a grid below 1 or several rows.
+    image. Raises SpaceMismatch for another space, ValueError for a grid below 1 or several rows.
     """
     row = _one(model, other)
     if not 1 <= grid <= 32:
         raise ValueError(f"grid: expected 1 to 32 cells each way, found {grid}")
-    whole = open_picture(picture) if isinstance(picture, str | Path) else picture.convert("RGB")
+    whole = open_image(image) if isinstance(image, str | Path) else image.convert("RGB")
     whole = whole.copy()
     whole.thumbnail((MOST, MOST))
     edges = np.linspace(0, 1, grid + 1)
@@ -56,7 +56,7 @@ def occlude_picture(
 def occlude_words(model: Model, text: str, other: Vectors) -> pd.DataFrame:
     """Leave out each word of a query, and see how the cosine with `other` drops: position, word, cosine, drop.
 
-    `other`: one unit row (1, D) of the model's space, mostly a picture's; `attrs["cosine"]` is that of the whole text.
+    `other`: one unit row (1, D) of the model's space, mostly an image's; `attrs["cosine"]` is that of the whole text.
     Words are what spaces part; the only word of a text is left out for "." in its place.
     """
     row = _one(model, other)
@@ -75,10 +75,10 @@ def _one(model: Model, other: Vectors) -> np.ndarray:
     return other.array[0]
 
 
-def _cover(picture: "Image.Image", edges: np.ndarray, row: int, column: int) -> "Image.Image":
-    mean = tuple(int(value) for value in np.asarray(picture).reshape(-1, 3).mean(axis=0).round())
-    x, y = (np.rint(edges * side).astype(int) for side in picture.size)
-    covered = picture.copy()
+def _cover(image: "Image.Image", edges: np.ndarray, row: int, column: int) -> "Image.Image":
+    mean = tuple(int(value) for value in np.asarray(image).reshape(-1, 3).mean(axis=0).round())
+    x, y = (np.rint(edges * side).astype(int) for side in image.size)
+    covered = image.copy()
     covered.paste(mean, (int(x[column]), int(y[row]), int(x[column + 1]), int(y[row + 1])))
     return covered
 

@@ -1,4 +1,4 @@
-"""Through pairs: a caption that is found stands for its picture, where texts and pictures share no space."""
+"""Through pairs: a caption that is found stands for its image, where texts and images share no space."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Model, load_for
-from mmlab.items import Vectors, open_picture
+from mmlab.items import Vectors, open_image
 from mmlab.retrieve.order import rank_by_score
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def rerank(
 ) -> pd.DataFrame:
     """The first `n` items of every query in the order of `match`, equal ones as before; the rest as they are, below.
 
-    `match(texts, pictures)` gives one finite score for each pair (N,), higher is better: a `Matcher.match` of
-    mmlab.embed, or any cross-encoder as a function; where query and item are both texts or both pictures, it is
-    given the queries' and the items'. `contents`: id -> text, or picture (a Path or a PIL picture); see
+    `match(texts, images)` gives one finite score for each pair (N,), higher is better: a `Matcher.match` of
+    mmlab.embed, or any cross-encoder as a function; where query and item are both texts or both images, it is
+    given the queries' and the items'. `contents`: id -> text, or image (a Path or a PIL image); see
     `contents_of`. Scores become those of `match`; the rest are shifted below them by the gaps that they had. The
     column `before` holds the rank before. Raises KeyError for an id without content, ValueError for wrong scores.
     """
@@ -44,7 +44,7 @@ def rerank(
 
 
 def contents_of(items: pd.DataFrame) -> dict[str, Any]:
-    """The content of each item by its id: the text of a text, the Path of a picture."""
+    """The content of each item by its id: the text of a text, the Path of an image."""
     is_text = items["modality"] == "text"
     texts = dict(zip(items.loc[is_text, "item_id"], items.loc[is_text, "text"], strict=True))
     return texts | {
@@ -63,9 +63,9 @@ def find_matcher(spaces: Iterable[Vectors], n: int, loaded: Iterable[Model] = ()
 
 
 def find_judge(text_model: Model, image_model: Model) -> Match | None:
-    """What can judge a text and a picture again: a model's matching head, else `match_by_crops` of a joint model.
+    """What can judge a text and an image again: a model's matching head, else `match_by_crops` of a joint model.
 
-    None where texts and pictures are embedded by two models that have neither.
+    None where texts and images are embedded by two models that have neither.
     """
     heads = [model.match for model in (image_model, text_model) if hasattr(model, "match")]
     joint = text_model.space == image_model.space
@@ -73,26 +73,24 @@ def find_judge(text_model: Model, image_model: Model) -> Match | None:
 
 
 def match_by_crops(model: Model) -> Match:
-    """A function for `rerank`: the best cosine of a text with a picture or one of its four overlapping quarters.
+    """A function for `rerank`: the best cosine of a text with an image or one of its four overlapping quarters.
 
-    Finds what is small in a picture, five times as slowly; for a model of texts and pictures without a matching head.
+    Finds what is small in an image, five times as slowly; for a model of texts and images without a matching head.
     """
 
-    def match(texts: list[str], pictures: "list[Image.Image]") -> np.ndarray:
-        parts = [part for picture in pictures for part in (picture, *_quarters(picture))]
-        seen = model.embed_images(parts).reshape(len(pictures), -1, model.space.dimension)
+    def match(texts: list[str], images: "list[Image.Image]") -> np.ndarray:
+        parts = [part for image in images for part in (image, *_quarters(image))]
+        seen = model.embed_images(parts).reshape(len(images), -1, model.space.dimension)
         return np.einsum("npd,nd->np", seen, model.embed_queries(texts)).max(axis=1)
 
     return match
 
 
-def _quarters(picture: "Image.Image") -> "list[Image.Image]":
+def _quarters(image: "Image.Image") -> "list[Image.Image]":
     """Three fifths of each side, from each corner."""
-    width, height = picture.size
+    width, height = image.size
     x, y = max(round(0.6 * width), 1), max(round(0.6 * height), 1)
-    return [
-        picture.crop((left, top, left + x, top + y)) for left in (0, width - x) for top in (0, height - y)
-    ]
+    return [image.crop((left, top, left + x, top + y)) for left in (0, width - x) for top in (0, height - y)]
 
 
 def _matched(pairs: pd.DataFrame, match: Match, contents: Mapping[str, Any], batch: int) -> np.ndarray:
@@ -122,8 +120,8 @@ def _below(ranked: pd.DataFrame, scores: np.ndarray, first: np.ndarray) -> np.nd
 
 def _open(contents: Mapping[str, Any], item: str) -> Any:
     if item not in contents:
-        raise KeyError(f"no text or picture for {item}: give the contents of all queries and items")
+        raise KeyError(f"no text or image for {item}: give the contents of all queries and items")
     found = contents[item]
     if isinstance(found, Path):
-        return open_picture(found)
+        return open_image(found)
     return found if isinstance(found, str) else found.convert("RGB")

@@ -1,4 +1,4 @@
-"""Queries, texts or pictures, -> hits: the ranked items with all that the index knows of them."""
+"""Queries, texts or images, -> hits: the ranked items with all that the index knows of them."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from mmlab.index import Index
 from mmlab.items import Vectors
 from mmlab.retrieve.early import steer
 from mmlab.retrieve.pairs import rank_through_pairs
-from mmlab.retrieve.questions import Asked, embed_questions, pictures_in
+from mmlab.retrieve.questions import Asked, embed_questions, images_in
 from mmlab.retrieve.rank import way
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Retriever:
         minus_weight: float = MINUS,
         **how: Any,
     ) -> pd.DataFrame:
-        """The `k` nearest items of modality `to`; a str asks by text, a Path or a PIL picture by picture.
+        """The `k` nearest items of modality `to`; a str asks by text, a Path or a PIL image by image.
 
-        A list, a column or an array of them, a folder of pictures, or ready Vectors ask many queries in one call: the
-        hits have a column query_id (the text, or the file's name), and files that are no pictures are in
-        `hits.attrs["skipped"]`. `plus` and `minus` steer every query towards and away from more texts and pictures,
+        A list, a column or an array of them, a folder of images, or ready Vectors ask many queries in one call: the
+        hits have a column query_id (the text, or the file's name), and files that are no images are in
+        `hits.attrs["skipped"]`. `plus` and `minus` steer every query towards and away from more texts and images,
         see `steer`. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`; `how`: more settings of
         `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`.
 
@@ -58,8 +58,8 @@ class Retriever:
         field that is called like one of these with `_payload` behind it; `via`, the hit that stands for the item,
         where the model's space holds no `to` (`rank_through_pairs`). `hits.attrs` holds the time spent, `embed_ms`,
         `search_ms` and `payload_ms`. Raises ValueError for an empty text and, without a filter, for a `k` of more
-        items than there are, PictureError for a single file that is no picture, TypeError for what is neither text
-        nor picture, SpaceMismatch for a model that the index has no vectors of.
+        items than there are, ImageError for a single file that is no image, TypeError for what is neither text
+        nor image, SpaceMismatch for a model that the index has no vectors of.
         """
         started = time.perf_counter()
         asked = self._ask(query, plus, minus, minus_weight)
@@ -90,9 +90,7 @@ class Retriever:
         if isinstance(query, Vectors):
             asked = Asked(query)
         elif _many(query):
-            asked = embed_questions(
-                self.model, pictures_in(query) if isinstance(query, Path) else list(query)
-            )
+            asked = embed_questions(self.model, images_in(query) if isinstance(query, Path) else list(query))
         else:
             asked = embed_questions(self.model, [query], strict=True)
         if not (plus or minus):

@@ -12,7 +12,7 @@ from mmlab.retrieve.weight_trial import WeightTrial
 def say_hubs(table: pd.DataFrame, gap: pd.DataFrame) -> str:
     """The skewness before, the rescoring that lowers it most in each direction, and the modality gap."""
     if table.empty:
-        return "No model here has a joint space of texts and pictures: no gap to close, nothing to rescore."
+        return "No model here has a joint space of texts and images: no gap to close, nothing to rescore."
     parts = []
     for direction, part in table.groupby("direction", sort=False):
         before, least = part.iloc[0], part.loc[part["skewness"].idxmin()]
@@ -41,7 +41,7 @@ def say_calibrations(table: pd.DataFrame, says: Mapping[str, str]) -> str:
             best = own.loc[own["ece"].idxmin()]
             how = f"{best['calibration']} has the least expected calibration error, {best['ece']:.3f} ({how})"
         parts.append(f"**{direction}**: {how}.")
-    return " ".join(parts) or "Nothing to calibrate: these models have no joint space of texts and pictures."
+    return " ".join(parts) or "Nothing to calibrate: these models have no joint space of texts and images."
 
 
 def show_weights(compared: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def say_occlusion(cells: pd.DataFrame, words: pd.DataFrame) -> str:
     cell, word = (table.loc[table["drop"].idxmax()] for table in (cells, words))
     return (
         f"The query and its first hit have a cosine of {words.attrs['cosine']:.3f}. What matters most: covering row "
-        f"{cell['row']:.0f}, column {cell['column']:.0f} of the picture lowers it by {cell['drop']:.3f}, "
+        f"{cell['row']:.0f}, column {cell['column']:.0f} of the image lowers it by {cell['drop']:.3f}, "
         f"leaving out “{word['word']}” by {word['drop']:.3f}."
     )
 

@@ -19,7 +19,7 @@ def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: in
     """All queries of both directions as they are ("none") and by every rescoring, from exact scores.
 
     What is chosen is chosen on the queries to fit on, see `fold_queries` and `rescored`. Empty where the vectors do
-    not hold texts and pictures: without a joint space there is nothing to rescore.
+    not hold texts and images: without a joint space there is nothing to rescore.
     """
     sides = sides_of(vectors, items)
     if not all(map(len, sides.values())):
@@ -71,7 +71,7 @@ def occurrences(
 def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     """The modality gap (distance of the means, 0 to 2) before and after centring; no rows without both modalities.
 
-    Beside it the mean cosine of a text and a picture of one pair, which the gap lowers.
+    Beside it the mean cosine of a text and an image of one pair, which the gap lowers.
     """
     text, image = sides_of(vectors, items).values()
     if not (len(text) and len(image)):
@@ -112,7 +112,7 @@ def try_calibrations(
 
 
 def sides_of(vectors: Vectors, items: pd.DataFrame) -> dict[str, Vectors]:
-    """The vectors of the texts and those of the pictures, no rows of what is not embedded."""
+    """The vectors of the texts and those of the images, no rows of what is not embedded."""
     ids = {side: items.loc[items["modality"] == side, "item_id"] for side in ("text", "image")}
     return {side: vectors.take(own[is_among(own, vectors.ids)]) for side, own in ids.items()}
 

@@ -64,17 +64,17 @@ def weigh_systems(
 def try_weights(
     index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, k: int = 100, seed: int = 0
 ) -> WeightTrial:
-    """`weigh_systems` of "text" and "picture": a pair's first text and its picture ask for the pair's other texts.
+    """`weigh_systems` of "text" and "image": a pair's first text and its image ask for the pair's other texts.
 
     Judged beside it is the rule of 60 % to the more confident of both. No rows and no systems where no pair has two
-    texts and a picture.
+    texts and an image.
     """
-    text, picture, qrels = rank_by_both(index, spaces, items, k)
+    text, image, qrels = rank_by_both(index, spaces, items, k)
     if qrels["query_id"].nunique() < 2:
         nothing = pd.DataFrame({"weights": [], "value": []})
-        return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and a picture")
-    trial = weigh_systems({"text": text, "picture": picture}, qrels, items, seed=seed)
-    both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, picture)]
+        return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and an image")
+    trial = weigh_systems({"text": text, "image": image}, qrels, items, seed=seed)
+    both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, image)]
     trial.judged["60 % to the more confident"] = fuse("weighted_sum", both, weights_by_confidence(both))
     return trial
 
@@ -109,7 +109,7 @@ def try_model_weights(
 def rank_by_both(
     index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, k: int = 100
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Texts ranked by each pair's first text, and by its picture, both with the text's id as query_id; and the qrels.
+    """Texts ranked by each pair's first text, and by its image, both with the text's id as query_id; and the qrels.
 
     Right are the other texts of the pair; the asking text itself is in neither ranking. Exact search.
     """

@@ -1,4 +1,4 @@
-"""Queries among their own kind, texts for texts and pictures for pictures: rankings and what is right in them."""
+"""Queries among their own kind, texts for texts and images for images: rankings and what is right in them."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ def rank_within(
     vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """The rankings and the qrels of "text-to-text", another text of the pair being right, and of "image-to-image",
-    another picture of the label being right; a direction that no query has an answer in is left out.
+    another image of the label being right; a direction that no query has an answer in is left out.
 
     For calibrating: only the queries to fit on and those to judge on (`fold_queries`) are ranked, up to 1,000 of each.
     """

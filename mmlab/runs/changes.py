@@ -1,4 +1,4 @@
-"""Queries whose answers changed from one run to another, with both answers as pictures."""
+"""Queries whose answers changed from one run to another, with both answers as images."""
 
 from collections.abc import Mapping
 from html import escape

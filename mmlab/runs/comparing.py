@@ -33,7 +33,7 @@ def read_same_items(step: Step, runs: Sequence[str]) -> pd.DataFrame:
 def read_scores(
     step: Step, runs: Sequence[str], direction: str, measures: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """Each run's per-query scores of the measures; `direction` as "text->image". ValueError for a missing measure."""
+    """Each run's per-query scores of the measures; `direction` as "text-to-image". ValueError for a missing measure."""
     file, found = f"per_query/{_file(direction)}", {}
     for run in runs:
         table = read_table(step.read_from(run, file))
@@ -110,4 +110,4 @@ def _name(item: pd.Series) -> str:
 
 
 def _file(direction: str) -> str:
-    return f"{direction.replace('->', '-to-')}.parquet"
+    return f"{direction}.parquet"

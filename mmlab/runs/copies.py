@@ -1,6 +1,6 @@
 """How papermill writes the executed copy of a notebook while it runs: every few seconds, not twice for each cell.
 
-A copy with pictures takes longer to write than most cells take to run, and the next cell waits for it.
+A copy with images takes longer to write than most cells take to run, and the next cell waits for it.
 """
 
 from typing import Any

@@ -44,7 +44,7 @@ def _items(first: Path, second: Path, tolerance: float) -> Iterator[tuple[str, o
         yield "items that the other lacks", len(ids - others), len(others - ids)
         return
     after = after.loc[before.index]
-    for name in before.columns.intersection(after.columns).drop("image"):  # a picture may lie elsewhere
+    for name in before.columns.intersection(after.columns).drop("image"):  # an image may lie elsewhere
         mine, theirs = before[name], after[name]
         there = mine.notna() & theirs.notna()
         other = (mine.notna() != theirs.notna()).sum() + (mine[there] != theirs[there]).sum()

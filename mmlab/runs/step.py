@@ -4,7 +4,7 @@
 step = begin_step("02_embed", run=run, models=models, batch_size=batch_size, seed=seed)
 items = read_items(step.read("items.parquet"))
 vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
-step.finish("1,482 pictures and 3,711 texts ...")
+step.finish("1,482 images and 3,711 texts ...")
 ```
 """
 

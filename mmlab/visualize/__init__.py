@@ -1,4 +1,4 @@
-"""Tables -> pictures: matplotlib axes, and HTML that needs no network."""
+"""Tables -> images: matplotlib axes, and HTML that needs no network."""
 
 from mmlab.visualize.answers import answers_gallery
 from mmlab.visualize.bars import bars, paired_bars, waterfall

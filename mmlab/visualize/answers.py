@@ -35,9 +35,9 @@ def _heading(query: pd.Series, found: pd.DataFrame, right: list[str]) -> str:
 
 
 def _row(known: pd.DataFrame, right: list[str], found: pd.DataFrame) -> str:
-    """The right answer first (for a picture query: the picture), then what was found."""
+    """The right answer first (for an image query: the image), then what was found."""
     truth = known.loc[right[0]]
-    picture = truth["image"] if truth["modality"] == "image" else _picture_of(known, truth["pair_id"])
+    image = truth["image"] if truth["modality"] == "image" else _image_of(known, truth["pair_id"])
     words = truth["text"] if truth["modality"] == "text" else _name(truth, known)
     hits = known.loc[found["item_id"]]
     captions = [
@@ -45,17 +45,17 @@ def _row(known: pd.DataFrame, right: list[str], found: pd.DataFrame) -> str:
         for rank, score, (_, hit) in zip(found["rank"], found["score"], hits.iterrows(), strict=True)
     ]
     marks = [item_id in right for item_id in found["item_id"]]
-    cards = gallery([picture, *hits["image"]], [f"right: {words}", *captions], [None, *marks], side=96)
+    cards = gallery([image, *hits["image"]], [f"right: {words}", *captions], [None, *marks], side=96)
     return str(cards)
 
 
-def _picture_of(known: pd.DataFrame, pair_id: str) -> str | None:
-    pictures = known.loc[(known["pair_id"] == pair_id) & (known["modality"] == "image"), "image"]
-    return pictures.iloc[0] if len(pictures) else None
+def _image_of(known: pd.DataFrame, pair_id: str) -> str | None:
+    images = known.loc[(known["pair_id"] == pair_id) & (known["modality"] == "image"), "image"]
+    return images.iloc[0] if len(images) else None
 
 
 def _name(item: pd.Series, known: pd.DataFrame) -> str:
-    """What to call a picture: its label, else a caption of its pair, else its path in the dataset."""
+    """What to call an image: its label, else a caption of its pair, else its path in the dataset."""
     if pd.notna(item["label"]):
         return item["label"]
     captions = known.loc[(known["pair_id"] == item["pair_id"]) & (known["modality"] == "text"), "text"]

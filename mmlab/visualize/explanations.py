@@ -1,4 +1,4 @@
-"""Why a result: where a picture, and which words of a text, the match rests on."""
+"""Why a result: where an image, and which words of a text, the match rests on."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mmlab.items import check_columns, open_picture
+from mmlab.items import check_columns, open_image
 from mmlab.visualize.style import COLOURS, INK, name_axes
 
 if TYPE_CHECKING:
@@ -18,18 +18,18 @@ STRONGEST = 0.75  # opacity of the cell that matters most
 
 
 def occlusion_map(
-    ax: "Axes", picture: "str | Path | Image.Image", table: pd.DataFrame, title: str = ""
+    ax: "Axes", image: "str | Path | Image.Image", table: pd.DataFrame, title: str = ""
 ) -> "Axes":
-    """The picture under the cells of an occlusion table, each with its drop in hundredths of cosine written on it.
+    """The image under the cells of an occlusion table, each with its drop in hundredths of cosine written on it.
 
     `table`: left, top, right, bottom in [0, 1] and drop, one row per cell. The more a cell matters, the less of the
-    picture shows through; red and a plus speak for the match, blue and a minus against it.
+    image shows through; red and a plus speak for the match, blue and a minus against it.
     """
     check_columns(table, ("left", "top", "right", "bottom", "drop"), "occlusion table")
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    shown = open_picture(picture, least=SIDE) if isinstance(picture, str | Path) else picture.convert("RGB")
+    shown = open_image(image, least=SIDE) if isinstance(image, str | Path) else image.convert("RGB")
     ax.imshow(np.asarray(shown), extent=(0, 1, 1, 0), aspect=shown.height / shown.width)
     drops = 100 * table["drop"].to_numpy(dtype=float)
     most = max(np.abs(drops).max(), 1e-9)

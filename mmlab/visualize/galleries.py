@@ -1,4 +1,4 @@
-"""Pictures with captions as HTML: thumbnails inside, every text escaped, nothing fetched."""
+"""Images with captions as HTML: thumbnails inside, every text escaped, nothing fetched."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.items import PictureError, replacing, thumbnail
+from mmlab.items import ImageError, replacing, thumbnail
 
 MARKS = {
     True: ("right", "#009E73", "&#10003;"),
@@ -41,18 +41,18 @@ class Html:
 
 
 def gallery(
-    pictures: Sequence[Any],
+    images: Sequence[Any],
     captions: Sequence[Any],
     marks: Sequence[bool | None] | None = None,
     side: int = 94,
 ) -> Html:
     """Cards in a row that wraps: a thumbnail of each path (or none where it is missing) over its caption.
 
-    `marks` tells right (True) from wrong (False) by border, colour and sign. A picture that cannot be
+    `marks` tells right (True) from wrong (False) by border, colour and sign. An image that cannot be
     opened shows its reason in place of the thumbnail.
     """
     marks = [None] * len(captions) if marks is None else marks
-    cards = [_card(*row, side) for row in zip(pictures, captions, marks, strict=True)]
+    cards = [_card(*row, side) for row in zip(images, captions, marks, strict=True)]
     return Html(f'<div style="{GALLERY}">{"".join(cards) or "<em>none</em>"}</div>')
 
 
@@ -95,7 +95,7 @@ def table(frame: pd.DataFrame, caption: str = "", digits: int = 3) -> Html:
     return Html(f"{long}<table>{note}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def _card(picture: Any, caption: Any, mark: bool | None, side: int) -> str:
+def _card(image: Any, caption: Any, mark: bool | None, side: int) -> str:
     name, colour, sign = MARKS[mark]
     whole = str(caption)
     shown = whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
@@ -103,18 +103,18 @@ def _card(picture: Any, caption: Any, mark: bool | None, side: int) -> str:
     border = f"2px {'dashed' if mark is False else 'solid'} {colour}"
     return (
         f'<figure style="width:{side + 12}px;margin:0;padding:4px;border:{border};border-radius:6px;'
-        f'overflow-wrap:anywhere">{_image(picture, whole, side)}'
+        f'overflow-wrap:anywhere">{_image(image, whole, side)}'
         f'<figcaption style="line-height:1.3" title="{escape(whole[:2000])}">{flag}'
         f"<bdi>{escape(shown)}</bdi></figcaption></figure>"
     )
 
 
-def _image(picture: Any, caption: str, side: int) -> str:
-    if pd.isna(picture):
+def _image(image: Any, caption: str, side: int) -> str:
+    if pd.isna(image):
         return ""
     try:
-        data = base64.b64encode(thumbnail(Path(picture), side * 2)).decode()
-    except PictureError as error:
+        data = base64.b64encode(thumbnail(Path(image), side * 2)).decode()
+    except ImageError as error:
         return f"<em>[{escape(str(error))}]</em>"
     style = f"width:{side}px;height:{side}px;object-fit:contain;display:block;margin:auto"
     return f'<img alt="{escape(caption[:200])}" style="{style}" src="data:image/jpeg;base64,{data}">'

@@ -1,4 +1,4 @@
-"""A map to look into: one HTML file with points, captions and small pictures, its script inside, nothing fetched.
+"""A map to look into: one HTML file with points, captions and small images, its script inside, nothing fetched.
 
 Captions come from outside. They travel as JSON in which no tag can open, and the script puts them on the page as
 text; the page's own policy lets no other script run.
@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmlab.items import PictureError, open_picture
+from mmlab.items import ImageError, open_image
 from mmlab.visualize.galleries import Html
 from mmlab.visualize.maps import order_groups
 
 TEMPLATES = Path(__file__).parent / "templates"
-SIDE, QUALITY = 64, 60  # pixels and JPEG quality of the pictures: about 2 KB each
+SIDE, QUALITY = 64, 60  # pixels and JPEG quality of the images: about 2 KB each
 LONGEST = 300  # characters of a caption
 SPAN = 1000  # the maps' coordinates are whole numbers from 0 to this
 
@@ -34,12 +34,12 @@ def interactive_map(
     links: bool = True,
     title: str = "Map",
 ) -> Html:
-    """A whole HTML document: hover or arrow keys show picture and caption; wheel, drag and buttons zoom and pan.
+    """A whole HTML document: hover or arrow keys show image and caption; wheel, drag and buttons zoom and pan.
 
     `maps`: name -> points (2 N, 2). `shown`: items as `sample_pairs` returns them, N texts and then, in the same
     order, the N images of their pairs. `groups`: name -> the group of each item (2 N,), by which points get
     colour and shape, all past the first six the same. `links`: whether the pairs are joined by lines. About
-    4 KB for each pair. Items whose picture cannot be opened show their caption only.
+    4 KB for each pair. Items whose image cannot be opened show their caption only.
     """
     data = {
         "maps": [{"name": name, "points": _spread(points)} for name, points in maps.items()],
@@ -75,7 +75,7 @@ def script_hash() -> str:
 
 
 def _describe(shown: pd.DataFrame) -> dict[str, list]:
-    """For each item its caption, whether it is a picture, the number of the other of its pair, and its thumbnail."""
+    """For each item its caption, whether it is an image, the number of the other of its pair, and its thumbnail."""
     half = len(shown) // 2
     captions = [str(text)[:LONGEST] for text in shown["text"].iloc[:half]]
     return {
@@ -117,14 +117,14 @@ def _thumbs(paths: Sequence[str]) -> list[str | None]:
 
 
 def _thumb(path: Any) -> str | None:
-    """A picture as base64 JPEG, None where there is none."""
+    """An image as base64 JPEG, None where there is none."""
     from PIL import Image
 
     try:
-        picture = open_picture(path, least=2 * SIDE)
-    except (PictureError, TypeError):  # no file, or no path
+        image = open_image(path, least=2 * SIDE)
+    except (ImageError, TypeError):  # no file, or no path
         return None
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
+    image.save(buffer, "JPEG", quality=QUALITY)
     return base64.b64encode(buffer.getvalue()).decode()

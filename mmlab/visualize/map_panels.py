@@ -55,7 +55,7 @@ def say_maps(judged: pd.DataFrame) -> str:
         said = f"{row['map']}: trustworthiness {row['trustworthiness']:.2f}"
         other = row["other modality near"]
         if np.isnan(other):
-            said += ", texts and pictures each in a map of their own, side by side"
+            said += ", texts and images each in a map of their own, side by side"
         else:
             chance = row["modality by chance"]
             said += f", {other:.0%} of the ten nearest are of the other modality ({chance:.0%} if mixed by chance)"

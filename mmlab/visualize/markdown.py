@@ -1,4 +1,4 @@
-"""Markdown from a notebook as HTML that is safe to show: raw HTML is escaped, pictures become their words."""
+"""Markdown from a notebook as HTML that is safe to show: raw HTML is escaped, images become their words."""
 
 import re
 from typing import Any

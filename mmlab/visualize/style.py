@@ -72,7 +72,7 @@ def legend_below(ax: "Axes", points: float, columns: int, **settings: Any) -> No
 def show(fig: "Figure", path: str | Path, says: str) -> None:
     """Write the figure as PNG (150 dots per inch), show it with `says`, the sentence that reads it, below.
 
-    The sentence, Markdown, is kept in the file as its description, so that it stays with the picture in a report.
+    The sentence, Markdown, is kept in the file as its description, so that it stays with the image in a report.
     """
     import matplotlib.pyplot as plt
     from IPython.display import Image, display

@@ -1,4 +1,4 @@
-"""Lists of suspects for review: each with its pictures, its score, why it is suspected, and its ids."""
+"""Lists of suspects for review: each with its images, its score, why it is suspected, and its ids."""
 
 from html import escape
 
@@ -12,7 +12,7 @@ LONGEST = 240  # characters of a text
 
 
 def wrong_pairs_gallery(suspects: pd.DataFrame, items: pd.DataFrame, count: int) -> Html:
-    """The first `count` of `suspected_wrong_pairs`: text, its own picture, and the one that fits better."""
+    """The first `count` of `suspected_wrong_pairs`: text, its own image, and the one that fits better."""
     known = items.set_index("item_id")
     parts = []
     for number, row in enumerate(suspects.head(count).to_dict("records"), 1):
@@ -32,12 +32,12 @@ def wrong_pairs_gallery(suspects: pd.DataFrame, items: pd.DataFrame, count: int)
 def false_negatives_gallery(suspects: pd.DataFrame, items: pd.DataFrame, count: int) -> Html:
     """The first `count` of `suspected_false_negatives`: the pair of the query, and of the item ranked above it."""
     pairs = items.set_index("item_id")["pair_id"]
-    pictures = items[items["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["image"]
+    images = items[items["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["image"]
     parts = []
     for number, row in enumerate(suspects.head(count).to_dict("records"), 1):
         head = f"{number}. {str(row['query_text'])[:LONGEST]}"
         parts.append(_heading(head, row["reason"], row["query_id"], row["item_id"]))
-        shown = [pictures.get(pairs[row[name]]) for name in ("query_id", "item_id")]
+        shown = [images.get(pairs[row[name]]) for name in ("query_id", "item_id")]
         words = [f"right by its pair: {row['query_text']}", f"rank {row['rank']}: {row['item_text']}"]
         parts.append(str(gallery(shown, words, [True, None])))
     return Html("".join(parts) or str(gallery([], [])))

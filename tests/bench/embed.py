@@ -19,7 +19,7 @@ from mmlab.items import ITEM_COLUMNS, file_hash, item_id
 from tests.bench.figures import Figure
 
 ROUNDS, CACHED = 4, 20_000
-COUNTS = {"cpu": (96, 480), "cuda": (1_000, 10_000)}  # pictures and texts
+COUNTS = {"cpu": (96, 480), "cuda": (1_000, 10_000)}  # images and texts
 SIZES = ((640, 480), (500, 375))
 COMPARED = "sentence-transformers"
 
@@ -39,7 +39,7 @@ def texts() -> list[Figure]:
 
 
 def cached() -> list[Figure]:
-    """The demo model on 10,000 small pictures and 10,000 texts, twice on one cache."""
+    """The demo model on 10,000 small images and 10,000 texts, twice on one cache."""
     from PIL import Image
 
     rng = np.random.default_rng(0)

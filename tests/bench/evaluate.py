@@ -122,7 +122,7 @@ def wrong_pairs(seeds: tuple[int, ...] = (0, 2, 5)) -> list[Figure]:
 def _false_negatives(
     vectors: Vectors, items: pd.DataFrame, products: pd.DataFrame, seed: int
 ) -> list[Figure]:
-    """Judged by whether both pictures show the same product in the same place; -1 lists every hit above the truth."""
+    """Judged by whether both images show the same product in the same place; -1 lists every hit above the truth."""
     qrels = qrels_from_pairs(items, "text", "image")
     rankings = exact_rankings(*sides(vectors, items, "text", "image"), depth=10)
     listed, above = (
@@ -207,7 +207,7 @@ def read_photos() -> tuple[Vectors, pd.DataFrame]:
 
 
 def as_items(images: np.ndarray, texts: np.ndarray, owner: np.ndarray) -> tuple[Vectors, pd.DataFrame]:
-    """Vectors and items of images (N, D) and texts (T, D), whose pictures are the rows `owner` (T,)."""
+    """Vectors and items of images (N, D) and texts (T, D), whose images are the rows `owner` (T,)."""
     image_ids, text_ids = (
         [f"{kind}{n}" for n in range(len(rows))] for kind, rows in (("i", images), ("t", texts))
     )
@@ -221,25 +221,25 @@ def embed_catalogue(folder: Path, seed: int) -> tuple[Vectors, pd.DataFrame, set
     """A catalogue of 1,500 products with all captions as they are: vectors, items, swapped texts, products."""
     from mmlab.demo import draw_catalogue
     from mmlab.embed import load_model
-    from mmlab.items import PictureError, open_picture
+    from mmlab.items import ImageError, open_image
 
     draw_catalogue(folder, products=1500, seed=seed, progress=False)
     faults, captions = (
         pd.read_csv(folder / name, keep_default_na=False) for name in ("faults.csv", "captions.csv")
     )
-    pictures = {}
+    opened = {}
     for name in captions["image"].unique():
         try:
-            pictures[name] = open_picture(folder / name)
-        except PictureError:  # missing and truncated files are planted too
+            opened[name] = open_image(folder / name)
+        except ImageError:  # missing and truncated files are planted too
             continue
-    captions = captions[captions["image"].isin(pictures) & captions["caption"].ne("")]
+    captions = captions[captions["image"].isin(opened) & captions["caption"].ne("")]
     model = load_model("demo")
-    images, texts = list(pictures.values()), captions["caption"].tolist()
+    images, texts = list(opened.values()), captions["caption"].tolist()
     arrays = [model.embed_images(images[i : i + 64]) for i in range(0, len(images), 64)]
     arrays += [model.embed_texts(texts[i : i + 64]) for i in range(0, len(texts), 64)]
     text_ids = [f"row {row + 1}" for row in captions.index]
-    items = pd.DataFrame({"item_id": [*pictures, *text_ids], "pair_id": [*pictures, *captions["image"]]})
+    items = pd.DataFrame({"item_id": [*opened, *text_ids], "pair_id": [*opened, *captions["image"]]})
     items["modality"] = ["image"] * len(images) + ["text"] * len(texts)
     items["text"] = [None] * len(images) + texts
     swapped = {f"row {row}" for row in faults.loc[faults["fault"] == "swapped captions", "row"]}
@@ -255,5 +255,5 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def _expected(row: dict) -> tuple[str, str]:
-    known = PUBLISHED[row["measure"]] if row["direction"] == "text->image" else ""
+    known = PUBLISHED[row["measure"]] if row["direction"] == "text-to-image" else ""
     return f"95 %: {row['low']:.3f} to {row['high']:.3f}", str(known)

@@ -25,19 +25,19 @@ def faults() -> list[Figure]:
         catalogue = draw_catalogue(Path(folder, "catalogue"))
         ingested = ingest_items(catalogue, cache=Path(folder, "cache"))
         truth = pd.read_csv(catalogue / "faults.csv").astype({"row": "Int64"})
-    pictures = ingested.pictures.set_index("source")
+    found = ingested.images.set_index("source")
     planted = truth.groupby("fault")
     images = {fault: set(group["image"]) for fault, group in planted}
     rows = {fault: set(group["row"].dropna()) for fault, group in planted}
-    refused = pictures.groupby("outcome").groups
+    refused = found.groupby("outcome").groups
     outcomes = ingested.outcomes.set_index("row").groupby("outcome").groups
-    near = pictures.index[pictures["flags"].fillna("").str.contains("near duplicate")]
-    broken = {"missing file", "damaged file", "empty file", "not a picture"}
+    near = found.index[images["flags"].fillna("").str.contains("near duplicate")]
+    broken = {"missing file", "damaged file", "empty file", "not an image"}
     steps = {  # found, planted, expected
         "exact duplicates": (refused["duplicate image"], images["exact duplicate"], FEW),
         "near duplicates": (near, images["near duplicate"], ">= 0.9"),
         "broken files": (
-            pictures.index[pictures["outcome"].isin(broken)],
+            found.index[images["outcome"].isin(broken)],
             images["missing file"] | images["truncated file"],
             FEW,
         ),
@@ -77,7 +77,7 @@ def _restored(ingested: object, truth: pd.DataFrame) -> list[Figure]:
     """How many dirty captions are what they were before, and how many printed texts were read."""
     dirty = truth[truth["fault"].isin(DIRTY)].set_index("row")["original"]
     after = ingested.changes.set_index("row")["after"].reindex(dirty.index)
-    printed = truth[truth["fault"] == "text in picture"].set_index("image")["original"]
+    printed = truth[truth["fault"] == "text in image"].set_index("image")["original"]
     read = (
         ingested.items[ingested.items["origin"] == "ocr"].set_index("pair_id")["text"].reindex(printed.index)
     )
@@ -101,7 +101,7 @@ def _write_source(folder: Path) -> None:
     lines = ["image,caption,price"]
     for number in range(ROWS):
         Image.frombytes("RGB", (48, 48), os.urandom(48 * 48 * 3)).save(folder / f"images/{number:06}.jpg")
-        lines.append(f"images/{number:06}.jpg,a picture of noise with the number {number},{number}")
+        lines.append(f"images/{number:06}.jpg,an image of noise with the number {number},{number}")
     (folder / "captions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

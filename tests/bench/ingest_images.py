@@ -1,4 +1,4 @@
-"""Looking at pictures against decoding them, and near duplicates: how many are found, and how long it takes."""
+"""Looking at images against decoding them, and near duplicates: how many are found, and how long it takes."""
 
 import base64
 import os
@@ -24,14 +24,14 @@ PICTURES, WIDTH, HEIGHT, QUALITY = 5_000, 640, 480, 90
 ROUNDS = 3
 PRODUCTS, SEEDS = 1_500, (0, 2)  # the bounds were tuned on seed 1
 HASHES = 200_000
-SAMPLE = slice(None, None, 25)  # of the pictures, to warm up
+SAMPLE = slice(None, None, 25)  # of the images, to warm up
 
 
 def decode() -> list[Figure]:
-    """Pictures per second of look_at, new and known, against a plain loop of Image.open(path).convert("RGB").
+    """Images per second of look_at, new and known, against a plain loop of Image.open(path).convert("RGB").
 
     Each is timed in a process of its own, as a script is, and again in one process after a warm-up: there the
-    plain loop gets the memory of its last picture back for the next one, which makes it about twice as fast.
+    plain loop gets the memory of its last image back for the next one, which makes it about twice as fast.
     """
     with TemporaryDirectory() as folder:
         files = {path.name: path for path in _photos(Path(folder))}
@@ -44,7 +44,7 @@ def decode() -> list[Figure]:
             known = _timed(lambda files: look_at(files, memo, progress=False), files)
     size, cores = f"JPEGs of {WIDTH} x {HEIGHT}", f"{os.cpu_count()} cores"
     return [
-        Figure(f"look at {size}", PICTURES / look, "pictures/s", f"plain loop: {PICTURES / plain:,.0f}/s"),
+        Figure(f"look at {size}", PICTURES / look, "images/s", f"plain loop: {PICTURES / plain:,.0f}/s"),
         Figure(f"look at {size}", plain / look, "times", f"plain loop, {cores}", "at least 1.7"),
         Figure(f"look at {size}, warm", warm_plain / warm_look, "times", f"plain loop, warm, {cores}"),
         Figure(f"look at known {size}", warm_plain / known, "times", "plain loop, warm", "at least 20"),
@@ -111,8 +111,8 @@ def _photos(folder: Path) -> list[Path]:
         for cells, depth in ((4, 70), (16, 30), (64, 15)):
             values = values + _enlarged(rng.normal(0, depth, (cells, cells, 3)))
         path = folder / f"{number:05}.jpg"
-        picture = Image.fromarray((values + 127).clip(0, 255).astype(np.uint8))
-        picture.save(path, quality=QUALITY)
+        image = Image.fromarray((values + 127).clip(0, 255).astype(np.uint8))
+        image.save(path, quality=QUALITY)
         return path
 
     from PIL import Image
@@ -129,7 +129,7 @@ def _enlarged(cells: np.ndarray) -> np.ndarray:
 
 
 def _judged(seed: int) -> tuple[float, float]:
-    """Precision and recall of the pairs (picture, its original); exact duplicates are taken out before."""
+    """Precision and recall of the pairs (image, its original); exact duplicates are taken out before."""
     with TemporaryDirectory() as folder:
         draw_catalogue(folder, PRODUCTS, seed, progress=False)
         faults = pd.read_csv(Path(folder) / "faults.csv")
@@ -144,7 +144,7 @@ def _judged(seed: int) -> tuple[float, float]:
 
 
 def _clusters() -> tuple[pd.DataFrame, np.ndarray]:
-    """Looks of random pictures, then as many copies of them with 6 bits flipped; and the first of each one's group."""
+    """Looks of random images, then as many copies of them with 6 bits flipped; and the first of each one's group."""
     rng, half = np.random.default_rng(0), HASHES // 2
     origin = rng.integers(0, half // 2, half)
     hashes = rng.integers(0, 2**64, half, dtype=np.uint64)

@@ -19,12 +19,12 @@ def panels() -> list[Figure]:
 
     with TemporaryDirectory() as folder:
         retriever, items = _collection(Path(folder))
-        picture = Path(items.loc[items["modality"] == "image", "image"].iloc[0])
+        image = Path(items.loc[items["modality"] == "image", "image"].iloc[0])
         ways = {
             "text": Question(text="a red mug", k=12),
-            "picture": Question(picture=picture, k=12),
-            "both, early": Question(text="a red mug", picture=picture, k=12),
-            "both, rrf": Question(text="a red mug", picture=picture, k=12, fusion="rrf"),
+            "image": Question(image=image, k=12),
+            "both, early": Question(text="a red mug", image=image, k=12),
+            "both, rrf": Question(text="a red mug", image=image, k=12, fusion="rrf"),
         }
         figures = []
         for name, question in ways.items():

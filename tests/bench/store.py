@@ -68,14 +68,14 @@ def clustered(points: int, queries: int, centres: int = 1_000) -> tuple[Vectors,
 
 
 def items_of(points: Vectors) -> pd.DataFrame:
-    """Pictures with the columns of every items table; `label` has ten values, `price` is a number of its own."""
+    """Images with the columns of every items table; `label` has ten values, `price` is a number of its own."""
     rng = np.random.default_rng(1)
     number = pd.Series(np.arange(len(points)).astype(str), dtype="str")
     known = {
         "item_id": points.ids,
         "modality": "image",
         "pair_id": number,
-        "image": "/pictures/" + number + ".jpg",
+        "image": "/images/" + number + ".jpg",
     }
     known |= {"label": rng.integers(0, 10, len(points)).astype(str), "split": "test", "origin": "image"}
     return pd.DataFrame({**dict.fromkeys(ITEM_COLUMNS), **known, "price": rng.random(len(points))})

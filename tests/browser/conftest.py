@@ -1,6 +1,6 @@
 """A real run, a real JupyterLab over it, and Chromium driven by Playwright.
 
-Skipped with the reason where Chromium or Playwright is missing. A picture of every step is kept in `screens` of the
+Skipped with the reason where Chromium or Playwright is missing. An image of every step is kept in `screens` of the
 data folder; the last lines of the tests say where. Scopes are modules: what Playwright starts must not outlive them.
 """
 
@@ -20,7 +20,7 @@ QUIET += ("--disable-sync", "--no-first-run", "--enable-unsafe-swiftshader")  # 
 
 @pytest.fixture(scope="module")
 def screens() -> Path:
-    """The folder for the pictures of every step; those of the tests before go."""
+    """The folder for the images of every step; those of the tests before go."""
     folder = data() / "screens"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -54,11 +54,11 @@ def type_text(panel, text: str) -> None:
 
 def upload(page, panel, file) -> None:
     with page.expect_file_chooser() as chooser:
-        panel.get_by_role("button", name="Upload a picture").click()
+        panel.get_by_role("button", name="Upload an image").click()
     chooser.value.set_files(file)
 
 
-def test_a_text_finds_pictures(panel, retrieve, screens):
+def test_a_text_finds_images(panel, retrieve, screens):
     type_text(panel, "a red mug")
     wait_for_answer(panel, "a red mug", "8 hits", "ms to embed", "ms to search", "ms to draw")
     assert panel.locator(PICTURE).count() == 8
@@ -74,31 +74,31 @@ def test_the_slider_moves_by_keys(panel, retrieve, screens):
 
 
 def hits_of(panel) -> list[str]:
-    """What stands under the pictures that were found: rank, score and words."""
+    """What stands under the images that were found: rank, score and words."""
     return panel.locator("figcaption").all_inner_texts()
 
 
-def test_a_picture_that_is_not_chosen_yet_is_asked_for(panel, retrieve, screens):
-    panel.get_by_role("button", name="picture", exact=True).click()
-    panel.get_by_text("Choose a picture of the collection").wait_for(timeout=SOON)
+def test_an_image_that_is_not_chosen_yet_is_asked_for(panel, retrieve, screens):
+    panel.get_by_role("button", name="image", exact=True).click()
+    panel.get_by_text("Choose an image of the collection").wait_for(timeout=SOON)
     assert panel.locator("[role=alert]").count() == 0
     retrieve.screenshot(path=screens / "04_hint.png")
 
 
-def test_an_uploaded_picture_finds_its_like_also_when_it_is_uploaded_again(panel, retrieve, run, screens):
+def test_an_uploaded_image_finds_its_like_also_when_it_is_uploaded_again(panel, retrieve, run, screens):
     file = next((run.parents[1] / "demo" / "images").glob("*7.jpg"))
     upload(retrieve, panel, file)
-    wait_for_answer(panel, f"{file.name} (picture)")
+    wait_for_answer(panel, f"{file.name} (image)")
     panel.get_by_role("button", name="text", exact=True).click()
     wait_for_answer(panel, "a red mug")
     upload(retrieve, panel, file)
-    wait_for_answer(panel, f"{file.name} (picture)")
+    wait_for_answer(panel, f"{file.name} (image)")
     retrieve.screenshot(path=screens / "04_upload.png")
 
 
-def test_text_and_picture_are_mixed_by_the_share_of_the_slider(panel, retrieve, screens):
+def test_text_and_image_are_mixed_by_the_share_of_the_slider(panel, retrieve, screens):
     panel.get_by_role("button", name="both", exact=True).click()
-    wait_for_answer(panel, "a red mug", "(picture)")
+    wait_for_answer(panel, "a red mug", "(image)")
     before = hits_of(panel)
     retrieve.screenshot(path=screens / "04_both.png")
     share = panel.get_by_role("slider").first
@@ -111,10 +111,10 @@ def test_text_and_picture_are_mixed_by_the_share_of_the_slider(panel, retrieve, 
         arg=[panel.element_handle(), before[0]],
         timeout=SOON,
     )
-    wait_for_answer(panel, "a red mug", "(picture)")
+    wait_for_answer(panel, "a red mug", "(image)")
     retrieve.screenshot(path=screens / "04_share.png")
     share.press("End")
-    panel.locator("p[role=status]").filter(has_not_text="(picture)").filter(has_text="a red mug").wait_for()
+    panel.locator("p[role=status]").filter(has_not_text="(image)").filter(has_text="a red mug").wait_for()
     assert hits_of(panel) != before
 
 
@@ -135,9 +135,9 @@ def test_the_button_asks_again(panel):
 
 
 def test_an_error_is_seen_with_its_cause(panel, retrieve, screens):
-    wrong = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no picture at all"}
+    wrong = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no image at all"}
     upload(retrieve, panel, wrong)
-    panel.get_by_text("caused by PictureError: not a picture").first.wait_for(timeout=SOON)
+    panel.get_by_text("caused by ImageError: not an image").first.wait_for(timeout=SOON)
     retrieve.screenshot(path=screens / "04_error.png")
     type_text(panel, "a green lamp")
     panel.get_by_role("button", name="text", exact=True).click()
@@ -183,7 +183,7 @@ def test_a_hit_that_is_judged_is_found_in_the_file(evaluate, run, screens):
     panel.get_by_role("button", name="next").click()
     panel.get_by_label("Failed").select_option(index=1)
     evaluate.screenshot(path=screens / "05_next.png")
-    panel.get_by_label("Direction").select_option("image->text")
+    panel.get_by_label("Direction").select_option("image-to-text")
     panel.get_by_label("Judged by").fill("a colleague")
     panel.get_by_role("button", name="not", exact=True).first.click()
     panel.get_by_text("judged not relevant: version 2").wait_for(timeout=SOON)
@@ -252,9 +252,7 @@ def test_the_map_lists_what_is_chosen_and_marks_where_a_query_lands(other_panels
     panel.scroll_into_view_if_needed()
     other_panels.wait_for_timeout(1000)  # the points move into place
     other_panels.screenshot(path=screens / "06_map.png")
-    assert (
-        pixels_of(panel.locator("canvas").first, (0x00, 0x72, 0xB2)) > 100
-    )  # the pictures' points are drawn
+    assert pixels_of(panel.locator("canvas").first, (0x00, 0x72, 0xB2)) > 100  # the images' points are drawn
     box = panel.locator("canvas").first.bounding_box()
     panel.get_by_title("Activate lasso selection").click()
     lasso = [(0.15, 0.1), (0.85, 0.1), (0.85, 0.9), (0.15, 0.9), (0.15, 0.15)]

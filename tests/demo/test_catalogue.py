@@ -21,8 +21,8 @@ def fingerprint(folder):
 
 def loads(path):
     try:
-        with Image.open(path) as picture:
-            picture.load()
+        with Image.open(path) as image:
+            image.load()
     except OSError:
         return False
     return True
@@ -53,7 +53,7 @@ def test_tables_have_their_columns(tables):
     assert list(tables["truth"])[:4] == ["image", "split", "category", "colour"]
 
 
-def test_pictures_are_those_that_the_truth_names(folder, tables, faulty):
+def test_images_are_those_that_the_truth_names(folder, tables, faulty):
     named, missing = set(tables["truth"]["image"]), set(faulty("missing file")["image"])
     assert missing
     assert {f"images/{path.name}" for path in (folder / "images").iterdir()} == named - missing
@@ -90,7 +90,7 @@ def test_proper_captions_have_five_words_and_all_others_are_known(tables):
     captions = tables["captions"]
     short = captions.index[captions["caption"].str.split().str.len() < 5] + 1
     faults = tables["faults"]
-    known = faults[faults["fault"].isin(["too short", "text in picture"])]["row"].astype(int)
+    known = faults[faults["fault"].isin(["too short", "text in image"])]["row"].astype(int)
     assert sorted(short) == sorted(known)
 
 
@@ -110,9 +110,9 @@ def test_a_second_call_draws_nothing(folder):
 def test_drawn_again_it_is_the_same_and_fewer_are_its_beginning(folder, tmp_path):
     again = fingerprint(draw_catalogue(tmp_path / "few", 60, progress=False))
     whole = fingerprint(folder)
-    pictures = {name for name in again if name.endswith(".jpg")}
-    assert len(pictures) >= 60 * 0.9
-    assert all(whole[name] == again[name] for name in pictures)
+    images = {name for name in again if name.endswith(".jpg")}
+    assert len(images) >= 60 * 0.9
+    assert all(whole[name] == again[name] for name in images)
     assert (
         (folder / "captions.csv")
         .read_text("utf-8")

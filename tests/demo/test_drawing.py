@@ -43,10 +43,10 @@ def test_everything_named_can_be_drawn():
     assert set(DRAWN_LIGHTS) == set(LIGHTS)
 
 
-def test_a_picture_is_rgb_and_always_the_same(plain):
-    picture = draw_product(plain)
-    assert (picture.mode, picture.size) == ("RGB", (SIDE, SIDE))
-    assert picture.tobytes() == draw_product(plain).tobytes()
+def test_an_image_is_rgb_and_always_the_same(plain):
+    image = draw_product(plain)
+    assert (image.mode, image.size) == ("RGB", (SIDE, SIDE))
+    assert image.tobytes() == draw_product(plain).tobytes()
 
 
 def test_a_red_mug_is_red(plain):

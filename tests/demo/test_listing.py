@@ -73,7 +73,7 @@ def test_duplicates_name_what_they_repeat(listings):
             assert by_image[listing.flaws[0].original].fault is None
 
 
-def test_a_picture_with_printed_text_has_no_other(listings):
+def test_an_image_with_printed_text_has_no_other(listings):
     for listing in listings:
         if listing.fault == PRINTED:
             assert listing.captions == ("",)

@@ -5,7 +5,7 @@ import torch
 from mmlab.demo.attributes import sample_product
 from mmlab.demo.drawing import draw_product
 from mmlab.demo.model import END, SIDE, build_model, build_processor, build_tokenizer
-from mmlab.demo.pool import picture_pixels, pool_captions
+from mmlab.demo.pool import image_pixels, pool_captions
 from mmlab.demo.train import normalised
 
 
@@ -50,8 +50,8 @@ def test_the_same_seed_makes_the_same_model(tokenizer):
 
 
 def test_training_sees_the_pixels_that_the_processor_makes(tokenizer):
-    picture = draw_product(sample_product(0, "train", 0))
-    expected = build_processor(tokenizer).image_processor(picture, return_tensors="np")["pixel_values"][0]
-    pixels = picture_pixels(picture)
+    image = draw_product(sample_product(0, "train", 0))
+    expected = build_processor(tokenizer).image_processor(image, return_tensors="np")["pixel_values"][0]
+    pixels = image_pixels(image)
     assert (pixels.dtype, pixels.shape) == (np.uint8, (3, SIDE, SIDE))
     assert np.allclose(normalised(torch.from_numpy(pixels)).numpy(), expected, atol=1e-5)

@@ -158,7 +158,7 @@ def siglip(folder):
 
 
 def siglip2(folder):
-    """A SigLIP 2 of the NaFlex kind, which takes pictures in their own shape as patches."""
+    """A SigLIP 2 of the NaFlex kind, which takes images in their own shape as patches."""
     from transformers import Siglip2Config, Siglip2ImageProcessorPil, Siglip2Model
 
     tokenizer = letters_tokenizer("Siglip2Tokenizer")

@@ -1,4 +1,4 @@
-"""What the tests of embed share: tiny checkpoints and their models, made once per session; pictures, sounds, items."""
+"""What the tests of embed share: tiny checkpoints and their models, made once per session; images, sounds, items."""
 
 import pytest
 
@@ -69,14 +69,14 @@ def recordings():
 
 
 @pytest.fixture(scope="session")
-def videos(pictures):
+def videos(images):
     """Five videos of one to five frames."""
-    return [pictures[: place + 1] for place in range(5)]
+    return [images[: place + 1] for place in range(5)]
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    """Five pictures of different sizes, noise from a seed."""
+def images():
+    """Five images of different sizes, noise from a seed."""
     import numpy as np
     from PIL import Image
 
@@ -86,7 +86,7 @@ def pictures():
 
 
 @pytest.fixture
-def items(pictures, tmp_path):
+def items(images, tmp_path):
     """Five images with two texts each; the last two pairs share one text."""
     import hashlib
 
@@ -99,10 +99,10 @@ def items(pictures, tmp_path):
         return known | {"content": content, "origin": "caption" if modality == "text" else "image"} | fields
 
     rows = []
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         path = tmp_path / f"{number}.png"
-        picture.save(path)
+        image.save(path)
         rows.append(row("image", path.name, file_hash(path), image=str(path)))
-        for text in (f"picture numbered {number}", "one" * (number + 1) if number < 4 else "one" * 4):
+        for text in (f"image numbered {number}", "one" * (number + 1) if number < 4 else "one" * 4):
             rows.append(row("text", path.name, hashlib.sha256(text.encode()).hexdigest(), text=text))
     return pd.DataFrame(rows, columns=list(ITEM_COLUMNS))

@@ -4,14 +4,14 @@ import torch
 from PIL import Image
 
 from mmlab.embed.attempts import embed_images, embed_in_halves, embed_texts, is_full
-from mmlab.items import file_hash, open_picture
+from mmlab.items import file_hash, open_image
 
 
 @pytest.fixture
-def files(pictures, tmp_path):
+def files(images, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(5)]
-    for path, picture in zip(paths, pictures, strict=True):
-        picture.save(path)
+    for path, image in zip(paths, images, strict=True):
+        image.save(path)
     return [str(path) for path in paths], [file_hash(path) for path in paths]
 
 
@@ -77,22 +77,22 @@ def test_the_ways_in_which_memory_ends():
     assert not is_full(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-def test_pictures_have_the_vectors_of_the_plain_way(files, model):
+def test_images_have_the_vectors_of_the_plain_way(files, model):
     done = embed_images([4, 1, 3], *files, model)
     assert done.halved == 0
-    plain = model.embed_images([open_picture(files[0][place]) for place in (4, 1, 3)])
+    plain = model.embed_images([open_image(files[0][place]) for place in (4, 1, 3)])
     assert (done.places, done.failures) == ([4, 1, 3], {})
     np.testing.assert_allclose(done.vectors, plain, atol=1e-6)
 
 
-def test_pictures_of_every_family_can_be_stacked(files, models):
+def test_images_of_every_family_can_be_stacked(files, models):
     for family in ("siglip2", "blip", "blip2", "align", "vit"):
         done = embed_images(range(5), *files, models(family))
-        plain = models(family).embed_images([open_picture(path) for path in files[0]])
+        plain = models(family).embed_images([open_image(path) for path in files[0]])
         np.testing.assert_allclose(done.vectors, plain, atol=1e-5, err_msg=family)
 
 
-def test_a_failed_picture_leaves_the_others(files, model, tmp_path):
+def test_a_failed_image_leaves_the_others(files, model, tmp_path):
     (tmp_path / "1.png").unlink()
     (tmp_path / "3.png").write_bytes(b"")
     Image.new("RGB", (9, 9)).save(tmp_path / "4.png")

@@ -23,8 +23,8 @@ every_reader = pytest.mark.parametrize("family", READERS)
 
 
 @pytest.fixture(scope="session")
-def inputs(pictures, recordings, videos):
-    return {"text": TEXTS, "image": pictures, "audio": recordings, "video": videos}
+def inputs(images, recordings, videos):
+    return {"text": TEXTS, "image": images, "audio": recordings, "video": videos}
 
 
 def embed(model, kind, given):

@@ -27,33 +27,33 @@ def test_text_vectors_equal_the_librarys_own_calls(family, models, folders):
 
 @every_dual
 @torch.no_grad()
-def test_image_vectors_equal_the_librarys_own_calls(family, models, folders, pictures):
+def test_image_vectors_equal_the_librarys_own_calls(family, models, folders, images):
     processor = AutoImageProcessor.from_pretrained(folders(family), backend="pil")
     network = AutoModel.from_pretrained(folders(family)).eval()
-    features = network.get_image_features(**processor(pictures, return_tensors="pt"))
+    features = network.get_image_features(**processor(images, return_tensors="pt"))
     expected = unit(features.pooler_output)
-    np.testing.assert_allclose(models(family).embed_images(pictures), expected, atol=1e-5)
+    np.testing.assert_allclose(models(family).embed_images(images), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["clip", "metaclip2", "siglip", "siglip2", "chinese_clip", "align"])
 @torch.no_grad()
-def test_their_products_are_the_similarities_of_the_model_itself(family, models, folders, pictures):
+def test_their_products_are_the_similarities_of_the_model_itself(family, models, folders, images):
     model, network = models(family), AutoModel.from_pretrained(folders(family)).eval()
-    output = network(**model.prepare_texts(TEXTS), **model.prepare_images(pictures))
+    output = network(**model.prepare_texts(TEXTS), **model.prepare_images(images))
     logits = output.logits_per_image - getattr(network, "logit_bias", 0)
     scale = network.temperature.reciprocal() if family == "align" else network.logit_scale.exp()
-    products = model.embed_images(pictures) @ model.embed_texts(TEXTS).T
+    products = model.embed_images(images) @ model.embed_texts(TEXTS).T
     np.testing.assert_allclose(products, (logits / scale).numpy(), atol=1e-5)
 
 
 @torch.no_grad()
-def test_the_joint_projection_is_what_is_compared_and_not_the_towers_output(model, clip_folder, pictures):
+def test_the_joint_projection_is_what_is_compared_and_not_the_towers_output(model, clip_folder, images):
     network = CLIPModel.from_pretrained(clip_folder)
     texts = network.text_model(**model.prepare_texts(TEXTS)).pooler_output
-    images = network.vision_model(**model.prepare_images(pictures)).pooler_output
+    tower = network.vision_model(**model.prepare_images(images)).pooler_output
     np.testing.assert_allclose(model.embed_texts(TEXTS), unit(network.text_projection(texts)), atol=1e-5)
-    expected = unit(network.visual_projection(images))
-    np.testing.assert_allclose(model.embed_images(pictures), expected, atol=1e-5)
+    expected = unit(network.visual_projection(tower))
+    np.testing.assert_allclose(model.embed_images(images), expected, atol=1e-5)
 
 
 def test_an_end_token_called_2_pools_at_the_highest_token(models):
@@ -81,8 +81,8 @@ def test_siglip2_reads_no_capitals(models):
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
 
 
-def test_naflex_keeps_the_shape_of_a_picture(models, pictures):
-    prepared = models("siglip2").prepare_images(pictures)
+def test_naflex_keeps_the_shape_of_an_image(models, images):
+    prepared = models("siglip2").prepare_images(images)
     assert set(prepared) == {"pixel_values", "pixel_attention_mask", "spatial_shapes"}
     wide, high = (
         models("siglip2")

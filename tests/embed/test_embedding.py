@@ -7,7 +7,7 @@ import torch
 
 from mmlab.embed import embed_items
 from mmlab.embed.batch_size import SIZES
-from mmlab.items import open_picture
+from mmlab.items import open_image
 
 
 def counted(embedded, modality):
@@ -26,7 +26,7 @@ def test_vectors_come_in_the_order_of_the_items(items, model):
         alone = (
             model.embed_texts([row.text])
             if row.modality == "text"
-            else model.embed_images([open_picture(row.image)])
+            else model.embed_images([open_image(row.image)])
         )
         np.testing.assert_allclose(vector, alone[0], atol=1e-5)
 
@@ -64,7 +64,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped(items, model, tmp_path):
             return getattr(model, name)
 
         def embed_texts(self, texts):
-            if "picture numbered 4" in texts:  # longest first, in twos: the third batch
+            if "image numbered 4" in texts:  # longest first, in twos: the third batch
                 raise KeyboardInterrupt
             return model.embed_texts(texts)
 
@@ -87,7 +87,7 @@ def test_texts_that_are_cut_are_counted(items, model):
     assert counts["cut"].to_dict() == {"image": 0, "text": 5}  # 16 letters, start, end: 18 of 16 tokens
 
 
-def test_a_picture_that_is_gone_is_a_skipped_row(items, model, tmp_path):
+def test_an_image_that_is_gone_is_a_skipped_row(items, model, tmp_path):
     (tmp_path / "2.png").unlink()
     embedded = embed_items(items, model, progress=False)
     assert counted(embedded, "image") == [5, 4, 0, 1]
@@ -103,7 +103,7 @@ def test_a_picture_that_is_gone_is_a_skipped_row(items, model, tmp_path):
     assert not set(gone) & set(embedded.vectors.ids)
 
 
-def test_a_changed_picture_does_not_enter_the_cache(items, model, tmp_path):
+def test_a_changed_image_does_not_enter_the_cache(items, model, tmp_path):
     (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes())
     embedded = embed_items(items, model, tmp_path / "cache", progress=False)
     assert embedded.skipped["reason"].tolist() == ["changed file"]
@@ -156,7 +156,7 @@ def test_auto_keeps_what_it_tried_and_embeds_nothing_twice(items, model):
 
 def test_an_item_that_does_not_fit_into_memory_is_a_skipped_row(items, model):
     class Small:
-        """The model, on a device with memory for two pictures at a time, none of them the third one."""
+        """The model, on a device with memory for two images at a time, none of them the third one."""
 
         def __getattr__(self, name):
             return getattr(model, name)
@@ -168,7 +168,7 @@ def test_an_item_that_does_not_fit_into_memory_is_a_skipped_row(items, model):
             return model.embed_prepared(modality, prepared)
 
     images = items[items["modality"] == "image"]
-    third = model.prepare_images([open_picture(images["image"].iloc[2])])["pixel_values"][0]
+    third = model.prepare_images([open_image(images["image"].iloc[2])])["pixel_values"][0]
     embedded = embed_items(images, Small(), batch_size=5, progress=False)
     assert embedded.skipped[["source", "reason"]].to_numpy().tolist() == [["2.png", "out of memory"]]
     whole = embed_items(images, model, progress=False).vectors.array

@@ -34,7 +34,7 @@ def run(model, items, cache, out):
 
 @pytest.fixture
 def many(tmp_path):
-    """Texts and pictures, each once."""
+    """Texts and images, each once."""
     from PIL import Image
 
     rng = np.random.default_rng(0)

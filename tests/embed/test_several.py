@@ -35,7 +35,7 @@ def test_each_model_embeds_what_it_can(items, pair, results):
 
 
 def test_all_share_one_cache(items, pair, tmp_path):
-    for embedded in (9 + 9 + 5, 0):  # nine different texts for each, five pictures for one
+    for embedded in (9 + 9 + 5, 0):  # nine different texts for each, five images for one
         results = embed_with_models(items, pair, cache=tmp_path / "cache", progress=False)
         assert describe_work(results)["embedded"].sum() == embedded
 
@@ -68,7 +68,7 @@ def test_the_table_of_work_has_a_row_for_each_modality(results):
     assert told["batch"].tolist() == ["32"] * 3
 
 
-def test_a_failed_picture_is_counted_and_the_others_have_their_vectors(items, pair):
+def test_a_failed_image_is_counted_and_the_others_have_their_vectors(items, pair):
     (broken,) = items.loc[items["modality"] == "image", "image"].iloc[:1]
     with open(broken, "wb"):
         pass
@@ -93,7 +93,7 @@ def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
         for precision in ("float32", "bfloat16")
     )
     cosines = cosines_to_float32(half, items, sample=3)
-    assert len(cosines) == 6  # three pictures, three texts
+    assert len(cosines) == 6  # three images, three texts
     expected = (half.array * exact.array).sum(axis=1)
     expected = pd.Series(expected, index=half.ids)[cosines.index]
     np.testing.assert_allclose(cosines, expected, atol=1e-6)

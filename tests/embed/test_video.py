@@ -14,8 +14,8 @@ def unit(rows):
 
 
 @torch.no_grad()
-def test_vectors_equal_the_librarys_own_calls(models, folders, pictures):
-    videos = [pictures[:3], pictures[2:]]
+def test_vectors_equal_the_librarys_own_calls(models, folders, images):
+    videos = [images[:3], images[2:]]
     network = XCLIPModel.from_pretrained(folders("xclip")).eval()
     processor = AutoImageProcessor.from_pretrained(folders("xclip"), backend="pil")
     pixels = torch.cat([processor(video, return_tensors="pt")["pixel_values"] for video in videos])

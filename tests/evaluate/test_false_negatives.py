@@ -30,7 +30,7 @@ def listed(ranked: pd.DataFrame, queries: str, gallery: str, **how: float) -> pd
     return suspected_false_negatives(VECTORS, ITEMS, ranked, qrels_from_pairs(ITEMS, queries, gallery), **how)
 
 
-def test_a_picture_above_the_truth_whose_caption_is_nearly_the_same_is_listed() -> None:
+def test_an_image_above_the_truth_whose_caption_is_nearly_the_same_is_listed() -> None:
     (row,) = listed(rankings("t a", "i c", "i b", "i d", "i a"), "text", "image").to_dict("records")
     assert (row["query_id"], row["item_id"], row["rank"]) == ("t a", "i b", 2)
     assert row["score"] == pytest.approx(NEAR.real)  # of its captions the one that is more alike
@@ -48,7 +48,7 @@ def test_it_is_listed_too_where_the_truth_was_not_ranked_at_all() -> None:
     assert listed(rankings("t a", "i b"), "text", "image")["item_id"].tolist() == ["i b"]
 
 
-def test_for_a_picture_its_captions_speak() -> None:
+def test_for_an_image_its_captions_speak() -> None:
     assert listed(rankings("i a", "t c", "t b", "t a"), "image", "text")["item_id"].tolist() == ["t b"]
 
 

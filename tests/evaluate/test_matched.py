@@ -23,22 +23,22 @@ TEXTS = vectors({"t1": (1, 0), "u1": (0.8, 0.6), "t2": (0, 1), "u2": (0, 1)}, "t
 IMAGES = vectors({"i1": (1, 0), "i2": (0, 1)}, "i")
 
 
-def test_texts_stand_beside_their_pictures():
+def test_texts_stand_beside_their_images():
     compared, cosines = matched_cosines(BOTH, ITEMS)
-    assert compared == "texts with pictures"
+    assert compared == "texts with images"
     found = cosines.set_index("query_id")
     assert found["positive"].to_dict() == pytest.approx({"t1": 1, "u1": 0.6, "t2": 1, "u2": 1})
     assert found["negative"].to_dict() == pytest.approx({"t1": 0, "u1": 0.8, "t2": 0, "u2": 0})
 
 
-def test_without_pictures_the_further_texts_stand_beside_the_first_of_their_pair():
+def test_without_images_the_further_texts_stand_beside_the_first_of_their_pair():
     compared, cosines = matched_cosines(TEXTS, ITEMS)
     assert compared == "texts of a pair"
     assert cosines[["query_id", "item_id"]].to_numpy().tolist() == [["u1", "t1"], ["u2", "t2"]]
     np.testing.assert_allclose(cosines[["positive", "negative"]], [[0.8, 0.6], [1, 0]], atol=1e-6)
 
 
-def test_a_space_of_pictures_is_not_comparable():
+def test_a_space_of_images_is_not_comparable():
     compared, cosines = matched_cosines(IMAGES, ITEMS)
     assert (compared, len(cosines)) == ("not comparable", 0)
 
@@ -48,8 +48,8 @@ def test_spaces_side_by_side():
     assert told["pairs"].tolist() == [4, 2, 0]
     # Of 16 comparisons the 0.6 loses one, against 0.8; of 4 there is none to lose.
     np.testing.assert_allclose(told["AUC"], [15 / 16, 1, np.nan])
-    # The means are (0.4, 0.7) of the texts and (0.5, 0.5) of the pictures.
+    # The means are (0.4, 0.7) of the texts and (0.5, 0.5) of the images.
     np.testing.assert_allclose(told["modality gap"], [0.05**0.5, np.nan, np.nan], rtol=1e-6)
     said = say_matched(told)
-    assert f"In {BOTH.space.key} a matched pair (texts with pictures) has the higher cosine in 93.8%" in said
+    assert f"In {BOTH.space.key} a matched pair (texts with images) has the higher cosine in 93.8%" in said
     assert f"{IMAGES.space.key} holds no two of a pair: not comparable." in said

@@ -16,7 +16,7 @@ def test_the_mean_lies_within_its_interval() -> None:
     assert (row["measure"], row["queries"]) == ("RR", 4)
     assert row["value"] == pytest.approx((1 + 0.5 + 0.25 + 0.25) / 4)
     assert row["low"] <= row["value"] <= row["high"]
-    assert row["pairs"] == 3  # a and b are captions of one picture
+    assert row["pairs"] == 3  # a and b are captions of one image
 
 
 def test_one_pair_alone_tells_nothing_of_others() -> None:
@@ -60,11 +60,11 @@ def test_an_unknown_group_names_the_columns() -> None:
 
 def test_several_groupings_of_both_directions_stand_in_one_table() -> None:
     items = ITEMS.assign(split="test", origin=["caption", "ocr", "caption", "caption"], empty=None)
-    both = {"text->image": PER_QUERY, "image->text": PER_QUERY.head(1)}
+    both = {"text-to-image": PER_QUERY, "image-to-text": PER_QUERY.head(1)}
     table = mean_by_groups(both, items, "RR", ["split", "origin", "empty"])
     assert set(zip(table["direction"], table["column"], table["group"], table["value"], strict=True)) == {
-        ("text->image", "split", "test", (1 + 0.5 + 0.25 + 0.25) / 4),
-        ("image->text", "split", "test", 1 / 1),
-        ("text->image", "origin", "caption", (1 + 0.25 + 0.25) / 3),
-        ("text->image", "origin", "ocr", 0.5 / 1),
+        ("text-to-image", "split", "test", (1 + 0.5 + 0.25 + 0.25) / 4),
+        ("image-to-text", "split", "test", 1 / 1),
+        ("text-to-image", "origin", "caption", (1 + 0.25 + 0.25) / 3),
+        ("text-to-image", "origin", "ocr", 0.5 / 1),
     }

@@ -15,12 +15,12 @@ VECTORS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-tes
 
 
 def test_metrics_are_plain_json(tmp_path: Path) -> None:
-    means = pd.DataFrame([{"direction": "text->image", "measure": "RR", "value": 0.5, "queries": 2}])
-    protocol = pd.DataFrame([{"direction": "text->image", "gallery": np.int64(7)}])
+    means = pd.DataFrame([{"direction": "text-to-image", "measure": "RR", "value": 0.5, "queries": 2}])
+    protocol = pd.DataFrame([{"direction": "text-to-image", "gallery": np.int64(7)}])
     written = json.loads(write_metrics(tmp_path / "metrics.json", means, protocol).read_text())
     assert written == {
-        "measures": [{"direction": "text->image", "measure": "RR", "value": 0.5, "queries": 2}],
-        "protocol": [{"direction": "text->image", "gallery": 7}],
+        "measures": [{"direction": "text-to-image", "measure": "RR", "value": 0.5, "queries": 2}],
+        "protocol": [{"direction": "text-to-image", "gallery": 7}],
     }
 
 

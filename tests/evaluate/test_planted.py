@@ -21,7 +21,7 @@ from mmlab.evaluate import (
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Four pictures: a and b have each other's captions, c shows what d shows."""
+    """Four images: a and b have each other's captions, c shows what d shows."""
     shown = {"category": ["mug", "hat", "cap", "cap"], "colour": "red", "pattern": "plain"}
     truth = pd.DataFrame({"image": list("abcd"), **shown, "background": "wall", "companion": ""})
     truth.to_csv(tmp_path / "truth.csv", index=False)
@@ -35,7 +35,7 @@ def dataset(tmp_path):
     return pd.concat([texts, images], ignore_index=True)
 
 
-def test_the_truth_is_read_from_beside_the_pictures(dataset):
+def test_the_truth_is_read_from_beside_the_images(dataset):
     planted = read_planted(dataset)
     assert planted.wrong_texts == {"ta", "tb"}
     assert planted.product["c"] == planted.product["d"] != planted.product["a"]
@@ -67,7 +67,7 @@ def test_the_demo_catalogue_judges_its_own_lists(collection):
     sides = vectors_by_modality([collection.vectors], items)
     rankings, qrels = (
         exact_rankings(sides["text"], sides["image"], 10),
-        qrels_from_pairs(items, *DIRECTIONS["text->image"]),
+        qrels_from_pairs(items, *DIRECTIONS["text-to-image"]),
     )
     wrong = suspected_wrong_pairs(joint_vectors(sides), items)
     above = suspected_false_negatives(sides["text"], items, rankings, qrels, threshold=-1.0)

@@ -21,8 +21,8 @@ def card():
     texts, images = ITEMS["item_id"][:4], ITEMS["item_id"][4:]
     sides = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
     qrels = {
-        "text->image": qrels_from_pairs(ITEMS, "text", "image"),
-        "image->text": qrels_from_pairs(ITEMS, "image", "text"),
+        "text-to-image": qrels_from_pairs(ITEMS, "text", "image"),
+        "image-to-text": qrels_from_pairs(ITEMS, "image", "text"),
     }
     rankings = {name: pd.DataFrame({"rank": [1, 2]}) for name in qrels}
     return protocol_card(sides, ITEMS, qrels, rankings)
@@ -41,7 +41,7 @@ def test_the_card_counts_queries_gallery_and_captions():
 
 def test_it_can_be_read_with_a_column_per_direction():
     shown = show_card(card())
-    assert list(shown.columns) == ["rule", "text->image", "image->text"]
+    assert list(shown.columns) == ["rule", "text-to-image", "image-to-text"]
     assert shown.set_index("rule").loc["captions per image"].tolist() == ["1.50", "1.50"]
 
 

@@ -13,7 +13,7 @@ B32 = "openai/clip-vit-base-patch32"
 
 
 def measures(**values: float) -> pd.DataFrame:
-    rows = [("text->image", name.replace("_", "@"), value) for name, value in values.items()]
+    rows = [("text-to-image", name.replace("_", "@"), value) for name, value in values.items()]
     return pd.DataFrame(rows, columns=["direction", "measure", "value"])
 
 
@@ -54,13 +54,13 @@ def test_a_model_goes_by_its_short_name_too_and_an_unknown_one_has_no_rows() -> 
 def test_another_row_is_another_line(tmp_path: Path) -> None:
     columns = "checkpoint,model,pretrained,dataset,images,captions_per_image,source"
     path = tmp_path / "mine.csv"
-    path.write_text(f"# mine\n{columns},text->image Success@1\nme/net,net,mine,set,10,1,a paper,50\n")
+    path.write_text(f"# mine\n{columns},text-to-image Success@1\nme/net,net,mine,set,10,1,a paper,50\n")
     (row,) = beside_published(
         "me/net", "set", measures(Success_1=0.5), published=read_published(path)
     ).to_dict("records")
     assert (row["published"], row["near"], row["source"]) == (0.5, True, "a paper")
-    path.write_text(f"{columns},text->image Success@1\nme/net,net,mine,set,10,1,a paper,500\n")
-    with pytest.raises(ValueError, match="in percent, found 'text->image Success@1' with 500"):
+    path.write_text(f"{columns},text-to-image Success@1\nme/net,net,mine,set,10,1,a paper,500\n")
+    with pytest.raises(ValueError, match="in percent, found 'text-to-image Success@1' with 500"):
         read_published(path)
 
 
@@ -69,7 +69,7 @@ def test_the_rows_are_those_of_the_source() -> None:
     source = pd.read_csv(SOURCE, comment="#").melt(
         ["model", "pretrained", "dataset", "images", "captions_per_image"]
     )
-    short = {"text->image": "t2i", "image->text": "i2t"}
+    short = {"text-to-image": "t2i", "image-to-text": "i2t"}
     ours = read_published()
     names = ours["direction"].map(short) + "@" + ours["measure"].str.removeprefix("Success@")
     keys = ["model", "pretrained", "dataset", "images", "captions_per_image", "variable"]

@@ -39,21 +39,21 @@ def both_ways(items=ITEMS):
     ranked = rankings()
     back = ranked.rename(columns={"query_id": "item_id", "item_id": "query_id"})
     qrels = {name: qrels_from_pairs(items, *ways) for name, ways in DIRECTIONS.items()}
-    return {"text->image": ranked, "image->text": back}, qrels
+    return {"text-to-image": ranked, "image-to-text": back}, qrels
 
 
 def test_each_direction_is_scored_by_pairs_and_by_labels():
-    scores = score_directions(*both_ways(), ITEMS, [1, 5])["text->image"].set_index("query_id")
+    scores = score_directions(*both_ways(), ITEMS, [1, 5])["text-to-image"].set_index("query_id")
     assert scores["RR"].tolist() == [1, 1 / 2, 0]
     assert scores["Success@1"].tolist() == [1, 0, 0]
-    ideal = 2 + 1 / np.log2(3)  # its pair's picture first, the other mug second
+    ideal = 2 + 1 / np.log2(3)  # its pair's image first, the other mug second
     assert scores["nDCG@10 by labels"].tolist() == pytest.approx([2 / ideal, (1 + 2 / np.log2(3)) / ideal, 0])
 
 
 def test_without_labels_there_is_no_graded_measure():
     items = ITEMS.assign(label=None)
     scores = score_directions(*both_ways(items), items, [1])
-    assert list(scores["image->text"].columns) == ["query_id", *measure_names([1])]
+    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1])]
     assert measure_names([1, 5])[:4] == ["P@1", "P@5", "R@1", "R@5"]
 
 

@@ -21,8 +21,8 @@ def frame(rows, columns):
 
 
 def test_measures_come_with_their_intervals():
-    means = frame([("text->image", "RR", 0.5, 0.4, 0.6)], "direction measure value low high")
-    assert say_measures(means, "RR") == "RR: text->image 0.500 (0.400 to 0.600)."
+    means = frame([("text-to-image", "RR", 0.5, 0.4, 0.6)], "direction measure value low high")
+    assert say_measures(means, "RR") == "RR: text-to-image 0.500 (0.400 to 0.600)."
 
 
 def test_published_figures_are_counted_and_a_gap_explained():
@@ -36,11 +36,11 @@ def test_published_figures_are_counted_and_a_gap_explained():
 
 
 def test_the_worst_and_the_best_group_are_named():
-    rows = [("text->image", "label", "mug", 0.9), ("text->image", "label", "a<b>*c*", 0.1)]
+    rows = [("text-to-image", "label", "mug", 0.9), ("text-to-image", "label", "a<b>*c*", 0.1)]
     groups = frame(rows, "direction column group value")
     said = say_groups(groups, "label", "R@1")
     assert said == (
-        r"Worst of 2 groups by label is *a&lt;b&gt;\*c\** with 0.10, best *mug* with 0.90 (R@1, text->image)."
+        r"Worst of 2 groups by label is *a&lt;b&gt;\*c\** with 0.10, best *mug* with 0.90 (R@1, text-to-image)."
     )
     assert "nothing to compare" in say_groups(groups.head(1), "label", "R@1")
 
@@ -48,14 +48,14 @@ def test_the_worst_and_the_best_group_are_named():
 def test_losses_and_gains_are_summed():
     steps = ["queries", "missed by exact search", "lost by index", "gained by fused"]
     table = pd.DataFrame({"step": steps, "queries": [10, -2, -1, 1]})
-    said = say_losses({"text->image": table}, 5)
+    said = say_losses({"text-to-image": table}, 5)
     assert "of 10 queries exact search misses 2 (20.0%), later steps lose 1 and gain 1" in said
 
 
 def test_the_most_frequent_failure_is_named():
-    rows = [("text->image", "text", 0.75, 3), ("text->image", "image", 0.25, 1)]
+    rows = [("text-to-image", "text", 0.75, 3), ("text-to-image", "image", 0.25, 1)]
     shares = frame(rows, "direction failed value queries")
-    assert say_failed(shares) == "text->image misses: most often *text* (3 of 4)."
+    assert say_failed(shares) == "text-to-image misses: most often *text* (3 of 4)."
     assert "No query was missed" in say_failed(shares.head(0))
 
 

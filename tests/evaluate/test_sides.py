@@ -8,7 +8,7 @@ from mmlab.evaluate import failed_sides, qrels_from_pairs, vectors_by_modality
 from mmlab.items import Space, Vectors
 
 SPACE = Space("model", "1", "", "", "", 2)
-# Mugs stand at 0 and hats at 180 degrees; where a text or a picture stands on the wrong side, it is lost.
+# Mugs stand at 0 and hats at 180 degrees; where a text or an image stands on the wrong side, it is lost.
 ROWS = [
     ("fine", 0, 2, "mug"), ("m1", 4, 6, "mug"), ("m2", 8, 10, "mug"),
     ("text", 184, 3, "mug"), ("image", 5, 187, "mug"), ("both", 188, 185, "mug"),
@@ -59,7 +59,7 @@ def test_the_shares_are_the_right_neighbours_of_those_possible() -> None:
     table = failed_sides(
         sides_of(vectors, items), items, qrels_from_pairs(items, "text", "image"), ["t a"], neighbours=3
     )
-    # two other mugs are possible; the texts next to a are b, c, d, the pictures c, d, b
+    # two other mugs are possible; the texts next to a are b, c, d, the images c, d, b
     assert table[["text_share", "image_share"]].to_numpy().tolist() == [[1 / 2, 1 / 2]]
     nearer = failed_sides(
         sides_of(vectors, items), items, qrels_from_pairs(items, "text", "image"), ["t a"], neighbours=1
@@ -68,7 +68,7 @@ def test_the_shares_are_the_right_neighbours_of_those_possible() -> None:
     assert nearer["failed"].tolist() == ["image"]
 
 
-def test_captions_of_one_picture_are_judged_without_labels() -> None:
+def test_captions_of_one_image_are_judged_without_labels() -> None:
     vectors, items = space([("a", 0, 0, None), ("b", 40, 40, None)])
     more = pd.DataFrame(
         {"item_id": ["t a2", "t b2"], "modality": "text", "pair_id": ["a", "b"], "label": None}

@@ -1,4 +1,4 @@
-"""Which vectors stand for texts and which for pictures."""
+"""Which vectors stand for texts and which for images."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def test_two_encoders_stand_for_one_modality_each():
     assert not share_space(sides)
     assert len(joint_vectors(sides)) == 0
     said = say_spaces(sides)
-    assert "space of bge and pictures in that of dino" in said
+    assert "space of bge and images in that of dino" in said
     assert "do not compare with those of a joint space" in said
     cosines = cosines_between(sides, qrels_from_pairs(ITEMS, "text", "image"))
     assert list(cosines.columns) == ["query_id", "item_id", "positive", "negative"]

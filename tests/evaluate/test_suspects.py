@@ -11,7 +11,7 @@ COUNT, KINDS = 60, 6  # pairs, in kinds that stand at right angles
 
 
 def space() -> tuple[Vectors, pd.DataFrame]:
-    """Each text stands close to its picture; texts 0 and 1 are swapped, text 2 points where no picture is."""
+    """Each text stands close to its image; texts 0 and 1 are swapped, text 2 points where no image is."""
     rng = np.random.default_rng(0)
     centres = np.eye(KINDS + 1)[np.arange(COUNT) % KINDS]
     images = centres + 0.02 * rng.standard_normal(centres.shape)
@@ -26,7 +26,7 @@ def space() -> tuple[Vectors, pd.DataFrame]:
     return Vectors(items["item_id"], array, Space("model", "1", "", "", "", KINDS + 1)), items
 
 
-def test_swapped_texts_are_suspected_and_named_with_the_picture_that_fits() -> None:
+def test_swapped_texts_are_suspected_and_named_with_the_image_that_fits() -> None:
     vectors, items = space()
     table = suspected_wrong_pairs(vectors, items).set_index("text_id")
     assert set(table.index) == {"t p0", "t p1"}
@@ -39,11 +39,11 @@ def test_swapped_texts_are_suspected_and_named_with_the_picture_that_fits() -> N
         vectors.take(["t p0"]).array[0] @ vectors.take(["i p0"]).array[0]
     )
     assert swapped["score"] < -3.5 < swapped["other_score"]
-    assert swapped["reason"] == f"fits its picture with {swapped['cosine']:.2f} where neighbours have " \
+    assert swapped["reason"] == f"fits its image with {swapped['cosine']:.2f} where neighbours have " \
         f"{swapped['expected']:.2f}, another one with {fit.max():.2f}"  # fmt: skip
 
 
-def test_a_text_that_fits_no_picture_is_a_poor_text() -> None:
+def test_a_text_that_fits_no_image_is_a_poor_text() -> None:
     assert suspected_poor_texts(*space())["text_id"].tolist() == ["t p2"]
 
 

@@ -29,7 +29,7 @@ class Pairs:
 
 
 def make_pairs(pairs: int = 40) -> Pairs:
-    """Pair p has a picture and p % 3 captions; every fifth picture is missing; one text has no pair."""
+    """Pair p has an image and p % 3 captions; every fifth image is missing; one text has no pair."""
     rows: list[dict] = []
     for p in range(pairs):
         rows += [_row(p, "image", p)] if p % 5 else []

@@ -100,10 +100,10 @@ def test_a_moved_vector_is_sent_again(store, name):
 def test_a_vector_that_vanished_from_a_point_is_not_found(store, name):
     pairs = make_pairs()
     built(store, name, pairs, "named")
-    pictures = pairs.items.loc[pairs.items["modality"] == "image", "item_id"]
-    fewer = pairs.both.take([item for item in pairs.both.ids if item != pictures.iloc[0]])
+    images = pairs.items.loc[pairs.items["modality"] == "image", "item_id"]
+    fewer = pairs.both.take([item for item in pairs.both.ids if item != images.iloc[0]])
     again = build_index(store, name, pairs.items, [pairs.texts, fewer], "named", progress=False)
-    assert pictures.iloc[0] not in set(again.search(pairs.ask_both, "image", 31)["item_id"])
+    assert images.iloc[0] not in set(again.search(pairs.ask_both, "image", 31)["item_id"])
 
 
 @pytest.mark.parametrize("layout", ["unified", "separate", "named"])

@@ -3,7 +3,7 @@
 from mmlab.index import compare_layouts, compare_placements
 from tests.index.pairs import make_pairs
 
-PAIRS = make_pairs(40)  # 32 pictures and 40 texts, 21 of which share a point in the named layout
+PAIRS = make_pairs(40)  # 32 images and 40 texts, 21 of which share a point in the named layout
 
 
 def test_every_layout_has_its_row():

@@ -113,7 +113,7 @@ def test_the_joint_space_leads_and_each_says_what_it_holds(index, layout):
     assert index.modalities(BOTH) == ("image", "text")
     assert index.modalities(TEXTS) == ("text",)
     assert len(index.collections()) == {"unified": 2, "separate": 3, "named": 1}[layout]
-    # Of 72 items 21 are a first caption that shares the point of its picture.
+    # Of 72 items 21 are a first caption that shares the point of its image.
     points = 72 - 21 if layout == "named" else 72 + len(PAIRS.texts)
     assert index.collections()["points"].sum() == points
 
@@ -207,7 +207,7 @@ def test_pairs_share_a_point_and_further_captions_have_their_own():
     from mmlab.index.layouts import plan_index
     from mmlab.index.points import arrange
 
-    small: Pairs = make_pairs(4)  # p0: nothing, p1: picture and text, p2: picture and two texts, p3: picture
+    small: Pairs = make_pairs(4)  # p0: nothing, p1: image and text, p2: image and two texts, p3: image
     (schema,) = plan_index("x", "named", small.items, small.spaces).values()
     points = arrange(small.items, small.spaces, schema)
     inside = [sorted(payload) for payload in points.payloads]

@@ -14,11 +14,11 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Write a dataset: colours of picture files, then the rows of captions.csv; returns the folder."""
+    """Write a dataset: colours of image files, then the rows of captions.csv; returns the folder."""
 
-    def write(pictures, rows, header=("image", "caption"), encoding="utf-8"):
+    def write(images, rows, header=("image", "caption"), encoding="utf-8"):
         folder = tmp_path / "dataset"
-        for name, colour in pictures.items():
+        for name, colour in images.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (30, 20), colour).save(path)

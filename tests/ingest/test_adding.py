@@ -26,7 +26,7 @@ def test_where_nothing_is_asked_for_nothing_is_done(silent, memo):
     assert notes == []
 
 
-def test_where_every_picture_has_a_text_no_reader_is_needed(silent, memo, monkeypatch):
+def test_where_every_image_has_a_text_no_reader_is_needed(silent, memo, monkeypatch):
     monkeypatch.setenv("PATH", "")
     found, notes = add_texts(silent[:0], Rules(captioner="no/such-model"), memo, progress=False)
     assert (len(found), notes) == (0, [])
@@ -36,12 +36,12 @@ def test_without_tesseract_a_note_says_how_many_and_what_to_install(silent, memo
     monkeypatch.setenv("PATH", "")
     found, (note,) = add_texts(silent, Rules(), memo, progress=False)
     assert found.empty
-    assert note.startswith("1 pictures without text were not searched for print: ")
+    assert note.startswith("1 images without text were not searched for print: ")
     assert "apt install tesseract-ocr" in note
 
 
-def test_a_picture_that_is_gone_is_told(silent, memo, tmp_path):
+def test_an_image_that_is_gone_is_told(silent, memo, tmp_path):
     pytest.importorskip("pytesseract")
     (tmp_path / "a.png").unlink()
     _, notes = add_texts(silent, Rules(), memo, progress=False)
-    assert notes[0].startswith("1 pictures")
+    assert notes[0].startswith("1 images")

@@ -94,8 +94,8 @@ def test_a_numeric_public_host_is_its_address(host):
 
 def test_one_private_address_among_public_ones_refuses_the_name():
     with pytest.raises(Refused) as refusal:
-        resolve("pictures.example", 80, resolver=answers("8.8.8.8", "192.168.0.1"))
-    assert refusal.value.detail == "pictures.example is 192.168.0.1"
+        resolve("images.example", 80, resolver=answers("8.8.8.8", "192.168.0.1"))
+    assert refusal.value.detail == "images.example is 192.168.0.1"
 
 
 def test_addresses_are_given_once_each_and_private_ones_only_if_allowed():
@@ -113,46 +113,46 @@ def test_what_cannot_be_a_name_has_no_address(host):
 
 def test_a_name_without_addresses_is_unknown():
     with pytest.raises(socket.gaierror, match="no address"):
-        resolve("pictures.example", 80, resolver=answers())
+        resolve("images.example", 80, resolver=answers())
 
 
 @pytest.mark.parametrize(
     ("text", "detail"),
     [
-        ("ftp://pictures.example/a.jpg", "neither http nor https"),
+        ("ftp://images.example/a.jpg", "neither http nor https"),
         ("file:///etc/passwd", "neither http nor https"),
-        ("pictures.example/a.jpg", "neither http nor https"),
+        ("images.example/a.jpg", "neither http nor https"),
         ("", "neither http nor https"),
         ("http:///a.jpg", "no host"),
         ("http://?a", "no host"),
         ("http://two words/", "malformed host"),
         ("http://[fe80::1%25eth0]/", "malformed host"),
         ("http://a%00b/", "malformed host"),
-        ("http://me:secret@pictures.example/", "holds a user name or password"),
+        ("http://me:secret@images.example/", "holds a user name or password"),
         ("http://8.8.8.8%2f@127.0.0.1/", "holds a user name or password"),
-        ("http://pictures.example:0/", "port out of range"),
-        ("http://pictures.example:65536/", "port out of range"),
-        ("http://pictures.example:b/", "malformed"),
-        ("http://pictures\n.example/", "malformed"),
+        ("http://images.example:0/", "port out of range"),
+        ("http://images.example:65536/", "port out of range"),
+        ("http://images.example:b/", "malformed"),
+        ("http://images\n.example/", "malformed"),
         ("http://[::1/", "malformed"),
         ("http://①②⑦.⓪.⓪.①/", "malformed"),
         ("http://\ud800/", "malformed"),
-        ("http://pictures.example/" + "a" * 70_000, "malformed"),
+        ("http://images.example/" + "a" * 70_000, "malformed"),
     ],
 )
-def test_what_is_no_address_of_a_picture_is_refused_with_its_flaw(text, detail):
+def test_what_is_no_address_of_an_image_is_refused_with_its_flaw(text, detail):
     with pytest.raises(Refused) as refusal:
         read_url(text)
     assert (refusal.value.reason, refusal.value.detail) == ("bad address", detail)
 
 
 def test_whitespace_around_an_address_is_not_part_of_it():
-    assert str(read_url(" http://pictures.example/a.jpg\n")) == "http://pictures.example/a.jpg"
+    assert str(read_url(" http://images.example/a.jpg\n")) == "http://images.example/a.jpg"
 
 
 def test_a_redirect_is_read_relative_to_where_it_came_from_and_checked_alike():
-    base = read_url("https://pictures.example/a/b.jpg?c")
-    assert str(read_url("../d.jpg", base)) == "https://pictures.example/d.jpg"
+    base = read_url("https://images.example/a/b.jpg?c")
+    assert str(read_url("../d.jpg", base)) == "https://images.example/d.jpg"
     assert str(read_url("//other.example/d", base)) == "https://other.example/d"
     with pytest.raises(Refused, match="neither http nor https"):
         read_url("file:///etc/passwd", base)
@@ -196,14 +196,14 @@ def test_the_very_address_that_was_checked_is_dialled():
 def test_the_next_address_is_dialled_where_one_is_dead():
     recorder = Recorder(dead=["2606:4700::1"])
     network = CheckedNetwork(1, 1, resolver=answers("2606:4700::1", "8.8.8.8"), network=recorder)
-    network.connect_tcp("pictures.example", 80, time.monotonic() + 9)
+    network.connect_tcp("images.example", 80, time.monotonic() + 9)
     assert recorder.dialled == [("2606:4700::1", 80), ("8.8.8.8", 80)]
 
 
 def test_a_host_whose_addresses_are_all_dead_is_an_error():
     network = CheckedNetwork(1, 1, resolver=answers("8.8.8.8"), network=Recorder(dead=["8.8.8.8"]))
     with pytest.raises(httpcore.ConnectError, match=r"8.8.8.8 is dead"):
-        network.connect_tcp("pictures.example", 80, time.monotonic() + 9)
+        network.connect_tcp("images.example", 80, time.monotonic() + 9)
 
 
 def test_no_wait_goes_beyond_the_moment():
@@ -216,7 +216,7 @@ def test_no_wait_goes_beyond_the_moment():
 
 def test_a_stopped_network_waits_for_nothing():
     network = CheckedNetwork(1, 1, resolver=answers("8.8.8.8"), network=Recorder())
-    stream = network.connect_tcp("pictures.example", 80, time.monotonic() + 9)
+    stream = network.connect_tcp("images.example", 80, time.monotonic() + 9)
     network.stopped.set()
     with pytest.raises(TimeoutError):
         stream.read(1, time.monotonic() + 9)

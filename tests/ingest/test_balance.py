@@ -1,4 +1,4 @@
-"""Whatever the bytes of a source, every row and picture has one outcome."""
+"""Whatever the bytes of a source, every row and image has one outcome."""
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ def check_balance(ingested):
     """Balance is checked when the result is made; here only that it adds up for a reader, too."""
     assert ingested.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
     assert ingested.ledger()["rows"].iloc[:-1].sum() == ingested.rows
-    assert ingested.ledger()["images"].iloc[:-1].sum() == len(ingested.pictures)
+    assert ingested.ledger()["images"].iloc[:-1].sum() == len(ingested.images)
 
 
 @given(
@@ -65,7 +65,7 @@ def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, hea
     body=st.binary(max_size=200),
 )
 @WILD
-def test_the_ledger_balances_whatever_the_bytes_of_a_picture(dataset, start, body):
+def test_the_ledger_balances_whatever_the_bytes_of_an_image(dataset, start, body):
     folder = dataset({"a.png": "red"}, [("wild.png", LONG), ("a.png", LONG)])
     (folder / "wild.png").write_bytes(start + body)
     ingested = ingest(folder, ALL_WORDS)
@@ -75,7 +75,7 @@ def test_the_ledger_balances_whatever_the_bytes_of_a_picture(dataset, start, bod
 
 @given(at=st.floats(0, 1), bits=st.integers(1, 255))
 @WILD
-def test_the_ledger_balances_whatever_bytes_of_a_picture_are_spoilt(dataset, at, bits):
+def test_the_ledger_balances_whatever_bytes_of_an_image_are_spoilt(dataset, at, bits):
     folder = dataset({"a.jpg": "red"}, [("a.jpg", LONG)])
     spoilt = bytearray((folder / "a.jpg").read_bytes())
     spoilt[int(at * (len(spoilt) - 1))] ^= bits

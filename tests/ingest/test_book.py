@@ -22,8 +22,8 @@ def booked(*entries, unlisted=(), problems=None, **rules):
         rows.loc[row, ["problem", "detail"]] = [problem, "why"]
     texts = pd.DataFrame({"text": rows["caption"].str.strip(), "what": ""}, dtype="str")
     columns = ["pair_id", "leading", "outcome", "detail"]
-    pictures = pd.DataFrame(PICTURES.values(), list(PICTURES), columns, dtype="str")
-    return keep_book(rows, texts, pictures, Rules(**{"min_words": 2} | rules))
+    images = pd.DataFrame(PICTURES.values(), list(PICTURES), columns, dtype="str")
+    return keep_book(rows, texts, images, Rules(**{"min_words": 2} | rules))
 
 
 def test_each_row_has_one_outcome():
@@ -50,7 +50,7 @@ def test_a_caption_is_repeated_within_its_pair_only():
 def test_a_refused_row_is_no_first_time():
     book = booked(("a", "red shoe", "train"), ("a", "red shoe", "test"), refuse=["split leak"])
     assert book["outcome"].tolist() == ["split leak", "text item"]
-    assert book["detail"].tolist()[0] == "its picture in split test"
+    assert book["detail"].tolist()[0] == "its image in split test"
 
 
 def test_repetitions_may_stay_and_are_told_apart():
@@ -80,17 +80,17 @@ def test_a_file_that_the_table_does_not_name_is_refused_or_marked():
 
 
 @pytest.mark.parametrize(("vague_from", "flags"), [(2, "vague caption"), (3, "")])
-def test_a_caption_of_many_pictures_is_vague(vague_from, flags):
-    book = booked(("a", "nice picture"), ("b", "nice picture"), vague_from=vague_from)
+def test_a_caption_of_many_images_is_vague(vague_from, flags):
+    book = booked(("a", "nice image"), ("b", "nice image"), vague_from=vague_from)
     assert book["flags"].tolist() == [flags, flags]
 
 
-def test_copies_of_one_picture_do_not_make_a_caption_vague():
-    book = booked(("a", "nice picture"), ("copy of a", "nice picture"), vague_from=2, keep=REFUSED)
+def test_copies_of_one_image_do_not_make_a_caption_vague():
+    book = booked(("a", "nice image"), ("copy of a", "nice image"), vague_from=2, keep=REFUSED)
     assert "vague caption" not in ", ".join(book["flags"])
 
 
 def test_vague_captions_are_refused_with_their_number():
-    book = booked(("a", "nice picture"), ("b", "nice picture"), vague_from=2, refuse=["vague caption"])
+    book = booked(("a", "nice image"), ("b", "nice image"), vague_from=2, refuse=["vague caption"])
     assert book["outcome"].tolist() == ["vague caption"] * 2
-    assert book["detail"].tolist() == ["shared by 2 pictures"] * 2
+    assert book["detail"].tolist() == ["shared by 2 images"] * 2

@@ -73,9 +73,9 @@ def blip(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Nine pictures of noise, of different sizes, by content."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    """Nine images of noise, of different sizes, by content."""
+    folder = tmp_path_factory.mktemp("images")
     noise = torch.Generator().manual_seed(0)
     for number in range(9):
         pixels = torch.randint(0, 256, (40 + number, 60 - number, 3), generator=noise, dtype=torch.uint8)
@@ -83,45 +83,45 @@ def pictures(tmp_path_factory):
     return {f"content{number}": str(folder / f"{number}.png") for number in range(9)}
 
 
-def captions(pictures, model, memo=None, **options):
-    return write_captions(pictures, str(model), memo, device="cpu", progress=False, **options)
+def captions(images, model, memo=None, **options):
+    return write_captions(images, str(model), memo, device="cpu", progress=False, **options)
 
 
-def test_a_caption_is_what_the_library_itself_says(blip, pictures):
+def test_a_caption_is_what_the_library_itself_says(blip, images):
     processor = BlipProcessor.from_pretrained(blip, backend="pil")
     network = BlipForConditionalGeneration.from_pretrained(blip).eval()
     expected = []
-    for path in pictures.values():
+    for path in images.values():
         inputs = processor(images=Image.open(path), return_tensors="pt")
         tokens = network.generate(**inputs, **DECODING)[0]
         expected.append(processor.decode(tokens, skip_special_tokens=True).strip())
-    written = captions(pictures, blip)
+    written = captions(images, blip)
     assert written["text"].tolist() == expected
     assert len(set(expected)) > 1
-    assert written.index.tolist() == list(pictures)
+    assert written.index.tolist() == list(images)
     assert written["reason"].isna().all()
 
 
-def test_the_batch_does_not_matter(blip, pictures):
-    alone = captions(pictures, blip, batch_size=1)
-    assert captions(pictures, blip, batch_size=8).equals(alone)
-    assert captions(pictures, blip, batch_size=100).equals(alone)
+def test_the_batch_does_not_matter(blip, images):
+    alone = captions(images, blip, batch_size=1)
+    assert captions(images, blip, batch_size=8).equals(alone)
+    assert captions(images, blip, batch_size=100).equals(alone)
 
 
-def test_what_was_written_is_kept_and_loads_no_model(blip, pictures, tmp_path, monkeypatch):
+def test_what_was_written_is_kept_and_loads_no_model(blip, images, tmp_path, monkeypatch):
     with Memo(tmp_path / "memo.sqlite") as memo:
-        first = captions(pictures, blip, memo)
+        first = captions(images, blip, memo)
 
         def refuse(*_, **__):
             raise AssertionError("the model was loaded")
 
         monkeypatch.setattr(BlipForConditionalGeneration, "from_pretrained", refuse)
-        assert captions(pictures, blip, memo).equals(first)
+        assert captions(images, blip, memo).equals(first)
         with pytest.raises(ValueError, match="the model was loaded"):
-            captions(pictures | {"new": pictures["content0"]}, blip, memo)
+            captions(images | {"new": images["content0"]}, blip, memo)
 
 
-def test_another_model_writes_anew(blip, pictures, tmp_path):
+def test_another_model_writes_anew(blip, images, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(blip, other)
     network = BlipForConditionalGeneration.from_pretrained(other)
@@ -129,13 +129,13 @@ def test_another_model_writes_anew(blip, pictures, tmp_path):
         network.text_decoder.cls.predictions.bias[WORDS.index("mug")] = 1000
     network.save_pretrained(other)
     with Memo(tmp_path / "memo.sqlite") as memo:
-        captions(pictures, blip, memo)
-        again = captions(pictures, other, memo)["text"]
+        captions(images, blip, memo)
+        again = captions(images, other, memo)["text"]
     assert again.tolist() == [" ".join(["mug"] * DECODING["max_new_tokens"])] * 9  # it ends all the same
 
 
-def test_a_picture_that_cannot_be_opened_costs_itself_only(blip, pictures, tmp_path):
-    mixed = {"bad": str(tmp_path / "none.png"), "good": pictures["content0"]}
+def test_an_image_that_cannot_be_opened_costs_itself_only(blip, images, tmp_path):
+    mixed = {"bad": str(tmp_path / "none.png"), "good": images["content0"]}
     with Memo(tmp_path / "memo.sqlite") as memo:
         written = captions(mixed, blip, memo)
         assert captions(mixed, blip, memo).equals(written)
@@ -143,7 +143,7 @@ def test_a_picture_that_cannot_be_opened_costs_itself_only(blip, pictures, tmp_p
     assert written.loc["bad", "text"] == "" != written.loc["good", "text"]
 
 
-def test_no_pictures_need_no_model(tmp_path):
+def test_no_images_need_no_model(tmp_path):
     assert captions({}, tmp_path / "none").shape == (0, 2)
 
 
@@ -191,36 +191,36 @@ def half(folder):
     ],
     ids=["no config", "bad config", "clip", "pickled", "half", "damaged", "no processor", "no tokenizer"],
 )
-def test_what_is_no_captioning_model_is_refused(blip, pictures, tmp_path, spoil, message):
+def test_what_is_no_captioning_model_is_refused(blip, images, tmp_path, spoil, message):
     folder = tmp_path / "model"
     shutil.copytree(blip, folder)
     spoil(folder)
     with pytest.raises(ValueError, match=message):
-        captions(pictures, folder)
+        captions(images, folder)
 
 
-def test_a_folder_that_is_not_there_is_refused(pictures, tmp_path):
+def test_a_folder_that_is_not_there_is_refused(images, tmp_path):
     with pytest.raises(ValueError, match="there is no folder .*: expected a BLIP"):
-        captions(pictures, tmp_path / "none")
+        captions(images, tmp_path / "none")
 
 
-def test_a_device_that_is_not_there_is_refused(blip, pictures):
+def test_a_device_that_is_not_there_is_refused(blip, images):
     with pytest.raises(ValueError, match="its device cannot be used"):
-        write_captions(pictures, str(blip), None, device="no such device", progress=False)
+        write_captions(images, str(blip), None, device="no such device", progress=False)
 
 
-def test_ingest_gives_captions_to_pictures_without_text(blip, pictures, tmp_path):
+def test_ingest_gives_captions_to_images_without_text(blip, images, tmp_path):
     """Only where it is asked for, and only to those that have no text of their own."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    for path in pictures.values():
+    for path in images.values():
         shutil.copy(path, folder)
     (folder / "0.txt").write_text("a caption of five words")
     silent = ingest_items(folder, rules=Rules(ocr=False), progress=False).items
     spoken = ingest_items(folder, rules=Rules(ocr=False, captioner=str(blip)), progress=False).items
     assert silent["origin"].value_counts().to_dict() == {"image": 9, "caption": 1}
     said = spoken[spoken["origin"] == "generated"].set_index("pair_id")["text"]
-    expected = captions(pictures, blip)["text"].set_axis([f"{number}.png" for number in range(9)])[1:]
+    expected = captions(images, blip)["text"].set_axis([f"{number}.png" for number in range(9)])[1:]
     assert said.to_dict() == expected[expected != ""].to_dict()
     assert len(said) > 1
     assert set(spoken["origin"]) == {"image", "caption", "generated"}

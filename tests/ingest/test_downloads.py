@@ -14,7 +14,7 @@ from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.downloads import Downloads
 from mmlab.ingest.limits import Limits
 from mmlab.ingest.memo import Memo
-from mmlab.ingest.remote import fetch_pictures
+from mmlab.ingest.remote import fetch_images
 from tests.ingest.server import WebServer
 
 QUICK = {
@@ -27,13 +27,13 @@ QUICK = {
 }
 
 
-def picture(colour="red", kind="JPEG", size=(30, 20)):
+def image(colour="red", kind="JPEG", size=(30, 20)):
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, kind)
     return buffer.getvalue()
 
 
-JPEG = picture()
+JPEG = image()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def web():
 def fetch(tmp_path):
     """Fetch with quick limits, and more by name, into one folder and one memo."""
     with Memo(tmp_path / "memo.db") as memo:
-        yield lambda urls, **limits: fetch_pictures(
+        yield lambda urls, **limits: fetch_images(
             urls, Blobs(tmp_path / "blobs"), memo, Limits(**(QUICK | limits)), progress=False
         )
 
@@ -86,7 +86,7 @@ def public(web):
 
 def refusal(downloads, url):
     with pytest.raises(Refused) as error:
-        downloads.picture(url)
+        downloads.image(url)
     return error.value.reason, error.value.detail
 
 
@@ -102,9 +102,9 @@ def refusal(downloads, url):
 )
 def test_a_public_server_cannot_redirect_to_a_private_address(web, public, place, detail):
     web.serve("/a.jpg", lambda handler: handler.send(status=302, Location=place))
-    downloads, internet = public(pictures="8.8.8.8", inside="10.0.0.1")
+    downloads, internet = public(images="8.8.8.8", inside="10.0.0.1")
     with downloads:
-        assert refusal(downloads, "http://pictures.example/a.jpg") == ("address not allowed", detail)
+        assert refusal(downloads, "http://images.example/a.jpg") == ("address not allowed", detail)
     assert internet.dialled == ["8.8.8.8"] and web.asked.total() == 1
 
 
@@ -118,12 +118,12 @@ def test_a_name_that_changes_its_address_is_checked_at_each_lookup(web, public):
 
 def test_a_name_is_looked_up_once_for_a_connection_that_stays_open(web, public):
     web.serve("/a.jpg", JPEG)
-    downloads, internet = public(pictures=["8.8.8.8"])
+    downloads, internet = public(images=["8.8.8.8"])
     with downloads:
         for _ in range(3):
-            assert downloads.picture("http://pictures.example/a.jpg") == JPEG
+            assert downloads.image("http://images.example/a.jpg") == JPEG
     assert internet.dialled == ["8.8.8.8"]
-    assert {headers["Host"] for headers in web.headers} == {"pictures.example"}
+    assert {headers["Host"] for headers in web.headers} == {"images.example"}
 
 
 def test_no_part_of_a_url_but_its_host_is_told(web, fetch):
@@ -138,7 +138,7 @@ def test_no_part_of_a_url_but_its_host_is_told(web, fetch):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for pictures.example and its key, in one file."""
+    """A certificate for images.example and its key, in one file."""
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificate")
     path = tmp_path_factory.mktemp("certificate") / "both.pem"
@@ -154,7 +154,7 @@ def certificate(tmp_path_factory):
                 "ec_paramgen_curve:prime256v1",
                 "-nodes",
             ),
-            *("-subj", "/CN=pictures.example", "-addext", "subjectAltName=DNS:pictures.example"),
+            *("-subj", "/CN=images.example", "-addext", "subjectAltName=DNS:images.example"),
             *("-days", "2", "-keyout", "-", "-out", "-"),
         ],
         capture_output=True,
@@ -168,12 +168,12 @@ def test_a_certificate_is_checked_for_the_name_and_for_each_name(certificate, mo
     with WebServer(certificate) as server:
         server.serve("/a.jpg", JPEG)
         quick = Limits(**(QUICK | {"private_addresses": False}))
-        resolver = names(pictures="8.8.8.8", other="8.8.8.8")
+        resolver = names(images="8.8.8.8", other="8.8.8.8")
         with Downloads(quick, resolver, Internet(server.server_port)) as strangers:
-            assert "CERTIFICATE_VERIFY_FAILED" in refusal(strangers, "https://pictures.example/a.jpg")[1]
+            assert "CERTIFICATE_VERIFY_FAILED" in refusal(strangers, "https://images.example/a.jpg")[1]
         monkeypatch.setenv("SSL_CERT_FILE", os.fspath(certificate))
         with Downloads(quick, resolver, Internet(server.server_port)) as downloads:
-            assert downloads.picture("https://pictures.example/a.jpg") == JPEG
+            assert downloads.image("https://images.example/a.jpg") == JPEG
             reason, detail = refusal(
                 downloads, "https://other.example/a.jpg"
             )  # the same address, still connected

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.gathering import find_files, judge_pictures, picture_name
+from mmlab.ingest.gathering import entry_name, find_files, judge_images
 from mmlab.ingest.images import DTYPES, Look
 from mmlab.ingest.memo import Memo
 from mmlab.ingest.rules import REFUSED, Rules
@@ -19,7 +19,7 @@ def look(content, phash="00" * 8, colours=RED, **facts):
 
 def judged(looks, **rules):
     table = pd.DataFrame(looks.values(), pd.Index(list(looks), dtype="str"), Look._fields).astype(DTYPES)
-    return judge_pictures(table, Rules(**rules))
+    return judge_images(table, Rules(**rules))
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def judged(looks, **rules):
     ],
 )
 def test_a_path_has_one_spelling_and_an_address_stays(entry, name):
-    assert picture_name(entry) == name
+    assert entry_name(entry) == name
 
 
-def test_a_picture_that_came_with_its_file_is_not_looked_for(tmp_path):
+def test_an_image_that_came_with_its_file_is_not_looked_for(tmp_path):
     (tmp_path / "b.png").write_bytes(b"b")
     named = pd.Series(
         ["/kept/a", None, None], pd.Index(["a.png", "b.png", "c.png"], dtype="str"), dtype="str"
@@ -48,29 +48,29 @@ def test_a_picture_that_came_with_its_file_is_not_looked_for(tmp_path):
 
 
 def test_equal_bytes_go_to_the_first_and_near_ones_are_marked():
-    pictures = judged({"a": look("1"), "b": look("1"), "c": look("2", phash="00" * 7 + "01")})
-    assert pictures["pair_id"].tolist() == ["a", "a", "c"]
-    assert pictures["outcome"].tolist() == ["image item", "duplicate image", "image item"]
-    assert pictures["group"].tolist() == ["a", "a", "a"]
-    assert pictures["flags"].tolist() == ["", "", "near duplicate"]
-    assert pictures["duplicate_of"].fillna("").tolist() == ["", "a", "a"]
+    images = judged({"a": look("1"), "b": look("1"), "c": look("2", phash="00" * 7 + "01")})
+    assert images["pair_id"].tolist() == ["a", "a", "c"]
+    assert images["outcome"].tolist() == ["image item", "duplicate image", "image item"]
+    assert images["group"].tolist() == ["a", "a", "a"]
+    assert images["flags"].tolist() == ["", "", "near duplicate"]
+    assert images["duplicate_of"].fillna("").tolist() == ["", "a", "a"]
 
 
 def test_a_copy_of_a_near_duplicate_goes_where_that_goes():
     near = {"phash": "00" * 7 + "01"}
-    pictures = judged(
+    images = judged(
         {"a": look("1"), "b": look("2", **near), "c": look("2", **near)}, refuse=["near duplicate"]
     )
-    assert pictures["pair_id"].tolist() == ["a", "a", "a"]
-    assert pictures["outcome"].tolist() == ["image item", "near duplicate", "duplicate image"]
-    assert pictures["detail"].fillna("").tolist() == ["", "looks like a", "same bytes as b"]
+    assert images["pair_id"].tolist() == ["a", "a", "a"]
+    assert images["outcome"].tolist() == ["image item", "near duplicate", "duplicate image"]
+    assert images["detail"].fillna("").tolist() == ["", "looks like a", "same bytes as b"]
 
 
-def test_another_colour_is_another_picture():
+def test_another_colour_is_another_image():
     assert judged({"a": look("1"), "b": look("2", colours=BLUE)})["group"].tolist() == ["a", "b"]
 
 
-def test_an_odd_picture_is_marked_or_refused():
+def test_an_odd_image_is_marked_or_refused():
     looks = {"a": look("1", width=400), "b": look("2", width=8, colours=BLUE)}
     assert judged(looks)["outcome"].tolist() == ["image item", "tiny"]
     kept = judged(looks, keep=REFUSED, refuse=["extreme aspect"])
@@ -78,13 +78,13 @@ def test_an_odd_picture_is_marked_or_refused():
     assert judged(looks, keep=REFUSED)["flags"].tolist() == ["extreme aspect", "tiny, extreme aspect"]
 
 
-def test_a_refused_picture_is_nobodys_first():
-    pictures = judged({"a": look("1", brightness=0.01, contrast=0.03), "b": look("2")}, refuse=["dark"])
-    assert pictures["outcome"].tolist() == ["dark", "image item"]
-    assert pictures["group"].tolist() == ["a", "b"]
+def test_a_refused_image_is_nobodys_first():
+    images = judged({"a": look("1", brightness=0.01, contrast=0.03), "b": look("2")}, refuse=["dark"])
+    assert images["outcome"].tolist() == ["dark", "image item"]
+    assert images["group"].tolist() == ["a", "b"]
 
 
 def test_a_file_that_could_not_be_read_keeps_its_reason():
-    pictures = judged({"a": Look(reason="damaged file", detail="cut"), "b": look("2")})
-    assert pictures["outcome"].tolist() == ["damaged file", "image item"]
-    assert pictures["detail"].tolist()[0] == "cut"
+    images = judged({"a": Look(reason="damaged file", detail="cut"), "b": look("2")})
+    assert images["outcome"].tolist() == ["damaged file", "image item"]
+    assert images["detail"].tolist()[0] == "cut"

@@ -9,18 +9,18 @@ from PIL import Image, ImageFilter
 
 from mmlab.ingest.images import CHUNK, Look, image_name, locate, look_at
 from mmlab.ingest.memo import Memo
-from mmlab.items import PictureError, file_hash
+from mmlab.items import ImageError, file_hash
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """good.png (30 x 20), a note, a truncated JPEG, an empty file, and a picture beside the folder."""
+    """good.png (30 x 20), a note, a truncated JPEG, an empty file, and an image beside the folder."""
     folder = tmp_path / "dataset"
     folder.mkdir()
     for path in (folder / "good.png", tmp_path / "outside.png", folder / "cut.jpg"):
         Image.effect_noise((30, 20), 80).convert("RGB").save(path)
     (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-200])
-    (folder / "note.png").write_text("no picture")
+    (folder / "note.png").write_text("no image")
     (folder / "empty.png").touch()
     return folder
 
@@ -31,8 +31,8 @@ def memo(tmp_path):
         yield memo
 
 
-def look(picture, path, **options):
-    picture.save(path, **options)
+def look(image, path, **options):
+    image.save(path, **options)
     return look_at({"it": path}, progress=False)[0].loc["it"]
 
 
@@ -46,7 +46,7 @@ def spoil(path):
 def located(root, name):
     try:
         return locate(root, name)
-    except PictureError as error:
+    except ImageError as error:
         return str(error)
 
 
@@ -89,7 +89,7 @@ def test_a_path_that_leaves_the_dataset_is_not_located(folder, name):
     assert located(folder, str(folder.parent / "outside.png")) == "path leaves the dataset"
 
 
-def test_a_picture_is_measured_and_hashed(folder):
+def test_an_image_is_measured_and_hashed(folder):
     looks, opened = look_at({"a": folder / "good.png"}, progress=False)
     assert opened == 1
     assert tuple(looks.columns) == Look._fields
@@ -97,7 +97,7 @@ def test_a_picture_is_measured_and_hashed(folder):
     assert looks[["reason", "detail"]].isna().all(axis=None)
 
 
-def test_the_size_is_that_of_the_upright_picture(tmp_path):
+def test_the_size_is_that_of_the_upright_image(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     found = look(Image.new("RGB", (1203, 802)), tmp_path / "side.jpg", exif=exif)
@@ -134,7 +134,7 @@ def test_sharpness_is_the_mean_square_of_the_laplacian_in_the_sharpest_tile(tmp_
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3000, 2), (1, 900)])
-def test_the_smallest_pictures_are_measured_too(tmp_path, size):
+def test_the_smallest_images_are_measured_too(tmp_path, size):
     found = look(Image.effect_noise(size, 80), tmp_path / "a.png")
     assert (found.width, found.height) == size
     assert np.isfinite([found.brightness, found.contrast, found.sharpness]).all()
@@ -143,10 +143,10 @@ def test_the_smallest_pictures_are_measured_too(tmp_path, size):
 def test_the_facts_of_a_jpeg_hardly_depend_on_its_scale(tmp_path):
     """Decoded at a quarter or in full: PNG has no smaller scale."""
     waves = np.sin(np.arange(960)[:, None] / 40) * np.cos(np.arange(1280)[None] / 60)
-    picture = Image.fromarray((127 + 120 * waves).astype(np.uint8)).convert("RGB")
+    image = Image.fromarray((127 + 120 * waves).astype(np.uint8)).convert("RGB")
     small, full = (
-        look(picture, tmp_path / "a.jpg", quality=95),
-        look(picture, tmp_path / "a.png"),
+        look(image, tmp_path / "a.jpg", quality=95),
+        look(image, tmp_path / "a.png"),
     )
     assert (int(small.phash, 16) ^ int(full.phash, 16)).bit_count() <= 4
     assert small.brightness == pytest.approx(full.brightness, abs=0.01)
@@ -156,7 +156,7 @@ def test_the_facts_of_a_jpeg_hardly_depend_on_its_scale(tmp_path):
 def test_what_cannot_be_opened_has_a_reason(folder):
     names = ["cut.jpg", "note.png", "empty.png", "none.png", "."]
     looks, opened = look_at({name: folder / name for name in names}, progress=False)
-    expected = ["damaged file", "not a picture", "empty file", "missing file", "unreadable file"]
+    expected = ["damaged file", "not an image", "empty file", "missing file", "unreadable file"]
     assert looks["reason"].tolist() == expected
     assert opened == 3
     assert looks["content"].isna().all()
@@ -178,7 +178,7 @@ def test_what_is_known_is_not_opened_again(folder, memo):
     again, opened = look_at(files, memo, progress=False)
     assert opened == 0
     pd.testing.assert_frame_equal(again, first)
-    assert look_at(files, progress=False)[0].loc["good.png", "reason"] == "not a picture"  # it was spoiled
+    assert look_at(files, progress=False)[0].loc["good.png", "reason"] == "not an image"  # it was spoiled
 
 
 def test_a_changed_file_is_looked_at_again(folder, memo):
@@ -226,7 +226,7 @@ def test_two_names_of_one_file_cost_one_look(folder):
     assert looks.loc["a"].equals(looks.loc["b"])
 
 
-def test_no_pictures_are_no_rows():
+def test_no_images_are_no_rows():
     looks, opened = look_at({}, progress=False)
     assert (len(looks), opened, tuple(looks.columns)) == (0, 0, Look._fields)
 

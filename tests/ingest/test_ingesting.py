@@ -146,7 +146,7 @@ def test_a_caption_without_image_may_stay(dataset):
     assert items["flags"].tolist()[-1] == "no image named"
 
 
-def test_pictures_without_any_table_are_items(tmp_path):
+def test_images_without_any_table_are_items(tmp_path):
     folder = tmp_path / "only"
     folder.mkdir()
     Image.new("RGB", (40, 40), "red").save(folder / "a.png")
@@ -160,11 +160,11 @@ def test_files_that_no_row_names_are_told_and_not_opened(dataset):
     folder = dataset({"a.png": "red", "more/b.png": "blue"}, [("a.png", LONG)])
     ingested = ingest(folder)
     assert ingested.skipped[["source", "reason"]].to_numpy().tolist() == [["more/b.png", "unlisted image"]]
-    assert ingested.worked["pictures decoded"] == 1
+    assert ingested.worked["images decoded"] == 1
     assert ingested.rows == 2
 
 
-def test_odd_pictures_are_marked_or_refused_with_their_rows(dataset):
+def test_odd_images_are_marked_or_refused_with_their_rows(dataset):
     folder = dataset({"a.png": "red"}, [("a.png", LONG)])
     Image.new("RGB", (3, 3), "blue").save(folder / "dot.png")
     Image.new("RGB", (400, 20), "green").save(folder / "wide.png")
@@ -178,17 +178,17 @@ def test_odd_pictures_are_marked_or_refused_with_their_rows(dataset):
 
 
 def drawn(seed):
-    """A picture of coloured boxes, another one for another seed."""
+    """An image of coloured boxes, another one for another seed."""
     rng = np.random.default_rng(seed)
-    picture = Image.new("RGB", (200, 150), "white")
+    image = Image.new("RGB", (200, 150), "white")
     for left, top, wide, high, *colour in rng.integers(20, 120, (14, 7)).tolist():
-        ImageDraw.Draw(picture).rectangle((left, top, left + wide, top + high // 2), tuple(colour))
-    return picture
+        ImageDraw.Draw(image).rectangle((left, top, left + wide, top + high // 2), tuple(colour))
+    return image
 
 
 @pytest.fixture
 def near(tmp_path):
-    """Three pictures in two splits: b is a again, recompressed; c is another."""
+    """Three images in two splits: b is a again, recompressed; c is another."""
     folder = tmp_path / "near"
     folder.mkdir()
     drawn(1).save(folder / "a.jpg", quality=92)
@@ -228,23 +228,23 @@ def test_leaks_are_refused_where_the_rules_say_so(near):
 
 
 def test_again_nothing_is_decoded_and_new_rows_only_are_worked(dataset):
-    pictures, rows = {"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", LONG)]
-    folder = dataset(pictures, rows)
+    images, rows = {"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", LONG)]
+    folder = dataset(images, rows)
     first, again = ingest(folder), ingest(folder)
-    assert (first.worked["pictures decoded"], first.worked["known from before"]) == (2, 0)
-    assert (again.worked["pictures decoded"], again.worked["known from before"]) == (0, 2)
+    assert (first.worked["images decoded"], first.worked["known from before"]) == (2, 0)
+    assert (again.worked["images decoded"], again.worked["known from before"]) == (0, 2)
     pd.testing.assert_frame_equal(first.items, again.items)
     Image.new("RGB", (30, 20), "green").save(folder / "c.png")
     with open(folder / "captions.csv", "a", encoding="utf-8") as file:
         file.write(f"c.png,{LONG}\n")
     more = ingest(folder)
-    assert more.worked["pictures decoded"] == 1
+    assert more.worked["images decoded"] == 1
     assert set(first.items["item_id"]) < set(more.items["item_id"])
 
 
 @pytest.fixture
 def served(tmp_path):
-    """Two pictures served on loopback; yields the address and the paths asked for."""
+    """Two images served on loopback; yields the address and the paths asked for."""
     folder, asked = tmp_path / "served", []
     folder.mkdir()
     for name, colour in (("a.png", "red"), ("b.png", "blue")):
@@ -288,9 +288,9 @@ def test_addresses_of_this_machine_are_refused(served, dataset):
 
 
 def printed(path, text):
-    picture = Image.new("RGB", (400, 120), "white")
-    ImageDraw.Draw(picture).text((20, 40), text, fill="black", font=ImageFont.load_default(size=32))
-    picture.save(path)
+    image = Image.new("RGB", (400, 120), "white")
+    ImageDraw.Draw(image).text((20, 40), text, fill="black", font=ImageFont.load_default(size=32))
+    image.save(path)
 
 
 @pytest.mark.skipif(not shutil.which("tesseract"), reason="Tesseract is not installed")
@@ -302,7 +302,7 @@ def test_printed_text_is_read_where_there_is_no_other(dataset):
     read = ingested.items[ingested.items["origin"] == "ocr"]
     assert read[["pair_id", "text"]].to_numpy().tolist() == [["print.png", "Fresh green apples"]]
     assert ingested.ledger()["rows"].iloc[-1] == 3
-    assert ingested.worked["texts found in pictures"] == 1
+    assert ingested.worked["texts found in images"] == 1
 
 
 def test_without_tesseract_the_rest_goes_on(dataset, monkeypatch):
@@ -311,7 +311,7 @@ def test_without_tesseract_the_rest_goes_on(dataset, monkeypatch):
     ingested = ingest(folder)
     assert ingested.items["modality"].tolist() == ["image", "text", "image"]
     assert len(ingested.notes) == 1
-    assert "1 pictures without text were not searched for print" in ingested.notes[0]
+    assert "1 images without text were not searched for print" in ingested.notes[0]
     assert "tesseract" in ingested.notes[0]
 
 
@@ -321,8 +321,8 @@ def test_what_is_asked_for_is_checked_first(dataset):
         ingest(folder, source="cvs")
     with pytest.raises(FileNotFoundError, match=r"no-such-dataset"):
         ingest_items("no-such-dataset")
-    with pytest.raises(ValueError, match=r"columns .*'image=url'.*found 'picture'"):
-        ingest(folder, columns=["picture"])
+    with pytest.raises(ValueError, match=r"columns .*'image=url'.*found 'image'"):
+        ingest(folder, columns=["image"])
 
 
 def test_columns_are_named_as_on_the_command_line(dataset):
@@ -349,7 +349,7 @@ def test_a_killed_ingest_goes_on_where_it_stopped(tmp_path):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     resumed = ingest(folder, ALL_WORDS)
-    assert 0 < resumed.worked["pictures decoded"] < 1500
+    assert 0 < resumed.worked["images decoded"] < 1500
     assert len(resumed.items) == 3000
     assert ingest(folder, ALL_WORDS, cache=tmp_path / "other").items.equals(resumed.items)
 

@@ -8,7 +8,7 @@ from mmlab.ingest import ingest_items
 
 @pytest.fixture
 def ingested(dataset):
-    """Seven rows: two texts, an image without text, and one of each common refusal; a copy of a picture."""
+    """Seven rows: two texts, an image without text, and one of each common refusal; a copy of an image."""
     folder = dataset(
         {"a.png": "red", "b.png": "blue", "copy.png": "red"},
         [
@@ -46,8 +46,8 @@ def test_it_says_what_it_is(ingested):
     assert ingested.rows == 7
     told = "Ingested(2 images and 2 texts from 7 rows; 4 rows skipped, 1 texts cleaned)"
     assert repr(ingested) == told
-    shown = replace(ingested, worked={"pictures decoded": 3}, notes=["no Tesseract"])._repr_markdown_()
-    assert shown == f"{told}\n\nRead as *csv*: 3 pictures decoded.\n\n> no Tesseract"
+    shown = replace(ingested, worked={"images decoded": 3}, notes=["no Tesseract"])._repr_markdown_()
+    assert shown == f"{told}\n\nRead as *csv*: 3 images decoded.\n\n> no Tesseract"
 
 
 def test_marks_are_counted_one_by_one(ingested):
@@ -58,7 +58,7 @@ def test_marks_are_counted_one_by_one(ingested):
     }
 
 
-def test_examples_show_each_reason_with_its_picture(ingested):
+def test_examples_show_each_reason_with_its_image(ingested):
     examples = ingested.examples(each=1)
     assert examples["reason"].tolist() == [
         *("duplicate image", "missing file", "repeated caption", "short caption")
@@ -78,8 +78,8 @@ def test_books_that_do_not_balance_are_refused(ingested):
     with pytest.raises(ValueError, match="found 2 texts and 5 skipped rows"):
         replace(ingested, skipped=pd.concat([ingested.skipped.iloc[:1], ingested.skipped]))
     with pytest.raises(
-        ValueError, match="names 4 pictures, 4 are booked and 2 of them as items; found 1 items"
+        ValueError, match="names 4 images, 4 are booked and 2 of them as items; found 1 items"
     ):
         replace(ingested, items=ingested.items.drop(image))
-    with pytest.raises(ValueError, match="names 4 pictures, 3 are booked"):
-        replace(ingested, pictures=ingested.pictures.iloc[1:])
+    with pytest.raises(ValueError, match="names 4 images, 3 are booked"):
+        replace(ingested, images=ingested.images.iloc[1:])

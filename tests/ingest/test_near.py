@@ -35,17 +35,17 @@ def flipped(value, bits, seed=0):
     return value
 
 
-def as_jpeg(picture, quality=88):
+def as_jpeg(image, quality=88):
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer)
 
 
 ALTERED = {
-    "resized": lambda picture: picture.resize((154, 154)),
-    "recompressed": lambda picture: as_jpeg(picture, 30),
-    "brightened": lambda picture: ImageEnhance.Brightness(picture).enhance(1.12),
-    "cropped": lambda picture: picture.crop((4, 2, 254, 252)),
+    "resized": lambda image: image.resize((154, 154)),
+    "recompressed": lambda image: as_jpeg(image, 30),
+    "brightened": lambda image: ImageEnhance.Brightness(image).enhance(1.12),
+    "cropped": lambda image: image.crop((4, 2, 254, 252)),
 }
 
 
@@ -58,8 +58,8 @@ def products():
 def test_altered_copies_are_found(products, tmp_path, alteration):
     copies = [ALTERED[alteration](product) for product in products]
     files = {f"{number}.jpg": tmp_path / f"{number}.jpg" for number in range(80)}
-    for path, picture in zip(files.values(), [*products, *copies], strict=True):
-        as_jpeg(picture.convert("RGB")).save(path, quality="keep")
+    for path, image in zip(files.values(), [*products, *copies], strict=True):
+        as_jpeg(image.convert("RGB")).save(path, quality="keep")
     found = near_duplicates(look_at(files, progress=False)[0], 8)
     assert found.tolist()[:40] == list(files)[:40]
     assert sum(found.to_numpy()[40:] == list(files)[:40]) >= 36
@@ -114,12 +114,12 @@ def test_brightness_is_evened_out_but_colour_is_not():
     assert firsts(looks) == "ab"
 
 
-def test_the_same_picture_twice_is_one_group():
+def test_the_same_image_twice_is_one_group():
     assert firsts(table((5, 9), (ALL, 9), (5, 9), (ALL, 9)), 0) == "abab"
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_few_pictures_are_as_they_are(number):
+def test_few_images_are_as_they_are(number):
     assert firsts(table((5, 9))[:number]) == "a"[:number]
 
 

@@ -15,11 +15,11 @@ needs_tesseract = pytest.mark.skipif(TESSERACT is None, reason="Tesseract is not
 @pytest.fixture
 def poster(tmp_path):
     def print_lines(name, *lines):
-        picture = Image.new("RGB", (300, 200), "white")
+        image = Image.new("RGB", (300, 200), "white")
         font = ImageFont.load_default(size=26)
         for number, line in enumerate(lines):
-            ImageDraw.Draw(picture).text((20, 40 + 40 * number), line, fill="black", font=font)
-        picture.save(tmp_path / name)
+            ImageDraw.Draw(image).text((20, 40 + 40 * number), line, fill="black", font=font)
+        image.save(tmp_path / name)
         return str(tmp_path / name)
 
     return print_lines
@@ -42,15 +42,15 @@ def engine(tmp_path, monkeypatch):
 
 
 @needs_tesseract
-def test_print_is_read_and_a_plain_picture_says_nothing(poster):
-    pictures = {"a": poster("a.png", "a striped blue", "mug on a table"), "b": poster("b.png")}
-    read = read_printed(pictures, None, progress=False)
+def test_print_is_read_and_a_plain_image_says_nothing(poster):
+    images = {"a": poster("a.png", "a striped blue", "mug on a table"), "b": poster("b.png")}
+    read = read_printed(images, None, progress=False)
     assert read["text"].to_dict() == {"a": "a striped blue mug on a table", "b": ""}
     assert read["reason"].isna().all()
 
 
 @needs_tesseract
-def test_large_pictures_are_read_too(poster, tmp_path):
+def test_large_images_are_read_too(poster, tmp_path):
     path = poster("a.png", "a striped blue", "mug on a table")
     Image.open(path).resize((3600, 2400)).save(path)
     assert read_printed({"a": path}, None, progress=False)["text"].tolist() == [
@@ -75,29 +75,29 @@ def test_the_printed_products_of_the_demo_are_read(tmp_path):
 
 
 @needs_tesseract
-def test_a_picture_that_cannot_be_opened_says_why_and_costs_itself_only(poster, tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    pictures = {"x": str(tmp_path / "broken.jpg"), "a": poster("a.png", "two words")}
-    read = read_printed(pictures, None, progress=False)
+def test_an_image_that_cannot_be_opened_says_why_and_costs_itself_only(poster, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    images = {"x": str(tmp_path / "broken.jpg"), "a": poster("a.png", "two words")}
+    read = read_printed(images, None, progress=False)
     assert read["text"].tolist() == ["", "two words"]
-    assert read["reason"].fillna("-").tolist() == ["not a picture", "-"]
+    assert read["reason"].fillna("-").tolist() == ["not an image", "-"]
 
 
 @needs_tesseract
 def test_what_was_read_is_kept_for_any_threshold(poster, tmp_path):
-    pictures = {"a": poster("a.png", "a striped mug"), "broken": str(tmp_path / "none.png")}
+    images = {"a": poster("a.png", "a striped mug"), "broken": str(tmp_path / "none.png")}
     with Memo(tmp_path / "memo.sqlite") as memo:
-        first = read_printed(pictures, memo, progress=False)
-        os.remove(pictures["a"])
-        second = read_printed(pictures, memo, progress=False)
-        strict = read_printed(pictures, memo, confidence=100, progress=False)
+        first = read_printed(images, memo, progress=False)
+        os.remove(images["a"])
+        second = read_printed(images, memo, progress=False)
+        strict = read_printed(images, memo, confidence=100, progress=False)
     assert first["text"].tolist() == second["text"].tolist() == ["a striped mug", ""]
     assert second["reason"].fillna("-").tolist() == ["-", "missing file"]  # failures are tried again
     assert strict["text"].tolist() == ["", ""]
 
 
 @needs_tesseract
-def test_each_picture_has_one_thread_and_our_own_environment_stays(poster, engine):
+def test_each_image_has_one_thread_and_our_own_environment_stays(poster, engine):
     count = engine(f'echo "limit=$OMP_THREAD_LIMIT" >> "$COUNT"; exec {TESSERACT} "$@"')
     read_printed({"a": poster("a.png", "two words")}, None, progress=False)
     assert count.read_text().splitlines()[-1] == "limit=1"
@@ -109,8 +109,8 @@ def test_a_hanging_engine_is_stopped_and_the_rest_goes_on(poster, engine, monkey
     monkeypatch.setattr(ocr, "TIMEOUT", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # so that the calls have an order
     engine(f"""echo x >> "$COUNT"; [ "$(wc -l < "$COUNT")" = 3 ] && exec sleep 60; exec {TESSERACT} "$@" """)
-    pictures = {name: poster(f"{name}.png", "two words") for name in "ab"}  # calls 1 and 2 ask what there is
-    read = read_printed(pictures, None, progress=False)
+    images = {name: poster(f"{name}.png", "two words") for name in "ab"}  # calls 1 and 2 ask what there is
+    read = read_printed(images, None, progress=False)
     assert read["text"].tolist() == ["", "two words"]
     assert read["reason"].fillna("-").tolist() == ["Tesseract took over 2 seconds", "-"]
 
@@ -134,7 +134,7 @@ def test_without_tesseract_the_message_says_how_to_install_it(poster, monkeypatc
         read_printed({"a": poster("a.png", "two words")}, None, progress=False)
 
 
-def test_no_pictures_need_no_tesseract(monkeypatch):
+def test_no_images_need_no_tesseract(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert read_printed({}, None, progress=False).shape == (0, 2)
 

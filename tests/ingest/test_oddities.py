@@ -15,12 +15,12 @@ def products():
 
 @pytest.fixture
 def flags(tmp_path):
-    """The flags of pictures, as files."""
+    """The flags of images, as files."""
 
-    def judge(*pictures):
-        files = {str(number): tmp_path / f"{number}.png" for number in range(len(pictures))}
-        for path, picture in zip(files.values(), pictures, strict=True):
-            picture.save(path)
+    def judge(*images):
+        files = {str(number): tmp_path / f"{number}.png" for number in range(len(images))}
+        for path, image in zip(files.values(), images, strict=True):
+            image.save(path)
         return odd_flags(look_at(files, progress=False)[0]).tolist()
 
     return judge
@@ -68,8 +68,8 @@ def test_sides_are_bounded(flags):
     assert flags(*(noise.crop((0, 0, *size)) for size in sizes)) == expected
 
 
-def test_a_refused_picture_has_no_flags(tmp_path):
-    (tmp_path / "note.png").write_text("no picture")
+def test_a_refused_image_has_no_flags(tmp_path):
+    (tmp_path / "note.png").write_text("no image")
     looks, _ = look_at({"a": tmp_path / "note.png", "b": tmp_path / "none.png"}, progress=False)
     found = odd_flags(looks)
     assert (found.index.tolist(), found.tolist()) == (["a", "b"], [(), ()])

@@ -17,7 +17,7 @@ from mmlab import __version__
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.limits import Limits
 from mmlab.ingest.memo import Memo
-from mmlab.ingest.remote import fetch_pictures
+from mmlab.ingest.remote import fetch_images
 from tests.ingest.server import WebServer
 
 QUICK = {
@@ -30,13 +30,13 @@ QUICK = {
 }
 
 
-def picture(colour="red", kind="JPEG", size=(30, 20)):
+def image(colour="red", kind="JPEG", size=(30, 20)):
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, kind)
     return buffer.getvalue()
 
 
-JPEG = picture()
+JPEG = image()
 
 
 @pytest.fixture
@@ -49,25 +49,25 @@ def web():
 def fetch(tmp_path):
     """Fetch with quick limits, and more by name, into one folder and one memo."""
     with Memo(tmp_path / "memo.db") as memo:
-        yield lambda urls, **limits: fetch_pictures(
+        yield lambda urls, **limits: fetch_images(
             urls, Blobs(tmp_path / "blobs"), memo, Limits(**(QUICK | limits)), progress=False
         )
 
 
-def outcome(pictures, url):
-    return tuple(pictures.loc[url, ["reason", "detail"]])
+def outcome(images, url):
+    return tuple(images.loc[url, ["reason", "detail"]])
 
 
 def test_each_url_gets_one_row_in_order_and_a_dead_one_costs_no_other(web, fetch):
-    good, other = web.serve("/a.jpg", JPEG), web.serve("/b.png", picture("blue", "PNG"))
-    pictures = fetch([other, web.url("/gone.jpg"), good, other, "nonsense"])
-    assert pictures.index.tolist() == [other, web.url("/gone.jpg"), good, "nonsense"]
-    assert list(pictures.columns) == ["file", "reason", "detail"] and (pictures.dtypes == "str").all()
-    assert Path(pictures.file[good]).read_bytes() == JPEG and Path(pictures.file[good]).is_absolute()
-    assert pictures.file.notna().tolist() == [True, False, True, False]
-    assert pictures.reason.isna().tolist() == [True, False, True, False]
-    assert outcome(pictures, web.url("/gone.jpg")) == ("refused by the server", "404 Not Found")
-    assert outcome(pictures, "nonsense") == ("bad address", "neither http nor https")
+    good, other = web.serve("/a.jpg", JPEG), web.serve("/b.png", image("blue", "PNG"))
+    images = fetch([other, web.url("/gone.jpg"), good, other, "nonsense"])
+    assert images.index.tolist() == [other, web.url("/gone.jpg"), good, "nonsense"]
+    assert list(images.columns) == ["file", "reason", "detail"] and (images.dtypes == "str").all()
+    assert Path(images.file[good]).read_bytes() == JPEG and Path(images.file[good]).is_absolute()
+    assert images.file.notna().tolist() == [True, False, True, False]
+    assert images.reason.isna().tolist() == [True, False, True, False]
+    assert outcome(images, web.url("/gone.jpg")) == ("refused by the server", "404 Not Found")
+    assert outcome(images, "nonsense") == ("bad address", "neither http nor https")
 
 
 def test_no_urls_are_an_empty_table(fetch):
@@ -87,10 +87,10 @@ def test_the_bytes_decide_not_the_declared_type(web, fetch):
     page = web.serve("/page.jpg", lambda handler: handler.send(b"<html>no</html>", Content_Type="image/png"))
     shy = web.serve("/shy", lambda handler: handler.send(JPEG, Content_Type="text/html"))
     empty = web.serve("/empty.jpg", b"")
-    broken = web.serve("/broken.png", picture(kind="PNG", size=(300, 300))[:200])
-    script = web.serve("/script.jpg", picture(kind="EPS"))  # opening it would start an interpreter
+    broken = web.serve("/broken.png", image(kind="PNG", size=(300, 300))[:200])
+    script = web.serve("/script.jpg", image(kind="EPS"))  # opening it would start an interpreter
     reasons = fetch([page, shy, empty, broken, script]).reason
-    assert reasons.fillna("").tolist() == ["not a picture", "", "empty file", "damaged file", "not a picture"]
+    assert reasons.fillna("").tolist() == ["not an image", "", "empty file", "damaged file", "not an image"]
 
 
 def test_the_request_says_who_asks_and_carries_nothing_over(web, fetch):
@@ -108,7 +108,7 @@ def test_a_proxy_of_the_environment_is_not_asked(web, fetch, monkeypatch):
 
 
 def failing(times, **answer):
-    """Answer with a failure that often, then with the picture."""
+    """Answer with a failure that often, then with the image."""
     left = iter(range(times))
     return lambda handler: handler.send(JPEG) if next(left, None) is None else handler.send(**answer)
 
@@ -204,9 +204,9 @@ def test_nobody_listening_and_nobody_known_are_unreachable(fetch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{unused.getsockname()[1]}/a.jpg"
-        pictures = fetch([closed, "http://a..b/a.jpg"])
-    assert pictures.reason.tolist() == ["unreachable", "unreachable"]
-    assert "refused" in pictures.detail[closed]
+        images = fetch([closed, "http://a..b/a.jpg"])
+    assert images.reason.tolist() == ["unreachable", "unreachable"]
+    assert "refused" in images.detail[closed]
 
 
 def test_a_silent_server_is_asked_again_and_given_up(web, fetch):
@@ -252,16 +252,16 @@ def test_redirects_are_followed_so_many_times(web, fetch):
     web.serve("/7", JPEG)
     web.serve("/loop", lambda handler: handler.send(status=307, Location="/loop"))
     near, far, loop = web.url("/2"), web.url("/1"), web.url("/loop")
-    pictures = fetch([near, far, loop])
-    assert pictures.file.notna().tolist() == [True, False, False]
-    assert outcome(pictures, far) == outcome(pictures, loop) == ("too many redirects", "more than 5")
+    images = fetch([near, far, loop])
+    assert images.file.notna().tolist() == [True, False, False]
+    assert outcome(images, far) == outcome(images, loop) == ("too many redirects", "more than 5")
     assert web.asked["/loop"] == 6
 
 
 @pytest.mark.parametrize(
     "place", ["ftp://127.0.0.1/", "http://me:secret@127.0.0.1/", "http://[", "javascript:1"]
 )
-def test_a_redirect_to_no_address_of_a_picture_is_refused(web, fetch, place):
+def test_a_redirect_to_no_address_of_an_image_is_refused(web, fetch, place):
     url = web.serve("/a", lambda handler: handler.send(status=302, Location=place))
     assert outcome(fetch([url]), url)[0] == "bad address"
 
@@ -283,9 +283,9 @@ def test_too_large_by_what_is_declared_and_by_what_is_sent(web, fetch):
 
     declared = web.serve("/declared.jpg", lambda handler: handler.head(Content_Length=100_001))
     sent, fits = web.serve("/sent.jpg", endless), web.serve("/fits.jpg", JPEG + bytes(100_000 - len(JPEG)))
-    pictures = fetch([declared, sent, fits], max_bytes=100_000)
-    assert outcome(pictures, declared) == outcome(pictures, sent) == ("too large", "more than 100,000 bytes")
-    assert pictures.file.notna()[fits]
+    images = fetch([declared, sent, fits], max_bytes=100_000)
+    assert outcome(images, declared) == outcome(images, sent) == ("too large", "more than 100,000 bytes")
+    assert images.file.notna()[fits]
     assert web.asked["/sent.jpg"] == 1
 
 
@@ -309,13 +309,13 @@ def test_an_encoded_body_is_decoded_up_to_the_bound(web, fetch):
         web.serve("/twice.jpg", encoded(gzip.compress(gzip.compress(JPEG)), "gzip, gzip")),
     ]
     tracemalloc.start()
-    pictures = fetch(urls, max_bytes=100_000)
+    images = fetch(urls, max_bytes=100_000)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert pictures.reason.fillna("").tolist() == [
-        *("", "too large", "too large", "not a picture", "not a picture", "not a picture")
+    assert images.reason.fillna("").tolist() == [
+        *("", "too large", "too large", "not an image", "not an image", "not an image")
     ]
-    assert pictures.detail[urls[4]] == "cannot be decoded from br"
+    assert images.detail[urls[4]] == "cannot be decoded from br"
     assert most < 25_000_000  # of the 50 MB that the bomb holds, no more than the bound was decoded
 
 
@@ -339,9 +339,9 @@ def test_a_file_that_is_gone_is_fetched_again(web, fetch):
 def test_what_was_fetched_moves_with_its_folder(web, tmp_path):
     url = web.serve("/a.jpg", JPEG)
     with Memo(tmp_path / "memo.db") as memo:
-        fetch_pictures([url], Blobs(tmp_path / "here"), memo, Limits(**QUICK), progress=False)
+        fetch_images([url], Blobs(tmp_path / "here"), memo, Limits(**QUICK), progress=False)
         shutil.move(tmp_path / "here", tmp_path / "there")
-        moved = fetch_pictures([url], Blobs(tmp_path / "there"), memo, Limits(**QUICK), progress=False)
+        moved = fetch_images([url], Blobs(tmp_path / "there"), memo, Limits(**QUICK), progress=False)
     assert Path(moved.file[url]).is_relative_to(tmp_path / "there") and web.asked["/a.jpg"] == 1
 
 

@@ -31,41 +31,41 @@ def test_groups_do_not_mix():
 
 
 def settled(splits, pair_ids, groups, **rules):
-    """One row per picture a, b, c ... with its split."""
+    """One row per image a, b, c ... with its split."""
     names = pd.Index(list("abcde")[: len(splits)])
     rows = pd.DataFrame({"name": names, "split": splits}, dtype="str")
-    pictures = pd.DataFrame(
+    images = pd.DataFrame(
         {"pair_id": pair_ids, "group": groups, "outcome": "image item", "detail": None, "flags": ""},
         names,
         dtype="str",
     )
-    return settle_splits(rows, pictures, Rules(**rules))
+    return settle_splits(rows, images, Rules(**rules))
 
 
 def test_the_copy_outside_of_the_evaluated_split_is_the_leak():
-    pictures = settled(["test", "train", "train"], ["a", "b", "c"], ["a", "a", "c"])
-    assert pictures["flags"].tolist() == ["", "split leak", ""]
-    assert pictures["outcome"].eq("image item").all()
+    images = settled(["test", "train", "train"], ["a", "b", "c"], ["a", "a", "c"])
+    assert images["flags"].tolist() == ["", "split leak", ""]
+    assert images["outcome"].eq("image item").all()
 
 
 def test_the_evaluated_copy_stays_even_where_it_comes_later():
-    pictures = settled(["train", "test"], ["a", "b"], ["a", "a"])
-    assert pictures["flags"].tolist() == ["split leak", ""]
+    images = settled(["train", "test"], ["a", "b"], ["a", "a"])
+    assert images["flags"].tolist() == ["split leak", ""]
 
 
 def test_a_leak_is_refused_where_the_rules_say_so():
-    pictures = settled(["test", "train"], ["a", "b"], ["a", "a"], refuse=["split leak"])
-    assert pictures["outcome"].tolist() == ["image item", "split leak"]
-    assert pictures.loc["b", "detail"] == "its like in split test"
+    images = settled(["test", "train"], ["a", "b"], ["a", "a"], refuse=["split leak"])
+    assert images["outcome"].tolist() == ["image item", "split leak"]
+    assert images.loc["b", "detail"] == "its like in split test"
 
 
-def test_merged_pictures_take_the_leading_split():
-    pictures = settled(["train", "test"], ["a", "a"], ["a", "a"])
-    assert pictures["split"].tolist() == ["test", "test"]
-    assert pictures["flags"].tolist() == ["", ""]
+def test_merged_images_take_the_leading_split():
+    images = settled(["train", "test"], ["a", "a"], ["a", "a"])
+    assert images["split"].tolist() == ["test", "test"]
+    assert images["flags"].tolist() == ["", ""]
 
 
 def test_without_splits_nothing_leaks():
-    pictures = settled([None, None], ["a", "b"], ["a", "a"])
-    assert pictures["split"].isna().all()
-    assert pictures["flags"].tolist() == ["", ""]
+    images = settled([None, None], ["a", "b"], ["a", "a"])
+    assert images["split"].isna().all()
+    assert images["flags"].tolist() == ["", ""]

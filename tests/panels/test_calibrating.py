@@ -49,7 +49,7 @@ def test_a_matching_head_ranks_the_first_hits_again(collection):
     turned = ask(
         systems,
         Question(text="a red mug", k=4, rerank=3),
-        match=lambda texts, pictures: list(range(len(texts))),
+        match=lambda texts, images: list(range(len(texts))),
     )
     assert turned["item_id"].tolist() == [plain["item_id"][place] for place in (2, 1, 0, 3)]
     assert turned["before"].tolist() == [3, 2, 1, 4]

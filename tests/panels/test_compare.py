@@ -55,13 +55,13 @@ def test_one_system_is_held_against_its_own_exact_search(collection):
 
 @pytest.fixture
 def runs(collection):
-    """Two runs over the collection that are called like modalities, with the rankings of one text and one picture."""
+    """Two runs over the collection that are called like modalities, with the rankings of one text and one image."""
     items = collection.items
-    texts, pictures = (items.loc[items["modality"] == side, "item_id"].iloc[:3] for side in ("text", "image"))
+    texts, images = (items.loc[items["modality"] == side, "item_id"].iloc[:3] for side in ("text", "image"))
     ranks = {"rank": [1, 2, 3], "score": [0.9, 0.5, 0.1]}
-    there = pd.DataFrame({"query_id": texts.iloc[0], "item_id": pictures.to_numpy(), **ranks})
-    back = pd.DataFrame({"query_id": pictures.iloc[0], "item_id": texts.to_numpy(), **ranks})
-    turned = there.assign(item_id=pictures.to_numpy()[::-1])
+    there = pd.DataFrame({"query_id": texts.iloc[0], "item_id": images.to_numpy(), **ranks})
+    back = pd.DataFrame({"query_id": images.iloc[0], "item_id": texts.to_numpy(), **ranks})
+    turned = there.assign(item_id=images.to_numpy()[::-1])
     one = Recorded({"text-to-image": there, "image-to-text": back}, items)
     return {"text": one, "image": Recorded({"text-to-image": turned, "image-to-text": back}, items)}
 
@@ -72,11 +72,11 @@ def test_written_rankings_have_no_controls_that_cannot_act(collection, runs):
     assert "▲ 2" in panel.result.value
     assert [side.ranking for side in panel.sides] == [[side.systems] for side in panel.sides]
     assert [side.filters for side in panel.sides] == [{}, {}]
-    assert panel.form.mode.options == ("text", "picture")
+    assert panel.form.mode.options == ("text", "image")
     shown = controls_in(panel.box)
     assert not {panel.form.upload, panel.form.weight, panel.form.to} & shown
     assert not {panel.sides[0].fusion, panel.sides[0].exact} & shown
-    panel.form.picture.value = items.loc[items["modality"] == "image", "pair_id"].iloc[0]
+    panel.form.image.value = items.loc[items["modality"] == "image", "pair_id"].iloc[0]
     assert "Nothing moved" in panel.result.value
     assert "→ text" in panel.result.value
     panel.form.mode.value = "text"

@@ -12,20 +12,20 @@ def misses(collection):
     """Two texts whose first hits are wrong: one failed by its text, one by both; a third was found."""
     items = collection.items
     texts = items.loc[items["modality"] == "text", "item_id"].iloc[:3].tolist()
-    pictures = items.loc[items["modality"] == "image", "item_id"].iloc[:6].tolist()
+    images = items.loc[items["modality"] == "image", "item_id"].iloc[:6].tolist()
     rows = [
-        (query, item, rank + 1, 0.9 - rank / 10) for query in texts for rank, item in enumerate(pictures[3:])
+        (query, item, rank + 1, 0.9 - rank / 10) for query in texts for rank, item in enumerate(images[3:])
     ]
     rankings = pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
-    qrels = pd.DataFrame({"query_id": texts, "item_id": pictures[:3], "relevance": 1})
+    qrels = pd.DataFrame({"query_id": texts, "item_id": images[:3], "relevance": 1})
     return pd.DataFrame({"query_id": texts, "failed": ["text", "both", None]}), rankings, qrels
 
 
-WAY, BACK = "text->image", "image->text"
+WAY, BACK = "text-to-image", "image-to-text"
 
 
 def directed(misses):
-    """The misses as text->image; of the other direction the same queries, of which one failed by its picture."""
+    """The misses as text-to-image; of the other direction the same queries, of which one failed by its image."""
     explained, rankings, qrels = misses
     other = explained.iloc[:1].assign(failed="image")
     return {WAY: explained, BACK: other}, {WAY: rankings, BACK: rankings}, {WAY: qrels, BACK: qrels}
@@ -57,10 +57,10 @@ def test_a_hit_is_judged_and_found_in_the_file(panel, misses, tmp_path):
         [query, item, 1, "a tester"]
     ]
     assert "judged relevant: version 1 of labels.jsonl" in panel.said.value
-    assert "judged relevant" in panel.cards[1].picture.value
+    assert "judged relevant" in panel.cards[1].image.value
     panel.cards[1].no.click()
     assert read_labels(tmp_path / "labels.jsonl")["relevance"].tolist() == [1, 0]
-    assert "judged not relevant" in panel.cards[1].picture.value
+    assert "judged not relevant" in panel.cards[1].image.value
 
 
 def test_walking_and_filtering(panel, misses):

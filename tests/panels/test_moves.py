@@ -96,7 +96,7 @@ def test_one_query_two_settings(collection):
 def test_two_runs_by_what_they_wrote(collection):
     items = collection.items
     texts = items[items["modality"] == "text"].iloc[:1]
-    pictures = items.loc[items["modality"] == "image", "item_id"].iloc[:3].tolist()
+    images = items.loc[items["modality"] == "image", "item_id"].iloc[:3].tolist()
 
     def ranked(ids):
         return pd.DataFrame(
@@ -109,8 +109,8 @@ def test_two_runs_by_what_they_wrote(collection):
         )
 
     systems = {
-        "before": Recorded({"text-to-image": ranked(pictures)}, items),
-        "after": Recorded({"text-to-image": ranked(pictures[::-1])}, items),
+        "before": Recorded({"text-to-image": ranked(images)}, items),
+        "after": Recorded({"text-to-image": ranked(images[::-1])}, items),
     }
     parameters = pd.DataFrame([["04_retrieve", "fusion", "<none>", "rrf"]])
     parameters.columns = ["notebook", "parameter", "before", "after"]

@@ -1,4 +1,4 @@
-"""The small parts that panels are made of: questions, filters, export, errors, pictures."""
+"""The small parts that panels are made of: questions, filters, export, errors, images."""
 
 from pathlib import Path
 
@@ -18,20 +18,20 @@ from mmlab.panels.filters import (
     filter_fields,
     where_of,
 )
-from mmlab.panels.pictures import MOST_BYTES, open_upload, picture_card
+from mmlab.panels.images import MOST_BYTES, image_card, open_upload
 from mmlab.panels.question import Question, differing, tell_settings
 
 
 def test_a_question_says_who_asks():
-    picture = Image.new("RGB", (2, 2))
+    image = Image.new("RGB", (2, 2))
     assert Question(text="mug").source == "text"
-    assert Question(picture=picture).source == "image"
-    assert Question(text="mug", picture=picture, weight=0.25).parts == [("mug", 0.25), (picture, 0.75)]
-    assert Question(text="mug", picture=picture, weight=0).source == "image"
+    assert Question(image=image).source == "image"
+    assert Question(text="mug", image=image, weight=0.25).parts == [("mug", 0.25), (image, 0.75)]
+    assert Question(text="mug", image=image, weight=0).source == "image"
     shown = Question(
-        text="mug", picture=picture, name="a.png", where={"label": ["mug", "cup"], "price": {"gte": 2}}
+        text="mug", image=image, name="a.png", where={"label": ["mug", "cup"], "price": {"gte": 2}}
     )
-    assert shown.describe() == "“mug” + a.png (picture) → image, label = mug or cup, price = gte 2"
+    assert shown.describe() == "“mug” + a.png (image) → image, label = mug or cup, price = gte 2"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_question_that_cannot_be_asked(wrong, says):
 
 def test_the_settings_of_a_question_are_told_where_they_are_unusual():
     assert tell_settings(Question(text="a", where={"label": ["mug"]})) == ""
-    assert tell_settings(Question(text="a", weight=1)) == ""  # which counts with a picture only
+    assert tell_settings(Question(text="a", weight=1)) == ""  # which counts with an image only
     question = Question(text="a", k=3, systems=("one", "two"), fusion="rrf", exact=True)
     assert tell_settings(question) == "k 3, systems one + two, fusion rrf, exact True"
 
@@ -152,10 +152,10 @@ def test_a_panel_is_busy_while_it_works_and_hints_at_what_is_missing():
     assert 'role="status"' in BUSY
 
     def wait():
-        raise Unfinished("choose a <picture>")
+        raise Unfinished("choose a <image>")
 
     assert not show_in(area, wait)
-    assert "choose a &lt;picture&gt;" in area.value
+    assert "choose a &lt;image&gt;" in area.value
     assert "alert" not in area.value
     assert "Unfinished" not in area.value
 
@@ -167,8 +167,8 @@ def test_what_was_asked_stands_beside_what_was_found():
     assert table.loc[1, ["asked_k", "asked_fusion", "asked_exact"]].tolist() == [3, "rrf", False]
     assert (table["asked_where"][0], table["asked_systems"][0]) == ('{"label": ["cup"]}', '["a", "b"]')
     assert "1,'=mug," in to_csv(table)
-    assert Question(picture=Path("a.jpg"), name="x").asked["picture"] == "a.jpg"
-    assert Question(picture=Image.new("RGB", (2, 2)), name="mine.png").asked["picture"] == "mine.png"
+    assert Question(image=Path("a.jpg"), name="x").asked["image"] == "a.jpg"
+    assert Question(image=Image.new("RGB", (2, 2)), name="mine.png").asked["image"] == "mine.png"
 
 
 def test_a_hidden_cause_stays_hidden():
@@ -183,5 +183,5 @@ def test_an_upload_is_bounded():
         open_upload(bytes(MOST_BYTES + 1), "huge.png")
 
 
-def test_the_querys_picture_is_shown_small():
-    assert len(str(picture_card(Image.new("RGB", (4000, 3000), "red")))) < 10_000
+def test_the_querys_image_is_shown_small():
+    assert len(str(image_card(Image.new("RGB", (4000, 3000), "red")))) < 10_000

@@ -58,11 +58,11 @@ def test_every_control_asks_again(panel, expected) -> None:
     )
 
 
-def test_a_picture_of_the_collection_asks_then_both_with_a_weight(collection, panel, expected) -> None:
-    picture = collection.items[collection.items["modality"] == "image"].iloc[0]
-    panel.form.picture.value = picture["pair_id"]
-    assert panel.form.mode.value == "picture"
-    asked = {"picture": Path(picture["image"]), "name": picture["pair_id"], "k": 3}
+def test_an_image_of_the_collection_asks_then_both_with_a_weight(collection, panel, expected) -> None:
+    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+    panel.form.image.value = image["pair_id"]
+    assert panel.form.mode.value == "image"
+    asked = {"image": Path(image["image"]), "name": image["pair_id"], "k": 3}
     assert without_times(panel.result.value) == expected(**asked)
     panel.form.mode.value = "both"
     panel.form.weight.value = 0.25
@@ -71,25 +71,25 @@ def test_a_picture_of_the_collection_asks_then_both_with_a_weight(collection, pa
     assert without_times(panel.result.value) == expected(**both)
 
 
-def test_an_uploaded_picture_asks(collection, panel) -> None:
-    picture = collection.items[collection.items["modality"] == "image"].iloc[0]
-    panel.form.upload.value = upload(Path(picture["image"]).read_bytes())
-    assert "mine.png (picture)" in panel.result.value
-    assert panel.asked[0].picture.size == Image.open(picture["image"]).size
+def test_an_uploaded_image_asks(collection, panel) -> None:
+    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+    panel.form.upload.value = upload(Path(image["image"]).read_bytes())
+    assert "mine.png (image)" in panel.result.value
+    assert panel.asked[0].image.size == Image.open(image["image"]).size
     assert "1. 1.000" in panel.result.value  # it finds itself
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"no picture", "PictureError: not a picture"), (b"", "PictureError: empty file")]
+    ("content", "says"), [(b"no image", "ImageError: not an image"), (b"", "ImageError: empty file")]
 )
-def test_an_upload_that_is_no_picture_says_so(panel, content, says) -> None:
+def test_an_upload_that_is_no_image_says_so(panel, content, says) -> None:
     panel.form.upload.value = upload(content)
     assert f"caused by {says}" in panel.result.value
 
 
 def test_errors_are_shown_in_the_panel_with_their_cause(panel) -> None:
-    panel.form.picture.value = "<i>nothing</i>"
-    assert "the collection has no picture &#x27;&lt;i&gt;nothing" in panel.result.value
+    panel.form.image.value = "<i>nothing</i>"
+    assert "the collection has no image &#x27;&lt;i&gt;nothing" in panel.result.value
     assert panel.link.value == ""
 
 
@@ -116,7 +116,7 @@ def test_the_table_can_be_saved(panel) -> None:
     content = re.search(r'base64,([^"]+)"', panel.link.value).group(1)
     head, *rows = base64.b64decode(content).decode("utf-8-sig").splitlines()
     assert head.startswith("rank,score,item_id,modality,pair_id,words,label")
-    assert ",asked_text,asked_picture,asked_weight,asked_to,asked_k," in head
+    assert ",asked_text,asked_image,asked_weight,asked_to,asked_k," in head
     assert len(rows) == 3
     assert all("a red mug" in row for row in rows)
 
@@ -145,7 +145,7 @@ def test_none_chosen_means_all(collection) -> None:
 
 
 def test_what_is_still_missing_is_a_hint_and_no_error(panel) -> None:
-    for mode, hint in (("picture", "Choose a picture"), ("both", "Choose a picture")):
+    for mode, hint in (("image", "Choose an image"), ("both", "Choose an image")):
         panel.form.mode.value = mode
         assert hint in panel.result.value
         assert "alert" not in panel.result.value
@@ -170,8 +170,8 @@ def test_the_button_asks_the_same_once_more(panel, monkeypatch) -> None:
 
 
 def test_the_same_file_can_be_uploaded_twice(collection, panel) -> None:
-    picture = collection.items[collection.items["modality"] == "image"].iloc[0]
-    file = upload(Path(picture["image"]).read_bytes())
+    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+    file = upload(Path(image["image"]).read_bytes())
     panel.form.upload.value = file
     assert panel.form.upload.value == ()
     first = without_times(panel.result.value)
@@ -219,8 +219,8 @@ def test_the_box_is_a_widget(collection) -> None:
     assert type(query_panel(collection.retriever, collection.items)).__name__ == "VBox"
 
 
-def test_pictures_of_a_drawing_program_are_opened_within_bounds(panel) -> None:
+def test_images_of_a_drawing_program_are_opened_within_bounds(panel) -> None:
     file = io.BytesIO()
     Image.new("RGBA", (3000, 20), (255, 0, 0, 0)).save(file, "PNG")
     panel.form.upload.value = upload(file.getvalue())
-    assert "mine.png (picture)" in panel.result.value
+    assert "mine.png (image)" in panel.result.value

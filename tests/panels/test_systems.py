@@ -73,20 +73,20 @@ def test_the_layouts_give_the_same_answers(systems):
     assert len(both) == 8
 
 
-def test_a_picture_is_asked_of_the_one_that_sees(collection, systems):
-    """Of a system with another retriever for pictures, the text's is never asked by a picture."""
+def test_an_image_is_asked_of_the_one_that_sees(collection, systems):
+    """Of a system with another retriever for images, the text's is never asked by an image."""
     _, turned, separate = systems
     mixed = {"text": systems[turned]["text"], "image": systems[separate]["image"]}
-    picture = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
-    question = Question(text="a red mug", picture=picture, systems=("mixed", separate), fusion="weighted_sum")
+    image = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
+    question = Question(text="a red mug", image=image, systems=("mixed", separate), fusion="weighted_sum")
     hits = ask({"mixed": mixed, **systems}, question)
     assert len(hits) == 8
     assert hits["score"].is_monotonic_decreasing
     assert np.isfinite(hits["score"]).all()
     with pytest.raises(ValueError, match="can be asked by image; ask by text"):
-        ask(systems, Question(picture=picture, systems=(turned,)))
+        ask(systems, Question(image=image, systems=(turned,)))
     with pytest.raises(ValueError, match="can be asked by image; ask by text"):
-        ask(systems, Question(text="a mug", picture=picture, systems=(turned,), fusion="rrf"))
+        ask(systems, Question(text="a mug", image=image, systems=(turned,), fusion="rrf"))
 
 
 def test_only_the_ways_to_fuse_that_fit_are_offered(systems):
@@ -118,14 +118,14 @@ def test_the_schema_says_what_can_be_filtered(collection, systems):
     assert is_live(systems)
 
 
-def test_parts_of_pictures_are_held_against_texts_only(collection, systems):
+def test_parts_of_images_are_held_against_texts_only(collection, systems):
     match = match_crops(systems)
-    picture = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
+    image = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
     first = list(systems)[:1]
     hits = ask(systems, Question(text="a red mug", rerank=3, systems=tuple(first)), match=match)
     assert sorted(hits["before"].iloc[:3]) == [1, 2, 3]
-    for asked, to in (({"picture": picture}, "image"), ({"text": "a red mug"}, "text")):
-        with pytest.raises(ValueError, match="holds a text against a picture"):
+    for asked, to in (({"image": image}, "image"), ({"text": "a red mug"}, "text")):
+        with pytest.raises(ValueError, match="holds a text against an image"):
             ask(systems, Question(**asked, to=to, rerank=3, systems=tuple(first)), match=match)
 
 

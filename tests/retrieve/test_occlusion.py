@@ -1,23 +1,23 @@
-"""Covering parts of a picture and leaving out words, with a model whose vectors can be worked out by hand."""
+"""Covering parts of an image and leaving out words, with a model whose vectors can be worked out by hand."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmlab.items import Space, SpaceMismatch, Vectors
-from mmlab.retrieve import occlude_picture, occlude_words
+from mmlab.retrieve import occlude_image, occlude_words
 
 SPACE = Space("counts", "1", "", "", "", 2)
 
 
 class Counts:
-    """(share of red, share of blue) of a picture, (number of "red", number of other words) of a text, as unit rows."""
+    """(share of red, share of blue) of an image, (number of "red", number of other words) of a text, as unit rows."""
 
     space = SPACE
     modalities = ("text", "image")
 
-    def embed_images(self, pictures):
-        means = [np.asarray(picture, dtype=float).reshape(-1, 3).mean(axis=0)[[0, 2]] for picture in pictures]
+    def embed_images(self, images):
+        means = [np.asarray(image, dtype=float).reshape(-1, 3).mean(axis=0)[[0, 2]] for image in images]
         return np.array([mean / np.linalg.norm(mean) for mean in means], dtype=np.float32)
 
     def embed_queries(self, texts):
@@ -29,9 +29,9 @@ RED = Vectors(["red"], np.array([[1.0, 0.0]]), SPACE)
 
 
 def test_the_part_that_speaks_for_the_match_drops_most() -> None:
-    picture = Image.new("RGB", (40, 40), (0, 0, 200))
-    picture.paste((200, 0, 0), (0, 0, 20, 20))  # the upper left quarter
-    table = occlude_picture(Counts(), picture, RED, grid=2)
+    image = Image.new("RGB", (40, 40), (0, 0, 200))
+    image.paste((200, 0, 0), (0, 0, 20, 20))  # the upper left quarter
+    table = occlude_image(Counts(), image, RED, grid=2)
     assert table[["row", "column"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
     assert table[["left", "top", "right", "bottom"]].iloc[1].tolist() == [0.5, 0, 1, 0.5]
     assert table.attrs["cosine"] == pytest.approx(1 / 10**0.5)  # of (50, 150)
@@ -51,9 +51,9 @@ def test_the_word_that_speaks_for_the_match_drops_most() -> None:
 
 
 def test_wrong_calls_are_refused() -> None:
-    picture = Image.new("RGB", (4, 4))
+    image = Image.new("RGB", (4, 4))
     with pytest.raises(ValueError, match="expected 1 to 32 cells each way, found 0"):
-        occlude_picture(Counts(), picture, RED, grid=0)
+        occlude_image(Counts(), image, RED, grid=0)
     with pytest.raises(ValueError, match="the text is empty"):
         occlude_words(Counts(), "  ", RED)
     with pytest.raises(ValueError, match="the one vector to compare with, found 2"):

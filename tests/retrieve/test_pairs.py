@@ -1,4 +1,4 @@
-"""Through pairs, on five items drawn by hand: texts and pictures in spaces of their own."""
+"""Through pairs, on five items drawn by hand: texts and images in spaces of their own."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def named(ranked, column="item_id"):
     return [known[item] for item in ranked[column]]
 
 
-def test_a_caption_stands_for_its_picture_and_the_best_counts(index) -> None:
+def test_a_caption_stands_for_its_image_and_the_best_counts(index) -> None:
     ranked = rank(index, unit(["q"], [5], TEXTS), to="image", k=3)
     assert named(ranked) == ["a", "b", "c"]
     assert named(ranked, "via") == ["a1", "b1", "c1"]  # a2 comes later than a1
@@ -55,9 +55,9 @@ def test_the_query_s_own_item_is_no_hit(index) -> None:
     assert named(ranked, "via") == ["b1", "a2", "c1"]
 
 
-def test_a_picture_gets_to_texts_through_pictures_like_it(index) -> None:
+def test_an_image_gets_to_texts_through_images_like_it(index) -> None:
     ranked = rank(index, unit(["q"], [0], IMAGES), to="text", k=10)
-    assert sorted(named(ranked)[:2]) == ["a1", "a2"]  # both texts of the nearest picture, at its score
+    assert sorted(named(ranked)[:2]) == ["a1", "a2"]  # both texts of the nearest image, at its score
     assert named(ranked)[2:] == ["b1", "c1"]
     assert named(ranked, "via") == ["a", "a", "b", "c"]
 

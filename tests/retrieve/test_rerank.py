@@ -40,19 +40,19 @@ def test_equal_ones_keep_their_order_and_all_may_be_judged() -> None:
     assert same["item_id"].tolist() == rankings(FOUND)["item_id"].tolist()
 
 
-def test_a_text_always_comes_first_and_pictures_are_opened(tmp_path: Path) -> None:
+def test_a_text_always_comes_first_and_images_are_opened(tmp_path: Path) -> None:
     for name, colour in (("a", "red"), ("b", "blue")):
         Image.new("RGB", (8, 8), colour).save(tmp_path / f"{name}.png")
     contents = {"q": "red", "a": tmp_path / "a.png", "b": tmp_path / "b.png"}
 
-    def redness(texts, pictures):
+    def redness(texts, images):
         assert texts == ["red"] * len(texts)
-        return [picture.getpixel((0, 0))[0] for picture in pictures]
+        return [image.getpixel((0, 0))[0] for image in images]
 
     by_text = rerank(rankings({"q": {"a": 0.1, "b": 0.2}}), redness, contents)
     assert by_text["item_id"].tolist() == ["a", "b"]
-    by_picture = rerank(rankings({"a": {"q": 1.0}}), redness, contents)
-    assert by_picture["score"].tolist() == [255]
+    by_image = rerank(rankings({"a": {"q": 1.0}}), redness, contents)
+    assert by_image["score"].tolist() == [255]
 
 
 @pytest.mark.parametrize("build", [blip, blip2])
@@ -62,8 +62,8 @@ def test_a_matching_head_judges(tmp_path: Path, collection, build) -> None:
     text, images = items[items["modality"] == "text"].iloc[0], items[items["modality"] == "image"].head(3)
     found = rankings({text["item_id"]: dict(zip(images["item_id"], (0.3, 0.2, 0.1), strict=True))})
     moved = rerank(found, model.match, contents_of(items), n=3, batch=2)
-    pictures = [Image.open(path).convert("RGB") for path in images["image"]]
-    scores = dict(zip(images["item_id"], model.match([text["text"]] * 3, pictures), strict=True))
+    opened = [Image.open(path).convert("RGB") for path in images["image"]]
+    scores = dict(zip(images["item_id"], model.match([text["text"]] * 3, opened), strict=True))
     assert moved["item_id"].tolist() == sorted(scores, key=scores.get, reverse=True)
     assert moved["score"].tolist() == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-5)
 
@@ -75,8 +75,8 @@ def test_blip2_reranks_as_a_plain_call_of_the_library_judges(tmp_path: Path, col
     tokens = AutoTokenizer.from_pretrained(folder)(
         [text["text"]] * 4, padding=True, truncation=True, max_length=16, return_tensors="pt"
     )
-    pictures = [Image.open(path).convert("RGB") for path in images["image"]]
-    pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")(pictures, return_tensors="pt")
+    opened = [Image.open(path).convert("RGB") for path in images["image"]]
+    pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")(opened, return_tensors="pt")
     inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")} | dict(pixels)
     with torch.no_grad():
         logits = network(**inputs, use_image_text_matching_head=True).logits_per_image
@@ -93,9 +93,9 @@ def test_the_matcher_is_the_first_model_with_a_head_and_a_loaded_one_is_taken(tm
     spaces = [Vectors(["a"], np.eye(1, model.space.dimension), model.space) for model in (plain, judge)]
     assert find_matcher(spaces, 5, [plain, judge]).__self__ is judge
     again = find_matcher(spaces, 5, [plain])  # loaded by its space
-    picture = Image.new("RGB", (20, 20), "red")
+    image = Image.new("RGB", (20, 20), "red")
     assert again.__self__ is not judge
-    assert again(["a"], [picture]) == pytest.approx(judge.match(["a"], [picture]), abs=1e-6)
+    assert again(["a"], [image]) == pytest.approx(judge.match(["a"], [image]), abs=1e-6)
     assert find_matcher(spaces, 0) is None
     assert find_matcher(spaces[:1], 5, [plain]) is None
 
@@ -110,9 +110,9 @@ def test_what_judges_again_is_a_head_or_the_crops_of_a_joint_model(tmp_path: Pat
 
 def test_crops_find_what_is_small_at_least_as_well_as_the_whole(collection) -> None:
     model, items = collection.retriever.model, collection.items
-    picture = Image.open(items.loc[items["modality"] == "image", "image"].iloc[0]).convert("RGB")
-    [score] = match_by_crops(model)(["a mug"], [picture])
-    assert score >= model.embed_images([picture])[0] @ model.embed_queries(["a mug"])[0] - 1e-5
+    image = Image.open(items.loc[items["modality"] == "image", "image"].iloc[0]).convert("RGB")
+    [score] = match_by_crops(model)(["a mug"], [image])
+    assert score >= model.embed_images([image])[0] @ model.embed_queries(["a mug"])[0] - 1e-5
 
 
 def test_wrong_numbers_are_refused() -> None:
@@ -121,5 +121,5 @@ def test_wrong_numbers_are_refused() -> None:
         rerank(found, by_letter, TEXTS, n=0)
     with pytest.raises(ValueError, match="expected 4 finite scores"):
         rerank(found, lambda first, second: [np.nan] * len(first), TEXTS, n=2)
-    with pytest.raises(KeyError, match="no text or picture for c"):
+    with pytest.raises(KeyError, match="no text or image for c"):
         rerank(found, by_letter, {name: name for name in "qrabd"}, n=3)

@@ -72,7 +72,7 @@ def test_every_query_is_rescored_once(sides, how) -> None:
 
 
 def tempered(gap: float):
-    """A hub h that is right for nobody, and of each pair a picture that its text is nearer to by `gap` than another's.
+    """A hub h that is right for nobody, and of each pair an image that its text is nearer to by `gap` than another's.
 
     The hub scores highest for every text; a low temperature takes its lead away from every text alike.
     """

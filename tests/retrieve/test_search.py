@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmlab.index import build_index, open_store
-from mmlab.items import PictureError, SpaceMismatch
+from mmlab.items import ImageError, SpaceMismatch
 from mmlab.retrieve import Retriever, facets, filter_examples, open_retrievers
 
 
@@ -39,20 +39,20 @@ def test_hits_carry_the_payload_and_the_time_spent(collection) -> None:
     assert hits.attrs["search_ms"] > 0
 
 
-def test_a_picture_finds_itself_first_and_texts_by_picture_are_texts(collection) -> None:
-    picture = images_of(collection.items).iloc[0]
-    first = collection.retriever.search(Path(picture["image"]), to="image", k=1).iloc[0]
-    assert first["item_id"] == picture["item_id"]
+def test_an_image_finds_itself_first_and_texts_by_image_are_texts(collection) -> None:
+    image = images_of(collection.items).iloc[0]
+    first = collection.retriever.search(Path(image["image"]), to="image", k=1).iloc[0]
+    assert first["item_id"] == image["item_id"]
     assert first["score"] == pytest.approx(1, abs=1e-4)
-    texts = collection.retriever.search(Path(picture["image"]), to="text", k=4)
+    texts = collection.retriever.search(Path(image["image"]), to="text", k=4)
     assert set(texts["modality"]) == {"text"}
 
 
-def test_a_picture_in_memory_asks_like_its_file(collection) -> None:
+def test_an_image_in_memory_asks_like_its_file(collection) -> None:
     path = Path(images_of(collection.items)["image"].iloc[0])
-    with Image.open(path) as picture:
-        by_picture = collection.retriever.search(picture, k=5)
-    assert by_picture["item_id"].tolist() == collection.retriever.search(path, k=5)["item_id"].tolist()
+    with Image.open(path) as image:
+        by_image = collection.retriever.search(image, k=5)
+    assert by_image["item_id"].tolist() == collection.retriever.search(path, k=5)["item_id"].tolist()
 
 
 def test_a_filter_holds_and_still_fills_k(collection) -> None:
@@ -76,9 +76,9 @@ def test_an_empty_query_is_refused(collection, empty: str) -> None:
         collection.retriever.search(empty)
 
 
-def test_a_file_that_is_no_picture_is_refused(collection, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(PictureError, match="not a picture"):
+def test_a_file_that_is_no_image_is_refused(collection, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(ImageError, match="not an image"):
         collection.retriever.search(tmp_path / "notes.txt")
 
 
@@ -114,14 +114,14 @@ def test_a_batch_answers_as_its_queries_do_one_by_one(collection) -> None:
         assert "query_id" not in one
 
 
-def test_a_folder_of_pictures_is_a_table_and_a_bad_file_is_a_skipped_row(collection, tmp_path: Path) -> None:
+def test_a_folder_of_images_is_a_table_and_a_bad_file_is_a_skipped_row(collection, tmp_path: Path) -> None:
     for name, source in zip("ab", images_of(collection.items)["image"].head(2), strict=True):
         shutil.copy(source, tmp_path / f"{name}.jpg")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden").write_text("passed over")
     hits = collection.retriever.search(tmp_path, k=2)
     assert hits["query_id"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
-    assert hits.attrs["skipped"] == [{"source": str(tmp_path / "notes.txt"), "reason": "not a picture"}]
+    assert hits.attrs["skipped"] == [{"source": str(tmp_path / "notes.txt"), "reason": "not an image"}]
     assert {"embed_ms", "search_ms", "payload_ms"} <= hits.attrs.keys()
 
 
@@ -130,9 +130,7 @@ def test_a_column_and_an_array_of_texts_are_batches(collection) -> None:
     expected = collection.retriever.search(texts, k=2)
     for batch in (pd.Series(texts, index=[7, 9]), np.array(texts), pd.Index(texts), tuple(texts)):
         assert collection.retriever.search(batch, k=2).equals(expected)
-    with pytest.raises(
-        TypeError, match="1 of 2 queries are no texts, paths or PIL pictures, first float nan"
-    ):
+    with pytest.raises(TypeError, match="1 of 2 queries are no texts, paths or PIL images, first float nan"):
         collection.retriever.search(pd.Series(["a mug", np.nan]))
 
 

@@ -56,7 +56,7 @@ def test_every_step_that_is_asked_for_runs_in_its_order(collection, both, qrels)
     index, spaces = both
     recipe = Recipe(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3)
 
-    def match(texts, pictures):
+    def match(texts, images):
         return np.arange(len(texts), 0, -1) / 100 - 1  # keeps every query's order, below any probability
 
     found = rank_in_steps(

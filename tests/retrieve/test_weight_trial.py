@@ -30,9 +30,9 @@ def qrels(collection):
 def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> None:
     items, vectors, retriever = collection
     trial = try_weights(retriever.index, [vectors], items, k=30)
-    assert list(trial.weights) == ["text", "picture"]
+    assert list(trial.weights) == ["text", "image"]
     assert sum(trial.weights.values()) == pytest.approx(1)
-    assert list(trial.judged)[:3] == ["equal shares", "text alone", "picture alone"]
+    assert list(trial.judged)[:3] == ["equal shares", "text alone", "image alone"]
     assert list(trial.judged)[-1] == "60 % to the more confident"
     pair = items.set_index("item_id")["pair_id"]
     split = items.set_index("item_id")["split"]
@@ -47,7 +47,7 @@ def test_without_two_texts_of_a_pair_no_weight_is_learned(collection) -> None:
     items = collection.items.drop_duplicates(["pair_id", "modality"])
     trial = try_weights(collection.retriever.index, [collection.vectors], items)
     assert trial.judged == {}
-    assert trial.says == "no pairs have two texts and a picture"
+    assert trial.says == "no pairs have two texts and an image"
 
 
 def test_one_models_answers_are_weighed_as_embedded_and_centred(collection, qrels) -> None:
@@ -74,7 +74,7 @@ def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_pat
     second = Vectors(texts.ids, texts.array, Space("second", "1", "", "", "", texts.space.dimension))
     index = build_index(open_store(tmp_path), "two", items, [vectors, second], progress=False)
     trials = try_model_weights(index, [vectors, second], items, qrels, {}, "rrf", k=10)
-    assert list(trials) == ["text-to-image"]  # the second knows no pictures
+    assert list(trials) == ["text-to-image"]  # the second knows no images
     assert list(trials["text-to-image"].weights) == [vectors.space.key, second.space.key]
 
 
@@ -100,13 +100,13 @@ def test_what_was_learned_is_told_with_its_interval(collection) -> None:
         ours = trial.scores()[name].set_index("query_id")["RR"]
         assert ours.to_dict() == pytest.approx(expected.to_dict())
     compared = compare_systems(trial.scores(), items)
-    weighed = {"text": 0.6, "picture": 0.4}
+    weighed = {"text": 0.6, "image": 0.4}
     if not compared["system"].str.startswith("learned").any():
         compared.loc[0, "system"] = "learned: 0.6 + 0.4"
     told = say_weights({"both": trial._replace(weights=weighed)}, {"both": compared})
-    assert told.startswith("Both: the learned weights are text 0.6, picture 0.4; against equal shares")
+    assert told.startswith("Both: the learned weights are text 0.6, image 0.4; against equal shares")
     assert "judged on" in told
-    even = say_weights({"both": trial._replace(weights={"text": 0.5, "picture": 0.5})}, {"both": compared})
+    even = say_weights({"both": trial._replace(weights={"text": 0.5, "image": 0.5})}, {"both": compared})
     assert "the learned weights are equal shares" in even
     shown = show_weights({"both": compared})
     assert shown["system"].tolist() == compared["system"].tolist()

@@ -1,4 +1,4 @@
-"""Texts for texts and pictures for pictures."""
+"""Texts for texts and images for images."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ SPACE = Space("s", "1", "", "", "", 4)
 
 
 def made(pairs: int, texts: int) -> tuple[pd.DataFrame, Vectors]:
-    """Pairs of a picture and some texts, the labels a and b in turn."""
+    """Pairs of an image and some texts, the labels a and b in turn."""
     rows = [
         (
             f"{kind}{pair}-{number}",
@@ -28,7 +28,7 @@ def made(pairs: int, texts: int) -> tuple[pd.DataFrame, Vectors]:
     return items, Vectors(items["item_id"], array, SPACE)
 
 
-def test_the_other_texts_of_a_pair_and_the_other_pictures_of_a_label_are_right() -> None:
+def test_the_other_texts_of_a_pair_and_the_other_images_of_a_label_are_right() -> None:
     items, vectors = made(8, 2)
     ranked, qrels = rank_within(vectors, items, k=5)
     assert list(ranked) == list(qrels) == ["text-to-text", "image-to-image"]

@@ -88,17 +88,17 @@ def test_files_that_were_changed_or_are_missing_are_refused(step):
     with pytest.raises(StaleInput, match=r"run b: items\.parquet is not what 01_ingest recorded"):
         read_same_items(step, ["a", "b"])
     with pytest.raises(FileNotFoundError, match="run 05_evaluate for this run first"):
-        read_scores(step, ["a"], "image->text", ["RR"])
+        read_scores(step, ["a"], "image-to-text", ["RR"])
 
 
 def test_scores_are_those_of_the_measures(step):
     make("b")
-    scores = read_scores(step, ["a", "b"], "text->image", ["RR"])
+    scores = read_scores(step, ["a", "b"], "text-to-image", ["RR"])
     assert [list(scores[run].columns) for run in "ab"] == [["query_id", "RR"]] * 2
     with pytest.raises(
         ValueError, match=r"run a, per_query/text-to-image\.parquet: columns \['AP'\] are missing"
     ):
-        read_scores(step, ["a", "b"], "text->image", ["AP"])
+        read_scores(step, ["a", "b"], "text-to-image", ["AP"])
 
 
 def test_parameters_that_differ_are_a_row_each(step):

@@ -29,7 +29,7 @@ def folders(tmp_path):
 
 
 def write_measure(folder, value):
-    measures = [{"direction": "text->image", "measure": "RR", "value": value}]
+    measures = [{"direction": "text-to-image", "measure": "RR", "value": value}]
     (folder / "metrics.json").write_text(json.dumps({"measures": measures}))
 
 
@@ -57,7 +57,7 @@ def test_every_kind_of_difference_is_a_row(folders):
         ["vectors/m.npz", "largest difference of a component", 0.0, 1.0],
         ["vectors/n.npz", "file", "missing", "there"],
         ["rankings/text-to-image.parquet", "queries with other scores", 0, 1],
-        ["metrics.json", "text->image RR", 0.5, 0.75],
+        ["metrics.json", "text-to-image RR", 0.5, 0.75],
     ]
 
 
@@ -72,7 +72,7 @@ def test_items_of_the_same_score_may_change_places(folders):
 def test_items_that_say_something_else_are_told(folders):
     items = read_items(folders[1] / "items.parquet")
     items.loc[1, "text"] = "z"
-    items["image"] = [None, "/elsewhere/picture.png"]
+    items["image"] = [None, "/elsewhere/image.png"]
     items["split"] = ["test", None]
     write_items(items, folders[1] / "items.parquet")
     assert rows(folders) == [

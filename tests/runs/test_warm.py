@@ -44,7 +44,7 @@ def test_drawing_ahead_leaves_no_figure_and_changes_none(tmp_path):
 
     from mmlab.visualize import bars, figure
 
-    pictures = []
+    images = []
     for prepare in (lambda: None, draw_figure):
         prepare()
         assert plt.get_fignums() == []
@@ -52,8 +52,8 @@ def test_drawing_ahead_leaves_no_figure_and_changes_none(tmp_path):
         bars(ax, ["mug"], [1], "items")
         fig.savefig(tmp_path / "figure.png", metadata={"Software": None})
         plt.close(fig)
-        pictures.append((tmp_path / "figure.png").read_bytes())
-    assert pictures[0] == pictures[1]
+        images.append((tmp_path / "figure.png").read_bytes())
+    assert images[0] == images[1]
 
 
 def test_warming_up_changes_no_map():

@@ -1,4 +1,4 @@
-"""Pictures of explanations."""
+"""Images of explanations."""
 
 import matplotlib as mpl
 import pandas as pd

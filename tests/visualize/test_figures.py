@@ -70,7 +70,7 @@ def test_a_histogram_of_nothing_says_none() -> None:
 
 def test_whole_numbers_have_whole_ticks() -> None:
     _, (ax,) = figure()
-    histogram(ax, np.array([5, 5, 5]), "texts of a picture")
+    histogram(ax, np.array([5, 5, 5]), "texts of an image")
     assert all(tick == int(tick) for tick in ax.get_xticks())
 
 
@@ -92,13 +92,13 @@ def test_a_map_groups_all_past_the_largest_as_other() -> None:
     assert sorted(text.get_text() for text in ax.get_legend().get_texts()) == ["a", "b", "other"]
 
 
-def test_show_writes_the_picture_with_its_sentence(tmp_path: Path) -> None:
+def test_show_writes_the_image_with_its_sentence(tmp_path: Path) -> None:
     fig, (ax,) = figure()
     bars(ax, ["mug"], [1], "items")
     show(fig, tmp_path / "figure.png", "One mug.")
-    with Image.open(tmp_path / "figure.png") as picture:
-        assert picture.text["Description"] == "One mug."
-        assert picture.width > 800
+    with Image.open(tmp_path / "figure.png") as image:
+        assert image.text["Description"] == "One mug."
+        assert image.width > 800
 
 
 def test_a_label_in_the_sentence_is_shown_as_text(tmp_path: Path, monkeypatch) -> None:
@@ -140,7 +140,7 @@ def test_groups_have_a_panel_per_column_with_the_worst_first() -> None:
 
 def test_a_waterfall_per_direction_ends_in_what_is_found() -> None:
     table = pd.DataFrame({"step": ["queries", "missed", "lost"], "queries": [10, -2, 0]})
-    fig = waterfalls({"text->image": table, "image->text": table}, "queries")
+    fig = waterfalls({"text-to-image": table, "image-to-text": table}, "queries")
     assert words(fig.axes[1]) == ["10", "-2", "0", "8"]
     assert fig.axes[1].get_yticklabels()[-1].get_text() == "found"
 

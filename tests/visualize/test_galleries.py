@@ -44,15 +44,15 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> str:
+def image(tmp_path: Path) -> str:
     path = tmp_path / "red.png"
     Image.new("RGB", (400, 200), "red").save(path)
     return str(path)
 
 
 @pytest.mark.parametrize("caption", HOSTILE)
-def test_hostile_captions_stay_text(picture: str, caption: str) -> None:
-    tags = Tags(gallery([picture], [caption]))
+def test_hostile_captions_stay_text(image: str, caption: str) -> None:
+    tags = Tags(gallery([image], [caption]))
     assert {tag for tag, _ in tags.found} <= {"div", "figure", "img", "figcaption", "bdi"}
     assert not any(name.startswith("on") for _, attributes in tags.found for name in attributes)
     assert caption[:50] in tags.words
@@ -63,24 +63,22 @@ def test_an_empty_gallery_says_none() -> None:
     assert "<em>none</em>" in str(gallery([], []))
 
 
-def test_pictures_are_inside_and_nothing_is_fetched(picture: str) -> None:
-    (source,) = (
-        attributes["src"] for tag, attributes in Tags(gallery([picture], ["a"])).found if tag == "img"
-    )
+def test_images_are_inside_and_nothing_is_fetched(image: str) -> None:
+    (source,) = (attributes["src"] for tag, attributes in Tags(gallery([image], ["a"])).found if tag == "img")
     assert source.startswith("data:image/jpeg;base64,")
 
 
-def test_a_picture_that_cannot_be_opened_shows_its_reason(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_opened_shows_its_reason(tmp_path: Path) -> None:
     assert "[missing file]" in Tags(gallery([tmp_path / "none.png"], ["a"])).words
 
 
-def test_right_and_wrong_differ_by_sign_and_line_not_by_colour_alone(picture: str) -> None:
-    html = str(gallery([picture, picture], ["a", "b"], [True, False]))
+def test_right_and_wrong_differ_by_sign_and_line_not_by_colour_alone(image: str) -> None:
+    html = str(gallery([image, image], ["a", "b"], [True, False]))
     assert "&#10003;" in html and "&#10007;" in html
     assert "solid" in html and "dashed" in html
 
 
-def test_captions_and_pictures_must_be_as_many() -> None:
+def test_captions_and_images_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="zip"):
         gallery([None, None], ["only one"])
 
@@ -114,14 +112,14 @@ def test_a_table_escapes_its_cells_and_leaves_gaps_empty() -> None:
     assert "nan" not in tags.words.lower()
 
 
-def test_answers_show_the_query_the_right_answer_and_the_marked_hits(picture: str) -> None:
+def test_answers_show_the_query_the_right_answer_and_the_marked_hits(image: str) -> None:
     items = pd.DataFrame(
         {
             "item_id": ["t1", "i1", "i2"],
             "modality": ["text", "image", "image"],
             "pair_id": ["one.png", "one.png", "two.png"],
             "text": ["a red mug", None, None],
-            "image": [None, picture, picture],
+            "image": [None, image, image],
             "label": ["mug", "mug", "hat"],
         }
     )
@@ -160,7 +158,7 @@ SUSPECTED = pd.DataFrame(
 )
 
 
-def test_a_suspected_pair_shows_its_picture_and_the_one_that_fits(picture: str) -> None:
+def test_a_suspected_pair_shows_its_image_and_the_one_that_fits(image: str) -> None:
     row = {
         "text_id": "t1",
         "image_id": "i1",
@@ -169,7 +167,7 @@ def test_a_suspected_pair_shows_its_picture_and_the_one_that_fits(picture: str) 
         "other_cosine": 0.8,
         "score": -5.0,
     }
-    items = SUSPECTED.assign(image=[None, None, picture, "/nowhere"])
+    items = SUSPECTED.assign(image=[None, None, image, "/nowhere"])
     tags = Tags(wrong_pairs_gallery(pd.DataFrame([{**row, "reason": HOSTILE[1]}] * 2), items, 1))
     assert "script" not in [tag for tag, _ in tags.found]
     assert sum(tag == "img" for tag, _ in tags.found) == 1
@@ -178,7 +176,7 @@ def test_a_suspected_pair_shows_its_picture_and_the_one_that_fits(picture: str) 
     assert "2. " not in tags.words
 
 
-def test_a_suspected_false_negative_shows_both_pairs(picture: str) -> None:
+def test_a_suspected_false_negative_shows_both_pairs(image: str) -> None:
     row = {
         "query_id": "t1",
         "item_id": "i2",
@@ -186,15 +184,15 @@ def test_a_suspected_false_negative_shows_both_pairs(picture: str) -> None:
         "query_text": HOSTILE[0],
         "item_text": "the same mug",
     }
-    items = SUSPECTED.assign(image=[None, None, picture, picture])
+    items = SUSPECTED.assign(image=[None, None, image, image])
     tags = Tags(false_negatives_gallery(pd.DataFrame([{**row, "reason": "alike"}]), items, 3))
     assert sum(tag == "img" for tag, _ in tags.found) == 2
     assert "rank 1: the same mug" in tags.words
     assert "none" in Tags(false_negatives_gallery(pd.DataFrame(), items, 3)).words
 
 
-def test_a_picture_without_label_goes_by_a_caption_of_its_pair(picture: str) -> None:
-    items = SUSPECTED.assign(image=[None, None, picture, picture], label=None)
+def test_an_image_without_label_goes_by_a_caption_of_its_pair(image: str) -> None:
+    items = SUSPECTED.assign(image=[None, None, image, image], label=None)
     rankings = pd.DataFrame({"query_id": ["t1"], "item_id": ["i2"], "rank": [1], "score": [0.9]})
     qrels = pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"], "relevance": [1]})
     assert f"0.900  {HOSTILE[1]}" in Tags(answers_gallery(["t1"], rankings, qrels, items)).words

@@ -55,7 +55,7 @@ def test_only_its_own_script_may_run_and_nothing_is_fetched():
     assert not re.search(r'(src|href)\s*=\s*["\']?\s*(https?:)?//', page)
 
 
-def test_each_text_is_tied_to_its_picture_and_points_fill_the_square():
+def test_each_text_is_tied_to_its_image_and_points_fill_the_square():
     data = data_of(page_of(pairs(["a", "b", "c"])))
     assert data["other"] == [3, 4, 5, 0, 1, 2]
     assert data["image"] == [0, 0, 0, 1, 1, 1]
@@ -66,7 +66,7 @@ def test_each_text_is_tied_to_its_picture_and_points_fill_the_square():
     assert data["thumbs"] == [None] * 6
 
 
-def test_five_hundred_noisy_pictures_stay_under_three_megabytes(tmp_path):
+def test_five_hundred_noisy_images_stay_under_three_megabytes(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     page = page_of(pairs(["a dog on the beach"] * 500, str(tmp_path / "noise.png")))

@@ -34,5 +34,5 @@ def test_a_label_does_not_turn_its_sentence_round():
     assert render_markdown("worst *\u202elabel*, best \u05d0") == "<p>worst <em>label</em>, best \u05d0</p>\n"
 
 
-def test_a_picture_becomes_its_words():
+def test_an_image_becomes_its_words():
     assert render_markdown("![a <cat>](https://example.org/cat.png)") == "<p>a &lt;cat&gt;</p>\n"

@@ -7,9 +7,9 @@ COSINES = pd.DataFrame({"positive": [0.8, 0.9], "negative": [0.1, 0.2]})
 
 
 def test_each_space_has_its_axes_and_one_without_pairs_says_so():
-    fig = pair_histograms({"a-1": ("texts with pictures", COSINES), "b-2": ("not comparable", COSINES[:0])})
+    fig = pair_histograms({"a-1": ("texts with images", COSINES), "b-2": ("not comparable", COSINES[:0])})
     first, second = fig.axes
-    assert first.get_xlabel() == "cosine of texts with pictures in a-1"
+    assert first.get_xlabel() == "cosine of texts with images in a-1"
     assert [text.get_text() for text in first.get_legend().get_texts()] == [
         "matched (2, mean 0.85)",
         "mismatched (2, mean 0.15)",
@@ -19,6 +19,6 @@ def test_each_space_has_its_axes_and_one_without_pairs_says_so():
 
 
 def test_one_space_alone_has_the_title_of_the_chart():
-    fig = pair_histograms({"a-1": ("texts with pictures", COSINES)})
+    fig = pair_histograms({"a-1": ("texts with images", COSINES)})
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["Matched and mismatched pairs"]
     plt.close(fig)

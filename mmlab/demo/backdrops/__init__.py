@@ -1,6 +1,6 @@
 """The places a product is shown in: a wall, sky or scene above, and a floor that it stands on.
 
-A place is painted once per process in a few variants, larger than a picture, so that each product sees its own cut.
+A place is painted once per process in a few variants, larger than an image, so that each product sees its own cut.
 """
 
 from functools import cache
@@ -18,6 +18,6 @@ VARIANTS = 6
 @cache
 def draw_backdrop(background: str, variant: int) -> Image.Image:
     """Draws a place, (WIDTH / 2, HEIGHT / 2) pixels RGB, in one of its variants."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT))
-    BACKDROPS[background](ImageDraw.Draw(picture), np.random.default_rng(variant))
-    return picture.reduce(2).filter(ImageFilter.GaussianBlur(0.6))
+    image = Image.new("RGB", (WIDTH, HEIGHT))
+    BACKDROPS[background](ImageDraw.Draw(image), np.random.default_rng(variant))
+    return image.reduce(2).filter(ImageFilter.GaussianBlur(0.6))

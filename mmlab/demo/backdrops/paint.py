@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import ImageDraw
 
-WIDTH, HEIGHT = 640, 560  # pixels; a backdrop is painted at twice the size it has in a picture
+WIDTH, HEIGHT = 640, 560  # pixels; a backdrop is painted at twice the size it has in an image
 FLOOR = 380  # where the floor begins
 
 

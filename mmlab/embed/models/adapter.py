@@ -78,9 +78,9 @@ class Adapter(ABC):
         """As `embed_texts`: this family has no prompt of its own for queries."""
         return self.embed_texts(texts)
 
-    def embed_images(self, pictures: "list[Image]") -> np.ndarray:
+    def embed_images(self, images: "list[Image]") -> np.ndarray:
         """Unit rows, float32 (N, D)."""
-        return self.embed_prepared("image", self.prepare_images(pictures))
+        return self.embed_prepared("image", self.prepare_images(images))
 
     def embed_audio(self, waveforms: list[np.ndarray]) -> np.ndarray:
         """Unit rows, float32 (N, D), of mono waveforms, float32 (samples,) in [-1, 1] at `sampling_rate` Hz."""
@@ -95,10 +95,10 @@ class Adapter(ABC):
         self._check("text")
         return self.reader.read(texts)
 
-    def prepare_images(self, pictures: "list[Image]") -> dict[str, Any]:
+    def prepare_images(self, images: "list[Image]") -> dict[str, Any]:
         """Pixel tensors on the CPU."""
         self._check("image")
-        return dict(self.processor(pictures, return_tensors="pt"))
+        return dict(self.processor(images, return_tensors="pt"))
 
     def prepare_audio(self, waveforms: list[np.ndarray]) -> dict[str, Any]:
         """Tensors on the CPU, of waveforms as `embed_audio` takes them."""

@@ -39,10 +39,10 @@ class Blip(Adapter):
         return self.network.text_proj(self._read(inputs)[:, 0])
 
     @torch.inference_mode()
-    def match(self, texts: list[str], pictures: "list[Image]") -> np.ndarray:
-        """Probabilities in [0, 1], float32 (N,), that text i, as it is, belongs to picture i: the matching head."""
+    def match(self, texts: list[str], images: "list[Image]") -> np.ndarray:
+        """Probabilities in [0, 1], float32 (N,), that text i, as it is, belongs to image i: the matching head."""
         tokens = self.on_device(TextReader(self.reader.tokenizer, self.window).read(texts))
-        seen = self._see(self.on_device(self.prepare_images(pictures)))
+        seen = self._see(self.on_device(self.prepare_images(images)))
         context = {
             "encoder_hidden_states": seen,
             "encoder_attention_mask": torch.ones(seen.shape[:2], dtype=torch.long, device=seen.device),

@@ -1,7 +1,7 @@
-"""The adapter for BLIP-2 image-text retrieval (Li et al. 2023): a Q-Former that looks at a picture with Q queries.
+"""The adapter for BLIP-2 image-text retrieval (Li et al. 2023): a Q-Former that looks at an image with Q queries.
 
-A picture has Q vectors there, and the paper's similarity to a text is the largest of Q. A space has one vector
-per picture, so it is the mean of the Q unit vectors, made unit again. The exact similarity needs both
+An image has Q vectors there, and the paper's similarity to a text is the largest of Q. A space has one vector
+per image, so it is the mean of the Q unit vectors, made unit again. The exact similarity needs both
 inputs at hand: for reranking, `match` gives the still better judgement of the matching head.
 Letters: N inputs, T tokens, Q queries, H hidden, D dimensions.
 """
@@ -36,7 +36,7 @@ class Blip2(Adapter):
         super().__init__(checkpoint, network, pooling, reader, read_image_processor(checkpoint))
 
     def project(self, modality: str, inputs: dict[str, Any]) -> torch.Tensor:
-        """The contrastive projection (N, D) of texts, the mean over the queries of that of pictures."""
+        """The contrastive projection (N, D) of texts, the mean over the queries of that of images."""
         network = self.network
         if modality == "image":
             looked = network.qformer(query_embeds=self._queries(inputs), **self._see(inputs))
@@ -50,10 +50,10 @@ class Blip2(Adapter):
         return network.text_projection(read.last_hidden_state[:, 0].to(self.dtype))
 
     @torch.inference_mode()
-    def match(self, texts: list[str], pictures: "list[Image]") -> np.ndarray:
-        """Probabilities in [0, 1], float32 (N,), that text i, as it is, belongs to picture i: the matching head."""
+    def match(self, texts: list[str], images: "list[Image]") -> np.ndarray:
+        """Probabilities in [0, 1], float32 (N,), that text i, as it is, belongs to image i: the matching head."""
         tokens = self.on_device(TextReader(self.reader.tokenizer, self.window).read(texts))
-        pixels, network = self.on_device(self.prepare_images(pictures)), self.network
+        pixels, network = self.on_device(self.prepare_images(images)), self.network
         queries, mask = self._queries(pixels), tokens["attention_mask"]
         both = network.qformer(
             query_embeds=network.embeddings(input_ids=tokens["input_ids"], query_embeds=queries),

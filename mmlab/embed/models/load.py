@@ -94,7 +94,7 @@ def _family(model: str, config: "PreTrainedConfig") -> str:
     if hasattr(kind, "get_text_features") and hasattr(kind, "get_image_features"):
         return "texts and images"
     read = READS.get(getattr(kind, "main_input_name", ""), "")
-    # A model that writes about pictures begins with tokens too, but is no encoder.
+    # A model that writes about images begins with tokens too, but is no encoder.
     if read and not (read == "texts" and hasattr(config, "vision_config")):
         return read
     found = kind.__name__ if kind else config.model_type

@@ -40,16 +40,16 @@ class Model(Protocol):
         """As `embed_texts`, behind the model's own prompt for queries where it has one. The same space."""
         ...
 
-    def embed_images(self, pictures: "list[Image]") -> np.ndarray:
-        """Unit rows, float32 (N, D), of RGB pictures of any sizes."""
+    def embed_images(self, images: "list[Image]") -> np.ndarray:
+        """Unit rows, float32 (N, D), of RGB images of any sizes."""
         ...
 
     def prepare_texts(self, texts: list[str]) -> dict[str, Any]:
         """The tensors that the model reads, a row per text and prompt."""
         ...
 
-    def prepare_images(self, pictures: "list[Image]") -> dict[str, Any]:
-        """The tensors that the model reads, a row per picture."""
+    def prepare_images(self, images: "list[Image]") -> dict[str, Any]:
+        """The tensors that the model reads, a row per image."""
         ...
 
     def embed_prepared(self, modality: str, prepared: dict[str, Any]) -> np.ndarray:
@@ -62,10 +62,10 @@ class Model(Protocol):
 
 
 class Matcher(Protocol):
-    """A model that reads a text and a picture together: slower than two vectors, and more exact."""
+    """A model that reads a text and an image together: slower than two vectors, and more exact."""
 
-    def match(self, texts: list[str], pictures: "list[Image]") -> np.ndarray:
-        """Probabilities in [0, 1], float32 (N,), that text i belongs to picture i."""
+    def match(self, texts: list[str], images: "list[Image]") -> np.ndarray:
+        """Probabilities in [0, 1], float32 (N,), that text i belongs to image i."""
         ...
 
 

@@ -24,14 +24,14 @@ from mmlab.items import data
 KINDS = (
     "csv", "tsv", "jsonl", "parquet", "coco", "karpathy", "flickr", "sidecar", "images", "huggingface",
 )  # fmt: skip
-TABLES = {  # (path, columns, blobs) -> rows: any columns, one record for each picture or for each caption
+TABLES = {  # (path, columns, blobs) -> rows: any columns, one record for each image or for each caption
     "csv": partial(read_delimited, delimiters=",;"),
     "tsv": partial(read_delimited, delimiters="\t"),
     "jsonl": read_json_lines,
     "parquet": read_parquet,
     "huggingface": read_huggingface,
 }
-LAYOUTS = {  # (path, root) -> root, rows: fixed fields, and the pictures lie where such datasets have them
+LAYOUTS = {  # (path, root) -> root, rows: fixed fields, and the images lie where such datasets have them
     "coco": read_coco,
     "karpathy": read_karpathy,
     "flickr": read_flickr,
@@ -47,12 +47,12 @@ class Source(NamedTuple):
 
     kind: one of KINDS.
     root: the folder where relative image names start.
-    rows: one line per caption, or per picture without one, indexed by `row` from 1 in the source's order:
+    rows: one line per caption, or per image without one, indexed by `row` from 1 in the source's order:
         image: the name as written, a relative or absolute path or an address; "" where there is none.
         caption: as written; "" where there is none.
         origin: "caption", or "alt" where the captions are the alternative texts of a web page.
         label, split: text, missing where not told.
-        file: the absolute path of a picture whose bytes came inside the source, missing otherwise.
+        file: the absolute path of an image whose bytes came inside the source, missing otherwise.
         problem, detail: "malformed row" and what was expected and found, where the entry could not be read.
             Such a row has the image and the caption that could be saved, else the raw text as caption.
         then the user's own columns: text, Int64, float64 or boolean.
@@ -76,7 +76,7 @@ def read_source(
 
     `kind` is one of KINDS, or "auto": recognised by looking. `columns` maps image, caption, label and split to
     a table's own names for them; those that it does not mention are recognised by their usual names. `blobs`
-    keeps the pictures whose bytes come inside the source, by default in data/cache/pictures.
+    keeps the images whose bytes come inside the source, by default in data/cache/images.
 
     Raises FileNotFoundError or ValueError, saying what was expected, what was found and what to do, where the
     source as a whole cannot be read; a single entry that cannot be read is a row with a `problem`.
@@ -92,7 +92,7 @@ def read_source(
     if found.kind in LAYOUTS:
         root, rows = LAYOUTS[found.kind](found.path, found.root)
         return Source(found.kind, root, rows, [])
-    blobs = blobs or Blobs(data() / "cache" / "pictures")
+    blobs = blobs or Blobs(data() / "cache" / "images")
     rows = TABLES[found.kind](found.path, columns or {}, blobs)
     files = [] if found.kind == "huggingface" else unlisted_images(found.root, rows["image"])
     return Source(found.kind, found.root, rows, files)

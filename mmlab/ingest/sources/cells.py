@@ -1,4 +1,4 @@
-"""What one cell of a table says: texts, a picture, or a value of the user's."""
+"""What one cell of a table says: texts, an image, or a value of the user's."""
 
 import json
 from decimal import Decimal
@@ -16,7 +16,7 @@ def texts_of(cell: Any) -> list[str]:
     return [_text(one) for one in cell] or [""] if isinstance(cell, list) else [_text(cell)]
 
 
-def picture_of(cell: Any) -> tuple[str, bytes | None]:
+def image_of(cell: Any) -> tuple[str, bytes | None]:
     """The name and the bytes of an image cell: a text, bytes, or an object that has them as path and bytes.
 
     Raises ValueError for a list and for an object without path and bytes.

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mmlab.ingest.sources.decoding import read_json
-from mmlab.ingest.sources.places import place_pictures
+from mmlab.ingest.sources.places import place_images
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 SPLIT = re.compile(r"(?<![a-z])(train|validation|val|test|dev)(?![a-z])")
@@ -17,7 +17,7 @@ ADDRESSES = ("coco_url", "flickr_url")
 def read_coco(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
     """The captions of each image, in the images' order, then the annotations that belong to none.
 
-    The pictures are looked for beside the file, in the folder above, in one named like the file's suffix
+    The images are looked for beside the file, in the folder above, in one named like the file's suffix
     (captions_val2017.json: val2017/) and in images/. Those not found are at their coco_url or flickr_url.
     """
     images, annotations = _parts(path)
@@ -26,7 +26,7 @@ def read_coco(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
     known, broken = _known(images)
     captions, unknown = _captions(annotations, known)
     names = [image["file_name"] for image in known.values()]
-    root, places = place_pictures(names, path, root, (suffix, "images"))
+    root, places = place_images(names, path, root, (suffix, "images"))
     rows = [
         Row(_image(image, places), caption, split=word and word[0])
         for number, image in known.items()

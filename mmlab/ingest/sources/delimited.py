@@ -11,7 +11,7 @@ import pandas as pd
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.sources.columns import Columns, find_columns
 from mmlab.ingest.sources.decoding import encoding_of
-from mmlab.ingest.sources.records import Pictures, broken_row, read_records
+from mmlab.ingest.sources.records import Images, broken_row, read_records
 from mmlab.ingest.sources.rows import Row, gather
 
 NUMBERS = (  # whole numbers that fit into 64 bits, decimal numbers; "007", "+1" and "1e5" are names
@@ -34,7 +34,7 @@ def read_delimited(path: Path, columns: Mapping[str, str], blobs: Blobs, delimit
         header = _header(lines, delimiter, path)
         found = find_columns(header, columns, path)
         records = _records(lines, delimiter, len(header), found)
-        rows = gather(read_records(records, found, Pictures(blobs, path.name)), found.own_names)
+        rows = gather(read_records(records, found, Images(blobs, path.name)), found.own_names)
     if rows.empty:
         raise ValueError(f"{path} has a header but no rows: add one row per caption")
     for name in found.own_names:

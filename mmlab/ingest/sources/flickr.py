@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mmlab.ingest.sources.decoding import encoding_of
-from mmlab.ingest.sources.places import place_pictures
+from mmlab.ingest.sources.places import place_images
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 FOLDERS = (
@@ -21,14 +21,14 @@ LISTS = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 def read_flickr(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
     """One row per line: "name.jpg#0<tab>caption", "name.jpg| 0| caption" or "name.jpg,caption".
 
-    The pictures are looked for beside the file, in the folder above, and in the folders of the originals.
+    The images are looked for beside the file, in the folder above, and in the folders of the originals.
     The split is told by Flickr_8k.trainImages.txt, devImages and testImages beside the file, if there.
     """
     rows = list(_rows(path))
     if not rows:
         raise ValueError(f"{path} has no captions: expected lines such as name.jpg#0<tab>caption")
     splits = _splits(path.parent)
-    root, places = place_pictures((row.image for row in rows), path, root, FOLDERS)
+    root, places = place_images((row.image for row in rows), path, root, FOLDERS)
     return root, gather(
         row._replace(image=places.get(row.image, row.image), split=splits.get(row.image)) for row in rows
     )
@@ -51,7 +51,7 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _splits(folder: Path) -> dict[str, str]:
-    """The split of each picture that a list beside the captions names."""
+    """The split of each image that a list beside the captions names."""
     splits = {}
     for split, word in LISTS.items():
         for path in sorted(folder.glob(f"*{word}.txt")):

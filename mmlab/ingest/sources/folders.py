@@ -1,4 +1,4 @@
-"""Folders of pictures: with a text file beside each, or without any text."""
+"""Folders of images: with a text file beside each, or without any text."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,25 +10,25 @@ from mmlab.ingest.sources.places import files_below
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
-LONGEST = 1_000_000  # bytes of a text beside a picture; more is no caption
+LONGEST = 1_000_000  # bytes of a text beside an image; more is no caption
 
 
 class Tags(NamedTuple):
-    """What the folders of a picture tell of it."""
+    """What the folders of an image tell of it."""
 
     label: str | None
     split: str | None
 
 
 def read_images(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """One row per picture below the folder, without a caption; see `tags_of` for label and split."""
-    names = _pictures(path)
+    """One row per image below the folder, without a caption; see `tags_of` for label and split."""
+    names = _images(path)
     return root, gather(Row(name, **tags._asdict()) for name, tags in zip(names, tags_of(names), strict=True))
 
 
 def read_sidecar(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
     """A row for each line that is not empty in a.txt beside a.jpg; one without a caption where there is none."""
-    names = _pictures(path)
+    names = _images(path)
     return root, gather(
         row._replace(**tags._asdict())
         for name, tags in zip(names, tags_of(names), strict=True)
@@ -37,13 +37,13 @@ def read_sidecar(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
 
 
 def has_sidecars(folder: Path) -> bool:
-    """Whether a picture below the folder has a text file beside it."""
+    """Whether an image below the folder has a text file beside it."""
     texts = {_stem(name) for name in files_below(folder, {".txt"})}
     return bool(texts) and any(_stem(name) in texts for name in files_below(folder))
 
 
 def tags_of(names: list[str]) -> list[Tags]:
-    """Label and split of each picture: where all lie in subfolders, the first of them is the label.
+    """Label and split of each image: where all lie in subfolders, the first of them is the label.
 
     Where the first are all named train, val, test or alike, they are the split and the second is the label.
     A single folder that holds everything is no label.
@@ -58,10 +58,10 @@ def tags_of(names: list[str]) -> list[Tags]:
     return [Tags(label, split) for label, split in zip(labels, splits, strict=True)]
 
 
-def _pictures(folder: Path) -> list[str]:
+def _images(folder: Path) -> list[str]:
     names = files_below(folder)
     if not names:
-        raise FileNotFoundError(f"dataset {folder}: expected pictures (.jpg, .png, ...), found none below it")
+        raise FileNotFoundError(f"dataset {folder}: expected images (.jpg, .png, ...), found none below it")
     return names
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.sources.columns import find_columns
 from mmlab.ingest.sources.parquet import BATCH
-from mmlab.ingest.sources.records import Pictures, read_records
+from mmlab.ingest.sources.records import Images, read_records
 from mmlab.ingest.sources.rows import gather
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read_huggingface(dataset: str | Path, columns: Mapping[str, str], blobs: Blo
         names.append("split")
     found = find_columns(names, columns, dataset)
     records = _records(parts, names, dataset)
-    rows = gather(read_records(records, found, Pictures(blobs, Path(dataset).name)), found.own_names)
+    rows = gather(read_records(records, found, Images(blobs, Path(dataset).name)), found.own_names)
     if rows.empty:
         raise ValueError(f"dataset {dataset} has columns but no rows")
     return rows

@@ -11,7 +11,7 @@ import pandas as pd
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.sources.columns import MOST, find_columns
 from mmlab.ingest.sources.decoding import encoding_of
-from mmlab.ingest.sources.records import Pictures, read_records
+from mmlab.ingest.sources.records import Images, read_records
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 
@@ -24,7 +24,7 @@ def read_json_lines(path: Path, columns: Mapping[str, str], blobs: Blobs) -> pd.
         entry if isinstance(entry, Row) else [entry.get(name) for name in names]
         for entry in _entries(path, encoding)
     )
-    return gather(read_records(records, found, Pictures(blobs, path.name)), found.own_names)
+    return gather(read_records(records, found, Images(blobs, path.name)), found.own_names)
 
 
 def _names(path: Path, encoding: str) -> list[str]:

@@ -9,26 +9,26 @@ import pandas as pd
 from mmlab.ingest.sources.cells import texts_of
 from mmlab.ingest.sources.decoding import read_json
 from mmlab.ingest.sources.flickr import FOLDERS
-from mmlab.ingest.sources.places import place_pictures
+from mmlab.ingest.sources.places import place_images
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 
 def read_karpathy(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
     """The sentences of each image with its split, as written ("restval" stays).
 
-    The pictures are looked for where those of Flickr are, and in the folder that an image's filepath names.
+    The images are looked for where those of Flickr are, and in the folder that an image's filepath names.
     """
     whole = read_json(path)
     images = whole.get("images") if isinstance(whole, dict) else None
     if not isinstance(images, list) or not images:
         raise ValueError(f"{path} is not Karpathy's: expected an object with a list of images")
     names = [name for image in images for name in _names(image)]
-    root, places = place_pictures(names, path, root, FOLDERS)
+    root, places = place_images(names, path, root, FOLDERS)
     return root, gather(row for image in images for row in _rows(image, places))
 
 
 def _names(image: Any) -> list[str]:
-    """The names that the picture may have, the fullest first; none where the entry is broken."""
+    """The names that the image may have, the fullest first; none where the entry is broken."""
     name = image.get("filename") if isinstance(image, dict) else None
     if not isinstance(name, str):
         return []

@@ -1,4 +1,4 @@
-"""Parquet tables, read in batches so that the pictures inside are never in memory together."""
+"""Parquet tables, read in batches so that the images inside are never in memory together."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.sources.columns import find_columns
-from mmlab.ingest.sources.records import Pictures, read_records
+from mmlab.ingest.sources.records import Images, read_records
 from mmlab.ingest.sources.rows import gather
 
 BATCH = 128  # records; photos of some megabytes each stay below half a gigabyte
@@ -21,7 +21,7 @@ def read_parquet(path: Path, columns: Mapping[str, str], blobs: Blobs) -> pd.Dat
     names = next(batches)
     found = find_columns(names, columns, path)
     records = (record for batch in batches for record in batch)
-    rows = gather(read_records(records, found, Pictures(blobs, path.name)), found.own_names)
+    rows = gather(read_records(records, found, Images(blobs, path.name)), found.own_names)
     if rows.empty:
         raise ValueError(f"{path} has columns but no rows: add one row per caption")
     return rows

@@ -1,4 +1,4 @@
-"""Where the pictures of a dataset lie."""
+"""Where the images of a dataset lie."""
 
 import os
 from collections.abc import Collection, Iterable, Sequence
@@ -34,10 +34,10 @@ def unlisted_images(root: Path, images: Iterable[str]) -> list[str]:
     return [name for name in map(storable, files_below(root)) if name not in named]
 
 
-def place_pictures(
+def place_images(
     names: Iterable[str], table: Path, root: Path, subfolders: Sequence[str]
 ) -> tuple[Path, dict[str, str]]:
-    """The root, and the names relative to it of those pictures that are found.
+    """The root, and the names relative to it of those images that are found.
 
     They are looked for beside the table and in the folder above, then in their subfolders. Where one lies
     outside of the root, the root becomes the folder above the table.

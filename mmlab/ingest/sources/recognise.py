@@ -14,7 +14,7 @@ TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"
 ADDRESS = re.compile("hf:/+")  # a Path joins the two strokes into one
 EXPECTED = (
     "a table of captions (captions.csv, .tsv, .jsonl or .parquet), a caption file of COCO, Karpathy or "
-    "Flickr, a saved Hugging Face dataset, or pictures"
+    "Flickr, a saved Hugging Face dataset, or images"
 )
 
 
@@ -58,7 +58,7 @@ def _on_the_hub(name: str, kind: str, path: Path) -> Found:
         raise ValueError(f"dataset hf://{name} is of the kind huggingface, found source={kind!r}")
     if not all(name.split("/")) or name.count("/") > 1:
         raise ValueError(f"dataset {name}: expected the id of a Hugging Face dataset, as hf://owner/name")
-    return Found("huggingface", name, path)  # nothing lies at this root: its pictures come as bytes
+    return Found("huggingface", name, path)  # nothing lies at this root: its images come as bytes
 
 
 def _ranks(folder: Path) -> Iterator[list[Found]]:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.sources.cells import as_text, picture_of, plain, texts_of
+from mmlab.ingest.sources.cells import as_text, image_of, plain, texts_of
 from mmlab.ingest.sources.columns import Columns
 from mmlab.ingest.sources.rows import Row, malformed
 
 
-class Pictures:
-    """The pictures of one table: bytes are kept as files, and no two pictures get one name."""
+class Images:
+    """The images of one table: bytes are kept as files, and no two images get one name."""
 
     def __init__(self, blobs: Blobs, table: str) -> None:
         self.blobs = blobs
@@ -18,8 +18,8 @@ class Pictures:
         self._files: dict[str, str] = {}
 
     def keep(self, cell: Any, number: int) -> tuple[str, str | None]:
-        """The name and the file of the picture in record `number`; bytes without a name get table#number."""
-        name, content = picture_of(cell)
+        """The name and the file of the image in record `number`; bytes without a name get table#number."""
+        name, content = image_of(cell)
         if content is None:
             return name, None
         file, unnamed = str(self.blobs.put(content)), f"{self.table}#{number}"
@@ -29,16 +29,14 @@ class Pictures:
         return name, file
 
 
-def read_records(
-    records: Iterable[Sequence[Any] | Row], columns: Columns, pictures: Pictures
-) -> Iterator[Row]:
+def read_records(records: Iterable[Sequence[Any] | Row], columns: Columns, images: Images) -> Iterator[Row]:
     """The rows of each record, a sequence of cells; a Row among them, which is malformed, stays as it is."""
     for number, cells in enumerate(records, 1):
         if isinstance(cells, Row):
             yield cells
             continue
         try:
-            yield from _rows(cells, number, columns, pictures)
+            yield from _rows(cells, number, columns, images)
         except (ValueError, RecursionError) as error:
             yield broken_row(cells, columns, list(cells), str(error))
 
@@ -52,10 +50,10 @@ def broken_row(cells: Sequence[Any], columns: Columns, raw: Any, detail: str) ->
     return malformed(caption or raw, detail, image)
 
 
-def _rows(cells: Sequence[Any], number: int, columns: Columns, pictures: Pictures) -> list[Row]:
+def _rows(cells: Sequence[Any], number: int, columns: Columns, images: Images) -> list[Row]:
     texts = [""] if columns.caption is None else texts_of(cells[columns.caption])
     own = tuple(plain(cells[place]) for place in columns.own)
-    image, file = pictures.keep(cells[columns.image], number)
+    image, file = images.keep(cells[columns.image], number)
     label, split = (
         None if place is None else as_text(plain(cells[place])) for place in (columns.label, columns.split)
     )

@@ -40,7 +40,7 @@ def tabulate_measures(path: Path) -> dict[str, Any]:
 
 
 def first_measure(path: Path) -> tuple[str, float | None]:
-    """The measure that stands for a run in a list, as ("text->image Success@1", 0.83); ("", None) without one.
+    """The measure that stands for a run in a list, as ("text-to-image Success@1", 0.83); ("", None) without one.
 
     It is the first Success@k, which papers on captioning sets call R@k, else the first of all.
     """

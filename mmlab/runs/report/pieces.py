@@ -70,8 +70,8 @@ def title_of(stem: str) -> str:
 
 
 def _description(path: Path) -> str:
-    """What `mmlab.visualize.show` wrote into the file, empty for a picture from elsewhere."""
+    """What `mmlab.visualize.show` wrote into the file, empty for an image from elsewhere."""
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return str(picture.info.get("Description", ""))
+    with Image.open(path) as image:
+        return str(image.info.get("Description", ""))

@@ -96,9 +96,9 @@ function choose(item) {
   const card = find("card"), thumb = data.thumbs[item] || data.thumbs[data.other[item]];
   card.replaceChildren();
   if (thumb) {
-    const picture = add(card, "img", "");
-    picture.src = "data:image/jpeg;base64," + thumb;
-    picture.alt = "";
+    const image = add(card, "img", "");
+    image.src = "data:image/jpeg;base64," + thumb;
+    image.alt = "";
   }
   add(card, "p", data.captions[item]);
   const kinds = data.groups.map((each) => each.name + ": " + each.names[each.of[item]]);

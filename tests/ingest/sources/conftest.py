@@ -12,7 +12,7 @@ from mmlab.ingest.sources import read_source
 
 
 @pytest.fixture
-def picture():
+def image():
     """The bytes of a small PNG of one colour."""
 
     def paint(colour="red"):
@@ -41,7 +41,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def read(write, tmp_path):
-    """Write files, then read their folder, or the file `name` in it; pictures are kept below blobs/."""
+    """Write files, then read their folder, or the file `name` in it; images are kept below blobs/."""
 
     def read(files, kind="auto", columns=None, name=""):
         return read_source(write(files) / name, kind, columns, Blobs(tmp_path / "blobs"))

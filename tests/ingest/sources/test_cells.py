@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mmlab.ingest.sources.cells import as_text, picture_of, plain, storable, texts_of
+from mmlab.ingest.sources.cells import as_text, image_of, plain, storable, texts_of
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_cells_without_a_text(cell):
 
 
 @pytest.mark.parametrize(
-    ("cell", "picture"),
+    ("cell", "image"),
     [
         ("a.jpg", ("a.jpg", None)),
         (None, ("", None)),
@@ -45,14 +45,14 @@ def test_cells_without_a_text(cell):
         (7, ("7", None)),
     ],
 )
-def test_the_picture_of_a_cell(cell, picture):
-    assert picture_of(cell) == picture
+def test_the_image_of_a_cell(cell, image):
+    assert image_of(cell) == image
 
 
 @pytest.mark.parametrize("cell", [["a.jpg"], {"url": "a"}, {"bytes": "text", "path": "a"}, {"path": 1}])
-def test_cells_without_a_picture(cell):
+def test_cells_without_an_image(cell):
     with pytest.raises(ValueError, match=r"expected an image's path, address or bytes, found an?"):
-        picture_of(cell)
+        image_of(cell)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ def coco(names, captions, **fields):
 
 @pytest.mark.parametrize("folder", ["", "val2017/", "images/", "annotations/", "annotations/val2017/"])
 @pytest.mark.parametrize("given", ["", "annotations", "annotations/captions_val2017.json"])
-def test_pictures_are_found_where_coco_has_them(read, folder, given):
+def test_images_are_found_where_coco_has_them(read, folder, given):
     content = coco(["a.jpg"], [(1, "A dog")])
     source = read({"annotations/captions_val2017.json": content, f"{folder}a.jpg": b""}, name=given)
     assert (source.root / source.rows.loc[1, "image"]).read_bytes() == b""
@@ -24,7 +24,7 @@ def test_rows_follow_the_images(read):
     assert rows["split"].isna().all()
 
 
-def test_pictures_that_are_not_here_are_at_their_address(read):
+def test_images_that_are_not_here_are_at_their_address(read):
     images = [
         {"id": 1, "file_name": "a.jpg", "coco_url": "http://x/a.jpg"},
         {"id": 2, "file_name": "b.jpg", "coco_url": "", "flickr_url": "http://y/b.jpg"},

@@ -6,7 +6,7 @@ PLACES = ["", "Images/", "images/", "Flicker8k_Dataset/", "Flickr8k_Dataset/", "
 
 @pytest.mark.parametrize("folder", PLACES)
 @pytest.mark.parametrize("given", ["", "text/"])
-def test_pictures_are_found_beside_and_above(read, folder, given):
+def test_images_are_found_beside_and_above(read, folder, given):
     source = read({f"{given}Flickr8k.token.txt": TOKENS, f"{folder}a.jpg": b""}, name=given)
     assert source.kind == "flickr" and source.rows["image"].tolist() == [f"{folder}a.jpg"] * 2 + ["b.jpg"]
     assert (source.root / f"{folder}a.jpg").is_file()

@@ -3,7 +3,7 @@ import pytest
 from mmlab.ingest.sources.folders import tags_of
 
 
-def test_a_text_beside_a_picture_has_a_caption_per_line(read):
+def test_a_text_beside_an_image_has_a_caption_per_line(read):
     files = {
         "a.jpg": b"",
         "a.txt": "one\n\n  two\r\n \n",

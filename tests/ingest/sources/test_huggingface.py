@@ -16,7 +16,7 @@ def datasets():
 
 
 @pytest.fixture
-def part(datasets, picture):
+def part(datasets, image):
     """A part of two records: an image with bytes, captions in a list, a class and the user's own."""
 
     def part(**columns):
@@ -26,7 +26,7 @@ def part(datasets, picture):
             "label": datasets.ClassLabel(names=["cat", "dog"]),
             "price": datasets.Value("int64"),
         }
-        images = [{"bytes": picture("red"), "path": "a.png"}, {"bytes": picture("blue"), "path": None}]
+        images = [{"bytes": image("red"), "path": "a.png"}, {"bytes": image("blue"), "path": None}]
         cells = {"image": images, "captions": CAPTIONS, "label": [1, 0], "price": [5, None]}
         features |= dict.fromkeys(columns, datasets.Value("string"))
         return datasets.Dataset.from_dict(cells | columns, features=datasets.Features(features))
@@ -43,7 +43,7 @@ def saved(tmp_path):
     return saved
 
 
-def test_a_dataset_that_was_saved(saved, part, picture, tmp_path):
+def test_a_dataset_that_was_saved(saved, part, image, tmp_path):
     source = saved(part())
     rows = source.rows
     assert (source.kind, source.root, source.unlisted) == ("huggingface", tmp_path / "saved", [])
@@ -51,7 +51,7 @@ def test_a_dataset_that_was_saved(saved, part, picture, tmp_path):
     assert rows["caption"].tolist() == ["A dog", "Asleep", ""]
     assert rows["label"].tolist() == ["dog", "dog", "cat"] and rows["split"].isna().all()
     assert rows["price"].dtype == "Int64" and rows["price"].tolist()[:2] == [5, 5]
-    assert [Path(file).read_bytes() for file in rows["file"][1:]] == [picture("red"), picture("blue")]
+    assert [Path(file).read_bytes() for file in rows["file"][1:]] == [image("red"), image("blue")]
 
 
 def test_the_parts_of_a_dataset_are_its_splits(datasets, saved, part):
@@ -65,11 +65,11 @@ def test_a_column_of_splits_comes_before_the_parts(datasets, saved, part):
     assert rows["split"].tolist() == ["train", "train", "val"]
 
 
-def test_pictures_are_not_decoded(datasets, saved):
-    broken = {"image": [{"bytes": b"no picture", "path": None}]}
+def test_images_are_not_decoded(datasets, saved):
+    broken = {"image": [{"bytes": b"no image", "path": None}]}
     features = datasets.Features({"image": datasets.Image()})
     rows = saved(datasets.Dataset.from_dict(broken, features=features)).rows
-    assert Path(rows.loc[1, "file"]).read_bytes() == b"no picture"
+    assert Path(rows.loc[1, "file"]).read_bytes() == b"no image"
 
 
 def test_a_folder_as_the_hub_has_it(datasets, part, tmp_path, monkeypatch):

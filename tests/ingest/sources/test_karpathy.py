@@ -22,7 +22,7 @@ def test_sentences_and_splits_as_written(read):
         ("images/", "images/a.jpg"),
     ],
 )
-def test_pictures_are_found_by_their_filepath_or_without(read, folder, named):
+def test_images_are_found_by_their_filepath_or_without(read, folder, named):
     images = [entry("a.jpg", "A", filepath="val2014")]
     source = read({"dataset_coco.json": {"images": images}, f"{folder}a.jpg": b""})
     assert source.rows["image"].tolist() == [named]

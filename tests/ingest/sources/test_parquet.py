@@ -22,8 +22,8 @@ def rows_of(tmp_path):
     return rows_of
 
 
-def test_pictures_inside_become_files(rows_of, picture):
-    red, blue = picture("red"), picture("blue")
+def test_images_inside_become_files(rows_of, image):
+    red, blue = image("red"), image("blue")
     cells = [
         {"bytes": red, "path": "a.png"},
         {"bytes": blue, "path": None},
@@ -39,10 +39,10 @@ def test_pictures_inside_become_files(rows_of, picture):
     assert contents == [red, blue, red, blue]
 
 
-def test_raw_bytes_become_files(rows_of, picture):
-    rows = rows_of({"image": [picture()], "caption": [["a", "b"]]})
+def test_raw_bytes_become_files(rows_of, image):
+    rows = rows_of({"image": [image()], "caption": [["a", "b"]]})
     assert rows["image"].tolist() == ["own.parquet#1"] * 2 and rows["caption"].tolist() == ["a", "b"]
-    assert Path(rows.loc[2, "file"]).read_bytes() == picture()
+    assert Path(rows.loc[2, "file"]).read_bytes() == image()
 
 
 def test_the_users_values_keep_their_type(rows_of):

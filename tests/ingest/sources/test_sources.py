@@ -1,4 +1,4 @@
-"""Every kind of source gives the same rows for the same pictures and captions."""
+"""Every kind of source gives the same rows for the same images and captions."""
 
 import pandas as pd
 import pytest
@@ -65,8 +65,8 @@ TOLD = {  # what a kind has no words for is missing
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("forced", [False, True])
-def test_every_kind_gives_the_same_rows(read, picture, kind, forced):
-    source = read(FILES[kind]() | {name: picture() for name in CAPTIONS}, kind if forced else "auto")
+def test_every_kind_gives_the_same_rows(read, image, kind, forced):
+    source = read(FILES[kind]() | {name: image() for name in CAPTIONS}, kind if forced else "auto")
     pairs = [(name, "") for name in CAPTIONS] if kind == "images" else PAIRS
     assert source.kind == kind
     assert source.rows.columns.tolist() == COLUMNS
@@ -101,17 +101,17 @@ def test_columns_are_a_tables(read):
         read(coco(), columns={"image": "x"})
 
 
-def test_unlisted_pictures_are_told_for_tables(read, picture, tmp_path):
-    (tmp_path / "outside.png").write_bytes(picture())
+def test_unlisted_images_are_told_for_tables(read, image, tmp_path):
+    (tmp_path / "outside.png").write_bytes(image())
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset/link.png").symlink_to(tmp_path / "outside.png")
     (tmp_path / "dataset/inner.png").symlink_to(tmp_path / "dataset/b.png")
     (tmp_path / "dataset/loop").symlink_to(tmp_path / "dataset", target_is_directory=True)
     names = ["./a.png", "sub\\c.JPG", "sub/../b.png", str(tmp_path / "dataset/d.png"), "http://x/e.png"]
-    pictures = ["a.png", "b.png", "d.png", "sub/c.JPG", "sub/x.JPEG", "Z.tiff", ".hidden/h.png", ".h.png"]
+    images = ["a.png", "b.png", "d.png", "sub/c.JPG", "sub/x.JPEG", "Z.tiff", ".hidden/h.png", ".h.png"]
     source = read(
         {"captions.csv": [("image",), *((name,) for name in names)], "notes.txt": ""}
-        | {name: picture() for name in pictures}
+        | {name: image() for name in images}
     )
     assert source.rows["image"].tolist() == names
     assert source.unlisted == ["Z.tiff", "inner.png", "sub/x.JPEG"]
@@ -124,9 +124,9 @@ def test_reading_again_gives_the_same(read):
     pd.testing.assert_frame_equal(first.rows, second.rows)
 
 
-def test_blobs_lie_in_the_cache_by_default(write, picture, tmp_path, monkeypatch):
+def test_blobs_lie_in_the_cache_by_default(write, image, tmp_path, monkeypatch):
     monkeypatch.setenv("MMLAB_DATA", str(tmp_path / "data"))
     folder = write({})
-    pd.DataFrame({"image": [picture()]}).to_parquet(folder / "captions.parquet")
+    pd.DataFrame({"image": [image()]}).to_parquet(folder / "captions.parquet")
     file = read_source(folder).rows.loc[1, "file"]
-    assert file == str(Blobs(tmp_path / "data/cache/pictures").put(picture()))
+    assert file == str(Blobs(tmp_path / "data/cache/images").put(image()))

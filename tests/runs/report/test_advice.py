@@ -20,13 +20,13 @@ def test_losses_and_the_weaker_direction_are_told_with_a_link():
         begin_step(name, run="r").finish("")
     measures = [
         {"direction": direction, "measure": "Success@1", "value": value}
-        for direction, value in (("text->image", 0.8), ("image->text", 0.5))
+        for direction, value in (("text-to-image", 0.8), ("image-to-text", 0.5))
     ]
     (run_folder("r") / "metrics.json").write_text(json.dumps({"measures": measures}))
     judged = pd.DataFrame({"search": ["exact", "HNSW ef=10"], "recall": [1.0, 0.9], "p50_ms": [1.0, 0.5]})
     write_table(judged, run_folder("r") / "index.parquet")
     assert what_to_look_at("r", [{"id": "gallery-1", "title": "Worst queries"}], LINKS) == [
-        ("The weaker direction is image->text: Success@1 0.500 against 0.800.", "05_evaluate.html"),
+        ("The weaker direction is image-to-text: Success@1 0.500 against 0.800.", "05_evaluate.html"),
         ("The index loses answers: recall 0.900 against exact search with HNSW ef=10.", "03_index.html"),
         ("Gallery: worst queries.", "#gallery-1"),
     ]

@@ -14,13 +14,13 @@ def entry(direction, measure, value, **more):
 @pytest.fixture
 def path(tmp_path):
     measures = [
-        entry("text->image", "RR", 1.0, low=None, high=None),
-        entry("text->image", "Success@1", 0.8125, low=0.7, high=0.9),
-        entry("image->text", "Success@1", 0.5, low=0.25, high=0.75),
+        entry("text-to-image", "RR", 1.0, low=None, high=None),
+        entry("text-to-image", "Success@1", 0.8125, low=0.7, high=0.9),
+        entry("image-to-text", "Success@1", 0.5, low=0.25, high=0.75),
     ]
     protocol = [
-        {"direction": "text->image", "queries": 10, "tie rule": "against"},
-        {"direction": "image->text", "queries": 4, "tie rule": None},
+        {"direction": "text-to-image", "queries": 10, "tie rule": "against"},
+        {"direction": "image-to-text", "queries": 4, "tie rule": None},
     ]
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps({"measures": measures, "protocol": protocol}))
@@ -29,7 +29,7 @@ def path(tmp_path):
 
 def test_measures_are_a_row_each_and_directions_a_column_each(path):
     table = tabulate_measures(path)
-    assert table["directions"] == ["text->image", "image->text"]
+    assert table["directions"] == ["text-to-image", "image-to-text"]
     assert table["rows"] == [
         {"measure": "RR", "cells": [("1.000", ""), ("", "")]},
         {"measure": "Success@1", "cells": [("0.812", "0.700 to 0.900"), ("0.500", "0.250 to 0.750")]},
@@ -38,12 +38,12 @@ def test_measures_are_a_row_each_and_directions_a_column_each(path):
 
 def test_the_protocol_is_a_row_for_each_rule(path):
     table = tabulate_measures(path)
-    assert table["protocol_of"] == ["text->image", "image->text"]
+    assert table["protocol_of"] == ["text-to-image", "image-to-text"]
     assert table["protocol"] == [("queries", ["10", "4"]), ("tie rule", ["against", ""])]
 
 
 def test_success_stands_for_a_run(path, tmp_path):
-    assert first_measure(path) == ("text->image Success@1", 0.8125)
+    assert first_measure(path) == ("text-to-image Success@1", 0.8125)
     path.write_text(json.dumps({"measures": [entry("a", "RR", 0.5)]}))
     assert first_measure(path) == ("a RR", 0.5)
     path.write_text("{")

@@ -33,20 +33,20 @@ def entry(direction, measure, value, **more):
 def full():
     """The folder of a run whose every text is hostile."""
     step = begin_step("01_ingest", run="r", dataset=HOSTILE, query="x" * 10_000, seed=0)
-    with Image.new("RGB", (40, 20), "red") as picture:
+    with Image.new("RGB", (40, 20), "red") as image:
         info = PngImagePlugin.PngInfo()
         info.add_itxt("Description", f"**Red** is best {HOSTILE}")
-        picture.save(step.write("figures/01_by_<b>category.png"), pnginfo=info)
+        image.save(step.write("figures/01_by_<b>category.png"), pnginfo=info)
     step.write("galleries/05_worst_queries.html").write_text("<p>a gallery</p>")
     step.write("map.html").write_text(MAP)
     step.finish(f"**12** items {HOSTILE}")
     step = begin_step("05_evaluate", run="r", models=["demo"], seed=0)
     measures = [
-        entry("text->image", "Success@1", 0.8125, low=0.7, high=0.9),
-        entry("image->text", "Success@1", 0.5, low=0.25, high=0.75),
-        entry("text->image", "RR", 1.0),
+        entry("text-to-image", "Success@1", 0.8125, low=0.7, high=0.9),
+        entry("image-to-text", "Success@1", 0.5, low=0.25, high=0.75),
+        entry("text-to-image", "RR", 1.0),
     ]
-    protocol = [{"direction": "text->image", "queries": 10}]
+    protocol = [{"direction": "text-to-image", "queries": 10}]
     step.write("metrics.json").write_text(json.dumps({"measures": measures, "protocol": protocol}))
     step.finish("Success@1 0.81")
     copies = run_folder("r") / "notebooks"

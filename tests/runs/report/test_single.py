@@ -54,8 +54,8 @@ def heavy(made):
     step = begin_step("05_evaluate", run="r")
     for file, size in (("galleries/05_worst.html", 60_000), ("map.html", 40_000)):
         step.write(file).write_text(f"<p>{'x' * size}</p>")
-    picture = Image.frombytes("RGB", (100, 60), os.urandom(18_000))
-    picture.save(step.write("figures/05_noise.png"))
+    image = Image.frombytes("RGB", (100, 60), os.urandom(18_000))
+    image.save(step.write("figures/05_noise.png"))
     step.finish("heavy")
     return made
 

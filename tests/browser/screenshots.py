@@ -1,7 +1,7 @@
-"""The README's pictures: a panel at work and the first page of a report, from the run `demo`.
+"""The README's images: a panel at work and the first page of a report, from the run `demo`.
 
 ```
-make demo pictures
+make demo images
 ```
 """
 
@@ -47,7 +47,7 @@ def take_panel(browser, home: Path) -> bytes:
         field.fill(QUERY)
         field.press("Enter")
         panel.locator("p[role=status]", has_text=QUERY).wait_for()
-        page.wait_for_timeout(500)  # the pictures are drawn
+        page.wait_for_timeout(500)  # the images are drawn
         return panel.screenshot()
 
 
@@ -56,10 +56,10 @@ def take_report(browser, run: Path) -> bytes:
     page = browser.new_page(viewport=WIDE)
     page.goto((run / "index.html").as_uri())
     page.locator("iframe.map").content_frame.locator("#view").press("ArrowRight")
-    pictures = [take_section(page, name) for name in SHOWN]
-    sheet = Image.new("RGB", (WIDE["width"], sum(picture.height for picture in pictures)), "white")
-    for number, picture in enumerate(pictures):
-        sheet.paste(picture, (0, sum(above.height for above in pictures[:number])))
+    images = [take_section(page, name) for name in SHOWN]
+    sheet = Image.new("RGB", (WIDE["width"], sum(image.height for image in images)), "white")
+    for number, image in enumerate(images):
+        sheet.paste(image, (0, sum(above.height for above in images[:number])))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
@@ -72,9 +72,9 @@ def take_section(page, name: str) -> Image.Image:
     return Image.open(io.BytesIO(page.screenshot(clip=seen)))
 
 
-def save(picture: bytes, path: Path) -> Path:
+def save(image: bytes, path: Path) -> Path:
     """Write a screenshot as a JPEG of at most 200 KB."""
-    with Image.open(io.BytesIO(picture)) as opened:
+    with Image.open(io.BytesIO(image)) as opened:
         rgb = opened.convert("RGB")
     for quality in (85, 75, 65, 55):
         rgb.save(path, "JPEG", quality=quality, optimize=True)
@@ -84,16 +84,16 @@ def save(picture: bytes, path: Path) -> Path:
 
 
 def main() -> None:
-    """Take both pictures of the run `demo` in the data folder."""
+    """Take both images of the run `demo` in the data folder."""
     run = data() / "runs" / "demo"
     if not (run / "index.html").is_file():
         raise SystemExit(f"no report in {run}: run `make demo` first")
     with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
-        pictures = {"panel.jpg": take_panel(browser, Path(home)), "report.jpg": take_report(browser, run)}
+        images = {"panel.jpg": take_panel(browser, Path(home)), "report.jpg": take_report(browser, run)}
         browser.close()
-    for name, picture in pictures.items():
-        click.echo(save(picture, project() / "data" / name))
+    for name, image in images.items():
+        click.echo(save(image, project() / "data" / name))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Open one picture file the same way everywhere: upright, RGB, of bounded size, or refused with a reason."""
+"""Open one image file the same way everywhere: upright, RGB, of bounded size, or refused with a reason."""
 
 import io
 import re
@@ -40,19 +40,19 @@ QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as `warnings.filte
 _one_large, _filters = Lock(), Lock()
 
 
-class PictureError(ValueError):
-    """A file that cannot be used as a picture; the message is a short, stable reason."""
+class ImageError(ValueError):
+    """A file that cannot be used as an image; the message is a short, stable reason."""
 
 
-def open_picture(source: str | Path | BinaryIO, least: int | None = None) -> "Image.Image":
-    """The picture as RGB: first frame, EXIF orientation applied, transparency on white.
+def open_image(source: str | Path | BinaryIO, least: int | None = None) -> "Image.Image":
+    """The image as RGB: first frame, EXIF orientation applied, transparency on white.
 
     source: a path, or a file open for reading in binary.
     least: where the format can (JPEG), decode at 1/2, 1/4 or 1/8, as small as the longer side keeps `least`
         pixels; one that has fewer is never made smaller, and the whole file is read and checked all the same.
 
-    Raises PictureError with one of: missing file, unreadable file (a permission, a folder, a failing disk), empty
-    file, not a picture, too many pixels, damaged file.
+    Raises ImageError with one of: missing file, unreadable file (a permission, a folder, a failing disk), empty
+    file, not an image, too many pixels, damaged file.
     """
     return open_measured(source, least)[0]
 
@@ -60,28 +60,28 @@ def open_picture(source: str | Path | BinaryIO, least: int | None = None) -> "Im
 def open_measured(
     source: str | Path | BinaryIO, least: int | None = None
 ) -> tuple["Image.Image", tuple[int, int]]:
-    """As `open_picture`, with width and height of the upright picture at its full size."""
+    """As `open_image`, with width and height of the upright image at its full size."""
     if not isinstance(source, str | Path):
         return _decoded(source, least)
     try:
         with open(source, "rb") as file:
             return _decoded(file, least)
     except FileNotFoundError as error:
-        raise PictureError("missing file") from error
-    except PictureError:
+        raise ImageError("missing file") from error
+    except ImageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise PictureError("unreadable file") from error
+        raise ImageError("unreadable file") from error
 
 
 def thumbnail(path: str | Path, side: int = 128) -> bytes:
-    """JPEG bytes of the picture scaled to fit a square of `side` pixels."""
+    """JPEG bytes of the image scaled to fit a square of `side` pixels."""
     from PIL import Image
 
-    picture = open_picture(path, least=2 * side)
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image = open_image(path, least=2 * side)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
+    image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 
@@ -90,32 +90,32 @@ def _decoded(file: BinaryIO, least: int | None) -> tuple["Image.Image", tuple[in
 
     _hush()
     try:
-        with Image.open(file, formats=FORMATS) as picture:
-            width, height = picture.size
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
             if width * height > MAX_PIXELS:
-                raise PictureError("too many pixels")
+                raise ImageError("too many pixels")
             if least:
-                picture.draft(None, (least, 1) if width >= height else (1, least))
-            with _one_large if picture.width * picture.height > LARGE else nullcontext():
-                picture.load()
-                turn = _turn(picture)
-                upright = _rgb(picture if turn is None else picture.transpose(turn))
+                image.draft(None, (least, 1) if width >= height else (1, least))
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                image.load()
+                turn = _turn(image)
+                upright = _rgb(image if turn is None else image.transpose(turn))
             swapped = (
                 turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180
             )
             return upright, (height, width) if swapped else (width, height)
     except UnidentifiedImageError:
-        raise PictureError("not a picture" if file.seek(0, io.SEEK_END) else "empty file") from None
+        raise ImageError("not an image" if file.seek(0, io.SEEK_END) else "empty file") from None
     except Image.DecompressionBombError as error:
-        raise PictureError("too many pixels") from error
-    except PictureError:
+        raise ImageError("too many pixels") from error
+    except ImageError:
         raise
     except Exception as error:  # of damaged files, decoders raise nearly everything
-        raise PictureError("damaged file") from error
+        raise ImageError("damaged file") from error
 
 
 def _hush() -> None:
-    """Keep Pillow's warnings of odd files out of notebooks; what matters is told by PictureError.
+    """Keep Pillow's warnings of odd files out of notebooks; what matters is told by ImageError.
 
     The filter is added once and stays: `warnings.catch_warnings` is not safe in threads.
     """
@@ -124,29 +124,29 @@ def _hush() -> None:
             warnings.filterwarnings("ignore", module=QUIET[3].pattern)
 
 
-def _turn(picture: "Image.Image") -> int | None:
+def _turn(image: "Image.Image") -> int | None:
     from PIL import Image
 
     try:
-        name = TURNS.get(picture.getexif().get(ORIENTATION))
-    except Exception:  # a broken EXIF block spoils no picture
+        name = TURNS.get(image.getexif().get(ORIENTATION))
+    except Exception:  # a broken EXIF block spoils no image
         return None
     return name and Image.Transpose[name]
 
 
-def _rgb(picture: "Image.Image") -> "Image.Image":
+def _rgb(image: "Image.Image") -> "Image.Image":
     from PIL import Image
 
-    if picture.mode.startswith(("I", "F")):
-        return _grey(picture).convert("RGB")
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    opaque = picture.convert("RGBA")
+    if image.mode.startswith(("I", "F")):
+        return _grey(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    opaque = image.convert("RGBA")
     white = Image.new("RGBA", opaque.size, "white")
     return Image.alpha_composite(white, opaque).convert("RGB")
 
 
-def _grey(picture: "Image.Image") -> "Image.Image":
+def _grey(image: "Image.Image") -> "Image.Image":
     """Numbers of more than 8 bits as 8-bit grey, where Pillow would clip them.
 
     White is 65535 where the file says 16 bits; else the least of 1, 255 and 65535 that no value exceeds, or the
@@ -154,7 +154,7 @@ def _grey(picture: "Image.Image") -> "Image.Image":
     """
     from PIL import Image
 
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
-    greatest = 65535 if picture.mode.startswith("I;16") else values.max()
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+    greatest = 65535 if image.mode.startswith("I;16") else values.max()
     white = next((white for white in (1, 255, 65535) if greatest <= white), greatest)
     return Image.fromarray((values.clip(0) * np.float32(255 / white)).round().astype(np.uint8))

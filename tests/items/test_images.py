@@ -9,31 +9,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
-from mmlab.items import PictureError, open_picture, thumbnail
-from mmlab.items.pictures import MAX_PIXELS, open_measured
+from mmlab.items import ImageError, open_image, thumbnail
+from mmlab.items.images import MAX_PIXELS, open_measured
 
-REASONS = ("empty file", "not a picture", "damaged file", "too many pixels")
+REASONS = ("empty file", "not an image", "damaged file", "too many pixels")
 
 
-def saved(picture, path, **options):
-    picture.save(path, **options)
+def saved(image, path, **options):
+    image.save(path, **options)
     return path
 
 
 def photo(width, height):
-    """Colours that change all over the picture, different at each corner."""
+    """Colours that change all over the image, different at each corner."""
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     waves = 127 + 100 * np.sin(across / 9) * np.cos(down / 7)
     return Image.fromarray(np.stack([across, down, waves], -1).astype(np.uint8))
 
 
 def refused(path, reason):
-    with pytest.raises(PictureError, match=f"^{reason}$"):
-        open_picture(path)
+    with pytest.raises(ImageError, match=f"^{reason}$"):
+        open_image(path)
 
 
-def pixels(picture):
-    return np.asarray(picture, dtype=int)
+def pixels(image):
+    return np.asarray(image, dtype=int)
 
 
 @pytest.mark.parametrize(
@@ -58,36 +58,36 @@ def pixels(picture):
     ],
 )
 def test_every_mode_becomes_rgb(tmp_path, mode, colour, suffix, expected):
-    picture = open_picture(saved(Image.new(mode, (4, 3), colour), tmp_path / f"a.{suffix}"))
-    assert (picture.mode, picture.size, picture.getpixel((1, 1))) == ("RGB", (4, 3), expected)
+    image = open_image(saved(Image.new(mode, (4, 3), colour), tmp_path / f"a.{suffix}"))
+    assert (image.mode, image.size, image.getpixel((1, 1))) == ("RGB", (4, 3), expected)
 
 
 def test_ink_of_printers_is_not_inverted(tmp_path):
     """Pillow writes CMYK into JPEG as Adobe does: inverted, and marked so."""
     path = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "a.jpg")
     assert b"Adobe" in path.read_bytes()
-    assert np.abs(pixels(open_picture(path)) - (255, 0, 0)).max() <= 3
+    assert np.abs(pixels(open_image(path)) - (255, 0, 0)).max() <= 3
 
 
 def test_a_grey_of_16_bits_is_scaled_as_a_whole(tmp_path):
     levels = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    opened = open_picture(saved(Image.fromarray(levels), tmp_path / "a.png"))
+    opened = open_image(saved(Image.fromarray(levels), tmp_path / "a.png"))
     assert pixels(opened)[..., 0].ravel().tolist() == list(range(256))
 
 
 def test_what_is_transparent_becomes_white(tmp_path):
     path = saved(Image.new("RGBA", (2, 2), (255, 0, 0, 0)), tmp_path / "a.png")
-    assert open_picture(path).getpixel((0, 0)) == (255, 255, 255)
+    assert open_image(path).getpixel((0, 0)) == (255, 255, 255)
     path = saved(Image.new("RGBA", (2, 2), (0, 0, 0, 128)), tmp_path / "half.png")
-    assert open_picture(path).getpixel((0, 0)) == (127, 127, 127)
+    assert open_image(path).getpixel((0, 0)) == (127, 127, 127)
 
 
 @pytest.mark.parametrize(("suffix", "transparency"), [("gif", 0), ("png", 0), ("png", bytes([0, 255]))])
 def test_a_palette_may_be_transparent(tmp_path, suffix, transparency):
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    picture.putpixel((1, 0), 1)
-    opened = open_picture(saved(picture, tmp_path / f"a.{suffix}", transparency=transparency))
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    opened = open_image(saved(image, tmp_path / f"a.{suffix}", transparency=transparency))
     assert [opened.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 255)]
 
 
@@ -95,7 +95,7 @@ def test_a_palette_may_be_transparent(tmp_path, suffix, transparency):
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_applied(tmp_path, orientation, suffix, least):
-    """As Pillow's own transposition of the picture; the size is that of the upright picture, also when scaled."""
+    """As Pillow's own transposition of the image; the size is that of the upright image, also when scaled."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(photo(160, 96), tmp_path / f"a.{suffix}", exif=exif)
@@ -107,9 +107,9 @@ def test_every_orientation_is_applied(tmp_path, orientation, suffix, least):
     assert np.abs(pixels(opened) - pixels(scaled)).mean() < 4
 
 
-def test_a_broken_exif_block_spoils_no_picture(tmp_path):
+def test_a_broken_exif_block_spoils_no_image(tmp_path):
     path = saved(photo(20, 10), tmp_path / "a.jpg", exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff nothing")
-    assert open_picture(path).size == (20, 10)
+    assert open_image(path).size == (20, 10)
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
@@ -119,7 +119,7 @@ def test_the_first_frame_is_taken(tmp_path, suffix):
     path = saved(frames[0], tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
     with Image.open(path) as stored:
         assert stored.n_frames == 2
-    assert open_picture(path).getpixel((1, 1)) == (255, 0, 0)
+    assert open_image(path).getpixel((1, 1)) == (255, 0, 0)
 
 
 def test_refusals_have_stable_reasons(tmp_path):
@@ -137,26 +137,26 @@ def test_refusals_have_stable_reasons(tmp_path):
     refused("nul\0.jpg", "unreadable file")
     refused(tmp_path / "cut.jpg", "damaged file")
     refused(tmp_path / "empty.jpg", "empty file")
-    refused(tmp_path / "note.jpg", "not a picture")
-    refused(tmp_path / "a.svg", "not a picture")
+    refused(tmp_path / "note.jpg", "not an image")
+    refused(tmp_path / "a.svg", "not an image")
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "PCX", "TGA"])
 def test_other_formats_are_never_tried(tmp_path, kind):
     """PostScript would start an interpreter; Pillow alone opens or at least knows each of these."""
-    refused(saved(photo(20, 10), tmp_path / "a.jpg", format=kind), "not a picture")
+    refused(saved(photo(20, 10), tmp_path / "a.jpg", format=kind), "not an image")
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif_is_read(tmp_path):
-    assert open_picture(saved(photo(20, 10), tmp_path / "a.avif")).size == (20, 10)
+    assert open_image(saved(photo(20, 10), tmp_path / "a.avif")).size == (20, 10)
 
 
 def test_an_open_file_is_read_as_a_path_is(tmp_path):
     path = saved(photo(20, 10), tmp_path / "a.png")
-    assert open_picture(io.BytesIO(path.read_bytes())) == open_picture(str(path)) == photo(20, 10)
+    assert open_image(io.BytesIO(path.read_bytes())) == open_image(str(path)) == photo(20, 10)
     refused(io.BytesIO(b""), "empty file")
-    refused(io.BytesIO(b"a note"), "not a picture")
+    refused(io.BytesIO(b"a note"), "not an image")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_longer_side_keeps_the_least_number_of_pixels(tmp_path, size, least,
     path = saved(photo(*size), tmp_path / "a.jpg")
     opened, full = open_measured(path, least)
     assert (opened.size, full) == (scaled, size)
-    assert open_picture(saved(photo(*size), tmp_path / "a.png"), least).size == size
+    assert open_image(saved(photo(*size), tmp_path / "a.png"), least).size == size
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -188,7 +188,7 @@ def test_a_cut_jpeg_is_refused_at_every_scale(tmp_path, progressive):
         for least in (None, 160, 60):
             try:
                 outcomes.append(open_measured(io.BytesIO(whole[:end]), least)[1])
-            except PictureError as error:
+            except ImageError as error:
                 outcomes.append(str(error))
         told[end] = set(outcomes)
     assert all(len(outcomes) == 1 for outcomes in told.values())
@@ -216,10 +216,10 @@ def test_pillows_warnings_do_not_leak(tmp_path):
     """9,600 x 9,600 pixels are fewer than MAX_PIXELS and more than Pillow likes; all warnings are switched on."""
     (tmp_path / "large.png").write_bytes(bomb(9600))
     saved(photo(20, 10), tmp_path / "exif.jpg", exif=b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x09\x01\x12")
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    saved(picture, tmp_path / "palette.png", transparency=bytes([0, 255]))
-    ours = "from mmlab.items import open_picture as read"
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    saved(image, tmp_path / "palette.png", transparency=bytes([0, 255]))
+    ours = "from mmlab.items import open_image as read"
     pillows = "from PIL import Image; read = lambda path: Image.open(path).convert('RGB').getexif()"
     body = (
         "{}\nimport sys\nfor path in sys.argv[1:]:\n  try: read(path)\n  except (OSError, ValueError): pass\n"
@@ -239,8 +239,8 @@ FUZZED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
 @given(data=st.data())
 @settings(max_examples=300, deadline=None, database=None)
-def test_any_bytes_are_a_picture_or_refused(data):
-    """Bytes flipped and cut in real files; whatever comes out is a picture or a PictureError."""
+def test_any_bytes_are_an_image_or_refused(data):
+    """Bytes flipped and cut in real files; whatever comes out is an image or a ImageError."""
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.linear_gradient("L").resize((16, 16)).convert("RGB").save(
@@ -251,8 +251,8 @@ def test_any_bytes_are_a_picture_or_refused(data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        assert open_picture(io.BytesIO(cut), data.draw(st.sampled_from([None, 4]))).mode == "RGB"
-    except PictureError as error:
+        assert open_image(io.BytesIO(cut), data.draw(st.sampled_from([None, 4]))).mode == "RGB"
+    except ImageError as error:
         assert str(error) in REASONS  # noqa: PT017
 
 
@@ -262,5 +262,5 @@ def test_a_thumbnail_fits_its_square(tmp_path, suffix):
     with Image.open(io.BytesIO(thumbnail(path, 50))) as small:
         assert (small.format, small.size) == ("JPEG", (50, 25))
         assert np.abs(pixels(small) - pixels(photo(800, 400).resize((50, 25)))).mean() < 15
-    with pytest.raises(PictureError, match="missing file"):
+    with pytest.raises(ImageError, match="missing file"):
         thumbnail(tmp_path / "none.png")

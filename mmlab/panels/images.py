@@ -1,4 +1,4 @@
-"""Pictures that are asked with: opened within bounds when uploaded, and shown small."""
+"""Images that are asked with: opened within bounds when uploaded, and shown small."""
 
 import base64
 import io
@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlab.items import PictureError, open_picture
+from mmlab.items import ImageError, open_image
 from mmlab.visualize import Html, gallery
 
 if TYPE_CHECKING:
@@ -17,23 +17,23 @@ SIDE = 130  # pixels
 
 
 def open_upload(content: bytes | memoryview, name: str) -> "Image.Image":
-    """An uploaded file as a picture; ValueError, with its cause, for a large file or one that cannot be opened."""
+    """An uploaded file as an image; ValueError, with its cause, for a large file or one that cannot be opened."""
     if len(content) > MOST_BYTES:
         raise ValueError(
             f"{name[:100]!r} has {len(content) / 1e6:.0f} MB, expected {MOST_BYTES / 1e6:.0f} at most: "
-            "make the picture smaller"
+            "make the image smaller"
         )
     try:
-        return open_picture(io.BytesIO(bytes(content)))
-    except PictureError as error:
-        raise ValueError(f"{name[:100]!r} cannot be asked with; upload another picture") from error
+        return open_image(io.BytesIO(bytes(content)))
+    except ImageError as error:
+        raise ValueError(f"{name[:100]!r} cannot be asked with; upload another image") from error
 
 
-def picture_card(picture: "Path | Image.Image") -> Html:
-    """The query's picture, small."""
-    if isinstance(picture, Path):
-        return gallery([picture], ["the query"], side=SIDE)
-    small, buffer = picture.copy(), io.BytesIO()
+def image_card(image: "Path | Image.Image") -> Html:
+    """The query's image, small."""
+    if isinstance(image, Path):
+        return gallery([image], ["the query"], side=SIDE)
+    small, buffer = image.copy(), io.BytesIO()
     small.thumbnail((2 * SIDE, 2 * SIDE))
     small.save(buffer, "JPEG", quality=85)
     data = base64.b64encode(buffer.getvalue()).decode()
