@@ -6,11 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate import exact_rankings, share_space, vectors_by_modality
-from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows, write_items, write_table
+from mmlab.evaluate import share_space, vectors_by_modality
+from mmlab.items import (
+    DIRECTIONS,
+    ITEM_COLUMNS,
+    Space,
+    Vectors,
+    exact_search,
+    unit_rows,
+    write_items,
+    write_table,
+)
 from mmlab.runs import begin_step, run_folder
 
-DIRECTIONS = (("text", "image"), ("image", "text"))
 LOST = 40  # each so many-th query loses its best hit in the step "index"
 
 
@@ -29,7 +37,7 @@ def make_run(
     step = begin_step("04_retrieve", run=run, depth=depth)
     step.read("items.parquet")
     step.read_all("vectors/*.npz")
-    for queries, gallery in DIRECTIONS:
+    for queries, gallery in DIRECTIONS.values():
         exact = rank_exactly(items, spaces, queries, gallery, depth)
         for name, rankings in (("/exact", exact), ("/index", lose_some(exact)), ("", exact)):
             write_table(rankings, step.write(f"rankings/{queries}-to-{gallery}{name}.parquet"))
@@ -43,9 +51,8 @@ def rank_exactly(
     """By cosine; where queries and gallery lie in two spaces, through the pairs of the queries' own modality."""
     sides = vectors_by_modality(spaces, items)
     if share_space(sides):
-        return exact_rankings(sides[queries], sides[gallery], depth)
-    near = exact_rankings(sides[queries], sides[queries], depth + 1)
-    near = near[near["query_id"] != near["item_id"]]
+        return exact_search(sides[queries], sides[gallery], depth)
+    near = exact_search(sides[queries], sides[queries], depth)
     pairs = items.set_index("item_id")["pair_id"]
     answers = items.loc[items["modality"] == gallery, ["item_id", "pair_id"]]
     hits = (

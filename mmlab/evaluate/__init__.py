@@ -1,7 +1,7 @@
 """(qrels, rankings) -> tables. Knows nothing of engines and models."""
 
 from mmlab.evaluate.comparison import changed_queries, compare_systems
-from mmlab.evaluate.exact import exact_rankings, exact_ranks
+from mmlab.evaluate.exact import exact_ranks
 from mmlab.evaluate.extremes import best_queries, random_queries, worst_queries
 from mmlab.evaluate.failures import explain_queries, share_failed
 from mmlab.evaluate.false_negatives import alike, suspected_false_negatives
@@ -16,7 +16,7 @@ from mmlab.evaluate.planted import judge_false_negatives, judge_suspects, judge_
 from mmlab.evaluate.protocol import protocol_card, show_card, split_hash
 from mmlab.evaluate.published import benchmark_of, beside_published, read_published
 from mmlab.evaluate.qrels import merge_qrels, qrels_from_labels, qrels_from_pairs
-from mmlab.evaluate.scoring import DIRECTIONS, join_directions, measure_names, score_directions
+from mmlab.evaluate.scoring import join_directions, measure_names, score_directions
 from mmlab.evaluate.sentences import (
     say_failed,
     say_groups,
@@ -37,7 +37,6 @@ from mmlab.evaluate.ties import TIES, right_ranks
 from mmlab.evaluate.waterfall import book_losses, loss_waterfall, waterfall_changes
 
 __all__ = [
-    "DIRECTIONS",
     "MEASURES",
     "TIES",
     "Separation",
@@ -56,7 +55,6 @@ __all__ = [
     "cosines_between",
     "describe_space",
     "effective_dimension",
-    "exact_rankings",
     "exact_ranks",
     "explain_queries",
     "failed_sides",

@@ -1,66 +1,20 @@
-"""Exact search by dot products, in blocks: what the vectors themselves say, before any index.
-
-Q queries, N items in the gallery, D dimensions. A block of scores has 64 MB, whatever the size of the gallery.
-"""
-
-from collections.abc import Iterator
+"""The exact ranks of right answers in the whole gallery, counted without making rankings."""
 
 import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.ties import relevant
-from mmlab.items import Vectors
+from mmlab.items import Vectors, score_blocks
 
-BLOCK = 16_000_000  # scores at a time
 EQUAL = 1e-6  # cosines this close are equal: a product's last digits depend on its place in the matrix
-
-
-def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of queries (Q, D) and their dot products with the gallery (N, D), block by block: slice, (rows, N)."""
-    size = max(1, BLOCK // max(1, len(gallery)))
-    for start in range(0, len(queries), size):
-        rows = slice(start, min(start + size, len(queries)))
-        yield rows, queries[rows] @ gallery.T
-
-
-def best_rows(queries: np.ndarray, gallery: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the `depth` best items of each query, best first, and their scores: both (Q, min(depth, N))."""
-    depth = min(depth, len(gallery))
-    rows = np.empty((len(queries), depth), dtype=np.int64)
-    values = np.empty((len(queries), depth), dtype=np.float32)
-    for part, scores in score_blocks(queries, gallery):
-        top = np.argpartition(scores, len(gallery) - depth, axis=1)[:, len(gallery) - depth :]
-        found = np.take_along_axis(scores, top, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        rows[part] = np.take_along_axis(top, order, axis=1)
-        values[part] = np.take_along_axis(found, order, axis=1)
-    return rows, values
-
-
-def exact_rankings(queries: Vectors, gallery: Vectors, depth: int = 100) -> pd.DataFrame:
-    """The `depth` best items of each query by cosine: query_id, item_id, rank from 1, score.
-
-    Which of several equal items stand at the last ranks is left open; `exact_ranks` counts them all.
-    Raises SpaceMismatch for vectors of two spaces, ValueError for a depth under 1 or an empty gallery.
-    """
-    queries.space.check_same(gallery.space)
-    if depth < 1 or not len(gallery):
-        raise ValueError(f"expected depth >= 1 and a gallery, found {depth} and {len(gallery)} items")
-    rows, scores = best_rows(queries.array, gallery.array, depth)
-    columns = {
-        "query_id": pd.array(queries.ids, dtype="str").repeat(rows.shape[1]),
-        "item_id": pd.array(gallery.ids, dtype="str").take(rows.ravel()),
-        "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(rows)),
-        "score": scores.ravel(),
-    }
-    return pd.DataFrame(columns, copy=False)
 
 
 def exact_ranks(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame) -> pd.DataFrame:
     """The rank of every right answer in the whole gallery, ties against it: query_id, item_id, relevance, rank.
 
-    What `right_ranks` returns for rankings without an end, but without making them. Cosines that differ by
-    1e-6 or less are ties. An answer is NaN where it or its query has no vector. Raises as `exact_rankings`.
+    The same ranks as `right_ranks` gives for rankings of the whole gallery, without making them. Cosines that differ by
+    1e-6 or less are ties. An answer is NaN where it or its query has no vector. Raises
+    SpaceMismatch for vectors of two spaces.
     """
     queries.space.check_same(gallery.space)
     right = relevant(qrels)

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.exact import best_rows
-from mmlab.evaluate.qrels import MODALITIES
-from mmlab.items import Vectors
+from mmlab.items import MODALITIES, Vectors, score_blocks
 
 
 def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
@@ -48,8 +46,10 @@ def hubness(queries: np.ndarray, gallery: np.ndarray, k: int = 10) -> float:
     About 0 where all come up alike, over 1 where a few hubs come up again and again (Radovanović, Nanopoulos
     and Ivanović 2010); the third standardised moment, 0 where all come up equally often.
     """
-    rows, _ = best_rows(queries, gallery, k)
-    counts = np.bincount(rows.ravel(), minlength=len(gallery))
+    k, counts = min(k, len(gallery)), np.zeros(len(gallery))
+    for _, scores in score_blocks(queries, gallery):
+        nearest = np.argpartition(scores, len(gallery) - k, axis=1)[:, len(gallery) - k :]
+        counts += np.bincount(nearest.ravel(), minlength=len(gallery))
     away = counts - counts.mean()
     return float((away**3).mean() / counts.std() ** 3) if counts.std() > 0 else 0.0
 

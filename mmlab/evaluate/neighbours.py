@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.exact import score_blocks
-from mmlab.items import Vectors, is_among
+from mmlab.items import Vectors, is_among, score_blocks
 
 
 def nearest_others(

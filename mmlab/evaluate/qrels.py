@@ -2,9 +2,7 @@
 
 import pandas as pd
 
-from mmlab.items import QREL_COLUMNS, check_columns
-
-MODALITIES = ("text", "image")
+from mmlab.items import MODALITIES, QREL_COLUMNS, check_columns
 
 
 def qrels_from_pairs(items: pd.DataFrame, queries: str, gallery: str) -> pd.DataFrame:

@@ -6,9 +6,8 @@ import pandas as pd
 
 from mmlab.evaluate.measures import score_queries
 from mmlab.evaluate.qrels import qrels_from_labels, qrels_from_pairs
-from mmlab.items import QREL_COLUMNS
+from mmlab.items import DIRECTIONS, QREL_COLUMNS
 
-DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
 CUTOFF = 10
 GAIN = f"nDCG@{CUTOFF}"
 BY_LABELS = f"{GAIN} by labels"

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.qrels import MODALITIES
-from mmlab.items import Vectors, is_among, main_vectors
+from mmlab.items import MODALITIES, Vectors, is_among, main_vectors
 
 
 def vectors_by_modality(spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Vectors]:

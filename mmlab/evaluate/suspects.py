@@ -10,10 +10,10 @@ an outlier.
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.exact import EQUAL, score_blocks
+from mmlab.evaluate.exact import EQUAL
 from mmlab.evaluate.neighbours import nearest_others, nearest_right
 from mmlab.evaluate.qrels import qrels_from_pairs
-from mmlab.items import Vectors, is_among
+from mmlab.items import Vectors, is_among, score_blocks
 
 NEIGHBOURS = 10
 ENOUGH = 3  # neighbours to judge by

@@ -9,8 +9,9 @@ import pandas as pd
 from mmlab.index.fields import DTYPES, FILTERABLE, FINGERPRINT, KEYWORD, NOT_INDEXED, kind_of, path
 from mmlab.index.settings import Cluster, Hnsw, Quantization
 from mmlab.items import Space, SpaceMismatch
+from mmlab.items.options import OPTIONS
 
-LAYOUTS = ("unified", "separate", "named")
+LAYOUTS = OPTIONS["layout"]
 DISTANCE = "cosine"  # of unit rows, for every space
 FORMAT = 2
 

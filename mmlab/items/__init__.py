@@ -3,6 +3,13 @@
 from mmlab.items.files import file_hash, replacing
 from mmlab.items.images import ImageError, open_image, thumbnail
 from mmlab.items.paths import data, project, resolve
+from mmlab.items.rankings import (
+    DIRECTIONS,
+    MODALITIES,
+    exact_search,
+    opposite_modality,
+    score_blocks,
+)
 from mmlab.items.sqlite import SqliteFile
 from mmlab.items.tables import (
     ITEM_COLUMNS,
@@ -22,7 +29,9 @@ from mmlab.items.tables import (
 from mmlab.items.vectors import Space, SpaceMismatch, Vectors, main_vectors, unit_rows
 
 __all__ = [
+    "DIRECTIONS",
     "ITEM_COLUMNS",
+    "MODALITIES",
     "QREL_COLUMNS",
     "RANKING_COLUMNS",
     "SKIPPED_COLUMNS",
@@ -34,17 +43,20 @@ __all__ = [
     "check_columns",
     "check_items",
     "data",
+    "exact_search",
     "file_hash",
     "is_among",
     "item_id",
     "main_vectors",
     "open_image",
+    "opposite_modality",
     "places_among",
     "project",
     "read_items",
     "read_table",
     "replacing",
     "resolve",
+    "score_blocks",
     "thumbnail",
     "unit_rows",
     "write_items",

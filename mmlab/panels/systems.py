@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.items import Vectors
+from mmlab.items import MODALITIES, Vectors
 from mmlab.panels.question import EARLY
 from mmlab.retrieve import FUSIONS, Retriever, hybrid_ways, match_by_crops, open_retrievers
 from mmlab.retrieve.rerank import Match
@@ -14,7 +14,6 @@ from mmlab.retrieve.rerank import Match
 if TYPE_CHECKING:
     from mmlab.retrieve.search import Index
 
-MODALITIES = ("text", "image")
 System = Mapping[str, Retriever]  # who is asked by a text and who by an image, see `open_retrievers`
 Systems = Mapping[str, System]
 

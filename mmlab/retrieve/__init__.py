@@ -1,5 +1,6 @@
 """query -> hits, many queries -> rankings, and rankings -> rankings: normalise, fuse, calibrate, rescore."""
 
+from mmlab.items.rankings import rank_by_score, rankings_from_scores
 from mmlab.retrieve.calibrate import (
     CALIBRATIONS,
     Calibration,
@@ -34,10 +35,9 @@ from mmlab.retrieve.hybrid import hybrid, hybrid_examples, hybrid_ways
 from mmlab.retrieve.latency import time_answers
 from mmlab.retrieve.normalize import NORMALIZERS, compare_normalizers, normalize
 from mmlab.retrieve.occlusion import occlude_image, occlude_words
-from mmlab.retrieve.order import rank_by_score, rankings_from_scores
 from mmlab.retrieve.pairs import rank_through_pairs
-from mmlab.retrieve.rank import rank, rank_vectors
-from mmlab.retrieve.recipe import DIRECTIONS, Recipe
+from mmlab.retrieve.rank import rank
+from mmlab.retrieve.recipe import Recipe
 from mmlab.retrieve.reliability import calibration_error, reliability
 from mmlab.retrieve.rerank import contents_of, find_judge, find_matcher, match_by_crops, rerank
 from mmlab.retrieve.rescore import TEMPERATURES, choose_temperature, hubness_table, rescored
@@ -71,7 +71,6 @@ from mmlab.retrieve.within import rank_within
 
 __all__ = [
     "CALIBRATIONS",
-    "DIRECTIONS",
     "FUSIONS",
     "NORMALIZERS",
     "RESCORINGS",
@@ -133,7 +132,6 @@ __all__ = [
     "rank_in_steps",
     "rank_models",
     "rank_through_pairs",
-    "rank_vectors",
     "rank_within",
     "rankings_from_scores",
     "ranks_by_step",

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from mmlab.items.rankings import finite_scores
 from mmlab.retrieve.likelihood import fit_logistic, fit_temperature, sigmoid
 from mmlab.retrieve.normalize import softmax
-from mmlab.retrieve.order import finite_scores
 from mmlab.retrieve.reliability import judge
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import Space
+from mmlab.items.rankings import rank_by_score
 from mmlab.retrieve.fitted import Fitted
 from mmlab.retrieve.fuse import rrf
 from mmlab.retrieve.occlusion import occlude_image, occlude_words
-from mmlab.retrieve.order import rank_by_score
 from mmlab.retrieve.rank import rank
 from mmlab.retrieve.rerank import Match, contents_of, rerank
 from mmlab.retrieve.rescore import PLAIN

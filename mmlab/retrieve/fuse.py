@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
-from mmlab.retrieve.normalize import normalize, three_sigma
-from mmlab.retrieve.order import (
-    ROWS,
+from mmlab.items.rankings import (
+    SORTED_ROWS,
     Coded,
     check_once,
     finite_scores,
@@ -22,6 +21,7 @@ from mmlab.retrieve.order import (
     sort_block,
     sort_rows,
 )
+from mmlab.retrieve.normalize import normalize, three_sigma
 
 Weight = float | pd.Series  # for all queries, or by query_id
 
@@ -174,7 +174,7 @@ def _pool(coded: Coded, parts: list[np.ndarray], lacking: list[np.ndarray] | Non
     """
     lacking = lacking or [np.zeros(len(coded.queries))] * len(parts)
     sizes = sum(np.bincount(query, minlength=len(coded.queries)) for query in coded.query)
-    starts = np.unique(np.cumsum(sizes) // ROWS, return_index=True)[1]
+    starts = np.unique(np.cumsum(sizes) // SORTED_ROWS, return_index=True)[1]
     cuts = list(pairwise([*starts.tolist(), len(coded.queries)]))
     done = [_pool_block(coded, parts, lacking, first, end) for first, end in cuts]
     columns = [np.concatenate(column) for column in zip(*done, strict=True)] or [np.empty(0, dtype=int)] * 3

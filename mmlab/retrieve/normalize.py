@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.retrieve.order import finite_scores
+from mmlab.items.rankings import finite_scores
 
 PerQuery = Callable[[np.ufunc, np.ndarray], np.ndarray]
 Normalizer = Callable[[pd.DataFrame], pd.DataFrame]

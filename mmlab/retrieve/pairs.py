@@ -7,7 +7,7 @@ import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import Vectors
-from mmlab.retrieve.order import first_rows, not_themselves
+from mmlab.items.rankings import drop_self_matches, first_rows
 
 DEEPER = 4  # times deeper, when the hits stand for too few items
 FEW = 1000  # pairs that are asked for by name; of more, all items are read
@@ -53,7 +53,7 @@ def _pairs(
 
 def _stand_in(found: pd.DataFrame, pair: pd.Series, targets: pd.DataFrame, k: int) -> pd.DataFrame:
     """In place of every hit the items of its pair, each once and at its best hit."""
-    others = not_themselves(found).rename(columns={"item_id": "via"})
+    others = drop_self_matches(found).rename(columns={"item_id": "via"})
     hits = others.assign(pair_id=others["via"].map(pair))
     ranked = hits.merge(targets, on="pair_id").drop_duplicates(["query_id", "item_id"])
     return first_rows(ranked, k)[["query_id", "item_id", "rank", "score", "via"]]

@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from mmlab.items.rankings import Coded
 from mmlab.retrieve.fuse import FUSIONS, RRF_K, check_fusion
-from mmlab.retrieve.order import Coded
 
 
 @dataclass(frozen=True)

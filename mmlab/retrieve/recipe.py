@@ -8,7 +8,6 @@ from mmlab.retrieve.rescore import HOW, TEMPERED
 
 NONE = "none"
 EQUAL, LEARNED = "equal", "learned"
-DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
 
 
 @dataclass(frozen=True)

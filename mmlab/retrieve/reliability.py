@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import QREL_COLUMNS, check_columns
-from mmlab.retrieve.order import Coded, finite_scores
+from mmlab.items.rankings import Coded, finite_scores
 
 
 def judge(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmlab.embed import Model, load_for
 from mmlab.items import Vectors, open_image
-from mmlab.retrieve.order import rank_by_score
+from mmlab.items.rankings import rank_by_score
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors, is_among
+from mmlab.items import Vectors, exact_search, is_among, opposite_modality
+from mmlab.items.rankings import rankings_from_blocks
 from mmlab.retrieve.centring import Centring
 from mmlab.retrieve.fold import Fold
 from mmlab.retrieve.hubness import RESCORINGS, count_occurrences, skewness
-from mmlab.retrieve.order import rankings_from_blocks
-from mmlab.retrieve.rank import rank_vectors
 
 PLAIN = "none"
 CENTRING = "centring"
@@ -48,11 +47,13 @@ def rescored(
     if how not in (PLAIN, *HOW):
         raise ValueError(f"unknown rescoring {how!r}; known: {', '.join((PLAIN, *HOW))}")
     if how == PLAIN:
-        return rank_vectors(queries, gallery, k)
+        return exact_search(queries, gallery, k)
     if how == CENTRING:
         texts, images = (queries, gallery) if source == "text" else (gallery, queries)
         centring = Centring.fit(texts, images)
-        return rank_vectors(centring.apply(queries, source), centring.apply(gallery, other(source)), k)
+        return exact_search(
+            centring.apply(queries, source), centring.apply(gallery, opposite_modality(source)), k
+        )
     if how in TEMPERED and fold and temperature is None:
         fitting = queries.take([name for name in queries.ids if name in fold.fitting])
         temperature = choose_temperature(fitting, gallery, pairs, how, seed=seed)
@@ -136,8 +137,3 @@ def _halves(
         rows = np.flatnonzero(half)
         for start in range(0, len(rows), BLOCK):
             yield rows[start : start + BLOCK], bank
-
-
-def other(modality: str) -> str:
-    """Of text and image the one that it is not."""
-    return "image" if modality == "text" else "text"

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors
+from mmlab.items import DIRECTIONS, Vectors, opposite_modality
+from mmlab.items.rankings import first_rows
 from mmlab.retrieve.fitted import Fitted, fit_calibration
 from mmlab.retrieve.fold import Fold, fold_queries
 from mmlab.retrieve.fuse import fuse
-from mmlab.retrieve.order import first_rows
 from mmlab.retrieve.rank import rank, way
-from mmlab.retrieve.recipe import DIRECTIONS, LEARNED, NONE, Recipe
+from mmlab.retrieve.recipe import LEARNED, NONE, Recipe
 from mmlab.retrieve.rerank import Match, contents_of, rerank
-from mmlab.retrieve.rescore import other, rescored
+from mmlab.retrieve.rescore import rescored
 from mmlab.retrieve.systems import askers, gallery_of, rank_models, search_exactly
 from mmlab.retrieve.weigh import learn_weights
 
@@ -141,7 +141,7 @@ def _rescored(
     pairs = items.set_index("item_id")["pair_id"]
     ranked = []
     for queries in asking if weights else asking[:1]:
-        there = gallery_of(spaces, items, queries, other(source))
+        there = gallery_of(spaces, items, queries, opposite_modality(source))
         if not len(there):
             raise ValueError(
                 f"rescoring: {queries.space.key} holds no items of the other modality to compare with"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors, is_among
-from mmlab.retrieve.rank import rank, rank_vectors, way
+from mmlab.items import Vectors, exact_search, is_among
+from mmlab.retrieve.rank import rank, way
 
 
 def askers(spaces: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
@@ -40,10 +40,10 @@ def rank_models(
 def search_exactly(
     index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, asked: Vectors, target: str, k: int
 ) -> pd.DataFrame:
-    """The exact answer by the vectors at hand where they hold the target, see `rank_vectors`; else through pairs."""
+    """The exact answer by the vectors at hand where they hold the target, see `exact_search`; else through pairs."""
     if way(index, asked, target):
         return rank(index, asked, target, k, exact=True)
-    return rank_vectors(asked, gallery_of(spaces, items, asked, target), k)
+    return exact_search(asked, gallery_of(spaces, items, asked, target), k)
 
 
 def gallery_of(spaces: Sequence[Vectors], items: pd.DataFrame, asked: Vectors, target: str) -> Vectors:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mmlab.items.rankings import Coded, rank_by_score
 from mmlab.retrieve.normalize import min_max
-from mmlab.retrieve.order import Coded, rank_by_score
 from mmlab.retrieve.pooled import Pooled
 
 MOST_SHARES = 66  # ways to share out that are tried: steps of 1/20 for two rankings, of 1/10 for three

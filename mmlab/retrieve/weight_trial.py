@@ -6,11 +6,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors, is_among
+from mmlab.items import DIRECTIONS, Vectors, is_among
+from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.retrieve.fold import fold_queries
 from mmlab.retrieve.fuse import fuse
-from mmlab.retrieve.order import first_rows, not_themselves
-from mmlab.retrieve.recipe import DIRECTIONS, NONE
+from mmlab.retrieve.recipe import NONE
 from mmlab.retrieve.systems import askers, rank_models, search_exactly
 from mmlab.retrieve.trials import Tried
 from mmlab.retrieve.weigh import learn_weights, reciprocal_ranks, weights_by_confidence
@@ -124,11 +124,11 @@ def rank_by_both(
         asked = sides[side].take(pairs[f"item_id_{side}"])
         own = search_exactly(index, spaces, items, asked, "text", k + 1)
         names = dict(zip(pairs[f"item_id_{side}"], pairs["item_id_text"], strict=True))
-        ranked.append(first_rows(not_themselves(own.assign(query_id=own["query_id"].map(names))), k))
+        ranked.append(first_rows(drop_self_matches(own.assign(query_id=own["query_id"].map(names))), k))
     answers = (
         several[["item_id", "pair_id"]]
         .merge(pairs, on="pair_id")
         .rename(columns={"item_id_text": "query_id"})
     )
-    qrels = not_themselves(answers).assign(relevance=1)
+    qrels = drop_self_matches(answers).assign(relevance=1)
     return ranked[0], ranked[1], qrels[["query_id", "item_id", "relevance"]].reset_index(drop=True)

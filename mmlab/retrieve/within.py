@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors, is_among
+from mmlab.items import Vectors, exact_search, is_among
 from mmlab.retrieve.fold import fold_queries
-from mmlab.retrieve.rank import rank_vectors
 
 WITHIN = {"text-to-text": ("text", "pair_id"), "image-to-image": ("image", "label")}
 MOST = 1000  # queries of a direction on each side of the fold
@@ -32,7 +31,7 @@ def rank_within(
         drawn = [
             item for side in (fold.fitting, fold.judging) for item in rng.permutation(sorted(side))[:MOST]
         ]
-        ranked[name] = rank_vectors(vectors.take(drawn), vectors.take(own["item_id"]), k)
+        ranked[name] = exact_search(vectors.take(drawn), vectors.take(own["item_id"]), k)
         qrels[name] = _alike(own, drawn, column)
     return ranked, qrels
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mmlab.runs.choices import check_choice
+from mmlab.items.options import check_option
 from mmlab.runs.manifest import read_manifest
 from mmlab.runs.secrets import check_secrets
 
@@ -58,7 +58,7 @@ def check_parameters(given: dict[str, Any], notebooks: Iterable[Path]) -> dict[s
             raise ValueError(_unknown(name, sorted(known)))
     values = {name: parse_value(known[name], value) for name, value in given.items()}
     for name, value in values.items():
-        check_choice(name, value)
+        check_option(name, value)
     return values
 
 

@@ -15,7 +15,6 @@ import pandas as pd
 import mmlab
 from mmlab.evaluate import (
     bootstrap_intervals,
-    exact_rankings,
     exact_ranks,
     mean_measures,
     qrels_from_pairs,
@@ -24,11 +23,10 @@ from mmlab.evaluate import (
     suspected_false_negatives,
     suspected_wrong_pairs,
 )
-from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
 from tests.bench.figures import Figure
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
-DIRECTIONS = (("text", "image"), ("image", "text"))
 MEASURES = ["P@5", "R@10", "Success@1", "Success@5", "Success@10", "RR", "RR@10", "nDCG@10", "AP", "AP@10"]
 PUBLISHED = {"Success@1": 0.176, "Success@5": 0.427, "Success@10": 0.559}
 SHOWN = ("category", "colour", "pattern", "background", "companion")  # what a caption may tell of a product
@@ -124,7 +122,7 @@ def _false_negatives(
 ) -> list[Figure]:
     """Judged by whether both images show the same product in the same place; -1 lists every hit above the truth."""
     qrels = qrels_from_pairs(items, "text", "image")
-    rankings = exact_rankings(*sides(vectors, items, "text", "image"), depth=10)
+    rankings = exact_search(*sides(vectors, items, "text", "image"), k=10)
     listed, above = (
         suspected_false_negatives(vectors, items, rankings, qrels, **how) for how in ({}, {"threshold": -1.0})
     )
@@ -145,9 +143,9 @@ def _false_negatives(
 def evaluate_both(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     """Both directions, from vectors to means with intervals, and the first 100 hits of each query."""
     tables = []
-    for queries, gallery in DIRECTIONS:
+    for queries, gallery in DIRECTIONS.values():
         asked, found = sides(vectors, items, queries, gallery)
-        exact_rankings(asked, found, depth=100)
+        exact_search(asked, found, k=100)
         ranks = exact_ranks(asked, found, qrels_from_pairs(items, queries, gallery))
         means = mean_measures(score_ranks(ranks, MEASURES), items)
         tables.append(means.assign(direction=f"{queries}->{gallery}"))
@@ -156,7 +154,7 @@ def evaluate_both(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
 
 def beside_others(vectors: Vectors, items: pd.DataFrame) -> list[Figure]:
     """The same rankings (5,000 x 100) scored by mmlab, ir-measures and ranx, where those are installed."""
-    rankings = exact_rankings(*sides(vectors, items, "text", "image"), depth=100)
+    rankings = exact_search(*sides(vectors, items, "text", "image"), k=100)
     qrels = qrels_from_pairs(items, "text", "image")
     ours, seconds = timed(lambda: score_queries(rankings, qrels, MEASURES)[MEASURES].mean())
     figures = [Figure("scoring 500,000 hits, mmlab", seconds, "s", "10 measures")]

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import exact, exact_rankings, exact_ranks, right_ranks
-from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.evaluate import exact_ranks, right_ranks
+from mmlab.items import Space, SpaceMismatch, Vectors, exact_search, rankings, unit_rows
 
 SPACE = Space("model", "1", "", "", "", 2)
 QUERIES = Vectors(["q1", "q2"], np.array([[1, 0], [0, 1]]), SPACE)
@@ -17,7 +17,7 @@ def qrels(*rows: tuple[str, str, int]) -> pd.DataFrame:
 
 
 def test_the_best_items_come_first() -> None:
-    table = exact_rankings(QUERIES, GALLERY, depth=2)
+    table = exact_search(QUERIES, GALLERY, k=2)
     assert table.iloc[:, :3].to_numpy().tolist() == [
         ["q1", "a", 1],
         ["q1", "c", 2],
@@ -48,7 +48,7 @@ def test_equal_items_count_against_the_right_one_and_right_ones_not_against_each
 def test_ranks_are_those_of_whole_rankings_whatever_the_block(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(exact, "BLOCK", block)
+    monkeypatch.setattr(rankings, "SCORES_PER_BLOCK", block)
     rng = np.random.default_rng(0)
     space = Space("model", "1", "", "", "", 8)
     queries = Vectors([f"q{n}" for n in range(20)], unit_rows(rng.standard_normal((20, 8))), space)
@@ -59,14 +59,14 @@ def test_ranks_are_those_of_whole_rankings_whatever_the_block(
         for i in rng.choice(30, 7, replace=False)
     ]
     judged = qrels(*right).sample(frac=1, random_state=0)
-    expected = right_ranks(exact_rankings(queries, gallery, depth=30), judged)
+    expected = right_ranks(exact_search(queries, gallery, k=30), judged)
     pd.testing.assert_frame_equal(exact_ranks(queries, gallery, judged), expected)
 
 
 def test_two_spaces_do_not_meet_and_depth_is_positive() -> None:
     other = Vectors(["x"], np.array([[1, 0]]), Space("other", "1", "", "", "", 2))
-    for work in (exact_rankings, lambda a, b: exact_ranks(a, b, qrels(("q1", "x", 1)))):
+    for work in (exact_search, lambda a, b: exact_ranks(a, b, qrels(("q1", "x", 1)))):
         with pytest.raises(SpaceMismatch, match="model"):
             work(QUERIES, other)
-    with pytest.raises(ValueError, match="found 0 and 3 items"):
-        exact_rankings(QUERIES, GALLERY, depth=0)
+    with pytest.raises(ValueError, match="found k = 0 and 3 items"):
+        exact_search(QUERIES, GALLERY, k=0)

@@ -4,9 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import (
-    DIRECTIONS,
     alike,
-    exact_rankings,
     joint_vectors,
     judge_false_negatives,
     judge_suspects,
@@ -17,6 +15,7 @@ from mmlab.evaluate import (
     suspected_wrong_pairs,
     vectors_by_modality,
 )
+from mmlab.items import DIRECTIONS, exact_search
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_the_demo_catalogue_judges_its_own_lists(collection):
     items = collection.items
     sides = vectors_by_modality([collection.vectors], items)
     rankings, qrels = (
-        exact_rankings(sides["text"], sides["image"], 10),
+        exact_search(sides["text"], sides["image"], 10),
         qrels_from_pairs(items, *DIRECTIONS["text-to-image"]),
     )
     wrong = suspected_wrong_pairs(joint_vectors(sides), items)

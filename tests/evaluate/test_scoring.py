@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import (
-    DIRECTIONS,
     explain_queries,
     join_directions,
     measure_names,
@@ -17,7 +16,7 @@ from mmlab.evaluate import (
     waterfall_changes,
 )
 from mmlab.evaluate.scoring import qrels_for_gain
-from mmlab.items import Space, Vectors
+from mmlab.items import DIRECTIONS, Space, Vectors
 
 ITEMS = pd.DataFrame(
     {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmlab.evaluate import qrels_from_pairs, score_queries
-from mmlab.items import SpaceMismatch, Vectors
-from mmlab.retrieve import rank, rank_vectors
+from mmlab.items import SpaceMismatch, Vectors, exact_search
+from mmlab.retrieve import rank
 
 
 def test_every_query_is_ranked_over_the_other_modality_in_its_order(collection) -> None:
@@ -56,7 +56,7 @@ def test_vectors_at_hand_rank_as_an_exact_search_does(collection) -> None:
         asked, gallery = (
             vectors.take(items.loc[items["modality"] == side, "item_id"]) for side in (source, target)
         )
-        ours, theirs = rank_vectors(asked, gallery, 9), rank(retriever.index, asked, target, 9, exact=True)
+        ours, theirs = exact_search(asked, gallery, 9), rank(retriever.index, asked, target, 9, exact=True)
         assert ours["query_id"].tolist() == theirs["query_id"].tolist()
         assert ours["rank"].tolist() == theirs["rank"].tolist()
         assert ours["score"].to_numpy() == pytest.approx(theirs["score"].to_numpy(), abs=1e-6)

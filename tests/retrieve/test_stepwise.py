@@ -5,9 +5,8 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.index import build_index, open_store
-from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
 from mmlab.retrieve import (
-    DIRECTIONS,
     Recipe,
     fold_queries,
     learn_weights,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mmlab.evaluate import qrels_from_pairs
+from mmlab.items import DIRECTIONS
 from mmlab.retrieve import (
-    DIRECTIONS,
     judge_rescorings,
     measure_gap,
     occurrences,

@@ -5,9 +5,8 @@ import pytest
 
 from mmlab.evaluate import compare_systems, qrels_from_pairs, score_queries
 from mmlab.index import build_index, open_store
-from mmlab.items import Space, Vectors
+from mmlab.items import DIRECTIONS, Space, Vectors
 from mmlab.retrieve import (
-    DIRECTIONS,
     WeightTrial,
     fold_queries,
     learn_weights,

@@ -2,7 +2,9 @@
 
 import torch
 
-PRECISIONS = ("float32", "bfloat16", "auto")
+from mmlab.items.options import OPTIONS
+
+PRECISIONS = OPTIONS["precision"]
 
 
 def pick_device(device: str) -> torch.device:

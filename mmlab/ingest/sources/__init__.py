@@ -20,10 +20,9 @@ from mmlab.ingest.sources.places import unlisted_images
 from mmlab.ingest.sources.recognise import recognise
 from mmlab.ingest.sources.rows import MALFORMED
 from mmlab.items import data
+from mmlab.items.options import OPTIONS
 
-KINDS = (
-    "csv", "tsv", "jsonl", "parquet", "coco", "karpathy", "flickr", "sidecar", "images", "huggingface",
-)  # fmt: skip
+KINDS = OPTIONS["source"][1:]  # all but "auto"
 TABLES = {  # (path, columns, blobs) -> rows: any columns, one record for each image or for each caption
     "csv": partial(read_delimited, delimiters=",;"),
     "tsv": partial(read_delimited, delimiters="\t"),

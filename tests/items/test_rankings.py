@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
+from mmlab.items.rankings import SORTED_ROWS, sort_rows
 from mmlab.retrieve import rank_by_score, rankings_from_scores
-from mmlab.retrieve.order import ROWS, sort_rows
 from tests.retrieve.tables import SOME_RANKINGS, order_of, rankings
 
 
@@ -38,9 +38,9 @@ def test_the_order_of_the_rows_does_not_matter(table: pd.DataFrame) -> None:
 
 def test_many_rows_are_sorted_in_blocks_as_in_one() -> None:
     rng = np.random.default_rng(0)
-    query, item = (rng.integers(0, high, 3 * ROWS) for high in (50, 1000))
-    score = rng.integers(0, 5, 3 * ROWS) / 4
-    query[: 2 * ROWS] = 7  # a query that is longer than a block
+    query, item = (rng.integers(0, high, 3 * SORTED_ROWS) for high in (50, 1000))
+    score = rng.integers(0, 5, 3 * SORTED_ROWS) / 4
+    query[: 2 * SORTED_ROWS] = 7  # a query that is longer than a block
     order, rank = sort_rows(query, item, score)
     assert order.tolist() == np.lexsort((item, -score, query)).tolist()
     first = np.flatnonzero(np.diff(query[order], prepend=-1))

@@ -1,12 +1,12 @@
-"""The values that a parameter can have, where it has but a few: a wrong one is refused before anything runs.
+"""The names that a parameter can have, where it has but a few: written here once, for every room and the command line.
 
-The rooms that know them are not asked, since asking loads torch or the store; a test holds these names against theirs.
+The rooms keep the functions behind the names; a test holds their registries against these.
 """
 
 import difflib
 from typing import Any
 
-CHOICES = {
+OPTIONS = {
     "source": (
         "auto", "csv", "tsv", "jsonl", "parquet", "coco", "karpathy", "flickr", "sidecar", "images", "huggingface",
     ),
@@ -19,9 +19,9 @@ CHOICES = {
 }  # fmt: skip
 
 
-def check_choice(name: str, value: Any) -> None:
-    """ValueError for a value that the parameter cannot have, with those that it can."""
-    known = CHOICES.get(name)
+def check_option(name: str, value: Any) -> None:
+    """Raise ValueError, listing the known values, unless the parameter `name` can have this value."""
+    known = OPTIONS.get(name)
     kind = str(value).partition("-")[0] if name == "quantization" else value
     if known is None or kind in known:
         return

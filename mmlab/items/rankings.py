@@ -1,19 +1,54 @@
-"""One order for every ranking: score from high to low, equal scores by item_id, ranks from 1.
+"""Rankings: their one order, exact search that makes them, and the directions in which queries are asked.
 
-Q queries, N items; a row is one (query, item) of a ranking.
+Every ranking is ordered by score from high to low, equal scores by item_id, with ranks from 1. Letters: Q queries,
+N items, D dimensions; a row is one (query, item) of a ranking.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from mmlab.items import RANKING_COLUMNS, check_columns
+from mmlab.items.tables import RANKING_COLUMNS, check_columns
+from mmlab.items.vectors import Vectors
 
-BLOCK = 256  # queries at a time: bounds the working memory at 256 rows of a score matrix
-ROWS = 8192  # rows at a time, when they are sorted
+MODALITIES = ("text", "image")
+DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
+SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
+QUERIES_PER_BLOCK = 4096
+SELECTED_QUERIES = 256  # whose best items are selected at a time
+SORTED_ROWS = 8192  # that are sorted at a time: they fit the processor's cache
 ALL = slice(None)
+
+
+def opposite_modality(modality: str) -> str:
+    """Return "image" for "text" and "text" for "image"."""
+    return "image" if modality == "text" else "text"
+
+
+def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the rows of queries (Q, D) and their dot products (rows, N) with the gallery (N, D), block by block."""
+    size = max(1, min(QUERIES_PER_BLOCK, SCORES_PER_BLOCK // max(1, len(gallery))))
+    for start in range(0, len(queries), size):
+        rows = slice(start, min(start + size, len(queries)))
+        yield rows, queries[rows] @ gallery.T
+
+
+def exact_search(queries: Vectors, gallery: Vectors, k: int = 100) -> pd.DataFrame:
+    """Return the `k` items of the gallery with the highest cosine for every query: query_id, item_id, rank, score.
+
+    Compares the vectors at hand, without a store. A query that is itself in the gallery is left out of its own
+    ranking. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
+    """
+    queries.space.check_same(gallery.space)
+    if k < 1 or not len(gallery):
+        raise ValueError(f"expected k of at least 1 and a gallery, found k = {k} and {len(gallery)} items")
+    rows = np.arange(len(queries))
+    blocks = ((rows[part], scores) for part, scores in score_blocks(queries.array, gallery.array))
+    if not np.isin(queries.ids, gallery.ids).any():
+        return rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
+    return first_rows(drop_self_matches(rankings_from_blocks(blocks, queries.ids, gallery.ids, k + 1)), k)
 
 
 @dataclass(frozen=True)
@@ -58,7 +93,7 @@ def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
     return (rankings if sorted_already else rankings.iloc[order]).assign(rank=rank).reset_index(drop=True)
 
 
-def not_themselves(rankings: pd.DataFrame) -> pd.DataFrame:
+def drop_self_matches(rankings: pd.DataFrame) -> pd.DataFrame:
     """The rows whose item is not the query itself: an item that asks would always be found first."""
     return rankings[rankings["query_id"] != rankings["item_id"]]
 
@@ -97,8 +132,10 @@ def rankings_from_blocks(
     by_id = np.argsort(items.to_numpy(dtype=str), kind="stable")
     parts = [(np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty(0))]
     for rows, scores in blocks:
-        for start in range(0, len(scores), BLOCK):
-            block = np.take(scores[start : start + BLOCK], by_id, axis=1)  # rows in one piece: 5 times faster
+        for start in range(0, len(scores), SELECTED_QUERIES):
+            block = np.take(
+                scores[start : start + SELECTED_QUERIES], by_id, axis=1
+            )  # rows in one piece: 5 times faster
             row, item, score = _best(block, k)
             parts.append((rows[start + row], item, score))
     query, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -168,7 +205,7 @@ def _sort(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
     """The order of the rows, sorted in blocks of whole queries: what fits the cache sorts several times faster."""
     grouped = np.argsort(query, kind="stable")
     ends = np.cumsum(np.bincount(query))
-    cuts = ends[np.unique(np.searchsorted(ends, np.arange(ROWS, len(query), ROWS)))]
+    cuts = ends[np.unique(np.searchsorted(ends, np.arange(SORTED_ROWS, len(query), SORTED_ROWS)))]
     parts = np.split(grouped, cuts)
     return np.concatenate([part[sort_block(query[part], item[part], score[part])] for part in parts])
 

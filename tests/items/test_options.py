@@ -6,15 +6,15 @@ from mmlab.embed.models.device import PRECISIONS
 from mmlab.index import settings
 from mmlab.index.schema import LAYOUTS
 from mmlab.ingest.sources import KINDS
+from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve.calibrate import CALIBRATIONS
 from mmlab.retrieve.fuse import FUSIONS
 from mmlab.retrieve.hubness import RESCORINGS
 from mmlab.runs import check_parameters
-from mmlab.runs.choices import CHOICES, check_choice
 
 
 def test_the_rooms_know_the_same_names():
-    assert {name: set(known) for name, known in CHOICES.items()} == {
+    assert {name: set(known) for name, known in OPTIONS.items()} == {
         "source": {"auto", *KINDS},
         "precision": set(PRECISIONS),
         "layout": set(LAYOUTS),
@@ -27,9 +27,9 @@ def test_the_rooms_know_the_same_names():
 
 def test_what_a_parameter_cannot_be_is_told_with_what_it_can():
     with pytest.raises(ValueError, match="parameter layout: did you mean unified\\? one of unified, "):
-        check_choice("layout", "unifed")
+        check_option("layout", "unifed")
     with pytest.raises(ValueError, match="parameter quantization: one of none, scalar"):
-        check_choice("quantization", "float-8")
+        check_option("quantization", "float-8")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_a_parameter_cannot_be_is_told_with_what_it_can():
     [("quantization", "product-32"), ("fusion", "rrf"), ("query", "anything"), ("k_values", [1])],
 )
 def test_what_it_can_be_passes(name, value):
-    check_choice(name, value)
+    check_option(name, value)
 
 
 def test_it_is_checked_before_a_run(make_notebook):
