@@ -10,7 +10,6 @@ from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve.calibrate import CALIBRATIONS
 from mmlab.retrieve.fuse import FUSIONS
 from mmlab.retrieve.hubness import RESCORINGS
-from mmlab.runs import check_parameters
 
 
 def test_the_rooms_know_the_same_names():
@@ -38,10 +37,3 @@ def test_what_a_parameter_cannot_be_is_told_with_what_it_can():
 )
 def test_what_it_can_be_passes(name, value):
     check_option(name, value)
-
-
-def test_it_is_checked_before_a_run(make_notebook):
-    notebook = make_notebook("03_index", 'run: str = "d"\nlayout: str = "unified"')
-    assert check_parameters({"layout": "named"}, [notebook]) == {"layout": "named"}
-    with pytest.raises(ValueError, match="parameter layout: one of .*; found 'wide'"):
-        check_parameters({"layout": "wide"}, [notebook])

@@ -87,3 +87,10 @@ def test_going_on_takes_the_parameters_of_the_steps_before(notebooks):
     record_step("r", "02_embed", {"parameters": {"model": "big", "seed": 3}})
     assert earlier_parameters("r", notebooks[1:]) == {"dataset": "d", "seed": 3}
     assert earlier_parameters("new", notebooks) == {}
+
+
+def test_an_option_is_checked_before_a_run(make_notebook):
+    notebook = make_notebook("03_index", 'run: str = "d"\nlayout: str = "unified"')
+    assert check_parameters({"layout": "named"}, [notebook]) == {"layout": "named"}
+    with pytest.raises(ValueError, match="parameter layout: one of .*; found 'wide'"):
+        check_parameters({"layout": "wide"}, [notebook])

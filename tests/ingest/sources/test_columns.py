@@ -46,7 +46,7 @@ def test_two_columns_never_get_one_name():
     ("names", "columns", "message"),
     [
         (["a", "b"], {}, r"t: expected a column with the images \(image, .*found \['a', 'b'\]: rename one"),
-        (["image"], {"image": "image"}, r"columns: \['image'\] are not among \['image', 'caption'"),
+        (["image"], {"photo": "image"}, r"columns: \['photo'\] are not among \['image', 'caption'"),
         (["image"], {"caption": "alt"}, r"t: columns \['alt'\] are missing; found \['image'\]"),
         (["image", "x", " x"], {}, r"t: the columns \['x'\] occur twice"),
         ([str(n) for n in range(MOST + 1)], {}, r"t: expected at most 1000 columns, found 1001"),
