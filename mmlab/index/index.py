@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from mmlab.index.fields import payload_table
+from mmlab.index.collections import stored_schemas
 from mmlab.index.grouping import best_of_pair
-from mmlab.index.making import stored_schemas
-from mmlab.index.names import in_order
-from mmlab.index.schema import LAYOUTS, Schema, vector_name
-from mmlab.index.store import Store
+from mmlab.index.schema.collection_names import in_order
+from mmlab.index.schema.fields import payload_table
+from mmlab.index.schema.schema import LAYOUTS, Schema, vector_name
+from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
 
 

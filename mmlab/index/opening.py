@@ -4,7 +4,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from mmlab.index.store import Store
+from mmlab.index.store.store import Store
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -27,15 +27,15 @@ def open_store(
     ValueError for a text that is neither, such as "localhost:6333", ConnectionError where no server answers.
     """
     if isinstance(where, str) and where.lower().startswith(("http://", "https://")):
-        from mmlab.index.server import connect
+        from mmlab.index.server.server_engine import connect
 
         return Store(connect(where, timeout, grpc))
     if isinstance(where, str | os.PathLike):
         _check_folder(where)
-        from mmlab.index.edge import EdgeEngine
+        from mmlab.index.edge.edge_engine import EdgeEngine
 
         return Store(EdgeEngine(where, wait))
-    from mmlab.index.server import ServerEngine
+    from mmlab.index.server.server_engine import ServerEngine
 
     return Store(ServerEngine(where, "a Qdrant client that was handed over"))
 

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from mmlab.index.building import open_index
+from mmlab.index.build import open_index
+from mmlab.index.collections import check_related, make_collections
 from mmlab.index.index import Index
-from mmlab.index.making import check_related, make_collections
-from mmlab.index.settings import Cluster
-from mmlab.index.store import BATCH, Store
+from mmlab.index.schema.index_settings import Cluster
+from mmlab.index.store.store import BATCH, Store
 
 
 class PushFailed(RuntimeError):

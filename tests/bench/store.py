@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index import Hnsw, Index, Quantization, Schema, build_index, open_store, plan_index
-from mmlab.index.building import write_changed
-from mmlab.index.judge import recall
-from mmlab.index.points import arrange
+from mmlab.index.bench.search_benchmark import recall
+from mmlab.index.build import write_changed
+from mmlab.index.store.points import arrange
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows
 from tests.bench.figures import Figure
 
@@ -104,7 +104,7 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
 def _bare_upserts(folder: Path, schema: Schema, points: Vectors, payloads: list[dict[str, Any]]) -> float:
     from qdrant_edge import EdgeShard, Point, UpdateOperation
 
-    from mmlab.index.edge_terms import config_of, field_type
+    from mmlab.index.edge.convert import config_of, field_type
 
     folder.mkdir(parents=True)
     shard = EdgeShard.create(str(folder), config_of(schema))

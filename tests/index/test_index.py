@@ -204,8 +204,8 @@ def test_an_index_that_is_not_there_is_named(engine, tmp_path):
 
 
 def test_pairs_share_a_point_and_further_captions_have_their_own():
-    from mmlab.index.layouts import plan_index
-    from mmlab.index.points import arrange
+    from mmlab.index.store.layouts import plan_index
+    from mmlab.index.store.points import arrange
 
     small: Pairs = make_pairs(4)  # p0: nothing, p1: image and text, p2: image and two texts, p3: image
     (schema,) = plan_index("x", "named", small.items, small.spaces).values()

@@ -3,8 +3,8 @@
 import pytest
 
 from mmlab.embed.models.device import PRECISIONS
-from mmlab.index import settings
-from mmlab.index.schema import LAYOUTS
+from mmlab.index.schema import index_settings as settings
+from mmlab.index.schema.schema import LAYOUTS
 from mmlab.ingest.sources import KINDS
 from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve.calibrate import CALIBRATIONS
