@@ -5,7 +5,8 @@ import os
 import pandas as pd
 import pytest
 
-from mmlab.index import Hnsw, Quantization, has_faiss, open_index, open_store
+from mmlab.index import Hnsw, Quantization, open_index, open_store
+from mmlab.index.bench.faiss import has_faiss
 from mmlab.runs import (
     NotebookFailed,
     check_parameters,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.index import summarize_parts
+from mmlab.index.bench.search_benchmark import summarize_parts
 from mmlab.retrieve.search import Retriever
 
 SAMPLES = 20  # openings, and warm questions at least

@@ -30,7 +30,7 @@ def rank_through_pairs(
     seen. `how`: more settings of `Index.search`.
     """
     with index.session():
-        held = index.store.count(index.collection(queries.space, through), to=through)
+        held = index.store.count(index.collection(queries.space, through), modality=through)
         depth = k
         while True:
             depth = min(DEEPER * depth, held)

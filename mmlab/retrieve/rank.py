@@ -34,7 +34,7 @@ def rank(
         through = through or way(index, queries, to)
         if through:
             return rank_through_pairs(index, queries, to, k, where, exact, through, **how)
-        held = index.store.count(index.collection(queries.space, to), to=to)
+        held = index.store.count(index.collection(queries.space, to), modality=to)
         found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **how)
     return first_rows(drop_self_matches(found), k)
 

@@ -13,17 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmlab.index import (
-    LAYOUTS,
-    Cluster,
-    Hnsw,
-    Index,
-    Schema,
-    WrongSchema,
-    build_index,
-    open_index,
-    open_store,
-)
+from mmlab.index import Cluster, Hnsw, Index, WrongSchema, build_index, open_index, open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import write_items
 from tests.index.pairs import BOTH, Pairs, make_pairs
 
@@ -38,10 +30,10 @@ from mmlab.index import Hnsw, Store, build_index, open_store
 from mmlab.items import Vectors, read_items
 folder, layout = sys.argv[1:]
 build = Store.build
-def told(*given):
+def announced(*given):
     print("graph", flush=True)
     return build(*given)
-Store.build = told
+Store.build = announced
 print("go", flush=True)
 build_index(open_store(folder + "/store"), "demo", read_items(folder + "/items.parquet"),
     [Vectors.load(folder + "/both.npz")], layout, Hnsw(m=64, ef_construct=1000, scan_kb=10), batch=20, progress=False)
@@ -61,7 +53,7 @@ def writing(folder: Path, layout: str) -> Iterator[subprocess.Popen]:
 
 
 def built(store, name: str, pairs: Pairs, layout: str = "unified", **settings) -> Index:
-    return build_index(store, name, pairs.items, pairs.spaces, layout, progress=False, **settings)
+    return build_index(store, name, pairs.items, pairs.vectors, layout, progress=False, **settings)
 
 
 def totals(index: Index) -> list[int]:
@@ -84,7 +76,7 @@ def test_changed_rows_are_replaced_and_vanished_ones_deleted(store, name, layout
     alone = pairs.items.index[pairs.items["pair_id"].isna()][0]
     changed = pairs.items.copy()
     changed.loc[caption, "label"] = "new"
-    again = build_index(store, name, changed.drop(index=alone), pairs.spaces, layout, progress=False)
+    again = build_index(store, name, changed.drop(index=alone), pairs.vectors, layout, progress=False)
     assert totals(again)[1:] == [sent, sent]
     assert again.items({"label": "new"}, "text")["item_id"].tolist() == [pairs.items.loc[caption, "item_id"]]
     assert again.count("text") == 39
@@ -130,7 +122,7 @@ def test_collections_of_others_are_left_alone(store, name):
     pairs = make_pairs()
     store.create(f"{name}-unified", Schema(BOTH, {"label": "keyword"}))
     store.create(name, Schema(BOTH))
-    with pytest.raises(WrongSchema, match=f"'{name}-unified' is there with another schema"):
+    with pytest.raises(WrongSchema, match=f"'{name}-unified' exists with another schema"):
         built(store, name, pairs, replace=True)
     assert {name, f"{name}-unified"} <= set(store.collections())
 
@@ -141,7 +133,7 @@ def test_vectors_must_be_of_the_items_and_each_of_its_own_space(tmp_path):
         build_index(store, "demo", pairs.items, [pairs.both, pairs.both])
     with pytest.raises(ValueError, match="none of the 2 vectors in both-.* is of one of the items"):
         build_index(store, "demo", pairs.items, [pairs.ask_both])
-    with pytest.raises(ValueError, match="the layout is one of .*found 'flat'"):
+    with pytest.raises(ValueError, match="parameter layout: .*one of unified, separate, named; found 'flat'"):
         built(store, "demo", pairs, "flat")
 
 

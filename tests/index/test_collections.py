@@ -6,19 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mmlab.index import (
-    LAYOUTS,
-    Cluster,
-    Hnsw,
-    Schema,
-    Store,
-    WrongSchema,
-    build_index,
-    open_index,
-    open_store,
-    push,
-)
-from mmlab.index.schema.schema import OldSchema
+from mmlab.index import Cluster, Hnsw, Store, WrongSchema, build_index, open_index, open_store, push
+from mmlab.index.schema.schema import OldSchema, Schema
+from mmlab.index.store.layouts import LAYOUTS
 from tests.index.conftest import opened
 from tests.index.pairs import BOTH, make_pairs
 
@@ -98,7 +88,7 @@ def test_the_index_of_another_user_of_the_same_name_stays(source, server):
 
 
 def test_a_space_that_is_not_given_any_more_stays_on_a_server(server):
-    build_index(server, "demo", PAIRS.items, PAIRS.spaces, progress=False)
+    build_index(server, "demo", PAIRS.items, PAIRS.vectors, progress=False)
     with pytest.raises(WrongSchema, match=r"it holds vectors of texts-\w+, of which none are given"):
         build(server)
     assert len(open_index(server, "demo").schemas) == 2
@@ -129,7 +119,7 @@ def test_an_older_index_in_a_folder_is_made_anew_and_stays_where_it_may_not(tmp_
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_part_that_cannot_be_read_is_named_when_the_index_is_opened(tmp_path, layout, run):
     store = open_store(tmp_path)
-    index = build_index(store, run, PAIRS.items, PAIRS.spaces, layout, progress=False)
+    index = build_index(store, run, PAIRS.items, PAIRS.vectors, layout, progress=False)
     store.create("demo-other", Schema(BOTH))
     (tmp_path / "demo-other" / "schema.json").write_text("{")  # not a name of this index
     for collection in index.schemas:

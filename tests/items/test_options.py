@@ -3,8 +3,8 @@
 import pytest
 
 from mmlab.embed.models.device import PRECISIONS
-from mmlab.index.schema import index_settings as settings
-from mmlab.index.schema.schema import LAYOUTS
+from mmlab.index.schema.index_settings import QUANTIZATIONS
+from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.sources import KINDS
 from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve.calibrate import CALIBRATIONS
@@ -17,7 +17,7 @@ def test_the_rooms_know_the_same_names():
         "source": {"auto", *KINDS},
         "precision": set(PRECISIONS),
         "layout": set(LAYOUTS),
-        "quantization": {"none", *settings.QUANTIZATIONS},
+        "quantization": {"none", *QUANTIZATIONS},
         "fusion": {"none", *FUSIONS},
         "rescoring": {"none", "centring", *RESCORINGS},
         "calibration": {"none", *CALIBRATIONS},

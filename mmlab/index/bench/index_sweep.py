@@ -1,6 +1,6 @@
-"""Which index settings: every setting is built on the same vectors and judged by exact search.
+"""Which settings of an index: every setting is built on the same vectors and measured against exact search.
 
-The collections hold nothing but vectors; a query is asked alone, after some that are not counted.
+The collections hold nothing but vectors; each query is searched alone, after a warm-up.
 """
 
 import warnings
@@ -10,20 +10,19 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from uuid import uuid4
 
 import pandas as pd
 
-from mmlab.index.bench.search_benchmark import judge_search
-from mmlab.index.build import build_index
+from mmlab.index.bench.search_benchmark import benchmark_search
+from mmlab.index.build import build_index, open_store
 from mmlab.index.index import Index
-from mmlab.index.opening import open_store
 from mmlab.index.schema.index_settings import BinaryWarning, Hnsw
+from mmlab.index.store.engine import SearchOptions
 from mmlab.index.store.store import Store
-from mmlab.items import ITEM_COLUMNS, Vectors
+from mmlab.items import Vectors
 
-SCAN_KB = 10  # a graph is built over all that is larger: a sweep is about graphs
+SCAN_KB = 10  # a graph is built over everything larger: a sweep is about graphs
 
 
 class NotTunable(RuntimeError):
@@ -41,16 +40,16 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a graph is searched; oversampling is None where the copies' scores are taken as they are."""
+class GraphSearch:
+    """How a graph is searched: exactly without `ef`; `oversampling` is None if the copies' scores are kept."""
 
     engine: str = "Qdrant HNSW"
     ef: int | None = None
     rescored: bool = False
     oversampling: float | None = None
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments of `Index.search`."""
+    def options(self) -> SearchOptions:
+        """Return the arguments of `Index.search`."""
         if self.ef is None:
             return {"exact": True}
         return {"ef": self.ef, "rescore": self.rescored, "oversampling": self.oversampling or 1.0}
@@ -69,34 +68,39 @@ def sweep_index(
     store: Store | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Every graph without quantization, and the densest one with each quantization in each placement.
+    """Measure every graph without quantization, and the densest one with each quantization in each placement.
 
     Quantized copies are searched alone, and rescored from `oversampling` times k candidates. `on_disk` says where the
-    vectors themselves lie; copies stay in memory. Returns engine, m, ef_construct, quantization, on_disk, ef, rescored,
+    vectors themselves lie; copies stay in memory. The collections are made in a temporary folder, or in the given
+    store, which is left as it was.
+
+    Returns a row per setting, exact search first: engine, m, ef_construct, quantization, on_disk, ef, rescored,
     oversampling, recall, p50_ms, p95_ms, p99_ms, upsert_s, build_s (the graph alone, on all threads that the engine
-    takes), disk_mb and memory_mb, that a fresh process needs to open it and to answer the queries; the sizes are
-    NaN on a server, which does not tell. The first row is exact search.
-    Without a store, a folder that is thrown away; on a given one nothing stays. Raises NotTunable where the engine
-    ignores the settings or no graph was built.
+    takes), disk_mb, and memory_mb, which a fresh process needs to open the collection and answer the queries. The
+    sizes are NaN on a server, which does not tell.
+
+    Raises NotTunable if the engine ignores the settings or no graph was built.
+
+    Example: `sweep_index(vectors, queries, k=10, m=(16, 32), quantizations=("none", "scalar"))`; it takes minutes.
     """
     from tqdm.auto import tqdm
 
     graphs = _graphs(m, ef_construct, quantizations, on_disk)
-    tables = []
-    measured = warnings.catch_warnings(action="ignore", category=BinaryWarning)  # so no warning is needed
+    tables: list[pd.DataFrame] = []
+    measured = warnings.catch_warnings(action="ignore", category=BinaryWarning)  # the recall is measured
     with TemporaryDirectory(prefix="mmlab-") as folder, measured:
         store = store or open_store(Path(folder) / "store")
         check_tunable(store)
         for graph in tqdm(graphs, desc="sweep", unit="graph", disable=not progress):
-            ways = _ways(graph.quantization != "none", ef, oversampling)
-            ways = ways if tables else [Way("exact"), *ways]
+            searches = _searches(graph.quantization != "none", ef, oversampling)
+            searches = searches if tables else [GraphSearch("exact"), *searches]
             with _built(store, graph, vectors) as index:
-                tables.append(_measure(index, graph, queries, k, ways))
+                tables.append(_measure(index, graph, queries, k, searches))
     return pd.concat(tables, ignore_index=True)
 
 
 def check_tunable(store: Store) -> None:
-    """Raise NotTunable where the engine scans whatever its settings say."""
+    """Raise NotTunable if the engine scans, whatever its settings say."""
     if store.ignores_settings:
         raise NotTunable(
             f"{store} scans all vectors and ignores the settings of graph and quantization: a sweep would compare "
@@ -113,37 +117,55 @@ def _graphs(
     return list(dict.fromkeys(graphs))
 
 
-def _ways(quantized: bool, efs: Sequence[int], oversampling: Sequence[float]) -> list[Way]:
-    rescored = [{"rescored": True, "oversampling": times} for times in oversampling] if quantized else []
-    return list(dict.fromkeys(Way(ef=ef, **how) for ef in efs for how in ({}, *rescored)))
+def _searches(quantized: bool, efs: Sequence[int], oversampling: Sequence[float]) -> list[GraphSearch]:
+    """Return the searches of one graph: with each ef the copies alone, then rescored."""
+    searches: list[GraphSearch] = []
+    for ef in efs:
+        searches.append(GraphSearch(ef=ef))
+        searches += [GraphSearch(ef=ef, rescored=True, oversampling=one) for one in oversampling if quantized]
+    return list(dict.fromkeys(searches))
 
 
 @contextmanager
 def _built(store: Store, graph: Graph, vectors: Vectors) -> Iterator[Index]:
-    """The graph in a collection of a name that nobody else has, dropped in the end, whatever happens."""
+    """Build the graph in a collection of a name that nobody else has, and drop it in the end, whatever happens."""
     name = f"mmlab-sweep-{uuid4().hex[:12]}"
-    hnsw = Hnsw(graph.m, graph.ef_construct, scan_kb=SCAN_KB)
-    common = {"on_disk": graph.on_disk, "progress": False}
+    items = pd.DataFrame({"item_id": vectors.ids, "modality": "image", "pair_id": None})  # no further payload
     try:
-        items = _bare_items(vectors)
-        yield build_index(store, name, items, [vectors], "separate", hnsw, graph.quantization, **common)
+        yield build_index(
+            store,
+            name,
+            items,
+            [vectors],
+            "separate",
+            Hnsw(graph.m, graph.ef_construct, scan_kb=SCAN_KB),
+            graph.quantization,
+            on_disk=graph.on_disk,
+            progress=False,
+        )
     finally:
         for collection in store.collections():
             if collection.startswith(name):
                 store.drop(collection)
 
 
-def _measure(index: Index, graph: Graph, queries: Vectors, k: int, ways: Sequence[Way]) -> pd.DataFrame:
-    """A row for each way, with what the graph took."""
+def _measure(
+    index: Index, graph: Graph, queries: Vectors, k: int, searches: Sequence[GraphSearch]
+) -> pd.DataFrame:
+    """Return a row for each search, with what the graph took."""
     _check_graph(index)
-    judged = judge_search(index, queries, "image", k, {repr(way): way.settings() for way in ways})
-    rows = pd.DataFrame([asdict(graph) | asdict(way) for way in ways]).astype({"oversampling": float})
-    table = pd.concat([rows, judged.drop(columns="search")], axis=1)
-    resident = index.store.resident_bytes(next(iter(index.schemas)), queries)
-    table = table.assign(upsert_s=index.report["upsert_s"].sum(), build_s=index.report["build_s"].sum())
-    sizes = {"disk_mb": index.collections()["disk_bytes"].iloc[0], "memory_mb": resident}
+    settings = {repr(search): search.options() for search in searches}
+    measured = benchmark_search(index, queries, "image", k, settings).drop(columns="search")
+    rows = pd.DataFrame([asdict(graph) | asdict(search) for search in searches])
+    sizes = {
+        "disk_mb": index.collections()["disk_bytes"].iloc[0],
+        "memory_mb": index.store.resident_bytes(next(iter(index.schemas)), queries),
+    }
+    table = pd.concat([rows.astype({"oversampling": float}), measured], axis=1)
     return table.assign(
-        **{name: float("nan") if size is None else size / 1e6 for name, size in sizes.items()}
+        upsert_s=index.report["upsert_s"].sum(),
+        build_s=index.report["build_s"].sum(),
+        **{name: float("nan") if size is None else size / 1e6 for name, size in sizes.items()},
     )
 
 
@@ -154,9 +176,3 @@ def _check_graph(index: Index) -> None:
             f"no graph was built: {info['points']:,} points with {info['indexed_vectors']:,} in the graph, and up to "
             f"{SCAN_KB} KB of vectors are scanned. Sweep on more vectors"
         )
-
-
-def _bare_items(vectors: Vectors) -> pd.DataFrame:
-    """Items with nothing but an id, so that the payload costs nothing."""
-    columns = {name: None for name in ITEM_COLUMNS if name in ("modality", "pair_id")}
-    return pd.DataFrame({"item_id": vectors.ids, **columns, "modality": "image"})

@@ -1,4 +1,4 @@
-"""mmlab's schema, filters and searches in the words of qdrant_edge."""
+"""mmlab's schemas, filters and searches in the terms of qdrant_edge."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -6,41 +6,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmlab.index.schema.fields import BOOL, FLOAT, INTEGER, KEYWORD
-from mmlab.index.schema.payload_filter import Condition
+from mmlab.index.schema.payload_filter import Condition, Conditions
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Conditions, Search
+from mmlab.index.store.engine import Search
 
 if TYPE_CHECKING:
-    from qdrant_edge import EdgeConfig, Filter, QueryRequest
-
-
-def config_of(schema: Schema) -> "EdgeConfig":
-    """The configuration of a shard that is made for this schema."""
     from qdrant_edge import (
-        Distance,
         EdgeConfig,
-        EdgeOptimizersConfig,
         EdgeVectorParams,
-        HnswIndexConfig,
-        Memory,
+        FieldCondition,
+        Filter,
+        PayloadSchemaType,
+        QueryRequest,
     )
 
+
+def to_config(schema: Schema) -> "EdgeConfig":
+    """Return the configuration of a shard for this schema."""
+    from qdrant_edge import EdgeConfig, EdgeOptimizersConfig, HnswIndexConfig
+
     hnsw = schema.hnsw
-
-    def vector(size: int) -> EdgeVectorParams:
-        # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
-        memory = Memory.Cold if schema.on_disk else Memory.Cached
-        return EdgeVectorParams(size=size, distance=Distance.Cosine, memory=memory)
-
-    named = {name: vector(space.dimension) for name, space in schema.named.items()}
+    named = {name: _vector_params(space.dimension, schema) for name, space in schema.vector_spaces.items()}
     return EdgeConfig(
-        vectors=named or vector(schema.space.dimension),
+        vectors=named or _vector_params(schema.space.dimension, schema),
         hnsw_config=HnswIndexConfig(
             m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
         ),
         quantization_config=_quantization(schema),
         optimizers=EdgeOptimizersConfig(indexing_threshold=hnsw.scan_kb, default_segment_number=1),
     )
+
+
+def _vector_params(dimension: int, schema: Schema) -> "EdgeVectorParams":
+    from qdrant_edge import Distance, EdgeVectorParams, Memory
+
+    # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
+    memory = Memory.Cold if schema.on_disk else Memory.Cached
+    return EdgeVectorParams(size=dimension, distance=Distance.Cosine, memory=memory)
 
 
 def _quantization(schema: Schema) -> Any:
@@ -61,50 +63,54 @@ def _quantization(schema: Schema) -> Any:
     )
 
 
-def field_type(kind: str) -> Any:
-    """The type of the payload index of a field."""
+def to_index_type(kind: str) -> "PayloadSchemaType":
+    """Return the type of a payload index for a field of this kind."""
     from qdrant_edge import PayloadSchemaType as Type
 
     return {KEYWORD: Type.Keyword, INTEGER: Type.Integer, FLOAT: Type.Float, BOOL: Type.Bool}[kind]
 
 
-def requests(how: Search, met: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
-    """A function from a row to its request; what all rows share is made once."""
+def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
+    """Return a function from a row to its request; what all rows share is made once."""
     from qdrant_edge import Mmr, QuantizationSearchParams, Query, QueryRequest, SearchParams
 
     quantization = QuantizationSearchParams(
-        ignore=how.exact or not how.quantized, rescore=how.rescore, oversampling=how.oversampling
+        ignore=search.exact or not search.quantized,
+        rescore=search.rescore,
+        oversampling=search.oversampling,
     )
-    common: dict[str, Any] = {"limit": how.k, "filter": met}
-    common["params"] = SearchParams(hnsw_ef=how.ef, exact=how.exact, quantization=quantization)
-    if how.part:
-        common["with_payload"] = [f"{how.part}.item_id"]
-    using = how.using or None
-    if how.diversity is None:
-        return lambda row: QueryRequest(query=Query.Nearest(row, using=using), **common)
-    return lambda row: QueryRequest(query=Mmr(row, 1 - how.diversity, how.candidates, using=using), **common)
+    common: dict[str, Any] = {"limit": search.k, "filter": filter}
+    common["params"] = SearchParams(hnsw_ef=search.ef, exact=search.exact, quantization=quantization)
+    if search.part:
+        common["with_payload"] = [f"{search.part}.item_id"]
+    vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
+    if diversity is None:
+        return lambda row: QueryRequest(query=Query.Nearest(row, using=vector), **common)
+    return lambda row: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
 
 
-def filter_of(conditions: Conditions) -> "Filter | None":
-    """The filter that lets through what meets all conditions, None for all points."""
+def to_filter(conditions: Conditions) -> "Filter | None":
+    """Return the filter that lets through what meets all conditions, None for all points."""
     from qdrant_edge import Filter
 
     if not conditions:
         return None
-    met = [_met(condition) for condition in conditions if not condition.negated]
-    unmet = [_met(condition) for condition in conditions if condition.negated]
-    return Filter(must=met or None, must_not=unmet or None)
+    required: list[Any] = [_condition(one) for one in conditions if not one.negated]
+    excluded: list[Any] = [_condition(one) for one in conditions if one.negated]
+    return Filter(must=required or None, must_not=excluded or None)
 
 
-def _met(condition: Condition) -> Any:
+def _condition(condition: Condition) -> "FieldCondition | Filter":
     from qdrant_edge import FieldCondition, Filter, MatchAny, MatchValue, RangeFloat
 
-    path, values = condition.path, condition.values
+    path = condition.path
+    values: list[Any] = list(condition.values)
     if condition.bounds:
         return FieldCondition(path, range=RangeFloat(**condition.bounds))
     if condition.kind in (KEYWORD, INTEGER):
-        return FieldCondition(path, match=MatchAny(list(values)))
+        return FieldCondition(path, match=MatchAny(values))
     if condition.kind == FLOAT:  # Qdrant matches no floats
         return Filter(should=[FieldCondition(path, range=RangeFloat(gte=v, lte=v)) for v in values])
     # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
-    return Filter(should=[FieldCondition(path, match=MatchValue(np.bool_(value))) for value in values])
+    booleans: list[Any] = [np.bool_(value) for value in values]
+    return Filter(should=[FieldCondition(path, match=MatchValue(value)) for value in booleans])

@@ -1,33 +1,33 @@
-"""Qdrant Edge, the default engine: Qdrant's own code in this process, one folder per collection.
+"""Qdrant Edge as an engine: Qdrant's own code in this process, one folder per collection.
 
-The files edge*.py alone know qdrant_edge. What Edge promises: an update is in the write-ahead log when it
-returns, so it survives kill -9; `close` brings it to the disk. It builds a graph only when told to, and takes
-one process per folder.
+What Edge promises: an update is in the write-ahead log when it returns, so it survives kill -9; `close` brings it to
+the disk. It builds a graph only when told to, and takes one process per folder.
 """
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from mmlab.index.edge.convert import config_of, field_type, filter_of, requests
-from mmlab.index.edge.folder import CollectionFolder, names
-from mmlab.index.edge.lock import FolderLock
+from mmlab.index.edge.convert import to_config, to_filter, to_index_type, to_requests
+from mmlab.index.edge.folder import CollectionFolder, FolderLock, collection_names
 from mmlab.index.edge.resident import measure_resident
+from mmlab.index.schema.payload_filter import Conditions
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Conditions, Hits, Record, Row, Search, hits_of
+from mmlab.index.store.engine import Payload, Record, Row, Search
+from mmlab.index.store.hits import Hits, read_hits
 from mmlab.items import resolve
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard
 
-PAGE = 10_000  # points per step of a scroll
-BATCH = 1_000  # queries per call
+SCROLL_POINTS = 10_000  # per step
+BATCH_QUERIES = 1_000  # per call
 
 
 class _Folder:
@@ -36,6 +36,12 @@ class _Folder:
     def __init__(self, folder: Path) -> None:
         self.lock = FolderLock(folder)
         self.open: dict[str, tuple[EdgeShard, Schema]] = {}
+
+    def close(self, name: str) -> None:
+        """Close a shard if it is open."""
+        if name in self.open:
+            shard, _ = self.open.pop(name)
+            shard.close()
 
 
 _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
@@ -63,14 +69,14 @@ class EdgeEngine:
             try:
                 yield
             finally:
-                while outermost and self._shared.open:
-                    _, (shard, _) = self._shared.open.popitem()
-                    shard.close()
+                if outermost:
+                    for name in list(self._shared.open):
+                        self._shared.close(name)
 
     def collections(self) -> list[str]:
-        return names(self.folder)
+        return collection_names(self.folder)
 
-    def create(self, name: str, schema: Schema) -> None:
+    def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
         from qdrant_edge import EdgeShard, UpdateOperation
 
         if name in self.collections():
@@ -78,45 +84,44 @@ class EdgeEngine:
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
-        shard = EdgeShard.create(str(files.shard), config_of(schema))
-        for path, kind in schema.indexed().items():
-            shard.update(UpdateOperation.create_field_index(path, field_type(kind)))
+        shard = EdgeShard.create(str(files.shard), to_config(schema))
+        for path, kind in indexes.items():
+            shard.update(UpdateOperation.create_field_index(path, to_index_type(kind)))
         files.write(schema)
         self._shared.open[name] = shard, schema
 
     def drop(self, name: str) -> None:
-        if name in self._shared.open:
-            shard, _ = self._shared.open.pop(name)
-            shard.close()
+        self._shared.close(name)
         CollectionFolder(self.folder, name).clear()
 
     def schema(self, name: str) -> Schema:
-        return self._opened(name)[1]
+        return self._open(name)[1]
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
         from qdrant_edge import CountRequest
 
-        shard, _ = self._opened(name)
+        shard, _ = self._open(name)
         if not conditions:
             return shard.info().points_count
-        return shard.count(CountRequest(exact=True, filter=filter_of(conditions)))
+        return shard.count(CountRequest(exact=True, filter=to_filter(conditions)))
 
-    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         from qdrant_edge import Point, UpdateOperation
 
-        points = [Point(*point) for point in zip(ids, rows, payloads, strict=True)]
-        self._opened(name)[0].update(UpdateOperation.upsert_points(points))
+        parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)
+        points = [Point(*part) for part in parts]
+        self._open(name)[0].update(UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         from qdrant_edge import UpdateOperation
 
-        self._opened(name)[0].update(UpdateOperation.delete_points(list(ids)))
+        self._open(name)[0].update(UpdateOperation.delete_points(list(ids)))
 
     def build(self, name: str, progress: bool = False) -> None:
-        self._opened(name)[0].optimize()
+        self._open(name)[0].optimize()
 
     def info(self, name: str) -> dict[str, Any]:
-        info = self._opened(name)[0].info()
+        info = self._open(name)[0].info()
         return {
             "points": info.points_count,
             "indexed_vectors": info.indexed_vectors_count,
@@ -124,48 +129,49 @@ class EdgeEngine:
             "disk_bytes": CollectionFolder(self.folder, name).disk_bytes(),
         }
 
-    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
-        if name in self._shared.open:
-            shard, _ = self._shared.open.pop(name)
-            shard.close()
-        return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, how)
+    def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
+        self._shared.close(name)
+        return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, search)
 
-    def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
         from qdrant_edge import QueryBatchRequest
 
-        shard, _ = self._opened(name)
-        asked = requests(how, filter_of(conditions))
+        shard, _ = self._open(name)
+        make_request = to_requests(search, to_filter(conditions))
         found: list[Hits] = []
-        for start in range(0, len(rows), BATCH):
-            part = [asked(row) for row in rows[start : start + BATCH].tolist()]
-            found += [hits_of(points, how.part) for points in shard.query_batch(QueryBatchRequest(part))]
+        for start in range(0, len(rows), BATCH_QUERIES):
+            batch = QueryBatchRequest(
+                [make_request(row) for row in rows[start : start + BATCH_QUERIES].tolist()]
+            )
+            found += [read_hits(points, search.part) for points in shard.query_batch(batch)]
         return found
 
-    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        records = self._opened(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
+        records = self._open(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
         return {str(record.id): record.payload or {} for record in records}
 
     def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
-        records = self._opened(name)[0].retrieve(list(ids), with_payload=False, with_vector=True)
-        return {str(record.id): record.vector for record in records}
+        records = self._open(name)[0].retrieve(list(ids), with_payload=False, with_vector=True)
+        return {str(record.id): cast("Row", record.vector) for record in records}
 
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
         from qdrant_edge import ScrollRequest
 
-        shard, _ = self._opened(name)
-        common = {"limit": PAGE, "filter": filter_of(conditions), "with_vector": vectors}
-        common["with_payload"] = True if fields is None else fields
-        following = None
+        shard, _ = self._open(name)
+        filter, payload = to_filter(conditions), True if fields is None else fields
+        offset = None
         while True:
-            records, following = shard.scroll(ScrollRequest(offset=following, **common))
-            yield from ((str(record.id), record.payload or {}, record.vector) for record in records)
-            if following is None:
+            request = ScrollRequest(offset, SCROLL_POINTS, filter, payload, vectors)
+            records, offset = shard.scroll(request)
+            for record in records:
+                yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
+            if offset is None:
                 return
 
-    def _opened(self, name: str) -> "tuple[EdgeShard, Schema]":
-        """The shard and its schema, opened when a session first needs them."""
+    def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
+        """Return the shard and its schema, opened when a session first needs them."""
         from qdrant_edge import EdgeShard
 
         if name not in self._shared.open:

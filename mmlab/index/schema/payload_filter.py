@@ -1,4 +1,4 @@
-"""Filters in plain notation, checked against the schema: all fields named must be met.
+"""Filters in plain notation, checked against the payload fields; an item must meet all of them.
 
 ```
 {"modality": "image"}               equal
@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from mmlab.index.schema.fields import FLOAT, INTEGER, KEYWORD, clean, path
-from mmlab.index.schema.schema import Schema
+from mmlab.index.schema.fields import FLOAT, INTEGER, KEYWORD, Value, clean_value, json_path
 
 BOUNDS = ("gt", "gte", "lt", "lte")
-Value = str | int | float | bool
+
+Where = Mapping[str, Any]  # a filter in plain notation
 
 
 @dataclass(frozen=True)
 class Condition:
-    """The value at `path`, of a kind, is any of `values` (none of them where negated), or lies within `bounds`."""
+    """The value at `path` is any of `values` (none of them if `negated`), or lies within `bounds`."""
 
     path: str
     kind: str
@@ -34,78 +34,56 @@ class Condition:
     negated: bool = False
 
 
-def conditions(
-    where: Mapping[str, Any] | None, schema: Schema, to: str | None = None
-) -> tuple[Condition, ...]:
-    """The conditions of a filter on the items of modality `to`, None for those of all modalities.
+Conditions = tuple[Condition, ...]
 
-    In the named layout a filter needs a modality: one point holds items of several. Raises ValueError for a field
-    that the schema does not let filter, an empty list, an unknown word, a value of another kind.
+
+def read_filter(where: Where | None, fields: Mapping[str, str], part: str = "") -> Conditions:
+    """Return the conditions of a filter on `fields`, the filterable ones as {name: kind}.
+
+    `part` is the part of the payload that holds the fields, "" for the payload itself. Raises ValueError for an
+    unknown field, an empty list, an unknown word, or a value of another kind.
     """
-    known = schema.filterable
-    unknown = [name for name in where or {} if name not in known]
+    unknown = [name for name in where or {} if name not in fields]
     if unknown:
-        raise ValueError(f"where: no filterable field {unknown[0]!r}; there are {list(known)}")
-    part = _part(schema, to)
-    found = [
+        raise ValueError(f"where: no filterable field {unknown[0]!r}; there are {list(fields)}")
+    return tuple(
         condition
         for name, wanted in (where or {}).items()
-        for condition in _read(name, known[name], wanted, part)
-    ]
-    if to is not None and (schema.layout == "named" or schema.modalities != (to,)):
-        found.append(_of_modality(schema, to, part))
-    return tuple(found)
+        for condition in _read_field(name, fields[name], wanted, json_path(name, part))
+    )
 
 
-def any_item(ids: tuple[str, ...], part: str) -> Condition:
-    """The points whose item of modality `part` is one of these, in the named layout."""
-    return Condition(path("item_id", part), KEYWORD, ids)
-
-
-def _part(schema: Schema, to: str | None) -> str:
-    if to is not None and schema.modalities and to not in schema.modalities:
-        raise ValueError(f"no items of modality {to!r}; there are {list(schema.modalities)}")
-    return (to or "") if schema.layout == "named" else ""
-
-
-def _of_modality(schema: Schema, to: str, part: str) -> Condition:
-    if "modality" not in schema.filterable:
-        raise ValueError("the collection's items have no field 'modality' to tell them apart by")
-    return Condition(path("modality", part), KEYWORD, (to,))
-
-
-def _read(name: str, kind: str, wanted: Any, part: str) -> list[Condition]:
-    where = path(name, part)
+def _read_field(name: str, kind: str, wanted: object, path: str) -> list[Condition]:
     if not isinstance(wanted, Mapping):
-        return [Condition(where, kind, _values(name, kind, wanted))]
+        return [Condition(path, kind, _read_values(name, kind, wanted))]
     unknown = [word for word in wanted if word not in (*BOUNDS, "not")]
     if unknown or not wanted:
         raise ValueError(
             f"where: {name!r} takes {[*BOUNDS, 'not']}, found {unknown[0] if unknown else '{}'!r}"
         )
-    bounds = {word: _bound(name, kind, value) for word, value in wanted.items() if word != "not"}
-    found = [Condition(where, kind, bounds=bounds)] if bounds else []
+    bounds = {word: _read_bound(name, kind, value) for word, value in wanted.items() if word != "not"}
+    found = [Condition(path, kind, bounds=bounds)] if bounds else []
     if "not" in wanted:
-        found.append(Condition(where, kind, _values(name, kind, wanted["not"]), negated=True))
+        found.append(Condition(path, kind, _read_values(name, kind, wanted["not"]), negated=True))
     return found
 
 
-def _bound(name: str, kind: str, value: Any) -> float:
+def _read_bound(name: str, kind: str, value: object) -> float:
     if kind not in (INTEGER, FLOAT):
         raise ValueError(f"where: a range needs a field of numbers, {name!r} holds {kind}")
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"where: {name!r}: a range is bounded by finite numbers, found {value!r}")
+        raise ValueError(f"where: {name!r}: the bounds of a range are finite numbers, found {value!r}")
     return float(value)
 
 
-def _values(name: str, kind: str, wanted: Any) -> tuple[Value, ...]:
+def _read_values(name: str, kind: str, wanted: object) -> tuple[Value, ...]:
     values = list(wanted) if isinstance(wanted, list | tuple | set | frozenset | np.ndarray) else [wanted]
     if not values:
-        raise ValueError(f"where: {name!r} is to be any of an empty list; give a value or leave it out")
+        raise ValueError(f"where: {name!r}: the list of allowed values is empty; name one, or leave it out")
     wrong = [value for value in values if kind == KEYWORD and not isinstance(value, str)]
     if wrong:
         raise ValueError(f"where: {name!r} holds {kind}, found {wrong[0]!r}")
     try:
-        return tuple(clean(value, kind) for value in values)
+        return tuple(clean_value(value, kind) for value in values)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"where: {name!r}: {error}") from None

@@ -1,52 +1,77 @@
-"""What mmlab needs from an engine that keeps points: ids, rows and plain dicts; `Store` speaks the nouns.
+"""What mmlab needs from an engine that keeps points: ids, rows and plain dicts. `Store` speaks the nouns.
 
-Shapes: N points, Q queries, D dimensions. Every method but `collections` may count on a session being open.
+Shapes: N points, Q queries, D dimensions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
-from uuid import UUID
+from typing import Any, Protocol, Self, TypedDict, Unpack
 
 import numpy as np
 
-from mmlab.index.schema.payload_filter import Condition
+from mmlab.index.schema.payload_filter import Conditions
 from mmlab.index.schema.schema import Schema
+from mmlab.index.store.hits import Hits
 
-Conditions = tuple[Condition, ...]
+MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Qdrant takes no more
+
+Payload = dict[str, Any]  # values by field; in the named layout such a dict by modality
 Row = list[float] | dict[str, list[float]]  # a point's vector, or its vectors by name
-Record = tuple[str, dict[str, Any], Row | None]  # id, payload, vectors where they were asked for
+Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
 
 
-class Hits(NamedTuple):
-    """What one query found, best first."""
+class SearchOptions(TypedDict, total=False):
+    """Settings of a search that a caller may choose; the schema's hold for those that are None or left out.
 
-    ids: list[str]
-    scores: list[float]
+    exact: scan all vectors. ef: candidates of a walk through the graph. quantized: compare the quantized copies first.
+    rescore, oversampling: rank `oversampling` times k candidates by the vectors themselves. diversity: MMR, from 0
+    (the nearest) to 1 (the most different).
+    """
+
+    exact: bool
+    ef: int | None
+    quantized: bool
+    rescore: bool | None
+    oversampling: float | None
+    diversity: float | None
 
 
 @dataclass(frozen=True)
 class Search:
     """How points are searched: what every engine understands.
 
-    k: hits for each query; using: the name of the vector; part: in the named layout the modality whose item_id is
-    the hit's id; ef: candidates of a walk through the graph; exact: scan all vectors instead; quantized: look at the
-    quantized copies first, with `rescore` by the vectors themselves and `oversampling` times k candidates;
-    diversity: None, or MMR over `candidates` from 0 (nearest only) to 1 (most different).
+    The fields are those of `SearchOptions` and these. k: hits per query. vector: the name of the vector that is
+    compared, "" for the only one. part: in the named layout the modality whose item_id is the id of a hit.
+    candidates: what MMR chooses from.
     """
 
     k: int
     ef: int
-    using: str = ""
+    vector: str = ""
     part: str = ""
     exact: bool = False
     quantized: bool = True
     rescore: bool | None = None
     oversampling: float | None = None
     diversity: float | None = None
-    candidates: int = 100
+    candidates: int = MIN_CANDIDATES
+
+    @classmethod
+    def from_options(
+        cls, schema: Schema, k: int, vector: str, part: str, **options: Unpack[SearchOptions]
+    ) -> Self:
+        """Return the search with the schema's settings for those left out; ValueError if k or ef is below 1."""
+        for name, value in (("k", k), ("ef", options.get("ef"))):
+            if value is not None and value < 1:
+                raise ValueError(f"search: {name} is at least 1, found {value}")
+        quantization = schema.quantization
+        defaults: dict[str, Any] = {"ef": schema.hnsw.ef}
+        if quantization:
+            defaults |= {"rescore": quantization.rescore, "oversampling": quantization.oversampling}
+        chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        candidates = min(max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k), MAX_CANDIDATES)
+        return cls(k=k, vector=vector, part=part, candidates=candidates, **(defaults | chosen))
 
 
 class NoCollection(LookupError):
@@ -57,10 +82,10 @@ class NoCollection(LookupError):
 
 
 class Engine(Protocol):
-    """One store of points in named collections; `place` says which and where, for people.
+    """Points in named collections at one place. Every method but `collections` may rely on an open session.
 
-    `ignores_settings`: it scans, whatever a schema says of graph and quantization; `shared`: others may keep
-    collections there as well.
+    place: which engine, and where, for messages. ignores_settings: whether it scans, whatever a schema says of graph
+    and quantization. shared: whether others may keep collections there as well.
     """
 
     place: str
@@ -68,66 +93,51 @@ class Engine(Protocol):
     shared: bool
 
     def session(self) -> AbstractContextManager[None]:
-        """Keep what is open open until the block ends; may be nested."""
+        """Keep collections open until the block ends; sessions may be nested."""
 
     def collections(self) -> list[str]:
-        """The names of the collections, sorted."""
+        """Return the names of the collections, sorted."""
 
-    def create(self, name: str, schema: Schema) -> None:
-        """Make an empty collection with payload indexes.
+    def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
+        """Make an empty collection with payload indexes, given as {path: kind}.
 
-        Where it is there with this schema, add what a create that was killed has left out.
+        If it exists with this schema, add what a create that was killed has left out.
         """
 
     def drop(self, name: str) -> None:
-        """Remove a collection that is there."""
+        """Remove a collection that exists."""
 
     def schema(self, name: str) -> Schema:
-        """The schema stored with the collection; NoCollection or WrongSchema."""
+        """Return the schema stored with the collection; raise NoCollection or WrongSchema."""
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
-        """The exact number of points that meet all conditions."""
+        """Return the exact number of points that meet all conditions."""
 
-    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[dict[str, Any]]) -> None:
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         """Add or replace points; once it returns they survive the death of this process."""
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        """Remove points; unknown ids are passed over."""
+        """Remove points; unknown ids are ignored."""
 
     def build(self, name: str, progress: bool = False) -> None:
-        """Build the HNSW graph over all points; return when it is there. A bar shows progress where it is told."""
+        """Build the HNSW graph over all points and return when it is there; `progress` shows a bar if it can."""
 
     def info(self, name: str) -> dict[str, Any]:
-        """points, indexed_vectors, segments, disk_bytes (None where the engine does not tell)."""
+        """Return points, indexed_vectors, segments and disk_bytes (None if the engine does not tell)."""
 
-    def resident_bytes(self, name: str, rows: np.ndarray, how: Search) -> int | None:
-        """The memory that a fresh process needs to open a collection and search the rows so; None where unknown."""
+    def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
+        """Return the memory a fresh process needs to open a collection and search the rows; None if unknown."""
 
-    def search(self, name: str, rows: np.ndarray, conditions: Conditions, how: Search) -> list[Hits]:
-        """The up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
+        """Return the up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""
 
-    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The payloads of those of the ids that are there."""
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
+        """Return the payloads by id, without the ids that do not exist."""
 
     def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
-        """The vectors of those of the ids that are there."""
+        """Return the vectors by id, without the ids that do not exist."""
 
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
-        """All points that meet the conditions by their ids in order, with all payload fields or those named."""
-
-
-def hits_of(points: Sequence[Any], part: str) -> Hits:
-    """What either library found, by item: in the named layout the item of modality `part` is in the payload."""
-    if part:
-        ids = [point.payload[part]["item_id"] for point in points]
-    else:
-        ids = [id if isinstance(id, str) else _spelt(id.int) for id in (point.id for point in points)]
-    return Hits(ids, [point.score for point in points])
-
-
-@lru_cache(1 << 17)
-def _spelt(number: int) -> str:
-    """A point's id as text: spelling it takes longer than finding it, and many queries find the same points."""
-    return str(UUID(int=number))
+        """Yield all points that meet the conditions in the order of their ids, with all fields or those named."""

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from qdrant_client import QdrantClient
 
-from mmlab.index import NotTunable, build_index, open_store, sweep_faiss, sweep_index
-from mmlab.index.bench.index_sweep import _bare_items
+from mmlab.index import build_index, open_store, sweep_index
+from mmlab.index.bench.faiss import sweep_faiss
+from mmlab.index.bench.index_sweep import NotTunable
 from mmlab.index.edge.edge_engine import EdgeEngine
 from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors, unit_rows
@@ -85,9 +86,8 @@ def test_without_a_graph_there_is_nothing_to_tune_and_nothing_is_left(tmp_path):
 def test_a_given_store_is_left_as_it_was(tmp_path):
     store = open_store(tmp_path)
     few = random_vectors(5, 2)
-    build_index(
-        store, "mmlab-sweep", _bare_items(few), [few], "separate", quantization="none", progress=False
-    )
+    items = pd.DataFrame({"item_id": few.ids, "modality": "image"})
+    build_index(store, "mmlab-sweep", items, [few], "separate", quantization="none", progress=False)
     before = store.collections()
     sweep_index(VECTORS, QUERIES, 10, m=(4,), ef_construct=(16,), ef=(10,), quantizations=(), store=store)
     assert store.collections() == before == ["mmlab-sweep-separate-image"]
@@ -100,7 +100,7 @@ class Silent(EdgeEngine):
     def info(self, name):
         return super().info(name) | {"disk_bytes": None}
 
-    def resident_bytes(self, name, rows, how):
+    def resident_bytes(self, name, rows, search):
         return None
 
 
@@ -111,7 +111,7 @@ def test_sizes_that_the_engine_does_not_tell_are_missing_and_not_zero(tmp_path):
     assert table[["disk_mb", "memory_mb"]].isna().all(axis=None)
 
 
-def test_faiss_is_judged_in_the_same_columns(swept):
+def test_faiss_is_measured_in_the_same_columns(swept):
     faiss = pytest.importorskip("faiss")
     threads = faiss.omp_get_max_threads()
     table = sweep_faiss(VECTORS, QUERIES, 10, (4, 16), 16, (10, 200))

@@ -7,7 +7,7 @@ PAIRS = make_pairs(40)  # 32 images and 40 texts, 21 of which share a point in t
 
 
 def test_every_layout_has_its_row():
-    table = compare_layouts(PAIRS.items, PAIRS.spaces, PAIRS.ask_both, "image", 5, quantization="none")
+    table = compare_layouts(PAIRS.items, PAIRS.vectors, PAIRS.ask_both, "image", 5, quantization="none")
     assert table["layout"].tolist() == ["unified", "separate", "named"]
     assert table["collections"].tolist() == [2, 3, 1]
     assert table["points"].tolist() == [72 + 40, 72 + 40, 72 - 21]

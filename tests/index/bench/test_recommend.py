@@ -4,17 +4,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Quantization, best_of_graphs, frontier, name_settings, recommend, say_placement
-from mmlab.index.bench.recommend import parameters_of, price
+from mmlab.index import Quantization
+from mmlab.index.bench.recommend import (
+    best_of_graphs,
+    cost_score,
+    frontier,
+    name_settings,
+    parameters_of,
+    recommend,
+    summarize_placement,
+)
 from mmlab.runs import check_parameters, find_notebook
 
 
 def rows(*settings: tuple[str, float, float], **more) -> pd.DataFrame:
     table = pd.DataFrame(settings, columns=["engine", "recall", "p50_ms"])
     graph = {"m": 16, "ef_construct": 128, "ef": 50, "quantization": "none", "on_disk": False}
-    way = {"rescored": False, "oversampling": np.nan, "p95_ms": 2 * table["p50_ms"], "p99_ms": 3.0}
+    search = {"rescored": False, "oversampling": np.nan, "p95_ms": 2 * table["p50_ms"], "p99_ms": 3.0}
     costs = {"memory_mb": 8.0, "disk_mb": 4.0, "build_s": 0.5}
-    return table.assign(**graph, **way, **costs).assign(**more)
+    return table.assign(**graph, **search, **costs).assign(**more)
 
 
 def test_a_setting_is_at_the_front_if_no_other_beats_it():
@@ -24,14 +32,14 @@ def test_a_setting_is_at_the_front_if_no_other_beats_it():
     assert frontier(table).tolist() == [True, True, False, False]
 
 
-def test_the_price_is_a_weighted_geometric_mean_of_ratios():
+def test_the_cost_score_is_a_weighted_geometric_mean_of_ratios():
     table = rows(("Qdrant HNSW", 1.0, 1), ("Qdrant HNSW", 1.0, 2), memory_mb=[16.0, 8.0])
-    assert price(table).tolist() == pytest.approx([2**0.3, 2**0.4])
+    assert cost_score(table).tolist() == pytest.approx([2**0.3, 2**0.4])
 
 
 def test_a_cost_that_is_not_known_is_left_out():
     table = rows(("Qdrant HNSW", 1.0, 1), ("Qdrant HNSW", 1.0, 2), memory_mb=np.nan, disk_mb=np.nan)
-    assert price(table).tolist() == pytest.approx([1, 2 ** (0.4 / 0.5)])
+    assert cost_score(table).tolist() == pytest.approx([1, 2 ** (0.4 / 0.5)])
 
 
 def test_the_cheapest_good_setting_is_recommended_with_its_command_and_the_runner_up():
@@ -51,29 +59,29 @@ def test_the_cheapest_good_setting_is_recommended_with_its_command_and_the_runne
 def test_memory_disk_and_build_outweigh_a_little_latency():
     table = rows(("exact", 1.0, 5), ("Qdrant HNSW", 1.0, 1), ("Qdrant HNSW", 1.0, 1.1))
     table["memory_mb"], table["quantization"] = [8.0, 8.0, 2.0], ["none", "none", "scalar"]
-    told = recommend(table, "demo")
-    assert "-p quantization=scalar -p rescore=false`" in told
-    assert told.endswith("Runner-up: m = 16, ef_construct = 128, ef = 50 (100.0%); it takes 0.91 times the latency, "
+    advice = recommend(table, "demo")
+    assert "-p quantization=scalar -p rescore=false`" in advice
+    assert advice.endswith("Runner-up: m = 16, ef_construct = 128, ef = 50 (100.0%); it takes 0.91 times the latency, "
                          "4 times the memory.")  # fmt: skip
 
 
-def test_what_a_server_does_not_tell_is_not_told():
+def test_sizes_that_a_server_does_not_tell_are_left_out():
     table = rows(("exact", 1.0, 5), ("Qdrant HNSW", 1.0, 1), memory_mb=np.nan, disk_mb=np.nan)
-    told = recommend(table, "demo")
-    assert "MB" not in told and "nan" not in told
-    assert told.endswith("No other setting is good enough.")
+    advice = recommend(table, "demo")
+    assert "MB" not in advice and "nan" not in advice
+    assert advice.endswith("No other setting is good enough.")
 
 
 def test_a_graph_that_saves_little_is_not_recommended():
-    told = recommend(rows(("exact", 1.0, 1), ("Qdrant HNSW", 0.995, 0.9)), "demo")
-    assert told.startswith(
+    advice = recommend(rows(("exact", 1.0, 1), ("Qdrant HNSW", 0.995, 0.9)), "demo")
+    assert advice.startswith(
         "Search exactly: a scan takes 1.00 ms, the fastest graph that is good enough 0.90 ms."
     )
 
 
 def test_where_no_setting_is_good_it_says_so():
-    told = recommend(rows(("exact", 1.0, 5), ("Qdrant HNSW", 0.7, 1)), "demo")
-    assert told.startswith(
+    advice = recommend(rows(("exact", 1.0, 5), ("Qdrant HNSW", 0.7, 1)), "demo")
+    assert advice.startswith(
         "No setting reaches a recall of 99%; the best is m = 16, ef_construct = 128, ef = 50 with 70.0%"
     )
 
@@ -91,7 +99,7 @@ def test_the_parameters_are_those_of_03():
         "rescore": True,
         "oversampling": 4.0,
     }
-    assert Quantization.named("product-32", oversampling=found["oversampling"]).oversampling == 4
+    assert Quantization.from_name("product-32", oversampling=found["oversampling"]).oversampling == 4
 
 
 def test_every_row_is_named_by_how_it_searches_and_what_was_built():
@@ -99,7 +107,7 @@ def test_every_row_is_named_by_how_it_searches_and_what_was_built():
     table["m"], table["quantization"] = [16, 16, np.nan, 4], ["none", "scalar", "none", "none"]
     table["rescored"], table["on_disk"] = [False, True, False, False], [False, True, False, False]
     named = name_settings(table)
-    assert named["way"].tolist() == ["exact", "Qdrant HNSW scalar, rescored", "FAISS flat", "FAISS HNSW"]
+    assert named["method"].tolist() == ["exact", "Qdrant HNSW scalar, rescored", "FAISS flat", "FAISS HNSW"]
     assert named["graph"].tolist() == [
         "Qdrant m = 16",
         "Qdrant m = 16, scalar, on disk",
@@ -135,8 +143,8 @@ def test_the_best_of_a_graph_finds_most_and_then_fastest():
 def test_placements_are_held_against_each_other_setting_by_setting():
     table = rows(*[("Qdrant HNSW", 1.0, time) for time in (1, 2, 3, 8)], on_disk=[False, False, True, True])
     table["ef"], table["memory_mb"] = [10, 20, 10, 20], np.nan
-    assert say_placement(table) == (
-        "With vectors on disk the same setting takes 3.50 times the latency, 1.00 times the disk, "
-        "1.00 times the build (medians)."
+    assert summarize_placement(table) == (
+        "With vectors on disk the same setting takes 3.50 times the latency, 1.00 times the disk space, "
+        "1.00 times the build time (medians)."
     )  # 3 / 1 and 8 / 2
-    assert say_placement(table[~table["on_disk"]]) == ""
+    assert summarize_placement(table[~table["on_disk"]]) == ""

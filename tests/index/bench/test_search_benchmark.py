@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Quantization, build_index, judge_search, open_store, search_settings
-from mmlab.index.bench.search_benchmark import percentiles, recall, time_queries, with_cosines
+from mmlab.index import Quantization, Store, benchmark_search, build_index, open_index, open_store
+from mmlab.index.bench.search_benchmark import (
+    percentiles,
+    recall,
+    search_settings,
+    summarize_parts,
+    time_parts,
+    time_queries,
+    with_cosines,
+)
+from mmlab.index.edge.edge_engine import EdgeEngine
 from mmlab.items import Vectors, unit_rows
 from tests.index.pairs import BOTH, make_pairs
 
@@ -14,7 +23,7 @@ PAIRS = make_pairs(200)
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    store = open_store(tmp_path_factory.mktemp("judge"))
+    store = open_store(tmp_path_factory.mktemp("searched"))
     index = build_index(store, "demo", PAIRS.items, [PAIRS.both], progress=False)
     with index.session():
         yield index
@@ -53,16 +62,16 @@ def test_scores_of_quantized_copies_are_replaced_by_cosines(index, queries):
     np.testing.assert_allclose(cosines, exact[cosines.index], atol=1e-5)
 
 
-def test_every_setting_is_judged_and_timed(index, queries):
+def test_every_setting_is_measured(index, queries):
     settings = search_settings(index, k=5, ef=50)
     quantized = ["scalar ef=50, rescored", "scalar ef=50, alone"]
-    judged = judge_search(index, queries, "image", 5, settings)
-    assert judged["search"].tolist() == ["exact", *quantized, "HNSW ef=50", "HNSW ef=5", "HNSW ef=200"]
-    assert judged["recall"].iloc[0] == 1
-    assert judged["recall"].between(0, 1).all()
-    assert (judged["p50_ms"] > 0).all()
-    assert (judged["p50_ms"] <= judged["p95_ms"]).all()
-    assert (judged["p95_ms"] <= judged["p99_ms"]).all()
+    measured = benchmark_search(index, queries, "image", 5, settings)
+    assert measured["search"].tolist() == ["exact", *quantized, "HNSW ef=50", "HNSW ef=5", "HNSW ef=200"]
+    assert measured["recall"].iloc[0] == 1
+    assert measured["recall"].between(0, 1).all()
+    assert (measured["p50_ms"] > 0).all()
+    assert (measured["p50_ms"] <= measured["p95_ms"]).all()
+    assert (measured["p95_ms"] <= measured["p99_ms"]).all()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +82,7 @@ def test_every_setting_is_judged_and_timed(index, queries):
         (Quantization("scalar", rescore=False), "scalar ef=20, alone"),
     ],
 )
-def test_the_own_way_of_an_index_comes_second(tmp_path, quantization, own):
+def test_the_settings_of_the_index_come_second(tmp_path, quantization, own):
     built = build_index(
         open_store(tmp_path), "own", PAIRS.items, [PAIRS.both], quantization=quantization, progress=False
     )
@@ -87,5 +96,60 @@ def test_one_by_one_gives_the_rankings_of_the_batch(index, queries):
 
 
 def test_percentiles_by_hand():
-    told = percentiles(np.arange(101.0))
-    assert told == {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+    found = percentiles(np.arange(101.0))
+    assert found == {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+
+
+FEW = make_pairs(40)
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    store = open_store(tmp_path_factory.mktemp("latency"))
+    return build_index(
+        store, "demo", FEW.items, [FEW.both], quantization="none", on_disk=True, progress=False
+    )
+
+
+def test_median_and_95th_percentile_of_each_part_and_of_the_whole(on_disk):
+    cold = [{"opening_ms": 10.0, "search_ms": float(i)} for i in range(101)]
+    warm = [{"search_ms": 2.0}]
+    expected = pd.DataFrame(
+        {
+            "vectors": "on disk",
+            "state": ["just opened"] * 2 + ["warm"] * 2,
+            "samples": [101, 101, 1, 1],
+            "of": ["p50", "p95"] * 2,
+            "opening_ms": [10, 10, np.nan, np.nan],
+            "search_ms": [50.0, 95, 2, 2],
+            "whole_ms": [60.0, 105, 2, 2],
+        }
+    )
+    pd.testing.assert_frame_equal(summarize_parts(on_disk, {"just opened": cold, "warm": warm}), expected)
+
+
+def test_every_part_is_timed_and_only_the_cold_ones_open(on_disk):
+    table = time_parts(on_disk, FEW.ask_both, "image", 5, samples=4).set_index(["state", "of"])
+    assert table["samples"].tolist() == [4, 4, 4, 4]
+    assert (table[["search_ms", "payload_ms", "whole_ms"]] > 0).all(axis=None)
+    assert (table.loc["just opened", "opening_ms"] > 0).all()
+    assert table.loc["warm", "opening_ms"].isna().all()
+    assert table.loc[("just opened", "p50"), "whole_ms"] > table.loc[("warm", "p50"), "whole_ms"]
+
+
+class Counting(EdgeEngine):
+    """Counts the collections that it opens from their files."""
+
+    opened = 0
+
+    def _open(self, name):
+        self.opened += name not in self._shared.open
+        return super()._open(name)
+
+
+def test_the_store_is_opened_anew_for_each_cold_sample(on_disk):
+    engine = Counting(on_disk.store._engine.folder, wait=1.0)
+    counted = open_index(Store(engine), "demo")
+    engine.opened = 0
+    time_parts(counted, FEW.ask_both, "image", 5, samples=4)
+    assert engine.opened == 4 + 1  # and once for the warm ones

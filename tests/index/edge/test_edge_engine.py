@@ -13,18 +13,11 @@ import pandas as pd
 import pytest
 
 import mmlab
-from mmlab.index import (
-    Hnsw,
-    NoCollection,
-    Quantization,
-    Schema,
-    Store,
-    WrongSchema,
-    build_index,
-    open_store,
-)
+from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
+from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
 from mmlab.items import Space, Vectors, unit_rows
+from tests.index.conftest import upsert
 from tests.index.pairs import make_pairs
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 16)
@@ -32,8 +25,10 @@ WRITER = """
 import sys
 from uuid import uuid4
 import numpy as np, pandas as pd
-from mmlab.index import Schema, open_store
+from mmlab.index import open_store
+from mmlab.index.schema.schema import Schema
 from mmlab.items import Space, Vectors, unit_rows
+from tests.index.conftest import upsert
 space = Space("mmlab/toy", "1", "projected", "", "none", 16)
 store = open_store(sys.argv[1])
 store.create("demo", Schema(space))
@@ -41,7 +36,7 @@ with store.session():
     while True:
         ids = [str(uuid4()) for _ in range(50)]
         rows = unit_rows(np.random.default_rng().standard_normal((50, 16)))
-        store.upsert("demo", Vectors(ids, rows, space), pd.DataFrame({"item_id": ids}))
+        upsert(store, "demo", Vectors(ids, rows, space), pd.DataFrame({"item_id": ids}))
         print(*ids, flush=True)
 """
 
@@ -55,7 +50,7 @@ def build(folder: Path, vectors: Vectors, hnsw: Hnsw, quantization: Quantization
     store = open_store(folder)
     store.create("demo", Schema(vectors.space, {"even": "bool"}, hnsw=hnsw, quantization=quantization))
     even = np.arange(len(vectors)) % 2 == 0
-    store.upsert("demo", vectors, pd.DataFrame({"item_id": vectors.ids, "even": even}))
+    upsert(store, "demo", vectors, pd.DataFrame({"item_id": vectors.ids, "even": even}))
     store.build("demo")
     return store
 
@@ -91,7 +86,7 @@ def test_points_added_after_a_build_are_found_and_make_the_graph_partial(tmp_pat
     vectors = random_vectors(2000)
     store = build(tmp_path, vectors.take(vectors.ids[:1500]), Hnsw(scan_kb=10))
     late = vectors.take(vectors.ids[1500:])
-    store.upsert("demo", late, pd.DataFrame({"item_id": late.ids, "even": True}))
+    upsert(store, "demo", late, pd.DataFrame({"item_id": late.ids, "even": True}))
     assert not store.info("demo")["hnsw"]
     assert store.search("demo", late, 1)["item_id"].tolist() == late.ids.tolist()
     assert store.build("demo")["hnsw"]
@@ -110,7 +105,7 @@ def test_acknowledged_points_outlive_a_kill(tmp_path):
             lines = child.stdout.read().splitlines(keepends=True)
         acknowledged.update(item for line in lines if line.endswith("\n") for item in line.split())
         store = open_store(tmp_path, wait=0)
-        assert len(store.fetch("demo", sorted(acknowledged))) == len(acknowledged) >= 250
+        assert len(store.payloads("demo", sorted(acknowledged))) == len(acknowledged) >= 250
 
 
 def test_a_collection_without_its_schema_is_not_there_and_can_be_made_again(tmp_path):
@@ -160,8 +155,8 @@ def test_every_quantization_is_built_and_rescoring_finds_at_least_as_much(tmp_pa
     asked = Vectors(vectors.ids[:100], unit_rows(np.random.default_rng(1).standard_normal((100, 64))), space)
     exact = store.search("demo", asked, 10, exact=True)
 
-    def recall(**how) -> float:
-        found = store.search("demo", asked, 10, **how)
+    def recall(**options) -> float:
+        found = store.search("demo", asked, 10, **options)
         return len(exact.merge(found, on=["query_id", "item_id"])) / len(exact)
 
     alone, rescored = recall(rescore=False, oversampling=1.0), recall()
@@ -184,10 +179,10 @@ def test_the_memory_that_a_search_takes_is_measured_in_a_process_of_its_own(tmp_
 
 def test_the_memory_of_a_named_vector_needs_its_modality(tmp_path):
     store, pairs = open_store(tmp_path), make_pairs()
-    build_index(store, "demo", pairs.items, pairs.spaces, "named", progress=False)
+    build_index(store, "demo", pairs.items, pairs.vectors, "named", progress=False)
     assert store.resident_bytes("demo-named", pairs.ask_texts, to="text", k=3) >= 0
     with pytest.raises(
-        ValueError, match=r"name what to search for in the named layout, to=\['image', 'text'\]"
+        ValueError, match=r"the named layout needs the modality to search for, to=\['image', 'text'\]"
     ):
         store.resident_bytes("demo-named", pairs.ask_texts)
 
@@ -196,7 +191,7 @@ def test_a_measurement_that_fails_says_why(tmp_path):
     store = build(tmp_path, random_vectors(10), Hnsw())
     shutil.rmtree(tmp_path / "demo" / "shard" / "segments")
     (tmp_path / "demo" / "shard" / "segments").write_text("")
-    with pytest.raises(RuntimeError, match="was to measure the memory of .*demo/shard failed: .*rror"):
+    with pytest.raises(RuntimeError, match="process to measure the memory of .*demo/shard failed: .*rror"):
         store._engine.resident_bytes("demo", random_vectors(2).array, Search(k=1, ef=1))
 
 

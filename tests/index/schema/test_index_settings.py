@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmlab.index import BinaryWarning, Cluster, Hnsw, Quantization
+from mmlab.index import Cluster, Hnsw, Quantization
+from mmlab.index.schema.index_settings import BinaryWarning
 
 
 @pytest.mark.parametrize("settings", [{"m": 0}, {"ef_construct": 3}, {"ef": 0}, {"scan_kb": 9}, {"m": 1.5}])
@@ -25,7 +26,7 @@ def test_wrong_index_settings_are_refused(settings):
     ],
 )
 def test_a_quantization_is_named_by_its_kind_and_size(name, expected):
-    assert Quantization.named(name) == expected
+    assert Quantization.from_name(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_a_quantization_is_named_by_its_kind_and_size(name, expected):
 )
 def test_a_wrong_name_is_refused(name, message):
     with pytest.raises(ValueError, match=message):
-        Quantization.named(name)
+        Quantization.from_name(name)
 
 
 def test_oversampling_has_bounds():
@@ -50,7 +51,7 @@ def test_oversampling_has_bounds():
 def test_binary_warns_and_others_do_not(recwarn):
     Quantization("scalar").warn()
     assert not recwarn
-    with pytest.warns(BinaryWarning, match="a recall of 0.99 falls to 0.48-0.60"):
+    with pytest.warns(BinaryWarning, match="recall falls from 0.99 to 0.48-0.60"):
         Quantization("binary").warn()
 
 

@@ -8,8 +8,9 @@ import grpc
 import pytest
 from qdrant_client import QdrantClient, models
 
-from mmlab.index import Cluster, Hnsw, Quantization, Schema, WrongSchema, open_store
-from mmlab.index.server.convert import config_of
+from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema, open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.index.server.convert import to_config
 from mmlab.items import Space
 from tests.index.loopback import grpc_server, http_server
 
@@ -42,7 +43,7 @@ def test_schema_settings_reach_the_collection():
     """The local mode keeps what it was given of the vectors, and ignores the rest."""
     client = QdrantClient(":memory:")
     named = {"toy-image": SPACE, "other-text": replace(SPACE, dimension=2)}
-    schema = Schema(SPACE, {"label": "keyword"}, "named", named=named, modalities=("image", "text"))
+    schema = Schema(SPACE, {"label": "keyword"}, "named", vector_spaces=named, modalities=("image", "text"))
     store = open_store(client)
     store.create("demo", schema)
     vectors = client.get_collection("demo").config.params.vectors
@@ -53,11 +54,11 @@ def test_schema_settings_reach_the_collection():
 
 @pytest.mark.parametrize("name", ["scalar", "product-32", "binary", "turbo-2"])
 def test_every_quantization_is_in_the_words_of_the_client(name):
-    schema = Schema(SPACE, quantization=Quantization.named(name))
-    told = config_of(schema)["quantization_config"].model_dump(exclude_none=True)
+    schema = Schema(SPACE, quantization=Quantization.from_name(name))
+    found = to_config(schema)["quantization_config"].model_dump(exclude_none=True)
     ram = {"always_ram": True}
     assert (
-        told
+        found
         == {
             "scalar": {"scalar": {"type": "int8", **ram}},
             "product-32": {"product": {"compression": "x32", **ram}},
@@ -88,9 +89,9 @@ def collection(
 ) -> dict:
     """What a server says of a collection of this schema, as JSON."""
     client = QdrantClient(":memory:")
-    client.create_collection("demo", **config_of(schema))
-    told = client.get_collection("demo").model_dump(mode="json")
-    return told | {
+    client.create_collection("demo", **to_config(schema))
+    info = client.get_collection("demo").model_dump(mode="json")
+    return info | {
         "status": status,
         "indexed_vectors_count": indexed,
         "points_count": 300,
@@ -98,13 +99,13 @@ def collection(
     }
 
 
-def answers(exists: bool, *told: dict) -> dict[str, list]:
-    """The answers of a server that says `told` of its collection, one after the other."""
+def answers(exists: bool, *infos: dict) -> dict[str, list]:
+    """The answers of a server, with what it says of its collection one after the other."""
     done = {"operation_id": 1, "status": "completed"}
     return {
         "GET /collections": [{"collections": []}],
         EXISTS: [{"exists": exists}],
-        INFO: list(told),
+        INFO: list(infos),
         "PUT /collections/demo/index": [done],
         "POST /collections/demo/points/count": [{"count": 300}],
     }
@@ -190,26 +191,30 @@ def test_a_schema_is_told_to_the_server_in_full():
 
 def test_grpc_carries_the_same_settings():
     """The default transport, whose messages are not those of REST."""
-    hnsw, kind = Hnsw(m=32, ef_construct=200, scan_kb=500), Quantization.named("turbo-2")
+    hnsw, kind = Hnsw(m=32, ef_construct=200, scan_kb=500), Quantization.from_name("turbo-2")
     named = {"toy-image": SPACE, "other-text": replace(SPACE, dimension=2)}
     schema = Schema(
-        SPACE, layout="named", named=named, hnsw=hnsw, quantization=kind, cluster=Cluster(4, 3, 2)
+        SPACE, layout="named", vector_spaces=named, hnsw=hnsw, quantization=kind, cluster=Cluster(4, 3, 2)
     )
     with grpc_server() as (port, made):
-        over_grpc(port).create_collection("demo", **config_of(schema))
-    (told,) = made
-    assert (told.shard_number, told.replication_factor, told.write_consistency_factor) == (4, 3, 2)
-    assert (told.hnsw_config.m, told.hnsw_config.ef_construct, told.hnsw_config.full_scan_threshold) == (
+        over_grpc(port).create_collection("demo", **to_config(schema))
+    (request,) = made
+    assert (request.shard_number, request.replication_factor, request.write_consistency_factor) == (4, 3, 2)
+    assert (
+        request.hnsw_config.m,
+        request.hnsw_config.ef_construct,
+        request.hnsw_config.full_scan_threshold,
+    ) == (
         32,
         200,
         500,
     )
-    assert told.optimizers_config.indexing_threshold == 500
-    assert told.quantization_config.turboquant.always_ram
-    assert "bits: Bits2" in str(told.quantization_config)
-    sizes = {name: params.size for name, params in told.vectors_config.params_map.map.items()}
+    assert request.optimizers_config.indexing_threshold == 500
+    assert request.quantization_config.turboquant.always_ram
+    assert "bits: Bits2" in str(request.quantization_config)
+    sizes = {name: params.size for name, params in request.vectors_config.params_map.map.items()}
     assert sizes == {"toy-image": 3, "other-text": 2}
-    assert "mmlab/toy" in str(told.metadata["mmlab"])
+    assert "mmlab/toy" in str(request.metadata["mmlab"])
 
 
 @pytest.mark.parametrize("status", ["UNAUTHENTICATED", "PERMISSION_DENIED"])
@@ -236,8 +241,8 @@ def test_a_build_is_waited_for_with_a_sign_of_life(capsys):
     schema = Schema(SPACE)
     steps = [("green", 0), ("grey", 0), ("yellow", 100), ("green", 300), ("green", 300)]
     with http_server() as server:
-        told = [collection(schema, status, indexed) for status, indexed in steps]
-        server.answers = answers(True, told[0], *told)  # the first is asked for the schema
+        infos = [collection(schema, status, indexed) for status, indexed in steps]
+        server.answers = answers(True, infos[0], *infos)  # the first is asked for the schema
         built = open_store(server.url, grpc=False).build("demo", progress=True)
     assert built["indexed_vectors"] == 300 and built["hnsw"]
     assert len(server.bodies("PATCH /collections/demo")) == 1
@@ -246,12 +251,12 @@ def test_a_build_is_waited_for_with_a_sign_of_life(capsys):
 
 def test_a_build_that_does_not_go_on_is_given_up_and_named(monkeypatch):
     schema = Schema(SPACE)
-    monkeypatch.setattr("mmlab.index.server.waiting.STALLED", 0.6)
+    monkeypatch.setattr("mmlab.index.server.server_engine.MAX_STALLED_SECONDS", 0.6)
     with http_server() as server:
         server.answers = answers(True, collection(schema, "yellow", 100))
         store = open_store(server.url, grpc=False)
         with pytest.raises(
-            TimeoutError, match="graphs of 'demo' were waited for.*'yellow' with 100 .*of 300 points"
+            TimeoutError, match="stopped waiting for the graphs of 'demo'.*'yellow' with 100 .*of 300 points"
         ):
             store.build("demo")
         server.answers[INFO] = [collection(schema, "red")]

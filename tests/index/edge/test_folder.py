@@ -11,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmlab.index import Schema, StoreTaken, open_store
+from mmlab.index import StoreTaken, open_store
+from mmlab.index.schema.schema import Schema
 from mmlab.items import Space, Vectors
+from tests.index.conftest import upsert
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 2)
 HOLDER = """
@@ -25,15 +27,17 @@ with open_store(sys.argv[1]).session():
 TURNS = """
 import sys
 import pandas as pd
-from mmlab.index import Schema, open_store
+from mmlab.index import open_store
+from mmlab.index.schema.schema import Schema
 from mmlab.items import Space, Vectors
+from tests.index.conftest import upsert
 folder, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 space = Space("mmlab/toy", "1", "projected", "", "none", 2)
 store = open_store(folder)
 store.create("demo", Schema(space, {"writer": "integer"}))
 for i in range(count):
     ids = [f"00000000-0000-0000-0000-{first + i:012d}"]
-    store.upsert("demo", Vectors(ids, [[1, 0]], space), pd.DataFrame({"item_id": ids, "writer": first}))
+    upsert(store, "demo", Vectors(ids, [[1, 0]], space), pd.DataFrame({"item_id": ids, "writer": first}))
     assert store.count("demo", {"writer": first}) == i + 1
     print(store.count("demo"), flush=True)
 """
@@ -63,8 +67,10 @@ def test_a_store_that_is_taken_says_who_has_it_and_opens_once_the_holder_is_kill
     with start(HOLDER, tmp_path, MMLAB_NOTEBOOK="03_index.ipynb") as holder:
         assert holder.stdout.readline() == "held\n"
         store = open_store(tmp_path, wait=0.2)
-        told = rf"is in use by pid {holder.pid}, '03_index.ipynb', since 20.*waited 0.2 s.*shut that kernel"
-        with pytest.raises(StoreTaken, match=told):
+        message = (
+            rf"is in use by pid {holder.pid}, '03_index.ipynb', since 20.*waited 0.2 s.*shut that kernel"
+        )
+        with pytest.raises(StoreTaken, match=message):
             store.create("demo", Schema(SPACE))
         holder.kill()
     assert (tmp_path / ".holder.json").exists()
@@ -108,7 +114,7 @@ def test_two_stores_of_one_process_share_the_folder(tmp_path):
     ids = ["00000000-0000-0000-0000-000000000001"]
     with first.session():
         first.create("demo", Schema(SPACE))
-        second.upsert("demo", Vectors(ids, [[1, 0]], SPACE), pd.DataFrame({"item_id": ids}))
+        upsert(second, "demo", Vectors(ids, [[1, 0]], SPACE), pd.DataFrame({"item_id": ids}))
         assert first.count("demo") == second.count("demo") == 1
 
 
@@ -120,7 +126,7 @@ def test_threads_queue_up(tmp_path):
     def work(number: int) -> None:
         ids = [f"00000000-0000-0000-0000-{number:012d}"]
         try:
-            store.upsert("demo", Vectors(ids, [[1, 0]], SPACE), pd.DataFrame({"item_id": ids}))
+            upsert(store, "demo", Vectors(ids, [[1, 0]], SPACE), pd.DataFrame({"item_id": ids}))
         except RuntimeError as error:
             failures.append(error)
 
