@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.geometry import modality_gap
-from mmlab.evaluate.qrels import qrels_from_pairs
-from mmlab.evaluate.similarity import pair_cosines, separation
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
+from mmlab.evaluate.space.geometry import modality_gap
+from mmlab.evaluate.space.separation import pair_cosines, separation
 from mmlab.items import QREL_COLUMNS, Vectors, is_among
 
 PICTURES, TEXTS, NOTHING = "texts with images", "texts of a pair", "not comparable"
