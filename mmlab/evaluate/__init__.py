@@ -16,7 +16,7 @@ from mmlab.evaluate.measures.directions import join_directions, measure_names, s
 from mmlab.evaluate.measures.exact import exact_ranks
 from mmlab.evaluate.measures.labels import append_labels, labels_between, read_labels
 from mmlab.evaluate.measures.qrels import merge_qrels, qrels_from_labels, qrels_from_pairs
-from mmlab.evaluate.measures.ranks import TIES, right_ranks
+from mmlab.evaluate.measures.ranks import TIES, mark_relevant, right_ranks
 from mmlab.evaluate.measures.scoring import MEASURES, score_queries, score_ranks
 from mmlab.evaluate.metrics import write_metrics
 from mmlab.evaluate.protocol import protocol_card, show_card, split_hash
@@ -78,6 +78,7 @@ __all__ = [
     "judge_wrong_pairs",
     "labels_between",
     "loss_waterfall",
+    "mark_relevant",
     "matched_cosines",
     "mean_by_group",
     "mean_by_groups",
