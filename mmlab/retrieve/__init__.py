@@ -9,7 +9,7 @@ from mmlab.retrieve.calibrate import (
     Temperature,
     calibration_from_dict,
 )
-from mmlab.retrieve.centring import Centring, modality_gap
+from mmlab.retrieve.centring import Centring
 from mmlab.retrieve.early import mix_vectors, steer
 from mmlab.retrieve.explain import explain_hit, judged_again, nearest_captions, ranks_by_step, ranks_of_query
 from mmlab.retrieve.facets import facets, filter_examples, search_examples
@@ -25,11 +25,9 @@ from mmlab.retrieve.fuse import FUSIONS, dbsf, fuse, rrf, weighted_sum
 from mmlab.retrieve.hubness import (
     RESCORINGS,
     cosines,
-    count_occurrences,
     csls,
     inverted_softmax,
     qb_norm,
-    skewness,
 )
 from mmlab.retrieve.hybrid import hybrid, hybrid_examples, hybrid_ways
 from mmlab.retrieve.latency import time_answers
@@ -63,7 +61,6 @@ from mmlab.retrieve.weigh import (
     LearnedWeights,
     confidence,
     learn_weights,
-    reciprocal_ranks,
     weights_by_confidence,
 )
 from mmlab.retrieve.weight_trial import WeightTrial, try_model_weights, try_weights, weigh_systems
@@ -96,7 +93,6 @@ __all__ = [
     "confidence",
     "contents_of",
     "cosines",
-    "count_occurrences",
     "csls",
     "dbsf",
     "explain_hit",
@@ -118,7 +114,6 @@ __all__ = [
     "match_by_crops",
     "measure_gap",
     "mix_vectors",
-    "modality_gap",
     "nearest_captions",
     "normalize",
     "occlude_image",
@@ -137,7 +132,6 @@ __all__ = [
     "ranks_by_step",
     "ranks_of_query",
     "read_calibrations",
-    "reciprocal_ranks",
     "reliability",
     "rerank",
     "rescored",
@@ -149,7 +143,6 @@ __all__ = [
     "say_weights",
     "search_examples",
     "show_weights",
-    "skewness",
     "steer",
     "time_answers",
     "try_calibrations",

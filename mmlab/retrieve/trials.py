@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from mmlab.evaluate import modality_gap
+from mmlab.evaluate.space.geometry import count_occurrences
 from mmlab.items import DIRECTIONS, Vectors, is_among
-from mmlab.retrieve.centring import Centring, modality_gap
+from mmlab.retrieve.centring import Centring
 from mmlab.retrieve.fitted import compare_calibrations
 from mmlab.retrieve.fold import fold_queries
-from mmlab.retrieve.hubness import count_occurrences
 from mmlab.retrieve.rescore import COLUMNS, HOW, PLAIN, hubness_table, rescored
 
 Tried = dict[str, dict[str, pd.DataFrame]]  # direction -> rescoring -> rankings

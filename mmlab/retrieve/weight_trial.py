@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mmlab.evaluate import score_queries
 from mmlab.index import Index
 from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
@@ -13,7 +14,7 @@ from mmlab.retrieve.fuse import fuse
 from mmlab.retrieve.recipe import NONE
 from mmlab.retrieve.systems import askers, rank_models, search_exactly
 from mmlab.retrieve.trials import Tried
-from mmlab.retrieve.weigh import learn_weights, reciprocal_ranks, weights_by_confidence
+from mmlab.retrieve.weigh import learn_weights, weights_by_confidence
 
 
 class WeightTrial(NamedTuple):
@@ -31,8 +32,9 @@ class WeightTrial(NamedTuple):
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Of each judged system the reciprocal rank of every query: query_id, RR; as a comparison takes them."""
-        values = {name: reciprocal_ranks(self.qrels, found) for name, found in self.judged.items()}
-        return {name: one.rename("RR").rename_axis("query_id").reset_index() for name, one in values.items()}
+        return {
+            name: score_queries(found, self.qrels, ["RR"], "as ranked") for name, found in self.judged.items()
+        }
 
 
 def weigh_systems(

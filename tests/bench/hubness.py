@@ -10,17 +10,16 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import bootstrap_intervals, score_queries
+from mmlab.evaluate.space.geometry import count_occurrences, skewness
 from mmlab.items import Space, Vectors, project, unit_rows
 from mmlab.retrieve import (
     Centring,
     choose_temperature,
     cosines,
-    count_occurrences,
     csls,
     inverted_softmax,
     qb_norm,
     rankings_from_scores,
-    skewness,
 )
 from tests.bench.figures import Figure
 
