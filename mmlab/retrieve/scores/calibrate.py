@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate import mark_relevant
 from mmlab.items.rankings import finite_scores
 from mmlab.retrieve.scores.likelihood import fit_logistic, fit_temperature, sigmoid
 from mmlab.retrieve.scores.normalize import softmax
-from mmlab.retrieve.scores.reliability import judge
 
 
 class Calibration(Protocol):
@@ -169,7 +169,7 @@ def calibration_from_dict(saved: dict[str, Any]) -> Calibration:
 
 
 def _judge_both(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
-    judged = judge(rankings, qrels)
+    judged = mark_relevant(rankings, qrels)
     relevant = int(judged["relevant"].sum())
     if relevant in (0, len(judged)):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The modality gap: texts and images of one space lie in two clouds. Measured, and removed by centring each."""
+"""The modality gap: texts and images of one space lie in two clouds. Removed by centring each."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -6,16 +6,8 @@ from typing import Self
 
 import numpy as np
 
+from mmlab.evaluate.space.geometry import mean_row
 from mmlab.items import Space, Vectors, unit_rows
-
-
-def modality_gap(texts: Vectors, images: Vectors) -> float:
-    """The Euclidean distance, in [0, 2], between the mean of the text rows and the mean of the image rows.
-
-    Source: Liang et al., Mind the Gap (NeurIPS 2022). Raises SpaceMismatch for vectors of two spaces.
-    """
-    texts.space.check_same(images.space)
-    return float(np.linalg.norm(_mean(texts) - _mean(images)))
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Centring:
     def fit(cls, texts: Vectors, images: Vectors) -> Self:
         """Learn the means from the collection. SpaceMismatch for two spaces, ValueError where one side is empty."""
         texts.space.check_same(images.space)
-        return cls(tuple(_mean(texts).tolist()), tuple(_mean(images).tolist()), texts.space)
+        return cls(tuple(mean_row(texts).tolist()), tuple(mean_row(images).tolist()), texts.space)
 
     def apply(self, vectors: Vectors, modality: str) -> Vectors:
         """The rows less their modality's mean, "text" or "image", as unit rows of the centred space.
@@ -58,9 +50,3 @@ class Centring:
         means = np.array([self.text, self.image], dtype="<f8").tobytes()
         digest = hashlib.sha256(means).hexdigest()[:8]
         return replace(self.space, preprocessing=f"{self.space.preprocessing}; centred {digest}")
-
-
-def _mean(vectors: Vectors) -> np.ndarray:
-    if not len(vectors):
-        raise ValueError("no vectors to take the mean of; both modalities are needed")
-    return vectors.array.mean(axis=0, dtype=np.float64)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmlab.items.rankings import Coded, rank_by_score
+from mmlab.items.rankings import rank_by_score
 from mmlab.retrieve.scores.normalize import min_max
 from mmlab.retrieve.scores.pooled import Pooled
 
@@ -57,16 +57,6 @@ def shares_of(n: int) -> Iterator[tuple[float, ...]]:
     for bars in combinations(range(steps + n - 1), n - 1):
         ends = (-1, *bars, steps + n - 1)
         yield tuple(round((last - first - 1) / steps, 9) for first, last in pairwise(ends))
-
-
-def reciprocal_ranks(qrels: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
-    """1 / rank of the first right item of each judged query, by query_id; 0 where none is ranked."""
-    right = qrels[qrels["relevance"] > 0]
-    coded = Coded.of([right, rankings])
-    found = np.isin(coded.key(1), coded.key(0))
-    value = np.zeros(len(coded.queries))
-    np.maximum.at(value, coded.query[1][found], 1 / rankings["rank"].to_numpy()[found])
-    return pd.Series(value, index=coded.queries)[: right["query_id"].nunique()]
 
 
 def confidence(rankings: pd.DataFrame) -> pd.Series:

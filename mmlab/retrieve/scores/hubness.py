@@ -1,4 +1,4 @@
-"""Hubs: items that are among the nearest of far too many queries. Measured, and reduced by rescoring.
+"""Hubs: items that are among the nearest of far too many queries. Reduced by rescoring.
 
 Letters: Q queries, N items of the gallery, B reference queries of the bank. The bank holds queries of the same
 kind as those to come (other captions, say), never the judged ones; `bank` is their score matrix (B, N) with the same
@@ -6,12 +6,11 @@ gallery. Every rescoring takes and returns a score matrix (Q, N) and changes nei
 needs memory for a block of the bank only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 
-from mmlab.items import RANKING_COLUMNS, Vectors, check_columns
+from mmlab.items import Vectors
 
 BLOCK = 256  # rows or columns of a matrix at a time
 
@@ -20,29 +19,6 @@ def cosines(queries: Vectors, gallery: Vectors) -> np.ndarray:
     """The score matrix (Q, N) float32; SpaceMismatch for vectors of two spaces."""
     queries.space.check_same(gallery.space)
     return queries.array @ gallery.array.T
-
-
-def count_occurrences(rankings: pd.DataFrame, item_ids: Sequence[str], k: int = 10) -> pd.Series:
-    """How many queries have each item of the gallery among their first k; index `item_ids`, 0 where never found."""
-    check_columns(rankings, RANKING_COLUMNS, "rankings")
-    counts = rankings.loc[rankings["rank"] <= k, "item_id"].value_counts()
-    strangers = counts.index.difference(item_ids)
-    if len(strangers):
-        raise ValueError(f"{len(strangers)} ranked items are not in the gallery, first {strangers[0]}")
-    return counts.reindex(pd.Index(item_ids, name="item_id"), fill_value=0)
-
-
-def skewness(counts: Sequence[float]) -> float:
-    """The mean of ((count - mean) / standard deviation)^3: 0 without hubs, the higher the more; 0 where all are equal.
-
-    Source: Radovanovic, Nanopoulos, Ivanovic, Hubs in Space (JMLR 2010).
-    """
-    values = np.asarray(counts, dtype=np.float64)
-    if not len(values):
-        raise ValueError("no counts: the gallery is empty")
-    distance = values - values.mean()
-    deviation = np.sqrt(np.mean(distance**2))
-    return float(np.mean((distance / deviation) ** 3)) if deviation > 0 else 0.0
 
 
 def csls(scores: np.ndarray, bank: np.ndarray, k: int = 10) -> np.ndarray:

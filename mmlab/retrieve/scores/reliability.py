@@ -3,22 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import QREL_COLUMNS, check_columns
-from mmlab.items.rankings import Coded, finite_scores
-
-
-def judge(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
-    """The ranked items of the queries that `qrels` judges: query_id, item_id, score float64, relevant (bool).
-
-    An item without a row in `qrels`, or with relevance 0, is irrelevant. Queries without a row are left out.
-    """
-    check_columns(qrels, QREL_COLUMNS, "qrels")
-    score = finite_scores(rankings)
-    coded = Coded.of([rankings, qrels])
-    right = coded.key(1)[qrels["relevance"].to_numpy() > 0]
-    judged = np.isin(coded.query[0], coded.query[1])
-    table = rankings[["query_id", "item_id"]].assign(score=score, relevant=np.isin(coded.key(0), right))
-    return table[judged].reset_index(drop=True)
+from mmlab.evaluate import mark_relevant
+from mmlab.items import check_columns
 
 
 def reliability(rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 15) -> pd.DataFrame:
@@ -29,7 +15,7 @@ def reliability(rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 15) -> 
     """
     if bins < 1:
         raise ValueError(f"expected at least 1 bin, found {bins}")
-    judged = judge(rankings, qrels)
+    judged = mark_relevant(rankings, qrels)
     if not judged["score"].between(0, 1).all():
         raise ValueError(
             f"expected probabilities in [0, 1], found scores from {judged['score'].min():.4g} to "

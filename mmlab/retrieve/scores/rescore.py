@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate import score_queries
+from mmlab.evaluate.space.geometry import count_occurrences, skewness
 from mmlab.items import Vectors, exact_search, is_among, opposite_modality
 from mmlab.items.rankings import rankings_from_blocks
 from mmlab.retrieve.scores.centring import Centring
-from mmlab.retrieve.scores.hubness import RESCORINGS, count_occurrences, skewness
+from mmlab.retrieve.scores.hubness import RESCORINGS
 from mmlab.retrieve.scores.query_split import Fold
 
 PLAIN = "none"
@@ -98,16 +100,14 @@ def hubness_table(
     rankings: dict[str, pd.DataFrame], item_ids: Sequence[str], qrels: pd.DataFrame, k: int = 10
 ) -> pd.DataFrame:
     """One row per rescoring: rescoring, skewness of the k-occurrence, most (times that one item is among the first k),
-    never (share of the gallery that is not once), Success@1 (share of the judged queries whose first item is right),
+    never (share of the gallery that is not once), Success@1 (of the judged queries),
     temperature (where one was chosen).
     """
-    right = pd.MultiIndex.from_frame(qrels.loc[qrels["relevance"] > 0, ["query_id", "item_id"]])
     rows = []
     for name, ranked in rankings.items():
         counts = count_occurrences(ranked, item_ids, k)
-        first = ranked[(ranked["rank"] == 1) & is_among(ranked["query_id"], qrels["query_id"])]
-        hits = pd.MultiIndex.from_frame(first[["query_id", "item_id"]]).isin(right)
-        found = (skewness(counts), int(counts.max()), float((counts == 0).mean()), float(hits.mean()))
+        success = score_queries(ranked[ranked["rank"] == 1], qrels, ["Success@1"])["Success@1"].mean()
+        found = (skewness(counts), int(counts.max()), float((counts == 0).mean()), float(success))
         rows.append((name, *found, ranked.attrs.get("temperature", np.nan)))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from mmlab.evaluate import modality_gap
+from mmlab.evaluate.space.geometry import count_occurrences
 from mmlab.items import DIRECTIONS, Vectors, is_among
-from mmlab.retrieve.scores.centring import Centring, modality_gap
+from mmlab.retrieve.scores.centring import Centring
 from mmlab.retrieve.scores.fitted_calibration import compare_calibrations
-from mmlab.retrieve.scores.hubness import count_occurrences
 from mmlab.retrieve.scores.query_split import fold_queries
 from mmlab.retrieve.scores.rescore import COLUMNS, HOW, PLAIN, hubness_table, rescored
 

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mmlab.evaluate import score_queries
 from mmlab.index import Index
 from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.retrieve.config import NONE
 from mmlab.retrieve.query.model_rankings import askers, rank_models, search_exactly
 from mmlab.retrieve.scores.fuse import fuse
-from mmlab.retrieve.scores.fusion_weights import learn_weights, reciprocal_ranks, weights_by_confidence
+from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
 from mmlab.retrieve.scores.query_split import fold_queries
 from mmlab.retrieve.studies.trials import Tried
 
@@ -31,8 +32,9 @@ class WeightTrial(NamedTuple):
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Of each judged system the reciprocal rank of every query: query_id, RR; as a comparison takes them."""
-        values = {name: reciprocal_ranks(self.qrels, found) for name, found in self.judged.items()}
-        return {name: one.rename("RR").rename_axis("query_id").reset_index() for name, one in values.items()}
+        return {
+            name: score_queries(found, self.qrels, ["RR"], "as ranked") for name, found in self.judged.items()
+        }
 
 
 def weigh_systems(

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from mmlab.evaluate import score_queries
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import FUSIONS, fuse, weighted_sum
 from mmlab.retrieve.scores.fusion_weights import (
     confidence,
     learn_weights,
-    reciprocal_ranks,
     shares_of,
     weights_by_confidence,
 )
@@ -72,7 +72,7 @@ def test_what_is_read_from_the_pool_is_the_mean_over_fused_rankings(fusion: str,
     )
     learned = learn_weights(tables, judged, fusion)
     for shares, value in learned.table.itertuples(index=False):
-        expected = reciprocal_ranks(judged, fuse(fusion, tables, shares)).mean()
+        expected = score_queries(fuse(fusion, tables, shares), judged, ["RR"], "as ranked")["RR"].mean()
         assert value == pytest.approx(expected, abs=1e-12), shares
 
 
@@ -106,9 +106,3 @@ def test_the_rule_is_for_two_rankings_and_a_share_from_a_half() -> None:
         weights_by_confidence([table] * 3)
     with pytest.raises(ValueError, match="from 0.5 to 1, found 0.4"):
         weights_by_confidence([table] * 2, share=0.4)
-
-
-def test_a_query_scores_one_over_the_rank_of_its_first_right_item() -> None:
-    found = rankings({"q1": {"x": 3.0, "y": 2.0, "z": 1.0}, "q2": {"x": 1.0}})
-    judged = qrels({"q1": ["y", "z"], "q2": ["z"], "q3": ["x"]})
-    assert reciprocal_ranks(judged, found).to_dict() == {"q1": 1 / 2, "q2": 0, "q3": 0}

@@ -5,28 +5,10 @@ import pytest
 
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 from mmlab.retrieve import RESCORINGS, csls, qb_norm
-from mmlab.retrieve.scores.hubness import cosines, count_occurrences, inverted_softmax, skewness
-from tests.retrieve.tables import rankings
+from mmlab.retrieve.scores.hubness import cosines, inverted_softmax
 
 SCORES = np.array([[0.9, 0.8, 0.1], [0.7, 0.2, 0.6]])
 BANK = np.array([[0.8, 0.2, 0.0], [0.6, 0.4, 0.2]])  # its queries' best item is the first
-
-
-def test_occurrences_are_counted_in_the_first_k_and_items_never_found_count_0() -> None:
-    table = rankings({"q1": {"a": 3.0, "b": 2.0, "c": 1.0}, "q2": {"a": 2.0, "c": 1.0}})
-    assert count_occurrences(table, ["a", "b", "c", "d"], k=2).to_dict() == {"a": 2, "b": 1, "c": 1, "d": 0}
-    with pytest.raises(ValueError, match="1 ranked items are not in the gallery, first c"):
-        count_occurrences(table, ["a", "b"])
-
-
-def test_skewness_is_the_third_moment_over_the_deviation_cubed() -> None:
-    assert skewness([0, 0, 0, 4]) == pytest.approx(
-        ((3 * (-1) ** 3 + 3**3) / 4) / 3**1.5
-    )  # mean 1, variance 3
-    assert skewness([1, 2, 3]) == pytest.approx(0, abs=1e-12)
-    assert skewness([2, 2, 2]) == 0
-    with pytest.raises(ValueError, match="no counts"):
-        skewness([])
 
 
 def test_csls_takes_the_mean_of_the_best_from_both_sides() -> None:

@@ -104,13 +104,13 @@ def test_the_temperature_is_the_one_that_finds_most_on_validation(how: str) -> N
 
 
 def test_hubs_are_counted() -> None:
-    found = rankings({"q1": {"a": 1.0, "b": 0.5}, "q2": {"a": 1.0, "c": 0.5}})
+    found = rankings({"q1": {"a": 1.0, "b": 0.5}, "q2": {"a": 1.0, "c": 0.5}, "not judged": {"a": 1.0}})
     table = hubness_table({"none": found}, list("abcd"), qrels({"q1": ["a"], "q2": ["c"]}), k=1)
     assert np.isnan(table["temperature"][0])
     assert table.drop(columns="temperature").iloc[0].to_dict() == {
         "rescoring": "none",
-        "skewness": pytest.approx(2 / 3**0.5),  # counts 2 0 0 0
-        "most": 2,
+        "skewness": pytest.approx(2 / 3**0.5),  # counts 3 0 0 0
+        "most": 3,
         "never": 0.75,
         "Success@1": 0.5,
     }

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import pairs_of
-from mmlab.evaluate.statistics import bootstrap_intervals
-from mmlab.evaluate.ties import right_ranks
+from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.statistics.means import pairs_of
+from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 
 FOUND, NEVER = "found", "never close"
 NO_STAGE = ("query_id", "booked", "failed", "text_share", "image_share")

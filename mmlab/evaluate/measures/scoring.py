@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.ties import right_ranks
+from mmlab.evaluate.measures.ranks import right_ranks
 
 
 @dataclass(frozen=True)

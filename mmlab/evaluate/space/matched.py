@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.geometry import modality_gap
-from mmlab.evaluate.qrels import qrels_from_pairs
-from mmlab.evaluate.similarity import pair_cosines, separation
-from mmlab.items import QREL_COLUMNS, Vectors, is_among
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
+from mmlab.evaluate.space.geometry import modality_gap
+from mmlab.evaluate.space.separation import pair_cosines, separation
+from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
 
 PICTURES, TEXTS, NOTHING = "texts with images", "texts of a pair", "not comparable"
 COLUMNS = ("space", "compared", "pairs", "matched mean", "mismatched mean", "AUC", "modality gap")
@@ -67,5 +67,5 @@ def _between_texts(items: pd.DataFrame) -> pd.DataFrame:
 
 def _gap(vectors: Vectors, items: pd.DataFrame) -> float:
     kinds = items.set_index("item_id")["modality"].loc[vectors.ids].to_numpy()
-    text, image = (vectors.array[kinds == kind] for kind in ("text", "image"))
+    text, image = (vectors.take(vectors.ids[kinds == kind]) for kind in MODALITIES)
     return modality_gap(text, image) if len(text) and len(image) else float("nan")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlab.evaluate import right_ranks
+from mmlab.evaluate import mark_relevant, right_ranks
 
 QRELS = pd.DataFrame({"query_id": ["q", "q", "p"], "item_id": ["a", "b", "a"], "relevance": [1, 2, 1]})
 
@@ -43,6 +43,25 @@ def test_what_cannot_be_ranked_is_named(rows: list, ties: str, message: str) -> 
 def test_an_answer_judged_twice_is_named() -> None:
     with pytest.raises(ValueError, match="1 right answers are there twice, first a of q"):
         right_ranks(ranked(("q", "a", 1, 0.5)), pd.concat([QRELS, QRELS.head(1)]))
+
+
+def test_the_hits_of_judged_queries_are_marked() -> None:
+    hits = ranked(("q", "x", 1, 3), ("q", "b", 2, 2), ("other", "a", 1, 3), ("r", "a", 1, 1))
+    judged = pd.concat([QRELS, pd.DataFrame({"query_id": ["r"], "item_id": ["a"], "relevance": [0]})])
+    marked = mark_relevant(hits, judged)
+    assert list(zip(marked["query_id"], marked["item_id"], marked["relevant"], strict=True)) == [
+        ("q", "x", False), ("q", "b", True), ("r", "a", False),
+    ]  # fmt: skip
+    assert marked["score"].tolist() == [3.0, 2.0, 1.0]
+    assert marked["score"].dtype == "float64"
+    assert list(hits.columns) == ["query_id", "item_id", "rank", "score"]
+
+
+def test_scores_that_are_not_finite_and_items_ranked_twice_are_not_marked() -> None:
+    with pytest.raises(ValueError, match="1 scores are not finite numbers, first item a of query q"):
+        mark_relevant(ranked(("q", "a", 1, np.inf)), QRELS)
+    with pytest.raises(ValueError, match="a is ranked 2 times for q, expected once"):
+        mark_relevant(ranked(("q", "a", 1, 0.5), ("q", "a", 2, 0.4)), QRELS)
 
 
 HITS = st.lists(

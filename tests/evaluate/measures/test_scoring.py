@@ -65,6 +65,12 @@ def test_among_equal_scores_the_wrong_answers_come_first() -> None:
     assert score_queries(tied, qrels(("q", "right")), ["RR"])["RR"].tolist() == [1 / 3]
 
 
+def test_as_ranked_the_rank_column_decides_among_equal_scores() -> None:
+    tied = rankings(("q", "wrong", 1, 0.5), ("q", "right", 2, 0.5), ("q", "other", 3, 0.5))
+    asked = qrels(("q", "right"), ("q", "other"), ("silent", "right"))
+    assert score_queries(tied, asked, ["RR"], "as ranked")["RR"].tolist() == [1 / 2, 0]
+
+
 def test_the_gain_is_the_relevance_itself() -> None:
     graded = qrels(("q1", "b"), ("q1", "c"), ("q1", "x")).assign(relevance=[1, 2, 3])
     found = 1 / log2(1 + 2) + 2 / log2(1 + 3)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import mean_measures
-from mmlab.evaluate.sides import failed_sides
-from mmlab.evaluate.waterfall import book_losses
+from mmlab.evaluate.failures.losses import book_losses
+from mmlab.evaluate.failures.sides import failed_sides
+from mmlab.evaluate.statistics.means import mean_measures
 from mmlab.items import Vectors
 
 ORDER = ("text", "image", "both", "neither", "unknown")

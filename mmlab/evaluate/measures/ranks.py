@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, check_columns, places_among
+from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, check_columns, is_among, places_among
+from mmlab.items.rankings import finite_scores
 
 TIES = ("against", "as ranked")
 
@@ -30,6 +31,18 @@ def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "agains
     ranks = np.full(len(right) + 1, np.nan)
     ranks[place[order]] = np.arange(len(order)) - first + 1
     return right.assign(rank=ranks[:-1])
+
+
+def mark_relevant(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
+    """Return the hits of the judged queries with a column `relevant` (bool) and their scores as float64.
+
+    A hit without a row in `qrels`, or with relevance 0, is not relevant. Queries without a row are left out. Raises
+    ValueError for a missing column, for a score that is not finite and for an item that a query has twice.
+    """
+    score = finite_scores(rankings)
+    _, place = _match(rankings, relevant(qrels))
+    judged = is_among(rankings["query_id"], qrels["query_id"])
+    return rankings.assign(score=score, relevant=place >= 0)[judged].reset_index(drop=True)
 
 
 def relevant(qrels: pd.DataFrame) -> pd.DataFrame:

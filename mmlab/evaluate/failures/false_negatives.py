@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.ties import right_ranks
+from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.items import Vectors, check_columns, is_among
 
 ALIKE = 0.95

@@ -10,9 +10,9 @@ an outlier.
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.exact import EQUAL
-from mmlab.evaluate.neighbours import nearest_others, nearest_right
-from mmlab.evaluate.qrels import qrels_from_pairs
+from mmlab.evaluate.measures.exact import EQUAL
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
+from mmlab.evaluate.space.neighbours import nearest_others, nearest_right
 from mmlab.items import Vectors, is_among, score_blocks
 
 NEIGHBOURS = 10

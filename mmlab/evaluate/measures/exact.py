@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.ties import relevant
+from mmlab.evaluate.measures.ranks import relevant
 from mmlab.items import Vectors, score_blocks
 
 EQUAL = 1e-6  # cosines this close are equal: a product's last digits depend on its place in the matrix

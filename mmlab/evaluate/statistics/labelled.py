@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.comparison import changed_queries
-from mmlab.evaluate.means import mean_measures
-from mmlab.evaluate.measures import score_queries
-from mmlab.evaluate.qrels import merge_qrels
+from mmlab.evaluate.measures.qrels import merge_qrels
+from mmlab.evaluate.measures.scoring import score_queries
+from mmlab.evaluate.statistics.comparison import changed_queries
+from mmlab.evaluate.statistics.means import mean_measures
 from mmlab.items import is_among
 
 COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.false_negatives import alike
+from mmlab.evaluate.failures.false_negatives import alike
 from mmlab.items import is_among
 
 FAULTS, TRUTH = "faults.csv", "truth.csv"

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import pairs_of
-from mmlab.evaluate.statistics import bootstrap_intervals, holm, permutation_p, smallest_difference
+from mmlab.evaluate.statistics.means import pairs_of
+from mmlab.evaluate.statistics.resampling import bootstrap_intervals, holm, permutation_p, smallest_difference
 
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
 COLUMNS += ["difference_high", "p", "p_holm", "smallest_difference", "queries", "pairs"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from mmlab.evaluate.measures import score_queries
-from mmlab.evaluate.qrels import qrels_from_labels, qrels_from_pairs
+from mmlab.evaluate.measures.qrels import qrels_from_labels, qrels_from_pairs
+from mmlab.evaluate.measures.scoring import score_queries
 from mmlab.items import DIRECTIONS, QREL_COLUMNS
 
 CUTOFF = 10

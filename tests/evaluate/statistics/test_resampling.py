@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm, permutation_test
 
-from mmlab.evaluate import bootstrap_intervals, holm, permutation_p, smallest_difference, statistics
+from mmlab.evaluate import bootstrap_intervals, holm, permutation_p, smallest_difference
+from mmlab.evaluate.statistics import resampling
 from tests.bench.evaluate import simulate_coverage
 
 
@@ -56,7 +57,7 @@ def test_a_seed_and_its_generator_give_the_same_interval() -> None:
 def test_blocks_change_nothing_about_the_number_of_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(5).random((50, 1))
     whole = bootstrap_intervals(values, np.arange(50), 1001, seed=0)
-    monkeypatch.setattr(statistics, "DRAWN", 50 * 10)
+    monkeypatch.setattr(resampling, "DRAWN", 50 * 10)
     assert bootstrap_intervals(values, np.arange(50), 1001, seed=0) == pytest.approx(whole)
 
 

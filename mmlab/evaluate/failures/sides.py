@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.neighbours import nearest_others, nearest_right
+from mmlab.evaluate.space.neighbours import nearest_others, nearest_right
 from mmlab.items import Vectors, check_columns, is_among
 
 FAILED = {(True, True): "both", (True, False): "text", (False, True): "image", (False, False): "neither"}

@@ -15,7 +15,7 @@ from mmlab.evaluate import (
     share_failed,
     waterfall_changes,
 )
-from mmlab.evaluate.scoring import qrels_for_gain
+from mmlab.evaluate.measures.directions import qrels_for_gain
 from mmlab.items import DIRECTIONS, Space, Vectors
 
 ITEMS = pd.DataFrame(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.spaces import joint_vectors, share_space
+from mmlab.evaluate.space.modalities import joint_vectors, share_space
 from mmlab.items import Vectors
 
 BINS = 50
