@@ -66,7 +66,7 @@ def modality_gap(texts: Vectors, images: Vectors) -> float:
 
     >>> from mmlab.items import Space
     >>> space = Space("clip", "1", "", "", "", 2)
-    >>> modality_gap(Vectors(["t"], [[0.6, 0.8]], space), Vectors(["i"], [[-0.6, -0.8]], space))
+    >>> modality_gap(Vectors(["t"], [[1, 0]], space), Vectors(["i"], [[-1, 0]], space))
     2.0
     """
     texts.space.check_same(images.space)
