@@ -1,4 +1,4 @@
-"""Where right answers are lost: at which step, and on which side of the pair.
+"""Where right answers are lost: at which step, and whether the text or the image of the pair failed.
 
 A missed pair is judged by its neighbours. An item's neighbours are the n nearest others of its own modality (not
 itself). One is right if it has the same `pair_id` or the same label. With r right ones among the neighbours, and a

@@ -35,9 +35,7 @@ def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "agains
         raise ValueError(f"rankings: {rankings['score'].isna().sum()} scores are NaN; leave such hits out")
     query, place = _match(rankings, right)
     relevance = np.r_[right["relevance"].to_numpy(dtype=float), 0.0][place]
-    score = rankings["score"].to_numpy()
-    if ties == "as ranked":
-        relevance, score = np.zeros(len(query)), -rankings["rank"].to_numpy()
+    score = rankings["score"].to_numpy() if ties == "against" else -rankings["rank"].to_numpy()
     order, rank = sort_rows(query, relevance, score)
     ranks = np.full(len(right) + 1, np.nan)
     ranks[place[order]] = rank

@@ -75,9 +75,10 @@ def test_p_is_the_share_of_sign_flips_as_far_from_zero() -> None:
 
 
 def test_flips_that_differ_in_the_last_digits_only_are_as_far() -> None:
-    differences = np.random.default_rng(2).random((4, 200))  # of 16 flips only ++++ and ---- are as far
-    p = permutation_p(differences, np.arange(4), resamples=4000)
-    assert p == pytest.approx(np.full(200, 2 / 16), abs=0.03)
+    rng = np.random.default_rng(2)
+    for _ in range(40):  # in a few of these a matrix product adds up to less than a sum does
+        p = permutation_p(rng.random((4, 1)), np.arange(4), resamples=2000)
+        assert p == pytest.approx([2 / 16], abs=0.03)  # of 16 flips only ++++ and ---- are as far
 
 
 def test_the_queries_of_a_cluster_are_flipped_together() -> None:
