@@ -1,13 +1,14 @@
-"""What a product of the demo catalogue can be, and how one is drawn from chance.
+"""The products of the demo catalogue: their attributes, and how a random product is sampled.
 
-A product is a pure function of a seed, a split and its number: a catalogue of 1,500 begins with the same
-products as one of 100. Every category has one colour that only the test split shows, so that a model trained
-on the train split can be asked about combinations it never saw.
+A product depends on a seed, a split and its number alone, so a catalogue of 1,500 begins with the same products as
+one of 100. Every category has one colour that only the test split shows: a model trained on the train split can be
+tested on combinations it has never seen.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,18 +32,27 @@ SPLITS = ("train", "validation", "test")
 WITHHELD = frozenset((category, COLOURS[3 * k % len(COLOURS)]) for k, category in enumerate(CATEGORIES))
 WITHHELD_SHARE = 0.2  # of the test products
 COMPANION_SHARE = 0.4
-LARGEST_ANGLE = 7.0
+MAX_ANGLE = 7.0  # degrees
 
-# What a product's own random numbers are drawn for.
-PICTURE, CAPTIONS, TRAINING, FAULTS, RELISTING = range(1, 6)
+T = TypeVar("T")
+
+
+class Purpose(IntEnum):
+    """What a product draws random numbers for. Each purpose has a generator of its own; another number redraws all."""
+
+    IMAGE = 1
+    CAPTIONS = 2
+    TRAINING = 3
+    FAULTS = 4
+    RELISTING = 5
 
 
 @dataclass(frozen=True)
 class Product:
     """One product and how it is shown.
 
-    `angle` is its tilt in degrees, clockwise; `side` is where a companion stands (-1 left, 1 right); `key`
-    (seed, number of the split, number of the product) seeds every further choice about it.
+    `angle`: tilt in degrees, clockwise. `side`: where a companion stands, -1 left or 1 right. `key`: seed, number of
+    the split and number of the product; it seeds every further choice about the product.
     """
 
     category: str
@@ -58,12 +68,12 @@ class Product:
 
     @property
     def split(self) -> str:
-        """Which of SPLITS it belongs to."""
+        """Name of its split, one of SPLITS."""
         return SPLITS[self.key[1]]
 
     @property
     def number(self) -> int:
-        """Its place in the stream of its seed and split."""
+        """Number in the stream of its seed and split."""
         return self.key[2]
 
     @property
@@ -71,13 +81,13 @@ class Product:
         """Whether its category and colour occur together in the test split only."""
         return (self.category, self.colour) in WITHHELD
 
-    def rng(self, purpose: int) -> np.random.Generator:
-        """Returns a random generator of this product's own, one for each purpose."""
+    def rng(self, purpose: Purpose) -> np.random.Generator:
+        """Return this product's random generator for a purpose."""
         return np.random.default_rng([*self.key, purpose])
 
 
 def sample_product(seed: int, split: str, number: int) -> Product:
-    """Returns product `number` of the endless stream that a seed and a split name."""
+    """Return product `number` of the endless stream of a seed and a split."""
     key = (seed, SPLITS.index(split), number)
     rng = np.random.default_rng(key)
     category = _one(rng, CATEGORIES)
@@ -91,11 +101,11 @@ def sample_product(seed: int, split: str, number: int) -> Product:
         companion=_one(rng, COMPANIONS) if rng.random() < COMPANION_SHARE else None,
         size=_one(rng, SIZES),
         light=_one(rng, LIGHTS, (0.4, 0.2, 0.2, 0.2)),
-        angle=round(float(rng.uniform(-LARGEST_ANGLE, LARGEST_ANGLE)), 1),
+        angle=round(float(rng.uniform(-MAX_ANGLE, MAX_ANGLE)), 1),
         side=int(_one(rng, (-1, 1))),
         key=key,
     )
 
 
-def _one(rng: np.random.Generator, choices: Sequence, shares: Sequence[float] | None = None) -> Any:
+def _one(rng: np.random.Generator, choices: Sequence[T], shares: Sequence[float] | None = None) -> T:
     return choices[int(rng.choice(len(choices), p=shares))]

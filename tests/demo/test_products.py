@@ -3,13 +3,14 @@ from itertools import pairwise
 
 import pytest
 
-from mmlab.demo.attributes import (
+from mmlab.demo.products import (
     BACKGROUNDS,
     CATEGORIES,
     COLOURS,
     COMPANIONS,
     PATTERNS,
     WITHHELD,
+    Purpose,
     sample_product,
 )
 
@@ -54,7 +55,10 @@ def test_every_attribute_occurs(streams):
 def test_a_product_is_a_function_of_seed_split_and_number(streams):
     assert sample_product(0, "train", 7) == streams["train"][7]
     keys = [
-        sample_product(seed, split, n).rng(1).random() for seed in (0, 1) for split in streams for n in (0, 1)
+        sample_product(seed, split, n).rng(Purpose.IMAGE).random()
+        for seed in (0, 1)
+        for split in streams
+        for n in (0, 1)
     ]
     assert len(set(keys)) == len(keys)
     assert all(one != other for one, other in pairwise(streams["train"]))
@@ -62,8 +66,8 @@ def test_a_product_is_a_function_of_seed_split_and_number(streams):
 
 def test_each_purpose_has_its_own_random_numbers():
     product = sample_product(0, "test", 3)
-    assert product.rng(1).random() == product.rng(1).random()
-    assert product.rng(1).random() != product.rng(2).random()
+    assert product.rng(Purpose.IMAGE).random() == product.rng(Purpose.IMAGE).random()
+    assert len({product.rng(purpose).random() for purpose in Purpose}) == len(Purpose)
 
 
 def test_a_product_knows_its_split_and_number():
