@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mmlab.items import Space, Vectors
-from mmlab.visualize import found_first, name_groups, sample_pairs, sampled_vectors
+from mmlab.visualize import sample_pairs
+from mmlab.visualize.map_sample import found_first, name_groups, sampled_vectors
 
 
 def items(sizes):
@@ -49,15 +50,15 @@ def test_vectors_come_in_the_order_of_the_sample_in_one_part_or_two():
     shown = sample_pairs(items({"mug": 2}), 2)
     texts, images = shown["item_id"][:2].tolist(), shown["item_id"][2:].tolist()
     space, other = (Space(name, "1", "", "", "", 2) for name in "ab")
-    sides = {"text": Vectors(texts[::-1], np.eye(2), space), "image": Vectors(images, np.eye(2), space)}
-    (joint,) = sampled_vectors(sides, shown)
+    by_modality = {"text": Vectors(texts[::-1], np.eye(2), space), "image": Vectors(images, np.eye(2), space)}
+    (joint,) = sampled_vectors(by_modality, shown)
     assert joint.ids.tolist() == texts + images
     assert joint.array[0].tolist() == [0, 1]
-    apart = sampled_vectors({**sides, "image": Vectors(images, np.eye(2), other)}, shown)
+    apart = sampled_vectors({**by_modality, "image": Vectors(images, np.eye(2), other)}, shown)
     assert [part.ids.tolist() for part in apart] == [texts, images]
 
 
-def test_results_are_told_for_items_of_both_directions():
+def test_results_are_given_for_items_of_both_directions():
     shown = pd.DataFrame({"item_id": ["t", "u", "i"]})
     scores = [
         pd.DataFrame({"query_id": ["t", "u"], "RR": [1, 0.5]}),
