@@ -63,7 +63,7 @@ def test_papermill_alone_writes_the_same_files_as_mmlab_run(first: Path, tmp_pat
             notebook,
             tmp_path / notebook.name,
             "-p",
-            "run",
+            "name",
             "first",
         ]
         subprocess.run(command, check=True, capture_output=True)

@@ -11,7 +11,7 @@ import pytest
 import mmlab
 from mmlab.evaluate import append_labels
 from mmlab.items import Space, Vectors, read_table, unit_rows, write_table
-from mmlab.runs import begin_step, find_notebook, find_notebooks, read_manifest, run_notebooks
+from mmlab.runs import find_notebook, find_notebooks, read_manifest, run_notebooks, start_step
 from tests.made_run import make_run, read_photos, whole_items
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
@@ -57,7 +57,7 @@ def test_two_runs_over_the_thousand_photos_are_compared() -> None:
     short = Vectors(vectors.ids, unit_rows(vectors.array[:, :few]), replace(vectors.space, dimension=few))
     for name, part in (("whole", vectors), ("short", short)):
         make_run(name, items, [part])
-        step = begin_step("03_index", run=name, ef=50)  # no store here, and 08 asks what a query costs
+        step = start_step("03_index", name, ef=50)  # no store here, and 08 asks what a query costs
         judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1.0]})
         write_table(judged, step.write("index.parquet"))
         step.finish("")

@@ -10,7 +10,7 @@ import click
 import mmlab
 
 OPTIONS = {
-    "run": "--name",
+    "name": "--name",
     "dataset": "--dataset",
     "models": "--model",
 }  # parameters with an option of their own

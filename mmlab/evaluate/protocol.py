@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from mmlab.evaluate.statistics import RESAMPLES
+from mmlab.evaluate.statistics.resampling import RESAMPLES
 from mmlab.items import Vectors, is_among
 
 TIE_RULE = "equal scores count against the system"

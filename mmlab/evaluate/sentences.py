@@ -10,8 +10,8 @@ from html import escape
 
 import pandas as pd
 
-from mmlab.evaluate.similarity import separation
-from mmlab.evaluate.spaces import share_space
+from mmlab.evaluate.space.modalities import share_space
+from mmlab.evaluate.space.separation import separation
 from mmlab.items import Vectors
 
 TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks

@@ -29,7 +29,7 @@ from mmlab.runs.report import (
     write_report,
     write_single,
 )
-from mmlab.runs.step import Step, begin_step
+from mmlab.runs.step import Step, begin_step, start_step
 from mmlab.runs.verify import verify_run
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "run_folder",
     "run_names",
     "run_notebooks",
+    "start_step",
     "summarise_run",
     "verify_run",
     "versions",

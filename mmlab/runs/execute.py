@@ -98,7 +98,7 @@ def run_notebooks(
     from mmlab.runs.kernels import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
-    values = check_parameters({**parameters, "run": run}, notebooks)
+    values = check_parameters({**parameters, "name": run}, notebooks)
     values = {**earlier_parameters(run, notebooks[start:]), **values} if start else values
     coming, pages = notebooks[start:], []
     copies = run_folder(run) / "notebooks"

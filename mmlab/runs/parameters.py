@@ -3,14 +3,16 @@
 papermill itself lets a misspelt name pass with a log line and takes a value of any type.
 """
 
+import ast
 import difflib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mmlab.items import project
 from mmlab.items.options import check_option
 from mmlab.runs.manifest import read_manifest
 from mmlab.runs.secrets import check_secrets
@@ -27,20 +29,58 @@ class Parameter:
 
 
 def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
-    """The parameters of one notebook by name, empty if no cell is tagged `parameters`."""
-    return dict(_inspect(notebook, notebook.stat().st_mtime_ns))
+    """Return the parameters of one notebook by name; empty if no cell is tagged `parameters`.
+
+    The cell is read as text, without papermill: a notebook calls this when it begins, and importing papermill takes
+    seconds. Raises ValueError if the file is no notebook, or the cell is not Python.
+    """
+    return dict(_parse_notebook(notebook, notebook.stat().st_mtime_ns))
+
+
+def values_from_namespace(notebook: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that the parameters of the notebook called `notebook` have in its namespace.
+
+    The notebook is looked for in the current folder, then in the project. Raises FileNotFoundError if it is in
+    neither, and ValueError if a parameter has no value yet.
+    """
+    folders = (Path.cwd(), project() / "notebooks")
+    found = [path for folder in folders if (path := folder / f"{notebook}.ipynb").is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"no {notebook}.ipynb in {folders[0]} or {folders[1]}: its parameters are not known"
+        )
+    names = list(notebook_parameters(found[0]))
+    if missing := [name for name in names if name not in namespace]:
+        raise ValueError(
+            f"{notebook}: no value for {', '.join(missing)}; save the notebook and run its cell of parameters first"
+        )
+    return {name: namespace[name] for name in names}
 
 
 @lru_cache(maxsize=64)  # a sweep asks for each of its settings
-def _inspect(notebook: Path, changed: int) -> dict[str, Parameter]:
-    """As it was when it was last changed, in nanoseconds."""
-    from papermill import inspect_notebook
+def _parse_notebook(notebook: Path, modified_ns: int) -> dict[str, Parameter]:
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+        return _parse_cell("".join(tagged[0]["source"])) if tagged else {}
+    except (ValueError, KeyError, TypeError, SyntaxError) as error:
+        raise ValueError(f"{notebook}: its parameters cannot be read: {error}") from error
 
-    found = inspect_notebook(notebook)
-    return {
-        name: Parameter(name, entry["inferred_type_name"], entry["default"], entry["help"])
-        for name, entry in found.items()
-    }
+
+def _parse_cell(source: str) -> dict[str, Parameter]:
+    lines, found = source.splitlines(), {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            name, kind = node.target.id, ast.unparse(node.annotation)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, kind = node.targets[0].id, ""
+        else:
+            continue
+        # an offset of ast counts bytes of UTF-8
+        rest = lines[(node.end_lineno or 1) - 1].encode()[node.end_col_offset :].decode()
+        default = ast.get_source_segment(source, node.value) or ""
+        found[name] = Parameter(name, kind, default, rest.partition("#")[2].strip())
+    return found
 
 
 def check_parameters(given: dict[str, Any], notebooks: Iterable[Path]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A step: one notebook's part in a run. It checks what the notebook reads and records what it writes.
 
 ```
-step = begin_step("02_embed", run=run, models=models, batch_size=batch_size, seed=seed)
+step = begin_step("02_embed", globals())
 items = read_items(step.read("items.parquet"))
 vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
 step.finish("1,482 images and 3,711 texts ...")
@@ -10,6 +10,7 @@ step.finish("1,482 images and 3,711 texts ...")
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ import pandas as pd
 from mmlab.runs.lineage import StaleInput, check_input, find_writer, fingerprint, written_files
 from mmlab.runs.machine import describe_machine
 from mmlab.runs.manifest import read_manifest, record_step, run_folder
+from mmlab.runs.parameters import values_from_namespace
 from mmlab.runs.secrets import check_secrets
 from mmlab.runs.sharing import keep_to_itself
 from mmlab.runs.working import mark, unmark
@@ -34,7 +36,7 @@ class Step:
     """One notebook at work in the folder of its run; made by `begin_step`."""
 
     name: str
-    run: str
+    run_name: str
     folder: Path
     parameters: dict[str, Any]
     started: float = field(default_factory=time.perf_counter)
@@ -48,7 +50,7 @@ class Step:
         is older than what it was made from, or was made with other values of this step's parameters.
         """
         path = self._inside(file)
-        self.reads[file] = check_input(read_manifest(self.run), path, file, self.parameters)
+        self.reads[file] = check_input(read_manifest(self.run_name), path, file, self.parameters)
         return path
 
     def read_all(self, pattern: str) -> list[Path]:
@@ -57,7 +59,7 @@ class Step:
         `*` stands for a part of one name. Each is checked as `read` does; raises FileNotFoundError naming the
         notebook to run if there is none.
         """
-        files = written_files(read_manifest(self.run), pattern)
+        files = written_files(read_manifest(self.run_name), pattern)
         return [self.read(file) for file in files] or [self.read(pattern)]
 
     def read_from(self, run: str, file: str) -> Path:
@@ -77,9 +79,9 @@ class Step:
 
         The collections of an index bear the name of the run that built them.
         """
-        manifest = read_manifest(self.run)
+        manifest = read_manifest(self.run_name)
         writer = find_writer(manifest, file)
-        return manifest["steps"][writer].get("shared_from", self.run) if writer else self.run
+        return manifest["steps"][writer].get("shared_from", self.run_name) if writer else self.run_name
 
     def write(self, file: str) -> Path:
         """The path for an output of this step, its folder made; `finish` records it."""
@@ -95,7 +97,7 @@ class Step:
         from mmlab.visualize import table
 
         sizes = [(self.folder / file).stat().st_size / 1024 for file in self.writes]
-        return table(pd.DataFrame({"file": self.writes, "KB": sizes}), f"In {self.run}", digits=1)
+        return table(pd.DataFrame({"file": self.writes, "KB": sizes}), f"In {self.run_name}", digits=1)
 
     def check(self, claims: dict[str, bool]) -> "Html":
         """Show each claim as held; raise ValueError naming those that do not hold."""
@@ -128,7 +130,7 @@ class Step:
             "saw": saw,
             "environment": describe_machine(),
         }
-        record_step(self.run, self.name, record)
+        record_step(self.run_name, self.name, record)
         unmark(self.folder)
         return Html(render_markdown(saw))  # not Markdown: a label in it may be hostile
 
@@ -141,18 +143,32 @@ class Step:
         return path
 
 
-def begin_step(name: str, *, run: str, **parameters: Any) -> Step:
-    """Begin the notebook `name` of the run `run`, with all the notebook's parameters by name.
+def begin_step(notebook: str, namespace: Mapping[str, Any]) -> Step:
+    """Begin the step of a notebook, with the parameters of its tagged cell: `begin_step("02_embed", globals())`.
 
-    ValueError for a parameter that holds a secret: it would be written into the manifest.
+    The names come from the cell tagged `parameters` of the saved notebook, the values from `namespace`; the parameter
+    `name` is the name of the run. Raises FileNotFoundError if there is no such notebook, ValueError if a parameter
+    has no value or holds a secret, TypeError if a value cannot be written as JSON.
+    """
+    parameters = values_from_namespace(notebook, namespace)
+    if "name" not in parameters:
+        raise ValueError(f"{notebook}: its cell of parameters has no `name`, the name of the run")
+    return start_step(notebook, parameters.pop("name"), **parameters)
+
+
+def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
+    """Begin a step outside of a notebook, with its parameters by name, as `begin_step` does inside of one.
+
+    Raises ValueError for a parameter that holds a secret, since it would be written into the manifest, and TypeError
+    for a value that cannot be written as JSON.
     """
     check_secrets(parameters)
-    folder = run_folder(run)
+    folder = run_folder(run_name)
     try:
         plain = json.loads(json.dumps(parameters))
     except TypeError as error:
         raise TypeError(
-            f"{name}: parameters are numbers, strings, truth values or lists of them; {error}"
+            f"{notebook}: parameters are numbers, strings, truth values or lists of them; {error}"
         ) from error
     mark(folder)
-    return Step(name, run, folder, plain)
+    return Step(notebook, run_name, folder, plain)

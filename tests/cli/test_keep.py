@@ -4,13 +4,13 @@ import nbformat
 import pytest
 
 from mmlab.cli import main
-from mmlab.runs import begin_step, run_folder
+from mmlab.runs import run_folder, start_step
 
 
 @pytest.fixture
 def runs(here):
     for name in ("a", "b"):
-        begin_step("08_compare" if name == "a" else "01_ingest", run=name).finish("")
+        start_step("08_compare" if name == "a" else "01_ingest", name).finish("")
     (here.parent / "data" / "cache").mkdir()
     return here.parent / "data" / "runs"
 
@@ -62,7 +62,7 @@ def test_verify_ends_with_1_and_a_table_where_a_run_does_not_hold(here, capsys):
     entry = json.dumps({"measures": [{"direction": "d", "measure": "RR", "value": 0.5}]})
     content.cells[-1].source += f"\nstep.write('metrics.json').write_text({entry!r})\nstep.finish('')"
     nbformat.write(content, notebook)
-    step = begin_step("05_evaluate", run="p", seed=0, k="demo")
+    step = start_step("05_evaluate", "p", seed=0, k="demo")
     step.write("metrics.json").write_text(entry)
     step.finish("")
     assert main(["verify", "p"]) == 0
@@ -82,6 +82,6 @@ def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
     content.cells[0].source = content.cells[0].source.replace("k: str = 'demo'", "store: str = ''")
     content.cells[-1].source = "assert store == ''\n" + content.cells[-1].source.replace("k=k", "store=store")
     nbformat.write(content, notebook)
-    begin_step("03_index", run="p", seed=0, store="http://127.0.0.1:1").finish("")
+    start_step("03_index", "p", seed=0, store="http://127.0.0.1:1").finish("")
     assert main(["verify", "p"]) == 0
     assert capsys.readouterr().out.startswith("p holds: ")

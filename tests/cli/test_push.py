@@ -3,7 +3,7 @@ from qdrant_client import QdrantClient
 
 from mmlab import index
 from mmlab.cli import main
-from mmlab.runs import begin_step
+from mmlab.runs import start_step
 from tests.index.pairs import make_pairs
 
 
@@ -25,14 +25,14 @@ from tests.index.pairs import make_pairs
     ],
 )
 def test_wrong_arguments_are_told(here, capsys, arguments, told):
-    begin_step("03_index", run="a", store="", layout="named").finish("")
-    begin_step("03_index", run="c", store="http://localhost:1/").finish("")
+    start_step("03_index", "a", store="", layout="named").finish("")
+    start_step("03_index", "c", store="http://localhost:1/").finish("")
     assert main(arguments.split()) == 2
     assert told in capsys.readouterr().err
 
 
 def test_an_index_that_is_not_there_is_one_line_and_1(here, capsys):
-    begin_step("03_index", run="a", store="").finish("")
+    start_step("03_index", "a", store="").finish("")
     assert main(["push", "a", "--to", "http://localhost:1"]) == 1
     shown = capsys.readouterr().err
     assert shown.splitlines()[-1].startswith("mmlab: error: ")
@@ -41,7 +41,7 @@ def test_an_index_that_is_not_there_is_one_line_and_1(here, capsys):
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 def test_shards_replicas_and_leave_to_replace_reach_the_server(here, capsys, monkeypatch):
-    step, pairs = begin_step("03_index", run="a", store=""), make_pairs(10)
+    step, pairs = start_step("03_index", "a", store=""), make_pairs(10)
     source, target = index.open_store(step.folder / "store"), index.open_store(QdrantClient(":memory:"))
     step.finish("")
     build = {"items": pairs.items, "spaces": [pairs.both], "progress": False}

@@ -65,7 +65,7 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ("run --dataset photos --name p -p sed=1", "no notebook has a parameter 'sed'; did you mean seed?"),
         ("run --dataset photos --name p -p seed=x", "parameter seed is of type int, as in seed=0"),
         ("run --dataset photos --name p -p seed", "-p takes NAME=VALUE, as in -p k=5; found 'seed'"),
-        ("run --dataset photos --name p -p run=q", "-p run=... is given by --name"),
+        ("run --dataset photos --name p -p name=q", "-p name=... is given by --name"),
         ("run --dataset photos --name p --model ./none", "model ./none does not exist"),
         (
             "run --dataset photos --name p --model photos",

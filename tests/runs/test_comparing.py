@@ -4,13 +4,13 @@ import pytest
 from mmlab.items import ITEM_COLUMNS, write_items, write_table
 from mmlab.runs import (
     StaleInput,
-    begin_step,
     costs,
     differing_parameters,
     read_manifest,
     read_same_items,
     read_scores,
     run_folder,
+    start_step,
 )
 
 ITEMS = pd.DataFrame(
@@ -26,15 +26,15 @@ ITEMS = pd.DataFrame(
 
 
 def make(run, items=ITEMS, ef=50, latency=0.5):
-    step = begin_step("01_ingest", run=run, dataset="d")
+    step = start_step("01_ingest", run, dataset="d")
     write_items(items, step.write("items.parquet"))
     step.finish("")
-    step = begin_step("03_index", run=run, ef=ef)
+    step = start_step("03_index", run, ef=ef)
     step.read("items.parquet")
     judged = pd.DataFrame({"search": ["exact", "HNSW ef=20", f"HNSW ef={ef}"], "p50_ms": [9.0, 8.0, latency]})
     write_table(judged, step.write("index.parquet"))
     step.finish("")
-    step = begin_step("05_evaluate", run=run)
+    step = start_step("05_evaluate", run)
     step.read("items.parquet")
     scores = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [1.0, 0.5], "failed": ["", "text"]})
     write_table(scores, step.write("per_query/text-to-image.parquet"))
@@ -44,7 +44,7 @@ def make(run, items=ITEMS, ef=50, latency=0.5):
 @pytest.fixture
 def step():
     make("a")
-    return begin_step("08_compare", run="ab", runs=["a", "b"])
+    return start_step("08_compare", "ab", runs=["a", "b"])
 
 
 def test_the_same_items_are_read_once_and_recorded_with_their_run(step):

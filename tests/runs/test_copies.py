@@ -29,7 +29,7 @@ def statuses(copy):
 
 
 def test_a_quick_notebook_is_written_when_it_begins_and_when_it_ends(make_notebook, data_folder, saves):
-    notebook = make_notebook("01_ingest", 'run: str = "d"\nseed: int = 0', *WORK)
+    notebook = make_notebook("01_ingest", 'name: str = "d"\nseed: int = 0', *WORK)
     folder = run_notebooks("r", {}, [notebook], progress=False)
     copy = folder / "notebooks" / "01_ingest.ipynb"
     assert saves == [0, len(statuses(copy))]
@@ -39,7 +39,7 @@ def test_a_quick_notebook_is_written_when_it_begins_and_when_it_ends(make_notebo
 
 def test_a_slow_notebook_is_written_while_it_works(make_notebook, data_folder, saves, monkeypatch):
     monkeypatch.setattr("mmlab.runs.copies.SAVE_EVERY", 0)
-    notebook = make_notebook("01_ingest", 'run: str = "d"\nseed: int = 0', *WORK)
+    notebook = make_notebook("01_ingest", 'name: str = "d"\nseed: int = 0', *WORK)
     run_notebooks("r", {}, [notebook], progress=False)
     assert len(saves) > len(WORK)
     assert saves == sorted(saves)
@@ -48,7 +48,7 @@ def test_a_slow_notebook_is_written_while_it_works(make_notebook, data_folder, s
 
 def test_a_notebook_that_fails_is_written_as_far_as_it_came(make_notebook, data_folder):
     notebook = make_notebook(
-        "01_ingest", 'run: str = "d"\nseed: int = 0', "print('before')", "1 / 0", "print('never')"
+        "01_ingest", 'name: str = "d"\nseed: int = 0', "print('before')", "1 / 0", "print('never')"
     )
     with pytest.raises(NotebookFailed, match="ZeroDivisionError"):
         run_notebooks("r", {}, [notebook], progress=False)

@@ -19,9 +19,9 @@ def printed(copy):
 def first(make_notebook):
     return make_notebook(
         "01_ingest",
-        'run: str = "demo"\nseed: int = 0\ndataset: str = ""',
+        'name: str = "demo"\nseed: int = 0\ndataset: str = ""',
         "import os, sys\nfrom mmlab.runs import begin_step",
-        "step = begin_step('01_ingest', run=run, seed=seed)",
+        "step = begin_step('01_ingest', globals())",
         "step.write('items.parquet').write_text(f'items of {dataset}')",
         "step.finish('seen');",
         "print(sys.executable, os.getcwd(), os.environ['MMLAB_NOTEBOOK'], os.environ['TOKENIZERS_PARALLELISM'], seed)",
@@ -32,9 +32,9 @@ def first(make_notebook):
 def second(make_notebook):
     return make_notebook(
         "02_embed",
-        'run: str = "demo"\nseed: int = 0',
+        'name: str = "demo"\nseed: int = 0',
         "from mmlab.runs import begin_step",
-        "step = begin_step('02_embed', run=run, seed=seed)\nprint(step.read('items.parquet').read_text())",
+        "step = begin_step('02_embed', globals())\nprint(step.read('items.parquet').read_text())",
     )
 
 
@@ -54,7 +54,7 @@ def test_notebooks_run_in_order_each_with_the_parameters_it_has(first, second, d
 
 def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_folder, capfd):
     broken = make_notebook(
-        "02_embed", 'run: str = "demo"\nseed: int = 0', "fine = 1", "# divide\nfine / 0", "print('never')"
+        "02_embed", 'name: str = "demo"\nseed: int = 0', "fine = 1", "# divide\nfine / 0", "print('never')"
     )
     told = (
         r"02_embed failed at cell 6, In \[4\] under 'Work', which begins '# divide': "
@@ -73,7 +73,7 @@ def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_fo
 def test_a_dead_kernel_is_a_failed_notebook(make_notebook, data_folder):
     deadly = make_notebook(
         "02_embed",
-        'run: str = "demo"\nseed: int = 0',
+        'name: str = "demo"\nseed: int = 0',
         "print('before', flush=True)",
         "import os\nos._exit(1)",
     )

@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.runs import begin_step, check_dataset, check_model, check_runs
+from mmlab.runs import check_dataset, check_model, check_runs, start_step
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_a_dataset_is_there_or_on_the_hub(here):
 
 
 def test_a_run_has_a_finished_notebook():
-    begin_step("01_ingest", run="a").finish("")
+    start_step("01_ingest", "a").finish("")
     check_runs(["a"])
     with pytest.raises(ValueError, match="no finished notebook of a run 'b'"):
         check_runs(["a", "b"])

@@ -4,7 +4,7 @@ from mmlab.runs.manifest import record_step
 from mmlab.runs.parameters import Parameter, check_parameters, earlier_parameters, notebook_parameters
 
 CELL = """\
-run: str = "demo"  # name of the run
+name: str = "demo"  # name of the run
 seed: int = 0  # for the samples
 share: float = 0.5  # of the rows
 exact: bool = False  # scan
@@ -20,9 +20,32 @@ def notebooks(make_notebook):
 
 def test_parameters_are_read_with_type_default_and_help(notebooks):
     found = notebook_parameters(notebooks[0])
-    assert list(found) == ["run", "seed", "share", "exact", "k_values", "names"]
+    assert list(found) == ["name", "seed", "share", "exact", "k_values", "names"]
     assert found["seed"] == Parameter("seed", "int", "0", "for the samples")
     assert found["k_values"] == Parameter("k_values", "list", "[1, 5]", "cutoffs")
+
+
+def test_what_is_no_line_of_a_parameter_is_left_out(make_notebook):
+    cell = "# a comment\nplain = 3  # no type\nnote: str = 'ünï # no comment'  # é\nlater: int\nprint(plain)"
+    assert list(notebook_parameters(make_notebook("x", cell)).values()) == [
+        Parameter("plain", "", "3", "no type"), Parameter("note", "str", "'ünï # no comment'", "é")
+    ]  # fmt: skip
+
+
+def test_a_notebook_without_such_a_cell_has_no_parameters(tmp_path):
+    path = tmp_path / "x.ipynb"
+    path.write_text('{"cells": [{"metadata": {}, "source": ["a: int = 1"]}]}')
+    assert notebook_parameters(path) == {}
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"cells": [{"metadata": {"tags": ["parameters"]}, "source": "%time"}]}']
+)
+def test_what_cannot_be_read_is_named(tmp_path, content):
+    path = tmp_path / "x.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"x\.ipynb: its parameters cannot be read: "):
+        notebook_parameters(path)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +61,7 @@ def test_parameters_are_read_with_type_default_and_help(notebooks):
         ("k_values", "[1, 2]", [1, 2]),
         ("k_values", [3], [3]),
         ("names", '["x", "y"]', ["x", "y"]),
-        ("run", "7", "7"),
+        ("name", "7", "7"),
         ("model", "a=b", "a=b"),
     ],
 )
@@ -62,7 +85,7 @@ def test_values_take_the_type_of_the_parameter(notebooks, name, typed, value):
         ("k_values", "1, 5"),
         ("k_values", '{"a": 1}'),
         ("names", "[1]"),
-        ("run", 7),
+        ("name", 7),
     ],
 )
 def test_values_of_another_type_are_refused_with_an_example(notebooks, name, typed):
@@ -90,7 +113,7 @@ def test_going_on_takes_the_parameters_of_the_steps_before(notebooks):
 
 
 def test_an_option_is_checked_before_a_run(make_notebook):
-    notebook = make_notebook("03_index", 'run: str = "d"\nlayout: str = "unified"')
+    notebook = make_notebook("03_index", 'name: str = "d"\nlayout: str = "unified"')
     assert check_parameters({"layout": "named"}, [notebook]) == {"layout": "named"}
     with pytest.raises(ValueError, match="parameter layout: one of .*; found 'wide'"):
         check_parameters({"layout": "wide"}, [notebook])

@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.runs import begin_step
+from mmlab.runs import start_step
 from mmlab.runs.parameters import check_parameters
 from mmlab.runs.secrets import check_secrets
 
@@ -51,9 +51,9 @@ def test_a_key_of_the_environment_is_found_wherever_it_stands(monkeypatch):
 
 
 def test_parameters_and_steps_are_checked(make_notebook, data_folder):
-    notebook = make_notebook("03_index", 'run: str = "d"\nstore: str = ""')
+    notebook = make_notebook("03_index", 'name: str = "d"\nstore: str = ""')
     with pytest.raises(ValueError, match="parameter store is a URL"):
         check_parameters({"store": "https://me:s3cret@host"}, [notebook])
     with pytest.raises(ValueError, match="parameter store is a URL"):
-        begin_step("03_index", run="r", store="https://me:s3cret@host")
+        start_step("03_index", "r", store="https://me:s3cret@host")
     assert not data_folder.exists()

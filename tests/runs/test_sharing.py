@@ -2,17 +2,17 @@ import os
 
 import pytest
 
-from mmlab.runs import begin_step, read_manifest, run_folder
+from mmlab.runs import read_manifest, run_folder, start_step
 from mmlab.runs.sharing import copy_folder, keep_to_itself, share_step
 
 
 @pytest.fixture
 def made():
     """A run `a` in which 01 and 03 were done, with a store."""
-    step = begin_step("01_ingest", run="a", seed=0)
+    step = start_step("01_ingest", "a", seed=0)
     step.write("items.parquet").write_text("items")
     step.finish("3 items")
-    step = begin_step("03_index", run="a", seed=0)
+    step = start_step("03_index", "a", seed=0)
     step.read("items.parquet")
     step.write("index.parquet").write_text("index")
     step.finish("built")
@@ -44,7 +44,7 @@ def test_a_store_is_copied_without_its_locks(made):
 
 def test_writing_a_linked_file_again_leaves_that_of_the_other_run(made):
     assert (made / "items.parquet").stat().st_nlink == 2
-    begin_step("01_ingest", run="b").write("items.parquet").write_text("other")
+    start_step("01_ingest", "b").write("items.parquet").write_text("other")
     assert (run_folder("a") / "items.parquet").read_text() == "items"
 
 

@@ -3,12 +3,12 @@ import re
 
 import pytest
 
-from mmlab.runs import StaleInput, begin_step, read_manifest
+from mmlab.runs import StaleInput, begin_step, read_manifest, start_step
 
 
 def write(name, files, reads=(), saw="seen", **parameters):
     """Run a step that reads the files `reads` and writes `files`, a dict of name to text."""
-    step = begin_step(name, run="r", **parameters)
+    step = start_step(name, "r", **parameters)
     for file in reads:
         step.read(file)
     for file, text in files.items():
@@ -18,13 +18,40 @@ def write(name, files, reads=(), saw="seen", **parameters):
 
 
 def reads(name, file, **parameters):
-    return begin_step(name, run="r", **parameters).read(file)
+    return start_step(name, "r", **parameters).read(file)
 
 
 @pytest.fixture
 def chain():
     write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
     write("02_embed", {"vectors/demo.npz": "vectors"}, ["items.parquet"], models=["demo"], seed=0)
+
+
+def test_a_step_takes_names_from_the_notebook_and_values_from_the_namespace(make_notebook, monkeypatch):
+    monkeypatch.chdir(make_notebook("02_embed", 'name: str = "demo"\nk: list = [1]  # cutoffs').parent)
+    step = begin_step("02_embed", {"name": "r", "k": (1, 5), "other": object()})
+    assert (step.name, step.run_name, step.parameters) == ("02_embed", "r", {"k": [1, 5]})
+
+
+def test_a_step_begins_anywhere_with_the_projects_notebook(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = dict.fromkeys(("sample", "group_by", "umap_neighbours", "perplexity", "seed"), 1)
+    assert begin_step("06_visualize", {"name": "r", **given}).parameters == given
+
+
+def test_a_step_does_not_begin_without_its_parameters(make_notebook, monkeypatch):
+    monkeypatch.chdir(make_notebook("02_embed", 'name: str = "demo"\nk: int = 1\nseed: int = 0').parent)
+    make_notebook("03_index", "seed: int = 0")
+    with pytest.raises(
+        ValueError, match="02_embed: no value for k, seed; save the notebook and run its cell"
+    ):
+        begin_step("02_embed", {"name": "r"})
+    with pytest.raises(ValueError, match="03_index: its cell of parameters has no `name`"):
+        begin_step("03_index", {"seed": 0})
+    with pytest.raises(
+        FileNotFoundError, match=r"no 09_none\.ipynb in .* or .*: its parameters are not known"
+    ):
+        begin_step("09_none", {})
 
 
 def test_the_record_says_what_was_given_read_and_written():
@@ -63,7 +90,7 @@ def test_what_was_read_is_recorded_with_its_hash(chain):
 
 
 def test_the_conclusion_is_shown_as_safe_html():
-    step = begin_step("01_ingest", run="r")
+    step = start_step("01_ingest", "r")
     assert str(step.finish("**3** <b>items</b>")) == "<p><strong>3</strong> &lt;b&gt;items&lt;/b&gt;</p>\n"
 
 
@@ -77,13 +104,13 @@ def test_a_missing_file_names_the_notebook_that_writes_it():
 
 
 def test_a_changed_file_is_refused(chain):
-    begin_step("x", run="r").write("items.parquet").write_text("by hand")
+    start_step("x", "r").write("items.parquet").write_text("by hand")
     with pytest.raises(StaleInput, match=r"items\.parquet is not what 01_ingest recorded"):
         reads("02_embed", "items.parquet", seed=0)
 
 
 def test_a_file_that_no_step_recorded_is_refused():
-    begin_step("01_ingest", run="r").write("items.parquet").write_text("and then the kernel died")
+    start_step("01_ingest", "r").write("items.parquet").write_text("and then the kernel died")
     with pytest.raises(StaleInput, match="no step that wrote it: run 01_ingest to the end"):
         reads("02_embed", "items.parquet")
 
@@ -122,7 +149,7 @@ def test_running_a_step_again_with_the_same_content_is_fine(chain):
 
 def test_a_folder_goes_by_what_it_was_made_from(chain, data_folder):
     def index(m):
-        step = begin_step("03_index", run="r", m=m, seed=0)
+        step = start_step("03_index", "r", m=m, seed=0)
         step.read("vectors/demo.npz")
         step.write("store").mkdir(exist_ok=True)
         step.finish("")
@@ -138,7 +165,7 @@ def test_a_folder_goes_by_what_it_was_made_from(chain, data_folder):
 
 
 def test_an_output_that_was_announced_must_be_there():
-    step = begin_step("01_ingest", run="r")
+    step = start_step("01_ingest", "r")
     step.write("items.parquet")
     with pytest.raises(
         FileNotFoundError, match=r"01_ingest announced \['items\.parquet'\] but did not write"
@@ -149,31 +176,31 @@ def test_an_output_that_was_announced_must_be_there():
 
 @pytest.mark.parametrize("file", ["../other/items.parquet", "/etc/passwd", "", "."])
 def test_files_lie_inside_the_runs_folder(file):
-    step = begin_step("01_ingest", run="r")
+    step = start_step("01_ingest", "r")
     with pytest.raises(ValueError, match="inside its run's folder"):
         step.write(file)
 
 
 def test_checks_that_hold_are_shown():
-    shown = str(begin_step("01_ingest", run="r").check({"rows < texts": True}))
+    shown = str(start_step("01_ingest", "r").check({"rows < texts": True}))
     assert "rows &lt; texts" in shown
 
 
 def test_checks_that_fail_are_named():
     checks = {"a": True, "rows add up": False, "c": False}
     with pytest.raises(ValueError, match="01_ingest.*rows add up; c"):
-        begin_step("01_ingest", run="r").check(checks)
+        start_step("01_ingest", "r").check(checks)
 
 
 def test_parameters_are_plain_values():
     with pytest.raises(TypeError, match="02_embed: parameters are numbers, strings"):
-        begin_step("02_embed", run="r", model=object())
+        start_step("02_embed", "r", model=object())
 
 
 def test_read_all_gives_the_files_of_the_last_run_of_a_step_in_its_order(chain):
     files = {"vectors/z.npz": "1", "vectors/a.npz": "2", "vectors/a/b.npz": "3", "vectors/readme": "4"}
     write("02_embed", files, ["items.parquet"], models=["z", "a"], seed=0)
-    step = begin_step("03_index", run="r", seed=0)
+    step = start_step("03_index", "r", seed=0)
     assert [path.name for path in step.read_all("vectors/*.npz")] == ["z.npz", "a.npz"]
     assert list(step.reads) == ["vectors/z.npz", "vectors/a.npz"]
     step.folder.joinpath("vectors/a.npz").write_text("by hand")
@@ -183,4 +210,4 @@ def test_read_all_gives_the_files_of_the_last_run_of_a_step_in_its_order(chain):
 
 def test_read_all_of_nothing_names_the_notebook_that_writes_it():
     with pytest.raises(FileNotFoundError, match=r"no vectors/\*\.npz in .*: run 02_embed for this run first"):
-        begin_step("03_index", run="r").read_all("vectors/*.npz")
+        start_step("03_index", "r").read_all("vectors/*.npz")

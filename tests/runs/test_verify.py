@@ -2,12 +2,12 @@ import os
 
 import pytest
 
-from mmlab.runs import begin_step, verify_run
+from mmlab.runs import start_step, verify_run
 from mmlab.runs.verify import data_folder as using_folder
 
 
 def test_there_must_be_something_to_verify():
-    begin_step("08_compare", run="a").finish("")
+    start_step("08_compare", "a").finish("")
     with pytest.raises(ValueError, match="there is nothing to verify"):
         verify_run("a")
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mmlab.runs import begin_step, run_folder
+from mmlab.runs import run_folder, start_step
 from mmlab.runs.working import MARK, at_work, is_at_work, mark, unmark
 
 
@@ -41,7 +41,7 @@ def test_a_mark_of_nobody_counts_for_nothing(tmp_path, text):
 
 
 def test_a_notebook_is_at_work_until_its_end():
-    step = begin_step("01_ingest", run="r")
+    step = start_step("01_ingest", "r")
     assert is_at_work(run_folder("r"))
     step.finish("")
     assert not is_at_work(run_folder("r"))

@@ -154,8 +154,8 @@ def _checked(values: Lined, notebooks: Sequence[Path], path: Path) -> dict[str, 
     checked: dict[str, Any] = {}
     for name, value in values.items():
         try:
-            if name == "run":
-                raise ValueError("runs are named by the file and their settings; leave run out")
+            if name == "name":
+                raise ValueError("runs are named by the file and their settings; leave name out")
             checked |= check_parameters({name: value}, notebooks)
             if name == "dataset":
                 checked[name] = check_dataset(checked[name])

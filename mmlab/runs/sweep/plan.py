@@ -13,7 +13,7 @@ from mmlab.runs.sweep.file import Setting
 
 @dataclass(frozen=True)
 class Node:
-    """One notebook with its parameters (all of them, without `run`), done in the first of `runs` for all of them."""
+    """One notebook with its parameters (all of them, without `name`), done in the first of `runs` for all of them."""
 
     notebook: Path
     parameters: dict[str, Any] = field(hash=False)
@@ -56,9 +56,9 @@ def plan_steps(settings: Sequence[Setting], notebooks: Sequence[Path]) -> list[N
 
 
 def own_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """What the notebook runs with, by name, without `run`: the values given, and its defaults for the others."""
+    """What the notebook runs with, by name, without `name`: the values given, and its defaults for the others."""
     return {
         name: values[name] if name in values else parse_value(parameter, ast.literal_eval(parameter.default))
         for name, parameter in notebook_parameters(notebook).items()
-        if name != "run"
+        if name != "name"
     }

@@ -155,7 +155,7 @@ def _execute(node: Node, run: str, workers: Workers, twins: Twins) -> None:
         if twin := twins.find(node.notebook.stem, run, node.parameters):
             share_step(node.notebook.stem, twin, run)
         else:
-            execute(node.notebook, copy, {**node.parameters, "run": run}, kernel, Place(node.notebook))
+            execute(node.notebook, copy, {**node.parameters, "name": run}, kernel, Place(node.notebook))
             twins.note(node.notebook.stem, run)
     write_page(copy, run_folder(run))  # of a twin's copy, too: its page may not be there yet
 

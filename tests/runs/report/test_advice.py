@@ -3,7 +3,7 @@ import json
 import pandas as pd
 
 from mmlab.items import write_table
-from mmlab.runs import begin_step, run_folder
+from mmlab.runs import run_folder, start_step
 from mmlab.runs.execute import NOTEBOOKS
 from mmlab.runs.report.advice import what_to_look_at
 
@@ -11,13 +11,13 @@ LINKS = {name: f"{name}.html" for name in NOTEBOOKS}
 
 
 def test_an_unfinished_run_says_what_is_missing():
-    begin_step("01_ingest", run="r").finish("")
+    start_step("01_ingest", "r").finish("")
     assert what_to_look_at("r", [], {}) == [("The run did not reach its end: 02_embed is missing.", "")]
 
 
 def test_losses_and_the_weaker_direction_are_told_with_a_link():
     for name in NOTEBOOKS:
-        begin_step(name, run="r").finish("")
+        start_step(name, "r").finish("")
     measures = [
         {"direction": direction, "measure": "Success@1", "value": value}
         for direction, value in (("text-to-image", 0.8), ("image-to-text", 0.5))

@@ -1,10 +1,10 @@
 import re
 
-from mmlab.runs import begin_step, list_runs
+from mmlab.runs import list_runs, start_step
 
 
 def test_a_row_has_what_the_manifest_says():
-    begin_step("01_ingest", run="a", dataset="photos").finish("")
+    start_step("01_ingest", "a", dataset="photos").finish("")
     (row,) = list_runs()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", row.pop("finished"))
     assert row == {

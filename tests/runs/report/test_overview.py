@@ -2,14 +2,14 @@ import re
 
 from markupsafe import escape
 
-from mmlab.runs import begin_step, run_folder, write_index, write_overview
+from mmlab.runs import run_folder, start_step, write_index, write_overview
 
 HOSTILE = "</td><script>alert(1)</script>\"'\u202e"
 
 
 def test_every_run_is_a_row(data_folder):
-    begin_step("01_ingest", run="a", dataset=HOSTILE).finish("")
-    begin_step("02_embed", run="b", models=["demo", HOSTILE]).finish("")
+    start_step("01_ingest", "a", dataset=HOSTILE).finish("")
+    start_step("02_embed", "b", models=["demo", HOSTILE]).finish("")
     write_index("b")
     run_folder("c").mkdir()
     (run_folder("c") / "manifest.json").write_text("{")

@@ -13,7 +13,7 @@ from markupsafe import escape as escape_markup
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image, PngImagePlugin
 
-from mmlab.runs import begin_step, run_folder, write_overview, write_report, write_single
+from mmlab.runs import run_folder, start_step, write_overview, write_report, write_single
 from mmlab.runs.sharing import share_step
 
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--no-first-run"]
@@ -32,7 +32,7 @@ def entry(direction, measure, value, **more):
 @pytest.fixture
 def full():
     """The folder of a run whose every text is hostile."""
-    step = begin_step("01_ingest", run="r", dataset=HOSTILE, query="x" * 10_000, seed=0)
+    step = start_step("01_ingest", "r", dataset=HOSTILE, query="x" * 10_000, seed=0)
     with Image.new("RGB", (40, 20), "red") as image:
         info = PngImagePlugin.PngInfo()
         info.add_itxt("Description", f"**Red** is best {HOSTILE}")
@@ -40,7 +40,7 @@ def full():
     step.write("galleries/05_worst_queries.html").write_text("<p>a gallery</p>")
     step.write("map.html").write_text(MAP)
     step.finish(f"**12** items {HOSTILE}")
-    step = begin_step("05_evaluate", run="r", models=["demo"], seed=0)
+    step = start_step("05_evaluate", "r", models=["demo"], seed=0)
     measures = [
         entry("text-to-image", "Success@1", 0.8125, low=0.7, high=0.9),
         entry("image-to-text", "Success@1", 0.5, low=0.25, high=0.75),
@@ -98,7 +98,7 @@ def test_the_map_is_inside_and_its_script_alone_is_allowed(html):
     (script,) = re.findall(r"<script>(.*)</script>", MAP)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert re.search(r"script-src ([^;]+);", html)[1] == f"'sha256-{digest}'"
-    begin_step("01_ingest", run="other").finish("")
+    start_step("01_ingest", "other").finish("")
     assert "script-src" not in write_report("other").read_text(encoding="utf-8")
 
 
@@ -109,7 +109,7 @@ def test_the_summary_comes_first(html):
 
 
 def test_a_step_that_another_run_did_says_so():
-    begin_step("01_ingest", run="r").finish("")
+    start_step("01_ingest", "r").finish("")
     share_step("01_ingest", "r", "s")
     assert "done in run r" in write_report("s").read_text(encoding="utf-8")
 
@@ -124,7 +124,7 @@ def test_nothing_is_fetched(full):
 
 def test_the_banner_is_for_the_demo_model_only(html):
     assert "Made with the demo model" in html
-    begin_step("02_embed", run="other", models=["openai/clip-vit-base-patch32"]).finish("")
+    start_step("02_embed", "other", models=["openai/clip-vit-base-patch32"]).finish("")
     assert "Made with the demo model" not in write_report("other").read_text(encoding="utf-8")
 
 
@@ -157,7 +157,7 @@ def test_a_browser_without_network_shows_it(full, tmp_path, write):
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 def test_the_map_and_the_table_of_runs_are_live(full):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    begin_step("01_ingest", run="a", dataset="z").finish("")
+    start_step("01_ingest", "a", dataset="z").finish("")
     index, single, overview = write_report("r"), write_single("r"), write_overview()
     with playwright.sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET[1:])

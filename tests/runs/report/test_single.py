@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from mmlab.runs import begin_step, run_folder, write_index, write_report, write_single
+from mmlab.runs import run_folder, start_step, write_index, write_report, write_single
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def made():
     copies = run_folder("r") / "notebooks"
     copies.mkdir(parents=True)
     for name, size in (("01_ingest", 10), ("02_embed", 50_000)):
-        begin_step(name, run="r").finish(f"{name} saw")
+        start_step(name, "r").finish(f"{name} saw")
         output = new_output("stream", text="o" * size)
         cells = [new_markdown_cell(f"# {name} title"), new_code_cell("1 + 1", outputs=[output])]
         nbformat.write(new_notebook(cells=cells), copies / f"{name}.ipynb")
@@ -51,7 +51,7 @@ def test_what_is_too_large_is_left_out_and_named(made, monkeypatch):
 @pytest.fixture
 def heavy(made):
     """The run with a gallery, a map and a figure of random bytes."""
-    step = begin_step("05_evaluate", run="r")
+    step = start_step("05_evaluate", "r")
     for file, size in (("galleries/05_worst.html", 60_000), ("map.html", 40_000)):
         step.write(file).write_text(f"<p>{'x' * size}</p>")
     image = Image.frombytes("RGB", (100, 60), os.urandom(18_000))
@@ -88,7 +88,7 @@ def test_a_first_page_that_is_too_large_is_an_error_and_no_file(heavy, monkeypat
 
 @pytest.mark.parametrize("name", ["index", "01_ingest", "map"])
 def test_no_name_of_a_run_takes_the_place_of_another_file(name):
-    begin_step("01_ingest", run=name, dataset="photos").finish("")
+    start_step("01_ingest", name, dataset="photos").finish("")
     index = write_report(name)
     before = {path: path.read_bytes() for path in run_folder(name).glob("*.html")}
     single = write_single(name)

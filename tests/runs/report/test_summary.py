@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from mmlab.runs import begin_step, run_folder, run_names, summarise_run
+from mmlab.runs import run_folder, run_names, start_step, summarise_run
 from mmlab.runs.execute import NOTEBOOKS
 
 
 def test_a_finished_run():
     for name in NOTEBOOKS:
         more = {"01_ingest": {"dataset": "photos"}, "02_embed": {"models": ["a", "b"]}}.get(name, {})
-        begin_step(name, run="r", seed=0, **more).finish("")
+        start_step(name, "r", seed=0, **more).finish("")
     found = summarise_run("r")
     assert (found.dataset, found.models, found.state) == ("photos", ["a", "b"], "finished")
     assert found.steps == list(NOTEBOOKS)
@@ -20,7 +20,7 @@ def test_a_finished_run():
     ("exception", "state"), [(True, "failed in 02_embed"), (None, "stopped before 02_embed")]
 )
 def test_how_far_a_run_came(exception, state):
-    begin_step("01_ingest", run="r").finish("")
+    start_step("01_ingest", "r").finish("")
     copy = run_folder("r") / "notebooks" / "02_embed.ipynb"
     copy.parent.mkdir()
     copy.write_text(json.dumps({"metadata": {"papermill": {"exception": exception}}}))
@@ -30,14 +30,14 @@ def test_how_far_a_run_came(exception, state):
 
 
 def test_a_comparison_is_over_its_runs():
-    begin_step("08_compare", run="r", runs=["a", "b"]).finish("")
+    start_step("08_compare", "r", runs=["a", "b"]).finish("")
     found = summarise_run("r")
     assert (found.dataset, found.state) == ("a, b", "comparison")
 
 
 def test_runs_are_folders_that_a_run_made(data_folder):
     assert run_names() == []
-    begin_step("01_ingest", run="b").finish("")
+    start_step("01_ingest", "b").finish("")
     (run_folder("a") / "notebooks").mkdir(parents=True)
     (run_folder("c")).mkdir()
     assert run_names() == ["a", "b"]

@@ -3,7 +3,7 @@ import pytest
 from mmlab.runs.sweep import Setting, read_settings
 
 CELL = """\
-run: str = "d"
+name: str = "d"
 dataset: str = "d"
 seed: int = 0
 k: int = 1
@@ -65,7 +65,7 @@ def test_paths_become_absolute(read, tmp_path, monkeypatch):
         ("sets:\n- {k: one}", "line 2: parameter k is of type int, as in k=1; found 'one'"),
         ("parameters:\n  seed: 1.5\ngrid: {k: [1]}", "line 2: parameter seed is of type int"),
         ("grid:\n  models: [demo]", "line 2: parameter models is of type list"),
-        ("sets:\n- {run: x}", "line 2: runs are named by the file and their settings"),
+        ("sets:\n- {name: x}", "line 2: runs are named by the file and their settings"),
         ("sets:\n- {models: [./none]}", "line 2: model ./none does not exist"),
         ("sets:\n- {models: [1]}", "line 2: "),
         ("sets:\n- {k: 1}\n- {seed: 3}\n- {k: 1}", "settings 1 and 3 are the same"),

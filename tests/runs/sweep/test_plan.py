@@ -6,9 +6,9 @@ from mmlab.runs.sweep import Setting, plan_steps
 @pytest.fixture
 def notebooks(make_notebook):
     return [
-        make_notebook("01_ingest", 'run: str = "d"  # n\nseed: int = 0  # s'),
-        make_notebook("02_embed", 'run: str = "d"  # n\nshare: float = 0.5  # s'),
-        make_notebook("03_index", 'run: str = "d"  # n\nef: int = 50  # e\nseed: int = 0  # s'),
+        make_notebook("01_ingest", 'name: str = "d"  # n\nseed: int = 0  # s'),
+        make_notebook("02_embed", 'name: str = "d"  # n\nshare: float = 0.5  # s'),
+        make_notebook("03_index", 'name: str = "d"  # n\nef: int = 50  # e\nseed: int = 0  # s'),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmlab.runs import begin_step, read_manifest, run_folder
+from mmlab.runs import read_manifest, run_folder, start_step
 from mmlab.runs.sweep.twins import Twins
 
 PARAMETERS = {"seed": 0}
@@ -11,14 +11,14 @@ FILES = {"items.parquet": "items", "rankings/a/exact.parquet": "exact", "ranking
 
 def search(run, **changed):
     """What 01 to 04 leave behind, in short: files of these texts."""
-    step = begin_step("04_retrieve", run=run, depth=100)
+    step = start_step("04_retrieve", run, depth=100)
     for file, text in (FILES | {name.replace("__", "/"): text for name, text in changed.items()}).items():
         step.write(file).write_text(text)
     step.finish("")
 
 
 def judge(run, step="05_evaluate", **parameters):
-    doing = begin_step(step, run=run, **(PARAMETERS | parameters))
+    doing = start_step(step, run, **(PARAMETERS | parameters))
     doing.read("items.parquet")
     texts = [path.read_text() for path in doing.read_all("rankings/a/*.parquet")]
     doing.write("metrics.json").write_text(" ".join(texts))
@@ -58,7 +58,7 @@ def test_one_file_more_or_less_among_those_that_were_read_has_none(twins):
     search("c")
     judge("c")
     twins.note("05_evaluate", "c")
-    step = begin_step("04_retrieve", run="d", depth=100)
+    step = start_step("04_retrieve", "d", depth=100)
     for file in list(FILES)[:2]:
         step.write(file).write_text(FILES[file])
     step.finish("")

@@ -1,7 +1,7 @@
 import nbformat
 import pytest
 
-from mmlab.runs import StaleInput, begin_step, read_manifest, run_folder
+from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
 from mmlab.runs.sweep import Setting, plan_steps, run_sweep, workers
 from mmlab.runs.sweep.plan import Node
 from mmlab.runs.sweep.work import _choose
@@ -9,24 +9,24 @@ from mmlab.runs.sweep.work import _choose
 STEP = """\
 import os
 from mmlab.runs import begin_step
-step = begin_step({name!r}, run=run, seed=seed{more})
+step = begin_step({name!r}, globals())
 seen = [step.read(file).read_text() for file in {reads!r}]
 step.write({writes!r}).write_text(f"{{seen}} {{seed}} {{os.getpid()}}")
 step.finish("")
-print(sorted(name for name in globals() if name == "left_over"), os.environ["MMLAB_NOTEBOOK"])
+print(sorted(word for word in globals() if word == "left_over"), os.environ["MMLAB_NOTEBOOK"])
 left_over = 1"""
 
 
 @pytest.fixture
 def notebooks(make_notebook):
-    first = STEP.format(name="01_ingest", more="", reads=[], writes="items.parquet")
-    second = STEP.format(name="03_index", more=", ef=ef", reads=["items.parquet"], writes="index.parquet")
-    last = STEP.format(name="05_evaluate", more="", reads=["items.parquet"], writes="metrics.json")
+    first = STEP.format(name="01_ingest", reads=[], writes="items.parquet")
+    second = STEP.format(name="03_index", reads=["items.parquet"], writes="index.parquet")
+    last = STEP.format(name="05_evaluate", reads=["items.parquet"], writes="metrics.json")
     broken = "if ef == 13:\n    raise KeyError('bad luck')"
     return [
-        make_notebook("01_ingest", 'run: str = "d"\nseed: int = 0', first),
-        make_notebook("03_index", 'run: str = "d"\nseed: int = 0\nef: int = 50', broken, second),
-        make_notebook("05_evaluate", 'run: str = "d"\nseed: int = 0', last),
+        make_notebook("01_ingest", 'name: str = "d"\nseed: int = 0', first),
+        make_notebook("03_index", 'name: str = "d"\nseed: int = 0\nef: int = 50', broken, second),
+        make_notebook("05_evaluate", 'name: str = "d"\nseed: int = 0', last),
     ]
 
 
@@ -56,11 +56,11 @@ def test_shared_steps_are_done_once_and_a_failure_ends_its_run_only(roots, capfd
 
 def check_chain(run):
     """A shared step's files may be read as if the run had made them, and not with other parameters."""
-    step = begin_step("06_visualize", run=run, seed=0)
+    step = start_step("06_visualize", run, seed=0)
     assert step.read("items.parquet").read_text() == step.read("items.parquet").read_text()
     assert (step.made_in("items.parquet"), step.made_in("index.parquet")) == ("a", "c")
     with pytest.raises(StaleInput, match="seed is 1 here and was 0 in 01_ingest"):
-        begin_step("06_visualize", run=run, seed=1).read("items.parquet")
+        start_step("06_visualize", run, seed=1).read("items.parquet")
 
 
 def check_kernels():
