@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmlab.evaluate import append_labels, merge_qrels, read_labels
+from mmlab.evaluate import merge_qrels, read_labels
+from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.visualize import Html, query_gallery
 
 ALL = "all misses"
