@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmlab.ingest.adding import add_texts
-from mmlab.ingest.assembling import image_rows, make_changes, make_items, make_skipped
 from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.book import TEXT_ITEM, keep_book
-from mmlab.ingest.gathering import entry_name, find_files, judge_images, look_over
-from mmlab.ingest.ledger import Ingested
-from mmlab.ingest.memo import Memo
-from mmlab.ingest.replacements import read_replacements
+from mmlab.ingest.findings_cache import Memo
+from mmlab.ingest.images.resolve import entry_name, find_files, judge_images, look_over
+from mmlab.ingest.missing_texts.adding import add_texts
+from mmlab.ingest.outcomes.assembling import image_rows, make_changes, make_items, make_skipped
+from mmlab.ingest.outcomes.result import Ingested
+from mmlab.ingest.outcomes.row_outcomes import TEXT_ITEM, keep_book
+from mmlab.ingest.outcomes.splits import settle_splits
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.sources import Source, read_source
-from mmlab.ingest.splits import settle_splits
-from mmlab.ingest.texts import clean_texts
+from mmlab.ingest.texts.cleaning import clean_texts
+from mmlab.ingest.texts.replacements import read_replacements
 from mmlab.items import data, is_among, resolve
 
 OURS = ["image", "caption", "origin", "split", "file", "problem", "detail"]  # beside label and the user's own

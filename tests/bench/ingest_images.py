@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from mmlab.demo import draw_catalogue
-from mmlab.ingest.images import look_at
-from mmlab.ingest.memo import Memo
-from mmlab.ingest.near import near_duplicates
+from mmlab.ingest.findings_cache import Memo
+from mmlab.ingest.images.near_duplicates import near_duplicates
+from mmlab.ingest.images.quality import look_at
 from mmlab.ingest.rules import Rules
 from tests.bench.figures import Figure
 

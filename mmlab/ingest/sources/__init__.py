@@ -8,17 +8,17 @@ from typing import NamedTuple
 import pandas as pd
 
 from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.sources.coco import read_coco
-from mmlab.ingest.sources.delimited import read_delimited
+from mmlab.ingest.sources.arrow_tables import read_parquet
+from mmlab.ingest.sources.caption_files import read_coco
+from mmlab.ingest.sources.dataset_files import unlisted_images
 from mmlab.ingest.sources.flickr import read_flickr
 from mmlab.ingest.sources.folders import read_images, read_sidecar
 from mmlab.ingest.sources.huggingface import read_huggingface
 from mmlab.ingest.sources.json_lines import read_json_lines
 from mmlab.ingest.sources.karpathy import read_karpathy
-from mmlab.ingest.sources.parquet import read_parquet
-from mmlab.ingest.sources.places import unlisted_images
 from mmlab.ingest.sources.recognise import recognise
 from mmlab.ingest.sources.rows import MALFORMED
+from mmlab.ingest.sources.text_tables import read_delimited
 from mmlab.items import data
 from mmlab.items.options import OPTIONS
 

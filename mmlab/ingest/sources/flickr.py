@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mmlab.ingest.sources.dataset_files import place_images
 from mmlab.ingest.sources.decoding import encoding_of
-from mmlab.ingest.sources.places import place_images
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 FOLDERS = (

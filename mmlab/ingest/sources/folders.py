@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mmlab.ingest.sources.dataset_files import files_below
 from mmlab.ingest.sources.decoding import encoding_of
-from mmlab.ingest.sources.places import files_below
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.sources.columns import find_columns
-from mmlab.ingest.sources.parquet import BATCH
+from mmlab.ingest.sources.arrow_tables import BATCH
 from mmlab.ingest.sources.records import Images, read_records
+from mmlab.ingest.sources.records_columns import find_columns
 from mmlab.ingest.sources.rows import gather
 
 if TYPE_CHECKING:

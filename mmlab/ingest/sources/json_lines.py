@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.sources.columns import MOST, find_columns
 from mmlab.ingest.sources.decoding import encoding_of
 from mmlab.ingest.sources.records import Images, read_records
+from mmlab.ingest.sources.records_columns import MOST, find_columns
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 

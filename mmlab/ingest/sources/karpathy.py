@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from mmlab.ingest.sources.cells import texts_of
+from mmlab.ingest.sources.dataset_files import place_images
 from mmlab.ingest.sources.decoding import read_json
 from mmlab.ingest.sources.flickr import FOLDERS
-from mmlab.ingest.sources.places import place_images
 from mmlab.ingest.sources.rows import Row, gather, malformed
 
 

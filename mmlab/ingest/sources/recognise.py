@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mmlab.ingest.sources.dataset_files import files_below
 from mmlab.ingest.sources.flickr import head_of
 from mmlab.ingest.sources.folders import has_sidecars
-from mmlab.ingest.sources.places import files_below
 from mmlab.items import resolve
 
 TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}

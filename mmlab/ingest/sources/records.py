@@ -5,7 +5,7 @@ from typing import Any
 
 from mmlab.ingest.blobs import Blobs
 from mmlab.ingest.sources.cells import as_text, image_of, plain, texts_of
-from mmlab.ingest.sources.columns import Columns
+from mmlab.ingest.sources.records_columns import Columns
 from mmlab.ingest.sources.rows import Row, malformed
 
 
