@@ -1,31 +1,92 @@
-"""A BLIP captioning model: loaded when it is first asked, checked, and the same words for the same image."""
+"""Write captions for images with a BLIP captioning model: checked, loaded only if needed, repeatable."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mmlab.items import file_hash, resolve
+import pandas as pd
+
+from mmlab.ingest.findings_cache import FindingsCache
+from mmlab.items import ImageError, file_hash, open_image, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from transformers import BlipForConditionalGeneration
 
-FILES = {".safetensors", ".json", ".txt"}  # weights, settings, vocabularies
+GENERATED = "generated"  # origin of the texts
+KIND = "captioned"  # in the cache: image, model and decoding -> caption
+HASHED_SUFFIXES = {".safetensors", ".json", ".txt"}  # weights, settings, vocabularies
 # Always the most likely words: the same image gets the same text, alone or in a batch.
-DECODING = {"do_sample": False, "num_beams": 3, "max_new_tokens": 40}
+DECODING: dict[str, Any] = {"do_sample": False, "num_beams": 3, "max_new_tokens": 40}
 EXPECTED = "expected a BLIP captioning model with safetensors weights, such as Salesforce/blip-image-captioning-large"
 
 
+def write_captions(
+    images: Mapping[str, str],
+    model: str,
+    cache: FindingsCache | None,
+    batch_size: int = 8,
+    device: str = "auto",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Return text and reason, one row per image, indexed by content: what the model writes about it.
+
+    images: files by content hash. model: a folder or a Hugging Face id. device: as torch names it, or "auto".
+    reason: why an image could not be opened (its text is ""); missing for the others. Captions are kept in the
+    cache: the model is loaded only if there is an image that it has not captioned yet.
+    Raise ValueError for a model that is not a BLIP captioning model, or that cannot be read.
+    """
+    from tqdm.auto import tqdm
+
+    captioner = Captioner(model, device)
+    texts = _known_captions(images, captioner, cache) if cache and images else {}
+    reasons: dict[str, str] = {}
+    new = [content for content in images if content not in texts]
+    bar = tqdm(total=len(images), initial=len(texts), desc="captions", unit="image", disable=not progress)
+    with bar:
+        for start in range(0, len(new), batch_size):
+            batch = new[start : start + batch_size]
+            opened, refused = _open_images(batch, images)
+            written = captioner.describe(list(opened.values())) if opened else []
+            captions = dict(zip(opened, written, strict=True))
+            if cache:
+                cache.put(KIND, {captioner.key(content): text for content, text in captions.items()})
+            texts |= captions
+            reasons |= refused
+            bar.update(len(batch))
+    columns = {"text": [texts.get(c, "") for c in images], "reason": [reasons.get(c) for c in images]}
+    return pd.DataFrame(columns, index=pd.Index(list(images), dtype="str", name="content"), dtype="str")
+
+
+def _known_captions(
+    images: Mapping[str, str], captioner: "Captioner", cache: FindingsCache
+) -> dict[str, str]:
+    keys = {captioner.key(content): content for content in images}
+    return {keys[key]: text for key, text in cache.get(KIND, keys).items()}
+
+
+def _open_images(contents: list[str], images: Mapping[str, str]) -> "tuple[dict[str, Image], dict[str, str]]":
+    """Return the opened images, and the reasons of those that cannot be opened."""
+    opened, refused = {}, {}
+    for content in contents:
+        try:
+            opened[content] = open_image(images[content])
+        except ImageError as error:
+            refused[content] = str(error)
+    return opened, refused
+
+
 class Captioner:
-    """A BLIP captioning model that is loaded when it is first asked."""
+    """A BLIP captioning model that is loaded when it first describes an image."""
 
     def __init__(self, model: str, device: str = "auto") -> None:
         self.model, self.device = model, device
 
     def describe(self, images: "list[Image]") -> list[str]:
-        """One caption per RGB image, whatever the batch."""
+        """Return one caption per RGB image; the batch makes no difference."""
         import torch
 
         network, tokenizer, image_processor = self._parts
@@ -35,12 +96,12 @@ class Captioner:
         return [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
     def key(self, content: str) -> str:
-        """What the memo keeps the caption of an image under."""
+        """Return the key of an image's caption in the cache."""
         return f"{content} {self.revision} {DECODING}"
 
     @cached_property
     def source(self) -> str:
-        """The folder, or else the Hugging Face id as it is."""
+        """The folder of the model, or its Hugging Face id."""
         folder = resolve(self.model)
         if not folder.is_dir():
             if self.model.startswith(("/", ".", "~")) or self.model.count("/") > 1 or not self.model.strip():
@@ -60,12 +121,29 @@ class Captioner:
                 return f"{self.model} {Path(hf_hub_download(self.model, 'config.json')).parent.name}"
         digest = hashlib.sha256()
         for path in sorted(Path(self.source).iterdir()):
-            if path.suffix in FILES:
+            if path.suffix in HASHED_SUFFIXES:
                 digest.update(f"{path.name} {file_hash(path)}\n".encode())
         return digest.hexdigest()
 
     @cached_property
-    def _config(self) -> Any:
+    def _parts(self) -> "tuple[BlipForConditionalGeneration, Any, Any]":
+        """The network on its device, its tokenizer and its image processor."""
+        from transformers import AutoImageProcessor, AutoTokenizer
+
+        config = self._read_config()
+        with self._reading("tokenizer or image processor"):
+            tokenizer = AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
+            # The Pillow processor everywhere: where torchvision is installed the pixels would differ otherwise.
+            image_processor = AutoImageProcessor.from_pretrained(
+                self.source, backend="pil", trust_remote_code=False
+            )
+        network, missing = self._load_network(config)
+        self._check_parts(missing, len(tokenizer), config.text_config.vocab_size)
+        with self._reading("device"):
+            network.to(_pick_device(self.device))  # type: ignore[arg-type]  # the stub knows no names of devices
+        return network.eval(), tokenizer, image_processor
+
+    def _read_config(self) -> Any:
         from transformers import AutoConfig
 
         with self._reading("config"):
@@ -74,40 +152,31 @@ class Captioner:
             raise ValueError(f"captioner {self.model!r} is a {config.model_type} model: {EXPECTED}")
         return config
 
-    @cached_property
-    def _parts(self) -> tuple[Any, Any, Any]:
-        """The network on its device, its tokenizer and its image processor."""
-        from transformers import AutoImageProcessor, AutoTokenizer, BlipForConditionalGeneration
+    def _load_network(self, config: Any) -> "tuple[BlipForConditionalGeneration, list[str]]":
+        """Return the network and the names of the tensors that its weights lack."""
+        from transformers import BlipForConditionalGeneration
 
-        config = self._config
-        with self._reading("tokenizer or image processor"):
-            tokenizer = AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
-            # The Pillow processor everywhere: where torchvision is installed the pixels would differ else.
-            image_processor = AutoImageProcessor.from_pretrained(
-                self.source, backend="pil", trust_remote_code=False
-            )
         with self._reading("weights"):
-            network, found = BlipForConditionalGeneration.from_pretrained(
+            loaded = BlipForConditionalGeneration.from_pretrained(
                 self.source, config=config, use_safetensors=True, output_loading_info=True
             )
-        self._check_parts(sorted(found["missing_keys"]), len(tokenizer), config.text_config.vocab_size)
-        with self._reading("device"):
-            return network.to(_pick_device(self.device)).eval(), tokenizer, image_processor
+        network, report = cast("tuple[BlipForConditionalGeneration, dict[str, Any]]", loaded)
+        return network, sorted(report["missing_keys"])
 
-    def _check_parts(self, lacking: list[str], known: int, expected: int) -> None:
-        if lacking:
+    def _check_parts(self, missing: list[str], known_tokens: int, vocabulary: int) -> None:
+        if missing:
             raise ValueError(
-                f"captioner {self.model!r}: its weights lack {len(lacking)} tensors, first {lacking[0]}: {EXPECTED}"
+                f"captioner {self.model!r}: its weights lack {len(missing)} tensors, first {missing[0]}: {EXPECTED}"
             )
-        if known < expected / 2:  # without its vocabulary a tokenizer loads all the same and knows nothing
+        if known_tokens < vocabulary / 2:  # a tokenizer without its vocabulary loads all the same
             raise ValueError(
-                f"captioner {self.model!r}: its tokenizer knows {known} tokens, expected about {expected}: "
+                f"captioner {self.model!r}: its tokenizer knows {known_tokens} tokens, expected about {vocabulary}: "
                 "save the tokenizer beside the weights with save_pretrained"
             )
 
     @contextmanager
     def _reading(self, part: str) -> Iterator[None]:
-        """Turn what the libraries raise over a part of the model into one ValueError."""
+        """Turn whatever the libraries raise over a part of the model into one ValueError."""
         from huggingface_hub.errors import StrictDataclassError
         from safetensors import SafetensorError
 
@@ -124,6 +193,7 @@ class Captioner:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Keep messages and progress bars of transformers off the screen."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Read what is printed in images, with Tesseract: the last resort for images that come without a text."""
+"""Read the text printed in images with Tesseract: a last resort for images that come without a text."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from mmlab.ingest.findings_cache import Memo
+from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.items import ImageError, open_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-KIND = "ocr"
-CHUNK = 100  # images between two looks into the memo
-TIMEOUT = 60  # seconds that Tesseract may take for one image
-SMALL, LARGEST = 1000, 3000  # pixels of the longer side: below the first, images are doubled
-PAGE = "--psm 3"  # looks for blocks of text; the modes that expect some (6, 11) see words in any photograph
-METHOD = f"{PAGE} x2<{SMALL} <{LARGEST}"  # part of the memo's key: other ways read other words
+OCR = "ocr"  # origin of the texts; in the cache: image, language, version and method -> words and confidences
+IMAGES_PER_CHUNK = 100  # read between two writes to the cache
+TIMEOUT_SECONDS = 60  # for one image
+DOUBLE_BELOW, MAX_SIDE = (
+    1000,
+    3000,
+)  # pixels of the longer side: smaller images are doubled, larger ones shrunk
+# Finds blocks of text where there are some; the modes that expect text (6, 11) see words in any photograph.
+PAGE_MODE = "--psm 3"
+METHOD = (
+    f"{PAGE_MODE} x2<{DOUBLE_BELOW} <{MAX_SIDE}"  # part of the cache's key: other methods read other words
+)
 INSTALL = "apt install tesseract-ocr, conda install -c conda-forge tesseract, or brew install tesseract"
 
 
@@ -37,22 +43,20 @@ class Reading(NamedTuple):
 
 def read_printed(
     images: Mapping[str, str],
-    memo: Memo | None,
+    cache: FindingsCache | None,
     language: str = "eng",
     confidence: int = 60,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Text and reason, indexed by content: what is printed in each image.
+    """Return text and reason, one row per image, indexed by content: what is printed in it, or why it is unknown.
 
-    `images` maps content hashes to files. `text` is "" where nothing is printed: words below the `confidence`
-    (0 to 100) do not count, and fewer than two words, or none of three letters, are taken for chance. `reason`
-    says why an image could not be read, and is missing for the others. The words are kept in `memo` with their
-    confidences, so that another threshold reads no image again; failures are tried again.
-    Raises OcrMissing where Tesseract or the language is not there.
+    images: files by content hash. text: see `printed_text`. reason: missing where the image was read.
+    All words are kept in the cache with their confidences, so another threshold reads no image again; failures are
+    tried again. Raise OcrMissing where Tesseract or the language is not installed.
     """
-    version = _find_engine(language) if images else ""
+    version = _find_tesseract(language) if images else ""
     keys = {content: f"{content} {language} {version} {METHOD}" for content in images}
-    readings = _read_all(images, keys, memo, language, progress)
+    readings = _read_all(images, keys, cache, language, progress)
     return pd.DataFrame(
         {
             "text": [printed_text(readings[content].words, confidence) for content in images],
@@ -64,47 +68,60 @@ def read_printed(
 
 
 def printed_text(words: list[tuple[str, int]], confidence: int) -> str:
-    """The words that are sure enough, joined by spaces; "" where they look like chance."""
+    """Join the words of at least this confidence (0 to 100); return "" where they look like chance.
+
+    Fewer than two words, or none of three letters, look like chance.
+
+    >>> printed_text([("red", 90), ("mug", 60), ("|", 95)], confidence=60)
+    'red mug'
+    """
     sure = [word for word, found in words if found >= confidence and any(map(str.isalnum, word))]
-    longest = max((sum(map(str.isalpha, word)) for word in sure), default=0)
-    return " ".join(sure) if len(sure) >= 2 and longest >= 3 else ""
+    most_letters = max((sum(map(str.isalpha, word)) for word in sure), default=0)
+    return " ".join(sure) if len(sure) >= 2 and most_letters >= 3 else ""
 
 
 def read_image(path: str, language: str = "eng") -> Reading:
-    """The words of one image in reading order; an image that fails gives none and the reason."""
+    """Return the words of one image in reading order; a failure gives no words and the reason."""
     try:
-        return Reading(_words(_enlarged(open_image(path)), language))
+        return Reading(_recognise_words(_resize_for_ocr(open_image(path)), language))
     except ImageError as error:
         return Reading([], str(error))
     except (RuntimeError, OSError, ValueError) as error:
         slow = "timeout" in str(error)  # pytesseract has no class for it
-        return Reading([], f"Tesseract took over {TIMEOUT} seconds" if slow else "Tesseract failed")
+        return Reading([], f"Tesseract took over {TIMEOUT_SECONDS} seconds" if slow else "Tesseract failed")
 
 
 def _read_all(
-    images: Mapping[str, str], keys: Mapping[str, str], memo: Memo | None, language: str, progress: bool
+    images: Mapping[str, str],
+    keys: Mapping[str, str],
+    cache: FindingsCache | None,
+    language: str,
+    progress: bool,
 ) -> dict[str, Reading]:
     from tqdm.auto import tqdm
 
-    readings, contents = {}, list(images)
-    bar = tqdm(total=len(contents), desc="print in images", unit="image", disable=not progress)
+    contents = list(images)
+    known = cache.get(OCR, keys.values()) if cache else {}
+    readings = {content: Reading(known[keys[content]]) for content in contents if keys[content] in known}
+    new = [content for content in contents if content not in readings]
+    read = partial(read_image, language=language)
+    bar = tqdm(
+        total=len(contents), initial=len(readings), desc="print in images", unit="image", disable=not progress
+    )
     with bar, _one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(contents), CHUNK):
-            chunk = contents[start : start + CHUNK]
-            known = memo.get(KIND, [keys[content] for content in chunk]) if memo else {}
-            new = [content for content in chunk if keys[content] not in known]
-            read = threads.map(partial(read_image, language=language), [images[content] for content in new])
-            fresh = dict(zip(new, read, strict=True))
-            if memo:
+        for start in range(0, len(new), IMAGES_PER_CHUNK):
+            chunk = new[start : start + IMAGES_PER_CHUNK]
+            fresh = dict(zip(chunk, threads.map(read, [images[content] for content in chunk]), strict=True))
+            if cache:
                 done = {keys[content]: one.words for content, one in fresh.items() if one.reason is None}
-                memo.put(KIND, done)
-            readings |= {content: Reading(known.get(keys[content], [])) for content in chunk} | fresh
+                cache.put(OCR, done)
+            readings |= fresh
             bar.update(len(chunk))
     return readings
 
 
-def _find_engine(language: str) -> str:
-    """Tesseract's version, once it has read an empty image in this language."""
+def _find_tesseract(language: str) -> str:
+    """Return Tesseract's version, once it has read an empty image in this language."""
     import pytesseract
     from PIL import Image
 
@@ -113,7 +130,7 @@ def _find_engine(language: str) -> str:
     except (pytesseract.TesseractNotFoundError, SystemExit) as error:  # it exits over an unreadable version
         raise OcrMissing(f"Tesseract was not found on the PATH: install it ({INSTALL})") from error
     try:
-        _words(Image.new("L", (32, 32), "white"), language)
+        _recognise_words(Image.new("L", (32, 32), "white"), language)
     except (RuntimeError, OSError) as error:
         raise OcrMissing(
             f"Tesseract {version} cannot read {language!r} ({str(error)[:200]}): install the language, such as "
@@ -122,30 +139,30 @@ def _find_engine(language: str) -> str:
     return version
 
 
-def _enlarged(image: "Image") -> "Image":
-    """In grey, and of a size that Tesseract reads well: letters of a small image are too low for it."""
+def _resize_for_ocr(image: "Image") -> "Image":
+    """Return the image in grey and of a size that Tesseract reads well: it misses the low letters of small images."""
     from PIL import Image
 
     grey = image.convert("L")
-    if max(grey.size) < SMALL:
+    if max(grey.size) < DOUBLE_BELOW:
         return grey.resize((grey.width * 2, grey.height * 2), Image.Resampling.BICUBIC)
-    grey.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    grey.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return grey
 
 
-def _words(image: "Image", language: str) -> list[tuple[str, int]]:
+def _recognise_words(image: "Image", language: str) -> list[tuple[str, int]]:
     import pytesseract
 
     table = pytesseract.image_to_data(
-        image, lang=language, config=PAGE, output_type=pytesseract.Output.DICT, timeout=TIMEOUT
+        image, lang=language, config=PAGE_MODE, output_type=pytesseract.Output.DICT, timeout=TIMEOUT_SECONDS
     )
     pairs = zip(table.get("text", []), table.get("conf", []), strict=False)
-    return [(word.strip(), int(found)) for word, found in pairs if word.strip()]  # layout has no words
+    return [(word.strip(), int(found)) for word, found in pairs if word.strip()]  # layout rows have no words
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Keep Tesseract to one thread per image, as there is an image per core; in its environment, not ours."""
+    """Limit Tesseract to one thread per image, since there is one image per core; set its environment, not ours."""
     from pytesseract import pytesseract as engine
 
     before = engine.environ

@@ -1,8 +1,6 @@
-"""Replace words in captions by a table of the user's: synonyms, terms of the trade, words to leave out."""
+"""Replace words in captions by a table of the user's: synonyms, domain terms, words to leave out."""
 
 import csv
-import hashlib
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -13,32 +11,31 @@ COLUMNS = ("find", "replace")
 
 
 class Replacements:
-    """Whole words or phrases and what stands for them; calling it with a text replaces them in it.
+    """Replace whole words or phrases in a text by what the table has for them.
 
     Capitals do not matter, the longest entry wins, and what was put in is not replaced again. A word ends where no
-    letter, digit or underscore follows. An entry replaced by "" is left out.
+    letter, digit or underscore follows. An entry whose replacement is "" is left out.
+
+    >>> Replacements({"tv": "television", "stock photo": ""})("A stock photo of a TV")
+    'A of a television'
     """
 
     def __init__(self, table: dict[str, str]) -> None:
         self.table = {find.lower(): replace for find, replace in table.items()}
 
     def __call__(self, text: str) -> str:
-        """The text with its words replaced, joined by single spaces if there was anything to replace."""
+        """Return the text with its words replaced; its words are joined by single spaces if any was replaced."""
         if not self.table:
             return text
         replaced, count = self._pattern.subn(lambda found: self.table.get(found[0].lower(), found[0]), text)
         return join_words(replaced) if count else text
 
-    @property
-    def digest(self) -> str:
-        """The sha256 of the entries, in whatever order they were listed."""
-        return hashlib.sha256(json.dumps(sorted(self.table.items())).encode()).hexdigest()
-
     @cached_property
-    def _pattern(self) -> re.Pattern:
-        longest_first = sorted(self.table, key=len, reverse=True)
-        by_letter = {}  # the engine tries what follows one letter, not the whole table: tens of times faster
-        for find in longest_first:
+    def _pattern(self) -> re.Pattern[str]:
+        # Grouped by first letter: the engine tries what follows one letter, not the whole table. 10,000 captions and
+        # 1,000 entries take 0.1 s so, and 1.5 s as one alternation.
+        by_letter: dict[str, list[str]] = {}
+        for find in sorted(self.table, key=len, reverse=True):
             by_letter.setdefault(find[0], []).append(re.escape(find[1:]))
         terms = "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_letter.items())
         return re.compile(rf"(?<!\w)(?:{terms})(?!\w)", re.IGNORECASE)
@@ -48,9 +45,9 @@ class Replacements:
 
 
 def read_replacements(path: str | Path) -> Replacements:
-    """The replacements of a csv with the columns find and replace; both are cleaned as captions are.
+    """Read the replacements from a csv with the columns find and replace; both are cleaned like captions.
 
-    Raises ValueError, with the line, for a file that is missing or no such table, an empty find, or the same find
+    Raise ValueError with the line for a file that is missing or not such a table, an empty find, or the same find
     twice.
     """
     path = Path(path)
@@ -66,17 +63,18 @@ def read_replacements(path: str | Path) -> Replacements:
 
 
 def _read_table(rows: csv.DictReader, path: Path) -> dict[str, str]:
-    missing = set(COLUMNS) - set(rows.fieldnames or ())
-    if missing:
+    if set(COLUMNS) - set(rows.fieldnames or ()):
         raise ValueError(
             f"replacements {path}, line 1: expected {_columns()}, found {rows.fieldnames or 'nothing'}"
         )
-    table, lines = {}, {}
+    table: dict[str, str] = {}
+    lines: dict[str, int] = {}
     for row in rows:
         place = f"replacements {path}, line {rows.line_num}"
         if row["replace"] is None:
             raise ValueError(
-                f"{place}: expected two cells, found {row['find']!r} alone: end it with a comma to delete it"
+                f"{place}: expected two cells, found {row['find']!r} alone: end the line with a comma to delete "
+                "this word from captions"
             )
         find, replace = (clean_text(row[column])[0] for column in COLUMNS)
         if not find:

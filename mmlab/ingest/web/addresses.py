@@ -1,8 +1,8 @@
-"""Addresses read, looked up, checked and dialled: connections go to public addresses only.
+"""Parse, look up and check addresses on the web: connections are made to public addresses only.
 
-Addresses in a dataset, the redirects of a server and the answers of name servers are hostile: they may lead to this
-machine, its network or a cloud's metadata service. So a name is looked up once, all its addresses are checked, and
-what was checked is what is dialled. What is not public is told by the registries of special addresses of IANA
+Addresses in a dataset, redirects of a server and answers of name servers are hostile: they may lead to this machine,
+its network, or the metadata service of a cloud. A name is looked up once, all its addresses are checked, and only
+checked addresses are dialled. The registries of IANA say which addresses are not public
 (https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry).
 """
 
@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import httpcore
     import httpx
 
 PUBLIC = [ipaddress.ip_network(text) for text in ("0.0.0.0/0", "2000::/3")]
@@ -25,54 +26,63 @@ SPECIAL = [
         *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
         *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
         "168.63.129.16/32",  # looks public, but is the host of a virtual machine in Azure
-        *(
-            "2001::/23",
-            "2001:db8::/32",
-            "2002::/16",
-            "3fff::/20",
-        ),  # the first holds Teredo, the third is 6to4
+        "2001::/23",  # holds Teredo
+        "2002::/16",  # 6to4
+        *("2001:db8::/32", "3fff::/20"),
     )
 ]
-LONGEST_DETAIL = 200  # characters
 MAPPED = ipaddress.ip_network("::ffff:0:0/96")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # how IPv4 servers are reached where there is only IPv6
+MAX_DETAIL_CHARS = 200
+
+Resolver = Callable[..., list[tuple[Any, ...]]]  # as socket.getaddrinfo
 
 
-class Refused(Exception):
-    """An address that gave no image; `pause` is the least number of seconds after which it may, None if never."""
+class DownloadError(Exception):
+    """An address gave no image.
 
-    def __init__(self, reason: str, detail: str = "", pause: float | None = None) -> None:
+    reason: one of the reasons that `fetch_images` lists. detail: more about it, without control characters.
+    retry_after: the seconds after which another try may succeed; None if none can.
+    """
+
+    def __init__(self, reason: str, detail: str = "", retry_after: float | None = None) -> None:
         super().__init__(reason, detail)
-        self.reason, self.pause = reason, pause
-        self.detail = "".join(c if c.isprintable() else "\ufffd" for c in detail)[:LONGEST_DETAIL]
+        self.reason, self.retry_after = reason, retry_after
+        self.detail = "".join(c if c.isprintable() else "\ufffd" for c in detail)[:MAX_DETAIL_CHARS]
 
 
-def read_url(text: str, base: "httpx.URL | None" = None) -> "httpx.URL":
-    """The address of an image, or of a redirect relative to `base`; the refusal does not repeat it."""
+def parse_url(text: str, base: "httpx.URL | None" = None) -> "httpx.URL":
+    """Parse the address of an image, or of a redirect relative to `base`.
+
+    Raise DownloadError with the flaw, but without the address, which may hold a password or a token.
+    """
     import httpx
 
     try:
         url = base.join(text) if base else httpx.URL(text.strip())
     except (httpx.InvalidURL, ValueError) as error:
-        raise Refused("bad address", "malformed") from error
+        raise DownloadError("bad address", "malformed") from error
     flaws = {
         "neither http nor https": url.scheme not in ("http", "https"),
         "no host": not url.raw_host,
         "malformed host": b"%" in url.raw_host,
-        "holds a user name or password": bool(url.userinfo),
+        "contains a user name or password": bool(url.userinfo),
         "port out of range": url.port is not None and not 0 < url.port < 65536,
     }
-    for flaw, found in flaws.items():
-        if found:
-            raise Refused("bad address", flaw)
+    for flaw, present in flaws.items():
+        if present:
+            raise DownloadError("bad address", flaw)
     return url
 
 
 def is_public(address: str) -> bool:
-    """Whether a numeric address is one of a server on the internet.
+    """Return whether a numeric address belongs to a server on the internet.
 
-    An IPv4 address that is mapped into IPv6, or reached through NAT64, is judged as itself; other ways to wrap one
+    An IPv4 address that is mapped into IPv6 or reached through NAT64 is checked as IPv4. Other ways to wrap one
     (6to4, Teredo) are out of use and never public.
+
+    >>> is_public("8.8.8.8"), is_public("::ffff:127.0.0.1")
+    (True, False)
     """
     ip = ipaddress.ip_address(address)
     if ip in MAPPED or ip in NAT64:
@@ -80,13 +90,13 @@ def is_public(address: str) -> bool:
     return any(ip in network for network in PUBLIC) and not any(ip in network for network in SPECIAL)
 
 
-def resolve(
-    host: str, port: int, private_addresses: bool = False, resolver: Callable = socket.getaddrinfo
+def resolve_host(
+    host: str, port: int, private_addresses: bool = False, resolver: Resolver = socket.getaddrinfo
 ) -> list[str]:
-    """The numeric addresses of a host, each once.
+    """Return the numeric addresses of a host, each once.
 
-    Raises Refused if one of them is not public (unless private addresses are allowed), and
-    socket.gaierror if there are none.
+    Raise DownloadError if one of them is not public, unless private addresses are allowed; raise socket.gaierror
+    if there are none.
     """
     try:
         answers = resolver(host, port, type=socket.SOCK_STREAM)
@@ -97,19 +107,19 @@ def resolve(
         raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
     for address in addresses:
         if not private_addresses and not is_public(address):
-            raise Refused("address not allowed", address if host == address else f"{host} is {address}")
+            raise DownloadError("address not allowed", address if host == address else f"{host} is {address}")
     return addresses
 
 
 class CheckedNetwork:
-    """The network as httpcore sees it (a httpcore.NetworkBackend) that dials checked addresses only.
+    """Dial checked addresses only; implements httpcore.NetworkBackend.
 
-    The pool above it goes on knowing each host by its name: certificates are checked for the name, and a
-    connection is used again for the same name only.
+    The connection pool above it knows each host by its name: certificates are checked for the name, and a
+    connection is reused for the same name only.
 
-    Where httpcore hands over a timeout, this network takes the moment (of time.monotonic) by which the whole
-    download has to be over: a single wait lasts `connect` or `read` seconds at most and never longer than that,
-    so a server that sends a byte now and then cannot hold a thread. A moment that has passed is a TimeoutError.
+    Where httpcore passes a timeout, this network expects the deadline (of time.monotonic) of the whole download. A
+    single wait lasts at most `connect` or `read` seconds and never goes beyond the deadline, so a server that sends
+    a byte now and then cannot hold a thread. A deadline that has passed is a TimeoutError.
     """
 
     def __init__(
@@ -117,10 +127,10 @@ class CheckedNetwork:
         connect: float,
         read: float,
         private_addresses: bool = False,
-        resolver: Callable = socket.getaddrinfo,
+        resolver: Resolver = socket.getaddrinfo,
         network: Any = None,
     ) -> None:
-        """`network` dials the checked addresses; by default httpcore.SyncBackend."""
+        """Dial through `network`, by default httpcore.SyncBackend."""
         import httpcore
 
         self.connect, self.read = connect, read
@@ -131,30 +141,30 @@ class CheckedNetwork:
     def connect_tcp(
         self, host: str, port: int, timeout: float, local_address: None = None, socket_options: Any = None
     ) -> "_Stream":
-        """A connection to the first address of the host that answers."""
+        """Connect to the first address of the host that accepts the connection."""
         import httpcore
 
-        failure = None
-        for address in resolve(host, port, self.private_addresses, self.resolver):
+        failure: Exception | None = None
+        for address in resolve_host(host, port, self.private_addresses, self.resolver):
             try:
                 wait = self.wait(timeout, self.connect)
                 return _Stream(self._network.connect_tcp(address, port, wait, None, socket_options), self)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-        raise failure
+        raise failure or httpcore.ConnectError(f"{host} has no address")
 
-    def wait(self, moment: float, most: float) -> float:
-        """Seconds to wait for something: `most`, or those that are left until the moment."""
-        left = moment - time.monotonic()
+    def wait(self, deadline: float, at_most: float) -> float:
+        """Return the seconds to wait: `at_most`, or those left until the deadline if these are fewer."""
+        left = deadline - time.monotonic()
         if left <= 0 or self.stopped.is_set():
             raise TimeoutError("the time for the whole download is over")
-        return min(most, left)
+        return min(at_most, left)
 
 
 class _Stream:
-    """A connection whose every wait ends at the moment that its download has to be over."""
+    """A connection whose every wait ends at the deadline of its download."""
 
-    def __init__(self, stream: Any, network: CheckedNetwork) -> None:
+    def __init__(self, stream: "httpcore.NetworkStream", network: CheckedNetwork) -> None:
         self._stream, self._network = stream, network
 
     def read(self, max_bytes: int, timeout: float) -> bytes:

@@ -8,15 +8,15 @@ from PIL import Image, ImageEnhance
 
 from mmlab.demo.attributes import sample_product
 from mmlab.demo.drawing import draw_product
-from mmlab.ingest.images import near_duplicates as near
+from mmlab.ingest.images import near_duplicates as module
 from mmlab.ingest.images.near_duplicates import near_duplicates
-from mmlab.ingest.images.quality import look_at
+from mmlab.ingest.images.quality import measure_images
 
 ALL = (1 << 64) - 1
 
 
 def table(*rows):
-    """Looks of (hash, grey level of every cell), named a, b, c ..."""
+    """Facts of (hash, grey level of every cell), named a, b, c ..."""
     phash = [f"{value:016x}" for value, _ in rows]
     signature = [base64.b64encode(np.full(48, level, np.uint8)).decode() for _, level in rows]
     return pd.DataFrame(
@@ -24,8 +24,8 @@ def table(*rows):
     )
 
 
-def firsts(looks, bits=8):
-    return "".join(near_duplicates(looks, bits))
+def firsts(facts, bits=8):
+    return "".join(near_duplicates(facts, bits))
 
 
 def flipped(value, bits, seed=0):
@@ -60,7 +60,7 @@ def test_altered_copies_are_found(products, tmp_path, alteration):
     files = {f"{number}.jpg": tmp_path / f"{number}.jpg" for number in range(80)}
     for path, image in zip(files.values(), [*products, *copies], strict=True):
         as_jpeg(image.convert("RGB")).save(path, quality="keep")
-    found = near_duplicates(look_at(files, progress=False)[0], 8)
+    found = near_duplicates(measure_images(files, progress=False)[0], 8)
     assert found.tolist()[:40] == list(files)[:40]
     assert sum(found.to_numpy()[40:] == list(files)[:40]) >= 36
     assert set(found[40:]) <= {*list(files)[:40], *found.index[40:]}
@@ -73,10 +73,10 @@ def test_what_differs_in_colour_only_is_no_duplicate(tmp_path):
     files = {"a": tmp_path / "a.png", "b": tmp_path / "b.png"}
     product.save(files["a"])
     Image.merge("RGB", (red.point(lambda level: min(level + 60, 255)), green, blue)).save(files["b"])
-    looks = look_at(files, progress=False)[0]
-    distance = (int(looks["phash"].iloc[0], 16) ^ int(looks["phash"].iloc[1], 16)).bit_count()
+    facts = measure_images(files, progress=False)[0]
+    distance = (int(facts["phash"].iloc[0], 16) ^ int(facts["phash"].iloc[1], 16)).bit_count()
     assert distance <= 8
-    assert near_duplicates(looks, 8).tolist() == ["a", "b"]
+    assert near_duplicates(facts, 8).tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("bits", [0, 1, 3, 4, 7, 8, 11])
@@ -107,11 +107,11 @@ def test_the_earliest_first_one_is_joined():
 
 def test_brightness_is_evened_out_but_colour_is_not():
     assert firsts(table((5, 200), (5, 170), (5, 20))) == "aac"
-    looks = table((5, 200), (5, 200))
+    facts = table((5, 200), (5, 200))
     tinted = np.full((16, 3), 200, np.uint8)
     tinted[7, 2] = 120  # one cell of sixteen, one channel
-    looks.loc["b", "signature"] = base64.b64encode(tinted).decode()
-    assert firsts(looks) == "ab"
+    facts.loc["b", "signature"] = base64.b64encode(tinted).decode()
+    assert firsts(facts) == "ab"
 
 
 def test_the_same_image_twice_is_one_group():
@@ -131,31 +131,31 @@ def test_the_bits_are_bounded(bits):
 
 def test_as_comparing_all_pairs_finds(monkeypatch):
     """400 hashes in clusters, few pairs at a time, against plain loops."""
-    monkeypatch.setattr(near, "PAIRS", 50)
+    monkeypatch.setattr(module, "PAIRS_PER_BATCH", 50)
     rng = np.random.default_rng(0)
     hashes = [
         flipped(int(rng.integers(1 << 62)) if i < 100 else i % 100, int(rng.integers(6)), i)
         for i in range(400)
     ]
-    looks = pd.concat([table((value, 9)) for value in hashes]).set_axis([str(i) for i in range(400)])
+    facts = pd.concat([table((value, 9)) for value in hashes]).set_axis([str(i) for i in range(400)])
     expected = []
     for i, value in enumerate(hashes):
         leaders = [j for j in dict.fromkeys(expected) if (value ^ hashes[j]).bit_count() <= 8]
         expected.append(min(leaders, default=i))
     assert len(set(expected)) < 300
-    assert near_duplicates(looks, 8).astype(int).tolist() == expected
+    assert near_duplicates(facts, 8).astype(int).tolist() == expected
 
 
 def test_many_that_share_a_hash_stay_few_comparisons(monkeypatch):
-    """20,000 equal hashes are 200 million pairs; compared are no more than WINDOW for each, in each band."""
+    """20,000 equal hashes are 200 million pairs; compared are no more than MAX_NEIGHBOURS for each, in each band."""
     compared = []
-    candidates = near._candidates
+    candidates = module._candidates
     monkeypatch.setattr(
-        near,
+        module,
         "_candidates",
         lambda *given: (compared.append(len(pair[0])) or pair for pair in candidates(*given)),
     )
-    looks = table((5, 100)).iloc[[0] * 20_000].set_axis([str(i) for i in range(20_000)])
-    assert set(near_duplicates(looks, 8)) == {"0"}
-    assert 20_000 < sum(compared) <= 20_000 * near.WINDOW * near.BANDS
-    assert max(compared) <= near.PAIRS + near.WINDOW
+    facts = table((5, 100)).iloc[[0] * 20_000].set_axis([str(i) for i in range(20_000)])
+    assert set(near_duplicates(facts, 8)) == {"0"}
+    assert 20_000 < sum(compared) <= 20_000 * module.MAX_NEIGHBOURS * module.BANDS
+    assert max(compared) <= module.PAIRS_PER_BATCH + module.MAX_NEIGHBOURS

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from mmlab.ingest.findings_cache import Memo
-from mmlab.ingest.images.quality import CHUNK, Look, image_name, locate, look_at
-from mmlab.items import ImageError, file_hash
+from mmlab.demo.attributes import sample_product
+from mmlab.demo.drawing import draw_product
+from mmlab.ingest.findings_cache import FindingsCache
+from mmlab.ingest.images.quality import FILES_PER_CHUNK, ImageFacts, measure_images, quality_flags
+from mmlab.items import file_hash
 
 
 @pytest.fixture
@@ -26,14 +28,14 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def memo(tmp_path):
-    with Memo(tmp_path / "memo.sqlite") as memo:
-        yield memo
+def cache(tmp_path):
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        yield cache
 
 
-def look(image, path, **options):
+def measure(image, path, **options):
     image.save(path, **options)
-    return look_at({"it": path}, progress=False)[0].loc["it"]
+    return measure_images({"it": path}, progress=False)[0].loc["it"]
 
 
 def spoil(path):
@@ -43,64 +45,18 @@ def spoil(path):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def located(root, name):
-    try:
-        return locate(root, name)
-    except ImageError as error:
-        return str(error)
-
-
-@pytest.mark.parametrize(
-    ("entry", "name"),
-    [
-        ("a/b.jpg", "a/b.jpg"),
-        ("./a//b.jpg", "a/b.jpg"),
-        ("a\\b.jpg", "a/b.jpg"),
-        (" a/c/../b.jpg ", "a/b.jpg"),
-        ("../b.jpg", "../b.jpg"),
-        (" ", ""),
-    ],
-)
-def test_one_file_has_one_name(entry, name):
-    assert image_name(entry) == name
-
-
-def test_a_file_is_located_below_the_root(folder):
-    (folder / "inner.png").symlink_to(folder / "good.png")
-    assert located(folder, "good.png") == located(folder, str(folder / "good.png")) == folder / "good.png"
-    assert located(folder, "inner.png") == folder / "inner.png"
-    assert located(folder, "") == "no image named"
-
-
-@pytest.mark.parametrize(
-    "name", ["none.png", "nul\0.png", "x" * 5000, "loop.png", "pipe.png", "folder.png", "."]
-)
-def test_what_is_no_file_is_missing(folder, name):
-    (folder / "loop.png").symlink_to("loop.png")
-    os.mkfifo(folder / "pipe.png")
-    (folder / "folder.png").mkdir()
-    assert located(folder, name) == "missing file"
-
-
-@pytest.mark.parametrize("name", ["link.png", "../outside.png", "/dev/zero", "/etc/passwd"])
-def test_a_path_that_leaves_the_dataset_is_not_located(folder, name):
-    (folder / "link.png").symlink_to(folder.parent / "outside.png")
-    assert located(folder, name) == "path leaves the dataset"
-    assert located(folder, str(folder.parent / "outside.png")) == "path leaves the dataset"
-
-
 def test_an_image_is_measured_and_hashed(folder):
-    looks, opened = look_at({"a": folder / "good.png"}, progress=False)
-    assert opened == 1
-    assert tuple(looks.columns) == Look._fields
-    assert looks.loc["a", ["content", "width", "height"]].tolist() == [file_hash(folder / "good.png"), 30, 20]
-    assert looks[["reason", "detail"]].isna().all(axis=None)
+    facts, decoded = measure_images({"a": folder / "good.png"}, progress=False)
+    assert decoded == 1
+    assert tuple(facts.columns) == ImageFacts._fields
+    assert facts.loc["a", ["content", "width", "height"]].tolist() == [file_hash(folder / "good.png"), 30, 20]
+    assert facts[["reason", "detail"]].isna().all(axis=None)
 
 
 def test_the_size_is_that_of_the_upright_image(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
-    found = look(Image.new("RGB", (1203, 802)), tmp_path / "side.jpg", exif=exif)
+    found = measure(Image.new("RGB", (1203, 802)), tmp_path / "side.jpg", exif=exif)
     assert (found.width, found.height) == (802, 1203)
 
 
@@ -108,15 +64,15 @@ def test_brightness_and_contrast_are_those_of_its_grey_and_colours(tmp_path):
     """Half black, half white: mean 1/2, deviation 1/2; plain red is grey 76 (0.299 of 255) without deviation."""
     halves = Image.new("RGB", (64, 64))
     halves.paste("white", (32, 0, 64, 64))
-    found = look(halves, tmp_path / "halves.png")
+    found = measure(halves, tmp_path / "halves.png")
     assert (found.brightness, found.contrast) == (0.5, 0.5)
-    found = look(Image.new("RGB", (64, 64), "red"), tmp_path / "red.png")
+    found = measure(Image.new("RGB", (64, 64), "red"), tmp_path / "red.png")
     assert (found.brightness, found.contrast, found.sharpness) == (pytest.approx(76 / 255), 0.0, 0.0)
 
 
 def test_the_signature_holds_the_colours_of_4_x_4_cells(tmp_path):
     cells = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    found = look(Image.fromarray(cells.repeat(16, 0).repeat(16, 1)), tmp_path / "a.png")
+    found = measure(Image.fromarray(cells.repeat(16, 0).repeat(16, 1)), tmp_path / "a.png")
     assert base64.b64decode(found.signature) == cells.tobytes()
     assert len(found.phash) == 16
 
@@ -125,17 +81,19 @@ def test_sharpness_is_the_mean_square_of_the_laplacian_in_the_sharpest_tile(tmp_
     """One white pixel in black gives -4 and four times 1: 16 + 4 = 20, over the 16 pixels of its tile."""
     dot = Image.new("L", (16, 16))
     dot.putpixel((5, 5), 255)
-    assert look(dot, tmp_path / "dot.png").sharpness == pytest.approx(20 / 16)
+    assert measure(dot, tmp_path / "dot.png").sharpness == pytest.approx(20 / 16)
     dot.putpixel((5, 5), 51)  # what is dim is not less sharp
-    assert look(dot, tmp_path / "dim.png").sharpness == pytest.approx(20 / 16)
+    assert measure(dot, tmp_path / "dim.png").sharpness == pytest.approx(20 / 16)
     noise = Image.effect_noise((160, 160), 60)
     soft = noise.filter(ImageFilter.GaussianBlur(2))
-    assert look(soft, tmp_path / "soft.png").sharpness < look(noise, tmp_path / "noise.png").sharpness / 10
+    assert (
+        measure(soft, tmp_path / "soft.png").sharpness < measure(noise, tmp_path / "noise.png").sharpness / 10
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3000, 2), (1, 900)])
 def test_the_smallest_images_are_measured_too(tmp_path, size):
-    found = look(Image.effect_noise(size, 80), tmp_path / "a.png")
+    found = measure(Image.effect_noise(size, 80), tmp_path / "a.png")
     assert (found.width, found.height) == size
     assert np.isfinite([found.brightness, found.contrast, found.sharpness]).all()
 
@@ -145,59 +103,61 @@ def test_the_facts_of_a_jpeg_hardly_depend_on_its_scale(tmp_path):
     waves = np.sin(np.arange(960)[:, None] / 40) * np.cos(np.arange(1280)[None] / 60)
     image = Image.fromarray((127 + 120 * waves).astype(np.uint8)).convert("RGB")
     small, full = (
-        look(image, tmp_path / "a.jpg", quality=95),
-        look(image, tmp_path / "a.png"),
+        measure(image, tmp_path / "a.jpg", quality=95),
+        measure(image, tmp_path / "a.png"),
     )
     assert (int(small.phash, 16) ^ int(full.phash, 16)).bit_count() <= 4
     assert small.brightness == pytest.approx(full.brightness, abs=0.01)
     assert small.contrast == pytest.approx(full.contrast, abs=0.01)
 
 
-def test_what_cannot_be_opened_has_a_reason(folder):
+def test_what_cannot_be_decoded_has_a_reason(folder):
     names = ["cut.jpg", "note.png", "empty.png", "none.png", "."]
-    looks, opened = look_at({name: folder / name for name in names}, progress=False)
+    facts, decoded = measure_images({name: folder / name for name in names}, progress=False)
     expected = ["damaged file", "not an image", "empty file", "missing file", "unreadable file"]
-    assert looks["reason"].tolist() == expected
-    assert opened == 3
-    assert looks["content"].isna().all()
-    assert "truncated" in looks.loc["cut.jpg", "detail"]
+    assert facts["reason"].tolist() == expected
+    assert decoded == 3
+    assert facts["content"].isna().all()
+    assert "truncated" in facts.loc["cut.jpg", "detail"]
 
 
 def test_large_files_are_read_as_small_ones_are(folder, monkeypatch):
-    small = look_at({"a": folder / "good.png", "b": folder / "cut.jpg"}, progress=False)[0]
-    monkeypatch.setattr("mmlab.ingest.images.quality.STREAMED", 10)
-    streamed = look_at({"a": folder / "good.png", "b": folder / "cut.jpg"}, progress=False)[0]
+    small = measure_images({"a": folder / "good.png", "b": folder / "cut.jpg"}, progress=False)[0]
+    monkeypatch.setattr("mmlab.ingest.images.quality.MAX_BYTES_IN_MEMORY", 10)
+    streamed = measure_images({"a": folder / "good.png", "b": folder / "cut.jpg"}, progress=False)[0]
     pd.testing.assert_frame_equal(streamed, small)
 
 
-def test_what_is_known_is_not_opened_again(folder, memo):
+def test_what_is_known_is_not_decoded_again(folder, cache):
     files = {name: folder / name for name in ("good.png", "cut.jpg", "note.png", "empty.png", "none.png")}
-    first, opened = look_at(files, memo, progress=False)
-    assert opened == 4
+    first, decoded = measure_images(files, cache, progress=False)
+    assert decoded == 4
     spoil(folder / "good.png")
-    again, opened = look_at(files, memo, progress=False)
-    assert opened == 0
+    again, decoded = measure_images(files, cache, progress=False)
+    assert decoded == 0
     pd.testing.assert_frame_equal(again, first)
-    assert look_at(files, progress=False)[0].loc["good.png", "reason"] == "not an image"  # it was spoiled
+    assert (
+        measure_images(files, progress=False)[0].loc["good.png", "reason"] == "not an image"
+    )  # it was spoiled
 
 
-def test_a_changed_file_is_looked_at_again(folder, memo):
+def test_a_changed_file_is_measured_again(folder, cache):
     files = {"a": folder / "good.png"}
-    look_at(files, memo, progress=False)
+    measure_images(files, cache, progress=False)
     Image.new("RGB", (5, 4)).save(files["a"])
-    looks, opened = look_at(files, memo, progress=False)
-    assert (opened, looks.loc["a", "width"]) == (1, 5)
+    facts, decoded = measure_images(files, cache, progress=False)
+    assert (decoded, facts.loc["a", "width"]) == (1, 5)
 
 
-def test_a_missing_file_may_come(folder, memo):
+def test_a_missing_file_may_come(folder, cache):
     files = {"a": folder / "late.png"}
-    assert look_at(files, memo, progress=False)[0].loc["a", "reason"] == "missing file"
+    assert measure_images(files, cache, progress=False)[0].loc["a", "reason"] == "missing file"
     Image.new("RGB", (5, 4)).save(files["a"])
-    assert look_at(files, memo, progress=False)[0].loc["a", "width"] == 5
+    assert measure_images(files, cache, progress=False)[0].loc["a", "width"] == 5
 
 
-class Stopping(Memo):
-    """A memo in whose second `put` the process is interrupted."""
+class Stopping(FindingsCache):
+    """A cache in whose second `put` the process is interrupted."""
 
     def put(self, kind, values):
         if getattr(self, "asked", False):
@@ -206,32 +166,122 @@ class Stopping(Memo):
         super().put(kind, values)
 
 
-def test_an_interrupted_look_goes_on_where_it_stopped(tmp_path):
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     files = {}
-    for number in range(CHUNK + 20):
+    for number in range(FILES_PER_CHUNK + 20):
         files[str(number)] = tmp_path / f"{number}.png"
         Image.new("L", (1 + number % 7, 1)).save(files[str(number)])
-    with Stopping(tmp_path / "memo.sqlite") as memo, pytest.raises(KeyboardInterrupt):
-        look_at(files, memo, progress=False)
-    with Memo(tmp_path / "memo.sqlite") as memo:
-        looks, opened = look_at(files, memo, progress=False)
-    assert opened == 20
-    assert looks.index.tolist() == list(files)
-    assert looks["width"].tolist() == [1 + number % 7 for number in range(CHUNK + 20)]
+    with Stopping(tmp_path / "cache.sqlite") as cache, pytest.raises(KeyboardInterrupt):
+        measure_images(files, cache, progress=False)
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        facts, decoded = measure_images(files, cache, progress=False)
+    assert decoded == 20
+    assert facts.index.tolist() == list(files)
+    assert facts["width"].tolist() == [1 + number % 7 for number in range(FILES_PER_CHUNK + 20)]
 
 
-def test_two_names_of_one_file_cost_one_look(folder):
-    looks, opened = look_at({"a": folder / "good.png", "b": str(folder / "good.png")}, progress=False)
-    assert opened == 1
-    assert looks.loc["a"].equals(looks.loc["b"])
+def test_a_file_with_two_names_is_measured_once(folder):
+    facts, decoded = measure_images({"a": folder / "good.png", "b": str(folder / "good.png")}, progress=False)
+    assert decoded == 1
+    assert facts.loc["a"].equals(facts.loc["b"])
 
 
 def test_no_images_are_no_rows():
-    looks, opened = look_at({}, progress=False)
-    assert (len(looks), opened, tuple(looks.columns)) == (0, 0, Look._fields)
+    facts, decoded = measure_images({}, progress=False)
+    assert (len(facts), decoded, tuple(facts.columns)) == (0, 0, ImageFacts._fields)
 
 
-def test_a_name_of_undecodable_bytes_is_looked_at(tmp_path, memo):
+def test_a_file_whose_name_cannot_be_decoded_is_measured(tmp_path, cache):
     path = os.fsdecode(bytes(tmp_path / "caf") + b"\xe9.png")
     Image.new("L", (3, 2)).save(Path(path), "PNG")
-    assert [look_at({"a": path}, memo, progress=False)[1] for _ in range(2)] == [1, 0]
+    assert [measure_images({"a": path}, cache, progress=False)[1] for _ in range(2)] == [1, 0]
+
+
+@pytest.fixture(scope="module")
+def products():
+    """Forty drawn products of 256 x 256 pixels: smooth, in every light, on every backdrop."""
+    return [draw_product(sample_product(0, "train", number)) for number in range(40)]
+
+
+@pytest.fixture
+def flags(tmp_path):
+    """The flags of images, as files."""
+
+    def flag(*images):
+        files = {str(number): tmp_path / f"{number}.png" for number in range(len(images))}
+        for path, image in zip(files.values(), images, strict=True):
+            image.save(path)
+        return quality_flags(measure_images(files, progress=False)[0]).tolist()
+
+    return flag
+
+
+def test_drawn_products_are_not_odd(products, flags):
+    assert sum(found != () for found in flags(*products)) <= 1
+
+
+def test_blurred_products_are_found(products, flags):
+    found = flags(*(product.filter(ImageFilter.GaussianBlur(4)) for product in products))
+    assert found.count(("blurred",)) >= 38
+
+
+def test_dark_products_are_found_and_are_not_called_blurred(products, flags):
+    found = flags(*(ImageEnhance.Brightness(product).enhance(0.1) for product in products))
+    assert all("dark" in one and "blurred" not in one for one in found)
+
+
+def test_one_colour_is_blank(flags):
+    assert (
+        flags(*(Image.new("RGB", (64, 64), colour) for colour in ("white", "red", "#808080")))
+        == [("blank",)] * 3
+    )
+    assert flags(Image.new("RGB", (64, 64))) == [("dark", "blank")]
+
+
+def test_a_line_of_text_on_white_is_not_blank(flags):
+    page = Image.new("RGB", (400, 300), "white")
+    ImageDraw.Draw(page).text((20, 20), "Not for sale before Monday", fill="black")
+    assert flags(page) == [()]
+
+
+def test_a_smooth_product_on_white_is_not_blurred(flags):
+    """Little but an outline has any sharpness: only the sharpest tile shows it."""
+    disc = Image.new("RGB", (500, 500), "white")
+    ImageDraw.Draw(disc).ellipse((120, 120, 380, 380), fill=(60, 20, 20))
+    assert flags(disc, disc.filter(ImageFilter.GaussianBlur(6))) == [(), ("blurred",)]
+
+
+def test_tiny_and_long_images_are_flagged(flags):
+    noise = Image.effect_noise((800, 800), 90)
+    sizes = ((800, 200), (800, 199), (199, 800), (16, 16), (16, 15), (100, 15))
+    expected = [(), ("extreme aspect",), ("extreme aspect",), (), ("tiny",), ("tiny", "extreme aspect")]
+    assert flags(*(noise.crop((0, 0, *size)) for size in sizes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"sharpness": 0.0079}, ("blurred",)),
+        ({"sharpness": 0.0081}, ()),
+        ({"sharpness": 0.0079, "width": 15}, ("tiny",)),
+        ({"width": 16}, ()),
+        ({"contrast": 0.0149}, ("blank",)),
+        ({"contrast": 0.0151}, ()),
+        ({"brightness": 0.099, "contrast": 0.049}, ("dark",)),
+        ({"brightness": 0.101, "contrast": 0.049}, ()),
+        ({"brightness": 0.099, "contrast": 0.051}, ()),
+        ({"width": 401, "height": 100}, ("extreme aspect",)),
+        ({"width": 400, "height": 100}, ()),
+    ],
+)
+def test_each_flag_begins_at_its_bound(facts, expected):
+    sound = {"width": 50, "height": 40, "brightness": 0.5, "contrast": 0.2, "sharpness": 0.1}
+    assert quality_flags(pd.DataFrame([sound | facts])).tolist() == [expected]
+
+
+def test_a_refused_image_has_no_flags(tmp_path):
+    (tmp_path / "note.png").write_text("no image")
+    facts, _ = measure_images({"a": tmp_path / "note.png", "b": tmp_path / "none.png"}, progress=False)
+    found = quality_flags(facts)
+    assert (found.index.tolist(), found.tolist()) == (["a", "b"], [(), ()])
+    assert len(quality_flags(facts.iloc[:0])) == 0

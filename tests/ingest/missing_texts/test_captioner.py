@@ -14,9 +14,8 @@ from transformers import (
 )
 
 from mmlab.ingest import Rules, ingest_items
-from mmlab.ingest.findings_cache import Memo
-from mmlab.ingest.missing_texts.captioner import DECODING
-from mmlab.ingest.missing_texts.captioning import write_captions
+from mmlab.ingest.findings_cache import FindingsCache
+from mmlab.ingest.missing_texts.captioner import DECODING, write_captions
 
 WORDS = [
     "[PAD]",
@@ -83,11 +82,11 @@ def images(tmp_path_factory):
     return {f"content{number}": str(folder / f"{number}.png") for number in range(9)}
 
 
-def captions(images, model, memo=None, **options):
-    return write_captions(images, str(model), memo, device="cpu", progress=False, **options)
+def captions(images, model, cache=None, **options):
+    return write_captions(images, str(model), cache, device="cpu", progress=False, **options)
 
 
-def test_a_caption_is_what_the_library_itself_says(blip, images):
+def test_a_caption_is_what_the_library_itself_writes(blip, images):
     processor = BlipProcessor.from_pretrained(blip, backend="pil")
     network = BlipForConditionalGeneration.from_pretrained(blip).eval()
     expected = []
@@ -109,16 +108,16 @@ def test_the_batch_does_not_matter(blip, images):
 
 
 def test_what_was_written_is_kept_and_loads_no_model(blip, images, tmp_path, monkeypatch):
-    with Memo(tmp_path / "memo.sqlite") as memo:
-        first = captions(images, blip, memo)
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        first = captions(images, blip, cache)
 
         def refuse(*_, **__):
             raise AssertionError("the model was loaded")
 
         monkeypatch.setattr(BlipForConditionalGeneration, "from_pretrained", refuse)
-        assert captions(images, blip, memo).equals(first)
+        assert captions(images, blip, cache).equals(first)
         with pytest.raises(ValueError, match="the model was loaded"):
-            captions(images | {"new": images["content0"]}, blip, memo)
+            captions(images | {"new": images["content0"]}, blip, cache)
 
 
 def test_another_model_writes_anew(blip, images, tmp_path):
@@ -128,17 +127,17 @@ def test_another_model_writes_anew(blip, images, tmp_path):
     with torch.no_grad():
         network.text_decoder.cls.predictions.bias[WORDS.index("mug")] = 1000
     network.save_pretrained(other)
-    with Memo(tmp_path / "memo.sqlite") as memo:
-        captions(images, blip, memo)
-        again = captions(images, other, memo)["text"]
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        captions(images, blip, cache)
+        again = captions(images, other, cache)["text"]
     assert again.tolist() == [" ".join(["mug"] * DECODING["max_new_tokens"])] * 9  # it ends all the same
 
 
 def test_an_image_that_cannot_be_opened_costs_itself_only(blip, images, tmp_path):
     mixed = {"bad": str(tmp_path / "none.png"), "good": images["content0"]}
-    with Memo(tmp_path / "memo.sqlite") as memo:
-        written = captions(mixed, blip, memo)
-        assert captions(mixed, blip, memo).equals(written)
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        written = captions(mixed, blip, cache)
+        assert captions(mixed, blip, cache).equals(written)
     assert written["reason"].fillna("-").tolist() == ["missing file", "-"]
     assert written.loc["bad", "text"] == "" != written.loc["good", "text"]
 

@@ -4,7 +4,7 @@ import shutil
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from mmlab.ingest.findings_cache import Memo
+from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.missing_texts import ocr
 from mmlab.ingest.missing_texts.ocr import OcrMissing, printed_text, read_printed
 
@@ -86,11 +86,11 @@ def test_an_image_that_cannot_be_opened_says_why_and_costs_itself_only(poster, t
 @needs_tesseract
 def test_what_was_read_is_kept_for_any_threshold(poster, tmp_path):
     images = {"a": poster("a.png", "a striped mug"), "broken": str(tmp_path / "none.png")}
-    with Memo(tmp_path / "memo.sqlite") as memo:
-        first = read_printed(images, memo, progress=False)
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        first = read_printed(images, cache, progress=False)
         os.remove(images["a"])
-        second = read_printed(images, memo, progress=False)
-        strict = read_printed(images, memo, confidence=100, progress=False)
+        second = read_printed(images, cache, progress=False)
+        strict = read_printed(images, cache, confidence=100, progress=False)
     assert first["text"].tolist() == second["text"].tolist() == ["a striped mug", ""]
     assert second["reason"].fillna("-").tolist() == ["-", "missing file"]  # failures are tried again
     assert strict["text"].tolist() == ["", ""]
@@ -106,7 +106,7 @@ def test_each_image_has_one_thread_and_our_own_environment_stays(poster, engine)
 
 @needs_tesseract
 def test_a_hanging_engine_is_stopped_and_the_rest_goes_on(poster, engine, monkeypatch):
-    monkeypatch.setattr(ocr, "TIMEOUT", 2)
+    monkeypatch.setattr(ocr, "TIMEOUT_SECONDS", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # so that the calls have an order
     engine(f"""echo x >> "$COUNT"; [ "$(wc -l < "$COUNT")" = 3 ] && exec sleep 60; exec {TESSERACT} "$@" """)
     images = {name: poster(f"{name}.png", "two words") for name in "ab"}  # calls 1 and 2 ask what there is

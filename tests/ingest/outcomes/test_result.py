@@ -7,7 +7,7 @@ from mmlab.ingest import ingest_items
 
 
 @pytest.fixture
-def ingested(dataset):
+def result(dataset):
     """Seven rows: two texts, an image without text, and one of each common refusal; a copy of an image."""
     folder = dataset(
         {"a.png": "red", "b.png": "blue", "copy.png": "red"},
@@ -24,7 +24,7 @@ def ingested(dataset):
     return ingest_items(folder, progress=False)
 
 
-def test_the_ledger_adds_up(ingested):
+def test_the_ledger_adds_up(result):
     expected = [
         ("text item", 2, 0),
         ("no caption", 1, 0),
@@ -35,51 +35,51 @@ def test_the_ledger_adds_up(ingested):
         ("duplicate image", 0, 1),
         ("total", 7, 4),
     ]
-    found = ingested.ledger()
+    found = result.ledger()
     assert found.columns.tolist() == ["outcome", "rows", "images"]
     assert sorted(found.itertuples(index=False, name=None)) == sorted(expected)
     assert found["outcome"].iloc[-1] == "total"
     assert found[["rows", "images"]].iloc[:-1].sum().tolist() == found[["rows", "images"]].iloc[-1].tolist()
 
 
-def test_it_says_what_it_is(ingested):
-    assert ingested.rows == 7
-    told = "Ingested(2 images and 2 texts from 7 rows; 4 rows skipped, 1 texts cleaned)"
-    assert repr(ingested) == told
-    shown = replace(ingested, worked={"images decoded": 3}, notes=["no Tesseract"])._repr_markdown_()
-    assert shown == f"{told}\n\nRead as *csv*: 3 images decoded.\n\n> no Tesseract"
+def test_it_says_what_it_is(result):
+    assert result.rows == 7
+    expected = "IngestResult(2 images and 2 texts from 7 rows; 4 rows skipped, 1 texts cleaned)"
+    assert repr(result) == expected
+    shown = replace(result, counts={"images decoded": 3}, notes=["no Tesseract"])._repr_markdown_()
+    assert shown == f"{expected}\n\nRead as *csv*: 3 images decoded.\n\n> no Tesseract"
 
 
-def test_marks_are_counted_one_by_one(ingested):
+def test_flags_are_counted_one_by_one(result):
     flags = ["dark, tiny", "dark", None, None]
-    assert replace(ingested, items=ingested.items.assign(flags=flags)).marked().to_dict() == {
+    assert replace(result, items=result.items.assign(flags=flags)).flag_counts().to_dict() == {
         "dark": 2,
         "tiny": 1,
     }
 
 
-def test_examples_show_each_reason_with_its_image(ingested):
-    examples = ingested.examples(each=1)
+def test_examples_show_each_reason_with_its_image(result):
+    examples = result.examples(each=1)
     assert examples["reason"].tolist() == [
         *("duplicate image", "missing file", "repeated caption", "short caption")
     ]
     files = examples["file"].fillna("(none)").map(lambda path: path.rsplit("/", 1)[-1])
     assert files.tolist() == ["copy.png", "(none)", "copy.png", "a.png"]
-    assert examples["says"].tolist()[-1] == "short caption: red (1 words, expected at least 5)"
+    assert examples["caption"].tolist()[-1] == "short caption: red (1 words, expected at least 5)"
 
 
-def test_books_that_do_not_balance_are_refused(ingested):
-    text = ingested.items.index[ingested.items["modality"] == "text"][0]
-    image = ingested.items.index[ingested.items["modality"] == "image"][0]
-    with pytest.raises(ValueError, match="of 7 rows 2 are booked as texts and 4 as skipped; found 1 texts"):
-        replace(ingested, items=ingested.items.drop(text))
+def test_a_result_that_does_not_balance_is_refused(result):
+    text = result.items.index[result.items["modality"] == "text"][0]
+    image = result.items.index[result.items["modality"] == "image"][0]
+    with pytest.raises(ValueError, match="of 7 rows, 2 should be texts and 4 skipped; found 1 texts"):
+        replace(result, items=result.items.drop(text))
     with pytest.raises(ValueError, match="found 2 texts and 3 skipped rows"):
-        replace(ingested, skipped=ingested.skipped.iloc[1:])
+        replace(result, skipped=result.skipped.iloc[1:])
     with pytest.raises(ValueError, match="found 2 texts and 5 skipped rows"):
-        replace(ingested, skipped=pd.concat([ingested.skipped.iloc[:1], ingested.skipped]))
+        replace(result, skipped=pd.concat([result.skipped.iloc[:1], result.skipped]))
     with pytest.raises(
-        ValueError, match="names 4 images, 4 are booked and 2 of them as items; found 1 items"
+        ValueError, match="name 4 images, 4 have an outcome and 2 should be items; found 1 items"
     ):
-        replace(ingested, items=ingested.items.drop(image))
-    with pytest.raises(ValueError, match="names 4 images, 3 are booked"):
-        replace(ingested, images=ingested.images.iloc[1:])
+        replace(result, items=result.items.drop(image))
+    with pytest.raises(ValueError, match="name 4 images, 3 have an outcome"):
+        replace(result, images=result.images.iloc[1:])

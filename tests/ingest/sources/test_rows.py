@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mmlab.ingest.sources.cells import as_text, image_of, plain, storable, texts_of
+from mmlab.ingest.sources.rows import caption_texts, image_of, replace_surrogates, to_plain, to_text
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from mmlab.ingest.sources.cells import as_text, image_of, plain, storable, texts
     ],
 )
 def test_the_texts_of_a_cell(cell, texts):
-    assert texts_of(cell) == texts
+    assert caption_texts(cell) == texts
 
 
 @pytest.mark.parametrize("cell", [[["a"]], {"tokens": []}, [{"raw": 1}]])
@@ -29,7 +29,7 @@ def test_cells_without_a_text(cell):
     with pytest.raises(
         ValueError, match=r"expected a text, or an object with raw, text or caption, found an?"
     ):
-        texts_of(cell)
+        caption_texts(cell)
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_cells_without_an_image(cell):
     ],
 )
 def test_plain_values(cell, value):
-    assert plain(cell) == value and type(plain(cell)) is type(value)
+    assert to_plain(cell) == value and type(to_plain(cell)) is type(value)
 
 
 def test_values_as_text_are_json_without_its_quotes():
-    assert [as_text(value) for value in (None, "a", True, 3, 2.5)] == [None, "a", "true", "3", "2.5"]
+    assert [to_text(value) for value in (None, "a", True, 3, 2.5)] == [None, "a", "true", "3", "2.5"]
 
 
 def test_halves_of_characters_are_replaced():
-    assert storable("a\ud83dß") == "a�ß" and storable("😀") == "😀"
+    assert replace_surrogates("a\ud83dß") == "a�ß" and replace_surrogates("😀") == "😀"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlab.ingest.texts.cleaning import LONGEST, STEPS, clean_text, clean_texts, cut_text
+from mmlab.ingest.texts.cleaning import MAX_READ_CHARS, STEPS, clean_text, clean_texts, cut_text
 from mmlab.ingest.texts.replacements import Replacements
 
 ALIEN = re.compile(
@@ -188,8 +188,13 @@ def test_ten_megabytes_of_anything_end_soon(flood):
     start = time.perf_counter()
     cleaned, steps = clean_text(text)
     assert time.perf_counter() - start < 5
-    assert len(cleaned) <= LONGEST and "length" in steps
+    assert len(cleaned) <= MAX_READ_CHARS and "length" in steps
     assert clean_text(cleaned) == (cleaned, [])
+
+
+def test_only_the_first_20_000_characters_are_read():
+    assert clean_text("x" * 20_000) == ("x" * 20_000, [])
+    assert clean_text("x" * 20_001) == ("x" * 20_000, ["length"])
 
 
 def test_what_never_settles_is_no_text():
@@ -204,7 +209,7 @@ def test_texts_are_cleaned_then_replaced_then_cut():
     texts = ["<b>A dog</b> on grass", "A cat", "<b>A dog</b> on grass", "a very long text", ""]
     table = clean_texts(texts, Replacements({"dog": "puppy"}), max_chars=10)
     assert table["text"].tolist() == ["A puppy on", "A cat", "A puppy on", "a very", ""]
-    assert table["what"].tolist() == [
+    assert table["steps"].tolist() == [
         "html, replacements, length",
         "",
         "html, replacements, length",

@@ -1,9 +1,30 @@
-"""A web server on the loopback address whose answers a test writes itself."""
+"""A web server on the loopback address whose answers a test writes itself, and what it serves."""
 
+import io
 import ssl
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from PIL import Image
+
+QUICK = {
+    "connect": 1,
+    "read": 0.3,
+    "deadline": 1,
+    "backoff": 0.01,
+    "max_backoff": 0.02,
+    "private_addresses": True,
+}
+
+
+def image_bytes(colour="red", kind="JPEG", size=(30, 20)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, kind)
+    return buffer.getvalue()
+
+
+JPEG = image_bytes()
 
 
 class WebServer(ThreadingHTTPServer):
@@ -75,3 +96,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Nothing."""
+
+
+def failing(times, **answer):
+    """Answer with a failure that often, then with the image."""
+    left = iter(range(times))
+    return lambda handler: handler.send(JPEG) if next(left, None) is None else handler.send(**answer)
+
+
+def outcome(images, url):
+    return tuple(images.loc[url, ["reason", "detail"]])

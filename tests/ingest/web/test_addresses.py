@@ -5,7 +5,7 @@ import httpcore
 import httpx
 import pytest
 
-from mmlab.ingest.web.addresses import CheckedNetwork, Refused, is_public, read_url, resolve
+from mmlab.ingest.web.addresses import CheckedNetwork, DownloadError, is_public, parse_url, resolve_host
 
 PRIVATE = {
     "loopback": "127.0.0.1",
@@ -66,12 +66,12 @@ def answers(*addresses):
 
 
 @pytest.mark.parametrize("address", PRIVATE.values(), ids=PRIVATE)
-def test_an_address_that_is_not_public_is_told(address):
+def test_an_address_that_is_not_public(address):
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC.values(), ids=PUBLIC)
-def test_a_public_address_is_told(address):
+def test_a_public_address(address):
     assert is_public(address)
 
 
@@ -83,37 +83,37 @@ def test_a_public_address_is_told(address):
     ],
 )
 def test_a_host_in_any_spelling_of_a_private_address_is_refused(host):
-    with pytest.raises(Refused, match="address not allowed"):
-        resolve(host, 80)
+    with pytest.raises(DownloadError, match="address not allowed"):
+        resolve_host(host, 80)
 
 
 @pytest.mark.parametrize("host", ["8.8.8.8", "134744072", "0x08080808", "2606:4700:4700::1111"])
 def test_a_numeric_public_host_is_its_address(host):
-    assert resolve(host, 80) in (["8.8.8.8"], ["2606:4700:4700::1111"])
+    assert resolve_host(host, 80) in (["8.8.8.8"], ["2606:4700:4700::1111"])
 
 
 def test_one_private_address_among_public_ones_refuses_the_name():
-    with pytest.raises(Refused) as refusal:
-        resolve("images.example", 80, resolver=answers("8.8.8.8", "192.168.0.1"))
+    with pytest.raises(DownloadError) as refusal:
+        resolve_host("images.example", 80, resolver=answers("8.8.8.8", "192.168.0.1"))
     assert refusal.value.detail == "images.example is 192.168.0.1"
 
 
 def test_addresses_are_given_once_each_and_private_ones_only_if_allowed():
     resolver = answers("127.0.0.1", "::1", "127.0.0.1")
-    assert resolve("here", 80, private_addresses=True, resolver=resolver) == ["127.0.0.1", "::1"]
-    with pytest.raises(Refused):
-        resolve("here", 80, resolver=resolver)
+    assert resolve_host("here", 80, private_addresses=True, resolver=resolver) == ["127.0.0.1", "::1"]
+    with pytest.raises(DownloadError):
+        resolve_host("here", 80, resolver=resolver)
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example"])
 def test_what_cannot_be_a_name_has_no_address(host):
     with pytest.raises(socket.gaierror):
-        resolve(host, 80)
+        resolve_host(host, 80)
 
 
 def test_a_name_without_addresses_is_unknown():
     with pytest.raises(socket.gaierror, match="no address"):
-        resolve("images.example", 80, resolver=answers())
+        resolve_host("images.example", 80, resolver=answers())
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_a_name_without_addresses_is_unknown():
         ("http://two words/", "malformed host"),
         ("http://[fe80::1%25eth0]/", "malformed host"),
         ("http://a%00b/", "malformed host"),
-        ("http://me:secret@images.example/", "holds a user name or password"),
-        ("http://8.8.8.8%2f@127.0.0.1/", "holds a user name or password"),
+        ("http://me:secret@images.example/", "contains a user name or password"),
+        ("http://8.8.8.8%2f@127.0.0.1/", "contains a user name or password"),
         ("http://images.example:0/", "port out of range"),
         ("http://images.example:65536/", "port out of range"),
         ("http://images.example:b/", "malformed"),
@@ -141,31 +141,31 @@ def test_a_name_without_addresses_is_unknown():
     ],
 )
 def test_what_is_no_address_of_an_image_is_refused_with_its_flaw(text, detail):
-    with pytest.raises(Refused) as refusal:
-        read_url(text)
+    with pytest.raises(DownloadError) as refusal:
+        parse_url(text)
     assert (refusal.value.reason, refusal.value.detail) == ("bad address", detail)
 
 
 def test_whitespace_around_an_address_is_not_part_of_it():
-    assert str(read_url(" http://images.example/a.jpg\n")) == "http://images.example/a.jpg"
+    assert str(parse_url(" http://images.example/a.jpg\n")) == "http://images.example/a.jpg"
 
 
 def test_a_redirect_is_read_relative_to_where_it_came_from_and_checked_alike():
-    base = read_url("https://images.example/a/b.jpg?c")
-    assert str(read_url("../d.jpg", base)) == "https://images.example/d.jpg"
-    assert str(read_url("//other.example/d", base)) == "https://other.example/d"
-    with pytest.raises(Refused, match="neither http nor https"):
-        read_url("file:///etc/passwd", base)
-    with pytest.raises(Refused, match="user name"):
-        read_url("//me:secret@other.example/", base)
+    base = parse_url("https://images.example/a/b.jpg?c")
+    assert str(parse_url("../d.jpg", base)) == "https://images.example/d.jpg"
+    assert str(parse_url("//other.example/d", base)) == "https://other.example/d"
+    with pytest.raises(DownloadError, match="neither http nor https"):
+        parse_url("file:///etc/passwd", base)
+    with pytest.raises(DownloadError, match="user name"):
+        parse_url("//me:secret@other.example/", base)
 
 
 def test_a_name_in_any_script_is_read():
-    assert read_url("http://größe.example/ü.jpg") == httpx.URL("http://xn--gre-6ka8i.example/%C3%BC.jpg")
+    assert parse_url("http://größe.example/ü.jpg") == httpx.URL("http://xn--gre-6ka8i.example/%C3%BC.jpg")
 
 
 def test_a_detail_is_bounded_and_holds_no_control_characters():
-    detail = Refused("unreachable", "\x1b[31m\r\n" + "a" * 1000).detail
+    detail = DownloadError("unreachable", "\x1b[31m\r\n" + "a" * 1000).detail
     assert detail == "\ufffd[31m\ufffd\ufffd" + "a" * 193
 
 
@@ -188,7 +188,7 @@ def test_the_very_address_that_was_checked_is_dialled():
     network = CheckedNetwork(1, 1, resolver=lambda *a, **k: next(changing)(*a, **k), network=recorder)
     network.connect_tcp("rebinding.example", 80, time.monotonic() + 9)
     assert recorder.dialled == [("8.8.8.8", 80)]
-    with pytest.raises(Refused, match=r"rebinding.example is 127.0.0.1"):
+    with pytest.raises(DownloadError, match=r"rebinding.example is 127.0.0.1"):
         network.connect_tcp("rebinding.example", 80, time.monotonic() + 9)
     assert recorder.dialled == [("8.8.8.8", 80)]
 
