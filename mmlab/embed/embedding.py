@@ -11,7 +11,7 @@ import pandas as pd
 
 from mmlab.embed.cache import VectorCache
 from mmlab.embed.models import Model
-from mmlab.embed.models.protocol import refusal
+from mmlab.embed.models.model import refusal
 from mmlab.embed.working import work_through
 from mmlab.items import SKIPPED_COLUMNS, Vectors, check_items
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 import pandas as pd
 
-from mmlab.embed.attempts import Done, embed_images, embed_texts
 from mmlab.embed.batch_size import fastest, trial_sizes
-from mmlab.embed.batches import cut, cut_alike, cut_evenly, estimate_tokens, longest_first
+from mmlab.embed.batching import cut, cut_alike, cut_evenly, estimate_tokens, longest_first
+from mmlab.embed.encode import Done, embed_images, embed_texts
 from mmlab.embed.lanes import count_lanes, in_lanes
 from mmlab.embed.models import Model
 

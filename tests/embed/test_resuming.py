@@ -17,7 +17,7 @@ KILLS, TEXTS, PICTURES = 3, 1200, 40
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "mmlab.embed.models.dual",
+        "mmlab.embed.models.vision",
         "transformers.models.clip.modeling_clip",
         "transformers.models.clip.image_processing_pil_clip",
     ]

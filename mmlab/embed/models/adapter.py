@@ -14,8 +14,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmlab.embed.models.checkpoint import Checkpoint, reading
+from mmlab.embed.models.model import ModelError, refusal
 from mmlab.embed.models.prompts import average, describe
-from mmlab.embed.models.protocol import ModelError, refusal
 from mmlab.items import Space, unit_rows
 
 if TYPE_CHECKING:

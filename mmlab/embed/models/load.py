@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.checkpoint import Checkpoint, find_checkpoint, find_revision, reading
+from mmlab.embed.models.model import INSTEAD, Model, ModelError
 from mmlab.embed.models.prompts import check_prompts, undescribe
-from mmlab.embed.models.protocol import INSTEAD, Model, ModelError
 from mmlab.items import Space
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 FAMILIES = {
     "blip": ("blip", "Blip"),
     "blip-2": ("blip2", "Blip2"),
-    "clap": ("audio", "Clap"),
-    "pe_audio": ("audio", "PeAudio"),
-    "pe_audio_video": ("audio", "PeAudio"),
+    "clap": ("audio_video", "Clap"),
+    "pe_audio": ("audio_video", "PeAudio"),
+    "pe_audio_video": ("audio_video", "PeAudio"),
     "xclip": ("video", "VideoEncoder"),
-    "texts and images": ("dual", "DualEncoder"),
-    "texts": ("text", "TextEncoder"),
+    "texts and images": ("vision", "DualEncoder"),
+    "texts": ("sentence_encoder", "TextEncoder"),
     "images": ("image", "ImageEncoder"),
 }
 READS = {"input_ids": "texts", "pixel_values": "images"}

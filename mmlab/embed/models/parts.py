@@ -6,7 +6,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from mmlab.embed.models.checkpoint import Checkpoint, reading
-from mmlab.embed.models.protocol import ModelError
+from mmlab.embed.models.model import ModelError
 
 BESIDE = "save them beside the weights with save_pretrained"
 

@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from mmlab.embed.attempts import NO_MEMORY
 from mmlab.embed.embedding import embed_items
+from mmlab.embed.encode import NO_MEMORY
 from mmlab.embed.lanes import count_lanes
 from mmlab.embed.memory import free_memory, used_memory, watch_memory
 from mmlab.embed.models import Model, ModelError, load_model
-from mmlab.embed.models.protocol import refusal
+from mmlab.embed.models.model import refusal
 from mmlab.items import Vectors
 
 SETTING = ("modality", "precision", "batch_size")

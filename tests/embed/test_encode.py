@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlab.embed.attempts import embed_images, embed_in_halves, embed_texts, is_full
+from mmlab.embed.encode import embed_images, embed_in_halves, embed_texts, is_full
 from mmlab.items import file_hash, open_image
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmlab.embed.embedding import Embedded, embed_items
 from mmlab.embed.models import load_for, load_model
-from mmlab.embed.models.protocol import refusal
+from mmlab.embed.models.model import refusal
 from mmlab.items import Space, Vectors, is_among
 
 EXACT = "float32"

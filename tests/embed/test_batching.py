@@ -1,4 +1,4 @@
-from mmlab.embed.batches import cut, cut_alike, cut_evenly, estimate_tokens, longest_first
+from mmlab.embed.batching import cut, cut_alike, cut_evenly, estimate_tokens, longest_first
 
 
 def ordered(texts):
