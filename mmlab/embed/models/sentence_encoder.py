@@ -1,12 +1,11 @@
 """The adapter for text encoders, through sentence-transformers: MPNet, MiniLM, BGE and the like.
 
-Pooling, normalisation and prompts are the library's reading of modules.json and
+Pooling, normalization and prompts are what the library reads from modules.json and
 config_sentence_transformers.json; a checkpoint without them is pooled as the library does by default.
 """
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,77 +13,97 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
 from mmlab.embed.models.adapter import Adapter
-from mmlab.embed.models.checkpoint import Checkpoint, check_safe, reading
-from mmlab.embed.models.parts import BESIDE, check_vocabulary, read_network
-from mmlab.embed.models.prompts import fill_in
-from mmlab.embed.models.reader import TextReader, token_window
+from mmlab.embed.models.checkpoint import Checkpoint, check_no_pickles, unreadable_as_model_error
+from mmlab.embed.models.model import Inputs, ModelError
+from mmlab.embed.models.parts import (
+    SAVE_PARTS,
+    TextTokenizer,
+    check_vocabulary,
+    find_window,
+    read_network,
+)
+from mmlab.embed.models.prompts import fill_prompts
 
-SAFE_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # no pickles, no code
-DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the library looks for them in this order
+# No pickles, no code.
+SAFE_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+# The library looks for them in this order.
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
-class TextEncoder(Adapter):
-    """`mmlab.embed.Model` for texts alone, with a prompt of its own for queries where the model has one."""
+class SentenceEncoder(Adapter):
+    """An encoder of texts alone, with a prompt of its own for queries where the model has one."""
 
     modalities = ("text",)
     advice = "give a text encoder such as sentence-transformers/all-mpnet-base-v2"
+    tokenizer: TextTokenizer
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.sentences = read_sentences(checkpoint, self.advice)
-        own = self.sentences.prompts
-        self.query_prompt = own.get("query") or ""
+        self.pipeline = read_pipeline(checkpoint, self.advice)
+        own = {name: prompt or "" for name, prompt in self.pipeline.prompts.items()}
+        self.query_prompt = own.get("query", "")
         self.document_prompt = next((own[name] for name in DOCUMENT_PROMPTS if own.get(name)), "")
-        network, tokenizer = self.sentences.transformers_model, self.sentences.tokenizer
-        self.sentences.max_seq_length = token_window(tokenizer, network, network.config)
-        # To count with: sentences are prepared by the library.
+        network, tokenizer = self.pipeline.transformers_model, self.pipeline.tokenizer
+        if network is None:
+            raise ModelError(
+                f"model {checkpoint.requested!r}: none of its modules is a transformer: {self.advice}"
+            )
+        check_vocabulary(checkpoint, tokenizer, network.config.vocab_size)
+        window = find_window(tokenizer, network, network.config)
+        self.pipeline.max_seq_length = window
+        # It only counts tokens: the library prepares the texts.
         whole = tuple(self.document_prompt + template for template in checkpoint.prompts or ("{}",))
-        reader = TextReader(tokenizer, self.sentences.max_seq_length, whole)
-        super().__init__(checkpoint, self.sentences, describe_pooling(self.sentences), reader)
+        counter = TextTokenizer(tokenizer, window, whole)
+        super().__init__(checkpoint, self.pipeline, describe_pooling(self.pipeline), counter)
 
     def describe_preprocessing(self) -> str:
-        """With the name of the tokenizer, and the prompts that the model brings."""
+        """Return the preprocessing of the space, with the name of the tokenizer and the model's own prompts."""
         own = {"query": self.query_prompt, "document": self.document_prompt}
         named = [f"{name} prompt {prompt!r}" for name, prompt in own.items() if prompt]
-        return ", ".join([type(self.reader.tokenizer).__name__, *named, super().describe_preprocessing()])
+        name = type(self.tokenizer.tokenizer).__name__
+        return ", ".join([name, *named, super().describe_preprocessing()])
 
     def embed_queries(self, texts: list[str]) -> np.ndarray:
-        """As `embed_texts`, behind the model's own prompt for queries."""
+        """Return unit rows, float32 (N, D), of texts behind the model's own query prompt."""
         return self.embed_prepared("text", self._prepare(texts, self.query_prompt, "query"))
 
-    def prepare_texts(self, texts: list[str]) -> dict[str, Any]:
-        """Token tensors on the CPU, and what the library notes beside them."""
+    def prepare_texts(self, texts: list[str]) -> Inputs:
+        """Return token tensors on the CPU, and what the library keeps beside them."""
         return self._prepare(texts, self.document_prompt, "document")
 
-    def project(self, modality: str, inputs: dict[str, Any]) -> torch.Tensor:
-        """The sentence embedding (N, D)."""
-        rows = self.sentences(inputs, task=inputs.pop("task"))["sentence_embedding"]
-        return rows[:, : self.sentences.truncate_dim]
+    def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
+        """Return the sentence embedding (N, D)."""
+        rows = self.pipeline(inputs, task=inputs.pop("task"))["sentence_embedding"]
+        return rows[:, : self.pipeline.truncate_dim]
 
-    def _prepare(self, texts: list[str], prompt: str, task: str) -> dict[str, Any]:
-        with self.reader.lock:
-            prepared = self.sentences.preprocess(
-                fill_in(texts, self.prompts), prompt=prompt or None, task=task
+    def _prepare(self, texts: list[str], prompt: str, task: str) -> Inputs:
+        with self.tokenizer.lock:
+            prepared = self.pipeline.preprocess(
+                fill_prompts(texts, self.prompts), prompt=prompt or None, task=task
             )
         return dict(prepared) | {"task": task}
 
 
-def read_sentences(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
-    """The pipeline on its device; ModelError if a part is missing, a pickle, or code of its own."""
-    with reading(checkpoint.asked, "config", "check the name and the network"):
+def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
+    """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
+    with unreadable_as_model_error(checkpoint.requested, "config", "check the name and the network"):
         folder = _fetch(checkpoint)
-    check_safe(checkpoint.asked, Path(folder))
-    # The library does not say which tensors it made up, so they are looked for before.
-    read_network(AutoModel, replace(checkpoint, source=folder), advice, spare="pooler")
-    with reading(checkpoint.asked, "tokenizer or modules", BESIDE):
-        sentences = SentenceTransformer(
+    check_no_pickles(checkpoint.requested, Path(folder))
+    # The library gives missing tensors random values without an error, so transformers looks for them first.
+    read_network(AutoModel, replace(checkpoint, source=folder), advice, optional="pooler")
+    with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
+        return SentenceTransformer(
             folder,
             device=str(checkpoint.device),
             trust_remote_code=False,
             local_files_only=True,
             model_kwargs={"dtype": getattr(torch, checkpoint.precision), "use_safetensors": True},
         )
-    check_vocabulary(checkpoint, sentences.tokenizer, sentences.transformers_model.config.vocab_size)
-    return sentences
+
+
+def describe_pooling(pipeline: SentenceTransformer) -> str:
+    """Return how token vectors become one, such as "mean, normalize"."""
+    modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in list(pipeline)[1:]]
+    return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "the model's own"
 
 
 def _fetch(checkpoint: Checkpoint) -> str:
@@ -92,10 +111,4 @@ def _fetch(checkpoint: Checkpoint) -> str:
 
     if Path(checkpoint.source).is_dir():
         return checkpoint.source
-    return snapshot_download(checkpoint.source, allow_patterns=SAFE_FILES, **checkpoint.pinned)
-
-
-def describe_pooling(sentences: SentenceTransformer) -> str:
-    """How token vectors become one, such as "mean, normalize"."""
-    modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in list(sentences)[1:]]
-    return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "the model's own"
+    return snapshot_download(checkpoint.source, allow_patterns=SAFE_FILES, revision=checkpoint.revision)
