@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Model
+from mmlab.embed import Model, embed_queries
 from mmlab.items import Vectors, open_image
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def occlude_image(
     whole.thumbnail((MOST, MOST))
     edges = np.linspace(0, 1, grid + 1)
     places = [(r, c) for r in range(grid) for c in range(grid)]
-    cosines = [model.embed_images([whole])[0] @ row]
+    cosines = [embed_queries(model, [whole])[0] @ row]
     for start in range(0, len(places), BATCH):
         covered = [_cover(whole, edges, r, c) for r, c in places[start : start + BATCH]]
-        cosines += (model.embed_images(covered) @ row).tolist()
+        cosines += (embed_queries(model, covered) @ row).tolist()
     table = pd.DataFrame(places, columns=["row", "column"]) + 1
     for name, index, step in (
         ("left", "column", 0),
@@ -64,7 +64,7 @@ def occlude_words(model: Model, text: str, other: Vectors) -> pd.DataFrame:
     if not words:
         raise ValueError("the text is empty: there are no words to leave out")
     shorter = [" ".join(words[:i] + words[i + 1 :]) or "." for i in range(len(words))]
-    cosines = (model.embed_queries([text, *shorter]) @ row).tolist()
+    cosines = (embed_queries(model, [text, *shorter]) @ row).tolist()
     return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": words}), cosines)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmlab.embed import Model
+from mmlab.embed import Model, embed_queries
 from mmlab.items import ImageError, Vectors, open_image
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def embed_questions(
     array = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
     texts = [place for place, query in enumerate(queries) if isinstance(query, str)]
     if texts:
-        array[texts] = model.embed_queries([_words(queries[place]) for place in texts])
+        array[texts] = embed_queries(model, [_words(queries[place]) for place in texts])
     others, skipped = [place for place, name in enumerate(names) if name is None], []
     for start in range(0, len(others), BATCH):
         images = {place: _open(queries[place], skipped, strict) for place in others[start : start + BATCH]}
         opened = {place: image for place, image in images.items() if image is not None}
         if opened:
-            array[list(opened)] = model.embed_images(list(opened.values()))
+            array[list(opened)] = embed_queries(model, list(opened.values()))
         for place in opened:
             names[place] = _name(queries[place])
     kept = [place for place, name in enumerate(names) if name is not None]
