@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Model
+from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import Space, Vectors, open_image
 from mmlab.retrieve.query.rank import rank
@@ -73,10 +73,10 @@ def occlude_image(
     whole.thumbnail((MAX_SIDE, MAX_SIDE))
     edges = np.linspace(0, 1, grid + 1)
     cells = [(row, column) for row in range(grid) for column in range(grid)]
-    cosines = [model.embed_images([whole])[0] @ vector]
+    cosines = [embed_queries(model, [whole])[0] @ vector]
     for start in range(0, len(cells), COVERED_PER_BATCH):
         covered = [_cover(whole, edges, *cell) for cell in cells[start : start + COVERED_PER_BATCH]]
-        cosines += (model.embed_images(covered) @ vector).tolist()
+        cosines += (embed_queries(model, covered) @ vector).tolist()
     table = pd.DataFrame(cells, columns=["row", "column"]) + 1
     for name, index, step in (
         ("left", "column", 0),
@@ -99,7 +99,7 @@ def occlude_words(model: Model, text: str, reference: Vectors) -> Occlusion:
     if not words:
         raise ValueError("the text is empty: there are no words to leave out")
     shorter = [" ".join(words[:i] + words[i + 1 :]) or "." for i in range(len(words))]
-    cosines = (model.embed_queries([text, *shorter]) @ vector).tolist()
+    cosines = (embed_queries(model, [text, *shorter]) @ vector).tolist()
     return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": words}), cosines)
 
 

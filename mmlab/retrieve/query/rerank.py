@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Model, load_for
+from mmlab.embed import Model, embed_queries, load_for
 from mmlab.items import Vectors, open_image
 from mmlab.items.rankings import rank_by_score
 
@@ -92,8 +92,8 @@ def match_by_crops(model: Model) -> Match:
 
     def match(texts: list[str], images: "list[Image.Image]") -> np.ndarray:
         parts = [part for image in images for part in (image, *_quarters(image))]
-        rows = model.embed_images(parts).reshape(len(images), -1, model.space.dimension)
-        return np.einsum("npd,nd->np", rows, model.embed_queries(texts)).max(axis=1)
+        rows = embed_queries(model, parts).reshape(len(images), -1, model.space.dimension)
+        return np.einsum("npd,nd->np", rows, embed_queries(model, texts)).max(axis=1)
 
     return match
 

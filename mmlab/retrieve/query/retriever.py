@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Model
+from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import ImageError, Vectors, open_image
 from mmlab.retrieve.query.rank import bridge_modality, rank_through_pairs
@@ -109,13 +109,13 @@ class Retriever:
             embedded = EmbeddedQueries(query, [])
         elif _is_many(query):
             contents = images_in(query) if isinstance(query, Path) else list(cast("Iterable[Content]", query))
-            embedded = embed_queries(self.model, contents)
+            embedded = embed_named_queries(self.model, contents)
         else:
-            embedded = embed_queries(self.model, [cast("Content", query)], strict=True)
+            embedded = embed_named_queries(self.model, [cast("Content", query)], strict=True)
         if not (plus or minus):
             return embedded
         towards, away = (
-            embed_queries(self.model, list(part), strict=True).vectors if part else None
+            embed_named_queries(self.model, list(part), strict=True).vectors if part else None
             for part in (plus, minus)
         )
         return EmbeddedQueries(rocchio(embedded.vectors, towards, away, minus_weight), embedded.skipped)
@@ -141,7 +141,7 @@ class Retriever:
         return found
 
 
-def embed_queries(model: Model, queries: "Sequence[Content]", strict: bool = False) -> EmbeddedQueries:
+def embed_named_queries(model: Model, queries: "Sequence[Content]", strict: bool = False) -> EmbeddedQueries:
     """Embed one unit row per query, named by its text or its file's name (with " (2)" where that comes twice).
 
     A file that is no image is skipped with its reason, or raises ImageError where `strict`. Raises ValueError for an
@@ -158,7 +158,7 @@ def embed_queries(model: Model, queries: "Sequence[Content]", strict: bool = Fal
     array = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
     names = {place: _checked_text(query) for place, query in enumerate(queries) if isinstance(query, str)}
     if names:
-        array[list(names)] = model.embed_queries(list(names.values()))
+        array[list(names)] = embed_queries(model, list(names.values()))
     files = [place for place in range(len(queries)) if place not in names]
     images, skipped = _embed_images(model, {place: queries[place] for place in files}, array, strict)
     names |= images
@@ -213,7 +213,7 @@ def _embed_images(
         images = {place: _open(queries[place], skipped, strict) for place in batch}
         opened = {place: image for place, image in images.items() if image is not None}
         if opened:
-            array[list(opened)] = model.embed_images(list(opened.values()))
+            array[list(opened)] = embed_queries(model, list(opened.values()))
         names |= {place: _file_name(queries[place]) for place in opened}
     return names, skipped
 

@@ -1,8 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPModel
+
+from mmlab.embed import load_model
 
 TEXTS = ["a red shoe", "dog", "the end of this text lies outside of the window", "größe 🐕"]
 DUAL = ["clip", "old_clip", "metaclip2", "siglip", "siglip2", "altclip", "chinese_clip", "align"]
@@ -96,7 +100,7 @@ def test_naflex_keeps_the_shape_of_an_image(models, images):
 def test_positions_behind_the_padding_token_are_no_window(models, folders):
     """AltCLIP's tokenizer here sets no window: 18 positions, two of them never used."""
     assert AutoTokenizer.from_pretrained(folders("altclip")).model_max_length > 1000
-    assert models("altclip").window == 16
+    assert models("altclip").tokenizer.window == 16
 
 
 def test_one_bright_pixel_changes_the_vector(model):
@@ -112,6 +116,33 @@ def test_threads_may_read_and_count_at_once(model):
     expected = model.prepare_texts(TEXTS)["input_ids"]
     with ThreadPoolExecutor(8) as threads:
         read = [threads.submit(model.prepare_texts, TEXTS) for _ in range(100)]
-        counted = [threads.submit(model.count_cut, TEXTS) for _ in range(100)]
+        counted = [threads.submit(model.count_truncated, TEXTS) for _ in range(100)]
         assert all(torch.equal(future.result()["input_ids"], expected) for future in read)
         assert {future.result() for future in counted} == {1}
+
+
+@pytest.mark.parametrize("family", ["vit", "dinov2"])
+@torch.no_grad()
+def test_vectors_of_an_image_encoder_equal_the_librarys_own_calls(family, models, folders, images):
+    pixels = AutoImageProcessor.from_pretrained(folders(family), backend="pil")(images, return_tensors="pt")
+    expected = unit(AutoModel.from_pretrained(folders(family)).eval()(**pixels).pooler_output)
+    np.testing.assert_allclose(models(family).embed_images(images), expected, atol=1e-5)
+    assert models(family).space.pooling == "pooled output"
+
+
+@torch.no_grad()
+def test_without_a_pooler_it_is_the_first_token(folders, images, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    copy = shutil.copytree(folders("vit"), tmp_path / "copy")
+    weights = load_file(copy / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if not name.startswith("pooler.")}
+    save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
+    model = load_model(str(copy), device="cpu")
+    output = AutoModel.from_pretrained(folders("vit")).eval()(**model.prepare_images(images))
+    np.testing.assert_allclose(model.embed_images(images), unit(output.last_hidden_state[:, 0]), atol=1e-5)
+    assert model.space.pooling == "first token"
+
+
+def test_an_image_encoder_ignores_prompts(folders, models):
+    assert load_model(str(folders("vit")), device="cpu", prompts=["a {}"]).space == models("vit").space

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 
-from mmlab.embed import ModelError, load_model, sweep_batches, tuning
+from mmlab.embed import ModelError, benchmark, load_model
+from mmlab.embed.benchmark import free_memory, measure_peak_memory, sweep_batches, used_memory
+
+MB = 1_000_000
 
 
 @pytest.fixture(autouse=True)
-def one_lane(monkeypatch):
-    monkeypatch.setattr(tuning, "count_lanes", lambda: 1)
+def one_worker(monkeypatch):
+    monkeypatch.setattr(benchmark, "count_workers", lambda: 1)
 
 
 def test_a_row_for_each_setting(items, clip_folder):
@@ -50,7 +53,7 @@ def test_a_size_that_does_not_fit_is_a_row_without_figures(items, clip_folder, m
         return plain(modality, prepared)
 
     monkeypatch.setattr(full, "embed_prepared", embed_prepared)
-    monkeypatch.setattr(tuning, "load_model", lambda *_: full)
+    monkeypatch.setattr(benchmark, "load_model", lambda *_: full)
     rows = sweep_batches(items, "full", [1, 5], ["float32"], rounds=1)
     problems = rows.set_index(["modality", "batch_size"])["problem"]
     assert problems.to_dict() == {
@@ -62,7 +65,19 @@ def test_a_size_that_does_not_fit_is_a_row_without_figures(items, clip_folder, m
 
 
 def test_a_size_that_would_not_fit_is_not_tried(items, clip_folder, monkeypatch):
-    monkeypatch.setattr(tuning, "free_memory", lambda _: 0)
-    monkeypatch.setattr(tuning, "used_memory", lambda _: 0)
+    monkeypatch.setattr(benchmark, "free_memory", lambda _: 0)
+    monkeypatch.setattr(benchmark, "used_memory", lambda _: 0)
     rows = sweep_batches(items, str(clip_folder), [1, 2], ["float32"], rounds=1, device="cpu")
     assert rows["problem"].tolist() == ["", "out of memory"] * 2
+
+
+def test_memory_that_was_given_back_counts_while_it_was_used():
+    before = used_memory()
+    total, peak = measure_peak_memory(lambda: np.ones(100 * MB, dtype=np.uint8).sum())
+    assert total == 100 * MB
+    assert 95 * MB < peak - before < 200 * MB
+    assert used_memory() - before < 50 * MB
+
+
+def test_there_is_free_memory():
+    assert free_memory() > MB

@@ -2,16 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.embed import (
-    ModelError,
-    cosines_to_float32,
-    describe_rows,
-    describe_spaces,
-    describe_work,
-    embed_items,
-    embed_with_models,
-    load_model,
-)
+from mmlab.embed import ModelError, embed_items, embed_with_models, load_model
+from mmlab.embed.multi_model import cosines_to_float32, describe_rows, describe_spaces, describe_work
 from tests.embed.checkpoints import guide_pair
 
 
@@ -54,18 +46,17 @@ def test_a_model_that_embeds_none_of_the_items_is_refused(items, folders):
 
 
 def test_the_table_of_spaces_has_a_column_each(results):
-    told = describe_spaces(results).set_index("part")
-    assert told.columns.tolist() == [result.vectors.space.key for result in results]
-    assert told.loc["dimension"].tolist() == [32, 24]
+    table = describe_spaces(results).set_index("part")
+    assert table.columns.tolist() == [result.vectors.space.key for result in results]
+    assert table.loc["dimension"].tolist() == [32, 24]
 
 
 def test_the_table_of_work_has_a_row_for_each_modality(results):
-    told = describe_work(results)
-    assert told["modality"].tolist() == ["text", "image", "text"]
-    assert told["items"].tolist() == [10, 5, 10]
-    assert told["embedded"].tolist() == [9, 5, 9]
-    assert told["cached"].tolist() == [1, 0, 1]
-    assert told["batch"].tolist() == ["32"] * 3
+    table = describe_work(results)
+    assert table["modality"].tolist() == ["text", "image", "text"]
+    assert table["items"].tolist() == [10, 5, 10]
+    assert table["embedded"].tolist() == [9, 5, 9]
+    assert table["cached"].tolist() == [1, 0, 1]
 
 
 def test_a_failed_image_is_counted_and_the_others_have_their_vectors(items, pair):
@@ -79,12 +70,12 @@ def test_a_failed_image_is_counted_and_the_others_have_their_vectors(items, pair
 
 
 def test_the_table_of_rows(items, results):
-    told = describe_rows(results, items)
-    assert told["modality"].tolist() == ["text", "image", "text"]
-    np.testing.assert_allclose(told[["smallest norm", "largest norm"]], 1, atol=1e-6)
+    table = describe_rows(results, items)
+    assert table["modality"].tolist() == ["text", "image", "text"]
+    np.testing.assert_allclose(table[["smallest norm", "largest norm"]], 1, atol=1e-6)
     texts = results[0].vectors.array
-    assert told["norm of the mean"].iloc[0] == pytest.approx(np.linalg.norm(texts.mean(axis=0)))
-    assert told["least cosine to float32"].tolist() == [1, 1, 1]
+    assert table["norm of the mean"].iloc[0] == pytest.approx(np.linalg.norm(texts.mean(axis=0)))
+    assert table["least cosine to float32"].tolist() == [1, 1, 1]
 
 
 def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
@@ -92,7 +83,7 @@ def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
         embed_with_models(items, pair[1:], ["a {}", "{}"], precision, progress=False)[0].vectors
         for precision in ("float32", "bfloat16")
     )
-    cosines = cosines_to_float32(half, items, sample=3)
+    cosines = cosines_to_float32(half, items, sample_size=3)
     assert len(cosines) == 6  # three images, three texts
     expected = (half.array * exact.array).sum(axis=1)
     expected = pd.Series(expected, index=half.ids)[cosines.index]

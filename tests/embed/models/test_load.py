@@ -82,7 +82,7 @@ def test_code_of_a_checkpoint_is_not_run(copy):
 
 
 @pytest.mark.parametrize("name", ["facebook/imagebind-huge", "models/ImageBind", "renamed"])
-def test_imagebind_is_told_apart_with_what_serves_instead(name, tmp_path):
+def test_imagebind_is_refused_and_other_models_are_named(name, tmp_path):
     folder = tmp_path / "renamed"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "imagebind"}')
@@ -96,7 +96,7 @@ def test_a_model_that_is_no_encoder(tmp_path):
     from transformers import LlavaConfig
 
     LlavaConfig().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"is a LlavaModel, which is no encoder that is known here: give "):
+    with pytest.raises(ModelError, match=r"is a LlavaModel, which is not a known kind of encoder: give "):
         load_model(str(tmp_path))
 
 
@@ -207,7 +207,7 @@ def test_the_model_of_a_space_may_be_gone(copy):
         load_for(space, device="cpu")
 
 
-def test_what_has_changed_since_the_vectors_is_said(model, copy):
+def test_the_error_names_what_has_changed_since_the_vectors(model, copy):
     space = replace(load_model(str(copy), device="cpu").space, dimension=9, pooling="mean")
     with pytest.raises(
         ModelError,

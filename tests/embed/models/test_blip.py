@@ -69,7 +69,7 @@ def test_blip2_matches_with_its_head(models, plain, images):
 
 
 @pytest.mark.parametrize("family", ["blip", "blip2"])
-def test_a_pair_is_judged_by_itself_and_without_prompts(family, models, folders, images):
+def test_a_pair_is_matched_by_itself_and_without_prompts(family, models, folders, images):
     model = models(family)
     prompted = load_model(str(folders(family)), device="cpu", prompts=["a photo of {}"])
     together = model.match(TEXTS, images)

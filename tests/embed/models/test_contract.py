@@ -60,7 +60,7 @@ def test_a_vector_depends_on_its_input_alone(family, models, inputs):
 
 
 @every_family
-def test_the_halves_make_the_whole_even_after_a_pickle(family, models, inputs):
+def test_prepared_inputs_make_the_same_vectors_even_after_a_pickle(family, models, inputs):
     model = models(family)
     for kind in model.modalities:
         prepared = pickle.loads(pickle.dumps(prepare(model, kind, inputs[kind])))  # noqa: S301
@@ -71,12 +71,12 @@ def test_the_halves_make_the_whole_even_after_a_pickle(family, models, inputs):
 
 
 @every_reader
-def test_a_text_longer_than_the_window_is_cut_and_counted(family, models):
+def test_a_text_longer_than_the_window_is_truncated_and_counted(family, models):
     model = models(family)
-    assert model.window == (64 if family == "align" else 16)
-    assert model.count_cut(TEXTS) == 1
-    assert model.count_cut([]) == 0
-    lengths = [model.count_cut(["xy" * letters]) for letters in range(1, 40)]
+    assert model.tokenizer.window == (64 if family == "align" else 16)
+    assert model.count_truncated(TEXTS) == 1
+    assert model.count_truncated([]) == 0
+    lengths = [model.count_truncated(["xy" * letters]) for letters in range(1, 40)]
     assert lengths == sorted(lengths)
     fits = "xy" * lengths.index(1)  # as many pairs of letters as fit
     rows = model.embed_texts([fits + "xyxyaa", fits + "xyxybb", fits[:-1] + "z"])
@@ -126,8 +126,8 @@ def test_prompts_are_averaged_and_make_another_space(family, models, folders):
     np.testing.assert_allclose(prompted.embed_texts(["dog", "x"]), expected, atol=1e-5)
     assert prompted.space.prompt == '["a {}", "{} 2"]'
     assert prompted.space.key != model.space.key
-    longest = next(letters for letters in range(80) if model.count_cut(["x" * letters]))
-    assert prompted.count_cut(["x" * (longest - 1), "dog"]) == 1  # fits, but for its prompt
+    longest = next(letters for letters in range(80) if model.count_truncated(["x" * letters]))
+    assert prompted.count_truncated(["x" * (longest - 1), "dog"]) == 1  # fits, but for its prompt
 
 
 @every_family

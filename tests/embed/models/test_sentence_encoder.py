@@ -55,7 +55,7 @@ def test_a_prompt_for_documents_is_theirs(copy):
     model = load_model(str(copy), device="cpu")
     np.testing.assert_allclose(model.embed_texts(TEXTS), library.encode_document(TEXTS), atol=1e-5)
     assert "query prompt 'find: ', document prompt 'doc: '" in model.space.preprocessing
-    assert model.count_cut(["x" * 14, "x" * 6]) == 1  # four pieces of the prompt are letters too
+    assert model.count_truncated(["x" * 14, "x" * 6]) == 1  # four pieces of the prompt are letters too
 
 
 def test_the_space_names_the_pooling(models):
