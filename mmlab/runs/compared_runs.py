@@ -19,7 +19,7 @@ from mmlab.runs.record.run_files import (
     run_folder,
 )
 from mmlab.runs.record.step import Step
-from mmlab.visualize import Html, answers_gallery
+from mmlab.visualize import Html, query_gallery
 
 # characters of an item or of the value of a parameter in a message or a table
 MAX_SHOWN_CHARS = 60
@@ -107,7 +107,7 @@ def changes_gallery(
             found = ranked[ranked["query_id"] == row["query_id"]]
             note = f"{escape(run)}, {escape(measure)} {score:.3f}"
             parts.append(f'<p style="font:13px sans-serif;margin:14px 0 -8px;color:#5b6675">{note}</p>')
-            parts.append(str(answers_gallery([row["query_id"]], found, qrels, items, k)))
+            parts.append(str(query_gallery([row["query_id"]], found, qrels, items, k)))
     return Html("".join(parts) or "<em>none</em>")
 
 

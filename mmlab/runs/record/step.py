@@ -28,7 +28,7 @@ from mmlab.runs.record.run_files import run_folder
 from mmlab.runs.record.run_lock import mark, unmark
 from mmlab.runs.record.secrets import check_secrets
 from mmlab.visualize import Html, table
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import render_markdown
 
 
 @dataclass

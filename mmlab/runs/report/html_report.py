@@ -17,7 +17,7 @@ from mmlab.runs.report.metrics_table import read_metrics, tabulate_latency, tabu
 from mmlab.runs.report.pages import TEMPLATES, write_page
 from mmlab.runs.report.sections import allow_scripts, find_findings, read_figures, read_galleries, read_map
 from mmlab.runs.report.summary import list_runs, summarize_run
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import render_markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlab.items import replacing
-from mmlab.visualize import script_hash
+from mmlab.visualize.map_page import script_hash
 
 if TYPE_CHECKING:
     from nbconvert import HTMLExporter
