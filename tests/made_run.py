@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate import share_space, vectors_by_modality
+from mmlab.evaluate import vectors_by_modality
+from mmlab.evaluate.space.geometry import share_space
 from mmlab.items import (
     DIRECTIONS,
     ITEM_COLUMNS,
@@ -17,7 +18,7 @@ from mmlab.items import (
     write_items,
     write_table,
 )
-from mmlab.runs import begin_step, run_folder
+from mmlab.runs import run_folder, start_step
 
 LOST = 40  # each so many-th query loses its best hit in the step "index"
 
@@ -26,15 +27,15 @@ def make_run(
     run: str, items: pd.DataFrame, spaces: Sequence[Vectors], dataset: str = "vectors", depth: int = 100
 ) -> Path:
     """Write items, vectors and rankings (steps exact and index) with their manifest; return the run's folder."""
-    step = begin_step("01_ingest", run=run, dataset=dataset)
+    step = start_step("01_ingest", run, dataset=dataset)
     write_items(items, step.write("items.parquet"))
     step.finish(f"{len(items)} items")
-    step = begin_step("02_embed", run=run, models=[vectors.space.model for vectors in spaces])
+    step = start_step("02_embed", run, models=[vectors.space.model for vectors in spaces])
     step.read("items.parquet")
     for vectors in spaces:
         vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
     step.finish(f"{len(spaces)} spaces")
-    step = begin_step("04_retrieve", run=run, depth=depth)
+    step = start_step("04_retrieve", run, depth=depth)
     step.read("items.parquet")
     step.read_all("vectors/*.npz")
     for queries, gallery in DIRECTIONS.values():

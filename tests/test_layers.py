@@ -15,7 +15,7 @@ SEES = {
     "ingest": {"items"},
     "embed": {"items"},
     "index": {"items"},
-    "retrieve": {"items", "embed", "index"},
+    "retrieve": {"items", "embed", "index", "evaluate"},
     "evaluate": {"items"},
     "visualize": {"items"},
     "panels": {"items", "retrieve", "evaluate", "visualize"},

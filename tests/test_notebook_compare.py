@@ -7,7 +7,7 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, item_id, read_table, unit_rows, write_table
-from mmlab.runs import NotebookFailed, begin_step, find_notebook, read_manifest, run_folder, run_notebooks
+from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_folder, run_notebooks, start_step
 from tests.made_run import make_run
 
 PAIRS, SECRET = 30, "the-planted-secret"
@@ -28,11 +28,11 @@ def make(run, noise, pairs=PAIRS):
     spaces = [Vectors(items["item_id"], np.vstack([images, texts]), space)]
     items = items.assign(content="c", origin="caption").reindex(columns=ITEM_COLUMNS)
     make_run(run, items, spaces)
-    step = begin_step("03_index", run=run, ef=50)
+    step = start_step("03_index", run, ef=50)
     judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1 + noise]})
     write_table(judged, step.write("index.parquet"))
     step.finish("")
-    step = begin_step("05_evaluate", run=run)
+    step = start_step("05_evaluate", run)
     for a, b in (("text", "image"), ("image", "text")):
         ranked = read_table(step.read(f"rankings/{a}-to-{b}.parquet"))
         scores = score_queries(ranked, qrels_from_pairs(items, a, b), ["Success@1", "RR"])
@@ -56,7 +56,7 @@ def test_the_better_run_is_found_and_by_more_than_chance(compared):
     assert (tests["difference"] < 0).all()
     assert (tests["p_holm"] < 0.05).all()
     assert tests["queries"].eq(PAIRS).all()
-    assert "**poor** -" in read_manifest("both")["steps"]["08_compare"]["saw"]
+    assert "**poor** -" in read_manifest("both")["steps"]["08_compare"]["summary"]
     assert pd.read_parquet(compared / "costs.parquet")["p50_ms"].tolist() == [1.1, 4.0]
     gallery = (compared / "galleries" / "08_changed_text_to_image.html").read_text()
     assert gallery.count("good, Success@1 1.000") == gallery.count("poor, Success@1 0.000") == 3
@@ -66,10 +66,10 @@ def test_the_better_run_is_found_and_by_more_than_chance(compared):
 def test_plain_papermill_does_the_same(compared, tmp_path):
     notebook = find_notebook("08_compare")
     papermill.execute_notebook(
-        notebook, tmp_path / "out.ipynb", {**GIVEN, "run": "plain"}, cwd=notebook.parent, progress_bar=False
+        notebook, tmp_path / "out.ipynb", {**GIVEN, "name": "plain"}, cwd=notebook.parent, progress_bar=False
     )
     ours, theirs = (read_manifest(run)["steps"]["08_compare"] for run in ("both", "plain"))
-    for part in ("parameters", "reads", "saw"):
+    for part in ("parameters", "reads", "summary"):
         assert ours[part] == theirs[part]
     assert ours["writes"] == theirs["writes"]
 

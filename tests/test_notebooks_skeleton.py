@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,22 +65,18 @@ def test_parameters_are_literals_with_type_and_help(parameters):
         assert type(value).__name__ == found["type"].split("[")[0], found["name"]
 
 
-def test_every_notebook_takes_run_and_seed(parameters):
-    assert {"run", "seed"} <= {found["name"] for found in parameters}
-    assert len(parameters) > 1  # IPython takes a cell of the one line `run: ...` for its magic %run
+def test_every_notebook_takes_name_and_seed(parameters):
+    assert {"name", "seed"} <= {found["name"] for found in parameters}
 
 
-def test_the_step_begins_with_all_parameters_under_their_names(code, parameters, path):
-    begins = [
-        node.value
-        for node in ast.parse(code[1].source).body
-        if isinstance(node, ast.Assign)
-        and getattr(getattr(node.value, "func", None), "id", "") == "begin_step"
-    ]
-    assert len(begins) == 1
-    assert [argument.value for argument in begins[0].args] == [path.stem]
-    passed = {keyword.arg: keyword.value.id for keyword in begins[0].keywords}
-    assert passed == {found["name"]: found["name"] for found in parameters}
+def test_the_step_begins_under_the_name_of_its_notebook(code, path):
+    assert f'step = begin_step("{path.stem}", globals())' in code[1].source.splitlines()
+
+
+def test_name_is_the_name_of_the_run_throughout(code):
+    for cell in code[1:]:
+        symbols = symtable.symtable(cell.source, "cell", "exec").get_symbols()
+        assert not [symbol for symbol in symbols if symbol.get_name() == "name" and symbol.is_assigned()]
 
 
 def test_cells_after_the_set_up_are_short(code):

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import mmlab
-from mmlab.evaluate import append_labels
+from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.items import Space, Vectors, read_table, unit_rows, write_table
-from mmlab.runs import begin_step, find_notebook, find_notebooks, read_manifest, run_notebooks
+from mmlab.runs import find_notebook, find_notebooks, read_manifest, run_notebooks, start_step
 from tests.made_run import make_run, read_photos, whole_items
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
@@ -42,7 +42,9 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
     found = {(m["direction"], m["measure"]): round(m["value"], 3) for m in metrics["measures"]}
     assert [found["text-to-image", f"Success@{k}"] for k in (1, 5, 10)] == [0.176, 0.427, 0.559]
     assert [entry["gallery"] for entry in metrics["protocol"]] == [1000, 5000]
-    lost = {row["booked"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text-to-image"}
+    lost = {
+        row["outcome"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text-to-image"
+    }
     assert sum(lost.values()) == 5000
     assert lost["lost by index"] > 0
     assert "20 judgements by hand" in outputs(folder, "05_evaluate")
@@ -57,7 +59,7 @@ def test_two_runs_over_the_thousand_photos_are_compared() -> None:
     short = Vectors(vectors.ids, unit_rows(vectors.array[:, :few]), replace(vectors.space, dimension=few))
     for name, part in (("whole", vectors), ("short", short)):
         make_run(name, items, [part])
-        step = begin_step("03_index", run=name, ef=50)  # no store here, and 08 asks what a query costs
+        step = start_step("03_index", name, ef=50)  # no store here, and 08 asks what a query costs
         judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1.0]})
         write_table(judged, step.write("index.parquet"))
         step.finish("")

@@ -14,15 +14,15 @@ import pandas as pd
 
 import mmlab
 from mmlab.evaluate import (
-    bootstrap_intervals,
-    exact_ranks,
     mean_measures,
     qrels_from_pairs,
     score_queries,
-    score_ranks,
     suspected_false_negatives,
     suspected_wrong_pairs,
 )
+from mmlab.evaluate.measures.ranks import exact_ranks
+from mmlab.evaluate.measures.scoring import score_ranks
+from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
 from tests.bench.figures import Figure
 
@@ -143,12 +143,12 @@ def _false_negatives(
 def evaluate_both(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     """Both directions, from vectors to means with intervals, and the first 100 hits of each query."""
     tables = []
-    for queries, gallery in DIRECTIONS.values():
+    for direction, (queries, gallery) in DIRECTIONS.items():
         asked, found = sides(vectors, items, queries, gallery)
         exact_search(asked, found, k=100)
         ranks = exact_ranks(asked, found, qrels_from_pairs(items, queries, gallery))
         means = mean_measures(score_ranks(ranks, MEASURES), items)
-        tables.append(means.assign(direction=f"{queries}->{gallery}"))
+        tables.append(means.assign(direction=direction))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -11,12 +11,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import mmlab
-from mmlab.runs import NOTEBOOKS
+from mmlab.runs.record.run_files import NOTEBOOKS
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 STEP = """\
 from mmlab.runs import begin_step
-step = begin_step("{name}", run=run, seed=seed, {extra}={extra})
+step = begin_step("{name}", globals())
 step.write("{name}.txt").write_text(f"made with {{seed}}")
 step.finish("{name} with seed " + str(seed))"""
 FAIL = "if seed == 13:\n    raise ValueError('bad\\n\\x1b[31mluck')"  # as a caption could make it
@@ -28,13 +28,13 @@ EXTRA = {
 
 
 def write_notebook(folder, name):
-    """A notebook of run, seed and one more parameter; the first one fails with seed 13."""
+    """A notebook of name, seed and one more parameter; the first one fails with seed 13."""
     extra = EXTRA.get(name, "k: str = 'demo'")
     fail = [new_code_cell(FAIL)] if name == "01_ingest" else []
     cells = [
-        new_code_cell(f'run: str = "demo"\nseed: int = 0\n{extra}', metadata={"tags": ["parameters"]}),
+        new_code_cell(f'name: str = "demo"\nseed: int = 0\n{extra}', metadata={"tags": ["parameters"]}),
         *fail,
-        new_code_cell(STEP.format(name=name, extra=extra.partition(":")[0])),
+        new_code_cell(STEP.format(name=name)),
     ]
     nbformat.write(new_notebook(cells=cells, metadata=KERNEL), folder / f"{name}.ipynb")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mmlab.cli import main
-from mmlab.runs import begin_step
+from mmlab.runs import start_step
 
 URL = "https://me:s3cret@host:6333"
 
@@ -12,9 +12,7 @@ URL = "https://me:s3cret@host:6333"
 def project_with_store(here):
     """The notebook 03 of the project has a parameter `store`, as the real one."""
     path = here / "notebooks" / "03_index.ipynb"
-    path.write_text(
-        path.read_text().replace("k: str = 'demo'", "store: str = ''").replace("k=k", "store=store")
-    )
+    path.write_text(path.read_text().replace("k: str = 'demo'", "store: str = ''"))
     return here.parent
 
 
@@ -27,7 +25,7 @@ def holding(folder, secret):
 @pytest.mark.parametrize("command", ["run --dataset photos --name p", "tune p", "demo --products 50"])
 def test_no_command_writes_it(project_with_store, capsys, command):
     if command.startswith("tune"):
-        begin_step("01_ingest", run="p", dataset="photos").finish("")
+        start_step("01_ingest", "p", dataset="photos").finish("")
     assert main([*command.split(), "-p", f"store={URL}"]) == 2
     shown = capsys.readouterr()
     assert "parameter store is a URL with a name, a password or a key in it" in shown.err

@@ -5,11 +5,9 @@ import pytest
 from mmlab.embed.models.device import PRECISIONS
 from mmlab.index.schema.index_settings import QUANTIZATIONS
 from mmlab.index.store.layouts import LAYOUTS
-from mmlab.ingest.sources import KINDS
+from mmlab.ingest.sources.formats import KINDS
 from mmlab.items.options import OPTIONS, check_option
-from mmlab.retrieve.calibrate import CALIBRATIONS
-from mmlab.retrieve.fuse import FUSIONS
-from mmlab.retrieve.hubness import RESCORINGS
+from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 
 
 def test_the_rooms_know_the_same_names():

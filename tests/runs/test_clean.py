@@ -1,15 +1,17 @@
 import pytest
 
-from mmlab.runs import begin_step, find_removable, remove, run_folder, summarise_run
-from mmlab.runs.execute import NOTEBOOKS
-from mmlab.runs.working import at_work
+from mmlab.runs import read_manifest, run_folder, start_step
+from mmlab.runs.clean import find_removable, remove
+from mmlab.runs.record.run_files import NOTEBOOKS
+from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.report.summary import summarize_run
 
 
 @pytest.fixture
 def folder(data_folder):
     for name in NOTEBOOKS:
-        begin_step(name, run="whole").finish("")
-    begin_step("01_ingest", run="half").finish("")
+        start_step(name, "whole").finish("")
+    start_step("01_ingest", "half").finish("")
     run_folder("broken").mkdir()
     (run_folder("broken") / "manifest.json").write_text("{")
     for name in ("cache", "demo", "verify-x"):
@@ -44,12 +46,12 @@ def test_unfinished_runs_are_those_without_their_last_notebook(folder):
 
 
 def test_a_run_that_is_at_work_stays(folder):
-    begin_step("02_embed", run="half")
-    assert summarise_run("half").state == "working on 02_embed"
+    start_step("02_embed", "half")
+    assert summarize_run(read_manifest("half")).state == "working on 02_embed"
     assert names(find_removable([], unfinished=True)) == [("run", "broken"), ("verify", "verify-x")]
     with pytest.raises(ValueError, match="run 'half' is at work: stop it"):
         find_removable(["half"])
-    with at_work(folder / "verify-x"):
+    with run_lock(folder / "verify-x"):
         assert names(find_removable([], unfinished=True)) == [("run", "broken")]
 
 

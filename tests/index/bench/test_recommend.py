@@ -14,7 +14,8 @@ from mmlab.index.bench.recommend import (
     recommend,
     summarize_placement,
 )
-from mmlab.runs import check_parameters, find_notebook
+from mmlab.runs import find_notebook
+from mmlab.runs.record.parameters import check_parameters
 
 
 def rows(*settings: tuple[str, float, float], **more) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Means, groups and comparisons of systems, with intervals that count pairs instead of captions."""

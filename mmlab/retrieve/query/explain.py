@@ -1,0 +1,181 @@
+"""Why this result: what the cosine loses without a part of the image or a word, and the captions nearest to a hit.
+
+Source of the occlusions: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (ECCV 2014), with one
+vector in place of a class. A drop above 0 means that the part spoke for the match, one below 0 that it spoke against.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mmlab.embed import Model, embed_queries
+from mmlab.index import Index
+from mmlab.items import Space, Vectors, open_image
+from mmlab.retrieve.query.rank import rank
+from mmlab.retrieve.query.rerank import Match, contents_of, rerank
+from mmlab.retrieve.query.retriever import Retriever
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COVERED_PER_BATCH = 32  # covered copies that are in memory at a time
+MAX_SIDE = 256  # pixels of the longer side: models see no more, and copies stay small
+MAX_GRID = 32  # cells each way
+
+
+class Occlusion(NamedTuple):
+    """The parts that were left out, one a row with cosine and drop, and the cosine of the whole."""
+
+    table: pd.DataFrame
+    cosine: float
+
+
+class HitExplanation(NamedTuple):
+    """What a hit rests on: cells of the image, and words of the query."""
+
+    cells: Occlusion
+    words: Occlusion
+
+
+def explain_hit(retrievers: Mapping[str, Retriever], query: str, hit: pd.Series) -> HitExplanation:
+    """Occlude the image and the words of a text query and a found image, a row of a search's table.
+
+    Without a joint space the words are held against the caption that stands for the image, and the image's parts
+    against its own whole: what each vector rests on. `retrievers`: see `open_retrievers`.
+    """
+    reader, viewer = retrievers["text"], retrievers["image"]
+    joint = reader.model.space == viewer.model.space
+    with reader.index.session():
+        found = reader.index.vectors([hit["item_id"]], viewer.model.space)
+        near = found if joint else reader.index.vectors([hit["via"]], reader.model.space)
+    reference = reader.embed(query) if joint else found
+    cells = occlude_image(viewer.model, hit["image"], reference)
+    return HitExplanation(cells, occlude_words(reader.model, query, near))
+
+
+def occlude_image(
+    model: Model, image: "str | Path | Image.Image", reference: Vectors, grid: int = 7
+) -> Occlusion:
+    """Cover each cell of a `grid` x `grid` with the image's mean colour, and see how the cosine drops.
+
+    `reference`: one unit row (1, D) of the model's space to compare with, mostly a text's. The table has row, column
+    (from 1, top left), left, top, right, bottom (shares of width and height in [0, 1]), cosine, drop. Raises
+    SpaceMismatch for another space, ValueError for a grid below 1 or several rows.
+    """
+    vector = _one_row(model, reference)
+    if not 1 <= grid <= MAX_GRID:
+        raise ValueError(f"grid: expected 1 to {MAX_GRID} cells each way, found {grid}")
+    whole = (open_image(image) if isinstance(image, str | Path) else image.convert("RGB")).copy()
+    whole.thumbnail((MAX_SIDE, MAX_SIDE))
+    edges = np.linspace(0, 1, grid + 1)
+    cells = [(row, column) for row in range(grid) for column in range(grid)]
+    cosines = [embed_queries(model, [whole])[0] @ vector]
+    for start in range(0, len(cells), COVERED_PER_BATCH):
+        covered = [_cover(whole, edges, *cell) for cell in cells[start : start + COVERED_PER_BATCH]]
+        cosines += (embed_queries(model, covered) @ vector).tolist()
+    table = pd.DataFrame(cells, columns=["row", "column"]) + 1
+    for name, index, step in (
+        ("left", "column", 0),
+        ("top", "row", 0),
+        ("right", "column", 1),
+        ("bottom", "row", 1),
+    ):
+        table[name] = edges[table[index] - 1 + step]
+    return _with_drops(table, cosines)
+
+
+def occlude_words(model: Model, text: str, reference: Vectors) -> Occlusion:
+    """Leave out each word of a query, and see how the cosine with `reference` drops: position, word, cosine, drop.
+
+    `reference`: one unit row (1, D) of the model's space, mostly an image's. Words are what spaces part; the only word
+    of a text is left out for "." in its place.
+    """
+    vector = _one_row(model, reference)
+    words = re.findall(r"\S+", text)
+    if not words:
+        raise ValueError("the text is empty: there are no words to leave out")
+    shorter = [" ".join(words[:i] + words[i + 1 :]) or "." for i in range(len(words))]
+    cosines = (embed_queries(model, [text, *shorter]) @ vector).tolist()
+    return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": words}), cosines)
+
+
+def summarize_occlusion(explanation: HitExplanation) -> str:
+    """Return a sentence on the cell and the word that the match rests on most."""
+    cell, word = (part.table.loc[part.table["drop"].idxmax()] for part in explanation)
+    return (
+        f"The query and its first hit have a cosine of {explanation.words.cosine:.3f}. What matters most: covering row "
+        f"{cell['row']:.0f}, column {cell['column']:.0f} of the image lowers it by {cell['drop']:.3f}, "
+        f"leaving out “{word['word']}” by {word['drop']:.3f}."
+    )
+
+
+def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
+    """Return the `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of its own pair).
+
+    Says what the model sees in an image, in words of the collection. Raises KeyError for an item without a vector
+    in `space`.
+    """
+    ids = list(dict.fromkeys(item_ids))
+    with index.session():
+        ranked = rank(index, index.vectors(ids, space), "text", k, exact=True)
+        texts = index.fetch(ranked["item_id"].unique()).set_index("item_id")
+        pair = index.fetch(ids).set_index("item_id")["pair_id"]
+    found = ranked["item_id"]
+    columns = {
+        "item_id": ranked["query_id"],
+        "rank": ranked["rank"],
+        "score": ranked["score"],
+        "text": found.map(texts["text"]),
+        "own": found.map(texts["pair_id"]) == ranked["query_id"].map(pair),
+    }
+    return pd.DataFrame(columns)
+
+
+def rerank_first_hits(
+    query_id: str,
+    rankings: pd.DataFrame,
+    match: Match | None,
+    qrels: pd.DataFrame,
+    items: pd.DataFrame,
+    n: int = 10,
+) -> pd.DataFrame:
+    """Return the first `n` hits of one query as `match` orders them, see `rerank`; no rows without a match.
+
+    Columns: query_id, item_id, rank, before, score (of `match`), cosine (the score before), item (its pair), right (in
+    `qrels`).
+    """
+    first = rankings[(rankings["query_id"] == query_id) & (rankings["rank"] <= n)]
+    if match is None:
+        return first.head(0).assign(before=0, cosine=0.0, item="", right=False)
+    again = rerank(first, match, contents_of(items), n)
+    found, right = again["item_id"], qrels.loc[qrels["query_id"] == query_id, "item_id"]
+    return again.assign(
+        cosine=found.map(first.set_index("item_id")["score"]),
+        item=found.map(items.set_index("item_id")["pair_id"]),
+        right=found.isin(right),
+    )
+
+
+def _one_row(model: Model, reference: Vectors) -> np.ndarray:
+    model.space.check_same(reference.space)
+    if len(reference) != 1:
+        raise ValueError(f"expected the one vector to compare with, found {len(reference)}")
+    return reference.array[0]
+
+
+def _cover(image: "Image.Image", edges: np.ndarray, row: int, column: int) -> "Image.Image":
+    mean = tuple(int(value) for value in np.asarray(image).reshape(-1, 3).mean(axis=0).round())
+    x, y = (np.rint(edges * side).astype(int) for side in image.size)
+    covered = image.copy()
+    covered.paste(mean, (int(x[column]), int(y[row]), int(x[column + 1]), int(y[row + 1])))
+    return covered
+
+
+def _with_drops(table: pd.DataFrame, cosines: list[float]) -> Occlusion:
+    """Add cosine and drop to the parts; the first cosine is the whole one's."""
+    values = np.asarray(cosines, dtype=np.float64)
+    return Occlusion(table.assign(cosine=values[1:], drop=values[0] - values[1:]), float(values[0]))

@@ -1,0 +1,1 @@
+"""Scores alone: rankings -> rankings, score matrices -> score matrices, vectors -> vectors; no index and no model."""

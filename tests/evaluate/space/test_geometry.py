@@ -1,0 +1,146 @@
+"""The vectors of each modality, and the shape of their space."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import skew
+
+from mmlab.evaluate import modality_gap, vectors_by_modality
+from mmlab.evaluate.space.geometry import (
+    anisotropy,
+    count_occurrences,
+    describe_space,
+    effective_dimension,
+    hubness,
+    joint_vectors,
+    nearest_others,
+    share_space,
+    skewness,
+)
+from mmlab.items import Space, SpaceMismatch, Vectors
+
+SPACE = Space("model", "1", "", "", "", 2)
+CROSS = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+
+
+def vectors(rows: np.ndarray, space: Space = SPACE) -> Vectors:
+    return Vectors([f"{space.model} {n}" for n in range(len(rows))], rows, space)
+
+
+def test_the_gap_is_the_distance_of_the_means() -> None:
+    texts, images = vectors([[0.6, 0.8], [0.6, -0.8]]), vectors([[0, 1], [-1, 0]])
+    assert modality_gap(texts, images) == pytest.approx(
+        np.hypot(0.6 + 0.5, 0.5)
+    )  # means (0.6, 0) and (-0.5, 0.5)
+    assert modality_gap(texts, texts) == 0
+
+
+def test_a_gap_needs_both_modalities_in_one_space() -> None:
+    with pytest.raises(ValueError, match="no vectors to take the mean of"):
+        modality_gap(vectors(CROSS), vectors(np.empty((0, 2))))
+    with pytest.raises(SpaceMismatch, match="model"):
+        modality_gap(vectors(CROSS), vectors(CROSS, Space("other", "1", "", "", "", 2)))
+
+
+def test_anisotropy_is_the_mean_cosine_of_all_pairs() -> None:
+    assert anisotropy(CROSS) == pytest.approx((2 * -1 + 4 * 0) / 6)
+    assert anisotropy(np.array([[1.0, 0], [1, 0], [0, 1]])) == pytest.approx((1 + 0 + 0) / 3)
+    assert np.isnan(anisotropy(CROSS[:1]))
+
+
+def test_the_effective_dimension_counts_directions_in_equal_use() -> None:
+    assert effective_dimension(CROSS) == pytest.approx(2)
+    assert effective_dimension(CROSS[:2]) == pytest.approx(1)
+    assert np.isnan(effective_dimension(CROSS[[0, 0]]))
+
+
+def test_hubness_is_the_skewness_of_how_often_items_are_near() -> None:
+    queries = Vectors(list("pqrs"), np.array([[1.0, 0], [1, 0], [0.8, 0.6], [0, 1]]), SPACE)
+    assert hubness(queries, vectors(CROSS), k=1) == pytest.approx(
+        skew([3, 0, 1, 0])
+    )  # nearest: 0, 0, 0 and 2
+    assert hubness(Vectors(list("pqrs"), CROSS, SPACE), vectors(CROSS), k=1) == 0
+
+
+def test_occurrences_are_counted_in_the_first_k_and_items_never_found_count_0() -> None:
+    rows = [
+        ("q1", "a", 1, 3.0),
+        ("q1", "b", 2, 2.0),
+        ("q1", "c", 3, 1.0),
+        ("q2", "a", 1, 2.0),
+        ("q2", "c", 2, 1.0),
+    ]
+    table = pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+    assert count_occurrences(table, ["a", "b", "c", "d"], k=2).to_dict() == {"a": 2, "b": 1, "c": 1, "d": 0}
+    with pytest.raises(ValueError, match="1 ranked items are not in the gallery, first c"):
+        count_occurrences(table, ["a", "b"])
+
+
+def test_skewness_is_the_third_moment_over_the_deviation_cubed() -> None:
+    assert skewness([0, 0, 0, 4]) == pytest.approx(
+        ((3 * (-1) ** 3 + 3**3) / 4) / 3**1.5
+    )  # mean 1, variance 3
+    assert skewness([1, 2, 3]) == pytest.approx(0, abs=1e-12)
+    assert skewness([2, 2, 2]) == 0
+    with pytest.raises(ValueError, match="no counts"):
+        skewness([])
+
+
+def test_all_are_given_for_both_modalities() -> None:
+    both = {"text": Vectors(list("abcd"), CROSS, SPACE), "image": Vectors(list("efgh"), CROSS, SPACE)}
+    found = describe_space(both, k=1).set_index(["measure", "of"])["value"]
+    assert found["modality gap", "text and image"] == pytest.approx(0)
+    assert found["effective dimension"].tolist() == pytest.approx([2, 2])
+    assert found["hubness"].tolist() == [0, 0]
+    with pytest.raises(ValueError, match="found none of image"):
+        describe_space({"text": both["text"]})
+
+
+def test_two_spaces_have_no_gap_and_no_hubs() -> None:
+    other = Vectors(list("efgh"), CROSS, Space("other", "1", "", "", "", 2))
+    table = describe_space({"text": Vectors(list("abcd"), CROSS, SPACE), "image": other})
+    assert set(table["measure"]) == {"anisotropy", "effective dimension"}
+    assert len(table) == 4
+
+
+ITEMS = pd.DataFrame(
+    {"item_id": ["t1", "i1", "t2", "i2"], "modality": ["text", "image"] * 2, "pair_id": ["a", "a", "b", "b"]}
+)
+
+
+def embed(model, ids):
+    return Vectors(ids, np.eye(4)[: len(ids)], Space(model, "1", "", "", "", 4))
+
+
+def test_the_main_space_serves_both_modalities():
+    texts, clip = embed("bge", ["t1", "t2"]), embed("clip", ["i2", "t1", "i1", "t2"])
+    both = vectors_by_modality([texts, clip], ITEMS)
+    assert {name: (vectors.space.model, vectors.ids.tolist()) for name, vectors in both.items()} == {
+        "text": ("clip", ["t1", "t2"]),
+        "image": ("clip", ["i1", "i2"]),
+    }
+    assert share_space(both)
+    assert joint_vectors(both).ids.tolist() == ["t1", "t2", "i1", "i2"]
+
+
+def test_two_encoders_stand_for_one_modality_each():
+    both = vectors_by_modality([embed("bge", ["t1", "t2"]), embed("dino", ["i1", "i2"])], ITEMS)
+    assert [vectors.space.model for vectors in both.values()] == ["bge", "dino"]
+    assert not share_space(both)
+    assert len(joint_vectors(both)) == 0
+
+
+def test_a_modality_without_vectors_is_named():
+    with pytest.raises(ValueError, match="no vectors of modality 'image'"):
+        vectors_by_modality([embed("bge", ["t1", "t2"])], ITEMS)
+
+
+def test_the_nearest_others_are_of_another_group_and_nearest_first() -> None:
+    angles = np.radians([0, 10, 30, 90])
+    array = np.column_stack([np.cos(angles), np.sin(angles)])
+    rows, cosines = nearest_others(np.array([0, 3]), array, np.array([0, 0, 1, 2]), 2)
+    assert rows.tolist() == [[2, 3], [2, 1]]
+    assert cosines == pytest.approx(np.cos(np.radians([[30, 90], [60, 80]])), abs=1e-6)
+    rows, cosines = nearest_others(np.array([0]), array, np.array([0, 0, 0, 2]), 3)
+    assert rows.tolist() == [[3, -1, -1]]
+    assert np.isinf(cosines[0, 1:]).all()
