@@ -17,7 +17,7 @@ from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
 from mmlab.runs.record.run_files import ITEMS, METRICS, NOTEBOOKS, RANKINGS, VECTORS, run_folder
 from mmlab.runs.record.run_lock import run_lock
-from mmlab.runs.report.metrics_table import read_metrics
+from mmlab.runs.report.summary import read_metrics
 
 # what 06_visualize makes of the numbers is for a person to look at
 VERIFIED = NOTEBOOKS[:5]
