@@ -18,7 +18,7 @@ def wait_until_ready(kernel):
 def ask(kernel, code):
     """What an expression is in the kernel."""
 
-    async def told():
+    async def send():
         client = kernel.client()
         client.start_channels()
         await client.wait_for_ready(timeout=60)
@@ -26,6 +26,6 @@ def ask(kernel, code):
         return reply["content"]["user_expressions"]["it"]["data"]["text/plain"]
 
     try:
-        return run_sync(told)()
+        return run_sync(send)()
     finally:
         kernel.stop_clients()

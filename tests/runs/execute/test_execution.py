@@ -58,11 +58,11 @@ def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_fo
     broken = make_notebook(
         "02_embed", 'name: str = "demo"\nseed: int = 0', "fine = 1", "# divide\nfine / 0", "print('never')"
     )
-    told = (
+    message = (
         r"02_embed failed at cell 6, In \[4\] under 'Work', which begins '# divide': "
         r"ZeroDivisionError: division by zero; executed copy: .*02_embed\.ipynb"
     )
-    with pytest.raises(NotebookFailed, match=told):
+    with pytest.raises(NotebookFailed, match=message):
         run_notebooks("r", {}, [first, broken], progress=False)
     copy = data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb"
     assert [output.ename for output in outputs(copy) if output.output_type == "error"] == [

@@ -167,10 +167,10 @@ def test_the_map_and_the_table_of_runs_are_live(full):
     with playwright.sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET[1:])
         page = browser.new_context(offline=True).new_page()
-        told = []
-        page.on("console", lambda message: told.append(message.text))
-        page.on("requestfailed", lambda request: told.append(request.url))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        problems = []
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.on("pageerror", lambda error: problems.append(str(error)))
         for path in (index, single):
             page.goto(path.as_uri())
             page.frame_locator("iframe.map").get_by_text("the map's script ran").wait_for(timeout=5000)
@@ -183,7 +183,7 @@ def test_the_map_and_the_table_of_runs_are_live(full):
             page.get_by_role("button", name="run").click()
             assert page.locator("#runs tbody td:first-child").all_inner_texts() == order
         browser.close()
-    assert told == []
+    assert problems == []
 
 
 HOSTILE_CELL = "</td><script>alert(1)</script>\"'\u202e"
@@ -261,20 +261,20 @@ def heavy(made):
 
 
 @pytest.mark.parametrize(
-    ("less", "told", "missing"),
+    ("less", "message", "missing"),
     [
         (10_000, "stays under 15 MB: 01_ingest, 02_embed, galleries.", "gallery-0"),
         (70_000, "stays under 15 MB: 01_ingest, 02_embed, galleries, map.", "<iframe"),
     ],
 )
-def test_then_the_galleries_stay_out_then_the_map(heavy, monkeypatch, less, told, missing):
+def test_then_the_galleries_stay_out_then_the_map(heavy, monkeypatch, less, message, missing):
     """`less`: bytes of the first page that do not fit, of which galleries are 60,000 and the map 40,000."""
     most = write_index("r").stat().st_size - less
     monkeypatch.setattr("mmlab.runs.report.html_report.MAX_FILE_BYTES", most)
     path = write_single_file("r")
     html = path.read_text(encoding="utf-8")
     assert path.stat().st_size <= most
-    assert told in html
+    assert message in html
     assert missing not in html
     assert missing in (heavy / "index.html").read_text(encoding="utf-8")
 
