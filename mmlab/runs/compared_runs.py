@@ -33,9 +33,9 @@ def read_same_items(step: Step, runs: Sequence[str]) -> pd.DataFrame:
     """
     if len(dict.fromkeys(runs)) < 2:
         raise ValueError(f"expected two runs or more to compare, found {list(runs)}")
-    first, *others = runs
+    first, *further = runs
     items = read_items(step.read_from(first, ITEMS))
-    for run in others:
+    for run in further:
         theirs = read_items(step.read_from(run, ITEMS))
         _check_items(first, items, run, theirs)
         _check_splits(first, items, run, theirs)
@@ -126,8 +126,8 @@ def _cost(step: Step, run: str) -> dict[str, Any]:
 
 
 def _check_items(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
-    for name, table, other, others in ((first, mine, run, theirs), (run, theirs, first, mine)):
-        only = table[~is_among(table["item_id"], others["item_id"])]
+    for name, table, other, other_table in ((first, mine, run, theirs), (run, theirs, first, mine)):
+        only = table[~is_among(table["item_id"], other_table["item_id"])]
         if len(only):
             raise ValueError(
                 f"{first} and {run} are over different items and cannot be compared: {len(only)} of {name} are not "
