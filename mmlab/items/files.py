@@ -12,7 +12,14 @@ from pathlib import Path
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place when the block ends without an error.
 
-    A kill inside the block leaves the old file as it was.
+    A kill inside the block leaves the old file as it was. Folders above `path` are made.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "notes.txt"
+    >>> with replacing(path) as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> path.read_text()
+    'whole'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,6 +32,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def file_hash(path: str | Path) -> str:
-    """The sha256 of the file's bytes, as 64 hexadecimal digits."""
+    """Return the sha256 of the file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

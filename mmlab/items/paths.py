@@ -7,15 +7,19 @@ import mmlab
 
 
 def project() -> Path:
-    """The folder that holds `notebooks/` and the `mmlab` package."""
+    """Return the folder that holds `notebooks/` and the `mmlab` package."""
     return Path(mmlab.__file__).resolve().parents[1]
 
 
 def data() -> Path:
-    """The folder for everything made: `$MMLAB_DATA`, or `data/` in the project folder."""
+    """Return the folder for everything made: `$MMLAB_DATA`, or `data/` in the project folder.
+
+    >>> data().is_absolute()
+    True
+    """
     return Path(os.environ.get("MMLAB_DATA") or project() / "data").expanduser().resolve()
 
 
 def resolve(path: str | Path) -> Path:
-    """An absolute path: `~` expanded, relative paths taken from the project folder, not from the kernel's."""
+    """Return an absolute path: `~` expanded, relative paths taken from the project folder, not from the kernel's."""
     return (project() / Path(path).expanduser()).resolve()

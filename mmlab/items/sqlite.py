@@ -4,17 +4,20 @@ import sqlite3
 from pathlib import Path
 from typing import Self
 
-WAIT = 60  # seconds to wait for another writer
+MAX_WAIT = 60  # seconds, for another writer
 
 
 class SqliteFile:
     """A file with one table; `with` closes it. What was committed survives a kill."""
 
     def __init__(self, path: str | Path, table: str, what: str) -> None:
-        """Open the file, or make it with the CREATE TABLE statement; ValueError if it is not `what` it should be."""
+        """Open the file, or make it with the CREATE TABLE statement `table`.
+
+        Raises ValueError where it is no such file; `what` names it in the message, with `{error}` in it.
+        """
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
+        self._connection = sqlite3.connect(self.path, timeout=MAX_WAIT, isolation_level=None)
         try:
             # WAL: readers and the writer do not wait for each other. NORMAL: no commit waits for the disk; a kill
             # loses nothing, a power cut may lose the last commits.

@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from mmlab.items import file_hash, replacing
+from mmlab.items import replacing
+from mmlab.items.files import file_hash
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path):

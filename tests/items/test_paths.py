@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import mmlab
-from mmlab.items import data, project, resolve
+from mmlab.items import data
+from mmlab.items.paths import project, resolve
 
 
 def test_the_project_holds_the_package():

@@ -1,0 +1,21 @@
+"""The examples in docstrings do what they say."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import mmlab
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(mmlab.__path__, "mmlab.")
+    if not module.ispkg and not module.name.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_hold(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert failed == 0
