@@ -1,0 +1,64 @@
+"""What 09_fusion shows: fused systems with learned weights beside equal shares and each system alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.evaluate import compare_systems
+from mmlab.retrieve.studies.fusion import WeightTrial, summarize_weights
+from mmlab.visualize import figure
+from mmlab.visualize.forest import forest
+from mmlab.workbench.result import Report, Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high", "p_holm", "queries"]
+
+
+@dataclass(frozen=True, repr=False)
+class FusionStudy(Report):
+    """Weights learned on validation queries and judged on others, by the mean reciprocal rank. Made by `Run.study_fusion`.
+
+    Attributes:
+        trials: what was fused, by name: the learned weights and the rankings of the queries to judge on.
+        items: the items that were ranked.
+        seed: of the bootstrap.
+    """
+
+    trials: Mapping[str, WeightTrial]
+    items: pd.DataFrame
+    seed: int = 0
+
+    @cached_property
+    def compared(self) -> dict[str, pd.DataFrame]:
+        """Each trial's systems compared with equal shares, where a weight could be learned."""
+        return {
+            name: compare_systems(trial.scores(), self.items, self.seed)
+            for name, trial in self.trials.items()
+            if trial.judged
+        }
+
+    def _overview(self) -> Result:
+        """Show each system's difference to equal shares with its 95 % interval."""
+        tables = [table.assign(of=name) for name, table in self.compared.items()]
+        table = pd.concat(tables or [pd.DataFrame(columns=SHOWN)], ignore_index=True)
+
+        def draw() -> "Figure":
+            fig, axs = figure(max(len(tables), 1), width=10, height=1.4 + 0.3 * max(map(len, tables), default=1))
+            for ax, part in zip(axs, tables, strict=False):
+                bounds = part[["difference_low", "difference_high"]].to_numpy()
+                label = "mean reciprocal rank, difference to equal shares (95 %)"
+                forest(ax, part["system"], part["difference"], bounds, label, part["of"].iloc[0])
+            return fig
+
+        return Result(table, summarize_weights(self.trials, self.compared), draw, shown=table.filter(SHOWN))
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the weights, by claim."""
+        sums = [sum(trial.weights.values()) for trial in self.trials.values() if trial.weights]
+        return {"the weights of every trial add up to 1": all(abs(total - 1) < 1e-9 for total in sums)}

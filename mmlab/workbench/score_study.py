@@ -1,0 +1,110 @@
+"""What 10_scores shows: the modality gap, hubs and what rescoring does to them, and calibrated scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.retrieve import FittedCalibration
+from mmlab.retrieve.scores.fitted import write_calibrations
+from mmlab.runs import Step
+from mmlab.visualize import Html, figure, occurrence_panels, reliability_panels
+from mmlab.workbench.result import Report, Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NO_JOINT_SPACE = "No model here has a joint space of texts and images"
+CALIBRATIONS_FILE = "scores/calibrations.json"
+
+
+@dataclass(frozen=True, repr=False)
+class HubStudy(Report):
+    """How often items are among the nearest of all queries, plain and rescored. Made by `Run.study_hubs`.
+
+    Attributes:
+        hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
+        occurrences: for each direction and rescoring how often each item is among the first ten.
+    """
+
+    hubs: pd.DataFrame
+    occurrences: Mapping[str, Mapping[str, pd.Series]]
+
+    def _overview(self) -> Result:
+        """Show how often items come up, the most frequent first, for every rescoring."""
+
+        def draw() -> "Figure":
+            fig, axes = figure(columns=2, height=3.4)
+            occurrence_panels(axes, self.occurrences)
+            return fig
+
+        return Result(self.hubs, self._summary(), draw)
+
+    def _summary(self) -> str:
+        if self.hubs.empty:
+            return f"{NO_JOINT_SPACE}: there is nothing to rescore."
+        parts = []
+        for direction, part in self.hubs.groupby("direction", sort=False):
+            plain, least = part.iloc[0], part.loc[part["skewness"].idxmin()]
+            change = least["Success@1"] - plain["Success@1"]
+            lowered = (
+                f"lowest with {least['rescoring']}, {least['skewness']:.2f}, where Success@1 changes by {change:+.3f}"
+                if least["skewness"] < plain["skewness"]
+                else "and no rescoring lowers it"
+            )
+            parts.append(f"**{direction}**: the skewness of the 10-occurrence is {plain['skewness']:.2f}, {lowered}")
+        return f"{'. '.join(parts)}. Success@1 is that of queries on which nothing was chosen."
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the table, by claim."""
+        return {"every share lies in [0, 1]": bool(self.hubs[["never", "Success@1"]].stack().between(0, 1).all())}
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationStudy(Report):
+    """Every kind of calibration, fitted on validation queries and judged on others. Made by `Run.calibrate`.
+
+    Attributes:
+        reliability: direction, calibration, ece (expected calibration error, 0 to 1), low, high, predicted, observed,
+            count: a row for each bin.
+        notes: for each direction how its queries were divided, or why it could not be calibrated.
+        fitted: the fitted calibrations, by kind and direction.
+    """
+
+    reliability: pd.DataFrame
+    notes: Mapping[str, str]
+    fitted: Mapping[str, Mapping[str, FittedCalibration]]
+
+    def _overview(self) -> Result:
+        """Show the observed share of right answers over the predicted probability, for each direction."""
+        shown = self.reliability.drop_duplicates(["direction", "calibration"])[["direction", "calibration", "ece"]]
+
+        def draw() -> "Figure":
+            fig, axes = figure(columns=max(self.reliability["direction"].nunique(), 1), width=14, height=3.9)
+            reliability_panels(axes, self.reliability)
+            return fig
+
+        return Result(self.reliability, self._summary(), draw, shown=shown)
+
+    def _summary(self) -> str:
+        parts = []
+        for direction, note in self.notes.items():
+            own = self.reliability[self.reliability["direction"] == direction]
+            if len(own):
+                best = own.loc[own["ece"].idxmin()]
+                note = f"{best['calibration']} has the lowest expected calibration error, {best['ece']:.3f} ({note})"
+            parts.append(f"**{direction}**: {note}.")
+        return " ".join(parts) or f"{NO_JOINT_SPACE}: there is nothing to calibrate."
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the calibrations, by claim."""
+        shares = self.reliability[["predicted", "observed"]].stack()
+        return {"every probability lies in [0, 1]": bool(shares.between(0, 1).all())}
+
+    def write(self, step: Step) -> Html:
+        """Write scores/calibrations.json, and show what the step has written."""
+        write_calibrations(self.fitted, step.write(CALIBRATIONS_FILE))
+        return step.outputs()
