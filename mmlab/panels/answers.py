@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.panels.asking import Calibrations, ask
 from mmlab.panels.images import image_card
-from mmlab.panels.question import Question
-from mmlab.panels.systems import Systems, systems_of
-from mmlab.panels.truth import right_answers, with_pairs
 from mmlab.retrieve import Retriever
-from mmlab.retrieve.rerank import Match
+from mmlab.retrieve.query.relevance import right_answers, with_pairs
+from mmlab.retrieve.query.rerank import Match
+from mmlab.retrieve.query.search import Calibrations, ask
+from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve.query.systems import Systems, systems_of
 from mmlab.visualize import Html, gallery
 
 if TYPE_CHECKING:

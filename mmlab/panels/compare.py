@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.asking import Calibrations
+from mmlab.panels.comparison import compare_answers
 from mmlab.panels.errors import show_in
 from mmlab.panels.form import Form
-from mmlab.panels.moves import compare_answers
-from mmlab.panels.recorded import Recorded
 from mmlab.panels.settings import Settings
-from mmlab.panels.systems import is_live, systems_of
 from mmlab.retrieve import Retriever
-from mmlab.retrieve.rerank import Match
+from mmlab.retrieve.query.rerank import Match
+from mmlab.retrieve.query.saved_rankings import Recorded
+from mmlab.retrieve.query.search import Calibrations
+from mmlab.retrieve.query.systems import is_live, systems_of
 from mmlab.visualize import Html
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 from mmlab.panels import controls
 from mmlab.panels.errors import Unfinished
 from mmlab.panels.images import MOST_BYTES, open_upload
-from mmlab.panels.question import Question
+from mmlab.retrieve.query.spec import Question
 
 if TYPE_CHECKING:
     from PIL import Image

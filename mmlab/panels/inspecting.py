@@ -17,7 +17,7 @@ from mmlab.panels.failures import (
     judged_hits,
     judged_qrels,
 )
-from mmlab.panels.truth import with_pairs
+from mmlab.retrieve.query.relevance import with_pairs
 from mmlab.visualize import Html, answers_gallery, gallery
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from mmlab.items import Space, Vectors
 from mmlab.panels import controls
 from mmlab.panels.answers import FONT, shorten
 from mmlab.panels.errors import show_in
-from mmlab.panels.landing import landing, listed_items, map_points
-from mmlab.panels.truth import with_pairs
+from mmlab.retrieve.query.relevance import with_pairs
 from mmlab.visualize import Html, gallery
+from mmlab.visualize.query_on_map import landing, listed_items, map_points
 
 if TYPE_CHECKING:
     import ipywidgets

@@ -7,15 +7,15 @@ import pandas as pd
 
 from mmlab.panels import controls
 from mmlab.panels.answers import answer_question, shorten
-from mmlab.panels.asking import Calibrations
 from mmlab.panels.errors import show_in
 from mmlab.panels.export import download_link, with_question
 from mmlab.panels.form import Form
-from mmlab.panels.question import Question, tell_settings
 from mmlab.panels.settings import Settings
-from mmlab.panels.systems import Systems, is_live, systems_of
 from mmlab.retrieve import Retriever
-from mmlab.retrieve.rerank import Match
+from mmlab.retrieve.query.rerank import Match
+from mmlab.retrieve.query.search import Calibrations
+from mmlab.retrieve.query.spec import Question, tell_settings
+from mmlab.retrieve.query.systems import Systems, is_live, systems_of
 from mmlab.visualize import Html
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.asking import Calibrations
 from mmlab.panels.filters import chosen_by, filter_controls, filter_fields, where_of
-from mmlab.panels.question import NONE, Question
-from mmlab.panels.systems import Systems, filterable, fusion_ways, is_live
+from mmlab.retrieve.query.search import Calibrations
+from mmlab.retrieve.query.spec import NONE, Question
+from mmlab.retrieve.query.systems import Systems, filterable, fusion_ways, is_live
 
 NAMES = ("systems", "k", "fusion", "calibration", "rerank", "exact")
 MOST = 50  # hits, and hits that are ranked again

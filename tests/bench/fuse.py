@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import fuse as fuse_rankings
-from mmlab.retrieve import rankings_from_scores
 from tests.bench.figures import Figure
 
 ITEMS = 1000

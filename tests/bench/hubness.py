@@ -12,15 +12,11 @@ import pandas as pd
 from mmlab.evaluate import bootstrap_intervals, score_queries
 from mmlab.evaluate.space.geometry import count_occurrences, skewness
 from mmlab.items import Space, Vectors, project, unit_rows
-from mmlab.retrieve import (
-    Centring,
-    choose_temperature,
-    cosines,
-    csls,
-    inverted_softmax,
-    qb_norm,
-    rankings_from_scores,
-)
+from mmlab.items.rankings import rankings_from_scores
+from mmlab.retrieve import csls, qb_norm
+from mmlab.retrieve.scores.centring import Centring
+from mmlab.retrieve.scores.hubness import cosines, inverted_softmax
+from mmlab.retrieve.scores.rescore import choose_temperature
 from tests.bench.figures import Figure
 
 FILE = project().parent / "shared" / "vectors" / "flickr8k-test.npz"

@@ -14,8 +14,9 @@ EXPECTED = "<= 300"
 
 def panels() -> list[Figure]:
     """Median and slowest time of an answer as the panel shows it, for each way to ask."""
-    from mmlab.panels import Question, answer_question
-    from mmlab.panels.systems import systems_of
+    from mmlab.panels import answer_question
+    from mmlab.retrieve.query.spec import Question
+    from mmlab.retrieve.query.systems import systems_of
 
     with TemporaryDirectory() as folder:
         retriever, items = _collection(Path(folder))

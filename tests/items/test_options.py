@@ -7,9 +7,7 @@ from mmlab.index import settings
 from mmlab.index.schema import LAYOUTS
 from mmlab.ingest.sources import KINDS
 from mmlab.items.options import OPTIONS, check_option
-from mmlab.retrieve.calibrate import CALIBRATIONS
-from mmlab.retrieve.fuse import FUSIONS
-from mmlab.retrieve.hubness import RESCORINGS
+from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 
 
 def test_the_rooms_know_the_same_names():

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from mmlab.items.rankings import SORTED_ROWS, sort_rows
-from mmlab.retrieve import rank_by_score, rankings_from_scores
+from mmlab.items.rankings import SORTED_ROWS, rank_by_score, rankings_from_scores, sort_rows
 from tests.retrieve.tables import SOME_RANKINGS, order_of, rankings
 
 

@@ -3,10 +3,12 @@ import re
 import pandas as pd
 import pytest
 
-from mmlab.panels import Question, Recorded, compare_answers, match_crops
+from mmlab.panels import compare_answers
 from mmlab.panels.compare import ComparePanel
-from mmlab.panels.systems import systems_of
-from mmlab.retrieve import Temperature
+from mmlab.retrieve.query.saved_rankings import Recorded
+from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve.query.systems import match_crops, systems_of
+from mmlab.retrieve.scores.calibrate import Temperature
 
 
 def without_times(html):

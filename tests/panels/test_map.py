@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from mmlab.items import Space, SpaceMismatch, Vectors
-from mmlab.panels import landing, list_items
-from mmlab.panels.landing import map_points
+from mmlab.panels import list_items
 from mmlab.panels.map import MapPanel
+from mmlab.visualize.query_on_map import landing, map_points
 
 SPACE = Space("m", "1", "", "", "", 2)
 ANGLES = np.radians([0, 60, 90])

@@ -19,7 +19,7 @@ from mmlab.panels.filters import (
     where_of,
 )
 from mmlab.panels.images import MOST_BYTES, image_card, open_upload
-from mmlab.panels.question import Question, differing, tell_settings
+from mmlab.retrieve.query.spec import Question, differing, tell_settings
 
 
 def test_a_question_says_who_asks():

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmlab.panels import Question, answer, answer_question, query_panel
-from mmlab.panels.asking import ask
+from mmlab.panels import answer, answer_question, query_panel
 from mmlab.panels.query import QueryPanel
-from mmlab.panels.systems import systems_of
-from mmlab.retrieve import Temperature
+from mmlab.retrieve.query.search import ask
+from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve.query.systems import systems_of
+from mmlab.retrieve.scores.calibrate import Temperature
 
 
 def without_times(html: object) -> str:

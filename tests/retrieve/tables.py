@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from mmlab.retrieve import rankings_from_scores
+from mmlab.items.rankings import rankings_from_scores
 
 Scores = dict[str, dict[str, float]]
 

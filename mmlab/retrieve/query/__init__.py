@@ -1,0 +1,1 @@
+"""One query -> hits, many queries -> rankings, and the reasons for a result."""

@@ -1,0 +1,1 @@
+"""Rankings and score matrices -> better ones: normalize, fuse, rescore against hubs, calibrate."""

@@ -1,0 +1,62 @@
+"""Covering parts of an image and leaving out words, with a model whose vectors can be worked out by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmlab.items import Space, SpaceMismatch, Vectors
+from mmlab.retrieve.query.occlusion import occlude_image, occlude_words
+
+SPACE = Space("counts", "1", "", "", "", 2)
+
+
+class Counts:
+    """(share of red, share of blue) of an image, (number of "red", number of other words) of a text, as unit rows."""
+
+    space = SPACE
+    modalities = ("text", "image")
+
+    def embed_images(self, images):
+        means = [np.asarray(image, dtype=float).reshape(-1, 3).mean(axis=0)[[0, 2]] for image in images]
+        return np.array([mean / np.linalg.norm(mean) for mean in means], dtype=np.float32)
+
+    def embed_queries(self, texts):
+        rows = [[text.split().count("red"), sum(word != "red" for word in text.split())] for text in texts]
+        return np.array([np.array(row) / np.linalg.norm(row) for row in rows], dtype=np.float32)
+
+
+RED = Vectors(["red"], np.array([[1.0, 0.0]]), SPACE)
+
+
+def test_the_part_that_speaks_for_the_match_drops_most() -> None:
+    image = Image.new("RGB", (40, 40), (0, 0, 200))
+    image.paste((200, 0, 0), (0, 0, 20, 20))  # the upper left quarter
+    table = occlude_image(Counts(), image, RED, grid=2)
+    assert table[["row", "column"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
+    assert table[["left", "top", "right", "bottom"]].iloc[1].tolist() == [0.5, 0, 1, 0.5]
+    assert table.attrs["cosine"] == pytest.approx(1 / 10**0.5)  # of (50, 150)
+    covered = np.array([50 / 4, 150 + 150 / 4])  # the quarter has the mean colour (50, 0, 150)
+    assert table["cosine"].iloc[0] == pytest.approx(covered[0] / np.linalg.norm(covered), abs=1e-5)
+    assert (table["drop"] > 0).tolist() == [True, False, False, False]
+    assert table["drop"].to_numpy() == pytest.approx(table.attrs["cosine"] - table["cosine"])
+
+
+def test_the_word_that_speaks_for_the_match_drops_most() -> None:
+    table = occlude_words(Counts(), " red shoe ", RED)
+    assert table["word"].tolist() == ["red", "shoe"]
+    assert table["position"].tolist() == [1, 2]
+    assert table["cosine"].tolist() == pytest.approx([0, 1])
+    assert table["drop"].tolist() == pytest.approx([1 / 2**0.5, 1 / 2**0.5 - 1])
+    assert occlude_words(Counts(), "red", RED)["cosine"].tolist() == pytest.approx([0])
+
+
+def test_wrong_calls_are_refused() -> None:
+    image = Image.new("RGB", (4, 4))
+    with pytest.raises(ValueError, match="expected 1 to 32 cells each way, found 0"):
+        occlude_image(Counts(), image, RED, grid=0)
+    with pytest.raises(ValueError, match="the text is empty"):
+        occlude_words(Counts(), "  ", RED)
+    with pytest.raises(ValueError, match="the one vector to compare with, found 2"):
+        occlude_words(Counts(), "red", Vectors(["a", "b"], np.eye(2), SPACE))
+    with pytest.raises(SpaceMismatch, match="model"):
+        occlude_words(Counts(), "red", Vectors(["a"], np.eye(2)[:1], Space("other", "1", "", "", "", 2)))

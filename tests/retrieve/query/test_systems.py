@@ -1,0 +1,144 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmlab.index import build_index, open_store
+from mmlab.items import Vectors
+from mmlab.panels import query_panel
+from mmlab.panels.query import QueryPanel
+from mmlab.retrieve import FUSIONS, Retriever
+from mmlab.retrieve.query.search import ask
+from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve.query.systems import (
+    filterable,
+    fusion_ways,
+    is_live,
+    match_crops,
+    panel_systems,
+    systems_of,
+)
+
+
+def test_a_name_is_only_a_name(collection):
+    one = collection.retriever
+    both = {"text": one, "image": one}
+    assert systems_of(one) == {"": both}
+    assert systems_of({"a": one, "b": both}) == {"a": both, "b": both}
+    assert systems_of(both) == {"text": both, "image": both}  # two of them, which are called so
+
+
+@pytest.fixture(scope="module")
+def several(collection, tmp_path_factory):
+    """The catalogue in two layouts of one store, and a second space of texts alone: its model is the demo's, turned."""
+    items, vectors = collection.items, collection.vectors
+    texts = vectors.take(items.loc[items["modality"] == "text", "item_id"])
+    turned = replace(texts.space, model="turned")
+    spaces = [vectors, Vectors(texts.ids, texts.array[:, ::-1], turned)]
+    store = open_store(tmp_path_factory.mktemp("several"))
+    index = build_index(store, "run", items, spaces, progress=False)
+    build_index(store, "run", items, spaces[:1], "separate", progress=False)
+    build_index(store, "another", items, spaces[:1], "named", progress=False)
+    return index, spaces
+
+
+class Turned:
+    """The demo model of texts with its dimensions in the other order, which changes no cosine between texts."""
+
+    def __init__(self, model, space):
+        self.model, self.space = model, space
+
+    def embed_queries(self, texts):
+        return self.model.embed_queries(texts)[:, ::-1]
+
+
+@pytest.fixture
+def systems(several, collection, monkeypatch):
+    index, spaces = several
+    model = collection.retriever.model
+    models = {spaces[1].space: Turned(model, spaces[1].space)}  # no other is loaded once more
+    monkeypatch.setattr("mmlab.retrieve.query.retriever.load_for", models.__getitem__)
+    opened = dict.fromkeys(("text", "image"), Retriever(index, model))
+    return panel_systems(opened, spaces, collection.items)
+
+
+def test_every_model_in_every_layout_is_a_system(several, systems):
+    index, spaces = several
+    joint, turned = (vectors.space.key for vectors in spaces)
+    assert list(systems) == [f"{joint}, unified", f"{turned}, unified", f"{joint}, separate"]
+    assert [list(system) for system in systems.values()] == [["text", "image"], ["text"], ["text", "image"]]
+    assert [system["text"].index.layout for system in systems.values()] == ["unified", "unified", "separate"]
+    assert list(systems.values())[2]["text"].index.name == index.name
+
+
+def test_the_layouts_give_the_same_answers(systems):
+    unified, turned, separate = systems
+    found = {name: ask(systems, Question(text="a red mug", exact=True, systems=(name,))) for name in systems}
+    assert found[unified]["item_id"].tolist() == found[separate]["item_id"].tolist()
+    through = found[turned]
+    assert through["modality"].unique().tolist() == ["image"]  # through the captions that were found
+    both = ask(systems, Question(text="a red mug", systems=(unified, turned), fusion="rrf"))
+    assert len(both) == 8
+
+
+def test_an_image_is_asked_of_the_one_that_sees(collection, systems):
+    """Of a system with another retriever for images, the text's is never asked by an image."""
+    _, turned, separate = systems
+    mixed = {"text": systems[turned]["text"], "image": systems[separate]["image"]}
+    image = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
+    question = Question(text="a red mug", image=image, systems=("mixed", separate), fusion="weighted_sum")
+    hits = ask({"mixed": mixed, **systems}, question)
+    assert len(hits) == 8
+    assert hits["score"].is_monotonic_decreasing
+    assert np.isfinite(hits["score"]).all()
+    with pytest.raises(ValueError, match="can be asked by image; ask by text"):
+        ask(systems, Question(image=image, systems=(turned,)))
+    with pytest.raises(ValueError, match="can be asked by image; ask by text"):
+        ask(systems, Question(text="a mug", image=image, systems=(turned,), fusion="rrf"))
+
+
+def test_only_the_ways_to_fuse_that_fit_are_offered(systems):
+    unified, turned, separate = systems
+    late = tuple(FUSIONS)
+    assert fusion_ways(systems, [unified]) == ("early", *late)
+    assert fusion_ways(systems, [turned]) == late
+    assert fusion_ways(systems, [unified, separate]) == fusion_ways(systems) == late
+    mixed = {"text": systems[turned]["text"], "image": systems[separate]["image"]}
+    assert fusion_ways({"mixed": mixed}) == late
+
+
+def test_a_panel_offers_models_and_collections(systems, collection):
+    panel = QueryPanel(systems, collection.items, "a red mug", 3, {}, None)
+    assert panel.settings.ranking[0].options == tuple(systems)
+    assert panel.settings.fusion.value == "early"
+    panel.settings.systems.value = (list(systems)[1],)
+    assert "early" not in panel.settings.fusion.options
+    assert "alert" not in panel.result.value
+    assert {"label", "colour", "split", "pair_id"} <= set(panel.settings.filters)
+    panel.settings.filters["colour"].value = ("red",)
+    assert panel.asked[0].where == {"colour": ["red"]}
+
+
+def test_the_schema_says_what_can_be_filtered(collection, systems):
+    kinds = filterable(systems)
+    assert (kinds["colour"], kinds["width"]) == ("keyword", "integer")
+    assert "text" not in kinds
+    assert is_live(systems)
+
+
+def test_parts_of_images_are_held_against_texts_only(collection, systems):
+    match = match_crops(systems)
+    image = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
+    first = list(systems)[:1]
+    hits = ask(systems, Question(text="a red mug", rerank=3, systems=tuple(first)), match=match)
+    assert sorted(hits["before"].iloc[:3]) == [1, 2, 3]
+    for asked, to in (({"image": image}, "image"), ({"text": "a red mug"}, "text")):
+        with pytest.raises(ValueError, match="holds a text against an image"):
+            ask(systems, Question(**asked, to=to, rerank=3, systems=tuple(first)), match=match)
+
+
+def test_a_reader_of_texts_alone_offers_no_ranking_by_crops(systems, collection):
+    alone = {"texts": systems[list(systems)[1]]}
+    assert match_crops(alone) is None
+    assert type(query_panel(alone, collection.items, match=match_crops(alone))).__name__ == "VBox"

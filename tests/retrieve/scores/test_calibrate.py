@@ -1,0 +1,180 @@
+"""Scores -> probabilities."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from sklearn.isotonic import IsotonicRegression
+
+from mmlab.items.rankings import rankings_from_scores
+from mmlab.retrieve import CALIBRATIONS
+from mmlab.retrieve.scores.calibrate import Isotonic, Logistic, Temperature, calibration_from_dict
+from tests.retrieve.tables import SOME_RANKINGS, qrels, rankings, scores_of
+
+every_calibration = pytest.mark.parametrize("kind", CALIBRATIONS.values(), ids=list(CALIBRATIONS))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """400 queries of 20 items, whose right item scores 1 higher on average."""
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((400, 20))
+    scores[:, 0] += 1
+    queries, items = [f"q{i:03}" for i in range(400)], [f"i{i:02}" for i in range(20)]
+    return rankings_from_scores(scores, queries, items), qrels({query: ["i00"] for query in queries})
+
+
+def test_the_temperature_makes_the_predicted_share_the_observed_one() -> None:
+    # The higher of two scores is right in 3 of 4 queries: exp(1 / T) / (exp(1 / T) + 1) = 3 / 4 at T = 1 / log 3.
+    table = rankings({f"q{i}": {"a": 1.0, "b": 0.0} for i in range(4)})
+    judged = qrels({"q0": ["a"], "q1": ["a"], "q2": ["a"], "q3": ["b"]})
+    fitted = Temperature.fit(table, judged)
+    assert fitted.temperature == pytest.approx(1 / math.log(3))
+    assert scores_of(fitted.apply(table))["q3"] == pytest.approx({"a": 3 / 4, "b": 1 / 4})
+
+
+def test_right_items_that_always_lead_or_trail_give_an_end_of_the_range() -> None:
+    table = rankings({"q": {"a": 1.0, "b": 0.0}})
+    assert Temperature.fit(table, qrels({"q": ["a"]})).temperature == pytest.approx(0.5 * 1e-3)
+    assert Temperature.fit(table, qrels({"q": ["b"]})).temperature == pytest.approx(0.5 * 1e3)
+
+
+def test_of_several_right_items_each_counts_the_same() -> None:
+    # Expected score = mean score of the right ones: p(a) = 1 / 2 + 1 / 4, so T = 1 / log 3.
+    table = rankings({"q": {"a": 1.0, "b": 0.0}, "r": {"a": 1.0, "b": 0.0, "c": 0.0}})
+    both = Temperature.fit(table, qrels({"q": ["a", "b"], "r": ["a", "b"]}))
+    assert both.temperature == pytest.approx(
+        1 / math.log(2)
+    )  # q says nothing; in r p(a) = 1 / 2 = x / (x + 2)
+
+
+def test_the_logistic_meets_platts_targets_where_two_scores_can_meet_both() -> None:
+    table = rankings({"q": {"a": 3.0, "b": 3.0, "c": 1.0, "d": 1.0}})
+    fitted = Logistic.fit(table, qrels({"q": ["a", "b"]}))
+    high, low = (2 + 1) / (2 + 2), 1 / (2 + 2)
+    found = scores_of(fitted.apply(table))["q"]
+    assert found == pytest.approx({"a": high, "b": high, "c": low, "d": low})
+    assert fitted.slope == pytest.approx((math.log(3) + math.log(3)) / (3 - 1))
+
+
+@pytest.mark.parametrize("scores", [{"a": 0.0, "b": 1.0, "c": 1.0}, {"a": 2.0, "b": 2.0, "c": 2.0}])
+def test_scores_that_say_the_opposite_or_nothing_give_the_mean_target(scores: dict) -> None:
+    fitted = Logistic.fit(rankings({"q": scores}), qrels({"q": ["a"]}))
+    assert fitted.slope == 0
+    assert fitted.apply(rankings({"q": {"z": 5.0}}))["score"].tolist() == pytest.approx(
+        [(2 / 3 + 1 / 4 + 1 / 4) / 3]
+    )
+
+
+def test_isotonic_pools_what_falls_and_draws_lines_between() -> None:
+    table = rankings({"q": {"a": 5.0, "b": 4.0, "c": 3.0, "d": 2.0, "e": 1.0}})
+    fitted = Isotonic.fit(table, qrels({"q": ["a", "c"]}))  # from below: 0 0 1 0 1, where 1 0 falls
+    assert fitted.scores == (1, 2, 3, 4, 5)
+    assert fitted.probabilities == pytest.approx((0, 0, 1 / 2, 1 / 2, 1))
+    asked = rankings({"q": {"u": 9.0, "v": 4.5, "w": 3.5, "x": 2.5, "y": -9.0}})
+    expected = {"u": 1, "v": (1 / 2 + 1) / 2, "w": 1 / 2, "x": 1 / 4, "y": 0}
+    assert scores_of(fitted.apply(asked))["q"] == pytest.approx(expected)
+
+
+def test_isotonic_agrees_with_scikit_learn(drawn: tuple) -> None:
+    table, judged = drawn
+    theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    theirs.fit(table["score"], (table["item_id"] == "i00").astype(float))
+    asked = table.assign(score=table["score"] * 1.5 + 0.01)
+    ours = Isotonic.fit(table, judged).apply(asked)
+    assert ours["score"].to_numpy() == pytest.approx(theirs.predict(asked["score"]), abs=1e-12)
+
+
+@every_calibration
+def test_a_calibration_predicts_on_average_what_is_observed(kind: type, drawn: tuple) -> None:
+    table, judged = drawn
+    before = table.copy()
+    calibrated = kind.fit(table, judged).apply(table)
+    pd.testing.assert_frame_equal(table, before)
+    assert calibrated["score"].between(0, 1).all()
+    assert calibrated["score"].mean() == pytest.approx(1 / 20, rel=0.01)
+    best = calibrated[calibrated["rank"] == 1]
+    observed = (best["item_id"] == "i00").mean()
+    assert best["score"].mean() == pytest.approx(observed, abs=0.06)
+
+
+@every_calibration
+def test_a_calibration_goes_through_json_and_back(kind: type, drawn: tuple) -> None:
+    fitted = kind.fit(*drawn)
+    again = calibration_from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert again == fitted
+    assert type(again) is kind
+
+
+FITTED = {
+    "temperature": Temperature(0.7),
+    "logistic": Logistic(2.0, -1.0),
+    "isotonic": Isotonic((-1.0, 0.0, 2.0), (0.1, 0.1, 0.9)),
+}
+
+
+@every_calibration
+@settings(max_examples=25, deadline=None)
+@given(table=SOME_RANKINGS)
+def test_a_calibration_keeps_the_order_and_does_not_look_at_that_of_the_rows(
+    kind: type, table: pd.DataFrame
+) -> None:
+    fitted = FITTED[kind.kind]
+    calibrated = fitted.apply(table)
+    pd.testing.assert_frame_equal(calibrated.drop(columns="score"), table.drop(columns="score"))
+    assert (calibrated.groupby("query_id")["score"].diff().dropna() <= 0).all()
+    shuffled = fitted.apply(table.sample(frac=1, random_state=1)).sort_index()
+    pd.testing.assert_frame_equal(shuffled, calibrated)
+
+
+@every_calibration
+def test_the_order_of_the_rows_does_not_change_a_fit(kind: type, drawn: tuple) -> None:
+    table, judged = drawn
+    one, other = (kind.fit(rows, judged).to_dict() for rows in (table, table.sample(frac=1, random_state=1)))
+    one.pop("kind"), other.pop("kind")
+    for name, value in one.items():
+        assert other[name] == pytest.approx(value, rel=1e-6)
+
+
+@every_calibration
+def test_only_judged_queries_are_fitted_on(kind: type, drawn: tuple) -> None:
+    table, judged = drawn
+    first = table["query_id"] < "q200"
+    part = judged[judged["query_id"] < "q200"]
+    assert kind.fit(table, part) == kind.fit(table[first], part)
+
+
+@every_calibration
+@pytest.mark.parametrize("right", [["z"], ["a", "b"]])
+def test_a_fit_needs_both_right_and_wrong_items(kind: type, right: list) -> None:
+    with pytest.raises(
+        ValueError, match="expected relevant and irrelevant items among the ranked ones, found"
+    ):
+        kind.fit(rankings({"q": {"a": 1.0, "b": 0.0}}), qrels({"q": right}))
+
+
+def test_a_temperature_needs_both_within_a_query() -> None:
+    table = rankings({"q": {"a": 1.0}, "r": {"a": 1.0}})
+    with pytest.raises(ValueError, match="no query has both"):
+        Temperature.fit(table, qrels({"q": ["a"], "r": ["z"]}))
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"kind": "platt"}, "unknown calibration 'platt'; known: temperature, logistic, isotonic"),
+        ({"kind": "logistic", "slope": 1}, r"expected \['slope', 'intercept'\], found \['slope'\]"),
+        ({"kind": "temperature", "temperature": 0}, "positive number, found 0"),
+        ({"kind": "logistic", "slope": -1, "intercept": 0}, "a finite slope from 0"),
+        ({"kind": "isotonic", "scores": [1, 1], "probabilities": [0, 1]}, "expected rising scores"),
+        ({"kind": "isotonic", "scores": [1], "probabilities": [0, 1]}, "found 1 and 2"),
+        ({"kind": "isotonic", "scores": [1, 2], "probabilities": [1, 0]}, "that never fall"),
+        ({"kind": "isotonic", "scores": [1, 2], "probabilities": [0, 2]}, r"in \[0, 1\]"),
+    ],
+)
+def test_what_no_calibration_wrote_is_refused(saved: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        calibration_from_dict(saved)

@@ -1,0 +1,109 @@
+"""How much each system should weigh, learned and judged on the drawn catalogue."""
+
+import pandas as pd
+import pytest
+
+from mmlab.evaluate import compare_systems, qrels_from_pairs, score_queries
+from mmlab.index import build_index, open_store
+from mmlab.items import DIRECTIONS, Space, Vectors
+from mmlab.items.rankings import rank_by_score
+from mmlab.retrieve import weighted_sum
+from mmlab.retrieve.scores.fusion_weights import learn_weights
+from mmlab.retrieve.scores.query_split import fold_queries
+from mmlab.retrieve.studies.sentences import say_weights, show_weights
+from mmlab.retrieve.studies.trials import try_rescorings
+from mmlab.retrieve.studies.weight_study import WeightTrial, try_model_weights, try_weights, weigh_systems
+
+
+@pytest.fixture(scope="module")
+def qrels(collection):
+    return {name: qrels_from_pairs(collection.items, *way) for name, way in DIRECTIONS.items()}
+
+
+def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> None:
+    items, vectors, retriever = collection
+    trial = try_weights(retriever.index, [vectors], items, k=30)
+    assert list(trial.weights) == ["text", "image"]
+    assert sum(trial.weights.values()) == pytest.approx(1)
+    assert list(trial.judged)[:3] == ["equal shares", "text alone", "image alone"]
+    assert list(trial.judged)[-1] == "60 % to the more confident"
+    pair = items.set_index("item_id")["pair_id"]
+    split = items.set_index("item_id")["split"]
+    assert set(split[trial.qrels["query_id"]]) == {"test"}
+    assert (pair[trial.qrels["query_id"]].to_numpy() == pair[trial.qrels["item_id"]].to_numpy()).all()
+    for found in trial.judged.values():
+        assert set(found["query_id"]) == set(trial.qrels["query_id"])
+        assert (found["query_id"] != found["item_id"]).all()
+
+
+def test_without_two_texts_of_a_pair_no_weight_is_learned(collection) -> None:
+    items = collection.items.drop_duplicates(["pair_id", "modality"])
+    trial = try_weights(collection.retriever.index, [collection.vectors], items)
+    assert trial.judged == {}
+    assert trial.says == "no pairs have two texts and an image"
+
+
+def test_one_models_answers_are_weighed_as_embedded_and_centred(collection, qrels) -> None:
+    items, vectors, retriever = collection
+    tried = try_rescorings(vectors, items, k=20)
+    trials = try_model_weights(retriever.index, [vectors], items, qrels, tried, k=20)
+    assert list(trials) == list(DIRECTIONS)
+    for name, trial in trials.items():
+        assert list(trial.weights) == ["as embedded", "centred"]
+        both = [tried[name]["none"], tried[name]["centring"]]
+        fold = fold_queries(items, qrels[name]["query_id"].unique())
+        learned = learn_weights([fold.fit_on(one) for one in both], fold.fit_on(qrels[name]))
+        assert tuple(trial.weights.values()) == learned.weights
+        system = [one for one in trial.judged if one.startswith("learned")] or ["equal shares"]
+        expected = weighted_sum([fold.judge_on(one) for one in both], learned.weights)
+        pd.testing.assert_frame_equal(trial.judged[system[0]], expected)
+        assert (system[0] == "equal shares") == (learned.weights == (0.5, 0.5))
+        assert not set(trial.qrels["query_id"]) & fold.fitting
+
+
+def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_path) -> None:
+    items, vectors = collection.items, collection.vectors
+    texts = vectors.take(items.loc[items["modality"] == "text", "item_id"])
+    second = Vectors(texts.ids, texts.array, Space("second", "1", "", "", "", texts.space.dimension))
+    index = build_index(open_store(tmp_path), "two", items, [vectors, second], progress=False)
+    trials = try_model_weights(index, [vectors, second], items, qrels, {}, "rrf", k=10)
+    assert list(trials) == ["text-to-image"]  # the second knows no images
+    assert list(trials["text-to-image"].weights) == [vectors.space.key, second.space.key]
+
+
+def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels) -> None:
+    right = qrels["text-to-image"]
+    tried = try_rescorings(collection.vectors, collection.items, k=10)["text-to-image"]
+    against = rank_by_score(
+        tried["none"].assign(score=-tried["none"]["score"])
+    )  # the same in the opposite order
+    three = {"none": tried["none"], "against": against, "as much": against}
+    trial = weigh_systems(three, right, collection.items)
+    assert [name.split(":")[0] for name in trial.judged] == [
+        "equal shares", "none alone", "against alone", "as much alone", "learned",
+    ]  # fmt: skip
+    assert trial.weights == {"none": 0.6, "against": 0.2, "as much": 0.2}  # more than both against it
+
+
+def test_what_was_learned_is_told_with_its_interval(collection) -> None:
+    items = collection.items
+    trial = try_weights(collection.retriever.index, [collection.vectors], items, k=30)
+    for name, found in trial.judged.items():
+        expected = score_queries(found, trial.qrels, ["RR"]).set_index("query_id")["RR"]
+        ours = trial.scores()[name].set_index("query_id")["RR"]
+        assert ours.to_dict() == pytest.approx(expected.to_dict())
+    compared = compare_systems(trial.scores(), items)
+    weighed = {"text": 0.6, "image": 0.4}
+    if not compared["system"].str.startswith("learned").any():
+        compared.loc[0, "system"] = "learned: 0.6 + 0.4"
+    told = say_weights({"both": trial._replace(weights=weighed)}, {"both": compared})
+    assert told.startswith("Both: the learned weights are text 0.6, image 0.4; against equal shares")
+    assert "judged on" in told
+    even = say_weights({"both": trial._replace(weights={"text": 0.5, "image": 0.5})}, {"both": compared})
+    assert "the learned weights are equal shares" in even
+    shown = show_weights({"both": compared})
+    assert shown["system"].tolist() == compared["system"].tolist()
+    assert set(shown["of"]) == {"both"}
+    assert show_weights({}).empty
+    nothing = WeightTrial({}, pd.DataFrame(), {}, trial.qrels, "no pairs")
+    assert say_weights({"both": nothing}, {}) == "Both: no weight was learned: no pairs."

@@ -1,0 +1,145 @@
+"""A run's answer step by step, on the drawn catalogue."""
+
+import numpy as np
+import pytest
+
+from mmlab.evaluate import qrels_from_pairs
+from mmlab.index import build_index, open_store
+from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
+from mmlab.retrieve import rank_directions, rrf, weighted_sum
+from mmlab.retrieve.config import Recipe
+from mmlab.retrieve.pipeline import rank_in_steps
+from mmlab.retrieve.query.model_rankings import rank_models
+from mmlab.retrieve.query.rank import rank
+from mmlab.retrieve.scores.fusion_weights import learn_weights
+from mmlab.retrieve.scores.query_split import fold_queries
+from mmlab.retrieve.studies.sentences import say_steps
+
+
+@pytest.fixture(scope="module")
+def qrels(collection):
+    return {name: qrels_from_pairs(collection.items, *way) for name, way in DIRECTIONS.items()}
+
+
+@pytest.fixture(scope="module")
+def second(collection):
+    """A worse model: the same vectors with twice as much noise, in a space of its own."""
+    noise = 2 * np.random.default_rng(0).standard_normal(collection.vectors.array.shape) / 11
+    space = Space("second", "1", "", "", "", collection.vectors.space.dimension)
+    return Vectors(collection.vectors.ids, unit_rows(collection.vectors.array + noise), space)
+
+
+@pytest.fixture(scope="module")
+def both(collection, second, tmp_path_factory):
+    store = open_store(tmp_path_factory.mktemp("both"))
+    spaces = [collection.vectors, second]
+    return build_index(store, "both", collection.items, spaces, progress=False), spaces
+
+
+def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) -> None:
+    items, vectors, retriever = collection
+    ranked = rank_directions(retriever.index, [vectors], items, Recipe(depth=7), qrels)
+    assert list(ranked) == ["text-to-image", "image-to-text"]
+    for name, (source, target) in DIRECTIONS.items():
+        assert list(ranked[name].steps) == ["exact", "index", "quantized"]
+        asked = vectors.take(items.loc[items["modality"] == source, "item_id"])
+        expected = rank(retriever.index, asked, target, 7, exact=True)
+        assert ranked[name].answer["item_id"].tolist() == expected["item_id"].tolist()
+
+
+def test_every_step_that_is_asked_for_runs_in_its_order(collection, both, qrels) -> None:
+    index, spaces = both
+    recipe = Recipe(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3)
+
+    def match(texts, images):
+        return np.arange(len(texts), 0, -1) / 100 - 1  # keeps every query's order, below any probability
+
+    found = rank_in_steps(
+        index, spaces, collection.items, "image", "text", recipe, qrels["image-to-text"], match
+    )
+    assert list(found.steps) == ["exact", "index", "quantized", "fused", "rescored", "calibrated", "reranked"]
+    asked = [
+        part.take(collection.items.loc[collection.items["modality"] == "image", "item_id"]) for part in spaces
+    ]
+    expected = rrf([rank(index, part, "text", 20, exact=True) for part in asked])
+    fused = found.steps["fused"]
+    assert fused["item_id"].tolist() == expected.loc[expected["rank"] <= 20, "item_id"].tolist()
+    rescored, calibrated = found.steps["rescored"], found.steps["calibrated"]
+    assert calibrated["item_id"].tolist() == rescored["item_id"].tolist()
+    assert calibrated["score"].between(0, 1).all()
+    assert found.calibration.fitted_on == found.fold.fitting
+    assert "validation split" in found.fold.says
+    assert found.answer is found.steps["reranked"]
+
+
+def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> None:
+    def ranked(**how):
+        return rank_in_steps(
+            collection.retriever.index, [collection.vectors], collection.items, "text", "image", Recipe(**how),
+            qrels["text-to-image"],
+        )  # fmt: skip
+
+    with pytest.raises(ValueError, match="one model alone answers here, expected several"):
+        rank_directions(
+            collection.retriever.index, [collection.vectors], collection.items, Recipe(fusion="rrf"), qrels
+        )
+    with pytest.raises(ValueError, match="no model of this run has a matching head"):
+        ranked(rerank=5)
+    with pytest.raises(
+        ValueError, match="fusion: expected one of none, weighted_sum, rrf, dbsf, found 'sum'"
+    ):
+        ranked(fusion="sum")
+    with pytest.raises(ValueError, match="rescoring: expected one of none, centring, csls"):
+        ranked(rescoring="hubs")
+    with pytest.raises(ValueError, match="calibration: expected one of none, temperature"):
+        ranked(calibration="platt")
+    with pytest.raises(ValueError, match="depth is at least 1 and rerank at least 0, found 0 and 0"):
+        ranked(depth=0)
+
+
+def test_models_are_weighed_by_hand_or_as_validation_says(collection, both, qrels) -> None:
+    index, spaces = both
+    items, right = collection.items, qrels["text-to-image"]
+
+    def fused(weights: str):
+        recipe = Recipe(20, fusion="weighted_sum", weights=weights)
+        return rank_in_steps(index, spaces, items, "text", "image", recipe, right)
+
+    alone = rank_models(index, spaces, items, "text", "image", 20)
+    assert list(alone) == [vectors.space.key for vectors in spaces]
+    by_hand = fused("0.9, 0.1")
+    expected = weighted_sum(list(alone.values()), [0.9, 0.1])
+    assert by_hand.answer["item_id"].tolist() == expected.loc[expected["rank"] <= 20, "item_id"].tolist()
+    assert list(by_hand.weights.values()) == [0.9, 0.1]
+    assert list(fused("equal").weights.values()) == [0.5, 0.5]
+    learned = fused("learned")
+    fold = fold_queries(items, right["query_id"].unique())
+    best = learn_weights([fold.fit_on(one) for one in alone.values()], fold.fit_on(right)).weights
+    assert tuple(learned.weights.values()) == best
+    assert best[0] > 0.5  # the second model is the same with noise
+    said = say_steps({"text-to-image": learned})
+    assert f"{best[0]:.2g} {spaces[0].space.key}" in said
+    assert "validation split" in said
+
+
+@pytest.mark.parametrize("weights", ["0.7", "0.5, 0.6", "much, little", "1.5, -0.5"])
+def test_weights_that_do_not_add_up_are_refused(both, collection, qrels, weights: str) -> None:
+    index, spaces = both
+    with pytest.raises(ValueError, match=f"weights: expected 'equal', 'learned', .* found '{weights}'"):
+        rank_in_steps(
+            index, spaces, collection.items, "text", "image", Recipe(5, fusion="rrf", weights=weights),
+            qrels["text-to-image"],
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="there is no fusion to weigh for"):
+        Recipe(weights="learned")
+
+
+def test_equal_weights_of_a_run_and_of_a_hybrid_mean_the_same_k_of_60(both, collection, qrels) -> None:
+    index, spaces = both
+    alone = list(rank_models(index, spaces, collection.items, "text", "image", 30).values())
+    recipe = Recipe(30, fusion="rrf", weights="0.5, 0.5")
+    found = rank_in_steps(
+        index, spaces, collection.items, "text", "image", recipe, qrels["text-to-image"]
+    ).answer
+    expected = rrf(alone)
+    assert found["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()
