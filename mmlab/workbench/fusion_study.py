@@ -33,6 +33,21 @@ class FusionStudy(Report):
     items: pd.DataFrame
     seed: int = 0
 
+    @classmethod
+    def of(cls, data: RunData, systems: str, fusion: str, depth: int, seed: int) -> Self:
+        """Learn the weights of "text and image" or of the run's "models"; ValueError for anything else."""
+        index, items = data.index, data.embedded_items
+        vectors = index.in_order(data.all_vectors)
+        if systems == "text and image":
+            trials = {systems: try_weights(index, vectors, items, depth, seed)}
+        elif systems == "models":
+            qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
+            tried = try_rescorings(vectors[0], items, depth, seed)
+            trials = try_model_weights(index, vectors, items, qrels, tried, fusion, depth, seed)
+        else:
+            raise ValueError(f"systems: expected 'text and image' or 'models', found {systems!r}")
+        return cls(trials, items, seed)
+
     @cached_property
     def compared(self) -> dict[str, pd.DataFrame]:
         """Each trial's systems compared with equal shares, where a weight could be learned."""

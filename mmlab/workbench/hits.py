@@ -1,13 +1,12 @@
 """The hits of a search: as images, as a table, and why they were found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.retrieve import SearchResult
-from mmlab.visualize import escape_markdown, gallery, image_grid, under_headings
+from mmlab.visualize import Html, escape_markdown, gallery, image_grid, under_headings
 from mmlab.workbench.explanation import Explanation
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
@@ -27,32 +26,28 @@ class Hits(Report):
 
     Attributes:
         data: the run that was searched.
-        result: the table of hits, the timings, and the files that were skipped.
+        found: the hits: rank, score, the items' columns, `pair_image` (the image of the item's pair) and `words`.
+        timings: milliseconds spent: embed_ms, search_ms, payload_ms.
+        skipped: files that were asked with and are no images: source and reason.
         query: what was asked, in words.
         right: the item_ids that answer the query; None where that is not known.
+        text: the text that asked; empty where an image or many queries did.
     """
 
     data: RunData
-    result: SearchResult
+    found: pd.DataFrame
+    timings: Mapping[str, float]
+    skipped: Sequence[Mapping[str, str]]
     query: str
     right: frozenset[str] | None = None
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Milliseconds spent: embed_ms, search_ms, payload_ms."""
-        return dict(self.result.timings)
-
-    @property
-    def skipped(self) -> list[dict[str, str]]:
-        """Files that were asked with and are no images: source and reason."""
-        return list(self.result.skipped)
+    text: str = ""
 
     def __len__(self) -> int:
-        return len(self.result.table)
+        return len(self.found)
 
     def _overview(self) -> Result:
         """Show the hits as images with rank, score and words."""
-        table = self.result.table
+        table = self.found
 
         def draw() -> "Figure":
             return image_grid(list(table["pair_image"]), self._captions(table), self._marks(table))
@@ -65,16 +60,16 @@ class Hits(Report):
         Raises:
             ValueError: unless one text asked for images, or for a rank that is not there.
         """
-        found = self.result.table
-        if "query_id" in found or not self.result.text or (found["modality"] != "image").any():
+        found = self.found
+        if "query_id" in found or not self.text or (found["modality"] != "image").any():
             raise ValueError("explain: expected the hits of one text query for images; search with a text, to='image'")
         if rank not in set(found["rank"]):
             raise ValueError(f"explain: there are {len(found)} hits, found rank {rank}")
         hit = found[found["rank"] == rank].iloc[0]
-        return Explanation.of(self.data, self.result.text, hit)
+        return Explanation.of(self.data, self.text, hit)
 
-    def _gallery(self) -> object:
-        table = self.result.table
+    def _gallery(self) -> Html:
+        table = self.found
         if "query_id" not in table:
             return gallery(list(table["pair_image"]), self._captions(table), self._marks(table))
         parts = {
@@ -95,7 +90,7 @@ class Hits(Report):
         spent = self.timings
         found = f"{len(self):,} hits"
         if self.right is not None:
-            ranks = self.result.table.loc[self.result.table["item_id"].isin(self.right), "rank"]
+            ranks = self.found.loc[self.found["item_id"].isin(self.right), "rank"]
             found += f", a right one at rank {ranks.min()}" if len(ranks) else ", none of them right"
         times = f"{spent['embed_ms']:.0f} ms to embed, {spent['search_ms']:.1f} ms to search"
         return f"**{escape_markdown(self.query)}**: {found}; {times}."

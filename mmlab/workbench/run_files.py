@@ -25,6 +25,11 @@ class RunFiles:
     step: Step | None = None
 
     @property
+    def _own(self) -> bool:
+        """Whether the step works on this very run, and not on another that it is compared with."""
+        return self.step is not None and self.step.run_name == self.name
+
+    @property
     def folder(self) -> Path:
         """The run's folder, data/runs/<name>."""
         return run_folder(self.name)
@@ -37,7 +42,7 @@ class RunFiles:
     @property
     def parameters(self) -> dict[str, Any]:
         """What the run's notebooks were given, by name; within a step, its own parameters first."""
-        own = self.step.parameters if self.step else {}
+        own = self.step.parameters if self.step and self._own else {}
         return given_parameters(self.manifest["steps"]) | own
 
     def has(self, file: str) -> bool:
@@ -47,14 +52,14 @@ class RunFiles:
     def read(self, file: str) -> Path:
         """Return the path of a file; raise FileNotFoundError or StaleInput where it cannot be used."""
         if self.step is not None:
-            return self.step.read(file)
+            return self.step.read(file) if self._own else self.step.read_from(self.name, file)
         path = self.folder / file
         check_input(self.manifest, path, file, {})
         return path
 
     def read_all(self, pattern: str) -> list[Path]:
         """Return the paths of the files that match, like "vectors/*.npz"; raise FileNotFoundError if there is none."""
-        if self.step is not None:
+        if self.step is not None and self._own:
             return self.step.read_all(pattern)
         return [self.read(file) for file in written_files(self.manifest, pattern)] or [self.read(pattern)]
 
@@ -82,7 +87,5 @@ class RunFiles:
     def index_name(self) -> str:
         """Return the name that the run's index has in its store: that of the run which built it."""
         self.read("index.parquet")
-        if self.step is not None:
-            return self.step.made_in("index.parquet")
         writer = find_writer(self.manifest, "index.parquet")
         return self.manifest["steps"][writer].get("shared_from", self.name) if writer else self.name

@@ -31,6 +31,15 @@ class HubStudy(Report):
     hubs: pd.DataFrame
     occurrences: Mapping[str, Mapping[str, pd.Series]]
 
+    @classmethod
+    def of(cls, data: RunData, depth: int, seed: int) -> Self:
+        """Rank all queries plainly and by every rescoring, and count how often each item comes up."""
+        vectors, items = data.all_vectors[0], data.embedded_items
+        qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
+        tried = try_rescorings(vectors, items, depth, seed)
+        hubs = judge_rescorings(tried, vectors, items, qrels, seed=seed)
+        return cls(hubs, occurrences(tried, vectors, items))
+
     def _overview(self) -> Result:
         """Show how often items come up, the most frequent first, for every rescoring."""
 
@@ -76,6 +85,20 @@ class CalibrationStudy(Report):
     reliability: pd.DataFrame
     notes: Mapping[str, str]
     fitted: Mapping[str, Mapping[str, FittedCalibration]]
+
+    @classmethod
+    def of(cls, data: RunData, depth: int, seed: int) -> Self:
+        """Fit and judge every kind of calibration on exact rankings of all queries, also within each modality."""
+        vectors, items = data.all_vectors[0], data.embedded_items
+        rankings, qrels = {}, {}
+        for name, (source, target) in DIRECTIONS.items():
+            asked, gallery = data.vectors(source), data.vectors(target)
+            if len(asked) and len(gallery):
+                rankings[name], qrels[name] = exact_search(asked, gallery, depth), data.qrels(target)
+        within, alike = rank_within(vectors, items, depth, seed)
+        rankings, qrels = rankings | within, qrels | alike
+        table, notes = try_calibrations(rankings, items, qrels, seed=seed)
+        return cls(table, notes, fit_calibrations(rankings, items, qrels, seed))
 
     def _overview(self) -> Result:
         """Show the observed share of right answers over the predicted probability, for each direction."""

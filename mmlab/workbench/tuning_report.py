@@ -1,9 +1,9 @@
 """What 07_tune shows: settings of the index and of the model, measured on the run's own vectors and items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from mmlab.index import (
     frontier,
     has_faiss,
     name_settings,
+    open_store,
     recommend,
     say_placement,
     sweep_faiss,
@@ -68,6 +69,17 @@ class TuningReport(Report):
     store: str = ""
     seed: int = 0
 
+    @classmethod
+    def of(cls, data: RunData, grid: IndexGrid | None, settings: Mapping[str, Any]) -> Self:
+        """Take what is not given from the run's parameters: in 07_tune those that begin with "tune_"."""
+        given = data.parameters
+        names = {"m": "tune_m", "ef_construct": "tune_ef_construct", "ef": "tune_ef", "on_disk": "tune_on_disk"}
+        names |= {"quantizations": "tune_quantization", "oversampling": "tune_oversampling"}
+        own = {name: given[parameter] for name, parameter in names.items() if parameter in given}
+        others = {"neighbours": "neighbours", "points": "tune_points", "seed": "seed"}
+        defaults = {name: given[parameter] for name, parameter in others.items() if parameter in given}
+        return cls(data, grid or IndexGrid(**own), **{**defaults, "store": given.get("store", ""), **settings})
+
     @cached_property
     def _items(self) -> pd.DataFrame:
         items, main = self.data.items, self.data.all_vectors[0]
@@ -100,8 +112,6 @@ class TuningReport(Report):
     @cached_property
     def swept(self) -> pd.DataFrame:
         """Every setting of the engine: its recall against exact search, latency, build time, memory and disk."""
-        from mmlab.index import open_store
-
         engine = open_store(self.store) if self.store else None
         settings = {name: list(getattr(self.grid, name)) for name in self.grid.__dataclass_fields__}
         return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
