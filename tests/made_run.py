@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate import share_space, vectors_by_modality
+from mmlab.evaluate import vectors_by_modality
+from mmlab.evaluate.space.geometry import share_space
 from mmlab.items import (
     DIRECTIONS,
     ITEM_COLUMNS,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import mmlab
-from mmlab.evaluate import append_labels
+from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.items import Space, Vectors, read_table, unit_rows, write_table
 from mmlab.runs import find_notebook, find_notebooks, read_manifest, run_notebooks, start_step
 from tests.made_run import make_run, read_photos, whole_items
@@ -42,7 +42,9 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
     found = {(m["direction"], m["measure"]): round(m["value"], 3) for m in metrics["measures"]}
     assert [found["text-to-image", f"Success@{k}"] for k in (1, 5, 10)] == [0.176, 0.427, 0.559]
     assert [entry["gallery"] for entry in metrics["protocol"]] == [1000, 5000]
-    lost = {row["booked"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text-to-image"}
+    lost = {
+        row["outcome"]: row["queries"] for row in metrics["losses"] if row["direction"] == "text-to-image"
+    }
     assert sum(lost.values()) == 5000
     assert lost["lost by index"] > 0
     assert "20 judgements by hand" in outputs(folder, "05_evaluate")

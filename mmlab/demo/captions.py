@@ -1,11 +1,11 @@
-"""Writes captions: what a product is and where it is shown, in the voices that catalogues and people have."""
+"""Captions of demo products: what a product is and where it is shown, in the styles of catalogues and of people."""
 
 import numpy as np
 
-from mmlab.demo import words
-from mmlab.demo.attributes import CAPTIONS, Product
+from mmlab.demo.products import Product, Purpose
 
-SHORTEST = 5  # words of a proper caption
+# How often a caption names the size.
+SIZE_SHARES = {"small": 0.5, "medium": 0.1, "large": 0.5}
 
 STYLES = {
     "formal": (
@@ -37,39 +37,129 @@ STYLES = {
     ),
 }
 
+# Phrases for each attribute; the first is the usual one. No phrase stands for two attributes: a background is never
+# named by a colour of products, a place never by a companion.
+CATEGORY_PHRASES = {
+    "mug": ("mug", "coffee mug"),
+    "teapot": ("teapot", "tea pot"),
+    "bottle": ("bottle", "glass bottle"),
+    "cooking pot": ("cooking pot", "saucepan"),
+    "vase": ("vase", "flower vase"),
+    "t-shirt": ("t-shirt", "tee"),
+    "dress": ("dress", "summer dress"),
+    "trousers": ("pair of trousers", "pair of pants"),
+    "sock": ("sock", "woollen sock"),
+    "mitten": ("mitten", "winter mitten"),
+    "cap": ("cap", "baseball cap"),
+    "sneaker": ("sneaker", "running shoe"),
+    "boot": ("boot", "rubber boot"),
+    "backpack": ("backpack", "rucksack"),
+    "handbag": ("handbag", "purse"),
+    "suitcase": ("suitcase", "travel case"),
+    "umbrella": ("umbrella", "parasol"),
+    "chair": ("chair", "dining chair"),
+    "armchair": ("armchair", "easy chair"),
+    "lamp": ("lamp", "table lamp"),
+    "alarm clock": ("alarm clock", "bedside clock"),
+    "watering can": ("watering can", "garden watering can"),
+    "bucket": ("bucket", "pail"),
+    "birdhouse": ("birdhouse", "nesting box"),
+    "tent": ("tent", "camping tent"),
+    "guitar": ("guitar", "acoustic guitar"),
+    "drum": ("drum", "snare drum"),
+    "camera": ("camera", "photo camera"),
+    "kite": ("kite", "toy kite"),
+    "car": ("car", "toy car"),
+    "sailboat": ("sailboat", "sailing boat"),
+    "rocket": ("rocket", "toy rocket"),
+    "hot-air balloon": ("hot-air balloon", "air balloon"),
+    "teddy bear": ("teddy bear", "teddy"),
+    "rubber duck": ("rubber duck", "bath duck"),
+}
+COLOUR_PHRASES = {
+    "red": ("red", "scarlet"),
+    "orange": ("orange", "tangerine"),
+    "yellow": ("yellow", "lemon-yellow"),
+    "green": ("green", "emerald"),
+    "blue": ("blue", "cobalt"),
+    "purple": ("purple", "violet"),
+    "pink": ("pink", "rosy pink"),
+    "brown": ("brown", "chestnut"),
+    "black": ("black", "jet-black"),
+    "white": ("white", "snow-white"),
+}
+# Adjectives, and what the product is "with". Plain products are seldom called plain.
+PATTERN_PHRASES = {
+    "plain": (("", "", "plain", "solid"), ()),
+    "striped": (("striped", "stripy"), ("stripes",)),
+    "dotted": (("dotted", "polka-dot", "spotted"), ("polka dots", "dots")),
+    "checked": (("checked", "chequered"), ("a check pattern", "checks")),
+    "zigzag": (("zigzag", "chevron"), ("zigzags", "a zigzag pattern")),
+}
+BACKGROUND_PHRASES = {
+    "wooden table": ("on a wooden table", "on a wooden tabletop"),
+    "brick wall": ("in front of a brick wall", "against a brick wall"),
+    "meadow": ("in a meadow", "on the grass of a meadow"),
+    "night sky": ("under a night sky", "under the stars at night"),
+    "photo studio": ("in a photo studio", "against a studio backdrop"),
+    "tiled floor": ("on a tiled floor", "on kitchen tiles"),
+    "sandy beach": ("on a sandy beach", "on the beach by the sea"),
+    "snowy mountains": ("in front of snowy mountains", "in the snow with mountains behind"),
+    "city skyline": ("in front of a city skyline", "on a city street at dusk"),
+    "bookshelf": ("in front of a bookshelf", "in a library"),
+    "autumn forest": ("in an autumn forest", "among autumn leaves in the woods"),
+}
+COMPANION_PHRASES = {
+    "apple": ("apple", "juicy apple"),
+    "banana": ("banana", "ripe banana"),
+    "book": ("book", "thick book"),
+    "candle": ("candle", "burning candle"),
+    "cactus": ("cactus", "potted cactus"),
+    "football": ("football", "soccer ball"),
+    "gift box": ("gift box", "wrapped present"),
+    "sunflower": ("sunflower", "tall sunflower"),
+}
+SIZE_PHRASES = {"small": ("small", "little"), "medium": ("medium-sized",), "large": ("large", "big")}
+LIGHT_PHRASES = {
+    "daylight": ("in bright daylight", "in clear daylight"),
+    "warm": ("in warm light", "in warm evening light"),
+    "cool": ("in cool light", "in cool morning light"),
+    "dim": ("in dim light", "in low light"),
+}
 
-def write_captions(product: Product, purpose: int = CAPTIONS) -> list[str]:
-    """Writes the two or three captions that a product has in the catalogue, each in another style."""
+
+def write_captions(product: Product, purpose: Purpose = Purpose.CAPTIONS) -> list[str]:
+    """Write the two or three captions of a product in the catalogue, each in another style."""
     rng = product.rng(purpose)
     styles = rng.permutation(list(STYLES))[: rng.integers(2, 4)]
     return [write_caption(product, str(style), rng) for style in styles]
 
 
 def write_caption(product: Product, style: str, rng: np.random.Generator) -> str:
-    """Writes one caption of a style of STYLES. Most tell category, colour, pattern, place and companion."""
+    """Write one caption in a style of STYLES. Most name category, colour, pattern, place and companion."""
     thing = name_product(product, rng)
     beside = ""
     if product.companion and rng.random() < 0.92:
-        companion = with_article(_one(rng, words.COMPANIONS[product.companion]))
+        companion = with_article(_one(rng, COMPANION_PHRASES[product.companion]))
         beside = _one(rng, (" next to {}", " beside {}", " together with {}")).format(companion)
-    light = " " + _one(rng, words.LIGHTS[product.light]) if rng.random() < 0.3 else ""
+    light = " " + _one(rng, LIGHT_PHRASES[product.light]) if rng.random() < 0.3 else ""
     return _one(rng, STYLES[style]).format(
         thing=thing,
-        Thing=capitalised(thing),
+        Thing=_capitalise(thing),
         a_thing=with_article(thing),
-        A_thing=capitalised(with_article(thing)),
-        place=_one(rng, words.BACKGROUNDS[product.background]),
+        A_thing=_capitalise(with_article(thing)),
+        place=_one(rng, BACKGROUND_PHRASES[product.background]),
         beside=beside,
         light=light,
     )
 
 
 def name_product(product: Product, rng: np.random.Generator) -> str:
-    """Names a product without an article, such as "small red mug with stripes"."""
-    adjectives, nouns = words.PATTERNS[product.pattern]
-    size = _one(rng, words.SIZES[product.size]) if rng.random() < SIZE_TOLD[product.size] else ""
-    colour = _one(rng, words.COLOURS[product.colour], usual=0.75)
-    category = _one(rng, words.CATEGORIES[product.category], usual=0.75)
+    """Name a product without an article, such as "small red mug with stripes"."""
+    adjectives, nouns = PATTERN_PHRASES[product.pattern]
+    size = _one(rng, SIZE_PHRASES[product.size]) if rng.random() < SIZE_SHARES[product.size] else ""
+    colour = _one(rng, COLOUR_PHRASES[product.colour], usual=0.75)
+    category = _one(rng, CATEGORY_PHRASES[product.category], usual=0.75)
     if nouns and rng.random() < 0.3:
         return _joined(size, colour, category, "with", _one(rng, nouns))
     adjective = _one(rng, adjectives)
@@ -77,21 +167,13 @@ def name_product(product: Product, rng: np.random.Generator) -> str:
     return _joined(size, first, second, category)
 
 
-SIZE_TOLD = {"small": 0.5, "medium": 0.1, "large": 0.5}
-
-
 def with_article(phrase: str) -> str:
-    """Puts "a" or "an" before a phrase."""
+    """Put "a" or "an" before a phrase."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
-def capitalised(phrase: str) -> str:
-    """Makes the first letter a capital and leaves the rest."""
-    return phrase[0].upper() + phrase[1:]
-
-
 def _one(rng: np.random.Generator, choices: tuple[str, ...], usual: float | None = None) -> str:
-    """Picks one at random; with `usual`, the first with that probability."""
+    """Pick one at random; with `usual`, the first with that probability."""
     if usual is not None and rng.random() < usual:
         return choices[0]
     return choices[int(rng.integers(len(choices)))]
@@ -99,3 +181,8 @@ def _one(rng: np.random.Generator, choices: tuple[str, ...], usual: float | None
 
 def _joined(*parts: str) -> str:
     return " ".join(part for part in parts if part)
+
+
+def _capitalise(phrase: str) -> str:
+    """Make the first letter a capital and leave the rest."""
+    return phrase[0].upper() + phrase[1:]

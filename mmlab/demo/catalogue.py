@@ -1,35 +1,89 @@
-"""Draws the demo catalogue into a folder: images, captions.csv, and the truth about both.
+"""Draw the demo catalogue into a folder: images, captions.csv, and the truth about both.
 
-- `captions.csv`: image, caption, label, split, colour, pattern; a row per caption, what a user's dataset looks like.
+- `captions.csv`: image, caption, label, split, colour, pattern; a row per caption, like a dataset of a user.
 - `truth.csv`: what each image shows, and whether its combination is withheld from training.
-- `faults.csv`: every planted fault, with the row of captions.csv (from 1) that it is in and what belongs there.
-- `catalogue.json`: the parameters; it says "finished" only when all the rest is there.
+- `faults.csv`: every fault, the row of captions.csv (from 1) that has it, and what should be there.
+- `catalogue.json`: the parameters; it says "finished" once everything else is there.
 """
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from mmlab.demo.faults import MISSING
-from mmlab.demo.files import ImageFile, write_files
-from mmlab.demo.listing import Listing, list_catalogue
-from mmlab.demo.parallel import map_processes
+from mmlab.demo.captions import write_captions
+from mmlab.demo.drawing import map_processes
+from mmlab.demo.faults import (
+    CAPTION_FAULTS,
+    EXACT,
+    MISSING,
+    NEAR,
+    PRINTED,
+    SWAPPED,
+    file_bytes,
+    name_alteration,
+    plan_faults,
+    printed_text,
+    spoil_caption,
+)
+from mmlab.demo.products import Product, Purpose, sample_product
+from mmlab.items import replacing
 
 MAKER = "mmlab.demo"
-VERSION = 1  # of the drawings and words; another version is drawn anew
-SHARE = 50  # images drawn by a process at a time
-TABLES = ("captions.csv", "truth.csv", "faults.csv")
+VERSION = 1  # of the drawings and captions; a catalogue of another version is drawn again
+IMAGES_PER_TASK = 50  # drawn by a process at a time
+# Neighbours share a split, so that swapped captions stay in it: of ten pairs 6 train, 1 validation, 3 test.
+SPLIT_OF_PAIR = ("train", "test", "train", "train", "test", "train", "validation", "train", "test", "train")
+TRUTH_COLUMNS = (
+    "split", "category", "colour", "pattern", "background", "companion", "size", "light", "angle", "withheld",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A fault of one caption, or of the image file where `caption` is None.
+
+    `caption`: position in the listing, from 0. `original`: the caption that should be there, or the image that this
+    one repeats or took its captions from. `detail`: the alteration of a near duplicate.
+    """
+
+    fault: str
+    caption: int | None = None
+    original: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """An image of the catalogue: its path there, the product it shows, its captions and its flaws."""
+
+    image: str
+    product: Product
+    captions: tuple[str, ...]
+    flaws: tuple[Flaw, ...] = ()
+
+    @property
+    def fault(self) -> str | None:
+        """Its fault, or None."""
+        return self.flaws[0].fault if self.flaws else None
 
 
 def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, progress: bool = True) -> Path:
-    """Draws a catalogue of a number of products and returns its folder; if it is there already, draws nothing.
+    """Draw a catalogue of `products` products with known faults and return its folder.
 
-    A catalogue of fewer products of the same seed holds the beginning of this one. A catalogue of other parameters in
-    the folder is replaced. Several processes draw, so a script calls this under `if __name__ == "__main__":`.
-    Raises ValueError for a number or a seed that is not possible, and FileExistsError for a folder that holds
-    something else.
+    Draws nothing if the folder holds this catalogue already; a catalogue of other parameters is replaced. A smaller
+    catalogue of the same seed is the beginning of a larger one. Several processes draw, so a script calls this below
+    `if __name__ == "__main__":`. Raises ValueError for `products` below 1 or a negative seed, and FileExistsError for
+    a folder that holds something else.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     catalogue = draw_catalogue(Path(folder) / "catalogue", products=2, progress=False)
+    ...     sorted(path.name for path in catalogue.iterdir())
+    ['captions.csv', 'catalogue.json', 'faults.csv', 'images', 'truth.csv']
     """
     if products < 1 or seed < 0:
         raise ValueError(f"products must be at least 1 and seed at least 0, found {products} and {seed}")
@@ -38,20 +92,66 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
     found = _read_parameters(folder)
     if found == parameters | {"finished": True}:
         return folder
-    _empty(folder, found)
+    _empty_folder(folder, found)
     _write_parameters(folder, parameters | {"finished": False})
     listings = list_catalogue(products, seed)
-    _write_images(folder, listings, progress)
-    for name, table in zip(
-        TABLES, (list_captions(listings), list_truth(listings), list_faults(listings)), strict=True
-    ):
-        table.to_csv(folder / name, index=False, lineterminator="\n")
+    _draw_images(folder, listings, progress)
+    for name, tabulate in TABLES.items():
+        tabulate(listings).to_csv(folder / name, index=False, lineterminator="\n")
     _write_parameters(folder, parameters | {"finished": True})
     return folder
 
 
-def list_captions(listings: list[Listing]) -> pd.DataFrame:
-    """Returns captions.csv: a row for each caption."""
+def list_catalogue(products: int, seed: int) -> list[Listing]:
+    """List the images of a number of products; a duplicate comes after the image that it repeats."""
+    chosen = [sample_product(seed, split_of(number), number) for number in range(products)]
+    listings = []
+    for product, fault in zip(chosen, plan_faults(chosen), strict=True):
+        sound = Listing(_image_name(product), product, tuple(write_captions(product)))
+        if fault is None:
+            listings.append(sound)
+        elif fault == SWAPPED:
+            listings.append(_swap_captions(sound, chosen[product.number ^ 1]))
+        elif fault in (EXACT, NEAR):
+            listings += [sound, _repeat(sound, fault)]
+        else:
+            listings.append(_spoil(sound, fault))
+    return listings
+
+
+def split_of(number: int) -> str:
+    """Return the split of a product of the catalogue."""
+    return SPLIT_OF_PAIR[number // 2 % len(SPLIT_OF_PAIR)]
+
+
+def _image_name(product: Product, suffix: str = "") -> str:
+    return f"images/{product.number:05}{suffix}.jpg"
+
+
+def _spoil(sound: Listing, fault: str) -> Listing:
+    """Spoil the first caption, or the file."""
+    if fault in CAPTION_FAULTS:
+        original, spoilt = spoil_caption(sound.captions[0], fault)
+        return Listing(sound.image, sound.product, (spoilt, *sound.captions[1:]), (Flaw(fault, 0, original),))
+    if fault == PRINTED:
+        return Listing(sound.image, sound.product, ("",), (Flaw(fault, 0, printed_text(sound.product)),))
+    return Listing(sound.image, sound.product, sound.captions, (Flaw(fault),))
+
+
+def _swap_captions(sound: Listing, other: Product) -> Listing:
+    captions = tuple(write_captions(other))
+    flaws = tuple(Flaw(SWAPPED, position, _image_name(other)) for position in range(len(captions)))
+    return Listing(sound.image, sound.product, captions, flaws)
+
+
+def _repeat(sound: Listing, fault: str) -> Listing:
+    """List the same image a second time, with other captions."""
+    flaw = Flaw(fault, None, sound.image, name_alteration(sound.product) if fault == NEAR else "")
+    captions = tuple(write_captions(sound.product, Purpose.RELISTING))
+    return Listing(_image_name(sound.product, "b"), sound.product, captions, (flaw,))
+
+
+def _tabulate_captions(listings: list[Listing]) -> pd.DataFrame:
     rows = [
         (listing.image, caption, product.category, product.split, product.colour, product.pattern)
         for listing in listings
@@ -61,29 +161,12 @@ def list_captions(listings: list[Listing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "caption", "label", "split", "colour", "pattern"])
 
 
-def list_truth(listings: list[Listing]) -> pd.DataFrame:
-    """Returns truth.csv: a row for each image, with all that it shows."""
-    told = (
-        "split",
-        "category",
-        "colour",
-        "pattern",
-        "background",
-        "companion",
-        "size",
-        "light",
-        "angle",
-        "withheld",
-    )
-    rows = [
-        {"image": listing.image} | {name: getattr(listing.product, name) for name in told}
-        for listing in listings
-    ]
-    return pd.DataFrame(rows, columns=["image", *told])
+def _tabulate_truth(listings: list[Listing]) -> pd.DataFrame:
+    rows = [(one.image, *(getattr(one.product, name) for name in TRUTH_COLUMNS)) for one in listings]
+    return pd.DataFrame(rows, columns=["image", *TRUTH_COLUMNS])
 
 
-def list_faults(listings: list[Listing]) -> pd.DataFrame:
-    """Returns faults.csv: a row for each faulty caption and each faulty file."""
+def _tabulate_faults(listings: list[Listing]) -> pd.DataFrame:
     rows, first = [], 1
     for listing in listings:
         for flaw in listing.flaws:
@@ -94,20 +177,24 @@ def list_faults(listings: list[Listing]) -> pd.DataFrame:
     return faults.astype({"row": "Int64"})
 
 
-def _write_images(folder: Path, listings: list[Listing], progress: bool) -> None:
+TABLES = {"captions.csv": _tabulate_captions, "truth.csv": _tabulate_truth, "faults.csv": _tabulate_faults}
+
+
+def _draw_images(folder: Path, listings: list[Listing], progress: bool) -> None:
     (folder / "images").mkdir()
-    files = [
-        ImageFile(folder / listing.image, listing.product, listing.fault)
-        for listing in listings
-        if listing.fault != MISSING
-    ]
-    shares = [files[start : start + SHARE] for start in range(0, len(files), SHARE)]
-    for _ in map_processes(write_files, shares, "catalogue", progress):
+    files = [(folder / one.image, one.product, one.fault) for one in listings if one.fault != MISSING]
+    tasks = [files[start : start + IMAGES_PER_TASK] for start in range(0, len(files), IMAGES_PER_TASK)]
+    for _ in map_processes(_write_files, tasks, "catalogue", progress):
         pass
 
 
-def _read_parameters(folder: Path) -> dict | None:
-    """Returns what catalogue.json says, or None if there is none of ours."""
+def _write_files(files: list[tuple[Path, Product, str | None]]) -> None:
+    for path, product, fault in files:
+        path.write_bytes(file_bytes(product, fault))
+
+
+def _read_parameters(folder: Path) -> dict[str, Any] | None:
+    """Return the content of catalogue.json, or None where it is missing or not written by this module."""
     try:
         parameters = json.loads((folder / "catalogue.json").read_text("utf-8"))
     except (FileNotFoundError, ValueError):
@@ -115,8 +202,8 @@ def _read_parameters(folder: Path) -> dict | None:
     return parameters if isinstance(parameters, dict) and parameters.get("made_by") == MAKER else None
 
 
-def _empty(folder: Path, found: dict | None) -> None:
-    """Makes the folder ready: removes an earlier catalogue's files, and nothing but those."""
+def _empty_folder(folder: Path, found: dict[str, Any] | None) -> None:
+    """Make the folder and remove the files of an earlier catalogue, and no others."""
     folder.mkdir(parents=True, exist_ok=True)
     if found is None and any(folder.iterdir()):
         raise FileExistsError(
@@ -129,7 +216,6 @@ def _empty(folder: Path, found: dict | None) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _write_parameters(folder: Path, parameters: dict) -> None:
-    new = folder / "catalogue.json.new"
-    new.write_text(json.dumps(parameters, indent=1) + "\n", "utf-8")
-    new.replace(folder / "catalogue.json")
+def _write_parameters(folder: Path, parameters: dict[str, Any]) -> None:
+    with replacing(folder / "catalogue.json") as temporary:
+        temporary.write_text(json.dumps(parameters, indent=1) + "\n", "utf-8")

@@ -1,32 +1,53 @@
-"""Trains the demo model from nothing: `python -m mmlab.demo.train`.
+"""Train the demo model from random weights: `python -m mmlab.demo.train`.
 
-It draws its pool of train products, learns with CLIP's contrastive loss, and writes an ordinary checkpoint with its
-scores and model card. A run that was stopped goes on from its last state in the cache folder.
+It draws a pool of train products, trains with the contrastive loss of CLIP, and writes an ordinary checkpoint with its
+scores and model card. A training that was stopped continues from its last state in the cache folder.
 """
 
 import argparse
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 from transformers import CLIPModel, CLIPTokenizer
 
 from mmlab.demo import CHECKPOINT
-from mmlab.demo.card import write_card
-from mmlab.demo.model import SIDE, build_model, build_processor, build_tokenizer
-from mmlab.demo.pool import draw_pool
-from mmlab.demo.score import score_checkpoint
+from mmlab.demo.captions import STYLES, write_caption
+from mmlab.demo.drawing import draw_product, jpeg_bytes, map_processes
+from mmlab.demo.model import INPUT_SIDE, build_image_processor, build_model, build_processor, build_tokenizer
+from mmlab.demo.products import Product, Purpose, sample_product
+from mmlab.demo.score import score_checkpoint, write_card
+from mmlab.items import replacing
 
 STATE_EVERY = 100  # steps
-LARGEST_SCALE = np.log(100.0)
+MAX_LOGIT_SCALE = np.log(100.0)
+PRODUCTS_PER_TASK = 500  # drawn by a process at a time
+CAPTIONS_OF_STYLE = 2
+
+Losses = dict[int, float]  # step -> mean loss of the steps since the one before
+
+
+class Stateful(Protocol):
+    """A model, an optimiser or a schedule: its state can be saved and loaded."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Continue from a state."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a training is made of; the same recipe gives the same model on the same machine."""
+class TrainingSettings:
+    """Settings of a training; the same settings give the same model on the same machine."""
 
     products: int = 40_000
     steps: int = 2_000
@@ -37,22 +58,22 @@ class Recipe:
     seed: int = 1
 
 
-def train(recipe: Recipe, cache: Path, folder: Path, tested: int = 1000) -> None:
-    """Trains by a recipe and writes the checkpoint into a folder, with its scores on a number of test products.
+def train(settings: TrainingSettings, cache: Path, folder: Path, tested: int = 1000) -> None:
+    """Train and write the checkpoint into `folder`, with its scores on `tested` products of the test split.
 
-    The times it notes are those of this call, not of an earlier one that was stopped.
+    The seconds written are those of this call, without an earlier one that was stopped.
     """
     started = time.perf_counter()
-    pixels, captions = draw_pool(cache, recipe.products, recipe.seed)
+    pixels, captions = draw_pool(cache, settings.products, settings.seed)
     drawn = time.perf_counter()
     tokenizer = build_tokenizer(text for texts in captions for text in texts)
-    model = build_model(tokenizer, recipe.seed)
-    losses = fit(model, tokenizer, pixels, captions, recipe, cache / "state.pt")
+    model = build_model(tokenizer, settings.seed)
+    losses = fit(model, tokenizer, pixels, captions, settings, cache / "state.pt")
     model.save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
     figures = {
-        "recipe": asdict(recipe),
-        "side": SIDE,
+        "settings": asdict(settings),
+        "side": INPUT_SIDE,
         "captions": len(captions[0]),
         "parameters": model.num_parameters(),
         "threads": torch.get_num_threads(),
@@ -64,78 +85,115 @@ def train(recipe: Recipe, cache: Path, folder: Path, tested: int = 1000) -> None
     write_card(folder, figures)
 
 
+def draw_pool(folder: Path, products: int, seed: int) -> tuple[np.ndarray, list[list[str]]]:
+    """Return pixels (N, 3, side, side) uint8 and captions of N train products, drawn once per folder."""
+    pixels_path, captions_path = (folder / f"pool-{seed}-{products}{end}" for end in (".npy", ".json"))
+    if not captions_path.exists():  # written last
+        folder.mkdir(parents=True, exist_ok=True)
+        starts = range(0, products, PRODUCTS_PER_TASK)
+        tasks = [(seed, start, min(start + PRODUCTS_PER_TASK, products)) for start in starts]
+        drawn = list(map_processes(_draw_part, tasks, "pool"))
+        np.save(pixels_path, np.concatenate([pixels for pixels, _ in drawn]))
+        with replacing(captions_path) as temporary:
+            temporary.write_text(json.dumps([texts for _, captions in drawn for texts in captions]), "utf-8")
+    return np.load(pixels_path, allow_pickle=False), json.loads(captions_path.read_text("utf-8"))
+
+
+def image_pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels (3, side, side) uint8 that the model receives, before they are normalised."""
+    pixels = build_image_processor()(image, do_rescale=False, do_normalize=False)["pixel_values"]
+    return np.asarray(pixels[0], dtype=np.uint8)
+
+
+def pool_captions(product: Product) -> list[str]:
+    """Write the captions of a product in the pool: CAPTIONS_OF_STYLE of every style."""
+    rng = product.rng(Purpose.TRAINING)
+    return [write_caption(product, style, rng) for style in STYLES for _ in range(CAPTIONS_OF_STYLE)]
+
+
+def _draw_part(task: tuple[int, int, int]) -> tuple[np.ndarray, list[list[str]]]:
+    seed, start, stop = task
+    products = [sample_product(seed, "train", number) for number in range(start, stop)]
+    images = (Image.open(BytesIO(jpeg_bytes(draw_product(product)))) for product in products)
+    return np.stack([image_pixels(image) for image in images]), [pool_captions(p) for p in products]
+
+
 def fit(
     model: CLIPModel,
     tokenizer: CLIPTokenizer,
     pixels: np.ndarray,
     captions: list[list[str]],
-    recipe: Recipe,
+    settings: TrainingSettings,
     state: Path,
-) -> dict[int, float]:
-    """Trains the model in place and returns the mean loss of every STATE_EVERY steps."""
+) -> Losses:
+    """Train the model in place and return the mean loss of every STATE_EVERY steps."""
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay
+        model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_share(step, recipe))
-    losses = load_state(state, recipe, model, optimiser, schedule)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_share(step, settings))
+    parts = (model, optimiser, schedule)
+    losses = load_state(state, settings, parts)
     recent = []
-    for step in tqdm(range(schedule.last_epoch, recipe.steps), desc="train", mininterval=20):
-        loss = model(**choose_batch(tokenizer, pixels, captions, recipe, step), return_loss=True).loss
+    for step in tqdm(range(schedule.last_epoch, settings.steps), desc="train", mininterval=20):
+        loss = model(**sample_batch(tokenizer, pixels, captions, settings, step), return_loss=True).loss
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         with torch.no_grad():
-            model.logit_scale.clamp_(max=LARGEST_SCALE)
+            model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         recent.append(loss.item())
         if (step + 1) % STATE_EVERY == 0:
             losses[step + 1] = round(float(np.mean(recent)), 3)
             recent = []
-            save_state(state, recipe, model, optimiser, schedule, losses)
+            save_state(state, settings, parts, losses)
     return losses
 
 
-def choose_batch(
-    tokenizer: CLIPTokenizer, pixels: np.ndarray, captions: list[list[str]], recipe: Recipe, step: int
+def sample_batch(
+    tokenizer: CLIPTokenizer,
+    pixels: np.ndarray,
+    captions: list[list[str]],
+    settings: TrainingSettings,
+    step: int,
 ) -> dict[str, torch.Tensor]:
-    """Returns the inputs of a step: images drawn by lot, each with one of its captions."""
-    rng = np.random.default_rng([recipe.seed, step])
-    chosen = rng.choice(len(pixels), recipe.batch, replace=False)
+    """Return the inputs of a step: random images, each with one of its captions."""
+    rng = np.random.default_rng([settings.seed, step])
+    chosen = rng.choice(len(pixels), settings.batch, replace=False)
     texts = [captions[number][rng.integers(len(captions[number]))] for number in chosen]
     inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
     return {**inputs, "pixel_values": normalised(torch.from_numpy(pixels[chosen]))}
 
 
 def normalised(pixels: torch.Tensor) -> torch.Tensor:
-    """Turns bytes into what the image processor gives the model."""
+    """Normalise pixels (N, 3, side, side) uint8 as the image processor does."""
     from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
     mean, spread = (torch.tensor(values)[:, None, None] for values in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
     return (pixels.float() / 255 - mean) / spread
 
 
-def rate_share(step: int, recipe: Recipe) -> float:
-    """Learning rate at a step as a share of the highest: a linear rise, then half a cosine down to 0."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    return 0.5 + 0.5 * float(np.cos(np.pi * (step - recipe.warmup) / (recipe.steps - recipe.warmup)))
+def rate_share(step: int, settings: TrainingSettings) -> float:
+    """Return the learning rate at a step as a share of the highest: a linear rise, then half a cosine down to 0."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    return 0.5 + 0.5 * float(np.cos(np.pi * (step - settings.warmup) / (settings.steps - settings.warmup)))
 
 
-def save_state(path: Path, recipe: Recipe, *parts: object) -> None:
-    """Keeps all that a stopped training needs to go on."""
-    *modules, losses = parts
-    state = {"recipe": asdict(recipe), "parts": [part.state_dict() for part in modules], "losses": losses}
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
+def save_state(path: Path, settings: TrainingSettings, parts: Sequence[Stateful], losses: Losses) -> None:
+    """Save all that a stopped training needs to continue."""
+    state = {"settings": asdict(settings), "parts": [part.state_dict() for part in parts], "losses": losses}
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
-def load_state(path: Path, recipe: Recipe, *parts: object) -> dict[int, float]:
-    """Brings the parts to the last state kept of this recipe, if there is one; returns its losses."""
+def load_state(path: Path, settings: TrainingSettings, parts: Sequence[Stateful]) -> Losses:
+    """Load the last saved state of these settings into the parts, if there is one; return its losses."""
     if not path.exists():
         return {}
     state = torch.load(path, weights_only=True)
-    if state["recipe"] != asdict(recipe):
+    if state["settings"] != asdict(settings):
         return {}
     for part, values in zip(parts, state["parts"], strict=True):
         part.load_state_dict(values)
@@ -143,16 +201,16 @@ def load_state(path: Path, recipe: Recipe, *parts: object) -> dict[int, float]:
 
 
 def main() -> None:
-    """Trains the demo model and writes its checkpoint."""
+    """Train the demo model and write its checkpoint."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument(
         "--cache", type=Path, required=True, help="folder for the drawn pool and the training's state"
     )
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="folder to write")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--products", type=int, default=Recipe.products)
+    parser.add_argument("--steps", type=int, default=TrainingSettings.steps)
+    parser.add_argument("--products", type=int, default=TrainingSettings.products)
     options = parser.parse_args()
-    train(Recipe(products=options.products, steps=options.steps), options.cache, options.checkpoint)
+    train(TrainingSettings(products=options.products, steps=options.steps), options.cache, options.checkpoint)
 
 
 if __name__ == "__main__":

@@ -1,48 +1,60 @@
-"""The protocol card: under which rules a run's figures were measured, so that they can be held against others."""
+"""What makes figures comparable: the rules that they were measured by, and published results beside them."""
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from mmlab.evaluate.statistics.resampling import RESAMPLES
-from mmlab.items import Vectors, is_among
+from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
 
 TIE_RULE = "equal scores count against the system"
 INTERVAL = f"95 %, {RESAMPLES:,} bootstrap samples of pairs"
+PUBLISHED_CSV = Path(__file__).parent / "published.csv"
+MAX_NEAR_DIFFERENCE = 0.005  # half a point
+PUBLISHED_KEYS = ["checkpoint", "model", "pretrained", "dataset", "images", "captions_per_image", "source"]
+COMPARED_COLUMNS = ["direction", "measure", "value", "published", "difference", "near", "source", "reasons"]
+COMMON_REASONS = (
+    "one caption per image instead of all",
+    "another prompt around the captions",
+    "images resized or cropped in another way",
+    "equal scores counted for the system instead of against it",
+)
 
 
 def protocol_card(
-    sides: Mapping[str, Vectors],
+    by_modality: Mapping[str, Vectors],
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
     rankings: Mapping[str, pd.DataFrame],
 ) -> pd.DataFrame:
-    """One row per direction ("text-to-image", "image-to-text": the keys of `qrels` and `rankings`).
+    """Return the rules of an evaluation, one row per direction ("text-to-image", "image-to-text").
 
+    `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`). `qrels`, `rankings`: direction -> table.
     Columns: direction, queries (those with a right answer), not judged (those without), gallery (items that can be
     found), captions per image (mean over the images that have one), right answers per query, ranks kept, tie rule,
     interval, model and prompt of the queries' vectors, splits, split hash (`split_hash` of all items judged).
-    `sides`: "text" and "image" -> their vectors, as `vectors_by_modality` returns them.
     """
-    judged = items[is_among(items["item_id"], [*sides["text"].ids, *sides["image"].ids])]
+    judged = items[is_among(items["item_id"], [*by_modality["text"].ids, *by_modality["image"].ids])]
     captions = qrels["image-to-text"].groupby("query_id").size()
     of_all = {
         "splits": ", ".join(sorted(judged["split"].dropna().astype(str).unique())) or "none",
         "split hash": split_hash(judged),
     }
     rows = []
-    for name, right in qrels.items():
-        asked, found = (sides[side] for side in name.split("-to-"))
+    for direction, right in qrels.items():
+        asked, gallery = (by_modality[modality] for modality in DIRECTIONS[direction])
         queries = right["query_id"].nunique()
         counts = {
-            "direction": name,
+            "direction": direction,
             "queries": queries,
             "not judged": len(asked) - queries,
-            "gallery": len(found),
+            "gallery": len(gallery),
             "captions per image": float(captions.mean()),
             "right answers per query": len(right) / max(queries, 1),
-            "ranks kept": int(rankings[name]["rank"].max()),
+            "ranks kept": int(rankings[direction]["rank"].max()),
         }
         rules = {"tie rule": TIE_RULE, "interval": INTERVAL}
         space = {"model": asked.space.model, "prompt": asked.space.prompt or "none"}
@@ -50,19 +62,85 @@ def protocol_card(
     return pd.DataFrame(rows)
 
 
-def show_card(protocol: pd.DataFrame) -> pd.DataFrame:
-    """The card turned for reading: a row per rule, a column per direction, all as text."""
-    turned = protocol.set_index("direction").map(_plain).T
-    return turned.rename_axis(index="rule", columns=None).reset_index()
+def transpose_card(protocol: pd.DataFrame) -> pd.DataFrame:
+    """Return the card in a form to read: a row per rule, a column per direction, all as text."""
+    transposed = protocol.set_index("direction").map(_as_text).T
+    return transposed.rename_axis(index="rule", columns=None).reset_index()
 
 
 def split_hash(items: pd.DataFrame) -> str:
-    """12 hex digits that tell which items were judged: the same for the same items in any order."""
+    """Return 12 hex digits that identify the items, whatever their order."""
     ids = "\n".join(sorted(items["item_id"]))
     return hashlib.sha256(ids.encode()).hexdigest()[:12]
 
 
-def _plain(value: str | float) -> str:
+def _as_text(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if value == int(value) and not isinstance(value, float) else f"{value:,.2f}"
+
+
+def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
+    """Read published results, one row per figure.
+
+    Returns checkpoint, model, pretrained, dataset, images, captions_per_image, source, direction, measure, published
+    (a share in [0, 1]). The file has one line per model and dataset, with a column in percent for each figure, named
+    as in "text-to-image Success@1". Raises ValueError where a column is missing or a figure is not in 0 to 100.
+    """
+    table = check_columns(pd.read_csv(path, comment="#"), PUBLISHED_KEYS, Path(path).name)
+    figures = table.melt(PUBLISHED_KEYS, var_name="name", value_name="percent").dropna(subset="percent")
+    parts = figures["name"].str.extract(r"^(?P<direction>\S+-to-\S+) (?P<measure>\S+)$")
+    wrong = parts["measure"].isna() | ~figures["percent"].between(0, 100)
+    if wrong.any():
+        name, percent = figures.loc[wrong, ["name", "percent"]].iloc[0]
+        raise ValueError(
+            f"{Path(path).name}: expected columns like 'text-to-image Success@1' in percent, "
+            f"found {name!r} with {percent}; correct the name or the figure"
+        )
+    figures = figures[PUBLISHED_KEYS].join(parts).assign(published=figures["percent"] / 100)
+    return figures.reset_index(drop=True)
+
+
+def compare_with_published(
+    model: str,
+    dataset: str,
+    measures: pd.DataFrame,
+    images: int | None = None,
+    captions_per_image: float | None = None,
+    published: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Compare figures with the published ones: direction, measure, value, published, difference, near, source, reasons.
+
+    `model`: a Hugging Face id as a manifest names it, or "ViT-B-32/openai". `measures`: direction, measure, value
+    (shares); further columns are kept (low, high). `images` and `captions_per_image`: what the run had; where
+    they are not the published ones, that is the first reason. near: within 0.5 points. reasons: what usually
+    explains a gap, empty where it is near. No rows where nothing is published for this model and dataset.
+    """
+    check_columns(measures, ("direction", "measure", "value"), "measures")
+    rows = read_published() if published is None else published
+    named = (rows["checkpoint"] == model) | (rows["model"] + "/" + rows["pretrained"] == model)
+    both = measures.merge(rows[named & (rows["dataset"] == dataset)], on=["direction", "measure"])
+    both["difference"] = both["value"] - both["published"]
+    both["near"] = both["difference"].abs().round(9) <= MAX_NEAR_DIFFERENCE
+    reasons = [
+        "" if row["near"] else "; ".join([*_differing(row, images, captions_per_image), *COMMON_REASONS])
+        for row in both.to_dict("records")
+    ]
+    both["reasons"] = pd.array(reasons, dtype="str")
+    kept = [name for name in measures.columns if name not in COMPARED_COLUMNS]
+    return both[COMPARED_COLUMNS[:3] + kept + COMPARED_COLUMNS[3:]]
+
+
+def benchmark_name(manifest: Mapping[str, Any]) -> str:
+    """Return the name by which a run's dataset is published: the last part of what 01_ingest was given."""
+    record = manifest["steps"].get("01_ingest", {"parameters": {}})
+    return Path(record["parameters"].get("dataset", "")).stem or "unknown"
+
+
+def _differing(row: Mapping[Any, Any], images: int | None, captions_per_image: float | None) -> list[str]:
+    found = {"images": images, "captions_per_image": captions_per_image}
+    return [
+        f"{name.replace('_', ' ')}: {own:g} here, {row[name]:g} published"
+        for name, own in found.items()
+        if own is not None and own != row[name]
+    ]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmlab.evaluate import append_labels, merge_qrels, read_labels
-from mmlab.visualize import Html, answers_gallery
+from mmlab.evaluate import merge_qrels, read_labels
+from mmlab.evaluate.measures.qrels import append_labels
+from mmlab.visualize import Html, query_gallery
 
 ALL = "all misses"
 JUDGED = {0: "judged not relevant", 1: "judged relevant"}
@@ -40,7 +41,7 @@ def failures_gallery(
     chosen = failures(explained, kind)
     if not chosen:
         return Html(f"<p>No query failed ({escape(kind)}).</p>")
-    return answers_gallery(chosen[:most], rankings, qrels, items)
+    return query_gallery(chosen[:most], rankings, qrels, items)
 
 
 def judged_hits(

@@ -18,7 +18,7 @@ from mmlab.panels.failures import (
     judged_qrels,
 )
 from mmlab.retrieve.query.relevance import with_pairs
-from mmlab.visualize import Html, answers_gallery, gallery
+from mmlab.visualize import Html, gallery, query_gallery
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -126,7 +126,7 @@ class InspectPanel:
     def tell_query(self) -> Html:
         """The query and the rank of its first right answer, those judged right by hand among them."""
         ranked, known = (tables[self.direction.value] for tables in (self.rankings, self.qrels))
-        return answers_gallery(
+        return query_gallery(
             [self.query], ranked, judged_qrels(self.query, known, self.labels), self.items, 0
         )
 

@@ -5,7 +5,7 @@ from html import escape
 
 import pandas as pd
 
-from mmlab.visualize import Html, answers_gallery
+from mmlab.visualize import Html, query_gallery
 
 
 def changes_gallery(
@@ -26,5 +26,5 @@ def changes_gallery(
             found = ranked[ranked["query_id"] == row.query_id]
             note = f"{escape(run)}, {escape(measure)} {score:.3f}"
             parts.append(f'<p style="font:13px sans-serif;margin:14px 0 -8px;color:#5b6675">{note}</p>')
-            parts.append(str(answers_gallery([row.query_id], found, qrels, items, k)))
+            parts.append(str(query_gallery([row.query_id], found, qrels, items, k)))
     return Html("".join(parts) or "<em>none</em>")

@@ -25,7 +25,7 @@ def write_page(notebook: Path, folder: Path) -> Path:
     import nbformat
 
     from mmlab.items import replacing
-    from mmlab.visualize import script_hash
+    from mmlab.visualize.map_page import script_hash
 
     content = nbformat.read(notebook, as_version=4)
     for number, cell in enumerate(content.cells):

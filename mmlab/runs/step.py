@@ -25,7 +25,7 @@ from mmlab.runs.parameters import values_from_namespace
 from mmlab.runs.secrets import check_secrets
 from mmlab.runs.sharing import keep_to_itself
 from mmlab.runs.working import mark, unmark
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import render_markdown
 
 if TYPE_CHECKING:
     from mmlab.visualize import Html

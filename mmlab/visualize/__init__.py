@@ -1,68 +1,39 @@
-"""Tables -> images: matplotlib axes, and HTML that needs no network."""
+"""Tables become figures and HTML: matplotlib axes in one style, and pages that need no network.
 
-from mmlab.visualize.answers import answers_gallery
-from mmlab.visualize.bars import bars, paired_bars, waterfall
-from mmlab.visualize.explanations import occlusion_map, word_bars
-from mmlab.visualize.galleries import Html, gallery, hits_gallery, table, under_headings
-from mmlab.visualize.groups import group_panels, waterfalls
-from mmlab.visualize.histograms import histogram, overlapping_histograms
-from mmlab.visualize.interactive import interactive_map, map_frame, script_hash
-from mmlab.visualize.map_panels import judge_maps, map_panels, say_maps
-from mmlab.visualize.maps import map_parts, map_tsne, map_umap, mixing, plot_links, plot_map, trust
-from mmlab.visualize.pairs import pair_histograms
-from mmlab.visualize.pareto import pareto, throughput_curves
-from mmlab.visualize.reliability import (
-    occurrence_curves,
-    occurrence_panels,
-    reliability_diagram,
-    reliability_panels,
-)
-from mmlab.visualize.sample import found_first, name_groups, sample_pairs, sampled_vectors
+`markup` < `galleries`; `style` < `bars`, `distributions`, `curves`, `explanations`; `map_sample`, `map_layout` <
+`map_figures`, `map_page`.
+"""
+
+from mmlab.visualize.bars import bars, forest, paired_bars, waterfall
+from mmlab.visualize.curves import pareto
+from mmlab.visualize.distributions import histogram, overlapping_histograms
+from mmlab.visualize.galleries import gallery, hits_gallery, query_gallery
+from mmlab.visualize.map_figures import map_panels
+from mmlab.visualize.map_layout import map_tsne, map_umap
+from mmlab.visualize.map_page import interactive_map
+from mmlab.visualize.map_sample import sample_pairs
+from mmlab.visualize.markup import Html, table, under_headings
 from mmlab.visualize.style import figure, show
-from mmlab.visualize.suspects import false_negatives_gallery, wrong_pairs_gallery
 
 __all__ = [
     "Html",
-    "answers_gallery",
     "bars",
-    "false_negatives_gallery",
     "figure",
-    "found_first",
+    "forest",
     "gallery",
-    "group_panels",
     "histogram",
     "hits_gallery",
     "interactive_map",
-    "judge_maps",
-    "map_frame",
     "map_panels",
-    "map_parts",
     "map_tsne",
     "map_umap",
-    "mixing",
-    "name_groups",
-    "occlusion_map",
-    "occurrence_curves",
-    "occurrence_panels",
     "overlapping_histograms",
-    "pair_histograms",
     "paired_bars",
     "pareto",
-    "plot_links",
-    "plot_map",
-    "reliability_diagram",
-    "reliability_panels",
+    "query_gallery",
     "sample_pairs",
-    "sampled_vectors",
-    "say_maps",
-    "script_hash",
     "show",
     "table",
-    "throughput_curves",
-    "trust",
     "under_headings",
     "waterfall",
-    "waterfalls",
-    "word_bars",
-    "wrong_pairs_gallery",
 ]

@@ -1,19 +1,32 @@
-"""Counts and shares as bars with their number written on them."""
+"""Values of named things as bars and points: counts, shares, sums that fall step by step, differences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from mmlab.visualize.style import COLOURS, HATCHES, INK, legend_below, literal, name_axes
+from mmlab.visualize.style import (
+    COLOURS,
+    HATCHES,
+    INK,
+    escape_mathtext,
+    figure,
+    legend_below,
+    name_axes,
+    write_centred,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-LONGEST = 28  # characters of a row's name
-FEWEST = 3  # bars that there is room for, so that a single one is no wall
+Bounds = Sequence[tuple[float, float]] | np.ndarray  # low and high of each value, (N, 2)
+
+MAX_NAME_CHARS = 28  # of a row
+MIN_ROWS = 3  # that the axes have room for, so that a single bar does not fill them
+MAX_GROUPS = 10  # in a panel
 
 
 def bars(
@@ -22,68 +35,67 @@ def bars(
     values: Sequence[float],
     axis_name: str,
     title: str = "",
-    errors: Sequence[tuple[float, float]] | None = None,
+    errors: Bounds | None = None,
     form: str = "{:,.0f}",
 ) -> "Axes":
-    """Horizontal bars, the first name on top, "none" without any; `errors` are (low, high) bounds of each value."""
-    positions = range(len(names))
-    spread = None
+    """Draw horizontal bars with their values written behind them, the first name on top; "none" without any.
+
+    `errors`: (low, high) bounds of each value, drawn as error bars. `form`: format of the values.
+
+    >>> _, (ax,) = figure()
+    >>> [text.get_text() for text in bars(ax, ["mug", "hat"], [1200, 3], "items").texts]
+    ['1,200', '3']
+    """
+    rows = range(len(names))
+    spread, ends = None, list(values)
     if errors is not None:
-        spread = [
-            [value - low for value, (low, _) in zip(values, errors, strict=True)],
-            [high - value for value, (_, high) in zip(values, errors, strict=True)],
-        ]
-    ax.barh(positions, values, xerr=spread, color=COLOURS[0], height=0.7, ecolor=INK, capsize=2)
-    ends = values if errors is None else [high for _, high in errors]
-    for position, value, end in zip(positions, values, ends, strict=True):
-        ax.annotate(form.format(value), (end, position), (4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(positions, [literal(name) for name in names])
-    ax.set_ylim(max(len(names), FEWEST) - 0.5, -0.5)
+        low, high = np.asarray(errors, dtype=float).reshape(-1, 2).T
+        spread, ends = np.array([np.asarray(values) - low, high - np.asarray(values)]), high.tolist()
+    ax.barh(rows, values, xerr=spread, color=COLOURS[0], height=0.7, ecolor=INK, capsize=2)
+    for row, value, end in zip(rows, values, ends, strict=True):
+        _write_behind(ax, form.format(value), end, row)
+    ax.set_yticks(rows, [escape_mathtext(name) for name in names])
+    ax.set_ylim(max(len(names), MIN_ROWS) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
-    ax.xaxis.get_major_locator().set_params(integer=all(value == int(value) for value in values))
+    ax.locator_params(axis="x", integer=all(value == int(value) for value in values))
     if not len(names):
         ax.set_xticks([0])
-        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", color=INK)
+        write_centred(ax, "none")
     return name_axes(ax, axis_name, title=title)
 
 
 def paired_bars(
     ax: "Axes", table: pd.DataFrame, row: str, series: str, axis_name: str, title: str = ""
 ) -> "Axes":
-    """Shares as horizontal bars, one bar per value of `series` in each `row`, told apart by hatch and colour.
+    """Draw shares as horizontal bars: one bar for each value of `series` in each `row`.
 
-    `table`: the columns named by `row` and `series`, and value, low, high (the bounds of the error bars), values in
-    [0, 1] or so. Rows and series keep the order in which they first come; the number stands behind each bar.
+    `table`: the columns named by `row` and `series`, and value, low, high, with values in about [0, 1]; low and high
+    are the bounds of the error bars. Series differ by hatch and colour. Rows and series keep the order in which they
+    first occur; the value stands behind its bar.
+
+    >>> shares = pd.DataFrame({"group": ["mug", "mug"], "model": ["a", "b"], "value": [0.25, 0.5]})
+    >>> _, (ax,) = figure()
+    >>> ax = paired_bars(ax, shares.assign(low=0.2, high=0.6), "group", "model", "Success@1")
+    >>> [text.get_text() for text in ax.texts]
+    ['0.25', '0.50']
     """
     rows, names = list(dict.fromkeys(table[row])), list(dict.fromkeys(table[series]))
     height = 0.8 / max(len(names), 1)
     for number, name in enumerate(names):
         part = table[table[series] == name]
         places = np.array([rows.index(value) for value in part[row]]) - 0.4 + height * (number + 0.5)
-        spread = np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None)
-        ax.barh(places, part["value"], height * 0.92, xerr=spread, label=literal(name), **_fill(number))
-        for place, value, high in zip(places, part["value"], part["high"], strict=True):
-            beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
-            ax.annotate(f"{value:.2f}", (high, place), **beside)
-    ax.set_yticks(
-        range(len(rows)), [literal(shorten(str(value), LONGEST, placeholder="…")) for value in rows]
-    )
+        _draw_series(ax, places, part, height, number, name)
+    labels = [shorten(str(value), MAX_NAME_CHARS, placeholder="…") for value in rows]
+    ax.set_yticks(range(len(rows)), [escape_mathtext(label) for label in labels])
     ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     ax.set_xlim(0, 1.15 * max(1.0, table["high"].max() if len(table) else 1.0))
     ax.grid(visible=False, axis="y")
     if not rows:
-        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", color=INK)
+        write_centred(ax, "none")
     elif len(names) > 1:
-        legend_below(ax, 40, len(names), frameon=False)
+        legend_below(ax, 40, len(names))
     return name_axes(ax, axis_name, title=title)
-
-
-def _fill(number: int) -> dict:
-    """Colour and hatch of a series; when the colours come again, they come with other hatches."""
-    hatch = HATCHES[(number + number // len(COLOURS)) % len(HATCHES)]
-    look = {"edgecolor": "white", "linewidth": 0, "ecolor": INK, "capsize": 2}
-    return {"color": COLOURS[number % len(COLOURS)], "hatch": hatch, **look}
 
 
 def waterfall(
@@ -94,25 +106,115 @@ def waterfall(
     title: str = "",
     last: str = "left",
 ) -> "Axes":
-    """From the first value down, step by step, to what is left: the bar `last` is the sum of `changes`.
+    """Draw a total and what each step adds or takes, down to the bar `last`, the sum of `changes`.
 
-    `changes[0]` is the start, the others are what each step adds or (negative) takes.
+    `changes[0]` is the total, the others are the changes, negative for what a step takes.
+
+    >>> _, (ax,) = figure()
+    >>> [text.get_text() for text in waterfall(ax, ["rows", "broken"], [100, -10], "rows").texts]
+    ['100', '-10', '90']
     """
     left = 0
-    for position, change in enumerate(changes):
-        ax.barh(position, change, left=left, color=COLOURS[0 if position == 0 else 3], height=0.7)
+    for row, change in enumerate(changes):
+        ax.barh(row, change, left=left, color=COLOURS[3 if row else 0], height=0.7)
         left += change
-        ax.annotate(
-            f"{change:+,}" if position and change else f"{change:,}",
-            (max(left, left - change), position),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-        )
+        text = f"{change:+,}" if row and change else f"{change:,}"
+        _write_behind(ax, text, max(left, left - change), row)
     ax.barh(len(changes), left, color=COLOURS[2], hatch=HATCHES[1], edgecolor="white", height=0.7)
-    ax.annotate(f"{left:,}", (left, len(changes)), (4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(changes) + 1), [*(literal(name) for name in names), last])
+    _write_behind(ax, f"{left:,}", left, len(changes))
+    ax.set_yticks(range(len(changes) + 1), [*(escape_mathtext(name) for name in names), last])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.1)
     return name_axes(ax, axis_name, title=title)
+
+
+def forest(
+    ax: "Axes", names: Sequence[str], values: Sequence[float], bounds: Bounds, axis_name: str, title: str = ""
+) -> "Axes":
+    """Draw differences as points with their intervals beside a line at zero, the first name on top.
+
+    `bounds`: (low, high) of each value. A point is filled where its interval does not hold zero.
+
+    >>> _, (ax,) = figure()
+    >>> [text.get_text() for text in forest(ax, ["rrf"], [0.1], [(0.05, 0.2)], "difference").texts]
+    ['+0.100']
+    """
+    points, (low, high) = np.asarray(values, dtype=float), np.asarray(bounds, dtype=float).reshape(-1, 2).T
+    rows = np.arange(len(names))
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.hlines(rows, low, high, color=COLOURS[0])
+    apart = (low > 0) | (high < 0)
+    for chosen, face in ((apart, COLOURS[0]), (~apart, "white")):
+        ax.scatter(points[chosen], rows[chosen], s=36, color=face, edgecolor=COLOURS[0], zorder=3)
+    for row, value in zip(rows, points, strict=True):
+        text = f"{value:+.3f}"
+        ax.annotate(text, (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+    ax.set_yticks(rows, [escape_mathtext(name) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.7)
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.12)
+    ax.locator_params(axis="x", nbins=4)
+    return name_axes(ax, axis_name, title=title)
+
+
+def group_panels(groups: pd.DataFrame, axis_name: str) -> "Figure":
+    """Return a figure with a panel for each grouping column and in it the MAX_GROUPS groups that are worst.
+
+    `groups`: direction, column, group, value, low, high, with values in about [0, 1]. The worst are those of the
+    first direction. Without rows a single panel says "none".
+    """
+    columns = list(dict.fromkeys(groups["column"])) or ["group"]
+    parts = [_worst_groups(groups[groups["column"] == column]) for column in columns]
+    rows = max(2, *(part["group"].nunique() for part in parts))
+    fig, axs = figure(len(columns), width=11, height=1.6 + 0.42 * rows)
+    for ax, column, part in zip(axs, columns, parts, strict=True):
+        paired_bars(ax, part, "group", "direction", axis_name, f"by {column}")
+        ax.set_ylim(rows - 0.5, -0.5)  # bars of one thickness in all panels
+    return fig
+
+
+def waterfall_panels(falls: Mapping[str, pd.DataFrame], unit: str) -> "Figure":
+    """Return a figure with a waterfall for each name, from all queries down to those found.
+
+    Each table has the columns step and `unit`, the changes.
+    """
+    rows = max(len(table) for table in falls.values())
+    fig, axs = figure(len(falls), width=11, height=1.4 + 0.34 * rows)
+    for ax, (name, table) in zip(axs, falls.items(), strict=True):
+        waterfall(ax, table["step"], table[unit], unit, name, last="found")
+    return fig
+
+
+def _write_behind(ax: "Axes", text: str, end: float, row: float, size: float | None = None) -> None:
+    """Write a text just behind the end of a bar."""
+    ax.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center", fontsize=size)
+
+
+def _draw_series(
+    ax: "Axes", places: np.ndarray, part: pd.DataFrame, height: float, number: int, name: object
+) -> None:
+    """Draw the bars of a series; when the colours repeat, they come with other hatches."""
+    ax.barh(
+        places,
+        part["value"],
+        height * 0.92,
+        xerr=np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None),
+        label=escape_mathtext(name),
+        color=COLOURS[number % len(COLOURS)],
+        hatch=HATCHES[(number + number // len(COLOURS)) % len(HATCHES)],
+        edgecolor="white",
+        linewidth=0,
+        ecolor=INK,
+        capsize=2,
+    )
+    for place, value, high in zip(places, part["value"], part["high"], strict=True):
+        _write_behind(ax, f"{value:.2f}", high, place, size=8)
+
+
+def _worst_groups(part: pd.DataFrame) -> pd.DataFrame:
+    first = part[part["direction"] == part["direction"].iloc[0]] if len(part) else part
+    worst = first.sort_values("value", kind="stable")["group"].head(MAX_GROUPS).tolist()
+    place = {name: number for number, name in enumerate(worst)}
+    kept = part[part["group"].isin(worst)]
+    return kept.sort_values("group", key=lambda names: names.map(place), kind="stable")

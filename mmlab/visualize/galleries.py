@@ -1,116 +1,197 @@
-"""Images with captions as HTML: thumbnails inside, every text escaped, nothing fetched."""
+"""Galleries of images with captions as HTML: thumbnails are inside, every text is escaped, nothing is fetched."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from mmlab.items import ImageError, replacing, thumbnail
+from mmlab.items import ImageError, thumbnail
+from mmlab.visualize.markup import Html
 
 MARKS = {
     True: ("right", "#009E73", "&#10003;"),
     False: ("wrong", "#D55E00", "&#10007;"),
     None: ("", "#bbb", ""),
 }
-GALLERY = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px;font:12px sans-serif"
-LINE = 90  # characters of a caption that stands in one line
-LONGEST = 160  # characters of a caption that are shown; the whole text is in the tooltip
+ROW_STYLE = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px;font:12px sans-serif"
+HEADING_STYLE = "font:13px sans-serif;margin:14px 0 4px"
+IDS_STYLE = "color:#666;font-size:11px;overflow-wrap:anywhere"
+MAX_CARD_CHARS = 160  # of a caption; the tooltip shows more
+MAX_TOOLTIP_CHARS = 2000
+MAX_HEADING_CHARS = 240
 
-
-@dataclass(frozen=True)
-class Html:
-    """A piece of HTML that Jupyter shows; `str()` gives the text."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str:
-        return self.text
-
-    def save(self, path: str | Path) -> "Html":
-        """Write it as a file, whole or not at all, and return itself, to be shown."""
-        with replacing(path) as temporary:
-            temporary.write_text(self.text, encoding="utf-8")
-        return self
+ImagePath = str | Path | None  # None, or NaN in a table: no image
 
 
 def gallery(
-    images: Sequence[Any],
-    captions: Sequence[Any],
+    images: Sequence[ImagePath],
+    captions: Sequence[object],
     marks: Sequence[bool | None] | None = None,
     side: int = 94,
 ) -> Html:
-    """Cards in a row that wraps: a thumbnail of each path (or none where it is missing) over its caption.
+    """Return a row of cards that wraps: each a thumbnail, `side` pixels wide, above its caption.
 
-    `marks` tells right (True) from wrong (False) by border, colour and sign. An image that cannot be
-    opened shows its reason in place of the thumbnail.
+    `marks` tell right (True) from wrong (False) by border, colour and sign; None is neither. A missing image leaves
+    the caption alone; a file that cannot be opened shows its reason. Raises ValueError unless there is one caption
+    (and one mark) for each image.
+
+    >>> shown = gallery([None], ["a <red> mug"], [True])
+    >>> "a &lt;red&gt; mug" in str(shown)
+    True
     """
     marks = [None] * len(captions) if marks is None else marks
-    cards = [_card(*row, side) for row in zip(images, captions, marks, strict=True)]
-    return Html(f'<div style="{GALLERY}">{"".join(cards) or "<em>none</em>"}</div>')
+    cards = [_card(*card, side) for card in zip(images, captions, marks, strict=True)]
+    return Html(f'<div style="{ROW_STYLE}">{"".join(cards) or "<em>none</em>"}</div>')
 
 
 def hits_gallery(hits: pd.DataFrame, right: Sequence[str] | None = None, side: int = 94) -> Html:
-    """The hits of a search in their order, with score; `right` holds the item_ids that answer the query."""
+    """Return the hits of a search in their order, each with rank, score and its text or label.
+
+    `hits`: rank, score, item_id, pair_id, modality, text, label, image. `right`: the item_ids that answer the query;
+    with it every hit is marked as right or wrong.
+
+    >>> hit = {"rank": 1, "score": 0.9, "item_id": "a", "pair_id": "1", "modality": "text", "text": "a red mug"}
+    >>> "1. 0.900  a red mug" in str(hits_gallery(pd.DataFrame([hit]).assign(label=None, image=None), right=["a"]))
+    True
+    """
     known = None if right is None else set(right)
     captions, marks = [], []
     for hit in hits.itertuples():
-        words = hit.text if hit.modality == "text" else (hit.label if pd.notna(hit.label) else hit.pair_id)
-        captions.append(f"{hit.rank}. {hit.score:.3f}  {words}")
+        name = hit.text if hit.modality == "text" else (hit.label if pd.notna(hit.label) else hit.pair_id)
+        captions.append(f"{hit.rank}. {hit.score:.3f}  {name}")
         marks.append(None if known is None else hit.item_id in known)
     return gallery(list(hits["image"]), captions, marks, side)
 
 
-def under_headings(pieces: Mapping[str, Html]) -> Html:
-    """Several pieces one below the other, each under its heading."""
-    style = "font:600 14px sans-serif;margin:18px 0 4px"
-    parts = [f'<h4 style="{style}">{escape(title)}</h4>{piece}' for title, piece in pieces.items()]
+def query_gallery(
+    query_ids: Sequence[str], rankings: pd.DataFrame, qrels: pd.DataFrame, items: pd.DataFrame, k: int = 5
+) -> Html:
+    """Return queries with their results: each query, its right answer and its rank, and its first `k` hits, marked.
+
+    `rankings`: query_id, item_id, rank, score. `qrels`: query_id, item_id. `items`: item_id, modality, pair_id, text,
+    image, label; it holds every item of the rankings. A query that qrels does not judge shows its hits unmarked.
+
+    >>> items = pd.DataFrame({"item_id": ["q", "a"], "modality": "text", "pair_id": "p", "text": ["a mug", "a cup"]})
+    >>> items = items.assign(image=None, label=None)
+    >>> rankings = pd.DataFrame({"query_id": ["q"], "item_id": ["a"], "rank": [1], "score": [0.9]})
+    >>> "first right answer at rank 1" in str(query_gallery(["q"], rankings, rankings, items))
+    True
+    """
+    known = items.set_index("item_id")
+    parts = []
+    for query_id in query_ids:
+        right = qrels.loc[qrels["query_id"] == query_id, "item_id"].tolist()
+        found = rankings[rankings["query_id"] == query_id].sort_values("rank")
+        query = known.loc[query_id]
+        title = query["text"] if query["modality"] == "text" else query["pair_id"]
+        parts.append(_heading(str(title)[:MAX_HEADING_CHARS], _describe_rank(found, right)))
+        parts.append(_answer_cards(known, right, found.head(k)))
     return Html("".join(parts))
 
 
-def table(frame: pd.DataFrame, caption: str = "", digits: int = 3) -> Html:
-    """A small table with escaped cells, numbers to `digits` places and right-aligned, an optional caption above.
+def wrong_pairs_gallery(suspects: pd.DataFrame, items: pd.DataFrame, count: int) -> Html:
+    """Return the first `count` suspected wrong pairs: the text, its own image, and the image that fits better.
 
-    A caption of more than a line stands in a paragraph of its own; an empty table with a caption is the caption.
+    `suspects`: text_id, image_id, other_id, cosine, other_cosine, score, reason, as `suspected_wrong_pairs` returns
+    them.
     """
-    words = escape(caption)
-    long = f'<p style="margin:4px 0">{words}</p>' if len(caption) > LINE or (caption and frame.empty) else ""
-    if long and frame.empty:
-        return Html(long)
-    numeric = {name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])}
-    head = "".join(f"<th{_align(name in numeric)}>{escape(str(name))}</th>" for name in frame.columns)
-    rows = []
-    for row in frame.itertuples(index=False):
-        cells = zip(row, frame.columns, strict=True)
-        rows.append("".join(f"<td{_align(n in numeric)}>{escape(_cell(v, digits))}</td>" for v, n in cells))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    style = "text-align:left;caption-side:top;white-space:nowrap"
-    note = f'<caption style="{style}">{words}</caption>' if caption and not long else ""
-    return Html(f"{long}<table>{note}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    known = items.set_index("item_id")
+    parts = []
+    for number, row in enumerate(suspects.head(count).to_dict("records"), 1):
+        title = f"{number}. {str(known.at[row['text_id'], 'text'])[:MAX_HEADING_CHARS]}"
+        parts.append(
+            _heading(title, f"z = {row['score']:.1f}: {row['reason']}", row["text_id"], row["image_id"])
+        )
+        images = [known.at[row[name], "image"] for name in ("image_id", "other_id")]
+        own, other = (
+            f"stands beside this, cosine {row['cosine']:.2f}",
+            f"fits this, cosine {row['other_cosine']:.2f}",
+        )
+        parts.append(str(gallery(images, [own, other], [False, None])))
+    return Html("".join(parts) or str(gallery([], [])))
 
 
-def _card(image: Any, caption: Any, mark: bool | None, side: int) -> str:
-    name, colour, sign = MARKS[mark]
+def false_negatives_gallery(suspects: pd.DataFrame, items: pd.DataFrame, count: int) -> Html:
+    """Return the first `count` suspected false negatives: the pair of the query, and that of the item ranked above.
+
+    `suspects`: query_id, item_id, rank, query_text, item_text, reason, as `suspected_false_negatives` returns them.
+    """
+    pairs = items.set_index("item_id")["pair_id"]
+    image_of = items[items["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["image"]
+    parts = []
+    for number, row in enumerate(suspects.head(count).to_dict("records"), 1):
+        title = f"{number}. {str(row['query_text'])[:MAX_HEADING_CHARS]}"
+        parts.append(_heading(title, row["reason"], row["query_id"], row["item_id"]))
+        images = [image_of.get(pairs[row[name]]) for name in ("query_id", "item_id")]
+        captions = [f"right by its pair: {row['query_text']}", f"rank {row['rank']}: {row['item_text']}"]
+        parts.append(str(gallery(images, captions, [True, None])))
+    return Html("".join(parts) or str(gallery([], [])))
+
+
+def _heading(title: str, note: str, *ids: str) -> str:
+    small = f'<br><span style="{IDS_STYLE}">{escape(" · ".join(ids))}</span>' if ids else ""
+    return f'<p style="{HEADING_STYLE}"><b><bdi>{escape(title)}</bdi></b> &mdash; {escape(note)}{small}</p>'
+
+
+def _describe_rank(found: pd.DataFrame, right: list[str]) -> str:
+    if not right:
+        return "no right answer is known"
+    ranks = found.loc[found["item_id"].isin(right), "rank"]
+    return f"first right answer at rank {ranks.min()}" if len(ranks) else f"not among the first {len(found)}"
+
+
+def _answer_cards(known: pd.DataFrame, right: list[str], found: pd.DataFrame) -> str:
+    """Return a right answer, if one is known, and then the hits; a text stands with the image of its pair."""
+    hits = known.loc[found["item_id"]]
+    images: list[ImagePath] = list(hits["image"])
+    marks = [item_id in right if right else None for item_id in found["item_id"]]
+    captions = [
+        f"{rank}. {score:.3f}  {_name(hit, known)}"
+        for rank, score, (_, hit) in zip(found["rank"], found["score"], hits.iterrows(), strict=True)
+    ]
+    if right:
+        answer = known.loc[right[0]]
+        images.insert(
+            0, answer["image"] if answer["modality"] == "image" else _image_of_pair(known, answer["pair_id"])
+        )
+        captions.insert(0, f"right: {_name(answer, known)}")
+        marks.insert(0, None)
+    return str(gallery(images, captions, marks, side=96))
+
+
+def _image_of_pair(known: pd.DataFrame, pair_id: str) -> ImagePath:
+    images = known.loc[(known["pair_id"] == pair_id) & (known["modality"] == "image"), "image"]
+    return images.iloc[0] if len(images) else None
+
+
+def _name(item: pd.Series, known: pd.DataFrame) -> str:
+    """Return a text itself; for an image its label, else a caption of its pair, else its path in the dataset."""
+    if item["modality"] == "text":
+        return item["text"]
+    if pd.notna(item["label"]):
+        return item["label"]
+    captions = known.loc[(known["pair_id"] == item["pair_id"]) & (known["modality"] == "text"), "text"]
+    return captions.iloc[0] if len(captions) else item["pair_id"]
+
+
+def _card(image: ImagePath, caption: object, mark: bool | None, side: int) -> str:
+    meaning, colour, sign = MARKS[mark]
     whole = str(caption)
-    shown = whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
-    flag = f'<b style="color:{colour}" title="{name}">{sign} </b>' if sign else ""
+    shown = whole if len(whole) <= MAX_CARD_CHARS else whole[: MAX_CARD_CHARS - 1] + "…"
+    flag = f'<b style="color:{colour}" title="{meaning}">{sign} </b>' if sign else ""
     border = f"2px {'dashed' if mark is False else 'solid'} {colour}"
     return (
         f'<figure style="width:{side + 12}px;margin:0;padding:4px;border:{border};border-radius:6px;'
-        f'overflow-wrap:anywhere">{_image(image, whole, side)}'
-        f'<figcaption style="line-height:1.3" title="{escape(whole[:2000])}">{flag}'
+        f'overflow-wrap:anywhere">{_thumbnail(image, whole, side)}'
+        f'<figcaption style="line-height:1.3" title="{escape(whole[:MAX_TOOLTIP_CHARS])}">{flag}'
         f"<bdi>{escape(shown)}</bdi></figcaption></figure>"
     )
 
 
-def _image(image: Any, caption: str, side: int) -> str:
-    if pd.isna(image):
+def _thumbnail(image: ImagePath, caption: str, side: int) -> str:
+    if image is None or pd.isna(image):
         return ""
     try:
         data = base64.b64encode(thumbnail(Path(image), side * 2)).decode()
@@ -118,15 +199,3 @@ def _image(image: Any, caption: str, side: int) -> str:
         return f"<em>[{escape(str(error))}]</em>"
     style = f"width:{side}px;height:{side}px;object-fit:contain;display:block;margin:auto"
     return f'<img alt="{escape(caption[:200])}" style="{style}" src="data:image/jpeg;base64,{data}">'
-
-
-def _align(numeric: bool) -> str:
-    return f' style="text-align:{"right" if numeric else "left"}"'
-
-
-def _cell(value: Any, digits: int) -> str:
-    if pd.isna(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value == int(value) and abs(value) >= 10 else f"{value:,.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

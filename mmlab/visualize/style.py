@@ -1,22 +1,23 @@
-"""One look for all figures: quiet axes, colours that also differ in lightness, a size that fits a page."""
+"""The style of all figures: quiet axes, colours that also differ in lightness, a size that fits a page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmlab.visualize.galleries import Html
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import Html, render_markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 # Readable for colour-blind people and in grey print (Okabe and Ito 2008, ordered dark to light).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
 INK = "#333333"
+POINTS_PER_INCH = 72
 
-RULES = {
+RC_PARAMS: "dict[RcKeyType, Any]" = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": INK,
@@ -27,58 +28,83 @@ RULES = {
     "legend.frameon": False,
     "font.size": 10,
     "figure.dpi": 100,
-    "figure.constrained_layout.h_pad": 0.08,  # inches; all fits in, so no second drawing has to find what to cut
+    "figure.constrained_layout.h_pad": 0.08,  # inches; everything fits in, so nothing has to be drawn twice
     "figure.constrained_layout.w_pad": 0.08,
     "savefig.dpi": 150,
 }
 
 
-def figure(columns: int = 1, width: float = 8.0, height: float = 3.2) -> "tuple[Figure, list[Axes]]":
-    """A figure of one row of axes in mmlab's style; `width` and `height` in inches for the whole figure."""
+def figure(
+    columns: int = 1, width: float = 8.0, height: float = 3.2, rows: int = 1
+) -> "tuple[Figure, list[Axes]]":
+    """Return an empty figure in mmlab's style and its axes, row by row.
+
+    `width` and `height` are those of the whole figure in inches.
+
+    >>> fig, (left, right) = figure(columns=2, width=10)
+    >>> fig.get_size_inches().tolist()
+    [10.0, 3.2]
+    """
     import matplotlib.pyplot as plt
 
-    with plt.rc_context(RULES):
-        fig, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)
-    return fig, list(axes[0])
+    with plt.rc_context(RC_PARAMS):
+        fig, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
+    return fig, list(axes.flat)
+
+
+def show(fig: "Figure", path: str | Path, caption: str) -> None:
+    """Write the figure as PNG, 150 dots per inch, and show it in the notebook with its caption below.
+
+    `caption`: the sentence that reads the figure, in Markdown. It is also stored in the file as its description, so
+    that the report finds it there.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> fig, axs = figure()
+    >>> with TemporaryDirectory() as folder:
+    ...     show(fig, f"{folder}/empty.png", "**Nothing** yet.")
+    <IPython.core.display.Image object> <p><strong>Nothing</strong> yet.</p>
+    <BLANKLINE>
+    """
+    import matplotlib.pyplot as plt
+    from IPython.display import Image, display
+
+    with plt.rc_context(RC_PARAMS):
+        fig.savefig(path, metadata={"Description": caption, "Software": None})
+    plt.close(fig)  # an open figure would be shown a second time
+    # render_markdown, not IPython's Markdown: a label in the caption may be hostile.
+    text = Html(render_markdown(caption))
+    display(Image(filename=str(path), width=int(fig.get_figwidth() * 100), alt=caption), text)
 
 
 def name_axes(ax: "Axes", x: str, y: str = "", title: str = "") -> "Axes":
-    """Write the axis names and a bold title at the left."""
-    ax.set(xlabel=x, ylabel=y)
-    ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    """Write the axis names and a bold title at the left, as text without formulas."""
+    ax.set(xlabel=escape_mathtext(x), ylabel=escape_mathtext(y))
+    ax.set_title(escape_mathtext(title), loc="left", fontsize=11, fontweight="bold")
     return ax
 
 
-def literal(words: object) -> str:
-    """A label from outside as matplotlib shows it as it is: a dollar sign begins no formula."""
-    return str(words).replace("$", r"\$")
+def escape_mathtext(label: object) -> str:
+    """Return a label from outside so that matplotlib shows it unchanged: a dollar sign begins no formula."""
+    return str(label).replace("$", r"\$")
 
 
-def legend_below(ax: "Axes", points: float, columns: int, **settings: Any) -> None:
-    """The legend under the axis name, so many points below the axes whatever their height."""
-    from matplotlib.transforms import offset_copy
+def write_centred(ax: "Axes", text: str) -> "Axes":
+    """Write a text in the middle of axes that have nothing to show."""
+    ax.text(0.5, 0.5, escape_mathtext(text), transform=ax.transAxes, ha="center", va="center", color=INK)
+    return ax
 
-    below = offset_copy(ax.transAxes, ax.figure, y=-points, units="points")
+
+def legend_below(ax: "Axes", points: float, columns: int, marker_scale: float | None = None) -> None:
+    """Place the legend `points` below the axes, under the axis name, whatever the height of the axes."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ax.transAxes + ScaledTranslation(0, -points / POINTS_PER_INCH, ax.figure.dpi_scale_trans)
     ax.legend(
         loc="upper left",
         bbox_to_anchor=(0, 0),
         bbox_transform=below,
         ncols=columns,
         borderaxespad=0,
-        **settings,
+        markerscale=marker_scale,
+        frameon=False,
     )
-
-
-def show(fig: "Figure", path: str | Path, says: str) -> None:
-    """Write the figure as PNG (150 dots per inch), show it with `says`, the sentence that reads it, below.
-
-    The sentence, Markdown, is kept in the file as its description, so that it stays with the image in a report.
-    """
-    import matplotlib.pyplot as plt
-    from IPython.display import Image, display
-
-    with plt.rc_context(RULES):
-        fig.savefig(path, metadata={"Description": says, "Software": None})
-    plt.close(fig)  # else the notebook would show it a second time
-    sentence = Html(render_markdown(says))  # not Markdown: a label in it may be hostile
-    display(Image(filename=str(path), width=int(fig.get_figwidth() * 100), alt=says), sentence)

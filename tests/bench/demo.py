@@ -29,14 +29,16 @@ def demo() -> list[Figure]:
 def demo_model() -> list[Figure]:
     """Success@1 and Success@10 of the demo model on 1,000 products it has never seen, and on withheld combinations."""
     from mmlab.demo import CHECKPOINT
-    from mmlab.demo.score import score_checkpoint
+    from mmlab.demo.score import DIRECTIONS, score_checkpoint
 
     expected = {"Success@1": ">= 0.80", "Success@10": ">= 0.98"}
     return [
-        Figure(f"demo model {measure}, {way}", value, "", f"{found['products']} products, {group}", limit)
+        Figure(
+            f"demo model {measure}, {direction}", value, "", f"{found['products']} products, {group}", limit
+        )
         for group, found in score_checkpoint(CHECKPOINT).items()
-        for way in ("text to image", "image to text")
-        for measure, value in found[way].items()
+        for direction in DIRECTIONS
+        for measure, value in found[direction].items()
         for limit in [expected[measure] if group == "all" else ""]
     ]
 

@@ -14,15 +14,15 @@ import pandas as pd
 
 import mmlab
 from mmlab.evaluate import (
-    bootstrap_intervals,
-    exact_ranks,
     mean_measures,
     qrels_from_pairs,
     score_queries,
-    score_ranks,
     suspected_false_negatives,
     suspected_wrong_pairs,
 )
+from mmlab.evaluate.measures.ranks import exact_ranks
+from mmlab.evaluate.measures.scoring import score_ranks
+from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
 from tests.bench.figures import Figure
 

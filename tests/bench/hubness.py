@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate import bootstrap_intervals, score_queries
+from mmlab.evaluate import score_queries
 from mmlab.evaluate.space.geometry import count_occurrences, skewness
+from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import Space, Vectors, project, unit_rows
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import csls, qb_norm

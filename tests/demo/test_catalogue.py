@@ -1,12 +1,15 @@
 import hashlib
 import json
+from collections import Counter, defaultdict
 
 import pandas as pd
 import pytest
 from PIL import Image
 
 from mmlab.demo import draw_catalogue
-from mmlab.demo.attributes import WITHHELD
+from mmlab.demo.catalogue import list_catalogue, split_of
+from mmlab.demo.faults import ALL_FAULTS, EXACT, FAULT_SHARE, NEAR, PRINTED, SWAPPED
+from mmlab.demo.products import WITHHELD
 
 PRODUCTS = 240
 
@@ -151,3 +154,70 @@ def test_impossible_parameters_are_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match="products must be at least 1 and seed at least 0"):
         draw_catalogue(tmp_path / "catalogue", **wrong)
     assert not (tmp_path / "catalogue").exists()
+
+
+@pytest.fixture(scope="module")
+def listings():
+    return list_catalogue(1500, seed=0)
+
+
+def test_a_smaller_catalogue_is_the_beginning_of_a_larger_one(listings):
+    few = list_catalogue(100, seed=0)
+    assert few == listings[: len(few)]
+
+
+def test_names_are_unique(listings):
+    assert len({listing.image for listing in listings}) == len(listings)
+
+
+def test_every_fault_occurs_about_as_often_as_stated(listings):
+    products = defaultdict(set)
+    for listing in listings:
+        products[listing.fault].add(listing.product.number)
+    spread = 4 * (1500 * FAULT_SHARE) ** 0.5
+    for fault in ALL_FAULTS:
+        assert abs(len(products[fault]) - 1500 * FAULT_SHARE) < spread, fault
+
+
+def test_a_product_has_one_fault_at_most(listings):
+    faulty = Counter(listing.product.number for listing in listings if listing.fault)
+    assert set(faulty.values()) == {1}
+    assert all(len({flaw.fault for flaw in listing.flaws}) <= 1 for listing in listings)
+
+
+def test_all_captions_are_proper_but_the_faulty_ones(listings):
+    for listing in listings:
+        faulty = {flaw.caption for flaw in listing.flaws}
+        for position, caption in enumerate(listing.captions):
+            if position not in faulty or listing.fault == SWAPPED:
+                assert len(caption.split()) >= 5
+                assert not set("<>\n&;") & set(caption.replace("Home & décor", "").replace("; setting", ""))
+
+
+def test_swapped_captions_are_those_of_the_other_product(listings):
+    by_image = {listing.image: listing for listing in listings}
+    swapped = [listing for listing in listings if listing.fault == SWAPPED]
+    for listing in swapped:
+        (other,) = {flaw.original for flaw in listing.flaws}
+        assert {flaw.original for flaw in by_image[other].flaws} == {listing.image}
+        assert by_image[other].product.split == listing.product.split
+        assert by_image[other].product.category != listing.product.category
+
+
+def test_duplicates_name_what_they_repeat(listings):
+    by_image = {listing.image: listing for listing in listings}
+    for listing in listings:
+        if listing.fault in (EXACT, NEAR):
+            assert by_image[listing.flaws[0].original].product == listing.product
+            assert by_image[listing.flaws[0].original].fault is None
+
+
+def test_an_image_with_printed_text_has_no_other(listings):
+    for listing in listings:
+        if listing.fault == PRINTED:
+            assert listing.captions == ("",)
+            assert listing.product.colour in listing.flaws[0].original
+
+
+def test_splits_have_their_shares():
+    assert Counter(split_of(number) for number in range(20)) == {"train": 12, "validation": 2, "test": 6}

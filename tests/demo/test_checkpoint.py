@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModel, AutoProcessor, AutoTokenizer, CLIPModel, CLIPProcessor
 
 from mmlab.demo import CHECKPOINT
-from mmlab.demo.score import score_checkpoint
+from mmlab.demo.score import DIRECTIONS, score_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +43,21 @@ def test_it_finds_fresh_products_of_the_test_split(figures):
     # In a gallery of 200 a rank is at most what it is among the 1,000 of the card; the margin is for the smaller
     # sample: four standard errors.
     scores = score_checkpoint(CHECKPOINT, products=200, seed=77)
-    for way in ("text to image", "image to text"):
+    for direction in DIRECTIONS:
         for measure in ("Success@1", "Success@10"):
-            known = figures["scores"]["all"][way][measure]
-            assert scores["all"][way][measure] >= known - 4 * (known * (1 - known) / 200) ** 0.5
+            known = figures["scores"]["all"][direction][measure]
+            assert scores["all"][direction][measure] >= known - 4 * (known * (1 - known) / 200) ** 0.5
 
 
-def test_the_card_tells_the_scores_and_that_it_is_a_demo_model(figures):
+def test_the_card_gives_the_scores_and_that_it_is_a_demo_model(figures):
     card = (CHECKPOINT / "README.md").read_text("utf-8")
     assert "A demo model: it knows drawings only." in card
     for group in figures["scores"].values():
-        for way in ("text to image", "image to text"):
-            assert f"{group[way]['Success@1']:.3f} | {group[way]['Success@10']:.3f}" in card
+        for direction in DIRECTIONS:
+            assert f"{group[direction]['Success@1']:.3f} | {group[direction]['Success@10']:.3f}" in card
 
 
 def test_the_goal_is_met(figures):
-    for way in ("text to image", "image to text"):
-        assert figures["scores"]["all"][way]["Success@1"] >= 0.80
-        assert figures["scores"]["all"][way]["Success@10"] >= 0.98
+    for direction in DIRECTIONS:
+        assert figures["scores"]["all"][direction]["Success@1"] >= 0.80
+        assert figures["scores"]["all"][direction]["Success@10"] >= 0.98

@@ -3,7 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmlab.demo.attributes import (
+from mmlab.demo import drawing, pen
+from mmlab.demo.backdrops import BACKDROPS
+from mmlab.demo.drawing import IMAGE_SIDE, draw_product, map_processes
+from mmlab.demo.products import (
     BACKGROUNDS,
     CATEGORIES,
     COLOURS,
@@ -13,20 +16,19 @@ from mmlab.demo.attributes import (
     SIZES,
     sample_product,
 )
-from mmlab.demo.backdrops import BACKDROPS
-from mmlab.demo.drawing import HALF_SIZES, SIDE, draw_product
-from mmlab.demo.drawing import LIGHTS as DRAWN_LIGHTS
-from mmlab.demo.palette import COLOURS as DRAWN_COLOURS
-from mmlab.demo.patterns import PATTERNS as DRAWN_PATTERNS
-from mmlab.demo.shapes import COMPANIONS as DRAWN_COMPANIONS
-from mmlab.demo.shapes import SHAPES
 
 
 @pytest.fixture
 def plain():
     product = sample_product(0, "train", 0)
-    looks = {"category": "mug", "colour": "red", "pattern": "plain", "size": "large", "light": "daylight"}
-    return replace(product, **looks, background="photo studio", companion=None, angle=0.0)
+    attributes = {
+        "category": "mug",
+        "colour": "red",
+        "pattern": "plain",
+        "size": "large",
+        "light": "daylight",
+    }
+    return replace(product, **attributes, background="photo studio", companion=None, angle=0.0)
 
 
 def middle(product):
@@ -34,18 +36,18 @@ def middle(product):
 
 
 def test_everything_named_can_be_drawn():
-    assert set(SHAPES) == set(CATEGORIES)
+    assert set(drawing.SHAPES) == set(CATEGORIES)
     assert set(BACKDROPS) == set(BACKGROUNDS)
-    assert set(DRAWN_COMPANIONS) == set(COMPANIONS)
-    assert set(DRAWN_COLOURS) == set(COLOURS)
-    assert {"plain", *DRAWN_PATTERNS} == set(PATTERNS)
-    assert set(HALF_SIZES) == set(SIZES)
-    assert set(DRAWN_LIGHTS) == set(LIGHTS)
+    assert set(drawing.COMPANIONS) == set(COMPANIONS)
+    assert set(pen.COLOURS) == set(COLOURS)
+    assert {"plain", *drawing.PATTERNS} == set(PATTERNS)
+    assert set(drawing.HALF_SIZES) == set(SIZES)
+    assert set(drawing.LIGHTS) == set(LIGHTS)
 
 
 def test_an_image_is_rgb_and_always_the_same(plain):
     image = draw_product(plain)
-    assert (image.mode, image.size) == ("RGB", (SIDE, SIDE))
+    assert (image.mode, image.size) == ("RGB", (IMAGE_SIDE, IMAGE_SIDE))
     assert image.tobytes() == draw_product(plain).tobytes()
 
 
@@ -58,7 +60,7 @@ def test_a_red_mug_is_red(plain):
 @pytest.mark.parametrize("colour", COLOURS)
 def test_the_drawn_colour_is_the_nearest_one(plain, colour):
     seen = middle(replace(plain, colour=colour))
-    distances = {name: np.abs(seen - value).sum() for name, value in DRAWN_COLOURS.items()}
+    distances = {name: np.abs(seen - value).sum() for name, value in pen.COLOURS.items()}
     assert min(distances, key=distances.get) == colour
 
 
@@ -87,3 +89,12 @@ def test_larger_is_larger_and_dim_is_darker(plain):
 
     assert red_share(plain) > 1.8 * red_share(replace(plain, size="small"))
     assert middle(replace(plain, light="dim")).sum() < 0.85 * middle(plain).sum()
+
+
+def test_results_come_in_order_from_several_processes():
+    assert list(map_processes(abs, [-3, 1, -2], "test", progress=False)) == [3, 1, 2]
+
+
+def test_a_single_task_and_none():
+    assert list(map_processes(abs, [-3], "test", progress=False)) == [3]
+    assert list(map_processes(abs, [], "test", progress=False)) == []

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmlab.demo.attributes import sample_product
 from mmlab.demo.drawing import draw_product
-from mmlab.demo.model import END, SIDE, build_model, build_processor, build_tokenizer
-from mmlab.demo.pool import image_pixels, pool_captions
-from mmlab.demo.train import normalised
+from mmlab.demo.model import END, INPUT_SIDE, build_model, build_processor, build_tokenizer
+from mmlab.demo.products import sample_product
+from mmlab.demo.train import image_pixels, normalised, pool_captions
 
 
 @pytest.fixture(scope="module")
@@ -53,5 +52,5 @@ def test_training_sees_the_pixels_that_the_processor_makes(tokenizer):
     image = draw_product(sample_product(0, "train", 0))
     expected = build_processor(tokenizer).image_processor(image, return_tensors="np")["pixel_values"][0]
     pixels = image_pixels(image)
-    assert (pixels.dtype, pixels.shape) == (np.uint8, (3, SIDE, SIDE))
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (3, INPUT_SIDE, INPUT_SIDE))
     assert np.allclose(normalised(torch.from_numpy(pixels)).numpy(), expected, atol=1e-5)

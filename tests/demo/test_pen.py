@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmlab.demo.shapes import INKS, Pen
-from mmlab.demo.shapes.pen import box, curve, flipped, loop, mirrored, oval, points
+from mmlab.demo.pen import INKS, Pen, box, curve, flipped, loop, mirrored, on_circle, oval, points
 
 
 @pytest.fixture
@@ -47,6 +46,11 @@ def test_curves_go_through_their_points():
     for line in (curve(*through), loop(*through)):
         for point in through:
             assert np.isclose(line, point).all(axis=1).any()
+
+
+def test_a_point_of_a_circle_is_found_by_its_angle_clockwise_from_the_right():
+    assert on_circle(1, 2, 0.5, 0) == pytest.approx((1.5, 2))
+    assert on_circle(1, 2, 0.5, 90) == pytest.approx((1, 2.5))
 
 
 def test_mirrored_halves_are_symmetric():

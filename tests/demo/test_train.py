@@ -7,10 +7,9 @@ import torch
 
 from mmlab.demo import train as training
 from mmlab.demo.model import build_model, build_tokenizer
-from mmlab.demo.pool import draw_pool
-from mmlab.demo.train import Recipe, fit, rate_share, train
+from mmlab.demo.train import TrainingSettings, draw_pool, fit, rate_share, train
 
-TINY = Recipe(products=48, steps=4, batch=16, warmup=2, seed=3)
+TINY = TrainingSettings(products=48, steps=4, batch=16, warmup=2, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +40,24 @@ def test_a_stopped_training_ends_as_an_unbroken_one(pool, tmp_path, monkeypatch)
     assert all(torch.allclose(unbroken[name], resumed[name], atol=1e-6) for name in unbroken)
 
 
-def test_the_state_of_another_recipe_is_not_used(pool, tmp_path, monkeypatch):
+def test_the_state_of_other_settings_is_not_used(pool, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "STATE_EVERY", 2)
     fitted(pool, tmp_path / "state.pt")
-    assert training.load_state(tmp_path / "state.pt", replace(TINY, rate=1.0)) == {}
+    assert training.load_state(tmp_path / "state.pt", replace(TINY, rate=1.0), []) == {}
 
 
 def test_the_rate_rises_and_falls():
-    recipe = Recipe(steps=100, warmup=10)
-    assert rate_share(0, recipe) == 0.1
-    assert rate_share(10, recipe) == 1.0
-    assert rate_share(55, recipe) == pytest.approx(0.5)
-    assert rate_share(100, recipe) == pytest.approx(0.0)
+    settings = TrainingSettings(steps=100, warmup=10)
+    assert rate_share(0, settings) == 0.1
+    assert rate_share(10, settings) == 1.0
+    assert rate_share(55, settings) == pytest.approx(0.5)
+    assert rate_share(100, settings) == pytest.approx(0.0)
 
 
 def test_a_training_writes_a_checkpoint_with_its_figures_and_card(tmp_path):
     train(TINY, tmp_path / "cache", tmp_path / "checkpoint", tested=20)
     figures = json.loads((tmp_path / "checkpoint" / "training.json").read_text())
-    assert figures["recipe"]["steps"] == 4
+    assert figures["settings"]["steps"] == 4
     assert figures["scores"]["all"]["products"] == 20
     card = (tmp_path / "checkpoint" / "README.md").read_text()
     assert "| all | 20 | " in card

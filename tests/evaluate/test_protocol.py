@@ -1,9 +1,21 @@
-"""The card that says how it was measured."""
+"""The rules of an evaluation, and published results beside a run."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from mmlab.evaluate import protocol_card, qrels_from_pairs, show_card, split_hash
+import mmlab
+from mmlab.evaluate import qrels_from_pairs
+from mmlab.evaluate.protocol import (
+    benchmark_name,
+    compare_with_published,
+    protocol_card,
+    read_published,
+    split_hash,
+    transpose_card,
+)
 from mmlab.items import Space, Vectors
 
 ITEMS = pd.DataFrame(
@@ -16,16 +28,16 @@ ITEMS = pd.DataFrame(
 )
 
 
-def card():
+def card(kept=ITEMS):
     space = Space("some/model", "1", "", "a photo of {}", "", 6)
     texts, images = ITEMS["item_id"][:4], ITEMS["item_id"][4:]
-    sides = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
+    both = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
     qrels = {
-        "text-to-image": qrels_from_pairs(ITEMS, "text", "image"),
-        "image-to-text": qrels_from_pairs(ITEMS, "image", "text"),
+        "text-to-image": qrels_from_pairs(kept, "text", "image"),
+        "image-to-text": qrels_from_pairs(kept, "image", "text"),
     }
     rankings = {name: pd.DataFrame({"rank": [1, 2]}) for name in qrels}
-    return protocol_card(sides, ITEMS, qrels, rankings)
+    return protocol_card(both, ITEMS, qrels, rankings)
 
 
 def test_the_card_counts_queries_gallery_and_captions():
@@ -39,8 +51,14 @@ def test_the_card_counts_queries_gallery_and_captions():
     assert texts["splits"] == "test"
 
 
+def test_a_card_of_one_query_and_of_none_counts_what_there_is():
+    one, none = (card(kept).iloc[0] for kept in (ITEMS[ITEMS["item_id"].isin(["t1", "i1"])], ITEMS.head(2)))
+    assert (one["queries"], one["right answers per query"]) == (1, 1)
+    assert (none["queries"], none["not judged"], none["right answers per query"]) == (0, 4, 0)
+
+
 def test_it_can_be_read_with_a_column_per_direction():
-    shown = show_card(card())
+    shown = transpose_card(card())
     assert list(shown.columns) == ["rule", "text-to-image", "image-to-text"]
     assert shown.set_index("rule").loc["captions per image"].tolist() == ["1.50", "1.50"]
 
@@ -49,3 +67,84 @@ def test_the_hash_tells_the_items_not_their_order():
     assert split_hash(ITEMS) == split_hash(ITEMS[::-1]) == card()["split hash"].iloc[0]
     assert split_hash(ITEMS) != split_hash(ITEMS[1:])
     assert len(split_hash(ITEMS)) == 12
+
+
+SOURCE = Path(mmlab.__file__).parents[2] / "shared" / "published-rows.csv"
+B32 = "openai/clip-vit-base-patch32"
+
+
+def measures(**values: float) -> pd.DataFrame:
+    rows = [("text-to-image", name.replace("_", "@"), value) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["direction", "measure", "value"])
+
+
+def test_a_run_stands_beside_its_row_near_or_with_reasons() -> None:
+    own = measures(Success_1=0.5878 + 0.005, Success_5=0.8356 - 0.0051, RR=0.5).assign(low=0.5, high=0.9)
+    near, far = compare_with_published(B32, "flickr30k-1k", own).to_dict("records")
+    assert (near["measure"], near["published"], near["near"], near["reasons"]) == (
+        "Success@1",
+        0.5878,
+        True,
+        "",
+    )
+    assert (near["low"], near["high"]) == (0.5, 0.9)
+    assert near["difference"] == pytest.approx(0.005)
+    assert not far["near"]
+    for reason in ("one caption per image", "prompt", "resized", "equal scores"):
+        assert reason in far["reasons"]
+
+
+def test_another_gallery_or_number_of_captions_is_the_first_reason() -> None:
+    (row,) = compare_with_published(B32, "flickr30k-1k", measures(Success_1=0.9), 200, 1).to_dict("records")
+    assert row["reasons"].startswith(
+        "images: 200 here, 1000 published; captions per image: 1 here, 5 published; "
+    )
+    (row,) = compare_with_published(B32, "flickr30k-1k", measures(Success_1=0.9), 1000, 5).to_dict("records")
+    assert "published" not in row["reasons"]
+
+
+def test_a_model_goes_by_its_short_name_too_and_an_unknown_one_has_no_rows() -> None:
+    own = measures(Success_1=0.5)
+    assert len(compare_with_published("ViT-B-32/openai", "mscoco-5k", own)) == 1
+    for model, dataset in (("demo", "mscoco-5k"), (B32, "demo")):
+        table = compare_with_published(model, dataset, own)
+        assert table.empty
+        assert list(table.columns[:4]) == ["direction", "measure", "value", "published"]
+
+
+def test_another_row_is_another_line(tmp_path: Path) -> None:
+    columns = "checkpoint,model,pretrained,dataset,images,captions_per_image,source"
+    path = tmp_path / "mine.csv"
+    path.write_text(f"# mine\n{columns},text-to-image Success@1\nme/net,net,mine,set,10,1,a paper,50\n")
+    (row,) = compare_with_published(
+        "me/net", "set", measures(Success_1=0.5), published=read_published(path)
+    ).to_dict("records")
+    assert (row["published"], row["near"], row["source"]) == (0.5, True, "a paper")
+    path.write_text(f"{columns},text-to-image Success@1\nme/net,net,mine,set,10,1,a paper,500\n")
+    with pytest.raises(ValueError, match="in percent, found 'text-to-image Success@1' with 500"):
+        read_published(path)
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="the table that the rows came from is not on this machine")
+def test_the_rows_are_those_of_the_source() -> None:
+    source = pd.read_csv(SOURCE, comment="#").melt(
+        ["model", "pretrained", "dataset", "images", "captions_per_image"]
+    )
+    short = {"text-to-image": "t2i", "image-to-text": "i2t"}
+    ours = read_published()
+    names = ours["direction"].map(short) + "@" + ours["measure"].str.removeprefix("Success@")
+    keys = ["model", "pretrained", "dataset", "images", "captions_per_image", "variable"]
+    both = source.merge(ours.assign(variable=names), on=keys, validate="1:1")
+    assert len(both) == len(source) == len(ours)
+    assert (both["value"] / 100).tolist() == pytest.approx(both["published"].tolist())
+    assert ours["source"].notna().all()
+
+
+def test_a_dataset_is_published_under_the_last_part_of_its_name() -> None:
+    for given, name in (
+        ("data/flickr30k-1k", "flickr30k-1k"),
+        ("/x/mscoco-5k.parquet", "mscoco-5k"),
+        ("", "unknown"),
+    ):
+        assert benchmark_name({"steps": {"01_ingest": {"parameters": {"dataset": given}}}}) == name
+    assert benchmark_name({"steps": {}}) == "unknown"

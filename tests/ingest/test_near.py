@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
 
-from mmlab.demo.attributes import sample_product
 from mmlab.demo.drawing import draw_product
+from mmlab.demo.products import sample_product
 from mmlab.ingest import near
 from mmlab.ingest.images import look_at
 from mmlab.ingest.near import near_duplicates

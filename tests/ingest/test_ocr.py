@@ -60,9 +60,8 @@ def test_large_images_are_read_too(poster, tmp_path):
 
 @needs_tesseract
 def test_the_printed_products_of_the_demo_are_read(tmp_path):
-    from mmlab.demo.attributes import sample_product
-    from mmlab.demo.faults import PRINTED, printed_text
-    from mmlab.demo.files import file_bytes
+    from mmlab.demo.faults import PRINTED, file_bytes, printed_text
+    from mmlab.demo.products import sample_product
 
     wanted = {}
     for number in range(20):

@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from mmlab.demo.attributes import sample_product
 from mmlab.demo.drawing import draw_product
+from mmlab.demo.products import sample_product
 from mmlab.ingest.images import look_at
 from mmlab.ingest.oddities import odd_flags
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.visualize import figure, occlusion_map, word_bars
+from mmlab.visualize import figure
+from mmlab.visualize.explanations import occlusion_map, word_bars
 
 mpl.use("Agg")
 
@@ -28,6 +29,6 @@ def test_every_cell_has_its_drop_written_on_it() -> None:
 
 def test_words_keep_their_order_and_only_those_that_matter_are_drawn() -> None:
     _, (ax,) = figure()
-    word_bars(ax, pd.DataFrame({"word": ["a", "red", "shoe"], "drop": [0.0, 0.3, -0.1]}), most=2)
+    word_bars(ax, pd.DataFrame({"word": ["a", "red", "shoe"], "drop": [0.0, 0.3, -0.1]}), max_words=2)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["red", "shoe"]
     assert texts(ax) == ["+0.300", "-0.100"]

@@ -1,22 +1,14 @@
-"""Galleries and tables: what is shown, and that hostile input stays text."""
+"""Galleries: what is shown, and that hostile input stays text."""
 
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.visualize import (
-    Html,
-    answers_gallery,
-    false_negatives_gallery,
-    gallery,
-    hits_gallery,
-    table,
-    under_headings,
-    wrong_pairs_gallery,
-)
+from mmlab.visualize import gallery, hits_gallery, query_gallery
+from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
+from tests.visualize.tags import Tags
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -25,22 +17,6 @@ HOSTILE = [
     "a" * 10_000,
     "&lt;b&gt;",
 ]
-
-
-class Tags(HTMLParser):
-    """Collects the tags, the attributes and the text of a piece of HTML."""
-
-    def __init__(self, html: object) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict]] = []
-        self.words = ""
-        self.feed(str(html))
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 @pytest.fixture
@@ -102,16 +78,6 @@ def test_hits_that_answer_the_query_are_marked() -> None:
     assert titles == ["wrong", "right"]
 
 
-def test_a_table_escapes_its_cells_and_leaves_gaps_empty() -> None:
-    frame = pd.DataFrame({"<b>": ["<i>", None], "n": [1234, 5], "share": [0.12345, float("nan")]})
-    tags = Tags(table(frame, caption="<u>"))
-    assert {tag for tag, _ in tags.found} == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
-    assert "<i>" in tags.words
-    assert "1,234" in tags.words
-    assert "0.123" in tags.words
-    assert "nan" not in tags.words.lower()
-
-
 def test_answers_show_the_query_the_right_answer_and_the_marked_hits(image: str) -> None:
     items = pd.DataFrame(
         {
@@ -125,7 +91,7 @@ def test_answers_show_the_query_the_right_answer_and_the_marked_hits(image: str)
     )
     rankings = pd.DataFrame({"query_id": "t1", "item_id": ["i2", "i1"], "rank": [1, 2], "score": [0.9, 0.4]})
     qrels = pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"], "relevance": [1]})
-    tags = Tags(answers_gallery(["t1"], rankings, qrels, items))
+    tags = Tags(query_gallery(["t1"], rankings, qrels, items))
     assert "a red mug" in tags.words
     assert "first right answer at rank 2" in tags.words
     assert [attributes["title"] for tag, attributes in tags.found if tag == "b" and attributes] == [
@@ -133,19 +99,6 @@ def test_answers_show_the_query_the_right_answer_and_the_marked_hits(image: str)
         "right",
     ]
     assert sum(tag == "img" for tag, _ in tags.found) == 3
-
-
-def test_a_long_caption_stands_above_and_no_rows_are_no_table() -> None:
-    frame = pd.DataFrame({"n": [1]})
-    assert str(table(frame, "<i>" * 40)).startswith('<p style="margin:4px 0">&lt;i&gt;')
-    assert "<caption" in str(table(frame, "short"))
-    assert str(table(frame.head(0), "none of them")) == '<p style="margin:4px 0">none of them</p>'
-
-
-def test_pieces_stand_under_escaped_headings() -> None:
-    tags = Tags(under_headings({"<b>": Html("<p>one</p>"), "two": Html("")}))
-    assert [tag for tag, _ in tags.found] == ["h4", "p", "h4"]
-    assert tags.words == "<b>onetwo"
 
 
 SUSPECTED = pd.DataFrame(
@@ -156,6 +109,17 @@ SUSPECTED = pd.DataFrame(
         "text": [HOSTILE[0], HOSTILE[1], None, None],
     }
 )
+
+
+def test_a_query_without_judgements_shows_its_hits_unmarked(image: str) -> None:
+    items = SUSPECTED.assign(image=[None, None, image, image], label=None)
+    rankings = pd.DataFrame({"query_id": ["t1"], "item_id": ["i2"], "rank": [1], "score": [0.9]})
+    tags = Tags(query_gallery(["t1"], rankings, rankings.head(0), items))
+    assert "no right answer is known" in tags.words
+    assert [tag for tag, attributes in tags.found if tag == "img" or attributes.get("title") == "wrong"] == [
+        "img"
+    ]
+    assert "right: " not in tags.words
 
 
 def test_a_suspected_pair_shows_its_image_and_the_one_that_fits(image: str) -> None:
@@ -195,4 +159,4 @@ def test_an_image_without_label_goes_by_a_caption_of_its_pair(image: str) -> Non
     items = SUSPECTED.assign(image=[None, None, image, image], label=None)
     rankings = pd.DataFrame({"query_id": ["t1"], "item_id": ["i2"], "rank": [1], "score": [0.9]})
     qrels = pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"], "relevance": [1]})
-    assert f"0.900  {HOSTILE[1]}" in Tags(answers_gallery(["t1"], rankings, qrels, items)).words
+    assert f"0.900  {HOSTILE[1]}" in Tags(query_gallery(["t1"], rankings, qrels, items)).words

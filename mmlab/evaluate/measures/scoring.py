@@ -1,26 +1,32 @@
-"""Measures of a ranking, named as papers write them: `P@5 R@10 Success@1 RR RR@10 nDCG@10 AP AP@10`.
+"""Measures of rankings, named as papers write them: `P@5 R@10 Success@1 RR RR@10 nDCG@10 AP AP@10`.
 
-Rules: every query with a right answer counts, and one that the system did not answer scores 0; among
-equal scores the wrong answers are taken to come first (`ties.py`). With r(q, k) the number of right answers
-in the first k, R(q) the number of all right answers, f(q) the rank of the first one, and rel the relevance:
+Every query with a right answer counts, and one that the system did not answer scores 0. Among equal scores the wrong
+answers come first (`right_ranks`). With r(q, k) the number of right answers in the first k, R(q) the number of all
+right answers, f(q) the rank of the first one, and rel the relevance:
 
     P@k = r(q, k) / k        R@k = r(q, k) / R(q)        Success@k = [r(q, k) > 0]        RR = 1 / f(q)
     AP  = sum over the right answers of r(q, their rank) / their rank, divided by R(q)
     nDCG = DCG / DCG of the best order, DCG = sum over the right answers of rel / log2(1 + rank)
 
-The gain of nDCG is the relevance itself (linear), as in Järvelin and Kekäläinen (2002), trec_eval and
-ir-measures, not 2^rel - 1. With a cutoff, RR@k, AP@k and nDCG@k see the first k only; AP@k still divides by R(q).
-Papers on captioning sets call Success@k "R@k"; with several captions per image the two differ.
+The gain of nDCG is the relevance itself (linear), as in Järvelin and Kekäläinen (2002), trec_eval and ir-measures,
+not 2^rel - 1. With a cutoff, RR@k, AP@k and nDCG@k see the first k only; AP@k still divides by R(q). Papers on
+captioning sets call Success@k "R@k"; with several captions per image the two differ.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.measures.qrels import qrels_from_labels, qrels_from_pairs
 from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.items import DIRECTIONS, QREL_COLUMNS
+
+NDCG_CUTOFF = 10
+NDCG = f"nDCG@{NDCG_CUTOFF}"
+NDCG_BY_LABELS = f"{NDCG} by labels"
 
 
 @dataclass(frozen=True)
@@ -32,15 +38,15 @@ class Answers:
     relevance: np.ndarray
 
     def sum(self, values: np.ndarray, k: float) -> np.ndarray:
-        """The sum of `values` (A,) over the answers in the first k, per query (Q,)."""
+        """Sum `values` (A,) over the answers in the first k, per query (Q,)."""
         return np.bincount(self.query, weights=np.where(self.rank <= min(k, 2**53), values, 0.0))
 
     def order(self) -> np.ndarray:
-        """The place of each answer among the right answers of its query, from 1 (A,)."""
+        """Return the place of each answer among the right answers of its query, from 1 (A,)."""
         return np.arange(len(self.query)) - np.searchsorted(self.query, self.query) + 1
 
 
-Score = Callable[[Answers, float], np.ndarray]
+Score = Callable[[Answers, float], np.ndarray]  # answers and cutoff -> a value per query (Q,)
 
 
 def _precision(answers: Answers, k: float) -> np.ndarray:
@@ -63,11 +69,11 @@ def _average_precision(answers: Answers, k: float) -> np.ndarray:
     return answers.sum(answers.order() / answers.rank, k) / np.bincount(answers.query)
 
 
-def _gain(answers: Answers, k: float) -> np.ndarray:
+def _ndcg(answers: Answers, k: float) -> np.ndarray:
     best = np.lexsort((-answers.relevance, answers.query))
     ideal = Answers(answers.query, answers.order().astype(float), answers.relevance[best])
-    found, most = (a.sum(a.relevance / np.log2(1 + a.rank), k) for a in (answers, ideal))
-    return found / most
+    found, possible = (one.sum(one.relevance / np.log2(1 + one.rank), k) for one in (answers, ideal))
+    return found / possible
 
 
 MEASURES: dict[str, Score] = {
@@ -75,24 +81,30 @@ MEASURES: dict[str, Score] = {
     "R": _recall,
     "Success": _success,
     "RR": _reciprocal_rank,
-    "nDCG": _gain,
+    "nDCG": _ndcg,
     "AP": _average_precision,
 }
-WHOLE = ("RR", "nDCG", "AP")  # may be written without a cutoff
+WITHOUT_CUTOFF = ("RR", "nDCG", "AP")  # may be written without one
 
 
 def score_queries(
     rankings: pd.DataFrame, qrels: pd.DataFrame, measures: Sequence[str], ties: str = "against"
 ) -> pd.DataFrame:
-    """One row per query with a right answer, in the order of `qrels`; one column per measure after query_id.
+    """Score every query that has a right answer: query_id, then one column per measure, with values in [0, 1].
 
-    Values lie in [0, 1]. Raises ValueError for an unknown measure, listing the forms, and as `right_ranks` does.
+    Rows are in the order of `qrels`. `measures`: names as "Success@1", "RR" or "nDCG@10". `ties`: see `right_ranks`.
+    Raises ValueError for an unknown measure, listing the forms, and as `right_ranks` does.
+
+    >>> rankings = pd.DataFrame({"query_id": "q", "item_id": ["a", "b"], "rank": [1, 2], "score": [0.9, 0.5]})
+    >>> qrels = pd.DataFrame({"query_id": ["q"], "item_id": ["b"], "relevance": [1]})
+    >>> score_queries(rankings, qrels, ["Success@1", "RR"]).to_numpy().tolist()
+    [['q', 0.0, 0.5]]
     """
     return score_ranks(right_ranks(rankings, qrels, ties), measures)
 
 
 def score_ranks(ranks: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """The same from the ranks of the right answers, as `right_ranks` and `exact_ranks` return them."""
+    """Return what `score_queries` returns, from the ranks that `right_ranks` or `exact_ranks` returned."""
     parsed = {name: _parse(name) for name in measures}
     query, queries = pd.factorize(ranks["query_id"])
     rank = ranks["rank"].fillna(np.inf).to_numpy(dtype=float)
@@ -104,8 +116,69 @@ def score_ranks(ranks: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
 def _parse(name: str) -> tuple[Score, float]:
     match = re.fullmatch(r"([A-Za-z]+)(?:@([1-9]\d{0,8}))?", name)
-    measure, cutoff = match.groups() if match else (None, None)
-    if measure not in MEASURES or (cutoff is None and measure not in WHOLE):
-        known = ", ".join([f"{m}@k" for m in MEASURES] + list(WHOLE))
+    measure, cutoff = match.groups() if match else ("", None)
+    if measure not in MEASURES or (cutoff is None and measure not in WITHOUT_CUTOFF):
+        known = ", ".join([f"{m}@k" for m in MEASURES] + list(WITHOUT_CUTOFF))
         raise ValueError(f"unknown measure {name!r}; known: {known}, with k a positive whole number")
     return MEASURES[measure], float(cutoff) if cutoff else np.inf
+
+
+def measure_names(k_values: Sequence[int]) -> list[str]:
+    """Return the measures of a run: P, R and Success at each k, then RR, AP and nDCG@10.
+
+    >>> measure_names([1])
+    ['P@1', 'R@1', 'Success@1', 'RR', 'AP', 'nDCG@10']
+    """
+    return [f"{name}@{k}" for name in ("P", "R", "Success") for k in k_values] + ["RR", "AP", NDCG]
+
+
+def score_directions(
+    rankings: Mapping[str, pd.DataFrame],
+    qrels: Mapping[str, pd.DataFrame],
+    items: pd.DataFrame,
+    k_values: Sequence[int],
+) -> dict[str, pd.DataFrame]:
+    """Score the queries of each direction: the measures of `measure_names`, and "nDCG@10 by labels".
+
+    `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. By labels, an item of the query's pair
+    has relevance 2 and one of its label 1 (`qrels_from_labels`); the column is left out where no item has a label.
+    Rows are the queries of `qrels`. Raises ValueError as `score_queries` does.
+
+    >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a", "label": None})
+    >>> ranked = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "rank": [1], "score": [0.9]})
+    >>> qrels = {"text-to-image": qrels_from_pairs(items, "text", "image")}
+    >>> score_directions({"text-to-image": ranked}, qrels, items, [1])["text-to-image"]["Success@1"].tolist()
+    [1.0]
+    """
+    names = measure_names(k_values)
+    scores = {name: score_queries(rankings[name], qrels[name], names) for name in qrels}
+    if items["label"].notna().any():
+        for name, table in scores.items():
+            graded = qrels_for_ndcg(rankings[name], items, *DIRECTIONS[name])
+            gains = score_queries(rankings[name], graded, [NDCG]).set_index("query_id")[NDCG]
+            scores[name] = table.assign(**{NDCG_BY_LABELS: gains.reindex(table["query_id"]).to_numpy()})
+    return scores
+
+
+def qrels_for_ndcg(
+    rankings: pd.DataFrame, items: pd.DataFrame, queries: str, gallery: str, k: int = NDCG_CUTOFF
+) -> pd.DataFrame:
+    """Return the part of `qrels_from_labels` that nDCG@k needs: the ranked answers, and k others for the best order.
+
+    A few labels over many items have more right answers than memory has room for.
+    """
+    pairs = qrels_from_pairs(items, queries, gallery).assign(relevance=2)
+    label = items.set_index("item_id")["label"].dropna()
+    hits = rankings[["query_id", "item_id"]]
+    asked, found = (hits[name].map(label) for name in ("query_id", "item_id"))
+    first = items[items["modality"] == gallery].groupby("label", sort=False).head(k)
+    best = qrels_from_labels(pd.concat([items[items["modality"] == queries], first]), queries, gallery)
+    known = pd.concat([pairs, hits[asked == found].assign(relevance=1), best.assign(relevance=1)])
+    return known[list(QREL_COLUMNS)].drop_duplicates(["query_id", "item_id"], ignore_index=True)
+
+
+def join_directions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join the tables of both directions into one, with the column direction in front."""
+    columns = ["direction", *next(iter(tables.values())).columns]
+    full = [table.assign(direction=name)[columns] for name, table in tables.items() if len(table)]
+    return pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=columns)

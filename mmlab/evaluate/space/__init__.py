@@ -1,1 +1,1 @@
-"""The vectors of texts and of images: their shape, their neighbours, right pairs against wrong ones."""
+"""The vectors of texts and of images: their shape, and right pairs against wrong ones."""

@@ -1,4 +1,4 @@
-"""The shape of a space in numbers: the gap between modalities, narrowness, dimensions in use, hubs.
+"""The vectors of texts and of images, and the shape of their space: gap, narrowness, dimensions in use, hubs.
 
 N, Q rows, D dimensions; all rows are unit rows.
 """
@@ -8,7 +8,54 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exact_search
+from mmlab.items import (
+    MODALITIES,
+    RANKING_COLUMNS,
+    Vectors,
+    check_columns,
+    exact_search,
+    is_among,
+    main_vectors,
+    score_blocks,
+)
+
+
+def vectors_by_modality(vectors: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Vectors]:
+    """Return the vectors of the texts and those of the images, "text" and "image", in the order of `items`.
+
+    `vectors`: those of a run, one per space. Each modality is taken from the main space (`main_vectors`), or where
+    that holds none of it, as with a text encoder beside an image encoder, from the first space that does. Raises
+    ValueError where no space holds one of the two.
+
+    >>> from mmlab.items import Space
+    >>> items = pd.DataFrame({"item_id": ["i", "t"], "modality": ["image", "text"]})
+    >>> vectors = Vectors(["t", "i"], np.eye(2), Space("clip", "1", "", "", "", 2))
+    >>> vectors_by_modality([vectors], items)["image"].ids.tolist()
+    ['i']
+    """
+    main = main_vectors(vectors, items)
+    found = {}
+    for modality in MODALITIES:
+        ids = items.loc[items["modality"] == modality, "item_id"]
+        holding = [one for one in (main, *vectors) if is_among(ids, one.ids).any()]
+        if not holding:
+            spaces = [one.space.key for one in vectors]
+            raise ValueError(f"no vectors of modality {modality!r} in {spaces}; run 02_embed")
+        found[modality] = holding[0].take(ids[is_among(ids, holding[0].ids)])
+    return found
+
+
+def share_space(by_modality: Mapping[str, Vectors]) -> bool:
+    """Return whether texts and images lie in one space, so that a text and an image have a cosine."""
+    return by_modality["text"].space == by_modality["image"].space
+
+
+def joint_vectors(by_modality: Mapping[str, Vectors]) -> Vectors:
+    """Return texts and images in one, without any rows where they lie in two spaces."""
+    text, image = by_modality["text"], by_modality["image"]
+    if not share_space(by_modality):
+        return Vectors(text.ids[:0], text.array[:0], text.space)
+    return Vectors(np.r_[text.ids, image.ids], np.r_[text.array, image.array], text.space)
 
 
 def modality_gap(texts: Vectors, images: Vectors) -> float:
@@ -16,22 +63,28 @@ def modality_gap(texts: Vectors, images: Vectors) -> float:
 
     Source: Liang et al., Mind the Gap (NeurIPS 2022). Raises SpaceMismatch for vectors of two spaces and ValueError
     where one of the two is empty.
+
+    >>> from mmlab.items import Space
+    >>> space = Space("clip", "1", "", "", "", 2)
+    >>> modality_gap(Vectors(["t"], [[1, 0]], space), Vectors(["i"], [[-1, 0]], space))
+    2.0
     """
     texts.space.check_same(images.space)
     return float(np.linalg.norm(mean_row(texts) - mean_row(images)))
 
 
 def mean_row(vectors: Vectors) -> np.ndarray:
-    """Return the mean of the rows, float64 (D,); ValueError where there are none."""
+    """Return the mean of the rows, float64 (D,); raise ValueError where there are none."""
     if not len(vectors):
         raise ValueError("no vectors to take the mean of; both modalities are needed")
     return vectors.array.mean(axis=0, dtype=np.float64)
 
 
 def anisotropy(array: np.ndarray) -> float:
-    """The mean cosine of two different rows of (N, D), -1 to 1 (Ethayarajh 2019): near 0 where all directions are used.
+    """Return the mean cosine of two different rows of (N, D), -1 to 1: near 0 where all directions are used.
 
-    Of all pairs, not of drawn ones: (|sum of rows|² - N) / (N (N - 1)). NaN for fewer than two rows.
+    All pairs count, none is drawn: (|sum of rows|² - N) / (N (N - 1)). NaN for fewer than two rows. Source:
+    Ethayarajh, How Contextual are Contextualized Word Representations? (EMNLP 2019).
     """
     count = len(array)
     if count < 2:
@@ -41,10 +94,10 @@ def anisotropy(array: np.ndarray) -> float:
 
 
 def effective_dimension(array: np.ndarray) -> float:
-    """The participation ratio of (N, D): 1 if all variance lies in one direction, D if it is the same in all.
+    """Return the participation ratio of (N, D): 1 if all variance lies in one direction, D if it is equal in all.
 
-    (sum of l)² / sum of l² over the eigenvalues l of the covariance, which is trace² / squared norm. NaN
-    where all rows are the same.
+    (sum of l)² / sum of l² over the eigenvalues l of the covariance, which is trace² / squared norm. NaN where all
+    rows are the same.
     """
     centred = array - array.mean(axis=0, dtype=float)
     covariance = centred.T @ centred
@@ -55,13 +108,13 @@ def effective_dimension(array: np.ndarray) -> float:
 def hubness(queries: Vectors, gallery: Vectors, k: int = 10) -> float:
     """Return the skewness of how often each item of the gallery is among the `k` nearest of the queries.
 
-    About 0 where all come up alike, over 1 where a few hubs come up again and again.
+    About 0 where all items come up alike, over 1 where a few hubs come up again and again.
     """
     return skewness(count_occurrences(exact_search(queries, gallery, k), gallery.ids, k))
 
 
-def count_occurrences(rankings: pd.DataFrame, item_ids: Sequence[str], k: int = 10) -> pd.Series:
-    """Count for each item of the gallery how many queries have it among their first k: index `item_ids`.
+def count_occurrences(rankings: pd.DataFrame, item_ids: Sequence[str] | np.ndarray, k: int = 10) -> pd.Series:
+    """Count for each item of the gallery how many queries have it among their first k: a count per item of `item_ids`.
 
     An item that is never found counts 0. Raises ValueError for a ranked item that is not in the gallery.
     """
@@ -73,10 +126,11 @@ def count_occurrences(rankings: pd.DataFrame, item_ids: Sequence[str], k: int = 
     return counts.reindex(pd.Index(item_ids, name="item_id"), fill_value=0)
 
 
-def skewness(counts: Sequence[float]) -> float:
+def skewness(counts: Sequence[float] | pd.Series) -> float:
     """Return the mean of ((count - mean) / standard deviation)^3: 0 without hubs, the higher the more.
 
-    It is 0 where all counts are equal. Source: Radovanović, Nanopoulos, Ivanović, Hubs in Space (JMLR 2010).
+    It is 0 where all counts are equal. Source: Radovanović, Nanopoulos, Ivanović, Hubs in Space (JMLR 2010). Raises
+    ValueError without counts.
     """
     values = np.asarray(counts, dtype=np.float64)
     if not len(values):
@@ -86,25 +140,46 @@ def skewness(counts: Sequence[float]) -> float:
     return float(np.mean((distance / deviation) ** 3)) if deviation > 0 else 0.0
 
 
-def describe_space(sides: Mapping[str, Vectors], k: int = 10) -> pd.DataFrame:
-    """All of these in one table: measure, of, value, reads (what the number means).
+def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFrame:
+    """Return anisotropy, effective dimension, modality gap and hubness in one table: measure, of, value, meaning.
 
-    `sides`: "text" and "image" -> their vectors (`vectors_by_modality`), each with a row at least. Hubness of texts
-    is counted with images as queries, that of images with texts; it and the gap need both in one space, and have
-    no row otherwise. These describe the vectors at hand, all of them, and estimate nothing, so they carry no interval.
+    `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`), each with at least one row. Hubness of
+    texts is counted with images as queries, that of images with texts. It and the gap are left out where the two lie
+    in two spaces. The values describe the vectors at hand and estimate nothing, so they carry no interval.
     """
-    empty = [side for side in MODALITIES if side not in sides or not len(sides[side])]
+    empty = [modality for modality in MODALITIES if not len(by_modality.get(modality, ()))]
     if empty:
         raise ValueError(f"expected vectors of texts and of images, found none of {empty[0]}")
-    text, image = (sides[side] for side in MODALITIES)
+    text, image = (by_modality[modality] for modality in MODALITIES)
     rows = []
-    for side in MODALITIES:
-        array = sides[side].array
-        rows.append(("anisotropy", side, anisotropy(array), "0: all directions used, 1: one"))
-        full = f"1: one direction, {array.shape[1]}: all alike"
-        rows.append(("effective dimension", side, effective_dimension(array), full))
-    if text.space == image.space:
+    for modality in MODALITIES:
+        array = by_modality[modality].array
+        rows.append(("anisotropy", modality, anisotropy(array), "0: all directions used, 1: one"))
+        meaning = f"1: one direction, {array.shape[1]}: all alike"
+        rows.append(("effective dimension", modality, effective_dimension(array), meaning))
+    if share_space(by_modality):
         rows.append(("modality gap", "text and image", modality_gap(text, image), "0: none, 2: opposite"))
-        for side, skew in (("text", hubness(image, text, k)), ("image", hubness(text, image, k))):
-            rows.append(("hubness", side, skew, "over 1: a few come up for everything"))
-    return pd.DataFrame(rows, columns=["measure", "of", "value", "reads"])
+        for modality, value in (("text", hubness(image, text, k)), ("image", hubness(text, image, k))):
+            rows.append(("hubness", modality, value, "over 1: a few come up for everything"))
+    return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning"])
+
+
+def nearest_others(
+    rows: np.ndarray, array: np.ndarray, groups: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each of `rows` (Q,) the `count` nearest other rows of `array` (N, D), and their cosines.
+
+    `groups`: a number per row of `array` (N,); rows of the same group are left out. Both results are
+    (Q, min(count, N)), nearest first; where there are fewer others, row -1 and cosine -inf fill the end.
+    """
+    count = min(count, len(array))
+    nearest = np.empty((len(rows), count), dtype=np.int64)
+    cosines = np.empty((len(rows), count), dtype=np.float32)
+    for part, scores in score_blocks(array[rows], array):
+        scores[groups[rows[part]][:, None] == groups] = -np.inf
+        top = np.argpartition(scores, len(array) - count, axis=1)[:, len(array) - count :]
+        found = np.take_along_axis(scores, top, axis=1)
+        order = np.argsort(-found, axis=1, kind="stable")
+        cosines[part] = np.take_along_axis(found, order, axis=1)
+        nearest[part] = np.where(np.isinf(cosines[part]), -1, np.take_along_axis(top, order, axis=1))
+    return nearest, cosines

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import render_markdown
 
 MAP = "map.html"  # a document of its own, with a script inside
 SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL | re.IGNORECASE)

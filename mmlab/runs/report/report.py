@@ -16,7 +16,7 @@ from mmlab.runs.report.advice import what_to_look_at
 from mmlab.runs.report.measures import tabulate_latency, tabulate_measures
 from mmlab.runs.report.pieces import allow_scripts, read_figures, read_galleries, read_map
 from mmlab.runs.report.summary import summarise_run
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import render_markdown
 
 LONGEST = 400  # characters of a parameter's value that are shown
 

@@ -1,10 +1,11 @@
-"""Wrong pairs and poor texts, planted in a small space."""
+"""Wrong pairs, poor texts and hits above the right answer that mean the same, in small spaces."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import suspected_poor_texts, suspected_wrong_pairs
+from mmlab.evaluate import qrels_from_pairs, suspected_false_negatives, suspected_wrong_pairs
+from mmlab.evaluate.failures.suspected import score_pairs, suspected_poor_texts
 from mmlab.items import Space, Vectors, unit_rows
 
 COUNT, KINDS = 60, 6  # pairs, in kinds that stand at right angles
@@ -61,3 +62,134 @@ def test_too_few_pairs_to_compare_with_raise_no_suspicion() -> None:
     few = items[items["pair_id"].isin(["p0", "p1"])]
     assert suspected_wrong_pairs(vectors, few).empty
     assert suspected_wrong_pairs(vectors, items[items["modality"] == "text"]).empty
+
+
+def reference(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
+    """The same scores in plain loops, as the module's docstring describes them."""
+    row = dict(zip(vectors.ids, vectors.array.astype(float), strict=True))
+    own = items.set_index("item_id")["pair_id"]
+    image = items[items["modality"] == "image"].set_index("pair_id")["item_id"]
+    texts = items.loc[items["modality"] == "text", "item_id"].tolist()
+    cosine = {text: row[text] @ row[image[own[text]]] for text in texts}
+    of_image = {
+        one: np.median([cosine[text] for text in texts if own[text] == pair]) for pair, one in image.items()
+    }
+    least = np.median(np.abs(np.array(list(cosine.values())) - np.median(list(cosine.values()))))
+    rows = []
+    for text in texts:
+        near = []
+        for one, values in ((text, cosine), (image[own[text]], of_image)):
+            others = sorted(
+                (other for other in values if own[other] != own[one]), key=lambda o: -row[o] @ row[one]
+            )
+            near += [values[other] for other in others[:10]]
+        middle = np.median(near)
+        spread = 1.4826 * max(np.median(np.abs(np.array(near) - middle)), least)
+        other = max((one for one in of_image if own[one] != own[text]), key=lambda one: row[one] @ row[text])
+        fit = row[other] @ row[text]
+        scores = (cosine[text] - middle) / spread, (fit - middle) / spread
+        rows.append((text, middle, scores[0], other, scores[1]))
+    return pd.DataFrame(rows, columns=["text_id", "expected", "score", "other_id", "other_score"])
+
+
+def random_pairs(count: int = 40) -> tuple[Vectors, pd.DataFrame]:
+    """Images in a few directions with one to three texts each, some texts of which are far off."""
+    rng = np.random.default_rng(3)
+    owner = np.repeat(np.arange(count), rng.integers(1, 4, count))
+    images = unit_rows(np.eye(5)[np.arange(count) % 5] + 0.3 * rng.standard_normal((count, 5)))
+    texts = unit_rows(
+        images[owner]
+        + rng.choice([0.1, 0.3, 1.0], len(owner))[:, None] * rng.standard_normal((len(owner), 5))
+    )
+    ids = [f"i{n}" for n in range(count)] + [f"t{n}" for n in range(len(owner))]
+    items = pd.DataFrame({"item_id": ids, "pair_id": [f"p{n}" for n in (*range(count), *owner)]})
+    items["modality"] = ["image"] * count + ["text"] * len(owner)
+    return Vectors(ids, np.concatenate([images, texts]), Space("model", "1", "", "", "", 5)), items
+
+
+def test_the_scores_are_those_of_a_plain_loop() -> None:
+    vectors, items = random_pairs()
+    found, expected = score_pairs(vectors, items), reference(vectors, items)
+    assert found["text_id"].tolist() == expected["text_id"].tolist()
+    assert found["other_id"].tolist() == expected["other_id"].tolist()
+    for column in ("expected", "score", "other_score"):
+        assert found[column].to_numpy() == pytest.approx(expected[column].to_numpy(), rel=1e-3, abs=1e-4)
+
+
+def test_another_image_has_to_fit_better_by_twice_the_threshold() -> None:
+    vectors, items = random_pairs()
+    pairs, threshold = score_pairs(vectors, items), -1.0
+    low = pairs[(pairs["score"] < threshold) & (pairs["other_score"] > threshold)]
+    better = low["other_score"] - low["score"]
+    assert ((better > 1) & (better <= 2)).any()  # these fit another image only half as much better
+    wrong = suspected_wrong_pairs(vectors, items, threshold)
+    assert set(wrong["text_id"]) == set(low.loc[better > 2, "text_id"])
+
+
+def test_three_neighbours_are_needed_for_a_score() -> None:
+    vectors, _ = random_pairs()
+    ids = ["i0", "t0", "i1", "t1", "t2"]
+    kinds = ["image", "text", "image", "text", "text"]
+    items = pd.DataFrame({"item_id": ids, "modality": kinds, "pair_id": list("aabbb")})
+    scores = score_pairs(vectors, items).set_index("text_id")["score"]
+    # a's neighbours are two texts and an image, those of b's texts a text and an image
+    assert scores.notna().to_dict() == {
+        "t0": True,
+        "t1": False,
+        "t2": False,
+    }
+
+
+SPACE = Space("model", "1", "", "", "", 2)
+ITEMS = pd.DataFrame(
+    [
+        ("t a", "text", "a", "a red mug"), ("t b", "text", "b", "one red mug"), ("t c", "text", "c", "a hat"),
+        ("t b2", "text", "b", "drinkware"), ("i a", "image", "a", None), ("i b", "image", "b", None),
+        ("i c", "image", "c", None), ("i d", "image", "d", None),
+    ],
+    columns=["item_id", "modality", "pair_id", "text"],
+)  # fmt: skip
+NEAR = (0.8 + 0.6 * 1j) ** 0.25  # a quarter of the angle between (1, 0) and (0.8, 0.6)
+ANGLES = {"t a": 1, "t b": NEAR, "t c": 1j, "t b2": 0.8 + 0.6j, "i a": 1, "i b": 1, "i c": 1, "i d": 1}
+CAPTIONS = Vectors(list(ANGLES), np.array([[z.real, z.imag] for z in map(complex, ANGLES.values())]), SPACE)
+
+
+def rankings(query: str, *found: str) -> pd.DataFrame:
+    rows = [(query, item, n + 1, 1 - n / 10) for n, item in enumerate(found)]
+    return pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+
+
+def suspected(ranked: pd.DataFrame, queries: str, gallery: str, **settings: float) -> pd.DataFrame:
+    return suspected_false_negatives(
+        CAPTIONS, ITEMS, ranked, qrels_from_pairs(ITEMS, queries, gallery), **settings
+    )
+
+
+def test_an_image_above_the_right_one_whose_caption_is_nearly_the_same_is_listed() -> None:
+    (row,) = suspected(rankings("t a", "i c", "i b", "i d", "i a"), "text", "image").to_dict("records")
+    assert (row["query_id"], row["item_id"], row["rank"]) == ("t a", "i b", 2)
+    assert row["score"] == pytest.approx(NEAR.real)  # of its captions the one that is more alike
+    assert (row["query_text"], row["item_text"]) == ("a red mug", "one red mug")
+    assert row["reason"] == f"at rank 2, above the right answer; cosine of the captions {NEAR.real:.2f}"
+
+
+def test_what_stands_under_the_right_one_or_too_deep_is_not_suspected() -> None:
+    assert suspected(rankings("t a", "i a", "i b"), "text", "image").empty
+    assert suspected(rankings("t a", "i c", "i b", "i a"), "text", "image", max_rank=1).empty
+    assert suspected(rankings("t a", "i b", "i a"), "text", "image", threshold=0.999).empty
+
+
+def test_it_is_listed_too_where_the_right_one_was_not_ranked_at_all() -> None:
+    assert suspected(rankings("t a", "i b"), "text", "image")["item_id"].tolist() == ["i b"]
+
+
+def test_for_an_image_its_captions_speak() -> None:
+    assert suspected(rankings("i a", "t c", "t b", "t a"), "image", "text")["item_id"].tolist() == ["t b"]
+
+
+def test_the_vectors_of_the_texts_are_enough() -> None:
+    ranked, qrels = rankings("t a", "i c", "i b", "i a"), qrels_from_pairs(ITEMS, "text", "image")
+    texts = CAPTIONS.take([name for name in ANGLES if name.startswith("t")])
+    alone = suspected_false_negatives(texts, ITEMS, ranked, qrels)
+    assert alone["item_id"].tolist() == ["i b"]
+    pd.testing.assert_frame_equal(alone, suspected_false_negatives(CAPTIONS, ITEMS, ranked, qrels))

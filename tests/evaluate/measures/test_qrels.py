@@ -1,9 +1,14 @@
-"""Which answers count as right."""
+"""Which answers count as right: by pair, by label, judged by hand."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import merge_qrels, qrels_from_labels, qrels_from_pairs
+from mmlab.evaluate import merge_qrels, qrels_from_labels, qrels_from_pairs, read_labels
+from mmlab.evaluate.measures.qrels import append_labels, labels_between
 
 ITEMS = pd.DataFrame(
     {
@@ -55,3 +60,101 @@ def test_a_judgement_by_hand_holds_over_the_pairs_and_a_later_one_over_an_earlie
     assert merge_qrels(base, labels.head(0)).equals(base)
     with pytest.raises(ValueError, match="labels: columns"):
         merge_qrels(base, labels.drop(columns="relevance"))
+
+
+def judged(*rows):
+    return pd.DataFrame(rows, columns=["query_id", "item_id", "relevance"])
+
+
+def test_judgements_are_appended_with_time_and_name(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    before = datetime.now(UTC)
+    assert append_labels(path, judged(("t1", "i1", 2), ("t1", "i2", 0)), by="Zoë") == 2
+    assert append_labels(path, judged(("t1", "i1", 1))) == 3
+    labels = read_labels(path)
+    assert labels[["query_id", "item_id", "relevance", "by"]].to_numpy().tolist() == [
+        ["t1", "i1", 2, "Zoë"],
+        ["t1", "i2", 0, "Zoë"],
+        ["t1", "i1", 1, ""],
+    ]
+    times = [datetime.fromisoformat(time) for time in labels["judged"]]
+    assert all(abs((time - before).total_seconds()) < 60 for time in times)
+    assert times == sorted(times)
+
+
+def test_without_a_file_nothing_is_judged(tmp_path):
+    labels = read_labels(tmp_path / "labels.jsonl")
+    assert labels.empty
+    assert list(labels.columns) == ["query_id", "item_id", "relevance", "judged", "by"]
+
+
+def test_an_earlier_version_can_be_read_again(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 2), ("t1", "i2", 0), ("t2", "i2", 1)))
+    assert read_labels(path, version=2)["item_id"].tolist() == ["i1", "i2"]
+    assert read_labels(path, version=0).empty
+    with pytest.raises(ValueError, match="expected a version from 0 to 3, .* found 4"):
+        read_labels(path, version=4)
+
+
+def test_a_later_judgement_of_the_same_pair_wins(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 0)))
+    append_labels(path, judged(("t1", "i1", 3)))
+    merged = merge_qrels(judged(("t1", "i1", 1), ("t1", "i2", 1)), read_labels(path))
+    assert set(merged.itertuples(index=False, name=None)) == {("t1", "i2", 1), ("t1", "i1", 3)}
+
+
+def test_what_a_kill_left_of_a_line_is_passed_over_and_closed(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 1)))
+    for torn in (b'{"query_id": "t9", "ite', b'{"query_id": 4}', b"\x00\xff"):
+        with open(path, "ab") as file:
+            file.write(torn)
+        kept = len(read_labels(path))
+        assert append_labels(path, judged(("t2", "i2", 1))) == kept + 1
+    assert read_labels(path)["query_id"].tolist() == ["t1", "t2", "t2", "t2"]
+
+
+def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    code = (
+        "import sys, pandas as pd\nfrom mmlab.evaluate.measures.qrels import append_labels\n"
+        "for n in range(10_000):\n"
+        "    row = pd.DataFrame({'query_id': [f't{n}'], 'item_id': ['i'], 'relevance': [1]})\n"
+        "    print(append_labels(sys.argv[1], row), flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        versions = [int(writer.stdout.readline()) for _ in range(5)]
+        writer.kill()
+        versions += [int(line) for line in writer.stdout.read().split()]
+    labels = read_labels(path)
+    assert len(labels) >= versions[-1]
+    assert labels["query_id"].tolist() == [f"t{n}" for n in range(len(labels))]
+    assert append_labels(path, judged(("t", "i", 1))) == len(labels) + 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (("t1", "i1", -1), "whole number in 0 to 100, found -1"),
+        (("t1", "i1", 0.5), "found 0.5"),
+        (("t1", "i1", "good"), "found good"),
+        (("t1", "", 1), "1 to 200 characters, found ''"),
+        (("t" * 201, "i1", 1), "1 to 200 characters"),
+    ],
+)
+def test_a_wrong_judgement_is_refused_whole(tmp_path, row, reason):
+    path = tmp_path / "labels.jsonl"
+    with pytest.raises(ValueError, match=reason):
+        append_labels(path, judged(("t1", "i1", 1), row))
+    assert read_labels(path).empty
+
+
+def test_judgements_are_told_apart_by_direction():
+    items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"]})
+    labels = judged(("t", "i", 0), ("i", "t", 1), ("typed", "i", 1))
+    assert labels_between(labels, items, "text", "image")["query_id"].tolist() == ["t"]
+    assert labels_between(labels, items, "image", "text")["query_id"].tolist() == ["i"]

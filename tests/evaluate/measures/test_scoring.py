@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import score_queries
+from mmlab.evaluate import (
+    measure_names,
+    qrels_from_labels,
+    qrels_from_pairs,
+    score_directions,
+    score_queries,
+)
+from mmlab.evaluate.measures.scoring import join_directions, qrels_for_ndcg
+from mmlab.items import DIRECTIONS
 
 ALL = ["P@5", "R@10", "Success@10", "RR", "RR@10", "nDCG@10", "nDCG", "AP", "AP@10"]
 
@@ -145,3 +153,63 @@ def test_measures_agree_with_a_plain_loop_on_random_rankings() -> None:
             1 / (found.index(True) + 1),
         ]
         assert scores.loc[query].tolist() == pytest.approx(expected)
+
+
+ITEMS = pd.DataFrame(
+    {
+        "item_id": ["t1", "t2", "t3", "i1", "i2", "i3"],
+        "modality": ["text"] * 3 + ["image"] * 3,
+        "pair_id": ["a", "b", "c"] * 2,
+        "label": ["mug", "mug", "hat"] * 2,
+    }
+)
+FOUND = {"t1": ["i1", "i3"], "t2": ["i1", "i2"], "t3": ["i1", "i2"]}
+
+
+def hits_of(found=FOUND):
+    return rankings(*((q, i, n, 1 - n / 10) for q, hits in found.items() for n, i in enumerate(hits, 1)))
+
+
+def both_directions(items=ITEMS):
+    ranked = hits_of()
+    back = ranked.rename(columns={"query_id": "item_id", "item_id": "query_id"})
+    qrels = {name: qrels_from_pairs(items, *pair) for name, pair in DIRECTIONS.items()}
+    return {"text-to-image": ranked, "image-to-text": back}, qrels
+
+
+def test_each_direction_is_scored_by_pairs_and_by_labels():
+    scores = score_directions(*both_directions(), ITEMS, [1, 5])["text-to-image"].set_index("query_id")
+    assert scores["RR"].tolist() == [1, 1 / 2, 0]
+    assert scores["Success@1"].tolist() == [1, 0, 0]
+    ideal = 2 + 1 / np.log2(3)  # its pair's image first, the other mug second
+    assert scores["nDCG@10 by labels"].tolist() == pytest.approx([2 / ideal, (1 + 2 / np.log2(3)) / ideal, 0])
+
+
+def test_without_labels_there_is_no_graded_measure():
+    items = ITEMS.assign(label=None)
+    scores = score_directions(*both_directions(items), items, [1])
+    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1])]
+    assert measure_names([1, 5])[:4] == ["P@1", "P@5", "R@1", "R@5"]
+
+
+def test_tables_of_both_directions_stand_below_each_other():
+    table = join_directions({"a-to-b": pd.DataFrame({"x": [1]}), "b-to-a": pd.DataFrame({"x": [2]})})
+    assert table.to_numpy().tolist() == [["a-to-b", 1], ["b-to-a", 2]]
+    empty = pd.DataFrame(columns=["x"])
+    assert list(join_directions({"a-to-b": empty, "b-to-a": empty}).columns) == ["direction", "x"]
+
+
+def test_a_part_of_the_labels_gives_the_gain_of_all() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [f"p{n}" for n in range(60)]
+    labels = rng.choice(["mug", "hat", None], 60)
+    images = pd.DataFrame({"item_id": [f"i{p}" for p in pairs], "pair_id": pairs, "label": labels})
+    texts = images.assign(item_id="t" + images["pair_id"])
+    items = pd.concat([texts.assign(modality="text"), images.assign(modality="image")], ignore_index=True)
+    found = {query: rng.permutation(images["item_id"])[:15] for query in texts["item_id"]}
+    ranked = hits_of(found).assign(score=lambda table: np.ceil(table["score"] * 5))  # with ties
+    part = qrels_for_ndcg(ranked, items, "text", "image")
+    whole = qrels_from_labels(items, "text", "image")
+    assert len(part) < len(whole)
+    gains = [score_queries(ranked, q, ["nDCG@10"]).set_index("query_id")["nDCG@10"] for q in (part, whole)]
+    pd.testing.assert_series_equal(gains[0].sort_index(), gains[1].sort_index())

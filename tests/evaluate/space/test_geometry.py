@@ -1,12 +1,22 @@
-"""The shape of a space."""
+"""The vectors of each modality, and the shape of their space."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import skew
 
-from mmlab.evaluate import anisotropy, describe_space, effective_dimension, hubness, modality_gap
-from mmlab.evaluate.space.geometry import count_occurrences, skewness
+from mmlab.evaluate import modality_gap, vectors_by_modality
+from mmlab.evaluate.space.geometry import (
+    anisotropy,
+    count_occurrences,
+    describe_space,
+    effective_dimension,
+    hubness,
+    joint_vectors,
+    nearest_others,
+    share_space,
+    skewness,
+)
 from mmlab.items import Space, SpaceMismatch, Vectors
 
 SPACE = Space("model", "1", "", "", "", 2)
@@ -76,14 +86,14 @@ def test_skewness_is_the_third_moment_over_the_deviation_cubed() -> None:
         skewness([])
 
 
-def test_all_are_told_for_both_modalities() -> None:
-    sides = {"text": Vectors(list("abcd"), CROSS, SPACE), "image": Vectors(list("efgh"), CROSS, SPACE)}
-    found = describe_space(sides, k=1).set_index(["measure", "of"])["value"]
+def test_all_are_given_for_both_modalities() -> None:
+    both = {"text": Vectors(list("abcd"), CROSS, SPACE), "image": Vectors(list("efgh"), CROSS, SPACE)}
+    found = describe_space(both, k=1).set_index(["measure", "of"])["value"]
     assert found["modality gap", "text and image"] == pytest.approx(0)
     assert found["effective dimension"].tolist() == pytest.approx([2, 2])
     assert found["hubness"].tolist() == [0, 0]
     with pytest.raises(ValueError, match="found none of image"):
-        describe_space({"text": sides["text"]})
+        describe_space({"text": both["text"]})
 
 
 def test_two_spaces_have_no_gap_and_no_hubs() -> None:
@@ -91,3 +101,46 @@ def test_two_spaces_have_no_gap_and_no_hubs() -> None:
     table = describe_space({"text": Vectors(list("abcd"), CROSS, SPACE), "image": other})
     assert set(table["measure"]) == {"anisotropy", "effective dimension"}
     assert len(table) == 4
+
+
+ITEMS = pd.DataFrame(
+    {"item_id": ["t1", "i1", "t2", "i2"], "modality": ["text", "image"] * 2, "pair_id": ["a", "a", "b", "b"]}
+)
+
+
+def embed(model, ids):
+    return Vectors(ids, np.eye(4)[: len(ids)], Space(model, "1", "", "", "", 4))
+
+
+def test_the_main_space_serves_both_modalities():
+    texts, clip = embed("bge", ["t1", "t2"]), embed("clip", ["i2", "t1", "i1", "t2"])
+    both = vectors_by_modality([texts, clip], ITEMS)
+    assert {name: (vectors.space.model, vectors.ids.tolist()) for name, vectors in both.items()} == {
+        "text": ("clip", ["t1", "t2"]),
+        "image": ("clip", ["i1", "i2"]),
+    }
+    assert share_space(both)
+    assert joint_vectors(both).ids.tolist() == ["t1", "t2", "i1", "i2"]
+
+
+def test_two_encoders_stand_for_one_modality_each():
+    both = vectors_by_modality([embed("bge", ["t1", "t2"]), embed("dino", ["i1", "i2"])], ITEMS)
+    assert [vectors.space.model for vectors in both.values()] == ["bge", "dino"]
+    assert not share_space(both)
+    assert len(joint_vectors(both)) == 0
+
+
+def test_a_modality_without_vectors_is_named():
+    with pytest.raises(ValueError, match="no vectors of modality 'image'"):
+        vectors_by_modality([embed("bge", ["t1", "t2"])], ITEMS)
+
+
+def test_the_nearest_others_are_of_another_group_and_nearest_first() -> None:
+    angles = np.radians([0, 10, 30, 90])
+    array = np.column_stack([np.cos(angles), np.sin(angles)])
+    rows, cosines = nearest_others(np.array([0, 3]), array, np.array([0, 0, 1, 2]), 2)
+    assert rows.tolist() == [[2, 3], [2, 1]]
+    assert cosines == pytest.approx(np.cos(np.radians([[30, 90], [60, 80]])), abs=1e-6)
+    rows, cosines = nearest_others(np.array([0]), array, np.array([0, 0, 0, 2]), 3)
+    assert rows.tolist() == [[3, -1, -1]]
+    assert np.isinf(cosines[0, 1:]).all()

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import changed_queries, compare_systems, holm
+from mmlab.evaluate import changed_queries, compare_systems
+from mmlab.evaluate.statistics.comparison import label_effect
 
 QUERIES = [f"q{n}" for n in range(40)]
 ITEMS = pd.DataFrame({"item_id": QUERIES, "pair_id": [f"p{n // 2}" for n in range(40)]})
@@ -29,23 +30,36 @@ def test_each_system_stands_beside_the_first_with_intervals() -> None:
     assert (same["difference"], same["p"], same["p_holm"]) == (0, 1, 1)
 
 
-def test_holm_counts_all_rows() -> None:
-    table = compare_systems(SYSTEMS, ITEMS)
-    assert table["p_holm"].tolist() == holm(table["p"]).tolist()
-    assert table["p_holm"].iloc[0] == pytest.approx(2 * table["p"].iloc[0])
+def test_holm_counts_the_rows_of_all_measures() -> None:
+    two = {name: table.assign(AP=BASE) for name, table in SYSTEMS.items()}
+    table = compare_systems(two, ITEMS)
+    assert table["measure"].tolist() == ["RR", "AP"] * 2
+    assert table["p"].iloc[1:].tolist() == [1, 1, 1]
+    assert table["p_holm"].tolist() == pytest.approx([4 * table["p"].iloc[0], 1, 1, 1])
+
+
+def test_two_captions_alike_add_no_certainty() -> None:
+    values = np.random.default_rng(1).random((20, 2))
+    one = {name: pd.DataFrame({"query_id": QUERIES[::2], "RR": values[:, n]}) for n, name in enumerate("ab")}
+    both = {name: scores(np.repeat(values[:, n], 2)) for n, name in enumerate("ab")}
+    alone, doubled = (compare_systems(systems, ITEMS, 5) for systems in (one, both))
+    assert (alone["queries"].item(), doubled["queries"].item()) == (20, 40)
+    pd.testing.assert_frame_equal(doubled.drop(columns="queries"), alone.drop(columns="queries"))
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides() -> None:
     shuffled = {**SYSTEMS, "better": SYSTEMS["better"].sample(frac=1, random_state=1)}
-    pd.testing.assert_frame_equal(compare_systems(SYSTEMS, ITEMS, 3), compare_systems(shuffled, ITEMS, 3))
+    table = compare_systems(SYSTEMS, ITEMS, 3)
+    pd.testing.assert_frame_equal(table, compare_systems(shuffled, ITEMS, 3))
+    other = compare_systems(SYSTEMS, ITEMS, 4)
+    assert (table["low"] != other["low"]).all()
+    pd.testing.assert_series_equal(table["value"], other["value"])
 
 
 def test_systems_that_were_not_asked_the_same_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="'base' and 'short' were not asked the same: 1 queries .*first 'q39'"
-    ):
+    with pytest.raises(ValueError, match="1 queries are in only one of 'base' and 'short', first 'q39'"):
         compare_systems({"base": SYSTEMS["base"], "short": SYSTEMS["base"].head(39)}, ITEMS)
-    with pytest.raises(ValueError, match="2 measures have only one of them, first 'AP'"):
+    with pytest.raises(ValueError, match="2 measures are in only one of 'base' and 'AP', first 'AP'"):
         compare_systems({"base": SYSTEMS["base"], "AP": SYSTEMS["base"].rename(columns={"RR": "AP"})}, ITEMS)
     with pytest.raises(ValueError, match="two systems or more"):
         compare_systems({"base": SYSTEMS["base"]}, ITEMS)
@@ -57,3 +71,35 @@ def test_the_queries_that_changed_most_come_first() -> None:
     table = changed_queries(scores(BASE), scores(after), "RR")
     assert table["query_id"].tolist() == ["q5", "q3"]
     assert table["change"].tolist() == pytest.approx([-0.3, 0.1])
+
+
+def table(rows, columns):
+    return pd.DataFrame(rows, columns=columns)
+
+
+TWO = table([("t1", "a"), ("t2", "b")], ["item_id", "pair_id"])
+RIGHT = table([("t1", "i1", 1), ("t2", "i2", 1)], ["query_id", "item_id", "relevance"])
+FOUND = table(
+    [("t1", "i2", 1, 0.9), ("t1", "i1", 2, 0.8), ("t2", "i2", 1, 0.9)],
+    ["query_id", "item_id", "rank", "score"],
+)
+
+
+def test_a_judgement_moves_the_mean_and_counts_its_query():
+    labels = table([("t1", "i2", 1)], ["query_id", "item_id", "relevance"])
+    found = label_effect(FOUND, RIGHT, labels, ["RR", "R@1"], TWO).set_index("measure")
+    assert found.loc["RR", ["without", "with", "queries_changed"]].tolist() == [(1 / 2 + 1) / 2, 1, 1]
+    assert found.loc["R@1", ["without", "with"]].tolist() == [(0 + 1) / 2, (1 / 2 + 1) / 2]
+    assert (found["low"] <= found["without"]).all() and (found["with"] <= found["with_high"]).all()
+
+
+def test_a_query_that_loses_its_only_answer_is_not_judged_any_more():
+    labels = table([("t1", "i1", 0)], ["query_id", "item_id", "relevance"])
+    (row,) = label_effect(FOUND, RIGHT, labels, ["RR"], TWO).to_dict("records")
+    assert (row["without"], row["with"], row["queries_changed"]) == pytest.approx((0.75, 1, 0))
+
+
+def test_without_labels_there_is_nothing_to_compare():
+    found = label_effect(FOUND, RIGHT, RIGHT.head(0), ["RR"], TWO)
+    assert found.empty
+    assert "queries_changed" in found.columns

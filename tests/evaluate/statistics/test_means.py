@@ -1,9 +1,10 @@
-"""Means over all queries and by group."""
+"""Means over all queries and by group, and the queries at either end."""
 
 import pandas as pd
 import pytest
 
-from mmlab.evaluate import mean_by_group, mean_by_groups, mean_measures
+from mmlab.evaluate import mean_by_groups, mean_measures
+from mmlab.evaluate.statistics.means import best_queries, mean_by_group, random_queries, worst_queries
 
 ITEMS = pd.DataFrame(
     {"item_id": ["a", "b", "c", "d"], "pair_id": ["1", "1", "2", "3"], "label": ["mug", "mug", "hat", None]}
@@ -32,6 +33,12 @@ def test_groups_come_worst_first_and_keep_queries_without_a_label() -> None:
         ["mug", 0.75, 2],
     ]
     assert {"low", "high"} <= set(table.columns)
+
+
+def test_the_worst_group_comes_first_whatever_its_name() -> None:
+    items = ITEMS.assign(label=["apron", "apron", "zip", "mug"])
+    table = mean_by_group(PER_QUERY.assign(RR=[1.0, 0.5, 0.1, 0.25]), items, "RR", "label")
+    assert table["label"].tolist() == ["zip", "mug", "apron"]
 
 
 def test_rounding_puts_no_constant_measure_beside_its_interval() -> None:
@@ -68,3 +75,44 @@ def test_several_groupings_of_both_directions_stand_in_one_table() -> None:
         ("text-to-image", "origin", "caption", (1 + 0.25 + 0.25) / 3),
         ("text-to-image", "origin", "ocr", 0.5 / 1),
     }
+
+
+ASKED = pd.DataFrame({"item_id": ["clear", "close", "unsure", "sure", "silent"], "pair_id": list("ABCDE")})
+SCORES = pd.DataFrame({"query_id": ["clear", "close", "unsure", "sure"], "RR": [1.0, 1.0, 0.0, 0.0]})
+RANKINGS = pd.DataFrame(
+    [
+        ("clear", "a", 1, 0.7), ("clear", "b", 2, 0.1),
+        ("close", "a", 1, 0.9), ("close", "b", 2, 0.8),
+        ("unsure", "a", 1, 0.2), ("unsure", "b", 2, 0.1),
+        ("sure", "a", 1, 0.95), ("sure", "b", 2, 0.1),
+    ],
+    columns=["query_id", "item_id", "rank", "score"],
+)  # fmt: skip
+
+
+def test_the_best_are_right_by_the_widest_gap() -> None:
+    assert best_queries(SCORES, RANKINGS, ASKED, 2) == ["clear", "close"]
+
+
+def test_the_worst_are_wrong_and_surest_of_it() -> None:
+    assert worst_queries(SCORES, RANKINGS, ASKED, 2) == ["sure", "unsure"]
+
+
+def test_a_query_without_a_ranking_is_among_the_worst() -> None:
+    silent = pd.concat([SCORES, pd.DataFrame({"query_id": ["silent"], "RR": [0.0]})])
+    assert "silent" in worst_queries(silent, RANKINGS, ASKED, 3)
+
+
+def test_of_a_pair_only_one_query_is_shown() -> None:
+    one_pair = ASKED.assign(pair_id=["A", "A", "B", "B", "C"])
+    assert best_queries(SCORES, RANKINGS, one_pair, 4) == ["clear", "sure"]
+    assert worst_queries(SCORES, RANKINGS, one_pair, 4) == ["sure", "close"]
+
+
+def test_random_queries_are_repeated_by_the_seed_and_come_from_different_pairs() -> None:
+    drawn = [random_queries(SCORES, ASKED, 3, seed) for seed in (1, 1, 2, 3, 4)]
+    assert drawn[0] == drawn[1]
+    assert len({tuple(queries) for queries in drawn}) > 1
+    assert all(len(queries) == len(set(queries)) == 3 for queries in drawn)
+    one_pair = ASKED.assign(pair_id="A")
+    assert len(random_queries(SCORES, one_pair, 3)) == 1

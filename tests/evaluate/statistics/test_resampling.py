@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm, permutation_test
 
-from mmlab.evaluate import bootstrap_intervals, holm, permutation_p, smallest_difference
 from mmlab.evaluate.statistics import resampling
+from mmlab.evaluate.statistics.resampling import (
+    bootstrap_intervals,
+    holm,
+    permutation_p,
+    smallest_difference,
+)
 from tests.bench.evaluate import simulate_coverage
 
 
 def test_the_interval_of_a_constant_is_that_constant() -> None:
     intervals = bootstrap_intervals(np.full((10, 1), 0.25), np.arange(10))
     assert intervals.tolist() == [[0.25, 0.25]]
+    unlike = np.repeat([0, 1, 2], [1, 2, 5])  # the mean is over the queries that were drawn, however many
+    assert bootstrap_intervals(np.full((8, 1), 0.25), unlike).tolist() == [[0.25, 0.25]]
 
 
 def test_it_agrees_with_the_normal_interval_of_independent_values() -> None:
@@ -57,7 +64,7 @@ def test_a_seed_and_its_generator_give_the_same_interval() -> None:
 def test_blocks_change_nothing_about_the_number_of_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(5).random((50, 1))
     whole = bootstrap_intervals(values, np.arange(50), 1001, seed=0)
-    monkeypatch.setattr(resampling, "DRAWN", 50 * 10)
+    monkeypatch.setattr(resampling, "DRAWS_PER_BLOCK", 50 * 10)
     assert bootstrap_intervals(values, np.arange(50), 1001, seed=0) == pytest.approx(whole)
 
 
@@ -65,6 +72,13 @@ def test_p_is_the_share_of_sign_flips_as_far_from_zero() -> None:
     differences = np.array([[1.0], [1.0], [1.0]])  # of 8 flips only +++ and --- are as far
     p = permutation_p(differences, np.arange(3), resamples=40_000)
     assert p == pytest.approx([2 / 8], abs=0.01)
+
+
+def test_flips_that_differ_in_the_last_digits_only_are_as_far() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(40):  # in a few of these a matrix product adds up to less than a sum does
+        p = permutation_p(rng.random((4, 1)), np.arange(4), resamples=2000)
+        assert p == pytest.approx([2 / 16], abs=0.03)  # of 16 flips only ++++ and ---- are as far
 
 
 def test_the_queries_of_a_cluster_are_flipped_together() -> None:
@@ -101,6 +115,14 @@ def test_the_smallest_difference_is_2_8_standard_errors() -> None:
     pairs = np.array([0, 0, 1, 1])  # both clusters sum to 0: nothing varies between them
     assert smallest_difference(differences, pairs) == pytest.approx([0])
     assert np.isnan(smallest_difference(differences, np.zeros(4))).all()
+
+
+def test_the_smallest_difference_weighs_clusters_by_their_size() -> None:
+    values, clusters = np.array([[1.0], [0.0], [0.0], [1.0], [1.0]]), np.array([0, 0, 0, 1, 2])
+    mean = 3 / 5  # residuals: sum - size x mean
+    error = np.sqrt(3 / 2 * ((1 - 3 * mean) ** 2 + 2 * (1 - mean) ** 2)) / 5
+    z = norm.ppf(0.975) + norm.ppf(0.8)
+    assert smallest_difference(values, clusters) == pytest.approx([z * error])
 
 
 def test_a_true_difference_of_that_size_is_shown_in_80_percent_of_all_tests() -> None:

@@ -1,0 +1,168 @@
+"""Cosines of right pairs against wrong ones: how well a space separates them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
+from mmlab.evaluate.space.geometry import modality_gap
+from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
+
+BINS = 50  # of the histograms whose overlap is measured
+MAX_DRAWS = 1000  # of a wrong item for one query
+TEXTS_WITH_IMAGES, TEXTS_OF_A_PAIR, NOT_COMPARABLE = "texts with images", "texts of a pair", "not comparable"
+COSINE_COLUMNS = ("query_id", "item_id", "positive", "negative")
+SPACE_COLUMNS = ("space", "compared", "pairs", "matched mean", "mismatched mean", "AUC", "modality gap")
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How far apart the cosines of right and wrong pairs lie.
+
+    Both means; `auc` in [0, 1] (0.5: not at all); `overlap` in [0, 1], the area that both histograms share
+    (0: apart, 1: alike); `ashman_d` >= 0: over 2, the two form two peaks of their own, else one.
+    """
+
+    positive_mean: float
+    negative_mean: float
+    auc: float
+    overlap: float
+    ashman_d: float
+
+
+class MatchedCosines(NamedTuple):
+    """What is compared in a space ("texts with images", ...), and the cosines as `pair_cosines` returns them."""
+
+    compared: str
+    cosines: pd.DataFrame
+
+
+def pair_cosines(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Return the cosine of every right pair (`positive`) and of its query with a random wrong item (`negative`).
+
+    Returns query_id, item_id, positive, negative: one row per row of `qrels`, none where queries and gallery lie in
+    two spaces. The wrong item is drawn from the items that `qrels` names and is not right for the query. Raises
+    ValueError where there is only one item to draw from, or nearly every item answers the query.
+    """
+    if queries.space != gallery.space:
+        return pd.DataFrame(columns=list(COSINE_COLUMNS)).astype({"positive": float, "negative": float})
+    names, items = np.unique(qrels["item_id"].to_numpy(dtype=str), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"expected at least 2 items to draw wrong pairs from, found {len(names)}")
+    asked, rows = np.unique(qrels["query_id"].to_numpy(dtype=str), return_inverse=True)
+    right = set(zip(rows.tolist(), items.tolist(), strict=True))
+    rng = np.random.default_rng(seed)
+    wrong = [_draw_wrong(rng, len(names), query, right) for query in rows.tolist()]
+    left, array = queries.take(asked).array[rows], gallery.take(names).array
+    positive, negative = (np.einsum("nd,nd->n", left, array[chosen]) for chosen in (items, wrong))
+    return qrels[["query_id", "item_id"]].assign(positive=positive, negative=negative)
+
+
+def _draw_wrong(rng: np.random.Generator, gallery: int, query: int, right: set[tuple[int, int]]) -> int:
+    for _ in range(MAX_DRAWS):
+        drawn = int(rng.integers(gallery))
+        if (query, drawn) not in right:
+            return drawn
+    raise ValueError(f"no wrong item found in {MAX_DRAWS:,} draws: nearly every item answers this query")
+
+
+def separation(positive: np.ndarray | pd.Series, negative: np.ndarray | pd.Series) -> Separation:
+    """Return means, AUC, overlap and bimodality of the cosines of right (P,) and wrong (N,) pairs.
+
+    AUC = U / (P N) with Mann and Whitney's U, ties counting one half: the chance that a random right pair has a
+    higher cosine than a random wrong one. Overlap = sum of the smaller share in each of 50 equal bins (Inman
+    and Bradley 1989). Ashman's D = sqrt(2) |difference of means| / sqrt(sum of variances) (Ashman, Bird and
+    Zepf 1994); infinite for two different constants. Raises ValueError where one of them is empty.
+    """
+    positive, negative = (np.asarray(values, dtype=float) for values in (positive, negative))
+    if not len(positive) or not len(negative):
+        raise ValueError(f"expected right and wrong pairs, found {len(positive)} and {len(negative)}")
+    ranks = pd.Series(np.concatenate([positive, negative])).rank().to_numpy()[: len(positive)]
+    u = ranks.sum() - len(positive) * (len(positive) + 1) / 2
+    return Separation(
+        positive_mean=float(positive.mean()),
+        negative_mean=float(negative.mean()),
+        auc=float(u / (len(positive) * len(negative))),
+        overlap=_overlap(positive, negative),
+        ashman_d=_ashman_d(positive, negative),
+    )
+
+
+def _overlap(positive: np.ndarray, negative: np.ndarray) -> float:
+    edges = np.histogram_bin_edges(np.concatenate([positive, negative]), bins=BINS)
+    shares = [np.histogram(values, edges)[0] / len(values) for values in (positive, negative)]
+    return float(np.minimum(*shares).sum())
+
+
+def _ashman_d(positive: np.ndarray, negative: np.ndarray) -> float:
+    apart = abs(positive.mean() - negative.mean())
+    width = np.sqrt(positive.var() + negative.var())
+    if width == 0:
+        return 0.0 if apart == 0 else float("inf")
+    return float(np.sqrt(2) * apart / width)
+
+
+def matched_cosines(vectors: Vectors, items: pd.DataFrame, seed: int = 0) -> MatchedCosines:
+    """Return what can be compared in a space, and the cosines of its matched and mismatched pairs.
+
+    Where it holds both modalities, each text is compared with its own image and with one drawn from the others. Where
+    it holds texts alone, each further text of a pair is compared with the first one of its own and of another pair.
+    Where there are not two pairs of either kind it is "not comparable", without rows.
+    """
+    held = items[is_among(items["item_id"], vectors.ids)]
+    for compared, qrels in (
+        (TEXTS_WITH_IMAGES, qrels_from_pairs(held, "text", "image")),
+        (TEXTS_OF_A_PAIR, _between_texts(held)),
+    ):
+        if qrels["item_id"].nunique() > 1:
+            return MatchedCosines(compared, pair_cosines(vectors, vectors, qrels, seed))
+    return MatchedCosines(NOT_COMPARABLE, pd.DataFrame(columns=list(COSINE_COLUMNS)))
+
+
+def compare_spaces(vectors: Sequence[Vectors], items: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Compare spaces by their matched pairs: a row per space, with the columns of SPACE_COLUMNS.
+
+    `vectors`: those of a run, one per space. The means are cosines, the AUC lies in [0, 1], the modality gap in
+    [0, 2]. All are NaN where there is nothing to compare.
+    """
+    rows = []
+    for one in vectors:
+        compared, cosines = matched_cosines(one, items, seed)
+        figures = (np.nan, np.nan, np.nan)
+        if len(cosines):
+            apart = separation(cosines["positive"], cosines["negative"])
+            figures = (apart.positive_mean, apart.negative_mean, apart.auc)
+        rows.append((one.space.key, compared, len(cosines), *figures, _gap(one, items)))
+    return pd.DataFrame(rows, columns=list(SPACE_COLUMNS))
+
+
+def _between_texts(items: pd.DataFrame) -> pd.DataFrame:
+    texts = items.loc[items["modality"] == "text", ["item_id", "pair_id"]]
+    further = texts["pair_id"].duplicated()
+    both = texts[further].rename(columns={"item_id": "query_id"}).merge(texts[~further], on="pair_id")
+    return both.assign(relevance=1)[list(QREL_COLUMNS)]
+
+
+def _gap(vectors: Vectors, items: pd.DataFrame) -> float:
+    modality = items.set_index("item_id")["modality"].loc[vectors.ids].to_numpy()
+    text, image = (vectors.take(vectors.ids[modality == one]) for one in MODALITIES)
+    return modality_gap(text, image) if len(text) and len(image) else float("nan")
+
+
+def nearest_right(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame) -> pd.DataFrame:
+    """Return the right answer nearest to each query, where both have a vector: query_id, item_id, cosine.
+
+    Between two spaces there is no cosine: it is NaN, and the first right answer is taken.
+    """
+    known = is_among(qrels["query_id"], queries.ids) & is_among(qrels["item_id"], gallery.ids)
+    right = qrels.loc[known & (qrels["relevance"] > 0), ["query_id", "item_id"]].reset_index(drop=True)
+    if queries.space != gallery.space:
+        return right.drop_duplicates("query_id", ignore_index=True).assign(cosine=np.nan)
+    asked = queries.array[pd.Index(queries.ids).get_indexer(right["query_id"])]
+    answers = gallery.array[pd.Index(gallery.ids).get_indexer(right["item_id"])]
+    right["cosine"] = np.einsum("nd,nd->n", asked, answers)
+    best = right.groupby("query_id", sort=False)["cosine"].idxmax()
+    return right.loc[best].reset_index(drop=True)

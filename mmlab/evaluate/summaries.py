@@ -1,0 +1,161 @@
+"""The figures of a run in one file, `metrics.json`, and each table in one sentence.
+
+Sentences beside figures are Markdown, in which labels stay text (`escape_markdown`). Those of `summarize_spaces`,
+`summarize_published`, `summarize_labels` and `summarize_suspects` stand beside tables and are bare text.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmlab.evaluate.space.geometry import share_space
+from mmlab.evaluate.space.pair_separation import separation
+from mmlab.items import Vectors, replacing
+
+MIN_TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks
+MAX_NAME_CHARS = 80
+ONE_SPACE = "Texts and images lie in one space, so every text has a cosine with every image."
+
+
+def write_metrics(
+    path: str | Path, means: pd.DataFrame, protocol: pd.DataFrame, **tables: pd.DataFrame
+) -> Path:
+    """Write tables as JSON, a list of rows each; what is NaN or missing becomes null.
+
+    measures: `means` (direction, measure, value, low, high, queries); protocol: `protocol_card`; further `tables`
+    under their names, as losses and space.
+    """
+    named = {"measures": means, "protocol": protocol, **tables}
+    records = {name: [_plain_row(row) for row in table.to_dict("records")] for name, table in named.items()}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(records, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def _plain_row(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: None if pd.isna(value) else value for name, value in row.items()}
+
+
+def summarize_spaces(by_modality: Mapping[str, Vectors]) -> str:
+    """Say whether a text and an image have a cosine, and what is left out where they have none."""
+    if share_space(by_modality):
+        return ONE_SPACE
+    text, image = (by_modality[modality].space.model for modality in ("text", "image"))
+    return (
+        f"Texts lie in the space of {text} and images in that of {image}: a text and an image have no cosine. "
+        "Their histogram, the modality gap, hubness and suspected wrong pairs need one and are left out. A text finds "
+        "an image by the image's captions: another caption of the same photo gives it away, so these figures are "
+        "higher than the images alone would earn, and do not compare with those of a joint space."
+    )
+
+
+def summarize_separation(cosines: pd.DataFrame) -> str:
+    """Give AUC, overlap and bimodality of `pair_cosines`."""
+    if cosines.empty:
+        return "A text and an image have no cosine here, so cosines cannot tell right pairs from wrong ones."
+    apart = separation(cosines["positive"], cosines["negative"])
+    peaks = "two peaks" if apart.ashman_d > MIN_TWO_PEAKS else "one peak"
+    return (
+        f"A right pair scores above a wrong one in {apart.auc:.1%} of all comparisons (AUC); the histograms share "
+        f"{apart.overlap:.1%} of their area; Ashman's D is {apart.ashman_d:.2f}, {peaks} (two if over {MIN_TWO_PEAKS})."
+    )
+
+
+def summarize_space_comparison(compared: pd.DataFrame) -> str:
+    """Give AUC and mean cosines of each space of `compare_spaces`."""
+    return " ".join(
+        f"In {row['space']} a matched pair ({row['compared']}) has the higher cosine in {row['AUC']:.1%} of all "
+        f"comparisons (AUC), {row['matched mean']:z.2f} against {row['mismatched mean']:z.2f} in the mean."
+        if row["pairs"]
+        else f"{row['space']} does not hold two items of a pair: not comparable."
+        for row in compared.to_dict("records")
+    )
+
+
+def summarize_measures(means: pd.DataFrame, measure: str) -> str:
+    """Give one measure in both directions with its intervals; `means`: `mean_measures` with a column direction."""
+    rows = means[means["measure"] == measure].to_dict("records")
+    parts = [f"{r['direction']} {r['value']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in rows]
+    return f"{measure}: {', '.join(parts)}."
+
+
+def summarize_published(compared: pd.DataFrame, model: str, dataset: str) -> str:
+    """Say how many figures of `compare_with_published` are near, whose they are, and what usually explains a gap."""
+    if compared.empty:
+        return f"Nothing published is known for {model} on {dataset}."
+    near = int(compared["near"].sum())
+    source = compared["source"].iloc[0]
+    summary = f"{near} of {len(compared)} figures published by {source} lie within 0.5 points."
+    if near == len(compared):
+        return summary
+    return f"{summary} What usually explains a gap: {compared.loc[~compared['near'], 'reasons'].iloc[0]}."
+
+
+def summarize_labels(effect: pd.DataFrame, judgements: int) -> str:
+    """Say how much the judgements by hand change; `effect`: `label_effect`."""
+    if effect.empty:
+        return "No relevance has been judged by hand yet; judgements made in a panel are counted here."
+    changed = int(effect["queries_changed"].max())
+    return f"{judgements:,} judgements by hand, which change the scores of up to {changed:,} queries of a direction."
+
+
+def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
+    """Name the worst and the best group of one column, text-to-image; `groups`: `mean_by_groups`."""
+    part = groups[(groups["column"] == column) & (groups["direction"] == "text-to-image")]
+    part = part.sort_values("value", kind="stable")
+    name = escape_markdown(column)
+    if len(part) < 2:
+        return f"The queries have one {name} or none, so there is nothing to compare."
+    worst, best = (
+        f"*{escape_markdown(row['group'])}* with {row['value']:.2f}"
+        for row in part.iloc[[0, -1]].to_dict("records")
+    )
+    return f"Worst of {len(part)} groups by {name} is {worst}, best {best} ({measure}, text-to-image)."
+
+
+def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
+    """Say per direction what exact search misses and what later steps change; `changes`: `loss_changes` of each."""
+    parts = []
+    for direction, table in changes.items():
+        total, missed, *later = table["queries"].tolist()
+        lost = sum(-change for change in later if change < 0)
+        gained = sum(change for change in later if change > 0)
+        parts.append(
+            f"{direction}: of {total:,} queries exact search misses {-missed:,} ({-missed / total:.1%}), "
+            f"later steps lose {lost:,} and gain {gained:,}"
+        )
+    return f"Within the first {k}, {'; '.join(parts)}."
+
+
+def summarize_failures(shares: pd.DataFrame) -> str:
+    """Name the most frequent failure per direction; `shares`: `failure_shares` with a column direction."""
+    if shares.empty:
+        return "No query was missed, so neither modality failed."
+    parts = []
+    for direction, part in shares.groupby("direction", sort=False):
+        first = part.loc[part["value"].idxmax()]
+        parts.append(
+            f"{direction} misses: most often *{first['failed']}* ({first['queries']:,} of {part['queries'].sum():,})"
+        )
+    return f"{'; '.join(parts)}."
+
+
+def summarize_suspects(wrong: int, false_negatives: int, scored: pd.DataFrame) -> str:
+    """Say how many are suspected, and where faults are known (`score_suspects`) how many of them rightly."""
+    summary = f"{wrong:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+    for row in scored.to_dict("records"):
+        if row["known"]:
+            summary += f" Of {row['known']:,} known {row['list']} {row['recall']:.0%} are listed"
+            summary += f", and {row['precision']:.0%} of the list are right." if row["listed"] else "."
+    return summary
+
+
+def escape_markdown(name: str) -> str:
+    """Return a name from outside as Markdown that shows it as it is: no tag, no emphasis, no link, one line."""
+    line = escape(" ".join(str(name)[:MAX_NAME_CHARS].split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", line)

@@ -1,0 +1,138 @@
+"""Maps as scatter plots, and measures of how far a map can be trusted."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mmlab.items import Vectors
+from mmlab.visualize.map_sample import order_groups
+from mmlab.visualize.style import COLOURS, MARKERS, escape_mathtext, figure, legend_below, name_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def map_panels(
+    points: np.ndarray, groups: Mapping[str, pd.Series], name: str, links: bool = True
+) -> "Figure":
+    """Return a figure with a panel of the map for each of `groups`, points coloured by group.
+
+    `points` (2 N, 2): N texts, then their N images in the same order. `groups`: name -> one value per point. `name`:
+    of the map, such as UMAP. `links`: join the pairs by lines in the first panel.
+
+    >>> fig = map_panels(np.eye(2), {"modality": pd.Series(["text", "image"])}, "UMAP")
+    >>> [ax.get_title(loc="left") for ax in fig.axes]
+    ['UMAP by modality']
+    """
+    fig, axs = figure(len(groups), width=11, height=4.6)
+    for number, (ax, (column, values)) in enumerate(zip(axs, groups.items(), strict=True)):
+        plot_map(ax, points, values, f"{name} by {column}")
+        if links and number == 0:
+            plot_links(ax, points)
+    return fig
+
+
+def plot_map(
+    ax: "Axes", points: np.ndarray, groups: pd.Series, title: str = "", max_groups: int = 6
+) -> "Axes":
+    """Scatter points (N, 2), each group with its own colour and marker; groups past the first are "other".
+
+    The first `max_groups` are the largest, or the first categories of a categorical.
+    """
+    first = order_groups(groups, max_groups)
+    rest = ~groups.isin(first).to_numpy()
+    if rest.any():
+        x, y = points[rest].T
+        ax.scatter(x, y, s=8, color="#c8c8c8", label="other", linewidths=0)
+    for number, name in enumerate(first):
+        x, y = points[(groups == name).to_numpy()].T
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        label = escape_mathtext(name)
+        ax.scatter(x, y, s=16, color=colour, marker=marker, label=label, alpha=0.8, linewidths=0)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    legend_below(ax, 24, 2, marker_scale=1.6)
+    return name_axes(ax, "first map axis (no unit)", "second map axis (no unit)", title)
+
+
+def plot_links(ax: "Axes", points: np.ndarray) -> "Axes":
+    """Draw a thin line between text and image of each pair; `points` (2 N, 2): the texts, then their images."""
+    from matplotlib.collections import LineCollection
+
+    half = len(points) // 2
+    lines = np.stack([points[:half], points[half:]], axis=1)
+    ax.add_collection(LineCollection(list(lines), colors="#bbbbbb", linewidths=0.5, zorder=0.5))
+    return ax
+
+
+def measure_maps(
+    maps: Mapping[str, np.ndarray],
+    vectors_by_space: Sequence[Vectors],
+    groups: Mapping[str, pd.Series],
+    neighbours: int = 10,
+) -> pd.DataFrame:
+    """Return a row for each map: its trustworthiness, and how its groups mix.
+
+    Columns: map, trustworthiness, and for each of `groups` "other ... near", the share of the nearest `neighbours` on
+    the map that belong to another group, and "... by chance", that share if all points were mixed. Two spaces are two
+    maps side by side: the share of other modalities near means nothing there and is NaN.
+    """
+    rows = []
+    for name, points in maps.items():
+        row = {"map": name, "trustworthiness": trustworthiness(vectors_by_space, points, neighbours)}
+        for column, values in groups.items():
+            is_apart = column == "modality" and len(vectors_by_space) > 1
+            row[f"other {column} near"] = np.nan if is_apart else group_mixing(points, values, neighbours)
+            row[f"{column} by chance"] = _mixing_by_chance(values)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def summarize_maps(measured: pd.DataFrame) -> str:
+    """Return a sentence on how far each map of `measure_maps` can be trusted and how the modalities mix on it."""
+    parts = []
+    for row in measured.to_dict("records"):
+        other, chance = row["other modality near"], row["modality by chance"]
+        mixed = f"{other:.0%} of the ten nearest are of the other modality ({chance:.0%} if mixed by chance)"
+        if np.isnan(other):
+            mixed = "texts and images each in a map of their own, side by side"
+        parts.append(f"{row['map']}: trustworthiness {row['trustworthiness']:.2f}, {mixed}")
+    return f"{'; '.join(parts)}."
+
+
+def trustworthiness(vectors_by_space: Sequence[Vectors], points: np.ndarray, neighbours: int = 10) -> float:
+    """Return the trustworthiness of a map in [0, 1] (Venna and Kaski 2001).
+
+    1 means that all neighbours on the map are neighbours by cosine. `points` (N, 2) as `map_spaces` returns them; of
+    several spaces the mean, weighted by size. `neighbours` is at most (N - 1) // 2; NaN where that is 0.
+    """
+    from sklearn.manifold import trustworthiness as measure
+
+    sizes = [len(vectors) for vectors in vectors_by_space]
+    values = []
+    for vectors, part in zip(vectors_by_space, np.split(points, np.cumsum(sizes)[:-1]), strict=True):
+        count = min(neighbours, (len(vectors) - 1) // 2)
+        values.append(
+            measure(vectors.array, part, n_neighbors=count, metric="cosine") if count > 0 else np.nan
+        )
+    return float(np.average(values, weights=sizes))
+
+
+def group_mixing(points: np.ndarray, groups: pd.Series, neighbours: int = 10) -> float:
+    """Return the share in [0, 1] of the nearest `neighbours` of each point (N, 2) that belong to another group."""
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(neighbours, len(points) - 1)
+    nearest = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False)
+    names = groups.to_numpy()
+    return float((names[nearest] != names[:, None]).mean())
+
+
+def _mixing_by_chance(groups: pd.Series) -> float:
+    """Return the probability that another point drawn at random belongs to another group."""
+    sizes = groups.value_counts().to_numpy()
+    total = sizes.sum()
+    return float(1 - (sizes * (sizes - 1)).sum() / (total * (total - 1))) if total > 1 else np.nan

@@ -1,0 +1,127 @@
+"""Vectors (N, D) laid out as points (N, 2) by UMAP or t-SNE, and a cache of the maps.
+
+A map shows neighbourhoods, not distances: read clusters, not the gaps between them.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from inspect import getsource
+from pathlib import Path
+
+import numpy as np
+
+from mmlab.items import Vectors, replacing
+
+LIBRARIES = ("numpy", "scikit-learn", "umap-learn")  # another version may lay out another map
+GAP = 0.2  # between maps side by side, each 1 wide
+
+Layout = Callable[..., np.ndarray]  # of vectors (N, D) and settings: points (N, 2)
+
+
+def map_umap(vectors: Vectors, neighbours: int = 15, seed: int = 0) -> np.ndarray:
+    """Return the points of a UMAP map by cosine, float32 (N, 2) (McInnes, Healy, Melville 2018).
+
+    `neighbours`: size of a neighbourhood, at most N - 1. The neighbours are exact: up to the sizes that fit a page
+    this is faster than compiling umap's own search. The first call in a process takes seconds to compile.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(neighbours, len(vectors) - 1)
+    search = NearestNeighbors(n_neighbors=count, metric="cosine").fit(vectors.array)
+    distances, nearest = search.kneighbors(vectors.array)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # umap warns that a seed keeps it on one core, as intended here
+        import umap
+
+        known = (nearest, distances.astype(np.float32), None)
+        reducer = umap.UMAP(
+            n_neighbors=count, metric="cosine", precomputed_knn=known, random_state=seed, n_jobs=1
+        )
+        return reducer.fit_transform(vectors.array).astype(np.float32)
+
+
+def map_tsne(vectors: Vectors, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
+    """Return the points of a t-SNE map by cosine, float32 (N, 2) (van der Maaten, Hinton 2008).
+
+    `perplexity`: effective number of neighbours, at most (N - 1) / 3.
+
+    >>> from mmlab.items import Space
+    >>> vectors = Vectors(list("abcd"), np.eye(4, dtype=np.float32), Space("model", "1", "", "", "", 4))
+    >>> map_tsne(vectors).shape
+    (4, 2)
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    bounded = min(perplexity, max((len(vectors) - 1) / 3, 1.0))
+    reducer = TSNE(perplexity=bounded, metric="cosine", init="random", random_state=seed)
+    # One thread: its threads wait for each other busily, and two on a busy machine take six times as long.
+    with threadpool_limits(1):
+        return reducer.fit_transform(vectors.array).astype(np.float32)
+
+
+def map_spaces(
+    vectors_by_space: Sequence[Vectors], layout: Layout, cache: Path | None = None, **settings: float
+) -> np.ndarray:
+    """Return one map, float32 (N, 2), of the vectors of all spaces; several spaces stand side by side.
+
+    Vectors of two spaces have no distances between them, so each space is laid out on its own, scaled to a square.
+    `layout`: `map_umap` or `map_tsne`, with its `settings`. `cache`: a folder for the maps, so that the same vectors
+    are not laid out twice.
+    """
+    maps = [
+        cached_map(cache, layout, vectors, **settings) if cache else layout(vectors, **settings)
+        for vectors in vectors_by_space
+    ]
+    if len(maps) == 1:
+        return maps[0]
+    squares = [(points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-9) for points in maps]
+    moved = [square + np.array([(1 + GAP) * number, 0]) for number, square in enumerate(squares)]
+    return np.concatenate(moved).astype(np.float32)
+
+
+def cached_map(folder: Path, layout: Layout, vectors: Vectors, **settings: float) -> np.ndarray:
+    """Return the map (N, 2) that `layout` makes of the vectors, from `folder` where it was made before.
+
+    Runs of a sweep mostly share their vectors, and a layout takes most of the time of 06_visualize. Of several
+    processes that want the same map one makes it and the others wait. A damaged file is replaced.
+    """
+    from filelock import FileLock
+
+    file = folder / f"{_map_key(layout, vectors, settings)}.npy"
+    if (known := _load_map(file, len(vectors))) is not None:
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if (known := _load_map(file, len(vectors))) is not None:
+            return known
+        points = layout(vectors, **settings)
+        with replacing(file) as temporary:
+            np.save(temporary, points, allow_pickle=False)
+    return points
+
+
+def _map_key(layout: Layout, vectors: Vectors, settings: dict[str, float]) -> str:
+    """Return a key of all that decides where the points lie; the ids of the items do not."""
+    described = [
+        getsource(layout),
+        settings,
+        vectors.array.shape,
+        [version(library) for library in LIBRARIES],
+    ]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    digest.update(vectors.array.data)
+    return f"{layout.__name__}-{digest.hexdigest()[:32]}"
+
+
+def _load_map(file: Path, count: int) -> np.ndarray | None:
+    """Return the points in the file, or None where it is missing or not a map of `count` points."""
+    try:
+        points = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    is_map = points.shape == (count, 2) and points.dtype == np.float32 and np.isfinite(points).all()
+    return points if is_map else None

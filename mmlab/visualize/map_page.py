@@ -1,0 +1,136 @@
+"""An interactive map: one HTML file with points, captions, thumbnails and its script; nothing is fetched.
+
+Captions come from outside. They are stored as JSON in which no tag can begin, and the script shows them as text; the
+content policy of the page lets no other script run.
+"""
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmlab.items import ImageError, open_image
+from mmlab.visualize.map_sample import order_groups
+from mmlab.visualize.markup import Html
+
+TEMPLATES = Path(__file__).parent / "templates"
+THUMBNAIL_SIDE, JPEG_QUALITY = 64, 60  # about 2 KB for each image
+MAX_CAPTION_CHARS = 300
+MAX_COORDINATE = 1000  # coordinates are whole numbers from 0
+
+
+def interactive_map(
+    maps: Mapping[str, np.ndarray],
+    shown: pd.DataFrame,
+    groups: Mapping[str, pd.Series],
+    links: bool = True,
+    title: str = "Map",
+) -> Html:
+    """Return a complete HTML document: hover or arrow keys show image and caption; wheel, drag and buttons zoom.
+
+    `maps`: name -> points (2 N, 2). `shown`: items as `sample_pairs` returns them, N texts and then the N images of
+    their pairs in the same order. `groups`: name -> the group of each item (2 N,), which decides colour and shape;
+    groups past the first six look the same. `links`: whether lines join the pairs. The document takes about 4 KB for
+    each pair. Items whose image cannot be opened show their caption only.
+
+    >>> shown = pd.DataFrame({"text": ["a <red> mug", None], "image": None})
+    >>> page = interactive_map({"UMAP": np.eye(2)}, shown, {"modality": pd.Series(["text", "image"])})
+    >>> str(page)[:15], "<red>" in str(page)
+    ('<!DOCTYPE html>', False)
+    """
+    data = {
+        "maps": [{"name": name, "points": _scale_points(points)} for name, points in maps.items()],
+        "groups": [{"name": name, **_number_groups(values)} for name, values in groups.items()],
+        "links": links,
+        **_describe_items(shown),
+    }
+    page = (TEMPLATES / "map.html").read_text(encoding="utf-8")
+    for name, text in {
+        "hash": script_hash(),
+        "title": escape(title),
+        "style": (TEMPLATES / "map.css").read_text(encoding="utf-8"),
+        "script": _read_script(),
+        "data": _script_json(data),  # last, so that placeholders in captions stay text
+    }.items():
+        page = page.replace(f"%{name}%", text, 1)
+    return Html(page)
+
+
+def map_frame(document: Html, height: int = 620) -> Html:
+    """Return the document in a sandboxed frame for the output of a notebook; scripts reach nothing outside of it."""
+    style = f"width:100%;height:{height}px;border:0"
+    source = escape(str(document), quote=True)
+    return Html(
+        f'<iframe title="interactive map" sandbox="allow-scripts" style="{style}" srcdoc="{source}"></iframe>'
+    )
+
+
+def script_hash() -> str:
+    """Return the hash, sha256-..., by which a content policy allows the script of the map and no other."""
+    digest = hashlib.sha256(f"\n{_read_script()}".encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _describe_items(shown: pd.DataFrame) -> dict[str, list]:
+    """Return for each item its caption, whether it is an image, the number of its partner, and its thumbnail."""
+    half = len(shown) // 2
+    captions = [str(text)[:MAX_CAPTION_CHARS] for text in shown["text"].iloc[:half]]
+    return {
+        "captions": captions * 2,
+        "image": [0] * half + [1] * half,
+        "other": [*range(half, 2 * half), *range(half)],
+        "thumbs": [None] * half + _thumbnails(shown["image"].iloc[half:]),
+    }
+
+
+def _read_script() -> str:
+    return (TEMPLATES / "map.js").read_text(encoding="utf-8")
+
+
+def _script_json(data: Mapping[str, object]) -> str:
+    """Return JSON for a script element: no tag, comment or entity can begin in it."""
+    text = json.dumps(data, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _scale_points(points: np.ndarray) -> list[list[int]]:
+    """Return the points as whole numbers from 0 to MAX_COORDINATE, both axes scaled by the same factor."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    width = max(float((high - low).max()), 1e-9)
+    middle = (points - (low + high) / 2) / width + 0.5
+    return (middle * MAX_COORDINATE).round().astype(int).tolist()
+
+
+def _number_groups(values: pd.Series) -> dict[str, list]:
+    """Return the names of the groups in the order of `order_groups`, and the number of each value's group."""
+    column = pd.Series(values)
+    names = order_groups(column, len(column))
+    return {"names": [str(name) for name in names], "of": pd.Index(names).get_indexer(column).tolist()}
+
+
+def _thumbnails(paths: Sequence[str | None]) -> list[str | None]:
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(_thumbnail, paths))
+
+
+def _thumbnail(path: str | None) -> str | None:
+    """Return an image as base64 JPEG, None where there is no path or it cannot be opened."""
+    from PIL import Image
+
+    if path is None or pd.isna(path):
+        return None
+    try:
+        image = open_image(path, least=2 * THUMBNAIL_SIDE)
+    except ImageError:
+        return None
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode()

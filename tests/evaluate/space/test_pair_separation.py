@@ -1,0 +1,126 @@
+"""Right and wrong pairs apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.evaluate.space.pair_separation import (
+    compare_spaces,
+    matched_cosines,
+    nearest_right,
+    pair_cosines,
+    separation,
+)
+from mmlab.items import Space, Vectors
+
+SPACE = Space("model", "1", "", "", "", 2)
+VECTORS = Vectors(["t1", "t2", "i1", "i2"], np.array([[1, 0], [0, 1], [0.6, 0.8], [0, 1]]), SPACE)
+QRELS = pd.DataFrame({"query_id": ["t1", "t2"], "item_id": ["i1", "i2"], "relevance": 1})
+
+
+def test_positives_are_the_pairs_and_negatives_the_other_image() -> None:
+    cosines = pair_cosines(VECTORS, VECTORS, QRELS)
+    assert cosines["positive"].tolist() == pytest.approx([0.6, 1.0])
+    assert cosines["negative"].tolist() == pytest.approx([0.0, 0.8])
+
+
+def test_two_spaces_have_no_cosines() -> None:
+    other = Vectors(["i1", "i2"], np.eye(2), Space("other", "1", "", "", "", 2))
+    cosines = pair_cosines(VECTORS, other, QRELS)
+    assert list(cosines.columns) == ["query_id", "item_id", "positive", "negative"]
+    assert cosines.empty
+
+
+def test_the_nearest_right_answer_is_found_for_each_query_that_has_one() -> None:
+    rows = [("t1", "i2", 1), ("t1", "i1", 1), ("t2", "i1", 0), ("t2", "gone", 1)]
+    qrels = pd.DataFrame(rows, columns=["query_id", "item_id", "relevance"])
+    assert nearest_right(VECTORS, VECTORS, qrels).to_numpy().tolist() == [["t1", "i1", pytest.approx(0.6)]]
+    other = Vectors(["i1", "i2"], np.eye(2), Space("other", "1", "", "", "", 2))
+    (row,) = nearest_right(VECTORS, other, qrels).to_dict("records")
+    assert (row["query_id"], row["item_id"]) == ("t1", "i2")  # the first, where there is no cosine
+    assert np.isnan(row["cosine"])
+
+
+def test_one_image_alone_has_no_wrong_pairs() -> None:
+    with pytest.raises(ValueError, match="at least 2 items to draw wrong pairs from, found 1"):
+        pair_cosines(VECTORS, VECTORS, QRELS.head(1))
+
+
+def test_an_item_that_answers_all_has_no_wrong_pairs() -> None:
+    everything = pd.DataFrame({"query_id": ["t1", "t1"], "item_id": ["i1", "i2"], "relevance": 1})
+    with pytest.raises(ValueError, match="no wrong item found"):
+        pair_cosines(VECTORS, VECTORS, everything)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "auc"),
+    [([2, 3], [0, 1], 1), ([0, 1], [2, 3], 0), ([1, 1], [1, 1], 0.5), ([1, 3], [0, 2], 3 / 4)],
+)
+def test_auc_counts_the_comparisons_won(positive: list[float], negative: list[float], auc: float) -> None:
+    assert separation(np.array(positive), np.array(negative)).auc == pytest.approx(auc)
+
+
+def test_overlap_is_the_share_of_both_histograms_in_common() -> None:
+    together, apart = np.array([0.0, 0.0, 1.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0])
+    assert separation(together, apart).overlap == pytest.approx(2 / 4)
+    assert separation(together, together).overlap == pytest.approx(1)
+    assert separation(np.zeros(3), np.ones(2)).overlap == 0
+
+
+def test_ashmans_d_is_the_distance_of_the_means_in_widths() -> None:
+    found = separation(np.array([4.0, 6.0]), np.array([-1.0, 1.0]))  # means 5 and 0, variances 1 and 1
+    assert found.ashman_d == pytest.approx(np.sqrt(2) * 5 / np.sqrt(1 + 1))
+    assert separation(np.ones(2), np.ones(2)).ashman_d == 0
+    assert separation(np.ones(2), np.zeros(2)).ashman_d == np.inf
+
+
+def test_one_side_alone_cannot_be_apart() -> None:
+    with pytest.raises(ValueError, match="expected right and wrong pairs, found 0 and 2"):
+        separation(np.array([]), np.ones(2))
+
+
+ITEMS = pd.DataFrame(
+    {
+        "item_id": ["i1", "t1", "u1", "i2", "t2", "u2"],
+        "modality": ["image", "text", "text"] * 2,
+        "pair_id": ["1"] * 3 + ["2"] * 3,
+    }
+)
+
+
+def vectors(rows, name):
+    return Vectors(list(rows), np.array(list(rows.values()), np.float32), Space(name, "1", "", "", "", 2))
+
+
+BOTH = vectors({"i1": (1, 0), "t1": (1, 0), "u1": (0.6, 0.8), "i2": (0, 1), "t2": (0, 1), "u2": (0, 1)}, "b")
+TEXTS = vectors({"t1": (1, 0), "u1": (0.8, 0.6), "t2": (0, 1), "u2": (0, 1)}, "t")
+IMAGES = vectors({"i1": (1, 0), "i2": (0, 1)}, "i")
+
+
+def test_texts_stand_beside_their_images():
+    compared, cosines = matched_cosines(BOTH, ITEMS)
+    assert compared == "texts with images"
+    found = cosines.set_index("query_id")
+    assert found["positive"].to_dict() == pytest.approx({"t1": 1, "u1": 0.6, "t2": 1, "u2": 1})
+    assert found["negative"].to_dict() == pytest.approx({"t1": 0, "u1": 0.8, "t2": 0, "u2": 0})
+
+
+def test_without_images_the_further_texts_stand_beside_the_first_of_their_pair():
+    compared, cosines = matched_cosines(TEXTS, ITEMS)
+    assert compared == "texts of a pair"
+    assert cosines[["query_id", "item_id"]].to_numpy().tolist() == [["u1", "t1"], ["u2", "t2"]]
+    np.testing.assert_allclose(cosines[["positive", "negative"]], [[0.8, 0.6], [1, 0]], atol=1e-6)
+
+
+def test_a_space_of_images_is_not_comparable():
+    compared, cosines = matched_cosines(IMAGES, ITEMS)
+    assert (compared, len(cosines)) == ("not comparable", 0)
+
+
+def test_spaces_side_by_side():
+    table = compare_spaces([BOTH, TEXTS, IMAGES], ITEMS)
+    assert table["pairs"].tolist() == [4, 2, 0]
+    # Of 16 comparisons the 0.6 loses one, against 0.8; of 4 there is none to lose.
+    np.testing.assert_allclose(table["AUC"], [15 / 16, 1, np.nan])
+    # The means are (0.4, 0.7) of the texts and (0.5, 0.5) of the images.
+    np.testing.assert_allclose(table["modality gap"], [0.05**0.5, np.nan, np.nan], rtol=1e-6)

@@ -1,0 +1,176 @@
+"""metrics.json, and sentences that say what the numbers say, in which outside names stay text."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mmlab
+from mmlab.evaluate import qrels_from_pairs, score_queries
+from mmlab.evaluate.summaries import (
+    escape_markdown,
+    summarize_failures,
+    summarize_groups,
+    summarize_labels,
+    summarize_losses,
+    summarize_measures,
+    summarize_published,
+    summarize_separation,
+    summarize_space_comparison,
+    summarize_spaces,
+    summarize_suspects,
+    write_metrics,
+)
+from mmlab.items import Space, Vectors, unit_rows
+
+VECTORS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
+
+
+def test_metrics_are_plain_json(tmp_path: Path) -> None:
+    means = pd.DataFrame([{"direction": "text-to-image", "measure": "RR", "value": 0.5, "queries": 2}])
+    protocol = pd.DataFrame([{"direction": "text-to-image", "gallery": np.int64(7)}])
+    written = json.loads(write_metrics(tmp_path / "metrics.json", means, protocol).read_text())
+    assert written == {
+        "measures": [{"direction": "text-to-image", "measure": "RR", "value": 0.5, "queries": 2}],
+        "protocol": [{"direction": "text-to-image", "gallery": 7}],
+    }
+
+
+def test_what_is_not_known_is_null_and_more_tables_stand_beside(tmp_path: Path) -> None:
+    means = pd.DataFrame([{"measure": "RR", "value": float("nan")}])
+    space = pd.DataFrame([{"measure": "hubness", "value": np.float32(0.5)}])
+    written = json.loads(
+        write_metrics(tmp_path / "metrics.json", means, means.head(0), space=space).read_text()
+    )
+    assert written["measures"] == [{"measure": "RR", "value": None}]
+    assert written["protocol"] == []
+    assert written["space"] == [{"measure": "hubness", "value": 0.5}]
+
+
+@pytest.mark.skipif(not VECTORS.exists(), reason="the vectors of the 1,000 photos are not on this machine")
+def test_the_published_success_of_the_photo_vectors_is_reproduced() -> None:
+    parts = np.load(VECTORS, allow_pickle=False)
+    images, texts = (unit_rows(parts[name].astype("f4")) for name in ("image_vectors", "caption_vectors"))
+    image_ids = np.array([f"i{n}" for n in range(len(images))])
+    text_ids = np.array([f"t{n}" for n in range(len(texts))])
+    items = pd.DataFrame(
+        {
+            "item_id": np.r_[image_ids, text_ids],
+            "modality": ["image"] * len(images) + ["text"] * len(texts),
+            "pair_id": np.r_[image_ids, image_ids[parts["caption_image"]]],
+        }
+    )
+    scores = texts @ images.T
+    order = np.argsort(-scores, axis=1)[:, :10]
+    rankings = pd.DataFrame(
+        {
+            "query_id": np.repeat(text_ids, 10),
+            "item_id": image_ids[order].ravel(),
+            "rank": np.tile(np.arange(1, 11), len(texts)),
+            "score": np.take_along_axis(scores, order, axis=1).ravel(),
+        }
+    )
+    success = [f"Success@{k}" for k in (1, 5, 10)]
+    means = score_queries(rankings, qrels_from_pairs(items, "text", "image"), success)[success].mean()
+    assert means.round(3).tolist() == [0.176, 0.427, 0.559]
+
+
+def frame(rows, columns):
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def test_measures_come_with_their_intervals():
+    means = frame([("text-to-image", "RR", 0.5, 0.4, 0.6)], "direction measure value low high")
+    assert summarize_measures(means, "RR") == "RR: text-to-image 0.500 (0.400 to 0.600)."
+
+
+def test_published_figures_are_counted_and_a_gap_explained():
+    columns = "near source reasons"
+    assert (
+        summarize_published(frame([], columns), "demo", "mine")
+        == "Nothing published is known for demo on mine."
+    )
+    near = frame([(True, "a paper", "")], columns)
+    assert summarize_published(near, "m", "d") == "1 of 1 figures published by a paper lie within 0.5 points."
+    far = frame([(True, "a paper", ""), (False, "a paper", "another prompt")], columns)
+    assert summarize_published(far, "m", "d").endswith("1 of 2 figures published by a paper lie within 0.5 points."
+                                                 " What usually explains a gap: another prompt.")  # fmt: skip
+
+
+def test_the_worst_and_the_best_group_are_named():
+    rows = [("text-to-image", "label", "mug", 0.9), ("text-to-image", "label", "a<b>*c*", 0.1)]
+    groups = frame(rows, "direction column group value")
+    summary = summarize_groups(groups, "label", "R@1")
+    assert summary == (
+        r"Worst of 2 groups by label is *a&lt;b&gt;\*c\** with 0.10, best *mug* with 0.90 (R@1, text-to-image)."
+    )
+    assert "nothing to compare" in summarize_groups(groups.head(1), "label", "R@1")
+
+
+def test_losses_and_gains_are_summed():
+    steps = ["queries", "missed by exact search", "lost by index", "gained by fused"]
+    table = pd.DataFrame({"step": steps, "queries": [10, -2, -1, 1]})
+    summary = summarize_losses({"text-to-image": table}, 5)
+    assert "of 10 queries exact search misses 2 (20.0%), later steps lose 1 and gain 1" in summary
+
+
+def test_the_most_frequent_failure_is_named():
+    rows = [("text-to-image", "text", 0.75, 3), ("text-to-image", "image", 0.25, 1)]
+    shares = frame(rows, "direction failed value queries")
+    assert summarize_failures(shares) == "text-to-image misses: most often *text* (3 of 4)."
+    assert "No query was missed" in summarize_failures(shares.head(0))
+
+
+def test_separation_gives_auc_overlap_and_peaks():
+    apart = pd.DataFrame({"positive": [0.8, 0.9], "negative": [0.1, 0.2]})
+    d = np.sqrt(2) * 0.7 / np.sqrt(2 * 0.05**2)
+    assert (
+        f"100.0% of all comparisons (AUC); the histograms share 0.0% of their area; Ashman's D is {d:.2f}, two"
+        in (summarize_separation(apart))
+    )
+    assert "one peak" in summarize_separation(apart.assign(negative=apart["positive"]))
+    assert "no cosine" in summarize_separation(apart.head(0))
+
+
+def test_suspects_are_held_against_what_is_known():
+    columns = "list listed right known precision recall"
+    summary = summarize_suspects(4, 0, frame([("wrong pairs", 4, 3, 6, 0.75, 0.5)], columns))
+    assert summary.endswith("Of 6 known wrong pairs 50% are listed, and 75% of the list are right.")
+    nothing = frame([("false negatives", 0, 0, 0, np.nan, np.nan)], columns)
+    assert summarize_suspects(4, 0, nothing) == "4 suspected wrong pairs and 0 suspected false negatives."
+
+
+def test_labels_by_hand_say_how_much_they_change():
+    compared = frame([("RR", 2), ("AP", 5)], "measure queries_changed")
+    assert "7 judgements by hand, which change the scores of up to 5 queries" in summarize_labels(compared, 7)
+    assert "No relevance" in summarize_labels(compared.head(0), 0)
+
+
+def test_a_name_from_outside_stays_text():
+    assert escape_markdown("<b>x</b>\n# _y_ [z](u)") == r"&lt;b&gt;x&lt;/b&gt; \# \_y\_ \[z\]\(u\)"
+    assert len(escape_markdown("a" * 500)) == 80
+
+
+def test_whether_texts_and_images_share_a_space_is_named():
+    one, other = (Space(name, "1", "", "", "", 2) for name in ("bge", "dino"))
+    texts = Vectors(["t"], [[1, 0]], one)
+    assert "one space" in summarize_spaces({"text": texts, "image": Vectors(["i"], [[1, 0]], one)})
+    summary = summarize_spaces({"text": texts, "image": Vectors(["i"], [[1, 0]], other)})
+    assert "space of bge and images in that of dino" in summary
+    assert "do not compare with those of a joint space" in summary
+
+
+def test_spaces_are_compared_by_their_matched_pairs():
+    rows = [
+        ("clip-1", "texts with images", 4, 0.9, 0.325, 15 / 16),
+        ("dino-1", "not comparable", 0, None, None, None),
+    ]
+    table = pd.DataFrame(
+        rows, columns=["space", "compared", "pairs", "matched mean", "mismatched mean", "AUC"]
+    )
+    assert summarize_space_comparison(table) == (
+        "In clip-1 a matched pair (texts with images) has the higher cosine in 93.8% of all comparisons (AUC), 0.90 "
+        "against 0.33 in the mean. dino-1 does not hold two items of a pair: not comparable."
+    )

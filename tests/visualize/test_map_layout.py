@@ -1,0 +1,158 @@
+"""A layout keeps neighbours together and is repeatable; the same vectors are laid out once, whoever asks."""
+
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.items import Space, Vectors, unit_rows
+from mmlab.visualize import map_tsne, map_umap
+from mmlab.visualize.map_figures import group_mixing
+from mmlab.visualize.map_layout import cached_map, map_spaces
+
+SPACE = Space("model", "1", "", "", "", 4)
+
+
+def two_clusters(per_cluster: int) -> Vectors:
+    noise = 0.05 * np.random.default_rng(0).standard_normal((2 * per_cluster, 8))
+    centres = np.repeat(np.eye(8)[:2], per_cluster, axis=0)
+    names = [f"v{n}" for n in range(2 * per_cluster)]
+    return Vectors(names, unit_rows(centres + noise), Space("model", "1", "", "", "", 8))
+
+
+def flat(vectors: Vectors, **settings: object) -> np.ndarray:
+    return vectors.array[:, :2]
+
+
+@pytest.mark.parametrize("layout", [map_umap, map_tsne])
+def test_two_clusters_stay_apart_and_the_seed_repeats_the_map(layout: object) -> None:
+    vectors = two_clusters(30)
+    points = layout(vectors, seed=1)
+    assert points.shape == (60, 2)
+    assert group_mixing(points, pd.Series(["a"] * 30 + ["b"] * 30)) == 0
+    assert np.array_equal(points, layout(vectors, seed=1))
+
+
+@pytest.mark.parametrize("layout", [map_umap, map_tsne])
+def test_a_handful_of_vectors_still_makes_a_map(layout: object) -> None:
+    assert np.isfinite(layout(two_clusters(3))).all()
+
+
+def test_two_spaces_have_a_map_each_side_by_side() -> None:
+    first, second = two_clusters(5), two_clusters(5)
+    points = map_spaces([first, second], flat)
+    assert points.shape == (20, 2)
+    assert points[:10, 0].max() == pytest.approx(1)
+    assert points[10:, 0].min() == pytest.approx(1.2)
+    assert map_spaces([first], flat).tolist() == first.array[:, :2].tolist()
+
+
+def vectors(seed=0, names="v", count=12):
+    rows = unit_rows(np.random.default_rng(seed).standard_normal((count, 4)))
+    return Vectors([f"{names}{n}" for n in range(count)], rows, SPACE)
+
+
+class CountingLayout:
+    """A layout that counts how often it is called."""
+
+    __name__ = "drawer"
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, vectors, turn=0):
+        self.calls += 1
+        return np.roll(vectors.array[:, :2], turn, axis=0)
+
+
+@pytest.fixture
+def draw(monkeypatch):
+    drawer = CountingLayout()
+    monkeypatch.setattr("mmlab.visualize.map_layout.getsource", lambda layout: layout.__name__)
+    return drawer
+
+
+def test_the_same_vectors_are_laid_out_once(tmp_path, draw):
+    first = cached_map(tmp_path / "maps", draw, vectors(), turn=1)
+    again = cached_map(tmp_path / "maps", draw, vectors(names="other"), turn=1)
+    assert draw.calls == 1
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, np.roll(vectors().array[:, :2], 1, axis=0))
+
+
+def test_other_vectors_settings_or_layouts_have_maps_of_their_own(tmp_path, draw):
+    inputs = [(vectors(), 0), (vectors(seed=1), 0), (vectors(), 1), (vectors(count=11), 0)]
+    maps = [cached_map(tmp_path, draw, chosen, turn=turn) for chosen, turn in inputs]
+    draw.__name__ = "another"
+    cached_map(tmp_path, draw, vectors(), turn=0)
+    assert draw.calls == 5
+    assert len({points.tobytes() for points in maps}) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"no map", b"\x93NUMPY"])
+def test_a_damaged_file_is_made_anew(tmp_path, draw, damage):
+    first = cached_map(tmp_path, draw, vectors())
+    (file,) = tmp_path.glob("*.npy")
+    file.write_bytes(damage)
+    assert np.array_equal(cached_map(tmp_path, draw, vectors()), first)
+    assert draw.calls == 2
+    assert np.array_equal(np.load(file), first)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((3, 2), dtype=np.float32),
+        np.zeros((12, 2)),
+        np.full((12, 2), np.nan, dtype=np.float32),
+        np.array([{"a": 1}] * 12),
+    ],
+)
+def test_what_is_no_map_of_these_vectors_is_not_shown(tmp_path, draw, wrong):
+    cached_map(tmp_path, draw, vectors())
+    (file,) = tmp_path.glob("*.npy")
+    np.save(file, wrong, allow_pickle=True)
+    assert np.array_equal(cached_map(tmp_path, draw, vectors()), vectors().array[:, :2])
+    assert draw.calls == 2
+
+
+def test_several_that_want_the_same_map_wait_for_one(tmp_path, draw):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(vectors):
+        begun.set()
+        go_on.wait(30)
+        return draw(vectors)
+
+    slow.__name__ = "slow"
+    maps = []
+    ask = [
+        threading.Thread(target=lambda: maps.append(cached_map(tmp_path, slow, vectors()))) for _ in range(3)
+    ]
+    for thread in ask:
+        thread.start()
+    assert begun.wait(30)
+    go_on.set()
+    for thread in ask:
+        thread.join(30)
+    assert draw.calls == 1
+    assert len(maps) == 3
+    assert all(np.array_equal(points, maps[0]) for points in maps)
+
+
+def test_a_layout_that_fails_leaves_nothing(tmp_path, draw):
+    def broken(vectors):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        cached_map(tmp_path, broken, vectors())
+    assert list(tmp_path.glob("*.npy")) == []
+
+
+def test_a_cached_map_is_the_map(tmp_path):
+    parts = [vectors(count=30)]
+    plain = map_spaces(parts, map_umap, neighbours=5, seed=3)
+    for _ in range(2):
+        assert np.array_equal(map_spaces(parts, map_umap, tmp_path, neighbours=5, seed=3), plain)
+    assert len(list(tmp_path.glob("map_umap-*.npy"))) == 1
