@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Embedded, describe_rows, describe_spaces, describe_work
-from mmlab.evaluate import compare_spaces, matched_cosines, say_matched
+from mmlab.evaluate.space.pair_separation import compare_spaces, matched_cosines
+from mmlab.evaluate.summaries import summarize_space_comparison
 from mmlab.items import Vectors, main_vectors, write_table
 from mmlab.runs import Step
-from mmlab.visualize import Html, pair_histograms
+from mmlab.visualize import Html
+from mmlab.visualize.distributions import pair_histograms
 from mmlab.workbench.result import Report, Result
 
 if TYPE_CHECKING:
@@ -68,7 +70,9 @@ class EmbedReport(Report):
 
     def norms(self) -> Result:
         """Show the norms of the rows, where they point on average, and what the precision costs."""
-        furthest = max(float(np.abs(np.linalg.norm(v.array, axis=1) - 1).max(initial=0)) for v in self.vectors)
+        furthest = max(
+            float(np.abs(np.linalg.norm(v.array, axis=1) - 1).max(initial=0)) for v in self.vectors
+        )
         least = self._norms["least cosine to float32"].min()
         sentence = (
             f"All {sum(map(len, self.vectors)):,} norms lie within {furthest:.1e} of 1. The least cosine to float32 is "
@@ -83,7 +87,7 @@ class EmbedReport(Report):
         def draw() -> "Figure":
             return pair_histograms({v.space.key: matched_cosines(v, self.items, seed) for v in self.vectors})
 
-        return Result(table, say_matched(table), draw)
+        return Result(table, summarize_space_comparison(table), draw)
 
     def conclusion(self, seed: int = 0) -> str:
         """Return what was embedded and whether matched pairs stand apart, in a few sentences."""
@@ -94,7 +98,8 @@ class EmbedReport(Report):
         """What must hold of the vectors, by claim."""
         modalities = {kind for result in self.results for kind in result.counts["modality"]}
         complete = [
-            len(result.vectors) + len(result.skipped) == result.counts["items"].sum() for result in self.results
+            len(result.vectors) + len(result.skipped) == result.counts["items"].sum()
+            for result in self.results
         ]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),

@@ -1,6 +1,6 @@
 """How good rankings are: measures with intervals, by group, beside published results, and where answers are lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -8,32 +8,29 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.evaluate import (
-    benchmark_of,
-    beside_published,
-    best_queries,
-    compare_labels,
     compare_systems,
-    join_directions,
-    labels_between,
-    loss_waterfall,
     mean_by_groups,
     mean_measures,
     measure_names,
-    protocol_card,
-    random_queries,
     read_labels,
-    say_groups,
-    say_labels,
-    say_measures,
-    say_published,
     score_directions,
-    show_card,
-    worst_queries,
+)
+from mmlab.evaluate.measures.qrels import labels_between
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
+from mmlab.evaluate.statistics.comparison import label_effect
+from mmlab.evaluate.statistics.means import best_queries, random_queries, worst_queries
+from mmlab.evaluate.summaries import (
+    summarize_groups,
+    summarize_labels,
+    summarize_measures,
+    summarize_published,
     write_metrics,
 )
 from mmlab.items import DIRECTIONS, write_table
 from mmlab.runs import Step
-from mmlab.visualize import Html, answers_gallery, figure, group_panels, paired_bars
+from mmlab.visualize import Html, figure, paired_bars, query_gallery
+from mmlab.visualize.bars import group_panels
 from mmlab.workbench.failure_report import FailureReport
 from mmlab.workbench.rankings import Rankings
 from mmlab.workbench.result import Report, Result, no_table
@@ -82,7 +79,9 @@ class Evaluation(Report):
     def measures(self) -> pd.DataFrame:
         """The mean of every measure: direction, measure, value, low, high (95 %), queries, pairs."""
         items = self.data.embedded_items
-        return join_directions({name: mean_measures(t, items, self.seed) for name, t in self.per_query.items()})
+        return join_directions(
+            {name: mean_measures(t, items, self.seed) for name, t in self.per_query.items()}
+        )
 
     @property
     def first_measure(self) -> str:
@@ -94,10 +93,12 @@ class Evaluation(Report):
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
-            paired_bars(ax, self.measures, "measure", "direction", "mean over queries, with 95 % interval (0 to 1)")
+            paired_bars(
+                ax, self.measures, "measure", "direction", "mean over queries, with 95 % interval (0 to 1)"
+            )
             return fig
 
-        return Result(self.measures, say_measures(self.measures, self.first_measure), draw)
+        return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw)
 
     @cached_property
     def protocol_table(self) -> pd.DataFrame:
@@ -108,7 +109,9 @@ class Evaluation(Report):
 
     def protocol(self) -> Result:
         """Show under which rules the measures were taken: figures compare only where these agree."""
-        return Result(self.protocol_table, self.data.space_sentence, shown=show_card(self.protocol_table))
+        return Result(
+            self.protocol_table, self.data.space_sentence, shown=transpose_card(self.protocol_table)
+        )
 
     def published(self, benchmark: str = "") -> Result:
         """Show the measures beside published results of the model on this dataset, where there are any.
@@ -117,12 +120,12 @@ class Evaluation(Report):
             benchmark: the published split that the items are, such as "flickr30k-1k"; the dataset's name unless given.
         """
         space = self.data.vectors_by_modality["text"].space
-        dataset = benchmark or benchmark_of(self.data.manifest)
+        dataset = benchmark or benchmark_name(self.data.manifest)
         captions = self.protocol_table["captions per image"].iloc[0]
         images = len(self.data.vectors_by_modality["image"])
-        table = beside_published(space.model, dataset, self.measures, images, captions)
+        table = compare_with_published(space.model, dataset, self.measures, images, captions)
         shown = table.drop(columns=["queries", "pairs", "source", "reasons"])
-        return Result(table, "", shown=shown, caption=say_published(table, space.model, dataset))
+        return Result(table, "", shown=shown, caption=summarize_published(table, space.model, dataset))
 
     def by_hand(self) -> Result:
         """Show every measure with and without the relevance that was judged by hand in a panel."""
@@ -130,11 +133,13 @@ class Evaluation(Report):
         items, names = self.data.embedded_items, measure_names(self.k_values)
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
-            name: compare_labels(self.rankings.answers[name], self.qrels[name], own[name], names, items, self.seed)
+            name: label_effect(
+                self.rankings.answers[name], self.qrels[name], own[name], names, items, self.seed
+            )
             for name in self.directions
         }
         table = join_directions(tables)
-        return Result(table, "", caption=say_labels(table, sum(map(len, own.values()))))
+        return Result(table, "", caption=summarize_labels(table, sum(map(len, own.values()))))
 
     def by_group(self, *columns: str) -> Result:
         """Show the first measure for each value of items columns, the worst first.
@@ -149,7 +154,7 @@ class Evaluation(Report):
         def draw() -> "Figure":
             return group_panels(table, f"{measure} (0 to 1)")
 
-        return Result(table, say_groups(table, columns[0], measure), draw, shown=no_table())
+        return Result(table, summarize_groups(table, columns[0], measure), draw, shown=no_table())
 
     def failures(self, k: int | None = None) -> FailureReport:
         """Return where the answers of missed queries are lost: by the model, the index or a later step.
@@ -168,7 +173,11 @@ class Evaluation(Report):
             direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
         """
         direction = direction or self.directions[0]
-        scores, ranked, items = self.per_query[direction], self.rankings.answers[direction], self.data.embedded_items
+        scores, ranked, items = (
+            self.per_query[direction],
+            self.rankings.answers[direction],
+            self.data.embedded_items,
+        )
         choose = {
             "worst": lambda: worst_queries(scores, ranked, items, count),
             "best": lambda: best_queries(scores, ranked, items, count),
@@ -177,7 +186,7 @@ class Evaluation(Report):
         if which not in choose:
             raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
         ids = choose[which]()
-        cards = answers_gallery(ids, ranked, self.qrels[direction], items)
+        cards = query_gallery(ids, ranked, self.qrels[direction], items)
         return Result(scores[scores["query_id"].isin(ids)], "", html=cards, shown=no_table())
 
     def compare(self, other: "Evaluation") -> SystemComparison:
@@ -211,8 +220,8 @@ class Evaluation(Report):
         failures = self.failures()
         sentences = (
             f"**{texts:,} texts and {images:,} images evaluated.**",
-            say_measures(self.measures, self.first_measure),
-            say_measures(self.measures, "RR"),
+            summarize_measures(self.measures, self.first_measure),
+            summarize_measures(self.measures, "RR"),
             failures.sentence,
             self.by_group(group_by).sentence,
             failures.suspects().sentence,

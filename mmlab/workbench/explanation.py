@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
+from mmlab.evaluate.summaries import escape_markdown
 from mmlab.retrieve.query.explain import explain_hit, nearest_captions
-from mmlab.visualize import escape_markdown, figure, occlusion_map, word_bars
+from mmlab.visualize import figure
+from mmlab.visualize.explanations import occlusion_map, word_bars
 from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run_data import RunData
 
@@ -58,6 +60,6 @@ class Explanation(Report):
         cell, word = (table.loc[table["drop"].idxmax()] for table in (self.cells, self.words))
         return (
             f"The query and the image have a cosine of {self.cosine:.3f}. Covering row {cell['row']:.0f}, column "
-            f"{cell['column']:.0f} of the image lowers it most, by {cell['drop']:.3f}; leaving out “{escape_markdown(word["word"])}” "
+            f"{cell['column']:.0f} of the image lowers it most, by {cell['drop']:.3f}; leaving out “{escape_markdown(word['word'])}” "
             f"lowers it by {word['drop']:.3f}."
         )

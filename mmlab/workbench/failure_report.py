@@ -6,34 +6,23 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate import (
-    alike,
-    cosines_between,
-    describe_space,
-    explain_queries,
-    join_directions,
-    joint_vectors,
-    judge_suspects,
-    loss_waterfall,
-    say_failed,
-    say_losses,
-    say_separation,
-    say_suspects,
-    share_failed,
-    suspected_false_negatives,
-    suspected_wrong_pairs,
-    waterfall_changes,
+from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
+from mmlab.evaluate.failures.known_faults import score_suspects
+from mmlab.evaluate.failures.losses import failure_shares, loss_changes, losses_by_stage
+from mmlab.evaluate.failures.suspected import above_threshold
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.space.geometry import describe_space, joint_vectors
+from mmlab.evaluate.space.pair_separation import pair_cosines
+from mmlab.evaluate.summaries import (
+    summarize_failures,
+    summarize_losses,
+    summarize_separation,
+    summarize_suspects,
 )
 from mmlab.items import DIRECTIONS
-from mmlab.visualize import (
-    false_negatives_gallery,
-    figure,
-    overlapping_histograms,
-    paired_bars,
-    under_headings,
-    waterfalls,
-    wrong_pairs_gallery,
-)
+from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
+from mmlab.visualize.bars import waterfall_panels
+from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
 from mmlab.workbench.rankings import Rankings
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
@@ -73,21 +62,21 @@ class FailureReport(Report):
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95 % intervals."""
         items, seed = self.data.embedded_items, self.seed
-        return join_directions({name: loss_waterfall(t, items, seed) for name, t in self.per_query.items()})
+        return join_directions({name: losses_by_stage(t, items, seed) for name, t in self.per_query.items()})
 
     def _overview(self) -> Result:
         """Show how many queries each step loses, from all queries down to those that are answered."""
-        falls = {name: waterfall_changes(table) for name, table in self.per_query.items()}
+        falls = {name: loss_changes(table) for name, table in self.per_query.items()}
 
         def draw() -> "Figure":
-            return waterfalls(falls, "queries")
+            return waterfall_panels(falls, "queries")
 
-        return Result(join_directions(falls), say_losses(falls, self.k), draw, shown=no_table())
+        return Result(join_directions(falls), summarize_losses(falls, self.k), draw, shown=no_table())
 
     def failed_modality(self) -> Result:
         """Show which of text and image stands among wrong neighbours, for the queries that were missed."""
         items, seed = self.data.embedded_items, self.seed
-        table = join_directions({name: share_failed(t, items, seed) for name, t in self.per_query.items()})
+        table = join_directions({name: failure_shares(t, items, seed) for name, t in self.per_query.items()})
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=3.6)
@@ -95,11 +84,12 @@ class FailureReport(Report):
             paired_bars(ax, table, "failed", "direction", axis_name, "Failed modality")
             return fig
 
-        return Result(table, say_failed(table), draw, shown=no_table())
+        return Result(table, summarize_failures(table), draw, shown=no_table())
 
     def separation(self) -> Result:
         """Show the cosines of right pairs beside those of wrong ones, drawn at random."""
-        cosines = cosines_between(self.data.vectors_by_modality, self.data.qrels("image"), self.seed)
+        vectors = self.data.vectors_by_modality
+        cosines = pair_cosines(vectors["text"], vectors["image"], self.data.qrels("image"), self.seed)
 
         def draw() -> "Figure":
             fig, (ax,) = figure()
@@ -107,7 +97,7 @@ class FailureReport(Report):
             overlapping_histograms(ax, groups, "cosine of text and image (no unit)")
             return fig
 
-        return Result(cosines, say_separation(cosines), draw, shown=no_table())
+        return Result(cosines, summarize_separation(cosines), draw, shown=no_table())
 
     def space(self) -> Result:
         """Show the shape of the space: how narrow it is, its dimensions in use, the modality gap, its hubs."""
@@ -119,7 +109,7 @@ class FailureReport(Report):
         answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
         above = suspected_false_negatives(vectors["text"], items, answer, qrels, threshold=-1.0)
         wrong = suspected_wrong_pairs(joint_vectors(vectors), items)
-        return SuspectLists(wrong, alike(above), judge_suspects(wrong, above, items), items, shown)
+        return SuspectLists(wrong, above_threshold(above), score_suspects(wrong, above, items), items, shown)
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,9 +132,11 @@ class SuspectLists(Report):
 
     def _overview(self) -> Result:
         """Show how many are suspected, the first of each list, and how many rightly where that is known."""
-        sentence = say_suspects(len(self.wrong_pairs), len(self.false_negatives), self.known)
+        sentence = summarize_suspects(len(self.wrong_pairs), len(self.false_negatives), self.known)
         lists = {
             "Suspected wrong pairs": wrong_pairs_gallery(self.wrong_pairs, self.items, self.shown),
-            "Suspected false negatives": false_negatives_gallery(self.false_negatives, self.items, self.shown),
+            "Suspected false negatives": false_negatives_gallery(
+                self.false_negatives, self.items, self.shown
+            ),
         }
         return Result(self.known, sentence, html=under_headings(lists))

@@ -6,17 +6,27 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from mmlab.retrieve.studies.fusion import WeightTrial, summarize_weights
 
 from mmlab.evaluate import compare_systems
-from mmlab.retrieve.studies.fusion import WeightTrial, summarize_weights
-from mmlab.visualize import figure
-from mmlab.visualize.forest import forest
+from mmlab.visualize import figure, forest
 from mmlab.workbench.result import Report, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high", "p_holm", "queries"]
+SHOWN = [
+    "of",
+    "system",
+    "value",
+    "low",
+    "high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p_holm",
+    "queries",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +73,9 @@ class FusionStudy(Report):
         table = pd.concat(tables or [pd.DataFrame(columns=SHOWN)], ignore_index=True)
 
         def draw() -> "Figure":
-            fig, axs = figure(max(len(tables), 1), width=10, height=1.4 + 0.3 * max(map(len, tables), default=1))
+            fig, axs = figure(
+                max(len(tables), 1), width=10, height=1.4 + 0.3 * max(map(len, tables), default=1)
+            )
             for ax, part in zip(axs, tables, strict=False):
                 bounds = part[["difference_low", "difference_high"]].to_numpy()
                 label = "mean reciprocal rank, difference to equal shares (95 %)"

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.visualize import Html, escape_markdown, gallery, image_grid, under_headings
+from mmlab.evaluate.summaries import escape_markdown
+from mmlab.visualize import Html, gallery, under_headings
+from mmlab.visualize.image_grid import image_grid
 from mmlab.workbench.explanation import Explanation
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
@@ -62,7 +64,9 @@ class Hits(Report):
         """
         found = self.found
         if "query_id" in found or not self.text or (found["modality"] != "image").any():
-            raise ValueError("explain: expected the hits of one text query for images; search with a text, to='image'")
+            raise ValueError(
+                "explain: expected the hits of one text query for images; search with a text, to='image'"
+            )
         if rank not in set(found["rank"]):
             raise ValueError(f"explain: there are {len(found)} hits, found rank {rank}")
         hit = found[found["rank"] == rank].iloc[0]
@@ -79,9 +83,14 @@ class Hits(Report):
         return under_headings(parts)
 
     def _captions(self, table: pd.DataFrame) -> list[str]:
-        chances = table["probability"].map("  p {:.2f}".format) if "probability" in table else [""] * len(table)
+        chances = (
+            table["probability"].map("  p {:.2f}".format) if "probability" in table else [""] * len(table)
+        )
         rows = zip(table["rank"], table["score"], chances, table["words"], strict=True)
-        return [f"{rank}. {score:.3f}{chance}  {str(words)[:CAPTION_CHARS]}" for rank, score, chance, words in rows]
+        return [
+            f"{rank}. {score:.3f}{chance}  {str(words)[:CAPTION_CHARS]}"
+            for rank, score, chance, words in rows
+        ]
 
     def _marks(self, table: pd.DataFrame) -> Sequence[bool] | None:
         return None if self.right is None else [item in self.right for item in table["item_id"]]

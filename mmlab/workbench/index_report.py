@@ -48,7 +48,9 @@ class IndexReport(Report):
         schema = next(iter(self.index.schemas.values()))
         place = "on disk" if schema.on_disk else "in memory"
         copies = schema.quantization or "none"
-        caption = f"{self.index.layout} layout, vectors {place}, quantized copies: {copies}, graph: {schema.hnsw}"
+        caption = (
+            f"{self.index.layout} layout, vectors {place}, quantized copies: {copies}, graph: {schema.hnsw}"
+        )
         return Result(describe_fields(schema), "", caption=caption)
 
     def benchmark(self, neighbours: int = 10, ef: int = 50, queries: int = 100, seed: int = 0) -> Result:
@@ -74,8 +76,22 @@ class IndexReport(Report):
         def draw() -> "Figure":
             fig, axs = figure(2, height=2.6)
             names = table["search"]
-            bars(axs[0], names, table["recall"], f"recall@{k} against exact search", "What is lost", form="{:.3f}")
-            bars(axs[1], [""] * len(names), table["p50_ms"], "median latency, ms", "What it takes", form="{:.2f}")
+            bars(
+                axs[0],
+                names,
+                table["recall"],
+                f"recall@{k} against exact search",
+                "What is lost",
+                form="{:.3f}",
+            )
+            bars(
+                axs[1],
+                [""] * len(names),
+                table["p50_ms"],
+                "median latency, ms",
+                "What it takes",
+                form="{:.2f}",
+            )
             return fig
 
         caption = f"{len(asked)} queries for {target} items, k = {k}, each timed alone after 20 others"
@@ -86,7 +102,9 @@ def index_settings(parameters: dict) -> dict:
     """Return the settings of `build_index` that the parameters of 03_index stand for."""
     hnsw = Hnsw(m=parameters["hnsw_m"], ef_construct=parameters["hnsw_ef_construct"], ef=parameters["ef"])
     names = ("always_ram", "rescore", "oversampling")
-    quantization = Quantization.named(parameters["quantization"], **{name: parameters[name] for name in names})
+    quantization = Quantization.named(
+        parameters["quantization"], **{name: parameters[name] for name in names}
+    )
     return {
         "hnsw": hnsw,
         "quantization": quantization or "none",

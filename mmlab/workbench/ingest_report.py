@@ -36,7 +36,11 @@ class IngestReport(Report):
         """Show how the source was read, what was worked on, and what could not be done."""
         worked = ", ".join(f"{count:,} {what}" for what, count in self.result.worked.items())
         notes = "".join(f"\n\n> {note}" for note in self.result.notes)
-        return Result(self.result.ledger(), f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}", shown=no_table())
+        return Result(
+            self.result.ledger(),
+            f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",
+            shown=no_table(),
+        )
 
     @property
     def items(self) -> pd.DataFrame:
@@ -116,7 +120,9 @@ class IngestReport(Report):
 
         often = f", most often for *{refused.index[0]}* ({refused.iloc[0]:,})" if len(refused) else ""
         flagged = int(self.items["flags"].notna().sum())
-        sentence = f"{len(self.result.skipped):,} entries were refused{often}; {flagged:,} items carry a mark."
+        sentence = (
+            f"{len(self.result.skipped):,} entries were refused{often}; {flagged:,} items carry a mark."
+        )
         counts = [refused.rename("refused"), marked.rename("marked")]
         table = pd.concat(counts, axis="columns").rename_axis("finding").reset_index()
         return Result(table, sentence, draw, shown=no_table())

@@ -11,21 +11,11 @@ import pandas as pd
 from mmlab.items import DIRECTIONS, Vectors, write_table
 from mmlab.items import data as data_folder
 from mmlab.runs import Step
-from mmlab.visualize import (
-    Html,
-    found_first,
-    interactive_map,
-    judge_maps,
-    map_frame,
-    map_panels,
-    map_parts,
-    map_tsne,
-    map_umap,
-    name_groups,
-    sample_pairs,
-    sampled_vectors,
-    say_maps,
-)
+from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
+from mmlab.visualize.map_figures import measure_maps, summarize_maps
+from mmlab.visualize.map_layout import map_spaces
+from mmlab.visualize.map_page import map_frame
+from mmlab.visualize.map_sample import found_first, name_groups, sampled_vectors
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 
@@ -80,10 +70,10 @@ class MapReport(Report):
         """The points of each map, float32 (N, 2), in the order of `items`."""
         cache = data_folder() / "cache" / "maps"
         settings = {"neighbours": self.umap_neighbours, "seed": self.seed}
-        umap = map_parts(self.vectors, map_umap, cache, **settings)
+        umap = map_spaces(self.vectors, map_umap, cache, **settings)
         return {
             "UMAP": umap,
-            "t-SNE": map_parts(self.vectors, map_tsne, cache, perplexity=self.perplexity, seed=self.seed),
+            "t-SNE": map_spaces(self.vectors, map_tsne, cache, perplexity=self.perplexity, seed=self.seed),
         }
 
     def _overview(self) -> Result:
@@ -108,16 +98,18 @@ class MapReport(Report):
             return map_panels(self.points[method], self.groups, method, len(self.vectors) == 1)
 
         table = self.items[["item_id"]].assign(x=self.points[method][:, 0], y=self.points[method][:, 1])
-        return Result(table, say_maps(trust), draw, shown=no_table())
+        return Result(table, summarize_maps(trust), draw, shown=no_table())
 
     @cached_property
     def _trust(self) -> pd.DataFrame:
-        return judge_maps(self.points, self.vectors, self.groups)
+        return measure_maps(self.points, self.vectors, self.groups)
 
     def trust(self) -> Result:
         """Show how well each map keeps neighbourhoods, and how far the groups mix on it."""
         missed = (self.groups["result"][(self.items["modality"] == "text").to_numpy()] == "missed").mean()
-        sentence = f"{say_maps(self._trust)} {missed:.0%} of the texts shown miss their image at rank 1."
+        sentence = (
+            f"{summarize_maps(self._trust)} {missed:.0%} of the texts shown miss their image at rank 1."
+        )
         return Result(self._trust, sentence)
 
     def page(self, path: str | Path | None = None) -> Html:
@@ -158,4 +150,3 @@ class MapReport(Report):
         write_table(pd.DataFrame({"item_id": self.items["item_id"], **columns}), step.write("maps.parquet"))
         write_table(self._trust, step.write("maps_trust.parquet"))
         return step.outputs()
-

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate import join_directions, right_ranks
+from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, write_table
 from mmlab.retrieve import Ranked, ranks_of_query, say_steps
 from mmlab.runs import Step
-from mmlab.visualize import Html, answers_gallery, figure, success_curves
+from mmlab.visualize import Html, figure, query_gallery
+from mmlab.visualize.curves import success_curves
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 
@@ -54,7 +56,9 @@ class Rankings(Report):
             success_curves(ax, self._first_ranks(), depth)
             return fig
 
-        sentence = f"**{queries:,} queries** answered, up to {depth} hits kept of each; {say_steps(self.ranked)}"
+        sentence = (
+            f"**{queries:,} queries** answered, up to {depth} hits kept of each; {say_steps(self.ranked)}"
+        )
         return Result(join_directions(self.answers), sentence, draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
@@ -77,7 +81,7 @@ class Rankings(Report):
         qrels = self.data.qrels(DIRECTIONS[direction][1])
         known = qrels["query_id"].drop_duplicates()
         drawn = known.sample(min(count, len(known)), random_state=seed)
-        cards = answers_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
+        cards = query_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
         return Result(drawn.to_frame(), "", html=cards, shown=no_table())
 
     def trace(self, query_id: str = "", k: int = 8, direction: str = "", seed: int = 0) -> Result:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mmlab.items import replacing
 from mmlab.visualize import Html, table
-from mmlab.visualize.markdown import render_markdown
+from mmlab.visualize.markup import render_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

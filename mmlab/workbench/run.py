@@ -13,7 +13,7 @@ from mmlab.index import build_index, open_store
 from mmlab.ingest import Rules, ingest_items
 from mmlab.items import DIRECTIONS, Vectors, is_among, opposite_modality
 from mmlab.items import data as data_folder
-from mmlab.retrieve import RankedDirection, RetrievalConfig, SearchResult, rank_directions
+from mmlab.retrieve import RankedDirection, RetrievalConfig, rank_directions
 from mmlab.runs import Step
 from mmlab.workbench.embed_report import EmbedReport
 from mmlab.workbench.evaluation import Evaluation
@@ -58,7 +58,9 @@ class Run(RunData):
         counts = self.items["modality"].value_counts()
         held = f"{counts.get('image', 0):,} images and {counts.get('text', 0):,} texts of {self.dataset}"
         embedded = self._files.has("embed_skipped.parquet")
-        done = f"embedded by {', '.join(self.models)}" if embedded else "not embedded yet: 02_embed comes next"
+        done = (
+            f"embedded by {', '.join(self.models)}" if embedded else "not embedded yet: 02_embed comes next"
+        )
         return f"Run({self.name!r}: {held}, {done})"
 
     # Asking
@@ -207,12 +209,18 @@ class Run(RunData):
             >>> mine.table.columns.tolist()
             ['direction', 'query_id', 'item_id', 'rank', 'score']
         """
-        given = {name: value for name, value in locals().items() if name not in ("self", "to") and value is not None}
+        given = {
+            name: value
+            for name, value in locals().items()
+            if name not in ("self", "to") and value is not None
+        }
         config = self._config(given)
         directions = {name: pair for name, pair in DIRECTIONS.items() if to in (None, pair[1])}
         qrels = {name: self.qrels(target) for name, (_, target) in directions.items()}
         vectors = self.index.in_order(self.all_vectors)
-        ranked = rank_directions(self.index, vectors, self.embedded_items, config, qrels, self._matcher(config))
+        ranked = rank_directions(
+            self.index, vectors, self.embedded_items, config, qrels, self._matcher(config)
+        )
         changed = ", ".join(f"{name} {value}" for name, value in given.items())
         return Rankings(self, ranked, changed or self.name)
 
@@ -220,7 +228,8 @@ class Run(RunData):
     def rankings(self) -> Rankings:
         """The run's own answers in both directions, as 04_retrieve wrote them."""
         ranked = {
-            name: RankedDirection(self._files.ranking_steps(name), self._files.rankings(name)) for name in DIRECTIONS
+            name: RankedDirection(self._files.ranking_steps(name), self._files.rankings(name))
+            for name in DIRECTIONS
         }
         return Rankings(self, ranked, self.name)
 
@@ -270,7 +279,9 @@ class Run(RunData):
 
         table = measure_gap(self.all_vectors[0], self.embedded_items)
         if table.empty:
-            return Result(table, f"The modality gap needs texts and images in one space. {self.space_sentence}")
+            return Result(
+                table, f"The modality gap needs texts and images in one space. {self.space_sentence}"
+            )
         before, after = table["modality gap"]
         return Result(table, f"The modality gap is {before:.2f}, after centring {after:.2f}.")
 
@@ -288,7 +299,9 @@ class Run(RunData):
         from mmlab.retrieve.scores.normalize import compare_normalizers
 
         table = compare_normalizers(self.search([query], k=k).table)
-        return Result(table, "", shown=table[["rank", "pair_id", "score", "by min-max", "by z-score", "by rank"]])
+        return Result(
+            table, "", shown=table[["rank", "pair_id", "score", "by min-max", "by z-score", "by rank"]]
+        )
 
     def calibrate(self, depth: int = 100, seed: int = 0) -> CalibrationStudy:
         """Fit every kind of calibration on validation queries and judge it on others, for each direction.
@@ -422,7 +435,9 @@ class Run(RunData):
             )
         cache = data_folder() / "cache" / "vectors.sqlite"
         size = settings.pop("batch_size", 32) or "auto"
-        return EmbedReport(embed_with_models(self.items, models, cache=cache, batch_size=size, **settings), self.items)
+        return EmbedReport(
+            embed_with_models(self.items, models, cache=cache, batch_size=size, **settings), self.items
+        )
 
     def build_index(self, **settings: Any) -> IndexReport:
         """Build the run's index, as 03_index does: send what is new or changed, delete what has vanished.
@@ -431,7 +446,11 @@ class Run(RunData):
             settings: layout, hnsw, quantization, on_disk, replace: see `mmlab.index.build_index`; as the run's
                 parameters have them unless given.
         """
-        given = {"layout": self.parameters.get("layout", "unified"), **index_settings(self.parameters), **settings}
+        given = {
+            "layout": self.parameters.get("layout", "unified"),
+            **index_settings(self.parameters),
+            **settings,
+        }
         store = open_store(self.store)
         index = build_index(store, self.name, self.items, self.all_vectors, **given)
         self.__dict__.pop("index", None)

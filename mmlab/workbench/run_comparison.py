@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate import changed_queries, compare_systems, join_directions, mean_measures, write_metrics
-from mmlab.items import DIRECTIONS, check_columns, is_among, write_table
+from mmlab.evaluate import changed_queries, compare_systems, mean_measures
+from mmlab.evaluate.summaries import write_metrics
+from mmlab.items import DIRECTIONS, check_columns, write_table
 from mmlab.panels import compare_panel, comparison, recorded_runs
 from mmlab.runs import Step, changes_gallery, costs, differing_parameters
 from mmlab.visualize import Html, bars, figure, paired_bars, under_headings
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.system_comparison import LEVEL, SystemComparison
 
@@ -59,7 +60,9 @@ class RunComparison(Report):
         columns = ["query_id", *dict.fromkeys([*self.asked, self.measure])]
         return {
             direction: {
-                run.name: check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[columns]
+                run.name: check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[
+                    columns
+                ]
                 for run in self.runs
             }
             for direction in DIRECTIONS
@@ -77,7 +80,9 @@ class RunComparison(Report):
     @cached_property
     def differences(self) -> SystemComparison:
         """The paired differences of every run to the first."""
-        tables = {name: compare_systems(tables, self.items, self.seed) for name, tables in self.scores.items()}
+        tables = {
+            name: compare_systems(tables, self.items, self.seed) for name, tables in self.scores.items()
+        }
         return SystemComparison.of(tables, self.measure)
 
     def _overview(self) -> Result:
@@ -106,8 +111,13 @@ class RunComparison(Report):
                 paired_bars(ax, part, "measure", "run", "mean, with 95 % interval", str(direction))
             return fig
 
-        best = self.means[self.means["measure"] == self.measure].sort_values("value").groupby("direction").last()
-        parts = [f"{name}: *{row['run']}* with {row['value']:.3f}" for name, row in best.loc[list(DIRECTIONS)].iterrows()]
+        best = (
+            self.means[self.means["measure"] == self.measure].sort_values("value").groupby("direction").last()
+        )
+        parts = [
+            f"{name}: *{row['run']}* with {row['value']:.3f}"
+            for name, row in best.loc[list(DIRECTIONS)].iterrows()
+        ]
         sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
 
@@ -117,7 +127,9 @@ class RunComparison(Report):
         for direction in DIRECTIONS:
             base, *others = self.runs
             tables = self.scores[direction]
-            changes = {run.name: changed_queries(tables[base.name], tables[run.name], self.measure) for run in others}
+            changes = {
+                run.name: changed_queries(tables[base.name], tables[run.name], self.measure) for run in others
+            }
             rows += [(direction, name, len(changed)) for name, changed in changes.items()]
             other = max(others, key=lambda run: len(changes[run.name]))
             rankings = {run.name: run.answer(direction) for run in (base, other)}
@@ -130,7 +142,9 @@ class RunComparison(Report):
 
     def side_by_side(self, query: str = "", seed: int = 0) -> Html:
         """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given."""
-        return comparison(self._saved, self.items, self._text(query, seed), parameters=self.parameters().table)
+        return comparison(
+            self._saved, self.items, self._text(query, seed), parameters=self.parameters().table
+        )
 
     def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
         """Return a panel that answers any query of the runs, two of them side by side."""
@@ -169,7 +183,9 @@ class RunComparison(Report):
             return fig
 
         quickest = spent.loc[spent["p50_ms"].idxmin(), "run"]
-        sentence = f"*{quality['value'].idxmax()}* has the highest {self.measure}, *{quickest}* the quickest query."
+        sentence = (
+            f"*{quality['value'].idxmax()}* has the highest {self.measure}, *{quickest}* the quickest query."
+        )
         caption = "Seconds of each notebook, latency of one query, size of store and vectors"
         return Result(spent, sentence, draw, caption=caption, digits=2)
 
@@ -179,7 +195,10 @@ class RunComparison(Report):
         table = self.differences.differences
         inside = self.means["value"].between(self.means["low"], self.means["high"])
         return {
-            "all runs were asked the same queries": table.groupby("direction")["queries"].nunique().eq(1).all(),
+            "all runs were asked the same queries": table.groupby("direction")["queries"]
+            .nunique()
+            .eq(1)
+            .all(),
             "every interval holds its mean": bool(inside.all()),
         }
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.evaluate import qrels_from_pairs, say_spaces, vectors_by_modality
+from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
+from mmlab.evaluate.summaries import summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, Vectors, is_among, main_vectors, opposite_modality
 from mmlab.retrieve import Retriever, open_retrievers
@@ -90,7 +91,7 @@ class RunData:
     @property
     def space_sentence(self) -> str:
         """Whether texts and images lie in one space, and what cannot be shown where they do not."""
-        return say_spaces(self.vectors_by_modality)
+        return summarize_spaces(self.vectors_by_modality)
 
     def vectors(self, modality: str | None = None, model: str | None = None) -> Vectors:
         """Return the vectors of the run's items: ids (N,), unit rows float32 (N, D), and their space.

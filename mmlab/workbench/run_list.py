@@ -16,7 +16,9 @@ class RunList(Report):
         """Show all runs; open one with `mmlab.open_run(name)`."""
         table = pd.DataFrame(list_runs())
         if table.empty:
-            return Result(table, "There is no run yet: make one with `mmlab demo` or `mmlab run --dataset ...`.")
+            return Result(
+                table, "There is no run yet: make one with `mmlab demo` or `mmlab run --dataset ...`."
+            )
         shown = table.assign(models=table["models"].map(", ".join))
         return Result(table, f"{len(table)} runs; open one with `mmlab.open_run(name)`.", shown=shown)
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from mmlab.retrieve.scores.fitted import write_calibrations
 
 from mmlab.retrieve import FittedCalibration
-from mmlab.retrieve.scores.fitted import write_calibrations
 from mmlab.runs import Step
-from mmlab.visualize import Html, figure, occurrence_panels, reliability_panels
+from mmlab.visualize import Html
+from mmlab.visualize.curves import occurrence_panels, reliability_panels
 from mmlab.workbench.result import Report, Result
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ class HubStudy(Report):
         """Show how often items come up, the most frequent first, for every rescoring."""
 
         def draw() -> "Figure":
-            fig, axes = figure(columns=2, height=3.4)
-            occurrence_panels(axes, self.occurrences)
-            return fig
+            return occurrence_panels(self.occurrences)
 
         return Result(self.hubs, self._summary(), draw)
 
@@ -62,13 +61,17 @@ class HubStudy(Report):
                 if least["skewness"] < plain["skewness"]
                 else "and no rescoring lowers it"
             )
-            parts.append(f"**{direction}**: the skewness of the 10-occurrence is {plain['skewness']:.2f}, {lowered}")
+            parts.append(
+                f"**{direction}**: the skewness of the 10-occurrence is {plain['skewness']:.2f}, {lowered}"
+            )
         return f"{'. '.join(parts)}. Success@1 is that of queries on which nothing was chosen."
 
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the table, by claim."""
-        return {"every share lies in [0, 1]": bool(self.hubs[["never", "Success@1"]].stack().between(0, 1).all())}
+        return {
+            "every share lies in [0, 1]": bool(self.hubs[["never", "Success@1"]].stack().between(0, 1).all())
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,19 +98,19 @@ class CalibrationStudy(Report):
             asked, gallery = data.vectors(source), data.vectors(target)
             if len(asked) and len(gallery):
                 rankings[name], qrels[name] = exact_search(asked, gallery, depth), data.qrels(target)
-        within, alike = rank_within(vectors, items, depth, seed)
-        rankings, qrels = rankings | within, qrels | alike
+        within, above_threshold = rank_within(vectors, items, depth, seed)
+        rankings, qrels = rankings | within, qrels | above_threshold
         table, notes = try_calibrations(rankings, items, qrels, seed=seed)
         return cls(table, notes, fit_calibrations(rankings, items, qrels, seed))
 
     def _overview(self) -> Result:
         """Show the observed share of right answers over the predicted probability, for each direction."""
-        shown = self.reliability.drop_duplicates(["direction", "calibration"])[["direction", "calibration", "ece"]]
+        shown = self.reliability.drop_duplicates(["direction", "calibration"])[
+            ["direction", "calibration", "ece"]
+        ]
 
         def draw() -> "Figure":
-            fig, axes = figure(columns=max(self.reliability["direction"].nunique(), 1), width=14, height=3.9)
-            reliability_panels(axes, self.reliability)
-            return fig
+            return reliability_panels(self.reliability)
 
         return Result(self.reliability, self._summary(), draw, shown=shown)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mmlab.items import Vectors, opposite_modality
 from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.relevance import right_answers, with_pairs
-from mmlab.retrieve.query.systems import match_crops, panel_systems
+from mmlab.retrieve.query.systems import match_crops
 from mmlab.retrieve.studies.query_latency import time_answers
 from mmlab.workbench.hits import Hits
 from mmlab.workbench.result import Result
@@ -44,7 +44,9 @@ def search_run(
     if settings["fusion"] is None:
         joint = data.retrievers["text"].model.space == data.retrievers["image"].model.space
         settings["fusion"] = "early" if joint and not models else "rrf"
-    asked = Query(text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings)
+    asked = Query(
+        text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
+    )
     return _search_one(data, calibrate, asked)
 
 
@@ -87,7 +89,14 @@ def _source_of(data: RunData, query: Any) -> str:
 def _names(data: RunData, models: str | Sequence[str]) -> tuple[str, ...]:
     """The names of the systems that these models, by id or by the key of their space, answer with."""
     wanted = [models] if isinstance(models, str) else list(models)
-    known = {name: {retriever.model.space for retriever in system.values()} for name, system in data.systems.items()} if wanted else {}
+    known = (
+        {
+            name: {retriever.model.space for retriever in system.values()}
+            for name, system in data.systems.items()
+        }
+        if wanted
+        else {}
+    )
     return tuple(_name_of(model, known) for model in wanted)
 
 

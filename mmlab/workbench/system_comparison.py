@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
-from mmlab.evaluate import holm, join_directions
-from mmlab.visualize import figure
-from mmlab.visualize.forest import forest
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.statistics.resampling import holm
+from mmlab.visualize import figure, forest
 from mmlab.workbench.result import Report, Result
 
 if TYPE_CHECKING:
@@ -42,7 +42,16 @@ class SystemComparison(Report):
         """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
         table, baseline = self.differences, self.differences["baseline"].iloc[0]
         shown = table.assign(interval=_intervals(table))
-        columns = ["direction", "measure", "system", "value", "interval", "p", "p_holm", "smallest_difference"]
+        columns = [
+            "direction",
+            "measure",
+            "system",
+            "value",
+            "interval",
+            "p",
+            "p_holm",
+            "smallest_difference",
+        ]
 
         def draw() -> "Figure":
             directions = list(table.groupby("direction", sort=False))
@@ -71,4 +80,6 @@ class SystemComparison(Report):
 
 
 def _intervals(table: pd.DataFrame) -> pd.Series:
-    return table.apply("{difference:+.4f} ({difference_low:+.4f} to {difference_high:+.4f})".format_map, axis=1)
+    return table.apply(
+        "{difference:+.4f} ({difference_low:+.4f} to {difference_high:+.4f})".format_map, axis=1
+    )

@@ -23,7 +23,8 @@ from mmlab.index import (
 )
 from mmlab.items import Vectors, is_among, write_table
 from mmlab.runs import Step
-from mmlab.visualize import Html, bars, figure, pareto, throughput_curves
+from mmlab.visualize import Html, bars, figure, pareto
+from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 
@@ -73,12 +74,19 @@ class TuningReport(Report):
     def of(cls, data: RunData, grid: IndexGrid | None, settings: Mapping[str, Any]) -> Self:
         """Take what is not given from the run's parameters: in 07_tune those that begin with "tune_"."""
         given = data.parameters
-        names = {"m": "tune_m", "ef_construct": "tune_ef_construct", "ef": "tune_ef", "on_disk": "tune_on_disk"}
+        names = {
+            "m": "tune_m",
+            "ef_construct": "tune_ef_construct",
+            "ef": "tune_ef",
+            "on_disk": "tune_on_disk",
+        }
         names |= {"quantizations": "tune_quantization", "oversampling": "tune_oversampling"}
         own = {name: given[parameter] for name, parameter in names.items() if parameter in given}
         others = {"neighbours": "neighbours", "points": "tune_points", "seed": "seed"}
         defaults = {name: given[parameter] for name, parameter in others.items() if parameter in given}
-        return cls(data, grid or IndexGrid(**own), **{**defaults, "store": given.get("store", ""), **settings})
+        return cls(
+            data, grid or IndexGrid(**own), **{**defaults, "store": given.get("store", ""), **settings}
+        )
 
     @cached_property
     def _items(self) -> pd.DataFrame:
@@ -92,7 +100,9 @@ class TuningReport(Report):
 
     def _drawn(self, modality: str, count: int) -> Vectors:
         held = self._items[self._items["modality"] == modality]
-        return self.data.all_vectors[0].take(held.sample(min(count, len(held)), random_state=self.seed)["item_id"])
+        return self.data.all_vectors[0].take(
+            held.sample(min(count, len(held)), random_state=self.seed)["item_id"]
+        )
 
     @cached_property
     def vectors(self) -> Vectors:
@@ -147,14 +157,18 @@ class TuningReport(Report):
             pareto(ax, self.settings, "way", "p50_ms", "recall", names, "Recall against latency")
             return fig
 
-        missing = "" if has_faiss() else " FAISS is not installed: pip install 'mmlab[tune]' adds it to the figure."
+        missing = (
+            "" if has_faiss() else " FAISS is not installed: pip install 'mmlab[tune]' adds it to the figure."
+        )
         count = int(self.settings["front"].sum())
         sentence = f"{count} of {len(self.swept)} settings are beaten by no other.{missing}"
         return Result(self.settings[self.settings["front"]], sentence, draw, shown=no_table())
 
     def costs(self) -> Result:
         """Show the seconds to build each graph, the memory to answer, and the disk."""
-        built = self.settings[self.settings["engine"] != "exact"].drop_duplicates("graph").sort_values("build_s")
+        built = (
+            self.settings[self.settings["engine"] != "exact"].drop_duplicates("graph").sort_values("build_s")
+        )
 
         def draw() -> "Figure":
             fig, axs = figure(3, height=0.5 + 0.3 * max(4, len(built)), width=10)
@@ -201,7 +215,9 @@ class TuningReport(Report):
         some = held.sample(min(PLACED_ITEMS, len(held)), random_state=self.seed)
         queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
         k = min(self.k, len(some))
-        table = compare_placements(some, [self.data.all_vectors[0]], queries, target, k, hnsw=self._small_graph)
+        table = compare_placements(
+            some, [self.data.all_vectors[0]], queries, target, k, hnsw=self._small_graph
+        )
         opened = table[table["of"] == "p50"].set_index(["vectors", "state"])["whole_ms"]
         sentence = (
             f"A store that has to be opened first answers in {opened['in memory', 'just opened']:.0f} ms, on disk in "
@@ -248,7 +264,9 @@ class ModelSpeed(Report):
         def draw() -> "Figure":
             fig, axs = figure(2, width=9)
             throughput, memory = ("batch size", "items a second"), ("batch size", "MB above the loaded model")
-            throughput_curves(axs[0], measured, "way", "batch_size", "items_per_second", throughput, "Throughput")
+            throughput_curves(
+                axs[0], measured, "way", "batch_size", "items_per_second", throughput, "Throughput"
+            )
             throughput_curves(axs[1], measured, "way", "batch_size", "memory_mb", memory, "Memory")
             return fig
 
@@ -260,7 +278,9 @@ class ModelSpeed(Report):
         best = measured.groupby("modality").tail(1).to_dict("records")
         if not best:
             return "No setting could be measured: see the column problem."
-        parts = [f"{row['modality']}s in batches of {row['batch_size']} in {row['precision']}" for row in best]
+        parts = [
+            f"{row['modality']}s in batches of {row['batch_size']} in {row['precision']}" for row in best
+        ]
         return f"Fastest: {'; '.join(parts)}."
 
     @property
