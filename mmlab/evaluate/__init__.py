@@ -10,8 +10,8 @@ from mmlab.evaluate.measures.qrels import merge_qrels, qrels_from_labels, qrels_
 from mmlab.evaluate.measures.ranks import mark_relevant
 from mmlab.evaluate.measures.scoring import MEASURES, measure_names, score_directions, score_queries
 from mmlab.evaluate.space.geometry import modality_gap, vectors_by_modality
-from mmlab.evaluate.statistics.comparison import changed_queries, compare_systems
 from mmlab.evaluate.statistics.means import mean_by_groups, mean_measures
+from mmlab.evaluate.statistics.paired_comparison import changed_queries, compare_systems
 
 __all__ = [
     "MEASURES",

@@ -1,6 +1,6 @@
 """The map of 06, live: a selection lists its items, a query shows where it lands.
 
-The points are drawn by jupyter-scatter; everything else is the calls of `landing` and a gallery.
+The points are drawn by jupyter-scatter; everything else is the calls of `query_on_map` and a gallery.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from mmlab.panels.answers import FONT, shorten
 from mmlab.panels.errors import show_in
 from mmlab.retrieve.query.relevance import with_pairs
 from mmlab.visualize import Html, gallery
-from mmlab.visualize.query_on_map import landing, listed_items, map_points
+from mmlab.visualize.map_layout import map_points, query_on_map
+from mmlab.visualize.map_sample import listed_items
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -136,7 +137,7 @@ def tell_landing(
     query: str, row: Vectors, vectors: Vectors, points: pd.DataFrame, items: pd.DataFrame
 ) -> tuple[Html, float, float]:
     """Where a query of one row lands and what is nearest to it on the map, in words and images; the place (x, y)."""
-    x, y, nearest = landing(row, vectors, points)
+    x, y, nearest = query_on_map(row, vectors, points)
     hits = with_pairs(nearest.merge(items, on="item_id", suffixes=("", "_item")), items)
     captions = [
         f"{n + 1}. {hit.score:.3f}  {shorten(hit.words, WORDS)}" for n, hit in enumerate(hits.itertuples())

@@ -1,7 +1,7 @@
 """Tables become figures and HTML: matplotlib axes in one style, and pages that need no network.
 
-`markup` < `galleries`; `style` < `bars`, `distributions`, `curves`, `explanations`; `map_sample`, `map_layout` <
-`map_figures`, `map_page`.
+From the ground up: `markup` and, on it, `galleries`; `style` and, on it, `bars`, `distributions`, `curves` and
+`explanations`; `map_sample`, `map_layout` and, on them, `map_figures` and `map_page`.
 """
 
 from mmlab.visualize.bars import bars, forest, paired_bars, waterfall

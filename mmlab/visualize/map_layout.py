@@ -1,4 +1,4 @@
-"""Vectors (N, D) laid out as points (N, 2) by UMAP or t-SNE, and a cache of the maps.
+"""Vectors (N, D) laid out as points (N, 2) by UMAP or t-SNE, a cache of the maps, and the place of a query on a map.
 
 A map shows neighbourhoods, not distances: read clusters, not the gaps between them.
 """
@@ -10,15 +10,25 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from inspect import getsource
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from mmlab.items import Vectors, replacing
+from mmlab.items import Vectors, check_columns, is_among, replacing
 
 LIBRARIES = ("numpy", "scikit-learn", "umap-learn")  # another version may lay out another map
 GAP = 0.2  # between maps side by side, each 1 wide
 
 Layout = Callable[..., np.ndarray]  # of vectors (N, D) and settings: points (N, 2)
+
+
+class QueryPlace(NamedTuple):
+    """The place of a query on a map, and its nearest items there: item_id, x, y, score (cosine)."""
+
+    x: float
+    y: float
+    nearest: pd.DataFrame
 
 
 def map_umap(vectors: Vectors, neighbours: int = 15, seed: int = 0) -> np.ndarray:
@@ -102,6 +112,37 @@ def cached_map(folder: Path, layout: Layout, vectors: Vectors, **settings: float
         with replacing(file) as temporary:
             np.save(temporary, points, allow_pickle=False)
     return points
+
+
+def query_on_map(query: Vectors, vectors: Vectors, points: pd.DataFrame, neighbours: int = 5) -> QueryPlace:
+    """Return the estimated place of a query, one row, on a map that is laid out already.
+
+    The place is the mean of the places of its nearest items. Each weighs as much as its cosine exceeds that of the
+    first item left out. A query with neighbours in two clusters lies between them. `vectors` are those of the items,
+    in the space of the query; `points`: item_id, x, y. Raises SpaceMismatch for another space, and ValueError where a
+    column is missing or no item of the map has a vector.
+    """
+    query.space.check_same(vectors.space)
+    check_columns(points, ("item_id", "x", "y"), "points")
+    mapped = points[is_among(points["item_id"], vectors.ids)].reset_index(drop=True)
+    if mapped.empty:
+        raise ValueError(
+            "none of the items on the map has a vector here; give the vectors that it was made of"
+        )
+    cosines = vectors.take(mapped["item_id"]).array @ query.array[0]
+    order = np.argsort(-cosines, kind="stable")
+    near, left_out = order[:neighbours], order[neighbours : neighbours + 1]
+    weights = cosines[near] - (cosines[left_out[0]] if len(left_out) else cosines[near].min())
+    weights = weights if weights.sum() > 0 else np.ones(len(near))
+    x, y = np.average(mapped.loc[near, ["x", "y"]].to_numpy(dtype=float), axis=0, weights=weights)
+    nearest = mapped.loc[near, ["item_id", "x", "y"]].assign(score=cosines[near])
+    return QueryPlace(float(x), float(y), nearest.reset_index(drop=True))
+
+
+def map_points(maps: pd.DataFrame, method: str = "umap") -> pd.DataFrame:
+    """Return the points of one method of maps.parquet (umap_x, umap_y, ...) as item_id, x, y."""
+    columns = {f"{method}_x": "x", f"{method}_y": "y"}
+    return check_columns(maps, ("item_id", *columns), "maps")[["item_id", *columns]].rename(columns=columns)
 
 
 def _map_key(layout: Layout, vectors: Vectors, settings: dict[str, float]) -> str:

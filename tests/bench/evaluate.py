@@ -143,12 +143,12 @@ def _false_negatives(
 def evaluate_both(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     """Both directions, from vectors to means with intervals, and the first 100 hits of each query."""
     tables = []
-    for queries, gallery in DIRECTIONS.values():
+    for direction, (queries, gallery) in DIRECTIONS.items():
         asked, found = sides(vectors, items, queries, gallery)
         exact_search(asked, found, k=100)
         ranks = exact_ranks(asked, found, qrels_from_pairs(items, queries, gallery))
         means = mean_measures(score_ranks(ranks, MEASURES), items)
-        tables.append(means.assign(direction=f"{queries}->{gallery}"))
+        tables.append(means.assign(direction=direction))
     return pd.concat(tables, ignore_index=True)
 
 

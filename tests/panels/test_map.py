@@ -2,38 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.items import Space, SpaceMismatch, Vectors
 from mmlab.panels import list_items
 from mmlab.panels.map import MapPanel
-from mmlab.visualize.query_on_map import landing, map_points
-
-SPACE = Space("m", "1", "", "", "", 2)
-ANGLES = np.radians([0, 60, 90])
-ROWS = Vectors(["a", "b", "c"], np.column_stack([np.cos(ANGLES), np.sin(ANGLES)]), SPACE)
-POINTS = pd.DataFrame({"item_id": ["a", "b", "c"], "x": [0.0, 4.0, 9.0], "y": [0.0, 4.0, 9.0]})
-
-
-def test_a_query_lands_between_its_nearest_weighted_by_how_near():
-    query = Vectors(
-        ["query"], [[1.0, 0.0]], SPACE
-    )  # cosines 1, 0.5 and 0: the weights of a and b are 1 and 0.5
-    x, y, nearest = landing(query, ROWS, POINTS, neighbours=2)
-    assert (x, y) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
-    assert nearest["item_id"].tolist() == ["a", "b"]
-    assert nearest["score"].tolist() == pytest.approx([1.0, 0.5])
-
-
-def test_a_query_of_another_space_lands_nowhere():
-    other = Vectors(["query"], [[1.0, 0.0]], Space("other", "1", "", "", "", 2))
-    with pytest.raises(SpaceMismatch, match="'other'"):
-        landing(other, ROWS, POINTS)
-    with pytest.raises(ValueError, match="none of the items on the map has a vector here"):
-        landing(Vectors(["query"], [[1.0, 0.0]], SPACE), ROWS, POINTS.assign(item_id=["x", "y", "z"]))
-
-
-def test_points_of_maps():
-    maps = POINTS.rename(columns={"x": "umap_x", "y": "umap_y"})
-    assert map_points(maps).equals(POINTS)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 from mmlab.visualize import map_tsne, map_umap
 from mmlab.visualize.map_figures import group_mixing
-from mmlab.visualize.map_layout import cached_map, map_spaces
+from mmlab.visualize.map_layout import cached_map, map_points, map_spaces, query_on_map
 
 SPACE = Space("model", "1", "", "", "", 4)
 
@@ -156,3 +156,31 @@ def test_a_cached_map_is_the_map(tmp_path):
     for _ in range(2):
         assert np.array_equal(map_spaces(parts, map_umap, tmp_path, neighbours=5, seed=3), plain)
     assert len(list(tmp_path.glob("map_umap-*.npy"))) == 1
+
+
+PLANE = Space("m", "1", "", "", "", 2)
+ANGLES = np.radians([0, 60, 90])
+ROWS = Vectors(["a", "b", "c"], np.column_stack([np.cos(ANGLES), np.sin(ANGLES)]), PLANE)
+POINTS = pd.DataFrame({"item_id": ["a", "b", "c"], "x": [0.0, 4.0, 9.0], "y": [0.0, 4.0, 9.0]})
+
+
+def test_a_query_lies_between_its_nearest_items_weighted_by_nearness():
+    # Cosines 1, 0.5 and 0: the weights of a and b are 1 and 0.5.
+    query = Vectors(["query"], [[1.0, 0.0]], PLANE)
+    x, y, nearest = query_on_map(query, ROWS, POINTS, neighbours=2)
+    assert (x, y) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
+    assert nearest["item_id"].tolist() == ["a", "b"]
+    assert nearest["score"].tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_a_query_of_another_space_has_no_place():
+    other = Vectors(["query"], [[1.0, 0.0]], Space("other", "1", "", "", "", 2))
+    with pytest.raises(SpaceMismatch, match="'other'"):
+        query_on_map(other, ROWS, POINTS)
+    with pytest.raises(ValueError, match="none of the items on the map has a vector here"):
+        query_on_map(Vectors(["query"], [[1.0, 0.0]], PLANE), ROWS, POINTS.assign(item_id=["x", "y", "z"]))
+
+
+def test_points_of_maps():
+    maps = POINTS.rename(columns={"x": "umap_x", "y": "umap_y"})
+    assert map_points(maps).equals(POINTS)

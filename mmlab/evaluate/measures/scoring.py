@@ -76,6 +76,7 @@ def _ndcg(answers: Answers, k: float) -> np.ndarray:
     return found / possible
 
 
+# name -> function of the right answers and the cutoff, which is written behind the name as in Success@1
 MEASURES: dict[str, Score] = {
     "P": _precision,
     "R": _recall,
