@@ -2,7 +2,7 @@
 
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.hits import Hits
-from mmlab.workbench.rankings import Rankings
+from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run import Run, open_run
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
-from mmlab.retrieve.query.explain import explain_hit, nearest_captions
+from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
 from mmlab.visualize import figure
 from mmlab.visualize.explanations import occlusion_map, word_bars
 from mmlab.workbench.result import Report, Result
@@ -23,26 +23,32 @@ class Explanation(Report):
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (ECCV 2014).
 
     Attributes:
-        cells: row, column, left, top, right, bottom, cosine, drop: the image with one cell covered by its mean colour.
-        words: position, word, cosine, drop: the query with one word left out.
-        cosine: that of the whole query and the whole image.
+        found: the cells of the image and the words of the query, each with the cosine without it and the drop.
         image: path of the image.
         captions: rank, score, own, text: the texts of the collection that are nearest to the image.
     """
 
-    cells: pd.DataFrame
-    words: pd.DataFrame
-    cosine: float
+    found: HitExplanation
     image: str
     captions: pd.DataFrame
 
     @classmethod
     def of(cls, data: RunData, query: str, hit: pd.Series) -> Self:
         """Explain a hit, a row of the table of a search."""
-        cells, words = explain_hit(data.retrievers, query, hit)
-        captions = nearest_captions(data.index, [hit["item_id"]], data.retrievers["image"].model.space)
+        space = data.retrievers["image"].model.space
+        captions = nearest_captions(data.index, [hit["item_id"]], space)
         shown = captions[["rank", "score", "own", "text"]]
-        return cls(cells.table, words.table, words.cosine, hit["image"], shown)
+        return cls(explain_hit(data.retrievers, query, hit), hit["image"], shown)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """The image with one cell covered by its mean colour: row, column, left, top, right, bottom, cosine, drop."""
+        return self.found.cells.table
+
+    @property
+    def words(self) -> pd.DataFrame:
+        """The query with one word left out: position, word, cosine, drop."""
+        return self.found.words.table
 
     def _overview(self) -> Result:
         """Show the image under the drop of each of its cells, the drop of each word, and the nearest captions."""
@@ -59,7 +65,7 @@ class Explanation(Report):
     def _summary(self) -> str:
         cell, word = (table.loc[table["drop"].idxmax()] for table in (self.cells, self.words))
         return (
-            f"The query and the image have a cosine of {self.cosine:.3f}. Covering row {cell['row']:.0f}, column "
-            f"{cell['column']:.0f} of the image lowers it most, by {cell['drop']:.3f}; leaving out “{escape_markdown(word['word'])}” "
-            f"lowers it by {word['drop']:.3f}."
+            f"The query and the image have a cosine of {self.found.words.cosine:.3f}. Covering row {cell['row']:.0f}, "
+            f"column {cell['column']:.0f} of the image lowers it most, by {cell['drop']:.3f}; leaving out "
+            f"“{escape_markdown(word['word'])}” lowers it by {word['drop']:.3f}."
         )

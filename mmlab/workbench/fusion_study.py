@@ -3,35 +3,33 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
-from mmlab.retrieve.studies.fusion import WeightTrial, summarize_weights
+from mmlab.items import DIRECTIONS
+from mmlab.retrieve.studies.hub_study import try_rescorings
+from mmlab.retrieve.studies.weight_study import (
+    WeightTrial,
+    summarize_weights,
+    try_model_weights,
+    try_query_weights,
+    weight_table,
+)
 
 from mmlab.evaluate import compare_systems
 from mmlab.visualize import figure, forest
 from mmlab.workbench.result import Report, Result
+from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = [
-    "of",
-    "system",
-    "value",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p_holm",
-    "queries",
-]
-
 
 @dataclass(frozen=True, repr=False)
 class FusionStudy(Report):
-    """Weights learned on validation queries and judged on others, by the mean reciprocal rank. Made by `Run.study_fusion`.
+    """Weights learned on validation queries and evaluated on others. Made by `Run.study_fusion`.
+
+    Systems are compared by the mean reciprocal rank.
 
     Attributes:
         trials: what was fused, by name: the learned weights and the rankings of the queries to judge on.
@@ -49,7 +47,7 @@ class FusionStudy(Report):
         index, items = data.index, data.embedded_items
         vectors = index.in_order(data.all_vectors)
         if systems == "text and image":
-            trials = {systems: try_weights(index, vectors, items, depth, seed)}
+            trials = {systems: try_query_weights(index, vectors, items, depth, seed)}
         elif systems == "models":
             qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
             tried = try_rescorings(vectors[0], items, depth, seed)
@@ -64,13 +62,13 @@ class FusionStudy(Report):
         return {
             name: compare_systems(trial.scores(), self.items, self.seed)
             for name, trial in self.trials.items()
-            if trial.judged
+            if trial.rankings
         }
 
     def _overview(self) -> Result:
         """Show each system's difference to equal shares with its 95 % interval."""
         tables = [table.assign(of=name) for name, table in self.compared.items()]
-        table = pd.concat(tables or [pd.DataFrame(columns=SHOWN)], ignore_index=True)
+        table = weight_table(self.compared).reset_index(drop=True)
 
         def draw() -> "Figure":
             fig, axs = figure(
@@ -82,7 +80,7 @@ class FusionStudy(Report):
                 forest(ax, part["system"], part["difference"], bounds, label, part["of"].iloc[0])
             return fig
 
-        return Result(table, summarize_weights(self.trials, self.compared), draw, shown=table.filter(SHOWN))
+        return Result(table, summarize_weights(self.trials, self.compared), draw)
 
     @property
     def checks(self) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""What 06_visualize shows: two maps of images and texts together, how far they can be trusted, and a page to explore."""
+"""What 06_visualize shows: two maps of images and texts, how far they can be trusted, and a page to explore."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -22,15 +22,15 @@ from mmlab.workbench.hits import Hits
 from mmlab.workbench.index_report import IndexReport, index_settings
 from mmlab.workbench.ingest_report import IngestReport
 from mmlab.workbench.map_report import MapReport
-from mmlab.workbench.panel import open_panel
-from mmlab.workbench.rankings import Rankings
+from mmlab.workbench.run_panel import open_panel
+from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_files import RunFiles
 from mmlab.workbench.run_list import RunList
 from mmlab.workbench.score_study import CalibrationStudy, HubStudy
-from mmlab.workbench.search import search_run, time_run
+from mmlab.workbench.run_search import search_run, time_run
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Run(RunData):
 
         Empty where the items have no field to filter by.
         """
-        from mmlab.retrieve.query.facets import filter_examples
+        from mmlab.retrieve.studies.query_trials import filter_examples
 
         examples = filter_examples(self.embedded_items, hits.table.iloc[0])
         return next(iter(examples.values()), {})
@@ -275,7 +275,7 @@ class Run(RunData):
 
     def modality_gap(self) -> Result:
         """Show the distance of the means of texts and images (0 to 2), as embedded and centred (Liang et al. 2022)."""
-        from mmlab.retrieve.studies.trials import measure_gap
+        from mmlab.retrieve.studies.hub_study import measure_gap
 
         table = measure_gap(self.all_vectors[0], self.embedded_items)
         if table.empty:

@@ -11,8 +11,8 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, Vectors, is_among, main_vectors, opposite_modality
-from mmlab.retrieve import Retriever, open_retrievers
-from mmlab.retrieve.query.systems import panel_systems
+from mmlab.retrieve import Retriever
+from mmlab.retrieve.query.systems import System, open_retrievers, open_systems
 from mmlab.runs import Step
 from mmlab.workbench.run_files import RunFiles
 
@@ -152,9 +152,9 @@ class RunData:
         return open_retrievers(self.index, self.index.in_order(self.all_vectors), self.embedded_items)
 
     @cached_property
-    def systems(self) -> Mapping[str, Mapping[str, Retriever]]:
+    def systems(self) -> Mapping[str, System]:
         """Every model of the run in every layout of its index, by name; loads all models."""
-        return panel_systems(self.retrievers, self.index.in_order(self.all_vectors), self.embedded_items)
+        return open_systems(self.retrievers, self.index.in_order(self.all_vectors), self.embedded_items)
 
     def answer(self, direction: str) -> pd.DataFrame:
         """Return the run's own answer of a direction, as 04_retrieve wrote it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 from mmlab.retrieve.scores.fitted import write_calibrations
@@ -12,6 +12,7 @@ from mmlab.runs import Step
 from mmlab.visualize import Html
 from mmlab.visualize.curves import occurrence_panels, reliability_panels
 from mmlab.workbench.result import Report, Result
+from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ class HubStudy(Report):
         vectors, items = data.all_vectors[0], data.embedded_items
         qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
         tried = try_rescorings(vectors, items, depth, seed)
-        hubs = judge_rescorings(tried, vectors, items, qrels, seed=seed)
+        hubs = compare_rescorings(tried, vectors, items, qrels, seed=seed)
         return cls(hubs, occurrences(tried, vectors, items))
 
     def _overview(self) -> Result:
@@ -76,58 +77,45 @@ class HubStudy(Report):
 
 @dataclass(frozen=True, repr=False)
 class CalibrationStudy(Report):
-    """Every kind of calibration, fitted on validation queries and judged on others. Made by `Run.calibrate`.
+    """Every kind of calibration, fitted on validation queries and evaluated on others. Made by `Run.calibrate`.
 
     Attributes:
-        reliability: direction, calibration, ece (expected calibration error, 0 to 1), low, high, predicted, observed,
-            count: a row for each bin.
-        notes: for each direction how its queries were divided, or why it could not be calibrated.
+        trial: the reliability of each calibration by direction and bin, and how each direction's queries were divided.
         fitted: the fitted calibrations, by kind and direction.
     """
 
-    reliability: pd.DataFrame
-    notes: Mapping[str, str]
-    fitted: Mapping[str, Mapping[str, FittedCalibration]]
+    trial: CalibrationTrial
+    fitted: Calibrations
 
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
-        """Fit and judge every kind of calibration on exact rankings of all queries, also within each modality."""
+        """Fit and evaluate on exact rankings of all queries, between the modalities and within each."""
         vectors, items = data.all_vectors[0], data.embedded_items
         rankings, qrels = {}, {}
-        for name, (source, target) in DIRECTIONS.items():
+        for direction, (source, target) in DIRECTIONS.items():
             asked, gallery = data.vectors(source), data.vectors(target)
             if len(asked) and len(gallery):
-                rankings[name], qrels[name] = exact_search(asked, gallery, depth), data.qrels(target)
-        within, above_threshold = rank_within(vectors, items, depth, seed)
-        rankings, qrels = rankings | within, qrels | above_threshold
-        table, notes = try_calibrations(rankings, items, qrels, seed=seed)
-        return cls(table, notes, fit_calibrations(rankings, items, qrels, seed))
+                rankings[direction] = exact_search(asked, gallery, depth)
+                qrels[direction] = data.qrels(target)
+        within = rank_intra_modal(vectors, items, depth, seed)
+        rankings, qrels = rankings | within.rankings, qrels | within.qrels
+        trial = try_calibrations(rankings, items, qrels, seed=seed)
+        return cls(trial, fit_calibrations(rankings, items, qrels, seed))
 
     def _overview(self) -> Result:
         """Show the observed share of right answers over the predicted probability, for each direction."""
-        shown = self.reliability.drop_duplicates(["direction", "calibration"])[
-            ["direction", "calibration", "ece"]
-        ]
+        table = self.trial.table
+        shown = table.drop_duplicates(["direction", "calibration"])[["direction", "calibration", "ece"]]
 
         def draw() -> "Figure":
-            return reliability_panels(self.reliability)
+            return reliability_panels(table)
 
-        return Result(self.reliability, self._summary(), draw, shown=shown)
-
-    def _summary(self) -> str:
-        parts = []
-        for direction, note in self.notes.items():
-            own = self.reliability[self.reliability["direction"] == direction]
-            if len(own):
-                best = own.loc[own["ece"].idxmin()]
-                note = f"{best['calibration']} has the lowest expected calibration error, {best['ece']:.3f} ({note})"
-            parts.append(f"**{direction}**: {note}.")
-        return " ".join(parts) or f"{NO_JOINT_SPACE}: there is nothing to calibrate."
+        return Result(table, summarize_calibrations(self.trial), draw, shown=shown)
 
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the calibrations, by claim."""
-        shares = self.reliability[["predicted", "observed"]].stack()
+        shares = self.trial.table[["predicted", "observed"]].stack()
         return {"every probability lies in [0, 1]": bool(shares.between(0, 1).all())}
 
     def write(self, step: Step) -> Html:

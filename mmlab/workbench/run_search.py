@@ -53,10 +53,9 @@ def search_run(
 def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query) -> Hits:
     systems = data.systems if asked.models else {"": data.retrievers}
     calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
-    match = match_crops(systems) if asked.rerank else None
-    held = int((data.embedded_items["modality"] == asked.to).sum())
-    found = search(systems, asked, calibrations, match, held)
-    right = right_answers(data.embedded_items, asked)
+    match = crop_matcher(systems) if asked.rerank else None
+    found = search(systems, asked, calibrations, match)
+    right = find_right_answers(data.embedded_items, asked)
     return _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
 
 
@@ -69,7 +68,7 @@ def _search_many(data: RunData, query: Any, to: str | None, exact: bool, setting
 
 
 def _hits(data: RunData, found: SearchResult, query: str, right: frozenset[str] | None, text: str) -> Hits:
-    table = with_pairs(found.table, data.items)
+    table = add_pair_columns(found.table, data.items)
     return Hits(data, table, found.timings, tuple(found.skipped), query, right, text)
 
 
@@ -100,17 +99,18 @@ def _names(data: RunData, models: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(_name_of(model, known) for model in wanted)
 
 
-def _name_of(model: str, known: Mapping[str, Any]) -> str:
-    for name, spaces in known.items():
+def _name_of(data: RunData, model: str) -> str:
+    for name, system in data.systems.items():
+        spaces = [retriever.model.space for retriever in retrievers_of({name: system})]
         if model == name or any(model in (space.model, space.key) for space in spaces):
             return name
-    raise ValueError(f"models: expected some of {', '.join(known)}, found {model!r}")
+    raise ValueError(f"models: expected some of {', '.join(data.systems)}, found {model!r}")
 
 
 def time_run(data: RunData, texts: Sequence[str], k: int) -> Result:
     """Time the parts of an answer to each text, just opened and warm."""
     retriever: Retriever = data.retrievers["text"]
-    table = time_answers(retriever, texts, k=k, samples=10)
+    table = time_queries(retriever, texts, k=k, samples=10)
     warm = table.set_index(["state", "of"]).loc[("warm", "p50")]
     sentence = (
         f"One text, by the median: {warm['embed_ms']:.0f} ms to embed, {warm['search_ms']:.1f} ms to search, "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmlab.embed import load_for
 from mmlab.panels import compare_panel, inspect_panel, map_panel, query_panel
-from mmlab.retrieve.query.systems import match_crops
+from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.score_study import CalibrationStudy
@@ -43,7 +43,7 @@ def _ask(
     k: int = HITS,
 ) -> "ipywidgets.VBox":
     fitted = {next(iter(data.systems)): calibrate().fitted}
-    return panel(data.systems, data.embedded_items, query, k, fitted, match_crops(data.systems))
+    return panel(data.systems, data.embedded_items, query, k, fitted, crop_matcher(data.systems))
 
 
 def _inspect(data: RunData, evaluation: Evaluation, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":

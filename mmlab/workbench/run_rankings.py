@@ -9,7 +9,8 @@ import pandas as pd
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, write_table
-from mmlab.retrieve import Ranked, ranks_of_query, say_steps
+from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
+from mmlab.retrieve.query.rank_changes import ranks_of_query
 from mmlab.runs import Step
 from mmlab.visualize import Html, figure, query_gallery
 from mmlab.visualize.curves import success_curves
@@ -33,7 +34,7 @@ class Rankings(Report):
     """
 
     data: RunData
-    ranked: Mapping[str, Ranked]
+    ranked: Mapping[str, RankedDirection]
     name: str
 
     @property
@@ -57,7 +58,7 @@ class Rankings(Report):
             return fig
 
         sentence = (
-            f"**{queries:,} queries** answered, up to {depth} hits kept of each; {say_steps(self.ranked)}"
+            f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
         )
         return Result(join_directions(self.answers), sentence, draw, shown=no_table())
 
