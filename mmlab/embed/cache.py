@@ -1,7 +1,4 @@
-"""Vectors that were computed once, kept in one SQLite file: content x space -> float32 bytes.
-
-Several processes may use one file at a time. What `put` returned from survives a kill.
-"""
+"""Vectors that were computed once, kept in one SQLite file: content x space -> float32 bytes."""
 
 import json
 from collections.abc import Sequence
@@ -11,46 +8,58 @@ import numpy as np
 
 from mmlab.items import Space, SqliteFile
 
-ASKED = 1000  # contents per question
+CONTENTS_PER_QUERY = 1000
 
 TABLE = """CREATE TABLE IF NOT EXISTS vectors
 (space TEXT NOT NULL, content TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (space, content))"""
-KNOWN = """SELECT content, vector FROM vectors
+SELECT = """SELECT content, vector FROM vectors
 WHERE space = ? AND content IN (SELECT value FROM json_each(?))"""
-KEEP = """INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET vector = excluded.vector
+INSERT = """INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET vector = excluded.vector
 WHERE length(vector) != length(excluded.vector)"""
 
 
 class VectorCache(SqliteFile):
-    """A vector per content and space; `with VectorCache(path) as cache` closes it."""
+    """A vector per content and space, in a file that several processes may use at a time.
+
+    What `put` has returned from survives a kill. `with VectorCache(path) as cache` closes the file at the end.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> space = Space("demo", "1", "mean", "", "float32", 2)
+    >>> with TemporaryDirectory() as folder, VectorCache(Path(folder) / "vectors.sqlite") as cache:
+    ...     cache.put(["a"], np.array([[0.6, 0.8]]), space)
+    ...     found, vectors = cache.get(["a", "b"], space)
+    >>> found.tolist(), vectors[found].round(1).tolist()
+    ([True, False], [[0.6000000238418579, 0.800000011920929]])
+    """
 
     def __init__(self, path: str | Path) -> None:
-        """Open the file, or make it; ValueError if it is something else than a cache."""
+        """Open the file, or create it; raise ValueError if it is not a vector cache."""
         super().__init__(
             path, TABLE, "a vector cache ({error}): delete it, its vectors can be computed again"
         )
 
-    def get(self, contents: Sequence[str], space: Space) -> tuple[np.ndarray, np.ndarray]:
-        """Which contents are here, bool (N,), and their vectors, float32 (N, D), zero where they are not."""
+    def get(self, contents: Sequence[str] | np.ndarray, space: Space) -> tuple[np.ndarray, np.ndarray]:
+        """Return which contents are known, bool (N,), and their vectors, float32 (N, D), zero for unknown ones."""
         found = np.zeros(len(contents), dtype=bool)
         vectors = np.zeros((len(contents), space.dimension), dtype=np.float32)
-        for start in range(0, len(contents), ASKED):
-            known = self._ask(contents[start : start + ASKED], space)
-            for place, content in enumerate(contents[start : start + ASKED], start):
+        for start in range(0, len(contents), CONTENTS_PER_QUERY):
+            part = contents[start : start + CONTENTS_PER_QUERY]
+            known = self._select(part, space)
+            for position, content in enumerate(part, start):
                 if len(known.get(content, b"")) == 4 * space.dimension:
-                    found[place], vectors[place] = True, np.frombuffer(known[content], dtype="<f4")
+                    found[position], vectors[position] = True, np.frombuffer(known[content], dtype="<f4")
         return found, vectors
 
-    def put(self, contents: Sequence[str], vectors: np.ndarray, space: Space) -> None:
-        """Keep the vectors (N, D) of the contents, all or none of them; a content that is here keeps its first one.
+    def put(self, contents: Sequence[str] | np.ndarray, vectors: np.ndarray, space: Space) -> None:
+        """Keep the vectors (N, D) of the contents, all or none of them; a known content keeps its first vector.
 
-        So processes that work on the same contents at once end with the same vectors, if they `get` them then.
+        So processes that embed the same contents at once end with the same vectors, if they `get` them afterwards.
         """
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         values = [(space.key, content, row.tobytes()) for content, row in zip(contents, rows, strict=True)]
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
-            self._connection.executemany(KEEP, values)
+            self._connection.executemany(INSERT, values)
 
-    def _ask(self, contents: Sequence[str], space: Space) -> dict[str, bytes]:
-        return dict(self._connection.execute(KNOWN, (space.key, json.dumps(list(contents)))))
+    def _select(self, contents: Sequence[str] | np.ndarray, space: Space) -> dict[str, bytes]:
+        return dict(self._connection.execute(SELECT, (space.key, json.dumps(list(contents)))))

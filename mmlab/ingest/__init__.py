@@ -1,7 +1,11 @@
-"""Room of notebook 01: images and texts become clean items, and what was refused is told with its reason."""
+"""Ingest, the room of notebook 01: images and texts become clean items; what is refused is listed with its reason.
+
+Its folders, from the ground up: sources (any dataset becomes a table of rows), web (download images), images (measure
+them, find duplicates), texts (clean captions), missing_texts (OCR and captioning), outcomes (what becomes of each row).
+"""
 
 from mmlab.ingest.ingesting import ingest_items
-from mmlab.ingest.ledger import Ingested
+from mmlab.ingest.outcomes.result import IngestResult
 from mmlab.ingest.rules import FINDINGS, REFUSED, Rules
 
-__all__ = ["FINDINGS", "REFUSED", "Ingested", "Rules", "ingest_items"]
+__all__ = ["FINDINGS", "REFUSED", "IngestResult", "Rules", "ingest_items"]

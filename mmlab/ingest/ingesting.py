@@ -1,25 +1,31 @@
-"""Anything -> items: read the source, clean its texts, look at its images, keep the book of every row."""
+"""Turn any dataset into items: read it, clean its texts, check its images, and account for every row."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from mmlab.ingest.adding import add_texts
-from mmlab.ingest.assembling import image_rows, make_changes, make_items, make_skipped
-from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.book import TEXT_ITEM, keep_book
-from mmlab.ingest.gathering import entry_name, find_files, judge_images, look_over
-from mmlab.ingest.ledger import Ingested
-from mmlab.ingest.memo import Memo
-from mmlab.ingest.replacements import read_replacements
+from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.images.resolve import normalize_name, resolve_images
+from mmlab.ingest.missing_texts.captioner import GENERATED, write_captions
+from mmlab.ingest.missing_texts.ocr import OCR, OcrMissing, read_printed
+from mmlab.ingest.outcomes.result import (
+    IngestResult,
+    image_rows,
+    make_changes,
+    make_images,
+    make_items,
+    make_skipped,
+)
+from mmlab.ingest.outcomes.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
 from mmlab.ingest.rules import UNLISTED, Rules
-from mmlab.ingest.sources import Source, read_source
-from mmlab.ingest.splits import settle_splits
-from mmlab.ingest.texts import clean_texts
+from mmlab.ingest.sources.formats import Source, read_source
+from mmlab.ingest.texts.cleaning import clean_texts
+from mmlab.ingest.texts.replacements import read_replacements
 from mmlab.items import data, is_among, resolve
 
-OURS = ["image", "caption", "origin", "split", "file", "problem", "detail"]  # beside label and the user's own
+# What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
+SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail"]
 
 
 def ingest_items(
@@ -29,92 +35,131 @@ def ingest_items(
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     progress: bool = True,
-) -> Ingested:
-    """Items, skipped rows and changed texts of a dataset: a folder, a file or a Hugging Face id.
+) -> IngestResult:
+    r"""Return the items of a dataset, with what was skipped, what was changed and why.
 
-    `source` is "auto" (recognised by looking) or one of `sources.KINDS`; `columns` maps image, caption, label
-    and split to the names that the table has for them, as a dict or as texts like "image=url". `cache` is a
-    folder, data/cache by default, that keeps fetched images and all that was found out: a second time, or
-    after a kill, nothing is done twice.
-    Of images with the same bytes the first is kept, and the captions of the others are tied to it. An image
-    takes label and the user's columns from its first row, and of its rows' splits the one evaluated on.
+    dataset: a folder, a file, or the id of a Hugging Face dataset ("hf://owner/name"); a relative path starts at
+        the project.
+    source: "auto" (recognised by its files), or one of `sources.formats.KINDS`.
+    columns: names that the table has for image, caption, label and split, as a dict or as texts like "image=url".
+    cache: a folder, data/cache by default, that keeps downloaded images and all findings: a second time, or after a
+        kill, nothing is done twice.
 
-    Raises FileNotFoundError or ValueError where the source as a whole cannot be read; anything smaller that
-    is wrong costs its own rows only.
+    Of images with the same bytes the first is kept, and the captions of the others are tied to it. An image takes
+    the label and the user's columns from its first row, and of the splits of its rows the one evaluated on.
+    Raise FileNotFoundError or ValueError where the source as a whole cannot be read; anything smaller that is wrong
+    costs its own rows only.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = Path(folder, "captions.csv")
+    ...     _ = table.write_text("image,caption\nnone.png,a red square on nothing\n")
+    ...     result = ingest_items(folder, cache=folder, progress=False)
+    >>> result
+    IngestResult(0 images and 0 texts from 1 rows; 1 rows skipped, 0 texts cleaned)
+    >>> result.skipped[["row", "source", "reason"]].values.tolist()
+    [[1, 'none.png', 'missing file']]
     """
     cache = Path(cache) if cache else data() / "cache"
-    replacements = read_replacements(resolve(rules.replacements)) if rules.replacements else None
+    replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     blobs = Blobs(cache / "images")
-    found = read_source(_located(dataset, source), source, _mapped(columns), blobs)
-    rows = _with_unlisted(found)
-    texts = clean_texts(rows["caption"].tolist(), replacements, rules.max_chars).set_axis(rows.index)
-    with Memo(cache / "ingest.sqlite") as memo:
-        files = find_files(_named(rows, rules), found.root, rules, memo, blobs, progress)
-        looks, decoded = look_over(files, memo, progress)
-        images = settle_splits(rows, judge_images(looks, rules), rules)
-        book = keep_book(rows, texts, images, rules)
-        kept = image_rows(book, images)
-        added, notes = add_texts(_silent(kept, book), rules, memo, progress)
-    return Ingested(
-        items=make_items(book, kept, added, found.rows.drop(columns=OURS).reindex(rows.index)),
-        skipped=make_skipped(book, images),
-        changes=make_changes(book),
-        outcomes=book.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
-        images=_told(images, book),
+    found = read_source(dataset, source, columns, blobs)
+    rows = _add_unlisted(found)
+    texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
+    with FindingsCache(cache / "ingest.sqlite") as findings:
+        images, decoded = resolve_images(
+            _named_images(rows, rules), found.root, rules, findings, blobs, progress
+        )
+        images = assign_splits(rows, images, rules)
+        outcomes = decide_outcomes(rows, texts, images, rules)
+        kept = image_rows(outcomes, images)
+        added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
+    return IngestResult(
+        items=make_items(outcomes, kept, added, found.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)),
+        skipped=make_skipped(outcomes, images),
+        changes=make_changes(outcomes),
+        outcomes=outcomes.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
+        images=make_images(outcomes, images),
         kind=found.kind,
-        worked={
-            "images decoded": decoded,
-            "known from before": int(files["file"].notna().sum()) - decoded,
-            "texts found in images": len(added),
-        },
+        counts=_count_work(images, decoded, added),
         notes=notes,
     )
 
 
-def _with_unlisted(source: Source) -> pd.DataFrame:
-    """The rows, then one for each image file that the table does not name; with name and listed."""
+def _count_work(images: pd.DataFrame, decoded: int, added: pd.DataFrame) -> dict[str, int]:
+    with_file = int(images["file"].notna().sum())
+    return {
+        "images decoded": decoded,
+        "images known from the cache": with_file - decoded,
+        "texts found in images": len(added),
+    }
+
+
+def add_texts(
+    images: pd.Series, rules: Rules, cache: FindingsCache, progress: bool = True
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return text and origin, indexed by content, for images without text; and notes on what could not be done.
+
+    images: files by content. What is printed in an image comes first; a captioning model describes the rest. Where
+    Tesseract is missing, a note says so and the rest goes on.
+    """
+    printed, notes = _read_print(images, rules, cache, progress)
+    written, more = _write_captions(images.drop(printed.index), rules, cache, progress)
+    found = pd.concat([printed.assign(origin=OCR), written.assign(origin=GENERATED)])
+    return found.astype("str"), notes + more
+
+
+def _read_print(
+    images: pd.Series, rules: Rules, cache: FindingsCache, progress: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    if not rules.ocr or images.empty:
+        return _clean_found(images[:0], rules), []
+    try:
+        read = read_printed(images.to_dict(), cache, rules.ocr_language, rules.ocr_confidence, progress)
+    except OcrMissing as error:
+        note = f"{len(images):,} images without text were not searched for printed text: {error}"
+        return _clean_found(images[:0], rules), [note]
+    return _clean_found(read["text"], rules), _note_failures(read["reason"], "searched for printed text")
+
+
+def _write_captions(
+    images: pd.Series, rules: Rules, cache: FindingsCache, progress: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    if not rules.captioner or images.empty:
+        return _clean_found(images[:0], rules), []
+    written = write_captions(images.to_dict(), rules.captioner, cache, progress=progress)
+    return _clean_found(written["text"], rules), _note_failures(written["reason"], "captioned")
+
+
+def _clean_found(texts: pd.Series, rules: Rules) -> pd.DataFrame:
+    cleaned = clean_texts(texts.fillna("").tolist(), max_chars=rules.max_chars).set_axis(texts.index)
+    return cleaned.loc[cleaned["text"] != "", ["text"]]
+
+
+def _note_failures(reasons: pd.Series, done: str) -> list[str]:
+    counts = reasons[reasons.fillna("") != ""].value_counts()
+    return [f"{count:,} images could not be {done}: {reason}" for reason, count in counts.items()]
+
+
+def _add_unlisted(source: Source) -> pd.DataFrame:
+    """Return the rows, then one for each image file that the table does not name; with name and listed."""
     files = pd.DataFrame({"image": source.unlisted, "caption": "", "origin": "caption"}, dtype="str")
     files.index += len(source.rows) + 1
-    rows = pd.concat([source.rows[OURS], files]) if len(files) else source.rows[OURS]
+    rows = source.rows[SOURCE_COLUMNS]
+    rows = pd.concat([rows, files]) if len(files) else rows
     rows = rows.rename_axis("row").assign(listed=~rows.index.isin(files.index))
-    names = rows["image"].map(entry_name).astype("str")
+    names = rows["image"].map(normalize_name).astype("str")
     return rows.assign(name=names.where(rows["problem"].isna(), ""))  # a broken row names nothing for sure
 
 
-def _named(rows: pd.DataFrame, rules: Rules) -> pd.Series:
-    """The file that each image came with, or missing, indexed by the names of the images to look at."""
-    asked = rows[(rows["name"] != "") & (rows["listed"] | (UNLISTED not in rules.refused))]
-    return asked.drop_duplicates("name").set_index("name")["file"]
+def _named_images(rows: pd.DataFrame, rules: Rules) -> pd.Series:
+    """Return the file that each image came with, or missing, indexed by the names of the images to measure."""
+    named = rows[(rows["name"] != "") & (rows["listed"] | (UNLISTED not in rules.refused))]
+    return named.drop_duplicates("name").set_index("name")["file"]
 
 
-def _silent(images: pd.DataFrame, book: pd.DataFrame) -> pd.Series:
-    """The files of the images that no text belongs to, by content."""
-    spoken = book.loc[book["outcome"] == TEXT_ITEM, "pair_id"]
-    silent = images[~is_among(images["pair_id"], spoken)]
-    return silent.drop_duplicates("content").set_index("content")["image"]
-
-
-def _told(images: pd.DataFrame, book: pd.DataFrame) -> pd.DataFrame:
-    """Every image that a row names, with its outcome, also those that were not looked at."""
-    columns = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
-    unseen = book[(book["name"] != "") & ~is_among(book["name"], images.index)].drop_duplicates("name")
-    unseen = unseen.set_index("name").reindex(columns=columns)
-    told = pd.concat([images[columns], unseen.astype(images[columns].dtypes)])
-    return told.rename_axis("source").reset_index()
-
-
-def _located(dataset: str | Path, source: str) -> str | Path:
-    """The absolute path of a dataset; the id of one on the Hugging Face hub stays as it is."""
-    path = resolve(dataset)
-    on_hub = str(dataset).startswith("hf://") or (source == "huggingface" and not path.exists())
-    return dataset if on_hub else path
-
-
-def _mapped(columns: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
-    if isinstance(columns, Mapping):
-        return dict(columns)
-    pairs = {text: text.partition("=") for text in columns}
-    for text, (ours, _, theirs) in pairs.items():
-        if not (ours and theirs):
-            raise ValueError(f"columns are given like 'image=url', found {text!r}")
-    return {ours: theirs for ours, _, theirs in pairs.values()}
+def _images_without_text(images: pd.DataFrame, outcomes: pd.DataFrame) -> pd.Series:
+    """Return the files of the images that no text belongs to, by content."""
+    with_text = outcomes.loc[outcomes["outcome"] == TEXT_ITEM, "pair_id"]
+    without = images[~is_among(images["pair_id"], with_text)]
+    return without.drop_duplicates("content").set_index("content")["image"]

@@ -1,4 +1,4 @@
-"""What ingest cleans, refuses, marks and adds: the settings of one ingest, and the names of its findings."""
+"""The settings of one ingest, and the names of what it can find in a dataset."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,32 +6,40 @@ from pathlib import Path
 
 import pandas as pd
 
-# Findings leave an item usable: they are marked in its `flags`, or refused where the rules say so.
 DUPLICATE, NEAR_DUPLICATE, LEAK = "duplicate image", "near duplicate", "split leak"
 TINY, BLURRED, DARK, BLANK, ASPECT = "tiny", "blurred", "dark", "blank", "extreme aspect"
 UNLISTED, UNPAIRED = "unlisted image", "no image named"
 REPEATED, VAGUE = "repeated caption", "vague caption"
-ODD = (TINY, BLURRED, DARK, BLANK, ASPECT)
-FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *ODD, UNLISTED, UNPAIRED, REPEATED, VAGUE)
+
+QUALITY_FLAGS = (TINY, BLURRED, DARK, BLANK, ASPECT)
+# A finding leaves an item usable: its name becomes one of the item's flags, or the reason why the item is refused.
+FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE)
+# The findings that are refused unless `Rules.keep` names them.
 REFUSED = (DUPLICATE, REPEATED, TINY, UNPAIRED, UNLISTED)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings of one ingest.
+    """Say what one ingest cleans, refuses, flags and adds.
 
-    min_words: captions with fewer words are refused; 0 keeps all (languages that write no spaces need 0).
-    max_chars: longer texts are cut at the last word that fits.
-    replacements: a csv with the columns find and replace, applied to whole words; "" for none.
-    refuse: findings (of `FINDINGS`) that are refused beside the usual ones (`REFUSED`); others are only marked.
-    keep: findings that are marked and kept, though they are usually refused.
-    vague_from: a caption that this many images share is vague.
+    min_words: captions with fewer words are refused. 0 keeps all; languages written without spaces need 0.
+    max_chars: longer texts are cut after the last word that fits.
+    replacements: path of a csv with the columns find and replace, applied to whole words; "" for none.
+    refuse: findings (of `FINDINGS`) to refuse in addition to the usual ones (`REFUSED`).
+    keep: findings to keep and flag although they are usually refused.
+    vague_from: a caption shared by at least this many images is vague.
     near_bits: near duplicates differ in at most this many (0 to 16) of the 64 bits of their perceptual hash.
-    ocr: read the text printed in images that have no other (needs Tesseract).
-    ocr_language: Tesseract's name of the language(s), such as "eng" or "eng+deu".
-    ocr_confidence: words that Tesseract is less sure of are dropped, 0 to 100.
-    captioner: id or folder of a BLIP captioning model for the images still without text; "" for none.
-    private_addresses: fetch images from private and loopback addresses too.
+    ocr: read the text printed in images that have no other text (needs Tesseract).
+    ocr_language: Tesseract's name of the language or languages, such as "eng" or "eng+deu".
+    ocr_confidence: words of a lower confidence (0 to 100) are dropped.
+    captioner: id or folder of a BLIP captioning model for images that still have no text; "" for none.
+    private_addresses: download images from private and loopback addresses too.
+
+    Raise ValueError for an unknown finding, a finding that is both refused and kept, and a number out of range.
+
+    >>> rules = Rules(min_words=3, refuse=["blurred"], keep=["tiny"])
+    >>> sorted(rules.refused)
+    ['blurred', 'duplicate image', 'no image named', 'repeated caption', 'unlisted image']
     """
 
     min_words: int = 5
@@ -49,28 +57,31 @@ class Rules:
 
     def __post_init__(self) -> None:
         for name in ("refuse", "keep"):
-            found = tuple(getattr(self, name))
-            object.__setattr__(self, name, found)
-            if unknown := sorted(set(found) - set(FINDINGS)):
-                raise ValueError(f"{name}: {unknown} are no findings; the findings are {list(FINDINGS)}")
+            findings = tuple(getattr(self, name))
+            object.__setattr__(self, name, findings)
+            if unknown := sorted(set(findings) - set(FINDINGS)):
+                raise ValueError(f"{name}: {unknown} are not findings; expected some of {list(FINDINGS)}")
         if both := sorted(set(self.refuse) & set(self.keep)):
-            raise ValueError(f"{both} are to be refused and to be kept: name each finding once")
+            raise ValueError(f"refuse and keep both list {both}: list each finding in one of them")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is at least {least}, found {getattr(self, name)}")
+                raise ValueError(f"{name}: expected at least {least}, found {getattr(self, name)}")
         for name, most in (("near_bits", 16), ("ocr_confidence", 100)):
             if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} lies from 0 to {most}, found {getattr(self, name)}")
+                raise ValueError(f"{name}: expected 0 to {most}, found {getattr(self, name)}")
 
     @property
     def refused(self) -> frozenset[str]:
-        """The findings that are refused, all told."""
+        """Return all findings that these rules refuse."""
         return frozenset(REFUSED).difference(self.keep).union(self.refuse)
 
 
-def join_flags(holds: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
-    """The names of the findings that hold in each line, comma-separated; "" where none does."""
+def join_flags(masks: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
+    """Return for each line the names of the findings whose mask is true, comma-separated; "" where none is."""
     joined = pd.Series("", index, dtype="str")
-    for name, mask in holds.items():
+    for name, mask in masks.items():
         joined = joined.mask(mask, joined + ", " + name)
     return joined.str.removeprefix(", ")

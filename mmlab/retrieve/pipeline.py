@@ -1,4 +1,4 @@
-"""All queries of one direction, step by step: searched, then fused, rescored, calibrated, reranked."""
+"""A run's answer: all queries of a direction, step by step: searched, then fused, rescored, calibrated, reranked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,145 +7,234 @@ import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import DIRECTIONS, Vectors, opposite_modality
+from mmlab.items.options import check_option
 from mmlab.items.rankings import first_rows
-from mmlab.retrieve.config import LEARNED, NONE, Recipe
-from mmlab.retrieve.query.model_rankings import askers, gallery_of, rank_models, search_exactly
-from mmlab.retrieve.query.rank import rank, way
+from mmlab.retrieve.query.rank import (
+    bridge_modality,
+    gallery_vectors,
+    query_vectors,
+    rank,
+    rank_exactly,
+    rank_models,
+)
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
-from mmlab.retrieve.scores.fitted_calibration import Fitted, fit_calibration
-from mmlab.retrieve.scores.fuse import fuse
+from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
+from mmlab.retrieve.scores.fuse import RRF_K, SUM_TOLERANCE, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.query_split import Fold, fold_queries
-from mmlab.retrieve.scores.rescore import rescored
+from mmlab.retrieve.scores.hubness import NONE, TEMPERED, rescore
+from mmlab.retrieve.scores.query_split import CalibrationSplit, split_queries
+
+EQUAL, LEARNED = "equal", "learned"
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """The rankings after every step, in order, and which of them is the answer; what was fitted for it, where it was.
+class RetrievalConfig:
+    """Which steps a run's answer takes; every one but the search may be "none" (0 for rerank).
 
-    weights: of each model in the fusion, by its space's key; fold: the queries to fit on and those to judge on.
+    depth: items kept of each query; exact: by exact search, not the graph; fusion: over the run's models, of FUSIONS,
+    with the k of "rrf" in rrf_k; weights: the models' in it, "equal", "learned" on validation, or numbers that add up
+    to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
+    again; seed: for halves of the pairs where there is no validation split. Raises ValueError for an unknown name and a
+    number out of range.
+
+    >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
+    (0.7, 0.3)
+    """
+
+    depth: int = 100
+    exact: bool = True
+    fusion: str = NONE
+    weights: str = EQUAL
+    rescoring: str = NONE
+    calibration: str = NONE
+    rerank: int = 0
+    seed: int = 0
+    rrf_k: float = RRF_K
+
+    def __post_init__(self) -> None:
+        for name in ("fusion", "rescoring", "calibration"):
+            check_option(name, getattr(self, name))
+        if self.depth < 1 or self.rerank < 0 or self.rrf_k < 0:
+            raise ValueError(
+                "expected depth of at least 1, rerank and rrf_k of at least 0; found "
+                f"{self.depth}, {self.rerank} and {self.rrf_k}"
+            )
+        if self.weights != EQUAL and self.fusion == NONE:
+            raise ValueError(
+                f"weights {self.weights!r} need a fusion: set fusion to rrf, dbsf or weighted_sum"
+            )
+        self.shares(len(self.weights.split(",")))
+
+    def shares(self, models: int) -> tuple[float, ...] | None:
+        """Return the weight of each of so many models; None for those that are equal or learned."""
+        if self.weights in (EQUAL, LEARNED):
+            return None
+        try:
+            shares = tuple(float(share) for share in self.weights.split(","))
+        except ValueError:
+            shares = ()
+        if len(shares) != models or min(shares) < 0 or abs(sum(shares) - 1) > SUM_TOLERANCE:
+            raise ValueError(
+                f"weights: expected {EQUAL!r}, {LEARNED!r}, or a number for each of {models} models, adding up to 1, "
+                f"such as '0.7, 0.3'; found {self.weights!r}"
+            )
+        return shares
+
+    @property
+    def needs_fitting(self) -> bool:
+        """Whether a step learns from the queries of the validation split."""
+        return self.calibration != NONE or self.weights == LEARNED or self.rescoring in TEMPERED
+
+
+@dataclass(frozen=True)
+class RankedDirection:
+    """The rankings after every step, in order, and which of them is the answer; what was fitted for it, and on what.
+
+    weights: of each model in the fusion, by its space's key; split: the queries to fit on and those to evaluate on.
     """
 
     steps: dict[str, pd.DataFrame]
     answer: pd.DataFrame
-    calibration: Fitted | None = None
-    fold: Fold | None = None
+    calibration: FittedCalibration | None = None
+    split: CalibrationSplit | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
-
-
-def rank_in_steps(
-    index: Index,
-    spaces: Sequence[Vectors],
-    items: pd.DataFrame,
-    source: str,
-    target: str,
-    recipe: Recipe,
-    qrels: pd.DataFrame,
-    match: Match | None = None,
-) -> Ranked:
-    """Every item of modality `source` asks for those of modality `target`: "text" and "image".
-
-    `spaces`: the vectors of the run's models, the main one first; the first that embeds `source` answers "exact",
-    "index" (the graph, by the vectors themselves) and, where the index has them, "quantized"; then what the recipe
-    asks for: "fused" (not where one alone embeds `source`), "rescored" (each model's scores, fused again),
-    "calibrated", "reranked" by `match`. What is fitted is fitted on validation, see `fold_queries`.
-    Raises ValueError for a step that this run cannot take, saying what it lacks.
-    """
-    asking = askers(spaces, items, source)
-    fold = fold_queries(items, asking[0].ids, recipe.seed) if recipe.fits else None
-    with index.session():
-        steps = _searched(index, spaces, items, asking[0], target, recipe.depth)
-        answer = steps["exact"] if recipe.exact else list(steps.values())[-1]
-        weights: dict[str, float] = {}
-        if recipe.fusion != NONE and len(asking) > 1:
-            ranked = rank_models(index, spaces, items, source, target, recipe.depth, recipe.exact)
-            weights = _weights(ranked, recipe, qrels, fold)
-            steps["fused"] = answer = _fused(list(ranked.values()), weights, recipe)
-    if recipe.rescoring != NONE:
-        steps["rescored"] = answer = _rescored(spaces, asking, items, source, recipe, weights, fold)
-    fitted = None
-    if recipe.calibration != NONE:
-        fitted = fit_calibration(recipe.calibration, answer, qrels, fold)
-        steps["calibrated"] = answer = fitted.apply(answer)
-    if recipe.rerank:
-        if match is None:
-            raise ValueError(
-                "rerank: no model of this run has a matching head; embed with a BLIP, or set rerank = 0"
-            )
-        steps["reranked"] = answer = rerank(answer, match, contents_of(items), recipe.rerank)
-    return Ranked(steps, answer, fitted, fold, weights)
 
 
 def rank_directions(
     index: Index,
-    spaces: Sequence[Vectors],
+    vectors: Sequence[Vectors],
     items: pd.DataFrame,
-    recipe: Recipe,
+    config: RetrievalConfig,
     qrels: Mapping[str, pd.DataFrame],
     match: Match | None = None,
-) -> dict[str, Ranked]:
-    """`rank_in_steps` for texts that ask for images and images that ask for texts, by the names of DIRECTIONS.
+) -> dict[str, RankedDirection]:
+    """Rank texts that ask for images and images that ask for texts, by the names of DIRECTIONS: see `rank_direction`.
 
-    Raises ValueError where the recipe fuses and no direction is answered by several models.
+    Raises ValueError where the configuration fuses and no direction is answered by several models.
     """
-    if recipe.fusion != NONE and all(
-        len(askers(spaces, items, source)) < 2 for source, _ in DIRECTIONS.values()
+    if config.fusion != NONE and all(
+        len(query_vectors(vectors, items, source)) < 2 for source, _ in DIRECTIONS.values()
     ):
         raise ValueError(
             "fusion: one model alone answers here, expected several; give more models to 02_embed"
         )
     return {
-        name: rank_in_steps(index, spaces, items, *way, recipe, qrels[name], match)
-        for name, way in DIRECTIONS.items()
+        direction: rank_direction(index, vectors, items, source, target, config, qrels[direction], match)
+        for direction, (source, target) in DIRECTIONS.items()
     }
+
+
+def rank_direction(
+    index: Index,
+    vectors: Sequence[Vectors],
+    items: pd.DataFrame,
+    source: str,
+    target: str,
+    config: RetrievalConfig,
+    qrels: pd.DataFrame,
+    match: Match | None = None,
+) -> RankedDirection:
+    """Rank the items of modality `target` for every item of modality `source`: "text" and "image".
+
+    `vectors`: those of the run's models, the main one first. The first that embeds `source` answers "exact", "index"
+    (the graph, by the vectors themselves) and, where the index has them, "quantized"; then come the steps of the
+    configuration: "fused" (not where one alone embeds `source`), "rescored" (each model's scores, fused again),
+    "calibrated", "reranked" by `match`. What is fitted is fitted on validation, see `split_queries`. Raises ValueError
+    for a step that this run cannot take, saying what it lacks.
+    """
+    queries = query_vectors(vectors, items, source)
+    split = split_queries(items, queries[0].ids, config.seed) if config.needs_fitting else None
+    with index.session():
+        steps = _searched(index, vectors, items, queries[0], target, config.depth)
+        answer = steps["exact"] if config.exact else list(steps.values())[-1]
+        weights: dict[str, float] = {}
+        if config.fusion != NONE and len(queries) > 1:
+            ranked = rank_models(index, vectors, items, source, target, config.depth, config.exact)
+            weights = _weights(ranked, config, qrels, split)
+            steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
+    if config.rescoring != NONE:
+        steps["rescored"] = answer = _rescored(vectors, queries, items, source, config, weights, split)
+    fitted = None
+    if config.calibration != NONE and split:
+        fitted = fit_calibration(config.calibration, answer, qrels, split)
+        steps["calibrated"] = answer = fitted.apply(answer)
+    if config.rerank:
+        steps["reranked"] = answer = _reranked(answer, items, config, match)
+    return RankedDirection(steps, answer, fitted, split, weights)
+
+
+def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
+    """Return a sentence on the steps of each direction, with which weights, and how a calibration was fitted."""
+    parts = []
+    for direction, found in ranked.items():
+        steps = f"**{direction}**: {', then '.join(found.steps)}"
+        kind = found.calibration.calibration.kind if found.calibration else ""
+        weights = " + ".join(f"{weight:.2g} {name}" for name, weight in found.weights.items())
+        details = [part for part in (weights, kind, found.split.summary if found.split else "") if part]
+        parts.append(f"{steps} ({', '.join(details)})" if details else steps)
+    return "; ".join(parts) + "."
 
 
 def _searched(
-    index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, asked: Vectors, target: str, depth: int
+    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str, depth: int
 ) -> dict[str, pd.DataFrame]:
     steps = {
-        "exact": search_exactly(index, spaces, items, asked, target, depth),
-        "index": rank(index, asked, target, depth, quantized=False),
+        "exact": rank_exactly(index, vectors, items, queries, target, depth),
+        "index": rank(index, queries, target, depth, quantized=False),
     }
-    searched = way(index, asked, target) or target
-    if index.schemas[index.collection(asked.space, searched)].quantization:
-        steps["quantized"] = rank(index, asked, target, depth)
+    searched = bridge_modality(index, queries, target) or target
+    if index.schemas[index.collection(queries.space, searched)].quantization:
+        steps["quantized"] = rank(index, queries, target, depth)
     return steps
 
 
 def _weights(
-    ranked: Mapping[str, pd.DataFrame], recipe: Recipe, qrels: pd.DataFrame, fold: Fold | None
+    ranked: Mapping[str, pd.DataFrame],
+    config: RetrievalConfig,
+    qrels: pd.DataFrame,
+    split: CalibrationSplit | None,
 ) -> dict[str, float]:
-    if recipe.weights == LEARNED:
-        own = [fold.fit_on(one) for one in ranked.values()]
-        shares = learn_weights(own, fold.fit_on(qrels), recipe.fusion).weights
-    else:
-        shares = recipe.shares(len(ranked)) or [1 / len(ranked)] * len(ranked)
+    shares = config.shares(len(ranked)) or (1 / len(ranked),) * len(ranked)
+    if config.weights == LEARNED and split:
+        fitting = [split.fitting_rows(one) for one in ranked.values()]
+        shares = learn_weights(fitting, split.fitting_rows(qrels), config.fusion, rrf_k=config.rrf_k).weights
     return dict(zip(ranked, shares, strict=True))
 
 
-def _fused(rankings: list[pd.DataFrame], weights: Mapping[str, float], recipe: Recipe) -> pd.DataFrame:
-    return first_rows(fuse(recipe.fusion, rankings, list(weights.values())), recipe.depth)
+def _fused(
+    rankings: list[pd.DataFrame], weights: Mapping[str, float], config: RetrievalConfig
+) -> pd.DataFrame:
+    return first_rows(fuse(config.fusion, rankings, list(weights.values()), config.rrf_k), config.depth)
 
 
 def _rescored(
-    spaces: Sequence[Vectors],
-    asking: list[Vectors],
+    vectors: Sequence[Vectors],
+    queries: Sequence[Vectors],
     items: pd.DataFrame,
     source: str,
-    recipe: Recipe,
+    config: RetrievalConfig,
     weights: Mapping[str, float],
-    fold: Fold | None,
+    split: CalibrationSplit | None,
 ) -> pd.DataFrame:
-    """The answer of each model that holds both sides, rescored, and fused as they were."""
+    """Rescore the answer of each model that holds both modalities, and fuse them as they were."""
     pairs = items.set_index("item_id")["pair_id"]
     ranked = []
-    for queries in asking if weights else asking[:1]:
-        there = gallery_of(spaces, items, queries, opposite_modality(source))
-        if not len(there):
+    for own in queries if weights else queries[:1]:
+        gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
+        if not len(gallery):
             raise ValueError(
-                f"rescoring: {queries.space.key} holds no items of the other modality to compare with"
+                f"rescoring: {own.space.key} holds no items of the other modality to compare with"
             )
-        how = {"k": recipe.depth, "seed": recipe.seed, "fold": fold}
-        ranked.append(rescored(queries, there, pairs, recipe.rescoring, source, **how))
-    return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, recipe)
+        rescored = rescore(own, gallery, pairs, config.rescoring, source, config.depth, config.seed, split)
+        ranked.append(rescored.rankings)
+    return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, config)
+
+
+def _reranked(
+    answer: pd.DataFrame, items: pd.DataFrame, config: RetrievalConfig, match: Match | None
+) -> pd.DataFrame:
+    if match is None:
+        raise ValueError(
+            "rerank: no model of this run has a matching head; embed with a BLIP, or set rerank = 0"
+        )
+    return rerank(answer, match, contents_of(items), config.rerank)

@@ -12,6 +12,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "embed-cached": "tests.bench.embed:cached",
     "embed-images": "tests.bench.embed:images",
     "embed-texts": "tests.bench.embed:texts",
+    "embed-workers": "tests.bench.embed:workers",
     "evaluate": "tests.bench.evaluate:evaluate",
     "fuse": "tests.bench.fuse:fuse",
     "hubness": "tests.bench.hubness:hubness",

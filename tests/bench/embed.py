@@ -1,7 +1,6 @@
 """Embedding against sentence-transformers at its defaults, on the same random weights of ViT-B/32 size; the cache.
 
-Each round times all ways one after the other, and the best round of each way counts: a neighbour's load can only
-make one slower.
+Each round times all runs one after the other, and the best round of each counts: other load can only make one slower.
 """
 
 import hashlib
@@ -10,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
 from mmlab.embed import Model, embed_items, load_model
+from mmlab.embed.batching import count_workers
 from mmlab.items import ITEM_COLUMNS, file_hash, item_id
 from tests.bench.figures import Figure
 
@@ -32,7 +33,7 @@ def images() -> list[Figure]:
 
 
 def texts() -> list[Figure]:
-    """From caption to vector, captions of mixed length, most of them short, none cut."""
+    """From caption to vector, captions of mixed length, most of them short, none truncated."""
     captions = _captions(COUNTS[_device()][1])
     with TemporaryDirectory() as folder:
         return _compare(_text_items(captions), Path(folder) / "clip", lambda: captions, "texts")
@@ -60,6 +61,32 @@ def cached() -> list[Figure]:
     ]
 
 
+def workers() -> list[Figure]:
+    """From JPEG and from caption to vector: a worker per core against one worker with all cores."""
+    with TemporaryDirectory() as folder:
+        _write_clip(Path(folder) / "clip")
+        model = load_model(str(Path(folder) / "clip"), _device())
+        images, texts = COUNTS[_device()]
+        items = {
+            "images": _image_items(_photos(Path(folder), images)),
+            "texts": _text_items(_captions(texts)),
+        }
+        return [figure for name, rows in items.items() for figure in _compare_workers(rows, model, name)]
+
+
+def _compare_workers(items: pd.DataFrame, model: Model, name: str) -> list[Figure]:
+    def run(count: int) -> float:
+        with patch("mmlab.embed.encode.count_workers", lambda: count):
+            return _seconds(_embedding(items, model))
+
+    counts = (1, count_workers())
+    best = pd.DataFrame([{count: run(count) for count in counts} for _ in range(ROUNDS)]).min()
+    return [
+        *(Figure(f"{name}, {count} workers", len(items) / best[count], f"{name}/s") for count in best.index),
+        Figure(f"{name}, {counts[1]} workers", best[1] / best[counts[1]], "times", "1 worker"),
+    ]
+
+
 def _device() -> str:
     import torch
 
@@ -71,26 +98,27 @@ def _compare(items: pd.DataFrame, folder: Path, read: Callable[[], list[Any]], n
 
     _write_clip(folder)
     plain = SentenceTransformer(str(folder), device=_device())
-    models = {numbers: load_model(str(folder), _device(), numbers) for numbers in ("auto", "float32")}
-    ways = {COMPARED: lambda: plain.encode(read(), normalize_embeddings=True, show_progress_bar=False)}
-    ways |= {numbers: _way(items, model) for numbers, model in models.items()}
-    rows = {way: run() for way, run in ways.items()}  # warm, and for the cosines
+    models = {name: load_model(str(folder), _device(), name) for name in ("auto", "float32")}
+    runs = {COMPARED: lambda: plain.encode(read(), normalize_embeddings=True, show_progress_bar=False)}
+    runs |= {precision: _embedding(items, model) for precision, model in models.items()}
+    # To warm up, and for the cosines.
+    rows = {label: run() for label, run in runs.items()}
     np.testing.assert_allclose(rows["float32"], rows[COMPARED], atol=1e-4 if _device() == "cpu" else 2e-3)
-    seconds = pd.DataFrame([{way: _seconds(run) for way, run in ways.items()} for _ in range(ROUNDS)])
+    seconds = pd.DataFrame([{label: _seconds(run) for label, run in runs.items()} for _ in range(ROUNDS)])
     best = seconds.min()
     ratios = best[COMPARED] / best
     used = models["auto"].space.preprocessing.split(", ")[-1]
     cosine = float((rows["auto"] * rows["float32"]).sum(axis=1).min())
     rates = len(items) / best
     return [
-        *(Figure(f"{name}, {way}", rate, f"{name}/s") for way, rate in rates.items()),
+        *(Figure(f"{name}, {label}", rate, f"{name}/s") for label, rate in rates.items()),
         Figure(f"{name}, auto ({used})", ratios["auto"], "times", COMPARED, "at least 2"),
         Figure(f"{name}, float32", ratios["float32"], "times", COMPARED),
         Figure(f"{name}, least cosine, auto ({used})", cosine, "", "float32", "at least 0.999"),
     ]
 
 
-def _way(items: pd.DataFrame, model: Model) -> Callable[[], np.ndarray]:
+def _embedding(items: pd.DataFrame, model: Model) -> Callable[[], np.ndarray]:
     return lambda: embed_items(items, model, progress=False).vectors.array
 
 

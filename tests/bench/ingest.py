@@ -1,15 +1,20 @@
-"""What ingest finds on the demo catalogue beside the kept truth; how much memory a long source costs."""
+"""What ingest finds on the demo catalogue, against its known faults; how much memory a long source costs."""
 
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tests.bench.figures import Figure
+
+if TYPE_CHECKING:
+    from mmlab.ingest import IngestResult
 
 ROWS = 200_000
 FEW = ">= 0.95"
@@ -17,35 +22,34 @@ DIRTY = ("html tags", "html entities", "newlines", "broken encoding")
 
 
 def faults() -> list[Figure]:
-    """Precision and recall of each cleaning step on the planted faults of the demo catalogue."""
+    """Measure precision and recall of each cleaning step on the known faults of the demo catalogue."""
     from mmlab.demo import draw_catalogue
     from mmlab.ingest import ingest_items
 
     with TemporaryDirectory() as folder:
         catalogue = draw_catalogue(Path(folder, "catalogue"))
-        ingested = ingest_items(catalogue, cache=Path(folder, "cache"))
-        truth = pd.read_csv(catalogue / "faults.csv").astype({"row": "Int64"})
-    found = ingested.images.set_index("source")
-    planted = truth.groupby("fault")
-    images = {fault: set(group["image"]) for fault, group in planted}
-    rows = {fault: set(group["row"].dropna()) for fault, group in planted}
+        result = ingest_items(catalogue, cache=Path(folder, "cache"))
+        faults = pd.read_csv(catalogue / "faults.csv").astype({"row": "Int64"})
+    found = result.images.set_index("source")
+    images = {fault: set(group["image"]) for fault, group in faults.groupby("fault")}
+    rows = {fault: set(group["row"].dropna()) for fault, group in faults.groupby("fault")}
     refused = found.groupby("outcome").groups
-    outcomes = ingested.outcomes.set_index("row").groupby("outcome").groups
-    near = found.index[images["flags"].fillna("").str.contains("near duplicate")]
+    outcomes = result.outcomes.set_index("row").groupby("outcome").groups
+    near = found.index[found["flags"].fillna("").str.contains("near duplicate")]
     broken = {"missing file", "damaged file", "empty file", "not an image"}
-    steps = {  # found, planted, expected
+    steps = {  # found, known, expected
         "exact duplicates": (refused["duplicate image"], images["exact duplicate"], FEW),
         "near duplicates": (near, images["near duplicate"], ">= 0.9"),
         "broken files": (
-            found.index[images["outcome"].isin(broken)],
+            found.index[found["outcome"].isin(broken)],
             images["missing file"] | images["truncated file"],
             FEW,
         ),
-        "dirty captions": (ingested.changes["row"], set().union(*(rows[fault] for fault in DIRTY)), FEW),
+        "dirty captions": (result.changes["row"], set().union(*(rows[fault] for fault in DIRTY)), FEW),
         "short captions": (outcomes["short caption"], rows["too short"], FEW),
     }
     figures = [figure for name, step in steps.items() for figure in _precision_recall(name, *step)]
-    return [*figures, *_restored(ingested, truth)]
+    return [*figures, *_restored(result, faults)]
 
 
 def memory() -> list[Figure]:
@@ -64,27 +68,25 @@ def memory() -> list[Figure]:
     return figures
 
 
-def _precision_recall(name: str, found: object, planted: set, expected: str) -> list[Figure]:
-    found, both = set(found), set(found) & planted
-    beside = f"{len(planted)} planted, {len(found)} found"
+def _precision_recall(name: str, found: Iterable, known: set, expected: str) -> list[Figure]:
+    found, both = set(found), set(found) & known
+    beside = f"{len(known)} known, {len(found)} found"
     return [
         Figure(f"{name}: precision", len(both) / max(len(found), 1), "", beside, expected),
-        Figure(f"{name}: recall", len(both) / len(planted), "", beside, expected),
+        Figure(f"{name}: recall", len(both) / len(known), "", beside, expected),
     ]
 
 
-def _restored(ingested: object, truth: pd.DataFrame) -> list[Figure]:
-    """How many dirty captions are what they were before, and how many printed texts were read."""
-    dirty = truth[truth["fault"].isin(DIRTY)].set_index("row")["original"]
-    after = ingested.changes.set_index("row")["after"].reindex(dirty.index)
-    printed = truth[truth["fault"] == "text in image"].set_index("image")["original"]
-    read = (
-        ingested.items[ingested.items["origin"] == "ocr"].set_index("pair_id")["text"].reindex(printed.index)
-    )
+def _restored(result: "IngestResult", faults: pd.DataFrame) -> list[Figure]:
+    """Count the dirty captions that are as they were before, and the printed texts that were read."""
+    dirty = faults[faults["fault"].isin(DIRTY)].set_index("row")["original"]
+    after = result.changes.set_index("row")["after"].reindex(dirty.index)
+    printed = faults[faults["fault"] == "text in image"].set_index("image")["original"]
+    read = result.items[result.items["origin"] == "ocr"].set_index("pair_id")["text"].reindex(printed.index)
     same = _letters(read.fillna("")) == _letters(printed)
     return [
-        Figure("dirty captions: restored exactly", (after == dirty).mean(), "", f"{len(dirty)} planted", FEW),
-        Figure("printed-only products: any text read", read.notna().mean(), "", f"{len(printed)} planted"),
+        Figure("dirty captions: restored exactly", (after == dirty).mean(), "", f"{len(dirty)} known", FEW),
+        Figure("printed-only products: any text read", read.notna().mean(), "", f"{len(printed)} known"),
         Figure("printed-only products: recovered", same.mean(), "", "letters equal but for case", ">= 0.8"),
     ]
 

@@ -1,4 +1,4 @@
-"""Looking at images against decoding them, and near duplicates: how many are found, and how long it takes."""
+"""Measuring images against decoding them; near duplicates: how many are found, and how long it takes."""
 
 import base64
 import os
@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from mmlab.demo import draw_catalogue
-from mmlab.ingest.images import look_at
-from mmlab.ingest.memo import Memo
-from mmlab.ingest.near import near_duplicates
+from mmlab.ingest.findings_cache import FindingsCache
+from mmlab.ingest.images.near_duplicates import near_duplicates
+from mmlab.ingest.images.quality import measure_images
 from mmlab.ingest.rules import Rules
 from tests.bench.figures import Figure
 
-PICTURES, WIDTH, HEIGHT, QUALITY = 5_000, 640, 480, 90
+IMAGES, WIDTH, HEIGHT, QUALITY = 5_000, 640, 480, 90
 ROUNDS = 3
 PRODUCTS, SEEDS = 1_500, (0, 2)  # the bounds were tuned on seed 1
 HASHES = 200_000
@@ -28,43 +28,43 @@ SAMPLE = slice(None, None, 25)  # of the images, to warm up
 
 
 def decode() -> list[Figure]:
-    """Images per second of look_at, new and known, against a plain loop of Image.open(path).convert("RGB").
+    """Time measure_images on new and on known images against a plain loop of Image.open(path).convert("RGB").
 
     Each is timed in a process of its own, as a script is, and again in one process after a warm-up: there the
     plain loop gets the memory of its last image back for the next one, which makes it about twice as fast.
     """
     with TemporaryDirectory() as folder:
         files = {path.name: path for path in _photos(Path(folder))}
-        plain, look = _medians(files, _apart)
-        for run in (_plain, _look):
+        plain, measured = _medians(files, _apart)
+        for run in (_plain, _measure):
             run(dict(list(files.items())[SAMPLE]))
-        warm_plain, warm_look = _medians(files, _timed)
-        with Memo(Path(folder) / "memo.sqlite") as memo:
-            look_at(files, memo, progress=False)
-            known = _timed(lambda files: look_at(files, memo, progress=False), files)
+        warm_plain, warm_measured = _medians(files, _timed)
+        with FindingsCache(Path(folder) / "cache.sqlite") as cache:
+            measure_images(files, cache, progress=False)
+            known = _timed(lambda files: measure_images(files, cache, progress=False), files)
     size, cores = f"JPEGs of {WIDTH} x {HEIGHT}", f"{os.cpu_count()} cores"
     return [
-        Figure(f"look at {size}", PICTURES / look, "images/s", f"plain loop: {PICTURES / plain:,.0f}/s"),
-        Figure(f"look at {size}", plain / look, "times", f"plain loop, {cores}", "at least 1.7"),
-        Figure(f"look at {size}, warm", warm_plain / warm_look, "times", f"plain loop, warm, {cores}"),
-        Figure(f"look at known {size}", warm_plain / known, "times", "plain loop, warm", "at least 20"),
+        Figure(f"measure {size}", IMAGES / measured, "images/s", f"plain loop: {IMAGES / plain:,.0f}/s"),
+        Figure(f"measure {size}", plain / measured, "times", f"plain loop, {cores}", "at least 1.7"),
+        Figure(f"measure {size}, warm", warm_plain / warm_measured, "times", f"plain loop, warm, {cores}"),
+        Figure(f"measure known {size}", warm_plain / known, "times", "plain loop, warm", "at least 20"),
     ]
 
 
 def near() -> list[Figure]:
-    """Precision and recall on demo catalogues that nothing was tuned on, and the time for 200,000 hashes."""
+    """Measure precision and recall on demo catalogues that nothing was tuned on, and the time for 200,000 hashes."""
     figures = []
     for seed in SEEDS:
-        precision, recall = _judged(seed)
+        precision, recall = _precision_recall(seed)
         figures += [
-            Figure(f"near duplicates, precision, seed {seed}", precision, "", "planted ones", "at least 0.9"),
-            Figure(f"near duplicates, recall, seed {seed}", recall, "", "planted ones", "at least 0.9"),
+            Figure(f"near duplicates, precision, seed {seed}", precision, "", "known ones", "at least 0.9"),
+            Figure(f"near duplicates, recall, seed {seed}", recall, "", "known ones", "at least 0.9"),
         ]
-    looks, expected = _clusters()
+    facts, expected = _clusters()
     started = time.perf_counter()
-    found = near_duplicates(looks, Rules().near_bits)
+    found = near_duplicates(facts, Rules().near_bits)
     taken = time.perf_counter() - started
-    share = float((found.to_numpy() == looks.index[expected]).mean())
+    share = float((found.to_numpy() == facts.index[expected]).mean())
     return [
         *figures,
         Figure(
@@ -75,7 +75,7 @@ def near() -> list[Figure]:
 
 
 def _medians(files: dict[str, Path], timed: Callable) -> list[float]:
-    times = [[timed(run, files) for run in (_plain, _look)] for _ in range(ROUNDS)]
+    times = [[timed(run, files) for run in (_plain, _measure)] for _ in range(ROUNDS)]
     return [statistics.median(taken) for taken in zip(*times, strict=True)]
 
 
@@ -98,8 +98,8 @@ def _plain(files: dict[str, Path]) -> None:
         Image.open(path).convert("RGB")
 
 
-def _look(files: dict[str, Path]) -> None:
-    look_at(files, progress=False)
+def _measure(files: dict[str, Path]) -> None:
+    measure_images(files, progress=False)
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -118,7 +118,7 @@ def _photos(folder: Path) -> list[Path]:
     from PIL import Image
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(write, range(PICTURES)))
+        return list(threads.map(write, range(IMAGES)))
 
 
 def _enlarged(cells: np.ndarray) -> np.ndarray:
@@ -128,23 +128,23 @@ def _enlarged(cells: np.ndarray) -> np.ndarray:
     return np.stack([channel.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC) for channel in channels], -1)
 
 
-def _judged(seed: int) -> tuple[float, float]:
-    """Precision and recall of the pairs (image, its original); exact duplicates are taken out before."""
+def _precision_recall(seed: int) -> tuple[float, float]:
+    """Return precision and recall of the pairs (image, its original); exact duplicates are taken out before."""
     with TemporaryDirectory() as folder:
         draw_catalogue(folder, PRODUCTS, seed, progress=False)
         faults = pd.read_csv(Path(folder) / "faults.csv")
         files = {f"images/{path.name}": path for path in sorted((Path(folder) / "images").iterdir())}
-        looks, _ = look_at(files, progress=False)
-    looks = looks[looks["reason"].isna()].drop_duplicates("content")
-    planted = faults[(faults["fault"] == "near duplicate") & faults["image"].isin(looks.index)]
-    group = near_duplicates(looks, Rules().near_bits)
+        facts, _ = measure_images(files, progress=False)
+    facts = facts[facts["reason"].isna()].drop_duplicates("content")
+    known = faults[(faults["fault"] == "near duplicate") & faults["image"].isin(facts.index)]
+    group = near_duplicates(facts, Rules().near_bits)
     found = set(group[group != group.index].items())
-    true = set(zip(planted["image"], planted["original"], strict=True))
+    true = set(zip(known["image"], known["original"], strict=True))
     return len(found & true) / len(found), len(found & true) / len(true)
 
 
 def _clusters() -> tuple[pd.DataFrame, np.ndarray]:
-    """Looks of random images, then as many copies of them with 6 bits flipped; and the first of each one's group."""
+    """Facts of random images, then as many copies of them with 6 bits flipped; and the first of each one's group."""
     rng, half = np.random.default_rng(0), HASHES // 2
     origin = rng.integers(0, half // 2, half)
     hashes = rng.integers(0, 2**64, half, dtype=np.uint64)
@@ -153,11 +153,11 @@ def _clusters() -> tuple[pd.DataFrame, np.ndarray]:
         copies = copies ^ (np.uint64(1) << rng.integers(0, 64, half).astype(np.uint64))
     colours = rng.integers(0, 256, (half, 48), dtype=np.uint8)
     tinted = (colours[origin].astype(int) + rng.integers(-4, 5, (half, 48))).clip(0, 255).astype(np.uint8)
-    looks = pd.DataFrame(
+    facts = pd.DataFrame(
         {
             "phash": [f"{value:016x}" for value in np.concatenate([hashes, copies]).tolist()],
             "signature": [base64.b64encode(row).decode() for row in np.concatenate([colours, tinted])],
         },
         index=pd.Index([f"{number}.jpg" for number in range(HASHES)], dtype="str"),
     )
-    return looks, np.concatenate([np.arange(half), origin])
+    return facts, np.concatenate([np.arange(half), origin])

@@ -103,6 +103,6 @@ def items(images, tmp_path):
         path = tmp_path / f"{number}.png"
         image.save(path)
         rows.append(row("image", path.name, file_hash(path), image=str(path)))
-        for text in (f"image numbered {number}", "one" * (number + 1) if number < 4 else "one" * 4):
+        for text in (f"image with number {number}", "one" * (number + 1) if number < 4 else "one" * 4):
             rows.append(row("text", path.name, hashlib.sha256(text.encode()).hexdigest(), text=text))
     return pd.DataFrame(rows, columns=list(ITEM_COLUMNS))

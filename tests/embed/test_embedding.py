@@ -1,12 +1,9 @@
-import typing
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from mmlab.embed import embed_items
-from mmlab.embed.batch_size import SIZES
 from mmlab.items import open_image
 
 
@@ -64,7 +61,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped(items, model, tmp_path):
             return getattr(model, name)
 
         def embed_texts(self, texts):
-            if "image numbered 4" in texts:  # longest first, in twos: the third batch
+            if "image with number 4" in texts:  # longest first, in twos: the third batch
                 raise KeyboardInterrupt
             return model.embed_texts(texts)
 
@@ -82,9 +79,9 @@ def test_what_was_interrupted_goes_on_where_it_stopped(items, model, tmp_path):
     np.testing.assert_array_equal(embedded.vectors.array, whole.vectors.array)
 
 
-def test_texts_that_are_cut_are_counted(items, model):
+def test_truncated_texts_are_counted(items, model):
     counts = embed_items(items, model, progress=False).counts.set_index("modality")
-    assert counts["cut"].to_dict() == {"image": 0, "text": 5}  # 16 letters, start, end: 18 of 16 tokens
+    assert counts["truncated"].to_dict() == {"image": 0, "text": 5}  # 16 letters, start, end: 18 of 16 tokens
 
 
 def test_an_image_that_is_gone_is_a_skipped_row(items, model, tmp_path):
@@ -110,9 +107,9 @@ def test_a_changed_image_does_not_enter_the_cache(items, model, tmp_path):
 
 
 def test_items_that_no_model_can_take(items, model):
-    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, or auto, found 0"):
+    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, found 0"):
         embed_items(items, model, batch_size=0)
-    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, or auto, found 'big'"):
+    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, found 'big'"):
         embed_items(items, model, batch_size="big")
     with pytest.raises(ValueError, match=r"items: expected at least one"):
         embed_items(items.iloc[:0], model)
@@ -121,37 +118,6 @@ def test_items_that_no_model_can_take(items, model):
 def test_a_model_of_texts_alone_refuses_images(items, models):
     with pytest.raises(ValueError, match=r"embeds text only, found image: give a model of texts and images"):
         embed_items(items, models("mpnet"))
-
-
-def test_the_batch_size_is_told_where_the_model_worked(items, model, tmp_path):
-    texts = items[items["modality"] == "text"]
-    embedded = embed_items(texts, model, tmp_path / "cache", batch_size=4, progress=False)
-    assert embedded.batch_sizes == {"text": 4}
-    assert embed_items(items, model, tmp_path / "cache", batch_size=2, progress=False).batch_sizes == {
-        "image": 2
-    }
-
-
-def test_auto_keeps_what_it_tried_and_embeds_nothing_twice(items, model):
-    class Counting:
-        """The model, which notes each text that it is given."""
-
-        seen: typing.ClassVar[list] = []
-
-        def __getattr__(self, name):
-            return getattr(model, name)
-
-        def embed_texts(self, texts):
-            self.seen.extend(texts)
-            return model.embed_texts(texts)
-
-    many = pd.concat([items[items["modality"] == "text"].iloc[:1]] * 150, ignore_index=True)
-    many = many.assign(text=[f"text {number}" for number in range(150)])
-    many = many.assign(content=many["text"], item_id=many["text"])
-    embedded = embed_items(many, Counting(), batch_size="auto", progress=False)
-    assert sorted(Counting.seen) == sorted(many["text"])
-    assert embedded.batch_sizes["text"] in SIZES
-    np.testing.assert_allclose(embedded.vectors.array, model.embed_texts(many["text"].tolist()), atol=1e-5)
 
 
 def test_an_item_that_does_not_fit_into_memory_is_a_skipped_row(items, model):

@@ -12,12 +12,12 @@ import pytest
 from mmlab.embed import VectorCache, embed_items, load_model
 from mmlab.items import ITEM_COLUMNS, file_hash, item_id, read_table, write_items
 
-KILLS, TEXTS, PICTURES = 3, 1200, 40
+KILLS, TEXTS, IMAGES = 3, 1200, 40
 # Each run is a process of its own, forked from one that has read the libraries once.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "mmlab.embed.models.dual",
+        "mmlab.embed.models.vision",
         "transformers.models.clip.modeling_clip",
         "transformers.models.clip.image_processing_pil_clip",
     ]
@@ -39,7 +39,7 @@ def many(tmp_path):
 
     rng = np.random.default_rng(0)
     rows = []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         path = tmp_path / f"{number}.png"
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
         rows.append({"modality": "image", "image": str(path), "content": file_hash(path)})

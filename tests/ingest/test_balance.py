@@ -22,11 +22,11 @@ WILD = settings(
 )
 
 
-def check_balance(ingested):
+def check_balance(result):
     """Balance is checked when the result is made; here only that it adds up for a reader, too."""
-    assert ingested.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
-    assert ingested.ledger()["rows"].iloc[:-1].sum() == ingested.rows
-    assert ingested.ledger()["images"].iloc[:-1].sum() == len(ingested.images)
+    assert result.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
+    assert result.ledger()["rows"].iloc[:-1].sum() == result.rows
+    assert result.ledger()["images"].iloc[:-1].sum() == len(result.images)
 
 
 @given(
@@ -50,12 +50,12 @@ def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, hea
     folder = dataset({"a.png": "red"}, [])
     (folder / "captions.csv").write_bytes(header + table)
     try:
-        ingested = ingest(folder, ALL_WORDS)
+        result = ingest(folder, ALL_WORDS)
     except ValueError as error:
-        told = str(error)
-        assert "captions.csv" in told
+        named = "captions.csv" in str(error)
+        assert named
         return
-    check_balance(ingested)
+    check_balance(result)
 
 
 @given(
@@ -68,9 +68,9 @@ def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, hea
 def test_the_ledger_balances_whatever_the_bytes_of_an_image(dataset, start, body):
     folder = dataset({"a.png": "red"}, [("wild.png", LONG), ("a.png", LONG)])
     (folder / "wild.png").write_bytes(start + body)
-    ingested = ingest(folder, ALL_WORDS)
-    check_balance(ingested)
-    assert ingested.outcomes["outcome"].tolist()[1] == "text item"
+    result = ingest(folder, ALL_WORDS)
+    check_balance(result)
+    assert result.outcomes["outcome"].tolist()[1] == "text item"
 
 
 @given(at=st.floats(0, 1), bits=st.integers(1, 255))

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,11 +15,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 import mmlab
 from mmlab.ingest import REFUSED, Rules, ingest_items
+from mmlab.ingest.findings_cache import FindingsCache
+from mmlab.ingest.images.quality import FILES_PER_CHUNK
+from mmlab.ingest.ingesting import add_texts
 from mmlab.items import ITEM_COLUMNS, data, item_id, read_items, write_items
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
 LONG = "a red square on nothing"
 ALL_WORDS = Rules(min_words=0, ocr=False)
+needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="Tesseract is not installed")
 
 
 def ingest(folder, rules=None, **options):
@@ -51,12 +54,12 @@ def test_captions_of_a_duplicate_go_to_the_first(dataset):
     folder = dataset(
         {"a.png": "red", "b.png": "red"}, [("a.png", LONG), ("b.png", "another text for the same")]
     )
-    ingested = ingest(folder)
-    assert ingested.items["pair_id"].tolist() == ["a.png"] * 3
-    assert ingested.skipped[["source", "reason", "detail"]].to_numpy().tolist() == [
+    result = ingest(folder)
+    assert result.items["pair_id"].tolist() == ["a.png"] * 3
+    assert result.skipped[["source", "reason", "detail"]].to_numpy().tolist() == [
         ["b.png", "duplicate image", "same bytes as a.png"]
     ]
-    assert ingested.skipped["row"].isna().all()
+    assert result.skipped["row"].isna().all()
 
 
 def test_a_duplicate_may_stay_and_is_marked(dataset):
@@ -78,10 +81,10 @@ def test_repeated_captions_that_stay_have_ids_of_their_own(dataset):
 
 
 def test_an_image_whose_captions_are_refused_stays(dataset):
-    ingested = ingest(dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]), Rules(ocr=False))
-    assert ingested.items["modality"].tolist() == ["image"]
-    assert ingested.skipped["row"].tolist() == [1, 2]
-    assert ingested.skipped["text"].tolist() == ["red", "blue"]
+    result = ingest(dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]), Rules(ocr=False))
+    assert result.items["modality"].tolist() == ["image"]
+    assert result.skipped["row"].tolist() == [1, 2]
+    assert result.skipped["text"].tolist() == ["red", "blue"]
 
 
 def test_label_split_and_own_columns_follow_their_row(dataset):
@@ -122,7 +125,7 @@ def test_replacements_and_the_cap_are_changes_too(dataset, tmp_path):
     table.write_text("find,replace\ntee,t-shirt\n", encoding="utf-8")
     folder = dataset({"a.png": "red"}, [("a.png", "a red tee on a table")])
     changes = ingest(folder, Rules(replacements=table, max_chars=14)).changes
-    assert changes[["after", "what"]].to_numpy().tolist() == [["a red t-shirt", "replacements, length"]]
+    assert changes[["after", "steps"]].to_numpy().tolist() == [["a red t-shirt", "replacements, length"]]
 
 
 def test_items_come_back_from_disk_as_they_were(dataset, tmp_path):
@@ -132,11 +135,11 @@ def test_items_come_back_from_disk_as_they_were(dataset, tmp_path):
     pd.testing.assert_frame_equal(read_items(write_items(items, tmp_path / "items.parquet")), items)
 
 
-def test_nothing_usable_is_still_told(dataset):
-    ingested = ingest(dataset({}, [("none.png", LONG), ("", LONG)]))
-    assert ingested.items.empty
-    assert ingested.items.columns.tolist() == list(ITEM_COLUMNS)
-    assert ingested.skipped["reason"].tolist() == ["missing file", "no image named"]
+def test_nothing_usable_gives_an_empty_result_with_reasons(dataset):
+    result = ingest(dataset({}, [("none.png", LONG), ("", LONG)]))
+    assert result.items.empty
+    assert result.items.columns.tolist() == list(ITEM_COLUMNS)
+    assert result.skipped["reason"].tolist() == ["missing file", "no image named"]
 
 
 def test_a_caption_without_image_may_stay(dataset):
@@ -150,18 +153,18 @@ def test_images_without_any_table_are_items(tmp_path):
     folder = tmp_path / "only"
     folder.mkdir()
     Image.new("RGB", (40, 40), "red").save(folder / "a.png")
-    ingested = ingest(folder, Rules(ocr=False))
-    assert ingested.kind == "images"
-    assert ingested.items[["modality", "pair_id"]].to_numpy().tolist() == [["image", "a.png"]]
-    assert ingested.outcomes["outcome"].tolist() == ["no caption"]
+    result = ingest(folder, Rules(ocr=False))
+    assert result.kind == "images"
+    assert result.items[["modality", "pair_id"]].to_numpy().tolist() == [["image", "a.png"]]
+    assert result.outcomes["outcome"].tolist() == ["no caption"]
 
 
-def test_files_that_no_row_names_are_told_and_not_opened(dataset):
+def test_files_that_no_row_names_are_listed_and_not_opened(dataset):
     folder = dataset({"a.png": "red", "more/b.png": "blue"}, [("a.png", LONG)])
-    ingested = ingest(folder)
-    assert ingested.skipped[["source", "reason"]].to_numpy().tolist() == [["more/b.png", "unlisted image"]]
-    assert ingested.worked["images decoded"] == 1
-    assert ingested.rows == 2
+    result = ingest(folder)
+    assert result.skipped[["source", "reason"]].to_numpy().tolist() == [["more/b.png", "unlisted image"]]
+    assert result.counts["images decoded"] == 1
+    assert result.rows == 2
 
 
 def test_odd_images_are_marked_or_refused_with_their_rows(dataset):
@@ -171,9 +174,9 @@ def test_odd_images_are_marked_or_refused_with_their_rows(dataset):
     rows = [("dot.png", LONG), ("wide.png", LONG)]
     with open(folder / "captions.csv", "a", encoding="utf-8") as file:
         file.writelines(f"{name},{caption}\n" for name, caption in rows)
-    ingested = ingest(folder)
-    assert ingested.skipped[["row", "reason"]].to_numpy().tolist() == [[2, "tiny"]]
-    wide = ingested.items.set_index("pair_id").loc["wide.png", "flags"].iloc[0]
+    result = ingest(folder)
+    assert result.skipped[["row", "reason"]].to_numpy().tolist() == [[2, "tiny"]]
+    wide = result.items.set_index("pair_id").loc["wide.png", "flags"].iloc[0]
     assert "extreme aspect" in wide
 
 
@@ -210,20 +213,20 @@ def test_near_duplicates_and_leaks_are_marked(near):
 
 
 def test_near_duplicates_are_merged_where_the_rules_say_so(near):
-    ingested = ingest(near, Rules(refuse=["near duplicate"]))
-    items = ingested.items
+    result = ingest(near, Rules(refuse=["near duplicate"]))
+    items = result.items
     assert items.loc[items["modality"] == "image", "pair_id"].tolist() == ["a.jpg", "c.jpg"]
     assert items.loc[items["pair_id"] == "a.jpg", "split"].tolist() == ["test", "train", "test"]
-    assert ingested.skipped[["source", "reason", "detail"]].to_numpy().tolist() == [
+    assert result.skipped[["source", "reason", "detail"]].to_numpy().tolist() == [
         ["b.jpg", "near duplicate", "looks like a.jpg"]
     ]
 
 
 def test_leaks_are_refused_where_the_rules_say_so(near):
-    ingested = ingest(near, Rules(refuse=["split leak"]))
-    assert set(ingested.items["pair_id"]) == {"b.jpg", "c.jpg"}
-    assert ingested.skipped[["row", "reason", "detail"]].to_numpy().tolist() == [
-        [1, "split leak", "its like in split test"]
+    result = ingest(near, Rules(refuse=["split leak"]))
+    assert set(result.items["pair_id"]) == {"b.jpg", "c.jpg"}
+    assert result.skipped[["row", "reason", "detail"]].to_numpy().tolist() == [
+        [1, "split leak", "a near duplicate is in split test"]
     ]
 
 
@@ -231,60 +234,60 @@ def test_again_nothing_is_decoded_and_new_rows_only_are_worked(dataset):
     images, rows = {"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", LONG)]
     folder = dataset(images, rows)
     first, again = ingest(folder), ingest(folder)
-    assert (first.worked["images decoded"], first.worked["known from before"]) == (2, 0)
-    assert (again.worked["images decoded"], again.worked["known from before"]) == (0, 2)
+    assert (first.counts["images decoded"], first.counts["images known from the cache"]) == (2, 0)
+    assert (again.counts["images decoded"], again.counts["images known from the cache"]) == (0, 2)
     pd.testing.assert_frame_equal(first.items, again.items)
     Image.new("RGB", (30, 20), "green").save(folder / "c.png")
     with open(folder / "captions.csv", "a", encoding="utf-8") as file:
         file.write(f"c.png,{LONG}\n")
     more = ingest(folder)
-    assert more.worked["images decoded"] == 1
+    assert more.counts["images decoded"] == 1
     assert set(first.items["item_id"]) < set(more.items["item_id"])
 
 
 @pytest.fixture
-def served(tmp_path):
-    """Two images served on loopback; yields the address and the paths asked for."""
-    folder, asked = tmp_path / "served", []
+def website(tmp_path):
+    """Two images served on loopback; yields the address and the paths requested for."""
+    folder, requested = tmp_path / "served", []
     folder.mkdir()
     for name, colour in (("a.png", "red"), ("b.png", "blue")):
         Image.new("RGB", (30, 20), colour).save(folder / name)
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_):
-            asked.append(self.path)
+            requested.append(self.path)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    yield f"http://127.0.0.1:{server.server_port}", requested
     server.shutdown()
     server.server_close()
 
 
-def test_one_dead_address_costs_one_row(served, dataset):
-    address, asked = served
+def test_one_dead_address_costs_one_row(website, dataset):
+    address, requested = website
     folder = dataset(
         {}, [(f"{address}/a.png", LONG), (f"{address}/gone.png", LONG), (f"{address}/b.png", LONG)]
     )
     rules = Rules(private_addresses=True)
-    ingested = ingest(folder, rules)
-    assert ingested.skipped[["row", "reason", "detail"]].to_numpy().tolist() == [
+    result = ingest(folder, rules)
+    assert result.skipped[["row", "reason", "detail"]].to_numpy().tolist() == [
         [2, "refused by the server", "404 Not Found"]
     ]
-    images = ingested.items.query("modality == 'image'")
+    images = result.items.query("modality == 'image'")
     assert images["pair_id"].tolist() == [f"{address}/a.png", f"{address}/b.png"]
     assert all(Path(path).is_relative_to(data() / "cache") for path in images["image"])
-    asked.clear()
-    pd.testing.assert_frame_equal(ingest(folder, rules).items, ingested.items)
-    assert [path for path in asked if path != "/gone.png"] == []
+    requested.clear()
+    pd.testing.assert_frame_equal(ingest(folder, rules).items, result.items)
+    assert [path for path in requested if path != "/gone.png"] == []
 
 
-def test_addresses_of_this_machine_are_refused(served, dataset):
-    address, asked = served
-    ingested = ingest(dataset({}, [(f"{address}/a.png", LONG)]))
-    assert ingested.skipped["reason"].tolist() == ["address not allowed"]
-    assert asked == []
+def test_addresses_of_this_machine_are_refused(website, dataset):
+    address, requested = website
+    result = ingest(dataset({}, [(f"{address}/a.png", LONG)]))
+    assert result.skipped["reason"].tolist() == ["address not allowed"]
+    assert requested == []
 
 
 def printed(path, text):
@@ -293,69 +296,128 @@ def printed(path, text):
     image.save(path)
 
 
-@pytest.mark.skipif(not shutil.which("tesseract"), reason="Tesseract is not installed")
+@needs_tesseract
 def test_printed_text_is_read_where_there_is_no_other(dataset):
-    folder = dataset({"a.png": "red"}, [("a.png", LONG), ("print.png", ""), ("told.png", LONG)])
+    folder = dataset({"a.png": "red"}, [("a.png", LONG), ("print.png", ""), ("captioned.png", LONG)])
     printed(folder / "print.png", "Fresh green apples")
-    printed(folder / "told.png", "Fresh red apples")
-    ingested = ingest(folder)
-    read = ingested.items[ingested.items["origin"] == "ocr"]
+    printed(folder / "captioned.png", "Fresh red apples")
+    result = ingest(folder)
+    read = result.items[result.items["origin"] == "ocr"]
     assert read[["pair_id", "text"]].to_numpy().tolist() == [["print.png", "Fresh green apples"]]
-    assert ingested.ledger()["rows"].iloc[-1] == 3
-    assert ingested.worked["texts found in images"] == 1
+    assert result.ledger()["rows"].iloc[-1] == 3
+    assert result.counts["texts found in images"] == 1
 
 
 def test_without_tesseract_the_rest_goes_on(dataset, monkeypatch):
     folder = dataset({"a.png": "red", "b.png": "blue"}, [("a.png", LONG), ("b.png", "")])
     monkeypatch.setenv("PATH", "")
-    ingested = ingest(folder)
-    assert ingested.items["modality"].tolist() == ["image", "text", "image"]
-    assert len(ingested.notes) == 1
-    assert "1 images without text were not searched for print" in ingested.notes[0]
-    assert "tesseract" in ingested.notes[0]
+    result = ingest(folder)
+    assert result.items["modality"].tolist() == ["image", "text", "image"]
+    assert len(result.notes) == 1
+    assert "1 images without text were not searched for printed text" in result.notes[0]
+    assert "tesseract" in result.notes[0]
 
 
-def test_what_is_asked_for_is_checked_first(dataset):
+@pytest.fixture
+def findings(tmp_path):
+    with FindingsCache(tmp_path / "cache.sqlite") as findings:
+        yield findings
+
+
+@pytest.fixture
+def without_text(tmp_path):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
+    return pd.Series({"content of a": str(tmp_path / "a.png")}, dtype="str").rename_axis("content")
+
+
+def test_where_nothing_is_requested_for_nothing_is_done(without_text, findings):
+    found, notes = add_texts(without_text, Rules(ocr=False), findings, progress=False)
+    assert found.empty
+    assert found.columns.tolist() == ["text", "origin"]
+    assert notes == []
+
+
+def test_where_every_image_has_a_text_no_reader_is_needed(without_text, findings, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    found, notes = add_texts(without_text[:0], Rules(captioner="no/such-model"), findings, progress=False)
+    assert (len(found), notes) == (0, [])
+
+
+def test_without_tesseract_a_note_says_how_many_and_what_to_install(without_text, findings, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    found, (note,) = add_texts(without_text, Rules(), findings, progress=False)
+    assert found.empty
+    assert note.startswith("1 images without text were not searched for printed text: ")
+    assert "apt install tesseract-ocr" in note
+
+
+@needs_tesseract
+def test_an_image_that_is_gone_is_noted(without_text, findings, tmp_path):
+    (tmp_path / "a.png").unlink()
+    found, notes = add_texts(without_text, Rules(), findings, progress=False)
+    assert found.empty
+    assert notes == ["1 images could not be searched for printed text: missing file"]
+
+
+def test_what_is_requested_for_is_checked_first(dataset):
     folder = dataset({"a.png": "red"}, [("a.png", LONG)])
     with pytest.raises(ValueError, match="auto, csv, tsv.*found 'cvs'"):
         ingest(folder, source="cvs")
     with pytest.raises(FileNotFoundError, match=r"no-such-dataset"):
         ingest_items("no-such-dataset")
-    with pytest.raises(ValueError, match=r"columns .*'image=url'.*found 'image'"):
+    with pytest.raises(ValueError, match="columns: expected texts like 'image=url', found 'image'"):
         ingest(folder, columns=["image"])
 
 
 def test_columns_are_named_as_on_the_command_line(dataset):
-    folder = dataset({"a.png": "red"}, [("a.png", LONG)], ("photo", "says"))
-    named = ingest(folder, columns=["image=photo", "caption=says"])
+    folder = dataset({"a.png": "red"}, [("a.png", LONG)], ("photo", "wording"))
+    named = ingest(folder, columns=["image=photo", "caption=wording"])
     assert named.items["text"].tolist()[1:] == [LONG]
     pd.testing.assert_frame_equal(
-        named.items, ingest(folder, columns={"image": "photo", "caption": "says"}).items
+        named.items, ingest(folder, columns={"image": "photo", "caption": "wording"}).items
     )
 
 
+INGEST_AND_HANG = """
+import sys, time
+from mmlab.ingest import findings_cache, ingest_items
+
+class Cache(findings_cache.FindingsCache):
+    def put(self, kind, values):
+        if values and getattr(self, "committed", False):
+            print("the first chunk is committed", flush=True)
+            time.sleep(600)
+        super().put(kind, values)
+        self.committed = bool(values)
+
+import mmlab.ingest.ingesting
+mmlab.ingest.ingesting.FindingsCache = Cache
+ingest_items(sys.argv[1], progress=False)
+"""
+
+
 def test_a_killed_ingest_goes_on_where_it_stopped(tmp_path):
+    """The process is killed when the facts of the first chunk of images are committed and those of the second not."""
     folder = tmp_path / "many"
     folder.mkdir()
-    rng, lines = np.random.default_rng(0), ["image,caption"]
-    for number in range(1500):
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{number}.png")
-        lines.append(f"{number}.png,{LONG} {number}")
+    rng, lines, number = np.random.default_rng(0), ["image,caption"], FILES_PER_CHUNK + 100
+    for n in range(number):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{n}.png")
+        lines.append(f"{n}.png,{LONG} {n}")
     (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
-    code = f"from mmlab.ingest import ingest_items; ingest_items({str(folder)!r}, progress=False)"
-    with subprocess.Popen([sys.executable, "-c", code]) as process:
-        memo = data() / "cache" / "ingest.sqlite-wal"
-        while process.poll() is None and not (memo.is_file() and memo.stat().st_size > 100_000):
-            time.sleep(0.005)
+    command = [sys.executable, "-c", INGEST_AND_HANG, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "the first chunk is committed\n"
         process.send_signal(signal.SIGKILL)
     resumed = ingest(folder, ALL_WORDS)
-    assert 0 < resumed.worked["images decoded"] < 1500
-    assert len(resumed.items) == 3000
+    assert resumed.counts["images decoded"] == 100
+    assert resumed.counts["images known from the cache"] == FILES_PER_CHUNK
+    assert len(resumed.items) == 2 * number
     assert ingest(folder, ALL_WORDS, cache=tmp_path / "other").items.equals(resumed.items)
 
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the 200 photos are not here")
 def test_the_200_photos_give_200_images_and_1000_texts():
-    ingested = ingest(PHOTOS, Rules(min_words=0))
-    assert ingested.items["modality"].value_counts().to_dict() == {"text": 1000, "image": 200}
-    assert ingested.skipped.empty
+    result = ingest(PHOTOS, Rules(min_words=0))
+    assert result.items["modality"].value_counts().to_dict() == {"text": 1000, "image": 200}
+    assert result.skipped.empty

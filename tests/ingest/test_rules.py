@@ -17,24 +17,24 @@ def test_refuse_adds_to_the_usual_and_keep_takes_away():
 
 def test_a_finding_is_either_refused_or_kept():
     with pytest.raises(
-        ValueError, match=r"\['dark'\] are to be refused and to be kept: name each finding once"
+        ValueError, match=r"refuse and keep both list \['dark'\]: list each finding in one of them"
     ):
         Rules(refuse=["dark", "tiny"], keep=["dark"])
 
 
 def test_an_unknown_finding_is_told_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"refuse: \['blurry'\] are no findings; .*'blurred'"):
+    with pytest.raises(ValueError, match=r"refuse: \['blurry'\] are not findings; expected .*'blurred'"):
         Rules(refuse=["blurry", "dark"])
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"min_words": -1}, "min_words is at least 0, found -1"),
-        ({"max_chars": 0}, "max_chars is at least 1, found 0"),
-        ({"vague_from": 1}, "vague_from is at least 2, found 1"),
-        ({"near_bits": 17}, "near_bits lies from 0 to 16, found 17"),
-        ({"ocr_confidence": 101}, "ocr_confidence lies from 0 to 100, found 101"),
+        ({"min_words": -1}, "min_words: expected at least 0, found -1"),
+        ({"max_chars": 0}, "max_chars: expected at least 1, found 0"),
+        ({"vague_from": 1}, "vague_from: expected at least 2, found 1"),
+        ({"near_bits": 17}, "near_bits: expected 0 to 16, found 17"),
+        ({"ocr_confidence": 101}, "ocr_confidence: expected 0 to 100, found 101"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(setting, message):

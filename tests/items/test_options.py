@@ -5,7 +5,7 @@ import pytest
 from mmlab.embed.models.device import PRECISIONS
 from mmlab.index import settings
 from mmlab.index.schema import LAYOUTS
-from mmlab.ingest.sources import KINDS
+from mmlab.ingest.sources.formats import KINDS
 from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 

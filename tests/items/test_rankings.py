@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from mmlab.items.rankings import SORTED_ROWS, rank_by_score, rankings_from_scores, sort_rows
+from mmlab.items.rankings import SORTED_ROWS, rank_by_score, rankings_from_scores, ranks, sort_rows
 from tests.retrieve.tables import SOME_RANKINGS, order_of, rankings
 
 
@@ -40,11 +40,21 @@ def test_many_rows_are_sorted_in_blocks_as_in_one() -> None:
     query, item = (rng.integers(0, high, 3 * SORTED_ROWS) for high in (50, 1000))
     score = rng.integers(0, 5, 3 * SORTED_ROWS) / 4
     query[: 2 * SORTED_ROWS] = 7  # a query that is longer than a block
-    order, rank = sort_rows(query, item, score)
+    order, rank = sort_rows(query, item, score), ranks(query)
     assert order.tolist() == np.lexsort((item, -score, query)).tolist()
     first = np.flatnonzero(np.diff(query[order], prepend=-1))
     assert (rank[first] == 1).all()
     assert (np.diff(rank)[np.setdiff1d(np.arange(1, len(rank)), first) - 1] == 1).all()
+
+
+def test_rows_in_order_are_left_and_interleaved_queries_are_not_in_order() -> None:
+    item, score = np.array([0, 1, 0]), np.array([0.9, 0.5, 0.9])
+    assert sort_rows(np.array([0, 0, 1]), item, score) == slice(None)
+    assert sort_rows(np.array([0, 1, 0]), item, score).tolist() == [0, 2, 1]  # q1, q2, q1
+    table = pd.DataFrame({"query_id": ["q1", "q2", "q1"], "item_id": ["a", "b", "c"], "rank": 1})
+    ranked = rank_by_score(table.assign(score=[0.9, 0.5, 0.1]))
+    assert ranked["query_id"].tolist() == ["q1", "q1", "q2"]
+    assert ranked["rank"].tolist() == [1, 2, 1]
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

@@ -1,144 +1,125 @@
-"""What all adapters share: the two halves and their whole, prompts, unit rows, and refusals.
+"""What all adapters share: preparing and embedding, prompts, unit rows, and errors for other kinds of input.
 
-A family adds its own class with the parts it reads and `project`. Letters: N inputs, D dimensions.
+A family adds a class with the parts it reads and `project`. Letters: N inputs, D dimensions.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mmlab.embed.models.checkpoint import Checkpoint, reading
-from mmlab.embed.models.prompts import average, describe
-from mmlab.embed.models.protocol import ModelError, refusal
+from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
+from mmlab.embed.models.device import device_lock
+from mmlab.embed.models.model import Inputs, ModelError, unsupported_modality
+from mmlab.embed.models.parts import TextTokenizer
+from mmlab.embed.models.prompts import average_prompts, format_prompts
 from mmlab.items import Space, unit_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Threads that hand one accelerator their work at once wait for the interpreter more than they compute. One lock for all
-# models: what `sdpa_kernel` sets and puts back is the whole process's.
-TURN = Lock()
-# All but cuDNN's, which torch prefers on Hopper in bfloat16: it plans each new shape for 40 ms, in each thread anew.
-ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-
 
 class Adapter(ABC):
-    """A network behind `mmlab.embed.Model`; a subclass names its modalities and projects what was prepared."""
+    """A network behind `mmlab.embed.Model`; a subclass names its modalities and projects prepared inputs."""
 
     modalities: tuple[str, ...] = ("text", "image")
     advice = "give a model that embeds both texts and images, such as CLIP or SigLIP"
 
     def __init__(
-        self, checkpoint: Checkpoint, network: Any, pooling: str, reader: Any = None, processor: Any = None
+        self,
+        checkpoint: Checkpoint,
+        network: Any,
+        pooling: str,
+        tokenizer: TextTokenizer | None = None,
+        processor: Any = None,
     ) -> None:
-        self.checkpoint, self.reader, self.processor = checkpoint, reader, processor
+        self.checkpoint, self.tokenizer, self.processor = checkpoint, tokenizer, processor
         self.network = network.to(checkpoint.device).eval()
         self.dtype = getattr(torch, checkpoint.precision)
-        self.prompts = checkpoint.prompts if "text" in self.modalities else ()
+        self.prompts = checkpoint.prompts if tokenizer else ()
         self.space = Space(
             model=checkpoint.name,
             revision=checkpoint.revision,
             pooling=pooling,
-            prompt=describe(self.prompts),
+            prompt=format_prompts(self.prompts),
             preprocessing=self.describe_preprocessing(),
             dimension=self._measure_dimension(),
         )
 
     @abstractmethod
-    def project(self, modality: str, inputs: dict[str, Any]) -> torch.Tensor:
-        """The vectors (N, D), of any length, of prepared inputs on the model's device."""
+    def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
+        """Return the vectors (N, D), of any length, of prepared inputs on the model's device."""
 
     def describe_preprocessing(self) -> str:
-        """The preprocessing of the space: what decides over vectors beside the weights, the precision last."""
+        """Return the preprocessing of the space: what vectors depend on beside the weights, the precision last."""
         processors = [type(self.processor).__name__] if self.processor else []
-        windows = [f"{self.window} tokens"] if self.reader else []
+        windows = [f"{self.tokenizer.window} tokens"] if self.tokenizer else []
         return ", ".join([*processors, *windows, self.checkpoint.precision])
 
     @property
     def device(self) -> str:
-        """Where the network is, such as "cpu" or "cuda"."""
+        """The device of the network, such as "cpu" or "cuda"."""
         return str(self.checkpoint.device)
 
-    @property
-    def window(self) -> int:
-        """How many tokens of a text the model reads."""
-        return self.reader.window
-
     def embed_texts(self, texts: list[str]) -> np.ndarray:
-        """Unit rows, float32 (N, D); a text longer than `window` tokens loses its end."""
+        """Return unit rows, float32 (N, D); a text longer than the window loses its end."""
         return self.embed_prepared("text", self.prepare_texts(texts))
 
     def embed_queries(self, texts: list[str]) -> np.ndarray:
-        """As `embed_texts`: this family has no prompt of its own for queries."""
+        """Return the same as `embed_texts`: this family has no query prompt."""
         return self.embed_texts(texts)
 
     def embed_images(self, images: "list[Image]") -> np.ndarray:
-        """Unit rows, float32 (N, D)."""
+        """Return unit rows, float32 (N, D)."""
         return self.embed_prepared("image", self.prepare_images(images))
 
     def embed_audio(self, waveforms: list[np.ndarray]) -> np.ndarray:
-        """Unit rows, float32 (N, D), of mono waveforms, float32 (samples,) in [-1, 1] at `sampling_rate` Hz."""
+        """Return unit rows, float32 (N, D), of mono waveforms, float32 (samples,) in [-1, 1] at `sampling_rate` Hz."""
         return self.embed_prepared("audio", self.prepare_audio(waveforms))
 
     def embed_videos(self, videos: "list[list[Image]]") -> np.ndarray:
-        """Unit rows, float32 (N, D), of videos as lists of RGB frames in order, any number of frames."""
+        """Return unit rows, float32 (N, D), of videos, each a list of RGB frames in order."""
         return self.embed_prepared("video", self.prepare_videos(videos))
 
-    def prepare_texts(self, texts: list[str]) -> dict[str, Any]:
-        """Token tensors on the CPU."""
-        self._check("text")
-        return self.reader.read(texts)
+    def prepare_texts(self, texts: list[str]) -> Inputs:
+        """Return token tensors on the CPU."""
+        return self._text_tokenizer().tokenize(texts)
 
-    def prepare_images(self, images: "list[Image]") -> dict[str, Any]:
-        """Pixel tensors on the CPU."""
+    def prepare_images(self, images: "list[Image]") -> Inputs:
+        """Return pixel tensors on the CPU."""
         self._check("image")
         return dict(self.processor(images, return_tensors="pt"))
 
-    def prepare_audio(self, waveforms: list[np.ndarray]) -> dict[str, Any]:
-        """Tensors on the CPU, of waveforms as `embed_audio` takes them."""
-        raise refusal(self.checkpoint.name, self.modalities, "audio")
+    def prepare_audio(self, waveforms: list[np.ndarray]) -> Inputs:
+        """Return tensors on the CPU, of waveforms as `embed_audio` takes them."""
+        raise unsupported_modality(self.checkpoint.name, self.modalities, "audio")
 
-    def prepare_videos(self, videos: "list[list[Image]]") -> dict[str, Any]:
-        """Tensors on the CPU, of videos as `embed_videos` takes them."""
-        raise refusal(self.checkpoint.name, self.modalities, "video")
+    def prepare_videos(self, videos: "list[list[Image]]") -> Inputs:
+        """Return tensors on the CPU, of videos as `embed_videos` takes them."""
+        raise unsupported_modality(self.checkpoint.name, self.modalities, "video")
 
     @torch.inference_mode()
-    def embed_prepared(self, modality: str, prepared: dict[str, Any]) -> np.ndarray:
-        """Unit rows, float32 (N, D), of prepared inputs. ModelError if a vector is zero or not finite."""
+    def embed_prepared(self, modality: str, prepared: Inputs) -> np.ndarray:
+        """Return unit rows, float32 (N, D), of prepared inputs; raise ModelError if one is zero or not finite."""
         self._check(modality)
-        with self.turn():
-            rows = self.project(modality, self.on_device(prepared)).float().cpu().numpy()
+        with device_lock(self.checkpoint.device):
+            rows = self.project(modality, self.to_device(prepared)).float().cpu().numpy()
         try:
             rows = unit_rows(rows)
         except ValueError as error:
             raise ModelError(
-                f"model {self.checkpoint.asked!r} in {self.checkpoint.precision}: {error}; "
-                "give precision float32, or see whether its weights are damaged"
+                f"model {self.checkpoint.requested!r} in {self.checkpoint.precision}: {error}; "
+                "give precision float32, or check whether its weights are damaged"
             ) from error
-        return average(rows, self.prompts) if modality == "text" else rows
+        return average_prompts(rows, self.prompts) if modality == "text" else rows
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """The device for this thread alone and attention by ATTENTION only, where it is an accelerator."""
-        if self.checkpoint.device.type == "cpu":
-            yield
-        else:
-            with TURN, sdpa_kernel(ATTENTION):
-                yield
+    def count_truncated(self, texts: list[str]) -> int:
+        """Count the texts that have more tokens than the window."""
+        return self._text_tokenizer().count_truncated(texts)
 
-    def count_cut(self, texts: list[str]) -> int:
-        """How many of the texts have more tokens than the window."""
-        self._check("text")
-        return self.reader.count_cut(texts)
-
-    def on_device(self, prepared: dict[str, Any]) -> dict[str, Any]:
-        """The same on the model's device, numbers with a point in the model's precision."""
+    def to_device(self, prepared: Inputs) -> Inputs:
+        """Return the inputs on the model's device, floating point numbers in the model's precision."""
 
         def move(value: Any) -> Any:
             if not isinstance(value, torch.Tensor):
@@ -147,27 +128,30 @@ class Adapter(ABC):
 
         return {name: move(value) for name, value in prepared.items()}
 
+    def _text_tokenizer(self) -> TextTokenizer:
+        if self.tokenizer is None:
+            raise unsupported_modality(self.checkpoint.name, self.modalities, "text")
+        return self.tokenizer
+
     def _check(self, modality: str) -> None:
         if modality not in self.modalities:
-            raise refusal(self.checkpoint.name, self.modalities, modality)
+            raise unsupported_modality(self.checkpoint.name, self.modalities, modality)
 
     def _measure_dimension(self) -> int:
-        with reading(self.checkpoint.asked, "vectors", self.advice):
-            shapes = {modality: self._probe(modality).shape for modality in self.modalities}
+        with unreadable_as_model_error(self.checkpoint.requested, "vectors", self.advice):
+            shapes = {modality: self._embed_sample(modality).shape for modality in self.modalities}
         if len(set(shapes.values())) > 1 or any(len(shape) != 2 for shape in shapes.values()):
             found = ", ".join(f"{name} becomes {shape[1:]}" for name, shape in shapes.items())
-            raise ModelError(f"model {self.checkpoint.asked!r}: {found}: {self.advice}")
+            raise ModelError(f"model {self.checkpoint.requested!r}: {found}: {self.advice}")
         return shapes[self.modalities[0]][1]
 
-    def _probe(self, modality: str) -> np.ndarray:
-        """The vector of the simplest input of this modality."""
+    def _embed_sample(self, modality: str) -> np.ndarray:
+        """Embed the simplest input of this modality."""
         from PIL import Image
 
+        if modality == "text":
+            return self.embed_texts(["a"])
+        if modality == "audio":
+            return self.embed_audio([np.sin(np.arange(16_000) / 20).astype(np.float32)])
         grey = Image.new("RGB", (64, 64), "grey")
-        embed, probe = {
-            "text": (self.embed_texts, "a"),
-            "image": (self.embed_images, grey),
-            "audio": (self.embed_audio, np.sin(np.arange(16_000) / 20).astype(np.float32)),
-            "video": (self.embed_videos, [grey]),
-        }[modality]
-        return embed([probe])
+        return self.embed_images([grey]) if modality == "image" else self.embed_videos([[grey]])

@@ -1,4 +1,4 @@
-"""A checkpoint as files: where it lies, its revision, and one error for whatever is wrong with it."""
+"""A checkpoint as files: its folder or id, its revision, and one error for all that can be wrong with it."""
 
 import hashlib
 import json
@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlab.embed.models.protocol import ModelError
+from mmlab.embed.models.model import ModelError
 from mmlab.items import file_hash, project, resolve
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig
 
-DEMO = Path(__file__).parents[2] / "demo" / "checkpoint"
-FILES = {".safetensors", ".json", ".txt", ".model"}  # weights, settings, vocabularies
+DEMO_FOLDER = Path(__file__).parents[2] / "demo" / "checkpoint"
+# The files that a revision depends on: weights, settings, vocabularies.
+HASHED_SUFFIXES = {".safetensors", ".json", ".txt", ".model"}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """What an adapter is made from, and how it is to run."""
 
-    asked: str  # the model as the user called it, for messages
+    requested: str  # the model as the user called it, for messages
     source: str  # a folder, or a Hugging Face id
     revision: str
     config: "PreTrainedConfig"
@@ -33,29 +34,32 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What the space calls the model, and what finds it again: "demo", the id, or where the folder lies.
+        """The model's name in its space, by which it can be loaded again: "demo", the id, or the folder.
 
-        A folder of the project has its path from there, so that a project may be moved.
+        A folder inside the project is named relative to the project, so that the project can be moved.
         """
         folder = Path(self.source)
-        if self.asked == "demo" or not folder.is_dir():
-            return self.asked
+        if self.requested == "demo" or not folder.is_dir():
+            return self.requested
         return (folder.relative_to(project()) if folder.is_relative_to(project()) else folder).as_posix()
 
     @property
     def pinned(self) -> dict[str, str]:
-        """The keyword that has the libraries read all parts of an id from one revision; none for a folder."""
+        """The keyword argument that makes libraries read all parts of an id at one revision; {} for a folder."""
         return {} if Path(self.source).is_dir() else {"revision": self.revision}
 
 
 def find_checkpoint(model: str) -> str:
-    """The folder of a local model, or else the Hugging Face id as it is."""
-    folder = DEMO if model == "demo" else resolve(model)
+    """Return the folder of a local model, or else the Hugging Face id as it is.
+
+    Raises ModelError for a folder that is no checkpoint, and for a path to nothing.
+    """
+    folder = DEMO_FOLDER if model == "demo" else resolve(model)
     if (folder / "config.json").is_file():
         return str(folder)
     if model == "demo":
         raise ModelError(
-            f"model 'demo': expected it in {DEMO}, found none: restore that folder from the repository"
+            f"model 'demo': expected it in {folder}, found none: restore that folder from the repository"
         )
     if folder.is_dir():
         raise ModelError(
@@ -69,27 +73,31 @@ def find_checkpoint(model: str) -> str:
 
 
 def find_revision(source: str) -> str:
-    """The commit of an id, or a hash of a folder's files: what was trained or prepared otherwise has another one."""
+    """Return the commit of a Hugging Face id, or a hash of a folder's files.
+
+    A model that was trained or prepared differently has another revision.
+    """
     from huggingface_hub import hf_hub_download
 
     if Path(source).is_dir():
-        return folder_revision(Path(source))
-    return Path(hf_hub_download(source, "config.json")).parent.name  # .../snapshots/<commit>/config.json
+        return hash_folder(Path(source))
+    # The file lies in .../snapshots/<commit>/config.json.
+    return Path(hf_hub_download(source, "config.json")).parent.name
 
 
-def folder_revision(folder: Path) -> str:
-    """A hash of the checkpoint's files."""
+def hash_folder(folder: Path) -> str:
+    """Return a hash, 16 hex digits, of the checkpoint's weights, settings and vocabularies."""
     digest = hashlib.sha256()
-    for part in _parts(folder):
+    for part in _module_folders(folder):
         for path in sorted(part.iterdir()):
-            if path.suffix in FILES:
+            if path.suffix in HASHED_SUFFIXES:
                 digest.update(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def check_safe(model: str, folder: Path) -> None:
-    """Raise ModelError if a part of a sentence-transformers folder has its weights in a pickle only."""
-    for part in _parts(folder):
+def check_no_pickles(model: str, folder: Path) -> None:
+    """Raise ModelError if a module of a sentence-transformers folder has its weights in a pickle only."""
+    for part in _module_folders(folder):
         pickles = sorted([*part.glob("*.bin"), *part.glob("*.pt"), *part.glob("*.pkl")])
         if pickles and not list(part.glob("*.safetensors")):
             raise ModelError(
@@ -98,8 +106,8 @@ def check_safe(model: str, folder: Path) -> None:
             )
 
 
-def _parts(folder: Path) -> list[Path]:
-    """The folder, and those below it that a sentence-transformers modules.json names."""
+def _module_folders(folder: Path) -> list[Path]:
+    """Return the folder, and the folders inside it that a sentence-transformers modules.json names."""
     listed = folder / "modules.json"
     try:
         modules = json.loads(listed.read_text("utf-8")) if listed.is_file() else []
@@ -111,24 +119,25 @@ def _parts(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def reading(model: str, what: str, advice: str) -> Iterator[None]:
-    """Turn what the libraries raise over a part of a checkpoint into one ModelError, and keep them quiet."""
+def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[None]:
+    """Turn any library error over this part of a checkpoint into a ModelError; print no messages of libraries."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     library = (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError)
     try:
-        with _quiet():
+        with _quiet_libraries():
             yield
-    except ModelError:  # has its message
+    except ModelError:
+        # It has its message already.
         raise
     except (*library, StrictDataclassError, SafetensorError) as error:
         found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
-        raise ModelError(f"model {model!r}: its {what} cannot be read ({found}): {advice}") from error
+        raise ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}") from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet_libraries() -> Iterator[None]:
     from logging import ERROR, getLogger
 
     from transformers.utils import logging

@@ -1,1 +1,1 @@
-"""One query -> hits, many queries -> rankings, and the reasons for a result."""
+"""Queries: embed them, search by them over one model or several, rank many of them, and explain a result."""

@@ -1,23 +1,120 @@
-"""Why this result: the captions nearest to what was found, and the ranks that each step gave it."""
+"""Why this result: what the cosine loses without a part of the image or a word, and the captions nearest to a hit.
 
+Source of the occlusions: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (ECCV 2014), with one
+vector in place of a class. A drop above 0 means that the part spoke for the match, one below 0 that it spoke against.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
-from mmlab.items import Space
-from mmlab.items.rankings import rank_by_score
-from mmlab.retrieve.query.occlusion import occlude_image, occlude_words
+from mmlab.items import Space, Vectors, open_image
 from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.query.retriever import Retriever
-from mmlab.retrieve.scores.fitted_calibration import Fitted
-from mmlab.retrieve.scores.fuse import rrf
-from mmlab.retrieve.scores.rescore import PLAIN
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COVERED_PER_BATCH = 32  # covered copies that are in memory at a time
+MAX_SIDE = 256  # pixels of the longer side: models see no more, and copies stay small
+MAX_GRID = 32  # cells each way
+
+
+class Occlusion(NamedTuple):
+    """The parts that were left out, one a row with cosine and drop, and the cosine of the whole."""
+
+    table: pd.DataFrame
+    cosine: float
+
+
+class HitExplanation(NamedTuple):
+    """What a hit rests on: cells of the image, and words of the query."""
+
+    cells: Occlusion
+    words: Occlusion
+
+
+def explain_hit(retrievers: Mapping[str, Retriever], query: str, hit: pd.Series) -> HitExplanation:
+    """Occlude the image and the words of a text query and a found image, a row of a search's table.
+
+    Without a joint space the words are held against the caption that stands for the image, and the image's parts
+    against its own whole: what each vector rests on. `retrievers`: see `open_retrievers`.
+    """
+    reader, viewer = retrievers["text"], retrievers["image"]
+    joint = reader.model.space == viewer.model.space
+    with reader.index.session():
+        found = reader.index.vectors([hit["item_id"]], viewer.model.space)
+        near = found if joint else reader.index.vectors([hit["via"]], reader.model.space)
+    reference = reader.embed(query) if joint else found
+    cells = occlude_image(viewer.model, hit["image"], reference)
+    return HitExplanation(cells, occlude_words(reader.model, query, near))
+
+
+def occlude_image(
+    model: Model, image: "str | Path | Image.Image", reference: Vectors, grid: int = 7
+) -> Occlusion:
+    """Cover each cell of a `grid` x `grid` with the image's mean colour, and see how the cosine drops.
+
+    `reference`: one unit row (1, D) of the model's space to compare with, mostly a text's. The table has row, column
+    (from 1, top left), left, top, right, bottom (shares of width and height in [0, 1]), cosine, drop. Raises
+    SpaceMismatch for another space, ValueError for a grid below 1 or several rows.
+    """
+    vector = _one_row(model, reference)
+    if not 1 <= grid <= MAX_GRID:
+        raise ValueError(f"grid: expected 1 to {MAX_GRID} cells each way, found {grid}")
+    whole = (open_image(image) if isinstance(image, str | Path) else image.convert("RGB")).copy()
+    whole.thumbnail((MAX_SIDE, MAX_SIDE))
+    edges = np.linspace(0, 1, grid + 1)
+    cells = [(row, column) for row in range(grid) for column in range(grid)]
+    cosines = [embed_queries(model, [whole])[0] @ vector]
+    for start in range(0, len(cells), COVERED_PER_BATCH):
+        covered = [_cover(whole, edges, *cell) for cell in cells[start : start + COVERED_PER_BATCH]]
+        cosines += (embed_queries(model, covered) @ vector).tolist()
+    table = pd.DataFrame(cells, columns=["row", "column"]) + 1
+    for name, index, step in (
+        ("left", "column", 0),
+        ("top", "row", 0),
+        ("right", "column", 1),
+        ("bottom", "row", 1),
+    ):
+        table[name] = edges[table[index] - 1 + step]
+    return _with_drops(table, cosines)
+
+
+def occlude_words(model: Model, text: str, reference: Vectors) -> Occlusion:
+    """Leave out each word of a query, and see how the cosine with `reference` drops: position, word, cosine, drop.
+
+    `reference`: one unit row (1, D) of the model's space, mostly an image's. Words are what spaces part; the only word
+    of a text is left out for "." in its place.
+    """
+    vector = _one_row(model, reference)
+    words = re.findall(r"\S+", text)
+    if not words:
+        raise ValueError("the text is empty: there are no words to leave out")
+    shorter = [" ".join(words[:i] + words[i + 1 :]) or "." for i in range(len(words))]
+    cosines = (embed_queries(model, [text, *shorter]) @ vector).tolist()
+    return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": words}), cosines)
+
+
+def summarize_occlusion(explanation: HitExplanation) -> str:
+    """Return a sentence on the cell and the word that the match rests on most."""
+    cell, word = (part.table.loc[part.table["drop"].idxmax()] for part in explanation)
+    return (
+        f"The query and its first hit have a cosine of {explanation.words.cosine:.3f}. What matters most: covering row "
+        f"{cell['row']:.0f}, column {cell['column']:.0f} of the image lowers it by {cell['drop']:.3f}, "
+        f"leaving out “{word['word']}” by {word['drop']:.3f}."
+    )
 
 
 def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
-    """The `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of the item's own pair).
+    """Return the `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of its own pair).
 
     Says what the model sees in an image, in words of the collection. Raises KeyError for an item without a vector
     in `space`.
@@ -28,68 +125,30 @@ def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int
         texts = index.fetch(ranked["item_id"].unique()).set_index("item_id")
         pair = index.fetch(ids).set_index("item_id")["pair_id"]
     found = ranked["item_id"]
-    told = {
+    columns = {
         "item_id": ranked["query_id"],
         "rank": ranked["rank"],
         "score": ranked["score"],
         "text": found.map(texts["text"]),
         "own": found.map(texts["pair_id"]) == ranked["query_id"].map(pair),
     }
-    return pd.DataFrame(told)
+    return pd.DataFrame(columns)
 
 
-def ranks_by_step(
-    steps: Mapping[str, pd.DataFrame],
+def rerank_first_hits(
     query_id: str,
-    item_ids: Sequence[str],
-    names: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """The rank of each item before and after every step, for one query: item, then a column per step.
-
-    `steps`: name -> rankings, in their order. An item that a step has not among its ranked ones has no rank (<NA>).
-    `names`: item_id -> what to call it. Raises ValueError where no step knows the query.
-    """
-    asked = {name: ranked[ranked["query_id"] == query_id] for name, ranked in steps.items()}
-    if all(found.empty for found in asked.values()):
-        raise ValueError(
-            f"no step has ranked anything for query {query_id}; known are the queries of the rankings"
-        )
-    table = pd.DataFrame({"item": [(names or {}).get(item, item) for item in item_ids]})
-    for name, found in asked.items():
-        table[name] = found.set_index("item_id")["rank"].reindex(item_ids).astype("Int64").to_numpy()
-    return table.astype(dict.fromkeys(asked, "Int64"))
-
-
-def explain_hit(
-    retrievers: Mapping[str, Retriever], query: str, hit: pd.Series
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`occlude_image` and `occlude_words` for a text query and a found image, a row of `search` with its payload.
-
-    Without a joint space the words are held against the caption that stands for the image, and the image's parts
-    against its own whole: what each vector rests on. `retrievers`: see `open_retrievers`.
-    """
-    reader, viewer = retrievers["text"], retrievers["image"]
-    joint = reader.model.space == viewer.model.space
-    with reader.index.session():
-        found = reader.index.vectors([hit["item_id"]], viewer.model.space)
-        near = found if joint else reader.index.vectors([hit["via"]], reader.model.space)
-    other = reader.embed(query) if joint else found
-    return occlude_image(viewer.model, hit["image"], other), occlude_words(reader.model, query, near)
-
-
-def judged_again(
-    query_id: str,
-    exact: pd.DataFrame,
+    rankings: pd.DataFrame,
     match: Match | None,
     qrels: pd.DataFrame,
     items: pd.DataFrame,
     n: int = 10,
 ) -> pd.DataFrame:
-    """The first `n` exact hits of one query as `match` orders them, see `rerank`; no rows without a match.
+    """Return the first `n` hits of one query as `match` orders them, see `rerank`; no rows without a match.
 
-    query_id, item_id, rank, before, score (of `match`), cosine, item (its pair), right (in `qrels`).
+    Columns: query_id, item_id, rank, before, score (of `match`), cosine (the score before), item (its pair), right (in
+    `qrels`).
     """
-    first = exact[(exact["query_id"] == query_id) & (exact["rank"] <= n)]
+    first = rankings[(rankings["query_id"] == query_id) & (rankings["rank"] <= n)]
     if match is None:
         return first.head(0).assign(before=0, cosine=0.0, item="", right=False)
     again = rerank(first, match, contents_of(items), n)
@@ -101,32 +160,22 @@ def judged_again(
     )
 
 
-def ranks_of_query(
-    query_id: str,
-    steps: Mapping[str, pd.DataFrame],
-    answer: pd.DataFrame,
-    tried: Mapping[str, pd.DataFrame],
-    items: pd.DataFrame,
-    calibration: Fitted | None = None,
-    again: pd.DataFrame | None = None,
-    n: int = 8,
-) -> pd.DataFrame:
-    """`ranks_by_step` of one query's first `n` answers: in the run's own steps, and in what it did not ask for.
+def _one_row(model: Model, reference: Vectors) -> np.ndarray:
+    model.space.check_same(reference.space)
+    if len(reference) != 1:
+        raise ValueError(f"expected the one vector to compare with, found {len(reference)}")
+    return reference.array[0]
 
-    Beside `steps` stand the rescorings that were `tried` and their reciprocal rank fusion ("fused by
-    rank"), the exact answer calibrated (which keeps every rank) and reranked (`judged_again`). Items are called by
-    their pair.
-    """
-    asked = {name: found for name, found in {**steps, **tried}.items() if name != PLAIN}
-    asked = {name: found[found["query_id"] == query_id] for name, found in asked.items()}
-    if tried:
-        asked["fused by rank"] = rrf([found[found["query_id"] == query_id] for found in tried.values()])
-    if calibration and "calibrated" not in asked:
-        asked["calibrated"] = rank_by_score(calibration.apply(asked["exact"]))
-    if again is not None and len(again) and "reranked" not in asked:
-        asked["reranked"] = again
-    first = answer.loc[answer["query_id"] == query_id, "item_id"].head(n)
-    pairs = items.set_index("item_id")["pair_id"].to_dict()
-    return ranks_by_step(asked, query_id, first.tolist(), pairs).rename(
-        columns=lambda name: name.replace("_", " ")
-    )
+
+def _cover(image: "Image.Image", edges: np.ndarray, row: int, column: int) -> "Image.Image":
+    mean = tuple(int(value) for value in np.asarray(image).reshape(-1, 3).mean(axis=0).round())
+    x, y = (np.rint(edges * side).astype(int) for side in image.size)
+    covered = image.copy()
+    covered.paste(mean, (int(x[column]), int(y[row]), int(x[column + 1]), int(y[row + 1])))
+    return covered
+
+
+def _with_drops(table: pd.DataFrame, cosines: list[float]) -> Occlusion:
+    """Add cosine and drop to the parts; the first cosine is the whole one's."""
+    values = np.asarray(cosines, dtype=np.float64)
+    return Occlusion(table.assign(cosine=values[1:], drop=values[0] - values[1:]), float(values[0]))

@@ -1,14 +1,16 @@
-"""Many queries that already have vectors -> rankings, as evaluation reads them."""
+"""Many queries that already have vectors -> rankings, through an index or by the vectors of a run's models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors
+from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
-from mmlab.retrieve.query.through_pairs import rank_through_pairs
+
+DEPTH_FACTOR = 4  # how many times deeper to search when the hits stand for too few items
+MAX_LISTED_PAIRS = 1000  # that are asked for by name; of more, all items are read
 
 
 def rank(
@@ -19,30 +21,129 @@ def rank(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str | None = None,
-    **how: Any,
+    **settings: Any,
 ) -> pd.DataFrame:
     """Rank the items of modality `to` for every query: query_id, item_id, rank from 1, score (cosine).
 
-    At most `k` rows per query, queries in their own order. A query that is itself in the index is left out of its own
-    ranking: it would always be found first. Where the queries' space holds no `to`, or `through` names a modality
-    to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`. `how`: more
-    settings of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not.
+    Returns at most `k` rows per query, queries in their own order. A query that is itself in the index is left out of
+    its own ranking: it would always be found first. Where the queries' space holds no `to`, or `through` names a
+    modality to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`.
+    `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not, ValueError
+    for a `k` below 1.
     """
     if k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     with index.session():
-        through = through or way(index, queries, to)
+        through = through or bridge_modality(index, queries, to)
         if through:
-            return rank_through_pairs(index, queries, to, k, where, exact, through, **how)
+            return rank_through_pairs(index, queries, to, k, where, exact, through, **settings)
         held = index.store.count(index.collection(queries.space, to), to=to)
-        found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **how)
+        found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **settings)
     return first_rows(drop_self_matches(found), k)
 
 
-def way(index: Index, queries: Vectors, to: str) -> str | None:
-    """The modality that is searched to get to `to`: None where the queries' space holds it itself.
+def bridge_modality(index: Index, queries: Vectors, to: str) -> str | None:
+    """Return the modality to search to get to `to` through pairs; None where the queries' space holds `to` itself.
 
     Raises SpaceMismatch, naming what differs, for queries of a space that the index has not.
     """
     held = index.modalities(queries.space)
     return None if to in held or not held else held[0]
+
+
+def rank_through_pairs(
+    index: Index,
+    queries: Vectors,
+    to: str,
+    k: int,
+    where: Mapping[str, Any] | None = None,
+    exact: bool = False,
+    through: str = "text",
+    **settings: Any,
+) -> pd.DataFrame:
+    """Rank the items of modality `to` whose pair has an item of modality `through` near the query.
+
+    A caption that is found stands for its image, where texts and images share no space. An item scores as the best hit
+    of its pair, which the column `via` names; the query's own item is no hit. `where` holds for the items of modality
+    `to`. Searches deeper until every query has `k` items or all hits have been seen. `settings`: more of
+    `Index.search`.
+    """
+    with index.session():
+        held = index.store.count(index.collection(queries.space, through), to=through)
+        depth = k
+        while True:
+            depth = min(DEPTH_FACTOR * depth, held)
+            found = index.search(queries, through, max(depth, 1), exact=exact, **settings)
+            ranked = _stand_in(found, *_pairs(index, found, to, where), k)
+            if depth == held or len(ranked) == k * len(queries):
+                return ranked
+
+
+def vectors_of_modality(vectors: Vectors, items: pd.DataFrame, modality: str) -> Vectors:
+    """Return the vectors of the items of one modality, in the order of the items; no rows where none has a vector."""
+    ids = items.loc[items["modality"] == modality, "item_id"]
+    return vectors.take(ids[is_among(ids, vectors.ids)])
+
+
+def query_vectors(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
+    """Return the vectors of the items of modality `source`, from every model that embeds it.
+
+    `vectors`: those of the run's models. Raises ValueError where no model embeds that modality.
+    """
+    found = [part for part in (vectors_of_modality(own, items, source) for own in vectors) if len(part)]
+    if not found:
+        raise ValueError(f"no model of this run has vectors of modality {source!r}: nothing can ask")
+    return found
+
+
+def gallery_vectors(
+    vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str
+) -> Vectors:
+    """Return the vectors of the items of modality `target` in the queries' space; no rows where it holds none."""
+    return vectors_of_modality(next(own for own in vectors if own.space == queries.space), items, target)
+
+
+def rank_exactly(
+    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str, k: int
+) -> pd.DataFrame:
+    """Rank by the vectors at hand where they hold the target, see `exact_search`; else through pairs of the index."""
+    if bridge_modality(index, queries, target):
+        return rank(index, queries, target, k, exact=True)
+    return exact_search(queries, gallery_vectors(vectors, items, queries, target), k)
+
+
+def rank_models(
+    index: Index,
+    vectors: Sequence[Vectors],
+    items: pd.DataFrame,
+    source: str,
+    target: str,
+    k: int = 100,
+    exact: bool = True,
+) -> dict[str, pd.DataFrame]:
+    """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph."""
+    return {
+        queries.space.key: rank_exactly(index, vectors, items, queries, target, k)
+        if exact
+        else rank(index, queries, target, k)
+        for queries in query_vectors(vectors, items, source)
+    }
+
+
+def _pairs(
+    index: Index, found: pd.DataFrame, to: str, where: Mapping[str, Any] | None
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Return the pair of every hit, by its id; and item_id and pair_id of the items of modality `to` in such pairs."""
+    pair = index.fetch(found["item_id"].unique()).set_index("item_id")["pair_id"].dropna()
+    wanted = dict(where or {})
+    if len(pair) <= MAX_LISTED_PAIRS and len(pair) and "pair_id" not in wanted:
+        wanted["pair_id"] = pair.unique().tolist()
+    return pair, index.items(wanted, to)[["item_id", "pair_id"]].dropna()
+
+
+def _stand_in(found: pd.DataFrame, pair: pd.Series, targets: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Put in place of every hit the items of its pair, each once and at its best hit."""
+    others = drop_self_matches(found).rename(columns={"item_id": "via"})
+    hits = others.assign(pair_id=others["via"].map(pair))
+    ranked = hits.merge(targets, on="pair_id").drop_duplicates(["query_id", "item_id"])
+    return first_rows(ranked, k)[["query_id", "item_id", "rank", "score", "via"]]

@@ -1,27 +1,35 @@
-"""Queries, texts or images, -> hits: the ranked items with all that the index knows of them."""
+"""One model over one index: queries, texts or images, one or many -> hits with all that the index knows of them."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 
-from mmlab.embed import Model, load_for
+from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
-from mmlab.items import Vectors
-from mmlab.retrieve.query.query_vectors import Asked, embed_questions, images_in
-from mmlab.retrieve.query.rank import way
-from mmlab.retrieve.query.through_pairs import rank_through_pairs
-from mmlab.retrieve.scores.vector_arithmetic import steer
+from mmlab.items import ImageError, Vectors, open_image
+from mmlab.retrieve.query.rank import bridge_modality, rank_through_pairs
+from mmlab.retrieve.query.spec import SearchResult
+from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT, rocchio
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    Query = str | Path | Image.Image
+    Content = str | Path | Image.Image
 
-MINUS = 0.5  # of what the queries weigh
+IMAGES_PER_BATCH = 32  # that are in memory at a time
+
+
+class EmbeddedQueries(NamedTuple):
+    """Queries as vectors, and the files that could not be asked by: {"source": file, "reason": why}."""
+
+    vectors: Vectors
+    skipped: list[dict[str, str]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,72 +42,83 @@ class Retriever:
     def __repr__(self) -> str:
         return f"Retriever({self.model.space.key}, {self.index})"
 
+    def session(self) -> AbstractContextManager:
+        """Keep the store open for a loop, see `Store.session`."""
+        return self.index.session()
+
+    def count(self, to: str) -> int:
+        """Return the number of items of modality `to` that a search can reach."""
+        if to in self.index.modalities(self.model.space):
+            with self.index.session():
+                return self.index.store.count(self.index.collection(self.model.space, to), to=to)
+        return self.index.count(to)
+
     def search(
         self,
-        query: "Query | Vectors | Sequence[Query]",
+        query: "Content | Vectors | Iterable[Content]",
         to: str = "image",
         k: int = 10,
         where: Mapping[str, Any] | None = None,
         exact: bool = False,
-        plus: "Sequence[Query]" = (),
-        minus: "Sequence[Query]" = (),
-        minus_weight: float = MINUS,
-        **how: Any,
-    ) -> pd.DataFrame:
-        """The `k` nearest items of modality `to`; a str asks by text, a Path or a PIL image by image.
+        plus: "Sequence[Content]" = (),
+        minus: "Sequence[Content]" = (),
+        minus_weight: float = MINUS_WEIGHT,
+        **settings: Any,
+    ) -> SearchResult:
+        """Return the `k` nearest items of modality `to`; a str asks by text, a Path or a PIL image by image.
 
         A list, a column or an array of them, a folder of images, or ready Vectors ask many queries in one call: the
-        hits have a column query_id (the text, or the file's name), and files that are no images are in
-        `hits.attrs["skipped"]`. `plus` and `minus` steer every query towards and away from more texts and images,
-        see `steer`. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`; `how`: more settings of
-        `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`.
+        table then has a column query_id (the text, or the file's name), and files that are no images are skipped.
+        `plus` and `minus` steer every query towards and away from more texts and images, see `rocchio`. `where` filters
+        by payload, e.g. `{"colour": ["red", "blue"]}`; `settings`: more of `Index.search`, such as `diversity=0.5`
+        (MMR) and `group_by_pair=True`.
 
-        Returns rank, score (cosine in [-1, 1]; with `diversity` still in the order of MMR) and the item's payload, a
-        field that is called like one of these with `_payload` behind it; `via`, the hit that stands for the item,
-        where the model's space holds no `to` (`rank_through_pairs`). `hits.attrs` holds the time spent, `embed_ms`,
-        `search_ms` and `payload_ms`. Raises ValueError for an empty text and, without a filter, for a `k` of more
-        items than there are, ImageError for a single file that is no image, TypeError for what is neither text
-        nor image, SpaceMismatch for a model that the index has no vectors of.
+        The table has rank, score (cosine in [-1, 1]; with `diversity` still in the order of MMR) and the item's
+        payload, a field that is called like one of these with `_payload` behind it; and `via`, the hit that stands for
+        the item, where the model's space holds no `to` (`rank_through_pairs`). Raises ValueError for an empty text and,
+        without a filter, for a `k` of more items than there are, ImageError for a single file that is no image,
+        TypeError for what is neither text nor image, SpaceMismatch for a model that the index has no vectors of.
         """
-        started = time.perf_counter()
-        asked = self._ask(query, plus, minus, minus_weight)
-        embedded = time.perf_counter()
+        times = [time.perf_counter()]
+        embedded = self._embed(query, plus, minus, minus_weight)
+        times.append(time.perf_counter())
         with self.index.session():
-            found = self._find(asked.vectors, to, k, where, exact, how)
-            searched = time.perf_counter()
+            found = self._find(embedded.vectors, to, k, where, exact, settings)
+            times.append(time.perf_counter())
             payload = self.index.fetch(found["item_id"].unique())
-        single = not isinstance(query, Vectors) and not _many(query)
+        single = not isinstance(query, Vectors) and not _is_many(query)
         hits = found.drop(columns="query_id") if single else found
         hits = hits.merge(payload, on="item_id", how="left", suffixes=("", "_payload"))
-        ends = {"embed_ms": embedded - started, "search_ms": searched - embedded}
-        ends["payload_ms"] = time.perf_counter() - searched
-        hits.attrs = {name: 1000 * seconds for name, seconds in ends.items()} | {"skipped": asked.skipped}
-        return hits
+        times.append(time.perf_counter())
+        spent = 1000 * np.diff(times)
+        timings = dict(zip(("embed_ms", "search_ms", "payload_ms"), spent.tolist(), strict=True))
+        return SearchResult(hits, timings, embedded.skipped)
 
-    def embed(self, query: "Query | Sequence[Query]") -> Vectors:
-        """The query as one unit row (1, D) in the model's space, or several queries as one row each."""
-        return self._ask(query, (), (), MINUS).vectors
+    def embed(self, query: "Content | Iterable[Content]") -> Vectors:
+        """Return the query as one unit row (1, D) in the model's space, or several queries as one row each."""
+        return self._embed(query, (), (), MINUS_WEIGHT).vectors
 
-    def _ask(
+    def _embed(
         self,
-        query: "Query | Vectors | Sequence[Query]",
-        plus: "Sequence[Query]",
-        minus: "Sequence[Query]",
-        weight: float,
-    ) -> Asked:
+        query: "Content | Vectors | Iterable[Content]",
+        plus: "Sequence[Content]",
+        minus: "Sequence[Content]",
+        minus_weight: float,
+    ) -> EmbeddedQueries:
         if isinstance(query, Vectors):
-            asked = Asked(query)
-        elif _many(query):
-            asked = embed_questions(self.model, images_in(query) if isinstance(query, Path) else list(query))
+            embedded = EmbeddedQueries(query, [])
+        elif _is_many(query):
+            contents = images_in(query) if isinstance(query, Path) else list(cast("Iterable[Content]", query))
+            embedded = embed_named_queries(self.model, contents)
         else:
-            asked = embed_questions(self.model, [query], strict=True)
+            embedded = embed_named_queries(self.model, [cast("Content", query)], strict=True)
         if not (plus or minus):
-            return asked
+            return embedded
         towards, away = (
-            embed_questions(self.model, list(part), strict=True).vectors if part else None
+            embed_named_queries(self.model, list(part), strict=True).vectors if part else None
             for part in (plus, minus)
         )
-        return Asked(steer(asked.vectors, towards, away, weight), asked.skipped)
+        return EmbeddedQueries(rocchio(embedded.vectors, towards, away, minus_weight), embedded.skipped)
 
     def _find(
         self,
@@ -108,12 +127,12 @@ class Retriever:
         k: int,
         where: Mapping[str, Any] | None,
         exact: bool,
-        how: dict[str, Any],
+        settings: dict[str, Any],
     ) -> pd.DataFrame:
-        through = way(self.index, queries, to)
+        through = bridge_modality(self.index, queries, to)
         if through is None:
-            return self.index.search(queries, to, k, where, exact, **how)
-        found = rank_through_pairs(self.index, queries, to, k, where, exact, through, **how)
+            return self.index.search(queries, to, k, where, exact, **settings)
+        found = rank_through_pairs(self.index, queries, to, k, where, exact, through, **settings)
         held = self.index.count(to) if len(found) < k * len(queries) and not where else k
         if k > held:
             raise ValueError(
@@ -122,28 +141,91 @@ class Retriever:
         return found
 
 
-def _many(query: Any) -> bool:
-    """Whether several queries are asked: a folder, or a list, a column, an array of them."""
-    return (
-        query.is_dir()
-        if isinstance(query, Path)
-        else isinstance(query, Iterable) and not isinstance(query, str)
-    )
+def embed_named_queries(model: Model, queries: "Sequence[Content]", strict: bool = False) -> EmbeddedQueries:
+    """Embed one unit row per query, named by its text or its file's name (with " (2)" where that comes twice).
 
-
-def open_retrievers(index: Index, spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Retriever]:
-    """For each modality that can ask, "text" and "image", the first of the run's models that embeds it; loads them.
-
-    With a joint space both are one and the same.
+    A file that is no image is skipped with its reason, or raises ImageError where `strict`. Raises ValueError for an
+    empty text and where there is no query, TypeError for what is neither text nor image.
     """
-    modality = items.set_index("item_id")["modality"]
-    models: dict[str, Model] = {}
-    found = {}
-    for side in ("text", "image"):
-        for vectors in spaces:
-            if (modality.reindex(vectors.ids) == side).any():
-                key = vectors.space.key
-                models[key] = models.get(key) or load_for(vectors.space)
-                found[side] = Retriever(index, models[key])
-                break
-    return found
+    wrong = [query for query in queries if not (isinstance(query, str | Path) or hasattr(query, "convert"))]
+    if wrong:
+        raise TypeError(
+            f"{len(wrong)} of {len(queries)} queries are no texts, paths or PIL images, first "
+            f"{type(wrong[0]).__name__} {str(wrong[0])[:40]}: drop them, or give what they stand for"
+        )
+    if not len(queries):
+        raise ValueError("there is no query: give a text, an image, several of them, or a folder of images")
+    array = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
+    names = {place: _checked_text(query) for place, query in enumerate(queries) if isinstance(query, str)}
+    if names:
+        array[list(names)] = embed_queries(model, list(names.values()))
+    files = [place for place in range(len(queries)) if place not in names]
+    images, skipped = _embed_images(model, {place: queries[place] for place in files}, array, strict)
+    names |= images
+    kept = sorted(names)
+    ids = _numbered([names[place] for place in kept])
+    return EmbeddedQueries(Vectors(np.array(ids), array[kept], model.space), skipped)
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the files of a folder and of its folders, by name, without hidden ones."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise ValueError(f"no files in {folder}: give a folder with images to ask by")
+    return files
+
+
+def _is_many(query: Any) -> bool:
+    """Return whether several queries are asked: a folder, or a list, a column, an array of them."""
+    if isinstance(query, Path):
+        return query.is_dir()
+    return isinstance(query, Iterable) and not isinstance(query, str)
+
+
+def _checked_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the query is empty: type a text, or give the path of an image")
+    return text
+
+
+def _open(query: Any, skipped: list[dict[str, str]], strict: bool) -> "Image.Image | None":
+    """Return the image in RGB; None, with a skipped row, for a file that is none."""
+    if not isinstance(query, Path):
+        return query.convert("RGB")
+    try:
+        return open_image(query)
+    except ImageError as error:
+        if strict:
+            raise
+        skipped.append({"source": str(query), "reason": str(error)})
+        return None
+
+
+def _embed_images(
+    model: Model, queries: "Mapping[int, Content]", array: np.ndarray, strict: bool
+) -> tuple[dict[int, str], list[dict[str, str]]]:
+    """Fill in the rows of images, a batch at a time; return their names by row, and what was skipped."""
+    names: dict[int, str] = {}
+    skipped: list[dict[str, str]] = []
+    places = list(queries)
+    for start in range(0, len(places), IMAGES_PER_BATCH):
+        batch = places[start : start + IMAGES_PER_BATCH]
+        images = {place: _open(queries[place], skipped, strict) for place in batch}
+        opened = {place: image for place, image in images.items() if image is not None}
+        if opened:
+            array[list(opened)] = embed_queries(model, list(opened.values()))
+        names |= {place: _file_name(queries[place]) for place in opened}
+    return names, skipped
+
+
+def _file_name(query: Any) -> str:
+    return query.name if isinstance(query, Path) else Path(getattr(query, "filename", "") or "image").name
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Return the names with " (2)", " (3)", ... behind those that came before."""
+    counts: dict[str, int] = {}
+    for place, name in enumerate(names):
+        counts[name] = counts.get(name, 0) + 1
+        names[place] = name if counts[name] == 1 else f"{name} ({counts[name]})"
+    return names

@@ -1,117 +1,209 @@
-"""A question -> hits: one search, a hybrid of text and image, or several models fused; then reranked, calibrated.
+"""The one search: a text, an image or both, of one model or several, fused, then calibrated and reranked.
 
-Nothing is computed here: embedding, search, fusion, reranking and calibration are those of mmlab.retrieve.
+The panels and the API ask through `search`, so the same query gives both the same hits.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
-from mmlab.retrieve.query.hybrid import hybrid
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.query.retriever import Retriever
-from mmlab.retrieve.query.spec import EARLY, NONE, Question
-from mmlab.retrieve.query.systems import System, Systems
+from mmlab.retrieve.query.spec import CONFIDENCE, EARLY, NONE, Query, SearchResult, modality_of
+from mmlab.retrieve.query.systems import Searcher, System, Systems, systems_of
 from mmlab.retrieve.scores.calibrate import Calibration
-from mmlab.retrieve.scores.fuse import FUSIONS
+from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
+from mmlab.retrieve.scores.fuse import FUSIONS, fuse
+from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
+from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
 
-DEPTH = 100  # hits that are fused, reranked or calibrated before the first k are taken
-Fitted = Mapping[str, Mapping[str, Calibration]]  # by kind, then by direction, as "text-to-image"
-Calibrations = Mapping[str, Fitted]  # by the name of the system whose scores they were fitted on
+if TYPE_CHECKING:
+    from mmlab.retrieve.query.spec import Content
+
+# by kind, then by direction, as "text-to-image"; and these by the name of the system whose scores they were fitted on
+Calibrations = Mapping[str, Mapping[str, Calibration | FittedCalibration]]
+CalibrationsBySystem = Mapping[str, Calibrations]
 
 
-def ask(
-    systems: Systems,
-    question: Question,
-    calibrations: Calibrations | None = None,
+class Part(NamedTuple):
+    """What one searcher is asked: a text or an image."""
+
+    searcher: Searcher
+    content: "Content"
+
+
+def search(
+    systems: "Searcher | Mapping[str, Searcher | System]",
+    query: Query,
+    calibrations: CalibrationsBySystem | None = None,
     match: Match | None = None,
-    held: int | None = None,
-) -> pd.DataFrame:
-    """The hits of a question: rank, score, payload, and a column `probability` where it is calibrated.
+) -> SearchResult:
+    """Answer a query: the `query.k` best items, with their payload, rank from 1 and score.
 
-    `systems`: as `systems_of` gives them; the question names those that answer, all do where it names none.
-    `match` judges the first `question.rerank` hits again, see `rerank`. `held`: how many items there are to find,
-    where that is known: no more are asked for. `hits.attrs` holds `embed_ms` and `search_ms`, the opening of the
-    store in it. Raises KeyError for an unknown system, ValueError where no calibration fits what is asked.
+    `systems`: one retriever, or several by name, see `systems_of`; the query names those that answer, all do where it
+    names none. Text and image of one joint model make one vector ("early"); else each part asks each model, and their
+    first `query.depth` hits are fused by `fuse`. Calibrated hits have a column `probability`; `calibrations` are by
+    system, kind and direction. The first `query.rerank` hits are ranked again by `match`, see `rerank`, with their rank
+    before in `before`. Raises ValueError for what these systems cannot answer, saying what to choose, and for a k of
+    more items than there are.
     """
     started = time.perf_counter()
-    names = list(question.systems or systems)
-    chosen = [systems[name] for name in names]
-    plain = question.calibration == NONE and not question.rerank and len(chosen) * len(question.parts) == 1
-    depth = min(question.k if plain else max(question.k, DEPTH), max(held or DEPTH, 1))
-    hits, embedding = _find(chosen, question, depth)
-    if question.calibration != NONE:
-        hits = _calibrate(hits, question, names, calibrations or {})
-    if question.rerank and match:
-        hits = _rerank(hits, question, match)
-    kept = hits.head(question.k).reset_index(drop=True)
-    kept.attrs = {"embed_ms": embedding, "search_ms": 1000 * (time.perf_counter() - started) - embedding}
-    return kept
+    names, chosen = _choose(systems_of(systems), query)
+    parts = [Part(_searcher(system, content), content) for system in chosen for content in query.contents]
+    _check(query, len(chosen), parts)
+    with ExitStack() as stack:
+        for searcher in {id(part.searcher): part.searcher for part in parts}.values():
+            stack.enter_context(searcher.session())
+        result = _find(query, parts, len(chosen))
+    hits = result.table
+    if query.calibration != NONE:
+        hits = _calibrate(hits, query, names, calibrations or {})
+    if query.rerank:
+        hits = _rerank(hits, query, match)
+    rest = 1000 * (time.perf_counter() - started) - sum(result.timings.values())
+    return SearchResult(hits.head(query.k).reset_index(drop=True), {**result.timings, "rank_ms": rest})
 
 
-def _find(chosen: Sequence[System], question: Question, depth: int) -> tuple[pd.DataFrame, float]:
-    """The first `depth` hits, and the milliseconds to embed the query."""
-    how = {"to": question.to, "k": depth, "where": question.where or None, "exact": question.exact}
-    asked = [
-        (_asked(system, part), part, weight / len(chosen))
-        for system in chosen
-        for part, weight in question.parts
-    ]
-    if len(asked) == 1:
-        hits = asked[0][0].search(asked[0][1], **how)
-        return hits, hits.attrs["embed_ms"]
-    with asked[0][0].index.session():  # opened once for all parts
-        if len(chosen) == 1:
-            (_, text, weight), (_, image, _) = asked
-            hits = hybrid(chosen[0], text, image, weight, question.fusion, **how, depth=depth)
-            return hits, hits.attrs["embed_ms"]
-        answers = [retriever.search(part, **how) for retriever, part, _ in asked]
-    embedding = sum(hits.attrs["embed_ms"] for hits in answers)
-    shares = [weight for *_, weight in asked] if len(question.parts) > 1 else None  # all the same
-    return _fuse(answers, shares, question.fusion), embedding
+def _choose(systems: Systems, query: Query) -> tuple[list[str], list[System]]:
+    """Return the systems that answer, and their names."""
+    names = list(query.models or systems)
+    unknown = [name for name in names if name not in systems]
+    if unknown:
+        raise ValueError(f"models: expected some of {', '.join(systems)}, found {unknown[0]!r}")
+    return names, [systems[name] for name in names]
 
 
-def _asked(system: System, part: Any) -> Retriever:
-    """Who of a system is asked by this part of a question."""
-    source = "text" if isinstance(part, str) else "image"
+def _searcher(system: System, content: "Content") -> Searcher:
+    """Return who of a system is asked by a text or an image."""
+    source = modality_of(content)
     if source not in system:
         raise ValueError(f"no model of this system can be asked by {source}; ask by {' or '.join(system)}")
     return system[source]
 
 
-def _fuse(answers: Sequence[pd.DataFrame], weights: Sequence[float] | None, fusion: str) -> pd.DataFrame:
-    """The answers of several models, to every part of the question, as one."""
-    if fusion == EARLY:
-        raise ValueError("vectors of several models cannot be mixed; choose weighted_sum, rrf or dbsf")
-    fused = FUSIONS[fusion]([_rankings(hits) for hits in answers], weights)
-    payload = pd.concat(answers).drop_duplicates("item_id").drop(columns=["rank", "score"])
-    return fused.drop(columns="query_id").merge(payload, on="item_id")
+def _check(query: Query, systems: int, parts: Sequence[Part]) -> None:
+    """Raise ValueError for settings that do not fit so many systems and parts."""
+    late = len(parts) > 1 and (query.fusion != EARLY or systems > 1)
+    if late and query.fusion == EARLY:
+        raise ValueError(
+            f"early fusion mixes vectors of one space, found several models: choose {', '.join(FUSIONS)}"
+        )
+    if query.weight == CONFIDENCE and query.has_both and (not late or systems > 1):
+        raise ValueError(
+            "the weight by confidence needs the rankings of one model: choose one, and a late fusion"
+        )
+    if query.shares and len(query.shares) != systems:
+        raise ValueError(
+            f"shares: expected one for each of {systems} models, adding up to 1; found {list(query.shares)}"
+        )
+    if query.diversity is not None and (late or query.rerank):
+        raise ValueError(
+            "diversity orders the hits of one search: choose one model, early fusion, no reranking; or no diversity"
+        )
 
 
-def _rerank(hits: pd.DataFrame, question: Question, match: Match) -> pd.DataFrame:
-    """The first hits in the order of `match`, by the text where text and image ask."""
-    contents = {**contents_of(hits), "query": question.parts[0][0]}
-    ranked = rerank(_rankings(hits), match, contents, question.rerank)[["item_id", "rank", "score", "before"]]
-    return ranked.merge(hits.drop(columns=["rank", "score"]), on="item_id")
+def _find(query: Query, parts: Sequence[Part], systems: int) -> SearchResult:
+    """Return the hits of one search, or of several that are fused, before calibration and reranking."""
+    if len(parts) == 1:
+        [(searcher, content)] = parts
+        return _search_part(searcher, content, query, _depth(searcher, query, single=True))
+    if query.fusion == EARLY:
+        return _find_early(query, *parts)
+    answers = [
+        _search_part(searcher, content, query, _depth(searcher, query, single=False))
+        for searcher, content in parts
+    ]
+    hits = _fuse([answer.table for answer in answers], query, systems)
+    timings = {name: sum(answer.timings[name] for answer in answers) for name in answers[0].timings}
+    return SearchResult(hits, timings)
+
+
+def _find_early(query: Query, text: Part, image: Part) -> SearchResult:
+    """Search once, with the unit mean of the text's and the image's vector."""
+    reader, viewer = text.searcher, image.searcher
+    if not (isinstance(reader, Retriever) and isinstance(viewer, Retriever)):
+        raise ValueError(f"saved rankings have no vectors to mix: choose {', '.join(FUSIONS)}")
+    started = time.perf_counter()
+    vectors = [reader.embed(text.content), viewer.embed(image.content)]
+    mixed = mix_vectors(vectors, _text_and_image(query))
+    spent = 1000 * (time.perf_counter() - started)
+    result = _search_part(reader, mixed, query, _depth(reader, query, single=True))
+    timings = {**result.timings, "embed_ms": result.timings["embed_ms"] + spent}
+    return SearchResult(result.table.drop(columns="query_id"), timings)
+
+
+def _search_part(searcher: Searcher, content: Any, query: Query, depth: int) -> SearchResult:
+    """Search by a text, an image or a vector, with the query's settings that are set."""
+    settings = {"plus": query.plus, "minus": query.minus, "group_by_pair": query.group_by_pair}
+    settings = {name: value for name, value in settings.items() if value}
+    if query.minus:
+        settings["minus_weight"] = query.minus_weight
+    if query.diversity is not None:
+        settings["diversity"] = query.diversity
+    return searcher.search(content, query.to, depth, query.where or None, query.exact, **settings)
+
+
+def _depth(searcher: Searcher, query: Query, single: bool) -> int:
+    """Return how many hits to ask for: `k`, or as many as are fused, calibrated or reranked, if there are so many."""
+    if single and query.calibration == NONE and not query.rerank:
+        return query.k
+    return max(query.k, min(query.depth, searcher.count(query.to)))
+
+
+def _fuse(answers: Sequence[pd.DataFrame], query: Query, systems: int) -> pd.DataFrame:
+    """Fuse the answers of every system to every part, by the systems' shares and the weights of text and image."""
+    rankings = [_rankings(hits) for hits in answers]
+    if len(answers) == systems:
+        weights: Sequence[Any] = [1.0]
+    elif query.weight == CONFIDENCE:
+        weights = weights_by_confidence(rankings)
+    else:
+        weights = _text_and_image(query)
+    shares = query.shares or [1 / systems] * systems
+    fused = fuse(
+        query.fusion, rankings, [share * weight for share in shares for weight in weights], query.rrf_k
+    )
+    payload = pd.concat([hits.drop(columns=["rank", "score"]) for hits in answers]).drop_duplicates("item_id")
+    hits = fused.drop(columns="query_id").merge(payload, on="item_id", suffixes=("", "_payload"))
+    if query.group_by_pair:
+        hits = hits.drop_duplicates("pair_id", ignore_index=True)
+        hits["rank"] = range(1, len(hits) + 1)
+    return hits
+
+
+def _text_and_image(query: Query) -> list[float]:
+    """Return the weights of the text and of the image."""
+    weight = float(query.weight)
+    return [weight, 1 - weight]
 
 
 def _calibrate(
-    hits: pd.DataFrame, question: Question, names: Sequence[str], calibrations: Calibrations
+    hits: pd.DataFrame, query: Query, names: Sequence[str], calibrations: CalibrationsBySystem
 ) -> pd.DataFrame:
-    """With the probability of each hit, by what was fitted on the scores of this very system."""
-    direction = f"{question.source}-to-{question.to}"
+    """Add the probability of each hit, by what was fitted on the scores of this very system."""
+    direction = f"{query.source}-to-{query.to}"
     if len(names) > 1:
         raise ValueError("scores of several models are calibrated for none of them: choose calibration none")
-    known = calibrations.get(names[0], {}).get(question.calibration, {})
+    known = calibrations.get(names[0], {}).get(query.calibration, {})
     if direction not in known:
         raise ValueError(
-            f"the {question.calibration} calibration of {names[0] or 'this model'} is fitted for "
+            f"the {query.calibration} calibration of {names[0] or 'this model'} is fitted for "
             f"{', '.join(known) or 'nothing'}; {direction} is asked here: choose calibration none"
         )
     return hits.assign(probability=known[direction].apply(_rankings(hits))["score"].to_numpy())
+
+
+def _rerank(hits: pd.DataFrame, query: Query, match: Match | None) -> pd.DataFrame:
+    """Put the first hits in the order of `match`, by the text where text and image ask."""
+    if match is None:
+        raise ValueError("rerank: there is no model to rank the first hits again; set rerank to 0")
+    contents = {**contents_of(hits), "query": query.contents[0]}
+    ranked = rerank(_rankings(hits), match, contents, query.rerank)[["item_id", "rank", "score", "before"]]
+    return ranked.merge(hits.drop(columns=["rank", "score"]), on="item_id")
 
 
 def _rankings(hits: pd.DataFrame) -> pd.DataFrame:

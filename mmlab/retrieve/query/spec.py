@@ -1,101 +1,170 @@
-"""What a panel asks: a text, an image or both, and every setting of the search, as one value."""
+"""What is asked of a search, and what comes back: a query with all its settings as one value, and its hits."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from mmlab.items import MODALITIES
+from mmlab.items.options import check_option
+from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K, SUM_TOLERANCE
+from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT
+
 if TYPE_CHECKING:
     from PIL import Image
 
-EARLY, NONE = "early", "none"
-FUSED = (EARLY, "weighted_sum", "rrf", "dbsf")  # ways to make one answer of several parts
-LONGEST = 300  # characters of a query that are shown
+    Content = str | Path | Image.Image
+
+EARLY, CONFIDENCE, NONE = "early", "confidence", "none"
+QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
+MAX_QUERY_CHARS = 300  # that are shown
 
 
 @dataclass(frozen=True)
-class Question:
-    """One query with its settings; two questions are equal where they ask the same.
+class SearchResult:
+    """The hits of a search, and what it took.
 
-    text, image: at least one; an image is a path, or a PIL image that was uploaded, called `name`.
-    weight: the share of the text in [0, 1], where both are given; `fusion` says how both become one answer.
+    table: rank, score and the items' columns, best hits first; query_id in front where many queries were asked.
+    timings: milliseconds by part: embed_ms, search_ms (the opening of the store in it), payload_ms, and rank_ms where
+    hits were fused, calibrated or reranked. skipped: files that are no images, {"source": file, "reason": why}.
+    """
+
+    table: pd.DataFrame
+    timings: Mapping[str, float] = field(default_factory=dict)
+    skipped: Sequence[Mapping[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query with all its settings; two of them are equal where they ask the same.
+
+    text, image: at least one of them; an image is a path, or a PIL image, which `image_name` gives a name.
     to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
-    systems: names of the retrievers that answer, empty for all of them; several are fused late.
-    calibration: turn scores into probabilities; rerank: how many of the first hits are ranked again, 0 for none.
+    plus, minus: more texts and images to steer towards, and away from by `minus_weight` (see `rocchio`).
+    weight: the share of the text in [0, 1], where there are both; "confidence": 0.6 for the more confident of both (see
+    `weights_by_confidence`). fusion: how both, and the answers of several models, become one: "early" (one vector),
+    or one of FUSIONS over the first `depth` hits of each. rrf_k: the k of "rrf".
+    models: names of those that answer, all of them where empty; shares: their weights, adding up to 1, equal where
+    empty. calibration: turn scores into probabilities, of CALIBRATIONS; rerank: how many of the first hits are ranked
+    again, 0 for none. diversity: in [0, 1], choose by MMR; group_by_pair: only the best item of each pair.
+
+    Raises ValueError for what no search can answer.
+
+    >>> Query(text="a red mug", k=3, where={"label": ["mug", "cup"]}).describe()
+    '“a red mug” → image, label = mug or cup'
     """
 
     text: str = ""
     image: "Path | Image.Image | None" = None
-    name: str = ""
-    weight: float = 0.5
+    image_name: str = ""
     to: str = "image"
     k: int = 8
-    where: dict[str, Any] = field(default_factory=dict)
-    systems: tuple[str, ...] = ()
+    where: Mapping[str, Any] = field(default_factory=dict)
+    plus: "tuple[Content, ...]" = ()
+    minus: "tuple[Content, ...]" = ()
+    minus_weight: float = MINUS_WEIGHT
+    weight: float | str = 0.5
     fusion: str = EARLY
+    rrf_k: float = RRF_K
+    models: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    depth: int = 100
     calibration: str = NONE
     rerank: int = 0
     exact: bool = False
+    diversity: float | None = None
+    group_by_pair: bool = False
 
     def __post_init__(self) -> None:
         if not self.text.strip() and self.image is None:
             raise ValueError("the query is empty: type a text, or give an image")
-        if not 0 <= self.weight <= 1:
-            raise ValueError(f"the weight of the text is from 0 to 1, found {self.weight}")
-        if self.fusion not in FUSED:
-            raise ValueError(f"fusion: expected one of {', '.join(FUSED)}, found {self.fusion!r}")
+        if self.to not in MODALITIES:
+            raise ValueError(f"to: expected 'text' or 'image', found {self.to!r}")
+        if self.weight != CONFIDENCE and not (isinstance(self.weight, int | float) and 0 <= self.weight <= 1):
+            raise ValueError(
+                f"weight: expected the text's share from 0 to 1, or {CONFIDENCE!r}; found {self.weight!r}"
+            )
+        if self.fusion not in QUERY_FUSIONS:
+            raise ValueError(f"fusion: expected one of {', '.join(QUERY_FUSIONS)}, found {self.fusion!r}")
+        check_option("calibration", self.calibration)
+        if self.shares and abs(sum(self.shares) - 1) > SUM_TOLERANCE:
+            raise ValueError(
+                f"shares: expected to add up to 1, found {sum(self.shares):.6g}; divide them by their sum"
+            )
 
     @property
-    def parts(self) -> "list[tuple[str | Path | Image.Image, float]]":
-        """The text and the image with their weights, those of weight 0 left out."""
-        both = bool(self.text.strip()) and self.image is not None
-        text = [(self.text, self.weight if both else 1.0)] if self.text.strip() else []
-        image = [(self.image, 1 - self.weight if both else 1.0)] if self.image is not None else []
-        return [(part, weight) for part, weight in text + image if weight > 0]
+    def has_both(self) -> bool:
+        """Whether there are a text and an image."""
+        return bool(self.text.strip()) and self.image is not None
+
+    @property
+    def contents(self) -> "list[Content]":
+        """The text and the image that ask; one whose weight is 0 does not."""
+        text: list[Content] = [self.text] if self.text.strip() else []
+        image: list[Content] = [] if self.image is None else [self.image]
+        if self.has_both and self.weight in (0, 1):
+            return text if self.weight == 1 else image
+        return text + image
 
     @property
     def source(self) -> str:
         """The modality that asks: "text", "image" or "both"."""
-        kinds = ["text" if isinstance(part, str) else "image" for part, _ in self.parts]
-        return kinds[0] if len(kinds) == 1 else "both"
+        modalities = [modality_of(content) for content in self.contents]
+        return modalities[0] if len(modalities) == 1 else "both"
 
-    @property
-    def asked(self) -> dict[str, Any]:
-        """Everything that was asked by name, in plain values, as an export keeps it; an image by its name or path."""
-        told = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "name"}
-        image = str(told["image"]) if isinstance(told["image"], Path) else self.name
-        return {**told, "image": image, "systems": list(told["systems"])}
+    def to_dict(self) -> dict[str, Any]:
+        """Return every setting by name in plain values, as an export keeps it; an image by its path or name."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "image_name"}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+        return {**plain, "image": str(self.image) if isinstance(self.image, Path) else self.image_name}
 
     def describe(self) -> str:
-        """What is asked in a few words, as the history of a panel shows it."""
-        image = self.name or (self.image.name if isinstance(self.image, Path) else "an image")
-        words = [f"“{part}”" if isinstance(part, str) else f"{image} (image)" for part, _ in self.parts]
-        limits = "".join(f", {name} = {tell(value)}" for name, value in self.where.items())
-        return f"{' + '.join(words)[:LONGEST]} → {self.to}{limits}"
+        """Return what is asked in a few words, as the history of a panel shows it."""
+        image = self.image_name or (self.image.name if isinstance(self.image, Path) else "an image")
+        words = [f"“{part}”" if isinstance(part, str) else f"{image} (image)" for part in self.contents]
+        limits = "".join(f", {name} = {format_setting(value)}" for name, value in self.where.items())
+        return f"{' + '.join(words)[:MAX_QUERY_CHARS]} → {self.to}{limits}"
 
 
-def tell_settings(question: Question) -> str:
-    """How a question is answered, in words: the settings that are not what they are by themselves, "" for none."""
-    usual = Question(text="usual")
-    both = question.text.strip() and question.image is not None
-    names = [*(["weight"] if both else []), "k", "systems", "fusion", "calibration", "rerank", "exact"]
-    told = {
-        name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)
-    }
-    return ", ".join(f"{name} {tell(value)}" for name, value in told.items())
+def modality_of(content: "Content") -> str:
+    """Return "text" for a str and "image" for a path or an image."""
+    return "text" if isinstance(content, str) else "image"
 
 
-def tell(value: Any) -> str:
-    """A value of a filter or a setting in words: "red", "red or blue", "gte 1, lt 5", "none", "one + two"."""
-    if isinstance(value, dict | list | tuple | str) and not value:
+def summarize_settings(query: Query) -> str:
+    """Return in words how a query is answered: the settings that differ from their defaults, "" where none does."""
+    default = Query(text="default")
+    shown = [
+        item.name for item in fields(Query) if item.name not in ("text", "image", "image_name", "to", "where")
+    ]
+    if not query.has_both:
+        shown.remove("weight")
+    changed = {name: getattr(query, name) for name in shown if getattr(query, name) != getattr(default, name)}
+    return ", ".join(f"{name} {format_setting(value)}" for name, value in changed.items())
+
+
+def differing_settings(one: Query, other: Query) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two queries differ, with both values.
+
+    >>> differing_settings(Query(text="a mug"), Query(text="a mug", k=3))
+    {'k': (8, 3)}
+    """
+    pairs = {item.name: (getattr(one, item.name), getattr(other, item.name)) for item in fields(Query)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def format_setting(value: Any) -> str:
+    """Return the value of a filter or a setting in words.
+
+    >>> [format_setting(value) for value in (["red", "blue"], {"gte": 1, "lt": 5}, (), ("one", "two"))]
+    ['red or blue', 'gte 1, lt 5', 'none', 'one + two']
+    """
+    if isinstance(value, Mapping | list | tuple | str) and not value:
         return NONE
-    if isinstance(value, dict):
-        return ", ".join(f"{word} {tell(bound)}" for word, bound in value.items())
+    if isinstance(value, Mapping):
+        return ", ".join(f"{word} {format_setting(bound)}" for word, bound in value.items())
     if isinstance(value, list | tuple):
         return (" or " if isinstance(value, list) else " + ").join(map(str, value))
     return str(value)
-
-
-def differing(one: Question, other: Question) -> dict[str, tuple[Any, Any]]:
-    """The settings in which two questions differ, with both values."""
-    pairs = {item.name: (getattr(one, item.name), getattr(other, item.name)) for item in fields(Question)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,27 +1,48 @@
-"""Who answers, by name: the models of a run, in every layout that its store holds."""
+"""Who answers, by name: the models of a run, in every layout that its store holds, or rankings that were saved."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas as pd
 
+from mmlab.embed import Model, load_for
+from mmlab.index import Index
 from mmlab.items import MODALITIES, Vectors
-from mmlab.retrieve.query.hybrid import hybrid_ways
 from mmlab.retrieve.query.rerank import Match, match_by_crops
-from mmlab.retrieve.query.retriever import Retriever, open_retrievers
-from mmlab.retrieve.query.spec import EARLY
+from mmlab.retrieve.query.retriever import Retriever
+from mmlab.retrieve.query.spec import EARLY, QUERY_FUSIONS, SearchResult
 from mmlab.retrieve.scores.fuse import FUSIONS
 
-if TYPE_CHECKING:
-    from mmlab.index import Index
 
-System = Mapping[str, Retriever]  # who is asked by a text and who by an image, see `open_retrievers`
+class Searcher(Protocol):
+    """Who can be asked: a `Retriever`, or `SavedRankings`."""
+
+    def search(
+        self,
+        query: Any,
+        to: str = "image",
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        exact: bool = False,
+        **settings: Any,
+    ) -> SearchResult:
+        """Return the `k` best items of modality `to`."""
+
+    def count(self, to: str) -> int:
+        """Return the number of items of modality `to` that can be found."""
+
+    def session(self) -> AbstractContextManager:
+        """Keep open what a search needs, for several of them."""
+
+
+System = Mapping[str, Searcher]  # who is asked by a text and who by an image, see `open_retrievers`
 Systems = Mapping[str, System]
 
 
-def systems_of(answering: "Retriever | Mapping[str, Retriever | System]") -> dict[str, System]:
-    """Systems by name: of one retriever, called "", or of several, each a retriever or one for each modality.
+def systems_of(answering: "Searcher | Mapping[str, Searcher | System]") -> dict[str, System]:
+    """Return systems by name: of one retriever, called "", or of several, each a retriever or one for each modality.
 
     A name is only a name: {"text": a, "image": b} are two systems, {"mine": {"text": a, "image": b}} is one.
     """
@@ -33,56 +54,75 @@ def systems_of(answering: "Retriever | Mapping[str, Retriever | System]") -> dic
     }
 
 
-def panel_systems(opened: System, spaces: Sequence[Vectors], items: pd.DataFrame) -> dict[str, System]:
-    """The systems of a run for a panel to choose from, the one that is `opened` (`open_retrievers`) first.
+def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Retriever]:
+    """Return for each modality that can ask, "text" and "image", the first of the run's models that embeds it.
 
-    One for each further model of `spaces`, which is loaded; in the index's own layout and in every other one that the
+    `vectors`: those of the run's models, the main one first. The models are loaded; with a joint space both retrievers
+    are one and the same.
+    """
+    modality = items.set_index("item_id")["modality"]
+    models: dict[str, Model] = {}
+    found = {}
+    for source in MODALITIES:
+        for own in vectors:
+            if (modality.reindex(own.ids) == source).any():
+                key = own.space.key
+                models[key] = models.get(key) or load_for(own.space)
+                found[source] = Retriever(index, models[key])
+                break
+    return found
+
+
+def open_systems(
+    opened: Mapping[str, Retriever], vectors: Sequence[Vectors], items: pd.DataFrame
+) -> dict[str, dict[str, Retriever]]:
+    """Open the systems of a run that a panel lets choose from, the one that is `opened` (`open_retrievers`) first.
+
+    One for each further model of `vectors`, which is loaded; in the index's own layout and in every other one that the
     same store holds this index in. They are called by their models, and by the layout where there are several.
     """
     index = next(iter(opened.values())).index
     used = {one.model.space for one in opened.values()}
-    more = [open_retrievers(index, [vectors], items) for vectors in spaces if vectors.space not in used]
+    more = [open_retrievers(index, [own], items) for own in vectors if own.space not in used]
     layouts = [index, *index.other_layouts()]
     return {
-        _name(system) + (f", {one.layout}" if len(layouts) > 1 else ""): _move(system, one)
+        _name(system) + (f", {one.layout}" if len(layouts) > 1 else ""): _over(system, one)
         for one in layouts
         for system in (opened, *more)
-        if all(asked.model.space in one.spaces for asked in system.values())
+        if all(retriever.model.space in one.spaces for retriever in system.values())
     }
 
 
-def is_live(systems: Systems) -> bool:
-    """Whether any of them can be asked something new, in another way; rankings that are written cannot."""
-    return any(isinstance(one, Retriever) for system in systems.values() for one in system.values())
+def retrievers_of(systems: Systems) -> list[Retriever]:
+    """Return all retrievers of these systems: none where all answers are saved rankings."""
+    return [one for system in systems.values() for one in system.values() if isinstance(one, Retriever)]
 
 
-def filterable(systems: Systems) -> dict[str, str]:
-    """The payload fields that can be filtered by, and their kinds, from the schema of the first index."""
-    for system in systems.values():
-        for one in system.values():
-            if isinstance(one, Retriever):
-                return dict(next(iter(one.index.schemas.values())).filterable)
-    return {}
+def filterable_fields(systems: Systems) -> dict[str, str]:
+    """Return the payload fields that can be filtered by, and their kinds, from the schema of the first index."""
+    return next(
+        (dict(next(iter(one.index.schemas.values())).filterable) for one in retrievers_of(systems)), {}
+    )
 
 
-def fusion_ways(systems: Systems, chosen: Sequence[str] = ()) -> tuple[str, ...]:
-    """The ways to fuse that fit the chosen systems, all of them where none is: early needs one space for all."""
+def fusion_options(systems: Systems, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the fusions that fit the chosen systems, all of them where none is: "early" needs one space for both."""
     names = list(chosen or systems)
-    system = systems[names[0]]
-    if len(names) > 1 or set(system) != set(MODALITIES) or not is_live({"": system}):
-        return tuple(FUSIONS)
-    return hybrid_ways(system)
+    retrievers = retrievers_of({"": systems[names[0]]})
+    spaces = {one.model.space for one in retrievers}
+    joint = len(names) == 1 and len(retrievers) == len(MODALITIES) and len(spaces) == 1
+    return QUERY_FUSIONS if joint else tuple(FUSIONS)
 
 
-def match_crops(systems: Systems) -> Match | None:
-    """`match_by_crops` by the first model that reads texts and sees images; None where there is no such model.
+def crop_matcher(systems: Systems) -> Match | None:
+    """Return `match_by_crops` of the first model that embeds texts and images; None where there is no such model.
 
     It holds a text against an image, and raises ValueError for two texts or two images.
     """
-    joint = [name for name in systems if EARLY in fusion_ways(systems, [name])]
+    joint = [name for name in systems if EARLY in fusion_options(systems, [name])]
     if not joint:
         return None
-    crops = match_by_crops(systems[joint[0]]["text"].model)
+    crops = match_by_crops(retrievers_of({"": systems[joint[0]]})[0].model)
 
     def match(texts: list[Any], images: list[Any]) -> Any:
         if not all(isinstance(text, str) for text in texts) or any(isinstance(one, str) for one in images):
@@ -95,10 +135,10 @@ def match_crops(systems: Systems) -> Match | None:
     return match
 
 
-def _name(system: System) -> str:
+def _name(system: Mapping[str, Retriever]) -> str:
     return " + ".join(dict.fromkeys(one.model.space.key for one in system.values()))
 
 
-def _move(system: System, index: "Index") -> dict[str, Retriever]:
-    """The same models over another index."""
-    return {side: replace(one, index=index) for side, one in system.items()}
+def _over(system: Mapping[str, Retriever], index: Index) -> dict[str, Retriever]:
+    """Return the same models over another index."""
+    return {source: replace(one, index=index) for source, one in system.items()}

@@ -1,1 +1,1 @@
-"""Rankings and score matrices -> better ones: normalize, fuse, rescore against hubs, calibrate."""
+"""Scores alone: rankings -> rankings, score matrices -> score matrices, vectors -> vectors; no index and no model."""

@@ -1,11 +1,12 @@
 """Scores -> probabilities: rankings -> rankings whose scores mean the same in every ranking.
 
-Fit one calibration for each direction and pair of modalities, on validation queries only: fitted on the queries
-that it is judged on, it looks better than it is. Fit and apply it to rankings of the same depth. Every
-calibration is monotone, so it leaves rows, order and ranks as they are, also where two scores become equal.
+Fit one calibration for each direction and pair of modalities, on validation queries only: evaluated on the queries that
+it was fitted on, it looks better than it is. Fit and apply it to rankings of the same depth. Every calibration is
+monotone, so it leaves rows, order and ranks as they are, also where two scores become equal.
 """
 
-from dataclasses import asdict, dataclass, fields
+import inspect
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -13,8 +14,9 @@ import pandas as pd
 
 from mmlab.evaluate import mark_relevant
 from mmlab.items.rankings import finite_scores
-from mmlab.retrieve.scores.likelihood import fit_logistic, fit_temperature, sigmoid
 from mmlab.retrieve.scores.normalize import softmax
+
+MAX_RATIO = 1e3  # of a temperature to the spread of the scores within a query, or of the spread to it
 
 
 class Calibration(Protocol):
@@ -27,19 +29,19 @@ class Calibration(Protocol):
         """Learn from the ranked items of the queries in `qrels`; ValueError without a relevant or an irrelevant one."""
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """The same rankings with the calibrated scores, in [0, 1]."""
+        """Return the same rankings with the calibrated scores, in [0, 1]."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The kind and the fitted numbers."""
+        """Return the kind and the fitted numbers."""
 
 
 @dataclass(frozen=True)
 class Temperature:
     """exp(s / temperature) over its sum: how a query's relevance is shared among its ranked items.
 
-    Fitted by the mean log-loss of the right answers among the items of their query (of several, each counts the
-    same), over the queries that have both right and wrong ones. Source: Guo et al., On Calibration of Modern
-    Neural Networks (ICML 2017).
+    Fitted by the mean log-loss of the right answers among the items of their query (of several, each counts the same),
+    over the queries that have both right and wrong ones. Source: Guo et al., On Calibration of Modern Neural Networks
+    (ICML 2017).
     """
 
     temperature: float
@@ -47,30 +49,30 @@ class Temperature:
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < np.inf:
-            raise ValueError(f"temperature is a positive number, found {self.temperature}")
+            raise ValueError(f"temperature: expected a positive number, found {self.temperature}")
 
     @classmethod
     def fit(cls, rankings: pd.DataFrame, qrels: pd.DataFrame) -> Self:
-        """The temperature of the least log-loss, searched from 1/1000 to 1000 times the scores' spread in a query.
+        """Find the temperature of the least log-loss, from 1/1000 to 1000 times the scores' spread in a query.
 
         An end of that range is the answer where right items always lead, or where they trail on average.
         """
-        judged = _judge_both(rankings, qrels)
-        by_query = judged.groupby("query_id")["relevant"]
-        mixed = judged[by_query.transform("any") & ~by_query.transform("all")]
+        marked = _marked(rankings, qrels)
+        by_query = marked.groupby("query_id")["relevant"]
+        mixed = marked[by_query.transform("any") & ~by_query.transform("all")]
         if mixed.empty:
             raise ValueError(
                 "no query has both a relevant and an irrelevant item: nothing to fit; rank deeper"
             )
         query = pd.factorize(mixed["query_id"])[0]
-        return cls(fit_temperature(query, mixed["score"].to_numpy(), mixed["relevant"].to_numpy()))
+        return cls(_fit_temperature(query, mixed["score"].to_numpy(), mixed["relevant"].to_numpy()))
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """Probabilities that add up to 1 for each query."""
+        """Return probabilities that add up to 1 for each query."""
         return softmax(rankings, self.temperature)
 
     def to_dict(self) -> dict[str, Any]:
-        """{"kind": "temperature", "temperature": T}."""
+        """Return {"kind": "temperature", "temperature": T}."""
         return {"kind": self.kind, **asdict(self)}
 
 
@@ -93,20 +95,22 @@ class Logistic:
 
     @classmethod
     def fit(cls, rankings: pd.DataFrame, qrels: pd.DataFrame) -> Self:
-        """The slope and intercept of the least log-loss, by Newton's method."""
-        judged = _judge_both(rankings, qrels)
-        relevant, score = judged["relevant"].to_numpy(), judged["score"].to_numpy()
+        """Find the slope and intercept of the least log-loss."""
+        marked = _marked(rankings, qrels)
+        relevant, score = marked["relevant"].to_numpy(), marked["score"].to_numpy()
         target = np.where(relevant, 1 - 1 / (relevant.sum() + 2), 1 / ((~relevant).sum() + 2))
         centre, spread = score.mean(), score.std() or 1.0
-        slope, intercept = fit_logistic((score - centre) / spread, target)
+        slope, intercept = _fit_logistic((score - centre) / spread, target)
         return cls(float(slope / spread), float(intercept - slope * centre / spread))
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """A probability in [0, 1] for each item on its own."""
-        return rankings.assign(score=sigmoid(self.slope * finite_scores(rankings) + self.intercept))
+        """Return a probability in [0, 1] for each item on its own."""
+        from scipy.special import expit
+
+        return rankings.assign(score=expit(self.slope * finite_scores(rankings) + self.intercept))
 
     def to_dict(self) -> dict[str, Any]:
-        """{"kind": "logistic", "slope": a, "intercept": b}."""
+        """Return {"kind": "logistic", "slope": a, "intercept": b}."""
         return {"kind": self.kind, **asdict(self)}
 
 
@@ -133,23 +137,19 @@ class Isotonic:
 
     @classmethod
     def fit(cls, rankings: pd.DataFrame, qrels: pd.DataFrame) -> Self:
-        """The least squares fit by pooling adjacent violators (scipy's), equal scores as one."""
-        from scipy.optimize import isotonic_regression
+        """Find the least squares fit by pooling adjacent violators (scikit-learn's), equal scores as one."""
+        from sklearn.isotonic import IsotonicRegression
 
-        judged = _judge_both(rankings, qrels)
-        scores, place, counts = np.unique(judged["score"], return_inverse=True, return_counts=True)
-        observed = np.bincount(place, judged["relevant"]) / counts
-        level = np.clip(isotonic_regression(observed, weights=counts).x, 0, 1)
-        inner = (level[1:-1] == level[:-2]) & (level[1:-1] == level[2:])  # on a level stretch, no corner
-        corner = ~np.concatenate([[False], inner, [False]])[: len(level)]
-        return cls(tuple(scores[corner].tolist()), tuple(level[corner].tolist()))
+        marked = _marked(rankings, qrels)
+        fitted = IsotonicRegression(y_min=0, y_max=1).fit(marked["score"], marked["relevant"])
+        return cls(tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist()))
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """A probability in [0, 1] for each item on its own; many items share one."""
+        """Return a probability in [0, 1] for each item on its own; many items share one."""
         return rankings.assign(score=np.interp(finite_scores(rankings), self.scores, self.probabilities))
 
     def to_dict(self) -> dict[str, Any]:
-        """{"kind": "isotonic", "scores": [...], "probabilities": [...]}."""
+        """Return {"kind": "isotonic", "scores": [...], "probabilities": [...]}."""
         return {"kind": self.kind, "scores": list(self.scores), "probabilities": list(self.probabilities)}
 
 
@@ -157,23 +157,70 @@ CALIBRATIONS: dict[str, type[Calibration]] = {kind.kind: kind for kind in (Tempe
 
 
 def calibration_from_dict(saved: dict[str, Any]) -> Calibration:
-    """The calibration that `to_dict` wrote; ValueError for an unknown kind or for other fields than it has."""
+    """Return the calibration that `to_dict` wrote; raise ValueError for an unknown kind or for other fields."""
     numbers = {name: value for name, value in saved.items() if name != "kind"}
-    kind = CALIBRATIONS.get(saved.get("kind"))
+    kind = CALIBRATIONS.get(saved.get("kind", ""))
     if kind is None:
-        raise ValueError(f"unknown calibration {saved.get('kind')!r}; known: {', '.join(CALIBRATIONS)}")
-    expected = [field.name for field in fields(kind)]
+        raise ValueError(
+            f"calibration: expected one of {', '.join(CALIBRATIONS)}, found {saved.get('kind')!r}"
+        )
+    expected = list(inspect.signature(kind).parameters)
     if sorted(numbers) != sorted(expected):
         raise ValueError(f"calibration {kind.kind}: expected {expected}, found {sorted(numbers)}")
     return kind(**numbers)
 
 
-def _judge_both(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
-    judged = mark_relevant(rankings, qrels)
-    relevant = int(judged["relevant"].sum())
-    if relevant in (0, len(judged)):
+def _marked(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
+    """Return the ranked items of the queries in `qrels` with `relevant`; ValueError where all are alike."""
+    marked = mark_relevant(rankings, qrels)
+    relevant = int(marked["relevant"].sum())
+    if relevant in (0, len(marked)):
         raise ValueError(
             f"expected relevant and irrelevant items among the ranked ones, found {relevant} and "
-            f"{len(judged) - relevant}; check that rankings and qrels have the same ids, and rank deeper"
+            f"{len(marked) - relevant}; check that rankings and qrels have the same ids, and rank deeper"
         )
-    return judged
+    return marked
+
+
+def _fit_temperature(query: np.ndarray, score: np.ndarray, relevant: np.ndarray) -> float:
+    """Return the temperature under which the relevant items of each query (whole numbers from 0) are most likely.
+
+    With b = 1 / temperature the loss of a query is log sum exp(b s) - b x mean of its relevant s. It is convex in b,
+    and its slope is the expected score less that mean: the answer is where the sum of all slopes is 0.
+    """
+    from scipy.optimize import brentq
+
+    top = np.full(query.max() + 1, -np.inf)
+    np.maximum.at(top, query, score)
+    score = score - top[query]
+    spread = np.sqrt(np.mean((score - (np.bincount(query, score) / np.bincount(query))[query]) ** 2)) or 1.0
+    aim = np.bincount(query, score * relevant) / np.bincount(query, relevant)
+
+    def slope(log_temperature: float) -> float:
+        mass = np.exp(score / np.exp(log_temperature))
+        return float(np.sum(np.bincount(query, mass * score) / np.bincount(query, mass) - aim))
+
+    low, high = np.log(spread / MAX_RATIO), np.log(spread * MAX_RATIO)
+    if slope(low) <= 0 or slope(high) > 0:
+        return float(np.exp(low if slope(low) <= 0 else high))
+    return float(np.exp(brentq(slope, low, high, xtol=1e-14)))
+
+
+def _fit_logistic(score: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """Return slope (at least 0) and intercept of the sigmoid nearest to targets in (0, 1); scores of deviation 1."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
+        x = found[0] * score + found[1]
+        away = expit(x) - target
+        return float(np.mean(np.logaddexp(0, x) - target * x)), np.array(
+            [np.mean(away * score), np.mean(away)]
+        )
+
+    start = [0.0, np.log(target.mean() / (1 - target.mean()))]
+    tight = {"ftol": 1e-15, "gtol": 1e-10}
+    slope, intercept = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)], options=tight
+    ).x
+    return float(slope), float(intercept)

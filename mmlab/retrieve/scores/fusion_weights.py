@@ -1,19 +1,20 @@
-"""How much weight each of several rankings gets in a fusion: learned, or by a rule."""
+"""How much weight each of several rankings gets in a fusion: learned from right answers, or by a rule."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
-from mmlab.items.rankings import rank_by_score
+from mmlab.items.rankings import Coded, rank_by_score
+from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K, check_fusion
 from mmlab.retrieve.scores.normalize import min_max
-from mmlab.retrieve.scores.pooled import Pooled
 
-MOST_SHARES = 66  # ways to share out that are tried: steps of 1/20 for two rankings, of 1/10 for three
-FINEST = 20
+MAX_GRID_POINTS = 66  # weights that are tried: in steps of 1/20 for two rankings, of 1/10 for three
+MAX_STEPS = 20  # from a weight of 0 to a weight of 1
 
 
 class LearnedWeights(NamedTuple):
@@ -28,42 +29,123 @@ def learn_weights(
     qrels: pd.DataFrame,
     fusion: str = "weighted_sum",
     grid: Sequence[Sequence[float]] | None = None,
+    rrf_k: float = RRF_K,
 ) -> LearnedWeights:
-    """Fuse by the weights of `grid`, each a weight per ranking adding up to 1; the best mean reciprocal rank wins.
+    """Try weights of a fusion of FUSIONS and return those with the best mean reciprocal rank.
 
-    `fusion`: of FUSIONS, see `fuse`; the grid is equal ones and those of `shares_of` unless given. Give rankings and
-    qrels of validation queries and judge the weights on others: on these they look better than they are. Of equal
-    means the weights nearest to equal ones win, of some as near those that are lower first.
+    Each entry of `grid` holds a weight per ranking, adding up to 1 (see `fuse`); equal weights and those of
+    `weight_grid` are tried unless given. Give rankings and qrels of validation queries and evaluate the weights on
+    other queries: on these they look better than they are. Among equal means the weights nearest to equal ones win,
+    then those that are lower first. Raises ValueError for an empty grid and where no query has a right answer.
+
+    >>> good = pd.DataFrame({"query_id": ["q", "q"], "item_id": ["a", "b"], "rank": [1, 2], "score": [0.9, 0.1]})
+    >>> qrels = pd.DataFrame({"query_id": ["q"], "item_id": ["a"], "relevance": [1]})
+    >>> learn_weights([good, good.assign(item_id=["b", "a"])], qrels, grid=[(0.2, 0.8), (0.8, 0.2)]).weights
+    (0.8, 0.2)
     """
-    even = 1 / len(rankings)
-    tried = list(
-        {(even,) * len(rankings): None, **dict.fromkeys(shares_of(len(rankings)))} if grid is None else grid
-    )
-    if not tried:
-        raise ValueError("the grid of weights is empty; expected a weight for each ranking, adding up to 1")
-    pooled = Pooled.of(rankings, qrels, fusion)
-    values = [pooled.reciprocal_rank(shares) for shares in tried]
-    table = pd.DataFrame({"weights": [tuple(map(float, shares)) for shares in tried], "value": values})
+    equal = 1 / len(rankings)
+    if grid is None:
+        grid = list(dict.fromkeys([(equal,) * len(rankings), *weight_grid(len(rankings))]))
+    if not grid:
+        raise ValueError("grid: expected weights for each ranking, adding up to 1; found none")
+    pooled = FusionGrid.of(rankings, qrels, fusion, rrf_k)
+    values = [pooled.reciprocal_rank(weights) for weights in grid]
+    table = pd.DataFrame({"weights": [tuple(map(float, weights)) for weights in grid], "value": values})
     best = table.loc[np.isclose(table["value"], table["value"].max(), rtol=0, atol=1e-12), "weights"]
-    nearest = min(best, key=lambda shares: (round(sum((one - even) ** 2 for one in shares), 9), shares))
+    nearest = min(best, key=lambda weights: (round(sum((one - equal) ** 2 for one in weights), 9), weights))
     return LearnedWeights(nearest, table)
 
 
-def shares_of(n: int) -> Iterator[tuple[float, ...]]:
-    """All ways to share 1 out among `n` in equal steps, as fine as 66 of them allow: 21 for two, in steps of 0.05."""
+def weight_grid(n: int) -> Iterator[tuple[float, ...]]:
+    """Yield all weights of `n` rankings that add up to 1 in equal steps, as fine as 66 of them allow.
+
+    >>> list(weight_grid(1)), len(list(weight_grid(2)))
+    ([(1.0,)], 21)
+    """
     steps = max(
-        parts for parts in range(1, FINEST + 1) if comb(parts + n - 1, n - 1) <= MOST_SHARES or parts == 1
+        parts
+        for parts in range(1, MAX_STEPS + 1)
+        if comb(parts + n - 1, n - 1) <= MAX_GRID_POINTS or parts == 1
     )
     for bars in combinations(range(steps + n - 1), n - 1):
         ends = (-1, *bars, steps + n - 1)
         yield tuple(round((last - first - 1) / steps, 9) for first, last in pairwise(ends))
 
 
-def confidence(rankings: pd.DataFrame) -> pd.Series:
-    """How clearly the first item leads, by query_id: (s1 - s2) / (s1 - sn), in [0, 1], sn the lowest score.
+@dataclass(frozen=True)
+class FusionGrid:
+    """What each of n rankings alone gives every pooled item, so that many weights are tried without fusing for each.
 
-    That is the lead in min-max scores, as a weighted sum sees it. 0 where there is no second item or all scores
+    R rows of Q queries stand by query and item. query, item: codes (R,), of which a lower item wins a tie; right: (R,)
+    bool; alone: (n, R), the fused score of the rows where all weight is on one ranking; queries: how many have a right
+    answer, ranked or not. The 21 weights of two rankings of 5,000 queries are tried 3 to 5 times faster than by fusing.
+    """
+
+    query: np.ndarray
+    item: np.ndarray
+    right: np.ndarray
+    alone: np.ndarray
+    queries: int
+    fusion: str
+    rrf_k: float = RRF_K
+
+    @classmethod
+    def of(
+        cls, rankings: Sequence[pd.DataFrame], qrels: pd.DataFrame, fusion: str, rrf_k: float = RRF_K
+    ) -> Self:
+        """Pool the rankings of the queries in `qrels`; raise ValueError without one, or for an unknown fusion."""
+        check_fusion(fusion)
+        answers = qrels[qrels["relevance"] > 0]
+        queries = answers["query_id"].nunique()
+        if not queries:
+            raise ValueError("qrels: no query has a right answer; there is nothing to learn weights by")
+        settings = {"k": rrf_k} if fusion == "rrf" else {}
+        alone = [FUSIONS[fusion](rankings, weights, **settings) for weights in np.eye(len(rankings)).tolist()]
+        coded = Coded.of([*alone, answers])
+        keys = [coded.key(table) for table in range(len(alone) + 1)]
+        orders = [np.argsort(key) for key in keys[:-1]]  # all hold the same rows
+        first = orders[0][np.isin(coded.query[0][orders[0]], coded.query[-1])]
+        kept = np.isin(np.sort(keys[0]), keys[0][first])
+        scores = [one["score"].to_numpy()[order][kept] for one, order in zip(alone, orders, strict=True)]
+        query = np.unique(coded.query[0][first], return_inverse=True)[1]
+        right = np.isin(keys[0][first], keys[-1])
+        return cls(query, coded.item[0][first], right, np.stack(scores), queries, fusion, rrf_k)
+
+    def reciprocal_rank(self, weights: Sequence[float]) -> float:
+        """Return the mean over all queries with right answers of 1 / rank of the first one, 0 where none is ranked."""
+        query, item, score = self.query, self.item, self._fused(weights)
+        rows = np.flatnonzero(self.right)
+        rows = rows[np.lexsort((item[rows], -score[rows], query[rows]))]
+        first = rows[np.flatnonzero(np.diff(query[rows], prepend=-1))]  # the best right row of each query
+        best = np.full(query.max(initial=-1) + 1, -1)
+        best[query[first]] = first
+        own = best[query]
+        ahead = (score > score[own]) | ((score == score[own]) & (item < item[own]))
+        before = np.bincount(query[ahead & (own >= 0)], minlength=len(best))
+        return float((1 / (1 + before[query[first]])).sum() / self.queries)
+
+    def _fused(self, weights: Sequence[float]) -> np.ndarray:
+        """Return the fused score (R,) as `fuse` has it: a sum, but that the weights of `rrf` divide the ranks."""
+        total = np.zeros(self.alone.shape[1])
+        for share, own in zip(weights, self.alone, strict=True):
+            weight = share if self.fusion == "weighted_sum" else len(self.alone) * share
+            if self.fusion != "rrf":
+                total += weight * own
+                continue
+            ranked = own > 0
+            rank = np.rint(1 / own[ranked] - self.rrf_k)
+            total[ranked] += weight / (self.rrf_k * weight + rank)
+        return total
+
+
+def confidence(rankings: pd.DataFrame) -> pd.Series:
+    """Return how clearly the first item of each query leads, by query_id: (s1 - s2) / (s1 - sn), in [0, 1].
+
+    sn is the lowest score, so that is the lead in min-max scores. It is 0 where there is no second item or all scores
     are equal. Compare it between rankings of the same depth only: the longer a ranking, the lower its sn.
+
+    >>> confidence(pd.DataFrame({"query_id": "q", "item_id": list("abc"), "rank": [1, 2, 3], "score": [9, 8, 5]}))["q"]
+    0.25
     """
     scaled = rank_by_score(min_max(rankings)).set_index("query_id")
     first, second = (scaled.loc[scaled["rank"] == rank, "score"] for rank in (1, 2))
@@ -73,15 +155,15 @@ def confidence(rankings: pd.DataFrame) -> pd.Series:
 def weights_by_confidence(
     rankings: Sequence[pd.DataFrame], share: float = 0.6
 ) -> tuple[pd.Series, pd.Series]:
-    """For every query, `share` for the more confident ranking and the rest for the other; a half each at a tie.
+    """Return weights by query: `share` for the more confident of two rankings, the rest for the other, 1/2 at a tie.
 
-    Used as `fuse(how, [a, b], weights_by_confidence([a, b]))`; see `confidence`. A ranking without the query has
+    Use it as `fuse(fusion, [a, b], weights_by_confidence([a, b]))`; see `confidence`. A ranking without the query has
     confidence 0. Raises ValueError unless there are two rankings and the share is in [0.5, 1].
     """
     if len(rankings) != 2:
-        raise ValueError(f"the rule compares two rankings, found {len(rankings)}")
+        raise ValueError(f"rankings: the rule compares two rankings, found {len(rankings)}")
     if not 0.5 <= share <= 1:
-        raise ValueError(f"the more confident side gets a share from 0.5 to 1, found {share}")
+        raise ValueError(f"share: expected a number from 0.5 to 1, found {share}")
     one, other = (confidence(ranking) for ranking in rankings)
     queries = one.index.union(other.index, sort=False)
     lead = one.reindex(queries, fill_value=0.0) - other.reindex(queries, fill_value=0.0)

@@ -1,7 +1,7 @@
-"""Scores of one query onto a common scale: rankings -> rankings, so that several systems can be fused.
+"""Map the scores of each query onto a common scale, so that several systems can be fused: rankings -> rankings.
 
-Every function leaves rows, order and ranks as they are and only maps the scores of each query, never turning
-two of them round. s is a score, n the number of items that the query has.
+Every function leaves rows, order and ranks as they are. It maps the scores of each query by a rising function, so no
+two of them change places. In the formulas s is a score and n the number of items that the query has.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,56 +11,59 @@ import pandas as pd
 
 from mmlab.items.rankings import finite_scores
 
-PerQuery = Callable[[np.ufunc, np.ndarray], np.ndarray]
+Reduce = Callable[[np.ufunc, np.ndarray], np.ndarray]
 Normalizer = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def min_max(rankings: pd.DataFrame) -> pd.DataFrame:
-    """(s - min) / (max - min), in [0, 1]; 0 where all scores of the query are equal."""
-    score, per_query = _grouped(rankings)
-    low = per_query(np.minimum, score)
+    """Map s to (s - min) / (max - min), in [0, 1]; to 0 where all scores of the query are equal."""
+    score, by_query = _grouped(rankings)
+    low = by_query(np.minimum, score)
     return rankings.assign(score=_divide(score - low, -low))
 
 
 def z_score(rankings: pd.DataFrame) -> pd.DataFrame:
-    """(s - mean) / standard deviation (of n, not n - 1); 0 where all scores of the query are equal."""
-    distance, deviation = _spread(rankings, 0)
+    """Map s to (s - mean) / standard deviation (of n, not n - 1); to 0 where all scores of the query are equal."""
+    distance, deviation = _deviations(rankings, 0)
     return rankings.assign(score=_divide(distance, deviation))
 
 
 def borda(rankings: pd.DataFrame) -> pd.DataFrame:
-    """1 - (r - 1) / n for the item of rank r, in (0, 1]: Borda's count over n; equal scores share their mean rank."""
-    score, per_query = _grouped(rankings)
+    """Map the score of rank r to 1 - (r - 1) / n, in (0, 1]: Borda's count over n.
+
+    Equal scores share their mean rank.
+    """
+    score, by_query = _grouped(rankings)
     rank = pd.Series(score).groupby(pd.factorize(rankings["query_id"])[0]).rank(ascending=False).to_numpy()
-    return rankings.assign(score=1 - (rank - 1) / per_query(np.add, np.ones_like(score)))
+    return rankings.assign(score=1 - (rank - 1) / by_query(np.add, np.ones_like(score)))
 
 
-def share(rankings: pd.DataFrame) -> pd.DataFrame:
-    """(s - min) / sum of all (s - min), in [0, 1], adding up to 1; 0 where all scores of the query are equal."""
-    score, per_query = _grouped(rankings)
-    above = score - per_query(np.minimum, score)
-    return rankings.assign(score=_divide(above, per_query(np.add, above)))
+def sum_to_one(rankings: pd.DataFrame) -> pd.DataFrame:
+    """Map s to (s - min) / sum of all (s - min), in [0, 1]; to 0 where all scores of the query are equal."""
+    score, by_query = _grouped(rankings)
+    above = score - by_query(np.minimum, score)
+    return rankings.assign(score=_divide(above, by_query(np.add, above)))
 
 
 def softmax(rankings: pd.DataFrame, temperature: float = 0.05) -> pd.DataFrame:
-    """exp(s / temperature) over its sum, in [0, 1], adding up to 1; 1 / n each where all scores are equal.
+    """Map s to exp(s / temperature) over the sum of these, in [0, 1]; to 1 / n where all scores are equal.
 
-    Cosines lie close together: at the default a lead of 0.05 makes e times the probability.
-    Raises ValueError unless the temperature is a positive number.
+    Cosines lie close together: at the default a lead of 0.05 makes e times the probability. Raises ValueError unless
+    the temperature is a positive number.
     """
     if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature is a positive number, found {temperature}")
-    score, per_query = _grouped(rankings)
+        raise ValueError(f"temperature: expected a positive number, found {temperature}")
+    score, by_query = _grouped(rankings)
     mass = np.exp(score / temperature)
-    return rankings.assign(score=mass / per_query(np.add, mass))
+    return rankings.assign(score=mass / by_query(np.add, mass))
 
 
 def three_sigma(rankings: pd.DataFrame) -> pd.DataFrame:
-    """Where s lies between mean - 3 sigma (0) and mean + 3 sigma (1), sigma of n - 1; outliers lie outside.
+    """Map mean - 3 sigma to 0 and mean + 3 sigma to 1, with sigma of n - 1; outliers lie outside of [0, 1].
 
-    One half where all scores of the query are equal. Qdrant's distribution-based score fusion adds these up.
+    The result is 1/2 where all scores of the query are equal. Qdrant's distribution-based score fusion adds these up.
     """
-    distance, deviation = _spread(rankings, 1)
+    distance, deviation = _deviations(rankings, 1)
     return rankings.assign(score=0.5 + _divide(distance, 6 * deviation))
 
 
@@ -68,52 +71,58 @@ NORMALIZERS: dict[str, Normalizer] = {
     "min-max": min_max,
     "z-score": z_score,
     "rank": borda,
-    "sum": share,
+    "sum": sum_to_one,
     "softmax": softmax,
     "three-sigma": three_sigma,
 }
 
 
-def normalize(rankings: pd.DataFrame, how: str) -> pd.DataFrame:
-    """The scores on the scale of a normaliser of NORMALIZERS; ValueError for an unknown one, naming the known ones."""
-    if how not in NORMALIZERS:
-        raise ValueError(f"unknown normaliser {how!r}; known: {', '.join(NORMALIZERS)}")
-    return NORMALIZERS[how](rankings)
+def normalize(rankings: pd.DataFrame, normalizer: str) -> pd.DataFrame:
+    """Return the rankings with their scores on the scale of a normalizer of NORMALIZERS.
+
+    Raises ValueError for an unknown normalizer, naming the known ones, and for scores that are not finite.
+
+    >>> rankings = pd.DataFrame({"query_id": ["q"] * 3, "item_id": list("abc"), "rank": [1, 2, 3], "score": [9, 4, -1]})
+    >>> normalize(rankings, "min-max")["score"].tolist()
+    [1.0, 0.5, 0.0]
+    """
+    if normalizer not in NORMALIZERS:
+        raise ValueError(f"normalizer: expected one of {', '.join(NORMALIZERS)}, found {normalizer!r}")
+    return NORMALIZERS[normalizer](rankings)
 
 
 def compare_normalizers(
-    rankings: pd.DataFrame, hows: Sequence[str] = ("min-max", "z-score", "rank")
+    rankings: pd.DataFrame, normalizers: Sequence[str] = ("min-max", "z-score", "rank")
 ) -> pd.DataFrame:
-    """The rankings with each item's normalised scores beside its own: "by min-max" and so on, of NORMALIZERS."""
-    return rankings.assign(**{f"by {how}": normalize(rankings, how)["score"] for how in hows})
+    """Return the rankings with a column of scores for each normalizer: "by min-max" and so on, of NORMALIZERS."""
+    return rankings.assign(**{f"by {name}": normalize(rankings, name)["score"] for name in normalizers})
 
 
-def _grouped(rankings: pd.DataFrame) -> tuple[np.ndarray, PerQuery]:
-    """The scores less the best of their query, so exactly 0 where all are equal; and what reduces rows by query.
+def _grouped(rankings: pd.DataFrame) -> tuple[np.ndarray, Reduce]:
+    """Return the scores less the best of their query, exactly 0 where all are equal, and a reduction by query.
 
-    `per_query(ufunc, values)` gives each row (R,) the ufunc's reduction over the rows of its query.
+    `by_query(ufunc, values)` gives each row (R,) the ufunc's reduction over all rows of its query.
     """
     score = finite_scores(rankings)
     query = pd.factorize(rankings["query_id"])[0]
-    falls = np.diff(query) < 0
-    order = np.argsort(query, kind="stable") if falls.any() else slice(None)
+    order = np.argsort(query, kind="stable")
     starts = np.flatnonzero(np.diff(query[order], prepend=-1))
 
-    def per_query(ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+    def by_query(ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
         return ufunc.reduceat(values[order], starts)[query] if len(values) else values
 
-    return score - per_query(np.maximum, score), per_query
+    return score - by_query(np.maximum, score), by_query
 
 
-def _spread(rankings: pd.DataFrame, less: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each score less its query's mean, and the query's standard deviation, of n - `less`; 0 for a single score."""
-    score, per_query = _grouped(rankings)
-    count = per_query(np.add, np.ones_like(score))
-    distance = score - per_query(np.add, score) / count
-    distance[per_query(np.minimum, score) == 0] = 0  # all are equal
-    return distance, np.sqrt(_divide(per_query(np.add, distance**2), count - less))
+def _deviations(rankings: pd.DataFrame, less: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each score less its query's mean, and the standard deviation, of n - `less`; 0 for a single score."""
+    score, by_query = _grouped(rankings)
+    count = by_query(np.add, np.ones_like(score))
+    distance = score - by_query(np.add, score) / count
+    distance[by_query(np.minimum, score) == 0] = 0  # all are equal
+    return distance, np.sqrt(_divide(by_query(np.add, distance**2), count - less))
 
 
 def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """A quotient, 0 where the whole is 0."""
+    """Return the quotient, and 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)

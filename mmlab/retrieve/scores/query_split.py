@@ -1,57 +1,71 @@
-"""What is fitted on some queries is judged on others: the queries divided by split, or by chance and pair."""
+"""What is fitted on some queries is evaluated on others: the queries divided by split, or by chance and pair."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mmlab.items import check_columns, is_among
+from mmlab.items.tables import Ids
 
 VALIDATION = ("val", "valid", "validation", "dev")
 TEST = "test"
 
 
 @dataclass(frozen=True)
-class Fold:
-    """The queries to fit on and those to judge on, no pair on both sides, and how they were divided."""
+class CalibrationSplit:
+    """The queries to fit on and those to evaluate on, no pair in both, and a sentence on how they were divided."""
 
     fitting: frozenset[str]
-    judging: frozenset[str]
-    says: str
+    evaluation: frozenset[str]
+    summary: str
 
-    def fit_on(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows, of rankings or qrels, of the queries to fit on."""
+    def fitting_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows, of rankings or qrels, of the queries to fit on."""
         return table[is_among(table["query_id"], self.fitting)]
 
-    def judge_on(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the queries to judge on."""
-        return table[is_among(table["query_id"], self.judging)]
+    def evaluation_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows, of rankings or qrels, of the queries to evaluate on."""
+        return table[is_among(table["query_id"], self.evaluation)]
 
 
-def fold_queries(items: pd.DataFrame, query_ids: Sequence[str], seed: int = 0) -> Fold:
-    """Fit on the queries of the validation split, judge on those of the test split, or all others without one.
+def split_queries(items: pd.DataFrame, query_ids: Ids, seed: int = 0) -> CalibrationSplit:
+    """Divide queries: fit on those of the validation split, evaluate on the test split, or all others without one.
 
     Validation is called val, valid, validation or dev. Where no query is of it, half of the pairs, drawn by `seed`,
-    serve to fit and the others to judge; `says` tells which it was. Raises ValueError with fewer than two pairs.
+    serve to fit and the others to evaluate. `items` has item_id, pair_id, split. Raises ValueError with fewer than two
+    pairs, KeyError for a query that is not among the items.
+
+    >>> items = pd.DataFrame({"item_id": ["a", "b"], "pair_id": ["p", "r"], "split": ["validation", "test"]})
+    >>> split = split_queries(items, ["a", "b"])
+    >>> sorted(split.fitting), sorted(split.evaluation)
+    (['a'], ['b'])
     """
     check_columns(items, ("item_id", "pair_id", "split"), "items")
     known = items.set_index("item_id").loc[list(query_ids)]
     split = known["split"].astype("str").str.lower()
-    fitting = split.isin(VALIDATION)
+    fitting = split.isin(VALIDATION).to_numpy()
     if fitting.any() and not fitting.all():
-        judging = (split == TEST) if (split == TEST).any() else ~fitting
-        judging &= ~is_among(known["pair_id"], known.loc[fitting, "pair_id"])
-        where = "the test split" if (split == TEST).any() else "all other splits"
-        says = f"fitted on {fitting.sum():,} queries of the validation split, judged on {judging.sum():,} of {where}"
-        return Fold(frozenset(known.index[fitting]), frozenset(known.index[judging]), says)
-    pairs = np.sort(known["pair_id"].astype("str").unique())
-    if len(pairs) < 2:
-        raise ValueError(f"expected queries of two pairs or more to divide, found {len(pairs)}")
-    drawn = np.random.default_rng(seed).permutation(pairs)[: len(pairs) // 2]
-    fitting = is_among(known["pair_id"].astype("str"), drawn)
-    says = (
+        has_test = bool((split == TEST).any())
+        evaluation = (split == TEST).to_numpy() if has_test else ~fitting
+        evaluation &= ~is_among(known["pair_id"], known.loc[fitting, "pair_id"])
+        others = "the test split" if has_test else "all other splits"
+        divided = f"fitted on {fitting.sum():,} queries of the validation split, evaluated on {evaluation.sum():,} of "
+        return CalibrationSplit(_ids(known, fitting), _ids(known, evaluation), divided + others)
+    fitting = _draw_half_of_pairs(known["pair_id"].astype("str"), seed)
+    summary = (
         f"not divided by a validation split: fitted on the {fitting.sum():,} queries of half of the pairs, "
-        f"drawn by seed {seed}, judged on the {(~fitting).sum():,} of the other half"
+        f"drawn by seed {seed}, evaluated on the {(~fitting).sum():,} of the other half"
     )
-    return Fold(frozenset(known.index[fitting]), frozenset(known.index[~fitting]), says)
+    return CalibrationSplit(_ids(known, fitting), _ids(known, ~fitting), summary)
+
+
+def _draw_half_of_pairs(pair_ids: pd.Series, seed: int) -> np.ndarray:
+    pairs = np.sort(pair_ids.unique())
+    if len(pairs) < 2:
+        raise ValueError(f"queries: expected those of two pairs or more to divide, found {len(pairs)}")
+    return is_among(pair_ids, np.random.default_rng(seed).permutation(pairs)[: len(pairs) // 2])
+
+
+def _ids(known: pd.DataFrame, rows: np.ndarray) -> frozenset[str]:
+    return frozenset(known.index[rows])

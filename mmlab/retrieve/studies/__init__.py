@@ -1,1 +1,1 @@
-"""What could be done beside a run's own answer: rescorings, calibrations and weights compared, and latency."""
+"""Studies: what could be done beside a run's own answer, tried on its queries and compared."""

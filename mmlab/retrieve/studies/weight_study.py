@@ -1,4 +1,4 @@
-"""How much each of several systems should weigh when they are fused: learned on some queries, judged on others."""
+"""Study: how much each of several systems should weigh in a fusion, learned on some queries, evaluated on others."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,130 +7,172 @@ import pandas as pd
 
 from mmlab.evaluate import score_queries
 from mmlab.index import Index
-from mmlab.items import DIRECTIONS, Vectors, is_among
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
-from mmlab.retrieve.config import NONE
-from mmlab.retrieve.query.model_rankings import askers, rank_models, search_exactly
-from mmlab.retrieve.scores.fuse import fuse
+from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models
+from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
-from mmlab.retrieve.scores.query_split import fold_queries
-from mmlab.retrieve.studies.trials import Tried
+from mmlab.retrieve.scores.query_split import split_queries
+from mmlab.retrieve.studies.hub_study import RescoringsTried
+
+WEIGHT_COLUMNS = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
 
 
 class WeightTrial(NamedTuple):
-    """The learned weight of each system, the table they were read from, and rankings of the queries to judge on.
+    """The learned weight of each system, the table they were read from, and rankings of the queries to evaluate on.
 
-    `judged`: the answers of "equal shares", of each system alone, of the learned weights where they differ from equal
-    shares, and what else is compared; none where nothing could be learned, and `says` tells why.
+    rankings: the answers of "equal shares", of each system alone, of the learned weights where they differ from equal
+    shares, and what else is compared; none where nothing could be learned, and `summary` says why.
     """
 
     weights: dict[str, float]
     table: pd.DataFrame
-    judged: dict[str, pd.DataFrame]
+    rankings: dict[str, pd.DataFrame]
     qrels: pd.DataFrame
-    says: str
+    summary: str
 
     def scores(self) -> dict[str, pd.DataFrame]:
-        """Of each judged system the reciprocal rank of every query: query_id, RR; as a comparison takes them."""
+        """Return the reciprocal rank of every query by system: query_id, RR; as `compare_systems` takes them."""
         return {
-            name: score_queries(found, self.qrels, ["RR"], "as ranked") for name, found in self.judged.items()
+            name: score_queries(found, self.qrels, ["RR"], "as ranked")
+            for name, found in self.rankings.items()
         }
 
 
-def weigh_systems(
+def try_system_weights(
     systems: Mapping[str, pd.DataFrame],
     qrels: pd.DataFrame,
     items: pd.DataFrame,
     fusion: str = "weighted_sum",
     seed: int = 0,
+    rrf_k: float = RRF_K,
 ) -> WeightTrial:
-    """The weights of the systems' rankings in a fusion of FUSIONS, by the mean reciprocal rank.
+    """Learn the weights of the systems' rankings in a fusion of FUSIONS, by the mean reciprocal rank.
 
-    Learned on the queries to fit on (`fold_queries`) and judged on the others.
+    Learned on the queries to fit on (`split_queries`) and evaluated on the others.
     """
-    names, rankings = list(systems), list(systems.values())
-    fold = fold_queries(items, qrels["query_id"].unique(), seed)
-    learned = learn_weights([fold.fit_on(one) for one in rankings], fold.fit_on(qrels), fusion)
-    judging = [fold.judge_on(one) for one in rankings]
-    told = " + ".join(f"{weight:.2g}" for weight in learned.weights)
-    judged = {
-        "equal shares": fuse(fusion, judging),
-        **{f"{name} alone": one for name, one in zip(names, judging, strict=True)},
-    }
-    if len(set(learned.weights)) > 1:  # equal ones are judged already
-        judged[f"learned: {told}"] = fuse(fusion, judging, learned.weights)
-    weights = dict(zip(names, learned.weights, strict=True))
-    return WeightTrial(weights, learned.table, judged, fold.judge_on(qrels), fold.says)
+    split = split_queries(items, qrels["query_id"].unique(), seed)
+    fitting = [split.fitting_rows(one) for one in systems.values()]
+    learned = learn_weights(fitting, split.fitting_rows(qrels), fusion, rrf_k=rrf_k)
+    others = {name: split.evaluation_rows(one) for name, one in systems.items()}
+    rankings = {"equal shares": fuse(fusion, list(others.values()), rrf_k=rrf_k)}
+    rankings |= {f"{name} alone": one for name, one in others.items()}
+    if len(set(learned.weights)) > 1:  # equal ones are there already
+        shown = " + ".join(f"{weight:.2g}" for weight in learned.weights)
+        rankings[f"learned: {shown}"] = fuse(fusion, list(others.values()), learned.weights, rrf_k)
+    weights = dict(zip(systems, learned.weights, strict=True))
+    return WeightTrial(weights, learned.table, rankings, split.evaluation_rows(qrels), split.summary)
 
 
-def try_weights(
-    index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, k: int = 100, seed: int = 0
+def try_query_weights(
+    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, k: int = 100, seed: int = 0
 ) -> WeightTrial:
-    """`weigh_systems` of "text" and "image": a pair's first text and its image ask for the pair's other texts.
+    """Learn the weights of "text" and "image": a pair's first text and its image ask for the pair's other texts.
 
-    Judged beside it is the rule of 60 % to the more confident of both. No rows and no systems where no pair has two
-    texts and an image.
+    See `try_system_weights`. Beside it stands the rule of 60 % to the more confident of both. No rows and no systems
+    where no pair has two texts and an image.
     """
-    text, image, qrels = rank_by_both(index, spaces, items, k)
+    text, image, qrels = rank_by_both(index, vectors, items, k)
     if qrels["query_id"].nunique() < 2:
         nothing = pd.DataFrame({"weights": [], "value": []})
         return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and an image")
-    trial = weigh_systems({"text": text, "image": image}, qrels, items, seed=seed)
+    trial = try_system_weights({"text": text, "image": image}, qrels, items, seed=seed)
     both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, image)]
-    trial.judged["60 % to the more confident"] = fuse("weighted_sum", both, weights_by_confidence(both))
-    return trial
+    by_rule = fuse("weighted_sum", both, weights_by_confidence(both))
+    return trial._replace(rankings={**trial.rankings, "60 % to the more confident": by_rule})
 
 
 def try_model_weights(
     index: Index,
-    spaces: Sequence[Vectors],
+    vectors: Sequence[Vectors],
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
-    tried: Tried,
-    fusion: str = NONE,
+    tried: RescoringsTried,
+    fusion: str = "none",
     k: int = 100,
     seed: int = 0,
+    rrf_k: float = RRF_K,
 ) -> dict[str, WeightTrial]:
-    """`weigh_systems` of the run's models, in each direction that several of them answer, by exact search; by a
-    weighted sum where the run's `fusion` is "none".
+    """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
-    Where one model answers all, its answers as embedded and centred (of `tried`, see `try_rescorings`) are the systems.
+    By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
+    centred (of `tried`, see `try_rescorings`) are the systems. See `try_system_weights`.
     """
-    several = {
-        name: rank_models(index, spaces, items, *way, k)
-        for name, way in DIRECTIONS.items()
-        if len(askers(spaces, items, way[0])) > 1
+    systems = {
+        direction: rank_models(index, vectors, items, source, target, k)
+        for direction, (source, target) in DIRECTIONS.items()
+        if len(query_vectors(vectors, items, source)) > 1
+    } or {
+        direction: {"as embedded": rescored["none"].rankings, "centred": rescored["centring"].rankings}
+        for direction, rescored in tried.items()
     }
-    how = "weighted_sum" if fusion == NONE else fusion
-    systems = several or {
-        name: {"as embedded": ways["none"], "centred": ways["centring"]} for name, ways in tried.items()
+    used = "weighted_sum" if fusion == "none" else fusion
+    return {
+        direction: try_system_weights(ranked, qrels[direction], items, used, seed, rrf_k)
+        for direction, ranked in systems.items()
     }
-    return {name: weigh_systems(ranked, qrels[name], items, how, seed) for name, ranked in systems.items()}
 
 
 def rank_by_both(
-    index: Index, spaces: Sequence[Vectors], items: pd.DataFrame, k: int = 100
+    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, k: int = 100
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Texts ranked by each pair's first text, and by its image, both with the text's id as query_id; and the qrels.
+    """Rank texts by each pair's first text, and by its image, both with the text's id as query_id; and the qrels.
 
     Right are the other texts of the pair; the asking text itself is in neither ranking. Exact search.
     """
-    sides = {side: askers(spaces, items, side)[0] for side in ("text", "image")}
-    known = {side: items[is_among(items["item_id"], vectors.ids)] for side, vectors in sides.items()}
+    by_modality = {modality: query_vectors(vectors, items, modality)[0] for modality in MODALITIES}
+    known = {side: items[is_among(items["item_id"], own.ids)] for side, own in by_modality.items()}
     several = known["text"][known["text"].duplicated("pair_id", keep=False)]
     pairs = several.drop_duplicates("pair_id").merge(
         known["image"].drop_duplicates("pair_id"), on="pair_id", suffixes=("_text", "_image")
     )[["pair_id", "item_id_text", "item_id_image"]]
     ranked = []
-    for side in ("text", "image"):
-        asked = sides[side].take(pairs[f"item_id_{side}"])
-        own = search_exactly(index, spaces, items, asked, "text", k + 1)
-        names = dict(zip(pairs[f"item_id_{side}"], pairs["item_id_text"], strict=True))
-        ranked.append(first_rows(drop_self_matches(own.assign(query_id=own["query_id"].map(names))), k))
+    for modality in MODALITIES:
+        queries = by_modality[modality].take(pairs[f"item_id_{modality}"])
+        own = rank_exactly(index, vectors, items, queries, "text", k + 1)
+        text_ids = dict(zip(pairs[f"item_id_{modality}"], pairs["item_id_text"], strict=True))
+        named = own.assign(query_id=own["query_id"].map(text_ids))
+        ranked.append(first_rows(drop_self_matches(named), k))
+    return ranked[0], ranked[1], _other_texts(several, pairs)
+
+
+def weight_table(compared: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the comparison of each trial's systems with equal shares, its columns that fit a page.
+
+    `compared`: trial -> table of `compare_systems`. No rows without any.
+    """
+    tables = [table.assign(of=name) for name, table in compared.items()]
+    joined = pd.concat(tables or [pd.DataFrame(columns=WEIGHT_COLUMNS)])
+    return joined.filter([*WEIGHT_COLUMNS, "p_holm", "queries"])
+
+
+def summarize_weights(trials: Mapping[str, WeightTrial], compared: Mapping[str, pd.DataFrame]) -> str:
+    """Return sentences on what the learned weights of each trial are worth on queries they were not learned on."""
+    parts = {name: _summarize_trial(trial, compared.get(name)) for name, trial in trials.items()}
+    return " ".join(f"{name[0].upper()}{name[1:]}: {words}" for name, words in parts.items())
+
+
+def _other_texts(texts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the qrels in which the other texts of a pair answer its first one."""
     answers = (
-        several[["item_id", "pair_id"]]
-        .merge(pairs, on="pair_id")
-        .rename(columns={"item_id_text": "query_id"})
+        texts[["item_id", "pair_id"]].merge(pairs, on="pair_id").rename(columns={"item_id_text": "query_id"})
     )
     qrels = drop_self_matches(answers).assign(relevance=1)
-    return ranked[0], ranked[1], qrels[["query_id", "item_id", "relevance"]].reset_index(drop=True)
+    return qrels[["query_id", "item_id", "relevance"]].reset_index(drop=True)
+
+
+def _summarize_trial(trial: WeightTrial, compared: pd.DataFrame | None) -> str:
+    if compared is None or compared.empty:
+        return f"no weight was learned: {trial.summary}."
+    if len(set(trial.weights.values())) == 1:
+        return f"the learned weights are equal shares; {trial.summary}."
+    learned = compared[compared["system"].str.startswith("learned")].iloc[0]
+    low, high = learned["difference_low"], learned["difference_high"]
+    sure = (
+        "which the interval does not separate from 0" if low <= 0 <= high else "and the interval excludes 0"
+    )
+    weights = ", ".join(f"{name} {weight:.2g}" for name, weight in trial.weights.items())
+    return (
+        f"the learned weights are {weights}; against equal shares they change the mean reciprocal rank by "
+        f"{learned['difference']:+.3f} (95 % {low:+.3f} to {high:+.3f}), {sure}; {trial.summary}."
+    )

@@ -7,8 +7,8 @@ import json
 import pytest
 from PIL import Image
 
-from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.sources import read_source
+from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.sources.formats import read_source
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def write(tmp_path):
 
 @pytest.fixture
 def read(write, tmp_path):
-    """Write files, then read their folder, or the file `name` in it; images are kept below blobs/."""
+    """Write files, then read their folder, or the file `name` in it; images from inside it are kept below blobs/."""
 
-    def read(files, kind="auto", columns=None, name=""):
+    def read(files, kind="auto", columns=(), name=""):
         return read_source(write(files) / name, kind, columns, Blobs(tmp_path / "blobs"))
 
     return read

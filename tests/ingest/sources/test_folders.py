@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.ingest.sources.folders import tags_of
+from mmlab.ingest.sources.folders import folder_tags
 
 
 def test_a_text_beside_an_image_has_a_caption_per_line(read):
@@ -49,7 +49,7 @@ def test_a_broken_text_costs_itself_only(read):
     ],
 )
 def test_folders_tell_label_and_split(names, labels, splits):
-    assert tags_of(names) == list(zip(labels, splits, strict=True))
+    assert folder_tags(names) == list(zip(labels, splits, strict=True))
 
 
 def test_folders_tell_them_in_both_kinds(read):

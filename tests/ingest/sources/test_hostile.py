@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mmlab.ingest.blobs import Blobs
-from mmlab.ingest.sources import read_source
+from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.sources.formats import read_source
 
 FILES = [
     "x.csv",

@@ -132,7 +132,7 @@ def test_weights_of_one_and_nothing_give_back_one_sides_order(
 @pytest.mark.parametrize("how", NORMALIZERS)
 @settings(max_examples=25, deadline=None)
 @given(table=SOME_RANKINGS)
-def test_every_normaliser_can_be_fused(how: str, table: pd.DataFrame) -> None:
+def test_every_normalizer_can_be_fused(how: str, table: pd.DataFrame) -> None:
     scaled = weighted_sum([table, table], normalizer=how)
     assert scaled.groupby("query_id").size().to_dict() == table.groupby("query_id").size().to_dict()
 
@@ -148,7 +148,7 @@ def test_rankings_without_rows_add_nothing(fuse: Callable) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([0.5], "a weight for each of 2 rankings, found 1"),
+        ([0.5], "weights: expected one for each of 2 rankings, found 1"),
         ([1.5, -0.5], "expected numbers from 0, found -0.5 for query q1"),
         ([np.nan, 1], "expected numbers from 0, found nan"),
         ([pd.Series({"q1": 1.0}), 0], "found nan for query q2"),
@@ -170,5 +170,5 @@ def test_nothing_and_an_item_twice_are_refused(fuse: Callable) -> None:
 def test_a_weighted_sum_wants_weights_that_add_up_and_rrf_a_number_from_0() -> None:
     with pytest.raises(ValueError, match=r"add up to 1, found 1\.2"):
         weighted_sum([rankings(A), rankings(B)], [0.6, 0.6])
-    with pytest.raises(ValueError, match="k is 0 or a positive number, found -1"):
+    with pytest.raises(ValueError, match="k: expected 0 or a positive number, found -1"):
         rrf([rankings(A)], k=-1)

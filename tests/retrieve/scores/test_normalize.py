@@ -51,7 +51,7 @@ def test_equal_scores_stay_equal_and_finite(how: str, value: float) -> None:
 @pytest.mark.parametrize("how", NORMALIZERS)
 @settings(max_examples=25, deadline=None)
 @given(table=SOME_RANKINGS)
-def test_no_normaliser_turns_two_items_round_or_looks_at_the_order_of_the_rows(
+def test_no_normalizer_turns_two_items_round_or_looks_at_the_order_of_the_rows(
     how: str, table: pd.DataFrame
 ) -> None:
     scaled = normalize(table, how)
@@ -94,8 +94,8 @@ def test_scales_stand_beside_each_other() -> None:
     )
 
 
-def test_an_unknown_normaliser_and_a_missing_column_are_named() -> None:
-    with pytest.raises(ValueError, match="unknown normaliser 'minmax'; known: min-max, z-score"):
+def test_an_unknown_normalizer_and_a_missing_column_are_named() -> None:
+    with pytest.raises(ValueError, match="normalizer: expected one of min-max, z-score, .* found 'minmax'"):
         normalize(rankings(TABLE), "minmax")
     with pytest.raises(ValueError, match=r"columns \['score'\] are missing"):
         normalize(rankings(TABLE).drop(columns="score"), "min-max")

@@ -1,0 +1,201 @@
+"""From items or queries to their vectors, in batches; a batch that does not fit into memory is split in two.
+
+This is the one file that says what happens when memory runs out. Letters: N inputs, D dimensions.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from mmlab.embed.batching import (
+    count_workers,
+    cut_by_length,
+    cut_evenly,
+    estimate_tokens,
+    longest_first,
+    run_in_workers,
+)
+from mmlab.embed.models import Model
+from mmlab.embed.models.model import Inputs
+from mmlab.items import ImageError, file_hash, open_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+T = TypeVar("T")
+
+QUERY_BATCH_SIZE = 32
+OUT_OF_MEMORY = "out of memory"
+# In messages of CUDA and MPS; of Windows; of Linux.
+OUT_OF_MEMORY_MESSAGES = (OUT_OF_MEMORY, "not enough memory", "can't allocate memory")
+
+
+class EncodedBatch(NamedTuple):
+    """The vectors (N, D) of `positions` in the whole, and the positions that failed with the reason.
+
+    halved counts the splits: batches, or halves of them, that did not fit into memory.
+    """
+
+    positions: list[int]
+    vectors: np.ndarray
+    failures: dict[int, str]
+    halved: int
+
+
+def encode_items(rows: pd.DataFrame, model: Model, batch_size: int) -> Iterator[EncodedBatch]:
+    """Embed items of one modality, in worker threads; yield each batch when it is done.
+
+    A file fails with the reason of its ImageError, or as "changed file" where its bytes no longer have the hash in
+    the column content. An item that does not fit into memory even alone fails as "out of memory".
+    """
+    if rows.empty:
+        return
+    workers = count_workers()
+    if rows["modality"].iloc[0] == "text":
+        texts = rows["text"].tolist()
+        tokens = estimate_tokens(texts)
+        batches = cut_by_length(longest_first(tokens, texts), tokens, batch_size, workers)
+        encode = partial(encode_texts, texts=texts, model=model)
+    else:
+        paths, contents = rows["image"].tolist(), rows["content"].tolist()
+        batches = cut_evenly(range(len(paths)), batch_size, workers)
+        encode = partial(encode_images, paths=paths, contents=contents, model=model)
+    yield from run_in_workers(encode, batches, workers)
+
+
+def encode_texts(positions: Sequence[int], texts: Sequence[str], model: Model) -> EncodedBatch:
+    """Embed the texts at these positions as one batch."""
+
+    def embed(batch: list[int]) -> np.ndarray:
+        return model.embed_texts([texts[position] for position in batch])
+
+    return _encode(list(positions), embed, model, {})
+
+
+def encode_images(
+    positions: Sequence[int], paths: Sequence[str], contents: Sequence[str], model: Model
+) -> EncodedBatch:
+    """Embed the images at these positions as one batch; only one at a time is in memory at its full size."""
+    prepared: dict[int, Inputs] = {}
+    failures: dict[int, str] = {}
+    for position in positions:
+        try:
+            prepared[position] = _prepare_image(paths[position], contents[position], model)
+        except ImageError as error:
+            failures[position] = str(error)
+        except FileNotFoundError:
+            # The file was deleted between decoding and hashing.
+            failures[position] = "missing file"
+
+    def embed(batch: list[int]) -> np.ndarray:
+        return model.embed_prepared("image", _stack([prepared[position] for position in batch]))
+
+    return _encode(list(prepared), embed, model, failures)
+
+
+def embed_queries(
+    model: Model, queries: "Sequence[str | Image]", batch_size: int = QUERY_BATCH_SIZE
+) -> np.ndarray:
+    """Embed queries, texts and RGB images, and return unit rows in their order: float32 (N, D).
+
+    Texts stand behind the model's own query prompt, if it has one. A batch that does not fit into memory is split in
+    two; raises MemoryError if a query does not fit even alone.
+    """
+    rows = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
+    texts = {position: query for position, query in enumerate(queries) if isinstance(query, str)}
+    images = {position: query for position, query in enumerate(queries) if not isinstance(query, str)}
+    for batch in cut_evenly(list(texts), batch_size):
+        rows[batch] = _embed_all([texts[position] for position in batch], model.embed_queries, model)
+    for batch in cut_evenly(list(images), batch_size):
+        rows[batch] = _embed_all([images[position] for position in batch], model.embed_images, model)
+    return rows
+
+
+def embed_in_halves(
+    positions: list[int], embed: Callable[[list[int]], np.ndarray]
+) -> tuple[dict[int, np.ndarray], int]:
+    """Embed the positions as one batch; where memory runs out, embed the first half, then the second.
+
+    embed: returns one row per position, or raises MemoryError or a RuntimeError such as torch.OutOfMemoryError.
+    Returns the vectors of the positions that fit into memory, at least alone, and the number of splits. Any other
+    error is raised.
+
+    >>> embed_in_halves([0, 1], lambda batch: np.ones((len(batch), 1)))
+    ({0: array([1.]), 1: array([1.])}, 0)
+    """
+    if not positions:
+        return {}, 0
+    try:
+        return dict(zip(positions, embed(positions), strict=True)), 0
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Here the error is gone, and with it what its frames held.
+    _empty_device_cache()
+    if len(positions) == 1:
+        return {}, 0
+    middle = len(positions) // 2
+    first, first_splits = embed_in_halves(positions[:middle], embed)
+    second, second_splits = embed_in_halves(positions[middle:], embed)
+    return first | second, 1 + first_splits + second_splits
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory ran out, on the device or in the process.
+
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory."))
+    True
+    """
+    return isinstance(error, MemoryError) or any(
+        message in str(error).lower() for message in OUT_OF_MEMORY_MESSAGES
+    )
+
+
+def _embed_all(queries: list[T], embed: Callable[[list[T]], np.ndarray], model: Model) -> np.ndarray:
+    """Embed the queries as one batch, in halves where memory runs out; raise MemoryError if one does not fit."""
+    positions = list(range(len(queries)))
+    vectors, _ = embed_in_halves(positions, lambda part: embed([queries[position] for position in part]))
+    if len(vectors) < len(queries):
+        raise MemoryError(
+            f"{len(queries) - len(vectors)} of {len(queries)} queries do not fit into the memory of {model.device}, "
+            "not even one at a time: free memory there, or load the model on another device"
+        )
+    return np.stack([vectors[position] for position in positions])
+
+
+def _encode(
+    positions: list[int], embed: Callable[[list[int]], np.ndarray], model: Model, failures: dict[int, str]
+) -> EncodedBatch:
+    vectors, halved = embed_in_halves(positions, embed)
+    done = [position for position in positions if position in vectors]
+    rows = [vectors[position] for position in done]
+    array = np.stack(rows) if rows else np.zeros((0, model.space.dimension), np.float32)
+    too_large = {position: OUT_OF_MEMORY for position in positions if position not in vectors}
+    return EncodedBatch(done, array, failures | too_large, halved)
+
+
+def _prepare_image(path: str, content: str, model: Model) -> Inputs:
+    image = open_image(path)
+    if file_hash(path) != content:
+        raise ImageError("changed file")
+    return model.prepare_images([image])
+
+
+def _stack(prepared: list[Inputs]) -> Inputs:
+    """Return one batch of what was prepared image by image."""
+    import torch
+
+    def join(values: list[Any]) -> Any:
+        return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
+
+    return {name: join([single[name] for single in prepared]) for name in prepared[0]}
+
+
+def _empty_device_cache() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,84 @@
+"""The interface that every model has, whatever its family. Letters: N inputs, D dimensions."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mmlab.items import Space
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# What a network reads: its arguments by their names, mostly tensors.
+Inputs = dict[str, Any]
+
+# The kind of model to give, by the kind of input that another one does not embed.
+SUGGESTIONS = {
+    "text": "a text encoder such as sentence-transformers/all-mpnet-base-v2",
+    "image": "a model of texts and images such as openai/clip-vit-base-patch32",
+    "audio": "a model of texts and audio such as laion/clap-htsat-unfused",
+    "video": "a model of texts and videos such as microsoft/xclip-base-patch32",
+}
+
+
+class ModelError(ValueError):
+    """Raised for a model that cannot be used: what was expected, what was found and what to do."""
+
+
+class Model(Protocol):
+    """A model that puts inputs of the kinds in `modalities` into one space.
+
+    Every call embeds one batch, however long. A method for another kind of input raises ModelError.
+    The results of `prepare_texts` and `prepare_images` are on the CPU and can be pickled. Both methods use no weights
+    and may run in several threads while the model computes.
+    """
+
+    space: Space
+    device: str  # such as "cpu" or "cuda"
+    modalities: tuple[str, ...]  # of "text", "image", "audio", "video"
+
+    def embed_texts(self, texts: list[str]) -> np.ndarray:
+        """Return unit rows, float32 (N, D)."""
+        ...
+
+    def embed_queries(self, texts: list[str]) -> np.ndarray:
+        """Return unit rows, float32 (N, D), of texts behind the model's own query prompt, if it has one."""
+        ...
+
+    def embed_images(self, images: "list[Image]") -> np.ndarray:
+        """Return unit rows, float32 (N, D), of RGB images of any sizes."""
+        ...
+
+    def prepare_texts(self, texts: list[str]) -> Inputs:
+        """Return what the network reads: a row per text and prompt."""
+        ...
+
+    def prepare_images(self, images: "list[Image]") -> Inputs:
+        """Return what the network reads: a row per image."""
+        ...
+
+    def embed_prepared(self, modality: str, prepared: Inputs) -> np.ndarray:
+        """Return unit rows, float32 (N, D), of what the prepare method of this modality returned."""
+        ...
+
+    def count_truncated(self, texts: list[str]) -> int:
+        """Count the texts that, within their prompt, are longer than the model's window and lose their end."""
+        ...
+
+
+class Matcher(Protocol):
+    """A model that reads a text and an image together: slower than comparing two vectors, and more exact."""
+
+    def match(self, texts: list[str], images: "list[Image]") -> np.ndarray:
+        """Return the probabilities in [0, 1], float32 (N,), that text i belongs to image i."""
+        ...
+
+
+def unsupported_modality(model: str, modalities: tuple[str, ...], modality: str) -> ModelError:
+    """Return the error for an input of a kind that this model does not embed.
+
+    >>> str(unsupported_modality("demo", ("text", "image"), "audio")).split(":")[0]
+    'demo embeds text and image only, found audio'
+    """
+    known = " and ".join(modalities)
+    return ModelError(f"{model} embeds {known} only, found {modality}: give {SUGGESTIONS[modality]}")

@@ -1,0 +1,114 @@
+"""The adapter for text encoders, through sentence-transformers: MPNet, MiniLM, BGE and the like.
+
+Pooling, normalization and prompts are what the library reads from modules.json and
+config_sentence_transformers.json; a checkpoint without them is pooled as the library does by default.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers import AutoModel
+
+from mmlab.embed.models.adapter import Adapter
+from mmlab.embed.models.checkpoint import Checkpoint, check_no_pickles, unreadable_as_model_error
+from mmlab.embed.models.model import Inputs, ModelError
+from mmlab.embed.models.parts import (
+    SAVE_PARTS,
+    TextTokenizer,
+    check_vocabulary,
+    find_window,
+    read_network,
+)
+from mmlab.embed.models.prompts import fill_prompts
+
+# No pickles, no code.
+SAFE_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+# The library looks for them in this order.
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+class SentenceEncoder(Adapter):
+    """An encoder of texts alone, with a prompt of its own for queries where the model has one."""
+
+    modalities = ("text",)
+    advice = "give a text encoder such as sentence-transformers/all-mpnet-base-v2"
+    tokenizer: TextTokenizer
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.pipeline = read_pipeline(checkpoint, self.advice)
+        own = {name: prompt or "" for name, prompt in self.pipeline.prompts.items()}
+        self.query_prompt = own.get("query", "")
+        self.document_prompt = next((own[name] for name in DOCUMENT_PROMPTS if own.get(name)), "")
+        network, tokenizer = self.pipeline.transformers_model, self.pipeline.tokenizer
+        if network is None:
+            raise ModelError(
+                f"model {checkpoint.requested!r}: none of its modules is a transformer: {self.advice}"
+            )
+        check_vocabulary(checkpoint, tokenizer, network.config.vocab_size)
+        window = find_window(tokenizer, network, network.config)
+        self.pipeline.max_seq_length = window
+        # It only counts tokens: the library prepares the texts.
+        whole = tuple(self.document_prompt + template for template in checkpoint.prompts or ("{}",))
+        counter = TextTokenizer(tokenizer, window, whole)
+        super().__init__(checkpoint, self.pipeline, describe_pooling(self.pipeline), counter)
+
+    def describe_preprocessing(self) -> str:
+        """Return the preprocessing of the space, with the name of the tokenizer and the model's own prompts."""
+        own = {"query": self.query_prompt, "document": self.document_prompt}
+        named = [f"{name} prompt {prompt!r}" for name, prompt in own.items() if prompt]
+        name = type(self.tokenizer.tokenizer).__name__
+        return ", ".join([name, *named, super().describe_preprocessing()])
+
+    def embed_queries(self, texts: list[str]) -> np.ndarray:
+        """Return unit rows, float32 (N, D), of texts behind the model's own query prompt."""
+        return self.embed_prepared("text", self._prepare(texts, self.query_prompt, "query"))
+
+    def prepare_texts(self, texts: list[str]) -> Inputs:
+        """Return token tensors on the CPU, and what the library keeps beside them."""
+        return self._prepare(texts, self.document_prompt, "document")
+
+    def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
+        """Return the sentence embedding (N, D)."""
+        rows = self.pipeline(inputs, task=inputs.pop("task"))["sentence_embedding"]
+        return rows[:, : self.pipeline.truncate_dim]
+
+    def _prepare(self, texts: list[str], prompt: str, task: str) -> Inputs:
+        with self.tokenizer.lock:
+            prepared = self.pipeline.preprocess(
+                fill_prompts(texts, self.prompts), prompt=prompt or None, task=task
+            )
+        return dict(prepared) | {"task": task}
+
+
+def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
+    """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
+    with unreadable_as_model_error(checkpoint.requested, "config", "check the name and the network"):
+        folder = _fetch(checkpoint)
+    check_no_pickles(checkpoint.requested, Path(folder))
+    # The library gives missing tensors random values without an error, so transformers looks for them first.
+    read_network(AutoModel, replace(checkpoint, source=folder), advice, optional="pooler")
+    with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
+        return SentenceTransformer(
+            folder,
+            device=str(checkpoint.device),
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"dtype": getattr(torch, checkpoint.precision), "use_safetensors": True},
+        )
+
+
+def describe_pooling(pipeline: SentenceTransformer) -> str:
+    """Return how token vectors become one, such as "mean, normalize"."""
+    modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in list(pipeline)[1:]]
+    return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "the model's own"
+
+
+def _fetch(checkpoint: Checkpoint) -> str:
+    from huggingface_hub import snapshot_download
+
+    if Path(checkpoint.source).is_dir():
+        return checkpoint.source
+    return snapshot_download(checkpoint.source, allow_patterns=SAFE_FILES, revision=checkpoint.revision)

@@ -1,0 +1,183 @@
+"""What ingest returns: its tables, built from the outcomes of rows and images, and checked to account for all."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from mmlab.ingest.images.resolve import IMAGE_ITEM
+from mmlab.ingest.missing_texts.captioner import GENERATED
+from mmlab.ingest.missing_texts.ocr import OCR
+from mmlab.ingest.outcomes.row_outcomes import MERGED, NO_CAPTION, TEXT_ITEM
+from mmlab.items import ITEM_COLUMNS, SKIPPED_COLUMNS, check_columns, check_items, is_among, item_id
+
+SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
+IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
+
+
+@dataclass(frozen=True, repr=False)
+class IngestResult:
+    """The items, what was skipped, what was changed, and what became of each row and image of the source.
+
+    items: see `mmlab.items.ITEM_COLUMNS`, then the user's own columns.
+    skipped: row, source, text, reason, detail. An entry with a `row` is a row of the source that was refused;
+        one without is an image file that was left out while its rows stay (a duplicate).
+    changes: row, before, after, steps: the texts that cleaning changed, and the steps that changed them.
+    outcomes: row, source (the normalized name of the image), outcome: one line per row of the source. The outcome
+        is "text item", "no caption" (the row names an image only), or the reason why the row was skipped.
+    images: source, file, outcome, detail, width, height, flags, duplicate_of: one line per image that the rows
+        name. The outcome is "image item", or the reason why it is none.
+    kind: how the source was read, such as "csv".
+    counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
+    notes: what could not be done, and what to do about it.
+
+    Raise ValueError on construction if a row or an image is not accounted for exactly once. `ingest_items` makes
+    these results; see there for an example.
+    """
+
+    items: pd.DataFrame
+    skipped: pd.DataFrame
+    changes: pd.DataFrame
+    outcomes: pd.DataFrame
+    images: pd.DataFrame
+    kind: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_items(self.items)
+        check_columns(self.skipped, SKIPPED_COLUMNS, "skipped")
+        self._check_rows()
+        self._check_images()
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the source."""
+        return len(self.outcomes)
+
+    def ledger(self) -> pd.DataFrame:
+        """Return outcome, rows, images: how many rows and images have each outcome; the last line is the total."""
+        rows = self.outcomes["outcome"].value_counts()
+        images = self.images["outcome"].value_counts()
+        order = dict.fromkeys((TEXT_ITEM, NO_CAPTION, IMAGE_ITEM, *rows.index, *images.index))
+        table = pd.DataFrame({"rows": rows, "images": images}).reindex(list(order)).fillna(0).astype(int)
+        table.loc["total"] = self.rows, len(self.images)
+        return table[table.any(axis=1)].rename_axis("outcome").reset_index()
+
+    def flag_counts(self) -> pd.Series:
+        """Return how many items carry each flag, the most frequent first."""
+        return self.items["flags"].dropna().str.split(", ").explode().value_counts()
+
+    def examples(self, each: int = 2, seed: int = 0) -> pd.DataFrame:
+        """Return up to `each` skipped entries per reason, with file (if it can be shown) and caption.
+
+        caption: the reason, the text or the name of the image, and the detail in parentheses.
+        """
+        shuffled = self.skipped.sample(frac=1, random_state=seed)
+        chosen = shuffled.groupby("reason").head(each).sort_values("reason", kind="stable")
+        files = self.images.drop_duplicates("source").set_index("source")["file"]
+        subject = chosen["text"].where(chosen["text"].fillna("") != "", chosen["source"]).fillna("")
+        detail = (" (" + chosen["detail"] + ")").fillna("")
+        caption = chosen["reason"] + ": " + subject + detail
+        return chosen.assign(file=chosen["source"].map(files), caption=caption)
+
+    def __repr__(self) -> str:
+        counts = self.items["modality"].value_counts()
+        return (
+            f"IngestResult({counts.get('image', 0):,} images and {counts.get('text', 0):,} texts "
+            f"from {self.rows:,} rows; {self.skipped['row'].notna().sum():,} rows skipped, "
+            f"{len(self.changes):,} texts cleaned)"
+        )
+
+    def _repr_markdown_(self) -> str:
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+        source = f"Read as *{self.kind}*: {counts}."
+        return "\n\n".join((repr(self), source, *(f"> {note}" for note in self.notes)))
+
+    def _check_rows(self) -> None:
+        refused = self.outcomes[~self.outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
+        skipped = self.skipped.dropna(subset="row")
+        from_rows = ~self.items["origin"].isin([OCR, GENERATED]) & (self.items["modality"] == "text")
+        expected = (self.outcomes["outcome"] == TEXT_ITEM).sum()
+        pairs = sorted(zip(skipped["row"], skipped["reason"], strict=True))
+        if expected != from_rows.sum() or pairs != sorted(
+            zip(refused["row"], refused["outcome"], strict=True)
+        ):
+            raise ValueError(
+                f"the ledger does not balance: of {self.rows} rows, {expected} should be texts and {len(refused)} "
+                f"skipped; found {from_rows.sum()} texts and {len(pairs)} skipped rows"
+            )
+
+    def _check_images(self) -> None:
+        items = self.items.loc[self.items["modality"] == "image", "pair_id"]
+        expected = self.images.loc[self.images["outcome"] == IMAGE_ITEM, "source"]
+        named = self.outcomes["source"][self.outcomes["source"] != ""].unique()
+        if sorted(items) != sorted(expected) or sorted(named) != sorted(self.images["source"]):
+            raise ValueError(
+                f"the ledger does not balance: the rows name {len(named)} images, {len(self.images)} have an "
+                f"outcome and {len(expected)} should be items; found {len(items)} items"
+            )
+
+
+def make_items(
+    outcomes: pd.DataFrame, images: pd.DataFrame, added: pd.DataFrame, user_columns: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the items in the order of the rows, an image before its texts.
+
+    images: as `image_rows` returns them. added: text and origin by content, found for images without text.
+    user_columns: the label and the user's columns of each row; an image has those of its first row.
+    """
+    columns = ["pair_id", "text", "origin", "split", "flags", "repetition"]
+    texts = outcomes.loc[outcomes["outcome"] == TEXT_ITEM, columns]
+    found = images[["pair_id", "split", "content"]].join(added, on="content", how="inner")
+    texts = pd.concat([texts, found.drop(columns="content").assign(repetition=0)])
+    texts["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"]]
+    items = pd.concat([images.assign(modality="image", origin="image"), texts.assign(modality="text")])
+    items = items.sort_index(kind="stable").reindex(columns=[*ITEM_COLUMNS, "repetition"])
+    items["item_id"] = _item_ids(items)
+    items = items[list(ITEM_COLUMNS)].drop(columns="label").join(user_columns)
+    strings = dict.fromkeys(set(ITEM_COLUMNS) - set(SIZE_DTYPES), "str")
+    order = [*ITEM_COLUMNS, *user_columns.columns.drop("label")]
+    items = items.replace({"flags": {"": None}})[order]
+    return items.astype({**strings, **SIZE_DTYPES}).reset_index(drop=True)
+
+
+def _item_ids(items: pd.DataFrame) -> list[str]:
+    # A repeated caption that is kept is an item of its own: the number of the repetition tells them apart.
+    suffix = items["repetition"].fillna(0).map(lambda number: f"#{number:.0f}" if number else "")
+    parts = zip(items["modality"], items["pair_id"], items["content"] + suffix, strict=True)
+    return [item_id(*part) for part in parts]
+
+
+def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return the images that are items, indexed by the first row that names them or a duplicate of them."""
+    named = outcomes[outcomes["image_outcome"].isin(MERGED)].reset_index().drop_duplicates("pair_id")
+    kept = images[images["outcome"] == IMAGE_ITEM].drop(columns="pair_id").rename(columns={"file": "image"})
+    return named[["row", "pair_id"]].join(kept, on="pair_id", how="inner").set_index("row")
+
+
+def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return every refused row, then every image that was merged into another one while its rows stay."""
+    rows = outcomes[~outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])].reset_index()
+    rows = rows.rename(columns={"name": "source", "outcome": "reason"}).assign(text=rows["caption"])
+    merged = images[images["outcome"].isin(MERGED) & (images["outcome"] != IMAGE_ITEM)]
+    merged = merged.rename_axis("source").reset_index().drop(columns="reason")
+    tables = (rows, merged.rename(columns={"outcome": "reason"}))
+    skipped = pd.concat([table.reindex(columns=SKIPPED_COLUMNS).astype(object) for table in tables])
+    return skipped.astype(dict.fromkeys(SKIPPED_COLUMNS, "str") | {"row": "Int64"}).reset_index(drop=True)
+
+
+def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return row, before, after, steps: the captions that cleaning changed, and the steps that changed them."""
+    changed = outcomes[(outcomes["steps"] != "") & (outcomes["outcome"] != NO_CAPTION)].reset_index()
+    changed = changed.rename(columns={"caption": "before", "text": "after"})
+    return changed[["row", "before", "after", "steps"]]
+
+
+def make_images(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return every image that a row names with its outcome, also those that were not measured."""
+    known = images[IMAGE_COLUMNS]
+    unseen = outcomes[(outcomes["name"] != "") & ~is_among(outcomes["name"], images.index)]
+    unseen = unseen.drop_duplicates("name").set_index("name").reindex(columns=IMAGE_COLUMNS)
+    table = pd.concat([known, unseen.astype(known.dtypes)])
+    return table.rename_axis("source").reset_index()

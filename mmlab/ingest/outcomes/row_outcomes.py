@@ -1,0 +1,135 @@
+"""Decide what becomes of each row of the source, once its text is cleaned and its image is known."""
+
+import hashlib
+
+import pandas as pd
+
+from mmlab.ingest.images.resolve import IMAGE_ITEM
+from mmlab.ingest.rules import (
+    DUPLICATE,
+    LEAK,
+    NEAR_DUPLICATE,
+    REPEATED,
+    UNLISTED,
+    UNPAIRED,
+    VAGUE,
+    Rules,
+    join_flags,
+)
+from mmlab.items import is_among
+
+TEXT_ITEM = "text item"
+NO_CAPTION = "no caption"
+SHORT = "short caption"
+MERGED = (IMAGE_ITEM, DUPLICATE, NEAR_DUPLICATE)  # outcomes of an image whose rows stay usable
+# Test data come first, then data that settings are fitted on, then all other splits.
+EVALUATION_ORDER = {"test": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}
+
+
+def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
+    """Return for each line the split of its group that is evaluated on: test, else validation, else the first.
+
+    The result is aligned with `splits`, and missing where no member of the group has a split.
+    """
+    rank = splits.str.lower().map(EVALUATION_ORDER).fillna(2).where(splits.notna(), 3)
+    order = rank.sort_values(kind="stable").index
+    return splits[order].groupby(groups[order]).transform("first")[splits.index]
+
+
+def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Return the images with `split`, that of their pair, and `group_split`, that of all that look the same.
+
+    An image whose split is not that of its group is a leak. It is flagged, or refused with its rows, so that the
+    split that is evaluated on stays whole. `rows` has the columns name and split.
+    """
+    rows = rows[is_among(rows["name"], images.index)]
+    split, group_split = (
+        evaluation_split(rows["split"], rows["name"].map(groups))
+        .groupby(rows["name"])
+        .first()
+        .reindex(images.index)
+        for groups in (images["pair_id"], images["group"])
+    )
+    leak = split.notna() & (split != group_split) & (images["outcome"] == IMAGE_ITEM)
+    images = images.assign(split=split, group_split=group_split)
+    if LEAK in rules.refused:
+        detail = images["detail"].mask(leak, "a near duplicate is in split " + group_split[leak])
+        return images.assign(outcome=images["outcome"].mask(leak, LEAK), detail=detail)
+    flags = images["flags"].mask(leak, images["flags"] + ", " + LEAK)
+    return images.assign(flags=flags.str.removeprefix(", "))
+
+
+def decide_outcomes(
+    rows: pd.DataFrame, texts: pd.DataFrame, images: pd.DataFrame, rules: Rules
+) -> pd.DataFrame:
+    """Return one line per row with its outcome.
+
+    Columns: name, caption, origin, split, text, steps, pair_id, outcome, detail, flags, repetition, and image_pair_id,
+    image_group_split, image_outcome and image_detail of its image.
+    texts: the cleaned captions (text, steps). images: as `assign_splits` leaves them. The first thing that is wrong
+    with a row is its outcome; a row that is kept is a text item, or names an image only ("no caption").
+    """
+    known = images[["pair_id", "group_split", "outcome", "detail"]].add_prefix("image_")
+    table = rows[["name", "caption", "origin", "split"]].join(texts).join(known, on="name")
+    table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
+    table["outcome"], table["detail"] = rows["problem"], rows["detail"]
+    unpaired, unlisted = table["name"] == "", ~rows["listed"]
+    _refuse(table, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
+    _refuse(table, unlisted & (UNLISTED in rules.refused), UNLISTED, "no row of the table names it")
+    refused = ~unpaired & ~table["image_outcome"].isin(MERGED)
+    _refuse(table, refused, table["image_outcome"], table["image_detail"])
+    _refuse(table, table["caption"].str.strip() == "", NO_CAPTION)
+    _refuse_short(table, rules)
+    flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_flag_texts(table, rules)}
+    table["outcome"] = table["outcome"].fillna(TEXT_ITEM)
+    return table.assign(flags=join_flags(flags, table.index))
+
+
+def _refuse_short(table: pd.DataFrame, rules: Rules) -> None:
+    least = max(rules.min_words, 1)
+    words = table["text"].str.split().str.len()
+    _refuse(table, words < least, SHORT, words.map("{} words, expected at least".format) + f" {least}")
+
+
+def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
+    """Return which rows are leaks, repetitions and vague captions; close those of them that are refused."""
+    group_split = table["image_group_split"]
+    leak = table["split"].notna() & group_split.notna() & (table["split"] != group_split)
+    _refuse(table, leak & (LEAK in rules.refused), LEAK, "its image is in split " + group_split)
+    repeated = _flag_repeated(table, rules)
+    usable = table[table["outcome"].isna()]
+    sharing = usable.groupby("text")["pair_id"].transform("nunique").reindex(table.index, fill_value=0)
+    vague = sharing >= rules.vague_from
+    _refuse(table, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} images".format))
+    return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
+
+
+def _flag_repeated(table: pd.DataFrame, rules: Rules) -> pd.Series:
+    """Return which rows repeat a caption of their pair, counted in `repetition`; close them if they are refused."""
+    usable = table[table["outcome"].isna()]
+    table["repetition"] = usable.groupby(["pair_id", "text"]).cumcount().reindex(table.index, fill_value=0)
+    repeated = table["repetition"] > 0
+    numbers = usable.index.to_series()
+    first = numbers.groupby([usable["pair_id"], usable["text"]]).transform("first")
+    _refuse(
+        table, repeated & (REPEATED in rules.refused), REPEATED, first.map("same caption as row {}".format)
+    )
+    return repeated
+
+
+def _refuse(
+    table: pd.DataFrame, mask: pd.Series, outcome: str | pd.Series, detail: str | pd.Series | None = None
+) -> None:
+    """Give the rows of the mask this outcome, unless they have one already."""
+    mask = mask & table["outcome"].isna()
+    table["outcome"] = table["outcome"].mask(mask, outcome)
+    table["detail"] = table["detail"].mask(mask, detail)
+
+
+def _own_pair(table: pd.DataFrame) -> pd.Series:
+    """Return the pair of a row whose image is unknown: its name, or the hash of its text where it names none."""
+    nameless = table["name"] == ""
+    hashes = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in table.loc[nameless, "text"]]
+    names = table["name"].copy()
+    names[nameless] = [f"text/{digest}" for digest in hashes]
+    return names

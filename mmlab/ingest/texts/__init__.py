@@ -1,0 +1,1 @@
+"""Clean captions and replace words in them."""

@@ -1,0 +1,1 @@
+"""Download images from addresses on the web that nobody vouches for."""

@@ -1,0 +1,129 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from mmlab.embed import ModelError, load_model
+
+TEXTS = ["a red shoe", "dog", "the end of this text lies outside of the window", "x, y!"]
+
+
+@pytest.fixture
+def copy(folders, tmp_path):
+    return shutil.copytree(folders("bge"), tmp_path / "copy")
+
+
+@pytest.mark.parametrize("family", ["bert", "mpnet", "bge"])
+def test_vectors_equal_the_librarys_own(family, models, folders):
+    library = SentenceTransformer(str(folders(family)), device="cpu")
+    expected = library.encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(models(family).embed_texts(TEXTS), expected, atol=1e-5)
+
+
+def test_a_query_stands_behind_the_models_own_prompt(models, folders):
+    model = models("bge")
+    library = SentenceTransformer(str(folders("bge")), device="cpu")
+    np.testing.assert_allclose(model.embed_queries(TEXTS), library.encode_query(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(model.embed_queries(["dog"]), model.embed_texts(["find: dog"]), atol=1e-5)
+    assert np.abs(model.embed_queries(["dog"]) - model.embed_texts(["dog"])).max() > 1e-3
+    assert model.space.prompt == ""
+    assert model.space.preprocessing == "BertTokenizer, query prompt 'find: ', 16 tokens, float32"
+
+
+def test_without_such_a_prompt_a_query_is_a_text(models):
+    for family in ("mpnet", "bert", "clip"):
+        rows = models(family).embed_queries(TEXTS)
+        np.testing.assert_array_equal(rows, models(family).embed_texts(TEXTS))
+
+
+def test_templates_stand_within_the_models_own_prompt(folders, models):
+    prompted = load_model(str(folders("bge")), device="cpu", prompts=["my {}"])
+    np.testing.assert_allclose(
+        prompted.embed_queries(["dog"]), models("bge").embed_texts(["find: my dog"]), atol=1e-5
+    )
+    assert prompted.space.prompt == "my {}"
+
+
+def test_a_prompt_for_documents_is_theirs(copy):
+    settings = copy / "config_sentence_transformers.json"
+    prompts = {"query": "find: ", "document": "doc: "}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"prompts": prompts}))
+    library = SentenceTransformer(str(copy), device="cpu")
+    model = load_model(str(copy), device="cpu")
+    np.testing.assert_allclose(model.embed_texts(TEXTS), library.encode_document(TEXTS), atol=1e-5)
+    assert "query prompt 'find: ', document prompt 'doc: '" in model.space.preprocessing
+    assert model.count_truncated(["x" * 14, "x" * 6]) == 1  # four pieces of the prompt are letters too
+
+
+def test_the_space_names_the_pooling(models):
+    poolings = [models(family).space.pooling for family in ("bert", "mpnet", "bge")]
+    assert poolings == ["mean", "mean, normalize", "cls, normalize"]
+
+
+def test_another_pooling_is_another_revision(copy, models):
+    settings = next(copy.glob("1_*/config.json"))
+    settings.write_text(settings.read_text().replace('"cls"', '"mean"'))
+    model = load_model(str(copy), device="cpu")
+    assert model.space.pooling == "mean, normalize"
+    assert model.space.revision != models("bge").space.revision
+
+
+def test_a_module_with_code_of_its_own_is_refused(copy):
+    modules = json.loads((copy / "modules.json").read_text())
+    modules[1]["type"] = "mine.Pooling"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    (copy / "mine.py").write_text("raise SystemExit('was run')")
+    with pytest.raises(ModelError, match=r"its tokenizer or modules cannot be read .*mine.Pooling"):
+        load_model(str(copy), device="cpu")
+
+
+def test_a_module_outside_of_the_folder_is_refused(copy):
+    modules = json.loads((copy / "modules.json").read_text())
+    modules[1]["path"] = "../elsewhere"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ModelError, match=r"its tokenizer or modules cannot be read"):
+        load_model(str(copy), device="cpu")
+
+
+def test_a_module_whose_weights_are_a_pickle_is_refused(copy):
+    torch.save({}, next(copy.glob("1_*")) / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model.bin is a pickle.* expected a model.safetensors"):
+        load_model(str(copy), device="cpu")
+
+
+def test_modules_that_cannot_be_read(copy):
+    (copy / "modules.json").write_text("[")
+    with pytest.raises(ModelError, match=r"its modules.json cannot be read"):
+        load_model(str(copy), device="cpu")
+
+
+def test_weights_that_lack_a_part(copy):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    del weights[name]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"its weights lack 1 tensors, first {name}"):
+        load_model(str(copy), device="cpu")
+
+
+def test_a_pooler_that_no_vector_passes_may_be_missing(copy, models):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if not name.startswith("pooler.")}
+    assert len(kept) == len(weights) - 2
+    save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
+    rows = load_model(str(copy), device="cpu").embed_texts(TEXTS)
+    np.testing.assert_allclose(rows, models("bge").embed_texts(TEXTS), atol=1e-6)
+
+
+def test_a_tokenizer_that_is_missing(copy):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (copy / name).unlink()
+    with pytest.raises(ModelError, match=r"its tokenizer"):
+        load_model(str(copy), device="cpu")

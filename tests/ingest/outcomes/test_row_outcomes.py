@@ -1,0 +1,163 @@
+import pandas as pd
+import pytest
+
+from mmlab.ingest.outcomes.row_outcomes import assign_splits, decide_outcomes, evaluation_split
+from mmlab.ingest.rules import REFUSED, Rules
+
+
+def strings(*values):
+    return pd.Series(values, dtype="str")
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (["train", "test"], "test"),
+        (["train", "val", "train"], "val"),
+        (["dev", "TEST"], "TEST"),
+        (["a", "b"], "a"),
+        ([None, "train"], "train"),
+    ],
+)
+def test_the_split_that_is_evaluated_on_comes_first(splits, expected):
+    groups = strings(*["g"] * len(splits))
+    assert evaluation_split(strings(*splits), groups).tolist() == [expected] * len(splits)
+
+
+def test_groups_do_not_mix():
+    assert evaluation_split(strings("train", "test", "val"), strings("g", "h", "g")).tolist() == [
+        *("val", "test", "val")
+    ]
+
+
+def assigned(splits, pair_ids, groups, **rules):
+    """One row per image a, b, c ... with its split."""
+    names = pd.Index(list("abcde")[: len(splits)])
+    rows = pd.DataFrame({"name": names, "split": splits}, dtype="str")
+    images = pd.DataFrame(
+        {"pair_id": pair_ids, "group": groups, "outcome": "image item", "detail": None, "flags": ""},
+        names,
+        dtype="str",
+    )
+    return assign_splits(rows, images, Rules(**rules))
+
+
+def test_the_copy_outside_of_the_evaluated_split_is_the_leak():
+    images = assigned(["test", "train", "train"], ["a", "b", "c"], ["a", "a", "c"])
+    assert images["flags"].tolist() == ["", "split leak", ""]
+    assert images["outcome"].eq("image item").all()
+
+
+def test_the_evaluated_copy_stays_even_where_it_comes_later():
+    images = assigned(["train", "test"], ["a", "b"], ["a", "a"])
+    assert images["flags"].tolist() == ["split leak", ""]
+
+
+def test_a_leak_is_refused_where_the_rules_say_so():
+    images = assigned(["test", "train"], ["a", "b"], ["a", "a"], refuse=["split leak"])
+    assert images["outcome"].tolist() == ["image item", "split leak"]
+    assert images.loc["b", "detail"] == "a near duplicate is in split test"
+
+
+def test_merged_images_take_the_split_that_is_evaluated_on():
+    images = assigned(["train", "test"], ["a", "a"], ["a", "a"])
+    assert images["split"].tolist() == ["test", "test"]
+    assert images["flags"].tolist() == ["", ""]
+
+
+def test_without_splits_nothing_leaks():
+    images = assigned([None, None], ["a", "b"], ["a", "a"])
+    assert images["split"].isna().all()
+    assert images["flags"].tolist() == ["", ""]
+
+
+IMAGES = {  # name: pair_id, split of its group, outcome, detail
+    "a": ("a", "test", "image item", None),
+    "copy of a": ("a", "test", "duplicate image", "same bytes as a"),
+    "b": ("b", None, "image item", None),
+    "bad": ("bad", None, "damaged file", "cut"),
+}
+
+
+def decided(*entries, unlisted=(), problems=None, **rules):
+    """Decide the outcomes of (name, caption, split) entries; captions need two words."""
+    rows = pd.DataFrame([(*entry, None)[:3] for entry in entries], columns=["name", "caption", "split"])
+    rows = rows.set_axis(range(1, len(rows) + 1)).astype("str")
+    rows = rows.assign(origin="caption", problem=None, detail=None).astype("str")
+    rows["listed"] = ~rows["name"].isin(unlisted)
+    for row, problem in (problems or {}).items():
+        rows.loc[row, ["problem", "detail"]] = [problem, "why"]
+    texts = pd.DataFrame({"text": rows["caption"].str.strip(), "steps": ""}, dtype="str")
+    columns = ["pair_id", "group_split", "outcome", "detail"]
+    images = pd.DataFrame(IMAGES.values(), list(IMAGES), columns, dtype="str")
+    return decide_outcomes(rows, texts, images, Rules(**{"min_words": 2} | rules))
+
+
+def test_each_row_has_one_outcome():
+    outcomes = decided(
+        ("a", "red shoe"), ("a", ""), ("b", "shoe"), ("bad", "red shoe"), ("bad", ""), ("b", "red shoe")
+    )
+    expected = ["text item", "no caption", "short caption", "damaged file", "damaged file", "text item"]
+    assert outcomes["outcome"].tolist() == expected
+    assert outcomes["detail"].dropna().to_dict() == {3: "1 words, expected at least 2", 4: "cut", 5: "cut"}
+
+
+def test_a_row_that_could_not_be_read_says_so_before_all_else():
+    outcomes = decided(("", ",,,"), ("a", "red shoe"), problems={1: "malformed row"})
+    assert outcomes["outcome"].tolist() == ["malformed row", "text item"]
+    assert outcomes["detail"].tolist()[0] == "why"
+
+
+def test_a_caption_is_repeated_within_its_pair_only():
+    outcomes = decided(("a", "red shoe"), ("b", "red shoe"), ("a", " red shoe"), ("copy of a", "red shoe"))
+    assert outcomes["outcome"].tolist() == ["text item", "text item", "repeated caption", "repeated caption"]
+    assert outcomes["detail"].tolist()[2:] == ["same caption as row 1"] * 2
+
+
+def test_a_refused_row_is_no_first_time():
+    outcomes = decided(("a", "red shoe", "train"), ("a", "red shoe", "test"), refuse=["split leak"])
+    assert outcomes["outcome"].tolist() == ["split leak", "text item"]
+    assert outcomes["detail"].tolist()[0] == "its image is in split test"
+
+
+def test_repetitions_may_stay_and_are_told_apart():
+    outcomes = decided(*[("a", "red shoe")] * 3, keep=REFUSED)
+    assert outcomes["outcome"].tolist() == ["text item"] * 3
+    assert outcomes["repetition"].tolist() == [0, 1, 2]
+    assert outcomes["flags"].tolist() == ["", "repeated caption", "repeated caption"]
+
+
+def test_without_min_words_only_nothing_is_too_short():
+    outcomes = decided(("a", "shoe"), ("b", "shoe"), min_words=0)
+    assert outcomes["outcome"].tolist() == ["text item", "text item"]
+
+
+@pytest.mark.parametrize(("keep", "outcome"), [((), "no image named"), (REFUSED, "text item")])
+def test_a_caption_without_image_is_refused_or_marked(keep, outcome):
+    outcomes = decided(("", "red shoe"), ("a", "blue shoe"), keep=keep)
+    assert outcomes["outcome"].tolist() == [outcome, "text item"]
+    assert outcomes["flags"].tolist() == ["no image named", ""]
+    assert outcomes["pair_id"].str.startswith("text/").tolist() == [True, False]
+
+
+def test_a_file_that_the_table_does_not_name_is_refused_or_marked():
+    assert decided(("b", ""), unlisted=["b"])["outcome"].tolist() == ["unlisted image"]
+    outcomes = decided(("b", ""), unlisted=["b"], keep=REFUSED)
+    assert outcomes[["outcome", "flags"]].to_numpy().tolist() == [["no caption", "unlisted image"]]
+
+
+@pytest.mark.parametrize(("vague_from", "flags"), [(2, "vague caption"), (3, "")])
+def test_a_caption_of_many_images_is_vague(vague_from, flags):
+    outcomes = decided(("a", "nice image"), ("b", "nice image"), vague_from=vague_from)
+    assert outcomes["flags"].tolist() == [flags, flags]
+
+
+def test_copies_of_one_image_do_not_make_a_caption_vague():
+    outcomes = decided(("a", "nice image"), ("copy of a", "nice image"), vague_from=2, keep=REFUSED)
+    assert "vague caption" not in ", ".join(outcomes["flags"])
+
+
+def test_vague_captions_are_refused_with_their_number():
+    outcomes = decided(("a", "nice image"), ("b", "nice image"), vague_from=2, refuse=["vague caption"])
+    assert outcomes["outcome"].tolist() == ["vague caption"] * 2
+    assert outcomes["detail"].tolist() == ["shared by 2 images"] * 2

@@ -1,0 +1,209 @@
+import datetime
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.sources.arrow_tables import RECORDS_PER_BATCH
+from mmlab.ingest.sources.formats import read_source
+
+
+@pytest.fixture
+def rows_of(tmp_path):
+    """Write columns to a Parquet file and read it."""
+
+    def rows_of(columns, **settings):
+        (tmp_path / "dataset").mkdir()
+        pq.write_table(pa.table(columns), tmp_path / "dataset/own.parquet", **settings)
+        return read_source(tmp_path / "dataset", blobs=Blobs(tmp_path / "blobs")).rows
+
+    return rows_of
+
+
+def test_images_inside_become_files(rows_of, image):
+    red, blue = image("red"), image("blue")
+    cells = [
+        {"bytes": red, "path": "a.png"},
+        {"bytes": blue, "path": None},
+        {"bytes": None, "path": "c.png"},
+        {"bytes": red, "path": "a.png"},
+        {"bytes": blue, "path": "a.png"},
+        None,
+    ]
+    rows = rows_of({"image": cells})
+    assert rows["image"].tolist() == ["a.png", "own.parquet#2", "c.png", "a.png", "own.parquet#5", ""]
+    assert rows["file"].isna().tolist() == [False, False, True, False, False, True]
+    contents = [Path(file).read_bytes() for file in rows["file"].dropna()]
+    assert contents == [red, blue, red, blue]
+
+
+def test_raw_bytes_become_files(rows_of, image):
+    rows = rows_of({"image": [image()], "caption": [["a", "b"]]})
+    assert rows["image"].tolist() == ["own.parquet#1"] * 2 and rows["caption"].tolist() == ["a", "b"]
+    assert Path(rows.loc[2, "file"]).read_bytes() == image()
+
+
+def test_the_users_values_keep_their_type(rows_of):
+    day = datetime.datetime(2024, 5, 1, 12)
+    rows = rows_of(
+        {
+            "image": ["a", "b"],
+            "n": pa.array([1, None], pa.int16()),
+            "f": [0.5, float("nan")],
+            "b": [True, None],
+            "when": pa.array([day, None], pa.timestamp("us")),
+            "nested": [{"k": [1]}, None],
+            "raw": [b"123", None],
+            "kind": pa.array(["x", "y"]).dictionary_encode(),
+            "label": [7, None],
+        }
+    )
+    assert [str(dtype) for dtype in rows.dtypes[8:]] == [
+        "Int64",
+        "float64",
+        "boolean",
+        "str",
+        "str",
+        "str",
+        "str",
+    ]
+    assert rows.loc[1].tolist()[8:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
+    assert rows.isna().loc[2].tolist()[8:] == [True] * 6 + [False]
+    assert rows.loc[1, "label"] == "7"
+
+
+def test_batches_join_in_order(rows_of):
+    names = [f"{number}.jpg" for number in range(2 * RECORDS_PER_BATCH + 3)]
+    rows = rows_of({"image": names}, row_group_size=50)
+    assert rows["image"].tolist() == names
+
+
+def test_a_table_without_rows(rows_of):
+    with pytest.raises(ValueError, match=r"own.parquet has columns but no rows"):
+        rows_of({"image": pa.array([], pa.string())})
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.98])
+def test_a_file_that_was_cut_off(write, tmp_path, kept):
+    path = tmp_path / "whole.parquet"
+    pq.write_table(pa.table({"image": [f"{number}.jpg" for number in range(1000)]}), path)
+    content = path.read_bytes()
+    folder = write({"captions.parquet": content[: int(kept * len(content))]})
+    with pytest.raises(ValueError, match=r"captions.parquet is not a valid Parquet file"):
+        read_source(folder)
+
+
+def test_a_file_with_damaged_pages(write, tmp_path):
+    path = tmp_path / "whole.parquet"
+    pq.write_table(pa.table({"image": [f"{number}.jpg" for number in range(1000)]}), path)
+    content = bytearray(path.read_bytes())
+    content[10:3000] = b"\xff" * 2990
+    with pytest.raises(ValueError, match=r"captions.parquet is not a valid Parquet file"):
+        read_source(write({"captions.parquet": bytes(content)}))
+
+
+CAPTIONS = [["A dog", "Asleep"], []]
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    return pytest.importorskip("datasets", reason='needs pip install "mmlab[datasets]"')
+
+
+@pytest.fixture
+def part(datasets, image):
+    """A part of two records: an image with bytes, captions in a list, a class and the user's own."""
+
+    def part(**columns):
+        features = {
+            "image": datasets.Image(),
+            "captions": datasets.List(datasets.Value("string")),
+            "label": datasets.ClassLabel(names=["cat", "dog"]),
+            "price": datasets.Value("int64"),
+        }
+        images = [{"bytes": image("red"), "path": "a.png"}, {"bytes": image("blue"), "path": None}]
+        cells = {"image": images, "captions": CAPTIONS, "label": [1, 0], "price": [5, None]}
+        features |= dict.fromkeys(columns, datasets.Value("string"))
+        return datasets.Dataset.from_dict(cells | columns, features=datasets.Features(features))
+
+    return part
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def saved(dataset):
+        dataset.save_to_disk(tmp_path / "saved")
+        return read_source(tmp_path / "saved", blobs=Blobs(tmp_path / "blobs"))
+
+    return saved
+
+
+def test_a_dataset_that_was_saved(saved, part, image, tmp_path):
+    source = saved(part())
+    rows = source.rows
+    assert (source.kind, source.root, source.unlisted) == ("huggingface", tmp_path / "saved", [])
+    assert rows["image"].tolist() == ["a.png", "a.png", "saved#2"]
+    assert rows["caption"].tolist() == ["A dog", "Asleep", ""]
+    assert rows["label"].tolist() == ["dog", "dog", "cat"] and rows["split"].isna().all()
+    assert rows["price"].dtype == "Int64" and rows["price"].tolist()[:2] == [5, 5]
+    assert [Path(file).read_bytes() for file in rows["file"][1:]] == [image("red"), image("blue")]
+
+
+def test_the_parts_of_a_dataset_are_its_splits(datasets, saved, part):
+    rows = saved(datasets.DatasetDict(train=part(), test=part().select([1]))).rows
+    assert rows["split"].tolist() == ["train"] * 3 + ["test"]
+    assert rows["image"].tolist() == ["a.png", "a.png", "saved#2", "saved#3"]
+
+
+def test_a_column_of_splits_comes_before_the_parts(datasets, saved, part):
+    rows = saved(datasets.DatasetDict(test=part(split=["train", "val"]))).rows
+    assert rows["split"].tolist() == ["train", "train", "val"]
+
+
+def test_images_are_not_decoded(datasets, saved):
+    broken = {"image": [{"bytes": b"no image", "path": None}]}
+    features = datasets.Features({"image": datasets.Image()})
+    rows = saved(datasets.Dataset.from_dict(broken, features=features)).rows
+    assert Path(rows.loc[1, "file"]).read_bytes() == b"no image"
+
+
+def test_a_folder_as_the_hub_has_it(datasets, part, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "hub/data").mkdir(parents=True)
+    part().to_parquet(tmp_path / "hub/data/train-00000-of-00001.parquet")
+    rows = read_source(tmp_path / "hub", "huggingface", blobs=Blobs(tmp_path / "blobs")).rows
+    assert rows["caption"].tolist() == ["A dog", "Asleep", ""] and rows["split"].tolist() == ["train"] * 3
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "state.json"])
+def test_a_saved_dataset_that_is_broken(datasets, saved, part, tmp_path, name):
+    saved(part())
+    (tmp_path / "saved" / name).write_bytes(b"\xff{")
+    with pytest.raises(ValueError, match=r"saved cannot be read"):
+        read_source(tmp_path / "saved", "huggingface", blobs=Blobs(tmp_path / "blobs"))
+
+
+def test_a_saved_dataset_with_damaged_records(datasets, saved, part, tmp_path):
+    saved(part())
+    file = next((tmp_path / "saved").glob("*.arrow"))
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    with pytest.raises(ValueError, match=r"saved cannot be read"):
+        read_source(tmp_path / "saved", blobs=Blobs(tmp_path / "blobs"))
+
+
+def test_without_the_package_the_error_says_how_to_install_it(tmp_path):
+    code = (
+        "import sys; sys.modules['datasets'] = None\n"
+        "from mmlab.ingest.sources.formats import read_source\n"
+        "read_source('hf://owner/name')"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert (
+        'ModuleNotFoundError: dataset owner/name: reading it needs datasets: pip install "mmlab[datasets]"'
+        in (answer.stderr)
+    )

@@ -1,0 +1,178 @@
+import pytest
+
+
+def coco(names, captions, **fields):
+    images = [{"id": number, "file_name": name, **fields} for number, name in enumerate(names, 1)]
+    return {"images": images, "annotations": [{"image_id": n, "caption": text} for n, text in captions]}
+
+
+@pytest.mark.parametrize("folder", ["", "val2017/", "images/", "annotations/", "annotations/val2017/"])
+@pytest.mark.parametrize("given", ["", "annotations", "annotations/captions_val2017.json"])
+def test_images_are_found_where_coco_has_them(read, folder, given):
+    content = coco(["a.jpg"], [(1, "A dog")])
+    source = read({"annotations/captions_val2017.json": content, f"{folder}a.jpg": b""}, name=given)
+    assert (source.root / source.rows.loc[1, "image"]).read_bytes() == b""
+    assert (source.kind, source.rows.loc[1, "split"]) == ("coco", "val")
+    assert ".." not in source.rows.loc[1, "image"]
+
+
+def test_rows_follow_the_images(read):
+    content = coco(["a.jpg", "b.jpg", "c.jpg"], [(3, "C"), (1, "A"), (3, "D")])
+    rows = read({"captions_own.json": content}).rows
+    assert rows["image"].tolist() == ["a.jpg", "b.jpg", "c.jpg", "c.jpg"]
+    assert rows["caption"].tolist() == ["A", "", "C", "D"]
+    assert rows["split"].isna().all()
+
+
+def test_images_that_are_not_here_are_at_their_address(read):
+    images = [
+        {"id": 1, "file_name": "a.jpg", "coco_url": "http://x/a.jpg"},
+        {"id": 2, "file_name": "b.jpg", "coco_url": "", "flickr_url": "http://y/b.jpg"},
+        {"id": 3, "file_name": "c.jpg", "coco_url": "http://x/c.jpg"},
+        {"id": 4, "file_name": "d.jpg"},
+    ]
+    rows = read({"captions_x.json": {"images": images, "annotations": []}, "c.jpg": b""}).rows
+    assert rows["image"].tolist() == ["http://x/a.jpg", "http://y/b.jpg", "c.jpg", "d.jpg"]
+
+
+def test_a_broken_entry_costs_itself_only(read):
+    content = coco(["a.jpg"], [(1, "A"), (9, "of nothing"), (1, 5), ([1], "x")])
+    content["images"] += [{"id": 1, "file_name": "again.jpg"}, {"id": {}, "file_name": "x"}, "junk"]
+    content["annotations"].append(7)
+    rows = read({"captions_x.json": content}).rows
+    assert rows["problem"].isna().tolist() == [True] + [False] * 7
+    assert rows["image"].tolist()[:3] == ["a.jpg", "again.jpg", ""]
+    assert rows.loc[2, "detail"] == "expected different ids, found 1 twice"
+    assert rows.loc[5, "caption"] == "of nothing"
+    assert rows.loc[5, "detail"] == "expected the id of an image, found image_id 9"
+    assert rows.loc[6, "caption"] == '{"image_id":1,"caption":5}'
+
+
+def test_names_that_leave_the_dataset_do_not_move_its_root(read, tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(b"")
+    names = ["../secret.jpg", str(tmp_path / "secret.jpg"), "x\0y", "n" * 5000]
+    source = read({"captions_x.json": coco(names, [])})
+    assert source.root == tmp_path / "dataset" and source.rows["image"].tolist() == names
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x89PNG", r"captions_x.json is not valid JSON"),
+        (b"[" * 100_000, r"captions_x.json is not valid JSON"),
+        ([], r"captions_x.json is not COCO: expected an object with the lists images and annotations"),
+        ({"images": {}, "annotations": []}, r"captions_x.json is not COCO"),
+        ({"images": [], "annotations": []}, r"captions_x.json names no images"),
+        ({"images": [{}], "annotations": [{"bbox": []}]}, r"annotations without captions: take the file"),
+    ],
+)
+def test_a_file_that_is_not_coco(read, content, message):
+    with pytest.raises(ValueError, match=message):
+        read({"captions_x.json": content})
+
+
+def karpathy_entry(name, *captions, **fields):
+    return {"filename": name, "split": "train", "sentences": [{"raw": text} for text in captions], **fields}
+
+
+def test_sentences_and_splits_as_written(read):
+    images = [
+        karpathy_entry("a.jpg", "A", "B"),
+        karpathy_entry("b.jpg", split="restval"),
+        karpathy_entry("c.jpg", "C", split=None),
+    ]
+    rows = read({"dataset_own.json": {"images": images}}).rows
+    assert rows["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "c.jpg"]
+    assert rows["caption"].tolist() == ["A", "B", "", "C"]
+    assert rows["split"].tolist()[:3] == ["train", "train", "restval"] and rows["split"].isna()[4]
+
+
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [
+        ("", "a.jpg"),
+        ("val2014/", "val2014/a.jpg"),
+        ("images/val2014/", "images/val2014/a.jpg"),
+        ("images/", "images/a.jpg"),
+    ],
+)
+def test_images_are_found_by_their_filepath_or_without(read, folder, named):
+    images = [karpathy_entry("a.jpg", "A", filepath="val2014")]
+    source = read({"dataset_coco.json": {"images": images}, f"{folder}a.jpg": b""})
+    assert source.rows["image"].tolist() == [named]
+
+
+def test_a_broken_image_of_karpathys_costs_itself_only(read):
+    images = [
+        karpathy_entry("a.jpg", "A"),
+        karpathy_entry("b.jpg") | {"sentences": [{"tokens": []}]},
+        {"filename": "c.jpg"},
+        3,
+        {},
+    ]
+    rows = read({"dataset_own.json": {"images": images}}).rows
+    assert rows["problem"].notna().tolist() == [False, True, True, True, True]
+    assert rows["image"].tolist() == ["a.jpg", "b.jpg", "c.jpg", "", ""]
+    assert rows["caption"].tolist() == ["A", '[{"tokens":[]}]', '{"filename":"c.jpg"}', "3", "{}"]
+    assert rows.loc[3, "detail"] == "expected an image with filename and sentences"
+
+
+@pytest.mark.parametrize("content", [{"images": []}, {"images": {}}, [], {}])
+def test_a_file_that_is_not_karpathys(read, content):
+    with pytest.raises(ValueError, match=r"own.json is not Karpathy's: expected an object with a list"):
+        read({"own.json": content}, "karpathy", name="own.json")
+
+
+TOKENS = "a.jpg#0\tA dog .\na.jpg#1\tA #1 dog\nb.jpg\tB\n"
+PLACES = ["", "Images/", "images/", "Flicker8k_Dataset/", "Flickr8k_Dataset/", "flickr30k_images/"]
+
+
+@pytest.mark.parametrize("folder", PLACES)
+@pytest.mark.parametrize("given", ["", "text/"])
+def test_images_are_found_beside_and_above(read, folder, given):
+    source = read({f"{given}Flickr8k.token.txt": TOKENS, f"{folder}a.jpg": b""}, name=given)
+    assert source.kind == "flickr" and source.rows["image"].tolist() == [f"{folder}a.jpg"] * 2 + ["b.jpg"]
+    assert (source.root / f"{folder}a.jpg").is_file()
+    assert source.rows["caption"].tolist() == ["A dog .", "A #1 dog", "B"]
+
+
+def test_lists_tell_the_split(read):
+    lists = {
+        "Flickr_8k.trainImages.txt": "b.jpg\n\n",
+        "Flickr_8k.devImages.txt": "a.jpg\r\n",
+        "Flickr_8k.testImages.txt": "",
+    }
+    rows = read({"x.token": TOKENS + "broken\n"} | lists).rows
+    assert rows["split"].tolist()[:3] == ["dev", "dev", "train"] and rows["split"].isna()[4]
+
+
+def test_kaggles_table_of_flickr30k(read):
+    lines = "image_name| comment_number| comment\na.jpg| 0| Two | one\nb.jpg| 4   A dog\nc.jpg| 0|\n"
+    rows = read({"results.csv": lines}).rows
+    assert rows["image"].tolist() == ["a.jpg", "", "c.jpg"]
+    assert rows["caption"].tolist() == ["Two | one", "b.jpg| 4   A dog", ""]
+    assert rows.loc[2, ["problem", "detail"]].tolist() == ["malformed row", "expected name.jpg| 0| caption"]
+
+
+def test_kaggles_table_of_flickr8k(read):
+    lines = 'image,caption\na.jpg,"A ""dog"", asleep"\nb.jpg,B\nc.jpg,C,D\n' + f"d.jpg,{'x' * 140_000}\n"
+    source = read({"captions.txt": lines, "Images/a.jpg": b""})
+    assert source.rows["image"].tolist() == ["Images/a.jpg", "b.jpg", "", ""]
+    assert source.rows["caption"].tolist()[:3] == ['A "dog", asleep', "B", "c.jpg,C,D"]
+    assert source.rows["problem"].notna().tolist() == [False, False, True, True]
+
+
+def test_a_line_without_a_tab(read):
+    rows = read({"x.token": "a.jpg#0 A dog\nb.jpg#0\tB\n"}).rows
+    assert rows.loc[1, ["image", "caption", "problem", "detail"]].tolist() == [
+        "", "a.jpg#0 A dog", "malformed row", "expected name.jpg#0<tab>caption",
+    ]  # fmt: skip
+    assert rows.loc[2, "caption"] == "B"
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "image,caption\n"])
+def test_a_file_without_captions(read, content):
+    with pytest.raises(
+        ValueError, match=r"x.token (is empty|has no captions: expected lines such as name.jpg)"
+    ):
+        read({"x.token": content})

@@ -1,0 +1,125 @@
+"""Every kind of source gives the same rows for the same images and captions."""
+
+import pandas as pd
+import pytest
+
+from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.sources.formats import KINDS, read_source
+
+COLUMNS = ["image", "caption", "origin", "label", "split", "file", "problem", "detail"]
+CAPTIONS = {"a.png": ("A red dog, asleep", 'A "dog"'), "b.png": ("Ein Käfer",), "c.png": ("",)}
+PAIRS = [(name, caption) for name, captions in CAPTIONS.items() for caption in captions]
+SPLIT = "train"
+RECORDS = [{"image": name, "caption": caption, "label": "x", "split": SPLIT} for name, caption in PAIRS]
+TABLE = [tuple(RECORDS[0]), *(tuple(record.values()) for record in RECORDS)]
+
+
+def coco():
+    images = [{"id": number, "file_name": name} for number, name in enumerate(CAPTIONS)]
+    numbers = {image["file_name"]: image["id"] for image in images}
+    captions = [{"image_id": numbers[name], "caption": text} for name, text in PAIRS if text]
+    return {"captions_train.json": {"images": images, "annotations": captions}}
+
+
+def karpathy():
+    images = [
+        {"filename": name, "split": SPLIT, "sentences": [{"raw": text} for text in captions if text]}
+        for name, captions in CAPTIONS.items()
+    ]
+    return {"dataset_own.json": {"images": images}}
+
+
+def flickr():
+    lines = [f"{name}#0\t{text}\n" for name, text in PAIRS]
+    return {"own.token.txt": "".join(lines), "Flickr_8k.trainImages.txt": "\n".join(CAPTIONS) + "\n"}
+
+
+def parquet():
+    import io
+
+    buffer = io.BytesIO()
+    pd.DataFrame(RECORDS).to_parquet(buffer)
+    return {"captions.parquet": buffer.getvalue()}
+
+
+FILES = {
+    "csv": lambda: {"captions.csv": TABLE},
+    "tsv": lambda: {"captions.tsv": TABLE},
+    "jsonl": lambda: {"captions.jsonl": RECORDS},
+    "parquet": parquet,
+    "coco": coco,
+    "karpathy": karpathy,
+    "flickr": flickr,
+    "sidecar": lambda: {
+        name.replace(".png", ".txt"): "\n".join(captions) for name, captions in CAPTIONS.items()
+    },
+    "images": dict,
+}
+WITHOUT = {  # the columns that a kind cannot fill
+    "coco": {"label"}, "karpathy": {"label"}, "flickr": {"label"},
+    "sidecar": {"label", "split"}, "images": {"label", "split"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("forced", [False, True])
+def test_every_kind_gives_the_same_rows(read, image, kind, forced):
+    source = read(FILES[kind]() | {name: image() for name in CAPTIONS}, kind if forced else "auto")
+    pairs = [(name, "") for name in CAPTIONS] if kind == "images" else PAIRS
+    assert source.kind == kind
+    assert source.rows.columns.tolist() == COLUMNS
+    assert source.rows.index.name == "row" and source.rows.index.tolist() == list(range(1, len(pairs) + 1))
+    assert list(zip(source.rows["image"], source.rows["caption"], strict=True)) == pairs
+    assert (source.rows["origin"] == "caption").all()
+    for column, value in (("label", "x"), ("split", SPLIT)):
+        has_it = column not in WITHOUT.get(kind, ())
+        assert source.rows[column].dropna().tolist() == ([value] * len(pairs) if has_it else [])
+    assert source.rows[["file", "problem", "detail"]].isna().all(axis=None)
+    assert set(source.rows.dtypes.astype(str)) == {"str"}
+    assert source.unlisted == []
+    assert all((source.root / name).is_file() for name in source.rows["image"])
+
+
+def test_every_kind_is_tested():
+    assert set(FILES) | {"huggingface"} == set(KINDS)
+
+
+def test_a_kind_that_is_none(tmp_path):
+    with pytest.raises(ValueError, match=r"source: expected auto, csv, tsv.*found 'excel'"):
+        read_source(tmp_path, "excel")
+
+
+def test_columns_are_a_tables(read):
+    with pytest.raises(ValueError, match="kind coco has fixed fields; leave columns out, found {'image'"):
+        read(coco(), columns={"image": "x"})
+
+
+def test_tables_list_the_images_that_they_do_not_name(read, image, tmp_path):
+    (tmp_path / "outside.png").write_bytes(image())
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/link.png").symlink_to(tmp_path / "outside.png")
+    (tmp_path / "dataset/inner.png").symlink_to(tmp_path / "dataset/b.png")
+    (tmp_path / "dataset/loop").symlink_to(tmp_path / "dataset", target_is_directory=True)
+    names = ["./a.png", "sub\\c.JPG", "sub/../b.png", str(tmp_path / "dataset/d.png"), "http://x/e.png"]
+    images = ["a.png", "b.png", "d.png", "sub/c.JPG", "sub/x.JPEG", "Z.tiff", ".hidden/h.png", ".h.png"]
+    source = read(
+        {"captions.csv": [("image",), *((name,) for name in names)], "notes.txt": ""}
+        | {name: image() for name in images}
+    )
+    assert source.rows["image"].tolist() == names
+    assert source.unlisted == ["Z.tiff", "inner.png", "sub/x.JPEG"]
+
+
+def test_reading_again_gives_the_same(read):
+    files = {f"{folder}/{name}.jpg": b"" for folder in "dbca" for name in "3142"}
+    first, second = read(files), read(files)
+    assert first.rows["image"].tolist() == [f"{folder}/{name}.jpg" for folder in "abcd" for name in "1234"]
+    pd.testing.assert_frame_equal(first.rows, second.rows)
+
+
+def test_blobs_lie_in_the_cache_by_default(write, image, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path / "data"))
+    folder = write({})
+    pd.DataFrame({"image": [image()]}).to_parquet(folder / "captions.parquet")
+    file = read_source(folder).rows.loc[1, "file"]
+    assert file == str(Blobs(tmp_path / "data/cache/images").put(image()))
