@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Embedded, describe_rows, describe_spaces, describe_work
+from mmlab.embed import Embedded
+from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.space.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import summarize_space_comparison
 from mmlab.items import Vectors, main_vectors, write_table
@@ -55,8 +56,8 @@ class EmbedReport(Report):
         """Show what each model embedded, took from the cache, failed at and truncated."""
         count, models = sum(map(len, self.vectors)), len(self.results)
         sentence = (
-            f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main space "
-            f"has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
+            f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
+            f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
         return Result(describe_work(self.results), sentence, digits=1)
 

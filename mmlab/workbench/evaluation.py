@@ -32,9 +32,9 @@ from mmlab.runs import Step
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
 from mmlab.workbench.failure_report import FailureReport
-from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.system_comparison import SystemComparison
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from mmlab.items import DIRECTIONS
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
 from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
-from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_rankings import Rankings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
+
+from mmlab.evaluate import compare_systems
 from mmlab.items import DIRECTIONS
 from mmlab.retrieve.studies.hub_study import try_rescorings
 from mmlab.retrieve.studies.weight_study import (
@@ -15,8 +17,6 @@ from mmlab.retrieve.studies.weight_study import (
     try_query_weights,
     weight_table,
 )
-
-from mmlab.evaluate import compare_systems
 from mmlab.visualize import figure, forest
 from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run_data import RunData

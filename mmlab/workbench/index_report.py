@@ -32,8 +32,8 @@ class IndexReport(Report):
         """Show how many points were there, sent and deleted, and how long it took."""
         built, held = self.index.report, self.index.collections()
         sentence = (
-            f"**{held['points'].sum():,} points** in {len(held)} collection{'s' * (len(held) > 1)}, {self.index.layout} "
-            f"layout: {built['were_there'].sum():,} were there, {built['sent'].sum():,} were sent, "
+            f"**{held['points'].sum():,} points** in {len(held)} collection{'s' * (len(held) > 1)}, "
+            f"{self.index.layout} layout: {built['were_there'].sum():,} were there, {built['sent'].sum():,} were sent, "
             f"{built['deleted'].sum():,} deleted."
         )
         return Result(built.merge(held, on="collection"), sentence, digits=2)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.ingest import Ingested, Rules
+from mmlab.ingest import IngestResult, Rules
 from mmlab.items import write_items, write_table
 from mmlab.runs import Step
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
@@ -29,12 +29,12 @@ class IngestReport(Report):
         rules: what was cleaned, refused and kept.
     """
 
-    result: Ingested
+    result: IngestResult
     rules: Rules
 
     def _overview(self) -> Result:
         """Show how the source was read, what was worked on, and what could not be done."""
-        worked = ", ".join(f"{count:,} {what}" for what, count in self.result.worked.items())
+        worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
         notes = "".join(f"\n\n> {note}" for note in self.result.notes)
         return Result(
             self.result.ledger(),
@@ -102,15 +102,15 @@ class IngestReport(Report):
     def changes(self, count: int = 8, seed: int = 0) -> Result:
         """Show `count` of the texts that were cleaned, drawn by `seed`, before and after."""
         changes = self.result.changes
-        steps = changes["what"].str.split(", ").explode().value_counts()
-        listed = ", ".join(f"{what} in {number:,}" for what, number in steps.items()) or "nothing to repair"
+        steps = changes["steps"].str.split(", ").explode().value_counts()
+        listed = ", ".join(f"{step} in {number:,}" for step, number in steps.items()) or "nothing to repair"
         shown = changes.sample(min(count, len(changes)), random_state=seed).sort_values("row")
         sentence = f"{len(changes):,} of {self.result.rows:,} texts were changed ({listed})."
         return Result(changes, sentence, shown=shown, caption="Some of the changed texts")
 
     def findings(self) -> Result:
         """Show how many entries were refused and how many items are marked, by reason."""
-        refused, marked = self.result.skipped["reason"].value_counts(), self.result.marked()
+        refused, marked = self.result.skipped["reason"].value_counts(), self.result.flag_counts()
 
         def draw() -> "Figure":
             fig, axs = figure(2, height=1.2 + 0.3 * max(len(refused), len(marked), 2))
@@ -130,7 +130,7 @@ class IngestReport(Report):
     def refused(self, each: int = 2, seed: int = 0) -> Result:
         """Show up to `each` refused entries of every reason, drawn by `seed`, with their images."""
         examples = self.result.examples(each, seed)
-        return Result(examples, "", html=gallery(examples["file"], examples["says"]), shown=no_table())
+        return Result(examples, "", html=gallery(examples["file"], examples["caption"]), shown=no_table())
 
     def duplicates(self, count: int = 6) -> Result:
         """Show the first `count` images that repeat another, each beside the one that it repeats."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
-from mmlab.embed import embed_with_models, sweep_batches
+from mmlab.embed import embed_with_models
+from mmlab.embed.benchmark import sweep_batches
 from mmlab.index import build_index, open_store
 from mmlab.ingest import Rules, ingest_items
 from mmlab.items import DIRECTIONS, Vectors, is_among, opposite_modality
@@ -22,15 +23,15 @@ from mmlab.workbench.hits import Hits
 from mmlab.workbench.index_report import IndexReport, index_settings
 from mmlab.workbench.ingest_report import IngestReport
 from mmlab.workbench.map_report import MapReport
-from mmlab.workbench.run_panel import open_panel
-from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_files import RunFiles
 from mmlab.workbench.run_list import RunList
-from mmlab.workbench.score_study import CalibrationStudy, HubStudy
+from mmlab.workbench.run_panel import open_panel
+from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.run_search import search_run, time_run
+from mmlab.workbench.score_study import CalibrationStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 class Run(RunData):
     """A run of the notebooks, opened: its items, vectors and index, and what one asks of them.
 
-    Made by `mmlab.open_run`. Every answer has a `.table` (a DataFrame), a `.sentence` that reads it and, where it can be
-    drawn, a `.figure()`; in a notebook it shows itself.
+    Made by `mmlab.open_run`. Every answer has a `.table` (a DataFrame), a `.sentence` that reads it and, where it can
+    be drawn, a `.figure()`; in a notebook it shows itself.
 
     Example:
         >>> run = mmlab.open_run("demo")

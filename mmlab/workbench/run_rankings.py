@@ -57,9 +57,7 @@ class Rankings(Report):
             success_curves(ax, self._first_ranks(), depth)
             return fig
 
-        sentence = (
-            f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
-        )
+        sentence = f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
         return Result(join_directions(self.answers), sentence, draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmlab.items import Vectors, opposite_modality
 from mmlab.retrieve import Query, Retriever, SearchResult, search
-from mmlab.retrieve.query.relevance import right_answers, with_pairs
-from mmlab.retrieve.query.systems import match_crops
-from mmlab.retrieve.studies.query_latency import time_answers
+from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
+from mmlab.retrieve.query.systems import crop_matcher, retrievers_of
+from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.workbench.hits import Hits
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_data import RunData

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
-from mmlab.retrieve.scores.fitted import write_calibrations
 
-from mmlab.retrieve import FittedCalibration
+from mmlab.items import DIRECTIONS, exact_search
+from mmlab.retrieve.scores.fitted_calibration import Calibrations, fit_calibrations, write_calibrations
+from mmlab.retrieve.studies.calibration_study import (
+    CalibrationTrial,
+    rank_intra_modal,
+    summarize_calibrations,
+    try_calibrations,
+)
+from mmlab.retrieve.studies.hub_study import compare_rescorings, occurrences, try_rescorings
 from mmlab.runs import Step
 from mmlab.visualize import Html
 from mmlab.visualize.curves import occurrence_panels, reliability_panels

@@ -68,8 +68,8 @@ class SystemComparison(Report):
     def _sentence(self) -> str:
         rows = self.differences[self.differences["measure"] == self.measure].to_dict("records")
         parts = [
-            f"{row['direction']} {row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f}"
-            f"), {'more than' if row['p_holm'] < LEVEL else 'no more than'} chance (p {row['p_holm']:.3f})"
+            f"{row['direction']} {row['difference']:+.3f} ({row['difference_low']:+.3f} to "
+            f"{row['difference_high']:+.3f}), {_verdict(row['p_holm'])}"
             for row in rows
         ]
         first = self.differences.iloc[0]
@@ -83,3 +83,7 @@ def _intervals(table: pd.DataFrame) -> pd.Series:
     return table.apply(
         "{difference:+.4f} ({difference_low:+.4f} to {difference_high:+.4f})".format_map, axis=1
     )
+
+
+def _verdict(p: float) -> str:
+    return f"{'more than' if p < LEVEL else 'no more than'} chance (p {p:.3f})"

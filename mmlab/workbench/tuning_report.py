@@ -187,7 +187,9 @@ class TuningReport(Report):
     def recommendation(self) -> Result:
         """Say which setting finds enough at the least cost, and the command that builds the index so."""
         advice = recommend(self.swept, self.data.name)
-        note = f"These are numbers of this machine and of {len(self.vectors):,} vectors: tune again when either changes."
+        note = (
+            f"Numbers of this machine and of {len(self.vectors):,} vectors: tune again when either changes."
+        )
         return Result(no_table(), f"{advice} {note}")
 
     def layouts(self) -> Result:
