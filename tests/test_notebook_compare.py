@@ -56,7 +56,7 @@ def test_the_better_run_is_found_and_by_more_than_chance(compared):
     assert (tests["difference"] < 0).all()
     assert (tests["p_holm"] < 0.05).all()
     assert tests["queries"].eq(PAIRS).all()
-    assert "**poor** -" in read_manifest("both")["steps"]["08_compare"]["saw"]
+    assert "**poor** -" in read_manifest("both")["steps"]["08_compare"]["summary"]
     assert pd.read_parquet(compared / "costs.parquet")["p50_ms"].tolist() == [1.1, 4.0]
     gallery = (compared / "galleries" / "08_changed_text_to_image.html").read_text()
     assert gallery.count("good, Success@1 1.000") == gallery.count("poor, Success@1 0.000") == 3
@@ -69,7 +69,7 @@ def test_plain_papermill_does_the_same(compared, tmp_path):
         notebook, tmp_path / "out.ipynb", {**GIVEN, "name": "plain"}, cwd=notebook.parent, progress_bar=False
     )
     ours, theirs = (read_manifest(run)["steps"]["08_compare"] for run in ("both", "plain"))
-    for part in ("parameters", "reads", "saw"):
+    for part in ("parameters", "reads", "summary"):
         assert ours[part] == theirs[part]
     assert ours["writes"] == theirs["writes"]
 

@@ -11,14 +11,8 @@ import pytest
 import mmlab
 from mmlab.items import RANKING_COLUMNS, SKIPPED_COLUMNS, Vectors, read_items, read_table
 from mmlab.panels.export import download_link, to_csv
-from mmlab.runs import (
-    NotebookFailed,
-    find_notebooks,
-    read_manifest,
-    run_notebooks,
-    write_report,
-    write_single,
-)
+from mmlab.runs import NotebookFailed, find_notebooks, read_manifest, run_notebooks, write_report
+from mmlab.runs.report.single_file import write_single_file
 from tests.embed.checkpoints import guide_pair
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
@@ -74,7 +68,7 @@ def test_a_run_leaves_everything_behind(demo_run: Path) -> None:
 
 
 def test_no_secret_of_the_environment_is_written(demo_run: Path, data_folder: Path) -> None:
-    write_single("demo")
+    write_single_file("demo")
     hits = read_table(demo_run / "rankings" / "text-to-image.parquet", RANKING_COLUMNS)
     (data_folder / "exported.html").write_text(str(download_link(hits, "hits.csv")), encoding="utf-8")
     (data_folder / "exported.csv").write_text(to_csv(hits), encoding="utf-8")
@@ -155,6 +149,8 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks(catalogue: Path
     } | {
         f"image-to-text/{name}.parquet" for name in ("exact", "index", "quantized")
     }  # only one of them can ask by image: nothing to fuse
-    saw = read_manifest("pair")["steps"]["04_retrieve"]["saw"]
-    assert re.search(r"fused \(\S+ \S+ \+ \S+ \S+, fitted on \d+ queries of the validation split", saw), saw
+    summary = read_manifest("pair")["steps"]["04_retrieve"]["summary"]
+    assert re.search(r"fused \(\S+ \S+ \+ \S+ \S+, fitted on \d+ queries of the validation split", summary), (
+        summary
+    )
     assert write_report("pair").is_file()

@@ -12,7 +12,8 @@ import pytest
 
 from mmlab.cli import main
 from mmlab.items import read_items, write_items
-from mmlab.runs import find_notebooks, read_manifest, run_folder, run_notebooks, write_report, write_single
+from mmlab.runs import find_notebooks, read_manifest, run_folder, run_notebooks, write_report
+from mmlab.runs.report.single_file import write_single_file
 
 WORDS = ("--name", "stopped", "-p", "sample=40")
 
@@ -127,7 +128,7 @@ def measures(run: str) -> str:
 
 
 def test_a_real_run_fits_one_file_to_send(first: Path) -> None:
-    single = write_single("first")
+    single = write_single_file("first")
     assert 1_000_000 < single.stat().st_size < 15_000_000
     html = single.read_text(encoding="utf-8")
     assert "Left out, so that" not in html

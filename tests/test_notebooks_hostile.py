@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from mmlab.items import read_items
-from mmlab.runs import run_notebooks, write_overview, write_report, write_single
+from mmlab.runs import run_notebooks, write_report
+from mmlab.runs.report.html_report import write_overview
+from mmlab.runs.report.single_file import write_single_file
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 QUIET += ("--disable-sync", "--no-first-run")
@@ -82,7 +84,7 @@ def run(photos: Path) -> Path:
     given = {"dataset": str(photos), "query": f"<script>{CODE}</script>", "max_chars": 20_000, "sample": 30}
     folder = run_notebooks("hostile", given, progress=False)
     write_report("hostile")
-    write_single("hostile")
+    write_single_file("hostile")
     write_overview()
     return folder
 
@@ -135,7 +137,7 @@ def test_the_texts_are_read_as_they_were_written(run: Path, page) -> None:
     opened.goto((run / "hostile-report.html").as_uri())
     shown = opened.evaluate("document.body.innerText")
     assert [text for text in SHOWN if text not in shown] == []
-    saw = shown.partition("What each notebook saw")[2].partition("Refused")[0]
+    saw = shown.partition("What each notebook found")[2].partition("Refused")[0]
     assert "Worst of 4 groups by label is" in saw
     assert "&lt;" not in saw
     opened.goto((run.parent / "index.html").as_uri())

@@ -6,14 +6,8 @@ import pandas as pd
 import pytest
 
 from mmlab.index import Hnsw, Quantization, has_faiss, open_index, open_store
-from mmlab.runs import (
-    NotebookFailed,
-    check_parameters,
-    find_notebook,
-    read_manifest,
-    run_notebooks,
-    write_report,
-)
+from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_notebooks, write_report
+from mmlab.runs.record.parameters import check_parameters
 from tests.made_run import make_run
 
 SMALL = {"tune_m": [8], "tune_ef": [100], "tune_quantization": ["scalar"], "tune_oversampling": [2.0]}
@@ -47,7 +41,7 @@ def test_qdrant_is_swept_beside_faiss_and_the_settings_for_03_are_told(made):
     assert settings["engine"].unique().tolist() == engines
     assert (settings[["p50_ms", "p95_ms", "p99_ms", "disk_mb", "memory_mb"]] > 0).all(axis=None)
     assert [name for name in ("pareto.png", "costs.png") if not (folder / "tune" / name).is_file()] == []
-    told = read_manifest("tuned")["steps"]["07_tune"]["saw"]
+    told = read_manifest("tuned")["steps"]["07_tune"]["summary"]
     assert "mmlab run --name tuned --from 03 -p hnsw_m=8 -p hnsw_ef_construct=128 -p ef=100" in told
     write_report("tuned")
     assert "What a graph takes" in (folder / "07_tune.html").read_text(encoding="utf-8")

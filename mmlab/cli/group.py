@@ -9,12 +9,10 @@ import click
 
 import mmlab
 
-OPTIONS = {
-    "name": "--name",
-    "dataset": "--dataset",
-    "models": "--model",
-}  # parameters with an option of their own
-COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # and other commands to a terminal: ECMA-48, CSI
+# parameters with an option of their own
+OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model"}
+# colours and other commands to a terminal: ECMA-48, CSI
+TERMINAL_COMMAND = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 EXIT_CODES = """
 \b
 Exit codes:
@@ -38,8 +36,15 @@ def cli() -> None:
     """Multimodal retrieval, from a set of images and texts to a report."""
 
 
+def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the names of runs that begin as typed, for the completion of a shell."""
+    from mmlab.runs import run_names
+
+    return [name for name in run_names() if name.startswith(typed)]
+
+
 def split_parameters(texts: Sequence[str]) -> dict[str, str]:
-    """The NAME=VALUE texts of -p as a dict; UsageError for one without a name or a `=`."""
+    """Return the NAME=VALUE texts of -p as a dict; raise UsageError for one without a name or a `=`."""
     pairs = [text.partition("=") for text in texts]
     for text, (name, equals, _) in zip(texts, pairs, strict=True):
         if not (name and equals):
@@ -51,47 +56,48 @@ def split_parameters(texts: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Report what a check inside finds as a wrong argument."""
+    """Turn what a check inside the block finds into a wrong argument."""
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
         raise click.UsageError(str(error)) from error
 
 
-def say_report(run: str) -> None:
-    """Write the report of a run and the index over all runs, and say where the report is."""
-    from mmlab import runs
+def report_run(name: str) -> None:
+    """Write the report of a run and the index of all runs, and print where the report is."""
+    from mmlab.runs.report.html_report import write_index, write_overview
 
-    index = runs.write_index(run)
-    runs.write_overview()
+    index = write_index(name)
+    write_overview()
     click.echo(f"Report: {index}")
 
 
-def for_each_run(names: Sequence[str], write: Callable[[str], object]) -> dict[str, str]:
-    """Call `write` for each run; the runs for which it failed, each with the reason."""
+def write_for_each(names: Sequence[str], write: Callable[[str], object]) -> dict[str, str]:
+    """Call `write` for each run; return the runs for which it failed, each with the reason."""
     failures = {}
     for name in names:
         try:
             write(name)
-        except Exception as error:  # whatever is wrong with one run, the others get their report
+        # whatever is wrong with one run, the others get their report
+        except Exception as error:
             expected = isinstance(error, ValueError | OSError)
             failures[name] = str(error) if expected else f"{type(error).__name__}: {error}"
     return failures
 
 
-def say_failures(failures: Mapping[str, str], of: int) -> None:
-    """Say which of so many runs failed and why, a line each, and end with exit code 1 if any did."""
+def print_failures(failures: Mapping[str, str], count: int) -> None:
+    """Print which of `count` runs failed and why, a line each; end with exit code 1 if any did."""
     for name, reason in failures.items():
         click.echo(f"failed: {name}: {plain_text(reason)}", err=True)
     if failures:
-        raise click.ClickException(f"{len(failures)} of {of} runs failed")
+        raise click.ClickException(f"{len(failures)} of {count} runs failed")
 
 
-def show_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows of the same keys as aligned text, the keys as the head."""
+def print_table(rows: Sequence[Mapping[Any, Any]]) -> None:
+    """Print rows of the same keys as aligned text, with the keys as the head."""
     if not rows:
         return
-    table = [list(rows[0]), *([_plain(value) for value in row.values()] for row in rows)]
+    table = [list(map(str, rows[0])), *([_plain(value) for value in row.values()] for row in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -103,6 +109,6 @@ def _plain(value: Any) -> str:
 
 
 def plain_text(text: str) -> str:
-    """The text on one line of a terminal: no line breaks, no colours, no control characters."""
-    line = re.sub(r"\s*[\r\n]\s*", " ", COLOUR.sub("", text).strip())
+    """Return the text as one line for a terminal: no line breaks, no colours, no control characters."""
+    line = re.sub(r"\s*[\r\n]\s*", " ", TERMINAL_COMMAND.sub("", text).strip())
     return "".join(c if c.isprintable() else " " for c in line)

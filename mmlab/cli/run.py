@@ -1,13 +1,24 @@
-"""`mmlab run` and `mmlab demo`: the six notebooks on a dataset."""
+"""`mmlab run`, `mmlab demo` and `mmlab sweep`: the six notebooks on a dataset, once or in many settings."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from mmlab.cli.group import cli, parameter_option, say_report, split_parameters, usage_errors
+from mmlab.cli.group import (
+    cli,
+    parameter_option,
+    print_failures,
+    print_table,
+    report_run,
+    split_parameters,
+    usage_errors,
+    write_for_each,
+)
 
 RUN_EXAMPLES = """
 \b
@@ -17,13 +28,33 @@ Examples:
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
   mmlab run --dataset photos/ --name two --model openai/clip-vit-base-patch32 --model google/siglip-base-patch16-224
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7
-  mmlab run --name base --from 04 -p k=20        what 01 to 03 made is used again
+  mmlab run --name base --from 04 -p k=20        uses again what 01 to 03 made
 """
 DEMO_EXAMPLES = """
 \b
 Examples:
   mmlab demo
   mmlab demo --products 300 --name small
+"""
+SWEEP_EXAMPLES = """
+\b
+The file, every combination of a grid:
+  parameters:
+    dataset: photos/
+    models: [openai/clip-vit-base-patch32]
+  grid:
+    hnsw_m: [16, 64]
+    ef: [20, 50, 100]
+\b
+or one set of parameters after the other, in place of the grid:
+  sets:
+    - {layout: unified}
+    - {layout: separate, fusion: rrf}
+\b
+Examples:
+  mmlab sweep ef.yaml
+  mmlab sweep ef.yaml --jobs 4
+  mmlab sweep ef.yaml --resume
 """
 
 
@@ -42,7 +73,7 @@ Examples:
 @parameter_option
 def run(dataset: str | None, name: str, models: Sequence[str], start: str, parameters: Sequence[str]) -> None:
     """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
-    from mmlab.runs import check_dataset, check_model
+    from mmlab.runs.record.parameters import check_dataset, check_model
 
     if dataset is None and start in ("01", "01_ingest"):
         raise click.UsageError(
@@ -74,38 +105,73 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
     run_and_report(name, given)
 
 
+@cli.command(epilog=SWEEP_EXAMPLES, short_help="Run many settings, shared steps once.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="How many notebooks at a time; without it as many as cores, at most 4.",
+)
+@click.option("--resume", is_flag=True, help="Keep the steps that are done already with the same parameters.")
+def sweep(file: Path, jobs: int | None, resume: bool) -> None:
+    """Run the notebooks in every setting of FILE, a run each, named by the file and the setting.
+
+    What several settings have in common is done once. A setting that fails does not stop the others.
+    """
+    from mmlab.runs import find_notebooks
+    from mmlab.runs.sweep.run_sweep import run_sweep
+    from mmlab.runs.sweep.step_tree import plan_steps
+    from mmlab.runs.sweep.sweep_file import read_settings
+
+    with usage_errors():
+        notebooks = find_notebooks()
+        settings = read_settings(file, notebooks)
+        if not all("dataset" in setting.values for setting in settings):
+            raise ValueError(f"{file}: dataset is missing; give it under parameters")
+    roots = plan_steps(settings, notebooks)
+    steps = sum(1 for root in roots for _ in root.walk())
+    whole = len(settings) * len(notebooks)
+    click.echo(f"{len(settings)} runs: {steps} steps, {whole - steps} more are shared", err=True)
+    failures = run_sweep(roots, jobs or min(_cores(), 4), resume)
+    _report_sweep([setting.run for setting in settings], failures)
+
+
 class Interrupted(click.ClickException):
-    """Ctrl-C, with a message; click would replace a KeyboardInterrupt by one without."""
+    """Ctrl-C with a message; click would replace a KeyboardInterrupt by one without."""
 
     exit_code = 130
 
 
 def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]:
-    """The parameters in the types that the notebooks declare, once all that can be checked is checked."""
-    from mmlab import runs
+    """Return the parameters in the types that the notebooks declare; check all that can be checked before a run."""
+    from mmlab.runs import find_notebooks, run_folder
+    from mmlab.runs.execute.notebooks import notebook_number
+    from mmlab.runs.record.parameters import check_parameters
 
     with usage_errors():
-        runs.run_folder(name)
-        runs.notebook_number(start)
-        return runs.check_parameters(given, runs.find_notebooks())
+        run_folder(name)
+        notebook_number(start)
+        return check_parameters(given, find_notebooks())
 
 
 def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
-    """Run the notebooks, write the report and say where it is; an error says how to go on."""
-    from mmlab import runs
+    """Run the notebooks, write the report and print where it is; an error says how to go on."""
+    from mmlab.runs import NotebookFailed, run_notebooks
+    from mmlab.runs.execute.execution import Stopped
+    from mmlab.runs.execute.notebooks import notebook_number
 
     try:
-        runs.run_notebooks(name, given, start=runs.notebook_number(start))
-    except runs.NotebookFailed as error:
-        raise runs.NotebookFailed(f"{error}; go on with: {_go_on(name, given, error.notebook)}") from error
-    except runs.Stopped as error:
-        told = f"{error}; what is finished stays, go on with: {_go_on(name, given, error.notebook)}"
-        raise Interrupted(told) from error
-    say_report(name)
+        run_notebooks(name, given, start=notebook_number(start))
+    except NotebookFailed as error:
+        raise NotebookFailed(f"{error}; go on with: {_go_on(name, given, error.notebook)}") from error
+    except Stopped as error:
+        message = f"{error}; what is finished stays, go on with: {_go_on(name, given, error.notebook)}"
+        raise Interrupted(message) from error
+    report_run(name)
 
 
 def _go_on(name: str, given: dict[str, Any], notebook: str) -> str:
-    """The command that does the rest of a run from this notebook on, with the parameters that it was given."""
+    """Return the command that does the rest of a run from this notebook on, with the parameters that it was given."""
     words = ["mmlab", "run", "--name", name, "--from", notebook[:2]]
     for parameter, value in given.items():
         if parameter == "dataset":
@@ -115,3 +181,22 @@ def _go_on(name: str, given: dict[str, Any], notebook: str) -> str:
         else:
             words += ["-p", f"{parameter}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join(words)
+
+
+def _report_sweep(names: Sequence[str], failures: dict[str, str]) -> None:
+    """Write the reports of the runs and list them; print last which failed and why."""
+    from mmlab.runs import list_runs, run_names
+    from mmlab.runs.report.html_report import write_index, write_overview
+
+    there = set(run_names())
+    failed = write_for_each([name for name in names if name in there], write_index)
+    failures |= {name: f"no report: {reason}" for name, reason in failed.items() if name not in failures}
+    found = {row["name"]: row for row in list_runs()}
+    shown = ("name", "seconds", "measure", "value", "state")
+    print_table([{key: found[name][key] for key in shown} for name in names if name in found])
+    click.echo(f"Index: {write_overview()}")
+    print_failures(failures, len(names))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

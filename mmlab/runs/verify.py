@@ -1,4 +1,4 @@
-"""Run a run again from its manifest, in an empty data folder, and hold its numbers against those that are there."""
+"""Run a run again from its manifest, in an empty data folder, and compare the numbers of both."""
 
 import os
 import shutil
@@ -6,51 +6,64 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from mmlab.items import data
-from mmlab.runs.differences import find_differences
-from mmlab.runs.execute import NOTEBOOKS, find_notebooks, run_notebooks
-from mmlab.runs.manifest import read_manifest, run_folder
-from mmlab.runs.report.summary import given_parameters
-from mmlab.runs.working import at_work
+from mmlab.items import RANKING_COLUMNS, Vectors, data, read_items, read_table
+from mmlab.runs.execute.execution import run_notebooks
+from mmlab.runs.execute.notebooks import find_notebooks
+from mmlab.runs.record.manifest import given_parameters, read_manifest
+from mmlab.runs.record.run_files import ITEMS, METRICS, NOTEBOOKS, RANKINGS, VECTORS, run_folder
+from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.report.metrics_table import read_metrics
 
-NUMBERS = NOTEBOOKS[:5]  # what 06 makes of them is to be looked at
+# what 06_visualize makes of the numbers is for a person to look at
+VERIFIED = NOTEBOOKS[:5]
+# what, before, after
+Difference = tuple[str, object, object]
 
 
-def verify_run(run: str, tolerance: float = 1e-5, progress: bool = True) -> tuple[pd.DataFrame, Path]:
-    """The differences (file, what, before, after) between the run and a second one, and the second one's folder.
+class Verification(NamedTuple):
+    """The differences between a run and its second run (file, what, before, after), and the folder of the latter."""
 
-    The second run, of 01 to 05, has the first one's parameters and begins with empty caches. Its index is built in
-    its own folder, never on the server that the first one may have used: exact search answers the same from both.
-    Its folder is removed where nothing differs by more than `tolerance`, and on Ctrl-C. Raises ValueError if there
-    is nothing to verify, NotebookFailed if the second run fails.
+    differences: pd.DataFrame
+    folder: Path
+
+
+def verify_run(name: str, tolerance: float = 1e-5, progress: bool = True) -> Verification:
+    """Run 01 to 05 of a run again with its parameters and empty caches, and return what differs.
+
+    The index is built in a folder of its own, never on the server that the first run may have used: exact search
+    gives the same answers from both. The folder of the second run is removed where nothing differs by more than
+    `tolerance`, and on Ctrl-C. Raises ValueError if no notebook of the run has finished, and NotebookFailed if the
+    second run fails.
     """
-    records = read_manifest(run)["steps"]
-    numbers = {name: record for name, record in records.items() if name in NUMBERS}
-    notebooks = [path for path in find_notebooks() if path.stem in numbers]
+    steps = read_manifest(name)["steps"]
+    verified = {step: record for step, record in steps.items() if step in VERIFIED}
+    notebooks = [path for path in find_notebooks() if path.stem in verified]
     if not notebooks:
-        raise ValueError(f"run {run!r} has no finished notebook of mmlab run: there is nothing to verify")
-    first = run_folder(run)
+        raise ValueError(f"run {name!r} has no finished notebook of mmlab run: there is nothing to verify")
+    first = run_folder(name)
     again = Path(tempfile.mkdtemp(prefix="verify-", dir=data()))
-    given = given_parameters(numbers)
+    given = given_parameters(verified)
     given |= {"store": ""} if "store" in given else {}
     try:
-        with data_folder(again), at_work(again):
-            second = run_notebooks(run, given, notebooks, progress=progress)
+        with data_folder(again), run_lock(again):
+            second = run_notebooks(name, given, notebooks, progress=progress)
     except KeyboardInterrupt:
         shutil.rmtree(again)
         raise
     found = find_differences(first, second, tolerance)
     if found.empty:
         shutil.rmtree(again)
-    return found, second
+    return Verification(found, second)
 
 
 @contextmanager
 def data_folder(folder: Path) -> Iterator[None]:
-    """Everything is made in this folder for the block, in the kernels that it starts too."""
+    """Make everything in this folder while the block runs, also in the kernels that it starts."""
     before = os.environ.get("MMLAB_DATA")
     os.environ["MMLAB_DATA"] = str(folder)
     try:
@@ -60,3 +73,77 @@ def data_folder(folder: Path) -> Iterator[None]:
             del os.environ["MMLAB_DATA"]
         else:
             os.environ["MMLAB_DATA"] = before
+
+
+def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFrame:
+    """Return a row (file, what, before, after) for each thing that differs between two run folders.
+
+    Numbers may differ by `tolerance`. A file that only one folder has is a difference. Rankings are compared by their
+    scores, rank by rank, so that two items with the same score may change places.
+    """
+    rows: list[tuple[str, str, object, object]] = []
+    for pattern, compare in (
+        (ITEMS, _compare_items),
+        (f"{VECTORS}/*.npz", _compare_vectors),
+        (f"{RANKINGS}/*.parquet", _compare_rankings),
+        (METRICS, _compare_measures),
+    ):
+        for name in sorted(
+            {str(p.relative_to(folder)) for folder in (first, second) for p in folder.glob(pattern)}
+        ):
+            there = [(folder / name).is_file() for folder in (first, second)]
+            if all(there):
+                rows += [(name, *row) for row in compare(first / name, second / name, tolerance)]
+            else:
+                before, after = ("there" if found else "missing" for found in there)
+                rows.append((name, "file", before, after))
+    return pd.DataFrame(rows, columns=["file", "what", "before", "after"])
+
+
+def _compare_items(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    before, after = (read_items(path).set_index("item_id") for path in (first, second))
+    ids, others = set(before.index), set(after.index)
+    if ids != others:
+        yield "items that the other lacks", len(ids - others), len(others - ids)
+        return
+    after = after.loc[before.index]
+    # an image may lie elsewhere
+    for name in before.columns.intersection(after.columns).drop("image"):
+        mine, theirs = before[name], after[name]
+        there = mine.notna() & theirs.notna()
+        different = (mine.notna() != theirs.notna()).sum() + (mine[there] != theirs[there]).sum()
+        if different:
+            yield f"items with another {name}", 0, int(different)
+
+
+def _compare_vectors(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    before, after = Vectors.load(first), Vectors.load(second)
+    if set(before.ids) != set(after.ids):
+        yield "vectors", len(before), len(after)
+        return
+    furthest = np.abs(before.array - after.take(before.ids).array).max(initial=0)
+    if furthest > tolerance:
+        yield "largest difference of a component", 0.0, float(furthest)
+
+
+def _compare_rankings(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    before, after = (
+        read_table(path, RANKING_COLUMNS)[["query_id", "rank", "score"]] for path in (first, second)
+    )
+    both = before.merge(after, on=["query_id", "rank"], how="outer", suffixes=("", "_after"))
+    # also where one score is missing
+    different = ~((both["score"] - both["score_after"]).abs() <= tolerance)
+    if different.any():
+        yield "queries with other scores", 0, both.loc[different, "query_id"].nunique()
+
+
+def _compare_measures(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    before, after = (
+        {(entry["direction"], entry["measure"]): entry["value"] for entry in read_metrics(path)["measures"]}
+        for path in (first, second)
+    )
+    for name in dict.fromkeys([*before, *after]):
+        mine, theirs = before.get(name), after.get(name)
+        near = mine is not None and theirs is not None and abs(mine - theirs) <= tolerance
+        if mine != theirs and not near:
+            yield " ".join(name), mine, theirs

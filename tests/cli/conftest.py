@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import mmlab
-from mmlab.runs import NOTEBOOKS
+from mmlab.runs.record.run_files import NOTEBOOKS
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 STEP = """\

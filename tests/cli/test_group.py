@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner
 
 from mmlab.cli import cli
-from mmlab.cli.group import plain_text, show_table, split_parameters
+from mmlab.cli.group import plain_text, print_table, split_parameters
 
 
 @pytest.mark.parametrize("command", sorted(cli.commands))
@@ -31,7 +31,7 @@ def test_a_value_may_hold_an_equals_sign():
 
 
 def test_a_table_is_aligned_and_holds_no_control_characters(capsys):
-    show_table([{"name": "a\x1b[31m\nb", "value": 0.123456789}, {"name": "c", "value": None}])
+    print_table([{"name": "a\x1b[31m\nb", "value": 0.123456789}, {"name": "c", "value": None}])
     assert capsys.readouterr().out == "name  value\na b   0.123457\nc\n"
-    show_table([])
+    print_table([])
     assert capsys.readouterr().out == ""

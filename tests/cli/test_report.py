@@ -1,5 +1,7 @@
 from mmlab.cli import main
 from mmlab.runs import start_step
+from mmlab.runs.execute.notebooks import choose_notebooks
+from mmlab.runs.record.parameters import notebook_parameters
 
 
 def test_the_report_is_written_again_from_the_files(here, tmp_path, capsys):
@@ -56,3 +58,22 @@ def test_runs_are_listed(here, capsys):
     ]
     assert lines[1].startswith("p     photos")
     assert lines[1].endswith("stopped before 02_embed")
+
+
+def test_every_parameter_of_every_notebook_is_listed(capsys):
+    assert main(["parameters"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for notebook in choose_notebooks():
+        assert notebook.stem in lines
+        for found in notebook_parameters(notebook).values():
+            rows = [line.split() for line in lines if line.endswith(found.help)]
+            assert [found.name, found.type] in [row[:2] for row in rows]
+
+
+def test_one_notebook_by_its_number(capsys):
+    assert main(["parameters", "04"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "04_retrieve"
+    assert lines[1].split() == ["name", "type", "default"]
+    assert any(line.split()[:3] == ["fusion", "str", '"none"'] for line in lines)
+    assert "01_ingest" not in lines

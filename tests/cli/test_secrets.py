@@ -12,9 +12,7 @@ URL = "https://me:s3cret@host:6333"
 def project_with_store(here):
     """The notebook 03 of the project has a parameter `store`, as the real one."""
     path = here / "notebooks" / "03_index.ipynb"
-    path.write_text(
-        path.read_text().replace("k: str = 'demo'", "store: str = ''").replace("k=k", "store=store")
-    )
+    path.write_text(path.read_text().replace("k: str = 'demo'", "store: str = ''"))
     return here.parent
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from mmlab.index import Quantization, best_of_graphs, frontier, name_settings, recommend, say_placement
 from mmlab.index.recommend import parameters_of, price
-from mmlab.runs import check_parameters, find_notebook
+from mmlab.runs import find_notebook
+from mmlab.runs.record.parameters import check_parameters
 
 
 def rows(*settings: tuple[str, float, float], **more) -> pd.DataFrame:

@@ -1,8 +1,10 @@
 import pytest
 
-from mmlab.runs import find_removable, remove, run_folder, start_step, summarise_run
-from mmlab.runs.execute import NOTEBOOKS
-from mmlab.runs.working import at_work
+from mmlab.runs import read_manifest, run_folder, start_step
+from mmlab.runs.clean import find_removable, remove
+from mmlab.runs.record.run_files import NOTEBOOKS
+from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.report.summary import summarize_run
 
 
 @pytest.fixture
@@ -45,11 +47,11 @@ def test_unfinished_runs_are_those_without_their_last_notebook(folder):
 
 def test_a_run_that_is_at_work_stays(folder):
     start_step("02_embed", "half")
-    assert summarise_run("half").state == "working on 02_embed"
+    assert summarize_run(read_manifest("half")).state == "working on 02_embed"
     assert names(find_removable([], unfinished=True)) == [("run", "broken"), ("verify", "verify-x")]
     with pytest.raises(ValueError, match="run 'half' is at work: stop it"):
         find_removable(["half"])
-    with at_work(folder / "verify-x"):
+    with run_lock(folder / "verify-x"):
         assert names(find_removable([], unfinished=True)) == [("run", "broken")]
 
 

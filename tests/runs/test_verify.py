@@ -1,9 +1,14 @@
+import json
 import os
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_items, write_items, write_table
 from mmlab.runs import start_step, verify_run
 from mmlab.runs.verify import data_folder as using_folder
+from mmlab.runs.verify import find_differences
 
 
 def test_there_must_be_something_to_verify():
@@ -20,3 +25,77 @@ def test_the_data_folder_is_another_one_for_a_while(data_folder, tmp_path, monke
     with using_folder(tmp_path):
         pass
     assert "MMLAB_DATA" not in os.environ
+
+
+SPACE = Space("m", "1", "p", "", "", 2)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two run folders that are the same."""
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        items = pd.DataFrame(
+            {"item_id": ["a", "b"], "modality": "text", "pair_id": ["1", "2"], "text": ["x", "y"]}
+        )
+        write_items(items.reindex(columns=ITEM_COLUMNS), folder / "items.parquet")
+        Vectors(["a", "b"], np.eye(2), SPACE).save(folder / "vectors" / "m.npz")
+        ranked = pd.DataFrame(
+            {"query_id": ["a", "a"], "item_id": ["a", "b"], "rank": [1, 2], "score": [1.0, 0.5]}
+        )
+        write_table(ranked, folder / "rankings" / "text-to-image.parquet")
+        write_measure(folder, 0.5)
+    return tmp_path / "first", tmp_path / "second"
+
+
+def write_measure(folder, value):
+    measures = [{"direction": "text-to-image", "measure": "RR", "value": value}]
+    (folder / "metrics.json").write_text(json.dumps({"measures": measures}))
+
+
+def rows(folders, tolerance=1e-5):
+    return find_differences(*folders, tolerance).to_numpy().tolist()
+
+
+def test_the_same_numbers_have_no_difference(folders):
+    assert rows(folders) == []
+    write_measure(folders[1], 0.500001)
+    assert rows(folders) == []
+
+
+def test_every_kind_of_difference_is_a_row(folders):
+    second = folders[1]
+    items = pd.read_parquet(second / "items.parquet").assign(item_id=["a", "c"])
+    write_items(items, second / "items.parquet")
+    Vectors(["a", "b"], [[1, 0], [1, 0]], SPACE).save(second / "vectors" / "m.npz")
+    ranked = pd.read_parquet(second / "rankings" / "text-to-image.parquet").assign(score=[1.0, 0.4])
+    write_table(ranked, second / "rankings" / "text-to-image.parquet")
+    write_measure(second, 0.75)
+    (second / "vectors" / "n.npz").touch()
+    assert rows(folders) == [
+        ["items.parquet", "items that the other lacks", 1, 1],
+        ["vectors/m.npz", "largest difference of a component", 0.0, 1.0],
+        ["vectors/n.npz", "file", "missing", "there"],
+        ["rankings/text-to-image.parquet", "queries with other scores", 0, 1],
+        ["metrics.json", "text-to-image RR", 0.5, 0.75],
+    ]
+
+
+def test_items_of_the_same_score_may_change_places(folders):
+    path = folders[1] / "rankings" / "text-to-image.parquet"
+    write_table(pd.read_parquet(path).assign(item_id=["b", "a"]), path)
+    assert rows(folders) == []
+    write_table(pd.read_parquet(path).head(1), path)
+    assert rows(folders) == [["rankings/text-to-image.parquet", "queries with other scores", 0, 1]]
+
+
+def test_items_that_say_something_else_are_told(folders):
+    items = read_items(folders[1] / "items.parquet")
+    items.loc[1, "text"] = "z"
+    items["image"] = [None, "/elsewhere/image.png"]
+    items["split"] = ["test", None]
+    write_items(items, folders[1] / "items.parquet")
+    assert rows(folders) == [
+        ["items.parquet", "items with another text", 0, 1],
+        ["items.parquet", "items with another split", 0, 1],
+    ]

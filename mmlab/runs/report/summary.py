@@ -1,21 +1,27 @@
-"""What a run is, in a few words from its manifest: dataset, models, when, how far it came."""
+"""What a run is, in a few words from its manifest: dataset, models, when, how far it came; and a row for each run."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmlab.items import data
-from mmlab.runs.execute import NOTEBOOKS
-from mmlab.runs.manifest import NAME, read_manifest, run_folder
-from mmlab.runs.working import is_at_work
+from mmlab.runs.record.machine import Environment
+from mmlab.runs.record.manifest import Manifest, given_parameters, read_manifest
+from mmlab.runs.record.run_files import COMPARISON, METRICS, NOTEBOOKS, executed_copy, run_folder, run_names
+from mmlab.runs.record.run_lock import is_locked
+from mmlab.runs.report.metrics_table import first_measure, read_metrics
 
-SIGNS = ("manifest.json", "notebooks")  # of a run
+# what reading a damaged manifest may raise
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One run: `state` is finished, comparison, or where it works or stopped; `finished` its last time, ISO or ""."""
+    """One run in a few words.
+
+    `finished` is the time of its last step, ISO 8601 in UTC, or "". `state` is finished, comparison, or says where the
+    run works, failed or stopped.
+    """
 
     name: str
     dataset: str
@@ -24,54 +30,71 @@ class Summary:
     seconds: float
     steps: list[str]
     state: str
-    environment: dict[str, Any]
+    environment: Environment
 
 
-def run_names() -> list[str]:
-    """The names of all folders in data/runs that a run made, whether it came to its first step's end or not."""
-    found = {path.parent for sign in SIGNS for path in (data() / "runs").glob(f"*/{sign}")}
-    return sorted(path.name for path in found if NAME.fullmatch(path.name))
-
-
-def summarise_run(name: str) -> Summary:
-    """The summary of a run, whether it came to its end or not; ValueError if its manifest is damaged."""
-    records = read_manifest(name)["steps"]
-    last = max(records.values(), key=lambda record: record["finished"], default={})
-    given = given_parameters(records)
+def summarize_run(manifest: Manifest) -> Summary:
+    """Return the summary of a run, whether it is finished or not."""
+    name, steps = manifest["run"], manifest["steps"]
+    last = max(steps.values(), key=lambda record: record["finished"], default=None)
+    given = given_parameters(steps)
     return Summary(
         name=name,
         dataset=str(given.get("dataset") or ", ".join(map(str, given.get("runs", [])))),
         models=[str(model) for model in given.get("models", [])],
-        finished=last.get("finished", ""),
-        seconds=sum(record["seconds"] for record in records.values()),
-        steps=list(records),
-        state=_state(name, list(records)),
-        environment=last.get("environment", {"packages": {}, "platform": "", "git": None}),
+        finished=last["finished"] if last else "",
+        seconds=sum(record["seconds"] for record in steps.values()),
+        steps=list(steps),
+        state=_state(name, list(steps)),
+        environment=last["environment"] if last else {"packages": {}, "platform": "", "git": None},
     )
 
 
-def given_parameters(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The parameters of all steps by name; they agree where steps share a name."""
+def list_runs() -> list[dict[str, Any]]:
+    """Return a row for each run in `data/runs`: what `mmlab list` shows.
+
+    The keys are name, dataset, models, finished (UTC), seconds, measure, value (None without one) and state. A run
+    whose manifest is damaged says so in its state.
+    """
+    return [_row(name) for name in run_names()]
+
+
+def _row(name: str) -> dict[str, Any]:
+    try:
+        found = summarize_run(read_manifest(name))
+    except DAMAGE as error:
+        state = f"damaged manifest: {error}"
+        return dict.fromkeys(("dataset", "finished", "seconds", "measure"), "") | {
+            "name": name, "models": [], "value": None, "state": state
+        }  # fmt: skip
+    measure, value = first_measure(read_metrics(run_folder(name) / METRICS))
     return {
-        name: value for record in reversed(records.values()) for name, value in record["parameters"].items()
+        "name": name,
+        "dataset": found.dataset,
+        "models": found.models,
+        "finished": found.finished[:16].replace("T", " "),
+        "seconds": round(found.seconds, 1),
+        "measure": measure,
+        "value": value,
+        "state": found.state,
     }
 
 
-def _state(run: str, steps: list[str]) -> str:
-    if "08_compare" in steps:
+def _state(name: str, steps: list[str]) -> str:
+    if COMPARISON in steps:
         return "comparison"
-    missing = [name for name in NOTEBOOKS if name not in steps]
+    missing = [notebook for notebook in NOTEBOOKS if notebook not in steps]
     if not missing:
         return "finished"
-    if is_at_work(run_folder(run)):
+    if is_locked(run_folder(name)):
         return f"working on {missing[0]}"
-    if _failed(run_folder(run) / "notebooks" / f"{missing[0]}.ipynb"):
+    if _failed(executed_copy(name, missing[0])):
         return f"failed in {missing[0]}"
     return f"stopped before {missing[0]}"
 
 
 def _failed(copy: Path) -> bool:
-    """Whether the executed notebook ended in an error, as papermill notes it."""
+    """Return whether the executed notebook ended in an error, as papermill notes in its metadata."""
     if not copy.is_file():
         return False
     try:

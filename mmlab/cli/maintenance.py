@@ -1,0 +1,156 @@
+"""`mmlab verify`, `mmlab clean` and `mmlab push`: whether a run still holds, what can go, and a copy of its index."""
+
+from collections.abc import Sequence
+
+import click
+
+from mmlab.cli.group import cli, complete_runs, print_table, usage_errors
+
+VERIFY_EXAMPLES = """
+\b
+Examples:
+  mmlab verify demo
+  mmlab verify demo --tolerance 1e-3
+"""
+CLEAN_EXAMPLES = """
+\b
+Examples:
+  mmlab clean                    what is there, and its size; nothing is removed
+  mmlab clean try-1 try-2        two runs
+  mmlab clean --unfinished       the runs that are not finished
+  mmlab clean --cache --demo --yes
+  mmlab clean try-1 --labels     also the judgements made by hand, in labels.jsonl
+"""
+PUSH_EXAMPLES = """
+\b
+Examples:
+  mmlab push photos --to http://localhost:6333
+  QDRANT_API_KEY=... mmlab push photos --to https://qdrant.example.org:6333
+  mmlab push photos --to http://localhost:6333 --shards 4 --replicas 2 --write-consistency 2
+  mmlab push photos --to http://localhost:6333 --replace     # after 03_index with other settings
+"""
+POSITIVE = click.IntRange(min=1)
+
+
+@cli.command(epilog=VERIFY_EXAMPLES, short_help="Run a run again and compare the numbers.")
+@click.argument("run", shell_complete=complete_runs)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1e-5,
+    show_default=True,
+    help="How far a measure, a score or a component of a vector may differ.",
+)
+def verify(run: str, tolerance: float) -> None:
+    """Run RUN again from its manifest, with empty caches, and compare the numbers.
+
+    If anything differs, print a table of what does, keep the second run, and end with exit code 1.
+    """
+    from mmlab.runs import verify_run
+    from mmlab.runs.record.manifest import check_runs
+
+    with usage_errors():
+        check_runs([run])
+    found = verify_run(run, tolerance)
+    if found.differences.empty:
+        click.echo(f"{run} holds: the same items, vectors, rankings and measures, within {tolerance:g}")
+        return
+    print_table(found.differences.to_dict("records"))
+    raise click.ClickException(
+        f"{run} does not hold: {len(found.differences)} differences; the second run is {found.folder}"
+    )
+
+
+@cli.command(epilog=CLEAN_EXAMPLES, short_help="Remove runs, caches, the demo; asks first.")
+@click.argument("names", nargs=-1, metavar="[RUN...]", shell_complete=complete_runs)
+@click.option("--unfinished", is_flag=True, help="The runs that are not finished.")
+@click.option(
+    "--cache", is_flag=True, help="What was read, downloaded, embedded and laid out; it will be done again."
+)
+@click.option("--demo", is_flag=True, help="The drawn demo catalogue.")
+@click.option("--labels", is_flag=True, help="Runs with judgements made by hand may go too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(names: Sequence[str], unfinished: bool, cache: bool, demo: bool, labels: bool, yes: bool) -> None:
+    """Remove runs, caches or the demo catalogue after asking; without a choice, list what could go.
+
+    All of it can be made again, except judgements made by hand (the column labels): a run that has some is kept
+    unless --labels is given.
+    """
+    from mmlab.runs.clean import find_removable, remove
+    from mmlab.runs.report.html_report import write_overview
+
+    chosen = bool(names or unfinished or cache or demo)
+    with usage_errors():
+        found = (
+            find_removable(names, unfinished, cache, demo)
+            if chosen
+            else find_removable(None, cache=True, demo=True)
+        )
+    print_table(
+        [
+            {"what": one.kind, "name": one.name, "MB": f"{one.bytes / 1e6:.1f}", "labels": one.labels or ""}
+            for one in found
+        ]
+    )
+    labelled = [entry.name for entry in found if entry.labels and not labels]
+    if not found:
+        click.echo("Nothing to remove.")
+    elif not chosen:
+        click.echo("Nothing is removed: name runs, or give --unfinished, --cache or --demo.")
+    elif labelled:
+        raise click.UsageError(
+            f"{', '.join(labelled)} would go with judgements made by hand, which cannot be made again; nothing is "
+            "removed: keep labels.jsonl elsewhere, or give --labels"
+        )
+    elif yes or click.confirm(f"Remove these ({sum(entry.bytes for entry in found) / 1e6:.1f} MB)?"):
+        remove(found)
+        write_overview()
+        click.echo("Removed.")
+
+
+@cli.command(epilog=PUSH_EXAMPLES, short_help="Copy a run's index to a Qdrant server.")
+@click.argument("name", shell_complete=complete_runs)
+@click.option(
+    "--to", "url", required=True, metavar="URL", help="The server; a key is taken from QDRANT_API_KEY."
+)
+@click.option("--shards", type=POSITIVE, help="Parts of each collection, on different nodes of a cluster.")
+@click.option("--replicas", type=POSITIVE, help="Copies of each part.")
+@click.option(
+    "--write-consistency", type=POSITIVE, help="Copies that must have a point before it counts as written."
+)
+@click.option(
+    "--replace", is_flag=True, help="Drop what is there under this name with other settings or other points."
+)
+def push(
+    name: str,
+    url: str,
+    shards: int | None,
+    replicas: int | None,
+    write_consistency: int | None,
+    replace: bool,
+) -> None:
+    """Copy the index of the run NAME to a Qdrant server or cluster, and build its graphs there.
+
+    What is there already is not sent again: a push that was stopped goes on, and a second one sends what changed.
+    Without --shards, --replicas and --write-consistency collections that are there keep theirs, and new ones are one
+    shard with one copy; where one of the three is given, the others are 1.
+    """
+    from mmlab import index as room
+    from mmlab.runs import read_manifest
+    from mmlab.runs.record.manifest import locate_index
+
+    with usage_errors():
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"--to is the URL of a Qdrant server, as http://localhost:6333; found {url!r}")
+        spread = {"shards": shards, "replicas": replicas, "write_consistency": write_consistency}
+        given = {setting: number for setting, number in spread.items() if number is not None}
+        cluster = room.Cluster(**given) if given else None
+        store, collections, layout = locate_index(read_manifest(name))
+        if store.rstrip("/") == url.rstrip("/"):
+            raise ValueError(f"the index of {name} is on {url} already")
+    try:
+        source, target = room.open_store(store), room.open_store(url)
+        pushed = room.push(source, collections, target, layout, cluster=cluster, replace=replace)
+    except (RuntimeError, LookupError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    print_table(pushed.report.to_dict("records"))

@@ -1,0 +1,99 @@
+"""`mmlab study`, `mmlab tune` and `mmlab compare`: the notebooks beside the six, on finished runs."""
+
+from collections.abc import Sequence
+
+import click
+
+from mmlab.cli.group import cli, complete_runs, parameter_option, report_run, split_parameters, usage_errors
+
+STUDY_EXAMPLES = """
+\b
+Examples:
+  mmlab study tune photos
+  mmlab study tune photos -p seed=7 -p 'tune_m=[16, 32]'
+  mmlab parameters 07            what the notebook of a study takes
+"""
+TUNE_EXAMPLES = """
+\b
+Examples:
+  mmlab tune photos
+  mmlab tune photos -p seed=7
+"""
+COMPARE_EXAMPLES = """
+\b
+Examples:
+  mmlab compare base large
+  mmlab compare base large siglip --name models -p measure=Success@10
+"""
+
+
+def complete_studies(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the names of studies that begin as typed, for the completion of a shell."""
+    from mmlab.runs.execute.notebooks import find_studies
+
+    return [path.stem[3:] for path in find_studies() if path.stem[3:].startswith(typed)]
+
+
+@cli.command(epilog=STUDY_EXAMPLES, short_help="Look into one question on a finished run.")
+@click.argument("name", shell_complete=complete_studies)
+@click.argument("run", shell_complete=complete_runs)
+@parameter_option
+def study(name: str, run: str, parameters: Sequence[str]) -> None:
+    """Run the study NAME, a notebook from 07 on, on the finished run RUN, with the parameters of that run.
+
+    NAME is that of the notebook, with or without its number: tune, 07 or 07_tune. The page of the study joins the
+    report of the run. A wrong NAME lists the studies that there are.
+    """
+    run_study(name, run, parameters)
+
+
+@cli.command(epilog=TUNE_EXAMPLES, short_help="Look for better settings of a run.")
+@click.argument("run", shell_complete=complete_runs)
+@parameter_option
+def tune(run: str, parameters: Sequence[str]) -> None:
+    """Look for better settings of a finished run (notebook 07), with the parameters of that run.
+
+    It is the same as mmlab study tune RUN.
+    """
+    run_study("tune", run, parameters)
+
+
+@cli.command(epilog=COMPARE_EXAMPLES, short_help="Compare runs query by query.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_runs)
+@click.option("--name", help="Name of the comparison; without it compare-RUN-RUN.")
+@parameter_option
+def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) -> None:
+    """Compare runs over the same items query by query (notebook 08): all with the first of them."""
+    from mmlab.runs import find_notebook, run_folder, run_notebooks
+    from mmlab.runs.record.manifest import check_runs
+    from mmlab.runs.record.parameters import check_parameters
+    from mmlab.runs.record.run_files import COMPARISON
+
+    name = name or f"compare-{'-'.join(runs)}"[:100]
+    with usage_errors():
+        notebook = find_notebook(COMPARISON)
+        run_folder(name)
+        if len(set(runs)) < 2:
+            raise ValueError("expected two runs or more; mmlab list shows those that are there")
+        if name in runs:
+            raise ValueError(f"{name} is one of the runs compared; give the comparison another --name")
+        check_runs(runs)
+        given = check_parameters({**split_parameters(parameters), "runs": list(runs)}, [notebook])
+    run_notebooks(name, given, [notebook])
+    report_run(name)
+
+
+def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
+    """Run the notebook of a study on a run, and write the report of the run again."""
+    from mmlab.runs import find_notebooks, run_notebooks
+    from mmlab.runs.execute.notebooks import find_study
+    from mmlab.runs.record.manifest import check_runs
+    from mmlab.runs.record.parameters import check_parameters
+
+    with usage_errors():
+        notebook = find_study(name)
+        check_runs([run])
+        notebooks = [*find_notebooks(), notebook]
+        given = check_parameters(split_parameters(parameters), notebooks)
+    run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
+    report_run(run)

@@ -1,0 +1,154 @@
+"""Read the files of several runs for 08_compare: can they be compared, how do they differ, what do they cost."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from mmlab.items import RANKING_COLUMNS, check_columns, is_among, read_items, read_table
+from mmlab.runs.record.manifest import read_manifest
+from mmlab.runs.record.run_files import (
+    INDEX,
+    ITEMS,
+    PER_QUERY,
+    RANKINGS,
+    STORE,
+    VECTORS,
+    disk_bytes,
+    run_folder,
+)
+from mmlab.runs.record.step import Step
+from mmlab.visualize import Html, query_gallery
+
+# characters of an item or of the value of a parameter in a message or a table
+MAX_SHOWN_CHARS = 60
+
+
+def read_same_items(step: Step, runs: Sequence[str]) -> pd.DataFrame:
+    """Return the items of all runs, read from the first run.
+
+    Raises ValueError for fewer than two runs, and where the items of a run or their splits differ from those of the
+    first run; the message says how many, and names one.
+    """
+    if len(dict.fromkeys(runs)) < 2:
+        raise ValueError(f"expected two runs or more to compare, found {list(runs)}")
+    first, *others = runs
+    items = read_items(step.read_from(first, ITEMS))
+    for run in others:
+        theirs = read_items(step.read_from(run, ITEMS))
+        _check_items(first, items, run, theirs)
+        _check_splits(first, items, run, theirs)
+    return items
+
+
+def read_scores(
+    step: Step, runs: Sequence[str], direction: str, measures: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """Return the per-query scores of the measures for each run; `direction` is like "text-to-image".
+
+    Raises ValueError if 05_evaluate of a run did not write one of the measures.
+    """
+    file, found = f"{PER_QUERY}/{direction}.parquet", {}
+    for run in runs:
+        table = read_table(step.read_from(run, file))
+        check_columns(table, ["query_id", *measures], f"run {run}, {file}")
+        found[run] = table[["query_id", *measures]]
+    return found
+
+
+def read_rankings(step: Step, runs: Sequence[str], direction: str) -> dict[str, pd.DataFrame]:
+    """Return the rankings of the direction for each run, those that 05_evaluate measured."""
+    file = f"{RANKINGS}/{direction}.parquet"
+    return {run: read_table(step.read_from(run, file), RANKING_COLUMNS) for run in runs}
+
+
+def differing_parameters(runs: Sequence[str]) -> pd.DataFrame:
+    """Return the parameters that differ between runs: notebook, parameter, and a column of values for each run."""
+    steps = {run: read_manifest(run)["steps"] for run in runs}
+    names = dict.fromkeys(
+        (step, name) for records in steps.values() for step in records for name in records[step]["parameters"]
+    )
+    rows = []
+    for step, name in names:
+        values = [
+            records[step]["parameters"].get(name) if step in records else None for records in steps.values()
+        ]
+        if any(value != values[0] for value in values):
+            rows.append([step, name, *(str(value)[:MAX_SHOWN_CHARS] for value in values)])
+    return pd.DataFrame(rows, columns=["notebook", "parameter", *runs])
+
+
+def run_costs(step: Step, runs: Sequence[str]) -> pd.DataFrame:
+    """Return what each run costs, one row for each.
+
+    The columns are run; embed_s, index_s and retrieve_s, the seconds of 02, 03 and 04; p50_ms, the median latency of
+    one query as 03 measured it with the `ef` of the run; and disk_mb, the size of its store and vectors.
+    """
+    return pd.DataFrame([_cost(step, run) for run in runs])
+
+
+def changes_gallery(
+    changed: pd.DataFrame,
+    rankings: Mapping[str, pd.DataFrame],
+    qrels: pd.DataFrame,
+    items: pd.DataFrame,
+    measure: str,
+    k: int = 5,
+) -> Html:
+    """Show the first `k` hits of two runs for each row of `changed` (query_id, before, after).
+
+    `rankings` holds the run before and the run after, by name; `measure` is the measure of the values before and
+    after.
+    """
+    parts = []
+    for row in changed.to_dict("records"):
+        for (run, ranked), score in zip(rankings.items(), (row["before"], row["after"]), strict=True):
+            found = ranked[ranked["query_id"] == row["query_id"]]
+            note = f"{escape(run)}, {escape(measure)} {score:.3f}"
+            parts.append(f'<p style="font:13px sans-serif;margin:14px 0 -8px;color:#5b6675">{note}</p>')
+            parts.append(str(query_gallery([row["query_id"]], found, qrels, items, k)))
+    return Html("".join(parts) or "<em>none</em>")
+
+
+def _cost(step: Step, run: str) -> dict[str, Any]:
+    records = read_manifest(run)["steps"]
+    names = {"embed_s": "02_embed", "index_s": "03_index", "retrieve_s": "04_retrieve"}
+    seconds = {
+        column: records[name]["seconds"] if name in records else None for column, name in names.items()
+    }
+    benchmark = read_table(step.read_from(run, INDEX))
+    ef = records["03_index"]["parameters"].get("ef")
+    own = benchmark[benchmark["search"].astype(str).str.contains(f"ef={ef}", regex=False)]
+    latency = (own if len(own) else benchmark)["p50_ms"].iloc[0] if "p50_ms" in benchmark else float("nan")
+    size = sum(disk_bytes(run_folder(run) / name) for name in (STORE, VECTORS))
+    return {"run": run, **seconds, "p50_ms": latency, "disk_mb": size / 1e6}
+
+
+def _check_items(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
+    for name, table, other, others in ((first, mine, run, theirs), (run, theirs, first, mine)):
+        only = table[~is_among(table["item_id"], others["item_id"])]
+        if len(only):
+            raise ValueError(
+                f"{first} and {run} are over different items and cannot be compared: {len(only)} of {name} are not "
+                f"in {other}, first {_describe(only.iloc[0])}; run both on the same dataset with the same 01_ingest"
+            )
+
+
+def _check_splits(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
+    before, after = (
+        table.set_index("item_id")["split"].astype("object").fillna("none") for table in (mine, theirs)
+    )
+    after = after.reindex(before.index)
+    different = before[before != after].index
+    if len(different):
+        item = mine.set_index("item_id").loc[different[0]]
+        raise ValueError(
+            f"{first} and {run} have different splits and cannot be compared: {len(different)} items, first "
+            f"{_describe(item)}, which is {before[different[0]]!r} in {first} and {after[different[0]]!r} in {run}"
+        )
+
+
+def _describe(item: pd.Series) -> str:
+    words = item["text"] if item["modality"] == "text" else item["pair_id"]
+    return f"the {item['modality']} {str(words)[:MAX_SHOWN_CHARS]!r}"

@@ -1,0 +1,1 @@
+"""The execution of notebooks with papermill: finding them, their kernels, their progress."""

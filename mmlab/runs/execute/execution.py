@@ -1,0 +1,158 @@
+"""Execute the notebooks of a run one after the other with papermill; none sees the variables of another.
+
+The kernel is this very Python. Its working directory is the folder of the notebook, as in JupyterLab.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmlab.runs.execute.notebooks import find_notebooks
+from mmlab.runs.execute.progress import Progress
+from mmlab.runs.record.manifest import given_parameters, read_manifest
+from mmlab.runs.record.parameters import check_parameters, notebook_parameters
+from mmlab.runs.record.run_files import EXECUTED, run_folder
+from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.report.pages import write_page
+
+if TYPE_CHECKING:
+    from papermill.exceptions import PapermillExecutionError
+
+    from mmlab.runs.execute.kernels import Kernel
+
+# characters of an error in a message; the executed copy has all of it
+MAX_ERROR_CHARS = 1000
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook raised an error; the message says where, and which executed copy shows it.
+
+    `notebook` is the name of the notebook.
+    """
+
+    def __init__(self, message: str, notebook: str = "") -> None:
+        super().__init__(message)
+        self.notebook = notebook
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C while a notebook was at work; `notebook` is its name."""
+
+    def __init__(self, notebook: str) -> None:
+        super().__init__(f"stopped in {notebook}")
+        self.notebook = notebook
+
+
+def run_notebooks(
+    name: str,
+    parameters: Mapping[str, Any],
+    notebooks: Sequence[Path] | None = None,
+    start: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Execute notebooks (without `notebooks` the six) for the run called `name`; return the folder of the run.
+
+    Each notebook is given those of the parameters that it has. The notebooks before number `start` (from 0) are taken
+    as done: the parameters that the manifest records for them are given to the others too, unless `parameters` say
+    otherwise. The folder then holds a page of each notebook, and `notebooks/` the executed copies.
+
+    Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
+    and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
+    """
+    from mmlab.runs.execute.kernels import start_kernels
+
+    notebooks = find_notebooks() if notebooks is None else list(notebooks)
+    values = check_parameters({**parameters, "name": name}, notebooks)
+    coming, folder = notebooks[start:], run_folder(name)
+    if start:
+        values = _recorded_parameters(name, coming) | values
+    copies = folder / EXECUTED
+    copies.mkdir(parents=True, exist_ok=True)
+    with (
+        run_lock(folder),
+        # a page is written while the next notebook works
+        ThreadPoolExecutor(1) as page_writer,
+        Progress(coming, show=progress) as bar,
+        closing(start_kernels(coming, values.get("models", ()))) as kernels,
+    ):
+        pages = []
+        for kernel, notebook in zip(kernels, coming, strict=True):
+            own = {key: values[key] for key in notebook_parameters(notebook) if key in values}
+            execute(notebook, copies / notebook.name, own, kernel, bar)
+            pages.append(page_writer.submit(write_page, copies / notebook.name, folder))
+    for page in pages:
+        page.result()
+    return folder
+
+
+def execute(
+    notebook: Path, copy: Path, parameters: Mapping[str, Any], kernel: "Kernel", bar: Progress
+) -> None:
+    """Execute one notebook into its copy.
+
+    Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from mmlab.runs.execute.papermill_engine import ENGINE
+
+    name = notebook.stem
+    bar.show_start(name)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            copy,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            km=kernel,
+            start_timeout=300,
+            progress_bar=False,
+            engine_name=ENGINE,
+            on_cell_start=partial(bar.show_cell, name),
+        )
+    except PapermillExecutionError as error:
+        raise NotebookFailed(_failure(notebook, copy, error), name) from error
+    except DeadKernelError as error:
+        raise NotebookFailed(
+            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}", name
+        ) from error
+    # jupyter_client raises it while it waits for the kernel
+    except RuntimeError as error:
+        raise NotebookFailed(f"{name}: its kernel did not start: {error}", name) from error
+    except KeyboardInterrupt as error:
+        raise Stopped(name) from error
+    finally:
+        kernel.hang_up()
+
+
+def _recorded_parameters(name: str, coming: Sequence[Path]) -> dict[str, Any]:
+    """Return the parameters of the steps that are done, for going on after them."""
+    steps, again = read_manifest(name)["steps"], {notebook.stem for notebook in coming}
+    return given_parameters({step: record for step, record in steps.items() if step not in again})
+
+
+def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:
+    lines = [line.strip() for line in error.source.splitlines() if line.strip()]
+    return (
+        f"{notebook.stem} failed at cell {error.cell_index + 1}, In [{error.exec_count}] under "
+        f"{_heading_above(notebook, error.source)!r}, which begins {(lines or [''])[0]!r}: "
+        f"{error.ename}: {str(error.evalue)[:MAX_ERROR_CHARS]}; executed copy: {copy}"
+    )
+
+
+def _heading_above(notebook: Path, source: str) -> str:
+    heading = notebook.stem
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code" and text == source:
+            break
+        found = re.findall(r"^#+ +(.+)$", text, re.MULTILINE) if cell["cell_type"] == "markdown" else []
+        heading = found[-1] if found else heading
+    return heading

@@ -1,0 +1,126 @@
+"""`manifest.json`, the record of a run: what each step was given, what it read and what it wrote.
+
+```
+{"run": "demo", "steps": {"02_embed": {"parameters": {...}, "reads": {"items.parquet": "<sha256>"},
+ "writes": {"vectors/demo-1f2e3d4c.npz": "<sha256>"}, "seconds": 12.3, "finished": "...", "summary": "...", ...}}}
+```
+This file reads and writes the record; `lineage` decides whether a step may use a file.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+from mmlab.items import replacing
+from mmlab.runs.record.machine import Environment
+from mmlab.runs.record.run_files import MANIFEST, STORE, run_folder
+
+
+class StepRecord(TypedDict):
+    """What the manifest says of one step."""
+
+    # as JSON has them
+    parameters: dict[str, Any]
+    # file -> its fingerprint
+    reads: dict[str, str]
+    writes: dict[str, str]
+    seconds: float
+    # in UTC, ISO 8601
+    finished: str
+    # Markdown
+    summary: str
+    environment: Environment
+    # the run that did the step, where a sweep shares it
+    shared_from: NotRequired[str]
+
+
+class Manifest(TypedDict):
+    """The name of a run and its steps, by the name of the notebook, in the order of the notebooks."""
+
+    run: str
+    steps: dict[str, StepRecord]
+
+
+class DamagedManifest(ValueError):
+    """The manifest of a run exists and cannot be read."""
+
+
+class IndexLocation(NamedTuple):
+    """Where the index of a run is: the store (a folder or a URL), the name of its collections, and its layout."""
+
+    store: str
+    collections: str
+    layout: str
+
+
+def read_manifest(name: str) -> Manifest:
+    """Return the manifest of the run called `name`: `{"run": name, "steps": {notebook: record}}`.
+
+    A run that has not finished a notebook has no steps. Raises DamagedManifest, a ValueError, if the file is no
+    manifest.
+
+    >>> read_manifest("no-such-run")
+    {'run': 'no-such-run', 'steps': {}}
+    """
+    path = run_folder(name) / MANIFEST
+    if not path.is_file():
+        return {"run": name, "steps": {}}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DamagedManifest(
+            f"{path} is not JSON ({error}); move it away and run the notebooks again"
+        ) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("steps"), dict):
+        raise DamagedManifest(
+            f"{path} is no manifest: expected an object with 'run' and 'steps'; move it away"
+        )
+    # the folder may have been renamed
+    return {"run": name, "steps": manifest["steps"]}
+
+
+def record_step(name: str, step: str, record: StepRecord) -> None:
+    """Write the record of a step into the manifest of a run, in place of its last one.
+
+    Several kernels may do this at once.
+    """
+    from filelock import FileLock
+
+    folder = run_folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".manifest.lock", timeout=60):
+        manifest = read_manifest(name)
+        manifest["steps"] = dict(sorted({**manifest["steps"], step: record}.items()))
+        with replacing(folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def given_parameters(steps: Mapping[str, StepRecord]) -> dict[str, Any]:
+    """Return the parameters of all steps by name; where steps disagree, the first one counts."""
+    return {
+        name: value for record in reversed(steps.values()) for name, value in record["parameters"].items()
+    }
+
+
+def locate_index(manifest: Manifest) -> IndexLocation:
+    """Return where the index of a run is.
+
+    The collections have the name of the run that built them: a sweep builds one index for several runs. Raises
+    ValueError if 03_index has not finished.
+    """
+    name = manifest["run"]
+    record = manifest["steps"].get("03_index")
+    if record is None:
+        raise ValueError(f"run {name!r} has no index: run 03_index for it first")
+    given = record["parameters"]
+    store = given.get("store") or str(run_folder(name) / STORE)
+    return IndexLocation(store, record.get("shared_from", name), given.get("layout", "unified"))
+
+
+def check_runs(names: Sequence[str]) -> None:
+    """Raise ValueError unless at least one notebook has finished in each of these runs."""
+    for name in names:
+        if not read_manifest(name)["steps"]:
+            raise ValueError(
+                f"run {name!r}: no notebook has finished in {run_folder(name)}; mmlab list shows all runs"
+            )

@@ -1,0 +1,140 @@
+"""`index.html`, the first page of the report of a run, and the index of all runs.
+
+It shows what there is: a run that stopped half-way gets a report of its first half.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from mmlab.items import data, replacing
+from mmlab.runs.record.manifest import Manifest, read_manifest
+from mmlab.runs.record.run_files import EXECUTED, INDEX, INDEX_PAGE, METRICS, run_folder
+from mmlab.runs.report.metrics_table import read_metrics, tabulate_latency, tabulate_measures
+from mmlab.runs.report.pages import TEMPLATES, write_page
+from mmlab.runs.report.sections import allow_scripts, find_findings, read_figures, read_galleries, read_map
+from mmlab.runs.report.summary import list_runs, summarize_run
+from mmlab.visualize.markup import render_markdown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+# characters of the value of a parameter that the report shows
+MAX_VALUE_CHARS = 400
+
+
+def write_report(name: str) -> Path:
+    """Write the pages of all notebooks of a run and its index.html, and return the path of the latter.
+
+    Raises FileNotFoundError if there is no such run.
+    """
+    folder = run_folder(name)
+    for notebook in sorted((folder / EXECUTED).glob("*.ipynb")):
+        write_page(notebook, folder)
+    return write_index(name)
+
+
+def write_index(name: str) -> Path:
+    """Write the index.html of a run, with links to the pages that exist, and return its path.
+
+    Raises FileNotFoundError if there is no such run.
+    """
+    folder = existing_folder(name)
+    links = {notebook: f"{notebook}.html" for notebook in page_names(folder)}
+    return _write(folder / INDEX_PAGE, render_index(read_manifest(name), links))
+
+
+def write_overview() -> Path:
+    """Write `data/runs/index.html`, a table of all runs that can be sorted, and return its path.
+
+    A run whose manifest is damaged says so in its row.
+    """
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    rows = [{**row, "link": (run_folder(row["name"]) / INDEX_PAGE).is_file()} for row in list_runs()]
+    html = (
+        _templates()
+        .get_template("runs.html.j2")
+        .render(
+            rows=rows,
+            script=Markup(script),  # noqa: S704 - our own file
+            scripts=allow_scripts(f"<script>{script}</script>"),
+        )
+    )
+    return _write(data() / "runs" / INDEX_PAGE, html)
+
+
+def existing_folder(name: str) -> Path:
+    """Return the folder of a run; raise FileNotFoundError if there is no such run."""
+    folder = run_folder(name)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no run {name!r} in {folder.parent}")
+    return folder
+
+
+def page_names(folder: Path) -> list[str]:
+    """Return the names of the executed notebooks of a run that have a page, in their order."""
+    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob("*.ipynb"))
+    return [name for name in names if (folder / f"{name}.html").is_file()]
+
+
+def render_index(
+    manifest: Manifest, links: Mapping[str, str], without: Collection[str] = (), **more: Any
+) -> str:
+    """Return the first page as HTML; `links`: notebook -> what to link to.
+
+    A report in a single file leaves out what `without` names, galleries or map, and adds `more`.
+    """
+    folder = run_folder(manifest["run"])
+    metrics, latency = read_metrics(folder / METRICS), tabulate_latency(folder / INDEX)
+    galleries = [] if "galleries" in without else read_galleries(manifest)
+    chart = "" if "map" in without else read_map(manifest)
+    shown = {
+        "run": manifest["run"],
+        "links": links,
+        "summary": summarize_run(manifest),
+        "steps": _steps(manifest, links),
+        "measures": tabulate_measures(metrics),
+        "latency": latency,
+        "findings": find_findings(manifest, metrics, latency, galleries, links),
+        "figures": read_figures(manifest),
+        "galleries": galleries,
+        "map": chart,
+        "scripts": allow_scripts(chart),
+    }
+    return _templates().get_template("index.html.j2").render(**shown, **more)
+
+
+def _steps(manifest: Manifest, links: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what each step was given and concluded, as the report shows it."""
+    return [
+        {
+            "name": name,
+            "summary": Markup(render_markdown(record["summary"])),  # noqa: S704 - render_markdown escapes
+            "parameters": {key: _shorten(value) for key, value in record["parameters"].items()},
+            "seconds": record["seconds"],
+            "shared_from": record.get("shared_from"),
+            "page": links.get(name),
+        }
+        for name, record in manifest["steps"].items()
+    ]
+
+
+def _shorten(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}… ({len(text):,} characters)"
+
+
+def _write(path: Path, html: str) -> Path:
+    with replacing(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return path
+
+
+@lru_cache(maxsize=1)
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader
+
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)

@@ -1,0 +1,179 @@
+"""Do the steps of a sweep, several at a time; each worker has one kernel for all its notebooks.
+
+A kernel is emptied between two notebooks and keeps the modules that it has loaded, because most of the time of a short
+notebook goes into loading them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mmlab.runs.execute.execution import NotebookFailed, execute
+from mmlab.runs.execute.kernel_pool import KernelPool
+from mmlab.runs.execute.progress import Progress
+from mmlab.runs.record.lineage import is_done
+from mmlab.runs.record.manifest import read_manifest
+from mmlab.runs.record.run_files import executed_copy, run_folder
+from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.report.pages import write_page
+from mmlab.runs.sweep.step_cache import StepCache, share_step
+from mmlab.runs.sweep.step_tree import Node
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# run -> why it failed
+Failures = dict[str, str]
+
+
+def run_sweep(roots: Sequence[Node], jobs: int = 1, resume: bool = False, progress: bool = True) -> Failures:
+    """Do every step of the tree, `jobs` at a time; return the runs that failed, each with the reason.
+
+    A step that fails, for whatever reason, ends the runs that share it and no other; a run whose manifest is damaged
+    is not begun. With `resume`, steps that are done already with the same parameters are kept. On KeyboardInterrupt
+    the kernels are ended, and what is finished stays.
+    """
+    from tqdm import tqdm
+
+    runs = [run for root in roots for run in root.runs]
+    failures = _damaged(runs)
+    roots = [left for root in roots for left in root.without(failures)]
+    nodes = [node for root in roots for node in root.walk()]
+    if not nodes:
+        return failures
+    layout = "{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}"
+    with (
+        run_lock(*(run_folder(run) for run in runs if run not in failures)),
+        tqdm(total=len(nodes), disable=not progress, bar_format=layout) as bar,
+        _start_kernels(nodes, jobs) as kernels,
+        # a page is written while the kernel does another notebook
+        ThreadPoolExecutor(2 * jobs) as threads,
+    ):
+        worker = Worker(kernels, resume)
+        try:
+            _do_all(roots, lambda node: threads.submit(worker.do_step, node), jobs, failures, bar)
+        except BaseException:
+            kernels.stop()
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
+    return failures
+
+
+@dataclass
+class Worker:
+    """Does one step of a sweep at a time in each thread."""
+
+    kernels: KernelPool
+    resume: bool = False
+    cache: StepCache = field(default_factory=StepCache)
+
+    def do_step(self, node: Node) -> Failures:
+        """Do the step in the first of its runs and share it with the others; return those that did not get it."""
+        first, *others = node.runs
+        step = node.notebook.stem
+        if self._is_kept(node, first):
+            self.cache.add(step, first)
+        else:
+            self._execute(node, first)
+        failed = {}
+        for run in others:
+            try:
+                if not self._is_kept(node, run):
+                    share_step(step, first, run)
+            # whatever it is, the other runs go on
+            except Exception as error:
+                failed[run] = _reason(error)
+        return failed
+
+    def _execute(self, node: Node, run: str) -> None:
+        step = node.notebook.stem
+        copy = executed_copy(run, step)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with self.kernels.kernel(node.notebook) as kernel:
+            # another run may have done the step while this one waited for a kernel
+            if maker := self.cache.find(step, run, node.parameters):
+                share_step(step, maker, run)
+            else:
+                bar = Progress([node.notebook], show=False)
+                execute(node.notebook, copy, {**node.parameters, "name": run}, kernel, bar)
+                self.cache.add(step, run)
+        # also of a shared copy, whose page may not be written yet
+        write_page(copy, run_folder(run))
+
+    def _is_kept(self, node: Node, run: str) -> bool:
+        return self.resume and is_done(
+            read_manifest(run), run_folder(run), node.notebook.stem, node.parameters
+        )
+
+
+def _do_all(
+    roots: Sequence[Node],
+    start: Callable[[Node], Future[Failures]],
+    jobs: int,
+    failures: Failures,
+    bar: "tqdm",
+) -> None:
+    """Start a step for each kernel, and one that waits for the next free kernel; when a step is done, its children."""
+    ready, working = list(roots), dict[Future[Failures], Node]()
+    while ready or working:
+        while ready and len(working) <= jobs:
+            node = ready.pop(_choose(ready, list(working.values())))
+            working[start(node)] = node
+        bar.set_description(", ".join(sorted({node.notebook.stem for node in working.values()})))
+        done, _ = wait(working, return_when=FIRST_COMPLETED)
+        for future in done:
+            node = working.pop(future)
+            failed = _outcome(future, node)
+            failures |= failed
+            left = [found for child in node.children for found in child.without(failed)]
+            bar.update(_size([node]) - _size(left))
+            ready += left
+
+
+def _choose(ready: Sequence[Node], working: Sequence[Node]) -> int:
+    """Return the place of the step to do next: of a notebook that the fewest are at, then the latest in its run.
+
+    Two at 06_visualize at once want the same map, and one of them waits until the other has laid it out. So a sweep's
+    first run is whole early, too.
+    """
+    busy = Counter(node.notebook for node in working)
+    fewest = min(busy[node.notebook] for node in ready)
+    places = [place for place, node in enumerate(ready) if busy[node.notebook] == fewest]
+    return max(places, key=lambda place: ready[place].notebook.stem)
+
+
+def _outcome(future: Future[Failures], node: Node) -> Failures:
+    """Return the runs that the step has ended, each with the reason: all that share it if it raised an error."""
+    try:
+        return future.result()
+    # whatever it is, the other runs go on
+    except Exception as error:
+        return dict.fromkeys(node.runs, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    expected = isinstance(error, NotebookFailed | OSError | ValueError)
+    return str(error) if expected else f"{type(error).__name__}: {error}"
+
+
+def _size(nodes: Sequence[Node]) -> int:
+    return sum(1 for node in nodes for _ in node.walk())
+
+
+def _start_kernels(nodes: Sequence[Node], jobs: int) -> KernelPool:
+    notebooks = list(dict.fromkeys(node.notebook for node in nodes))
+    models = sorted({model for node in nodes for model in node.parameters.get("models", [])})
+    return KernelPool(jobs, notebooks, models)
+
+
+def _damaged(runs: Sequence[str]) -> Failures:
+    """Return the runs whose manifest cannot be read, each with the reason."""
+    found = {}
+    for run in runs:
+        try:
+            read_manifest(run)
+        except (ValueError, OSError) as error:
+            found[run] = str(error)
+    return found

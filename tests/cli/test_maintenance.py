@@ -1,0 +1,140 @@
+import json
+
+import nbformat
+import pytest
+from qdrant_client import QdrantClient
+
+from mmlab import index
+from mmlab.cli import main
+from mmlab.runs import run_folder, start_step
+from tests.index.pairs import make_pairs
+
+
+@pytest.fixture
+def runs(here):
+    for name in ("a", "b"):
+        start_step("08_compare" if name == "a" else "01_ingest", name).finish("")
+    (here.parent / "data" / "cache").mkdir()
+    return here.parent / "data" / "runs"
+
+
+def test_without_a_choice_it_is_only_shown_what_could_go(runs, capsys):
+    assert main(["clean"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [["run", "a"], ["run", "b"], ["cache", "cache"]]
+    assert lines[4].startswith("Nothing is removed")
+    assert (runs / "a").is_dir()
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n\n", ["a", "b"]), ("y\n", ["a"])])
+def test_it_is_asked_before_anything_goes(runs, monkeypatch, capsys, answer, left):
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer.strip())
+    assert main(["clean", "b"]) == 0
+    assert "run   b" in capsys.readouterr().out
+    assert [name for name in ("a", "b") if (runs / name).is_dir()] == left
+
+
+def test_what_was_judged_by_hand_goes_only_with_a_word_of_its_own(runs, capsys):
+    (runs / "b" / "labels.jsonl").write_text('{"query_id": "q"}\n{"query_id": "r"}\n')
+    assert main(["clean"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["what", "name", "MB", "labels"]
+    assert [row[3:] for row in rows[1:4]] == [[], ["2"], []]
+    for choice in (["a", "b"], ["--unfinished"]):
+        assert main(["clean", *choice, "--yes"]) == 2
+        assert "b would go with judgements made by hand" in capsys.readouterr().err
+        assert (runs / "a").is_dir()
+        assert (runs / "b" / "labels.jsonl").is_file()
+    assert main(["clean", "b", "--yes", "--labels"]) == 0
+    assert not (runs / "b").exists()
+
+
+def test_yes_does_not_ask(runs, capsys):
+    assert main(["clean", "--unfinished", "--cache", "--yes"]) == 0
+    assert capsys.readouterr().out.endswith("Removed.\n")
+    assert (runs / "a").is_dir()
+    assert not (runs / "b").exists()
+    assert not (runs.parent / "cache").exists()
+    assert main(["clean", "--demo"]) == 0
+    assert capsys.readouterr().out == "Nothing to remove.\n"
+
+
+def test_verify_ends_with_1_and_a_table_where_a_run_does_not_hold(here, capsys):
+    notebook = here / "notebooks" / "05_evaluate.ipynb"
+    content = nbformat.read(notebook, as_version=4)
+    entry = json.dumps({"measures": [{"direction": "d", "measure": "RR", "value": 0.5}]})
+    content.cells[-1].source += f"\nstep.write('metrics.json').write_text({entry!r})\nstep.finish('')"
+    nbformat.write(content, notebook)
+    step = start_step("05_evaluate", "p", seed=0, k="demo")
+    step.write("metrics.json").write_text(entry)
+    step.finish("")
+    assert main(["verify", "p"]) == 0
+    assert capsys.readouterr().out.startswith("p holds: ")
+    assert not list((here.parent / "data").glob("verify-*"))
+    (run_folder("p") / "metrics.json").write_text(entry.replace("0.5", "0.75"))
+    assert main(["verify", "p"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split() == ["metrics.json", "d", "RR", "0.75", "0.5"]
+    assert shown.err.splitlines()[-1].startswith("mmlab: error: p does not hold: 1 differences")
+
+
+def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
+    """The second run's index is built in its own folder, or it would stay on the server."""
+    notebook = here / "notebooks" / "03_index.ipynb"
+    content = nbformat.read(notebook, as_version=4)
+    content.cells[0].source = content.cells[0].source.replace("k: str = 'demo'", "store: str = ''")
+    content.cells[-1].source = "assert store == ''\n" + content.cells[-1].source
+    nbformat.write(content, notebook)
+    start_step("03_index", "p", seed=0, store="http://127.0.0.1:1").finish("")
+    assert main(["verify", "p"]) == 0
+    assert capsys.readouterr().out.startswith("p holds: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            "push a --to nowhere",
+            "--to is the URL of a Qdrant server, as http://localhost:6333; found 'nowhere'",
+        ),
+        ("push b --to http://localhost:1", "run 'b' has no index: run 03_index for it first"),
+        ("push c --to http://localhost:1", "the index of c is on http://localhost:1 already"),
+        ("push a", "Missing option '--to'"),
+        ("push a --to http://localhost:1 --shards 0", "Invalid value for '--shards': 0"),
+        (
+            "push a --to http://localhost:1 --replicas 2 --write-consistency 3",
+            "cluster: write_consistency 3 is more than the 2 replicas",
+        ),
+    ],
+)
+def test_wrong_arguments_are_told(here, capsys, arguments, told):
+    start_step("03_index", "a", store="", layout="named").finish("")
+    start_step("03_index", "c", store="http://localhost:1/").finish("")
+    assert main(arguments.split()) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_index_that_is_not_there_is_one_line_and_1(here, capsys):
+    start_step("03_index", "a", store="").finish("")
+    assert main(["push", "a", "--to", "http://localhost:1"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.splitlines()[-1].startswith("mmlab: error: ")
+    assert "Traceback" not in shown
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+def test_shards_replicas_and_leave_to_replace_reach_the_server(here, capsys, monkeypatch):
+    step, pairs = start_step("03_index", "a", store=""), make_pairs(10)
+    source, target = index.open_store(step.folder / "store"), index.open_store(QdrantClient(":memory:"))
+    step.finish("")
+    build = {"items": pairs.items, "spaces": [pairs.both], "progress": False}
+    index.build_index(source, "a", **build)
+    monkeypatch.setattr(index, "open_store", lambda where: target if "//" in str(where) else source)
+    push = ["push", "a", "--to", "http://localhost:6333"]
+    assert main([*push, "--shards", "4", "--replicas", "2"]) == 0
+    assert index.open_index(target, "a").schemas["a-unified"].cluster == index.Cluster(4, 2, 1)
+    index.build_index(source, "a", hnsw=index.Hnsw(m=8), **build)
+    assert main(push) == 1
+    assert "hnsw.m: 64 and 8" in capsys.readouterr().err
+    assert main([*push, "--replace"]) == 0
+    assert index.open_index(target, "a").schemas["a-unified"].hnsw.m == 8

@@ -1,0 +1,45 @@
+import pytest
+from click.shell_completion import ShellComplete
+
+from mmlab.cli import cli, main
+from mmlab.runs import read_manifest, start_step
+
+
+def test_a_comparison_is_a_run_of_its_own_with_a_report(here, tmp_path, capsys):
+    for name in ("a", "b"):
+        start_step("05_evaluate", name, seed=3).finish("")
+    assert main(["compare", "a", "b", "-p", "seed=4"]) == 0
+    folder = tmp_path / "data" / "runs" / "compare-a-b"
+    assert capsys.readouterr().out == f"Report: {folder / 'index.html'}\n"
+    steps = read_manifest("compare-a-b")["steps"]
+    assert {name: record["parameters"] for name, record in steps.items()} == {
+        "08_compare": {"seed": 4, "runs": ["a", "b"]}
+    }
+    assert (folder / "08_compare.html").is_file()
+
+
+@pytest.mark.parametrize("words", [["tune", "a"], ["study", "tune", "a"], ["study", "07", "a"]])
+def test_a_study_goes_on_with_the_parameters_of_the_run_and_joins_its_report(here, tmp_path, words):
+    start_step("03_index", "a", seed=3, k="7").finish("")
+    assert main(words) == 0
+    assert read_manifest("a")["steps"]["07_tune"]["parameters"] == {"seed": 3, "k": "7"}
+    folder = tmp_path / "data" / "runs" / "a"
+    assert (folder / "07_tune.html").is_file()
+    assert '<a href="07_tune.html">' in (folder / "index.html").read_text()
+
+
+def test_a_study_takes_parameters(here):
+    start_step("03_index", "a", seed=3, k="7").finish("")
+    assert main(["study", "tune", "a", "-p", "k=8"]) == 0
+    assert read_manifest("a")["steps"]["07_tune"]["parameters"] == {"seed": 3, "k": "8"}
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"), [("study t", "tune"), ("study tune ph", "photos"), ("tune ph", "photos")]
+)
+def test_a_shell_completes_studies_and_runs(here, words, suggested):
+    for name in ("photos", "other"):
+        start_step("01_ingest", name).finish("")
+    *before, typed = words.split()
+    complete = ShellComplete(cli, {}, "mmlab", "_MMLAB_COMPLETE")
+    assert [found.value for found in complete.get_completions(before, typed)] == [suggested]

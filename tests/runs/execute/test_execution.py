@@ -1,0 +1,100 @@
+import sys
+
+import nbformat
+import pytest
+
+from mmlab.runs import NotebookFailed, run_notebooks
+
+
+def outputs(copy):
+    cells = nbformat.read(copy, as_version=4).cells
+    return [output for cell in cells for output in cell.get("outputs", [])]
+
+
+def printed(copy):
+    return "".join(output.text for output in outputs(copy) if output.output_type == "stream")
+
+
+@pytest.fixture
+def first(make_notebook):
+    return make_notebook(
+        "01_ingest",
+        'name: str = "demo"\nseed: int = 0\ndataset: str = ""',
+        "import os, sys\nfrom mmlab.runs import begin_step",
+        "step = begin_step('01_ingest', globals())",
+        "step.write('items.parquet').write_text(f'items of {dataset}')",
+        "step.finish('seen');",
+        "print(sys.executable, os.getcwd(), os.environ['MMLAB_NOTEBOOK'], os.environ['TOKENIZERS_PARALLELISM'], seed)",
+    )
+
+
+@pytest.fixture
+def second(make_notebook):
+    return make_notebook(
+        "02_embed",
+        'name: str = "demo"\nseed: int = 0',
+        "from mmlab.runs import begin_step",
+        "step = begin_step('02_embed', globals())\nprint(step.read('items.parquet').read_text())",
+    )
+
+
+def test_notebooks_run_in_order_each_with_the_parameters_it_has(first, second, data_folder, capfd):
+    folder = run_notebooks("r", {"seed": "5", "dataset": "photos"}, [first, second])
+    assert folder == data_folder / "runs" / "r"
+    assert printed(folder / "notebooks" / "01_ingest.ipynb").split() == [
+        sys.executable, str(first.parent), "01_ingest.ipynb", "false", "5",
+    ]  # fmt: skip
+    assert printed(folder / "notebooks" / "02_embed.ipynb") == "items of photos\n"
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "01_ingest cell 9/9" in shown.err
+    assert "02_embed cell 5/6" in shown.err
+    assert "WARNING" not in shown.err
+
+
+def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_folder, capfd):
+    broken = make_notebook(
+        "02_embed", 'name: str = "demo"\nseed: int = 0', "fine = 1", "# divide\nfine / 0", "print('never')"
+    )
+    told = (
+        r"02_embed failed at cell 6, In \[4\] under 'Work', which begins '# divide': "
+        r"ZeroDivisionError: division by zero; executed copy: .*02_embed\.ipynb"
+    )
+    with pytest.raises(NotebookFailed, match=told):
+        run_notebooks("r", {}, [first, broken], progress=False)
+    copy = data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb"
+    assert [output.ename for output in outputs(copy) if output.output_type == "error"] == [
+        "ZeroDivisionError"
+    ]
+    assert (data_folder / "runs" / "r" / "items.parquet").read_text() == "items of "
+    assert capfd.readouterr().err == ""
+
+
+def test_a_dead_kernel_is_a_failed_notebook(make_notebook, data_folder):
+    deadly = make_notebook(
+        "02_embed",
+        'name: str = "demo"\nseed: int = 0',
+        "print('before', flush=True)",
+        "import os\nos._exit(1)",
+    )
+    with pytest.raises(
+        NotebookFailed, match=r"the kernel died at 02_embed cell 6/6.*executed copy: .*02_embed\.ipynb"
+    ):
+        run_notebooks("r", {}, [deadly], progress=False)
+    assert printed(data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb") == "before\n"
+
+
+def test_wrong_parameters_are_refused_before_anything_runs(first, data_folder):
+    with pytest.raises(ValueError, match="no notebook has a parameter 'sed'; did you mean seed"):
+        run_notebooks("r", {"sed": "1"}, [first])
+    with pytest.raises(ValueError, match="parameter seed is of type int"):
+        run_notebooks("r", {"seed": "x"}, [first])
+    with pytest.raises(ValueError, match="a run's name is"):
+        run_notebooks("../r", {}, [first])
+    assert not data_folder.exists()
+
+
+def test_going_on_at_a_later_notebook_takes_the_parameters_of_the_earlier(first, second, data_folder):
+    run_notebooks("r", {"seed": 5, "dataset": "photos"}, [first], progress=False)
+    run_notebooks("r", {"dataset": "not read again"}, [first, second], start=1, progress=False)
+    assert printed(data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb") == "items of photos\n"

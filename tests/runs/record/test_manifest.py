@@ -1,0 +1,113 @@
+import json
+import threading
+
+import pytest
+
+from mmlab.runs import start_step
+from mmlab.runs.record.manifest import check_runs, given_parameters, locate_index, read_manifest, record_step
+from mmlab.runs.record.run_files import run_folder
+from mmlab.runs.sweep.step_cache import share_step
+
+
+@pytest.mark.parametrize("name", ["demo", "flickr8k-200", "a.b_c", "_x", "index", "html", "A" * 100])
+def test_a_runs_folder_lies_under_data_runs(name, data_folder):
+    assert run_folder(name) == data_folder / "runs" / name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "-rf",
+        ".hidden",
+        "a b",
+        "é",
+        "a\n",
+        "A" * 101,
+        "index.html",
+        "a.HTM",
+        None,
+        3,
+    ],
+)
+def test_names_that_are_no_plain_names_are_refused(name):
+    with pytest.raises(ValueError, match="a run's name is 1 to 100 letters"):
+        run_folder(name)
+
+
+def test_a_run_that_never_ran_has_no_steps(data_folder):
+    assert read_manifest("new") == {"run": "new", "steps": {}}
+    assert not data_folder.exists()
+
+
+def test_steps_are_kept_in_the_order_of_their_names():
+    record_step("r", "02_embed", {"a": 1})
+    record_step("r", "01_ingest", {"a": 2})
+    record_step("r", "02_embed", {"a": 3})
+    assert list(read_manifest("r")["steps"].items()) == [("01_ingest", {"a": 2}), ("02_embed", {"a": 3})]
+
+
+def test_steps_recorded_at_once_are_all_there():
+    threads = [threading.Thread(target=record_step, args=("r", f"{n:02}_step", {"n": n})) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [record["n"] for record in read_manifest("r")["steps"].values()] == list(range(20))
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_manifest():
+    record_step("r", "01_ingest", {"a": 1})
+    with pytest.raises(TypeError):
+        record_step("r", "02_embed", {"a": object()})
+    assert list(read_manifest("r")["steps"]) == ["01_ingest"]
+    assert sorted(path.name for path in run_folder("r").iterdir()) == [".manifest.lock", "manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("{", "is not JSON"), ("[]", "is no manifest"), (json.dumps({}), "is no manifest")]
+)
+def test_a_damaged_manifest_is_named(text, told):
+    run_folder("r").mkdir(parents=True)
+    (run_folder("r") / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"manifest\.json {told}"):
+        read_manifest("r")
+
+
+def test_an_index_bears_the_name_of_the_run_that_built_it(data_folder):
+    start_step("03_index", "a", store="", layout="named").finish("")
+    share_step("03_index", "a", "b")
+    assert locate_index(read_manifest("a")) == (str(data_folder / "runs" / "a" / "store"), "a", "named")
+    assert locate_index(read_manifest("b")) == (str(data_folder / "runs" / "b" / "store"), "a", "named")
+
+
+def test_a_server_is_named_by_its_url():
+    start_step("03_index", "a", store="http://localhost:6333").finish("")
+    assert locate_index(read_manifest("a")) == ("http://localhost:6333", "a", "unified")
+    with pytest.raises(ValueError, match="run 'b' has no index"):
+        locate_index(read_manifest("b"))
+
+
+def test_a_run_has_a_finished_notebook():
+    start_step("01_ingest", "a").finish("")
+    check_runs(["a"])
+    with pytest.raises(
+        ValueError, match="run 'b': no notebook has finished in .*b; mmlab list shows all runs"
+    ):
+        check_runs(["a", "b"])
+
+
+def test_the_first_step_decides_a_parameter_that_several_have():
+    start_step("01_ingest", "a", dataset="d", seed=3).finish("")
+    start_step("02_embed", "a", models=["demo"], seed=4).finish("")
+    assert given_parameters(read_manifest("a")["steps"]) == {"dataset": "d", "models": ["demo"], "seed": 3}
+
+
+def test_a_run_whose_folder_was_renamed_goes_by_its_new_name():
+    record_step("a", "01_ingest", {"a": 1})
+    run_folder("a").rename(run_folder("b"))
+    assert read_manifest("b") == {"run": "b", "steps": {"01_ingest": {"a": 1}}}

@@ -1,0 +1,147 @@
+import pytest
+
+from mmlab.runs.record.parameters import (
+    Parameter,
+    check_dataset,
+    check_model,
+    check_parameters,
+    notebook_parameters,
+)
+
+CELL = """\
+name: str = "demo"  # name of the run
+seed: int = 0  # for the samples
+share: float = 0.5  # of the rows
+exact: bool = False  # scan
+k_values: list = [1, 5]  # cutoffs
+names: list[str] = ["a"]  # of fields
+"""
+
+
+@pytest.fixture
+def notebooks(make_notebook):
+    return [make_notebook("01_ingest", CELL), make_notebook("02_embed", 'model: str = "demo"  # a model')]
+
+
+def test_parameters_are_read_with_type_default_and_help(notebooks):
+    found = notebook_parameters(notebooks[0])
+    assert list(found) == ["name", "seed", "share", "exact", "k_values", "names"]
+    assert found["seed"] == Parameter("seed", "int", "0", "for the samples")
+    assert found["k_values"] == Parameter("k_values", "list", "[1, 5]", "cutoffs")
+
+
+def test_what_is_no_line_of_a_parameter_is_left_out(make_notebook):
+    cell = "# a comment\nplain = 3  # no type\nnote: str = 'ünï # no comment'  # é\nlater: int\nprint(plain)"
+    assert list(notebook_parameters(make_notebook("x", cell)).values()) == [
+        Parameter("plain", "", "3", "no type"), Parameter("note", "str", "'ünï # no comment'", "é")
+    ]  # fmt: skip
+
+
+def test_a_notebook_without_such_a_cell_has_no_parameters(tmp_path):
+    path = tmp_path / "x.ipynb"
+    path.write_text('{"cells": [{"metadata": {}, "source": ["a: int = 1"]}]}')
+    assert notebook_parameters(path) == {}
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"cells": [{"metadata": {"tags": ["parameters"]}, "source": "%time"}]}']
+)
+def test_what_cannot_be_read_is_named(tmp_path, content):
+    path = tmp_path / "x.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"x\.ipynb: its parameters cannot be read: "):
+        notebook_parameters(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("seed", "7", 7),
+        ("seed", -7, -7),
+        ("share", "1e-3", 0.001),
+        ("share", 1, 1.0),
+        ("exact", "true", True),
+        ("exact", "No", False),
+        ("exact", True, True),
+        ("k_values", "[1, 2]", [1, 2]),
+        ("k_values", [3], [3]),
+        ("names", '["x", "y"]', ["x", "y"]),
+        ("name", "7", "7"),
+        ("model", "a=b", "a=b"),
+    ],
+)
+def test_values_take_the_type_of_the_parameter(notebooks, name, typed, value):
+    found = check_parameters({name: typed}, notebooks)
+    assert found == {name: value}
+    assert type(found[name]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("seed", "seven"),
+        ("seed", "1.5"),
+        ("seed", 1.5),
+        ("seed", True),
+        ("share", "much"),
+        ("share", False),
+        ("exact", "maybe"),
+        ("exact", 2),
+        ("k_values", "1, 5"),
+        ("k_values", '{"a": 1}'),
+        ("names", "[1]"),
+        ("name", 7),
+    ],
+)
+def test_values_of_another_type_are_refused_with_an_example(notebooks, name, typed):
+    with pytest.raises(ValueError, match=f"parameter {name} is of type .*, as in {name}=.*; found "):
+        check_parameters({name: typed}, notebooks)
+
+
+def test_an_unknown_name_lists_the_known_and_the_closest(notebooks):
+    with pytest.raises(
+        ValueError, match="no notebook has a parameter 'sead'; did you mean seed.* known: exact, k_values"
+    ):
+        check_parameters({"sead": "1"}, notebooks)
+
+
+def test_nothing_is_close_to_some_names(notebooks):
+    with pytest.raises(ValueError, match="no notebook has a parameter 'zzz'; known: exact"):
+        check_parameters({"zzz": "1"}, notebooks)
+
+
+def test_an_option_is_checked_before_a_run(make_notebook):
+    notebook = make_notebook("03_index", 'name: str = "d"\nlayout: str = "unified"')
+    assert check_parameters({"layout": "named"}, [notebook]) == {"layout": "named"}
+    with pytest.raises(ValueError, match="parameter layout: one of .*; found 'wide'"):
+        check_parameters({"layout": "wide"}, [notebook])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("model", ["demo", "openai/clip-vit-base-patch32", "gpt2"])
+def test_hub_ids_are_taken_as_they_are(model):
+    assert check_model(model) == model
+
+
+def test_a_model_folder_becomes_absolute(here):
+    (here / "models" / "clip").mkdir(parents=True)
+    with pytest.raises(
+        ValueError, match=r"model models/clip is not the folder of a model: it holds no config\.json"
+    ):
+        check_model("models/clip")
+    (here / "models" / "clip" / "config.json").touch()
+    assert check_model("models/clip") == check_model("./models/clip") == str(here / "models" / "clip")
+    with pytest.raises(ValueError, match=r"model \./none does not exist"):
+        check_model("./none")
+
+
+def test_a_dataset_is_there_or_on_the_hub(here):
+    assert check_dataset("hf://owner/name") == "hf://owner/name"
+    assert check_dataset(".") == str(here)
+    with pytest.raises(ValueError, match=r"dataset .*none does not exist; expected a folder"):
+        check_dataset("none")

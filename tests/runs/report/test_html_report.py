@@ -1,0 +1,210 @@
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import nbformat
+import pytest
+from markupsafe import escape
+from markupsafe import escape as escape_markup
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image, PngImagePlugin
+
+from mmlab.runs import run_folder, start_step, write_report
+from mmlab.runs.report.html_report import write_index, write_overview
+from mmlab.runs.report.single_file import write_single_file
+from mmlab.runs.sweep.step_cache import share_step
+
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--no-first-run"]
+QUIET += ["--disable-background-networking", "--disable-component-update"]
+HOSTILE = (
+    "<script>document.title='run'</script>\"'><img src=https://example.org/x.png onerror=alert(1)>\u202e"
+)
+MAP = """<!DOCTYPE html><title>map</title><p id=p>not yet</p><p>a caption: &lt;script&gt; "quoted"</p>
+<script>document.getElementById("p").textContent = "the map's script" + " ran";</script>"""
+
+
+def entry(direction, measure, value, **more):
+    return {"direction": direction, "measure": measure, "value": value, "queries": 10, **more}
+
+
+@pytest.fixture
+def full():
+    """The folder of a run whose every text is hostile."""
+    step = start_step("01_ingest", "r", dataset=HOSTILE, query="x" * 10_000, seed=0)
+    with Image.new("RGB", (40, 20), "red") as image:
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("Description", f"**Red** is best {HOSTILE}")
+        image.save(step.write("figures/01_by_<b>category.png"), pnginfo=info)
+    step.write("galleries/05_worst_queries.html").write_text("<p>a gallery</p>")
+    step.write("map.html").write_text(MAP)
+    step.finish(f"**12** items {HOSTILE}")
+    step = start_step("05_evaluate", "r", models=["demo"], seed=0)
+    measures = [
+        entry("text-to-image", "Success@1", 0.8125, low=0.7, high=0.9),
+        entry("image-to-text", "Success@1", 0.5, low=0.25, high=0.75),
+        entry("text-to-image", "RR", 1.0),
+    ]
+    protocol = [{"direction": "text-to-image", "queries": 10}]
+    step.write("metrics.json").write_text(json.dumps({"measures": measures, "protocol": protocol}))
+    step.finish("Success@1 0.81")
+    copies = run_folder("r") / "notebooks"
+    copies.mkdir()
+    nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), copies / "05_evaluate.ipynb")
+    return run_folder("r")
+
+
+@pytest.fixture
+def html(full):
+    return write_report("r").read_text(encoding="utf-8")
+
+
+def test_the_summary_is_there(html):
+    for text in (
+        "Run r",
+        "demo model",
+        "Success@1 0.81",
+        "<strong>12</strong> items",
+        ">Worst queries</h2>",
+        "<p>a gallery</p>",
+        "0.812",
+        "0.700 to 0.900",
+        "numpy",
+    ):
+        assert text in html
+    assert '<a href="05_evaluate.html">' in html
+
+
+def test_figures_are_inside_with_the_sentence_that_reads_them(html):
+    assert (
+        len(re.findall(r'<img src="data:image/png;base64,iVBOR[^"]+" alt="By &lt;b&gt;category">', html)) == 1
+    )
+    assert "<strong>Red</strong> is best" in html
+
+
+def test_hostile_text_stays_text(html):
+    assert "<script" not in html
+    assert f"<bdi>{escape_markup(HOSTILE)}</bdi>" in html
+    assert "x" * 400 + "… (10,000 characters)" in html
+    assert "x" * 401 not in html
+    assert re.findall(r"<img[^>]+>", html) == re.findall(r'<img src="data:image/png;base64,[^>]+>', html)
+    assert "&lt;script&gt;" in html
+
+
+def test_the_map_is_inside_and_its_script_alone_is_allowed(html):
+    document = re.search(r'<iframe class="map" [^>]*sandbox="allow-scripts" srcdoc="([^"]+)"', html)[1]
+    assert unescape(document) == MAP
+    (script,) = re.findall(r"<script>(.*)</script>", MAP)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert re.search(r"script-src ([^;]+);", html)[1] == f"'sha256-{digest}'"
+    start_step("01_ingest", "other").finish("")
+    assert "script-src" not in write_report("other").read_text(encoding="utf-8")
+
+
+def test_the_summary_comes_first(html):
+    places = [
+        html.index(text)
+        for text in ("<dt>Dataset", '<h2 id="measures', '<h2 id="findings', '<h2 id="summaries')
+    ]
+    assert places == sorted(places)
+    assert "The run is not finished: 02_embed is missing." in html
+
+
+def test_a_step_that_another_run_did_says_so():
+    start_step("01_ingest", "r").finish("")
+    share_step("01_ingest", "r", "s")
+    assert "done in run r" in write_report("s").read_text(encoding="utf-8")
+
+
+def test_nothing_is_fetched(full):
+    write_report("r")
+    for page in full.glob("*.html"):
+        assert not re.findall(
+            r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//""", page.read_text()
+        )
+
+
+def test_the_banner_is_for_the_demo_model_only(html):
+    assert "Made with the demo model" in html
+    start_step("02_embed", "other", models=["openai/clip-vit-base-patch32"]).finish("")
+    assert "Made with the demo model" not in write_report("other").read_text(encoding="utf-8")
+
+
+def test_a_run_of_which_nothing_finished_has_a_report_too():
+    run_folder("r").mkdir(parents=True)
+    html = write_report("r").read_text(encoding="utf-8")
+    assert "05_evaluate writes metrics.json" in html
+    assert "No notebook has finished yet." in html
+
+
+def test_there_is_no_report_of_no_run():
+    with pytest.raises(FileNotFoundError, match="no run 'r' in .*runs"):
+        write_report("r")
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+@pytest.mark.parametrize("write", [write_report, write_single_file])
+def test_a_browser_without_network_shows_it(full, tmp_path, write):
+    write_report("r")
+    log = tmp_path / "net.json"
+    command = ["chromium", *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}"]
+    command += ["--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom", write("r").as_uri()]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    assert "<title>mmlab run r</title>" in shown.stdout  # the planted script would have changed it
+    assert "CONSOLE" not in shown.stderr
+    assert "example.org" not in log.read_text()
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_the_map_and_the_table_of_runs_are_live(full):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    start_step("01_ingest", "a", dataset="z").finish("")
+    index, single, overview = write_report("r"), write_single_file("r"), write_overview()
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET[1:])
+        page = browser.new_context(offline=True).new_page()
+        told = []
+        page.on("console", lambda message: told.append(message.text))
+        page.on("requestfailed", lambda request: told.append(request.url))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        for path in (index, single):
+            page.goto(path.as_uri())
+            page.frame_locator("iframe.map").get_by_text("the map's script ran").wait_for(timeout=5000)
+        code = page.locator("#page-05_evaluate .code")
+        before = code.is_visible()
+        page.get_by_text("Show the notebooks' code").click()
+        assert (before, code.is_visible()) == (False, True)
+        page.goto(overview.as_uri())
+        for order in (["a", "r"], ["r", "a"]):
+            page.get_by_role("button", name="run").click()
+            assert page.locator("#runs tbody td:first-child").all_inner_texts() == order
+        browser.close()
+    assert told == []
+
+
+HOSTILE_CELL = "</td><script>alert(1)</script>\"'\u202e"
+
+
+def test_every_run_is_a_row(data_folder):
+    start_step("01_ingest", "a", dataset=HOSTILE_CELL).finish("")
+    start_step("02_embed", "b", models=["demo", HOSTILE_CELL]).finish("")
+    write_index("b")
+    run_folder("c").mkdir()
+    (run_folder("c") / "manifest.json").write_text("{")
+    path = write_overview()
+    assert path == data_folder / "runs" / "index.html"
+    html = path.read_text(encoding="utf-8")
+    assert html.count("<tr>") == 4
+    assert f"<bdi>{escape(HOSTILE_CELL)}</bdi>" in html
+    assert "damaged manifest" in html
+    assert re.findall(r"<a [^>]+>", html) == ['<a href="b/index.html">']
+    assert html.count("<script>") == 1
+
+
+def test_without_runs_it_says_so(data_folder):
+    assert "None yet: mmlab run makes one." in write_overview().read_text(encoding="utf-8")

@@ -1,0 +1,144 @@
+import nbformat
+import pytest
+
+from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
+from mmlab.runs.execute import kernel_pool
+from mmlab.runs.sweep.run_sweep import _choose, run_sweep
+from mmlab.runs.sweep.step_tree import Node, plan_steps
+from mmlab.runs.sweep.sweep_file import Setting
+
+STEP = """\
+import os
+from mmlab.runs import begin_step
+step = begin_step({name!r}, globals())
+seen = [step.read(file).read_text() for file in {reads!r}]
+step.write({writes!r}).write_text(f"{{seen}} {{seed}} {{os.getpid()}}")
+step.finish("")
+print(sorted(word for word in globals() if word == "left_over"), os.environ["MMLAB_NOTEBOOK"])
+left_over = 1"""
+
+
+@pytest.fixture
+def notebooks(make_notebook):
+    first = STEP.format(name="01_ingest", reads=[], writes="items.parquet")
+    second = STEP.format(name="03_index", reads=["items.parquet"], writes="index.parquet")
+    last = STEP.format(name="05_evaluate", reads=["items.parquet"], writes="metrics.json")
+    broken = "if ef == 13:\n    raise KeyError('bad luck')"
+    return [
+        make_notebook("01_ingest", 'name: str = "d"\nseed: int = 0', first),
+        make_notebook("03_index", 'name: str = "d"\nseed: int = 0\nef: int = 50', broken, second),
+        make_notebook("05_evaluate", 'name: str = "d"\nseed: int = 0', last),
+    ]
+
+
+@pytest.fixture
+def roots(notebooks):
+    settings = [Setting("a", {"ef": 20}), Setting("b", {"ef": 13}), Setting("c", {"ef": 60})]
+    return plan_steps(settings, notebooks)
+
+
+def test_shared_steps_are_done_once_and_a_failure_ends_its_run_only(roots, capfd):
+    failures = run_sweep(roots, jobs=2, progress=False)
+    assert list(failures) == ["b"]
+    assert "03_index failed at cell 5, In [3] under 'Work'" in failures["b"]
+    steps = {run: read_manifest(run)["steps"] for run in "abc"}
+    assert [list(found) for found in steps.values()] == [
+        ["01_ingest", "03_index", "05_evaluate"], ["01_ingest"], ["01_ingest", "03_index", "05_evaluate"]
+    ]  # fmt: skip
+    assert [steps[run]["01_ingest"].get("shared_from") for run in "abc"] == [None, "a", "a"]
+    texts = {(run_folder(run) / "items.parquet").read_text() for run in "abc"}
+    assert len(texts) == 1
+    assert (run_folder("c") / "index.parquet").read_text().startswith(str(list(texts)))
+    assert capfd.readouterr().err == ""
+    check_chain("c")
+    check_kernels()
+    check_resuming(roots)
+
+
+def check_chain(run):
+    """A shared step's files may be read as if the run had made them, and not with other parameters."""
+    step = start_step("06_visualize", run, seed=0)
+    assert step.read("items.parquet").read_text() == step.read("items.parquet").read_text()
+    assert (step.made_in("items.parquet"), step.made_in("index.parquet")) == ("a", "c")
+    with pytest.raises(StaleInput, match="seed is 1 here and was 0 in 01_ingest"):
+        start_step("06_visualize", run, seed=1).read("items.parquet")
+
+
+def check_kernels():
+    """Several notebooks ran in one process, and none saw what another left behind."""
+    processes, printed = set(), set()
+    for run in "ac":
+        for name in ("01_ingest", "03_index", "05_evaluate"):
+            cells = nbformat.read(run_folder(run) / "notebooks" / f"{name}.ipynb", as_version=4).cells
+            printed |= {cells[-1].outputs[-1].text.strip()}
+            assert cells[-1].execution_count == len([cell for cell in cells if cell.cell_type == "code"])
+        for file in ("items.parquet", "index.parquet", "metrics.json"):
+            processes.add((run_folder(run) / file).read_text().split()[-1])
+    assert printed == {"[] 01_ingest.ipynb", "[] 03_index.ipynb", "[] 05_evaluate.ipynb"}
+    assert 1 <= len(processes) <= 2
+
+
+def check_resuming(roots):
+    """What is done stays as it is; what is missing, changed or was never done is done."""
+    before = read_manifest("a")["steps"]
+    (run_folder("a") / "metrics.json").write_text("by hand")
+    assert list(run_sweep(roots, resume=True, progress=False)) == ["b"]
+    after = read_manifest("a")["steps"]
+    again = [name for name in after if after[name]["finished"] != before[name]["finished"]]
+    assert again == ["05_evaluate"]
+    assert "by hand" not in (run_folder("a") / "metrics.json").read_text()
+
+
+def test_a_damaged_manifest_ends_its_run_only(roots, capfd):
+    for run in "ac":
+        run_folder(run).mkdir(parents=True)
+    (run_folder("a") / "manifest.json").write_text("{")
+    failures = run_sweep(roots, resume=True, progress=False)
+    assert list(failures) == ["a", "b"]
+    assert "manifest.json is not JSON" in failures["a"]
+    assert list(read_manifest("c")["steps"]) == ["01_ingest", "03_index", "05_evaluate"]
+    assert not [path for run in "abc" for path in run_folder(run).glob(".working-*")]
+
+
+def test_a_page_or_a_file_that_cannot_be_written_ends_its_runs_only(roots):
+    (run_folder("a") / "05_evaluate.html" / "in the way").mkdir(parents=True)
+    (run_folder("c") / "items.parquet" / "in the way").mkdir(parents=True)
+    failures = run_sweep(roots, progress=False)
+    assert set(failures) == {"a", "b", "c"}
+    assert "05_evaluate.html" in failures["a"]
+    assert "items.parquet" in failures["c"]
+    assert "03_index failed" in failures["b"]
+
+
+def test_a_kernel_that_does_not_start_ends_its_runs_only(roots, monkeypatch):
+    def refuse(kernel, notebook, empty=kernel_pool.empty_kernel):
+        if notebook.stem == "05_evaluate":
+            raise AttributeError("no such kernel")
+        empty(kernel, notebook)
+
+    monkeypatch.setattr(kernel_pool, "empty_kernel", refuse)
+    failures = run_sweep(roots, progress=False)
+    assert {run: reason for run, reason in failures.items() if run != "b"} == dict.fromkeys(
+        "ac", "AttributeError: no such kernel"
+    )
+    assert list(read_manifest("c")["steps"]) == ["01_ingest", "03_index"]
+
+
+def test_a_step_that_reads_the_same_files_in_another_run_is_shared(roots):
+    run_sweep(roots, progress=False)
+    maker, other = (read_manifest(run)["steps"]["05_evaluate"] for run in "ac")
+    assert other == {**maker, "shared_from": "a"}
+    assert read_manifest("c")["steps"]["03_index"].get("shared_from") is None
+    for file in ("metrics.json", "05_evaluate.html", "notebooks/05_evaluate.ipynb"):
+        assert (run_folder("c") / file).read_bytes() == (run_folder("a") / file).read_bytes()
+
+
+def test_the_next_step_is_one_of_a_notebook_that_the_fewest_are_at_the_latest_first(tmp_path):
+    index, ask, look = (
+        Node(tmp_path / f"{name}.ipynb", {}, ("run",)) for name in ("03_index", "04_retrieve", "06_visualize")
+    )
+    assert _choose([index, ask, look], []) == 2
+    assert _choose([index, ask, look], [look]) == 1
+    assert _choose([index, ask, look], [look, ask]) == 0
+    assert _choose([look, look], [look, ask]) == 0
+    assert _choose([ask, look], [look, look, ask]) == 0
