@@ -14,7 +14,8 @@ from mmlab.index import build_index, open_store
 from mmlab.ingest import Rules, ingest_items
 from mmlab.items import DIRECTIONS, Vectors, is_among, opposite_modality
 from mmlab.items import data as data_folder
-from mmlab.retrieve import RankedDirection, RetrievalConfig, rank_directions
+from mmlab.retrieve import RetrievalConfig, rank_directions
+from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.runs import Step
 from mmlab.workbench.embed_report import EmbedReport
 from mmlab.workbench.evaluation import Evaluation
@@ -26,10 +27,10 @@ from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.run_files import RunFiles
 from mmlab.workbench.run_list import RunList
 from mmlab.workbench.run_panel import open_panel
 from mmlab.workbench.run_rankings import Rankings
+from mmlab.workbench.run_reader import RunReader
 from mmlab.workbench.run_search import search_run, time_run
 from mmlab.workbench.score_study import CalibrationStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
@@ -269,7 +270,7 @@ class Run(RunData):
             ValueError: for fewer than two runs, and where their items or splits differ.
         """
         own = [self] if self._files.has("items.parquet") and self.name not in others else []
-        runs = [*own, *(RunData(RunFiles(name, self.step)) for name in others)]
+        runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
         return RunComparison(runs, tuple(measures), measure, seed)
 
     # Studies: what is tried out beside the run's own answers
@@ -499,8 +500,8 @@ def open_run(name: str | Step | None = None) -> Run | RunList:
     if name is None:
         return RunList()
     if isinstance(name, Step):
-        return Run(RunFiles(name.run_name, name))
-    files = RunFiles(name)
+        return Run(RunReader(name.run_name, name))
+    files = RunReader(name)
     if not (files.folder / "manifest.json").is_file():
         known = RunList().table
         names = ", ".join(known["name"]) if len(known) else "none yet; make one with mmlab demo"

@@ -10,8 +10,10 @@ import pandas as pd
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
-from mmlab.panels import compare_panel, comparison, recorded_runs
-from mmlab.runs import Step, changes_gallery, costs, differing_parameters
+from mmlab.panels import compare_panel, comparison
+from mmlab.retrieve.query.known_queries import saved_rankings_by_run
+from mmlab.runs import Step
+from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
 from mmlab.visualize import Html, bars, figure, paired_bars, under_headings
 from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run_data import RunData
@@ -52,7 +54,7 @@ class RunComparison(Report):
     @cached_property
     def items(self) -> pd.DataFrame:
         """The items that all runs are over."""
-        return same_items(self.runs)
+        return check_same_items({run.name: run.items for run in self.runs})
 
     @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
@@ -154,7 +156,7 @@ class RunComparison(Report):
 
     @cached_property
     def _saved(self) -> dict:
-        return recorded_runs(
+        return saved_rankings_by_run(
             {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}, self.items
         )
 
@@ -164,7 +166,7 @@ class RunComparison(Report):
 
     @cached_property
     def _costs(self) -> pd.DataFrame:
-        return costs(self.runs)
+        return run_costs({run.name: run.benchmark for run in self.runs})
 
     def costs(self) -> Result:
         """Show quality beside the latency of a query and the disk, and the seconds of each notebook."""

@@ -14,13 +14,13 @@ from mmlab.items import MODALITIES, Vectors, is_among, main_vectors, opposite_mo
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import System, open_retrievers, open_systems
 from mmlab.runs import Step
-from mmlab.workbench.run_files import RunFiles
+from mmlab.workbench.run_reader import RunReader
 
 
 class RunData:
     """What a run holds. Everything is read or loaded when it is first needed, and nothing is changed."""
 
-    def __init__(self, files: RunFiles) -> None:
+    def __init__(self, files: RunReader) -> None:
         self._files = files
 
     @property
@@ -159,3 +159,8 @@ class RunData:
     def answer(self, direction: str) -> pd.DataFrame:
         """Return the run's own answer of a direction, as 04_retrieve wrote it."""
         return self._files.rankings(direction)
+
+    @property
+    def benchmark(self) -> pd.DataFrame:
+        """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""
+        return self._files.benchmark()

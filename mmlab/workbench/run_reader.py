@@ -9,12 +9,12 @@ import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, Vectors, read_items, read_table
 from mmlab.runs import Step, read_manifest, run_folder
-from mmlab.runs.lineage import check_input, find_writer, written_files
-from mmlab.runs.report.summary import given_parameters
+from mmlab.runs.record.lineage import check_input, find_writer, written_files
+from mmlab.runs.record.manifest import given_parameters
 
 
 @dataclass(frozen=True)
-class RunFiles:
+class RunReader:
     """Reads the files of the run `name`.
 
     Within a notebook's `step` every file that is read is recorded in the run's manifest, and a file that was made with
@@ -83,6 +83,10 @@ class RunFiles:
     def per_query(self, direction: str) -> pd.DataFrame:
         """Read the scores of each query that 05_evaluate wrote."""
         return read_table(self.read(f"per_query/{direction}.parquet"))
+
+    def benchmark(self) -> pd.DataFrame:
+        """Read the benchmark of the index that 03_index wrote."""
+        return read_table(self.read("index.parquet"))
 
     def index_name(self) -> str:
         """Return the name that the run's index has in its store: that of the run which built it."""
