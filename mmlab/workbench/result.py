@@ -143,10 +143,10 @@ def render_png(fig: "Figure", description: str) -> bytes:
     """Return the figure as PNG with the sentence that reads it as its description, and close the figure."""
     import matplotlib.pyplot as plt
 
-    from mmlab.visualize.style import RULES
+    from mmlab.visualize.style import RC_PARAMS
 
     buffer = io.BytesIO()
-    with plt.rc_context(RULES):
+    with plt.rc_context(RC_PARAMS):
         fig.savefig(buffer, format="png", metadata={"Description": description, "Software": None})
     plt.close(fig)
     return buffer.getvalue()
