@@ -8,24 +8,37 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from mmlab.index.fields import payload_table
-from mmlab.index.grouping import best_of_pair
-from mmlab.index.making import stored_schemas
-from mmlab.index.names import in_order
-from mmlab.index.schema import LAYOUTS, Schema, vector_name
-from mmlab.index.store import Store
+from mmlab.index.collections import stored_schemas
+from mmlab.index.schema.fields import payload_table
+from mmlab.index.schema.payload_filter import Where
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.engine import SearchOptions
+from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
+from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
+
+DEEPER_FACTOR = 4  # times deeper, if the hits are of too few pairs
 
 
 class EmptyIndex(LookupError):
-    """A search in an index without points."""
+    """An index without points was searched."""
 
 
 @dataclass(frozen=True, repr=False)
 class Index:
-    """Collections and their schemas, the main space's first. Made by `build_index` and `open_index`.
+    """Collections and their schemas, the main space's first; made by `build_index` and `open_index`.
 
     report: what `build_index` did to each collection: points that were there already, sent, deleted; seconds.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mmlab.index import build_index, open_store
+    >>> space = Space("toy", "1", "projected", "", "none", 2)
+    >>> ids = ["00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"]
+    >>> items = pd.DataFrame({"item_id": ids, "modality": "image", "label": ["cup", "shoe"]})
+    >>> with TemporaryDirectory() as folder:
+    ...     index = build_index(open_store(folder), "toy", items, [Vectors(ids, np.eye(2), space)], progress=False)
+    ...     index.search(Vectors(["query"], [[0.6, 0.8]], space), to="image", k=2)["item_id"].str[-1].tolist()
+    ['b', 'a']
     """
 
     store: Store
@@ -49,36 +62,32 @@ class Index:
         return list(dict.fromkeys(space for schema in self.schemas.values() for space in schema.spaces))
 
     def other_layouts(self) -> "list[Index]":
-        """The same index in the other layouts that its store holds it in; what cannot be read is passed over."""
+        """Return the same index in the other layouts that its store has; ignore unreadable collections."""
         layouts = sorted(set(LAYOUTS) - {self.layout})
         with self.session():
             found = {layout: stored_schemas(self.store, self.name, layout)[0] for layout in layouts}
-        return [replace(self, layout=layout, schemas=held) for layout, held in found.items() if held]
+        return [replace(self, layout=layout, schemas=schemas) for layout, schemas in found.items() if schemas]
 
     def in_order(self, vectors: Sequence[Vectors]) -> list[Vectors]:
-        """A run's vectors in the order of the index's spaces; SpaceMismatch for some that it was not built from."""
-        name, schema = next(iter(self.schemas.items()))
+        """Sort a run's vectors as the index's spaces; raise SpaceMismatch for some that it was not built from."""
         for one in vectors:
-            if one.space not in self.spaces:
-                schema.check_space(one.space, name)
+            self._check_space(one.space)
         return sorted(vectors, key=lambda one: self.spaces.index(one.space))
 
     def modalities(self, space: Space) -> tuple[str, ...]:
-        """The modalities of the items that have vectors in this space."""
-        return tuple(m for m in ("image", "text") if self._holding(space, m))
+        """Return the modalities of the items that have vectors in this space."""
+        return tuple(modality for modality in PAIR_ORDER if self._collections(space, modality))
 
-    def collection(self, space: Space, to: str) -> str:
-        """The collection with the vectors of a space for items of modality `to`.
+    def collection(self, space: Space, modality: str) -> str:
+        """Return the collection with the vectors of a space for items of a modality.
 
-        Raises SpaceMismatch for a space that the index has not, ValueError where it holds no such items.
+        Raises SpaceMismatch for a space that the index does not have, ValueError if it holds no such items.
         """
-        if space not in self.spaces:
-            name, schema = next(iter(self.schemas.items()))
-            schema.check_space(space, name)
-        found = self._holding(space, to)
+        self._check_space(space)
+        found = self._collections(space, modality)
         if not found:
             raise ValueError(
-                f"index {self.name!r} has no vectors of modality {to!r} in {space.key}; "
+                f"index {self.name!r} has no vectors of modality {modality!r} in {space.key}; "
                 f"it has {list(self.modalities(space))}"
             )
         return found[0]
@@ -88,7 +97,7 @@ class Index:
         queries: Vectors,
         to: str,
         k: int,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         exact: bool = False,
         ef: int | None = None,
         *,
@@ -98,66 +107,68 @@ class Index:
         diversity: float | None = None,
         group_by_pair: bool = False,
     ) -> pd.DataFrame:
-        """The `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score float32.
+        """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
 
-        `exact` scans all vectors; `quantized=False` walks the graph by the vectors themselves; `rescore` and
-        `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in the engine, from the 100 (or
-        4 k) nearest. `group_by_pair` gives the best item of each pair only. Fewer than k come back where `where`
-        lets fewer through or there are fewer pairs. Raises SpaceMismatch for queries of a space that the index has not,
-        EmptyIndex, and ValueError for a wrong `where` or k, or a `k` of more items than there are, whatever else is
-        asked.
+        The score is a cosine in [-1, 1]. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
+        themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
+        the engine, from the 100 (or 4 k) nearest. `group_by_pair` gives only the best item of each pair. Fewer than k
+        are returned if `where` lets fewer through or there are fewer pairs.
+
+        Raises SpaceMismatch for queries of a space that the index does not have, EmptyIndex, and ValueError for a wrong
+        `where` or k, or a `k` of more items than there are, whatever else is asked.
         """
         if diversity is not None and not 0 <= diversity <= 1:
             raise ValueError(f"diversity lies in [0, 1], found {diversity}")
+        options: SearchOptions = {"exact": exact, "ef": ef, "quantized": quantized, "rescore": rescore}
+        options |= {"oversampling": oversampling, "diversity": diversity}
         name = self.collection(queries.space, to)
-        how: dict[str, Any] = {"quantized": quantized, "rescore": rescore, "oversampling": oversampling}
-        how |= {"where": where, "exact": exact, "ef": ef, "diversity": diversity}
         with self.session():
             if group_by_pair:
-                found = best_of_pair(self, queries, to, k, how)
+                found = self._search_pairs(name, queries, to, k, where, options)
             else:
-                found = self.store.search(name, queries, k, to=to, **how)
+                found = self.store.search(name, queries, k, where, to, **options)
             if len(found) < k * len(queries):
-                self._check_reach(name, to, k)
+                self._check_k(name, to, k)
         return found
 
-    def count(self, to: str | None = None, where: Mapping[str, Any] | None = None) -> int:
-        """The number of items, of modality `to` where it is given, that `where` lets through."""
+    def count(self, modality: str | None = None, where: Where | None = None) -> int:
+        """Return the number of items that `where` lets through, of one modality or of all."""
+        names = self._collections_of(modality)
+        held = [one for name in names for one in self.schemas[name].modalities if modality in (None, one)]
         with self.session():
-            names = self._of(to)
-            if len(names) == 1 or (self.layout == "separate" and len(self.spaces) == 1):
-                return sum(self.store.count(name, where, to) for name in names)
-            return len({item for name in names for item in self.store.item_ids(name, where, to)})
+            if len(set(held)) == len(held):  # no item is in two collections
+                return sum(self.store.count(name, where, modality) for name in names)
+            return len({item for name in names for item in self.store.item_ids(name, where, modality)})
 
     def fetch(self, ids: Sequence[str]) -> pd.DataFrame:
-        """The payloads in the order asked: item_id, then the items' columns; KeyError names a missing id."""
-        found: dict[str, dict[str, Any]] = {}
+        """Return the payloads in the order asked: item_id, then the items' columns; KeyError for a missing id."""
+        found: dict[str, Any] = {}
         with self.session():
             for name in self.schemas:
-                left = [item for item in dict.fromkeys(map(str, ids)) if item not in found]
-                found |= self.store.payloads(name, left) if left else {}
-        return payload_table(ids, in_order(ids, found, self.name), self._fields())
+                missing = _missing(ids, found)
+                found |= self.store.payloads(name, missing) if missing else {}
+        return payload_table(ids, self._in_order_asked(ids, found), next(iter(self.schemas.values())).fields)
 
     def vectors(self, ids: Sequence[str], space: Space) -> Vectors:
-        """The stored vectors of items in a space, in the order asked; KeyError names a missing id."""
-        found: dict[str, list[float]] = {}
+        """Return the stored vectors of items in a space, in the order asked; KeyError for a missing id."""
+        self._check_space(space)
+        found: dict[str, Any] = {}
         with self.session():
-            names = dict.fromkeys(self.collection(space, to) for to in self.modalities(space))
-            for name in names or [self.collection(space, "image")]:
-                left = [item for item in dict.fromkeys(map(str, ids)) if item not in found]
-                found |= self.store.rows(name, left, space) if left else {}
-        rows = np.array(in_order(ids, found, self.name), dtype=np.float32).reshape(-1, space.dimension)
+            for name in dict.fromkeys(self.collection(space, one) for one in self.modalities(space)):
+                missing = _missing(ids, found)
+                found |= self.store.rows(name, missing, space) if missing else {}
+        rows = np.array(self._in_order_asked(ids, found), dtype=np.float32).reshape(-1, space.dimension)
         return Vectors(np.asarray(ids, dtype=str), rows, space)
 
-    def items(self, where: Mapping[str, Any] | None = None, to: str | None = None) -> pd.DataFrame:
-        """The payloads of all items that `where` lets through, in the order of their ids."""
+    def items(self, where: Where | None = None, modality: str | None = None) -> pd.DataFrame:
+        """Return the payloads of all items that `where` lets through, in the order of their ids."""
         with self.session():
-            tables = [self.store.items(name, where, to) for name in self._of(to)]
+            tables = [self.store.items(name, where, modality) for name in self._collections_of(modality)]
         table = pd.concat(tables).drop_duplicates("item_id").sort_values("item_id")
         return table.reset_index(drop=True)
 
     def collections(self) -> pd.DataFrame:
-        """One row per collection: collection, space, modality, points, vectors, hnsw, disk_bytes and more of `info`."""
+        """Return a row per collection: collection, space, modality, and what `Store.info` tells."""
         with self.session():
             rows = [
                 {
@@ -170,30 +181,62 @@ class Index:
             ]
         return pd.DataFrame(rows)
 
-    def _holding(self, space: Space, to: str) -> list[str]:
-        return [
-            name
-            for name, schema in self.schemas.items()
-            if space in schema.spaces and to in schema.modalities
-            if schema.layout != "named" or vector_name(space, to) in schema.named
-        ]
+    def _search_pairs(
+        self, name: str, queries: Vectors, to: str, k: int, where: Where | None, options: SearchOptions
+    ) -> pd.DataFrame:
+        """Search deeper until every query has `k` pairs or all items have been seen."""
+        held = self.store.count(name, where, to)
+        depth = min(DEEPER_FACTOR * k, held)
+        while depth:
+            found = self._best_of_pairs(self.store.search(name, queries, depth, where, to, **options), k)
+            if depth == held or (found.groupby("query_id").size() >= k).all():
+                return found
+            depth = min(DEEPER_FACTOR * depth, held)
+        return self.store.search(name, queries, k, where, to, **options)
 
-    def _of(self, to: str | None) -> list[str]:
-        """The collections with items of a modality, all of them without one; ValueError where there are none."""
-        found = [name for name, schema in self.schemas.items() if to is None or to in schema.modalities]
+    def _best_of_pairs(self, found: pd.DataFrame, k: int) -> pd.DataFrame:
+        """Return the best item of each of the `k` first pairs of every query; an item without a pair is its own."""
+        payload = self.fetch(found["item_id"].unique()).set_index("item_id")
+        pair = payload["pair_id"].fillna(pd.Series(payload.index, index=payload.index))
+        best = found[~found.assign(pair=found["item_id"].map(pair)).duplicated(["query_id", "pair"])]
+        rank = best.groupby("query_id", sort=False).cumcount() + 1
+        return best.assign(rank=rank)[rank <= k].reset_index(drop=True)
+
+    def _collections(self, space: Space, modality: str) -> list[str]:
+        return [name for name, schema in self.schemas.items() if layout_of(schema).holds(space, modality)]
+
+    def _collections_of(self, modality: str | None) -> list[str]:
+        """Return the collections with items of a modality, all without one; ValueError if there are none."""
+        found = [
+            name for name, schema in self.schemas.items() if modality is None or modality in schema.modalities
+        ]
         if not found:
-            raise ValueError(f"index {self.name!r} has no items of modality {to!r}")
+            raise ValueError(f"index {self.name!r} has no items of modality {modality!r}")
         return found
 
-    def _fields(self) -> Mapping[str, str]:
-        return next(iter(self.schemas.values())).fields
+    def _check_space(self, space: Space) -> None:
+        if space not in self.spaces:
+            name, schema = next(iter(self.schemas.items()))
+            schema.check_space(space, name)
 
-    def _check_reach(self, name: str, to: str, k: int) -> None:
-        """Why a search came back short: nothing is there, or less than was asked for."""
-        held = self.store.count(name, to=to)
+    def _in_order_asked(self, ids: Sequence[str], found: Mapping[str, Any]) -> list[Any]:
+        missing = [item for item in ids if item not in found]
+        if missing:
+            raise KeyError(
+                f"{len(missing)} of {len(ids)} ids are not in index {self.name!r}, first {missing[0]}"
+            )
+        return [found[item] for item in ids]
+
+    def _check_k(self, name: str, to: str, k: int) -> None:
+        """Raise the error that says why a search returned too few: nothing is there, or less than was asked for."""
+        held = self.store.count(name, modality=to)
         if not held:
             raise EmptyIndex(f"index {self.name!r} holds no {to} items: collection {name!r} is empty")
         if k > held:
             raise ValueError(
                 f"k = {k} is more than the {held} {to} items of index {self.name!r}: ask for fewer"
             )
+
+
+def _missing(ids: Sequence[str], found: Mapping[str, Any]) -> list[str]:
+    return [item for item in dict.fromkeys(map(str, ids)) if item not in found]

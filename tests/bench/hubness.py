@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from mmlab.retrieve.scores.centring import Centring
+from mmlab.retrieve.scores.rescore import choose_temperature
 
 from mmlab.evaluate import score_queries
 from mmlab.evaluate.space.geometry import count_occurrences, skewness
@@ -15,9 +17,7 @@ from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import Space, Vectors, project, unit_rows
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import csls, qb_norm
-from mmlab.retrieve.scores.centring import Centring
 from mmlab.retrieve.scores.hubness import cosines, inverted_softmax
-from mmlab.retrieve.scores.rescore import choose_temperature
 from tests.bench.figures import Figure
 
 FILE = project().parent / "shared" / "vectors" / "flickr8k-test.npz"

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from mmlab.index import Quantization, build_index, open_store
-from mmlab.index.judge import percentiles, recall, time_queries
+from mmlab.index.bench.search_benchmark import percentiles, recall, time_queries
 from tests.bench.figures import Figure
 from tests.bench.store import BATCH, K, clustered, items_of
 

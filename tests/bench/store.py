@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmlab.index import Hnsw, Index, Quantization, Schema, build_index, open_store, plan_index
-from mmlab.index.building import write_changed
-from mmlab.index.judge import recall
-from mmlab.index.points import arrange
+from mmlab.index import Hnsw, Index, Quantization, build_index, open_store
+from mmlab.index.bench.search_benchmark import recall
+from mmlab.index.build import write_changed
+from mmlab.index.collections import plan_index
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.layouts import layout_of
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows
 from tests.bench.figures import Figure
 
@@ -85,14 +87,14 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
     """Items to stored points, with all checks and fingerprints, against bare updates of ready payloads; in turns."""
     some, part = items.head(UPSERTS), points.take(points.ids[:UPSERTS])
     ((name, schema),) = plan_index("upsert", "unified", some, [part], hnsw=Hnsw()).items()
-    payloads = arrange(some, [part], schema).payloads
+    payloads = layout_of(schema).arrange(some, [part]).payloads
     ours, bare = [], []
     for turn in range(3):
         store = open_store(folder / f"mmlab-{turn}")
         with store.session():
             store.create(name, schema)
             started = time.perf_counter()
-            write_changed(store, name, arrange(some, [part], schema))
+            write_changed(store, name, layout_of(schema).arrange(some, [part]))
             ours.append(time.perf_counter() - started)
         bare.append(_bare_upserts(folder / f"edge-{turn}", schema, part, payloads))
     seconds, edge = float(np.median(ours)), float(np.median(bare))
@@ -104,12 +106,12 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
 def _bare_upserts(folder: Path, schema: Schema, points: Vectors, payloads: list[dict[str, Any]]) -> float:
     from qdrant_edge import EdgeShard, Point, UpdateOperation
 
-    from mmlab.index.edge_terms import config_of, field_type
+    from mmlab.index.edge.convert import to_config, to_index_type
 
     folder.mkdir(parents=True)
-    shard = EdgeShard.create(str(folder), config_of(schema))
-    for path, kind in schema.indexed().items():
-        shard.update(UpdateOperation.create_field_index(path, field_type(kind)))
+    shard = EdgeShard.create(str(folder), to_config(schema))
+    for path, kind in layout_of(schema).payload_indexes().items():
+        shard.update(UpdateOperation.create_field_index(path, to_index_type(kind)))
     started = time.perf_counter()
     for start in range(0, len(points), BATCH):
         part = slice(start, start + BATCH)

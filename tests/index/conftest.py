@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Hnsw, Schema, Store, open_store
+from mmlab.index import Hnsw, Store, open_store
+from mmlab.index.schema.fields import payload_rows
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.points import Points
 from mmlab.items import Space, Vectors
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)
@@ -32,6 +35,13 @@ class Toy:
     schema: Schema
     vectors: Vectors
     payload: pd.DataFrame
+
+
+def upsert(store: Store, collection: str, vectors: Vectors, payload: pd.DataFrame, **options) -> None:
+    """Send row i of the payload with vector i."""
+    payloads = payload_rows(payload, store.schema(collection).fields)
+    points = Points(vectors.ids, payloads, {"": (vectors, np.arange(len(vectors)))})
+    store.upsert(collection, points, **options)
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +103,7 @@ def name() -> str:
 def own(store: Store, name: str, toy: Toy) -> Store:
     """The store with the five points in collection `name`, to be changed."""
     store.create(name, toy.schema)
-    store.upsert(name, toy.vectors, toy.payload)
+    upsert(store, name, toy.vectors, toy.payload)
     return store
 
 
@@ -103,6 +113,6 @@ def filled(engine: str, tmp_path_factory: pytest.TempPathFactory, toy: Toy) -> I
     with opened(engine, tmp_path_factory.mktemp("filled")) as store:
         store.drop("mmlab-test-toy")
         store.create("mmlab-test-toy", toy.schema)
-        store.upsert("mmlab-test-toy", toy.vectors, toy.payload)
+        upsert(store, "mmlab-test-toy", toy.vectors, toy.payload)
         with store.session():  # opening a folder for each operation takes most of the time
             yield store

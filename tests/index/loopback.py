@@ -1,4 +1,4 @@
-"""Stand-ins for a server's transport on loopback: they write down what a client asks, and answer as they are told."""
+"""Stand-ins for a server's transport on loopback: they record requests, and answer as a test prepared."""
 
 import json
 import threading
@@ -38,12 +38,12 @@ def http_server(status: int = 200, **answers: list[Any]) -> Iterator[Loopback]:
             what = f"{self.command} {self.path.partition('?')[0]}"
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             loopback.asked.append((what, json.loads(body) if body else None))
-            told = json.dumps({"result": loopback.answer(what), "status": "ok", "time": 0.0}).encode()
+            reply = json.dumps({"result": loopback.answer(what), "status": "ok", "time": 0.0}).encode()
             self.send_response(loopback.status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(reply)
 
         do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
 
@@ -62,7 +62,7 @@ def http_server(status: int = 200, **answers: list[Any]) -> Iterator[Loopback]:
 
 @contextmanager
 def grpc_server(refuse: Any = None) -> Iterator[tuple[int, list[Any]]]:
-    """The port of a gRPC server of collections, and the messages of those that it was told to create.
+    """The port of a gRPC server of collections, and the messages of those that it was asked to create.
 
     `refuse`: the status that it refuses every call with.
     """

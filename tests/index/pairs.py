@@ -23,8 +23,8 @@ class Pairs:
     ask_texts: Vectors
 
     @property
-    def spaces(self) -> list[Vectors]:
-        """The text space first: the joint one is to lead all the same."""
+    def vectors(self) -> list[Vectors]:
+        """The text space first: the joint one must lead all the same."""
         return [self.texts, self.both]
 
 

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import LAYOUTS, EmptyIndex, Index, NoCollection, build_index, open_index
+from mmlab.index import Index, NoCollection, build_index, open_index
+from mmlab.index.index import EmptyIndex
+from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import SpaceMismatch, Vectors
 from tests.index.conftest import opened
-from tests.index.pairs import BOTH, TEXTS, Pairs, make_pairs
+from tests.index.pairs import BOTH, TEXTS, make_pairs
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
@@ -29,7 +31,7 @@ def layout(request) -> str:
 @pytest.fixture(scope="module")
 def index(engine, layout, tmp_path_factory) -> Index:
     with opened(engine, tmp_path_factory.mktemp("pairs")) as store:
-        build_index(store, NAME, PAIRS.items, PAIRS.spaces, layout, progress=False)
+        build_index(store, NAME, PAIRS.items, PAIRS.vectors, layout, progress=False)
         with store.session():
             yield open_index(store, NAME, layout)
 
@@ -190,7 +192,7 @@ def test_what_cannot_be_answered_says_why_in_a_sentence(index):
 
 def test_an_empty_collection_says_so(engine, tmp_path, name, layout):
     with opened(engine, tmp_path) as store:
-        index = build_index(store, name, PAIRS.items, PAIRS.spaces, layout, progress=False)
+        index = build_index(store, name, PAIRS.items, PAIRS.vectors, layout, progress=False)
         for collection, schema in index.schemas.items():
             store.drop(collection)
             store.create(collection, schema)
@@ -201,21 +203,3 @@ def test_an_empty_collection_says_so(engine, tmp_path, name, layout):
 def test_an_index_that_is_not_there_is_named(engine, tmp_path):
     with opened(engine, tmp_path) as store, pytest.raises(NoCollection, match="'nope \\(named layout\\)'"):
         open_index(store, "nope", "named")
-
-
-def test_pairs_share_a_point_and_further_captions_have_their_own():
-    from mmlab.index.layouts import plan_index
-    from mmlab.index.points import arrange
-
-    small: Pairs = make_pairs(4)  # p0: nothing, p1: image and text, p2: image and two texts, p3: image
-    (schema,) = plan_index("x", "named", small.items, small.spaces).values()
-    points = arrange(small.items, small.spaces, schema)
-    inside = [sorted(payload) for payload in points.payloads]
-    assert inside == [["image", "text"], ["image", "text"], ["text"], ["image"], ["text"]]
-    ids = small.items["item_id"]
-    assert points.ids.tolist() == ids.iloc[[0, 2, 4, 5, 6]].tolist()
-    assert [sorted(row) for row in points.rows(np.array([0, 2, 3]))] == [
-        [f"{BOTH.key}-image", f"{BOTH.key}-text", f"{TEXTS.key}-text"],
-        [f"{BOTH.key}-text", f"{TEXTS.key}-text"],
-        [f"{BOTH.key}-image"],
-    ]

@@ -2,19 +2,10 @@
 
 import pytest
 
-from mmlab.index import (
-    LAYOUTS,
-    Cluster,
-    NoCollection,
-    PushFailed,
-    Schema,
-    Store,
-    WrongSchema,
-    build_index,
-    open_index,
-    open_store,
-    push,
-)
+from mmlab.index import Cluster, NoCollection, Store, WrongSchema, build_index, open_index, open_store, push
+from mmlab.index.push import PushFailed
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.layouts import LAYOUTS
 from tests.index.conftest import opened
 from tests.index.pairs import BOTH, make_pairs
 
@@ -32,7 +23,7 @@ def totals(index) -> list[int]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_pushed_index_answers_the_same(engine, name, tmp_path, layout):
     source = open_store(tmp_path / "source")
-    here = build_index(source, name, PAIRS.items, PAIRS.spaces, layout, progress=False)
+    here = build_index(source, name, PAIRS.items, PAIRS.vectors, layout, progress=False)
     with opened(engine, tmp_path / "target") as target:
         pushed = push(source, name, target, layout, batch=7, progress=False)
         there = open_index(target, name, layout)
@@ -63,14 +54,14 @@ def test_a_push_that_cannot_be_says_why(tmp_path):
     with pytest.raises(ValueError, match="only a server has Cluster"):
         push(source, "demo", target, cluster=Cluster(shards=2), progress=False)
     target.create("demo-unified", Schema(BOTH))
-    with pytest.raises(WrongSchema, match="'demo-unified' is there with another schema"):
+    with pytest.raises(WrongSchema, match="'demo-unified' exists with another schema"):
         push(source, "demo", target, progress=False)
 
 
 class Losing(Store):
     """A store that loses what it is sent."""
 
-    def put(self, collection, records):
+    def upsert_records(self, collection, records):
         pass
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mmlab.embed.models.device import PRECISIONS
-from mmlab.index import settings
-from mmlab.index.schema import LAYOUTS
+from mmlab.index.schema.index_settings import QUANTIZATIONS
+from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.sources.formats import KINDS
 from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
@@ -15,7 +15,7 @@ def test_the_rooms_know_the_same_names():
         "source": {"auto", *KINDS},
         "precision": set(PRECISIONS),
         "layout": set(LAYOUTS),
-        "quantization": {"none", *settings.QUANTIZATIONS},
+        "quantization": {"none", *QUANTIZATIONS},
         "fusion": {"none", *FUSIONS},
         "rescoring": {"none", "centring", *RESCORINGS},
         "calibration": {"none", *CALIBRATIONS},

@@ -2,10 +2,10 @@ import re
 
 import pandas as pd
 import pytest
+from mmlab.retrieve.query.saved_rankings import Recorded
 
 from mmlab.panels import compare_answers
 from mmlab.panels.compare import ComparePanel
-from mmlab.retrieve.query.saved_rankings import Recorded
 from mmlab.retrieve.query.spec import Question
 from mmlab.retrieve.query.systems import match_crops, systems_of
 from mmlab.retrieve.scores.calibrate import Temperature

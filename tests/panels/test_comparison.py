@@ -3,11 +3,11 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from mmlab.retrieve.query.saved_rankings import Recorded
 
 from mmlab.panels import compare_answers, comparison
 from mmlab.panels.comparison import tell_difference, tell_parameters
 from mmlab.retrieve.query.rank_changes import moves, why
-from mmlab.retrieve.query.saved_rankings import Recorded
 from mmlab.retrieve.query.spec import Question
 from mmlab.retrieve.query.systems import systems_of
 

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
+from mmlab.retrieve.config import Recipe
+from mmlab.retrieve.query.model_rankings import rank_models
+from mmlab.retrieve.studies.sentences import say_steps
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.index import build_index, open_store
 from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
 from mmlab.retrieve import rank_directions, rrf, weighted_sum
-from mmlab.retrieve.config import Recipe
 from mmlab.retrieve.pipeline import rank_in_steps
-from mmlab.retrieve.query.model_rankings import rank_models
 from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.query_split import fold_queries
-from mmlab.retrieve.studies.sentences import say_steps
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def rank(
         through = through or bridge_modality(index, queries, to)
         if through:
             return rank_through_pairs(index, queries, to, k, where, exact, through, **settings)
-        held = index.store.count(index.collection(queries.space, to), to=to)
+        held = index.store.count(index.collection(queries.space, to), modality=to)
         found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **settings)
     return first_rows(drop_self_matches(found), k)
 
@@ -69,7 +69,7 @@ def rank_through_pairs(
     `Index.search`.
     """
     with index.session():
-        held = index.store.count(index.collection(queries.space, through), to=through)
+        held = index.store.count(index.collection(queries.space, through), modality=through)
         depth = k
         while True:
             depth = min(DEPTH_FACTOR * depth, held)

@@ -50,7 +50,7 @@ class Retriever:
         """Return the number of items of modality `to` that a search can reach."""
         if to in self.index.modalities(self.model.space):
             with self.index.session():
-                return self.index.store.count(self.index.collection(self.model.space, to), to=to)
+                return self.index.store.count(self.index.collection(self.model.space, to), modality=to)
         return self.index.count(to)
 
     def search(

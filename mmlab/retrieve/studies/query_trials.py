@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.index import summarize_parts
+from mmlab.index.bench.search_benchmark import summarize_parts
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import CONFIDENCE
 from mmlab.retrieve.query.systems import System, fusion_options

@@ -1,7 +1,6 @@
 """What a collection can be filtered by, and examples of it."""
 
 import pandas as pd
-
 from mmlab.retrieve.query.facets import filter_examples, search_examples
 
 IMAGES = pd.DataFrame(

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from mmlab.retrieve.query.hybrid import hybrid, hybrid_examples, hybrid_ways
 
 from mmlab.items import RANKING_COLUMNS
 from mmlab.retrieve import FUSIONS, Retriever, fuse, rrf, weighted_sum
-from mmlab.retrieve.query.hybrid import hybrid, hybrid_examples, hybrid_ways
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
 from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
 

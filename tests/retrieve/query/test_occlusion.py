@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from mmlab.retrieve.query.occlusion import occlude_image, occlude_words
 from PIL import Image
 
 from mmlab.items import Space, SpaceMismatch, Vectors
-from mmlab.retrieve.query.occlusion import occlude_image, occlude_words
 
 SPACE = Space("counts", "1", "", "", "", 2)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mmlab.retrieve.query.facets import facets, filter_examples
 from PIL import Image
 
 from mmlab.index import build_index, open_store
 from mmlab.items import ImageError, SpaceMismatch
 from mmlab.retrieve import Retriever, open_retrievers
-from mmlab.retrieve.query.facets import facets, filter_examples
 
 
 def images_of(items):

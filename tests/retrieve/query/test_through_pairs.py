@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mmlab.retrieve.query.through_pairs import rank_through_pairs
 
 from mmlab.index import build_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, item_id
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.rank import rank
-from mmlab.retrieve.query.through_pairs import rank_through_pairs
 
 TEXTS, IMAGES = (Space(name, "1", "", "", "", 2) for name in ("texts", "images"))
 ANGLES = {"a1": 0, "a2": 50, "b1": 20, "c1": 70}  # degrees of the texts; the letter is the pair

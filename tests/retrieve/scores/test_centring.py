@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from mmlab.retrieve.scores.centring import Centring
 
 from mmlab.evaluate import modality_gap
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
-from mmlab.retrieve.scores.centring import Centring
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 2)
 TEXTS = Vectors(["t1", "t2"], np.array([[0.6, 0.8], [0.6, -0.8]]), SPACE)  # mean (0.6, 0)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from mmlab.retrieve.scores.panel_calibrations import fit_calibrations
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import Vectors
@@ -10,7 +11,6 @@ from mmlab.retrieve.query.search import ask
 from mmlab.retrieve.query.spec import Question
 from mmlab.retrieve.query.systems import systems_of
 from mmlab.retrieve.scores.calibrate import Temperature
-from mmlab.retrieve.scores.panel_calibrations import fit_calibrations
 
 
 def test_every_kind_is_fitted_and_gives_probabilities(collection):

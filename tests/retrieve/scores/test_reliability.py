@@ -1,8 +1,8 @@
 """Predicted beside observed."""
 
 import pytest
-
 from mmlab.retrieve.scores.reliability import calibration_error, reliability
+
 from tests.retrieve.tables import qrels, rankings
 
 TABLE = {"q": {"a": 1.0, "b": 0.75, "c": 0.5, "d": 0.1, "e": 0.0}, "unjudged": {"a": 0.9}}

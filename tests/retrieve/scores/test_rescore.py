@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mmlab.retrieve.scores.centring import Centring
+from mmlab.retrieve.scores.rescore import TEMPERATURES, choose_temperature, hubness_table, rescored
 
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.retrieve import csls
-from mmlab.retrieve.scores.centring import Centring
 from mmlab.retrieve.scores.hubness import cosines
 from mmlab.retrieve.scores.query_split import Fold
-from mmlab.retrieve.scores.rescore import TEMPERATURES, choose_temperature, hubness_table, rescored
 from tests.retrieve.tables import order_of, qrels, rankings
 
 SPACE = Space("s", "1", "", "", "", 8)

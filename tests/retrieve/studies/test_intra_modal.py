@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-
-from mmlab.items import Space, Vectors, unit_rows
 from mmlab.retrieve.studies.intra_modal import rank_within
 from mmlab.retrieve.studies.trials import try_calibrations
+
+from mmlab.items import Space, Vectors, unit_rows
 
 SPACE = Space("s", "1", "", "", "", 4)
 

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-from mmlab.evaluate import qrels_from_pairs
-from mmlab.items import DIRECTIONS
 from mmlab.retrieve.studies.sentences import say_calibrations, say_hubs
 from mmlab.retrieve.studies.trials import (
     judge_rescorings,
@@ -13,6 +10,9 @@ from mmlab.retrieve.studies.trials import (
     try_calibrations,
     try_rescorings,
 )
+
+from mmlab.evaluate import qrels_from_pairs
+from mmlab.items import DIRECTIONS
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 import pandas as pd
 import pytest
+from mmlab.retrieve.studies.sentences import say_weights, show_weights
+from mmlab.retrieve.studies.trials import try_rescorings
 
 from mmlab.evaluate import compare_systems, qrels_from_pairs, score_queries
 from mmlab.index import build_index, open_store
@@ -10,8 +12,6 @@ from mmlab.items.rankings import rank_by_score
 from mmlab.retrieve import weighted_sum
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.query_split import fold_queries
-from mmlab.retrieve.studies.sentences import say_weights, show_weights
-from mmlab.retrieve.studies.trials import try_rescorings
 from mmlab.retrieve.studies.weight_study import WeightTrial, try_model_weights, try_weights, weigh_systems
 
 

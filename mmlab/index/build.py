@@ -1,0 +1,162 @@
+"""Open a store, build the index of a run in it from items and vectors, and open that index again."""
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.index.collections import check_related, make_collections, plan_index, stored_schemas
+from mmlab.index.edge.edge_engine import EdgeEngine
+from mmlab.index.index import Index
+from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.server.server_engine import ServerEngine, connect
+from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.layouts import layout_of
+from mmlab.index.store.points import Points
+from mmlab.index.store.store import BATCH_POINTS, Store
+from mmlab.items import Vectors
+from mmlab.items.options import check_option
+
+if TYPE_CHECKING:
+    from mmlab.index.server.server_engine import QdrantClient
+
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*|[^/\\]+:\d+([/?].*)?|:memory:", re.IGNORECASE)
+
+
+def open_store(
+    location: "str | os.PathLike[str] | QdrantClient",
+    *,
+    wait: float = 10.0,
+    timeout: int = 60,
+    grpc: bool = True,
+) -> Store:
+    """Open the store at a folder (Qdrant Edge) or at an http(s):// URL (Qdrant server or cluster).
+
+    A folder need not exist yet; a relative one starts at the project folder. `wait`: seconds to wait for another
+    process that has the store open, before StoreTaken. For a server: `timeout` in seconds, `grpc=False` for REST only;
+    its key comes from the environment, QDRANT_API_KEY. A QdrantClient is taken as it is.
+
+    Raises ValueError for a text that is neither, such as "localhost:6333", ConnectionError if no server answers,
+    PermissionError if it refuses the key.
+
+    >>> open_store("/tmp/my-store")
+    Store(Qdrant Edge at /tmp/my-store)
+    """
+    if isinstance(location, str) and location.lower().startswith(("http://", "https://")):
+        return Store(connect(location, timeout, grpc))
+    if isinstance(location, str | os.PathLike):
+        _check_folder(location)
+        return Store(EdgeEngine(location, wait))
+    return Store(ServerEngine(location, "a Qdrant client that was handed over"))
+
+
+def _check_folder(location: "str | os.PathLike[str]") -> None:
+    """Raise ValueError for an address that would become a folder of that name."""
+    if isinstance(location, str) and ADDRESS.fullmatch(location):
+        found = location.rpartition("@")[2].partition("?")[0]  # repeat no secret
+        raise ValueError(
+            "a store is a folder, or a Qdrant server by the http(s):// URL of its REST port, as "
+            f"http://localhost:6333; found {found!r}"
+        )
+
+
+def open_index(store: Store, name: str, layout: str = "unified") -> Index:
+    """Open the index `name` in a layout as it is stored.
+
+    Raises NoCollection, which says what there is instead, and WrongSchema or OldSchema for a collection of its names
+    that cannot be read: without it the index would answer as if it held less.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     open_index(open_store(folder), "photos")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    NoCollection: no collection 'photos (unified layout)'; the store has []. Build it with 03_index first
+    """
+    check_option("layout", layout)
+    with store.session():
+        schemas, unreadable = stored_schemas(store, name, layout)
+        for error in unreadable.values():
+            raise error
+        if not schemas:
+            raise NoCollection(f"{name} ({layout} layout)", store.collections())
+    return Index(store, name, layout, schemas)
+
+
+def build_index(
+    store: Store,
+    name: str,
+    items: pd.DataFrame,
+    vectors: Sequence[Vectors],
+    layout: str = "unified",
+    hnsw: Hnsw | None = None,
+    quantization: Quantization | str | None = "scalar",
+    *,
+    on_disk: bool = False,
+    cluster: Cluster | None = None,
+    replace: bool | None = None,
+    batch: int = BATCH_POINTS,
+    progress: bool = True,
+) -> Index:
+    """Bring the index `name` to what the items and their vectors are, and build its graphs.
+
+    Sends what is new or changed, deletes what has vanished and leaves the rest, so that a killed build goes on where
+    it stopped and a second one sends nothing.
+
+    items: a table with item_id (lower-case uuid), modality and further columns, which become payload fields.
+    vectors: the rows of items, one Vectors per space. layout: unified, separate or named.
+    quantization: or its name, see `Quantization.from_name`. The default, int8 copies rescored by the vectors
+    themselves, gives scores that are exact cosines in half the time, for a quarter more disk; None goes without.
+    cluster: without it a server keeps how it has spread the collections.
+    replace: whether a collection of this index with other settings or other points is made anew. None does so in a
+    folder, which is the run's own, and not on a server.
+
+    Raises WrongSchema if `replace` does not allow it and for a collection that is not of this index, ValueError for
+    vectors of no item. Example: see `Index`.
+    """
+    quantization = Quantization.from_name(quantization)
+    if quantization:
+        quantization.warn()
+    replace = not store.shared if replace is None else replace
+    with store.session():
+        planned = plan_index(name, layout, items, vectors, hnsw, quantization, on_disk)
+        schemas = make_collections(store, planned, cluster, replace)
+        report = []
+        for collection, schema in schemas.items():
+            points = layout_of(schema).arrange(items, vectors)
+            if not replace:
+                check_related(store, collection, points.ids.tolist())
+            report.append({"collection": collection, **_fill(store, collection, points, batch, progress)})
+    return Index(store, name, layout, schemas, pd.DataFrame(report))
+
+
+def _fill(
+    store: Store, collection: str, points: Points, batch: int, progress: bool
+) -> dict[str, int | float]:
+    """Send, delete and build; return how many points were there, sent and deleted, and the seconds of each part."""
+    started = time.perf_counter()
+    counts = write_changed(store, collection, points, batch, progress)
+    filled = time.perf_counter()
+    store.build(collection, progress)
+    return {**counts, "upsert_s": filled - started, "build_s": time.perf_counter() - filled}
+
+
+def write_changed(
+    store: Store, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False
+) -> dict[str, int]:
+    """Bring a collection to these points: send new and changed ones, delete all others.
+
+    Returns how many points `were_there` unchanged, were `sent` and `deleted`. What has been sent when the process dies
+    is not sent again.
+    """
+    with store.session():
+        stored, fingerprints = store.fingerprints(collection), points.fingerprints()
+        ids = points.ids.tolist()
+        changed = [i for i, item in enumerate(ids) if stored.get(item) != fingerprints[i]]
+        store.upsert(collection, points.with_fingerprints(changed, fingerprints), batch, progress)
+        vanished = sorted(stored.keys() - set(ids))
+        for start in range(0, len(vanished), batch):
+            store.delete(collection, vanished[start : start + batch])
+    return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}

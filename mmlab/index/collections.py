@@ -1,0 +1,186 @@
+"""The collections of an index: planned for a layout, found again in a store, and made there.
+
+What exists of an index is replaced only if it may be: a run owns its folder, but on a server, which is shared,
+another user's index may have the same name.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace as with_changes
+
+import pandas as pd
+
+from mmlab.index.schema.fields import payload_fields
+from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.schema.schema import COLLECTION_NAME, OldSchema, Schema, WrongSchema
+from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
+from mmlab.index.store.store import Store
+from mmlab.items import Vectors, is_among
+from mmlab.items.options import check_option
+
+HOW_TO_REPLACE = (
+    "If it is yours and may go, say so: replace=True, mmlab run -p replace=true, mmlab push --replace. If it is "
+    "somebody else's, give your run another name"
+)
+
+
+def plan_index(
+    name: str,
+    layout: str,
+    items: pd.DataFrame,
+    vectors: Sequence[Vectors],
+    hnsw: Hnsw | None = None,
+    quantization: Quantization | None = None,
+    on_disk: bool = False,
+) -> dict[str, Schema]:
+    """Return the schemas of the collections to make for these vectors, by name, the main space's first.
+
+    Raises ValueError for an unknown layout, for no vectors, for two vectors of one space, or for vectors of no item.
+    """
+    check_option("layout", layout)
+    held = {one.space: _modalities(one, items) for one in vectors}
+    if len(held) != len(vectors) or not held:
+        raise ValueError(f"an index needs vectors, each of a space of its own; found {list(vectors)}")
+    main_first = sorted(held, key=lambda space: len(held[space]) < 2)  # the first with both modalities
+    fields, graph = payload_fields(items), hnsw or Hnsw()
+    return {
+        collection_name(name, layout, *contents.suffix): Schema(
+            contents.space, fields, layout, graph, quantization, on_disk,
+            vector_spaces=contents.vector_spaces, modalities=contents.modalities,
+            index=name, position=contents.position,
+        )
+        for contents in LAYOUTS[layout].divide({space: held[space] for space in main_first})
+    }  # fmt: skip
+
+
+def _modalities(vectors: Vectors, items: pd.DataFrame) -> tuple[str, ...]:
+    found = set(items.loc[is_among(items["item_id"], vectors.ids), "modality"])
+    if not found:
+        raise ValueError(f"none of the {len(vectors)} vectors in {vectors.space.key} is of one of the items")
+    return tuple(modality for modality in PAIR_ORDER if modality in found)
+
+
+def collection_name(index: str, layout: str, *suffix: str) -> str:
+    """Return the collection of an index in a layout, such as "demo-unified"; hash what makes no valid name."""
+    plain = "-".join((index, layout, *suffix))
+    if COLLECTION_NAME.fullmatch(plain):
+        return plain
+    digest = hashlib.sha256("/".join((index, *suffix)).encode()).hexdigest()[:8]
+    end = "-".join((digest, layout, *(part[-8:] for part in suffix)))
+    return f"{_hashed_start(index, len(end))}-{end}"
+
+
+def _hashed_start(index: str, end_length: int) -> str:
+    return re.sub(r"[^a-z0-9_-]", "-", f"r-{index.lower()}")[: min(40, 62 - end_length)]
+
+
+def _may_belong(collection: str, index: str, layout: str) -> bool:
+    """Return whether `collection_name` may have given this name; all that is known if a schema is unreadable."""
+    suffix = LAYOUTS[layout].suffix_pattern
+    if re.fullmatch(re.escape(f"{index}-{layout}") + suffix, collection):
+        return True
+    hashed = re.fullmatch(rf"(.+)-[0-9a-f]{{8}}-{layout}{suffix}", collection)
+    return hashed is not None and hashed[1] == _hashed_start(index, len(collection) - hashed.end(1) - 1)
+
+
+def stored_schemas(store: Store, name: str, layout: str) -> tuple[dict[str, Schema], dict[str, WrongSchema]]:
+    """Return the collections of an index, the main space's first, and the errors of those that are unreadable."""
+    found, unreadable = {}, {}
+    for collection in store.collections():
+        try:
+            schema = store.schema(collection)
+        except WrongSchema as error:
+            if _may_belong(collection, name, layout):
+                unreadable[collection] = error
+            continue
+        if schema.index == name and schema.layout == layout:
+            found[collection] = schema
+    return dict(sorted(found.items(), key=lambda entry: (entry[1].position, entry[0]))), unreadable
+
+
+def make_collections(
+    store: Store, schemas: Mapping[str, Schema], cluster: Cluster | None, replace: bool
+) -> dict[str, Schema]:
+    """Make the collections of one index that do not exist, and return the schemas that they then have.
+
+    Without a `cluster` each keeps the one that it has. A collection of the index that has another schema, or is no
+    part of it any more, is dropped; if it has points, only with `replace`. Raises WrongSchema, before anything is
+    dropped, for a collection that may not be replaced, and for one of another index.
+    """
+    with store.session():
+        planned = {name: _with_cluster(store, name, schema, cluster) for name, schema in schemas.items()}
+        for schema in planned.values():
+            store.check_cluster(schema)
+        obsolete = _left_over(store, planned) | _made_otherwise(store, planned)
+        for collection, reason in obsolete.items():
+            if not replace and _has_points(store, collection):
+                raise WrongSchema(
+                    f"collection {collection!r} in {store} is not replaced: {reason}. {HOW_TO_REPLACE}"
+                )
+        for collection in obsolete:
+            store.drop(collection)
+        for collection, schema in planned.items():
+            store.create(collection, schema)
+    return planned
+
+
+def check_related(store: Store, collection: str, ids: Iterable[str]) -> None:
+    """Raise WrongSchema if the collection holds points and none of them has one of these ids: it is another's."""
+    ours, count = set(ids), 0
+    with store.session():
+        for point in store.point_ids(collection):
+            if point in ours:
+                return
+            count += 1
+    if count:
+        raise WrongSchema(
+            f"collection {collection!r} in {store} is not replaced: none of its {count:,} points is of the index "
+            f"that is to go there. {HOW_TO_REPLACE}"
+        )
+
+
+def _with_cluster(store: Store, collection: str, schema: Schema, cluster: Cluster | None) -> Schema:
+    """Return the schema with the cluster that is given, else with that of the stored collection, else as it is."""
+    try:
+        return with_changes(schema, cluster=cluster or store.schema(collection).cluster)
+    except (NoCollection, WrongSchema):
+        return schema
+
+
+def _left_over(store: Store, planned: Mapping[str, Schema]) -> dict[str, str]:
+    """Return the collections that are no part of the index any more, each with the reason."""
+    some = next(iter(planned.values()))
+    found, unreadable = stored_schemas(store, some.index, some.layout)
+    reasons = {
+        name: f"it holds vectors of {schema.space.key}, of which none are given"
+        for name, schema in found.items()
+    }
+    reasons |= {name: str(error) for name, error in unreadable.items() if isinstance(error, OldSchema)}
+    return {name: reason for name, reason in reasons.items() if name not in planned}
+
+
+def _made_otherwise(store: Store, planned: Mapping[str, Schema]) -> dict[str, str]:
+    """Return the collections of the index that have another schema, each with what differs."""
+    found = {}
+    for collection, schema in planned.items():
+        try:
+            stored = store.schema(collection)
+        except NoCollection:
+            continue
+        except OldSchema as error:
+            found[collection] = str(error)
+            continue
+        if stored.index != schema.index:
+            stored.check_same(schema, collection)
+        if differences := stored.differences(schema):
+            found[collection] = f"they differ in {differences} (stored, given)"
+    return found
+
+
+def _has_points(store: Store, collection: str) -> bool:
+    try:
+        return store.count(collection) > 0
+    except OldSchema:  # nothing more can be read
+        return True

@@ -1,0 +1,116 @@
+"""mmlab's schemas, filters and searches in the terms of qdrant_edge."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmlab.index.schema.fields import BOOL, FLOAT, INTEGER, KEYWORD
+from mmlab.index.schema.payload_filter import Condition, Conditions
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.engine import Search
+
+if TYPE_CHECKING:
+    from qdrant_edge import (
+        EdgeConfig,
+        EdgeVectorParams,
+        FieldCondition,
+        Filter,
+        PayloadSchemaType,
+        QueryRequest,
+    )
+
+
+def to_config(schema: Schema) -> "EdgeConfig":
+    """Return the configuration of a shard for this schema."""
+    from qdrant_edge import EdgeConfig, EdgeOptimizersConfig, HnswIndexConfig
+
+    hnsw = schema.hnsw
+    named = {name: _vector_params(space.dimension, schema) for name, space in schema.vector_spaces.items()}
+    return EdgeConfig(
+        vectors=named or _vector_params(schema.space.dimension, schema),
+        hnsw_config=HnswIndexConfig(
+            m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
+        ),
+        quantization_config=_quantization(schema),
+        optimizers=EdgeOptimizersConfig(indexing_threshold=hnsw.scan_kb, default_segment_number=1),
+    )
+
+
+def _vector_params(dimension: int, schema: Schema) -> "EdgeVectorParams":
+    from qdrant_edge import Distance, EdgeVectorParams, Memory
+
+    # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
+    memory = Memory.Cold if schema.on_disk else Memory.Cached
+    return EdgeVectorParams(size=dimension, distance=Distance.Cosine, memory=memory)
+
+
+def _quantization(schema: Schema) -> Any:
+    import qdrant_edge as edge
+
+    if schema.quantization is None:
+        return None
+    kind, size = schema.quantization.kind, schema.quantization.size
+    memory = edge.Memory.Pinned if schema.quantization.always_ram else edge.Memory.Cold
+    if kind == "scalar":
+        return edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=memory)
+    if kind == "product":
+        return edge.ProductQuantizationConfig(getattr(edge.CompressionRatio, f"X{size}"), memory=memory)
+    if kind == "binary":
+        return edge.BinaryQuantizationConfig(memory=memory)
+    return edge.TurboQuantQuantizationConfig(
+        bits=getattr(edge.TurboQuantBitSize, f"Bits{size}"), memory=memory
+    )
+
+
+def to_index_type(kind: str) -> "PayloadSchemaType":
+    """Return the type of a payload index for a field of this kind."""
+    from qdrant_edge import PayloadSchemaType as Type
+
+    return {KEYWORD: Type.Keyword, INTEGER: Type.Integer, FLOAT: Type.Float, BOOL: Type.Bool}[kind]
+
+
+def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
+    """Return a function from a row to its request; what all rows share is made once."""
+    from qdrant_edge import Mmr, QuantizationSearchParams, Query, QueryRequest, SearchParams
+
+    quantization = QuantizationSearchParams(
+        ignore=search.exact or not search.quantized,
+        rescore=search.rescore,
+        oversampling=search.oversampling,
+    )
+    common: dict[str, Any] = {"limit": search.k, "filter": filter}
+    common["params"] = SearchParams(hnsw_ef=search.ef, exact=search.exact, quantization=quantization)
+    if search.part:
+        common["with_payload"] = [f"{search.part}.item_id"]
+    vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
+    if diversity is None:
+        return lambda row: QueryRequest(query=Query.Nearest(row, using=vector), **common)
+    return lambda row: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
+
+
+def to_filter(conditions: Conditions) -> "Filter | None":
+    """Return the filter that lets through what meets all conditions, None for all points."""
+    from qdrant_edge import Filter
+
+    if not conditions:
+        return None
+    required: list[Any] = [_condition(one) for one in conditions if not one.negated]
+    excluded: list[Any] = [_condition(one) for one in conditions if one.negated]
+    return Filter(must=required or None, must_not=excluded or None)
+
+
+def _condition(condition: Condition) -> "FieldCondition | Filter":
+    from qdrant_edge import FieldCondition, Filter, MatchAny, MatchValue, RangeFloat
+
+    path = condition.path
+    values: list[Any] = list(condition.values)
+    if condition.bounds:
+        return FieldCondition(path, range=RangeFloat(**condition.bounds))
+    if condition.kind in (KEYWORD, INTEGER):
+        return FieldCondition(path, match=MatchAny(values))
+    if condition.kind == FLOAT:  # Qdrant matches no floats
+        return Filter(should=[FieldCondition(path, range=RangeFloat(gte=v, lte=v)) for v in values])
+    # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
+    booleans: list[Any] = [np.bool_(value) for value in values]
+    return Filter(should=[FieldCondition(path, match=MatchValue(value)) for value in booleans])

@@ -1,0 +1,181 @@
+"""Qdrant Edge as an engine: Qdrant's own code in this process, one folder per collection.
+
+What Edge promises: an update is in the write-ahead log when it returns, so it survives kill -9; `close` brings it to
+the disk. It builds a graph only when told to, and takes one process per folder.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from mmlab.index.edge.convert import to_config, to_filter, to_index_type, to_requests
+from mmlab.index.edge.folder import CollectionFolder, FolderLock, collection_names
+from mmlab.index.edge.resident import measure_resident
+from mmlab.index.schema.payload_filter import Conditions
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.engine import Payload, Record, Row, Search
+from mmlab.index.store.hits import Hits, read_hits
+from mmlab.items import resolve
+
+if TYPE_CHECKING:
+    from qdrant_edge import EdgeShard
+
+SCROLL_POINTS = 10_000  # per step
+BATCH_QUERIES = 1_000  # per call
+
+
+class _Folder:
+    """A folder's lock and the shards open under it: one per process, shared by all stores on that folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lock = FolderLock(folder)
+        self.open: dict[str, tuple[EdgeShard, Schema]] = {}
+
+    def close(self, name: str) -> None:
+        """Close a shard if it is open."""
+        if name in self.open:
+            shard, _ = self.open.pop(name)
+            shard.close()
+
+
+_FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
+_FOLDERS_LOCK = threading.Lock()
+
+
+class EdgeEngine:
+    """A folder of Edge shards."""
+
+    ignores_settings = False
+    shared = False
+
+    def __init__(self, folder: str | os.PathLike[str], wait: float) -> None:
+        self.folder = resolve(Path(folder))
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(f"a store is a folder or an http(s):// URL; {self.folder} is a file")
+        self.place = f"Qdrant Edge at {self.folder}"
+        self._wait = wait
+        with _FOLDERS_LOCK:
+            self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        with self._shared.lock.held(self._wait) as outermost:
+            try:
+                yield
+            finally:
+                if outermost:
+                    for name in list(self._shared.open):
+                        self._shared.close(name)
+
+    def collections(self) -> list[str]:
+        return collection_names(self.folder)
+
+    def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
+        from qdrant_edge import EdgeShard, UpdateOperation
+
+        if name in self.collections():
+            return
+        files = CollectionFolder(self.folder, name)
+        files.clear()
+        files.shard.mkdir(parents=True)
+        shard = EdgeShard.create(str(files.shard), to_config(schema))
+        for path, kind in indexes.items():
+            shard.update(UpdateOperation.create_field_index(path, to_index_type(kind)))
+        files.write(schema)
+        self._shared.open[name] = shard, schema
+
+    def drop(self, name: str) -> None:
+        self._shared.close(name)
+        CollectionFolder(self.folder, name).clear()
+
+    def schema(self, name: str) -> Schema:
+        return self._open(name)[1]
+
+    def count(self, name: str, conditions: Conditions = ()) -> int:
+        from qdrant_edge import CountRequest
+
+        shard, _ = self._open(name)
+        if not conditions:
+            return shard.info().points_count
+        return shard.count(CountRequest(exact=True, filter=to_filter(conditions)))
+
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
+        from qdrant_edge import Point, UpdateOperation
+
+        parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)
+        points = [Point(*part) for part in parts]
+        self._open(name)[0].update(UpdateOperation.upsert_points(points))
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        from qdrant_edge import UpdateOperation
+
+        self._open(name)[0].update(UpdateOperation.delete_points(list(ids)))
+
+    def build(self, name: str, progress: bool = False) -> None:
+        self._open(name)[0].optimize()
+
+    def info(self, name: str) -> dict[str, Any]:
+        info = self._open(name)[0].info()
+        return {
+            "points": info.points_count,
+            "indexed_vectors": info.indexed_vectors_count,
+            "segments": info.segments_count,
+            "disk_bytes": CollectionFolder(self.folder, name).disk_bytes(),
+        }
+
+    def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
+        self._shared.close(name)
+        return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, search)
+
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
+        from qdrant_edge import QueryBatchRequest
+
+        shard, _ = self._open(name)
+        make_request = to_requests(search, to_filter(conditions))
+        found: list[Hits] = []
+        for start in range(0, len(rows), BATCH_QUERIES):
+            batch = QueryBatchRequest(
+                [make_request(row) for row in rows[start : start + BATCH_QUERIES].tolist()]
+            )
+            found += [read_hits(points, search.part) for points in shard.query_batch(batch)]
+        return found
+
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
+        records = self._open(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
+        return {str(record.id): record.payload or {} for record in records}
+
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
+        records = self._open(name)[0].retrieve(list(ids), with_payload=False, with_vector=True)
+        return {str(record.id): cast("Row", record.vector) for record in records}
+
+    def scroll(
+        self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
+    ) -> Iterator[Record]:
+        from qdrant_edge import ScrollRequest
+
+        shard, _ = self._open(name)
+        filter, payload = to_filter(conditions), True if fields is None else fields
+        offset = None
+        while True:
+            request = ScrollRequest(offset, SCROLL_POINTS, filter, payload, vectors)
+            records, offset = shard.scroll(request)
+            for record in records:
+                yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
+            if offset is None:
+                return
+
+    def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
+        """Return the shard and its schema, opened when a session first needs them."""
+        from qdrant_edge import EdgeShard
+
+        if name not in self._shared.open:
+            files = CollectionFolder(self.folder, name)
+            schema = files.read()
+            self._shared.open[name] = EdgeShard.load(str(files.shard)), schema
+        return self._shared.open[name]

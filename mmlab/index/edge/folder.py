@@ -1,0 +1,162 @@
+"""A store's folder: the files of its collections, and the lock that lets in one process at a time.
+
+`<store>/<collection>/schema.json` lies beside the engine's `shard/`. The schema is written last and removed first: a
+collection exists exactly if its schema does, whenever a kill comes.
+"""
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mmlab.index.schema.schema import Schema, WrongSchema
+from mmlab.index.store.engine import NoCollection
+from mmlab.items import replacing
+
+POLL_SECONDS = 0.02
+MAX_ACTIVITY_CHARS = 300
+
+
+class StoreTaken(RuntimeError):
+    """Another process, or another thread of this one, holds the store."""
+
+
+class CollectionFolder:
+    """The files of one collection, whether it exists or not."""
+
+    def __init__(self, store: Path, name: str) -> None:
+        self.name, self.path = name, store / name
+        self.shard, self.file = self.path / "shard", self.path / "schema.json"
+
+    def read(self) -> Schema:
+        """Return the schema; raise NoCollection if there is none, WrongSchema if it cannot be read."""
+        try:
+            return Schema.from_dict(json.loads(self.file.read_text()), self.name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoCollection(self.name, collection_names(self.path.parent)) from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise WrongSchema(
+                f"{self.file} is damaged ({error}); drop the collection and build it again"
+            ) from error
+
+    def write(self, schema: Schema) -> None:
+        """Write the schema: from now on the collection exists."""
+        with replacing(self.file) as temporary:
+            temporary.write_text(json.dumps(schema.to_dict(), indent=1))
+
+    def clear(self) -> None:
+        """Remove the collection, or what a killed create or drop left; raise FileExistsError for other files."""
+        if not self.path.exists():
+            return
+        foreign = [entry.name for entry in self.path.iterdir() if not self._is_ours(entry)]
+        if foreign:
+            raise FileExistsError(
+                f"{self.path} is no collection: it holds {min(foreign)!r}; use another name"
+            )
+        self.file.unlink(missing_ok=True)
+        shutil.rmtree(self.path)
+
+    def disk_bytes(self) -> int:
+        """Return the bytes on disk, by blocks if the system tells: the write-ahead log is a sparse file of 64 MB."""
+        sizes = (file.stat() for file in self.path.rglob("*") if file.is_file())
+        return sum(512 * size.st_blocks if hasattr(size, "st_blocks") else size.st_size for size in sizes)
+
+    def _is_ours(self, entry: Path) -> bool:
+        unfinished = entry.name.startswith(".schema.") and entry.suffix == ".json"
+        return unfinished or entry in (self.shard, self.file)
+
+
+def collection_names(store: Path) -> list[str]:
+    """Return the names of the collections in a store's folder, sorted."""
+    return sorted(file.parent.name for file in store.glob("*/schema.json"))
+
+
+class FolderLock:
+    """The lock of one store in this process: one for all collections, which the thread that holds it may take again.
+
+    A session holds all it may need, so two sessions never wait for each other. The system frees the lock if its
+    holder dies. There are two lock files: a process that wants the second waits in line at the first, so that a loop
+    which gives the store back and takes it again at once lets the next one in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from filelock import FileLock
+
+        self.folder = folder
+        self._holder = folder / ".holder.json"
+        self._threads = threading.RLock()
+        # fallback_to_soft: a lock that is only a file would outlive a killed holder.
+        self._line, self._owner = (
+            FileLock(folder / name, thread_local=False, poll_interval=POLL_SECONDS, fallback_to_soft=False)
+            for name in (".line", ".lock")
+        )
+
+    @contextmanager
+    def held(self, wait: float) -> Iterator[bool]:
+        """Hold the folder for the block; yield whether it was free before. StoreTaken after `wait` seconds."""
+        deadline = time.monotonic() + wait
+        if not self._threads.acquire(timeout=wait):
+            raise StoreTaken(
+                f"the store {self.folder} is in use by another thread of this process: waited {wait:g} s"
+            )
+        try:
+            if self._owner.is_locked:
+                yield False
+                return
+            self._acquire(deadline, wait)
+            try:
+                yield True
+            finally:
+                self._holder.unlink(missing_ok=True)
+                self._owner.release()
+        finally:
+            self._threads.release()
+
+    def _acquire(self, deadline: float, wait: float) -> None:
+        from filelock import Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._line.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                self._owner.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        except Timeout:
+            raise StoreTaken(
+                f"the store {self.folder} is in use by {_describe_holder(self._holder)}; waited {wait:g} s. Let it "
+                "finish, or shut that kernel down, which frees the store; open_store(..., wait=60) waits longer"
+            ) from None
+        with replacing(self._holder) as temporary:
+            temporary.write_text(json.dumps(_this_process()))
+
+
+def _this_process() -> dict[str, Any]:
+    import psutil
+
+    me, environment = psutil.Process(), os.environ
+    what = environment.get("MMLAB_NOTEBOOK") or environment.get("JPY_SESSION_NAME") or " ".join(me.cmdline())
+    return {
+        "pid": me.pid,
+        "started": me.create_time(),
+        "what": what[:MAX_ACTIVITY_CHARS],
+        "since": time.time(),
+    }
+
+
+def _describe_holder(file: Path) -> str:
+    """Describe the holder, if the process that wrote the file still lives: killed ones leave theirs."""
+    import psutil
+
+    try:
+        holder = json.loads(file.read_text())
+        pid, what, since = int(holder["pid"]), str(holder["what"]), float(holder["since"])
+        if abs(psutil.Process(pid).create_time() - float(holder["started"])) > 1:
+            return "another process"  # the pid now belongs to another process
+        clock = datetime.fromtimestamp(since).astimezone().isoformat(" ", "seconds")
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, psutil.Error):
+        return "another process"
+    return f"pid {pid}, {what[:MAX_ACTIVITY_CHARS]!r}, since {clock}"

@@ -1,0 +1,187 @@
+"""What a collection holds, declared before it is filled: its spaces, payload fields and index settings."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from mmlab.index.schema.fields import DTYPES, FILTERABLE, FINGERPRINT
+from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
+from mmlab.items import Space, SpaceMismatch
+from mmlab.items.options import OPTIONS
+
+DISTANCE = "cosine"  # of unit rows, for every space
+FORMAT = 2
+COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class WrongSchema(ValueError):
+    """A collection was made with another schema, or has none that can be read."""
+
+
+class OldSchema(WrongSchema):
+    """A collection was made by an older version of mmlab."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What one collection holds: spaces, payload fields as {name: kind}, layout and index settings.
+
+    Kinds: keyword, integer, float, bool (filterable, most with a payload index) and text (stored, not filterable).
+    space: of the one vector that a point has; in the named layout, of the main one.
+    vector_spaces: in the named layout a point's vectors, as {"<space key>-<modality>": space}; empty in the others.
+    on_disk: read vectors from disk when they are needed, instead of keeping them in memory.
+    modalities: of the items that the collection holds, where that is declared.
+    index, position: the index that the collection is part of, and the place of its space there; the main one is 0.
+
+    Raises ValueError for an unknown layout or kind, and for a field name that cannot be stored.
+
+    >>> Schema(Space("clip", "1", "projected", "", "none", 512), {"label": "keyword", "text": "text"}).filterable
+    {'label': 'keyword'}
+    """
+
+    space: Space
+    fields: Mapping[str, str] = field(default_factory=dict)
+    layout: str = "unified"
+    hnsw: Hnsw = field(default_factory=Hnsw)
+    quantization: Quantization | None = None
+    on_disk: bool = False
+    cluster: Cluster = field(default_factory=Cluster)
+    vector_spaces: Mapping[str, Space] = field(default_factory=dict)
+    modalities: tuple[str, ...] = ()
+    index: str = ""
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layout not in OPTIONS["layout"]:
+            raise ValueError(f"schema: the layout is one of {list(OPTIONS['layout'])}, found {self.layout!r}")
+        if bool(self.vector_spaces) != (self.layout == "named"):
+            raise ValueError(
+                f"schema: only the named layout names its vectors, found {list(self.vector_spaces)}"
+            )
+        for name, kind in self.fields.items():
+            _check_field(name, kind)
+
+    @property
+    def filterable(self) -> dict[str, str]:
+        """The fields that a filter may name, and their kinds."""
+        return {name: kind for name, kind in self.fields.items() if kind in FILTERABLE}
+
+    @property
+    def spaces(self) -> list[Space]:
+        """The spaces of the vectors, the main one first."""
+        return list(dict.fromkeys([self.space, *self.vector_spaces.values()]))
+
+    def check_space(self, space: Space, collection: str) -> None:
+        """Raise SpaceMismatch, naming what differs and what to do, unless `space` is one of the collection's."""
+        if space in self.spaces:
+            return
+        try:
+            self.space.check_same(space)
+        except SpaceMismatch as error:
+            raise SpaceMismatch(
+                f"collection {collection!r} holds vectors of {self.space.key}, these are of {space.key}: "
+                f"{error} (stored, given). Embed with {self.space.model}, use another collection, or drop this"
+            ) from None
+
+    def check_same(self, other: "Schema", collection: str) -> None:
+        """Raise SpaceMismatch or WrongSchema, naming each setting that differs, unless both are the same."""
+        self.check_space(other.space, collection)
+        if differences := self.differences(other):
+            raise WrongSchema(
+                f"collection {collection!r} exists with another schema; they differ in {differences} "
+                f"(stored, given). Drop it first, store.drop({collection!r}), or use another collection name"
+            )
+
+    def differences(self, other: "Schema") -> str:
+        """Return each setting that differs, with this schema's value and the other's; "" if there is none."""
+        mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
+        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+        return "; ".join(
+            f"{name}: {mine.get(name, 'absent')} and {theirs.get(name, 'absent')}" for name in names
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as plain dicts, for JSON."""
+        return {
+            "format": FORMAT,
+            "space": self.space.to_dict(),
+            "distance": DISTANCE,
+            "fields": dict(self.fields),
+            "layout": self.layout,
+            "hnsw": asdict(self.hnsw),
+            "quantization": asdict(self.quantization) if self.quantization else None,
+            "on_disk": self.on_disk,
+            "cluster": asdict(self.cluster),
+            "named": {name: space.to_dict() for name, space in self.vector_spaces.items()},
+            "modalities": list(self.modalities),
+            "index": self.index,
+            "position": self.position,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Any, collection: str) -> Self:
+        """Return the schema that `to_dict` wrote; raise OldSchema or WrongSchema for anything else."""
+        if isinstance(stored, Mapping) and stored.get("format") in range(1, FORMAT):
+            raise OldSchema(
+                f"collection {collection!r} was made by an older mmlab: run 03_index again, or drop it"
+            )
+        try:
+            return cls(**_schema_arguments(stored))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise WrongSchema(
+                f"collection {collection!r} has no schema that this version of mmlab can read "
+                f"({type(error).__name__}: {error}); drop it and build it again"
+            ) from error
+
+
+def check_collection_name(name: str) -> str:
+    """Return the name of a collection if it is a valid one; raise ValueError otherwise."""
+    if not isinstance(name, str) or not COLLECTION_NAME.fullmatch(name):
+        raise ValueError(
+            "the name of a collection is 1 to 63 of a-z, 0-9, '-' and '_', a letter or digit first; "
+            f"found {name!r}"
+        )
+    return name
+
+
+def _schema_arguments(stored: Any) -> dict[str, Any]:
+    if stored["format"] != FORMAT or stored["distance"] != DISTANCE:
+        raise ValueError(
+            f"found format {stored['format']!r} with {stored['distance']!r} distance, expected {FORMAT} "
+            f"with {DISTANCE!r}"
+        )
+    quantization = stored["quantization"]
+    return {
+        "space": Space.from_dict(stored["space"]),
+        "fields": dict(stored["fields"]),
+        "layout": stored["layout"],
+        "hnsw": Hnsw(**stored["hnsw"]),
+        "quantization": Quantization(**quantization) if quantization else None,
+        "on_disk": bool(stored["on_disk"]),
+        "cluster": Cluster(**stored["cluster"]),
+        "vector_spaces": {name: Space.from_dict(space) for name, space in stored["named"].items()},
+        "modalities": tuple(stored["modalities"]),
+        "index": str(stored["index"]),
+        "position": int(stored["position"]),
+    }
+
+
+def _check_field(name: object, kind: str) -> None:
+    if not isinstance(name, str) or not name.strip() or set(name) & set('"\\'):
+        raise ValueError(f"schema: the name of a field is text without quotes, found {name!r}")
+    if name in ("item_id", FINGERPRINT):
+        raise ValueError(f"schema: a field cannot be called {name!r}: mmlab uses that name itself")
+    if kind not in DTYPES:
+        raise ValueError(f"schema: the kind of field {name!r} is one of {list(DTYPES)}, found {kind!r}")
+
+
+def _flatten(stored: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return a nested dict as one dict with dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in stored.items():
+        if isinstance(value, Mapping):
+            found |= _flatten(value, f"{before}{name}.")
+        else:
+            found[before + name] = value
+    return found

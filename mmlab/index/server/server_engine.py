@@ -1,0 +1,230 @@
+"""A Qdrant server or cluster as an engine, through qdrant_client.
+
+The schema lies in the collection's metadata. A server builds its graphs by itself; `build` waits for them.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mmlab.index.schema.payload_filter import Conditions
+from mmlab.index.schema.schema import Schema, WrongSchema
+from mmlab.index.server.convert import (
+    API_KEY,
+    METADATA,
+    not_qdrant,
+    plain_errors,
+    to_config,
+    to_filter,
+    to_index_type,
+    to_requests,
+)
+from mmlab.index.store.engine import NoCollection, Payload, Record, Row, Search
+from mmlab.index.store.hits import Hits, read_hits
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+    from qdrant_client.models import CollectionInfo
+
+SCROLL_POINTS = 1_000  # per step of a scroll or a fetch
+BATCH_QUERIES = 100  # per call
+POLL_SECONDS = 0.5
+MAX_STALLED_SECONDS = 3_600.0  # without any change: a large segment comes into the graph all at once
+BAR_FORMAT = "{desc}: {n_fmt} vectors in the graph, {elapsed}{postfix}"
+
+
+class ServerEngine:
+    """The collections that a QdrantClient reaches."""
+
+    shared = True
+
+    def __init__(self, client: "QdrantClient", place: str) -> None:
+        self.place = place
+        self.ignores_settings = _is_local(client)
+        self._client = client
+        self._session = threading.local()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Read each schema only once until the block ends; nothing else is kept open."""
+        if hasattr(self._session, "schemas"):
+            yield
+            return
+        self._session.schemas = {}
+        try:
+            with plain_errors(self.place):
+                yield
+        finally:
+            del self._session.schemas
+
+    def collections(self) -> list[str]:
+        with plain_errors(self.place):
+            return sorted(found.name for found in self._client.get_collections().collections)
+
+    def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
+        if not self._client.collection_exists(name):
+            self._client.create_collection(name, **to_config(schema))
+        existing = self._client.get_collection(name).payload_schema
+        for path, kind in indexes.items():
+            if path not in existing:
+                self._client.create_payload_index(name, path, to_index_type(kind), wait=True)
+
+    def drop(self, name: str) -> None:
+        self._session.schemas.pop(name, None)
+        self._client.delete_collection(name)
+
+    def schema(self, name: str) -> Schema:
+        schemas = self._session.schemas
+        if name not in schemas:
+            if not self._client.collection_exists(name):
+                raise NoCollection(name, self.collections())
+            stored = (self._client.get_collection(name).config.metadata or {}).get(METADATA)
+            if stored is None:
+                raise WrongSchema(
+                    f"collection {name!r} has no schema: it was not made by mmlab, or the server is older "
+                    "than 1.16. Use another collection name"
+                )
+            schemas[name] = Schema.from_dict(stored, name)
+        return schemas[name]
+
+    def count(self, name: str, conditions: Conditions = ()) -> int:
+        return self._client.count(name, count_filter=to_filter(conditions), exact=True).count
+
+    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
+        from qdrant_client.models import PointStruct
+
+        points = zip(ids, cast("list[Any]", rows), payloads, strict=True)
+        structs = [PointStruct(id=id, vector=row, payload=payload) for id, row, payload in points]
+        self._client.upsert(name, structs, wait=True)
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        from qdrant_client import models
+
+        self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
+
+    def build(self, name: str, progress: bool = False) -> None:
+        if not self.ignores_settings:
+            _wait_for_graphs(self._client, name, progress)
+
+    def info(self, name: str) -> dict[str, Any]:
+        found = self._client.get_collection(name)
+        return {
+            "points": self.count(name),
+            "indexed_vectors": found.indexed_vectors_count or 0,
+            "segments": found.segments_count,
+            "disk_bytes": None,
+        }
+
+    def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
+        return None
+
+    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
+        make_request = to_requests(search, to_filter(conditions))
+        found: list[Hits] = []
+        for start in range(0, len(rows), BATCH_QUERIES):
+            batch = [make_request(row) for row in rows[start : start + BATCH_QUERIES].tolist()]
+            answers = self._client.query_batch_points(name, batch)
+            found += [read_hits(answer.points, search.part) for answer in answers]
+        return found
+
+    def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
+        return {str(record.id): record.payload or {} for record in self._retrieve(name, ids, vectors=False)}
+
+    def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
+        return {str(record.id): record.vector for record in self._retrieve(name, ids, vectors=True)}
+
+    def scroll(
+        self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
+    ) -> Iterator[Record]:
+        filter, payload = to_filter(conditions), True if fields is None else fields
+        offset: Any = None
+        while True:
+            records, offset = self._client.scroll(
+                name, filter, SCROLL_POINTS, offset=offset, with_payload=payload, with_vectors=vectors
+            )
+            for record in records:
+                yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
+            if offset is None:
+                return
+
+    def _retrieve(self, name: str, ids: Sequence[str], vectors: bool) -> Iterator[Any]:
+        for start in range(0, len(ids), SCROLL_POINTS):
+            part = list(ids[start : start + SCROLL_POINTS])
+            yield from self._client.retrieve(name, part, with_payload=not vectors, with_vectors=vectors)
+
+
+def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
+    """Return the engine at `url` once it has answered; its key comes from the environment, never from the URL."""
+    from qdrant_client import QdrantClient
+    from qdrant_client.http.exceptions import UnexpectedResponse
+
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query:
+        raise ValueError(
+            f"the URL of a server holds no secrets: put its key into the environment as {API_KEY}"
+        )
+    client = QdrantClient(
+        url=url, api_key=os.environ.get(API_KEY), prefer_grpc=grpc, timeout=timeout, check_compatibility=False
+    )
+    transport = "gRPC, port 6334; grpc=False uses REST alone" if grpc else "REST"
+    engine = ServerEngine(client, f"Qdrant server at {url} ({transport})")
+    try:
+        engine.collections()
+    except UnexpectedResponse as error:
+        raise not_qdrant(engine.place, f"status {error.status_code}") from error
+    return engine
+
+
+def _is_local(client: "QdrantClient") -> bool:
+    """Return whether the client is a model of a server in numpy: QdrantClient(":memory:") or (path=...)."""
+    from qdrant_client.local.qdrant_local import QdrantLocal
+
+    return isinstance(client._client, QdrantLocal)
+
+
+def _wait_for_graphs(client: "QdrantClient", name: str, progress: bool) -> None:
+    """Return when the server is at rest, seen twice: it starts a moment after an upsert.
+
+    Raises RuntimeError if the server cannot build, TimeoutError after MAX_STALLED_SECONDS without any change.
+    """
+    from tqdm.auto import tqdm
+
+    at_rest, last_state, last_change = 0, None, time.monotonic()
+    with tqdm(desc=f"build {name}", bar_format=BAR_FORMAT, unit_scale=True, disable=not progress) as bar:
+        while at_rest < 2:
+            found = _read_progress(client, name)
+            bar.n = found.indexed_vectors_count or 0
+            bar.set_postfix_str(found.status.value)
+            state = (found.status, bar.n, found.segments_count)
+            if state != last_state:
+                last_state, last_change = state, time.monotonic()
+            elif time.monotonic() - last_change > MAX_STALLED_SECONDS:
+                raise TimeoutError(_describe_stall(name, found))
+            at_rest = at_rest + 1 if found.status == "green" else 0
+            time.sleep(POLL_SECONDS if at_rest < 2 else 0)
+
+
+def _read_progress(client: "QdrantClient", name: str) -> "CollectionInfo":
+    """Return what the server says of the collection; wake one that waits for an update since it was started."""
+    from qdrant_client import models
+
+    found = client.get_collection(name)
+    if found.status == "red":
+        raise RuntimeError(f"the server cannot build {name!r}: {found.optimizer_status}")
+    if found.status == "grey":
+        client.update_collection(name, optimizers_config=models.OptimizersConfigDiff())
+    return found
+
+
+def _describe_stall(name: str, found: "CollectionInfo") -> str:
+    return (
+        f"stopped waiting for the graphs of {name!r}: the server is at {found.status.value!r} with "
+        f"{found.indexed_vectors_count or 0:,} vectors in the graph of {found.points_count or 0:,} points, and nothing "
+        f"has changed for {MAX_STALLED_SECONDS:,.4g} s. The server goes on: look into its log, build again later"
+    )

@@ -1,0 +1,204 @@
+"""The layouts of an index: which collections it has, and which point of them holds an item.
+
+unified: one collection per space, in which a payload field tells images and texts apart. separate: one collection per
+space and modality. named: one collection, in which a pair is a point with a vector for each space and modality.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mmlab.index.schema.fields import KEYWORD, json_path, payload_rows
+from mmlab.index.schema.payload_filter import Condition, Conditions, Where, read_filter
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.engine import Engine, Payload, Row
+from mmlab.index.store.layout import (
+    Contents,
+    Layout,
+    VectorRows,
+    check_modality,
+    indexed_fields,
+    modality_condition,
+)
+from mmlab.index.store.points import Points, unique_item_ids
+from mmlab.items import Space, places_among
+
+MAX_FILTER_IDS = 1_000
+PAIR_ORDER = ("image", "text")  # a point has the id of its image, without one of its text
+
+
+class UnifiedLayout(Layout):
+    """One collection per space."""
+
+    @staticmethod
+    def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
+        """Return a collection per space; that of the main space needs no suffix."""
+        return [
+            Contents(space, held, i, (space.key,) if i else ())
+            for i, (space, held) in enumerate(modalities.items())
+        ]
+
+
+class SeparateLayout(Layout):
+    """One collection per space and modality."""
+
+    suffix_pattern = "(-.*)?-(image|text)"
+
+    @staticmethod
+    def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
+        """Return a collection per space and modality."""
+        return [
+            Contents(one.space, (modality,), one.position, (*one.suffix, modality))
+            for one in UnifiedLayout.divide(modalities)
+            for modality in one.modalities
+        ]
+
+
+class NamedLayout(Layout):
+    """One collection: the first image and the first text of a pair share a point, a further item has its own.
+
+    A point has the id of its image, without one of its text. The payload holds each item under its modality.
+    """
+
+    suffix_pattern = ""
+
+    @staticmethod
+    def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
+        """Return the one collection, with a named vector for each space and modality."""
+        named = {_vector_name(space, one): space for space, held in modalities.items() for one in held}
+        every = tuple(one for one in PAIR_ORDER if any(one in held for held in modalities.values()))
+        return [Contents(next(iter(modalities)), every, vector_spaces=named)]
+
+    def payload_indexes(self) -> dict[str, str]:
+        """Return the payload indexes under every modality, of the item's id too."""
+        kinds = {**indexed_fields(self.schema), "item_id": KEYWORD}
+        return {
+            json_path(name, part): kind for part in self.schema.modalities for name, kind in kinds.items()
+        }
+
+    def holds(self, space: Space, modality: str) -> bool:
+        """Return whether there is a vector of this name."""
+        return _vector_name(space, modality) in self.schema.vector_spaces
+
+    def vector_name(self, space: Space, modality: str | None) -> str:
+        """Return the name of the vector; raise ValueError if points have none of the space and modality."""
+        name = _vector_name(space, modality)
+        if name not in self.schema.vector_spaces:
+            known = list(self.schema.vector_spaces)
+            raise ValueError(f"no vectors of {space.key} for {modality!r}; there are {known}")
+        return name
+
+    def part(self, modality: str | None) -> str:
+        """Return the modality, which is needed: one point holds items of several."""
+        if modality is None:
+            known = list(self.schema.modalities)
+            raise ValueError(f"search: the named layout needs the modality to search for, to={known}")
+        return modality
+
+    def filters(self, where: Where | None, modality: str | None) -> dict[str, Conditions]:
+        """Return the conditions under each modality, or under the one that is given."""
+        check_modality(self.schema, modality)
+        fields = self.schema.filterable
+        return {
+            part: read_filter(where, fields, part) + modality_condition(self.schema, part, part)
+            for part in ([modality] if modality else self.schema.modalities)
+        }
+
+    def payloads(self, engine: Engine, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
+        """Return the payloads by item id."""
+        return {payload["item_id"]: payload for _, _, payload in self._locate(engine, collection, ids)}
+
+    def rows(self, engine: Engine, collection: str, ids: Sequence[str], space: Space) -> dict[str, Row]:
+        """Return the vectors of a space by item id."""
+        names = {
+            payload["item_id"]: (point, _vector_name(space, part))
+            for point, part, payload in self._locate(engine, collection, ids)
+        }
+        found: dict[str, Row] = {}
+        rows = engine.rows(collection, list(dict.fromkeys(point for point, _ in names.values())))
+        for item, (point, name) in names.items():
+            row = rows[point]
+            if isinstance(row, dict) and name in row:
+                found[item] = row[name]
+        return found
+
+    def scroll(
+        self, engine: Engine, collection: str, filters: Mapping[str, Conditions], ids_only: bool = False
+    ) -> Iterator[tuple[str, Payload]]:
+        """Yield id and payload of the items, one modality after the other."""
+        for part, conditions in filters.items():
+            fields = [json_path("item_id", part)] if ids_only else None
+            for _, payload, _ in engine.scroll(collection, conditions, fields):
+                yield payload[part]["item_id"], payload[part]
+
+    def _locate(
+        self, engine: Engine, collection: str, ids: Sequence[str]
+    ) -> Iterator[tuple[str, str, Payload]]:
+        """Yield point, part and payload of each item: most points have the id of one of their items."""
+        remaining = dict.fromkeys(unique_item_ids(ids))
+        for point, payload in engine.payloads(collection, list(remaining)).items():
+            for part in self.schema.modalities:
+                if payload.get(part, {}).get("item_id") == point:
+                    remaining.pop(point)
+                    yield point, part, payload[part]
+        rest = list(remaining)
+        for part in self.schema.modalities:
+            for start in range(0, len(rest), MAX_FILTER_IDS):
+                wanted = tuple(rest[start : start + MAX_FILTER_IDS])
+                condition = Condition(json_path("item_id", part), KEYWORD, wanted)
+                for point, payload, _ in engine.scroll(collection, (condition,)):
+                    yield point, part, payload[part]
+
+    def _points(self, table: pd.DataFrame, vectors: Sequence[VectorRows]) -> Points:
+        point_ids = _pair_points(table, self.schema.modalities)
+        ids = pd.unique(point_ids)
+        positions = places_among(point_ids, ids)
+        payloads: list[Payload] = [{} for _ in ids]
+        flat = payload_rows(table, self.schema.fields)
+        for i, part, item, payload in zip(positions, table["modality"], table["item_id"], flat, strict=True):
+            payloads[i][part] = {"item_id": item, **payload}
+        named: dict[str, VectorRows] = {}
+        for one, rows in vectors:
+            for part in self.schema.modalities:
+                if self.holds(one.space, part):
+                    mine = np.flatnonzero((table["modality"] == part) & (rows >= 0))
+                    numbers = np.full(len(ids), -1)
+                    numbers[positions[mine]] = rows[mine]
+                    named[_vector_name(one.space, part)] = one, numbers
+        return Points(ids, payloads, named)
+
+
+LAYOUTS: dict[str, type[Layout]] = {
+    "unified": UnifiedLayout,
+    "separate": SeparateLayout,
+    "named": NamedLayout,
+}
+
+
+def layout_of(schema: Schema) -> Layout:
+    """Return the layout of a collection with this schema."""
+    return LAYOUTS[schema.layout](schema)
+
+
+def describe_fields(schema: Schema) -> pd.DataFrame:
+    """Return the payload fields as a table: payload field, type, filter ("indexed", "scanned" or "" for none)."""
+    indexed, filterable = indexed_fields(schema), schema.filterable
+    rows = [
+        (name, kind, "indexed" if name in indexed else "scanned" if name in filterable else "")
+        for name, kind in schema.fields.items()
+    ]
+    return pd.DataFrame(rows, columns=["payload field", "type", "filter"])
+
+
+def _vector_name(space: Space, modality: str | None) -> str:
+    return f"{space.key}-{modality}"
+
+
+def _pair_points(table: pd.DataFrame, modalities: Sequence[str]) -> np.ndarray:
+    """Return the id of each row's point (N,): the first item of every modality of a pair share one."""
+    first = table["pair_id"].notna() & ~table.duplicated(["pair_id", "modality"])
+    group = table["pair_id"].where(first, table["item_id"])
+    leads = table.assign(group=group, order=table["modality"].map(modalities.index))
+    leads = leads.sort_values("order", kind="stable").drop_duplicates(["group"]).set_index("group")["item_id"]
+    return group.map(leads).to_numpy(dtype=str)

@@ -1,0 +1,258 @@
+"""The store: collections of vectors with payload, in mmlab's nouns. It makes all checks; engines only obey.
+
+Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store, works and closes it; inside
+`with store.session():` it stays open.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any, Self, Unpack
+
+import numpy as np
+import pandas as pd
+
+from mmlab.index.schema.fields import FINGERPRINT, payload_table
+from mmlab.index.schema.index_settings import Cluster
+from mmlab.index.schema.payload_filter import Conditions, Where
+from mmlab.index.schema.schema import Schema, check_collection_name
+from mmlab.index.store.engine import Engine, NoCollection, Payload, Record, Row, Search, SearchOptions
+from mmlab.index.store.hits import Hits, hits_to_rankings
+from mmlab.index.store.layout import Layout
+from mmlab.index.store.layouts import layout_of
+from mmlab.index.store.points import Points, check_item_ids
+from mmlab.items import Space, Vectors
+
+BATCH_POINTS = 1_000  # per upsert
+
+
+class Store:
+    """Collections in one engine, made by `open_store`.
+
+    Every method that takes the name of a collection raises ValueError for a name that cannot be one, and most raise
+    NoCollection, which names the collections that exist.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mmlab.index import open_store
+    >>> with TemporaryDirectory() as folder:
+    ...     open_store(folder).collections()
+    []
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __repr__(self) -> str:
+        return f"Store({self._engine.place})"
+
+    @property
+    def ignores_settings(self) -> bool:
+        """Whether the engine scans, whatever a schema says of graph and quantization."""
+        return self._engine.ignores_settings
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may keep collections there as well, as on a server."""
+        return self._engine.shared
+
+    @contextmanager
+    def session(self) -> Iterator[Self]:
+        """Keep the store open for a loop; while it is open, no other process can use a folder."""
+        with self._engine.session():
+            yield self
+
+    def collections(self) -> list[str]:
+        """Return the names of the collections, sorted."""
+        return self._engine.collections()
+
+    def schema(self, collection: str) -> Schema:
+        """Return the schema that the collection was created with."""
+        with self.session():
+            return self._engine.schema(check_collection_name(collection))
+
+    def create(self, collection: str, schema: Schema) -> None:
+        """Make an empty collection, or add what one with the same schema still lacks.
+
+        Raises SpaceMismatch if it exists for another space, WrongSchema if it differs otherwise, ValueError for a
+        cluster in a folder.
+        """
+        self.check_cluster(schema)
+        with self.session():
+            with suppress(NoCollection):
+                self.schema(collection).check_same(schema, collection)
+            self._engine.create(collection, schema, layout_of(schema).payload_indexes())
+
+    def check_cluster(self, schema: Schema) -> None:
+        """Raise ValueError if the store cannot spread a collection as the schema asks."""
+        if not self.shared and schema.cluster != Cluster():
+            raise ValueError(
+                f"{self._engine.place} is one shard on this machine; only a server has {schema.cluster}"
+            )
+
+    def drop(self, collection: str) -> None:
+        """Remove the collection and all that it holds; do nothing if it does not exist."""
+        with self.session():
+            if check_collection_name(collection) in self.collections():
+                self._engine.drop(collection)
+
+    def count(self, collection: str, where: Where | None = None, modality: str | None = None) -> int:
+        """Return the number of items that `where` lets through, of one modality or of all."""
+        with self.session():
+            filters = self._layout(collection).filters(where, modality)
+            return sum(self._engine.count(collection, conditions) for conditions in filters.values())
+
+    def upsert(
+        self, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False
+    ) -> None:
+        """Add or replace points, which `Layout.arrange` makes of items and vectors.
+
+        A written batch survives the death of the process, and a loss of power once the session has ended.
+        Raises SpaceMismatch for vectors of another space, ValueError for an id that is no uuid.
+        """
+        from tqdm.auto import tqdm
+
+        ids = check_item_ids(points.ids)
+        with self.session():
+            schema = self.schema(collection)
+            for vectors, _ in points.vectors.values():
+                schema.check_space(vectors.space, collection)
+            starts = range(0, len(ids), batch)
+            for start in tqdm(starts, desc="upsert", unit="batch", disable=not progress):
+                part = slice(start, start + batch)
+                self._engine.upsert(collection, ids[part], points.rows(part), points.payloads[part])
+
+    def upsert_records(self, collection: str, records: Sequence[Record]) -> None:
+        """Add or replace points as `records` yields them."""
+        with self.session():
+            ids, payloads, rows = map(list, zip(*records, strict=True))
+            self._engine.upsert(collection, ids, rows, payloads)
+
+    def records(self, collection: str) -> Iterator[Record]:
+        """Yield all points as they are stored: id, payload, vectors. Needs an open session."""
+        return self._engine.scroll(collection, (), vectors=True)
+
+    def point_ids(self, collection: str) -> Iterator[str]:
+        """Yield the ids of all points, in their order. Needs an open session."""
+        return (point for point, _, _ in self._engine.scroll(collection, (), []))
+
+    def fingerprints(self, collection: str) -> dict[str, int]:
+        """Return the fingerprint of each point by its id, -1 for one that was sent without."""
+        with self.session():
+            stored = self._engine.scroll(collection, (), [FINGERPRINT])
+            return {point: payload.get(FINGERPRINT, -1) for point, payload, _ in stored}
+
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Remove points; ids that do not exist are ignored."""
+        wanted = check_item_ids(ids)
+        with self.session():
+            self.schema(collection)
+            self._engine.delete(collection, wanted)
+
+    def build(self, collection: str, progress: bool = False) -> dict[str, Any]:
+        """Build the HNSW graph over all points and return `info`.
+
+        A collection of up to `schema.hnsw.scan_kb` KB of vectors gets no graph: it is scanned. A server builds by
+        itself: this waits for it, and raises TimeoutError if nothing has changed for an hour.
+        """
+        with self.session():
+            self.schema(collection)
+            self._engine.build(collection, progress)
+            return self.info(collection)
+
+    def info(self, collection: str) -> dict[str, Any]:
+        """Return points, indexed_vectors, segments, disk_bytes (None on a server), and hnsw.
+
+        hnsw: whether there is a graph that holds every point.
+        """
+        with self.session():
+            self.schema(collection)
+            info = self._engine.info(collection)
+        return {**info, "hnsw": 0 < info["points"] <= info["indexed_vectors"]}
+
+    def resident_bytes(
+        self,
+        collection: str,
+        queries: Vectors,
+        k: int = 10,
+        to: str | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> int | None:
+        """Return the memory a fresh process needs to open the collection and answer the queries.
+
+        None on a server. The arguments are those of `search`. Raises RuntimeError if the process fails.
+        """
+        with self.session():
+            layout = self._layout(collection, queries.space)
+            search = layout.search(queries.space, to, k, **options)
+            return self._engine.resident_bytes(collection, queries.array, search)
+
+    def search(
+        self,
+        collection: str,
+        queries: Vectors,
+        k: int,
+        where: Where | None = None,
+        to: str | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> pd.DataFrame:
+        """Return the `k` nearest items of each query as rankings: query_id, item_id, rank from 1, score (float32).
+
+        Queries keep their order, equal scores are in the order of the ids; a `k` beyond the collection returns all.
+        `to`: the modality of the items, which the named layout needs. Raises SpaceMismatch for queries of another
+        space, ValueError for k or ef below 1 and for a wrong `where`.
+        """
+        with self._engine.session():
+            layout = self._layout(collection, queries.space)
+            search = layout.search(queries.space, to, k, **options)
+            conditions = layout.filters(where, to)[search.part]
+            hits = self._search_fully(collection, queries.array, conditions, search)
+        return hits_to_rankings(queries.ids, hits, in_order=search.diversity is not None)
+
+    def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
+        """Return the payloads by item id, without the items that do not exist."""
+        with self.session():
+            return self._layout(collection).payloads(self._engine, collection, ids)
+
+    def rows(self, collection: str, ids: Sequence[str], space: Space) -> dict[str, Row]:
+        """Return the vectors in `space` by item id, without the items that have none there."""
+        with self.session():
+            return self._layout(collection, space).rows(self._engine, collection, ids, space)
+
+    def item_ids(self, collection: str, where: Where | None = None, modality: str | None = None) -> list[str]:
+        """Return the ids of all items that `where` lets through, of one modality or of all."""
+        with self.session():
+            layout = self._layout(collection)
+            filters = layout.filters(where, modality)
+            return [item for item, _ in layout.scroll(self._engine, collection, filters, ids_only=True)]
+
+    def items(self, collection: str, where: Where | None = None, modality: str | None = None) -> pd.DataFrame:
+        """Return the payloads of all items that `where` lets through, in the order of their ids."""
+        with self.session():
+            layout = self._layout(collection)
+            found = dict(layout.scroll(self._engine, collection, layout.filters(where, modality)))
+        ids = sorted(found)
+        return payload_table(ids, [found[item] for item in ids], layout.schema.fields)
+
+    def _layout(self, collection: str, space: Space | None = None) -> Layout:
+        """Return the layout of a collection; raise SpaceMismatch if it holds no vectors of the space."""
+        schema = self._engine.schema(check_collection_name(collection))
+        if space:
+            schema.check_space(space, collection)
+        return layout_of(schema)
+
+    def _search_fully(
+        self, collection: str, rows: np.ndarray, conditions: Conditions, search: Search
+    ) -> list[Hits]:
+        """Return the hits of every row (Q, D): k, or as many as meet the conditions.
+
+        A walk through the graph can end before it has k points, if few meet the conditions or k is near the size of
+        the collection. A scan finds them.
+        """
+        found = self._engine.search(collection, rows, conditions, search)
+        short = [i for i, hits in enumerate(found) if len(hits.ids) < search.k]
+        if not short or search.exact or not self._engine.count(collection):
+            return found
+        scanned = self._engine.search(collection, rows[short], conditions, replace(search, exact=True))
+        for i, hits in zip(short, scanned, strict=True):
+            found[i] = hits
+        return found

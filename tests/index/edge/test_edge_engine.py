@@ -1,0 +1,201 @@
+"""What only Edge promises: a real graph, points that outlive a kill, and files that are its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mmlab
+from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.engine import Search
+from mmlab.items import Space, Vectors, unit_rows
+from tests.index.conftest import upsert
+from tests.index.pairs import make_pairs
+
+SPACE = Space("mmlab/toy", "1", "projected", "", "none", 16)
+WRITER = """
+import sys
+from uuid import uuid4
+import numpy as np, pandas as pd
+from mmlab.index import open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.items import Space, Vectors, unit_rows
+from tests.index.conftest import upsert
+space = Space("mmlab/toy", "1", "projected", "", "none", 16)
+store = open_store(sys.argv[1])
+store.create("demo", Schema(space))
+with store.session():
+    while True:
+        ids = [str(uuid4()) for _ in range(50)]
+        rows = unit_rows(np.random.default_rng().standard_normal((50, 16)))
+        upsert(store, "demo", Vectors(ids, rows, space), pd.DataFrame({"item_id": ids}))
+        print(*ids, flush=True)
+"""
+
+
+def random_vectors(count: int, space: Space = SPACE) -> Vectors:
+    rows = unit_rows(np.random.default_rng(0).standard_normal((count, space.dimension)))
+    return Vectors([f"00000000-0000-0000-0000-{i:012x}" for i in range(count)], rows, space)
+
+
+def build(folder: Path, vectors: Vectors, hnsw: Hnsw, quantization: Quantization | None = None) -> Store:
+    store = open_store(folder)
+    store.create("demo", Schema(vectors.space, {"even": "bool"}, hnsw=hnsw, quantization=quantization))
+    even = np.arange(len(vectors)) % 2 == 0
+    upsert(store, "demo", vectors, pd.DataFrame({"item_id": vectors.ids, "even": even}))
+    store.build("demo")
+    return store
+
+
+def test_a_collection_above_the_limit_is_walked_not_scanned(tmp_path):
+    space = replace(SPACE, dimension=64)
+    vectors = random_vectors(3000, space)  # 750 KB
+    store = build(tmp_path, vectors, Hnsw(m=8, ef_construct=16))
+    info = store.info("demo")
+    assert info["hnsw"]
+    assert info["indexed_vectors"] == info["points"] == 3000
+    assert info["disk_bytes"] > vectors.array.nbytes
+    asked = Vectors(vectors.ids[:200], vectors.array[::-1][:200], space)
+    hits = {ef: store.search("demo", asked, 10, ef=ef) for ef in (10, 500)}
+    exact = store.search("demo", asked, 10, exact=True)
+    shared = {
+        ef: len(exact.merge(found, on=["query_id", "item_id"])) / len(exact) for ef, found in hits.items()
+    }
+    assert shared[10] < shared[500] <= 1
+    assert shared[10] < 0.95  # a scan would find all
+
+
+def test_a_graph_that_ends_short_of_k_is_made_up_by_a_scan(tmp_path):
+    vectors = random_vectors(2000)
+    store = build(tmp_path, vectors, Hnsw(m=4, ef_construct=4, ef=1, scan_kb=10))
+    assert store.info("demo")["hnsw"]
+    query = vectors.take(vectors.ids[:1])
+    assert len(store.search("demo", query, 1999)) == 1999
+    assert len(store.search("demo", query, 1999, where={"even": True})) == 1000
+
+
+def test_points_added_after_a_build_are_found_and_make_the_graph_partial(tmp_path):
+    vectors = random_vectors(2000)
+    store = build(tmp_path, vectors.take(vectors.ids[:1500]), Hnsw(scan_kb=10))
+    late = vectors.take(vectors.ids[1500:])
+    upsert(store, "demo", late, pd.DataFrame({"item_id": late.ids, "even": True}))
+    assert not store.info("demo")["hnsw"]
+    assert store.search("demo", late, 1)["item_id"].tolist() == late.ids.tolist()
+    assert store.build("demo")["hnsw"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_acknowledged_points_outlive_a_kill(tmp_path):
+    acknowledged: set[str] = set()
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE, text=True
+        ) as child:
+            for _ in range(5):
+                acknowledged.update(child.stdout.readline().split())
+            child.send_signal(signal.SIGKILL)
+            lines = child.stdout.read().splitlines(keepends=True)
+        acknowledged.update(item for line in lines if line.endswith("\n") for item in line.split())
+        store = open_store(tmp_path, wait=0)
+        assert len(store.payloads("demo", sorted(acknowledged))) == len(acknowledged) >= 250
+
+
+def test_a_collection_without_its_schema_is_not_there_and_can_be_made_again(tmp_path):
+    store = build(tmp_path, random_vectors(10), Hnsw())
+    (tmp_path / "demo" / "schema.json").unlink()  # what a kill in the middle of create or drop leaves
+    (tmp_path / "demo" / ".schema.99.json").write_text("{")
+    with pytest.raises(NoCollection, match=r"the store has \[\]"):
+        store.count("demo")
+    store.create("demo", Schema(SPACE))
+    assert store.count("demo") == 0
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "photo.jpg").write_bytes(b"")
+    (tmp_path / "raw" / "schema.json").write_text("{}")
+    store = open_store(tmp_path)
+    with pytest.raises(WrongSchema, match="'raw' has no schema that this version"):
+        store.create("raw", Schema(SPACE))
+    with pytest.raises(FileExistsError, match=r"it holds 'photo.jpg'; use another name"):
+        store.drop("raw")
+    assert (tmp_path / "raw" / "photo.jpg").exists()
+
+
+def test_a_damaged_schema_says_so_and_can_be_dropped(tmp_path):
+    store = build(tmp_path, random_vectors(10), Hnsw())
+    (tmp_path / "demo" / "schema.json").write_text('{"format":')
+    with pytest.raises(WrongSchema, match="schema.json is damaged"):
+        store.count("demo")
+    store.drop("demo")
+    assert store.collections() == []
+
+
+def test_a_file_is_no_store(tmp_path):
+    (tmp_path / "items.parquet").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match="items.parquet is a file"):
+        open_store(tmp_path / "items.parquet")
+
+
+@pytest.mark.parametrize("name", ["scalar", "product", "binary", "turbo"])
+def test_every_quantization_is_built_and_rescoring_finds_at_least_as_much(tmp_path, name):
+    """Random vectors of 64 numbers: their copies alone lose neighbours, which rescoring finds again."""
+    space = replace(SPACE, dimension=64)
+    vectors = random_vectors(1500, space)
+    store = build(tmp_path, vectors, Hnsw(m=16, ef=200, scan_kb=10), Quantization(name, oversampling=4))
+    assert store.info("demo")["hnsw"]
+    asked = Vectors(vectors.ids[:100], unit_rows(np.random.default_rng(1).standard_normal((100, 64))), space)
+    exact = store.search("demo", asked, 10, exact=True)
+
+    def recall(**options) -> float:
+        found = store.search("demo", asked, 10, **options)
+        return len(exact.merge(found, on=["query_id", "item_id"])) / len(exact)
+
+    alone, rescored = recall(rescore=False, oversampling=1.0), recall()
+    assert alone < 1  # the copies are what is searched
+    assert alone < rescored
+    assert rescored > 0.9 or name == "binary"
+    assert recall(quantized=False) > 0.95
+
+
+def test_the_memory_that_a_search_takes_is_measured_in_a_process_of_its_own(tmp_path):
+    space = replace(SPACE, dimension=256)
+    store = build(tmp_path, random_vectors(8000, space), Hnsw(m=8, ef_construct=16))
+    queries = random_vectors(20, space)
+    with store.session():
+        assert store.count("demo") == 8000  # open here: it is closed for the other process
+        taken = store.resident_bytes("demo", queries, exact=True)
+    assert 8000 * 256 * 4 < taken < 10 * 8000 * 256 * 4  # all vectors are read
+    assert store.count("demo") == 8000
+
+
+def test_the_memory_of_a_named_vector_needs_its_modality(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    build_index(store, "demo", pairs.items, pairs.vectors, "named", progress=False)
+    assert store.resident_bytes("demo-named", pairs.ask_texts, to="text", k=3) >= 0
+    with pytest.raises(
+        ValueError, match=r"the named layout needs the modality to search for, to=\['image', 'text'\]"
+    ):
+        store.resident_bytes("demo-named", pairs.ask_texts)
+
+
+def test_a_measurement_that_fails_says_why(tmp_path):
+    store = build(tmp_path, random_vectors(10), Hnsw())
+    shutil.rmtree(tmp_path / "demo" / "shard" / "segments")
+    (tmp_path / "demo" / "shard" / "segments").write_text("")
+    with pytest.raises(RuntimeError, match="process to measure the memory of .*demo/shard failed: .*rror"):
+        store._engine.resident_bytes("demo", random_vectors(2).array, Search(k=1, ef=1))
+
+
+def test_only_the_files_of_edge_know_its_package():
+    package = Path(mmlab.__file__).parent
+    knowing = [file for file in package.rglob("*.py") if "qdrant_edge" in file.read_text(encoding="utf-8")]
+    assert {file.parent.relative_to(package).as_posix() for file in knowing} == {"index/edge"}

@@ -1,0 +1,162 @@
+"""One owner at a time: real processes that take turns, wait, give up and are killed."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmlab.index import StoreTaken, open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.items import Space, Vectors
+from tests.index.conftest import upsert
+
+SPACE = Space("mmlab/toy", "1", "projected", "", "none", 2)
+HOLDER = """
+import sys, time
+from mmlab.index import open_store
+with open_store(sys.argv[1]).session():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+TURNS = """
+import sys
+import pandas as pd
+from mmlab.index import open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.items import Space, Vectors
+from tests.index.conftest import upsert
+folder, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+space = Space("mmlab/toy", "1", "projected", "", "none", 2)
+store = open_store(folder)
+store.create("demo", Schema(space, {"writer": "integer"}))
+for i in range(count):
+    ids = [f"00000000-0000-0000-0000-{first + i:012d}"]
+    upsert(store, "demo", Vectors(ids, [[1, 0]], space), pd.DataFrame({"item_id": ids, "writer": first}))
+    assert store.count("demo", {"writer": first}) == i + 1
+    print(store.count("demo"), flush=True)
+"""
+
+
+def start(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_two_processes_take_turns(tmp_path):
+    writers = [start(TURNS, tmp_path, first, 10) for first in (1000, 2000)]
+    counts = [[int(line) for line in writer.communicate(timeout=60)[0].split()] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert open_store(tmp_path).count("demo") == 20
+    # Both were at work at once: neither saw only its own points until it was done.
+    assert any(seen[-1] > 10 for seen in counts)
+    assert any(seen[5] > 6 for seen in counts)
+
+
+def test_a_store_that_is_taken_says_who_has_it_and_opens_once_the_holder_is_killed(tmp_path):
+    with start(HOLDER, tmp_path, MMLAB_NOTEBOOK="03_index.ipynb") as holder:
+        assert holder.stdout.readline() == "held\n"
+        store = open_store(tmp_path, wait=0.2)
+        message = (
+            rf"is in use by pid {holder.pid}, '03_index.ipynb', since 20.*waited 0.2 s.*shut that kernel"
+        )
+        with pytest.raises(StoreTaken, match=message):
+            store.create("demo", Schema(SPACE))
+        holder.kill()
+    assert (tmp_path / ".holder.json").exists()
+    store.create("demo", Schema(SPACE))
+    assert store.collections() == ["demo"]
+
+
+def test_a_kernel_waits_for_the_holder_to_finish(tmp_path):
+    with start(HOLDER, tmp_path) as holder:
+        holder.stdout.readline()
+        timer = threading.Timer(0.3, lambda: holder.communicate("done\n"))
+        timer.start()
+        started = time.monotonic()
+        open_store(tmp_path, wait=20).create("demo", Schema(SPACE))
+        assert 0.2 < time.monotonic() - started < 10
+        timer.join()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "",
+        "[]",
+        '{"pid": "x"}',
+        json.dumps({"pid": 2**40, "started": 0, "what": "?", "since": 0}),
+        json.dumps({"pid": os.getpid(), "started": 0, "what": "an older process", "since": 0}),
+    ],
+    ids=["empty", "no details", "no number", "no such process", "a process started later"],
+)
+def test_stale_or_damaged_details_are_not_believed(tmp_path, left):
+    with start(HOLDER, tmp_path) as holder:
+        holder.stdout.readline()
+        (tmp_path / ".holder.json").write_text(left)
+        with pytest.raises(StoreTaken, match="in use by another process; waited 0 s"):
+            open_store(tmp_path, wait=0).create("demo", Schema(SPACE))
+        holder.communicate("done\n")
+
+
+def test_two_stores_of_one_process_share_the_folder(tmp_path):
+    first, second = open_store(tmp_path, wait=0), open_store(str(tmp_path), wait=0)
+    ids = ["00000000-0000-0000-0000-000000000001"]
+    with first.session():
+        first.create("demo", Schema(SPACE))
+        upsert(second, "demo", Vectors(ids, [[1, 0]], SPACE), pd.DataFrame({"item_id": ids}))
+        assert first.count("demo") == second.count("demo") == 1
+
+
+def test_threads_queue_up(tmp_path):
+    store = open_store(tmp_path, wait=20)
+    store.create("demo", Schema(SPACE))
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        ids = [f"00000000-0000-0000-0000-{number:012d}"]
+        try:
+            upsert(store, "demo", Vectors(ids, [[1, 0]], SPACE), pd.DataFrame({"item_id": ids}))
+        except RuntimeError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.count("demo") == 8
+
+
+def test_a_thread_that_waited_too_long_says_so(tmp_path):
+    store = open_store(tmp_path, wait=0.1)
+    raised: list[StoreTaken] = []
+
+    def ask() -> None:
+        try:
+            store.create("demo", Schema(SPACE))
+        except StoreTaken as error:
+            raised.append(error)
+
+    with store.session():
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+    assert "another thread of this process" in str(raised[0])
+
+
+def test_nothing_is_left_behind(tmp_path: Path):
+    with open_store(tmp_path).session():
+        assert (tmp_path / ".holder.json").exists()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".line", ".lock"]

@@ -1,0 +1,68 @@
+"""Settings of the graph, of quantization and of a cluster: which are refused, and in which words."""
+
+import pytest
+
+from mmlab.index import Cluster, Hnsw, Quantization
+from mmlab.index.schema.index_settings import BinaryWarning
+
+
+@pytest.mark.parametrize("settings", [{"m": 0}, {"ef_construct": 3}, {"ef": 0}, {"scan_kb": 9}, {"m": 1.5}])
+def test_wrong_index_settings_are_refused(settings):
+    with pytest.raises(ValueError, match=f"hnsw: {next(iter(settings))} is a whole number from"):
+        Hnsw(**settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("none", None),
+        (None, None),
+        ("scalar", Quantization("scalar", 8)),
+        ("product", Quantization("product", 16)),
+        ("product-32", Quantization("product", 32)),
+        ("binary", Quantization("binary", 1)),
+        ("turbo-2", Quantization("turbo", 2)),
+        (Quantization("turbo"), Quantization("turbo", 4)),
+    ],
+)
+def test_a_quantization_is_named_by_its_kind_and_size(name, expected):
+    assert Quantization.from_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("int8", r"one of \['none', 'scalar', 'product', 'binary', 'turbo'\], found 'int8'"),
+        ("product-3", r"the size of product is one of \[4, 8, 16, 32, 64\], found 3"),
+        ("product-", "the size|a kind and a size"),
+        ("product-x4", "a kind and a size, as 'product-32'; found 'product-x4'"),
+    ],
+)
+def test_a_wrong_name_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        Quantization.from_name(name)
+
+
+def test_oversampling_has_bounds():
+    with pytest.raises(ValueError, match=r"oversampling lies in \[1, 100\], found 0.5"):
+        Quantization("scalar", oversampling=0.5)
+
+
+def test_binary_warns_and_others_do_not(recwarn):
+    Quantization("scalar").warn()
+    assert not recwarn
+    with pytest.warns(BinaryWarning, match="recall falls from 0.99 to 0.48-0.60"):
+        Quantization("binary").warn()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shards": 0}, "shards is a whole number from 1, found 0"),
+        ({"replicas": True}, "replicas is a whole number from 1, found True"),
+        ({"replicas": 2, "write_consistency": 3}, "write_consistency 3 is more than the 2 replicas"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Cluster(**settings)

@@ -1,0 +1,204 @@
+"""Building again: what is sent, what is deleted, what a kill leaves, and whose collections are touched."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmlab.index import Cluster, Hnsw, Index, WrongSchema, build_index, open_index, open_store
+from mmlab.index.schema.schema import Schema
+from mmlab.index.store.layouts import LAYOUTS
+from mmlab.items import write_items
+from tests.index.pairs import BOTH, Pairs, make_pairs
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+HNSW = Hnsw(m=64, ef_construct=1000, scan_kb=10)
+WRITER = """
+import sys
+from mmlab.index import Hnsw, Store, build_index, open_store
+from mmlab.items import Vectors, read_items
+folder, layout = sys.argv[1:]
+build = Store.build
+def announced(*given):
+    print("graph", flush=True)
+    return build(*given)
+Store.build = announced
+print("go", flush=True)
+build_index(open_store(folder + "/store"), "demo", read_items(folder + "/items.parquet"),
+    [Vectors.load(folder + "/both.npz")], layout, Hnsw(m=64, ef_construct=1000, scan_kb=10), batch=20, progress=False)
+print("done", flush=True)
+"""
+
+
+@contextmanager
+def writing(folder: Path, layout: str) -> Iterator[subprocess.Popen]:
+    """A process that builds the index, killed when the block ends."""
+    command = [sys.executable, "-c", WRITER, folder, layout]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.send_signal(signal.SIGKILL)
+
+
+def built(store, name: str, pairs: Pairs, layout: str = "unified", **settings) -> Index:
+    return build_index(store, name, pairs.items, pairs.vectors, layout, progress=False, **settings)
+
+
+def totals(index: Index) -> list[int]:
+    return index.report[["were_there", "sent", "deleted"]].sum().tolist()
+
+
+@pytest.mark.parametrize(("layout", "points"), [("unified", 112), ("separate", 112), ("named", 51)])
+def test_what_is_there_is_not_sent_again(store, name, layout, points):
+    pairs = make_pairs()
+    assert totals(built(store, name, pairs, layout)) == [0, points, 0]
+    assert totals(built(store, name, pairs, layout)) == [points, 0, 0]
+
+
+@pytest.mark.parametrize(("layout", "sent"), [("unified", 2), ("separate", 2), ("named", 1)])
+def test_changed_rows_are_replaced_and_vanished_ones_deleted(store, name, layout, sent):
+    """A caption has a point in each of two spaces; in the named layout both vectors lie in one."""
+    pairs = make_pairs()
+    built(store, name, pairs, layout)
+    caption = pairs.items.index[pairs.items["text"] == "text 1"][0]
+    alone = pairs.items.index[pairs.items["pair_id"].isna()][0]
+    changed = pairs.items.copy()
+    changed.loc[caption, "label"] = "new"
+    again = build_index(store, name, changed.drop(index=alone), pairs.vectors, layout, progress=False)
+    assert totals(again)[1:] == [sent, sent]
+    assert again.items({"label": "new"}, "text")["item_id"].tolist() == [pairs.items.loc[caption, "item_id"]]
+    assert again.count("text") == 39
+
+
+def test_a_moved_vector_is_sent_again(store, name):
+    pairs = make_pairs()
+    build_index(store, name, pairs.items, [pairs.both], progress=False)
+    moved = replace(pairs.both, array=pairs.both.array[::-1])
+    assert totals(build_index(store, name, pairs.items, [moved], progress=False)) == [0, 72, 0]
+
+
+def test_a_vector_that_vanished_from_a_point_is_not_found(store, name):
+    pairs = make_pairs()
+    built(store, name, pairs, "named")
+    images = pairs.items.loc[pairs.items["modality"] == "image", "item_id"]
+    fewer = pairs.both.take([item for item in pairs.both.ids if item != images.iloc[0]])
+    again = build_index(store, name, pairs.items, [pairs.texts, fewer], "named", progress=False)
+    assert images.iloc[0] not in set(again.search(pairs.ask_both, "image", 31)["item_id"])
+
+
+@pytest.mark.parametrize("layout", ["unified", "separate", "named"])
+def test_other_settings_make_the_collections_anew(store, name, layout):
+    pairs = make_pairs()
+    points = totals(built(store, name, pairs, layout))[1]
+    other = built(store, name, pairs, layout, hnsw=Hnsw(m=8), quantization="scalar", replace=True)
+    assert totals(other) == [0, points, 0]
+    schemas = open_index(store, name, layout).schemas
+    assert schemas == other.schemas
+    assert {(schema.hnsw.m, schema.quantization.kind) for schema in schemas.values()} == {(8, "scalar")}
+
+
+def test_a_space_that_is_no_longer_wanted_goes(store, name):
+    pairs = make_pairs()
+    before = set(store.collections())
+    built(store, name, pairs)
+    assert len(set(store.collections()) - before) == 2
+    build_index(store, name, pairs.items, [pairs.both], replace=True, progress=False)
+    assert set(store.collections()) - before == {f"{name}-unified"}
+
+
+def test_collections_of_others_are_left_alone(store, name):
+    pairs = make_pairs()
+    store.create(f"{name}-unified", Schema(BOTH, {"label": "keyword"}))
+    store.create(name, Schema(BOTH))
+    with pytest.raises(WrongSchema, match=f"'{name}-unified' exists with another schema"):
+        built(store, name, pairs, replace=True)
+    assert {name, f"{name}-unified"} <= set(store.collections())
+
+
+def test_vectors_must_be_of_the_items_and_each_of_its_own_space(tmp_path):
+    store, pairs = open_store(tmp_path), make_pairs()
+    with pytest.raises(ValueError, match="each of a space of its own"):
+        build_index(store, "demo", pairs.items, [pairs.both, pairs.both])
+    with pytest.raises(ValueError, match="none of the 2 vectors in both-.* is of one of the items"):
+        build_index(store, "demo", pairs.items, [pairs.ask_both])
+    with pytest.raises(ValueError, match="parameter layout: .*one of unified, separate, named; found 'flat'"):
+        built(store, "demo", pairs, "flat")
+
+
+def test_a_folder_is_one_shard(tmp_path):
+    store = open_store(tmp_path)
+    with pytest.raises(ValueError, match="is one shard on this machine; only a server has Cluster"):
+        built(store, "demo", make_pairs(), cluster=Cluster(shards=2))
+    index = built(store, "demo", make_pairs())
+    with pytest.raises(ValueError, match="is one shard on this machine"):
+        built(store, "demo", make_pairs(), cluster=Cluster(shards=2))
+    assert index.count() == 72
+
+
+@pytest.fixture
+def kept(tmp_path) -> Pairs:
+    """600 pairs, 1,081 items: 55 batches of 20 points, then a graph; written down for another process."""
+    pairs = make_pairs(600)
+    pairs = replace(pairs, items=pairs.items.assign(split="test", content=pairs.items["item_id"]))
+    write_items(pairs.items, tmp_path / "items.parquet")
+    pairs.both.save(tmp_path / "both.npz")
+    return pairs
+
+
+def finish(store, pairs: Pairs, folder: Path, layout: str) -> Index:
+    """Build what a killed process left, and look whether all is there."""
+    items = pd.read_parquet(folder / "items.parquet")
+    index = build_index(store, "demo", items, [pairs.both], layout, HNSW, progress=False)
+    assert index.count() == len(items)
+    held = index.collections()
+    scanned = (
+        4 * 8 * (held["points"] - held["indexed_vectors"])
+    )  # bytes: a kill splits, and small parts get no graph
+    assert (scanned <= 1024 * HNSW.scan_kb * held["segments"]).all()
+    assert len(index.search(pairs.ask_both, "image", 20)) == 40
+    assert totals(build_index(store, "demo", items, [pairs.both], layout, HNSW, progress=False))[1:] == [0, 0]
+    return index
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_killed_build_leaves_a_store_that_opens_and_is_finished_by_the_next(tmp_path, kept, layout):
+    store, there = open_store(tmp_path / "store", wait=0), 0
+    for delay in (0.05, 0.25):
+        with writing(tmp_path, layout) as child:
+            assert child.stdout.readline() == "go\n"
+            time.sleep(delay)
+        found = sum(len(store.fingerprints(name)) for name in store.collections())
+        assert found >= there
+        there = found
+    index = finish(store, kept, tmp_path, layout)
+    assert totals(index)[0] >= there
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize(
+    ("layout", "collection"), [("unified", "demo-unified"), ("separate", "demo-separate-image")]
+)
+def test_a_kill_while_the_graph_is_built_loses_no_point(tmp_path, kept, layout, collection):
+    store = open_store(tmp_path / "store", wait=0)
+    with writing(tmp_path, layout) as child:
+        assert [child.stdout.readline(), child.stdout.readline()] == ["go\n", "graph\n"]
+        time.sleep(0.02)
+    assert child.stdout.closed and child.returncode == -signal.SIGKILL
+    sent = len(store.fingerprints(collection))
+    assert sent == {"unified": 1081, "separate": 480}[layout]
+    assert not store.info(collection)["hnsw"]
+    index = finish(store, kept, tmp_path, layout)
+    assert totals(index) == [sent, 1081 - sent, 0]

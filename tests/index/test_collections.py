@@ -1,0 +1,140 @@
+"""What is in the way of an index: what may go, what stays, and which words say so."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from mmlab.index import Cluster, Hnsw, Store, WrongSchema, build_index, open_index, open_store, push
+from mmlab.index.schema.schema import OldSchema, Schema
+from mmlab.index.store.layouts import LAYOUTS
+from tests.index.conftest import opened
+from tests.index.pairs import BOTH, make_pairs
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+PAIRS = make_pairs(12)
+WIDE = Cluster(2, 2, 2)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A store that is shared, without a server."""
+    with opened("memory", tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+def source(tmp_path) -> Store:
+    """A folder with the index "demo"."""
+    store = open_store(tmp_path / "source")
+    build(store)
+    return store
+
+
+def build(store: Store, items: pd.DataFrame = PAIRS.items, **settings):
+    return build_index(store, "demo", items, [PAIRS.both], progress=False, **settings)
+
+
+def shift(store: Store, **settings):
+    return push(store, "demo", settings.pop("to"), progress=False, **settings)
+
+
+def test_a_plain_push_or_build_keeps_how_a_server_spreads_the_collection(source, server):
+    points = len(PAIRS.items)
+    assert shift(source, to=server, cluster=WIDE).report["sent"].tolist() == [points]
+    again = shift(source, to=server)
+    assert again.report[["were_there", "sent"]].to_numpy().tolist() == [[points, 0]]
+    assert build(server).report["sent"].tolist() == [0]
+    for index in (again, build(server), open_index(server, "demo")):
+        assert [schema.cluster for schema in index.schemas.values()] == [WIDE]
+
+
+def test_a_push_replaces_what_differs_only_if_told_to(source, server):
+    shift(source, to=server)
+    build(source, hnsw=Hnsw(m=8))
+    with pytest.raises(
+        WrongSchema, match=r"not replaced: they differ in hnsw.m: 64 and 8 .*mmlab push --replace"
+    ):
+        shift(source, to=server)
+    assert open_index(server, "demo").schemas["demo-unified"].hnsw.m == 64
+    with pytest.raises(WrongSchema, match=r"cluster.shards: 1 and 2; cluster.replicas"):
+        shift(source, to=server, cluster=WIDE)
+    replaced = shift(source, to=server, replace=True)
+    assert replaced.report["sent"].tolist() == [len(PAIRS.items)]
+    assert open_index(server, "demo").schemas["demo-unified"].hnsw.m == 8
+
+
+def test_an_empty_collection_is_in_nobodys_way(source, server):
+    (schema,) = open_index(source, "demo").schemas.values()
+    server.create("demo-unified", replace(schema, hnsw=Hnsw(m=8)))
+    assert shift(source, to=server).report["sent"].tolist() == [len(PAIRS.items)]
+
+
+def test_the_index_of_another_user_of_the_same_name_stays(source, server):
+    """The same settings, the same space, other items."""
+    half = len(PAIRS.items) // 2
+    mine, other = PAIRS.items.iloc[:half], PAIRS.items.iloc[half:]
+    build(server, other)
+    for again in (lambda: build(server, mine), lambda: shift(source, to=server)):
+        build(source, mine)
+        with pytest.raises(WrongSchema, match=f"none of its {len(other)} points is of the index"):
+            again()
+    assert open_index(server, "demo").count() == len(other)
+    assert shift(source, to=server, replace=True).count() == len(mine)
+
+
+def test_a_space_that_is_not_given_any_more_stays_on_a_server(server):
+    build_index(server, "demo", PAIRS.items, PAIRS.vectors, progress=False)
+    with pytest.raises(WrongSchema, match=r"it holds vectors of texts-\w+, of which none are given"):
+        build(server)
+    assert len(open_index(server, "demo").schemas) == 2
+    assert len(build(server, replace=True).schemas) == 1
+    assert len(open_index(server, "demo").schemas) == 1
+
+
+def test_a_folder_is_the_runs_own(tmp_path):
+    store = open_store(tmp_path)
+    build(store)
+    assert build(store, hnsw=Hnsw(m=8)).schemas["demo-unified"].hnsw.m == 8
+    with pytest.raises(WrongSchema, match="hnsw.m: 8 and 64"):
+        build(store, replace=False)
+
+
+def test_an_older_index_in_a_folder_is_made_anew_and_stays_where_it_may_not(tmp_path):
+    store = open_store(tmp_path)
+    build(store)
+    age(tmp_path / "demo-unified" / "schema.json")
+    with pytest.raises(WrongSchema, match="not replaced: .* was made by an older mmlab"):
+        build(store, replace=False)
+    with pytest.raises(OldSchema, match="'demo-unified' was made by an older mmlab: run 03_index again"):
+        open_index(store, "demo")
+    assert build(store).report["sent"].tolist() == [len(PAIRS.items)]
+
+
+@pytest.mark.parametrize("run", ["demo", "Ünlike a name", "a" * 60])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_part_that_cannot_be_read_is_named_when_the_index_is_opened(tmp_path, layout, run):
+    store = open_store(tmp_path)
+    index = build_index(store, run, PAIRS.items, PAIRS.vectors, layout, progress=False)
+    store.create("demo-other", Schema(BOTH))
+    (tmp_path / "demo-other" / "schema.json").write_text("{")  # not a name of this index
+    for collection in index.schemas:
+        file = tmp_path / collection / "schema.json"
+        there = file.read_text()
+        file.write_text("{")
+        with pytest.raises(WrongSchema, match=f"{collection}/schema.json is damaged"):
+            open_index(store, run, layout)
+        file.write_text(there)
+        age(file)
+        with pytest.raises(OldSchema, match=f"{collection!r} was made by an older mmlab"):
+            open_index(store, run, layout)
+        file.write_text(there)
+    assert open_index(store, run, layout).schemas == index.schemas
+
+
+def age(file) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
