@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.index import Hnsw, Index, Quantization, describe_fields, judge_search, search_settings
+from mmlab.index import Hnsw, Index, Quantization, benchmark_search
+from mmlab.index.bench.search_benchmark import search_settings
+from mmlab.index.store.layouts import describe_fields
 from mmlab.items import Vectors
 from mmlab.visualize import bars, figure
 from mmlab.workbench.result import Report, Result
@@ -66,7 +68,7 @@ class IndexReport(Report):
         drawn = pd.Series(self.queries.ids).sample(min(queries, len(self.queries)), random_state=seed)
         asked = self.queries.take(drawn.to_numpy())
         k = min(neighbours, self.index.count(target))
-        table = judge_search(self.index, asked, target, k, search_settings(self.index, k, ef))
+        table = benchmark_search(self.index, asked, target, k, search_settings(self.index, k, ef))
         own, exact = table.iloc[1], table.iloc[0]
         sentence = (
             f"This index ({own['search']}) finds {own['recall']:.1%} of the {k} exact neighbours, in "
@@ -102,7 +104,7 @@ def index_settings(parameters: dict) -> dict:
     """Return the settings of `build_index` that the parameters of 03_index stand for."""
     hnsw = Hnsw(m=parameters["hnsw_m"], ef_construct=parameters["hnsw_ef_construct"], ef=parameters["ef"])
     names = ("always_ram", "rescore", "oversampling")
-    quantization = Quantization.named(
+    quantization = Quantization.from_name(
         parameters["quantization"], **{name: parameters[name] for name in names}
     )
     return {

@@ -105,9 +105,9 @@ class Report:
 
     def overview(self) -> Result:
         """Return the part that stands for the whole; made once."""
-        if "overview" not in self.__dict__:
-            self.__dict__["overview"] = self._overview()
-        found: Result = self.__dict__["overview"]
+        if "_shown" not in self.__dict__:
+            self.__dict__["_shown"] = self._overview()
+        found: Result = self.__dict__["_shown"]
         return found
 
     def _overview(self) -> Result:

@@ -44,6 +44,8 @@ def search_run(
     if settings["fusion"] is None:
         joint = data.retrievers["text"].model.space == data.retrievers["image"].model.space
         settings["fusion"] = "early" if joint and not models else "rrf"
+    settings |= {"where": dict(settings["where"] or {})}
+    settings |= {name: tuple(settings[name]) for name in ("plus", "minus")}
     asked = Query(
         text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
     )

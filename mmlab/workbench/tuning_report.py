@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from mmlab.index import (
-    Hnsw,
+from mmlab.index import Hnsw, compare_layouts, compare_placements, open_store, sweep_index
+from mmlab.index.bench.faiss import has_faiss, sweep_faiss
+from mmlab.index.bench.recommend import (
     best_of_graphs,
-    compare_layouts,
-    compare_placements,
     frontier,
-    has_faiss,
     name_settings,
-    open_store,
     recommend,
-    say_placement,
-    sweep_faiss,
-    sweep_index,
+    summarize_placement,
 )
 from mmlab.items import Vectors, is_among, write_table
 from mmlab.runs import Step
@@ -154,7 +149,7 @@ class TuningReport(Report):
         def draw() -> "Figure":
             fig, (ax,) = figure(height=3.8, width=9)
             names = ("median latency of a query, ms (log)", f"recall@{self.k} against exact search")
-            pareto(ax, self.settings, "way", "p50_ms", "recall", names, "Recall against latency")
+            pareto(ax, self.settings, "method", "p50_ms", "recall", names, "Recall against latency")
             return fig
 
         missing = (
@@ -180,7 +175,7 @@ class TuningReport(Report):
         swept = self.swept
         sentence = (
             f"Sending {len(self.vectors):,} vectors takes {swept['upsert_s'].median():.2f} s, a graph "
-            f"{swept['build_s'].min():.2f} to {swept['build_s'].max():.2f} s. {say_placement(swept)}"
+            f"{swept['build_s'].min():.2f} to {swept['build_s'].max():.2f} s. {summarize_placement(swept)}"
         )
         return Result(built, sentence, draw, shown=no_table())
 
@@ -261,15 +256,15 @@ class ModelSpeed(Report):
 
     def _overview(self) -> Result:
         """Show throughput and memory of every setting."""
-        measured = self.speeds.assign(way=self.speeds["modality"] + ", " + self.speeds["precision"])
+        measured = self.speeds.assign(method=self.speeds["modality"] + ", " + self.speeds["precision"])
 
         def draw() -> "Figure":
             fig, axs = figure(2, width=9)
             throughput, memory = ("batch size", "items a second"), ("batch size", "MB above the loaded model")
             throughput_curves(
-                axs[0], measured, "way", "batch_size", "items_per_second", throughput, "Throughput"
+                axs[0], measured, "method", "batch_size", "items_per_second", throughput, "Throughput"
             )
-            throughput_curves(axs[1], measured, "way", "batch_size", "memory_mb", memory, "Memory")
+            throughput_curves(axs[1], measured, "method", "batch_size", "memory_mb", memory, "Memory")
             return fig
 
         caption = f"{self.model}: items a second, memory above the loaded model, cosine to float32"
