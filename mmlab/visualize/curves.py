@@ -103,7 +103,7 @@ def success_curves(ax: "Axes", ranks: Mapping[str, pd.Series], depth: int, title
     ax.set_xscale("log")
     ax.set(ylim=(0, 1))
     ax.legend(fontsize=8)
-    return name_axes(ax, "k (log scale)", "queries with a right answer in the first k (Success@k)", title)
+    return name_axes(ax, "k (log scale)", "Success@k over all queries", title)
 
 
 def reliability_panels(table: pd.DataFrame, directions: Iterable[str] | None = None) -> "Figure":

@@ -98,7 +98,10 @@ class Evaluation(Report):
             )
             return fig
 
-        return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw)
+        interval = "{value:.3f} ({low:.3f} to {high:.3f})".format_map
+        shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
+        wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
+        return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
 
     @cached_property
     def protocol_table(self) -> pd.DataFrame:

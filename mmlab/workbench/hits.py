@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 QUERIES_SHOWN = 6
 CAPTION_CHARS = 120
+QUERY_CHARS = 80
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,4 +103,12 @@ class Hits(Report):
             ranks = self.found.loc[self.found["item_id"].isin(self.right), "rank"]
             found += f", a right one at rank {ranks.min()}" if len(ranks) else ", none of them right"
         times = f"{spent['embed_ms']:.0f} ms to embed, {spent['search_ms']:.1f} ms to search"
-        return f"**{escape_markdown(self.query)}**: {found}; {times}."
+        return f"**{_shortened(self.query)}**: {found}; {times}."
+
+
+def _shortened(query: str) -> str:
+    """The beginning and the end of a long query, as Markdown that shows it as it is."""
+    if len(query) <= QUERY_CHARS:
+        return escape_markdown(query)
+    half = QUERY_CHARS // 2
+    return f"{escape_markdown(query[:half])} … {escape_markdown(query[-half:])}"
