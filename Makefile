@@ -17,12 +17,13 @@ demo: $(STAMP) ## draw the demo catalogue, run the six notebooks on it, write da
 	@$(OFFLINE) $(BIN)/mmlab demo
 
 test: $(STAMP) ## run the tests, then the linter
-	@$(OFFLINE) $(BIN)/python -m pytest $(ARGS)
+	@$(OFFLINE) $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 	@$(MAKE) --no-print-directory lint
 
-lint: $(STAMP) ## check style and layout without changing anything
+lint: $(STAMP) ## check style, layout and types without changing anything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 format: $(STAMP) ## repair style and layout, strip the notebooks
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . ; $(BIN)/nbstripout notebooks/*.ipynb
@@ -41,7 +42,7 @@ screenshots: $(STAMP) ## take the screenshots in README of the run demo, with ch
 	@$(OFFLINE) $(BIN)/python -m tests.browser.screenshots
 
 clean: ## remove .venv and everything made under data/
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg ! -name panel.jpg -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

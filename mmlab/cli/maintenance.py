@@ -135,7 +135,8 @@ def push(
     Without --shards, --replicas and --write-consistency collections that are there keep theirs, and new ones are one
     shard with one copy; where one of the three is given, the others are 1.
     """
-    from mmlab import index as room
+    from mmlab.index import Cluster, open_store
+    from mmlab.index import push as push_index
     from mmlab.runs import read_manifest
     from mmlab.runs.record.manifest import locate_index
 
@@ -144,13 +145,13 @@ def push(
             raise ValueError(f"--to is the URL of a Qdrant server, as http://localhost:6333; found {url!r}")
         spread = {"shards": shards, "replicas": replicas, "write_consistency": write_consistency}
         given = {setting: number for setting, number in spread.items() if number is not None}
-        cluster = room.Cluster(**given) if given else None
+        cluster = Cluster(**given) if given else None
         store, collections, layout = locate_index(read_manifest(name))
         if store.rstrip("/") == url.rstrip("/"):
             raise ValueError(f"the index of {name} is on {url} already")
     try:
-        source, target = room.open_store(store), room.open_store(url)
-        pushed = room.push(source, collections, target, layout, cluster=cluster, replace=replace)
+        source, target = open_store(store), open_store(url)
+        pushed = push_index(source, collections, target, layout, cluster=cluster, replace=replace)
     except (RuntimeError, LookupError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     print_table(pushed.report.to_dict("records"))

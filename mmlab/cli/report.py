@@ -66,7 +66,7 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
     print_failures(failures, len(names))
 
 
-@cli.command(epilog=PARAMETERS_EXAMPLES, short_help="List what the notebooks can be told.")
+@cli.command(epilog=PARAMETERS_EXAMPLES, short_help="List the parameters of the notebooks.")
 @click.argument("notebook", required=False)
 def parameters(notebook: str | None) -> None:
     """List the parameters of NOTEBOOK, or of all: name, type, default, and what each is."""

@@ -20,7 +20,7 @@ TOKEN = re.compile(r"[a-zA-Z]{1,7}|\S")
 # Start and end.
 TOKENS_AROUND_TEXT = 2
 # Tokens with padding, for each token without.
-MAX_PADDED_SHARE = 1.05
+MAX_PADDING_FACTOR = 1.05
 # Each worker holds a batch in memory.
 MAX_WORKERS = 8
 
@@ -61,7 +61,7 @@ def cut_evenly(positions: Sequence[int], size: int, workers: int = 1) -> Iterato
 def cut_by_length(
     positions: Sequence[int], tokens: Sequence[int], size: int, workers: int = 1
 ) -> Iterator[list[int]]:
-    """Yield batches as `cut_evenly` does, but end a batch before its padding exceeds MAX_PADDED_SHARE.
+    """Yield batches as `cut_evenly` does, but end a batch before its padding exceeds MAX_PADDING_FACTOR.
 
     positions: of texts, longest first. tokens: of each text, by its position. A batch has at least a quarter of the
     size, for the model to have enough to do.
@@ -74,7 +74,7 @@ def cut_by_length(
     needed = 0
     for position in positions:
         padded = tokens[batch[0]] * (len(batch) + 1) if batch else 0
-        too_long = padded > MAX_PADDED_SHARE * (needed + tokens[position])
+        too_long = padded > MAX_PADDING_FACTOR * (needed + tokens[position])
         if len(batch) == size or (len(batch) >= size / 4 and too_long):
             yield batch
             batch, needed = [], 0

@@ -13,7 +13,7 @@ from mmlab.embed.batching import count_workers
 from mmlab.embed.embedding import embed_items
 from mmlab.embed.encode import OUT_OF_MEMORY
 from mmlab.embed.models import Model, ModelError, load_model
-from mmlab.embed.models.model import unsupported_modality
+from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import Vectors
 
 T = TypeVar("T")

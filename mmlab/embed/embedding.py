@@ -12,7 +12,7 @@ import pandas as pd
 from mmlab.embed.cache import VectorCache
 from mmlab.embed.encode import encode_items
 from mmlab.embed.models import Model
-from mmlab.embed.models.model import unsupported_modality
+from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import SKIPPED_COLUMNS, Vectors, check_items
 
 

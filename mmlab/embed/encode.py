@@ -19,7 +19,7 @@ from mmlab.embed.batching import (
     run_in_workers,
 )
 from mmlab.embed.models import Model
-from mmlab.embed.models.model import Inputs
+from mmlab.embed.models.interface import Inputs
 from mmlab.items import ImageError, file_hash, open_image
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmlab.embed.embedding import Embedded, embed_items
 from mmlab.embed.models import load_for, load_model
-from mmlab.embed.models.model import unsupported_modality
+from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import Space, Vectors, is_among
 
 FULL_PRECISION = "float32"

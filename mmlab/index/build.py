@@ -14,8 +14,8 @@ from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.server.server_engine import ServerEngine, connect
 from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import layout_of
-from mmlab.index.store.points import Points
 from mmlab.index.store.store import BATCH_POINTS, Store
 from mmlab.items import Vectors
 from mmlab.items.options import check_option

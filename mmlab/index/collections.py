@@ -11,8 +11,8 @@ from dataclasses import replace as with_changes
 
 import pandas as pd
 
-from mmlab.index.schema.fields import payload_fields
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.schema.payload import payload_fields
 from mmlab.index.schema.schema import COLLECTION_NAME, OldSchema, Schema, WrongSchema
 from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER

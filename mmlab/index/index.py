@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import stored_schemas
-from mmlab.index.schema.fields import payload_table
-from mmlab.index.schema.payload_filter import Where
+from mmlab.index.schema.payload import Where, payload_table
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import SearchOptions
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of

@@ -51,14 +51,16 @@ def ingest_items(
     costs its own rows only.
 
     >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> rows = "image,caption\na.png,<b>A ramp</b> from black to white\nb.png,a file that is missing here\n"
     >>> with TemporaryDirectory() as folder:
-    ...     table = Path(folder, "captions.csv")
-    ...     _ = table.write_text("image,caption\nnone.png,a red square on nothing\n")
+    ...     Image.linear_gradient("L").save(Path(folder, "a.png"))
+    ...     _ = Path(folder, "captions.csv").write_text(rows)
     ...     result = ingest_items(folder, cache=folder, progress=False)
     >>> result
-    IngestResult(0 images and 0 texts from 1 rows; 1 rows skipped, 0 texts cleaned)
+    IngestResult(1 images and 1 texts from 2 rows; 1 rows skipped, 1 texts cleaned)
     >>> result.skipped[["row", "source", "reason"]].values.tolist()
-    [[1, 'none.png', 'missing file']]
+    [[2, 'b.png', 'missing file']]
     """
     cache = Path(cache) if cache else data() / "cache"
     replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None

@@ -127,7 +127,7 @@ def test_shards_replicas_and_leave_to_replace_reach_the_server(here, capsys, mon
     step, pairs = start_step("03_index", "a", store=""), make_pairs(10)
     source, target = index.open_store(step.folder / "store"), index.open_store(QdrantClient(":memory:"))
     step.finish("")
-    build = {"items": pairs.items, "spaces": [pairs.both], "progress": False}
+    build = {"items": pairs.items, "vectors": [pairs.both], "progress": False}
     index.build_index(source, "a", **build)
     monkeypatch.setattr(index, "open_store", lambda where: target if "//" in str(where) else source)
     push = ["push", "a", "--to", "http://localhost:6333"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mmlab.index import Cluster, Hnsw, Store, WrongSchema, build_index, open_index, open_store, push
+from mmlab.index.collections import collection_name
 from mmlab.index.schema.schema import OldSchema, Schema
 from mmlab.index.store.layouts import LAYOUTS
 from tests.index.conftest import opened
@@ -113,6 +114,28 @@ def test_an_older_index_in_a_folder_is_made_anew_and_stays_where_it_may_not(tmp_
     with pytest.raises(OldSchema, match="'demo-unified' was made by an older mmlab: run 03_index again"):
         open_index(store, "demo")
     assert build(store).report["sent"].tolist() == [len(PAIRS.items)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("demo", "unified"), "demo-unified"),
+        (("demo", "separate", "clip-9a22c5cf", "text"), "demo-separate-clip-9a22c5cf-text"),
+        (("Ünlike a name", "unified"), "r--nlike-a-name-cc7217b3-unified"),
+        (
+            ("Ünlike a name", "separate", "clip-9a22c5cf", "text"),
+            "r--nlike-a-name-67dcafbb-separate-9a22c5cf-text",
+        ),
+    ],
+)
+def test_an_index_finds_its_collections_by_the_same_names_again(arguments, expected):
+    assert collection_name(*arguments) == expected
+
+
+def test_a_name_that_is_too_long_is_cut_to_what_a_collection_may_have():
+    name = collection_name("a" * 100, "separate", "clip-9a22c5cf", "image")
+    assert len(name) <= 63
+    assert name.endswith("-separate-9a22c5cf-image")
 
 
 @pytest.mark.parametrize("run", ["demo", "Ünlike a name", "a" * 60])

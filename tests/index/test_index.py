@@ -166,6 +166,33 @@ def test_diversity_and_one_hit_per_pair_reach_as_many_pairs_as_asked(store, name
     assert hits["item_id"].iloc[0] == items["item_id"].iloc[0]
 
 
+def texts_at(angles: list[float], pairs: list[str | None]) -> tuple[pd.DataFrame, Vectors]:
+    """Texts of these pairs whose vectors lie at these angles to the first axis."""
+    items = pd.DataFrame({"item_id": [str(UUID(int=i + 1)) for i in range(len(pairs))], "pair_id": pairs})
+    rows = np.zeros((len(angles), 8))
+    rows[:, 0], rows[:, 1] = np.cos(angles), np.sin(angles)
+    return items.assign(modality="text", text="a caption"), Vectors(items["item_id"], rows, BOTH)
+
+
+def test_each_text_without_a_pair_stands_for_itself(store, name):
+    items, vectors = texts_at([0.1, 0.2, 0.3, 0.4, 0.5], [None, "p0", None, "p0", None])
+    index = build_index(store, name, items, [vectors], progress=False)
+    hits = index.search(Vectors(["q"], np.eye(8)[:1], BOTH), "text", 4, group_by_pair=True)
+    assert hits["item_id"].tolist() == items["item_id"].iloc[[0, 1, 2, 4]].tolist()
+    assert hits["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_batch_is_searched_deeper_until_every_query_has_its_pairs(store, name):
+    """Near the first axis lie 20 captions of one pair, near the second each caption has its own."""
+    items, vectors = texts_at(
+        [0.01 * i for i in range(20)] + [1.5, 1.4, 1.3], ["p0"] * 20 + ["p1", "p2", "p3"]
+    )
+    index = build_index(store, name, items, [vectors], progress=False)
+    hits = index.search(Vectors(["many", "own"], np.eye(8)[:2], BOTH), "text", 2, group_by_pair=True)
+    assert hits["query_id"].tolist() == ["many", "many", "own", "own"]
+    assert hits["item_id"].tolist() == items["item_id"].iloc[[0, 22, 20, 21]].tolist()
+
+
 def test_what_cannot_be_answered_says_why_in_a_sentence(index):
     foreign = replace(BOTH, model="mmlab/other")
     with pytest.raises(SpaceMismatch, match="'mmlab/both' and 'mmlab/other'.*Embed with mmlab/both"):

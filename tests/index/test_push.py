@@ -5,7 +5,7 @@ import pytest
 from mmlab.index import Cluster, NoCollection, Store, WrongSchema, build_index, open_index, open_store, push
 from mmlab.index.push import PushFailed
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.layouts import LAYOUTS
+from mmlab.index.store.layouts import LAYOUTS, layout_of
 from tests.index.conftest import opened
 from tests.index.pairs import BOTH, make_pairs
 
@@ -44,6 +44,30 @@ def test_a_push_goes_on_where_it_stopped_and_follows_the_source(tmp_path):
     assert totals(push(source, "demo", target, progress=False)) == [points - 4, 4, 0]
     build_index(source, "demo", PAIRS.items.iloc[3:], [PAIRS.both], progress=False)
     assert totals(push(source, "demo", target, progress=False)) == [points - 3, 0, 3]
+
+
+def test_a_changed_point_is_sent_again(tmp_path):
+    source, target = open_store(tmp_path / "source"), open_store(tmp_path / "target")
+    build_index(source, "demo", PAIRS.items, [PAIRS.both], progress=False)
+    push(source, "demo", target, progress=False)
+    edited = PAIRS.items.assign(label=PAIRS.items["label"].where(PAIRS.items["price"] != 1, "new"))
+    build_index(source, "demo", edited, [PAIRS.both], progress=False)
+    changed = int((PAIRS.items["price"] == 1).sum())
+    points = len(PAIRS.items)
+    assert totals(push(source, "demo", target, progress=False)) == [points - changed, changed, 0]
+    assert len(open_index(target, "demo").items({"label": "new"})) == changed > 0
+
+
+def test_points_without_a_fingerprint_are_always_sent(tmp_path):
+    source, target = open_store(tmp_path / "source"), open_store(tmp_path / "target")
+    index = build_index(source, "demo", PAIRS.items, [PAIRS.both], progress=False)
+    ((name, schema),) = index.schemas.items()
+    for store in (source, target):
+        store.create(name, schema)
+        store.upsert(name, layout_of(schema).arrange(PAIRS.items, [PAIRS.both]))
+    points = len(PAIRS.items)
+    assert set(source.fingerprints(name).values()) == {-1}
+    assert totals(push(source, "demo", target, progress=False)) == [0, points, 0]
 
 
 def test_a_push_that_cannot_be_says_why(tmp_path):

@@ -14,7 +14,7 @@ from transformers import ClapModel, PeAudioModel, XCLIPModel
 
 from mmlab.embed.models.adapter import Adapter
 from mmlab.embed.models.checkpoint import Checkpoint
-from mmlab.embed.models.model import Inputs
+from mmlab.embed.models.interface import Inputs
 from mmlab.embed.models.parts import (
     read_feature_extractor,
     read_image_processor,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlab.embed.models.model import ModelError
+from mmlab.embed.models.interface import ModelError
 from mmlab.items import file_hash, project, resolve
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from mmlab.embed.models.checkpoint import (
     find_revision,
     unreadable_as_model_error,
 )
-from mmlab.embed.models.model import SUGGESTIONS, Model, ModelError
+from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError
 from mmlab.embed.models.prompts import check_prompts, parse_prompts
 from mmlab.items import Space
 

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
-from mmlab.embed.models.model import Inputs, ModelError
+from mmlab.embed.models.interface import Inputs, ModelError
 from mmlab.embed.models.prompts import fill_prompts
 
 SAVE_PARTS = "save them beside the weights with save_pretrained"

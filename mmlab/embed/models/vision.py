@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from mmlab.embed.models.adapter import Adapter
 from mmlab.embed.models.checkpoint import Checkpoint
-from mmlab.embed.models.model import Inputs
+from mmlab.embed.models.interface import Inputs
 from mmlab.embed.models.parts import read_image_processor, read_network, read_tokenizer
 
 # Families that saw every text padded to the whole window in training.

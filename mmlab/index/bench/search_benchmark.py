@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.index import Index
-from mmlab.index.schema.payload_filter import Where
+from mmlab.index.schema.payload import Where
 from mmlab.index.store.engine import SearchOptions
 from mmlab.items import Vectors, places_among
 

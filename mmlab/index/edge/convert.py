@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmlab.index.schema.fields import BOOL, FLOAT, INTEGER, KEYWORD
-from mmlab.index.schema.payload_filter import Condition, Conditions
+from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Condition, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
 

@@ -17,7 +17,7 @@ import numpy as np
 from mmlab.index.edge.convert import to_config, to_filter, to_index_type, to_requests
 from mmlab.index.edge.folder import CollectionFolder, FolderLock, collection_names
 from mmlab.index.edge.resident import measure_resident
-from mmlab.index.schema.payload_filter import Conditions
+from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Payload, Record, Row, Search
 from mmlab.index.store.hits import Hits, read_hits

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mmlab.index.schema.fields import BOOL, FLOAT, INTEGER, KEYWORD
-from mmlab.index.schema.payload_filter import Condition, Conditions
+from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Condition, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
 

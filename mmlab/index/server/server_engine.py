@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from mmlab.index.schema.payload_filter import Conditions
+from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema, WrongSchema
 from mmlab.index.server.convert import (
     API_KEY,

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypedDict, Unpack
 
 import numpy as np
 
-from mmlab.index.schema.payload_filter import Conditions
+from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.hits import Hits
 

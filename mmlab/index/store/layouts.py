@@ -9,19 +9,27 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.index.schema.fields import KEYWORD, json_path, payload_rows
-from mmlab.index.schema.payload_filter import Condition, Conditions, Where, read_filter
+from mmlab.index.schema.payload import (
+    KEYWORD,
+    Condition,
+    Conditions,
+    Where,
+    json_path,
+    payload_rows,
+    read_filter,
+)
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Engine, Payload, Row
-from mmlab.index.store.layout import (
+from mmlab.index.store.layout_base import (
     Contents,
     Layout,
+    Points,
     VectorRows,
     check_modality,
     indexed_fields,
     modality_condition,
+    unique_item_ids,
 )
-from mmlab.index.store.points import Points, unique_item_ids
 from mmlab.items import Space, places_among
 
 MAX_FILTER_IDS = 1_000

@@ -74,50 +74,50 @@ def decide_outcomes(
     table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
     table["outcome"], table["detail"] = rows["problem"], rows["detail"]
     unpaired, unlisted = table["name"] == "", ~rows["listed"]
-    _refuse(table, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
-    _refuse(table, unlisted & (UNLISTED in rules.refused), UNLISTED, "no row of the table names it")
-    refused = ~unpaired & ~table["image_outcome"].isin(MERGED)
-    _refuse(table, refused, table["image_outcome"], table["image_detail"])
-    _refuse(table, table["caption"].str.strip() == "", NO_CAPTION)
-    _refuse_short(table, rules)
+    _set_outcome(table, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
+    _set_outcome(table, unlisted & (UNLISTED in rules.refused), UNLISTED, "no row of the table names it")
+    unusable = ~unpaired & ~table["image_outcome"].isin(MERGED)
+    _set_outcome(table, unusable, table["image_outcome"], table["image_detail"])
+    _set_outcome(table, table["caption"].str.strip() == "", NO_CAPTION)
+    _mark_short(table, rules)
     flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_flag_texts(table, rules)}
     table["outcome"] = table["outcome"].fillna(TEXT_ITEM)
     return table.assign(flags=join_flags(flags, table.index))
 
 
-def _refuse_short(table: pd.DataFrame, rules: Rules) -> None:
+def _mark_short(table: pd.DataFrame, rules: Rules) -> None:
     least = max(rules.min_words, 1)
     words = table["text"].str.split().str.len()
-    _refuse(table, words < least, SHORT, words.map("{} words, expected at least".format) + f" {least}")
+    _set_outcome(table, words < least, SHORT, words.map("{} words, expected at least".format) + f" {least}")
 
 
 def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
-    """Return which rows are leaks, repetitions and vague captions; close those of them that are refused."""
+    """Return which rows are leaks, repetitions and vague captions; those that are refused get their outcome."""
     group_split = table["image_group_split"]
     leak = table["split"].notna() & group_split.notna() & (table["split"] != group_split)
-    _refuse(table, leak & (LEAK in rules.refused), LEAK, "its image is in split " + group_split)
+    _set_outcome(table, leak & (LEAK in rules.refused), LEAK, "its image is in split " + group_split)
     repeated = _flag_repeated(table, rules)
     usable = table[table["outcome"].isna()]
     sharing = usable.groupby("text")["pair_id"].transform("nunique").reindex(table.index, fill_value=0)
     vague = sharing >= rules.vague_from
-    _refuse(table, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} images".format))
+    _set_outcome(table, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} images".format))
     return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
 
 
 def _flag_repeated(table: pd.DataFrame, rules: Rules) -> pd.Series:
-    """Return which rows repeat a caption of their pair, counted in `repetition`; close them if they are refused."""
+    """Return which rows repeat a caption of their pair, counted in `repetition`; give them their outcome if refused."""
     usable = table[table["outcome"].isna()]
     table["repetition"] = usable.groupby(["pair_id", "text"]).cumcount().reindex(table.index, fill_value=0)
     repeated = table["repetition"] > 0
     numbers = usable.index.to_series()
     first = numbers.groupby([usable["pair_id"], usable["text"]]).transform("first")
-    _refuse(
+    _set_outcome(
         table, repeated & (REPEATED in rules.refused), REPEATED, first.map("same caption as row {}".format)
     )
     return repeated
 
 
-def _refuse(
+def _set_outcome(
     table: pd.DataFrame, mask: pd.Series, outcome: str | pd.Series, detail: str | pd.Series | None = None
 ) -> None:
     """Give the rows of the mask this outcome, unless they have one already."""

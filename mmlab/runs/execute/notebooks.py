@@ -11,6 +11,9 @@ def find_notebooks(folder: Path | None = None) -> list[Path]:
     """Return the six notebooks in `folder`, or in the project, in their order.
 
     Raises FileNotFoundError if one is missing.
+
+    >>> [path.stem for path in find_notebooks()][:2]
+    ['01_ingest', '02_embed']
     """
     folder = folder or project() / "notebooks"
     paths = [folder / f"{name}.ipynb" for name in NOTEBOOKS]
@@ -23,7 +26,11 @@ def find_notebooks(folder: Path | None = None) -> list[Path]:
 
 
 def find_notebook(name: str) -> Path:
-    """Return the notebook of the project with this name, like "07_tune"; raise FileNotFoundError if there is none."""
+    """Return the notebook of the project with this name; raise FileNotFoundError if there is none.
+
+    >>> find_notebook("07_tune").name
+    '07_tune.ipynb'
+    """
     path = project() / "notebooks" / f"{name}.ipynb"
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}")

@@ -98,7 +98,9 @@ def record_step(name: str, step: str, record: StepRecord) -> None:
 def given_parameters(steps: Mapping[str, StepRecord]) -> dict[str, Any]:
     """Return the parameters of all steps by name; where steps disagree, the first one counts."""
     return {
-        name: value for record in reversed(steps.values()) for name, value in record["parameters"].items()
+        name: value
+        for record in reversed(list(steps.values()))
+        for name, value in record["parameters"].items()
     }
 
 

@@ -71,15 +71,17 @@ def _parse_notebook(notebook: Path, modified_ns: int) -> dict[str, Parameter]:
 def _parse_cell(source: str) -> dict[str, Parameter]:
     lines, found = source.splitlines(), {}
     for node in ast.parse(source).body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            name, kind = node.target.id, ast.unparse(node.annotation)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name, kind, value = node.target.id, ast.unparse(node.annotation), node.value
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name, kind = node.targets[0].id, ""
+            name, kind, value = node.targets[0].id, "", node.value
         else:
+            continue
+        if value is None:
             continue
         # an offset of ast counts bytes of UTF-8
         rest = lines[(node.end_lineno or 1) - 1].encode()[node.end_col_offset :].decode()
-        default = ast.get_source_segment(source, node.value) or ""
+        default = ast.get_source_segment(source, value) or ""
         found[name] = Parameter(name, kind, default, rest.partition("#")[2].strip())
     return found
 

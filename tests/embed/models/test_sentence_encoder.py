@@ -127,3 +127,18 @@ def test_a_tokenizer_that_is_missing(copy):
         (copy / name).unlink()
     with pytest.raises(ModelError, match=r"its tokenizer"):
         load_model(str(copy), device="cpu")
+
+
+def test_modules_without_a_transformer_are_refused(copy):
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    static = SentenceTransformer(
+        modules=[StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=8)], device="cpu"
+    )
+    static.save(str(copy / "static"))
+    modules = json.loads((copy / "static" / "modules.json").read_text())
+    (copy / "modules.json").write_text(json.dumps([modules[0] | {"path": "static"}]))
+    with pytest.raises(ModelError, match=r"copy': none of its modules is a transformer: give a text encoder"):
+        load_model(str(copy), device="cpu")

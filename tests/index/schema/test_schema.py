@@ -40,6 +40,45 @@ def test_anything_else_is_no_schema(stored):
         Schema.from_dict(stored, "demo")
 
 
+@pytest.mark.parametrize("changed", [{"format": 3}, {"distance": "dot"}])
+def test_a_newer_format_or_another_distance_is_not_searched_as_cosine(changed):
+    stored = Schema(SPACE).to_dict()
+    assert Schema.from_dict(stored, "demo") == Schema(SPACE)
+    with pytest.raises(WrongSchema, match="expected 2 with 'cosine'"):
+        Schema.from_dict(stored | changed, "demo")
+
+
+def test_the_stored_form_stays_readable():
+    """As collections of format 2 have it on disk and on servers."""
+    space = {
+        "model": "mmlab/toy",
+        "revision": "1",
+        "pooling": "projected",
+        "prompt": "",
+        "preprocessing": "none",
+    }
+    stored = {
+        "format": 2,
+        "space": space | {"dimension": 3},
+        "distance": "cosine",
+        "fields": {"label": "keyword"},
+        "layout": "named",
+        "hnsw": {"m": 16, "ef_construct": 128, "ef": 50, "scan_kb": 256},
+        "quantization": {
+            "kind": "scalar", "size": 8, "always_ram": True, "rescore": True, "oversampling": 2.0,
+        },
+        "on_disk": False,
+        "cluster": {"shards": 1, "replicas": 1, "write_consistency": 1},
+        "named": {"toy-image": space | {"dimension": 3}},
+        "modalities": ["image"],
+        "index": "demo",
+        "position": 0,
+    }  # fmt: skip
+    schema = Schema.from_dict(stored, "demo-named")
+    assert (schema.vector_spaces, schema.hnsw.m, schema.index) == ({"toy-image": SPACE}, 16, "demo")
+    assert schema.to_dict() == stored
+
+
 def test_an_older_format_says_what_to_do():
     with pytest.raises(OldSchema, match="'demo' was made by an older mmlab: run 03_index again"):
         Schema.from_dict({"format": 1}, "demo")

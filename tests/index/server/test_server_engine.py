@@ -10,7 +10,8 @@ from qdrant_client import QdrantClient, models
 
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema, open_store
 from mmlab.index.schema.schema import Schema
-from mmlab.index.server.convert import to_config
+from mmlab.index.server.convert import to_config, to_requests
+from mmlab.index.store.engine import Search
 from mmlab.items import Space
 from tests.index.loopback import grpc_server, http_server
 
@@ -66,6 +67,18 @@ def test_every_quantization_is_in_the_words_of_the_client(name):
             "turbo-2": {"turbo": {"bits": "bits2", **ram}},
         }[name]
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "ignored"),
+    [({}, False), ({"quantized": False}, True), ({"exact": True}, True)],
+)
+def test_quantized_copies_are_ignored_if_asked_and_by_exact_search(options, ignored):
+    search = Search(k=3, ef=9, rescore=True, oversampling=2.0, **options)
+    params = to_requests(search, None)([1.0, 0.0, 0.0]).params
+    assert params.quantization.ignore is ignored
+    assert (params.quantization.rescore, params.quantization.oversampling) == (True, 2.0)
+    assert (params.hnsw_ef, params.exact) == (9, options.get("exact", False))
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@localhost:6333", "https://localhost:6333?api-key=secret"])

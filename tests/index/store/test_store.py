@@ -8,6 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mmlab.index import Hnsw, NoCollection, Store, WrongSchema, open_store
+from mmlab.index.edge.edge_engine import EdgeEngine
 from mmlab.index.schema.schema import Schema
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 from tests.index.conftest import upsert
@@ -235,6 +236,26 @@ def test_build_and_info_tell_what_is_there(own, name):
     built = own.build(name)
     assert built["points"] == own.info(name)["points"] == 5
     assert not built["hnsw"]  # 60 bytes are scanned, not walked
+
+
+class Sized(EdgeEngine):
+    """An engine with `sizes`: points, and vectors in the graph."""
+
+    sizes = (0, 0)
+
+    def info(self, name):
+        return {**super().info(name), "points": self.sizes[0], "indexed_vectors": self.sizes[1]}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "complete"), [((0, 0), False), ((1, 1), True), ((2, 1), False), ((2, 4), True)]
+)
+def test_there_is_a_graph_if_it_holds_every_point(tmp_path, toy, sizes, complete):
+    engine = Sized(tmp_path, wait=1.0)
+    engine.sizes = sizes
+    store = Store(engine)
+    store.create("demo", toy.schema)
+    assert store.info("demo")["hnsw"] is complete
 
 
 def test_answers_agree_with_numpy(store, name):

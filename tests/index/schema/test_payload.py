@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index.schema.fields import payload_fields, payload_rows
+from mmlab.index.schema.payload import payload_fields, payload_rows
 
 
 def test_fields_are_typed_by_the_columns():
