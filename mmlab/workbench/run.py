@@ -425,7 +425,7 @@ class Run(RunData):
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, batch_size (0 measures which is fastest): see `embed_with_models`.
+            settings: prompts, precision, batch_size: see `embed_with_models`.
 
         Raises:
             ValueError: where the items lack images or texts.
@@ -436,9 +436,8 @@ class Run(RunData):
                 f"{self.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
             )
         cache = data_folder() / "cache" / "vectors.sqlite"
-        size = settings.pop("batch_size", 32) or "auto"
         return EmbedReport(
-            embed_with_models(self.items, models, cache=cache, batch_size=size, **settings), self.items
+            embed_with_models(self.items, models, cache=cache, **settings), self.items
         )
 
     def build_index(self, **settings: Any) -> IndexReport:
