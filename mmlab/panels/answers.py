@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels.images import image_card
-from mmlab.retrieve import Retriever
+from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.search import CalibrationsBySystem
-from mmlab.retrieve import search
-from mmlab.retrieve import Query, SearchResult
 from mmlab.retrieve.query.systems import Systems
 from mmlab.visualize import Html, gallery
 

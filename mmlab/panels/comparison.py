@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 
 from mmlab.panels.answers import FONT, tell_hit
+from mmlab.retrieve import Query, search
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.rank_changes import describe_change, rank_changes
 from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.search import CalibrationsBySystem
-from mmlab.retrieve import search
-from mmlab.retrieve import Query
 from mmlab.retrieve.query.spec import differing_settings, format_setting
 from mmlab.retrieve.query.systems import Systems, systems_of
 from mmlab.visualize import Html, gallery, table

@@ -11,10 +11,9 @@ from mmlab.panels.errors import show_in
 from mmlab.panels.export import download_link, with_question
 from mmlab.panels.form import Form
 from mmlab.panels.settings import Settings
-from mmlab.retrieve import Retriever
+from mmlab.retrieve import Query, Retriever
 from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.search import CalibrationsBySystem
-from mmlab.retrieve import Query
 from mmlab.retrieve.query.spec import summarize_settings
 from mmlab.retrieve.query.systems import Systems, retrievers_of, systems_of
 from mmlab.visualize import Html

@@ -7,9 +7,9 @@ import pandas as pd
 
 from mmlab.panels import controls
 from mmlab.panels.filters import chosen_by, filter_controls, filter_fields, where_of
+from mmlab.retrieve import Query
 from mmlab.retrieve.query.search import CalibrationsBySystem
 from mmlab.retrieve.query.spec import NONE
-from mmlab.retrieve import Query
 from mmlab.retrieve.query.systems import Systems, filterable_fields, fusion_options, retrievers_of
 
 NAMES = ("models", "k", "fusion", "calibration", "rerank", "exact")

@@ -64,3 +64,10 @@ def _row(pair: int | None, modality: str, price: float) -> dict:
 def _vectors(ids, space: Space, seed: int) -> Vectors:
     rows = np.random.default_rng(seed).standard_normal((len(ids), space.dimension))
     return Vectors(np.asarray(ids, dtype=str), unit_rows(rows), space)
+
+
+def random_vectors(count: int, seed: int) -> Vectors:
+    """Unit rows of 32 random numbers, with ids that count up."""
+    rows = unit_rows(np.random.default_rng(seed).standard_normal((count, 32)))
+    ids = [f"00000000-0000-0000-0000-{i:012x}" for i in range(count)]
+    return Vectors(ids, rows, Space("mmlab/toy", "1", "projected", "", "none", 32))

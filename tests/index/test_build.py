@@ -60,6 +60,20 @@ def totals(index: Index) -> list[int]:
     return index.report[["were_there", "sent", "deleted"]].sum().tolist()
 
 
+@pytest.mark.parametrize(
+    "location",
+    ["localhost:6333", "grpc://localhost:6334", "me:secret@qdrant.example.org:6333?key=secret", ":memory:"],
+)
+def test_an_address_is_not_taken_for_a_folder(location, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"Qdrant server by the http\(s\):// URL .*http://localhost:6333; found"
+    ) as no:
+        open_store(location)
+    assert "secret" not in str(no.value)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("layout", "points"), [("unified", 112), ("separate", 112), ("named", 51)])
 def test_what_is_there_is_not_sent_again(store, name, layout, points):
     pairs = make_pairs()

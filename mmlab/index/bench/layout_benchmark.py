@@ -14,9 +14,9 @@ import pandas as pd
 
 from mmlab.index.bench.search_benchmark import SAMPLES, percentiles, recall, time_parts, time_queries
 from mmlab.index.build import build_index, open_store
+from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import Hnsw, Quantization
 from mmlab.index.store.layouts import LAYOUTS
-from mmlab.index.store.store import Store
 from mmlab.items import Vectors
 
 COLUMNS = ["item_id", "modality", "pair_id", "text", "image"]
@@ -39,45 +39,24 @@ def compare_layouts(
 
     Example: `compare_layouts(items, [vectors], queries, "image", k=10)`.
     """
-    return pd.DataFrame(
-        [
-            {
-                "layout": layout,
-                **_measure_layout(layout, items, vectors, queries, target, k, hnsw, quantization),
-            }
-            for layout in LAYOUTS
-        ]
-    )
-
-
-def _measure_layout(
-    layout: str,
-    items: pd.DataFrame,
-    vectors: Sequence[Vectors],
-    queries: Vectors,
-    target: str,
-    k: int,
-    hnsw: Hnsw | None,
-    quantization: Quantization | str | None,
-) -> dict[str, float]:
-    with _temporary_store() as store:
-        started = time.perf_counter()
-        index = build_index(
-            store, "layout", items[COLUMNS], vectors, layout, hnsw, quantization, progress=False
-        )
-        build_s = time.perf_counter() - started
-        with index.session():
+    rows = []
+    for layout in LAYOUTS:
+        with _built(items, vectors, layout, hnsw, quantization) as (index, build_s), index.session():
             collections = index.collections()
             found, milliseconds = time_queries(index, queries, target, k)
             exact = index.search(queries, target, k, exact=True)
-    return {
-        "collections": len(collections),
-        "points": collections["points"].sum(),
-        "build_s": build_s,
-        "disk_mb": collections["disk_bytes"].sum() / 1e6,
-        "recall": recall(found, exact),
-        "p50_ms": percentiles(milliseconds)["p50_ms"],
-    }
+        rows.append(
+            {
+                "layout": layout,
+                "collections": len(collections),
+                "points": collections["points"].sum(),
+                "build_s": build_s,
+                "disk_mb": collections["disk_bytes"].sum() / 1e6,
+                "recall": recall(found, exact),
+                "p50_ms": percentiles(milliseconds)["p50_ms"],
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def compare_placements(
@@ -99,16 +78,25 @@ def compare_placements(
     """
     tables = []
     for on_disk in (False, True):
-        with _temporary_store() as store:
-            index = build_index(
-                store, "placement", items[COLUMNS], vectors, "unified", hnsw, quantization,
-                on_disk=on_disk, progress=False,
-            )  # fmt: skip
+        with _built(items, vectors, "unified", hnsw, quantization, on_disk) as (index, _):
             tables.append(time_parts(index, queries, target, k, samples))
     return pd.concat(tables, ignore_index=True)
 
 
 @contextmanager
-def _temporary_store() -> Iterator[Store]:
+def _built(
+    items: pd.DataFrame,
+    vectors: Sequence[Vectors],
+    layout: str,
+    hnsw: Hnsw | None,
+    quantization: Quantization | str | None,
+    on_disk: bool = False,
+) -> Iterator[tuple[Index, float]]:
+    """Build an index in a temporary folder, and say how many seconds that took."""
     with TemporaryDirectory(prefix="mmlab-") as folder:
-        yield open_store(Path(folder))
+        store, started = open_store(Path(folder)), time.perf_counter()
+        index = build_index(
+            store, "benchmark", items[COLUMNS], vectors, layout, hnsw, quantization,
+            on_disk=on_disk, progress=False,
+        )  # fmt: skip
+        yield index, time.perf_counter() - started

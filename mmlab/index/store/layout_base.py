@@ -38,10 +38,7 @@ class Points:
 
     ids: np.ndarray
     payloads: list[Payload]
-    vectors: Mapping[str, tuple[Vectors, np.ndarray]]
-
-    def __len__(self) -> int:
-        return len(self.ids)
+    vectors: Mapping[str, VectorRows]
 
     def rows(self, positions: slice | np.ndarray) -> list[Row]:
         """Return the vectors of the points at these positions, as an engine takes them."""

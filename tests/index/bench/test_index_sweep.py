@@ -1,6 +1,5 @@
 """A sweep builds what it compares, or refuses; and leaves nothing behind."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from qdrant_client import QdrantClient
@@ -10,15 +9,7 @@ from mmlab.index.bench.faiss import sweep_faiss
 from mmlab.index.bench.index_sweep import NotTunable
 from mmlab.index.edge.edge_engine import EdgeEngine
 from mmlab.index.store.store import Store
-from mmlab.items import Space, Vectors, unit_rows
-
-SPACE = Space("mmlab/toy", "1", "projected", "", "none", 32)
-
-
-def random_vectors(count: int, seed: int) -> Vectors:
-    rows = unit_rows(np.random.default_rng(seed).standard_normal((count, 32)))
-    return Vectors([f"00000000-0000-0000-0000-{i:012x}" for i in range(count)], rows, SPACE)
-
+from tests.index.pairs import random_vectors
 
 VECTORS, QUERIES = random_vectors(1500, 0), random_vectors(40, 1)
 
@@ -119,22 +110,4 @@ def test_faiss_is_measured_in_the_same_columns(swept):
     assert set(table.columns) == set(swept.columns)
     assert table["recall"].iloc[0] == 1
     assert table["recall"].iloc[1] < table["recall"].iloc[4]
-    assert faiss.omp_get_max_threads() == threads
-
-
-def test_an_index_of_faiss_takes_its_bytes():
-    """Flat: 1,500 rows of 32 float32 and a head of less than 100 bytes; links come on top."""
-    pytest.importorskip("faiss")
-    flat, few, many = sweep_faiss(VECTORS, QUERIES, 10, (4, 16), 16, (10,))["disk_mb"] * 1e6
-    assert 0 <= flat - 1500 * 32 * 4 < 100
-    assert few > flat + 1500 * 4 * 4  # each point has m links of 4 bytes at least
-    assert many > few + 1500 * (16 - 4) * 4
-
-
-def test_faiss_gets_its_threads_back_where_a_search_fails():
-    faiss = pytest.importorskip("faiss")
-    threads = faiss.omp_get_max_threads()
-    narrow = Vectors(QUERIES.ids, unit_rows(QUERIES.array[:, :8]), Space("mmlab/toy", "1", "", "", "", 8))
-    with pytest.raises(ValueError, match="mismatch in its core dimension"):
-        sweep_faiss(VECTORS, narrow, 10, (4,), 16, (10,))
     assert faiss.omp_get_max_threads() == threads

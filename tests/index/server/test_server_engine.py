@@ -1,17 +1,19 @@
 """What only a server can get wrong: no answer, secrets in the URL, collections that somebody else made."""
 
+import re
 import socket
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import pytest
 from qdrant_client import QdrantClient, models
 
+import mmlab
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema, open_store
 from mmlab.index.schema.schema import Schema
-from mmlab.index.server.convert import to_config, to_requests
-from mmlab.index.store.engine import Search
+from mmlab.index.server.convert import to_config
 from mmlab.items import Space
 from tests.index.loopback import grpc_server, http_server
 
@@ -51,34 +53,6 @@ def test_schema_settings_reach_the_collection():
     assert {name: params.size for name, params in vectors.items()} == {"toy-image": 3, "other-text": 2}
     assert store.schema("demo") == schema
     assert store.ignores_settings
-
-
-@pytest.mark.parametrize("name", ["scalar", "product-32", "binary", "turbo-2"])
-def test_every_quantization_is_in_the_words_of_the_client(name):
-    schema = Schema(SPACE, quantization=Quantization.from_name(name))
-    found = to_config(schema)["quantization_config"].model_dump(exclude_none=True)
-    ram = {"always_ram": True}
-    assert (
-        found
-        == {
-            "scalar": {"scalar": {"type": "int8", **ram}},
-            "product-32": {"product": {"compression": "x32", **ram}},
-            "binary": {"binary": ram},
-            "turbo-2": {"turbo": {"bits": "bits2", **ram}},
-        }[name]
-    )
-
-
-@pytest.mark.parametrize(
-    ("options", "ignored"),
-    [({}, False), ({"quantized": False}, True), ({"exact": True}, True)],
-)
-def test_quantized_copies_are_ignored_if_asked_and_by_exact_search(options, ignored):
-    search = Search(k=3, ef=9, rescore=True, oversampling=2.0, **options)
-    params = to_requests(search, None)([1.0, 0.0, 0.0]).params
-    assert params.quantization.ignore is ignored
-    assert (params.quantization.rescore, params.quantization.oversampling) == (True, 2.0)
-    assert (params.hnsw_ef, params.exact) == (9, options.get("exact", False))
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@localhost:6333", "https://localhost:6333?api-key=secret"])
@@ -162,21 +136,7 @@ def test_a_grpc_port_where_nobody_listens_is_named_at_once():
     assert time.monotonic() - started < 15
 
 
-@pytest.mark.parametrize(
-    "where",
-    ["localhost:6333", "grpc://localhost:6334", "me:secret@qdrant.example.org:6333?key=secret", ":memory:"],
-)
-def test_an_address_is_not_taken_for_a_folder(where, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"Qdrant server by the http\(s\):// URL .*http://localhost:6333; found"
-    ) as no:
-        open_store(where)
-    assert "secret" not in str(no.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_schema_is_told_to_the_server_in_full():
+def test_the_whole_schema_is_sent_to_the_server():
     schema = Schema(
         SPACE,
         {"label": "keyword", "size (cm)": "integer", "price": "float", "new": "bool", "text": "text"},
@@ -275,3 +235,10 @@ def test_a_build_that_does_not_go_on_is_given_up_and_named(monkeypatch):
         server.answers[INFO] = [collection(schema, "red")]
         with pytest.raises(RuntimeError, match="the server cannot build 'demo'"):
             store.build("demo")
+
+
+def test_only_the_files_of_the_server_import_its_client():
+    package = Path(mmlab.__file__).parent
+    imports = re.compile(r"(from|import) qdrant_client\b")
+    importing = [file for file in package.rglob("*.py") if imports.search(file.read_text(encoding="utf-8"))]
+    assert {file.parent.relative_to(package).as_posix() for file in importing} == {"index/server"}
