@@ -82,7 +82,7 @@ def demo_data(shared_folder: Path) -> Path:
 
 
 @pytest.fixture
-def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201 - loads the workbench when it is used
+def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):
     """The run `demo`, opened."""
     import mmlab
 

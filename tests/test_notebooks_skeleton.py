@@ -76,7 +76,12 @@ def test_the_step_begins_with_the_notebooks_own_name_and_its_namespace(code, pat
 
 def test_parameters_are_typed_once_and_none_is_lost(code, parameters):
     """A parameter is used by its name in a cell, or by the run, which takes it from the step."""
-    used = {node.id for cell in code[1:] for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+    used = {
+        node.id
+        for cell in code[1:]
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Name)
+    }
     assert "run" in used
     for cell in code[1:]:
         echoed = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assign)]
@@ -106,7 +111,14 @@ def test_a_name_keeps_its_meaning(code):
 def test_nothing_is_defined_in_a_notebook(code):
     for cell in code:
         kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
-        assert not kinds & {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While}
+        assert not kinds & {
+            ast.FunctionDef,
+            ast.AsyncFunctionDef,
+            ast.ClassDef,
+            ast.Lambda,
+            ast.For,
+            ast.While,
+        }
 
 
 def test_imports_stand_in_one_cell_and_are_few(code):

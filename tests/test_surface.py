@@ -27,7 +27,10 @@ def test_a_room_has_few_public_names_and_all_are_there(room):
     module = import_module(f"mmlab.{room}")
     names = getattr(module, "__all__", [])
     assert len(names) <= MAX_PUBLIC
-    assert names == sorted(set(names), key=lambda name: (name.lower() == name, not name.isupper(), name)) or names
+    assert (
+        names == sorted(set(names), key=lambda name: (name.lower() == name, not name.isupper(), name))
+        or names
+    )
     assert all(hasattr(module, name) for name in names)
 
 
@@ -62,7 +65,9 @@ def test_no_banned_word_names_anything(path):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if "demo" not in path.parts], ids=lambda path: str(path.relative_to(PACKAGE))
+    "path",
+    [path for path in FILES if "demo" not in path.parts],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_no_banned_word_is_written(path):
     assert RIDDLES.findall(path.read_text(encoding="utf-8")) == []

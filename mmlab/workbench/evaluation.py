@@ -18,8 +18,8 @@ from mmlab.evaluate import (
 from mmlab.evaluate.measures.qrels import labels_between
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
-from mmlab.evaluate.statistics.paired_comparison import label_effect
 from mmlab.evaluate.statistics.means import best_queries, random_queries, worst_queries
+from mmlab.evaluate.statistics.paired_comparison import label_effect
 from mmlab.evaluate.summaries import (
     summarize_groups,
     summarize_labels,

@@ -436,9 +436,7 @@ class Run(RunData):
                 f"{self.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
             )
         cache = data_folder() / "cache" / "vectors.sqlite"
-        return EmbedReport(
-            embed_with_models(self.items, models, cache=cache, **settings), self.items
-        )
+        return EmbedReport(embed_with_models(self.items, models, cache=cache, **settings), self.items)
 
     def build_index(self, **settings: Any) -> IndexReport:
         """Build the run's index, as 03_index does: send what is new or changed, delete what has vanished.

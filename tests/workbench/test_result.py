@@ -17,7 +17,12 @@ def empty_figure():
 
 def test_a_result_shows_its_figure_then_its_sentence_then_its_table():
     html = Result(TABLE, "Half is *found*.", empty_figure, caption="By k")._repr_html_()
-    assert html.index("data:image/png") < html.index("Half is <em>found</em>.") < html.index("By k") < html.index("0.250")
+    assert (
+        html.index("data:image/png")
+        < html.index("Half is <em>found</em>.")
+        < html.index("By k")
+        < html.index("0.250")
+    )
 
 
 def test_a_gallery_takes_the_place_of_the_figure():

@@ -24,7 +24,9 @@ def test_opening_mmlab_takes_no_time():
 
 def test_the_door_has_two_names_and_says_so():
     assert dir(mmlab) == ["__version__", "begin_step", "open_run"]
-    with pytest.raises(AttributeError, match="module 'mmlab' has no attribute 'open'; it has begin_step, open_run"):
+    with pytest.raises(
+        AttributeError, match="module 'mmlab' has no attribute 'open'; it has begin_step, open_run"
+    ):
         mmlab.open  # noqa: B018
 
 
@@ -113,7 +115,9 @@ def test_text_and_image_ask_together(demo_run):
     text, photo = demo_run.sample("text"), demo_run.sample("image", seed=5)
     only_text = demo_run.search(text, image=photo, weight=1.0, k=5).table["item_id"].tolist()
     assert only_text == demo_run.search(text, k=5).table["item_id"].tolist()
-    fused = [demo_run.search(text, image=photo, fusion="rrf", rrf_k=k, k=3).table["score"].iloc[0] for k in (1, 60)]
+    fused = [
+        demo_run.search(text, image=photo, fusion="rrf", rrf_k=k, k=3).table["score"].iloc[0] for k in (1, 60)
+    ]
     assert fused[0] > fused[1]
     with pytest.raises(ValueError, match="the query is empty"):
         demo_run.search()
@@ -128,7 +132,9 @@ def test_a_calibrated_search_tells_a_probability(demo_run):
 def test_hits_know_what_is_right_and_render_as_images(demo_run):
     known = demo_run.items[demo_run.items["modality"] == "text"].iloc[0]
     hits = demo_run.search(known["text"], k=5)
-    own = demo_run.items[(demo_run.items["modality"] == "image") & (demo_run.items["pair_id"] == known["pair_id"])]
+    own = demo_run.items[
+        (demo_run.items["modality"] == "image") & (demo_run.items["pair_id"] == known["pair_id"])
+    ]
     assert hits.right == frozenset(own["item_id"])
     assert hits._repr_html_().count("data:image/jpeg") == 5
     assert demo_run.search("a text that nobody wrote", k=2).right is None
@@ -193,5 +199,7 @@ def test_panels_open(demo_run, kind):
 
 
 def test_an_unknown_panel_is_told_with_those_that_are_known(demo_run):
-    with pytest.raises(ValueError, match="panel: expected one of query, compare, inspect, map, found 'graph'"):
+    with pytest.raises(
+        ValueError, match="panel: expected one of query, compare, inspect, map, found 'graph'"
+    ):
         demo_run.panel("graph")
