@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmlab.items import Space
-from mmlab.items.sqlite import SqliteFile
+from mmlab.items.files import SqliteFile
 
 CONTENTS_PER_QUERY = 1000
 

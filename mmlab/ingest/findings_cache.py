@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlab.items import replacing
-from mmlab.items.sqlite import SqliteFile
+from mmlab.items.files import SqliteFile
 
 TABLE = """CREATE TABLE IF NOT EXISTS findings
 (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"""

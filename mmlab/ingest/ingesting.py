@@ -23,7 +23,7 @@ from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.texts.cleaning import clean_texts
 from mmlab.ingest.texts.replacements import read_replacements
 from mmlab.items import data, is_among
-from mmlab.items.paths import resolve
+from mmlab.items.files import resolve
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
 SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail"]

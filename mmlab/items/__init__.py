@@ -1,12 +1,11 @@
 """Items: the nouns of every other room - items, vectors and their space, rankings, images - and where files lie.
 
-These are the names for everyday use. The others are imported from `mmlab.items.files`, `.images`, `.options`, `.paths`,
-`.rankings`, `.sqlite`, `.tables` and `.vectors`.
+These are the names for everyday use. The others are imported from `mmlab.items.files`, `.images`, `.options`,
+`.rankings`, `.tables` and `.vectors`.
 """
 
-from mmlab.items.files import replacing
+from mmlab.items.files import data, replacing
 from mmlab.items.images import ImageError, open_image
-from mmlab.items.paths import data
 from mmlab.items.rankings import DIRECTIONS, MODALITIES, exact_search
 from mmlab.items.tables import (
     ITEM_COLUMNS,

@@ -13,7 +13,7 @@ from mmlab.evaluate import score_queries
 from mmlab.evaluate.space.geometry import count_occurrences, skewness
 from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.items.paths import project
+from mmlab.items.files import project
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import csls, qb_norm
 from mmlab.retrieve.scores.hubness import choose_temperature, inverted_softmax

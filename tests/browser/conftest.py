@@ -11,7 +11,7 @@ import pytest
 
 from mmlab.demo import draw_catalogue
 from mmlab.items import data
-from mmlab.items.paths import project
+from mmlab.items.files import project
 from mmlab.runs import run_notebooks, write_report
 from tests.browser.lab import start_lab
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.items.files import file_hash
-from mmlab.items.paths import project, resolve
+from mmlab.items.files import file_hash, project, resolve
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,7 @@ from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Payload, Record, Row, Search
 from mmlab.index.store.hits import Hits, read_hits
-from mmlab.items.paths import resolve
+from mmlab.items.files import resolve
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard

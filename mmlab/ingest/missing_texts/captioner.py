@@ -11,8 +11,7 @@ import pandas as pd
 
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.items import ImageError, open_image
-from mmlab.items.files import file_hash
-from mmlab.items.paths import resolve
+from mmlab.items.files import file_hash, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image

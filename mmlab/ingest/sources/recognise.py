@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mmlab.ingest.sources.caption_files import head_of
 from mmlab.ingest.sources.dataset_files import files_below
 from mmlab.ingest.sources.folders import has_sidecars
-from mmlab.items.paths import resolve
+from mmlab.items.files import resolve
 
 TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
 HUB_ADDRESS = re.compile("hf:/+")  # a Path joins the two slashes into one

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mmlab.items.files import project
 from mmlab.items.options import check_option
-from mmlab.items.paths import project
 from mmlab.runs.record.secrets import check_secrets
 
 
