@@ -1,6 +1,9 @@
 """What several rooms' tests share: a small drawn catalogue, embedded by the demo model and indexed."""
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,3 +54,46 @@ def collection(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Col
     store = open_store(tmp_path_factory.mktemp("store"))
     index = build_index(store, "demo", items, [vectors], progress=False)
     return Collection(items, vectors, Retriever(index, model))
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this test session have in common; what is dear to make is made there once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_data(shared_folder: Path) -> Path:
+    """A data folder with the run `demo`: the six notebooks on 120 drawn products, executed once. Only read from it."""
+    from filelock import FileLock
+
+    from mmlab.runs import run_notebooks, write_report
+
+    folder = shared_folder / "data"
+    with FileLock(shared_folder / "demo.lock"), data_in(folder):
+        if not (folder / "runs" / "demo" / "index.html").is_file():
+            catalogue = draw_catalogue(folder / "demo", products=120, progress=False)
+            run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
+            write_report("demo")
+    return folder
+
+
+@pytest.fixture
+def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):
+    """The run `demo`, opened."""
+    import mmlab
+
+    monkeypatch.setenv("MMLAB_DATA", str(demo_data))
+    return mmlab.open_run("demo")
+
+
+@contextmanager
+def data_in(folder: Path) -> Iterator[None]:
+    """Everything that runs in the block, and in the kernels that it starts, is made in this folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMLAB_DATA", str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield

@@ -13,7 +13,7 @@ import pytest
 from mmlab.cli import main
 from mmlab.items import read_items, write_items
 from mmlab.runs import find_notebooks, read_manifest, run_folder, run_notebooks, write_report
-from mmlab.runs.report.single_file import write_single_file
+from mmlab.runs.report.html_report import write_single_file
 
 WORDS = ("--name", "stopped", "-p", "sample=40")
 

@@ -10,8 +10,7 @@ import pytest
 
 from mmlab.items import read_items
 from mmlab.runs import run_notebooks, write_report
-from mmlab.runs.report.html_report import write_overview
-from mmlab.runs.report.single_file import write_single_file
+from mmlab.runs.report.html_report import write_overview, write_single_file
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 QUIET += ("--disable-sync", "--no-first-run")

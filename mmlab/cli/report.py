@@ -85,7 +85,7 @@ def parameters(notebook: str | None) -> None:
 def _write(name: str, single_file: bool) -> None:
     """Write the report of a run, and its single file too, and print where they are."""
     from mmlab.runs import write_report
-    from mmlab.runs.report.single_file import write_single_file
+    from mmlab.runs.report.html_report import write_single_file
 
     click.echo(f"Report: {write_report(name)}")
     if single_file:

@@ -93,8 +93,8 @@ def count_workers() -> int:
 def run_in_workers(work: Callable[[T], R], batches: Iterable[T], workers: int) -> Iterator[R]:
     """Yield what `work` returns for each batch, in the order of the batches; hold at most `workers` of them at a time.
 
-    Each worker gives torch its share of the cores: two workers of one core do more than one of two, because no core
-    waits for another (python -m tests.bench embed-workers).
+    Each worker gives torch its share of the cores, so that no core waits for another: on two cores, two workers embed
+    1.6 to 1.7 times as many items a second as one (python -m tests.bench embed-workers).
     An error of `work` is raised when its batch is due; batches that have not begun are dropped then.
     """
     import torch

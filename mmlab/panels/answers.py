@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.panels.images import image_card
-from mmlab.retrieve import Retriever
-from mmlab.retrieve.query.relevance import right_answers, with_pairs
+from mmlab.retrieve import Query, Retriever, SearchResult, search
+from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.rerank import Match
-from mmlab.retrieve.query.search import Calibrations, ask
-from mmlab.retrieve.query.spec import Question
-from mmlab.retrieve.query.systems import Systems, systems_of
+from mmlab.retrieve.query.search import CalibrationsBySystem
+from mmlab.retrieve.query.systems import Systems
 from mmlab.visualize import Html, gallery
 
 if TYPE_CHECKING:
@@ -38,35 +38,36 @@ def answer(
     `right` holds the item_ids that answer it, where they are known: hits are then marked right or wrong.
     """
     told = {"text": query} if isinstance(query, str) else {"image": query}
-    question = Question(**told, to=to, k=k, where=where or {}, exact=exact)
-    return show_hits(question, ask(systems_of(retriever), question), right=right)
+    question = Query(**told, to=to, k=k, where=where or {}, exact=exact)
+    return show_hits(question, search(retriever, question), right=right)
 
 
 def answer_question(
     systems: Systems,
-    question: Question,
+    question: Query,
     items: pd.DataFrame,
-    calibrations: Calibrations | None = None,
+    calibrations: CalibrationsBySystem | None = None,
     match: Match | None = None,
 ) -> tuple[Html, pd.DataFrame]:
     """A question's hits as the panel shows them, and as a table; what is right is looked up in `items`."""
     held = int((items["modality"] == question.to).sum())
-    hits = with_pairs(ask(systems, question, calibrations, match, held), items)
-    return show_hits(question, hits, right_answers(items, question)), hits
+    result = search(systems, question.limited_to(held), calibrations, match)
+    hits = add_pair_columns(result.table, items)
+    shown = show_hits(question, replace(result, table=hits), find_right_answers(items, question))
+    return shown, hits
 
 
-def show_hits(question: Question, hits: pd.DataFrame, right: Sequence[str] | None = None) -> Html:
-    """The hits of `ask` as a grid of images: rank, score, probability and words, right and wrong told apart."""
-    started = time.perf_counter()
+def show_hits(question: Query, result: SearchResult, right: Sequence[str] | None = None) -> Html:
+    """The hits of `search` as a grid of images: rank, score, probability and words, right and wrong told apart."""
+    started, hits = time.perf_counter(), result.table
     marks = None if right is None else [item in set(right) for item in hits["item_id"]]
     images = hits["pair_image"] if "pair_image" in hits else hits["image"]
     grid = gallery(list(images), [tell_hit(hit) for hit in hits.to_dict("records")], marks)
     drawn = 1000 * (time.perf_counter() - started)
-    asked = "".join(str(image_card(part)) for part, _ in question.parts if not isinstance(part, str))
-    times = (
-        f"{hits.attrs['embed_ms']:.0f} ms to embed, {hits.attrs['search_ms']:.0f} ms to search, "
-        f"{drawn:.0f} ms to draw"
-    )
+    asked = "".join(str(image_card(part)) for part in question.contents if not isinstance(part, str))
+    embedding = result.timings["embed_ms"]
+    searching = sum(result.timings.values()) - embedding
+    times = f"{embedding:.0f} ms to embed, {searching:.0f} ms to search, {drawn:.0f} ms to draw"
     line = f"<b><bdi>{escape(question.describe())}</bdi></b>: {len(hits)} hits{_place(marks)}; {times}"
     return Html(f'<p role="status" style="{FONT}">{line}</p>{asked}{grid}')
 

@@ -12,10 +12,10 @@ from mmlab.panels.errors import show_in
 from mmlab.panels.form import Form
 from mmlab.panels.settings import Settings
 from mmlab.retrieve import Retriever
+from mmlab.retrieve.query.known_queries import SavedRankings
 from mmlab.retrieve.query.rerank import Match
-from mmlab.retrieve.query.saved_rankings import Recorded
-from mmlab.retrieve.query.search import Calibrations
-from mmlab.retrieve.query.systems import is_live, systems_of
+from mmlab.retrieve.query.search import CalibrationsBySystem
+from mmlab.retrieve.query.systems import retrievers_of, systems_of
 from mmlab.visualize import Html
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 def compare_panel(
-    systems: Retriever | Mapping[str, "Retriever | Recorded | Mapping[str, Any]"],
+    systems: Retriever | Mapping[str, "Retriever | SavedRankings | Mapping[str, Any]"],
     items: pd.DataFrame,
     query: str | Path = "",
     k: int = 8,
-    calibrations: Calibrations | None = None,
+    calibrations: CalibrationsBySystem | None = None,
     match: Match | None = None,
     parameters: pd.DataFrame | None = None,
 ) -> "ipywidgets.VBox":
     """A panel over `compare_answers`: what is asked on top, then the settings of either side, and what moved.
 
-    systems: retrievers (`panel_systems`) or written rankings (`recorded_runs`) by name; the first answers on the left,
-    the second on the right, or the first again by exact search. query: a text, or the path of an image of the
+    systems: retrievers (`open_systems`) or saved rankings (`saved_rankings_by_run`) by name; the first answers on the
+    left, the second on the right, or the first again by exact search. query: a text, or the path of an image of the
     collection. calibrations, match: as `query_panel`; parameters: as `compare_answers`.
     """
     return ComparePanel(systems, items, query, k, calibrations or {}, match, parameters).box
@@ -49,7 +49,7 @@ class ComparePanel:
         items: pd.DataFrame,
         query: str | Path = "",
         k: int = 8,
-        calibrations: Calibrations | None = None,
+        calibrations: CalibrationsBySystem | None = None,
         match: Match | None = None,
         parameters: pd.DataFrame | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class ComparePanel:
 
         self.systems, self.items = systems_of(systems), items
         self.calibrations, self.match, self.parameters = calibrations or {}, match, parameters
-        live, names = is_live(self.systems), list(self.systems)
+        live, names = bool(retrievers_of(self.systems)), list(self.systems)
         self.form = Form(items, query if isinstance(query, str) else "", live)
         self.sides = [
             self.settings(names[0], k),
@@ -98,7 +98,7 @@ def _column(place: str, side: Settings) -> "ipywidgets.VBox":
     """The settings of one side under its name, all but the model folded away."""
     import ipywidgets as widgets
 
-    several, rest = ([side.systems], side.ranking[1:]) if len(side.known) > 1 else ([], side.ranking)
+    several, rest = ([side.models], side.ranking[1:]) if len(side.known) > 1 else ([], side.ranking)
     folded = controls.folded(
         {f"{place}: how it is ranked": rest, f"{place}: filters": list(side.filters.values())}
     )

@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from mmlab.panels.answers import FONT, tell_hit
-from mmlab.retrieve.query.rank_changes import moves, why
-from mmlab.retrieve.query.relevance import right_answers, with_pairs
+from mmlab.retrieve import Query, search
+from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
+from mmlab.retrieve.query.rank_changes import describe_change, rank_changes
 from mmlab.retrieve.query.rerank import Match
-from mmlab.retrieve.query.search import DEPTH, Calibrations, ask
-from mmlab.retrieve.query.spec import Question, differing, tell
+from mmlab.retrieve.query.search import CalibrationsBySystem
+from mmlab.retrieve.query.spec import differing_settings, format_setting
 from mmlab.retrieve.query.systems import Systems, systems_of
 from mmlab.visualize import Html, gallery, table
 
@@ -23,10 +24,10 @@ SHOWN = 12  # moves
 
 def compare_answers(
     systems: Systems,
-    left: Question,
-    right: Question,
+    left: Query,
+    right: Query,
     items: pd.DataFrame,
-    calibrations: Calibrations | None = None,
+    calibrations: CalibrationsBySystem | None = None,
     match: Match | None = None,
     parameters: pd.DataFrame | None = None,
 ) -> Html:
@@ -37,11 +38,11 @@ def compare_answers(
     """
     held, asked = int((items["modality"] == left.to).sum()), (left, right)
     found = [
-        with_pairs(ask(systems, replace(one, k=max(one.k, DEPTH)), calibrations, match, held), items)
-        for one in asked
+        add_pair_columns(search(systems, one.limited_to(held), calibrations, match).table, items)
+        for one in (replace(one, k=max(one.k, one.depth)) for one in asked)
     ]
-    moved = moves(*found)
-    truth = [right_answers(items, one) for one in asked]
+    moved = rank_changes(*found)
+    truth = [find_right_answers(items, one) for one in asked]
     sides = [
         _side("Left", left, found[0], truth[0]),
         _side("Right", right, found[1], truth[1], moved),
@@ -51,7 +52,7 @@ def compare_answers(
     return Html(
         f'<p role="status" style="{FONT}">{escape(tell_difference(left, right))}</p>'
         f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(sides)}</div>'
-        f"{tell_parameters(parameters, left.systems + right.systems)}{tell_moves(shown, words)}"
+        f"{tell_parameters(parameters, left.models + right.models)}{tell_moves(shown, words)}"
     )
 
 
@@ -65,7 +66,7 @@ def comparison(
 ) -> Html:
     """One query answered by the first two systems, by name, side by side: what the compare panel opens with."""
     told = {"text": query} if isinstance(query, str) else {"image": query}
-    first, second = (Question(**told, k=k, to=to, systems=(name,)) for name in list(systems)[:2])
+    first, second = (Query(**told, k=k, to=to, models=(name,)) for name in list(systems)[:2])
     return compare_answers(systems_of(systems), first, second, items, parameters=parameters)
 
 
@@ -80,10 +81,12 @@ def tell_parameters(parameters: pd.DataFrame | None, runs: Sequence[str]) -> Htm
     return table(differ[["notebook", "parameter", left, right]], "Parameters in which these runs differ")
 
 
-def tell_difference(left: Question, right: Question) -> str:
+def tell_difference(left: Query, right: Query) -> str:
     """The settings in which two questions differ, in words."""
-    pairs = differing(left, right)
-    told = "; ".join(f"{name}: {tell(one)} | {tell(other)}" for name, (one, other) in pairs.items())
+    pairs = differing_settings(left, right)
+    told = "; ".join(
+        f"{name}: {format_setting(one)} | {format_setting(other)}" for name, (one, other) in pairs.items()
+    )
     return f"{left.describe()} — {told or 'the same settings on both sides'}"
 
 
@@ -97,7 +100,7 @@ def tell_moves(moved: pd.DataFrame, words: pd.Series) -> Html:
             "item": str(words[move["item_id"]])[:80],
             "before": move["before"],
             "after": move["after"],
-            "why": why(move),
+            "why": describe_change(move),
         }
         for move in moved.head(SHOWN).to_dict("records")
     ]
@@ -106,7 +109,7 @@ def tell_moves(moved: pd.DataFrame, words: pd.Series) -> Html:
 
 def _side(
     place: str,
-    question: Question,
+    question: Query,
     hits: pd.DataFrame,
     right: list[str] | None,
     moved: pd.DataFrame | None = None,
@@ -116,7 +119,7 @@ def _side(
     marks = None if right is None else [item in right for item in shown["item_id"]]
     change = {} if moved is None else dict(zip(moved["item_id"], moved["change"], strict=True))
     captions = [tell_hit(hit) + _arrow(change.get(hit["item_id"], 0)) for hit in shown.to_dict("records")]
-    systems = " + ".join(question.systems)
+    systems = " + ".join(question.models)
     name = escape(f"{place}: {systems}" if systems else place)
     heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
     grid = gallery(list(shown["pair_image"]), captions, marks)

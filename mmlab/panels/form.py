@@ -1,4 +1,4 @@
-"""The controls of a question: filled in by hand they make a `Question`, and a `Question` fills them in."""
+"""The controls of a question: filled in by hand they make a `Query`, and a `Query` fills them in."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from mmlab.panels import controls
 from mmlab.panels.errors import Unfinished
 from mmlab.panels.images import MOST_BYTES, open_upload
-from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve import Query
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -105,7 +105,7 @@ class Form:
         self.upload.value = ()
         self.turn_to(PICTURE)
 
-    def question(self, **settings: Any) -> Question:
+    def question(self, **settings: Any) -> Query:
         """What the controls say, with further fields; Unfinished where something is still to be chosen.
 
         Raises ValueError or ImageError for an image that cannot be asked with.
@@ -120,10 +120,10 @@ class Form:
             )
         if self.mode.value != PICTURE and not text:
             raise Unfinished("Type what to look for, then press Enter.")
-        return Question(
+        return Query(
             text=self.text.value if text else "",
             image=image,
-            name=name,
+            image_name=name,
             weight=self.weight.value,
             to=self.to.value,
             **settings,
@@ -141,15 +141,15 @@ class Form:
             raise ValueError(f"the collection has no image {name!r}; choose one that is suggested")
         return name, Path(self.files[name]) if name else None
 
-    def fill(self, question: Question) -> None:
+    def fill(self, question: Query) -> None:
         """Set the controls to a question that was asked before, without asking."""
         self.quiet = True
         both = bool(question.text.strip()) and question.image is not None
         self.mode.value = BOTH if both else PICTURE if question.image is not None else TEXT
         self.text.value = question.text or self.text.value
         own = isinstance(question.image, Path)
-        self.image.value = question.name if own else ""
-        self.uploaded = None if own or question.image is None else (question.name, question.image)
+        self.image.value = question.image_name if own else ""
+        self.uploaded = None if own or question.image is None else (question.image_name, question.image)
         for name in ("weight", "to"):
             getattr(self, name).value = getattr(question, name)
         self.quiet = False

@@ -17,7 +17,7 @@ from mmlab.panels.failures import (
     judged_hits,
     judged_qrels,
 )
-from mmlab.retrieve.query.relevance import with_pairs
+from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery, query_gallery
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class InspectPanel:
         """Its first hits with their images, words and judgements."""
         ranked, known = (tables[self.direction.value] for tables in (self.rankings, self.qrels))
         hits = judged_hits(self.query, ranked, known, self.labels, self.k)
-        return with_pairs(hits.merge(self.items, on="item_id"), self.items)
+        return add_pair_columns(hits.merge(self.items, on="item_id"), self.items)
 
     def judge(self, number: int, relevance: int) -> None:
         """Write down the judgement of one hit, and show that it is written."""

@@ -13,7 +13,7 @@ from mmlab.items import Space, Vectors
 from mmlab.panels import controls
 from mmlab.panels.answers import FONT, shorten
 from mmlab.panels.errors import show_in
-from mmlab.retrieve.query.relevance import with_pairs
+from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery
 from mmlab.visualize.map_layout import map_points, query_on_map
 from mmlab.visualize.map_sample import listed_items
@@ -138,7 +138,7 @@ def tell_landing(
 ) -> tuple[Html, float, float]:
     """Where a query of one row lands and what is nearest to it on the map, in words and images; the place (x, y)."""
     x, y, nearest = query_on_map(row, vectors, points)
-    hits = with_pairs(nearest.merge(items, on="item_id", suffixes=("", "_item")), items)
+    hits = add_pair_columns(nearest.merge(items, on="item_id", suffixes=("", "_item")), items)
     captions = [
         f"{n + 1}. {hit.score:.3f}  {shorten(hit.words, WORDS)}" for n, hit in enumerate(hits.itertuples())
     ]
@@ -154,7 +154,7 @@ def list_items(ids: list[str], items: pd.DataFrame) -> Html:
     """Items of the map as a gallery, under their number."""
     if not ids:
         return Html(_hint())
-    hits = with_pairs(listed_items(ids, items, LISTED), items)
+    hits = add_pair_columns(listed_items(ids, items, LISTED), items)
     captions = [f"{hit.modality}: {shorten(hit.words, WORDS)}" for hit in hits.itertuples()]
     more = f", the first {LISTED}" if len(ids) > LISTED else ""
     grid = gallery(list(hits["pair_image"]), captions, side=80)

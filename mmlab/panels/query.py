@@ -11,11 +11,11 @@ from mmlab.panels.errors import show_in
 from mmlab.panels.export import download_link, with_question
 from mmlab.panels.form import Form
 from mmlab.panels.settings import Settings
-from mmlab.retrieve import Retriever
+from mmlab.retrieve import Query, Retriever
 from mmlab.retrieve.query.rerank import Match
-from mmlab.retrieve.query.search import Calibrations
-from mmlab.retrieve.query.spec import Question, tell_settings
-from mmlab.retrieve.query.systems import Systems, is_live, systems_of
+from mmlab.retrieve.query.search import CalibrationsBySystem
+from mmlab.retrieve.query.spec import summarize_settings
+from mmlab.retrieve.query.systems import Systems, retrievers_of, systems_of
 from mmlab.visualize import Html
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def query_panel(
     items: pd.DataFrame,
     query: str = "",
     k: int = 8,
-    calibrations: Calibrations | None = None,
+    calibrations: CalibrationsBySystem | None = None,
     match: Match | None = None,
 ) -> "ipywidgets.VBox":
     """A panel over `answer_question`: asks when a control changes, shows errors, remembers what was asked.
 
-    systems: one retriever, or several by name (`panel_systems`), to choose from and to fuse. items: the run's, for
+    systems: one retriever, or several by name (`open_systems`), to choose from and to fuse. items: the run's, for
     images, values of filters and truth. calibrations: by the system's name, see `fit_calibrations`. match: judges
-    the first hits again (`rerank`, `match_crops`), for a control that says how many.
+    the first hits again (`rerank`, `crop_matcher`), for a control that says how many.
     """
     return QueryPanel(systems_of(systems), items, query, k, calibrations or {}, match).box
 
@@ -51,15 +51,15 @@ class QueryPanel:
         items: pd.DataFrame,
         query: str,
         k: int,
-        calibrations: Calibrations,
+        calibrations: CalibrationsBySystem,
         match: Match | None,
     ) -> None:
         import ipywidgets as widgets
 
         self.systems, self.items, self.calibrations, self.match = systems, items, calibrations, match
-        self.form = Form(items, query, is_live(systems))
+        self.form = Form(items, query, bool(retrievers_of(systems)))
         self.settings = Settings(systems, items, k, calibrations, match is not None)
-        self.asked: list[Question] = []
+        self.asked: list[Query] = []
         self.quiet = False
         self.history = controls.choice([("", -1)], "Asked before")
         self.result, self.link = widgets.HTML(), widgets.HTML()
@@ -86,17 +86,17 @@ class QueryPanel:
         """The answer to the form's question, which is then remembered."""
         question = self.form.question(**self.settings.values)
         shown, hits = answer_question(self.systems, question, self.items, self.calibrations, self.match)
-        table = with_question(hits[[name for name in EXPORTED if name in hits]], question.asked)
+        table = with_question(hits[[name for name in EXPORTED if name in hits]], question.to_dict())
         self.link.value = str(download_link(table, "hits.csv"))
         self.remember(question)
         return shown
 
-    def remember(self, question: Question) -> None:
+    def remember(self, question: Query) -> None:
         """Put the question on top of those asked before."""
         self.asked = [question, *(one for one in self.asked if one != question)][:REMEMBERED]
         told = [shorten(one.describe(), 60) for one in self.asked]
         told = [
-            " · ".join(filter(None, [words, tell_settings(one)]))
+            " · ".join(filter(None, [words, summarize_settings(one)]))
             for words, one in zip(told, self.asked, strict=True)
         ]
         names = [(f"{n + 1}. {words}", n) for n, words in enumerate(told)]

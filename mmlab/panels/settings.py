@@ -7,11 +7,12 @@ import pandas as pd
 
 from mmlab.panels import controls
 from mmlab.panels.filters import chosen_by, filter_controls, filter_fields, where_of
-from mmlab.retrieve.query.search import Calibrations
-from mmlab.retrieve.query.spec import NONE, Question
-from mmlab.retrieve.query.systems import Systems, filterable, fusion_ways, is_live
+from mmlab.retrieve import Query
+from mmlab.retrieve.query.search import CalibrationsBySystem
+from mmlab.retrieve.query.spec import NONE
+from mmlab.retrieve.query.systems import Systems, filterable_fields, fusion_options, retrievers_of
 
-NAMES = ("systems", "k", "fusion", "calibration", "rerank", "exact")
+NAMES = ("models", "k", "fusion", "calibration", "rerank", "exact")
 MOST = 50  # hits, and hits that are ranked again
 
 
@@ -27,29 +28,29 @@ class Settings:
         systems: Systems,
         items: pd.DataFrame,
         k: int,
-        calibrations: Calibrations,
+        calibrations: CalibrationsBySystem,
         matching: bool = False,
         first: str | None = None,
         exact: bool = False,
     ) -> None:
         self.known, self.calibrations, self.matching = systems, calibrations, matching
-        self.live, self.quiet = is_live(systems), False
-        self.systems = controls.several(list(systems), "Model")
-        self.systems.value = (next(iter(systems)) if first is None else first,)
+        self.live, self.quiet = bool(retrievers_of(systems)), False
+        self.models = controls.several(list(systems), "Model")
+        self.models.value = (next(iter(systems)) if first is None else first,)
         self.k = controls.number(min(k, MOST), 1, MOST, "How many")
-        self.fusion = controls.choice(fusion_ways(systems, self.systems.value), "Fusion")
+        self.fusion = controls.choice(fusion_options(systems, self.models.value), "Fusion")
         self.calibration = controls.choice([NONE], "Calibration")
         self.rerank = controls.number(0, 0, MOST, "Rerank first")
         self.exact = controls.tick(exact, "exact search, not the graph")
-        self.fields = filter_fields(items, filterable(systems))
+        self.fields = filter_fields(items, filterable_fields(systems))
         self.filters = filter_controls(self.fields)
-        self.systems.observe(lambda _: self.offer(), "value")
+        self.models.observe(lambda _: self.offer(), "value")
         self.offer()
 
     @property
     def ranking(self) -> list[Any]:
         """The controls of how it is ranked, those that there is a choice in."""
-        systems = [self.systems] if len(self.known) > 1 else []
+        systems = [self.models] if len(self.known) > 1 else []
         if not self.live:
             return systems
         calibration = [self.calibration] if any(self.calibrations.values()) else []
@@ -57,25 +58,25 @@ class Settings:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The fields of a `Question` that they stand for."""
+        """The fields of a `Query` that they stand for."""
         told = {name: getattr(self, name).value for name in NAMES}
         chosen = {name: control.value for name, control in self.filters.items()}
-        systems = tuple(told["systems"]) if len(self.known) > 1 else ()
-        return {**told, "systems": systems, "where": where_of(self.fields, chosen)}
+        models = tuple(told["models"]) if len(self.known) > 1 else ()
+        return {**told, "models": models, "where": where_of(self.fields, chosen)}
 
     def offer(self) -> None:
         """Only what the chosen models can do: their ways to fuse, and the calibrations that were fitted on one."""
-        names = self.systems.value or tuple(self.known)
+        names = self.models.value or tuple(self.known)
         kinds = self.calibrations.get(names[0], {}) if len(names) == 1 else {}
         self.quiet = True
-        _offer(self.fusion, fusion_ways(self.known, names))
+        _offer(self.fusion, fusion_options(self.known, names))
         _offer(self.calibration, [NONE, *kinds])
         self.quiet = False
 
-    def fill(self, question: Question) -> None:
+    def fill(self, question: Query) -> None:
         """Set the controls to a question's settings."""
         for name in NAMES:
-            if name != "systems" or question.systems:
+            if name != "models" or question.models:
                 getattr(self, name).value = getattr(question, name)
         for name, value in chosen_by(self.fields, question.where).items():
             self.filters[name].value = value

@@ -1,4 +1,4 @@
-"""Read the files of several runs for 08_compare: can they be compared, how do they differ, what do they cost."""
+"""Several runs side by side: can they be compared, in which parameters do they differ, what do they cost."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,61 +6,33 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.items import RANKING_COLUMNS, check_columns, is_among, read_items, read_table
+from mmlab.items import is_among
 from mmlab.runs.record.manifest import read_manifest
 from mmlab.runs.record.run_files import (
-    INDEX,
-    ITEMS,
-    PER_QUERY,
-    RANKINGS,
     STORE,
     VECTORS,
     disk_bytes,
     run_folder,
 )
-from mmlab.runs.record.step import Step
 from mmlab.visualize import Html, query_gallery
 
 # characters of an item or of the value of a parameter in a message or a table
 MAX_SHOWN_CHARS = 60
 
 
-def read_same_items(step: Step, runs: Sequence[str]) -> pd.DataFrame:
-    """Return the items of all runs, read from the first run.
+def check_same_items(items: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the items of the first run if all runs are over the same items with the same splits.
 
-    Raises ValueError for fewer than two runs, and where the items of a run or their splits differ from those of the
-    first run; the message says how many, and names one.
+    `items` holds the items of each run by its name. Raises ValueError for fewer than two runs, and where the items of a
+    run or their splits differ from those of the first run; the message says how many, and names one.
     """
-    if len(dict.fromkeys(runs)) < 2:
-        raise ValueError(f"expected two runs or more to compare, found {list(runs)}")
-    first, *others = runs
-    items = read_items(step.read_from(first, ITEMS))
+    if len(items) < 2:
+        raise ValueError(f"expected two runs or more to compare, found {list(items)}")
+    first, *others = items
     for run in others:
-        theirs = read_items(step.read_from(run, ITEMS))
-        _check_items(first, items, run, theirs)
-        _check_splits(first, items, run, theirs)
-    return items
-
-
-def read_scores(
-    step: Step, runs: Sequence[str], direction: str, measures: Sequence[str]
-) -> dict[str, pd.DataFrame]:
-    """Return the per-query scores of the measures for each run; `direction` is like "text-to-image".
-
-    Raises ValueError if 05_evaluate of a run did not write one of the measures.
-    """
-    file, found = f"{PER_QUERY}/{direction}.parquet", {}
-    for run in runs:
-        table = read_table(step.read_from(run, file))
-        check_columns(table, ["query_id", *measures], f"run {run}, {file}")
-        found[run] = table[["query_id", *measures]]
-    return found
-
-
-def read_rankings(step: Step, runs: Sequence[str], direction: str) -> dict[str, pd.DataFrame]:
-    """Return the rankings of the direction for each run, those that 05_evaluate measured."""
-    file = f"{RANKINGS}/{direction}.parquet"
-    return {run: read_table(step.read_from(run, file), RANKING_COLUMNS) for run in runs}
+        _check_items(first, items[first], run, items[run])
+        _check_splits(first, items[first], run, items[run])
+    return items[first]
 
 
 def differing_parameters(runs: Sequence[str]) -> pd.DataFrame:
@@ -79,13 +51,14 @@ def differing_parameters(runs: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["notebook", "parameter", *runs])
 
 
-def run_costs(step: Step, runs: Sequence[str]) -> pd.DataFrame:
+def run_costs(benchmarks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return what each run costs, one row for each.
 
-    The columns are run; embed_s, index_s and retrieve_s, the seconds of 02, 03 and 04; p50_ms, the median latency of
-    one query as 03 measured it with the `ef` of the run; and disk_mb, the size of its store and vectors.
+    `benchmarks` holds index.parquet of each run by its name. The columns are run; embed_s, index_s and retrieve_s, the
+    seconds of 02, 03 and 04; p50_ms, the median latency of one query as 03 measured it with the `ef` of the run; and
+    disk_mb, the size of its store and vectors.
     """
-    return pd.DataFrame([_cost(step, run) for run in runs])
+    return pd.DataFrame([_cost(run, benchmark) for run, benchmark in benchmarks.items()])
 
 
 def changes_gallery(
@@ -111,13 +84,12 @@ def changes_gallery(
     return Html("".join(parts) or "<em>none</em>")
 
 
-def _cost(step: Step, run: str) -> dict[str, Any]:
+def _cost(run: str, benchmark: pd.DataFrame) -> dict[str, Any]:
     records = read_manifest(run)["steps"]
     names = {"embed_s": "02_embed", "index_s": "03_index", "retrieve_s": "04_retrieve"}
     seconds = {
         column: records[name]["seconds"] if name in records else None for column, name in names.items()
     }
-    benchmark = read_table(step.read_from(run, INDEX))
     ef = records["03_index"]["parameters"].get("ef")
     own = benchmark[benchmark["search"].astype(str).str.contains(f"ef={ef}", regex=False)]
     latency = (own if len(own) else benchmark)["p50_ms"].iloc[0] if "p50_ms" in benchmark else float("nan")
@@ -126,8 +98,8 @@ def _cost(step: Step, run: str) -> dict[str, Any]:
 
 
 def _check_items(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
-    for name, table, other, others in ((first, mine, run, theirs), (run, theirs, first, mine)):
-        only = table[~is_among(table["item_id"], others["item_id"])]
+    for name, table, other, other_table in ((first, mine, run, theirs), (run, theirs, first, mine)):
+        only = table[~is_among(table["item_id"], other_table["item_id"])]
         if len(only):
             raise ValueError(
                 f"{first} and {run} are over different items and cannot be compared: {len(only)} of {name} are not "

@@ -17,7 +17,7 @@ from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
 from mmlab.runs.record.run_files import ITEMS, METRICS, NOTEBOOKS, RANKINGS, VECTORS, run_folder
 from mmlab.runs.record.run_lock import run_lock
-from mmlab.runs.report.metrics_table import read_metrics
+from mmlab.runs.report.summary import read_metrics
 
 # what 06_visualize makes of the numbers is for a person to look at
 VERIFIED = NOTEBOOKS[:5]
@@ -102,9 +102,9 @@ def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFram
 
 def _compare_items(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
     before, after = (read_items(path).set_index("item_id") for path in (first, second))
-    ids, others = set(before.index), set(after.index)
-    if ids != others:
-        yield "items that the other lacks", len(ids - others), len(others - ids)
+    ids, new_ids = set(before.index), set(after.index)
+    if ids != new_ids:
+        yield "items that the other lacks", len(ids - new_ids), len(new_ids - ids)
         return
     after = after.loc[before.index]
     # an image may lie elsewhere

@@ -82,6 +82,30 @@ def throughput_curves(
     return name_axes(ax, *axis_names, title=title)
 
 
+def success_curves(ax: "Axes", ranks: Mapping[str, pd.Series], depth: int, title: str = "") -> "Axes":
+    """Draw the share of queries with a right answer among the first k, for k from 1 to `depth` (log scale).
+
+    `ranks`: name of a curve -> the rank of the first right answer of each query, missing where none is ranked.
+    """
+    cutoffs = np.arange(1, max(depth, 1) + 1)
+    for number, (name, first) in enumerate(ranks.items()):
+        shares = [float((first <= k).mean()) if len(first) else 0.0 for k in cutoffs]
+        stroke = STROKES[number % len(STROKES)]
+        label = escape_mathtext(name)
+        ax.plot(
+            cutoffs,
+            shares,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=stroke,
+            linewidth=1.4,
+            label=label,
+        )
+    ax.set_xscale("log")
+    ax.set(ylim=(0, 1))
+    ax.legend(fontsize=8)
+    return name_axes(ax, "k (log scale)", "Success@k over all queries", title)
+
+
 def reliability_panels(table: pd.DataFrame, directions: Iterable[str] | None = None) -> "Figure":
     """Return a figure with a reliability diagram for each direction: observed over predicted relevance.
 

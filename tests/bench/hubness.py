@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from mmlab.retrieve.scores.centring import Centring
-from mmlab.retrieve.scores.rescore import choose_temperature
 
 from mmlab.evaluate import score_queries
 from mmlab.evaluate.space.geometry import count_occurrences, skewness
@@ -17,7 +15,8 @@ from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import Space, Vectors, project, unit_rows
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import csls, qb_norm
-from mmlab.retrieve.scores.hubness import cosines, inverted_softmax
+from mmlab.retrieve.scores.hubness import choose_temperature, inverted_softmax
+from mmlab.retrieve.scores.vector_arithmetic import Centring
 from tests.bench.figures import Figure
 
 FILE = project().parent / "shared" / "vectors" / "flickr8k-test.npz"
@@ -31,10 +30,10 @@ def hubness() -> list[Figure]:
     if not FILE.is_file():
         print(f"hubness: no vectors at {FILE}, nothing measured")
         return []
-    fitting, judging = _halves(np.random.default_rng(0))
+    fitting, evaluation = _halves(np.random.default_rng(0))
     figures = []
     for queries, gallery in (("text", "image"), ("image", "text")):
-        figures += _direction(fitting, judging, queries, gallery)
+        figures += _direction(fitting, evaluation, queries, gallery)
     return figures
 
 
@@ -55,29 +54,29 @@ def _sides(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, kept: np.nd
     }
 
 
-def _direction(fitting: Sides, judging: Sides, queries: str, gallery: str) -> Iterator[Figure]:
+def _direction(fitting: Sides, evaluation: Sides, queries: str, gallery: str) -> Iterator[Figure]:
     way = f"{queries} to {gallery}"
-    plain = cosines(judging[queries], judging[gallery])
-    before = _success(plain, judging[queries], judging[gallery])
-    ranked = rankings_from_scores(plain, judging[queries].ids, judging[gallery].ids, K)
-    skew = skewness(count_occurrences(ranked, judging[gallery].ids, K))
+    plain = evaluation[queries].array @ evaluation[gallery].array.T
+    before = _success(plain, evaluation[queries], evaluation[gallery])
+    ranked = rankings_from_scores(plain, evaluation[queries].ids, evaluation[gallery].ids, K)
+    skew = skewness(count_occurrences(ranked, evaluation[gallery].ids, K))
     yield Figure(f"hubness, {way}, Success@1 before", before.mean(), "", f"{len(before)} queries")
     yield Figure(f"hubness, {way}, skewness of {K}-occurrence", skew, "")
-    bank = cosines(fitting[queries], judging[gallery])
-    for name, scores in _methods(fitting, judging, queries, gallery, plain, bank):
-        after = _success(scores, judging[queries], judging[gallery])
-        image = [name[:4] for name in judging[queries].ids]
+    bank = fitting[queries].array @ evaluation[gallery].array.T
+    for name, scores in _methods(fitting, evaluation, queries, gallery, plain, bank):
+        after = _success(scores, evaluation[queries], evaluation[gallery])
+        image = [name[:4] for name in evaluation[queries].ids]
         low, high = bootstrap_intervals((after - before)[:, None], np.array(image))[0]
         compared = f"95 % [{low:+.3f}, {high:+.3f}]; Success@1 {after.mean():.3f}"
         yield Figure(f"hubness, {way}, change by {name}", (after - before).mean(), "", compared)
 
 
 def _methods(
-    fitting: Sides, judging: Sides, queries: str, gallery: str, plain: np.ndarray, bank: np.ndarray
+    fitting: Sides, evaluation: Sides, queries: str, gallery: str, plain: np.ndarray, bank: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray]]:
     centring = Centring.fit(fitting["text"], fitting["image"])
-    centred = [centring.apply(judging[side], side) for side in (queries, gallery)]
-    yield "centring", cosines(*centred)
+    centred = [centring.apply(evaluation[side], side) for side in (queries, gallery)]
+    yield "centring", centred[0].array @ centred[1].array.T
     yield f"CSLS, k {K}", csls(plain, bank, K)
     ids = [*fitting[queries].ids, *fitting[gallery].ids]
     pairs = pd.Series([name[:4] for name in ids], index=ids)

@@ -15,17 +15,17 @@ EXPECTED = "<= 300"
 def panels() -> list[Figure]:
     """Median and slowest time of an answer as the panel shows it, for each way to ask."""
     from mmlab.panels import answer_question
-    from mmlab.retrieve.query.spec import Question
+    from mmlab.retrieve import Query
     from mmlab.retrieve.query.systems import systems_of
 
     with TemporaryDirectory() as folder:
         retriever, items = _collection(Path(folder))
         image = Path(items.loc[items["modality"] == "image", "image"].iloc[0])
         ways = {
-            "text": Question(text="a red mug", k=12),
-            "image": Question(image=image, k=12),
-            "both, early": Question(text="a red mug", image=image, k=12),
-            "both, rrf": Question(text="a red mug", image=image, k=12, fusion="rrf"),
+            "text": Query(text="a red mug", k=12),
+            "image": Query(image=image, k=12),
+            "both, early": Query(text="a red mug", image=image, k=12),
+            "both, rrf": Query(text="a red mug", image=image, k=12, fusion="rrf"),
         }
         figures = []
         for name, question in ways.items():

@@ -91,7 +91,7 @@ def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             "push a --to nowhere",
@@ -107,11 +107,11 @@ def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
         ),
     ],
 )
-def test_wrong_arguments_are_told(here, capsys, arguments, told):
+def test_wrong_arguments_are_told(here, capsys, arguments, message):
     start_step("03_index", "a", store="", layout="named").finish("")
     start_step("03_index", "c", store="http://localhost:1/").finish("")
     assert main(arguments.split()) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_an_index_that_is_not_there_is_one_line_and_1(here, capsys):
@@ -129,7 +129,7 @@ def test_shards_replicas_and_leave_to_replace_reach_the_server(here, capsys, mon
     step.finish("")
     build = {"items": pairs.items, "vectors": [pairs.both], "progress": False}
     index.build_index(source, "a", **build)
-    monkeypatch.setattr(index, "open_store", lambda where: target if "//" in str(where) else source)
+    monkeypatch.setattr(index, "open_store", lambda place: target if "//" in str(place) else source)
     push = ["push", "a", "--to", "http://localhost:6333"]
     assert main([*push, "--shards", "4", "--replicas", "2"]) == 0
     assert index.open_index(target, "a").schemas["a-unified"].cluster == index.Cluster(4, 2, 1)

@@ -8,8 +8,8 @@ def test_the_report_is_written_again_from_the_files(here, tmp_path, capsys):
     runs = tmp_path / "data" / "runs"
     (runs / "p").mkdir(parents=True)
     assert main(["report", "p"]) == 0
-    told = f"Report: {runs / 'p' / 'index.html'}\nIndex: {runs / 'index.html'}\n"
-    assert capsys.readouterr().out == told
+    message = f"Report: {runs / 'p' / 'index.html'}\nIndex: {runs / 'index.html'}\n"
+    assert capsys.readouterr().out == message
     assert main(["report", "p", "--single-file"]) == 0
     assert f"Single file: {runs / 'p' / 'p-report.html'}\n" in capsys.readouterr().out
     assert (runs / "p" / "p-report.html").is_file()

@@ -60,7 +60,7 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("run --name p", "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"),
         ("run --dataset photos", "Missing option '--name'"),
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ("walk", "No such command 'walk'"),
     ],
 )
-def test_wrong_arguments_are_one_line_and_2(here, tmp_path, capsys, arguments, told):
+def test_wrong_arguments_are_one_line_and_2(here, tmp_path, capsys, arguments, message):
     from mmlab.cli import main
 
     (tmp_path / "photos" / "notes.txt").touch()
@@ -107,7 +107,7 @@ def test_wrong_arguments_are_one_line_and_2(here, tmp_path, capsys, arguments, t
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("mmlab: error: ")
-    assert told in shown.err
+    assert message in shown.err
     assert shown.err.count("\n") == 1
     assert not (tmp_path / "data").exists()
 
@@ -172,15 +172,15 @@ def test_ctrl_c_leaves_what_resume_goes_on_from(project, command, shell, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("grid: {k: [a, b]}", "dataset is missing; give it under parameters"),
         ("parameters: {dataset: photos}\ngrid:\n  sed: [1]", "line 3: no notebook has a parameter 'sed'"),
         ("parameters: {dataset: nowhere}\ngrid: {k: [a]}", "line 1: dataset"),
     ],
 )
-def test_everything_is_checked_before_anything_runs(here, tmp_path, capsys, text, told):
+def test_everything_is_checked_before_anything_runs(here, tmp_path, capsys, text, message):
     (tmp_path / "try.yaml").write_text(text)
     assert main(["sweep", "try.yaml"]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "data").exists()

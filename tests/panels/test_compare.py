@@ -2,12 +2,12 @@ import re
 
 import pandas as pd
 import pytest
-from mmlab.retrieve.query.saved_rankings import Recorded
 
 from mmlab.panels import compare_answers
 from mmlab.panels.compare import ComparePanel
-from mmlab.retrieve.query.spec import Question
-from mmlab.retrieve.query.systems import match_crops, systems_of
+from mmlab.retrieve import Query
+from mmlab.retrieve.query.known_queries import SavedRankings
+from mmlab.retrieve.query.systems import crop_matcher, systems_of
 from mmlab.retrieve.scores.calibrate import Temperature
 
 
@@ -18,7 +18,7 @@ def without_times(html):
 def test_it_shows_its_static_twin_and_asks_again(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
     panel = ComparePanel(systems, collection.items, "a red mug", 3)
-    first, second = (Question(text="a red mug", k=3, systems=(name,)) for name in systems)
+    first, second = (Query(text="a red mug", k=3, models=(name,)) for name in systems)
     expected = compare_answers(systems_of(systems), first, second, collection.items)
     assert without_times(panel.result.value) == without_times(expected)
     assert "Nothing moved" in panel.result.value
@@ -31,14 +31,14 @@ def test_it_shows_its_static_twin_and_asks_again(collection):
 def test_each_side_has_settings_of_its_own(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
     fitted = {name: {"temperature": {"text-to-image": Temperature(0.1)}} for name in systems}
-    match = match_crops(systems_of(systems))
+    match = crop_matcher(systems_of(systems))
     panel = ComparePanel(systems, collection.items, "a red mug", 3, fitted, match)
     left, right = panel.sides
     right.k.value = 2
     right.calibration.value = "temperature"
     right.filters["colour"].value = ("red",)
     right.rerank.value = 2
-    left.systems.value = ("one", "two")
+    left.models.value = ("one", "two")
     left.fusion.value = "rrf"
     asked = [panel.form.question(**side.values) for side in panel.sides]
     assert without_times(panel.result.value) == without_times(
@@ -64,15 +64,15 @@ def runs(collection):
     there = pd.DataFrame({"query_id": texts.iloc[0], "item_id": images.to_numpy(), **ranks})
     back = pd.DataFrame({"query_id": images.iloc[0], "item_id": texts.to_numpy(), **ranks})
     turned = there.assign(item_id=images.to_numpy()[::-1])
-    one = Recorded({"text-to-image": there, "image-to-text": back}, items)
-    return {"text": one, "image": Recorded({"text-to-image": turned, "image-to-text": back}, items)}
+    one = SavedRankings({"text-to-image": there, "image-to-text": back}, items)
+    return {"text": one, "image": SavedRankings({"text-to-image": turned, "image-to-text": back}, items)}
 
 
 def test_written_rankings_have_no_controls_that_cannot_act(collection, runs):
     items = collection.items
     panel = ComparePanel(runs, items, items.loc[items["modality"] == "text", "text"].iloc[0], 3)
     assert "▲ 2" in panel.result.value
-    assert [side.ranking for side in panel.sides] == [[side.systems] for side in panel.sides]
+    assert [side.ranking for side in panel.sides] == [[side.models] for side in panel.sides]
     assert [side.filters for side in panel.sides] == [{}, {}]
     assert panel.form.mode.options == ("text", "image")
     shown = controls_in(panel.box)

@@ -1,7 +1,5 @@
 """The small parts that panels are made of: questions, filters, export, errors, images."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from PIL import Image
@@ -19,44 +17,7 @@ from mmlab.panels.filters import (
     where_of,
 )
 from mmlab.panels.images import MOST_BYTES, image_card, open_upload
-from mmlab.retrieve.query.spec import Question, differing, tell_settings
-
-
-def test_a_question_says_who_asks():
-    image = Image.new("RGB", (2, 2))
-    assert Question(text="mug").source == "text"
-    assert Question(image=image).source == "image"
-    assert Question(text="mug", image=image, weight=0.25).parts == [("mug", 0.25), (image, 0.75)]
-    assert Question(text="mug", image=image, weight=0).source == "image"
-    shown = Question(
-        text="mug", image=image, name="a.png", where={"label": ["mug", "cup"], "price": {"gte": 2}}
-    )
-    assert shown.describe() == "“mug” + a.png (image) → image, label = mug or cup, price = gte 2"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        ({}, "the query is empty"),
-        ({"text": "a", "weight": 2}, "0 to 1"),
-        ({"text": "a", "fusion": "x"}, "one of early"),
-    ],
-)
-def test_a_question_that_cannot_be_asked(wrong, says):
-    with pytest.raises(ValueError, match=says):
-        Question(**wrong)
-
-
-def test_the_settings_of_a_question_are_told_where_they_are_unusual():
-    assert tell_settings(Question(text="a", where={"label": ["mug"]})) == ""
-    assert tell_settings(Question(text="a", weight=1)) == ""  # which counts with an image only
-    question = Question(text="a", k=3, systems=("one", "two"), fusion="rrf", exact=True)
-    assert tell_settings(question) == "k 3, systems one + two, fusion rrf, exact True"
-
-
-def test_questions_differ_in_their_settings():
-    assert differing(Question(text="a"), Question(text="a", k=3)) == {"k": (8, 3)}
-
+from mmlab.retrieve import Query
 
 KINDS = {"label": "keyword", "code": "keyword", "price": "float", "stock": "integer", "new": "bool"}
 KINDS |= {"same": "integer", "modality": "keyword", "gone": "keyword"}
@@ -161,14 +122,12 @@ def test_a_panel_is_busy_while_it_works_and_hints_at_what_is_missing():
 
 
 def test_what_was_asked_stands_beside_what_was_found():
-    question = Question(text="=mug", k=3, where={"label": ["cup"]}, systems=("a", "b"), fusion="rrf")
-    table = with_question(pd.DataFrame({"rank": [1, 2]}), question.asked)
+    question = Query(text="=mug", k=3, where={"label": ["cup"]}, models=("a", "b"), fusion="rrf")
+    table = with_question(pd.DataFrame({"rank": [1, 2]}), question.to_dict())
     assert table["asked_text"].tolist() == ["=mug", "=mug"]
     assert table.loc[1, ["asked_k", "asked_fusion", "asked_exact"]].tolist() == [3, "rrf", False]
-    assert (table["asked_where"][0], table["asked_systems"][0]) == ('{"label": ["cup"]}', '["a", "b"]')
+    assert (table["asked_where"][0], table["asked_models"][0]) == ('{"label": ["cup"]}', '["a", "b"]')
     assert "1,'=mug," in to_csv(table)
-    assert Question(image=Path("a.jpg"), name="x").asked["image"] == "a.jpg"
-    assert Question(image=Image.new("RGB", (2, 2)), name="mine.png").asked["image"] == "mine.png"
 
 
 def test_a_hidden_cause_stays_hidden():

@@ -12,8 +12,7 @@ from PIL import Image
 
 from mmlab.panels import answer, answer_question, query_panel
 from mmlab.panels.query import QueryPanel
-from mmlab.retrieve.query.search import ask
-from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve import Query, search
 from mmlab.retrieve.query.systems import systems_of
 from mmlab.retrieve.scores.calibrate import Temperature
 
@@ -37,7 +36,7 @@ def panel(collection):
 def expected(collection):
     def tell(**question):
         return without_times(
-            answer_question(systems_of(collection.retriever), Question(**question), collection.items)[0]
+            answer_question(systems_of(collection.retriever), Query(**question), collection.items)[0]
         )
 
     return tell
@@ -63,7 +62,7 @@ def test_an_image_of_the_collection_asks_then_both_with_a_weight(collection, pan
     image = collection.items[collection.items["modality"] == "image"].iloc[0]
     panel.form.image.value = image["pair_id"]
     assert panel.form.mode.value == "image"
-    asked = {"image": Path(image["image"]), "name": image["pair_id"], "k": 3}
+    asked = {"image": Path(image["image"]), "image_name": image["pair_id"], "k": 3}
     assert without_times(panel.result.value) == expected(**asked)
     panel.form.mode.value = "both"
     panel.form.weight.value = 0.25
@@ -117,7 +116,7 @@ def test_the_table_can_be_saved(panel) -> None:
     content = re.search(r'base64,([^"]+)"', panel.link.value).group(1)
     head, *rows = base64.b64decode(content).decode("utf-8-sig").splitlines()
     assert head.startswith("rank,score,item_id,modality,pair_id,words,label")
-    assert ",asked_text,asked_image,asked_weight,asked_to,asked_k," in head
+    assert ",asked_text,asked_image,asked_to,asked_k,asked_where," in head
     assert len(rows) == 3
     assert all("a red mug" in row for row in rows)
 
@@ -126,8 +125,8 @@ def test_several_models_can_be_chosen_and_fused(collection) -> None:
     both = {"one": collection.retriever, "two": collection.retriever}
     panel = QueryPanel(systems_of(both), collection.items, "a red mug", 3, {}, None)
     alone = without_times(panel.result.value)
-    assert panel.settings.systems.value == ("one",)
-    panel.settings.systems.value = ("one", "two")
+    assert panel.settings.models.value == ("one",)
+    panel.settings.models.value = ("one", "two")
     assert "early" not in panel.settings.fusion.options
     assert panel.settings.fusion.value == "weighted_sum"
     order = re.compile(r"[123]\. [\d.]+ +([^<]+)")
@@ -137,12 +136,12 @@ def test_several_models_can_be_chosen_and_fused(collection) -> None:
 def test_none_chosen_means_all(collection) -> None:
     both = systems_of({"one": collection.retriever, "two": collection.retriever})
     panel = QueryPanel(both, collection.items, "a red mug", 3, {}, None)
-    panel.settings.systems.value = ("one", "two")
+    panel.settings.models.value = ("one", "two")
     fused = without_times(panel.result.value)
-    panel.settings.systems.value = ()
+    panel.settings.models.value = ()
     assert without_times(panel.result.value) == fused
-    with pytest.raises(ValueError, match="choose weighted_sum, rrf or dbsf"):
-        ask(both, Question(text="a red mug"))
+    with pytest.raises(ValueError, match="choose weighted_sum, rrf, dbsf"):
+        search(both, Query(text="a red mug"))
 
 
 def test_what_is_still_missing_is_a_hint_and_no_error(panel) -> None:
@@ -200,7 +199,7 @@ def test_hostile_queries_are_shown_as_text(collection) -> None:
 
 
 def test_known_answers_are_marked(collection) -> None:
-    hits = collection.retriever.search("a red mug", k=2)
+    hits = collection.retriever.search("a red mug", k=2).table
     html = str(answer(collection.retriever, "a red mug", k=2, right=[hits["item_id"].iloc[1]]))
     assert html.index("&#10007;") < html.index("&#10003;")
     assert "a right one at rank 2" in html
@@ -208,7 +207,7 @@ def test_known_answers_are_marked(collection) -> None:
 
 def test_an_answer_takes_less_than_300_ms_of_the_processor(collection) -> None:
     """With model and store warm; not by the clock, which other programs on the machine make late."""
-    question, spent = Question(text="a red mug", k=12), []
+    question, spent = Query(text="a red mug", k=12), []
     for _ in range(5):
         started = time.process_time()
         answer_question(systems_of(collection.retriever), question, collection.items)

@@ -2,23 +2,22 @@
 
 import numpy as np
 import pytest
-from mmlab.retrieve.config import Recipe
-from mmlab.retrieve.query.model_rankings import rank_models
-from mmlab.retrieve.studies.sentences import say_steps
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.index import build_index, open_store
 from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
-from mmlab.retrieve import rank_directions, rrf, weighted_sum
-from mmlab.retrieve.pipeline import rank_in_steps
-from mmlab.retrieve.query.rank import rank
+from mmlab.retrieve import RetrievalConfig, rank_directions, rrf, split_queries, weighted_sum
+from mmlab.retrieve.pipeline import rank_direction, summarize_steps
+from mmlab.retrieve.query.rank import rank, rank_models
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.query_split import fold_queries
 
 
 @pytest.fixture(scope="module")
 def qrels(collection):
-    return {name: qrels_from_pairs(collection.items, *way) for name, way in DIRECTIONS.items()}
+    return {
+        name: qrels_from_pairs(collection.items, source, target)
+        for name, (source, target) in DIRECTIONS.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def both(collection, second, tmp_path_factory):
 
 def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) -> None:
     items, vectors, retriever = collection
-    ranked = rank_directions(retriever.index, [vectors], items, Recipe(depth=7), qrels)
+    ranked = rank_directions(retriever.index, [vectors], items, RetrievalConfig(depth=7), qrels)
     assert list(ranked) == ["text-to-image", "image-to-text"]
     for name, (source, target) in DIRECTIONS.items():
         assert list(ranked[name].steps) == ["exact", "index", "quantized"]
@@ -47,15 +46,15 @@ def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) 
         assert ranked[name].answer["item_id"].tolist() == expected["item_id"].tolist()
 
 
-def test_every_step_that_is_asked_for_runs_in_its_order(collection, both, qrels) -> None:
+def test_every_step_of_the_configuration_runs_in_its_order(collection, both, qrels) -> None:
     index, spaces = both
-    recipe = Recipe(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3)
+    config = RetrievalConfig(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3)
 
     def match(texts, images):
         return np.arange(len(texts), 0, -1) / 100 - 1  # keeps every query's order, below any probability
 
-    found = rank_in_steps(
-        index, spaces, collection.items, "image", "text", recipe, qrels["image-to-text"], match
+    found = rank_direction(
+        index, spaces, collection.items, "image", "text", config, qrels["image-to-text"], match
     )
     assert list(found.steps) == ["exact", "index", "quantized", "fused", "rescored", "calibrated", "reranked"]
     asked = [
@@ -67,33 +66,44 @@ def test_every_step_that_is_asked_for_runs_in_its_order(collection, both, qrels)
     rescored, calibrated = found.steps["rescored"], found.steps["calibrated"]
     assert calibrated["item_id"].tolist() == rescored["item_id"].tolist()
     assert calibrated["score"].between(0, 1).all()
-    assert found.calibration.fitted_on == found.fold.fitting
-    assert "validation split" in found.fold.says
+    assert found.calibration.fitted_on == found.split.fitting
+    assert "validation split" in found.split.summary
     assert found.answer is found.steps["reranked"]
 
 
 def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> None:
-    def ranked(**how):
-        return rank_in_steps(
-            collection.retriever.index, [collection.vectors], collection.items, "text", "image", Recipe(**how),
+    def ranked(**settings):
+        return rank_direction(
+            collection.retriever.index,
+            [collection.vectors],
+            collection.items,
+            "text",
+            "image",
+            RetrievalConfig(**settings),
             qrels["text-to-image"],
-        )  # fmt: skip
+        )
 
     with pytest.raises(ValueError, match="one model alone answers here, expected several"):
         rank_directions(
-            collection.retriever.index, [collection.vectors], collection.items, Recipe(fusion="rrf"), qrels
+            collection.retriever.index,
+            [collection.vectors],
+            collection.items,
+            RetrievalConfig(fusion="rrf"),
+            qrels,
         )
     with pytest.raises(ValueError, match="no model of this run has a matching head"):
         ranked(rerank=5)
     with pytest.raises(
-        ValueError, match="fusion: expected one of none, weighted_sum, rrf, dbsf, found 'sum'"
+        ValueError, match="parameter fusion: .*one of none, weighted_sum, rrf, dbsf; found 'sum'"
     ):
         ranked(fusion="sum")
-    with pytest.raises(ValueError, match="rescoring: expected one of none, centring, csls"):
+    with pytest.raises(ValueError, match="parameter rescoring: .*one of none, centring, csls"):
         ranked(rescoring="hubs")
-    with pytest.raises(ValueError, match="calibration: expected one of none, temperature"):
+    with pytest.raises(ValueError, match="parameter calibration: one of none, temperature"):
         ranked(calibration="platt")
-    with pytest.raises(ValueError, match="depth is at least 1 and rerank at least 0, found 0 and 0"):
+    with pytest.raises(
+        ValueError, match="expected depth of at least 1, rerank and rrf_k of at least 0; found 0, 0 and 60"
+    ):
         ranked(depth=0)
 
 
@@ -102,8 +112,8 @@ def test_models_are_weighed_by_hand_or_as_validation_says(collection, both, qrel
     items, right = collection.items, qrels["text-to-image"]
 
     def fused(weights: str):
-        recipe = Recipe(20, fusion="weighted_sum", weights=weights)
-        return rank_in_steps(index, spaces, items, "text", "image", recipe, right)
+        config = RetrievalConfig(20, fusion="weighted_sum", weights=weights)
+        return rank_direction(index, spaces, items, "text", "image", config, right)
 
     alone = rank_models(index, spaces, items, "text", "image", 20)
     assert list(alone) == [vectors.space.key for vectors in spaces]
@@ -113,33 +123,43 @@ def test_models_are_weighed_by_hand_or_as_validation_says(collection, both, qrel
     assert list(by_hand.weights.values()) == [0.9, 0.1]
     assert list(fused("equal").weights.values()) == [0.5, 0.5]
     learned = fused("learned")
-    fold = fold_queries(items, right["query_id"].unique())
-    best = learn_weights([fold.fit_on(one) for one in alone.values()], fold.fit_on(right)).weights
+    split = split_queries(items, right["query_id"].unique())
+    best = learn_weights(
+        [split.fitting_rows(one) for one in alone.values()], split.fitting_rows(right)
+    ).weights
     assert tuple(learned.weights.values()) == best
     assert best[0] > 0.5  # the second model is the same with noise
-    said = say_steps({"text-to-image": learned})
-    assert f"{best[0]:.2g} {spaces[0].space.key}" in said
-    assert "validation split" in said
+    summary = summarize_steps({"text-to-image": learned})
+    assert f"{best[0]:.2g} {spaces[0].space.key}" in summary
+    assert "validation split" in summary
 
 
 @pytest.mark.parametrize("weights", ["0.7", "0.5, 0.6", "much, little", "1.5, -0.5"])
 def test_weights_that_do_not_add_up_are_refused(both, collection, qrels, weights: str) -> None:
     index, spaces = both
     with pytest.raises(ValueError, match=f"weights: expected 'equal', 'learned', .* found '{weights}'"):
-        rank_in_steps(
-            index, spaces, collection.items, "text", "image", Recipe(5, fusion="rrf", weights=weights),
+        rank_direction(
+            index, spaces, collection.items, "text", "image", RetrievalConfig(5, fusion="rrf", weights=weights),
             qrels["text-to-image"],
         )  # fmt: skip
-    with pytest.raises(ValueError, match="there is no fusion to weigh for"):
-        Recipe(weights="learned")
+    with pytest.raises(
+        ValueError, match="weights 'learned' need a fusion: set fusion to rrf, dbsf or weighted_sum"
+    ):
+        RetrievalConfig(weights="learned")
 
 
 def test_equal_weights_of_a_run_and_of_a_hybrid_mean_the_same_k_of_60(both, collection, qrels) -> None:
     index, spaces = both
     alone = list(rank_models(index, spaces, collection.items, "text", "image", 30).values())
-    recipe = Recipe(30, fusion="rrf", weights="0.5, 0.5")
-    found = rank_in_steps(
-        index, spaces, collection.items, "text", "image", recipe, qrels["text-to-image"]
+    config = RetrievalConfig(30, fusion="rrf", weights="0.5, 0.5")
+    found = rank_direction(
+        index, spaces, collection.items, "text", "image", config, qrels["text-to-image"]
     ).answer
     expected = rrf(alone)
     assert found["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()
+    config = RetrievalConfig(30, fusion="rrf", rrf_k=5)
+    steep = rank_direction(
+        index, spaces, collection.items, "text", "image", config, qrels["text-to-image"]
+    ).answer
+    expected = rrf(alone, k=5)
+    assert steep["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()

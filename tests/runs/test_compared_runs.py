@@ -29,8 +29,10 @@ def make(run, items=ITEMS, ef=50, latency=0.5):
     step.finish("")
     step = start_step("03_index", run, ef=ef)
     step.read("items.parquet")
-    judged = pd.DataFrame({"search": ["exact", "HNSW ef=20", f"HNSW ef={ef}"], "p50_ms": [9.0, 8.0, latency]})
-    write_table(judged, step.write("index.parquet"))
+    benchmark = pd.DataFrame(
+        {"search": ["exact", "HNSW ef=20", f"HNSW ef={ef}"], "p50_ms": [9.0, 8.0, latency]}
+    )
+    write_table(benchmark, step.write("index.parquet"))
     step.finish("")
     step = start_step("05_evaluate", run)
     step.read("items.parquet")
@@ -54,7 +56,7 @@ def test_the_same_items_are_read_once_and_recorded_with_their_run(step):
 
 
 @pytest.mark.parametrize(
-    ("items", "told"),
+    ("items", "message"),
     [
         (ITEMS.iloc[:2], "a and b are over different items .* 1 of a are not in b, first the text 'a cup'; run both"),
         (ITEMS.assign(item_id=["i1", "t1", "t3"]), "1 of a are not in b, first the text 'a cup'"),
@@ -63,9 +65,9 @@ def test_the_same_items_are_read_once_and_recorded_with_their_run(step):
         (ITEMS.assign(split="test"), "first the text 'a cup', which is 'none' in a and 'test' in b"),
     ],
 )  # fmt: skip
-def test_other_items_and_other_splits_are_refused(step, items, told):
+def test_other_items_and_other_splits_are_refused(step, items, message):
     make("b", items)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         read_same_items(step, ["a", "b"])
 
 

@@ -12,7 +12,7 @@ from mmlab.items import (
     places_among,
     score_blocks,
 )
-from mmlab.items.rankings import finite_scores, sort_rows
+from mmlab.items.rankings import finite_scores, ranks, sort_rows
 
 TIES = ("against", "as ranked")
 COSINE_TOLERANCE = (
@@ -36,10 +36,9 @@ def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "agains
     query, place = _match(rankings, right)
     relevance = np.r_[right["relevance"].to_numpy(dtype=float), 0.0][place]
     score = rankings["score"].to_numpy() if ties == "against" else -rankings["rank"].to_numpy()
-    order, rank = sort_rows(query, relevance, score)
-    ranks = np.full(len(right) + 1, np.nan)
-    ranks[place[order]] = rank
-    return right.assign(rank=ranks[:-1])
+    rank = np.full(len(right) + 1, np.nan)
+    rank[place[sort_rows(query, relevance, score)]] = ranks(query)
+    return right.assign(rank=rank[:-1])
 
 
 def mark_relevant(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:

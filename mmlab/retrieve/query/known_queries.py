@@ -34,8 +34,11 @@ def add_pair_columns(hits: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Add `pair_image`, the path of the pair's image, and `words`, the pair's first text or its label, to hits."""
     images = items[items["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["image"]
     texts = items[items["modality"] == "text"].drop_duplicates("pair_id").set_index("pair_id")["text"]
-    words = hits["text"].fillna(hits["pair_id"].map(texts)).fillna(hits["label"]).fillna(hits["pair_id"])
-    return hits.assign(pair_image=hits["image"].fillna(hits["pair_id"].map(images)), words=words)
+    words = hits["text"].astype(object)
+    for fallback in (hits["pair_id"].map(texts), hits["label"], hits["pair_id"]):
+        words = words.fillna(fallback)
+    pair_image = hits["image"].astype(object).fillna(hits["pair_id"].map(images))
+    return hits.assign(pair_image=pair_image, words=words)
 
 
 @dataclass(frozen=True, repr=False)

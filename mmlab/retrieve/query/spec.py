@@ -1,7 +1,7 @@
 """What is asked of a search, and what comes back: a query with all its settings as one value, and its hits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,10 @@ class Query:
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "image_name"}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
         return {**plain, "image": str(self.image) if isinstance(self.image, Path) else self.image_name}
+
+    def limited_to(self, items: int) -> "Query":
+        """Return the same query for at most so many items, for a collection that may hold fewer than `k`."""
+        return replace(self, k=min(self.k, max(items, 1)))
 
     def describe(self) -> str:
         """Return what is asked in a few words, as the history of a panel shows it."""

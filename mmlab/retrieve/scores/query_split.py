@@ -48,7 +48,7 @@ def split_queries(items: pd.DataFrame, query_ids: Ids, seed: int = 0) -> Calibra
     if fitting.any() and not fitting.all():
         has_test = bool((split == TEST).any())
         evaluation = (split == TEST).to_numpy() if has_test else ~fitting
-        evaluation &= ~is_among(known["pair_id"], known.loc[fitting, "pair_id"])
+        evaluation = evaluation & ~is_among(known["pair_id"], known.loc[fitting, "pair_id"])
         others = "the test split" if has_test else "all other splits"
         divided = f"fitted on {fitting.sum():,} queries of the validation split, evaluated on {evaluation.sum():,} of "
         return CalibrationSplit(_ids(known, fitting), _ids(known, evaluation), divided + others)

@@ -6,9 +6,8 @@ The kernel is this very Python. Its working directory is the folder of the noteb
 import json
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 # characters of an error in a message; the executed copy has all of it
 MAX_ERROR_CHARS = 1000
+# what a kill of papermill itself may cost of an executed copy
+SAVE_INTERVAL_S = 10
 
 
 class NotebookFailed(RuntimeError):
@@ -64,7 +65,7 @@ def run_notebooks(
     Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
     and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
     """
-    from mmlab.runs.execute.kernels import start_kernels
+    from mmlab.runs.execute.kernel_pool import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     values = check_parameters({**parameters, "name": name}, notebooks)
@@ -75,18 +76,13 @@ def run_notebooks(
     copies.mkdir(parents=True, exist_ok=True)
     with (
         run_lock(folder),
-        # a page is written while the next notebook works
-        ThreadPoolExecutor(1) as page_writer,
         Progress(coming, show=progress) as bar,
         closing(start_kernels(coming, values.get("models", ()))) as kernels,
     ):
-        pages = []
         for kernel, notebook in zip(kernels, coming, strict=True):
             own = {key: values[key] for key in notebook_parameters(notebook) if key in values}
             execute(notebook, copies / notebook.name, own, kernel, bar)
-            pages.append(page_writer.submit(write_page, copies / notebook.name, folder))
-    for page in pages:
-        page.result()
+            write_page(copies / notebook.name, folder)
     return folder
 
 
@@ -101,8 +97,6 @@ def execute(
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from mmlab.runs.execute.papermill_engine import ENGINE
-
     name = notebook.stem
     bar.show_start(name)
     try:
@@ -114,7 +108,7 @@ def execute(
             km=kernel,
             start_timeout=300,
             progress_bar=False,
-            engine_name=ENGINE,
+            engine_name=_register_engine(),
             on_cell_start=partial(bar.show_cell, name),
         )
     except PapermillExecutionError as error:
@@ -129,7 +123,39 @@ def execute(
     except KeyboardInterrupt as error:
         raise Stopped(name) from error
     finally:
-        kernel.hang_up()
+        kernel.stop_clients()
+
+
+# once in a process
+@lru_cache(maxsize=1)
+def _register_engine() -> str:
+    """Register an engine with papermill that writes the executed copy less often, and return its name.
+
+    papermill writes the copy twice for each cell, and the next cell waits for that: 4 of 34 processor seconds of the
+    demo. Here it is written every few seconds, and when the notebook ends, however it ends.
+    """
+    from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+
+    class SparingEngine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(
+            cls, manager: NotebookExecutionManager, kernel_name: str, **settings: Any
+        ) -> None:
+            save = manager.save
+
+            def save_when_due(**given: Any) -> None:
+                if (manager.now() - manager.last_save_time).total_seconds() >= SAVE_INTERVAL_S:
+                    save(**given)
+
+            manager.save = save_when_due
+            try:
+                super().execute_managed_notebook(manager, kernel_name, **settings)
+            finally:
+                # papermill calls it once more
+                manager.save = save
+
+    papermill_engines.register("mmlab", SparingEngine)
+    return "mmlab"
 
 
 def _recorded_parameters(name: str, coming: Sequence[Path]) -> dict[str, Any]:

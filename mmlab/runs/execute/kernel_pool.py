@@ -1,61 +1,65 @@
-"""The kernels of a sweep: as many as work at a time, handed from step to step."""
+"""Hand kernels from one notebook to the next: two that take turns at one run, or a pool for several runs at a time."""
 
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from jupyter_client.utils import run_sync
+from mmlab.runs.execute.kernels import Kernel, empty_kernel, kill_kernel, shut_down, start_kernel
 
-from mmlab.runs.execute.kernels import Kernel, empty_kernel, kill_kernel, start_kernel
+# what `empty_kernel` raises for a kernel that died or hangs
+LOST = (RuntimeError, TimeoutError)
+
+
+def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Generator[Kernel, None, None]:
+    """Yield a kernel for each notebook; two take turns, and while one works the other warms up for the next notebook.
+
+    Imported modules stay loaded between notebooks, and variables are cleared. Close the generator to end the kernels.
+    """
+    kernels = [start_kernel(notebook, models, [notebook]) for notebook in notebooks[:2]]
+    try:
+        for place in range(len(notebooks)):
+            turn = place % 2
+            yield kernels[turn]
+            if place + 2 < len(notebooks):
+                coming = notebooks[place + 2]
+                kernels[turn] = _ready_kernel(kernels[turn], coming, models, [coming])
+    finally:
+        for kernel in kernels:
+            shut_down(kernel)
 
 
 class KernelPool:
-    """Kernels that are free, the one used last on top.
+    """Kernels for notebooks that run at the same time; whoever needs one takes that which was used last.
 
-    The first begins at once, without warming up, while the others warm up for the second step; when it is free again
-    it goes below them and warms up there, for all that is to come.
+    One begins at once, while the others warm up for the second notebook.
     """
 
     def __init__(self, count: int, notebooks: Sequence[Path], models: Sequence[str]) -> None:
-        self._notebooks, self._models = list(notebooks), models
+        self._first, self._models = notebooks[0], models
         self._all: list[Kernel] = []
         self._lock = threading.Lock()
         self._stopped = False
-        started = [self._start(notebooks[1:2]) for _ in range(count - 1)]
-        self._cold: Kernel | None = self._start([])
-        self._stack = deque([*started, self._cold])
+        self._stack = [self._start(notebooks[1:2]) for _ in range(count - 1)]
+        self._stack.append(self._start())
         self._free = threading.Semaphore(count)
 
     @contextmanager
     def kernel(self, notebook: Path) -> Iterator[Kernel]:
-        """A kernel for one notebook; one that died is replaced by a new one."""
-        self._free.acquire()
-        kernel = self._stack.pop()
-        try:
+        """Take a kernel for one notebook, as soon as one is free; a new one in place of one that died."""
+        with self._free:
+            kernel = self._stack.pop()
             try:
-                empty_kernel(kernel, notebook)
-            except (RuntimeError, TimeoutError):  # it died, or hangs
-                kill_kernel(kernel)
-                kernel = self._start([])
-            yield kernel
-        finally:
-            self._give_back(kernel)
-
-    def _give_back(self, kernel: Kernel) -> None:
-        cold = kernel is self._cold and len(self._stack) > 0  # with no other free it is needed as it is
-        put = self._stack.appendleft if cold else self._stack.append
-        try:
-            if cold:
-                self._cold = None
-                with suppress(RuntimeError, TimeoutError):  # it died, or hangs: whoever takes it replaces it
-                    empty_kernel(kernel, self._notebooks[0], warm=self._notebooks)
-        finally:
-            put(kernel)
-            self._free.release()
+                try:
+                    empty_kernel(kernel, notebook)
+                except LOST:
+                    kill_kernel(kernel)
+                    kernel = self._start()
+                yield kernel
+            finally:
+                self._stack.append(kernel)
 
     def stop(self) -> None:
         """End all kernels at once and start no other; may be called while they are at work."""
@@ -64,11 +68,11 @@ class KernelPool:
             for kernel in self._all:
                 kill_kernel(kernel)
 
-    def _start(self, warm: Sequence[Path]) -> Kernel:
+    def _start(self, warm_for: Sequence[Path] = ()) -> Kernel:
         with self._lock:
             if self._stopped:
                 raise InterruptedError("the sweep was stopped")
-            kernel = start_kernel(self._notebooks[0], self._models, warm)
+            kernel = start_kernel(self._first, self._models, warm_for)
             self._all.append(kernel)
             return kernel
 
@@ -79,5 +83,16 @@ class KernelPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for kernel in self._all:
-            if kernel.has_kernel:
-                run_sync(kernel.shutdown_kernel)(now=True)
+            shut_down(kernel)
+
+
+def _ready_kernel(
+    kernel: Kernel, notebook: Path, models: Sequence[str], warm_for: Sequence[Path] = ()
+) -> Kernel:
+    """Return the kernel, emptied for the notebook, or a new kernel in place of one that died or hangs."""
+    try:
+        empty_kernel(kernel, notebook, warm_for)
+    except LOST:
+        kill_kernel(kernel)
+        return start_kernel(notebook, models, warm_for)
+    return kernel

@@ -1,9 +1,15 @@
-"""The kernels that run the notebooks: of this very Python, quiet, and offline where the model is local."""
+"""A kernel that runs notebooks: of this very Python, quiet, and offline where the model is on this machine.
+
+A kernel warms up for a notebook while the notebook before works: it loads or compiles what the notebook will wait for.
+That saves time and nothing else. Processor seconds on the machine of the benches: torch and transformers 3.4, numba for
+umap 6.1, where a second run of the demo needs 30 in all.
+"""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +18,42 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.utils import run_sync
 
-from mmlab.runs.execute.warm_up import find_warm_ups
-
-EMPTY = """
+# Without `freeze`, each full garbage collection goes through all modules that stay loaded: 0.36 s.
+EMPTY_CODE = """
 import os, sys
 if "matplotlib.pyplot" in sys.modules:
     sys.modules["matplotlib.pyplot"].close("all")
 os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
-__import__("gc").freeze()  # what is left is modules: looking through them for what can go took half a second each time
+__import__("gc").freeze()
 """
-WARM = "__import__('mmlab.runs.execute.warm_up').runs.warm.warm_up(*{!r})"  # leaves no name behind
-PATIENT = {  # threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "OPENBLAS_THREAD_TIMEOUT": "4",  # 2 ** 4 turns of a loop; by itself 2 ** 26, a fiftieth of a second
-}
+# leaves no name behind
+WARM_UP_CODE = "__import__('importlib').import_module('mmlab.runs.execute.kernels').warm_up(*{!r})"
+# Threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels. Without it two
+# kernels need a sixth more processor time. 2 ** 4 turns of a loop; the default is 2 ** 26, a fiftieth of a second.
+THREAD_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
+TRANSFORMERS_MODULES = (
+    "torch",
+    "transformers.models.clip.modeling_clip",
+    "transformers.models.auto.processing_auto",
+)
+START_TIMEOUT_S = 300
+EMPTY_TIMEOUT_S = 60
 
 
 class Kernel(AsyncKernelManager):
-    """A kernel that knows who listens to it, so that it can hang up when a notebook is over."""
+    """A kernel that knows its clients, so that they can be stopped when a notebook is done."""
 
-    answered = False  # it has started up: `empty_kernel` need not wait for that again
+    # it has started up: `empty_kernel` need not wait for that again
+    has_started = False
 
-    def client(self, **settings: Any) -> AsyncKernelClient:
-        """A new client, which `hang_up` stops."""
+    def client(self, **settings: Any) -> AsyncKernelClient:  # type: ignore[override]  # as its own base class does
+        """Return a new client, which `stop_clients` stops."""
         found = super().client(**settings)
         self._clients = [*getattr(self, "_clients", []), found]
         return found
 
-    def hang_up(self) -> None:
+    def stop_clients(self) -> None:
         """Stop the clients that executed a notebook; nbclient leaves them listening."""
         for client in getattr(self, "_clients", []):
             if client.channels_running:
@@ -48,80 +61,52 @@ class Kernel(AsyncKernelManager):
         self._clients = []
 
 
-def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Iterator[Kernel]:
-    """Yield a kernel for each notebook: two take turns, and while one works the other is made ready for the next.
+def start_kernel(notebook: Path, models: Sequence[str], warm_for: Sequence[Path] = ()) -> Kernel:
+    """Start a kernel in the folder of the notebook and return at once, while it is still starting up.
 
-    What a kernel has loaded, torch above all, serves the notebook after the next one too; of what a notebook has
-    named, nothing is left for another. Close the generator to stop them.
+    It then warms up for the notebooks in `warm_for`. Its own messages do not reach the terminal; what cells print goes
+    to the notebook.
     """
-    kernels = [start_kernel(notebook, models) for notebook in notebooks[:2]]
-    try:
-        for place in range(len(notebooks)):
-            turn = place % 2
-            yield kernels[turn]
-            if place + 2 < len(notebooks):
-                kernels[turn] = _ready_kernel(kernels[turn], notebooks[place + 2], models)
-    finally:
-        for kernel in kernels:
-            if kernel.has_kernel:
-                run_sync(kernel.shutdown_kernel)(now=True)
-
-
-def _ready_kernel(kernel: Kernel, notebook: Path, models: Sequence[str]) -> Kernel:
-    """The kernel, emptied and warming up for the notebook; a new one in place of one that died, or hangs."""
-    try:
-        empty_kernel(kernel, notebook, warm=[notebook])
-    except (RuntimeError, TimeoutError):
-        kill_kernel(kernel)
-        return start_kernel(notebook, models)
-    return kernel
-
-
-def start_kernel(notebook: Path, models: Sequence[str], warm: Sequence[Path] | None = None) -> Kernel:
-    """Start a kernel in the notebook's folder and return at once, while it is still starting up.
-
-    It warms up for the notebook, or for those in `warm`. Its own messages do not reach the terminal; what
-    cells print goes to the notebook as ever.
-    """
-    here = (
-        Path(sys.prefix) / "share" / "jupyter" / "kernels"
-    )  # not a kernel registered by another environment
-    kernel = Kernel(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(here)]))
-    names = find_warm_ups(*([notebook] if warm is None else warm))
+    # not a kernel that another environment has registered
+    own = Path(sys.prefix) / "share" / "jupyter" / "kernels"
+    kernel = Kernel(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(own)]))
     run_sync(kernel.start_kernel)(
         cwd=str(notebook.parent),
-        env=PATIENT | os.environ | kernel_environment(notebook, models),
+        env=THREAD_SETTINGS | os.environ | kernel_environment(notebook, models),
         stderr=subprocess.DEVNULL,
         extra_arguments=[
             "--HistoryManager.hist_file=:memory:",
-            f"--IPKernelApp.exec_lines={WARM.format(names)}",
+            f"--IPKernelApp.exec_lines={WARM_UP_CODE.format(find_warm_ups(*warm_for))}",
         ],
     )
     return kernel
 
 
-def empty_kernel(kernel: Kernel, notebook: Path, warm: Sequence[Path] = ()) -> None:
-    """Make a kernel that has executed a notebook as good as new for another: no name is left, modules stay loaded.
+def empty_kernel(kernel: Kernel, notebook: Path, warm_for: Sequence[Path] = ()) -> None:
+    """Clear the variables of a kernel that has executed a notebook; imported modules stay loaded.
 
-    It then warms up for the notebooks in `warm`, which is not waited for.
+    It then warms up for the notebooks in `warm_for`, which is not waited for. Raises RuntimeError if the kernel died,
+    and TimeoutError if it does not answer.
     """
 
     async def send() -> None:
         client = kernel.client()
-        client.start_channels(hb=False)  # a heartbeat that is stopped as soon as it starts never ends
-        if not kernel.answered:
-            await client.wait_for_ready(timeout=300)
-            kernel.answered = True
+        # a heartbeat that is stopped as soon as it starts never ends
+        client.start_channels(hb=False)
+        if not kernel.has_started:
+            await client.wait_for_ready(timeout=START_TIMEOUT_S)
+            kernel.has_started = True
         elif not await kernel.is_alive():
             raise RuntimeError("the kernel died")
-        await client.execute(EMPTY.format(notebook.name), silent=True, reply=True, timeout=60)
-        if warm:
-            client.execute(WARM.format(find_warm_ups(*warm)), silent=True)
+        code = EMPTY_CODE.format(notebook.name)
+        await client.execute(code, silent=True, reply=True, timeout=EMPTY_TIMEOUT_S)
+        if warm_for:
+            client.execute(WARM_UP_CODE.format(find_warm_ups(*warm_for)), silent=True)
 
     try:
         run_sync(send)()
     finally:
-        kernel.hang_up()
+        kernel.stop_clients()
 
 
 def kill_kernel(kernel: Kernel) -> None:
@@ -131,13 +116,61 @@ def kill_kernel(kernel: Kernel) -> None:
         process.kill()
 
 
+def shut_down(kernel: Kernel) -> None:
+    """End a kernel and free what it holds on this side."""
+    if kernel.has_kernel:
+        run_sync(kernel.shutdown_kernel)(now=True)
+
+
 def kernel_environment(notebook: Path, models: Sequence[str]) -> dict[str, str]:
-    """What a kernel's environment has beside that of its parent."""
+    """Return what the environment of a kernel has beside that of its parent."""
     settings = {
-        "MMLAB_NOTEBOOK": notebook.name,  # so that a locked store can name its holder
+        # so that a locked store can name its holder
+        "MMLAB_NOTEBOOK": notebook.name,
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if models and all(model == "demo" or Path(model).is_dir() for model in models):
         settings["HF_HUB_OFFLINE"] = "1"
     return settings
+
+
+def find_warm_ups(*notebooks: Path) -> list[str]:
+    """Return the names of the warm-ups for these notebooks, by the functions that they call; none without a file."""
+    texts = [path.read_text(encoding="utf-8") for path in notebooks if path.is_file()]
+    return [
+        name
+        for name, functions in WARM_UPS.items()
+        if any(function in text for text in texts for function in functions)
+    ]
+
+
+def warm_up(*names: str) -> None:
+    """Load or compile what `find_warm_ups` found."""
+    for name in names:
+        globals()[name]()
+
+
+def load_transformers() -> None:
+    """Import torch and the parts of transformers that a CLIP needs."""
+    for module in TRANSFORMERS_MODULES:
+        import_module(module)
+
+
+def compile_umap() -> None:
+    """Lay out a map of a few points, so that numba compiles umap."""
+    import numpy as np
+
+    from mmlab.items import Space, Vectors, unit_rows
+    from mmlab.visualize import map_umap
+
+    rows = unit_rows(np.random.default_rng(0).standard_normal((40, 8)))
+    ids = np.arange(40).astype(str)
+    map_umap(Vectors(ids, rows, Space("warm-up", "", "", "", "", 8)), neighbours=5)
+
+
+# warm-up -> the functions that wait for it
+WARM_UPS = {
+    "load_transformers": ("embed_with_models", "open_retrievers", "sweep_batches"),
+    "compile_umap": ("map_umap",),
+}

@@ -12,16 +12,16 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from mmlab.items import replacing
 from mmlab.runs.record.lineage import StaleInput, check_input, find_writer, fingerprint, written_files
-from mmlab.runs.record.machine import describe_machine
+from mmlab.runs.record.machine import describe_machine, versions
 from mmlab.runs.record.manifest import StepRecord, read_manifest, record_step
 from mmlab.runs.record.parameters import values_from_namespace
 from mmlab.runs.record.run_files import run_folder
@@ -29,6 +29,8 @@ from mmlab.runs.record.run_lock import mark, unmark
 from mmlab.runs.record.secrets import check_secrets
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -99,6 +101,18 @@ class Step:
         """Return a table of what this step has written so far: each file and its size."""
         sizes = [(self.folder / file).stat().st_size / 1024 for file in self.writes]
         return table(pd.DataFrame({"file": self.writes, "KB": sizes}), f"In {self.run_name}", digits=1)
+
+    def settings(self, kind: type[T]) -> T:
+        """Make a dataclass of settings from the parameters that are called like its fields.
+
+        The fields without a parameter keep their defaults: `step.settings(Rules)` in 01_ingest.
+        """
+        names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # any dataclass
+        return kind(**{name: value for name, value in self.parameters.items() if name in names})
+
+    def versions(self) -> Html:
+        """Return a table of the versions of Python and of the packages that decide results."""
+        return table(versions())
 
     def check(self, claims: Mapping[str, bool]) -> Html:
         """Return a table of the claims, all of which hold; raise ValueError that names those that do not."""

@@ -1,29 +1,37 @@
-"""`index.html`, the first page of the report of a run, and the index of all runs.
+"""The report of a run: its first page `index.html`, all pages in one file; and the index of all runs.
 
 It shows what there is: a run that stopped half-way gets a report of its first half.
 """
 
-from collections.abc import Collection, Mapping
-from functools import lru_cache
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from mmlab.items import data, replacing
 from mmlab.runs.record.manifest import Manifest, read_manifest
 from mmlab.runs.record.run_files import EXECUTED, INDEX, INDEX_PAGE, METRICS, run_folder
-from mmlab.runs.report.metrics_table import read_metrics, tabulate_latency, tabulate_measures
 from mmlab.runs.report.pages import TEMPLATES, write_page
 from mmlab.runs.report.sections import allow_scripts, find_findings, read_figures, read_galleries, read_map
-from mmlab.runs.report.summary import list_runs, summarize_run
+from mmlab.runs.report.summary import (
+    list_runs,
+    read_metrics,
+    summarize_run,
+    tabulate_latency,
+    tabulate_measures,
+)
 from mmlab.visualize.markup import render_markdown
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 # characters of the value of a parameter that the report shows
 MAX_VALUE_CHARS = 400
+# what mail programmes and chats still take
+MAX_FILE_BYTES = 15_000_000
+# sections of the first page, in the order in which they are left out
+LARGE_SECTIONS = ("galleries", "map")
+MAIN = re.compile(r"<main>(.*)</main>", re.DOTALL)
+STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def write_report(name: str) -> Path:
@@ -47,6 +55,27 @@ def write_index(name: str) -> Path:
     return _write(folder / INDEX_PAGE, render_index(read_manifest(name), links))
 
 
+def write_single_file(name: str) -> Path:
+    """Write `<name>-report.html` into the folder of a run, which holds the first page and all pages; return its path.
+
+    Where that is more than 15 MB, the largest pages are left out, then the galleries, then the map, and the file says
+    which. Raises FileNotFoundError if there is no such run, and ValueError if the file is too large even so.
+    """
+    folder, manifest = existing_folder(name), read_manifest(name)
+    pages = {page: (folder / f"{page}.html").read_text(encoding="utf-8") for page in page_names(folder)}
+    largest_last = sorted(pages, key=lambda page: len(pages[page]))
+    parts, left_out = [*reversed(LARGE_SECTIONS), *largest_last], list[str]()
+    while (size := len((content := _render_single(manifest, pages, left_out)).encode())) > MAX_FILE_BYTES:
+        if not parts:
+            raise ValueError(
+                f"the first page of {name} alone, without galleries and map, has {size / 1e6:.1f} MB, and a "
+                f"file to send has {MAX_FILE_BYTES / 1e6:.0f} MB at most: send {folder} as an archive"
+            )
+        left_out.append(parts.pop())
+        pages.pop(left_out[-1], None)
+    return _write(folder / f"{name}-report.html", content)
+
+
 def write_overview() -> Path:
     """Write `data/runs/index.html`, a table of all runs that can be sorted, and return its path.
 
@@ -54,16 +83,12 @@ def write_overview() -> Path:
     """
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     rows = [{**row, "link": (run_folder(row["name"]) / INDEX_PAGE).is_file()} for row in list_runs()]
-    html = (
-        _templates()
-        .get_template("runs.html.j2")
-        .render(
-            rows=rows,
-            script=Markup(script),  # noqa: S704 - our own file
-            scripts=allow_scripts(f"<script>{script}</script>"),
-        )
-    )
-    return _write(data() / "runs" / INDEX_PAGE, html)
+    shown = {
+        "rows": rows,
+        "script": Markup(script),  # noqa: S704 - our own file
+        "scripts": allow_scripts(f"<script>{script}</script>"),
+    }
+    return _write(data() / "runs" / INDEX_PAGE, _fill("runs.html.j2", shown))
 
 
 def existing_folder(name: str) -> Path:
@@ -104,7 +129,29 @@ def render_index(
         "map": chart,
         "scripts": allow_scripts(chart),
     }
-    return _templates().get_template("index.html.j2").render(**shown, **more)
+    return _fill("index.html.j2", shown | more)
+
+
+def _render_single(manifest: Manifest, pages: Mapping[str, str], left_out: Sequence[str]) -> str:
+    styles = [style for page in pages.values() for style in STYLE.findall(page)]
+    return render_index(
+        manifest,
+        {name: f"#page-{name}" for name in pages},
+        without=left_out,
+        parts={name: _body(page) for name, page in pages.items()},
+        left_out=sorted(left_out),
+        styles=_markup("\n".join(dict.fromkeys(styles))),
+    )
+
+
+def _body(page: str) -> Markup:
+    """Return what a page holds between its <main> tags, which `write_page` wrote once."""
+    found = MAIN.search(page)
+    return _markup(found.group(1) if found else "")
+
+
+def _markup(text: str) -> Markup:
+    return Markup(text)  # noqa: S704 - our own pages, escaped when they were written
 
 
 def _steps(manifest: Manifest, links: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -133,8 +180,8 @@ def _write(path: Path, html: str) -> Path:
     return path
 
 
-@lru_cache(maxsize=1)
-def _templates() -> "Environment":
+def _fill(template: str, shown: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader
 
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    return templates.get_template(template).render(shown)

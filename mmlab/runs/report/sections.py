@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from mmlab.runs.record.manifest import Manifest
 from mmlab.runs.record.run_files import COMPARISON, MAP, NOTEBOOKS, run_folder
-from mmlab.runs.report.metrics_table import Metrics
+from mmlab.runs.report.summary import Metrics
 from mmlab.visualize.markup import render_markdown
 
 # recall against exact search under which an index deserves a look

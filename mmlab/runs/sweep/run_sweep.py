@@ -71,14 +71,14 @@ class Worker:
 
     def do_step(self, node: Node) -> Failures:
         """Do the step in the first of its runs and share it with the others; return those that did not get it."""
-        first, *others = node.runs
+        first, *sharing = node.runs
         step = node.notebook.stem
         if self._is_kept(node, first):
             self.cache.add(step, first)
         else:
             self._execute(node, first)
         failed = {}
-        for run in others:
+        for run in sharing:
             try:
                 if not self._is_kept(node, run):
                     share_step(step, first, run)

@@ -1,19 +1,77 @@
-"""Captions near a hit, and the ranks before and after each step."""
+"""Why a result: parts and words left out, with a model whose vectors can be worked out by hand; captions nearby."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from mmlab.items import Space, SpaceMismatch, Vectors
 from mmlab.retrieve import open_retrievers
 from mmlab.retrieve.query.explain import (
     explain_hit,
-    judged_again,
     nearest_captions,
-    ranks_by_step,
-    ranks_of_query,
+    occlude_image,
+    occlude_words,
+    rerank_first_hits,
+    summarize_occlusion,
 )
 from mmlab.retrieve.query.rank import rank
-from mmlab.retrieve.scores.calibrate import Logistic
 from tests.retrieve.tables import qrels, rankings
+
+SPACE = Space("counts", "1", "", "", "", 2)
+
+
+class Counts:
+    """(share of red, share of blue) of an image, (number of "red", number of other words) of a text, as unit rows."""
+
+    space = SPACE
+    modalities = ("text", "image")
+
+    def embed_images(self, images):
+        means = [np.asarray(image, dtype=float).reshape(-1, 3).mean(axis=0)[[0, 2]] for image in images]
+        return np.array([mean / np.linalg.norm(mean) for mean in means], dtype=np.float32)
+
+    def embed_queries(self, texts):
+        rows = [[text.split().count("red"), sum(word != "red" for word in text.split())] for text in texts]
+        return np.array([np.array(row) / np.linalg.norm(row) for row in rows], dtype=np.float32)
+
+
+RED = Vectors(["red"], np.array([[1.0, 0.0]]), SPACE)
+
+
+def test_the_part_that_speaks_for_the_match_drops_most() -> None:
+    image = Image.new("RGB", (40, 40), (0, 0, 200))
+    image.paste((200, 0, 0), (0, 0, 20, 20))  # the upper left quarter
+    table, cosine = occlude_image(Counts(), image, RED, grid=2)
+    assert table[["row", "column"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
+    assert table[["left", "top", "right", "bottom"]].iloc[1].tolist() == [0.5, 0, 1, 0.5]
+    assert cosine == pytest.approx(1 / 10**0.5)  # of (50, 150)
+    covered = np.array([50 / 4, 150 + 150 / 4])  # the quarter has the mean colour (50, 0, 150)
+    assert table["cosine"].iloc[0] == pytest.approx(covered[0] / np.linalg.norm(covered), abs=1e-5)
+    assert (table["drop"] > 0).tolist() == [True, False, False, False]
+    assert table["drop"].to_numpy() == pytest.approx(cosine - table["cosine"])
+
+
+def test_the_word_that_speaks_for_the_match_drops_most() -> None:
+    table, cosine = occlude_words(Counts(), " red shoe ", RED)
+    assert cosine == pytest.approx(1 / 2**0.5)
+    assert table["word"].tolist() == ["red", "shoe"]
+    assert table["position"].tolist() == [1, 2]
+    assert table["cosine"].tolist() == pytest.approx([0, 1])
+    assert table["drop"].tolist() == pytest.approx([1 / 2**0.5, 1 / 2**0.5 - 1])
+    assert occlude_words(Counts(), "red", RED).table["cosine"].tolist() == pytest.approx([0])
+
+
+def test_wrong_calls_are_refused() -> None:
+    image = Image.new("RGB", (4, 4))
+    with pytest.raises(ValueError, match="expected 1 to 32 cells each way, found 0"):
+        occlude_image(Counts(), image, RED, grid=0)
+    with pytest.raises(ValueError, match="the text is empty"):
+        occlude_words(Counts(), "  ", RED)
+    with pytest.raises(ValueError, match="the one vector to compare with, found 2"):
+        occlude_words(Counts(), "red", Vectors(["a", "b"], np.eye(2), SPACE))
+    with pytest.raises(SpaceMismatch, match="model"):
+        occlude_words(Counts(), "red", Vectors(["a"], np.eye(2)[:1], Space("other", "1", "", "", "", 2)))
 
 
 def test_the_nearest_captions_say_whose_they_are(collection) -> None:
@@ -27,38 +85,27 @@ def test_the_nearest_captions_say_whose_they_are(collection) -> None:
     assert found["rank"].tolist() == [1, 2, 3, 4]
 
 
-def test_ranks_stand_beside_each_other_and_what_is_not_ranked_has_none() -> None:
-    steps = {
-        "exact": rankings({"q": {"a": 3.0, "b": 2.0}, "r": {"a": 1.0}}),
-        "fused": rankings({"q": {"b": 3.0, "c": 2.0}}),
-    }
-    table = ranks_by_step(steps, "q", ["b", "a", "c"], {"b": "Bee"})
-    assert table["item"].tolist() == ["Bee", "a", "c"]
-    assert table["exact"].tolist() == [2, 1, pd.NA]
-    assert table["fused"].tolist() == [1, pd.NA, 2]
-    with pytest.raises(ValueError, match="no step has ranked anything for query s"):
-        ranks_by_step(steps, "s", ["a"])
-
-
 def test_a_hit_is_explained_by_its_parts_and_the_query_s_words(collection) -> None:
     items, vectors, retriever = collection
     opened = open_retrievers(retriever.index, [vectors], items)
-    hit = opened["text"].search("a red mug", k=1).iloc[0]
-    cells, words = explain_hit(opened, "a red mug", hit)
-    assert len(cells) == 49
-    assert words["word"].tolist() == ["a", "red", "mug"]
-    assert cells.attrs["cosine"] == pytest.approx(hit["score"], abs=0.02)  # a smaller copy is covered
-    assert words.attrs["cosine"] == pytest.approx(hit["score"], abs=1e-4)
+    hit = opened["text"].search("a red mug", k=1).table.iloc[0]
+    explained = explain_hit(opened, "a red mug", hit)
+    cells, words = explained
+    assert len(cells.table) == 49
+    assert words.table["word"].tolist() == ["a", "red", "mug"]
+    assert cells.cosine == pytest.approx(hit["score"], abs=0.02)  # a smaller copy is covered
+    assert words.cosine == pytest.approx(hit["score"], abs=1e-4)
+    best = words.table.loc[words.table["drop"].idxmax(), "word"]
+    assert f"leaving out “{best}” by" in summarize_occlusion(explained)
 
 
-def test_the_first_hits_of_one_query_are_judged_again_and_stand_among_the_ranks() -> None:
+def test_the_first_hits_of_one_query_are_ranked_again() -> None:
     items = pd.DataFrame(
         [(name, "text", f"p{name}", name, None) for name in "qrabc"],
         columns=["item_id", "modality", "pair_id", "text", "image"],
     )
     exact = rankings({"q": {"a": 0.9, "b": 0.8, "c": 0.7}, "r": {"a": 1.0}})
-    tried = {"none": exact, "csls": rankings({"q": {"b": 1.0, "a": 0.5, "c": 0.1}})}
-    again = judged_again(
+    again = rerank_first_hits(
         "q", exact, lambda first, second: [ord(one) / 100 for one in second], qrels({"q": ["b"]}), items, 2
     )
     assert again["item"].tolist() == ["pb", "pa"]
@@ -66,14 +113,6 @@ def test_the_first_hits_of_one_query_are_judged_again_and_stand_among_the_ranks(
     assert again["cosine"].tolist() == [0.8, 0.9]
     assert again["score"].tolist() == [0.98, 0.97]
     assert again["right"].tolist() == [True, False]
-    table = ranks_of_query("q", {"exact": exact}, exact, tried, items, Logistic(2.0, 0.0), again)
-    assert table.columns.tolist() == ["item", "exact", "csls", "fused by rank", "calibrated", "reranked"]
-    assert table["item"].tolist() == ["pa", "pb", "pc"]
-    assert table["calibrated"].tolist() == [1, 2, 3]  # a calibration keeps the order
-    assert table["csls"].tolist() == [2, 1, 3]
-    assert table["fused by rank"].tolist() == [1, 2, 3]  # a tie goes by id
-    assert table["reranked"].tolist() == [2, 1, pd.NA]
-    nothing = judged_again("q", exact, None, qrels({"q": ["b"]}), items)
+    nothing = rerank_first_hits("q", exact, None, qrels({"q": ["b"]}), items)
     assert nothing.empty
     assert nothing.columns.tolist() == again.columns.tolist()
-    assert "reranked" not in ranks_of_query("q", {"exact": exact}, exact, {}, items, again=nothing)

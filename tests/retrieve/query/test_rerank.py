@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForImageTextRet
 from mmlab.embed import load_model
 from mmlab.items import Vectors
 from mmlab.retrieve import rerank
-from mmlab.retrieve.query.rerank import contents_of, find_judge, find_matcher, match_by_crops
+from mmlab.retrieve.query.rerank import contents_of, find_matcher, find_reranker, match_by_crops
 from tests.embed.checkpoints import blip, blip2, clip
 from tests.retrieve.tables import rankings
 
@@ -103,22 +103,28 @@ def test_the_matcher_is_the_first_model_with_a_head_and_a_loaded_one_is_taken(tm
 
 def test_what_judges_again_is_a_head_or_the_crops_of_a_joint_model(tmp_path: Path) -> None:
     plain, judge = (load_model(str(make(tmp_path / make.__name__))) for make in (clip, blip2))
-    assert find_judge(plain, judge).__self__ is judge
-    assert find_judge(plain, plain)(["a"], [Image.new("RGB", (20, 20), "red")]).shape == (1,)
+    assert find_reranker(plain, judge).__self__ is judge
+    assert find_reranker(plain, plain)(["a"], [Image.new("RGB", (20, 20), "red")]).shape == (1,)
     other = load_model(str(clip(tmp_path / "other")), prompts=["see {}"])
-    assert find_judge(plain, other) is None
+    assert find_reranker(plain, other) is None
 
 
-def test_crops_find_what_is_small_at_least_as_well_as_the_whole(collection) -> None:
+def test_crops_match_as_the_best_of_the_whole_and_its_four_quarters(collection) -> None:
     model, items = collection.retriever.model, collection.items
     image = Image.open(items.loc[items["modality"] == "image", "image"].iloc[0]).convert("RGB")
     [score] = match_by_crops(model)(["a mug"], [image])
-    assert score >= model.embed_images([image])[0] @ model.embed_queries(["a mug"])[0] - 1e-5
+    width, height = image.size
+    x, y = round(0.6 * width), round(0.6 * height)
+    corners = [(0, 0), (width - x, 0), (0, height - y), (width - x, height - y)]
+    parts = [image, *(image.crop((left, top, left + x, top + y)) for left, top in corners)]
+    cosines = model.embed_images(parts) @ model.embed_queries(["a mug"])[0]
+    assert score == pytest.approx(cosines.max(), abs=1e-5)
+    assert cosines.max() > cosines[0]
 
 
 def test_wrong_numbers_are_refused() -> None:
     found = rankings(FOUND)
-    with pytest.raises(ValueError, match="n is the number of hits to judge again, at least 1; found 0"):
+    with pytest.raises(ValueError, match="n is the number of hits to rank again, at least 1; found 0"):
         rerank(found, by_letter, TEXTS, n=0)
     with pytest.raises(ValueError, match="expected 4 finite scores"):
         rerank(found, lambda first, second: [np.nan] * len(first), TEXTS, n=2)

@@ -1,190 +1,263 @@
-"""One query -> hits, on the drawn catalogue with the demo model."""
+"""The one search: a text, an image or both, of one model or several, calibrated and reranked."""
 
-import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from mmlab.retrieve.query.facets import facets, filter_examples
 from PIL import Image
 
-from mmlab.index import build_index, open_store
-from mmlab.items import ImageError, SpaceMismatch
-from mmlab.retrieve import Retriever, open_retrievers
+from mmlab.evaluate import qrels_from_pairs
+from mmlab.items import ITEM_COLUMNS, RANKING_COLUMNS, Vectors
+from mmlab.panels import answer_question
+from mmlab.retrieve import (
+    CALIBRATIONS,
+    FUSIONS,
+    Query,
+    Retriever,
+    SearchResult,
+    fuse,
+    rrf,
+    search,
+    weighted_sum,
+)
+from mmlab.retrieve.query.rank import rank
+from mmlab.retrieve.scores.calibrate import Temperature
+from mmlab.retrieve.scores.fitted_calibration import fit_calibrations
+from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
+from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
+
+TEXT = "a red mug"
 
 
-def images_of(items):
-    return items[items["modality"] == "image"]
-
-
-def test_hits_are_the_exact_nearest_by_cosine(collection) -> None:
-    items, vectors, retriever = collection
-    text = "a red mug on a wooden table"
-    images = vectors.take(images_of(items)["item_id"])
-    cosines = images.array @ retriever.embed(text).array[0]
-    expected = images.ids[np.argsort(-cosines)[:5]].tolist()
-    hits = retriever.search(text, k=5, exact=True)
-    assert hits["item_id"].tolist() == expected
-    assert hits["score"].to_numpy() == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
-    assert hits["rank"].tolist() == [1, 2, 3, 4, 5]
-
-
-def test_hits_carry_the_payload_and_the_time_spent(collection) -> None:
-    hits = collection.retriever.search("a teapot", k=3)
-    stored = collection.items.set_index("item_id").loc[hits["item_id"]]
-    assert hits["label"].tolist() == stored["label"].tolist()
-    assert hits["image"].tolist() == stored["image"].tolist()
-    assert hits.attrs["embed_ms"] > 0
-    assert hits.attrs["search_ms"] > 0
-
-
-def test_an_image_finds_itself_first_and_texts_by_image_are_texts(collection) -> None:
-    image = images_of(collection.items).iloc[0]
-    first = collection.retriever.search(Path(image["image"]), to="image", k=1).iloc[0]
-    assert first["item_id"] == image["item_id"]
-    assert first["score"] == pytest.approx(1, abs=1e-4)
-    texts = collection.retriever.search(Path(image["image"]), to="text", k=4)
-    assert set(texts["modality"]) == {"text"}
-
-
-def test_an_image_in_memory_asks_like_its_file(collection) -> None:
-    path = Path(images_of(collection.items)["image"].iloc[0])
-    with Image.open(path) as image:
-        by_image = collection.retriever.search(image, k=5)
-    assert by_image["item_id"].tolist() == collection.retriever.search(path, k=5)["item_id"].tolist()
-
-
-def test_a_filter_holds_and_still_fills_k(collection) -> None:
-    colours = images_of(collection.items)["colour"].value_counts()
-    hits = collection.retriever.search("anything at all", k=3, where={"colour": colours.index[:2].tolist()})
-    assert len(hits) == 3
-    assert set(hits["colour"]) <= set(colours.index[:2])
-
-
-def test_the_model_finds_what_the_words_say(collection) -> None:
+@pytest.fixture(scope="module")
+def image(collection) -> Path:
     items = collection.items
-    texts = items[(items["modality"] == "text")].drop_duplicates("pair_id").head(40)
-    found = [collection.retriever.search(text, k=10)["label"].tolist() for text in texts["text"]]
-    right = [label in labels for label, labels in zip(texts["label"], found, strict=True)]
-    assert np.mean(right) > 0.8
+    return Path(items.loc[items["modality"] == "image", "image"].iloc[5])
 
 
-@pytest.mark.parametrize("empty", ["", "   "])
-def test_an_empty_query_is_refused(collection, empty: str) -> None:
-    with pytest.raises(ValueError, match="the query is empty"):
-        collection.retriever.search(empty)
+def found(systems, query: Query, *rest) -> pd.DataFrame:
+    return search(systems, query, *rest).table
 
 
-def test_a_file_that_is_no_image_is_refused(collection, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(ImageError, match="not an image"):
-        collection.retriever.search(tmp_path / "notes.txt")
+def rankings_of(answers) -> list[pd.DataFrame]:
+    return [one.table.assign(query_id="q")[list(RANKING_COLUMNS)] for one in answers]
 
 
-def test_facets_are_the_columns_worth_filtering_by(collection) -> None:
-    found = facets(collection.items)
-    colours = images_of(collection.items)["colour"].value_counts()
-    assert found["colour"][0] == colours.index[0]
-    assert {"label", "split", "colour", "pattern"} <= set(found)
-    assert not {"item_id", "image", "text", "pair_id"} & set(found)
+def turned(retriever: Retriever) -> Retriever:
+    """The same model with its texts written backwards and its images on their side."""
 
-
-def test_a_column_of_the_users_called_score_keeps_out_of_the_way(collection, tmp_path: Path) -> None:
-    items = collection.items.assign(score="mine")
-    index = build_index(open_store(tmp_path / "store"), "scored", items, [collection.vectors], progress=False)
-    hits = Retriever(index, collection.retriever.model).search("a mug", k=2)
-    assert hits["score"].between(-1, 1).all()
-    assert hits["score_payload"].tolist() == ["mine", "mine"]
-
-
-def test_a_batch_answers_as_its_queries_do_one_by_one(collection) -> None:
-    path = Path(images_of(collection.items)["image"].iloc[0])
-    asked = ["a red mug", path, "a teapot", path]
-    hits = collection.retriever.search(asked, k=3)
-    assert hits["query_id"].drop_duplicates().tolist() == [
-        "a red mug",
-        path.name,
-        "a teapot",
-        f"{path.name} (2)",
-    ]
-    for name, query in zip(hits["query_id"].drop_duplicates(), asked, strict=True):
-        one = collection.retriever.search(query, k=3)
-        assert hits.loc[hits["query_id"] == name, "item_id"].tolist() == one["item_id"].tolist()
-        assert "query_id" not in one
-
-
-def test_a_folder_of_images_is_a_table_and_a_bad_file_is_a_skipped_row(collection, tmp_path: Path) -> None:
-    for name, source in zip("ab", images_of(collection.items)["image"].head(2), strict=True):
-        shutil.copy(source, tmp_path / f"{name}.jpg")
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / ".hidden").write_text("passed over")
-    hits = collection.retriever.search(tmp_path, k=2)
-    assert hits["query_id"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
-    assert hits.attrs["skipped"] == [{"source": str(tmp_path / "notes.txt"), "reason": "not an image"}]
-    assert {"embed_ms", "search_ms", "payload_ms"} <= hits.attrs.keys()
-
-
-def test_a_column_and_an_array_of_texts_are_batches(collection) -> None:
-    texts = ["a red mug", "a teapot"]
-    expected = collection.retriever.search(texts, k=2)
-    for batch in (pd.Series(texts, index=[7, 9]), np.array(texts), pd.Index(texts), tuple(texts)):
-        assert collection.retriever.search(batch, k=2).equals(expected)
-    with pytest.raises(TypeError, match="1 of 2 queries are no texts, paths or PIL images, first float nan"):
-        collection.retriever.search(pd.Series(["a mug", np.nan]))
-
-
-def test_nothing_to_ask_by_is_refused(collection, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no files in"):
-        collection.retriever.search(tmp_path)
-    with pytest.raises(ValueError, match="nothing is asked"):
-        collection.retriever.search([])
-
-
-def test_minus_and_plus_steer_by_rocchio_s_formula(collection) -> None:
-    items, vectors, retriever = collection
-    wanted, more, unwanted = (retriever.embed(text).array[0] for text in ("a mug", "a teapot", "blue"))
-    expected = (wanted + more) / 2 - 0.3 * unwanted
-    images = vectors.take(images_of(items)["item_id"])
-    cosines = images.array @ (expected / np.linalg.norm(expected))
-    hits = retriever.search(["a mug"], k=5, exact=True, plus=["a teapot"], minus=["blue"], minus_weight=0.3)
-    assert hits["query_id"].unique().tolist() == ["a mug"]
-    assert hits["score"].to_numpy() == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
-
-
-def test_settings_of_the_engine_are_handed_on(collection) -> None:
-    grouped = collection.retriever.search("a mug", to="text", k=6, group_by_pair=True)
-    assert grouped["pair_id"].is_unique
-    near, varied = (collection.retriever.search("a mug", k=8, diversity=d) for d in (0.0, 1.0))
-    assert near["item_id"].tolist() != varied["item_id"].tolist()
-    assert near["score"].mean() > varied["score"].mean()
-
-
-def test_a_filter_of_every_kind_holds(collection) -> None:
-    for name, where in filter_examples(collection.items).items():
-        [(field, wanted)] = where.items()
-        found = collection.retriever.search("a mug", k=5, where=where)[field]
-        holds = {
-            "equal": lambda f, w: (f == w).all(),
-            "any of": lambda f, w: f.isin(w).all(),
-            "not": lambda f, w: (~f.isin(w["not"])).all(),
-            "range": lambda f, w: (f >= w["gte"]).all(),
-        }[name]
-        assert holds(found, wanted), name
-
-
-def test_a_model_that_the_index_has_no_vectors_of_is_refused(collection) -> None:
-    class Other:
-        space = replace(collection.vectors.space, revision="another")
+    class Backwards:
+        space = retriever.model.space
 
         def embed_queries(self, texts):
-            return collection.retriever.model.embed_queries(texts)
+            return retriever.model.embed_queries([text[::-1] for text in texts])
 
-    with pytest.raises(SpaceMismatch, match="revision"):
-        Retriever(collection.retriever.index, Other()).search("a mug")
+        def embed_images(self, images):
+            return retriever.model.embed_images([image.rotate(90) for image in images])
+
+    return Retriever(retriever.index, Backwards())
 
 
-def test_one_model_of_both_kinds_is_opened_once(collection) -> None:
-    opened = open_retrievers(collection.retriever.index, [collection.vectors], collection.items)
-    assert opened["text"].model is opened["image"].model
+def test_one_part_of_one_model_is_the_retrievers_own_answer(collection, image: Path) -> None:
+    for query in (Query(text=TEXT, k=5), Query(image=image, to="text", k=3, exact=True)):
+        content = query.text or query.image
+        expected = collection.retriever.search(content, query.to, query.k, exact=query.exact).table
+        pd.testing.assert_frame_equal(found(collection.retriever, query), expected)
+
+
+def test_early_fusion_searches_with_the_mixed_vector(collection, image: Path) -> None:
+    retriever = collection.retriever
+    mixed = mix_vectors([retriever.embed(TEXT), retriever.embed(image)], [0.7, 0.3])
+    expected = retriever.index.search(mixed, "image", 5, exact=True)
+    hits = found(retriever, Query(TEXT, image, weight=0.7, k=5, exact=True))
+    assert hits["item_id"].tolist() == expected["item_id"].tolist()
+    assert "label" in hits
+    assert "query_id" not in hits
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_late_fusion_is_that_of_both_answers(collection, image: Path, fusion: str) -> None:
+    retriever = collection.retriever
+    rankings = rankings_of(retriever.search(part, k=50, exact=True) for part in (TEXT, image))
+    query = Query(TEXT, image, weight=0.25, fusion=fusion, k=6, depth=50, exact=True)
+    expected = fuse(fusion, rankings, [0.25, 0.75]).head(6)
+    hits = found(retriever, query)
+    assert hits["item_id"].tolist() == expected["item_id"].tolist()
+    assert hits["score"].tolist() == pytest.approx(expected["score"].tolist())
+    by_rule = fuse(fusion, rankings, weights_by_confidence(rankings)).head(6)
+    chosen = found(retriever, replace(query, weight="confidence"))
+    assert chosen["item_id"].tolist() == by_rule["item_id"].tolist()
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_equal_shares_are_plain_reciprocal_rank_fusion(collection, image: Path, models: int) -> None:
+    retriever = collection.retriever
+    rankings = rankings_of([retriever.search(part, k=50, exact=True) for part in (TEXT, image)] * models)
+    query = Query(TEXT, image, fusion="rrf", k=9, depth=50, exact=True)
+    for k in (60, 5):
+        expected = rrf(rankings, k=k).head(9)
+        hits = found({str(number): retriever for number in range(models)}, replace(query, rrf_k=k))
+        assert hits["item_id"].tolist() == expected["item_id"].tolist()
+        assert hits["score"].tolist() == pytest.approx(expected["score"].tolist())
+
+
+class Fixed:
+    """A searcher whose answer is written down: x and y at their ranks for a text and for an image, others between."""
+
+    def __init__(self, items: pd.DataFrame, text: dict[int, str], image: dict[int, str]) -> None:
+        self.items, self.places = items, {"text": text, "image": image}
+
+    def session(self):
+        return nullcontext()
+
+    def count(self, to: str) -> int:
+        return 30
+
+    def search(self, query, to="image", k=10, where=None, exact=False) -> SearchResult:
+        source = "text" if isinstance(query, str) else "image"
+        ids = [self.places[source].get(rank, f"{source} {rank}") for rank in range(1, k + 1)]
+        ranks = pd.Series(range(1, k + 1))
+        hits = pd.DataFrame({"item_id": ids, "rank": ranks, "score": 1 / ranks})
+        timings = dict.fromkeys(("embed_ms", "search_ms", "payload_ms"), 1.0)
+        return SearchResult(hits.merge(self.items, on="item_id"), timings)
+
+
+def test_panel_and_call_rank_text_and_image_of_two_models_alike(tmp_path: Path) -> None:
+    """Ranks 1, 20, 1, 20 against 8, 8, 8, 8: y is first by a k of 60, x by shares of 1/4 that make it a k of 15."""
+    ids = [*"xy", *(f"{source} {rank}" for source in ("text", "image") for rank in range(1, 31))]
+    items = pd.DataFrame({"item_id": ids, "pair_id": ids, "modality": "image"}).reindex(columns=ITEM_COLUMNS)
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (4, 4)).save(photo)
+    items = items.assign(image=str(photo))
+    one = Fixed(items, {1: "x", 8: "y"}, {20: "x", 8: "y"})
+    systems = {name: {"text": one, "image": one} for name in ("one", "two")}
+    query = Query(TEXT, photo, fusion="rrf", k=30)
+    assert 4 / 68 > 2 / 61 + 2 / 80
+    hits = found(systems, query)
+    assert hits["item_id"].tolist()[:2] == ["y", "x"]
+    assert hits["score"].tolist()[:2] == pytest.approx([4 / 68, 2 / 61 + 2 / 80])
+    shown, by_panel = answer_question(systems, query, items)
+    assert by_panel["item_id"].tolist() == hits["item_id"].tolist()
+    assert str(shown).index("1. 0.059") < str(shown).index("2. 0.058")
+    steep = found(systems, replace(query, rrf_k=15))
+    assert steep["item_id"].tolist()[:2] == ["x", "y"]
+    assert steep["score"].tolist()[:2] == pytest.approx([2 / 16 + 2 / 35, 4 / 23])
+
+
+def test_models_are_weighed_by_their_shares_and_may_be_one_retriever_for_each_modality(
+    collection, image: Path
+) -> None:
+    retriever, other = collection.retriever, turned(collection.retriever)
+    both = {"a": {"text": retriever, "image": other}, "b": {"text": other, "image": retriever}}
+    query = Query(
+        TEXT, image, weight=0.3, fusion="weighted_sum", k=6, depth=40, exact=True, shares=(0.8, 0.2)
+    )
+    answers = [one.search(part, k=40, exact=True) for one, part in
+               ((retriever, TEXT), (other, image), (other, TEXT), (retriever, image))]  # fmt: skip
+    expected = weighted_sum(rankings_of(answers), [0.8 * 0.3, 0.8 * 0.7, 0.2 * 0.3, 0.2 * 0.7]).head(6)
+    hits = found(both, query)
+    assert hits["item_id"].tolist() == expected["item_id"].tolist()
+    assert hits["score"].tolist() == pytest.approx(expected["score"].tolist())
+    with pytest.raises(ValueError, match="shares: expected one for each of 2 models, adding up to 1; found"):
+        search(both, replace(query, shares=(1.0,)))
+
+
+def test_more_than_there_are_is_the_error_that_a_retriever_gives(collection, image: Path) -> None:
+    retriever = collection.retriever
+    held = retriever.count("image")
+    for query in (Query(text=TEXT), Query(TEXT, image), Query(TEXT, image, fusion="rrf")):
+        assert len(found(retriever, replace(query, k=held))) == held
+        assert len(found(retriever, replace(query, k=held + 1).limited_to(held))) == held
+        with pytest.raises(ValueError, match=f"k = {held + 1} is more than the {held} image items"):
+            search(retriever, replace(query, k=held + 1))
+    assert len(found(retriever, Query(TEXT, image, fusion="rrf", depth=10_000, k=3))) == 3
+
+
+def test_all_the_weight_on_one_part_is_that_part_alone(collection, image: Path) -> None:
+    retriever = collection.retriever
+    for weight, part in ((1, TEXT), (0, image)):
+        expected = retriever.search(part, k=5, exact=True).table
+        for fusion in ("early", "weighted_sum"):
+            hits = found(retriever, Query(TEXT, image, weight=weight, fusion=fusion, k=5, exact=True))
+            pd.testing.assert_frame_equal(hits, expected)
+
+
+def test_the_same_model_twice_changes_nothing(collection, image: Path) -> None:
+    query = Query(TEXT, image, fusion="weighted_sum", k=5, exact=True)
+    one = found(collection.retriever, query)
+    twice = found({"a": collection.retriever, "b": collection.retriever}, query)
+    assert twice["item_id"].tolist() == one["item_id"].tolist()
+    assert twice["score"].tolist() == pytest.approx(one["score"].tolist())
+
+
+def test_a_query_is_steered_diversified_and_grouped_as_the_retriever_does(collection, image: Path) -> None:
+    retriever = collection.retriever
+    steered = Query(text=TEXT, plus=("a teapot",), minus=("blue",), minus_weight=0.3, k=5)
+    expected = retriever.search(TEXT, k=5, plus=["a teapot"], minus=["blue"], minus_weight=0.3).table
+    pd.testing.assert_frame_equal(found(retriever, steered), expected)
+    diverse = Query(text=TEXT, diversity=0.5, k=5)
+    pd.testing.assert_frame_equal(found(retriever, diverse), retriever.search(TEXT, k=5, diversity=0.5).table)
+    grouped = found(retriever, Query(TEXT, image, to="text", fusion="rrf", group_by_pair=True, k=20))
+    assert grouped["pair_id"].is_unique
+    assert grouped["rank"].tolist() == list(range(1, 21))
+    with pytest.raises(ValueError, match="diversity orders the hits of one search"):
+        search(retriever, Query(TEXT, image, fusion="rrf", diversity=0.5))
+
+
+def test_the_time_of_every_part_is_told(collection, image: Path) -> None:
+    for query in (Query(text=TEXT), Query(TEXT, image), Query(TEXT, image, fusion="rrf")):
+        timings = search(collection.retriever, query).timings
+        assert list(timings) == ["embed_ms", "search_ms", "payload_ms", "rank_ms"]
+        assert all(spent > 0 for spent in timings.values())
+
+
+def test_what_does_not_fit_is_refused(collection, image: Path) -> None:
+    retriever = collection.retriever
+    two = {"one": retriever, "two": retriever}
+    with pytest.raises(ValueError, match="early fusion mixes vectors of one space, found several models"):
+        search(two, Query(text=TEXT))
+    with pytest.raises(ValueError, match="the weight by confidence needs the rankings of one model"):
+        search(retriever, Query(TEXT, image, weight="confidence"))
+    with pytest.raises(ValueError, match="the weight by confidence needs the rankings of one model"):
+        search(two, Query(TEXT, image, weight="confidence", fusion="rrf"))
+    with pytest.raises(ValueError, match="models: expected some of one, two, found 'three'"):
+        search(two, Query(text=TEXT, models=("three",)))
+    with pytest.raises(ValueError, match="rerank: there is no model to rank the first hits again"):
+        search(retriever, Query(text=TEXT, rerank=3))
+
+
+def test_every_kind_of_calibration_gives_probabilities(collection) -> None:
+    items, vectors = collection.items, collection.vectors
+    texts: Vectors = vectors.take(items.loc[items["modality"] == "text", "item_id"])
+    ranked = {"text-to-image": rank(collection.retriever.index, texts, "image", k=20, exact=True)}
+    fitted = fit_calibrations(ranked, items, {"text-to-image": qrels_from_pairs(items, "text", "image")})
+    assert list(fitted) == list(CALIBRATIONS)
+    for kind in fitted:
+        hits = found(collection.retriever, Query(text=TEXT, k=5, calibration=kind), {"": fitted})
+        assert hits["probability"].between(0, 1).all()
+        assert hits["probability"].is_monotonic_decreasing
+
+
+def test_a_calibration_is_not_lent_to_another_model(collection) -> None:
+    systems = {"one": collection.retriever, "two": collection.retriever}
+    fitted = {"one": {"temperature": {"text-to-image": Temperature(0.1)}}}
+    query = Query(text=TEXT, calibration="temperature", models=("one",))
+    assert "probability" in found(systems, query, fitted)
+    with pytest.raises(ValueError, match="the temperature calibration of two is fitted for nothing"):
+        search(systems, replace(query, models=("two",)), fitted)
+    with pytest.raises(ValueError, match="several models are calibrated for none"):
+        search(systems, replace(query, models=("one", "two"), fusion="rrf"), fitted)
+
+
+def test_a_matching_head_ranks_the_first_hits_again(collection) -> None:
+    plain = found(collection.retriever, Query(text=TEXT, k=4))
+    turned_round = found(
+        collection.retriever,
+        Query(text=TEXT, k=4, rerank=3),
+        None,
+        lambda texts, images: list(range(len(texts))),
+    )
+    assert turned_round["item_id"].tolist() == [plain["item_id"][place] for place in (2, 1, 0, 3)]
+    assert turned_round["before"].tolist() == [3, 2, 1, 4]

@@ -8,15 +8,13 @@ from mmlab.index import build_index, open_store
 from mmlab.items import Vectors
 from mmlab.panels import query_panel
 from mmlab.panels.query import QueryPanel
-from mmlab.retrieve import FUSIONS, Retriever
-from mmlab.retrieve.query.search import ask
-from mmlab.retrieve.query.spec import Question
+from mmlab.retrieve import FUSIONS, Query, Retriever, search
 from mmlab.retrieve.query.systems import (
-    filterable,
-    fusion_ways,
-    is_live,
-    match_crops,
-    panel_systems,
+    crop_matcher,
+    filterable_fields,
+    fusion_options,
+    open_systems,
+    retrievers_of,
     systems_of,
 )
 
@@ -58,9 +56,9 @@ def systems(several, collection, monkeypatch):
     index, spaces = several
     model = collection.retriever.model
     models = {spaces[1].space: Turned(model, spaces[1].space)}  # no other is loaded once more
-    monkeypatch.setattr("mmlab.retrieve.query.retriever.load_for", models.__getitem__)
+    monkeypatch.setattr("mmlab.retrieve.query.systems.load_for", models.__getitem__)
     opened = dict.fromkeys(("text", "image"), Retriever(index, model))
-    return panel_systems(opened, spaces, collection.items)
+    return open_systems(opened, spaces, collection.items)
 
 
 def test_every_model_in_every_layout_is_a_system(several, systems):
@@ -74,11 +72,13 @@ def test_every_model_in_every_layout_is_a_system(several, systems):
 
 def test_the_layouts_give_the_same_answers(systems):
     unified, turned, separate = systems
-    found = {name: ask(systems, Question(text="a red mug", exact=True, systems=(name,))) for name in systems}
+    found = {
+        name: search(systems, Query(text="a red mug", exact=True, models=(name,))).table for name in systems
+    }
     assert found[unified]["item_id"].tolist() == found[separate]["item_id"].tolist()
     through = found[turned]
     assert through["modality"].unique().tolist() == ["image"]  # through the captions that were found
-    both = ask(systems, Question(text="a red mug", systems=(unified, turned), fusion="rrf"))
+    both = search(systems, Query(text="a red mug", models=(unified, turned), fusion="rrf")).table
     assert len(both) == 8
 
 
@@ -87,32 +87,32 @@ def test_an_image_is_asked_of_the_one_that_sees(collection, systems):
     _, turned, separate = systems
     mixed = {"text": systems[turned]["text"], "image": systems[separate]["image"]}
     image = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
-    question = Question(text="a red mug", image=image, systems=("mixed", separate), fusion="weighted_sum")
-    hits = ask({"mixed": mixed, **systems}, question)
+    question = Query(text="a red mug", image=image, models=("mixed", separate), fusion="weighted_sum")
+    hits = search({"mixed": mixed, **systems}, question).table
     assert len(hits) == 8
     assert hits["score"].is_monotonic_decreasing
     assert np.isfinite(hits["score"]).all()
     with pytest.raises(ValueError, match="can be asked by image; ask by text"):
-        ask(systems, Question(image=image, systems=(turned,)))
+        search(systems, Query(image=image, models=(turned,)))
     with pytest.raises(ValueError, match="can be asked by image; ask by text"):
-        ask(systems, Question(text="a mug", image=image, systems=(turned,), fusion="rrf"))
+        search(systems, Query(text="a mug", image=image, models=(turned,), fusion="rrf"))
 
 
 def test_only_the_ways_to_fuse_that_fit_are_offered(systems):
     unified, turned, separate = systems
     late = tuple(FUSIONS)
-    assert fusion_ways(systems, [unified]) == ("early", *late)
-    assert fusion_ways(systems, [turned]) == late
-    assert fusion_ways(systems, [unified, separate]) == fusion_ways(systems) == late
+    assert fusion_options(systems, [unified]) == ("early", *late)
+    assert fusion_options(systems, [turned]) == late
+    assert fusion_options(systems, [unified, separate]) == fusion_options(systems) == late
     mixed = {"text": systems[turned]["text"], "image": systems[separate]["image"]}
-    assert fusion_ways({"mixed": mixed}) == late
+    assert fusion_options({"mixed": mixed}) == late
 
 
 def test_a_panel_offers_models_and_collections(systems, collection):
     panel = QueryPanel(systems, collection.items, "a red mug", 3, {}, None)
     assert panel.settings.ranking[0].options == tuple(systems)
     assert panel.settings.fusion.value == "early"
-    panel.settings.systems.value = (list(systems)[1],)
+    panel.settings.models.value = (list(systems)[1],)
     assert "early" not in panel.settings.fusion.options
     assert "alert" not in panel.result.value
     assert {"label", "colour", "split", "pair_id"} <= set(panel.settings.filters)
@@ -121,24 +121,24 @@ def test_a_panel_offers_models_and_collections(systems, collection):
 
 
 def test_the_schema_says_what_can_be_filtered(collection, systems):
-    kinds = filterable(systems)
+    kinds = filterable_fields(systems)
     assert (kinds["colour"], kinds["width"]) == ("keyword", "integer")
     assert "text" not in kinds
-    assert is_live(systems)
+    assert retrievers_of(systems)
 
 
 def test_parts_of_images_are_held_against_texts_only(collection, systems):
-    match = match_crops(systems)
+    match = crop_matcher(systems)
     image = Path(collection.items.loc[collection.items["modality"] == "image", "image"].iloc[0])
     first = list(systems)[:1]
-    hits = ask(systems, Question(text="a red mug", rerank=3, systems=tuple(first)), match=match)
+    hits = search(systems, Query(text="a red mug", rerank=3, models=tuple(first)), match=match).table
     assert sorted(hits["before"].iloc[:3]) == [1, 2, 3]
     for asked, to in (({"image": image}, "image"), ({"text": "a red mug"}, "text")):
         with pytest.raises(ValueError, match="holds a text against an image"):
-            ask(systems, Question(**asked, to=to, rerank=3, systems=tuple(first)), match=match)
+            search(systems, Query(**asked, to=to, rerank=3, models=tuple(first)), match=match)
 
 
 def test_a_reader_of_texts_alone_offers_no_ranking_by_crops(systems, collection):
     alone = {"texts": systems[list(systems)[1]]}
-    assert match_crops(alone) is None
-    assert type(query_panel(alone, collection.items, match=match_crops(alone))).__name__ == "VBox"
+    assert crop_matcher(alone) is None
+    assert type(query_panel(alone, collection.items, match=crop_matcher(alone))).__name__ == "VBox"

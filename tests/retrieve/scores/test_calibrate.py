@@ -79,7 +79,15 @@ def test_isotonic_pools_what_falls_and_draws_lines_between() -> None:
     assert scores_of(fitted.apply(asked))["q"] == pytest.approx(expected)
 
 
-def test_isotonic_agrees_with_scikit_learn(drawn: tuple) -> None:
+def test_isotonic_weighs_equal_scores_by_how_many_there_are() -> None:
+    table = rankings({"q": {"a": 2.0, "b": 1.0, "c": 1.0}})
+    fitted = Isotonic.fit(
+        table, qrels({"q": ["b"]})
+    )  # 1 of 2 at the lower score, 0 of 1 at the higher, which falls
+    assert fitted.probabilities == pytest.approx((1 / 3, 1 / 3))
+
+
+def test_isotonic_is_applied_as_scikit_learn_predicts(drawn: tuple) -> None:
     table, judged = drawn
     theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     theirs.fit(table["score"], (table["item_id"] == "i00").astype(float))
@@ -165,7 +173,7 @@ def test_a_temperature_needs_both_within_a_query() -> None:
 @pytest.mark.parametrize(
     ("saved", "message"),
     [
-        ({"kind": "platt"}, "unknown calibration 'platt'; known: temperature, logistic, isotonic"),
+        ({"kind": "platt"}, "expected one of temperature, logistic, isotonic, found 'platt'"),
         ({"kind": "logistic", "slope": 1}, r"expected \['slope', 'intercept'\], found \['slope'\]"),
         ({"kind": "temperature", "temperature": 0}, "positive number, found 0"),
         ({"kind": "logistic", "slope": -1, "intercept": 0}, "a finite slope from 0"),

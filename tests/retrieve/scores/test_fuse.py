@@ -161,7 +161,7 @@ def test_wrong_weights_are_refused(fuse: Callable, weights: list, message: str) 
 
 @every_fusion
 def test_nothing_and_an_item_twice_are_refused(fuse: Callable) -> None:
-    with pytest.raises(ValueError, match="needs at least one ranking"):
+    with pytest.raises(ValueError, match="rankings: a fusion needs at least one, found none"):
         fuse([])
     with pytest.raises(ValueError, match="rankings: 5 items come twice"):
         fuse([rankings(B), pd.concat([rankings(A), rankings(A)])])

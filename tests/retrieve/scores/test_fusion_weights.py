@@ -9,7 +9,7 @@ from mmlab.retrieve import FUSIONS, fuse, weighted_sum
 from mmlab.retrieve.scores.fusion_weights import (
     confidence,
     learn_weights,
-    shares_of,
+    weight_grid,
     weights_by_confidence,
 )
 from tests.retrieve.tables import qrels, rankings, scores_of
@@ -45,7 +45,7 @@ def test_of_three_rankings_the_one_that_knows_gets_what_it_needs() -> None:
 
 @pytest.mark.parametrize(("n", "ways", "step"), [(1, 1, 1), (2, 21, 0.05), (3, 66, 0.1), (4, 56, 0.2)])
 def test_shares_are_all_ways_to_add_up_to_one_in_equal_steps(n: int, ways: int, step: float) -> None:
-    shares = list(shares_of(n))
+    shares = list(weight_grid(n))
     assert len(set(shares)) == len(shares) == ways
     assert np.sum(shares, axis=1) == pytest.approx(1)
     assert np.asarray(shares) / step == pytest.approx(np.rint(np.asarray(shares) / step))
@@ -53,7 +53,7 @@ def test_shares_are_all_ways_to_add_up_to_one_in_equal_steps(n: int, ways: int, 
 
 def test_a_grid_without_weights_and_queries_without_answers_are_refused() -> None:
     table, judged = rankings({"q": {"x": 1.0}}), qrels({"q": ["x"]})
-    with pytest.raises(ValueError, match="grid of weights is empty"):
+    with pytest.raises(ValueError, match="grid: expected weights for each ranking"):
         learn_weights([table, table], judged, grid=[])
     with pytest.raises(ValueError, match="no query has a right answer"):
         learn_weights([table, table], judged.head(0))
@@ -70,10 +70,12 @@ def test_what_is_read_from_the_pool_is_the_mean_over_fused_rankings(fusion: str,
     judged = qrels(
         {query: rng.choice(names, 3, replace=False).tolist() for query in [*queries[:9], "unasked"]}
     )
-    learned = learn_weights(tables, judged, fusion)
-    for shares, value in learned.table.itertuples(index=False):
-        expected = score_queries(fuse(fusion, tables, shares), judged, ["RR"], "as ranked")["RR"].mean()
-        assert value == pytest.approx(expected, abs=1e-12), shares
+    for rrf_k in (60, 1):
+        learned = learn_weights(tables, judged, fusion, rrf_k=rrf_k)
+        for shares, value in learned.table.itertuples(index=False):
+            fused = fuse(fusion, tables, shares, rrf_k)
+            expected = score_queries(fused, judged, ["RR"], "as ranked")["RR"].mean()
+            assert value == pytest.approx(expected, abs=1e-12), shares
 
 
 def test_confidence_is_the_lead_of_the_first_over_the_range() -> None:
@@ -102,7 +104,7 @@ def test_a_query_of_one_side_only_has_no_confidence_on_the_other() -> None:
 
 def test_the_rule_is_for_two_rankings_and_a_share_from_a_half() -> None:
     table = rankings({"q": {"x": 1.0}})
-    with pytest.raises(ValueError, match="compares two rankings, found 3"):
+    with pytest.raises(ValueError, match="rankings: the rule compares two rankings, found 3"):
         weights_by_confidence([table] * 3)
-    with pytest.raises(ValueError, match="from 0.5 to 1, found 0.4"):
+    with pytest.raises(ValueError, match="share: expected a number from 0.5 to 1, found 0.4"):
         weights_by_confidence([table] * 2, share=0.4)

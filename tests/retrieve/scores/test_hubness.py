@@ -1,11 +1,15 @@
-"""Hubs: counted, and rescored away."""
+"""Hubs, rescored away: score matrices, and whole collections with a bank of other pairs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.items import Space, Vectors, unit_rows
 from mmlab.retrieve import RESCORINGS, csls, qb_norm
-from mmlab.retrieve.scores.hubness import cosines, inverted_softmax
+from mmlab.retrieve.scores.hubness import TEMPERATURES, choose_temperature, inverted_softmax, rescore
+from mmlab.retrieve.scores.query_split import CalibrationSplit
+from mmlab.retrieve.scores.vector_arithmetic import Centring
+from tests.retrieve.tables import order_of
 
 SCORES = np.array([[0.9, 0.8, 0.1], [0.7, 0.2, 0.6]])
 BANK = np.array([[0.8, 0.2, 0.0], [0.6, 0.4, 0.2]])  # its queries' best item is the first
@@ -40,37 +44,37 @@ def test_qb_norm_rescores_only_queries_whose_best_item_is_a_likely_hub() -> None
     assert wider.tolist() == inverted_softmax(scores, BANK, 0.1).tolist()
 
 
-every_rescoring = pytest.mark.parametrize("rescore", RESCORINGS.values(), ids=list(RESCORINGS))
+every_rescoring = pytest.mark.parametrize("rescoring", RESCORINGS.values(), ids=list(RESCORINGS))
 
 
 @every_rescoring
-def test_a_rescoring_keeps_shape_and_float32_and_its_inputs(rescore) -> None:
+def test_a_rescoring_keeps_shape_and_float32_and_its_inputs(rescoring) -> None:
     rng = np.random.default_rng(0)
     scores, bank = (rng.random(shape, dtype=np.float32) for shape in ((30, 700), (600, 700)))
     before = scores.copy(), bank.copy()
-    rescored = rescore(scores, bank)
+    rescored = rescoring(scores, bank)
     assert rescored.shape == scores.shape
     assert rescored.dtype == np.float32
     assert (scores == before[0]).all() and (bank == before[1]).all()
     queries, items, references = (rng.permutation(size) for size in (30, 700, 600))
-    again = rescore(scores[queries][:, items], bank[references][:, items])  # other blocks, same answer
+    again = rescoring(scores[queries][:, items], bank[references][:, items])  # other blocks, same answer
     assert again == pytest.approx(rescored[queries][:, items], abs=1e-5)
 
 
 @every_rescoring
-def test_a_gallery_without_hubs_is_left_in_order(rescore) -> None:
+def test_a_gallery_without_hubs_is_left_in_order(rescoring) -> None:
     rows = unit_rows(np.stack([np.cos(np.arange(12) * np.pi / 6), np.sin(np.arange(12) * np.pi / 6)], axis=1))
     circle = rows @ rows.T  # every point sees the same
-    settings = {"k": 3} if rescore is csls else {}
-    rescored = rescore(circle, circle, **settings)
+    settings = {"k": 3} if rescoring is csls else {}
+    rescored = rescoring(circle, circle, **settings)
     assert rescored.argmax(axis=1).tolist() == list(range(12))
 
 
 @every_rescoring
 @pytest.mark.parametrize("bank", [np.ones((2, 4)), np.empty((0, 3)), np.ones(3)])
-def test_a_bank_of_another_gallery_or_without_queries_is_refused(rescore, bank: np.ndarray) -> None:
+def test_a_bank_of_another_gallery_or_without_queries_is_refused(rescoring, bank: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"same gallery and B at least 1, found \(2, 3\) and"):
-        rescore(SCORES, bank)
+        rescoring(SCORES, bank)
 
 
 def test_settings_out_of_range_are_refused() -> None:
@@ -78,14 +82,108 @@ def test_settings_out_of_range_are_refused() -> None:
         csls(SCORES, BANK, k=3)
     with pytest.raises(ValueError, match="the number of items, 3; found 4"):
         qb_norm(SCORES, BANK, k=4)
-    for rescore in (inverted_softmax, qb_norm):
-        with pytest.raises(ValueError, match="temperature is a positive number, found 0"):
-            rescore(SCORES, BANK, temperature=0)
+    for rescoring in (inverted_softmax, qb_norm):
+        with pytest.raises(ValueError, match="temperature: expected a positive number, found 0"):
+            rescoring(SCORES, BANK, temperature=0)
 
 
-def test_cosines_are_of_one_space() -> None:
-    spaces = [Space("mmlab/toy", revision, "projected", "", "none", 2) for revision in "12"]
-    one, other = (Vectors(["a", "b"], np.array([[1, 0], [0.6, 0.8]]), space) for space in spaces)
-    assert cosines(one, one) == pytest.approx(np.array([[1, 0.6], [0.6, 1]]))
-    with pytest.raises(SpaceMismatch, match="revision"):
-        cosines(one, other)
+SPACE = Space("s", "1", "", "", "", 8)
+
+
+@pytest.fixture(scope="module")
+def sides():
+    rng = np.random.default_rng(0)
+    images = unit_rows(rng.standard_normal((12, 8)) + 0.5)
+    texts = unit_rows(images + 0.3 * rng.standard_normal((12, 8)) - 0.3)
+    pairs = pd.Series(
+        [f"p{i}" for i in range(12)] * 2, index=[f"{side}{i}" for side in "ti" for i in range(12)]
+    )
+    named = [
+        Vectors([f"{side}{i}" for i in range(12)], rows, SPACE)
+        for side, rows in (("t", texts), ("i", images))
+    ]
+    return *named, pairs
+
+
+def test_plain_scores_are_cosines_in_the_order_of_the_queries(sides) -> None:
+    texts, images, pairs = sides
+    ranked = rescore(texts, images, pairs, "none", "text", k=3).rankings
+    best = images.ids[np.argsort(-texts.array @ images.array.T, axis=1)[:, :3]]
+    assert ranked["query_id"].drop_duplicates().tolist() == texts.ids.tolist()
+    assert ranked["item_id"].to_numpy().reshape(12, 3).tolist() == best.tolist()
+
+
+def test_centring_takes_the_mean_of_each_side(sides) -> None:
+    texts, images, pairs = sides
+    centring = Centring.fit(texts, images)
+    scores = centring.apply(images, "image").array @ centring.apply(texts, "text").array.T
+    ranked = rescore(images, texts, pairs, "centring", "image", k=1).rankings
+    assert ranked["item_id"].tolist() == texts.ids[scores.argmax(axis=1)].tolist()
+    assert ranked["score"].to_numpy() == pytest.approx(scores.max(axis=1), abs=1e-6)
+
+
+def test_no_query_is_in_its_own_bank(sides) -> None:
+    texts, images, pairs = sides
+    ranked = rescore(texts, images, pairs, "csls", "text", k=12, seed=1).rankings
+    drawn = set(np.random.default_rng(1).permutation(np.sort(pairs[texts.ids].unique()))[:6])
+    first = pairs[texts.ids].isin(drawn).to_numpy()
+    scores = texts.array @ images.array.T
+    for half in (first, ~first):
+        expected = csls(scores[half], scores[~half], k=6)  # 12 items, a bank of 6 queries
+        for name, row in zip(texts.ids[half], expected, strict=True):
+            assert order_of(ranked)[name] == images.ids[np.argsort(-row, kind="stable")].tolist()
+
+
+@pytest.mark.parametrize("rescoring", ["inverted_softmax", "qb_norm"])
+def test_every_query_is_rescored_once(sides, rescoring) -> None:
+    texts, images, pairs = sides
+    ranked = rescore(texts, images, pairs, rescoring, "text", k=5).rankings
+    assert ranked.groupby("query_id").size().tolist() == [5] * 12
+
+
+def tempered(gap: float):
+    """A hub h that is right for nobody, and of each pair an image that its text is nearer to by `gap` than another's.
+
+    The hub scores highest for every text; a low temperature takes its lead away from every text alike.
+    """
+    space = Space("s", "1", "", "", "", 3)
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles), np.full(8, gap)], axis=1)
+    texts = Vectors([f"t{i}" for i in range(8)], unit_rows(circle), space)
+    names = [*(f"i{i}" for i in range(8)), "h"]
+    images = Vectors(names, unit_rows(np.vstack([circle * [1, 1, -0.4], [0, 0, 1]])), space)
+    pairs = pd.Series([*(f"p{i}" for i in range(8))] * 2 + ["hub"], index=[*texts.ids, *names])
+    return texts, images, pairs
+
+
+def success(ranked, pairs) -> float:
+    first = ranked[ranked["rank"] == 1]
+    return float((pairs[first["query_id"]].to_numpy() == pairs[first["item_id"]].to_numpy()).mean())
+
+
+@pytest.mark.parametrize("rescoring", ["inverted_softmax", "qb_norm"])
+def test_the_temperature_is_the_one_that_finds_most_on_validation(rescoring: str) -> None:
+    texts, images, pairs = tempered(2)
+    assert success(rescore(texts, images, pairs, "none", "text").rankings, pairs) == 0
+    every = CalibrationSplit(frozenset(texts.ids), frozenset(), "all")
+    measured = {
+        t: success(rescore(texts, images, pairs, rescoring, "text", temperature=t).rankings, pairs)
+        for t in TEMPERATURES
+    }
+    assert min(measured.values()) < max(measured.values())
+    best = [t for t, value in measured.items() if value == max(measured.values())]
+    chosen = choose_temperature(texts, images, pairs, rescoring)
+    assert chosen == min(best, key=lambda t: abs(np.log(t / 0.05)))
+    found = rescore(texts, images, pairs, rescoring, "text", split=every)
+    assert found.temperature == chosen
+    assert success(found.rankings, pairs) == max(measured.values())
+
+
+def test_an_unknown_rescoring_and_a_single_pair_are_refused(sides) -> None:
+    texts, images, pairs = sides
+    with pytest.raises(
+        ValueError, match="parameter rescoring: .*one of none, centring, csls, .*; found 'softmax'"
+    ):
+        rescore(texts, images, pairs, "softmax", "text")
+    with pytest.raises(ValueError, match="queries: rescoring needs those of two pairs or more, found 1"):
+        rescore(texts.take(["t0"]), images, pairs, "csls", "text")

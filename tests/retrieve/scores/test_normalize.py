@@ -78,7 +78,7 @@ def test_equal_scores_share_their_mean_rank() -> None:
 def test_a_temperature_of_one_is_the_plain_softmax() -> None:
     found = scores_of(softmax(rankings({"q": {"a": math.log(3), "b": 0.0}}), temperature=1))
     assert found["q"] == pytest.approx({"a": 3 / 4, "b": 1 / 4})
-    with pytest.raises(ValueError, match="temperature is a positive number, found 0"):
+    with pytest.raises(ValueError, match="temperature: expected a positive number, found 0"):
         softmax(rankings(TABLE), temperature=0)
 
 

@@ -2,45 +2,53 @@
 
 import pandas as pd
 import pytest
-from mmlab.retrieve.studies.sentences import say_weights, show_weights
-from mmlab.retrieve.studies.trials import try_rescorings
 
 from mmlab.evaluate import compare_systems, qrels_from_pairs, score_queries
 from mmlab.index import build_index, open_store
 from mmlab.items import DIRECTIONS, Space, Vectors
 from mmlab.items.rankings import rank_by_score
-from mmlab.retrieve import weighted_sum
+from mmlab.retrieve import split_queries, weighted_sum
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.query_split import fold_queries
-from mmlab.retrieve.studies.weight_study import WeightTrial, try_model_weights, try_weights, weigh_systems
+from mmlab.retrieve.studies.hub_study import try_rescorings
+from mmlab.retrieve.studies.weight_study import (
+    WeightTrial,
+    summarize_weights,
+    try_model_weights,
+    try_query_weights,
+    try_system_weights,
+    weight_table,
+)
 
 
 @pytest.fixture(scope="module")
 def qrels(collection):
-    return {name: qrels_from_pairs(collection.items, *way) for name, way in DIRECTIONS.items()}
+    return {
+        name: qrels_from_pairs(collection.items, source, target)
+        for name, (source, target) in DIRECTIONS.items()
+    }
 
 
 def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> None:
     items, vectors, retriever = collection
-    trial = try_weights(retriever.index, [vectors], items, k=30)
+    trial = try_query_weights(retriever.index, [vectors], items, k=30)
     assert list(trial.weights) == ["text", "image"]
     assert sum(trial.weights.values()) == pytest.approx(1)
-    assert list(trial.judged)[:3] == ["equal shares", "text alone", "image alone"]
-    assert list(trial.judged)[-1] == "60 % to the more confident"
+    assert list(trial.rankings)[:3] == ["equal shares", "text alone", "image alone"]
+    assert list(trial.rankings)[-1] == "60 % to the more confident"
     pair = items.set_index("item_id")["pair_id"]
-    split = items.set_index("item_id")["split"]
-    assert set(split[trial.qrels["query_id"]]) == {"test"}
+    splits = items.set_index("item_id")["split"]
+    assert set(splits[trial.qrels["query_id"]]) == {"test"}
     assert (pair[trial.qrels["query_id"]].to_numpy() == pair[trial.qrels["item_id"]].to_numpy()).all()
-    for found in trial.judged.values():
+    for found in trial.rankings.values():
         assert set(found["query_id"]) == set(trial.qrels["query_id"])
         assert (found["query_id"] != found["item_id"]).all()
 
 
 def test_without_two_texts_of_a_pair_no_weight_is_learned(collection) -> None:
     items = collection.items.drop_duplicates(["pair_id", "modality"])
-    trial = try_weights(collection.retriever.index, [collection.vectors], items)
-    assert trial.judged == {}
-    assert trial.says == "no pairs have two texts and an image"
+    trial = try_query_weights(collection.retriever.index, [collection.vectors], items)
+    assert trial.rankings == {}
+    assert trial.summary == "no pairs have two texts and an image"
 
 
 def test_one_models_answers_are_weighed_as_embedded_and_centred(collection, qrels) -> None:
@@ -50,15 +58,15 @@ def test_one_models_answers_are_weighed_as_embedded_and_centred(collection, qrel
     assert list(trials) == list(DIRECTIONS)
     for name, trial in trials.items():
         assert list(trial.weights) == ["as embedded", "centred"]
-        both = [tried[name]["none"], tried[name]["centring"]]
-        fold = fold_queries(items, qrels[name]["query_id"].unique())
-        learned = learn_weights([fold.fit_on(one) for one in both], fold.fit_on(qrels[name]))
+        both = [tried[name]["none"].rankings, tried[name]["centring"].rankings]
+        split = split_queries(items, qrels[name]["query_id"].unique())
+        learned = learn_weights([split.fitting_rows(one) for one in both], split.fitting_rows(qrels[name]))
         assert tuple(trial.weights.values()) == learned.weights
-        system = [one for one in trial.judged if one.startswith("learned")] or ["equal shares"]
-        expected = weighted_sum([fold.judge_on(one) for one in both], learned.weights)
-        pd.testing.assert_frame_equal(trial.judged[system[0]], expected)
+        system = [one for one in trial.rankings if one.startswith("learned")] or ["equal shares"]
+        expected = weighted_sum([split.evaluation_rows(one) for one in both], learned.weights)
+        pd.testing.assert_frame_equal(trial.rankings[system[0]], expected)
         assert (system[0] == "equal shares") == (learned.weights == (0.5, 0.5))
-        assert not set(trial.qrels["query_id"]) & fold.fitting
+        assert not set(trial.qrels["query_id"]) & split.fitting
 
 
 def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_path) -> None:
@@ -73,13 +81,11 @@ def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_pat
 
 def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels) -> None:
     right = qrels["text-to-image"]
-    tried = try_rescorings(collection.vectors, collection.items, k=10)["text-to-image"]
-    against = rank_by_score(
-        tried["none"].assign(score=-tried["none"]["score"])
-    )  # the same in the opposite order
-    three = {"none": tried["none"], "against": against, "as much": against}
-    trial = weigh_systems(three, right, collection.items)
-    assert [name.split(":")[0] for name in trial.judged] == [
+    plain = try_rescorings(collection.vectors, collection.items, k=10)["text-to-image"]["none"].rankings
+    against = rank_by_score(plain.assign(score=-plain["score"]))  # the same in the opposite order
+    three = {"none": plain, "against": against, "as much": against}
+    trial = try_system_weights(three, right, collection.items)
+    assert [name.split(":")[0] for name in trial.rankings] == [
         "equal shares", "none alone", "against alone", "as much alone", "learned",
     ]  # fmt: skip
     assert trial.weights == {"none": 0.6, "against": 0.2, "as much": 0.2}  # more than both against it
@@ -87,8 +93,8 @@ def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels)
 
 def test_what_was_learned_is_told_with_its_interval(collection) -> None:
     items = collection.items
-    trial = try_weights(collection.retriever.index, [collection.vectors], items, k=30)
-    for name, found in trial.judged.items():
+    trial = try_query_weights(collection.retriever.index, [collection.vectors], items, k=30)
+    for name, found in trial.rankings.items():
         expected = score_queries(found, trial.qrels, ["RR"]).set_index("query_id")["RR"]
         ours = trial.scores()[name].set_index("query_id")["RR"]
         assert ours.to_dict() == pytest.approx(expected.to_dict())
@@ -96,14 +102,16 @@ def test_what_was_learned_is_told_with_its_interval(collection) -> None:
     weighed = {"text": 0.6, "image": 0.4}
     if not compared["system"].str.startswith("learned").any():
         compared.loc[0, "system"] = "learned: 0.6 + 0.4"
-    told = say_weights({"both": trial._replace(weights=weighed)}, {"both": compared})
+    told = summarize_weights({"both": trial._replace(weights=weighed)}, {"both": compared})
     assert told.startswith("Both: the learned weights are text 0.6, image 0.4; against equal shares")
-    assert "judged on" in told
-    even = say_weights({"both": trial._replace(weights={"text": 0.5, "image": 0.5})}, {"both": compared})
+    assert "evaluated on" in told
+    even = summarize_weights(
+        {"both": trial._replace(weights={"text": 0.5, "image": 0.5})}, {"both": compared}
+    )
     assert "the learned weights are equal shares" in even
-    shown = show_weights({"both": compared})
+    shown = weight_table({"both": compared})
     assert shown["system"].tolist() == compared["system"].tolist()
     assert set(shown["of"]) == {"both"}
-    assert show_weights({}).empty
+    assert weight_table({}).empty
     nothing = WeightTrial({}, pd.DataFrame(), {}, trial.qrels, "no pairs")
-    assert say_weights({"both": nothing}, {}) == "Both: no weight was learned: no pairs."
+    assert summarize_weights({"both": nothing}, {}) == "Both: no weight was learned: no pairs."

@@ -2,8 +2,10 @@ import sys
 
 import nbformat
 import pytest
+from papermill.engines import NotebookExecutionManager
 
 from mmlab.runs import NotebookFailed, run_notebooks
+from mmlab.runs.execute import execution
 
 
 def outputs(copy):
@@ -56,11 +58,11 @@ def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_fo
     broken = make_notebook(
         "02_embed", 'name: str = "demo"\nseed: int = 0', "fine = 1", "# divide\nfine / 0", "print('never')"
     )
-    told = (
+    message = (
         r"02_embed failed at cell 6, In \[4\] under 'Work', which begins '# divide': "
         r"ZeroDivisionError: division by zero; executed copy: .*02_embed\.ipynb"
     )
-    with pytest.raises(NotebookFailed, match=told):
+    with pytest.raises(NotebookFailed, match=message):
         run_notebooks("r", {}, [first, broken], progress=False)
     copy = data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb"
     assert [output.ename for output in outputs(copy) if output.output_type == "error"] == [
@@ -98,3 +100,56 @@ def test_going_on_at_a_later_notebook_takes_the_parameters_of_the_earlier(first,
     run_notebooks("r", {"seed": 5, "dataset": "photos"}, [first], progress=False)
     run_notebooks("r", {"dataset": "not read again"}, [first, second], start=1, progress=False)
     assert printed(data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb") == "items of photos\n"
+
+
+WORK = ["first = 1", "print('second')", "third = 3", "print('fourth')"]
+
+
+@pytest.fixture
+def saves(monkeypatch):
+    """How many cells had been executed at each time that the copy was written."""
+    seen, save = [], NotebookExecutionManager.save
+
+    def count(manager, **given):
+        seen.append(sum(cell.metadata.papermill["status"] == "completed" for cell in manager.nb.cells))
+        return save(manager, **given)
+
+    monkeypatch.setattr(NotebookExecutionManager, "save", count)
+    return seen
+
+
+def statuses(copy):
+    cells = nbformat.read(copy, as_version=4).cells
+    return [cell.metadata.papermill["status"] for cell in cells if "papermill" in cell.metadata]
+
+
+def test_a_quick_notebook_is_written_when_it_begins_and_when_it_ends(make_notebook, data_folder, saves):
+    notebook = make_notebook("01_ingest", 'name: str = "d"\nseed: int = 0', *WORK)
+    folder = run_notebooks("r", {}, [notebook], progress=False)
+    copy = folder / "notebooks" / "01_ingest.ipynb"
+    assert saves == [0, len(statuses(copy))]
+    assert set(statuses(copy)) == {"completed"}
+    assert "fourth" in copy.read_text()
+
+
+def test_a_slow_notebook_is_written_while_it_works(make_notebook, data_folder, saves, monkeypatch):
+    interval = execution.SAVE_INTERVAL_S
+    monkeypatch.setattr(execution, "SAVE_INTERVAL_S", 0)
+    notebook = make_notebook("01_ingest", 'name: str = "d"\nseed: int = 0', *WORK)
+    run_notebooks("r", {}, [notebook], progress=False)
+    assert len(saves) > len(WORK)
+    assert saves == sorted(saves)
+    assert 0 < interval <= 30
+
+
+def test_a_notebook_that_fails_is_written_as_far_as_it_came(make_notebook, data_folder):
+    notebook = make_notebook(
+        "01_ingest", 'name: str = "d"\nseed: int = 0', "print('before')", "1 / 0", "print('never')"
+    )
+    with pytest.raises(NotebookFailed, match="ZeroDivisionError"):
+        run_notebooks("r", {}, [notebook], progress=False)
+    copy = data_folder / "runs" / "r" / "notebooks" / "01_ingest.ipynb"
+    text = copy.read_text()
+    assert "before" in text
+    assert "ZeroDivisionError" in text
+    assert "failed" in statuses(copy)

@@ -1,70 +1,26 @@
+import subprocess
 import sys
-from contextlib import closing
 
+import numpy as np
 import pytest
 
-from mmlab.runs.execute.kernels import kernel_environment, kill_kernel, run_sync, start_kernels
+from mmlab.items import Space, Vectors, unit_rows
+from mmlab.runs import find_notebook
+from mmlab.runs.execute.kernels import (
+    WARM_UPS,
+    compile_umap,
+    empty_kernel,
+    find_warm_ups,
+    kernel_environment,
+    shut_down,
+    start_kernel,
+)
+from tests.runs.execute.kernel_client import ask
 
 
 @pytest.fixture
 def notebooks(tmp_path):
     return [tmp_path / f"{number}.ipynb" for number in range(3)]
-
-
-def alive(kernel):
-    return run_sync(kernel.is_alive)()
-
-
-def wait_until_ready(kernel):
-    """As a notebook does: a kernel that has not started up yet may miss what it is told."""
-    client = kernel.client()
-    client.start_channels()
-    run_sync(client.wait_for_ready)(timeout=60)
-    client.stop_channels()
-
-
-def ask(kernel, code):
-    """What an expression is in the kernel."""
-
-    async def told():
-        client = kernel.client()
-        client.start_channels()
-        await client.wait_for_ready(timeout=60)
-        reply = await client.execute("", user_expressions={"it": code}, silent=False, reply=True, timeout=60)
-        return reply["content"]["user_expressions"]["it"]["data"]["text/plain"]
-
-    try:
-        return run_sync(told)()
-    finally:
-        kernel.hang_up()
-
-
-def test_two_kernels_take_turns_and_the_third_notebook_finds_no_name_of_the_first(notebooks):
-    with closing(start_kernels(notebooks, ["demo"])) as kernels:
-        first = next(kernels)
-        wait_until_ready(first)
-        assert ask(first, "globals().update(left=1) or left") == "1"
-        second = next(kernels)
-        assert second is not first
-        assert second.provisioner.process.args[0] == sys.executable
-        third = next(kernels)
-        assert third is first
-        assert ask(third, "'left' in globals()") == "False"
-        assert ask(third, "__import__('os').environ['MMLAB_NOTEBOOK']") == "'2.ipynb'"
-    assert not any(map(alive, (first, second)))
-
-
-def test_a_kernel_that_died_is_replaced(notebooks):
-    with closing(start_kernels(notebooks, ["demo"])) as kernels:
-        first = next(kernels)
-        wait_until_ready(first)
-        kill_kernel(first)
-        first.provisioner.process.wait(timeout=60)
-        next(kernels)
-        third = next(kernels)
-        assert third is not first
-        wait_until_ready(third)
-        assert alive(third)
 
 
 def test_kernels_are_offline_only_where_the_model_is_on_this_machine(notebooks, tmp_path):
@@ -77,8 +33,61 @@ def test_kernels_are_offline_only_where_the_model_is_on_this_machine(notebooks, 
 def test_threads_that_wait_sleep_unless_the_user_says_otherwise(notebooks, monkeypatch):
     monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    with closing(start_kernels(notebooks[:1])) as kernels:
-        kernel = next(kernels)
-        wait_until_ready(kernel)
+    kernel = start_kernel(notebooks[0], [])
+    try:
         asked = "tuple(map(__import__('os').environ.get, ('OMP_WAIT_POLICY', 'OPENBLAS_THREAD_TIMEOUT')))"
         assert ask(kernel, asked) == "('PASSIVE', '20')"
+    finally:
+        shut_down(kernel)
+
+
+def test_a_kernel_warms_up_for_the_notebooks_that_come(tmp_path):
+    coming = tmp_path / "06_visualize.ipynb"
+    coming.write_text("embed_with_models(items)")
+    kernel = start_kernel(tmp_path / "01_ingest.ipynb", [])
+    try:
+        assert ask(kernel, "'torch' in __import__('sys').modules") == "False"
+        empty_kernel(kernel, coming, warm_for=[coming])
+        assert ask(kernel, "'torch' in __import__('sys').modules") == "True"
+    finally:
+        shut_down(kernel)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("01_ingest", []),
+        ("02_embed", ["load_transformers"]),
+        ("03_index", []),
+        ("04_retrieve", ["load_transformers"]),
+        ("05_evaluate", []),
+        ("06_visualize", ["compile_umap"]),
+        ("07_tune", ["load_transformers"]),
+    ],
+)
+def test_what_a_notebook_calls_is_what_its_kernel_does_ahead(name, expected):
+    assert find_warm_ups(find_notebook(name)) == expected
+
+
+def test_a_notebook_that_calls_nothing_of_it_waits_for_nothing(tmp_path):
+    (tmp_path / "06_visualize.ipynb").write_text("{}")
+    assert find_warm_ups(tmp_path / "06_visualize.ipynb", tmp_path / "none.ipynb") == []
+    both = find_warm_ups(find_notebook("06_visualize"), find_notebook("04_retrieve"))
+    assert sorted(both) == sorted(WARM_UPS)
+
+
+def test_what_is_warmed_up_is_loaded():
+    code = "import sys, mmlab.runs.execute.kernels as k; k.warm_up('load_transformers'); "
+    code += "print({'torch', 'transformers.models.clip.modeling_clip'} <= set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "True\n"
+
+
+def test_warming_up_changes_no_map():
+    from mmlab.visualize import map_umap
+
+    rows = unit_rows(np.random.default_rng(1).standard_normal((60, 8)))
+    vectors = Vectors([str(row) for row in range(60)], rows, Space("m", "", "", "", "", 8))
+    before = map_umap(vectors, seed=3)
+    compile_umap()
+    assert (map_umap(vectors, seed=3) == before).all()

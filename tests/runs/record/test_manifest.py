@@ -69,12 +69,12 @@ def test_a_record_that_cannot_be_written_leaves_the_old_manifest():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("{", "is not JSON"), ("[]", "is no manifest"), (json.dumps({}), "is no manifest")]
+    ("text", "message"), [("{", "is not JSON"), ("[]", "is no manifest"), (json.dumps({}), "is no manifest")]
 )
-def test_a_damaged_manifest_is_named(text, told):
+def test_a_damaged_manifest_is_named(text, message):
     run_folder("r").mkdir(parents=True)
     (run_folder("r") / "manifest.json").write_text(text)
-    with pytest.raises(ValueError, match=rf"manifest\.json {told}"):
+    with pytest.raises(ValueError, match=rf"manifest\.json {message}"):
         read_manifest("r")
 
 

@@ -117,8 +117,10 @@ def test_a_file_that_no_step_recorded_is_refused():
 
 
 def test_another_parameter_is_refused_with_both_values(chain):
-    told = r"vectors/demo\.npz was made with other parameters: models is \['big'\] here and was \['demo'\] in 02_embed"
-    with pytest.raises(StaleInput, match=told):
+    message = (
+        r"demo\.npz was made with other parameters: models is \['big'\] here and was \['demo'\] in 02_embed"
+    )
+    with pytest.raises(StaleInput, match=message):
         reads("04_retrieve", "vectors/demo.npz", models=["big"], seed=0)
 
 
@@ -138,8 +140,8 @@ def test_lists_and_tuples_are_the_same_parameter():
 
 def test_what_was_made_from_a_file_since_replaced_is_refused(chain):
     write("01_ingest", {"items.parquet": "other items"}, dataset="e", seed=0)
-    told = r"02_embed read another items\.parquet than 01_ingest has written since; run 02_embed again"
-    with pytest.raises(StaleInput, match=told):
+    message = r"02_embed read another items\.parquet than 01_ingest has written since; run 02_embed again"
+    with pytest.raises(StaleInput, match=message):
         reads("03_index", "vectors/demo.npz", seed=0)
 
 

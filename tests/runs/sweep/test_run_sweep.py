@@ -134,11 +134,11 @@ def test_a_step_that_reads_the_same_files_in_another_run_is_shared(roots):
 
 
 def test_the_next_step_is_one_of_a_notebook_that_the_fewest_are_at_the_latest_first(tmp_path):
-    index, ask, look = (
+    index, ask, maps = (
         Node(tmp_path / f"{name}.ipynb", {}, ("run",)) for name in ("03_index", "04_retrieve", "06_visualize")
     )
-    assert _choose([index, ask, look], []) == 2
-    assert _choose([index, ask, look], [look]) == 1
-    assert _choose([index, ask, look], [look, ask]) == 0
-    assert _choose([look, look], [look, ask]) == 0
-    assert _choose([ask, look], [look, look, ask]) == 0
+    assert _choose([index, ask, maps], []) == 2
+    assert _choose([index, ask, maps], [maps]) == 1
+    assert _choose([index, ask, maps], [maps, ask]) == 0
+    assert _choose([maps, maps], [maps, ask]) == 0
+    assert _choose([ask, maps], [maps, maps, ask]) == 0

@@ -19,7 +19,7 @@ def search(run, **changed):
     step.finish("")
 
 
-def judge(run, step="05_evaluate", **parameters):
+def evaluate(run, step="05_evaluate", **parameters):
     doing = start_step(step, run, **(PARAMETERS | parameters))
     doing.read("items.parquet")
     texts = [path.read_text() for path in doing.read_all("rankings/a/*.parquet")]
@@ -31,7 +31,7 @@ def judge(run, step="05_evaluate", **parameters):
 def steps_done(data_folder):
     """The run a has done 05_evaluate."""
     search("a")
-    judge("a")
+    evaluate("a")
     found = StepCache()
     found.add("05_evaluate", "a")
     return found
@@ -58,7 +58,7 @@ def test_one_file_more_or_less_among_those_that_were_read_has_none(steps_done):
     search("b", rankings__a__fused="fused")
     assert steps_done.find("05_evaluate", "b", PARAMETERS) is None
     search("c")
-    judge("c")
+    evaluate("c")
     steps_done.add("05_evaluate", "c")
     step = start_step("04_retrieve", "d", depth=100)
     for file in list(FILES)[:2]:
@@ -70,7 +70,7 @@ def test_one_file_more_or_less_among_those_that_were_read_has_none(steps_done):
 def test_a_step_of_another_sweep_or_one_that_reads_the_store_is_not_found(steps_done):
     search("b")
     assert StepCache().find("05_evaluate", "b", PARAMETERS) is None
-    judge("a", step="04_retrieve", depth=100)
+    evaluate("a", step="04_retrieve", depth=100)
     steps_done.add("04_retrieve", "a")
     assert steps_done.find("04_retrieve", "b", {**PARAMETERS, "depth": 100}) is None
 

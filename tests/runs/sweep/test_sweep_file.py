@@ -51,7 +51,7 @@ def test_paths_become_absolute(read, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("grid:\n  k: [1\n", "line 3: expected ',' or ']'"),
         ("grid: {k: [1]}\nsweep: 2", "line 2: unknown key 'sweep'; known: parameters, grid, sets"),
@@ -78,8 +78,8 @@ def test_paths_become_absolute(read, tmp_path, monkeypatch):
         ("grid: {k: [" + ", ".join("1" * 501) + "]}", "501 settings; a sweep has 500 at most"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_line(read, text, told):
-    with pytest.raises(ValueError, match=told):
+def test_what_is_wrong_is_named_with_its_line(read, text, message):
+    with pytest.raises(ValueError, match=message):
         read(text)
 
 

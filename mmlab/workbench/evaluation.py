@@ -1,0 +1,268 @@
+"""How good rankings are: measures with intervals, by group, beside published results, and where answers are lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.evaluate import (
+    compare_systems,
+    mean_by_groups,
+    mean_measures,
+    measure_names,
+    read_labels,
+    score_directions,
+)
+from mmlab.evaluate.measures.qrels import labels_between
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
+from mmlab.evaluate.statistics.means import best_queries, random_queries, worst_queries
+from mmlab.evaluate.statistics.paired_comparison import label_effect
+from mmlab.evaluate.summaries import (
+    summarize_groups,
+    summarize_labels,
+    summarize_measures,
+    summarize_published,
+    write_metrics,
+)
+from mmlab.items import DIRECTIONS, write_table
+from mmlab.runs import Step
+from mmlab.visualize import Html, figure, paired_bars, query_gallery
+from mmlab.visualize.bars import group_panels
+from mmlab.workbench.failure_report import FailureReport
+from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_rankings import Rankings
+from mmlab.workbench.system_comparison import SystemComparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Report):
+    """Rankings of a run's queries, judged: the mean of every measure with its 95 % interval.
+
+    Made by `Run.evaluate`. Success@k is the share of queries with a right answer among the first k (papers on
+    captioning sets call it R@k), R@k the share of all right answers that are found. Intervals resample pairs.
+
+    Attributes:
+        data: the run's items, vectors and labels.
+        rankings: what is judged.
+        k_values: the cutoffs of P@k, R@k and Success@k.
+        seed: of the bootstrap and of what is drawn.
+    """
+
+    data: RunData
+    rankings: Rankings
+    k_values: Sequence[int] = (1, 5, 10)
+    seed: int = 0
+
+    @property
+    def directions(self) -> list[str]:
+        """The directions that were ranked, "text-to-image" and "image-to-text"."""
+        return list(self.rankings.answers)
+
+    @cached_property
+    def qrels(self) -> dict[str, pd.DataFrame]:
+        """What is right, by direction: query_id, item_id, relevance."""
+        return {direction: self.data.qrels(DIRECTIONS[direction][1]) for direction in self.directions}
+
+    @cached_property
+    def per_query(self) -> dict[str, pd.DataFrame]:
+        """The score of every query, by direction: query_id and a column for each measure."""
+        return score_directions(self.rankings.answers, self.qrels, self.data.embedded_items, self.k_values)
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """The mean of every measure: direction, measure, value, low, high (95 %), queries, pairs."""
+        items = self.data.embedded_items
+        return join_directions(
+            {name: mean_measures(t, items, self.seed) for name, t in self.per_query.items()}
+        )
+
+    @property
+    def first_measure(self) -> str:
+        """The measure that groups and examples are read by: Success at the first cutoff."""
+        return f"Success@{self.k_values[0]}"
+
+    def _overview(self) -> Result:
+        """Show the mean of every measure with its 95 % interval, for each direction."""
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
+            paired_bars(
+                ax, self.measures, "measure", "direction", "mean over queries, with 95 % interval (0 to 1)"
+            )
+            return fig
+
+        interval = "{value:.3f} ({low:.3f} to {high:.3f})".format_map
+        shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
+        wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
+        return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
+
+    @cached_property
+    def protocol_table(self) -> pd.DataFrame:
+        """Under which rules the measures were taken, a row for each direction."""
+        return protocol_card(
+            self.data.vectors_by_modality, self.data.embedded_items, self.qrels, self.rankings.answers
+        )
+
+    def protocol(self) -> Result:
+        """Show under which rules the measures were taken: figures compare only where these agree."""
+        return Result(
+            self.protocol_table, self.data.space_sentence, shown=transpose_card(self.protocol_table)
+        )
+
+    def published(self, benchmark: str = "") -> Result:
+        """Show the measures beside published results of the model on this dataset, where there are any.
+
+        Args:
+            benchmark: the published split that the items are, such as "flickr30k-1k"; the dataset's name unless given.
+        """
+        space = self.data.vectors_by_modality["text"].space
+        dataset = benchmark or benchmark_name(self.data.manifest)
+        captions = self.protocol_table["captions per image"].iloc[0]
+        images = len(self.data.vectors_by_modality["image"])
+        table = compare_with_published(space.model, dataset, self.measures, images, captions)
+        shown = table.drop(columns=["queries", "pairs", "source", "reasons"])
+        return Result(table, "", shown=shown, caption=summarize_published(table, space.model, dataset))
+
+    def by_hand(self) -> Result:
+        """Show every measure with and without the relevance that was judged by hand in a panel."""
+        labels = read_labels(self.data.folder / "labels.jsonl")
+        items, names = self.data.embedded_items, measure_names(self.k_values)
+        own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
+        tables = {
+            name: label_effect(
+                self.rankings.answers[name], self.qrels[name], own[name], names, items, self.seed
+            )
+            for name in self.directions
+        }
+        table = join_directions(tables)
+        return Result(table, "", caption=summarize_labels(table, sum(map(len, own.values()))))
+
+    def by_group(self, *columns: str) -> Result:
+        """Show the first measure for each value of items columns, the worst first.
+
+        Args:
+            columns: such as "label", "split", "origin" or a column of your own; the first is read by the sentence.
+        """
+        columns = columns or ("label",)
+        items, measure = self.data.embedded_items, self.first_measure
+        table = mean_by_groups(self.per_query, items, measure, columns, self.seed)
+
+        def draw() -> "Figure":
+            return group_panels(table, f"{measure} (0 to 1)")
+
+        return Result(table, summarize_groups(table, columns[0], measure), draw, shown=no_table())
+
+    def failures(self, k: int | None = None) -> FailureReport:
+        """Return where the answers of missed queries are lost: by the model, the index or a later step.
+
+        Args:
+            k: a query is missed without a right answer among the first `k`; the largest cutoff unless given.
+        """
+        return FailureReport(self.data, self.rankings, k or max(self.k_values), self.seed)
+
+    def queries(self, which: str = "worst", count: int = 3, direction: str = "") -> Result:
+        """Show queries with their right answer and what was found for them.
+
+        Args:
+            which: "worst" (ranked lowest, and among those the surest of their mistake), "best" or "random".
+            count: how many queries, of different pairs.
+            direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
+        """
+        direction = direction or self.directions[0]
+        scores, ranked, items = (
+            self.per_query[direction],
+            self.rankings.answers[direction],
+            self.data.embedded_items,
+        )
+        choose = {
+            "worst": lambda: worst_queries(scores, ranked, items, count),
+            "best": lambda: best_queries(scores, ranked, items, count),
+            "random": lambda: random_queries(scores, items, count, self.seed),
+        }
+        if which not in choose:
+            raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
+        ids = choose[which]()
+        cards = query_gallery(ids, ranked, self.qrels[direction], items)
+        return Result(scores[scores["query_id"].isin(ids)], "", html=cards, shown=no_table())
+
+    def compare(self, other: "Evaluation") -> SystemComparison:
+        """Compare these rankings with others of the same queries, query by query.
+
+        Args:
+            other: the evaluation that serves as the baseline.
+
+        Raises:
+            ValueError: where no direction was ranked by both, or the queries differ.
+        """
+        shared = [name for name in self.directions if name in other.directions]
+        if not shared:
+            raise ValueError(f"no direction in common: {self.directions} and {other.directions}")
+        names = (other.rankings.name, self.rankings.name)
+        if names[0] == names[1]:
+            names = (f"{names[0]} (baseline)", names[1])
+        tables = {
+            name: compare_systems(
+                dict(zip(names, (other.per_query[name], self.per_query[name]), strict=True)),
+                self.data.embedded_items,
+                self.seed,
+            )
+            for name in shared
+        }
+        return SystemComparison.of(tables, self.first_measure)
+
+    def conclusion(self, group_by: str = "label") -> str:
+        """Return the measures, where answers are lost and the weakest group, in a few sentences."""
+        texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
+        failures = self.failures()
+        sentences = (
+            f"**{texts:,} texts and {images:,} images evaluated.**",
+            summarize_measures(self.measures, self.first_measure),
+            summarize_measures(self.measures, "RR"),
+            failures.sentence,
+            self.by_group(group_by).sentence,
+            failures.suspects().sentence,
+        )
+        return " ".join(sentences)
+
+    def write(self, step: Step, benchmark: str = "") -> Html:
+        """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written."""
+        failures = self.failures()
+        for name, scores in self.per_query.items():
+            write_table(scores, step.write(f"per_query/{name}.parquet"))
+            write_table(failures.per_query[name], step.write(f"losses/{name}.parquet"))
+        suspects = failures.suspects()
+        write_table(suspects.wrong_pairs, step.write("suspects/wrong_pairs.parquet"))
+        write_table(suspects.false_negatives, step.write("suspects/false_negatives.parquet"))
+        more = {
+            "losses": failures.shares,
+            "failed": failures.failed_modality().table,
+            "space": failures.space().table,
+            "published": self.published(benchmark).table,
+            "by_hand": self.by_hand().table,
+            "suspects": suspects.table,
+        }
+        write_metrics(step.write("metrics.json"), self.measures, self.protocol_table, **more)
+        return step.outputs()
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the measures, by claim."""
+        wide = self.measures.pivot(index="direction", columns="measure", values="value")
+        growing = wide[[f"Success@{k}" for k in sorted(self.k_values)]].diff(axis="columns").iloc[:, 1:]
+        inside = self.measures["value"].between(self.measures["low"], self.measures["high"])
+        losses = self.failures().per_query
+        return {
+            "every measure lies in [0, 1]": bool(self.measures["value"].between(0, 1).all()),
+            "Success@k grows with k": bool(growing.ge(0).all(axis=None)),
+            "every interval holds its mean": bool(inside.all()),
+            "every query is attributed once": all(
+                len(losses[name]) == len(scores) for name, scores in self.per_query.items()
+            ),
+        }

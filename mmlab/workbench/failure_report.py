@@ -1,0 +1,142 @@
+"""Why queries fail: where their answers are lost, which modality failed, and which data may be wrong."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
+from mmlab.evaluate.failures.known_faults import score_suspects
+from mmlab.evaluate.failures.losses import failure_shares, loss_changes, losses_by_stage
+from mmlab.evaluate.failures.suspected import above_threshold
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.space.geometry import describe_space, joint_vectors
+from mmlab.evaluate.space.pair_separation import pair_cosines
+from mmlab.evaluate.summaries import (
+    summarize_failures,
+    summarize_losses,
+    summarize_separation,
+    summarize_suspects,
+)
+from mmlab.items import DIRECTIONS
+from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
+from mmlab.visualize.bars import waterfall_panels
+from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
+from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_rankings import Rankings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEXT_TO_IMAGE = "text-to-image"
+
+
+@dataclass(frozen=True, repr=False)
+class FailureReport(Report):
+    """Where the right answers of queries are lost, and why. Made by `Evaluation.failures`.
+
+    Attributes:
+        data: the run's items and vectors.
+        rankings: the answers, and the rankings after each step that led to them.
+        k: a query is missed without a right answer among its first `k`.
+        seed: of the bootstrap and of the wrong pairs that are drawn.
+    """
+
+    data: RunData
+    rankings: Rankings
+    k: int
+    seed: int = 0
+
+    @cached_property
+    def per_query(self) -> dict[str, pd.DataFrame]:
+        """For each query whether each step found it, what it is attributed to and which modality failed."""
+        vectors, items = self.data.vectors_by_modality, self.data.embedded_items
+        return {
+            name: explain_queries(steps, self.data.qrels(DIRECTIONS[name][1]), vectors, items, self.k)
+            for name, steps in self.rankings.steps.items()
+        }
+
+    @property
+    def shares(self) -> pd.DataFrame:
+        """The share of queries that is found or lost at each step, with 95 % intervals."""
+        items, seed = self.data.embedded_items, self.seed
+        return join_directions({name: losses_by_stage(t, items, seed) for name, t in self.per_query.items()})
+
+    def _overview(self) -> Result:
+        """Show how many queries each step loses, from all queries down to those that are answered."""
+        falls = {name: loss_changes(table) for name, table in self.per_query.items()}
+
+        def draw() -> "Figure":
+            return waterfall_panels(falls, "queries")
+
+        return Result(join_directions(falls), summarize_losses(falls, self.k), draw, shown=no_table())
+
+    def failed_modality(self) -> Result:
+        """Show which of text and image stands among wrong neighbours, for the queries that were missed."""
+        items, seed = self.data.embedded_items, self.seed
+        table = join_directions({name: failure_shares(t, items, seed) for name, t in self.per_query.items()})
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=3.6)
+            axis_name = "share of the misses, with 95 % interval"
+            paired_bars(ax, table, "failed", "direction", axis_name, "Failed modality")
+            return fig
+
+        return Result(table, summarize_failures(table), draw, shown=no_table())
+
+    def separation(self) -> Result:
+        """Show the cosines of right pairs beside those of wrong ones, drawn at random."""
+        vectors = self.data.vectors_by_modality
+        cosines = pair_cosines(vectors["text"], vectors["image"], self.data.qrels("image"), self.seed)
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            groups = {"right pairs": cosines["positive"], "wrong pairs": cosines["negative"]}
+            overlapping_histograms(ax, groups, "cosine of text and image (no unit)")
+            return fig
+
+        return Result(cosines, summarize_separation(cosines), draw, shown=no_table())
+
+    def space(self) -> Result:
+        """Show the shape of the space: how narrow it is, its dimensions in use, the modality gap, its hubs."""
+        return Result(describe_space(self.data.vectors_by_modality), "")
+
+    def suspects(self, shown: int = 6) -> "SuspectLists":
+        """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed."""
+        vectors, items = self.data.vectors_by_modality, self.data.embedded_items
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        above = suspected_false_negatives(vectors["text"], items, answer, qrels, threshold=-1.0)
+        wrong = suspected_wrong_pairs(joint_vectors(vectors), items)
+        return SuspectLists(wrong, above_threshold(above), score_suspects(wrong, above, items), items, shown)
+
+
+@dataclass(frozen=True, repr=False)
+class SuspectLists(Report):
+    """Pairs that may be wrong, and misses that may be right answers: two lists for review.
+
+    Attributes:
+        wrong_pairs: texts whose cosine with their image lies far below that of their neighbours.
+        false_negatives: images ranked above the right one whose captions say nearly the same.
+        known: how many of the demo's known faults the lists hold; no rows for a dataset of one's own.
+        items: the items that they are of.
+        shown: how many of each list are displayed.
+    """
+
+    wrong_pairs: pd.DataFrame
+    false_negatives: pd.DataFrame
+    known: pd.DataFrame
+    items: pd.DataFrame
+    shown: int = 6
+
+    def _overview(self) -> Result:
+        """Show how many are suspected, the first of each list, and how many rightly where that is known."""
+        sentence = summarize_suspects(len(self.wrong_pairs), len(self.false_negatives), self.known)
+        lists = {
+            "Suspected wrong pairs": wrong_pairs_gallery(self.wrong_pairs, self.items, self.shown),
+            "Suspected false negatives": false_negatives_gallery(
+                self.false_negatives, self.items, self.shown
+            ),
+        }
+        return Result(self.known, sentence, html=under_headings(lists))

@@ -1,0 +1,183 @@
+"""What 01_ingest shows: where every row of the source went, what was cleaned, refused and marked."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.ingest import IngestResult, Rules
+from mmlab.items import write_items, write_table
+from mmlab.runs import Step
+from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
+from mmlab.workbench.result import Report, Result, no_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NOT_SHOWN = ["item_id", "content", "image"]  # columns of items that say nothing to a reader
+ADDED_TEXTS = ("ocr", "generated")
+
+
+@dataclass(frozen=True, repr=False)
+class IngestReport(Report):
+    """The result of an ingest: where every row went, what was cleaned, refused and marked.
+
+    Made by `Run.ingest`.
+
+    Attributes:
+        result: the items, the skipped rows, the changed texts and the outcome of every row.
+        rules: what was cleaned, refused and kept.
+    """
+
+    result: IngestResult
+    rules: Rules
+
+    def _overview(self) -> Result:
+        """Show how the source was read, what was worked on, and what could not be done."""
+        worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
+        notes = "".join(f"\n\n> {note}" for note in self.result.notes)
+        return Result(
+            self.result.ledger(),
+            f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",
+            shown=no_table(),
+        )
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """The items: a row for each image and each text."""
+        return self.result.items
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """The items that are images."""
+        return self.items[self.items["modality"] == "image"]
+
+    @property
+    def texts(self) -> pd.DataFrame:
+        """The items that are texts."""
+        return self.items[self.items["modality"] == "text"]
+
+    @property
+    def sentence(self) -> str:
+        """What came of the dataset, in two sentences."""
+        return (
+            f"{self._kept} {len(self.result.changes):,} texts were cleaned, {len(self.result.skipped):,} entries were "
+            "refused, each with its reason."
+        )
+
+    @property
+    def _kept(self) -> str:
+        counts = f"**{len(self.images):,} images** and **{len(self.texts):,} texts**"
+        return f"{counts} are kept, from {self.result.rows:,} rows."
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the items, by claim, unless the rules allow otherwise."""
+        named = set(self.texts["pair_id"]) <= set(self.images["pair_id"])
+        return {
+            "every text belongs to an image": named or "no image named" in self.rules.keep,
+            "no image occurs twice": self.images["content"].is_unique or "duplicate image" in self.rules.keep,
+        }
+
+    def sample(self, count: int = 6, seed: int = 0) -> Result:
+        """Show `count` items, drawn at random by `seed`, as the other notebooks read them."""
+        drawn = self.items.sample(min(count, len(self.items)), random_state=seed)
+        shown = drawn.drop(columns=NOT_SHOWN).dropna(axis="columns", how="all")
+        return Result(drawn, "", shown=shown, caption="Some items, as the other notebooks read them")
+
+    def outcomes(self) -> Result:
+        """Show where every row and every image of the source went; the table adds up to all of them."""
+        reasons = self.result.skipped.dropna(subset=["row"])["reason"].value_counts()
+        rows, kept = self.result.rows, self.result.rows - int(reasons.sum())
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=1.2 + 0.3 * (len(reasons) + 2))
+            waterfall(ax, ["rows", *reasons.index], [rows, *(-reasons)], "rows", "From rows to what is kept")
+            return fig
+
+        sentence = f"Of {rows:,} rows {kept:,} are kept ({kept / max(rows, 1):.1%})."
+        caption = "Every row and every image of the source has one outcome"
+        return Result(self.result.ledger(), sentence, draw, caption=caption)
+
+    def changes(self, count: int = 8, seed: int = 0) -> Result:
+        """Show `count` of the texts that were cleaned, drawn by `seed`, before and after."""
+        changes = self.result.changes
+        steps = changes["steps"].str.split(", ").explode().value_counts()
+        listed = ", ".join(f"{step} in {number:,}" for step, number in steps.items()) or "nothing to repair"
+        shown = changes.sample(min(count, len(changes)), random_state=seed).sort_values("row")
+        sentence = f"{len(changes):,} of {self.result.rows:,} texts were changed ({listed})."
+        return Result(changes, sentence, shown=shown, caption="Some of the changed texts")
+
+    def findings(self) -> Result:
+        """Show how many entries were refused and how many items are marked, by reason."""
+        refused, marked = self.result.skipped["reason"].value_counts(), self.result.flag_counts()
+
+        def draw() -> "Figure":
+            fig, axs = figure(2, height=1.2 + 0.3 * max(len(refused), len(marked), 2))
+            bars(axs[0], refused.index, refused.to_numpy(), "skipped entries", "Refused")
+            bars(axs[1], marked.index, marked.to_numpy(), "items", "Kept and marked")
+            return fig
+
+        often = f", most often for *{refused.index[0]}* ({refused.iloc[0]:,})" if len(refused) else ""
+        flagged = int(self.items["flags"].notna().sum())
+        sentence = (
+            f"{len(self.result.skipped):,} entries were refused{often}; {flagged:,} items carry a mark."
+        )
+        counts = [refused.rename("refused"), marked.rename("marked")]
+        table = pd.concat(counts, axis="columns").rename_axis("finding").reset_index()
+        return Result(table, sentence, draw, shown=no_table())
+
+    def refused(self, each: int = 2, seed: int = 0) -> Result:
+        """Show up to `each` refused entries of every reason, drawn by `seed`, with their images."""
+        examples = self.result.examples(each, seed)
+        return Result(examples, "", html=gallery(examples["file"], examples["caption"]), shown=no_table())
+
+    def duplicates(self, count: int = 6) -> Result:
+        """Show the first `count` images that repeat another, each beside the one that it repeats."""
+        repeats = self.images.dropna(subset="duplicate_of").head(count)
+        pairs = repeats[["pair_id", "duplicate_of"]]
+        files = self.images.set_index("pair_id")["image"].reindex(pairs.to_numpy().ravel())
+        captions = [text for repeat, first in pairs.to_numpy() for text in (f"{repeat} repeats", first)]
+        sentence = f"{self.images['duplicate_of'].notna().sum():,} images repeat another, exactly or nearly."
+        return Result(pairs, sentence, html=gallery(files, captions), shown=no_table())
+
+    def pairs(self, count: int = 14, seed: int = 0) -> Result:
+        """Show `count` images with their first text, those whose text was read or written by a model first."""
+        first = self.texts.drop_duplicates("pair_id").set_index("pair_id")
+        added = first["origin"].isin(ADDED_TEXTS)
+        captions = first["text"].where(~added, first["text"] + " (" + first["origin"] + ")")
+        leading = self.images[self.images["pair_id"].isin(first.index[added])].head(4)
+        others = self.images.drop(leading.index)
+        drawn = others.sample(min(count - len(leading), len(others)), random_state=seed)
+        shown = pd.concat([leading, drawn])
+        cards = gallery(shown["image"], shown["pair_id"].map(captions).fillna("(no text)"))
+        return Result(shown[["pair_id", "image"]], "", html=cards, shown=no_table())
+
+    def sizes(self) -> Result:
+        """Show how long the texts are, how many an image has, and how large the images are."""
+        words = self.texts["text"].str.split().str.len().astype(int)
+        per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
+        shorter = self.images[["width", "height"]].min(axis="columns")
+
+        def draw() -> "Figure":
+            fig, axs = figure(3, width=10)
+            histogram(axs[0], words, "words in a text", "Length of texts")
+            histogram(axs[1], per_image, "texts of an image", "Texts per image")
+            histogram(axs[2], shorter, "pixels of the shorter side", "Size of images")
+            return fig
+
+        origins = self.texts["origin"].value_counts().drop("caption", errors="ignore").items()
+        added = "".join(f", {number:,} texts are of origin *{origin}*" for origin, number in origins)
+        median = words.median() if len(words) else 0
+        sentence = (
+            f"Half of the {len(words):,} texts have {median:.0f} words or more{added}; "
+            f"{(per_image == 0).sum():,} images have no text."
+        )
+        return Result(words.describe().rename("words").reset_index(), sentence, draw, shown=no_table())
+
+    def write(self, step: Step) -> Html:
+        """Write items.parquet, skipped.parquet and changes.parquet, and show what the step has written."""
+        write_items(self.items, step.write("items.parquet"))
+        write_table(self.result.skipped, step.write("skipped.parquet"))
+        write_table(self.result.changes, step.write("changes.parquet"))
+        return step.outputs()

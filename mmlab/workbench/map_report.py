@@ -1,0 +1,152 @@
+"""What 06_visualize shows: two maps of images and texts, how far they can be trusted, and a page to explore."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mmlab.items import DIRECTIONS, Vectors, write_table
+from mmlab.items import data as data_folder
+from mmlab.runs import Step
+from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
+from mmlab.visualize.map_figures import measure_maps, summarize_maps
+from mmlab.visualize.map_layout import map_spaces
+from mmlab.visualize.map_page import map_frame
+from mmlab.visualize.map_sample import found_first, name_groups, sampled_vectors
+from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.run_data import RunData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class MapReport(Report):
+    """Maps of a sample of pairs, by UMAP and by t-SNE. Made by `Run.map`.
+
+    A map shows neighbourhoods; distances between clusters mean little.
+
+    Attributes:
+        data: the run's items and vectors.
+        pairs: how many pairs are drawn, each with one image and one text.
+        group_by: the items column whose values are the categories; each has its share of the sample.
+        umap_neighbours: how many neighbours make a neighbourhood for UMAP.
+        perplexity: the same for t-SNE, bounded by the sample.
+        seed: of the sample and of both maps.
+    """
+
+    data: RunData
+    pairs: int = 500
+    group_by: str = "label"
+    umap_neighbours: int = 15
+    perplexity: float = 30.0
+    seed: int = 0
+
+    @cached_property
+    def items(self) -> pd.DataFrame:
+        """The items on the maps: all texts, then the images of their pairs in the same order."""
+        return sample_pairs(self.data.embedded_items, self.pairs, self.group_by, self.seed)
+
+    @cached_property
+    def vectors(self) -> list[Vectors]:
+        """Their vectors: in one set, or in two where texts and images lie in two spaces."""
+        return sampled_vectors(self.data.vectors_by_modality, self.items)
+
+    @cached_property
+    def groups(self) -> dict[str, pd.Series]:
+        """What the points are coloured by: modality, category, and whether the right answer was found first."""
+        scores = [self.data.per_query(direction) for direction in DIRECTIONS]
+        return {
+            "modality": self.items["modality"],
+            "category": name_groups(self.items, self.group_by),
+            "result": found_first(self.items, *scores),
+        }
+
+    @cached_property
+    def points(self) -> dict[str, np.ndarray]:
+        """The points of each map, float32 (N, 2), in the order of `items`."""
+        cache = data_folder() / "cache" / "maps"
+        settings = {"neighbours": self.umap_neighbours, "seed": self.seed}
+        umap = map_spaces(self.vectors, map_umap, cache, **settings)
+        return {
+            "UMAP": umap,
+            "t-SNE": map_spaces(self.vectors, map_tsne, cache, perplexity=self.perplexity, seed=self.seed),
+        }
+
+    def _overview(self) -> Result:
+        """Show how many images and texts there are and how many pairs are drawn."""
+        vectors = self.data.vectors_by_modality
+        counts = {"images": [len(vectors["image"])], "texts": [len(vectors["text"])]}
+        table = pd.DataFrame({**counts, "pairs drawn": [len(self.items) // 2]})
+        return Result(table, self.data.space_sentence)
+
+    def umap(self) -> Result:
+        """Show the map by UMAP: by modality, by category and by result."""
+        return self._panels("UMAP")
+
+    def tsne(self) -> Result:
+        """Show the map by t-SNE: by modality, by category and by result."""
+        return self._panels("t-SNE")
+
+    def _panels(self, method: str) -> Result:
+        trust = self._trust[self._trust["map"] == method]
+
+        def draw() -> "Figure":
+            return map_panels(self.points[method], self.groups, method, len(self.vectors) == 1)
+
+        table = self.items[["item_id"]].assign(x=self.points[method][:, 0], y=self.points[method][:, 1])
+        return Result(table, summarize_maps(trust), draw, shown=no_table())
+
+    @cached_property
+    def _trust(self) -> pd.DataFrame:
+        return measure_maps(self.points, self.vectors, self.groups)
+
+    def trust(self) -> Result:
+        """Show how well each map keeps neighbourhoods, and how far the groups mix on it."""
+        missed = (self.groups["result"][(self.items["modality"] == "text").to_numpy()] == "missed").mean()
+        sentence = (
+            f"{summarize_maps(self._trust)} {missed:.0%} of the texts shown miss their image at rank 1."
+        )
+        return Result(self._trust, sentence)
+
+    def page(self, path: str | Path | None = None) -> Html:
+        """Return both maps as a page to explore, in a frame: the image and the caption of the point under the mouse.
+
+        Args:
+            path: where to write the page as an HTML document of its own; nowhere unless given.
+        """
+        title = f"{len(self.items):,} items"
+        document = interactive_map(self.points, self.items, self.groups, len(self.vectors) == 1, title)
+        if path is not None:
+            document.save(path)
+        return map_frame(document)
+
+    @property
+    def conclusion(self) -> str:
+        """How far the maps can be trusted, and how many of the shown texts miss their image."""
+        return f"**{len(self.items):,} points.** {self.trust().sentence}"
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the maps, by claim."""
+        halves = self.items["pair_id"].to_numpy().reshape(2, -1)
+        trust = self._trust["trustworthiness"].dropna()
+        return {
+            "every item shown is on both maps": all(len(p) == len(self.items) for p in self.points.values()),
+            "each text stands beside its image": bool((halves[0] == halves[1]).all()),
+            "trustworthiness lies in [0, 1]": bool(trust.between(0, 1).all()),
+        }
+
+    def write(self, step: Step) -> Html:
+        """Write maps.parquet and maps_trust.parquet, and show what the step has written."""
+        columns = {
+            f"{name}_{axis}": self.points[method][:, number]
+            for name, method in (("umap", "UMAP"), ("tsne", "t-SNE"))
+            for number, axis in enumerate("xy")
+        }
+        write_table(pd.DataFrame({"item_id": self.items["item_id"], **columns}), step.write("maps.parquet"))
+        write_table(self._trust, step.write("maps_trust.parquet"))
+        return step.outputs()

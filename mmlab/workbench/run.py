@@ -1,0 +1,504 @@
+"""The door: a run, opened, and what one asks of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import pandas as pd
+
+from mmlab.embed import embed_with_models
+from mmlab.embed.benchmark import sweep_batches
+from mmlab.index import build_index, open_store
+from mmlab.ingest import Rules, ingest_items
+from mmlab.items import DIRECTIONS, Vectors, is_among, opposite_modality
+from mmlab.items import data as data_folder
+from mmlab.retrieve import RetrievalConfig, rank_directions
+from mmlab.retrieve.pipeline import RankedDirection
+from mmlab.runs import Step
+from mmlab.workbench.embed_report import EmbedReport
+from mmlab.workbench.evaluation import Evaluation
+from mmlab.workbench.hits import Hits
+from mmlab.workbench.index_report import IndexReport, index_settings
+from mmlab.workbench.ingest_report import IngestReport
+from mmlab.workbench.map_report import MapReport
+from mmlab.workbench.result import Result
+from mmlab.workbench.run_comparison import RunComparison
+from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_panel import open_panel
+from mmlab.workbench.run_rankings import Rankings
+from mmlab.workbench.run_reader import RunList, RunReader
+from mmlab.workbench.run_search import search_run, time_run
+from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
+from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
+
+if TYPE_CHECKING:
+    import ipywidgets
+    from PIL.Image import Image
+
+    Asked = str | Path | Image
+
+
+class Run(RunData):
+    """A run of the notebooks, opened: its items, vectors and index, and what one asks of them.
+
+    Made by `mmlab.open_run`. Every answer has a `.table` (a DataFrame), a `.sentence` that reads it and, where it can
+    be drawn, a `.figure()`; in a notebook it shows itself.
+
+    Example:
+        >>> run = mmlab.open_run("demo")
+        >>> hits = run.search("a red mug", k=8, where={"label": "mug"})
+        >>> difference = run.evaluate(run.rank(rescoring="csls")).compare(run.evaluate())
+    """
+
+    def __repr__(self) -> str:
+        if not self._files.has("items.parquet"):
+            return f"Run({self.name!r}: nothing yet; 01_ingest comes first)"
+        counts = self.items["modality"].value_counts()
+        held = f"{counts.get('image', 0):,} images and {counts.get('text', 0):,} texts of {self.dataset}"
+        embedded = self._files.has("embed_skipped.parquet")
+        done = (
+            f"embedded by {', '.join(self.models)}" if embedded else "not embedded yet: 02_embed comes next"
+        )
+        return f"Run({self.name!r}: {held}, {done})"
+
+    # Asking
+
+    def sample(self, modality: str = "text", count: int | None = None, seed: int = 0) -> Any:
+        """Draw texts or images of the collection, to ask with.
+
+        Args:
+            modality: "text" or "image"; images that have a text come first.
+            count: how many; one, on its own, unless given.
+            seed: draws the same again.
+
+        Returns:
+            A text (str) or the path of an image; a list of `count` of them where `count` is given.
+
+        Example:
+            >>> text = run.sample("text", seed=1)
+            >>> paths = run.sample("image", 4)
+        """
+        known = self.embedded_items[self.embedded_items["modality"] == modality]
+        if modality == "image":
+            texts = self.embedded_items.loc[self.embedded_items["modality"] == "text", "pair_id"]
+            paired = known[is_among(known["pair_id"], texts)]
+            known = paired if len(paired) >= (count or 1) else known
+        drawn = known.sample(min(count or 1, len(known)), random_state=seed)[modality].tolist()
+        found = [Path(path) for path in drawn] if modality == "image" else drawn
+        return found if count else found[0]
+
+    def search(
+        self,
+        query: "Asked | Sequence[Asked] | Vectors | None" = None,
+        *,
+        image: "Path | Image | None" = None,
+        to: Literal["image", "text"] | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        plus: "Sequence[Asked]" = (),
+        minus: "Sequence[Asked]" = (),
+        weight: float | str = 0.5,
+        fusion: str | None = None,
+        rrf_k: float = 60,
+        models: str | Sequence[str] = (),
+        exact: bool | None = None,
+        diversity: float | None = None,
+        group_by_pair: bool = False,
+        calibration: str = "none",
+        rerank: int = 0,
+    ) -> Hits:
+        """Find the `k` nearest items to a text, an image, both, or many of them.
+
+        Args:
+            query: a text (str), an image (Path or PIL image), several of them (a list, or the Path of a folder of
+                images), or Vectors of a space of the index.
+            image: an image that asks together with the text `query`.
+            to: the modality to find, "image" or "text"; the one that the query is not, unless given.
+            k: how many hits; at most the number of items.
+            where: a filter on payload fields, such as {"label": ["mug", "cup"], "width": {"gte": 200}}.
+            plus: further texts or images to steer towards (Rocchio 1971).
+            minus: further texts or images to steer away from, with half the weight.
+            weight: the share of the text, in [0, 1], where text and image ask; "confidence" gives 60 % to the more
+                confident of both.
+            fusion: "early" (one search with the weighted mean of both vectors), "weighted_sum", "rrf" or "dbsf" (two
+                searches, fused). Early where texts and images share a space, else rrf, unless given.
+            rrf_k: the constant k of reciprocal rank fusion, 60 in Cormack et al. (SIGIR 2009).
+            models: the models that answer; several are fused. The first of the run for each modality unless given.
+            exact: scan all vectors instead of walking the graph; as the run's own answers unless given.
+            diversity: trade nearness for variety by maximal marginal relevance, from 0 (none) to 1.
+            group_by_pair: keep only the best item of each pair.
+            calibration: "temperature", "logistic" or "isotonic" adds a column `probability`; fitted on validation.
+            rerank: how many of the first hits are ranked again by a matching head, or by crops of the image.
+
+        Returns:
+            Hits: `.table` has rank, score (cosine in [-1, 1] unless fused), the items' columns, and query_id where
+            several queries ask.
+
+        Raises:
+            ValueError: for an empty query, an unknown field or option, or a `k` of more items than there are.
+            ImageError: for a file that is no image.
+
+        Example:
+            >>> hits = run.search("two dogs", k=8, where={"label": "dog"})
+            >>> texts = run.search(Path("dog.jpg"), to="text")
+            >>> both = run.search("on a beach", image=Path("dog.jpg"), weight=0.4)
+        """
+        asked = {name: value for name, value in locals().items() if name != "self"}
+        return search_run(self, lambda: self._calibrations, **asked)
+
+    def filter_like(self, hits: Hits) -> dict[str, Any]:
+        """Return a filter for what the first hit is: its value of the field that says most, such as {"label": "mug"}.
+
+        Empty where the items have no field to filter by.
+        """
+        from mmlab.retrieve.studies.query_trials import filter_examples
+
+        examples = filter_examples(self.embedded_items, hits.table.iloc[0])
+        return next(iter(examples.values()), {})
+
+    def time_search(self, k: int = 10, queries: int = 30, seed: int = 0) -> Result:
+        """Show where the time of a text query goes: embedding, search and payload, just opened and warm.
+
+        Args:
+            k: how many hits are asked for.
+            queries: how many texts of the collection ask, one at a time.
+            seed: draws them.
+        """
+        return time_run(self, self.sample("text", queries, seed), k)
+
+    # All queries
+
+    def rank(
+        self,
+        to: Literal["image", "text"] | None = None,
+        *,
+        depth: int | None = None,
+        exact: bool | None = None,
+        fusion: str | None = None,
+        weights: str | None = None,
+        rrf_k: int | None = None,
+        rescoring: str | None = None,
+        calibration: str | None = None,
+        rerank: int | None = None,
+        seed: int | None = None,
+    ) -> Rankings:
+        """Rank the items of the collection for each of its texts and images.
+
+        What is not given is as the run's own answers have it (the parameters of 04_retrieve).
+
+        Args:
+            to: the modality to find, "image" or "text"; both directions unless given.
+            depth: how many items are kept of each query.
+            exact: by exact search; by the graph of the index where False.
+            fusion: of the run's models: "none", "weighted_sum", "rrf" or "dbsf". Where one model answers alone, its
+                vectors as embedded and centred are fused.
+            weights: "equal", "learned" (on validation queries), or numbers that add up to 1, such as "0.7, 0.3".
+            rrf_k: the constant k of reciprocal rank fusion.
+            rescoring: against hubs: "none", "centring", "csls", "inverted_softmax" or "qb_norm".
+            calibration: of the scores: "none", "temperature", "logistic" or "isotonic".
+            rerank: how many first items a matching head ranks again.
+            seed: divides the pairs where there is no validation split.
+
+        Raises:
+            ValueError: for a step that this run cannot take, saying what it lacks.
+
+        Example:
+            >>> mine = run.rank(to="image", fusion="rrf")
+            >>> mine.table.columns.tolist()
+            ['direction', 'query_id', 'item_id', 'rank', 'score']
+        """
+        given = {
+            name: value
+            for name, value in locals().items()
+            if name not in ("self", "to") and value is not None
+        }
+        config = self._config(given)
+        directions = {name: pair for name, pair in DIRECTIONS.items() if to in (None, pair[1])}
+        qrels = {name: self.qrels(target) for name, (_, target) in directions.items()}
+        vectors = self.index.in_order(self.all_vectors)
+        ranked = rank_directions(
+            self.index, vectors, self.embedded_items, config, qrels, self._matcher(config)
+        )
+        changed = ", ".join(f"{name} {value}" for name, value in given.items())
+        return Rankings(self, ranked, changed or self.name)
+
+    @property
+    def rankings(self) -> Rankings:
+        """The run's own answers in both directions, as 04_retrieve wrote them."""
+        ranked = {
+            name: RankedDirection(self._files.ranking_steps(name), self._files.rankings(name))
+            for name in DIRECTIONS
+        }
+        return Rankings(self, ranked, self.name)
+
+    def evaluate(
+        self, rankings: Rankings | None = None, k_values: Sequence[int] = (1, 5, 10), seed: int = 0
+    ) -> Evaluation:
+        """Judge rankings of the run's queries: measures with 95 % intervals, groups, losses, suspects.
+
+        Args:
+            rankings: what is judged; the run's own answers unless given.
+            k_values: the cutoffs of P@k, R@k and Success@k.
+            seed: of the bootstrap over pairs.
+
+        Example:
+            >>> run.evaluate().measures.columns.tolist()
+            ['direction', 'measure', 'value', 'low', 'high', 'queries', 'pairs']
+        """
+        return Evaluation(self, self.rankings if rankings is None else rankings, tuple(k_values), seed)
+
+    def compare(
+        self,
+        *others: str,
+        measures: Sequence[str] = ("Success@1", "Success@10", "RR"),
+        measure: str = "Success@1",
+        seed: int = 0,
+    ) -> RunComparison:
+        """Compare finished runs over the same items with this one, query by query.
+
+        Args:
+            others: names of runs. In a run that holds no items, as the one of 08_compare, the first is the baseline.
+            measures: the measures to compare, of those that 05_evaluate wrote in every run.
+            measure: by which changed queries are found and quality is set beside cost.
+            seed: of the bootstrap and the permutations.
+
+        Raises:
+            ValueError: for fewer than two runs, and where their items or splits differ.
+        """
+        own = [self] if self._files.has("items.parquet") and self.name not in others else []
+        runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
+        return RunComparison(runs, tuple(measures), measure, seed)
+
+    # Studies: what is tried out beside the run's own answers
+
+    def modality_gap(self) -> Result:
+        """Show the distance of the means of texts and images (0 to 2), as embedded and centred (Liang et al. 2022)."""
+        from mmlab.retrieve.studies.hub_study import measure_gap
+
+        table = measure_gap(self.all_vectors[0], self.embedded_items)
+        if table.empty:
+            return Result(
+                table, f"The modality gap needs texts and images in one space. {self.space_sentence}"
+            )
+        before, after = table["modality gap"]
+        return Result(table, f"The modality gap is {before:.2f}, after centring {after:.2f}.")
+
+    def study_hubs(self, depth: int = 100, seed: int = 0) -> HubStudy:
+        """Count how often items are among the nearest of all queries, plain and by every rescoring.
+
+        Args:
+            depth: how many items are ranked for each query.
+            seed: divides the pairs; a temperature is chosen on validation queries.
+        """
+        return HubStudy.of(self, depth, seed)
+
+    def compare_scales(self, query: str, k: int = 8) -> Result:
+        """Show the scores of one query's hits beside the same scores normalised: min-max, z-score and by rank."""
+        from mmlab.retrieve.scores.normalize import compare_normalizers
+
+        table = compare_normalizers(self.search([query], k=k).table)
+        return Result(
+            table, "", shown=table[["rank", "pair_id", "score", "by min-max", "by z-score", "by rank"]]
+        )
+
+    def calibrate(self, depth: int = 100, seed: int = 0) -> CalibrationStudy:
+        """Fit every kind of calibration on validation queries and judge it on others, for each direction.
+
+        Args:
+            depth: how many items are ranked for each query.
+            seed: divides the pairs where there is no validation split.
+
+        Example:
+            >>> study = run.calibrate()
+            >>> sorted(study.fitted)
+            ['isotonic', 'logistic', 'temperature']
+        """
+        return CalibrationStudy.of(self, depth, seed)
+
+    @cached_property
+    def _calibrations(self) -> CalibrationStudy:
+        return self.calibrate()
+
+    def study_fusion(
+        self,
+        systems: Literal["text and image", "models"] = "models",
+        fusion: str = "weighted_sum",
+        depth: int = 100,
+        seed: int = 0,
+    ) -> FusionStudy:
+        """Learn how much each of several systems counts when they are fused, and judge it on other queries.
+
+        Args:
+            systems: "text and image" (a pair's first text and its image ask for its other texts), or "models".
+            fusion: "weighted_sum", "rrf" or "dbsf".
+            depth: how many items are ranked for each query.
+            seed: divides the pairs where there is no validation split.
+        """
+        return FusionStudy.of(self, systems, fusion, depth, seed)
+
+    def tune(self, grid: IndexGrid | None = None, **settings: Any) -> TuningReport:
+        """Measure settings of the index on the run's vectors; nothing of the run is changed.
+
+        Args:
+            grid: the settings to try; those of 07_tune unless given.
+            settings: neighbours, points, store, seed: see `TuningReport`.
+        """
+        return TuningReport.of(self, grid, settings)
+
+    def tune_model(
+        self,
+        model: str | None = None,
+        batch_sizes: Sequence[int] = (8, 16, 32),
+        precisions: Sequence[str] = ("float32", "bfloat16"),
+        items: int = 64,
+        seed: int = 0,
+    ) -> ModelSpeed:
+        """Measure how fast a model embeds: items a second, memory, and the cosine to float32.
+
+        Args:
+            model: the model; the run's first unless given.
+            batch_sizes: items that go through the model at a time.
+            precisions: numbers that it computes with.
+            items: how many of each modality are embedded.
+            seed: draws them.
+        """
+        name = model or self.models[0]
+        drawn = [
+            rows.sample(min(items, len(rows)), random_state=seed)
+            for _, rows in self.embedded_items.groupby("modality")
+        ]
+        return ModelSpeed(sweep_batches(pd.concat(drawn), name, list(batch_sizes), list(precisions)), name)
+
+    # Seeing
+
+    def map(self, pairs: int = 500, group_by: str = "label", **settings: Any) -> MapReport:
+        """Lay out a sample of pairs by UMAP and by t-SNE.
+
+        Args:
+            pairs: how many pairs are drawn, each with one image and one text.
+            group_by: the items column whose values are the categories.
+            settings: umap_neighbours, perplexity, seed: see `MapReport`.
+        """
+        return MapReport(self, pairs, group_by, **settings)
+
+    def panel(
+        self, kind: Literal["query", "compare", "inspect", "map"] = "query", **settings: Any
+    ) -> "ipywidgets.VBox":
+        """Return a panel for JupyterLab.
+
+        Args:
+            kind: "query" (ask by text, image or both), "compare" (two settings side by side), "inspect" (walk through
+                missed queries and judge hits by hand) or "map" (the map of 06, with a list of what is chosen).
+            settings: query (a text to begin with) and k for the first two; maps (a `MapReport`) for the last.
+
+        Example:
+            >>> panel = run.panel()
+        """
+        return open_panel(self, kind, lambda: self._calibrations, self.evaluate, settings)
+
+    # What the numbered notebooks do
+
+    def ingest(
+        self,
+        dataset: str | Path,
+        source: str = "auto",
+        columns: Mapping[str, str] | Iterable[str] = (),
+        rules: Rules | None = None,
+    ) -> IngestReport:
+        """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
+
+        Args:
+            dataset: a folder, a table, or hf://owner/name.
+            source: how to read it; "auto" recognises it by looking.
+            columns: the table's names for our columns, such as ["image=photo"].
+            rules: what is cleaned, refused, marked and added.
+        """
+        rules = rules or Rules()
+        return IngestReport(ingest_items(dataset, source, columns, rules), rules)
+
+    def embed(self, models: Sequence[str], **settings: Any) -> EmbedReport:
+        """Embed the run's items with one or several models, as 02_embed does; `EmbedReport.write` keeps the vectors.
+
+        Args:
+            models: "demo", Hugging Face ids, or local folders.
+            settings: prompts, precision, batch_size: see `embed_with_models`.
+
+        Raises:
+            ValueError: where the items lack images or texts.
+        """
+        missing = set(DIRECTIONS["text-to-image"]) - set(self.items["modality"])
+        if missing:
+            raise ValueError(
+                f"{self.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
+            )
+        cache = data_folder() / "cache" / "vectors.sqlite"
+        return EmbedReport(embed_with_models(self.items, models, cache=cache, **settings), self.items)
+
+    def build_index(self, **settings: Any) -> IndexReport:
+        """Build the run's index, as 03_index does: send what is new or changed, delete what has vanished.
+
+        Args:
+            settings: layout, hnsw, quantization, on_disk, replace: see `mmlab.index.build_index`; as the run's
+                parameters have them unless given.
+        """
+        given = {
+            "layout": self.parameters.get("layout", "unified"),
+            **index_settings(self.parameters),
+            **settings,
+        }
+        store = open_store(self.store)
+        index = build_index(store, self.name, self.items, self.all_vectors, **given)
+        self.__dict__.pop("index", None)
+        asking = self.vectors(opposite_modality(index.modalities(index.spaces[0])[0]))
+        return IndexReport(index, asking if len(asking) else self.vectors())
+
+    def _config(self, given: Mapping[str, Any]) -> RetrievalConfig:
+        names = {field.name for field in fields(RetrievalConfig)}
+        own = {name: value for name, value in self.parameters.items() if name in names}
+        return RetrievalConfig(**{**own, **given})
+
+    def _matcher(self, config: RetrievalConfig) -> Any:
+        from mmlab.retrieve.query.rerank import find_matcher
+
+        loaded = {id(one): one.model for one in self.retrievers.values()} if config.rerank else {}
+        return find_matcher(self.all_vectors, config.rerank, loaded.values())
+
+
+@overload
+def open_run(name: None = None) -> RunList: ...
+
+
+@overload
+def open_run(name: str | Step) -> Run: ...
+
+
+def open_run(name: str | Step | None = None) -> Run | RunList:
+    """Open a run of the notebooks by its name; list all runs without one.
+
+    Args:
+        name: the run's name, as in data/runs/<name>; in a numbered notebook its step, so that the files it reads are
+            recorded and checked.
+
+    Returns:
+        A `Run`; a `RunList` where no name is given.
+
+    Raises:
+        FileNotFoundError: where there is no such run, naming those that there are.
+
+    Example:
+        >>> import mmlab
+        >>> run = mmlab.open_run("demo")
+        >>> runs = mmlab.open_run()
+    """
+    if name is None:
+        return RunList()
+    if isinstance(name, Step):
+        return Run(RunReader(name.run_name, name))
+    files = RunReader(name)
+    if not (files.folder / "manifest.json").is_file():
+        known = RunList().table
+        names = ", ".join(known["name"]) if len(known) else "none yet; make one with mmlab demo"
+        raise FileNotFoundError(f"there is no run {name!r} in {files.folder.parent}; there are: {names}")
+    return Run(files)

@@ -1,0 +1,226 @@
+"""What 08_compare shows: several runs over the same items, compared query by query, and what each costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.evaluate import changed_queries, compare_systems, mean_measures
+from mmlab.evaluate.summaries import write_metrics
+from mmlab.items import DIRECTIONS, check_columns, write_table
+from mmlab.panels import compare_panel, comparison
+from mmlab.retrieve.query.known_queries import saved_rankings_by_run
+from mmlab.runs import Step
+from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
+from mmlab.visualize import Html, bars, figure, paired_bars, under_headings
+from mmlab.workbench.result import Report, Result
+from mmlab.workbench.run_data import RunData
+from mmlab.workbench.system_comparison import LEVEL, SystemComparison
+
+if TYPE_CHECKING:
+    import ipywidgets
+    from matplotlib.figure import Figure
+
+QUALITY_DIRECTION = "text-to-image"  # whose quality is set beside the cost
+LISTED = 5  # differences that the conclusion names
+
+
+@dataclass(frozen=True, repr=False)
+class RunComparison(Report):
+    """Several runs over the same items, each compared with the first of them. Made by `Run.compare`.
+
+    Attributes:
+        runs: the runs, by their data; the first is the baseline.
+        asked: the measures that are compared, of those that 05_evaluate wrote in every run.
+        measure: by which changed queries are found and quality is set beside cost.
+        seed: of the bootstrap and the permutations.
+
+    Raises:
+        ValueError: for fewer than two runs, and where items or splits differ.
+    """
+
+    runs: Sequence[RunData]
+    asked: Sequence[str] = ("Success@1", "Success@10", "RR")
+    measure: str = "Success@1"
+    seed: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the runs, the baseline first."""
+        return [run.name for run in self.runs]
+
+    @cached_property
+    def items(self) -> pd.DataFrame:
+        """The items that all runs are over."""
+        return check_same_items({run.name: run.items for run in self.runs})
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """The scores of every query, by direction and run."""
+        columns = ["query_id", *dict.fromkeys([*self.asked, self.measure])]
+        return {
+            direction: {
+                run.name: check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[
+                    columns
+                ]
+                for run in self.runs
+            }
+            for direction in DIRECTIONS
+        }
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """The mean of every measure with its interval: direction, run, measure, value, low, high, queries, pairs."""
+        return pd.concat(
+            mean_measures(table, self.items, self.seed).assign(direction=direction, run=name)
+            for direction, tables in self.scores.items()
+            for name, table in tables.items()
+        )
+
+    @cached_property
+    def differences(self) -> SystemComparison:
+        """The paired differences of every run to the first."""
+        tables = {
+            name: compare_systems(tables, self.items, self.seed) for name, tables in self.scores.items()
+        }
+        return SystemComparison.of(tables, self.measure)
+
+    def _overview(self) -> Result:
+        """Show every difference to the first run with its interval, and how many are more than chance."""
+        shown = self.differences.overview()
+        table = self.differences.differences
+        sure = int((table["p_holm"] < LEVEL).sum())
+        sentence = f"{sure} of {len(table)} differences are more than chance (p after Holm below {LEVEL})."
+        return Result(table, sentence, shown.draw, shown=shown.shown, digits=4)
+
+    def parameters(self) -> Result:
+        """Show the parameters in which the runs differ."""
+        caption = f"{len(self.runs)} runs over {len(self.items):,} items; parameters that differ"
+        return Result(differing_parameters(self.names), "", caption=caption)
+
+    def measures(self) -> Result:
+        """Show the mean of every measure with its interval, for each run and direction."""
+        text = self.means.apply("{value:.3f} ({low:.3f} to {high:.3f})".format_map, axis="columns")
+        table = self.means.assign(value=text)
+        wide = table.pivot_table("value", ["direction", "measure"], "run", "first", sort=False)
+
+        def draw() -> "Figure":
+            rows = self.means["measure"].nunique() * len(self.runs)
+            fig, axs = figure(2, width=10, height=1.4 + 0.25 * rows)
+            for ax, (direction, part) in zip(axs, self.means.groupby("direction", sort=False), strict=True):
+                paired_bars(ax, part, "measure", "run", "mean, with 95 % interval", str(direction))
+            return fig
+
+        best = (
+            self.means[self.means["measure"] == self.measure].sort_values("value").groupby("direction").last()
+        )
+        parts = [
+            f"{name}: *{row['run']}* with {row['value']:.3f}"
+            for name, row in best.loc[list(DIRECTIONS)].iterrows()
+        ]
+        sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
+        return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
+
+    def changed(self, count: int = 3) -> Result:
+        """Show `count` queries of each direction whose answers changed most, with the answers of both runs."""
+        galleries, rows = {}, []
+        for direction in DIRECTIONS:
+            base, *others = self.runs
+            tables = self.scores[direction]
+            changes = {
+                run.name: changed_queries(tables[base.name], tables[run.name], self.measure) for run in others
+            }
+            rows += [(direction, name, len(changed)) for name, changed in changes.items()]
+            other = max(others, key=lambda run: len(changes[run.name]))
+            rankings = {run.name: run.answer(direction) for run in (base, other)}
+            qrels = base.qrels(DIRECTIONS[direction][1])
+            few = changes[other.name].head(count)
+            galleries[direction] = changes_gallery(few, rankings, qrels, self.items, self.measure)
+        table = pd.DataFrame(rows, columns=["direction", "run", "changed queries"])
+        caption = f"Queries whose {self.measure} differs from {self.names[0]}"
+        return Result(table, "", html=under_headings(galleries), caption=caption)
+
+    def side_by_side(self, query: str = "", seed: int = 0) -> Html:
+        """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given."""
+        return comparison(
+            self._saved, self.items, self._text(query, seed), parameters=self.parameters().table
+        )
+
+    def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
+        """Return a panel that answers any query of the runs, two of them side by side."""
+        return compare_panel(
+            self._saved, self.items, self._text(query, seed), parameters=self.parameters().table
+        )
+
+    @cached_property
+    def _saved(self) -> dict:
+        return saved_rankings_by_run(
+            {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}, self.items
+        )
+
+    def _text(self, query: str, seed: int) -> str:
+        texts = self.items.loc[self.items["modality"] == "text", "text"]
+        return query or texts.sample(1, random_state=seed).iloc[0]
+
+    @cached_property
+    def _costs(self) -> pd.DataFrame:
+        return run_costs({run.name: run.benchmark for run in self.runs})
+
+    def costs(self) -> Result:
+        """Show quality beside the latency of a query and the disk, and the seconds of each notebook."""
+        chosen = (self.means["measure"] == self.measure) & (self.means["direction"] == QUALITY_DIRECTION)
+        quality = self.means[chosen].set_index("run").loc[self.names, ["value", "low", "high"]]
+        spent = self._costs
+
+        def draw() -> "Figure":
+            fig, axs = figure(3, width=10, height=1.2 + 0.3 * len(self.runs))
+            label = f"{self.measure}, {QUALITY_DIRECTION}"
+            bounds = quality[["low", "high"]].to_numpy()
+            bars(axs[0], self.names, quality["value"], label, "Quality", bounds, "{:.3f}")
+            blank = [""] * len(self.names)
+            bars(axs[1], blank, spent["p50_ms"], "median latency of a query, ms", "Time", form="{:.2f}")
+            bars(axs[2], blank, spent["disk_mb"], "store and vectors, MB", "Space", form="{:.1f}")
+            return fig
+
+        quickest = spent.loc[spent["p50_ms"].idxmin(), "run"]
+        sentence = (
+            f"*{quality['value'].idxmax()}* has the highest {self.measure}, *{quickest}* the quickest query."
+        )
+        caption = "Seconds of each notebook, latency of one query, size of store and vectors"
+        return Result(spent, sentence, draw, caption=caption, digits=2)
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the comparison, by claim."""
+        table = self.differences.differences
+        inside = self.means["value"].between(self.means["low"], self.means["high"])
+        return {
+            "all runs were asked the same queries": table.groupby("direction")["queries"]
+            .nunique()
+            .eq(1)
+            .all(),
+            "every interval holds its mean": bool(inside.all()),
+        }
+
+    @property
+    def conclusion(self) -> str:
+        """The differences that are more than chance, the surest first."""
+        table = self.differences.differences
+        sure = table[table["p_holm"] < LEVEL].sort_values("p_holm").head(LISTED)
+        parts = [
+            f"**{row.system}** {row.difference:+.3f} {row.measure} {row.direction} (p {row.p_holm:.4f})"
+            for row in sure.itertuples()
+        ]
+        listed = "; ".join(parts) or "no difference is more than chance"
+        return f"{len(self.runs)} runs over {len(self.items):,} items, compared with **{self.names[0]}**: {listed}."
+
+    def write(self, step: Step) -> Html:
+        """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written."""
+        write_table(self.differences.differences, step.write("comparison.parquet"))
+        write_table(self._costs, step.write("costs.parquet"))
+        named = self.means["direction"] + " " + self.means["measure"]
+        means = self.means.assign(measure=named, direction=self.means["run"]).drop(columns="run")
+        write_metrics(step.write("metrics.json"), means, pd.DataFrame())
+        return step.outputs()

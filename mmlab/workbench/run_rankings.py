@@ -1,0 +1,120 @@
+"""All queries of a run, ranked: the answer of each direction and the rankings after each step that led to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.items import DIRECTIONS, write_table
+from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
+from mmlab.retrieve.query.rank_changes import ranks_of_query
+from mmlab.runs import Step
+from mmlab.visualize import Html, figure, query_gallery
+from mmlab.visualize.curves import success_curves
+from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.run_data import RunData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class Rankings(Report):
+    """The ranked items of every query of a run, in one direction or in both.
+
+    Made by `Run.rank`, and read from the run's files by `Run.rankings`.
+
+    Attributes:
+        data: the run whose queries were ranked.
+        ranked: for each direction its answer, the rankings after each step, and what was fitted.
+        name: what comparisons call these rankings.
+    """
+
+    data: RunData
+    ranked: Mapping[str, RankedDirection]
+    name: str
+
+    @property
+    def answers(self) -> dict[str, pd.DataFrame]:
+        """The answer of each direction: query_id, item_id, rank from 1, score."""
+        return {direction: ranked.answer for direction, ranked in self.ranked.items()}
+
+    @property
+    def steps(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """The rankings after each step of each direction, "exact" first."""
+        return {direction: dict(ranked.steps) for direction, ranked in self.ranked.items()}
+
+    def _overview(self) -> Result:
+        """Show which steps ran, and what share of the queries has a right answer among the first k hits."""
+        queries = sum(answer["query_id"].nunique() for answer in self.answers.values())
+        depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            success_curves(ax, self._first_ranks(), depth)
+            return fig
+
+        sentence = f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
+        return Result(join_directions(self.answers), sentence, draw, shown=no_table())
+
+    def _first_ranks(self) -> dict[str, pd.Series]:
+        """The rank of the first right answer of every query, missing where none is ranked."""
+        ranks = {}
+        for direction, answer in self.answers.items():
+            right = right_ranks(answer, self.data.qrels(DIRECTIONS[direction][1]))
+            ranks[direction] = right.groupby("query_id", sort=False)["rank"].min()
+        return ranks
+
+    def queries(self, count: int = 3, direction: str = "", seed: int = 0) -> Result:
+        """Show `count` queries, drawn by `seed`, with their right answer and the first hits.
+
+        Args:
+            count: how many queries.
+            direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
+            seed: draws the queries.
+        """
+        direction = direction or next(iter(self.ranked))
+        qrels = self.data.qrels(DIRECTIONS[direction][1])
+        known = qrels["query_id"].drop_duplicates()
+        drawn = known.sample(min(count, len(known)), random_state=seed)
+        cards = query_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
+        return Result(drawn.to_frame(), "", html=cards, shown=no_table())
+
+    def trace(self, query_id: str = "", k: int = 8, direction: str = "", seed: int = 0) -> Result:
+        """Show the ranks that each step gave the first `k` answers of one query.
+
+        Args:
+            query_id: the item_id of the query; one that is drawn by `seed` unless given.
+            k: how many answers.
+            direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
+            seed: draws the query.
+        """
+        direction = direction or next(iter(self.ranked))
+        known = self.data.qrels(DIRECTIONS[direction][1])["query_id"].drop_duplicates()
+        query_id = query_id or known.sample(1, random_state=seed).iloc[0]
+        ranked = self.ranked[direction]
+        table = ranks_of_query(query_id, ranked.steps, ranked.answer, {}, self.data.embedded_items, n=k)
+        query = self.data.items.set_index("item_id").loc[query_id]
+        words = query["text"] if query["modality"] == "text" else query["pair_id"]
+        return Result(table, "", caption=f"Ranks of the first {len(table)} answers to “{words}”, by step")
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the rankings, by claim."""
+        claims = {}
+        for direction, answer in self.answers.items():
+            source = DIRECTIONS[direction][0]
+            asked = self.data.vectors_by_modality[source].ids
+            claims[f"every {source} was answered"] = set(asked) == set(answer["query_id"].unique())
+        return claims
+
+    def write(self, step: Step) -> Html:
+        """Write the answers and the rankings after each step to rankings/, and show what the step has written."""
+        for direction, ranked in self.ranked.items():
+            for name, rankings in ranked.steps.items():
+                write_table(rankings, step.write(f"rankings/{direction}/{name}.parquet"))
+            write_table(ranked.answer, step.write(f"rankings/{direction}.parquet"))
+        return step.outputs()

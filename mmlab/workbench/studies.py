@@ -1,0 +1,204 @@
+"""What 09_fusion and 10_scores show: fused systems with learned weights, hubs and rescoring, calibrated scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import pandas as pd
+
+from mmlab.evaluate import compare_systems
+from mmlab.items import DIRECTIONS, exact_search
+from mmlab.retrieve.scores.fitted_calibration import Calibrations, fit_calibrations, write_calibrations
+from mmlab.retrieve.studies.calibration_study import (
+    CalibrationTrial,
+    rank_intra_modal,
+    summarize_calibrations,
+    try_calibrations,
+)
+from mmlab.retrieve.studies.hub_study import compare_rescorings, occurrences, try_rescorings
+from mmlab.retrieve.studies.weight_study import (
+    WeightTrial,
+    summarize_weights,
+    try_model_weights,
+    try_query_weights,
+    weight_table,
+)
+from mmlab.runs import Step
+from mmlab.visualize import Html, figure, forest
+from mmlab.visualize.curves import occurrence_panels, reliability_panels
+from mmlab.workbench.result import Report, Result
+from mmlab.workbench.run_data import RunData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NO_JOINT_SPACE = "No model here has a joint space of texts and images"
+CALIBRATIONS_FILE = "scores/calibrations.json"
+
+
+@dataclass(frozen=True, repr=False)
+class HubStudy(Report):
+    """How often items are among the nearest of all queries, plain and rescored. Made by `Run.study_hubs`.
+
+    Attributes:
+        hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
+        occurrences: for each direction and rescoring how often each item is among the first ten.
+    """
+
+    hubs: pd.DataFrame
+    occurrences: Mapping[str, Mapping[str, pd.Series]]
+
+    @classmethod
+    def of(cls, data: RunData, depth: int, seed: int) -> Self:
+        """Rank all queries plainly and by every rescoring, and count how often each item comes up."""
+        vectors, items = data.all_vectors[0], data.embedded_items
+        qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
+        tried = try_rescorings(vectors, items, depth, seed)
+        hubs = compare_rescorings(tried, vectors, items, qrels, seed=seed)
+        return cls(hubs, occurrences(tried, vectors, items))
+
+    def _overview(self) -> Result:
+        """Show how often items come up, the most frequent first, for every rescoring."""
+
+        def draw() -> "Figure":
+            return occurrence_panels(self.occurrences)
+
+        return Result(self.hubs, self._summary(), draw)
+
+    def _summary(self) -> str:
+        if self.hubs.empty:
+            return f"{NO_JOINT_SPACE}: there is nothing to rescore."
+        parts = []
+        for direction, part in self.hubs.groupby("direction", sort=False):
+            plain, least = part.iloc[0], part.loc[part["skewness"].idxmin()]
+            change = least["Success@1"] - plain["Success@1"]
+            lowered = (
+                f"lowest with {least['rescoring']}, {least['skewness']:.2f}, where Success@1 changes by {change:+.3f}"
+                if least["skewness"] < plain["skewness"]
+                else "and no rescoring lowers it"
+            )
+            parts.append(
+                f"**{direction}**: the skewness of the 10-occurrence is {plain['skewness']:.2f}, {lowered}"
+            )
+        return f"{'. '.join(parts)}. Success@1 is that of queries on which nothing was chosen."
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the table, by claim."""
+        return {
+            "every share lies in [0, 1]": bool(self.hubs[["never", "Success@1"]].stack().between(0, 1).all())
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationStudy(Report):
+    """Every kind of calibration, fitted on validation queries and evaluated on others. Made by `Run.calibrate`.
+
+    Attributes:
+        trial: the reliability of each calibration by direction and bin, and how each direction's queries were divided.
+        fitted: the fitted calibrations, by kind and direction.
+    """
+
+    trial: CalibrationTrial
+    fitted: Calibrations
+
+    @classmethod
+    def of(cls, data: RunData, depth: int, seed: int) -> Self:
+        """Fit and evaluate on exact rankings of all queries, between the modalities and within each."""
+        vectors, items = data.all_vectors[0], data.embedded_items
+        rankings, qrels = {}, {}
+        for direction, (source, target) in DIRECTIONS.items():
+            asked, gallery = data.vectors(source), data.vectors(target)
+            if len(asked) and len(gallery):
+                rankings[direction] = exact_search(asked, gallery, depth)
+                qrels[direction] = data.qrels(target)
+        within = rank_intra_modal(vectors, items, depth, seed)
+        rankings, qrels = rankings | within.rankings, qrels | within.qrels
+        trial = try_calibrations(rankings, items, qrels, seed=seed)
+        return cls(trial, fit_calibrations(rankings, items, qrels, seed))
+
+    def _overview(self) -> Result:
+        """Show the observed share of right answers over the predicted probability, for each direction."""
+        table = self.trial.table
+        shown = table.drop_duplicates(["direction", "calibration"])[["direction", "calibration", "ece"]]
+
+        def draw() -> "Figure":
+            return reliability_panels(table)
+
+        return Result(table, summarize_calibrations(self.trial), draw, shown=shown)
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the calibrations, by claim."""
+        shares = self.trial.table[["predicted", "observed"]].stack()
+        return {"every probability lies in [0, 1]": bool(shares.between(0, 1).all())}
+
+    def write(self, step: Step) -> Html:
+        """Write scores/calibrations.json, and show what the step has written."""
+        write_calibrations(self.fitted, step.write(CALIBRATIONS_FILE))
+        return step.outputs()
+
+
+@dataclass(frozen=True, repr=False)
+class FusionStudy(Report):
+    """Weights learned on validation queries and evaluated on others. Made by `Run.study_fusion`.
+
+    Systems are compared by the mean reciprocal rank.
+
+    Attributes:
+        trials: what was fused, by name: the learned weights and the rankings of the queries to judge on.
+        items: the items that were ranked.
+        seed: of the bootstrap.
+    """
+
+    trials: Mapping[str, WeightTrial]
+    items: pd.DataFrame
+    seed: int = 0
+
+    @classmethod
+    def of(cls, data: RunData, systems: str, fusion: str, depth: int, seed: int) -> Self:
+        """Learn the weights of "text and image" or of the run's "models"; ValueError for anything else."""
+        index, items = data.index, data.embedded_items
+        vectors = index.in_order(data.all_vectors)
+        if systems == "text and image":
+            trials = {systems: try_query_weights(index, vectors, items, depth, seed)}
+        elif systems == "models":
+            qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
+            tried = try_rescorings(vectors[0], items, depth, seed)
+            trials = try_model_weights(index, vectors, items, qrels, tried, fusion, depth, seed)
+        else:
+            raise ValueError(f"systems: expected 'text and image' or 'models', found {systems!r}")
+        return cls(trials, items, seed)
+
+    @cached_property
+    def compared(self) -> dict[str, pd.DataFrame]:
+        """Each trial's systems compared with equal shares, where a weight could be learned."""
+        return {
+            name: compare_systems(trial.scores(), self.items, self.seed)
+            for name, trial in self.trials.items()
+            if trial.rankings
+        }
+
+    def _overview(self) -> Result:
+        """Show each system's difference to equal shares with its 95 % interval."""
+        tables = [table.assign(of=name) for name, table in self.compared.items()]
+        table = weight_table(self.compared).reset_index(drop=True)
+
+        def draw() -> "Figure":
+            fig, axs = figure(
+                max(len(tables), 1), width=10, height=1.4 + 0.3 * max(map(len, tables), default=1)
+            )
+            for ax, part in zip(axs, tables, strict=False):
+                bounds = part[["difference_low", "difference_high"]].to_numpy()
+                label = "mean reciprocal rank, difference to equal shares (95 %)"
+                forest(ax, part["system"], part["difference"], bounds, label, part["of"].iloc[0])
+            return fig
+
+        return Result(table, summarize_weights(self.trials, self.compared), draw)
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the weights, by claim."""
+        sums = [sum(trial.weights.values()) for trial in self.trials.values() if trial.weights]
+        return {"the weights of every trial add up to 1": all(abs(total - 1) < 1e-9 for total in sums)}

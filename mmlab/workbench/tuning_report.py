@@ -1,0 +1,292 @@
+"""What 07_tune shows: settings of the index and of the model, measured on the run's own vectors and items."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from mmlab.index import Hnsw, compare_layouts, compare_placements, open_store, sweep_index
+from mmlab.index.bench.faiss import has_faiss, sweep_faiss
+from mmlab.index.bench.recommend import (
+    best_of_graphs,
+    frontier,
+    name_settings,
+    recommend,
+    summarize_placement,
+)
+from mmlab.items import Vectors, is_among, write_table
+from mmlab.runs import Step
+from mmlab.visualize import Html, bars, figure, pareto
+from mmlab.visualize.curves import throughput_curves
+from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.run_data import RunData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_QUERIES = 200
+LAYOUT_PAIRS = 200
+LAYOUT_QUERIES = 60
+PLACED_ITEMS = 500
+SCANNED_KB = 10  # below which no graph is built: so small that every layout gets one
+
+
+@dataclass(frozen=True)
+class IndexGrid:
+    """The settings of the index that a tuning tries; each field is a list of values, see `sweep_index`."""
+
+    m: Sequence[int] = (16, 64)
+    ef_construct: Sequence[int] = (128,)
+    ef: Sequence[int] = (16, 50, 128)
+    quantizations: Sequence[str] = ("scalar", "product", "binary", "turbo")
+    oversampling: Sequence[float] = (2.0, 4.0)
+    on_disk: Sequence[bool] = (False, True)
+
+
+@dataclass(frozen=True, repr=False)
+class TuningReport(Report):
+    """Every setting of the index, built on the run's vectors and compared with exact search. Made by `Run.tune`.
+
+    Attributes:
+        data: the run whose vectors are indexed; nothing of it is changed.
+        grid: the settings that are tried.
+        neighbours: how many nearest items a search is judged by.
+        points: vectors at most, drawn at random from more.
+        store: the URL of a Qdrant server to sweep on; a temporary folder unless given.
+        seed: draws vectors and queries.
+    """
+
+    data: RunData
+    grid: IndexGrid = field(default_factory=IndexGrid)
+    neighbours: int = 10
+    points: int = 20_000
+    store: str = ""
+    seed: int = 0
+
+    @classmethod
+    def of(cls, data: RunData, grid: IndexGrid | None, settings: Mapping[str, Any]) -> Self:
+        """Take what is not given from the run's parameters: in 07_tune those that begin with "tune_"."""
+        given = data.parameters
+        names = {
+            "m": "tune_m",
+            "ef_construct": "tune_ef_construct",
+            "ef": "tune_ef",
+            "on_disk": "tune_on_disk",
+        }
+        names |= {"quantizations": "tune_quantization", "oversampling": "tune_oversampling"}
+        own = {name: given[parameter] for name, parameter in names.items() if parameter in given}
+        others = {"neighbours": "neighbours", "points": "tune_points", "seed": "seed"}
+        defaults = {name: given[parameter] for name, parameter in others.items() if parameter in given}
+        return cls(
+            data, grid or IndexGrid(**own), **{**defaults, "store": given.get("store", ""), **settings}
+        )
+
+    @cached_property
+    def _items(self) -> pd.DataFrame:
+        items, main = self.data.items, self.data.all_vectors[0]
+        return items[is_among(items["item_id"], main.ids)]
+
+    @property
+    def _modalities(self) -> tuple[str, str]:
+        """The modality that is searched and the one that asks; the same where the main space holds one only."""
+        return self._items["modality"].min(), self._items["modality"].max()
+
+    def _drawn(self, modality: str, count: int) -> Vectors:
+        held = self._items[self._items["modality"] == modality]
+        return self.data.all_vectors[0].take(
+            held.sample(min(count, len(held)), random_state=self.seed)["item_id"]
+        )
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """The vectors that are indexed."""
+        return self._drawn(self._modalities[0], self.points)
+
+    @cached_property
+    def queries(self) -> Vectors:
+        """The vectors that ask."""
+        return self._drawn(self._modalities[1], MAX_QUERIES)
+
+    @property
+    def k(self) -> int:
+        """How many nearest items a search is judged by: at most as many as there are."""
+        return min(self.neighbours, len(self.vectors))
+
+    @cached_property
+    def swept(self) -> pd.DataFrame:
+        """Every setting of the engine: its recall against exact search, latency, build time, memory and disk."""
+        engine = open_store(self.store) if self.store else None
+        settings = {name: list(getattr(self.grid, name)) for name in self.grid.__dataclass_fields__}
+        return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """The same with those of FAISS where it is installed, each with a name, and whether no other beats it."""
+        faiss = sweep_faiss(
+            self.vectors, self.queries, self.k, self.grid.m, max(self.grid.ef_construct), self.grid.ef
+        )
+        table = name_settings(pd.concat([self.swept, faiss], ignore_index=True))
+        return table.assign(front=[*frontier(self.swept), *[False] * len(faiss)])
+
+    def _overview(self) -> Result:
+        """Show the best settings of each graph."""
+        target, source = self._modalities
+        sentence = (
+            f"**{len(self.vectors):,} {target} vectors** of `{self.vectors.space.key}` are searched by "
+            f"{len(self.queries)} {source} vectors."
+        )
+        caption = (
+            f"recall@{self.k} against exact search, and the latency of one query: the best of {len(self.settings)} "
+            "settings for each graph; all are in tune/index.parquet"
+        )
+        return Result(self.settings, sentence, shown=best_of_graphs(self.settings), caption=caption)
+
+    def pareto(self) -> Result:
+        """Show recall against latency; the settings that no other beats in both are joined."""
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=3.8, width=9)
+            names = ("median latency of a query, ms (log)", f"recall@{self.k} against exact search")
+            pareto(ax, self.settings, "method", "p50_ms", "recall", names, "Recall against latency")
+            return fig
+
+        missing = (
+            "" if has_faiss() else " FAISS is not installed: pip install 'mmlab[tune]' adds it to the figure."
+        )
+        count = int(self.settings["front"].sum())
+        sentence = f"{count} of {len(self.swept)} settings are beaten by no other.{missing}"
+        return Result(self.settings[self.settings["front"]], sentence, draw, shown=no_table())
+
+    def costs(self) -> Result:
+        """Show the seconds to build each graph, the memory to answer, and the disk."""
+        built = (
+            self.settings[self.settings["engine"] != "exact"].drop_duplicates("graph").sort_values("build_s")
+        )
+
+        def draw() -> "Figure":
+            fig, axs = figure(3, height=0.5 + 0.3 * max(4, len(built)), width=10)
+            bars(axs[0], built["graph"], built["build_s"], "seconds", "Build", form="{:.2f}")
+            bars(axs[1], [""] * len(built), built["memory_mb"].fillna(0), "MB", "Memory", form="{:.1f}")
+            bars(axs[2], [""] * len(built), built["disk_mb"].fillna(0), "MB", "Disk", form="{:.1f}")
+            return fig
+
+        swept = self.swept
+        sentence = (
+            f"Sending {len(self.vectors):,} vectors takes {swept['upsert_s'].median():.2f} s, a graph "
+            f"{swept['build_s'].min():.2f} to {swept['build_s'].max():.2f} s. {summarize_placement(swept)}"
+        )
+        return Result(built, sentence, draw, shown=no_table())
+
+    def recommendation(self) -> Result:
+        """Say which setting finds enough at the least cost, and the command that builds the index so."""
+        advice = recommend(self.swept, self.data.name)
+        note = (
+            f"Numbers of this machine and of {len(self.vectors):,} vectors: tune again when either changes."
+        )
+        return Result(no_table(), f"{advice} {note}")
+
+    def layouts(self) -> Result:
+        """Show what the three layouts cost, built from up to 200 pairs in a temporary folder."""
+        pair_ids = self._items["pair_id"].drop_duplicates()
+        drawn = pair_ids.sample(min(LAYOUT_PAIRS, len(pair_ids)), random_state=self.seed)
+        some = self._items[is_among(self._items["pair_id"], drawn)]
+        target, source = self._modalities
+        near = min(self.k, int((some["modality"] == target).sum()))
+        queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
+        vectors = [self.data.all_vectors[0]]
+        table = compare_layouts(some, vectors, queries, target, near, hnsw=self._small_graph)
+        costs = table.set_index("layout")
+        sentence = (
+            f"The smallest on disk is {costs['disk_mb'].idxmin()} ({costs['disk_mb'].min():.1f} MB, the largest "
+            f"{costs['disk_mb'].max():.1f} MB); the fastest query is with {costs['p50_ms'].idxmin()} "
+            f"({costs['p50_ms'].min():.2f} ms), the fastest build with {costs['build_s'].idxmin()}."
+        )
+        return Result(table, sentence, caption=f"{len(some):,} items, {source} to {target}, k = {near}")
+
+    def placements(self) -> Result:
+        """Show the time of one query with vectors in memory and on disk, just opened and warm."""
+        target, _ = self._modalities
+        held = self._items[self._items["modality"] == target]
+        some = held.sample(min(PLACED_ITEMS, len(held)), random_state=self.seed)
+        queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
+        k = min(self.k, len(some))
+        table = compare_placements(
+            some, [self.data.all_vectors[0]], queries, target, k, hnsw=self._small_graph
+        )
+        opened = table[table["of"] == "p50"].set_index(["vectors", "state"])["whole_ms"]
+        sentence = (
+            f"A store that has to be opened first answers in {opened['in memory', 'just opened']:.0f} ms, on disk in "
+            f"{opened['on disk', 'just opened']:.0f} ms; a warm one in {opened['in memory', 'warm']:.1f} ms."
+        )
+        caption = f"{len(some):,} {target} vectors, k = {k}: median and 95th percentile of one query"
+        return Result(table, sentence, caption=caption, digits=2)
+
+    @property
+    def _small_graph(self) -> Hnsw:
+        """The run's own graph, also over so few vectors that a scan would do."""
+        given = self.data.parameters
+        m, ef_construct = given.get("hnsw_m", 64), given.get("hnsw_ef_construct", 128)
+        return Hnsw(m=m, ef_construct=ef_construct, ef=given.get("ef", 50), scan_kb=SCANNED_KB)
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the settings, by claim."""
+        return {"every recall lies in [0, 1]": bool(self.settings["recall"].between(0, 1).all())}
+
+    def write(self, step: Step) -> Html:
+        """Write tune/index.parquet, and show what the step has written."""
+        write_table(self.settings, step.write("tune/index.parquet"))
+        return step.outputs()
+
+
+@dataclass(frozen=True, repr=False)
+class ModelSpeed(Report):
+    """How fast a model embeds, by batch size and precision, and what a shorter number costs. Made by `Run.tune_model`.
+
+    Attributes:
+        speeds: modality, precision, batch_size, items_per_second, memory_mb, cosine to float32, and the problem of a
+            setting that could not be measured.
+        model: the model that was measured.
+    """
+
+    speeds: pd.DataFrame
+    model: str
+
+    def _overview(self) -> Result:
+        """Show throughput and memory of every setting."""
+        measured = self.speeds.assign(method=self.speeds["modality"] + ", " + self.speeds["precision"])
+
+        def draw() -> "Figure":
+            fig, axs = figure(2, width=9)
+            throughput, memory = ("batch size", "items a second"), ("batch size", "MB above the loaded model")
+            throughput_curves(
+                axs[0], measured, "method", "batch_size", "items_per_second", throughput, "Throughput"
+            )
+            throughput_curves(axs[1], measured, "method", "batch_size", "memory_mb", memory, "Memory")
+            return fig
+
+        caption = f"{self.model}: items a second, memory above the loaded model, cosine to float32"
+        return Result(self.speeds, self._fastest(), draw, caption=caption, digits=4)
+
+    def _fastest(self) -> str:
+        measured = self.speeds.dropna(subset=["items_per_second"]).sort_values("items_per_second")
+        best = measured.groupby("modality").tail(1).to_dict("records")
+        if not best:
+            return "No setting could be measured: see the column problem."
+        parts = [
+            f"{row['modality']}s in batches of {row['batch_size']} in {row['precision']}" for row in best
+        ]
+        return f"Fastest: {'; '.join(parts)}."
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """What must hold of the measurements, by claim."""
+        known: Any = self.speeds["items_per_second"].notna() | (self.speeds["problem"] != "")
+        return {"every setting was measured or says why not": bool(known.all())}
+
+    def write(self, step: Step) -> Html:
+        """Write tune/model.parquet, and show what the step has written."""
+        write_table(self.speeds, step.write("tune/model.parquet"))
+        return step.outputs()

@@ -1,0 +1,66 @@
+"""A query with its settings as one value."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmlab.retrieve import Query
+from mmlab.retrieve.query.spec import differing_settings, summarize_settings
+
+
+def test_a_query_says_who_asks() -> None:
+    image = Image.new("RGB", (2, 2))
+    assert Query(text="mug").source == "text"
+    assert Query(image=image).source == "image"
+    both = Query(text="mug", image=image, weight=0.25)
+    assert (both.source, both.contents) == ("both", ["mug", image])
+    assert Query(text="mug", image=image, weight=0).contents == [image]
+    assert Query(text="mug", image=image, weight=1).source == "text"
+    assert Query(text="mug", weight=0).contents == ["mug"]  # a weight counts where there are both
+    where = {"label": ["mug", "cup"], "price": {"gte": 2}}
+    shown = Query(text="mug", image=image, image_name="a.png", where=where)
+    assert shown.describe() == "“mug” + a.png (image) → image, label = mug or cup, price = gte 2"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({}, "the query is empty"),
+        ({"text": " "}, "the query is empty"),
+        ({"text": "a", "to": "video"}, "to: expected 'text' or 'image', found 'video'"),
+        (
+            {"text": "a", "weight": 2},
+            "weight: expected the text's share from 0 to 1, or 'confidence'; found 2",
+        ),
+        ({"text": "a", "weight": "x"}, "or 'confidence'; found 'x'"),
+        ({"text": "a", "fusion": "x"}, "fusion: expected one of early, weighted_sum, rrf, dbsf, found 'x'"),
+        ({"text": "a", "calibration": "platt"}, "parameter calibration: one of none, temperature"),
+        ({"text": "a", "shares": (0.8, 0.7)}, r"shares: expected to add up to 1, found 1\.5"),
+    ],
+)
+def test_a_query_that_cannot_be_asked_says_what_is_wrong(wrong: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Query(**wrong)
+
+
+def test_settings_are_summarized_where_they_are_not_the_defaults() -> None:
+    assert summarize_settings(Query(text="a", where={"label": ["mug"]})) == ""
+    assert summarize_settings(Query(text="a", weight=1)) == ""  # which counts with an image only
+    query = Query(text="a", k=3, models=("one", "two"), fusion="rrf", exact=True)
+    assert summarize_settings(query) == "k 3, fusion rrf, models one + two, exact True"
+
+
+def test_queries_differ_in_their_settings() -> None:
+    assert differing_settings(Query(text="a"), Query(text="a", k=3)) == {"k": (8, 3)}
+
+
+def test_a_query_is_limited_to_what_there_is() -> None:
+    assert [Query(text="a", k=8).limited_to(items).k for items in (0, 5, 9)] == [1, 5, 8]
+
+
+def test_a_query_is_kept_in_plain_values() -> None:
+    plain = Query(image=Path("a.jpg"), image_name="x", models=("a", "b")).to_dict()
+    assert (plain["image"], plain["models"]) == ("a.jpg", ["a", "b"])
+    assert "image_name" not in plain
+    assert Query(image=Image.new("RGB", (2, 2)), image_name="mine.png").to_dict()["image"] == "mine.png"
