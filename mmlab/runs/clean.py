@@ -11,8 +11,7 @@ from pathlib import Path
 
 from mmlab.items import data
 from mmlab.runs.record.manifest import read_manifest
-from mmlab.runs.record.run_files import LABELS, disk_bytes, run_folder, run_names
-from mmlab.runs.record.run_lock import is_locked
+from mmlab.runs.record.run_files import LABELS, disk_bytes, is_locked, run_folder, run_names
 from mmlab.runs.report.summary import DAMAGE, summarize_run
 
 

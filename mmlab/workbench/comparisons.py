@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.evaluate.statistics.resampling import holm
+from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
 from mmlab.panels import compare_panel, comparison

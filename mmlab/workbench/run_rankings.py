@@ -61,7 +61,7 @@ class Rankings(Report):
         return Result(join_directions(self.answers), sentence, draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
-        """The rank of the first right answer of every query, missing where none is ranked."""
+        """Return the rank of the first right answer of every query, missing where none is ranked."""
         ranks = {}
         for direction, answer in self.answers.items():
             right = right_ranks(answer, self.data.qrels(DIRECTIONS[direction][1]))

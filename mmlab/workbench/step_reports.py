@@ -18,7 +18,7 @@ from mmlab.index.store.layouts import describe_fields
 from mmlab.items import Vectors, main_vectors, write_table
 from mmlab.runs import Step
 from mmlab.visualize import Html, bars, figure
-from mmlab.visualize.distributions import pair_histograms
+from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.statistics.resampling import Seed, bootstrap_intervals
+from mmlab.evaluate.resampling import Seed, bootstrap_intervals
 from mmlab.items import check_columns
 
 NO_GROUP = "(none)"

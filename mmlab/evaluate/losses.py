@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.means import mean_measures, pair_numbers
 from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.ranks import right_ranks
-from mmlab.evaluate.statistics.means import mean_measures, pair_numbers
-from mmlab.evaluate.statistics.resampling import Seed, bootstrap_intervals
+from mmlab.evaluate.resampling import Seed, bootstrap_intervals
 from mmlab.items import Vectors, check_columns, is_among, opposite_modality
 
 FOUND, NEVER_FOUND = "found", "never found"

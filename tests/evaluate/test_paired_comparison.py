@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import changed_queries, compare_systems
-from mmlab.evaluate.statistics.paired_comparison import label_effect
+from mmlab.evaluate.paired_comparison import label_effect
 
 QUERIES = [f"q{n}" for n in range(40)]
 ITEMS = pd.DataFrame({"item_id": QUERIES, "pair_id": [f"p{n // 2}" for n in range(40)]})

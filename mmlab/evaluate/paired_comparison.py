@@ -5,16 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.means import mean_measures, pair_numbers
 from mmlab.evaluate.measures.qrels import merge_qrels
 from mmlab.evaluate.measures.scoring import score_queries
-from mmlab.evaluate.statistics.means import mean_measures, pair_numbers
-from mmlab.evaluate.statistics.resampling import (
-    Seed,
-    bootstrap_intervals,
-    holm,
-    permutation_p,
-    smallest_difference,
-)
+from mmlab.evaluate.resampling import Seed, bootstrap_intervals, holm, permutation_p, smallest_difference
 from mmlab.items import is_among
 
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]

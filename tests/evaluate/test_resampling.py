@@ -2,15 +2,10 @@
 
 import numpy as np
 import pytest
+from mmlab.evaluate.statistics import means as resampling
 from scipy.stats import bootstrap, norm, permutation_test
 
-from mmlab.evaluate.statistics import resampling
-from mmlab.evaluate.statistics.resampling import (
-    bootstrap_intervals,
-    holm,
-    permutation_p,
-    smallest_difference,
-)
+from mmlab.evaluate.resampling import bootstrap_intervals, holm, permutation_p, smallest_difference
 from tests.bench.evaluate import simulate_coverage
 
 

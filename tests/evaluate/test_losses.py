@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import explain_queries, qrels_from_pairs, vectors_by_modality
-from mmlab.evaluate.failures.losses import (
+from mmlab.evaluate.losses import (
     attribute_losses,
     failed_modalities,
     failure_shares,

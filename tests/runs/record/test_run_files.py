@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mmlab.runs import run_folder, start_step
-from mmlab.runs.record.run_lock import MARK, is_locked, mark, run_lock, unmark
+from mmlab.runs.record.run_files import MARK, is_locked, mark, run_lock, unmark
 
 
 def test_a_process_is_at_work_until_it_says_otherwise(tmp_path):
@@ -28,7 +28,7 @@ def test_for_a_block_and_an_empty_folder_goes_with_it(tmp_path):
 
 
 def test_a_process_that_was_killed_is_at_work_no_more(tmp_path):
-    code = "import os, sys, pathlib, mmlab.runs.record.run_lock as w; w.mark(pathlib.Path(sys.argv[1])); os.abort()"
+    code = "import os, sys, pathlib, mmlab.runs.record.run_files as w; w.mark(pathlib.Path(sys.argv[1])); os.abort()"
     subprocess.run([sys.executable, "-c", code, tmp_path], check=False, capture_output=True)
     assert len(list(tmp_path.glob(f"{MARK}*"))) == 1
     assert not is_locked(tmp_path)
