@@ -17,7 +17,8 @@ from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.resampling import Seed, bootstrap_intervals
-from mmlab.items import Vectors, check_columns, is_among, opposite_modality
+from mmlab.items import Vectors, check_columns, is_among
+from mmlab.items.rankings import opposite_modality
 
 FOUND, NEVER_FOUND = "found", "never found"
 NOT_STAGES = ("query_id", "outcome", "failed", "text_share", "image_share")

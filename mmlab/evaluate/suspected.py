@@ -19,7 +19,8 @@ from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.evaluate.measures.ranks import COSINE_TOLERANCE, right_ranks
-from mmlab.items import Vectors, check_columns, is_among, score_blocks
+from mmlab.items import Vectors, check_columns, is_among
+from mmlab.items.rankings import score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score

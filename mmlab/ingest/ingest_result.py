@@ -9,7 +9,8 @@ from mmlab.ingest.images.resolve import IMAGE_ITEM
 from mmlab.ingest.row_outcomes import MERGED, NO_CAPTION, TEXT_ITEM
 from mmlab.ingest.texts.captioner import GENERATED
 from mmlab.ingest.texts.ocr import OCR
-from mmlab.items import ITEM_COLUMNS, SKIPPED_COLUMNS, check_columns, check_items, is_among, item_id
+from mmlab.items import ITEM_COLUMNS, check_columns, is_among
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_id
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]

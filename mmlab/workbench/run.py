@@ -12,8 +12,9 @@ from mmlab.embed import embed_with_models
 from mmlab.embed.benchmark import sweep_batches
 from mmlab.index import build_index, open_store
 from mmlab.ingest import Rules, ingest_items
-from mmlab.items import DIRECTIONS, Vectors, is_among, opposite_modality
+from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items import data as data_folder
+from mmlab.items.rankings import opposite_modality
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.runs import Step

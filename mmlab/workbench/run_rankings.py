@@ -96,7 +96,7 @@ class Rankings(Report):
         known = self.data.qrels(DIRECTIONS[direction][1])["query_id"].drop_duplicates()
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
-        table = ranks_of_query(query_id, ranked.steps, ranked.answer, {}, self.data.embedded_items, n=k)
+        table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)
         query = self.data.items.set_index("item_id").loc[query_id]
         words = query["text"] if query["modality"] == "text" else query["pair_id"]
         return Result(table, "", caption=f"Ranks of the first {len(table)} answers to “{words}”, by step")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mmlab.items import Vectors, opposite_modality
+from mmlab.items import Vectors
+from mmlab.items.rankings import opposite_modality
 from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.systems import crop_matcher

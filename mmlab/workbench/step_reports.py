@@ -15,7 +15,8 @@ from mmlab.evaluate.summaries import summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search
 from mmlab.index.bench.search_benchmark import search_settings
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import Vectors, main_vectors, write_table
+from mmlab.items import Vectors, write_table
+from mmlab.items.vectors import main_vectors
 from mmlab.runs import Step
 from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.curves import pair_histograms

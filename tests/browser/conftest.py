@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mmlab.demo import draw_catalogue
-from mmlab.items import data, project
+from mmlab.items import data
+from mmlab.items.files import project
 from mmlab.runs import run_notebooks, write_report
 from tests.browser.lab import start_lab
 

@@ -14,7 +14,8 @@ import click
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from mmlab.items import data, project
+from mmlab.items import data
+from mmlab.items.files import project
 from tests.browser.conftest import QUIET
 from tests.browser.lab import start_lab
 

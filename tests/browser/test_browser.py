@@ -199,16 +199,19 @@ PANELS = """
 from mmlab.embed import load_for
 from mmlab.index import open_index, open_store
 from mmlab.items import Vectors, read_items, read_table
-from mmlab.panels import Recorded, compare_panel, map_panel, panel_systems
+from mmlab.panels import compare_panel, map_panel
 from mmlab.retrieve import open_retrievers
+from mmlab.retrieve.query.known_queries import SavedRankings
+from mmlab.retrieve.query.systems import open_systems
 from mmlab.runs import run_folder
 folder = run_folder("demo")
 items = read_items(folder / "items.parquet")
 vectors = Vectors.load(next((folder / "vectors").glob("*.npz")))
 exact, fused = (read_table(folder / f"rankings/text-to-image/{step}.parquet") for step in ("exact", "index"))
-runs = {"exact": Recorded({"text-to-image": exact}, items), "graph": Recorded({"text-to-image": fused}, items)}
+rankings = {"exact": exact, "graph": fused}
+runs = {name: SavedRankings({"text-to-image": ranked}, items) for name, ranked in rankings.items()}
 opened = open_retrievers(open_index(open_store(folder / "store"), "demo"), [vectors], items)
-systems = panel_systems(opened, [vectors], items)
+systems = open_systems(opened, [vectors], items)
 asked = items.loc[items["modality"] == "text", "text"].iloc[0]
 """.strip()
 

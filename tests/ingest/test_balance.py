@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmlab.ingest import FINDINGS, Rules, ingest_items
-from mmlab.items import SKIPPED_COLUMNS
+from mmlab.items.tables import SKIPPED_COLUMNS
 
 LONG = "a red square on nothing"
 ALL_WORDS = Rules(min_words=0, ocr=False)

@@ -18,7 +18,8 @@ from mmlab.ingest import REFUSED, Rules, ingest_items
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.images.quality import FILES_PER_CHUNK
 from mmlab.ingest.ingesting import add_texts
-from mmlab.items import ITEM_COLUMNS, data, item_id, read_items, write_items
+from mmlab.items import ITEM_COLUMNS, data, read_items, write_items
+from mmlab.items.tables import item_id
 
 PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
 LONG = "a red square on nothing"

@@ -94,12 +94,12 @@ def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> 
     with pytest.raises(ValueError, match="no model of this run has a matching head"):
         ranked(rerank=5)
     with pytest.raises(
-        ValueError, match="parameter fusion: .*one of none, weighted_sum, rrf, dbsf; found 'sum'"
+        ValueError, match="parameter fusion: expected one of none, weighted_sum, rrf, dbsf, found 'sum'"
     ):
         ranked(fusion="sum")
-    with pytest.raises(ValueError, match="parameter rescoring: .*one of none, centring, csls"):
+    with pytest.raises(ValueError, match="parameter rescoring: expected one of none, centring, csls"):
         ranked(rescoring="hubs")
-    with pytest.raises(ValueError, match="parameter calibration: one of none, temperature"):
+    with pytest.raises(ValueError, match="parameter calibration: expected one of none, temperature"):
         ranked(calibration="platt")
     with pytest.raises(
         ValueError, match="expected depth of at least 1, rerank and rrf_k of at least 0; found 0, 0 and 60"

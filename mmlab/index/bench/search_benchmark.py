@@ -10,7 +10,8 @@ import pandas as pd
 from mmlab.index.index import Index
 from mmlab.index.schema.payload import Where
 from mmlab.index.store.engine import SearchOptions
-from mmlab.items import Vectors, places_among
+from mmlab.items import Vectors
+from mmlab.items.tables import places_among
 
 TIE = 1e-5  # cosines in float32 that differ by less are equal
 WARM_UP_QUERIES = 20  # not counted: the first ones read files and fill caches

@@ -18,7 +18,8 @@ from mmlab.ingest.sources.dataset_files import files_below, unlisted_images
 from mmlab.ingest.sources.folders import has_sidecars, read_images, read_sidecar
 from mmlab.ingest.sources.records import parse_columns
 from mmlab.ingest.sources.text_tables import read_delimited, read_json_lines
-from mmlab.items import data, resolve
+from mmlab.items import data
+from mmlab.items.files import resolve
 
 TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
 HUB_ADDRESS = re.compile("hf:/+")  # a Path joins the two slashes into one

@@ -16,7 +16,6 @@ from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import Space, Vectors, open_image
 from mmlab.retrieve.query.rank import rank
-from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.query.retriever import Retriever
 
 if TYPE_CHECKING:
@@ -103,16 +102,6 @@ def occlude_words(model: Model, text: str, reference: Vectors) -> Occlusion:
     return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": words}), cosines)
 
 
-def summarize_occlusion(explanation: HitExplanation) -> str:
-    """Return a sentence on the cell and the word that the match rests on most."""
-    cell, word = (part.table.loc[part.table["drop"].idxmax()] for part in explanation)
-    return (
-        f"The query and its first hit have a cosine of {explanation.words.cosine:.3f}. What matters most: covering row "
-        f"{cell['row']:.0f}, column {cell['column']:.0f} of the image lowers it by {cell['drop']:.3f}, "
-        f"leaving out “{word['word']}” by {word['drop']:.3f}."
-    )
-
-
 def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
     """Return the `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of its own pair).
 
@@ -133,31 +122,6 @@ def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int
         "own": found.map(texts["pair_id"]) == ranked["query_id"].map(pair),
     }
     return pd.DataFrame(columns)
-
-
-def rerank_first_hits(
-    query_id: str,
-    rankings: pd.DataFrame,
-    match: Match | None,
-    qrels: pd.DataFrame,
-    items: pd.DataFrame,
-    n: int = 10,
-) -> pd.DataFrame:
-    """Return the first `n` hits of one query as `match` orders them, see `rerank`; no rows without a match.
-
-    Columns: query_id, item_id, rank, before, score (of `match`), cosine (the score before), item (its pair), right (in
-    `qrels`).
-    """
-    first = rankings[(rankings["query_id"] == query_id) & (rankings["rank"] <= n)]
-    if match is None:
-        return first.head(0).assign(before=0, cosine=0.0, item="", right=False)
-    again = rerank(first, match, contents_of(items), n)
-    found, right = again["item_id"], qrels.loc[qrels["query_id"] == query_id, "item_id"]
-    return again.assign(
-        cosine=found.map(first.set_index("item_id")["score"]),
-        item=found.map(items.set_index("item_id")["pair_id"]),
-        right=found.isin(right),
-    )
 
 
 def _one_row(model: Model, reference: Vectors) -> np.ndarray:

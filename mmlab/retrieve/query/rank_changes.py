@@ -6,11 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmlab.items.rankings import rank_by_score
-from mmlab.retrieve.scores.calibrate import Calibration
-from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
-from mmlab.retrieve.scores.fuse import rrf
-
 
 def rank_changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Return how each item of two answers to one query changed its rank, the furthest first.
@@ -80,31 +75,9 @@ def ranks_by_step(
 
 
 def ranks_of_query(
-    query_id: str,
-    steps: Mapping[str, pd.DataFrame],
-    answer: pd.DataFrame,
-    rescored: Mapping[str, pd.DataFrame],
-    items: pd.DataFrame,
-    calibration: Calibration | FittedCalibration | None = None,
-    reranked: pd.DataFrame | None = None,
-    n: int = 8,
+    query_id: str, steps: Mapping[str, pd.DataFrame], answer: pd.DataFrame, items: pd.DataFrame, n: int = 8
 ) -> pd.DataFrame:
-    """Return `ranks_by_step` of one query's first `n` answers: in the run's own steps, and in what it did not ask for.
-
-    Beside `steps`, the exact search among them, stand the rankings that were `rescored`, by name, and their reciprocal
-    rank fusion ("fused by rank"), the exact answer calibrated (which keeps every rank) and `reranked` (see
-    `rerank_first_hits`). Items are called by their pair.
-    """
-    known = {name: found[found["query_id"] == query_id] for name, found in {**steps, **rescored}.items()}
-    if rescored:
-        known["fused by rank"] = rrf([known[name] for name in rescored])
-    if calibration and "calibrated" not in known:
-        known["calibrated"] = rank_by_score(calibration.apply(known["exact"]))
-    if reranked is not None and len(reranked) and "reranked" not in known:
-        known["reranked"] = reranked
-    known.pop("none", None)
+    """Return `ranks_by_step` of one query's first `n` answers in a run's own steps; items are called by their pair."""
     first = answer.loc[answer["query_id"] == query_id, "item_id"].head(n)
     pairs = items.set_index("item_id")["pair_id"].to_dict()
-    return ranks_by_step(known, query_id, first.tolist(), pairs).rename(
-        columns=lambda name: name.replace("_", " ")
-    )
+    return ranks_by_step(steps, query_id, first.tolist(), pairs)

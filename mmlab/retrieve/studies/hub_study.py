@@ -114,29 +114,6 @@ def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["vectors", "modality gap", "cosine of pairs"])
 
 
-def summarize_hubs(table: pd.DataFrame, gap: pd.DataFrame) -> str:
-    """Return sentences on the skewness before, the rescoring that lowers it most in each direction, and the gap.
-
-    `table`: of `compare_rescorings`; `gap`: of `measure_gap`.
-    """
-    if table.empty:
-        return "No model here has a joint space of texts and images: no gap to close, nothing to rescore."
-    parts = []
-    for direction, part in table.groupby("direction", sort=False):
-        before, least = part.iloc[0], part.loc[part["skewness"].idxmin()]
-        change = least["Success@1"] - before["Success@1"]
-        lowered = f"least with {least['rescoring']}: {least['skewness']:.2f}, where Success@1 changes by {change:+.3f}"
-        outcome = lowered if least["skewness"] < before["skewness"] else "and no rescoring lowers it"
-        parts.append(
-            f"**{direction}**: the skewness of the 10-occurrence is {before['skewness']:.2f}, {outcome}"
-        )
-    before, after = gap["modality gap"]
-    return (
-        f"The modality gap is {before:.2f}, after centring {after:.2f}. {'. '.join(parts)}. Success@1 is of queries "
-        "that nothing was chosen on. Above 1 a few hubs come up again and again; near 0 there are none."
-    )
-
-
 def _cosine_of_pairs(text: Vectors, image: Vectors, pairs: pd.Series) -> float:
     rows = pd.Series(range(len(image)), index=pairs.reindex(image.ids)).groupby(level=0).first()
     place = rows.reindex(pairs.reindex(text.ids)).to_numpy()

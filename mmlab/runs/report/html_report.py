@@ -2,8 +2,8 @@
 
 The pages are the executed notebooks. A run that stopped half-way gets a report of what there is. A page needs nothing
 but itself: no script, no font, no request. Widgets are left out, since what they show stands beside them. A content
-policy in the page forbids the browser to run scripts or to load anything, whatever a caption holds. It allows one script
-by its hash: that of the interactive map, which has a frame of its own.
+policy in the page forbids the browser to run scripts or to load anything, whatever a caption holds. It allows one
+script by its hash: that of the interactive map, which has a frame of its own.
 """
 
 import re
