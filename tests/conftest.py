@@ -15,11 +15,18 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
+
+
+def find_shared(path: str) -> Path:
+    """A file or folder below `shared/` beside the project or above it; where there is none, a path that is not there."""
+    beside = [parent / "shared" / path for parent in Path(mmlab.__file__).parents]
+    return next((found for found in beside if found.exists()), beside[0])
 
 
 def pytest_configure() -> None:
@@ -118,8 +125,6 @@ def _make_run(catalogue: Path, folder: Path) -> None:
 @pytest.fixture
 def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):
     """The run `demo`, opened. Only read from it."""
-    import mmlab
-
     monkeypatch.setenv("MMLAB_DATA", str(demo_data))
     return mmlab.open_run("demo")
 

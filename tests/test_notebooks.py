@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mmlab
 from mmlab.cli import main
 from mmlab.items import RANKING_COLUMNS, SKIPPED_COLUMNS, Vectors, read_items, read_table
 from mmlab.panels.export import download_link, to_csv
@@ -21,10 +20,10 @@ from mmlab.runs import (
     write_report,
 )
 from mmlab.runs.report.html_report import write_single_file
-from tests.conftest import SECRET
+from tests.conftest import SECRET, find_shared
 from tests.embed.checkpoints import guide_pair
 
-PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
+PHOTOS = find_shared("photos/flickr8k-200")
 MADE = (
     "items.parquet",
     "store",
