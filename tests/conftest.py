@@ -24,7 +24,7 @@ KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
 
 
 def find_shared(path: str) -> Path:
-    """A file or folder below `shared/` beside the project or above it; where there is none, a path that is not there."""
+    """A file or folder in the nearest `shared/` that holds it, in the project or above; or a path that is not there."""
     beside = [parent / "shared" / path for parent in Path(mmlab.__file__).parents]
     return next((found for found in beside if found.exists()), beside[0])
 
