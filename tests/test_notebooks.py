@@ -10,7 +10,7 @@ import pytest
 
 import mmlab
 from mmlab.items import RANKING_COLUMNS, SKIPPED_COLUMNS, Vectors, read_items, read_table
-from mmlab.panels.export import download_link, to_csv
+from mmlab.panels.outputs import download_link, to_csv
 from mmlab.runs import NotebookFailed, find_notebooks, read_manifest, run_notebooks, write_report
 from mmlab.runs.report.html_report import write_single_file
 from tests.embed.checkpoints import guide_pair

@@ -1,21 +1,16 @@
-"""One query, two settings or two runs side by side. What it shows is `compare_answers`, a plain call."""
+"""The compare panel: one query answered in two ways. `compare_answers` gives the same by a plain call."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.comparison import compare_answers
-from mmlab.panels.errors import show_in
-from mmlab.panels.form import Form
-from mmlab.panels.settings import Settings
-from mmlab.retrieve import Retriever
-from mmlab.retrieve.query.known_queries import SavedRankings
-from mmlab.retrieve.query.rerank import Match
-from mmlab.retrieve.query.search import CalibrationsBySystem
-from mmlab.retrieve.query.systems import retrievers_of, systems_of
+from mmlab.panels.answer_comparison import compare_answers
+from mmlab.panels.hit_grids import PanelData
+from mmlab.panels.outputs import show_in
+from mmlab.panels.query_form import QueryForm
+from mmlab.panels.search_controls import SearchControls
 from mmlab.visualize import Html
 
 if TYPE_CHECKING:
@@ -23,84 +18,61 @@ if TYPE_CHECKING:
 
 
 def compare_panel(
-    systems: Retriever | Mapping[str, "Retriever | SavedRankings | Mapping[str, Any]"],
-    items: pd.DataFrame,
-    query: str | Path = "",
-    k: int = 8,
-    calibrations: CalibrationsBySystem | None = None,
-    match: Match | None = None,
-    parameters: pd.DataFrame | None = None,
+    data: PanelData, query: str | Path = "", k: int = 8, parameters: pd.DataFrame | None = None
 ) -> "ipywidgets.VBox":
-    """A panel over `compare_answers`: what is asked on top, then the settings of either side, and what moved.
+    """Return a panel with the query on top, then the settings of either side, both answers and their differences.
 
-    systems: retrievers (`open_systems`) or saved rankings (`saved_rankings_by_run`) by name; the first answers on the
-    left, the second on the right, or the first again by exact search. query: a text, or the path of an image of the
-    collection. calibrations, match: as `query_panel`; parameters: as `compare_answers`.
+    The first system answers on the left, the second on the right; a single one answers by exact search on the right.
+    query: a text, or the path of an image of the collection; k: how many hits, 1 to 50; parameters: as in
+    `compare_answers`. Raises ValueError for an image that the collection does not have.
     """
-    return ComparePanel(systems, items, query, k, calibrations or {}, match, parameters).box
+    return ComparePanel(data, query, k, parameters).box
 
 
 class ComparePanel:
-    """A form, two sets of settings and the two answers."""
+    """A form, two sets of settings, the left one first, and the two answers."""
 
     def __init__(
-        self,
-        systems: Retriever | Mapping[str, Any],
-        items: pd.DataFrame,
-        query: str | Path = "",
-        k: int = 8,
-        calibrations: CalibrationsBySystem | None = None,
-        match: Match | None = None,
-        parameters: pd.DataFrame | None = None,
+        self, data: PanelData, query: str | Path = "", k: int = 8, parameters: pd.DataFrame | None = None
     ) -> None:
         import ipywidgets as widgets
 
-        self.systems, self.items = systems_of(systems), items
-        self.calibrations, self.match, self.parameters = calibrations or {}, match, parameters
-        live, names = bool(retrievers_of(self.systems)), list(self.systems)
-        self.form = Form(items, query if isinstance(query, str) else "", live)
-        self.sides = [
-            self.settings(names[0], k),
-            self.settings(names[:2][-1], k, exact=live and len(names) == 1),
-        ]
+        self.data, self.parameters = data, parameters
+        self.form = QueryForm(data, query)
+        first, second = (list(data.systems) * 2)[:2]
+        self.settings = (
+            SearchControls(data, k, first),
+            SearchControls(data, k, second, exact=data.live and first == second),
+        )
         self.result = widgets.HTML()
-        columns = [_column(*side) for side in zip(("Left", "Right"), self.sides, strict=True)]
+        columns = [_column(*pair) for pair in zip(("Left", "Right"), self.settings, strict=True)]
         last = controls.row(*self.form.last)
         self.box = widgets.VBox([*self.form.rows, last, controls.row(*columns), self.result])
         self.box.add_class("mmlab-compare")
-        self.form.changed = self.ask
-        for side in self.sides:
-            side.listen(self.ask)
-        if isinstance(query, Path):
-            self.form.choose(query)
-        elif query:
+        for part in (self.form, *self.settings):
+            part.listen(self.ask)
+        if query:
             self.ask()
 
-    def settings(self, first: str, k: int, exact: bool = False) -> Settings:
-        """The controls of one side."""
-        return Settings(
-            self.systems, self.items, k, self.calibrations, self.match is not None, first=first, exact=exact
-        )
-
     def ask(self) -> None:
-        """Answer what the form says now, twice."""
+        """Answer what the form says, in both ways."""
         show_in(self.result, self.answer)
 
     def answer(self) -> Html:
-        """Both answers, and what moved between them."""
-        left, right = (self.form.question(**side.values) for side in self.sides)
-        return compare_answers(
-            self.systems, left, right, self.items, self.calibrations, self.match, self.parameters
-        )
+        """Return both answers, and how they differ."""
+        left, right = (self.form.query(**settings.values) for settings in self.settings)
+        return compare_answers(self.data, left, right, self.parameters)
 
 
-def _column(place: str, side: Settings) -> "ipywidgets.VBox":
-    """The settings of one side under its name, all but the model folded away."""
+def _column(place: str, settings: SearchControls) -> "ipywidgets.VBox":
+    """Put the settings of one side under its name, all but the model folded away."""
     import ipywidgets as widgets
 
-    several, rest = ([side.models], side.ranking[1:]) if len(side.known) > 1 else ([], side.ranking)
-    folded = controls.folded(
-        {f"{place}: how it is ranked": rest, f"{place}: filters": list(side.filters.values())}
-    )
-    beside = widgets.Layout(flex="1 1 300px", min_width="0")
-    return widgets.VBox([widgets.HTML(f"<b>{place}</b>"), *several, side.k, folded], layout=beside)
+    models = [one for one in settings.ranking if one is settings.models]
+    parts = {
+        f"{place}: how it is ranked": [one for one in settings.ranking if one is not settings.models],
+        f"{place}: filters": list(settings.filters.values()),
+    }
+    layout = widgets.Layout(flex="1 1 300px", min_width="0")
+    heading = widgets.HTML(f"<b>{place}</b>")
+    return widgets.VBox([heading, *models, settings.k, controls.folded_rows(parts)], layout=layout)

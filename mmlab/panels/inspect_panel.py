@@ -1,22 +1,15 @@
-"""Walk through the failures of 05 and judge hits by hand. What it shows and writes are the calls of `failures`."""
+"""The inspect panel walks through missed queries, and a person judges their hits. `misses_gallery` shows the same."""
 
 import getpass
 from collections.abc import Mapping
-from pathlib import Path
+from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from mmlab.evaluate.failures.missed_queries import ALL_MISSES, RELEVANCE_WORDS, MissedQueries
 from mmlab.panels import controls
-from mmlab.panels.errors import show_in
-from mmlab.panels.failures import (
-    JUDGED,
-    failure_kinds,
-    failures,
-    judge_hit,
-    judged_hits,
-    judged_qrels,
-)
+from mmlab.panels.outputs import show_in, status_line
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery, query_gallery
 
@@ -24,86 +17,89 @@ if TYPE_CHECKING:
     import ipywidgets
 
 RELEVANT, NOT_RELEVANT = 1, 0
+CARD_PIXELS = 130
 
 
 def inspect_panel(
-    explained: Mapping[str, pd.DataFrame],
-    rankings: Mapping[str, pd.DataFrame],
-    qrels: Mapping[str, pd.DataFrame],
-    items: pd.DataFrame,
-    labels: str | Path,
-    k: int = 5,
-    by: str | None = None,
+    missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int = 5, by: str | None = None
 ) -> "ipywidgets.VBox":
-    """A panel that shows one missed query at a time with its first `k` hits, and two buttons under each hit.
+    """Return a panel that shows one missed query at a time with its first `k` hits, and two buttons over each hit.
 
-    explained (query_id and failed, see `explain_queries`), rankings and qrels: by direction, "text-to-image", the first
-    of which is shown first. labels: the file that judgements are appended to; by: who judges, the login name unless
-    given, and can be changed in the panel.
+    missed: by direction ("text-to-image"), the one that is shown first at the front. items: all items of their
+    rankings. by: who judges, the login name unless given; it can be changed in the panel.
     """
-    by = login_name() if by is None else by
-    return InspectPanel(explained, rankings, qrels, items, Path(labels), k, by).box
+    return InspectPanel(missed, items, k, login_name() if by is None else by).box
 
 
 def login_name() -> str:
-    """Who is logged in, "" where the system does not know."""
+    """Return the name of who is logged in, "" where the system does not know it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user, no environment, no password database
         return ""
 
 
+def misses_gallery(
+    missed: MissedQueries, items: pd.DataFrame, kind: str = ALL_MISSES, count: int = 3
+) -> Html:
+    """Show the first `count` missed queries of a kind with their right answer and their hits.
+
+    kind: ALL_MISSES, or the modality that failed: text, image, both, neither, unknown.
+    """
+    chosen = missed.query_ids(kind)
+    if not chosen:
+        return Html(f"<p>No query failed ({escape(kind)}).</p>")
+    return query_gallery(chosen[:count], missed.rankings, missed.qrels, items)
+
+
 class InspectPanel:
     """Direction and kind of failure, the place among them, the query, and a card with two buttons for each hit."""
 
-    def __init__(
-        self,
-        explained: Mapping[str, pd.DataFrame],
-        rankings: Mapping[str, pd.DataFrame],
-        qrels: Mapping[str, pd.DataFrame],
-        items: pd.DataFrame,
-        labels: Path,
-        k: int,
-        by: str,
-    ) -> None:
+    def __init__(self, missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int, by: str) -> None:
         import ipywidgets as widgets
 
-        self.explained, self.rankings, self.qrels, self.items = explained, rankings, qrels, items
-        self.labels, self.k, self.quiet = labels, k, False
-        self.misses: list[str] = []
-        self.direction = controls.choice(list(explained), "Direction")
-        self.kind = controls.choice([("", "")], "Failed")
-        self.by = controls.line(by, "Judged by", "your name, which is kept with each judgement")
-        self.place = controls.number(1, 1, 1, "Miss number")
+        self.by_direction, self.items, self.k = missed, items, k
+        self.query_ids: list[str] = []
+        self.direction = controls.choose_one(list(missed), "Direction")
+        self.kind = controls.choose_one([("", "")], "Failed")
+        self.by = controls.text_line(by, "Judged by", "your name, which is kept with each judgement")
+        self.place = controls.slider(1, 1, 1, "Miss number")
         self.before = controls.button("previous", "the miss before this one", lambda: self.step(-1))
         self.after = controls.button("next", "the miss after this one", lambda: self.step(1))
-        self.heading, self.said = widgets.HTML(), widgets.HTML()
+        self.heading, self.status = widgets.HTML(), widgets.HTML()
         self.cards = [HitCard(self, number) for number in range(k)]
         which = controls.row(self.direction, self.kind, self.by)
         walk = controls.row(self.place, self.before, self.after)
         grid = controls.row(*(card.box for card in self.cards))
-        self.box = widgets.VBox([which, walk, self.heading, grid, self.said])
+        self.box = widgets.VBox([which, walk, self.heading, grid, self.status])
         self.box.add_class("mmlab-inspect")
-        self.direction.observe(lambda _: self.turn(), "value")
-        self.kind.observe(lambda _: self.choose(), "value")
-        self.place.observe(lambda _: self.show(), "value")
-        self.turn()
+        self.listening = controls.Listening()
+        self.listening.watch(self.direction, lambda _: self.choose_direction())
+        self.listening.watch(self.kind, lambda _: self.choose_kind())
+        self.listening.watch(self.place, lambda _: self.show())
+        self.choose_direction()
 
-    def turn(self) -> None:
-        """Walk through the failures of another direction."""
-        self.quiet = True
-        self.kind.options = failure_kinds(self.explained[self.direction.value])
-        self.quiet = False
-        self.choose()
+    @property
+    def missed(self) -> MissedQueries:
+        """The missed queries of the chosen direction."""
+        return self.by_direction[self.direction.value]
 
-    def choose(self) -> None:
+    @property
+    def query_id(self) -> str:
+        """The missed query that is shown."""
+        return self.query_ids[self.place.value - 1]
+
+    def choose_direction(self) -> None:
+        """Walk through the missed queries of another direction."""
+        with self.listening.silenced():
+            self.kind.options = self.missed.kinds()
+        self.choose_kind()
+
+    def choose_kind(self) -> None:
         """Walk through another kind of failure, from its first."""
-        if self.quiet:
-            return
-        self.misses = failures(self.explained[self.direction.value], self.kind.value)
-        self.quiet = True
-        self.place.value, self.place.max = 1, max(len(self.misses), 1)
-        self.quiet = False
+        self.query_ids = self.missed.query_ids(self.kind.value)
+        with self.listening.silenced():
+            self.place.value, self.place.max = 1, max(len(self.query_ids), 1)
         self.show()
 
     def step(self, by: int) -> None:
@@ -111,47 +107,36 @@ class InspectPanel:
         self.place.value += by
 
     def show(self) -> None:
-        """Show the miss at this place."""
-        if not self.quiet:
-            self.said.value = ""
-            show_in(self.heading, self.tell_miss)
+        """Show the missed query at this place."""
+        self.status.value = ""
+        show_in(self.heading, self.describe_miss)
 
-    def tell_miss(self) -> Html:
-        """The query and its right answer; the cards are filled on the way."""
-        hits = self.hits() if self.misses else pd.DataFrame()
+    def describe_miss(self) -> Html:
+        """Fill the cards, and return the query and its right answer."""
+        hits = self.hits() if self.query_ids else pd.DataFrame()
         for number, card in enumerate(self.cards):
             card.fill(hits.iloc[number] if number < len(hits) else None)
-        return self.tell_query() if self.misses else Html("<p>No query failed.</p>")
+        return self.describe_query() if self.query_ids else Html("<p>No query failed.</p>")
 
-    def tell_query(self) -> Html:
-        """The query and the rank of its first right answer, those judged right by hand among them."""
-        ranked, known = (tables[self.direction.value] for tables in (self.rankings, self.qrels))
-        return query_gallery(
-            [self.query], ranked, judged_qrels(self.query, known, self.labels), self.items, 0
-        )
-
-    @property
-    def query(self) -> str:
-        """The query_id of the miss that is shown."""
-        return self.misses[self.place.value - 1]
+    def describe_query(self) -> Html:
+        """Return the query and the rank of its first right answer, those judged right by hand among them."""
+        right = self.missed.right_answers(self.query_id)
+        return query_gallery([self.query_id], self.missed.rankings, right, self.items, 0)
 
     def hits(self) -> pd.DataFrame:
-        """Its first hits with their images, words and judgements."""
-        ranked, known = (tables[self.direction.value] for tables in (self.rankings, self.qrels))
-        hits = judged_hits(self.query, ranked, known, self.labels, self.k)
+        """Return the first hits of the query with their images, words and judgements."""
+        hits = self.missed.hits(self.query_id, self.k)
         return add_pair_columns(hits.merge(self.items, on="item_id"), self.items)
 
-    def judge(self, number: int, relevance: int) -> None:
+    def add_judgement(self, number: int, relevance: int) -> None:
         """Write down the judgement of one hit, and show that it is written."""
         card = self.cards[number]
-        if show_in(self.said, lambda: self.write(card.item_id, relevance)):
+        if show_in(self.status, lambda: self._write(card.item_id, relevance)):
             card.fill(self.hits().iloc[number])
-            self.heading.value = str(self.tell_query())
+            self.heading.value = str(self.describe_query())
 
-    def write(self, item_id: str, relevance: int) -> Html:
-        """Append the judgement to the labels."""
-        told = judge_hit(self.labels, self.query, item_id, relevance, self.by.value)
-        return Html(f'<p role="status">{told}</p>')
+    def _write(self, item_id: str, relevance: int) -> str:
+        return status_line(self.missed.add_judgement(self.query_id, item_id, relevance, self.by.value))
 
 
 class HitCard:
@@ -162,8 +147,8 @@ class HitCard:
 
         self.item_id = ""
         self.image = widgets.HTML()
-        self.yes = controls.button("relevant", "", lambda: panel.judge(number, RELEVANT), "88px")
-        self.no = controls.button("not", "", lambda: panel.judge(number, NOT_RELEVANT), "48px")
+        self.yes = controls.button("relevant", "", lambda: panel.add_judgement(number, RELEVANT), "88px")
+        self.no = controls.button("not", "", lambda: panel.add_judgement(number, NOT_RELEVANT), "48px")
         self.box = widgets.VBox([controls.row(self.yes, self.no), self.image])
 
     def fill(self, hit: "pd.Series | None") -> None:
@@ -172,8 +157,9 @@ class HitCard:
         if hit is None:
             return
         self.item_id = hit["item_id"]
-        judged = "" if pd.isna(hit["judged"]) else f" ({JUDGED[min(int(hit['judged']), 1)]})"
+        judged = "" if pd.isna(hit["judged"]) else f" ({RELEVANCE_WORDS[min(int(hit['judged']), 1)]})"
         caption = f"{hit['rank']}. {hit['score']:.3f}{judged}  {hit['words']}"
-        self.image.value = str(gallery([hit["pair_image"]], [caption], [bool(hit["relevant"])], side=130))
-        for button, says in ((self.yes, "answers the query"), (self.no, "does not answer the query")):
-            button.tooltip = f"hit {hit['rank']} {says}"
+        marks = [bool(hit["relevant"])]
+        self.image.value = str(gallery([hit["pair_image"]], [caption], marks, side=CARD_PIXELS))
+        self.yes.tooltip = f"hit {hit['rank']} answers the query"
+        self.no.tooltip = f"hit {hit['rank']} does not answer the query"
