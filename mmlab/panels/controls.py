@@ -174,9 +174,9 @@ def folded_rows(parts: Mapping[str, Sequence["ipywidgets.Widget"]]) -> "ipywidge
     ]
     for switch, hidden in zip(switches, rows.values(), strict=True):
         hidden.layout.display = "none"
-        switch.observe(partial(_fold_out, hidden), "value")
+        switch.observe(partial(_show_row, hidden), "value")
     return widgets.VBox([row(*switches), *rows.values()])
 
 
-def _fold_out(hidden: "ipywidgets.HBox", change: Mapping[str, Any]) -> None:
+def _show_row(hidden: "ipywidgets.HBox", change: Mapping[str, Any]) -> None:
     hidden.layout.display = "flex" if change["new"] else "none"
