@@ -3,19 +3,18 @@ import re
 import pandas as pd
 import pytest
 
-from mmlab.panels import compare_answers, comparison
-from mmlab.panels.comparison import tell_difference, tell_parameters
+from mmlab.panels import PanelData, compare_answers, compare_two_systems
+from mmlab.panels.answer_comparison import describe_difference, parameters_table
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import SavedRankings
-from mmlab.retrieve.query.systems import systems_of
 
 
 def test_what_differs_is_said():
     one = Query(text="a mug", models=("a",))
     other = Query(text="a mug", models=("b",), where={"colour": ["red"]}, exact=True)
-    told = tell_difference(one, other)
-    assert told.endswith("where: none | colour red; models: a | b; exact: False | True")
-    assert "the same settings" in tell_difference(one, one)
+    words = describe_difference(one, other)
+    assert words.endswith("where: none | colour red; models: a | b; exact: False | True")
+    assert "the same settings" in describe_difference(one, one)
 
 
 def test_the_parameters_of_two_runs_stand_beside_their_answers():
@@ -23,19 +22,21 @@ def test_the_parameters_of_two_runs_stand_beside_their_answers():
         [["02_embed", "models", "a", "b", "a"], ["04_retrieve", "exact", "True", "True", "False"]],
         columns=["notebook", "parameter", "one", "two", "three"],
     )
-    html = str(tell_parameters(differing, ("one", "two")))
+    html = str(parameters_table(differing, ("one", "two")))
     assert "models" in html
     assert "exact" not in html  # differs from the third only
-    assert "the same parameters" in str(tell_parameters(differing.iloc[:0], ("one", "two")))
-    assert str(tell_parameters(differing, ("one", "one"))) == str(tell_parameters(None, ("one", "two"))) == ""
+    assert "the same parameters" in str(parameters_table(differing.iloc[:0], ("one", "two")))
+    assert (
+        str(parameters_table(differing, ("one", "one"))) == str(parameters_table(None, ("one", "two"))) == ""
+    )
 
 
 def test_one_query_two_settings(collection):
-    systems = {"demo": collection.retriever}
+    data = PanelData({"demo": collection.retriever}, collection.items)
     left = Query(text="a red mug", k=4)
-    assert "Nothing moved" in str(compare_answers(systems_of(systems), left, left, collection.items))
+    assert "Nothing moved" in str(compare_answers(data, left, left))
     right = Query(text="a red mug", k=4, to="image", where={"colour": ["red"]})
-    html = str(compare_answers(systems_of(systems), left, right, collection.items))
+    html = str(compare_answers(data, left, right))
     assert html.count("<section") == 2
     assert re.search(
         r"\((▲|▼) \d+\)", html
@@ -64,7 +65,8 @@ def test_two_runs_by_what_they_wrote(collection):
     }
     parameters = pd.DataFrame([["04_retrieve", "fusion", "<none>", "rrf"]])
     parameters.columns = ["notebook", "parameter", "before", "after"]
-    html = str(comparison(systems, items, texts["text"].iloc[0], k=3, parameters=parameters))
+    text = texts["text"].iloc[0]
+    html = str(compare_two_systems(PanelData(systems, items), text, k=3, parameters=parameters))
     assert "&lt;none&gt;" in html
     assert "score 0.900 → 0.100" in html
     assert "(▲ 2)" in html

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.panels import list_items
-from mmlab.panels.map import MapPanel
+from mmlab.panels import items_gallery
+from mmlab.panels.map_panel import MapPanel
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def panel(collection):
 def test_a_selection_lists_its_items(panel, collection):
     panel.scatter.widget.selection = np.array([0, 3], dtype="uint32")
     ids = panel.shown["item_id"].iloc[[0, 3]].tolist()
-    assert panel.listing.value == str(list_items(ids, collection.items))
+    assert panel.listing.value == str(items_gallery(ids, collection.items))
     assert "<b>2 chosen</b>" in panel.listing.value
 
 
@@ -40,12 +40,12 @@ def test_a_label_is_dropped_where_the_lasso_chooses_something_else(panel):
 
 def test_a_query_shows_where_it_lands(panel):
     panel.text.value = "a red mug <b>"
-    assert "a red mug &lt;b&gt;</bdi></b> lands at the cross" in panel.landed.value
+    assert "a red mug &lt;b&gt;</bdi></b> lands at the cross" in panel.nearest.value
     assert len(panel.scatter.widget.annotations) == 2
 
 
 def test_a_long_selection_is_cut_and_none_says_how(panel, collection):
-    html = str(list_items(panel.shown["item_id"].tolist(), collection.items))
+    html = str(items_gallery(panel.shown["item_id"].tolist(), collection.items))
     assert "<b>40 chosen</b>, the first 24" in html
     assert html.count("<figure") == 24
-    assert "Press the lasso" in str(list_items([], collection.items))
+    assert "Press the lasso" in str(items_gallery([], collection.items))

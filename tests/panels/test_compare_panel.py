@@ -1,10 +1,11 @@
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mmlab.panels import compare_answers
-from mmlab.panels.compare import ComparePanel
+from mmlab.panels import PanelData, compare_answers
+from mmlab.panels.compare_panel import ComparePanel
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import SavedRankings
 from mmlab.retrieve.query.systems import crop_matcher, systems_of
@@ -17,12 +18,13 @@ def without_times(html):
 
 def test_it_shows_its_static_twin_and_asks_again(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
-    panel = ComparePanel(systems, collection.items, "a red mug", 3)
+    data = PanelData(systems, collection.items)
+    panel = ComparePanel(data, "a red mug", 3)
     first, second = (Query(text="a red mug", k=3, models=(name,)) for name in systems)
-    expected = compare_answers(systems_of(systems), first, second, collection.items)
+    expected = compare_answers(data, first, second)
     assert without_times(panel.result.value) == without_times(expected)
     assert "Nothing moved" in panel.result.value
-    panel.sides[1].exact.value = True
+    panel.settings[1].exact.value = True
     assert "exact: False | True" in panel.result.value
     panel.form.text.value = " "
     assert "Type what to look for" in panel.result.value
@@ -32,26 +34,25 @@ def test_each_side_has_settings_of_its_own(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
     fitted = {name: {"temperature": {"text-to-image": Temperature(0.1)}} for name in systems}
     match = crop_matcher(systems_of(systems))
-    panel = ComparePanel(systems, collection.items, "a red mug", 3, fitted, match)
-    left, right = panel.sides
+    data = PanelData(systems, collection.items, fitted, match)
+    panel = ComparePanel(data, "a red mug", 3)
+    left, right = panel.settings
     right.k.value = 2
     right.calibration.value = "temperature"
     right.filters["colour"].value = ("red",)
     right.rerank.value = 2
     left.models.value = ("one", "two")
     left.fusion.value = "rrf"
-    asked = [panel.form.question(**side.values) for side in panel.sides]
-    assert without_times(panel.result.value) == without_times(
-        compare_answers(panel.systems, *asked, collection.items, fitted, match)
-    )
-    for told in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red", "p 0."):
-        assert told in panel.result.value
+    asked = [panel.form.query(**settings.values) for settings in panel.settings]
+    assert without_times(panel.result.value) == without_times(compare_answers(data, *asked))
+    for words in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red", "p 0."):
+        assert words in panel.result.value
     assert panel.result.value.count("<figure") == 3 + 2
 
 
 def test_one_system_is_held_against_its_own_exact_search(collection):
-    panel = ComparePanel(collection.retriever, collection.items, "a red mug", 3)
-    assert [side.exact.value for side in panel.sides] == [False, True]
+    panel = ComparePanel(PanelData(collection.retriever, collection.items), "a red mug", 3)
+    assert [settings.exact.value for settings in panel.settings] == [False, True]
     assert "exact: False | True" in panel.result.value
 
 
@@ -59,7 +60,9 @@ def test_one_system_is_held_against_its_own_exact_search(collection):
 def runs(collection):
     """Two runs over the collection that are called like modalities, with the rankings of one text and one image."""
     items = collection.items
-    texts, images = (items.loc[items["modality"] == side, "item_id"].iloc[:3] for side in ("text", "image"))
+    texts, images = (
+        items.loc[items["modality"] == modality, "item_id"].iloc[:3] for modality in ("text", "image")
+    )
     ranks = {"rank": [1, 2, 3], "score": [0.9, 0.5, 0.1]}
     there = pd.DataFrame({"query_id": texts.iloc[0], "item_id": images.to_numpy(), **ranks})
     back = pd.DataFrame({"query_id": images.iloc[0], "item_id": texts.to_numpy(), **ranks})
@@ -70,19 +73,28 @@ def runs(collection):
 
 def test_written_rankings_have_no_controls_that_cannot_act(collection, runs):
     items = collection.items
-    panel = ComparePanel(runs, items, items.loc[items["modality"] == "text", "text"].iloc[0], 3)
+    panel = ComparePanel(PanelData(runs, items), items.loc[items["modality"] == "text", "text"].iloc[0], 3)
     assert "▲ 2" in panel.result.value
-    assert [side.ranking for side in panel.sides] == [[side.models] for side in panel.sides]
-    assert [side.filters for side in panel.sides] == [{}, {}]
+    assert [one.ranking for one in panel.settings] == [[one.models] for one in panel.settings]
+    assert [one.filters for one in panel.settings] == [{}, {}]
     assert panel.form.mode.options == ("text", "image")
     shown = controls_in(panel.box)
     assert not {panel.form.upload, panel.form.weight, panel.form.to} & shown
-    assert not {panel.sides[0].fusion, panel.sides[0].exact} & shown
+    assert not {panel.settings[0].fusion, panel.settings[0].exact} & shown
     panel.form.image.value = items.loc[items["modality"] == "image", "pair_id"].iloc[0]
     assert "Nothing moved" in panel.result.value
     assert "→ text" in panel.result.value
     panel.form.mode.value = "text"
     assert "→ image" in panel.result.value
+
+
+def test_a_saved_ranking_is_asked_by_an_image_of_the_collection(collection, runs):
+    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+    panel = ComparePanel(PanelData(runs, collection.items), Path(image["image"]), 2)
+    assert (panel.form.mode.value, panel.form.image.value) == ("image", image["pair_id"])
+    assert "→ text" in panel.result.value
+    with pytest.raises(ValueError, match="the collection has no image elsewhere.jpg"):
+        ComparePanel(PanelData(runs, collection.items), Path("elsewhere.jpg"))
 
 
 def controls_in(box):
