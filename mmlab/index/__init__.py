@@ -4,8 +4,7 @@ Sub-folders, from the ground up: schema, store, edge and server; over them index
 """
 
 from mmlab.index.bench.index_sweep import sweep_index
-from mmlab.index.bench.layout_benchmark import compare_layouts, compare_placements
-from mmlab.index.bench.search_benchmark import benchmark_search
+from mmlab.index.bench.search_benchmark import benchmark_search, compare_layouts, compare_placements
 from mmlab.index.build import build_index, open_index, open_store, push
 from mmlab.index.edge.folder import StoreTaken
 from mmlab.index.index import Index

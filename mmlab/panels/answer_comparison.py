@@ -10,8 +10,8 @@ import pandas as pd
 from mmlab.panels.hit_grids import PanelData, describe_hit
 from mmlab.panels.outputs import FONT, status_line
 from mmlab.retrieve import Query
+from mmlab.retrieve.query.explain import describe_change, rank_changes
 from mmlab.retrieve.query.known_queries import find_right_answers
-from mmlab.retrieve.query.rank_changes import describe_change, rank_changes
 from mmlab.retrieve.query.spec import differing_settings, format_setting
 from mmlab.visualize import Html, gallery, table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate.missed_queries import ALL_MISSES, RELEVANCE_WORDS, MissedQueries
+from mmlab.evaluate.losses import ALL_MISSES, RELEVANCE_WORDS, MissedQueries
 from mmlab.panels import controls
 from mmlab.panels.outputs import show_in, status_line
 from mmlab.retrieve.query.known_queries import add_pair_columns

@@ -275,7 +275,7 @@ class Run(RunData):
 
     def modality_gap(self) -> Result:
         """Show the distance of the means of texts and images (0 to 2), as embedded and centred (Liang et al. 2022)."""
-        from mmlab.retrieve.studies.hub_study import measure_gap
+        from mmlab.retrieve.studies.score_studies import measure_gap
 
         table = measure_gap(self.all_vectors[0], self.embedded_items)
         if table.empty:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mmlab.embed import load_for
-from mmlab.evaluate.missed_queries import MissedQueries
+from mmlab.evaluate.losses import MissedQueries
 from mmlab.panels import PanelData, compare_panel, inspect_panel, map_panel, query_panel
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.workbench.evaluation import Evaluation

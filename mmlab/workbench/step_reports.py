@@ -180,23 +180,9 @@ class IndexReport(Report):
 
         def draw() -> "Figure":
             fig, axs = figure(2, height=2.6)
-            names = table["search"]
-            bars(
-                axs[0],
-                names,
-                table["recall"],
-                f"recall@{k} against exact search",
-                "What is lost",
-                form="{:.3f}",
-            )
-            bars(
-                axs[1],
-                [""] * len(names),
-                table["p50_ms"],
-                "median latency, ms",
-                "What it takes",
-                form="{:.2f}",
-            )
+            lost, taken = f"recall@{k} against exact search", "median latency, ms"
+            bars(axs[0], table["search"], table["recall"], lost, "What is lost", form="{:.3f}")
+            bars(axs[1], [""] * len(table), table["p50_ms"], taken, "What it takes", form="{:.2f}")
             return fig
 
         caption = f"{len(asked)} queries for {target} items, k = {k}, each timed alone after 20 others"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mmlab.evaluate.missed_queries import MissedQueries
+from mmlab.evaluate.losses import MissedQueries
 
 
 @pytest.fixture

@@ -305,7 +305,7 @@ def test_printed_text_is_read_where_there_is_no_other(dataset):
     result = ingest(folder)
     read = result.items[result.items["origin"] == "ocr"]
     assert read[["pair_id", "text"]].to_numpy().tolist() == [["print.png", "Fresh green apples"]]
-    assert result.ledger()["rows"].iloc[-1] == 3
+    assert result.balance()["rows"].iloc[-1] == 3
     assert result.counts["texts found in images"] == 1
 
 

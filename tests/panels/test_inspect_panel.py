@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import read_labels
-from mmlab.evaluate.missed_queries import MissedQueries
+from mmlab.evaluate.losses import MissedQueries
 from mmlab.panels import inspect_panel, misses_gallery
 from mmlab.panels.inspect_panel import InspectPanel, login_name
 

@@ -13,7 +13,7 @@ from mmlab.retrieve.pipeline import rank_direction, summarize_steps
 from mmlab.retrieve.query.rank import rank, rank_models
 from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.studies.hub_study import try_rescorings
+from mmlab.retrieve.studies.score_studies import try_rescorings
 
 
 @pytest.fixture(scope="module")

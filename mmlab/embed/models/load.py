@@ -1,14 +1,9 @@
-"""From a name to a loaded model on its device: this file knows names and configs, the adapters know tensors."""
+"""From a name to a loaded model: this file knows names and configs, the adapters know tensors."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
-
-import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmlab.embed.models.checkpoint import (
     Checkpoint,
@@ -17,9 +12,8 @@ from mmlab.embed.models.checkpoint import (
     unreadable_as_model_error,
 )
 from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError
-from mmlab.embed.models.parts import check_prompts, parse_prompts
+from mmlab.embed.models.prompts import check_prompts, parse_prompts
 from mmlab.items import Space
-from mmlab.items.options import OPTIONS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -64,7 +58,7 @@ def load_model(
     if "imagebind" in Path(model).name.lower():
         raise ModelError(f"model {model!r} {IMAGEBIND}")
     # Imported here because it loads torch.
-    from mmlab.embed.models.load import pick_device, pick_precision
+    from mmlab.embed.models.device import pick_device, pick_precision
 
     picked = pick_device(device)
     picked_precision = pick_precision(precision, picked)
@@ -127,65 +121,3 @@ def _read_config(model: str, source: str) -> "tuple[PreTrainedConfig, str]":
         if PreTrainedConfig.get_config_dict(source, **pinned)[0].get("model_type") == "imagebind":
             raise ModelError(f"model {model!r} {IMAGEBIND}")
         return AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned), revision
-
-
-PRECISIONS = OPTIONS["precision"]
-
-# Threads that use one accelerator at once wait for the interpreter longer than they compute. All models share one lock:
-# `sdpa_kernel` sets and restores a setting of the whole process.
-DEVICE_LOCK = Lock()
-# All kinds of attention but cuDNN's. Torch prefers that on Hopper in bfloat16, where it plans each new shape for 40 ms,
-# once per thread.
-ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-
-
-def pick_device(device: str) -> torch.device:
-    """Return the device of this name; "auto" is CUDA if there is one, else Apple's MPS, else the CPU.
-
-    Raises ValueError if the device is not there.
-
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available.insert(0, "cuda")
-    if device == "auto":
-        return torch.device(available[0])
-    if device.split(":")[0] not in available:
-        raise ValueError(f"device: expected auto or one of {', '.join(available)}, found {device!r}")
-    return torch.device(device)
-
-
-def pick_precision(precision: str, device: torch.device) -> str:
-    """Return "float32" or "bfloat16"; "auto" is bfloat16 where the hardware computes faster in it.
-
-    Raises ValueError for an unknown precision.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
-    if precision != "auto":
-        return precision
-    return "bfloat16" if _computes_in_bfloat16(device) else "float32"
-
-
-@contextmanager
-def device_lock(device: torch.device) -> Iterator[None]:
-    """Give an accelerator to this thread alone, with attention by ATTENTION only; do nothing on the CPU."""
-    if device.type == "cpu":
-        yield
-    else:
-        with DEVICE_LOCK, sdpa_kernel(ATTENTION):
-            yield
-
-
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        # An older torch does not know its processor, and stays with float32.
-        found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
-    return False

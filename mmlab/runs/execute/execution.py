@@ -75,6 +75,7 @@ def _count_cells(notebook: Path) -> int:
 MAX_ERROR_CHARS = 1000
 # what a kill of papermill itself may cost of an executed copy
 SAVE_INTERVAL_S = 10
+PAPERMILL_OPTIONS = {"kernel_name": "python3", "start_timeout": 300}
 
 
 class NotebookFailed(RuntimeError):
@@ -140,24 +141,15 @@ def execute(
 
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
-    import papermill
     from nbclient.exceptions import DeadKernelError
+    from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
     name = notebook.stem
     bar.show_start(name)
+    options = {"progress_bar": False, "on_cell_start": partial(bar.show_cell, name), **PAPERMILL_OPTIONS}
     try:
-        papermill.execute_notebook(
-            notebook,
-            copy,
-            parameters=dict(parameters),
-            kernel_name="python3",
-            km=kernel,
-            start_timeout=300,
-            progress_bar=False,
-            engine_name=_register_engine(),
-            on_cell_start=partial(bar.show_cell, name),
-        )
+        execute_notebook(notebook, copy, dict(parameters), _register_engine(), km=kernel, **options)
     except PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:
