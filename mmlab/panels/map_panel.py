@@ -16,8 +16,7 @@ from mmlab.panels.hit_grids import shorten
 from mmlab.panels.outputs import show_in, status_line
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery
-from mmlab.visualize.map_layout import map_points, query_on_map
-from mmlab.visualize.map_sample import listed_items
+from mmlab.visualize.map_layout import listed_items, map_points, query_on_map
 from mmlab.visualize.style import COLOURS
 
 if TYPE_CHECKING:
