@@ -63,6 +63,16 @@ def compare_two_systems(
     """Show one query answered by the first two systems side by side, as the compare panel does when it opens.
 
     query: a text, or the path of an image; parameters: as in `compare_answers`.
+
+    >>> from mmlab.retrieve.query.known_queries import SavedRankings
+    >>> items = pd.DataFrame({"item_id": [*"qab"], "modality": ["text", "image", "image"], "pair_id": [*"aab"]})
+    >>> items = items.assign(text=["a mug", None, None], image=None, label="mug")
+    >>> before = pd.DataFrame({"query_id": "q", "item_id": [*"ab"], "rank": [1, 2], "score": [0.9, 0.8]})
+    >>> after = before.assign(item_id=[*"ba"])
+    >>> runs = {"one": before, "other": after}
+    >>> saved = {name: SavedRankings({"text-to-image": table}, items) for name, table in runs.items()}
+    >>> "(▲ 1)" in str(compare_two_systems(PanelData(saved, items), "a mug"))
+    True
     """
     content = {"text": query} if isinstance(query, str) else {"image": query}
     first, second = (Query(**content, k=k, to=to, models=(name,)) for name in list(data.systems)[:2])

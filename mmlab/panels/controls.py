@@ -71,12 +71,12 @@ def text_line(value: str, label: str, hint: str) -> "ipywidgets.Text":
     return widgets.Text(value, placeholder=hint, **common_options(label))
 
 
-def choose_one(options: Sequence[Any], label: str) -> "ipywidgets.Dropdown":
+def choose_one(options: Sequence[Any], label: str, width: str = CONTROL_WIDTH) -> "ipywidgets.Dropdown":
     """Make a list to choose one option from; the first is chosen."""
     import ipywidgets as widgets
 
     first = options[0][1] if isinstance(options[0], tuple) else options[0]
-    return widgets.Dropdown(options=options, value=first, **common_options(label))
+    return widgets.Dropdown(options=options, value=first, **common_options(label, width=width))
 
 
 def choose_many(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":

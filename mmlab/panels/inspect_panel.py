@@ -45,6 +45,11 @@ def misses_gallery(
     """Show the first `count` missed queries of a kind with their right answer and their hits.
 
     kind: ALL_MISSES, or the modality that failed: text, image, both, neither, unknown.
+
+    >>> from pathlib import Path
+    >>> none = pd.DataFrame({"query_id": ["a"], "failed": [None]})
+    >>> str(misses_gallery(MissedQueries(none, none, none, Path("labels.jsonl")), none))
+    '<p>No query failed (all misses).</p>'
     """
     chosen = missed.query_ids(kind)
     if not chosen:

@@ -171,7 +171,12 @@ def nearest_gallery(query: str, nearest: pd.DataFrame, items: pd.DataFrame) -> H
 
 
 def items_gallery(ids: Sequence[str], items: pd.DataFrame) -> Html:
-    """Return items of the map as a gallery under their number; a hint where there are none."""
+    """Return items of the map as a gallery under their number; a hint where there are none.
+
+    >>> items = pd.DataFrame({"item_id": ["a"], "modality": "text", "pair_id": "p", "text": "a mug", "label": "mug"})
+    >>> "text: a mug" in str(items_gallery(["a"], items.assign(image=None)))
+    True
+    """
     if not ids:
         return Html(HINT)
     hits = add_pair_columns(listed_items(list(ids), items, MAX_LISTED), items)

@@ -39,7 +39,7 @@ class QueryPanel:
         self.form, self.settings = QueryForm(data, query), SearchControls(data, k)
         self.asked: list[Query] = []
         self.listening = controls.Listening()
-        self.history = controls.choose_one([("", -1)], "Asked before")
+        self.history = controls.choose_one([("", -1)], "Asked before", "700px")
         self.result, self.link = widgets.HTML(), widgets.HTML()
         parts = {"How it is ranked": self.settings.ranking, "Filters": list(self.settings.filters.values())}
         last = controls.row(self.settings.k, *self.form.last)

@@ -391,7 +391,8 @@ class Run(RunData):
         Args:
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "inspect" (walk through
                 missed queries and judge hits by hand) or "map" (the map of 06, with a list of what is chosen).
-            settings: query (a text to begin with) and k for the first two; maps (a `MapReport`) for the last.
+            settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; k and
+                by (who judges) for "inspect"; maps (a `MapReport`) for "map".
 
         Example:
             >>> panel = run.panel()

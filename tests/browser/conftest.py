@@ -37,7 +37,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def data_folder(chromium, screens, demo_data, tmp_path_factory):
-    """A copy of the data folder with the run `demo`, to write to; JupyterLab's kernels get the same one."""
+    """A copy of the shared data folder, which these tests write to; JupyterLab's kernels get the same one."""
     folder = shutil.copytree(demo_data, tmp_path_factory.mktemp("browser") / "data")
     with data_in(folder):
         yield folder

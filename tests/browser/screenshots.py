@@ -1,7 +1,7 @@
 """The README's images: a panel at work and the first page of a report, from the run `demo`.
 
 ```
-make demo images
+make demo screenshots
 ```
 """
 
