@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import vectors_by_modality
-from mmlab.evaluate.space.geometry import share_space
+from mmlab.evaluate.measures.geometry import share_space
 from mmlab.items import (
     DIRECTIONS,
     ITEM_COLUMNS,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 # each adds its commands to the group
-from mmlab.cli import maintenance, report, run, study  # noqa: F401
+from mmlab.cli import maintenance, report, run_commands, study  # noqa: F401
 from mmlab.cli.group import cli, plain_text
 
 __all__ = ["cli", "main"]

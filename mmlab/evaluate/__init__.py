@@ -1,15 +1,15 @@
 """Evaluation: (qrels, rankings) -> tables of measures, intervals and failures; it knows no engines and no models.
 
-These are the names for everyday use. The others are imported from `mmlab.evaluate.measures`, `.statistics`, `.space`,
+These are the names for everyday use. The others are imported from `mmlab.evaluate.measures`, `.statistics`,
 `.failures`, `.protocol` and `.summaries`.
 """
 
 from mmlab.evaluate.failures.losses import explain_queries
 from mmlab.evaluate.failures.suspected import suspected_false_negatives, suspected_wrong_pairs
+from mmlab.evaluate.measures.geometry import modality_gap, vectors_by_modality
 from mmlab.evaluate.measures.qrels import merge_qrels, qrels_from_labels, qrels_from_pairs, read_labels
 from mmlab.evaluate.measures.ranks import mark_relevant
 from mmlab.evaluate.measures.scoring import MEASURES, measure_names, score_directions, score_queries
-from mmlab.evaluate.space.geometry import modality_gap, vectors_by_modality
 from mmlab.evaluate.statistics.means import mean_by_groups, mean_measures
 from mmlab.evaluate.statistics.paired_comparison import changed_queries, compare_systems
 

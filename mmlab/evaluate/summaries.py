@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.evaluate.space.geometry import share_space
-from mmlab.evaluate.space.pair_separation import separation
+from mmlab.evaluate.measures.geometry import share_space
+from mmlab.evaluate.measures.pair_separation import separation
 from mmlab.items import Vectors, replacing
 
 MIN_TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks

@@ -108,7 +108,8 @@ class Index:
     ) -> pd.DataFrame:
         """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
 
-        The score is a cosine in [-1, 1]. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
+        The score is a cosine in [-1, 1]. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}: see
+        `mmlab.index.schema.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
         the engine, from the 100 (or 4 k) nearest. `group_by_pair` gives only the best item of each pair. Fewer than k
         are returned if `where` lets fewer through or there are fewer pairs.

@@ -1,11 +1,12 @@
 """Ingest, the room of notebook 01: images and texts become clean items; what is refused is listed with its reason.
 
 Its folders, from the ground up: sources (any dataset becomes a table of rows), web (download images), images (measure
-them, find duplicates), texts (clean captions), missing_texts (OCR and captioning), outcomes (what becomes of each row).
+them, find duplicates), texts (clean captions; OCR and captioning where one is missing). Beside them: what becomes of
+each row, and the result.
 """
 
+from mmlab.ingest.ingest_result import IngestResult
 from mmlab.ingest.ingesting import ingest_items
-from mmlab.ingest.outcomes.result import IngestResult
 from mmlab.ingest.rules import FINDINGS, REFUSED, Rules
 
 __all__ = ["FINDINGS", "REFUSED", "IngestResult", "Rules", "ingest_items"]

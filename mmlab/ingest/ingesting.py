@@ -7,9 +7,7 @@ import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.images.resolve import normalize_name, resolve_images
-from mmlab.ingest.missing_texts.captioner import GENERATED, write_captions
-from mmlab.ingest.missing_texts.ocr import OCR, OcrMissing, read_printed
-from mmlab.ingest.outcomes.result import (
+from mmlab.ingest.ingest_result import (
     IngestResult,
     image_rows,
     make_changes,
@@ -17,10 +15,12 @@ from mmlab.ingest.outcomes.result import (
     make_items,
     make_skipped,
 )
-from mmlab.ingest.outcomes.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
+from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
+from mmlab.ingest.texts.captioner import GENERATED, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts
+from mmlab.ingest.texts.ocr import OCR, OcrMissing, read_printed
 from mmlab.ingest.texts.replacements import read_replacements
 from mmlab.items import data, is_among, resolve
 

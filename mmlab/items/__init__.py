@@ -1,8 +1,7 @@
 """The nouns that every other room speaks: items, vectors and their space, rankings, images, paths."""
 
-from mmlab.items.files import file_hash, replacing
+from mmlab.items.files import SqliteFile, data, file_hash, project, replacing, resolve
 from mmlab.items.images import ImageError, open_image, thumbnail
-from mmlab.items.paths import data, project, resolve
 from mmlab.items.rankings import (
     DIRECTIONS,
     MODALITIES,
@@ -10,7 +9,6 @@ from mmlab.items.rankings import (
     opposite_modality,
     score_blocks,
 )
-from mmlab.items.sqlite import SqliteFile
 from mmlab.items.tables import (
     ITEM_COLUMNS,
     QREL_COLUMNS,

@@ -1,11 +1,15 @@
-"""Files that are either whole or absent, and their fingerprints."""
+"""Files: where they lie, written whole or not at all, their fingerprints, and SQLite files that processes share."""
 
 import hashlib
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
+
+import mmlab
 
 
 @contextmanager
@@ -28,3 +32,50 @@ def file_hash(path: str | Path) -> str:
     """The sha256 of the file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def project() -> Path:
+    """The folder that holds `notebooks/` and the `mmlab` package."""
+    return Path(mmlab.__file__).resolve().parents[1]
+
+
+def data() -> Path:
+    """The folder for everything made: `$MMLAB_DATA`, or `data/` in the project folder."""
+    return Path(os.environ.get("MMLAB_DATA") or project() / "data").expanduser().resolve()
+
+
+def resolve(path: str | Path) -> Path:
+    """An absolute path: `~` expanded, relative paths taken from the project folder, not from the kernel's."""
+    return (project() / Path(path).expanduser()).resolve()
+
+
+WAIT = 60  # seconds to wait for another writer
+
+
+class SqliteFile:
+    """A file with one table; `with` closes it. What was committed survives a kill."""
+
+    def __init__(self, path: str | Path, table: str, what: str) -> None:
+        """Open the file, or make it with the CREATE TABLE statement; ValueError if it is not `what` it should be."""
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
+        try:
+            # WAL: readers and the writer do not wait for each other. NORMAL: no commit waits for the disk; a kill
+            # loses nothing, a power cut may lose the last commits.
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(table)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ValueError(f"{self.path} is not {what.format(error=error)}") from error
+
+    def close(self) -> None:
+        """Close the file; it cannot be used afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

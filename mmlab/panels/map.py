@@ -15,8 +15,7 @@ from mmlab.panels.answers import FONT, shorten
 from mmlab.panels.errors import show_in
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery
-from mmlab.visualize.map_layout import map_points, query_on_map
-from mmlab.visualize.map_sample import listed_items
+from mmlab.visualize.map_layout import listed_items, map_points, query_on_map
 
 if TYPE_CHECKING:
     import ipywidgets

@@ -9,9 +9,8 @@ from mmlab.visualize.curves import pareto
 from mmlab.visualize.distributions import histogram, overlapping_histograms
 from mmlab.visualize.galleries import gallery, hits_gallery, query_gallery
 from mmlab.visualize.map_figures import map_panels
-from mmlab.visualize.map_layout import map_tsne, map_umap
+from mmlab.visualize.map_layout import map_tsne, map_umap, sample_pairs
 from mmlab.visualize.map_page import interactive_map
-from mmlab.visualize.map_sample import sample_pairs
 from mmlab.visualize.markup import Html, table, under_headings
 from mmlab.visualize.style import figure, show
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors
-from mmlab.visualize.map_sample import order_groups
+from mmlab.visualize.map_layout import order_groups
 from mmlab.visualize.style import COLOURS, MARKERS, escape_mathtext, figure, legend_below, name_axes
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import ImageError, open_image
-from mmlab.visualize.map_sample import order_groups
+from mmlab.visualize.map_layout import order_groups
 from mmlab.visualize.markup import Html
 
 TEMPLATES = Path(__file__).parent / "templates"

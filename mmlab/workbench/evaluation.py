@@ -31,11 +31,11 @@ from mmlab.items import DIRECTIONS, write_table
 from mmlab.runs import Step
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
+from mmlab.workbench.comparisons import SystemComparison
 from mmlab.workbench.failure_report import FailureReport
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
-from mmlab.workbench.system_comparison import SystemComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

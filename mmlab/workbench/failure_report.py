@@ -10,9 +10,9 @@ from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected
 from mmlab.evaluate.failures.known_faults import score_suspects
 from mmlab.evaluate.failures.losses import failure_shares, loss_changes, losses_by_stage
 from mmlab.evaluate.failures.suspected import above_threshold
+from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
+from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.evaluate.space.geometry import describe_space, joint_vectors
-from mmlab.evaluate.space.pair_separation import pair_cosines
 from mmlab.evaluate.summaries import (
     summarize_failures,
     summarize_losses,

@@ -13,9 +13,8 @@ from mmlab.items import data as data_folder
 from mmlab.runs import Step
 from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
 from mmlab.visualize.map_figures import measure_maps, summarize_maps
-from mmlab.visualize.map_layout import map_spaces
+from mmlab.visualize.map_layout import found_first, map_spaces, name_groups, sampled_vectors
 from mmlab.visualize.map_page import map_frame
-from mmlab.visualize.map_sample import found_first, name_groups, sampled_vectors
 from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 

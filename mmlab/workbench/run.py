@@ -17,22 +17,19 @@ from mmlab.items import data as data_folder
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.runs import Step
-from mmlab.workbench.embed_report import EmbedReport
+from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
-from mmlab.workbench.fusion_study import FusionStudy
 from mmlab.workbench.hits import Hits
-from mmlab.workbench.index_report import IndexReport, index_settings
 from mmlab.workbench.ingest_report import IngestReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result
-from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.run_list import RunList
 from mmlab.workbench.run_panel import open_panel
 from mmlab.workbench.run_rankings import Rankings
-from mmlab.workbench.run_reader import RunReader
+from mmlab.workbench.run_reader import RunList, RunReader
 from mmlab.workbench.run_search import search_run, time_run
-from mmlab.workbench.score_study import CalibrationStudy, HubStudy
+from mmlab.workbench.step_reports import EmbedReport, IndexReport, index_settings
+from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 
 if TYPE_CHECKING:

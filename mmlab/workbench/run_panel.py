@@ -8,7 +8,7 @@ from mmlab.panels import compare_panel, inspect_panel, map_panel, query_panel
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.score_study import CalibrationStudy
+from mmlab.workbench.studies import CalibrationStudy
 
 if TYPE_CHECKING:
     import ipywidgets

@@ -1,4 +1,4 @@
-"""The files of one run, checked by its manifest before they are read."""
+"""The files of one run, checked by its manifest before they are read; and the list of all runs."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, Vectors, read_items, read_table
-from mmlab.runs import Step, read_manifest, run_folder
+from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record.lineage import check_input, find_writer, written_files
 from mmlab.runs.record.manifest import given_parameters
+from mmlab.workbench.result import Report, Result
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,24 @@ class RunReader:
         self.read("index.parquet")
         writer = find_writer(self.manifest, "index.parquet")
         return self.manifest["steps"][writer].get("shared_from", self.name) if writer else self.name
+
+
+@dataclass(frozen=True, repr=False)
+class RunList(Report):
+    """The runs of the data folder, a row each: name, dataset, models, when, how good, and whether it finished."""
+
+    def _overview(self) -> Result:
+        """Show all runs; open one with `mmlab.open_run(name)`."""
+        table = pd.DataFrame(list_runs())
+        if table.empty:
+            return Result(
+                table, "There is no run yet: make one with `mmlab demo` or `mmlab run --dataset ...`."
+            )
+        shown = table.assign(models=table["models"].map(", ".join))
+        return Result(table, f"{len(table)} runs; open one with `mmlab.open_run(name)`.", shown=shown)
+
+    def __len__(self) -> int:
+        return len(list_runs())
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [row["name"] for row in list_runs()]

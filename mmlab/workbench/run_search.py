@@ -12,7 +12,7 @@ from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.workbench.hits import Hits
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.score_study import CalibrationStudy
+from mmlab.workbench.studies import CalibrationStudy
 
 if TYPE_CHECKING:
     from PIL.Image import Image

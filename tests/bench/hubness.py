@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import score_queries
-from mmlab.evaluate.space.geometry import count_occurrences, skewness
+from mmlab.evaluate.measures.geometry import count_occurrences, skewness
 from mmlab.evaluate.statistics.resampling import bootstrap_intervals
 from mmlab.items import Space, Vectors, project, unit_rows
 from mmlab.items.rankings import rankings_from_scores

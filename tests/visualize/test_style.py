@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from mmlab.visualize import bars, figure, paired_bars, show
-from mmlab.visualize.explanations import word_bars
+from mmlab.visualize.image_figures import word_bars
 from mmlab.visualize.map_figures import plot_map
 
 

@@ -12,9 +12,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.measures.geometry import nearest_others
+from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.ranks import right_ranks
-from mmlab.evaluate.space.geometry import nearest_others
-from mmlab.evaluate.space.pair_separation import nearest_right
 from mmlab.evaluate.statistics.means import mean_measures, pair_numbers
 from mmlab.evaluate.statistics.resampling import Seed, bootstrap_intervals
 from mmlab.items import Vectors, check_columns, is_among, opposite_modality

@@ -9,10 +9,10 @@ the robust z of Iglewicz and Hoaglin (1993), who call a value beyond 3.5 an outl
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.measures.geometry import nearest_others
+from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.evaluate.measures.ranks import COSINE_TOLERANCE, right_ranks
-from mmlab.evaluate.space.geometry import nearest_others
-from mmlab.evaluate.space.pair_separation import nearest_right
 from mmlab.items import Vectors, check_columns, is_among, score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image

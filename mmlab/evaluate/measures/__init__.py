@@ -1,1 +1,1 @@
-"""What counts as right, at which rank it stands, and the measures of both."""
+"""What counts as relevant, at which rank it stands, the measures of both, and the geometry of the vectors."""

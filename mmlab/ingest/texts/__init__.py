@@ -1,1 +1,1 @@
-"""Clean captions and replace words in them."""
+"""Clean captions, replace words in them, and write the missing ones by OCR or a captioning model."""

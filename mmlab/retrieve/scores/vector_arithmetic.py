@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from mmlab.evaluate.space.geometry import mean_row
+from mmlab.evaluate.measures.geometry import mean_row
 from mmlab.items import MODALITIES, Space, Vectors, unit_rows
 
 MINUS_WEIGHT = 0.5  # of what a query is steered away from, beside 1 for the query

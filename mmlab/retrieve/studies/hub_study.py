@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import modality_gap, score_queries
-from mmlab.evaluate.space.geometry import count_occurrences, skewness
+from mmlab.evaluate.measures.geometry import count_occurrences, skewness
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors
 from mmlab.items.options import OPTIONS
 from mmlab.items.tables import Ids

@@ -26,7 +26,8 @@ class StepCache:
     """The runs that have done each step in a sweep.
 
     What settings have in common from 01 on is known before anything runs (`plan_steps`). Whether they come to the
-    same files again later, as most settings of an index do with exact search, only the files tell.
+    same files again later, as most settings of an index do with exact search, only the files tell. Of the bench's sweep
+    from 04 on over 300 products this saves 18 of 126 processor seconds, of that from 03 on 11 of 163.
     """
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ def _digest(manifest: Manifest, file: str) -> str | None:
 
 
 def _copy_with_holes(source: str, target: str) -> None:
-    """Copy only what was ever written: a small store of Edge is 12 MB in files of 190 MB."""
+    """Copy only what was ever written: the store of 300 products is 2.7 MB in files of 195 MB."""
     with open(source, "rb", buffering=0) as reading, open(target, "wb") as writing:
         size = writing.truncate(os.fstat(reading.fileno()).st_size)
         for start, end in _written_parts(reading.fileno(), size):

@@ -16,7 +16,7 @@ from mmlab.evaluate.failures.known_faults import (
     score_wrong_pairs,
 )
 from mmlab.evaluate.failures.suspected import above_threshold
-from mmlab.evaluate.space.geometry import joint_vectors
+from mmlab.evaluate.measures.geometry import joint_vectors
 from mmlab.items import DIRECTIONS, exact_search
 
 

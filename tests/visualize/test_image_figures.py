@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mmlab.visualize import figure
-from mmlab.visualize.explanations import occlusion_map, word_bars
+from mmlab.visualize.image_figures import occlusion_map, word_bars
 
 mpl.use("Agg")
 

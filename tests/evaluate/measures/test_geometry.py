@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import skew
 
 from mmlab.evaluate import modality_gap, vectors_by_modality
-from mmlab.evaluate.space.geometry import (
+from mmlab.evaluate.measures.geometry import (
     anisotropy,
     count_occurrences,
     describe_space,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmlab.ingest.images.resolve import IMAGE_ITEM
-from mmlab.ingest.missing_texts.captioner import GENERATED
-from mmlab.ingest.missing_texts.ocr import OCR
-from mmlab.ingest.outcomes.row_outcomes import MERGED, NO_CAPTION, TEXT_ITEM
+from mmlab.ingest.row_outcomes import MERGED, NO_CAPTION, TEXT_ITEM
+from mmlab.ingest.texts.captioner import GENERATED
+from mmlab.ingest.texts.ocr import OCR
 from mmlab.items import ITEM_COLUMNS, SKIPPED_COLUMNS, check_columns, check_items, is_among, item_id
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}

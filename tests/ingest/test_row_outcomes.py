@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mmlab.ingest.outcomes.row_outcomes import assign_splits, decide_outcomes, evaluation_split
+from mmlab.ingest.row_outcomes import assign_splits, decide_outcomes, evaluation_split
 from mmlab.ingest.rules import REFUSED, Rules
 
 

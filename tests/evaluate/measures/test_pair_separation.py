@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.evaluate.space.pair_separation import (
+from mmlab.evaluate.measures.pair_separation import (
     compare_spaces,
     matched_cosines,
     nearest_right,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.measures.geometry import modality_gap
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
-from mmlab.evaluate.space.geometry import modality_gap
 from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
 
 BINS = 50  # of the histograms whose overlap is measured

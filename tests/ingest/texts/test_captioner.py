@@ -15,7 +15,7 @@ from transformers import (
 
 from mmlab.ingest import Rules, ingest_items
 from mmlab.ingest.findings_cache import FindingsCache
-from mmlab.ingest.missing_texts.captioner import DECODING, write_captions
+from mmlab.ingest.texts.captioner import DECODING, write_captions
 
 WORDS = [
     "[PAD]",

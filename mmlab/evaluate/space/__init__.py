@@ -1,1 +1,0 @@
-"""The vectors of texts and of images: their shape, and right pairs against wrong ones."""
