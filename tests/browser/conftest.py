@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mmlab.demo import draw_catalogue
 from mmlab.items import data, project
+from mmlab.runs import run_notebooks, write_report
 from tests.browser.lab import start_lab
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
@@ -34,15 +36,22 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def run(chromium: str, screens: Path, demo_copy: Path) -> Path:
-    """The folder of a run of all notebooks with its report, in a data folder that JupyterLab's kernels use too."""
-    return demo_copy
+def data_folder(chromium, screens, tmp_path_factory):
+    """The data folder of the run; JupyterLab's kernels get the same one."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("browser")
+        patch.setenv("MMLAB_DATA", str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield folder
 
 
 @pytest.fixture(scope="module")
-def data_folder(run: Path) -> Path:
-    """The data folder of the run."""
-    return run.parents[1]
+def run(data_folder: Path) -> Path:
+    """The folder of a run of all notebooks over 100 drawn products, with its report."""
+    catalogue = draw_catalogue(data_folder / "demo", products=100, progress=False)
+    folder = run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
+    write_report("demo")
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -85,8 +85,8 @@ def test_an_image_that_is_not_chosen_yet_is_asked_for(panel, retrieve, screens):
     retrieve.screenshot(path=screens / "04_hint.png")
 
 
-def test_an_uploaded_image_finds_its_like_also_when_it_is_uploaded_again(panel, retrieve, catalogue, screens):
-    file = next((catalogue / "images").glob("*7.jpg"))
+def test_an_uploaded_image_finds_its_like_also_when_it_is_uploaded_again(panel, retrieve, run, screens):
+    file = next((run.parents[1] / "demo" / "images").glob("*7.jpg"))
     upload(retrieve, panel, file)
     wait_for_answer(panel, f"{file.name} (image)")
     panel.get_by_role("button", name="text", exact=True).click()
