@@ -29,10 +29,10 @@ SEES = {
 }  # fmt: skip
 # The sub-folders of a room from the ground up, with the files that they build on: each sees those before it.
 ORDER = {
-    "ingest": ["findings_cache", "rules", "web", "images", "texts", "missing_texts", "outcomes", "sources"],
+    "ingest": ["findings_cache", "rules", "web", "images", "row_outcomes", "texts", "sources"],
     "embed": ["models"],
     "index": ["schema", "store", "edge", "server", "collections", "index", "build", "bench"],
-    "evaluate": ["measures", "statistics", "space", "failures"],
+    "evaluate": ["measures", "statistics", "failures"],
     "retrieve": ["scores", "query", "pipeline", "studies"],
     "runs": ["record", "report", "execute", "sweep"],
 }

@@ -19,10 +19,10 @@ from mmlab.embed.models.parts import (
     SAVE_PARTS,
     TextTokenizer,
     check_vocabulary,
-    fill_prompts,
     find_window,
     read_network,
 )
+from mmlab.embed.models.prompts import fill_prompts
 
 # No pickles, no code.
 SAFE_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
