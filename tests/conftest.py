@@ -21,6 +21,10 @@ from mmlab.items import Vectors, data
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
+SLOW_FILES = (  # that run notebooks, longest first; the second needs no shared run, for the first is making it
+    "test_notebooks_again", "test_notebooks_hostile", "test_notebooks", "test_browser", "test_notebooks_studies",
+    "test_notebooks_tune", "test_notebooks_vectors", "test_examples", "test_run",
+)  # fmt: skip
 
 
 def find_shared(path: str) -> Path:
@@ -33,6 +37,12 @@ def pytest_configure() -> None:
     """Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that no worker is left with one of them at the end."""
+    places = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -117,8 +127,9 @@ def demo_data(catalogue: Path, make_once) -> Path:
 def _make_run(catalogue: Path, folder: Path) -> None:
     from mmlab.runs import run_notebooks, write_report
 
+    dataset = shutil.copytree(catalogue, folder / "demo")  # where `mmlab demo` has it
     with data_in(folder, **dict.fromkeys(KEYS, SECRET)):
-        run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
+        run_notebooks("demo", {"dataset": str(dataset), "sample": 60}, progress=False)
         write_report("demo")
 
 
