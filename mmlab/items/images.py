@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000  # decoded: 300 MB; more is refused as a decompression bomb
-MAX_PARALLEL_PIXELS = (
-    25_000_000  # larger ones are decoded one at a time, so that many threads stay within memory
-)
+# Larger images are decoded one at a time, so that many threads stay within memory.
+MAX_PARALLEL_PIXELS = 25_000_000
 # Formats that are decoded without starting an interpreter.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 ORIENTATION_TAG = 0x0112  # of EXIF
@@ -29,6 +28,8 @@ TRANSPOSITIONS = {  # EXIF orientation: the transposition that makes it upright
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+# ROTATE_90, ROTATE_270, TRANSPOSE and TRANSVERSE of Image.Transpose exchange width and height.
+SWAPPING = {2, 4, 5, 6}
 PILLOW = re.compile(r"PIL\.")
 IGNORED = ("ignore", None, Warning, PILLOW, 0)  # as `warnings.filters` keeps it
 _large_lock, _filters_lock = Lock(), Lock()
@@ -98,10 +99,7 @@ def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple
                 image.load()
                 turn = _transposition(image)
                 upright = _rgb(image if turn is None else image.transpose(turn))
-            swapped = (
-                turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180
-            )
-            return upright, (height, width) if swapped else (width, height)
+            return upright, (height, width) if turn in SWAPPING else (width, height)
     except UnidentifiedImageError:
         raise ImageError("not an image" if file.seek(0, io.SEEK_END) else "empty file") from None
     except Image.DecompressionBombError as error:

