@@ -29,10 +29,19 @@ SEES = {
 }  # fmt: skip
 # The sub-folders of a room from the ground up, with the files that they build on: each sees those before it.
 ORDER = {
-    "ingest": ["findings_cache", "rules", "web", "images", "row_outcomes", "texts", "sources"],
+    "ingest": [
+        "findings_cache",
+        "rules",
+        "web",
+        "images",
+        "texts",
+        "sources",
+        "row_outcomes",
+        "ingest_result",
+    ],
     "embed": ["models"],
     "index": ["schema", "store", "edge", "server", "collections", "index", "build", "bench"],
-    "evaluate": ["measures", "statistics", "failures"],
+    "evaluate": ["measures", "resampling", "means", "paired_comparison", "losses", "suspected"],
     "retrieve": ["scores", "query", "pipeline", "studies"],
     "runs": ["record", "report", "execute", "sweep"],
 }

@@ -8,7 +8,8 @@ import papermill
 import pytest
 
 from mmlab.evaluate import qrels_from_pairs, score_queries
-from mmlab.items import ITEM_COLUMNS, Space, Vectors, item_id, read_table, unit_rows, write_table
+from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_table, unit_rows, write_table
+from mmlab.items.tables import item_id
 from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_folder, run_notebooks, start_step
 from tests.made_run import make_run
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mmlab.cli import main
-from mmlab.items import RANKING_COLUMNS, SKIPPED_COLUMNS, Vectors, read_items, read_table
-from mmlab.panels.export import download_link, to_csv
+from mmlab.items import RANKING_COLUMNS, Vectors, read_items, read_table
+from mmlab.items.tables import SKIPPED_COLUMNS
+from mmlab.panels.outputs import download_link, to_csv
 from mmlab.runs import (
     NotebookFailed,
     find_notebook,

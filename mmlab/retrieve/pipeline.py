@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, opposite_modality
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search
 from mmlab.items.options import check_option
-from mmlab.items.rankings import first_rows
+from mmlab.items.rankings import first_rows, opposite_modality
 from mmlab.retrieve.query.rank import (
     bridge_modality,
     gallery_vectors,

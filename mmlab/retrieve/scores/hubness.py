@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors, exact_search, is_among, opposite_modality
+from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.options import check_option
-from mmlab.items.rankings import rankings_from_blocks
+from mmlab.items.rankings import opposite_modality, rankings_from_blocks
 from mmlab.retrieve.scores.query_split import CalibrationSplit
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
