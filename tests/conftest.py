@@ -1,23 +1,48 @@
-"""What several rooms' tests share: a small drawn catalogue, embedded by the demo model and indexed."""
+"""What several rooms' tests share: a drawn catalogue, embedded and indexed, and one real run of the six notebooks.
+
+Each is made once for all workers of a test session; a test that changes something takes a copy.
+"""
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
+import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
+
+SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
+KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
+SLOW_FILES = (  # that run notebooks, longest first; the second needs no shared run, for the first is making it
+    "test_notebooks_again", "test_notebooks_hostile", "test_notebooks", "test_browser", "test_notebooks_studies",
+    "test_notebooks_tune", "test_notebooks_vectors", "test_examples", "test_run",
+)  # fmt: skip
+
+
+def find_shared(path: str) -> Path:
+    """A file or folder in the nearest `shared/` that holds it, in the project or above; or a path that is not there."""
+    beside = [parent / "shared" / path for parent in Path(mmlab.__file__).parents]
+    return next((found for found in beside if found.exists()), beside[0])
 
 
 def pytest_configure() -> None:
     """Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that no worker is left with one of them at the end."""
+    places = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -35,65 +60,109 @@ class Collection(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 drawn products with their planted faults."""
-    return draw_catalogue(tmp_path_factory.mktemp("demo") / "catalogue", products=120, progress=False)
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A function: a name and what fills a folder -> the folder, filled once for all workers of this test session."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, made = shared / name, shared / f"{name}.made"
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way
+                folder.mkdir()
+                fill(folder)
+                made.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def collection(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    """The catalogue, ingested, embedded by the demo model and put into a store of its own."""
+def catalogue(make_once) -> Path:
+    """120 drawn products with their planted faults. Only read from it."""
+    return make_once("catalogue", lambda folder: draw_catalogue(folder, products=120, progress=False))
+
+
+@pytest.fixture(scope="session")
+def collection(catalogue: Path, make_once, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """The catalogue, ingested, embedded by the demo model and put into a store of this worker's own."""
+    from mmlab.embed import load_model
+    from mmlab.index import open_index, open_store
+    from mmlab.items import read_items
+    from mmlab.retrieve import Retriever
+    from mmlab.runs.sweep.step_cache import copy_folder
+
+    made = make_once("collection", lambda folder: _make_collection(catalogue, folder))
+    store = tmp_path_factory.mktemp("collection") / "store"
+    copy_folder(made / "store", store)
+    index = open_index(open_store(store), "demo")
+    vectors = Vectors.load(made / "vectors.npz")
+    return Collection(read_items(made / "items.parquet"), vectors, Retriever(index, load_model("demo")))
+
+
+def _make_collection(catalogue: Path, folder: Path) -> None:
     from mmlab.embed import embed_items, load_model
     from mmlab.index import build_index, open_store
     from mmlab.ingest import ingest_items
-    from mmlab.retrieve import Retriever
+    from mmlab.items import write_items
 
-    model = load_model("demo")
-    items = ingest_items(catalogue, cache=tmp_path_factory.mktemp("cache"), progress=False).items
-    vectors = embed_items(items, model, progress=False).vectors
-    store = open_store(tmp_path_factory.mktemp("store"))
-    index = build_index(store, "demo", items, [vectors], progress=False)
-    return Collection(items, vectors, Retriever(index, model))
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of this test session have in common; what is dear to make is made there once."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
-    folder.mkdir(exist_ok=True)
-    return folder
+    items = ingest_items(catalogue, cache=folder / "cache", progress=False).items
+    vectors = embed_items(items, load_model("demo"), progress=False).vectors
+    build_index(open_store(folder / "store"), "demo", items, [vectors], progress=False)
+    write_items(items, folder / "items.parquet")
+    vectors.save(folder / "vectors.npz")
 
 
 @pytest.fixture(scope="session")
-def demo_data(shared_folder: Path) -> Path:
-    """A data folder with the run `demo`: the six notebooks on 120 drawn products, executed once. Only read from it."""
-    from filelock import FileLock
+def demo_data(catalogue: Path, make_once) -> Path:
+    """A data folder with the run `demo`: the six notebooks on the drawn catalogue, with its report. Only read from it.
 
+    The environment held a secret while they ran.
+    """
+    return make_once("data", lambda folder: _make_run(catalogue, folder))
+
+
+def _make_run(catalogue: Path, folder: Path) -> None:
     from mmlab.runs import run_notebooks, write_report
 
-    folder = shared_folder / "data"
-    with FileLock(shared_folder / "demo.lock"), data_in(folder):
-        if not (folder / "runs" / "demo" / "index.html").is_file():
-            catalogue = draw_catalogue(folder / "demo", products=120, progress=False)
-            run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
-            write_report("demo")
-    return folder
+    dataset = shutil.copytree(catalogue, folder / "demo")  # where `mmlab demo` has it
+    with data_in(folder, **dict.fromkeys(KEYS, SECRET)):
+        run_notebooks("demo", {"dataset": str(dataset), "sample": 60}, progress=False)
+        write_report("demo")
 
 
 @pytest.fixture
 def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):
-    """The run `demo`, opened."""
-    import mmlab
-
+    """The run `demo`, opened. Only read from it."""
     monkeypatch.setenv("MMLAB_DATA", str(demo_data))
     return mmlab.open_run("demo")
 
 
+@pytest.fixture(scope="module")
+def demo_copy(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the run `demo` in a data folder that is this module's own, to change it."""
+    from mmlab.runs.sweep.step_cache import copy_folder
+
+    folder = tmp_path_factory.mktemp("copy") / "data"
+    copy_folder(demo_data, folder)
+    with data_in(folder, **dict.fromkeys(KEYS, SECRET)):
+        yield folder / "runs" / "demo"
+
+
+@pytest.fixture
+def own_data(tmp_path: Path) -> Iterator[Path]:
+    """An empty data folder for what this test runs."""
+    with data_in(tmp_path / "data", **dict.fromkeys(KEYS, SECRET)):
+        yield tmp_path / "data"
+
+
 @contextmanager
-def data_in(folder: Path) -> Iterator[None]:
+def data_in(folder: Path, **environment: str) -> Iterator[None]:
     """Everything that runs in the block, and in the kernels that it starts, is made in this folder."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMLAB_DATA", str(folder))
-        patch.setenv("HF_HUB_OFFLINE", "1")
+        given = {"MMLAB_DATA": str(folder), "HF_HUB_OFFLINE": "1", **environment}
+        for name, value in given.items():
+            patch.setenv(name, value)
         yield

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from importlib import import_module
 
-from mmlab.items import project
+from mmlab.items.files import project
 from tests.bench.__main__ import ENTRIES
 from tests.bench.figures import Figure, format_table, keep
 

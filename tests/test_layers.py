@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,28 @@ SEES = {
     "panels": {"items", "retrieve", "evaluate", "visualize"},
     "demo": {"items"},
     "runs": {"items", "visualize"},
+    "workbench": {
+        "items", "ingest", "embed", "index", "retrieve", "evaluate", "visualize", "panels", "runs",
+    },
     "cli": {"items", "index", "visualize", "runs", "demo"},
+}  # fmt: skip
+# The sub-folders of a room from the ground up, with the files that they build on: each sees those before it.
+ORDER = {
+    "ingest": [
+        "findings_cache",
+        "rules",
+        "web",
+        "images",
+        "texts",
+        "sources",
+        "row_outcomes",
+        "ingest_result",
+    ],
+    "embed": ["models"],
+    "index": ["schema", "store", "edge", "server", "collections", "index", "build", "bench"],
+    "evaluate": ["measures", "resampling", "means", "paired_comparison", "losses", "suspected"],
+    "retrieve": ["scores", "query", "pipeline", "studies"],
+    "runs": ["record", "report", "execute", "sweep"],
 }
 HEAVY = {
     "PIL", "datasets", "faiss", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "jscatter", "lxml",
@@ -64,19 +86,87 @@ def test_a_room_imports_only_what_it_sees(room):
     assert {file: rooms for file, rooms in wrong.items() if rooms} == {}
 
 
+def imported_modules(file):
+    """The modules of mmlab that a file imports, anywhere in it: in functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in FILES else node.module for name in names}
+    return found & FILES.keys()
+
+
+def module_of(file):
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+FILES = {module_of(file): file for file in PACKAGE.rglob("*.py")}
+# `import mmlab` is for its version and its words; its two names for users are imported from it by nobody here
+IMPORTS = {module: imported_modules(file) - {"mmlab"} for module, file in FILES.items() if module != "mmlab"}
+
+
+def test_every_sub_folder_has_its_place():
+    folders = {room: {path.parent.name for path in (PACKAGE / room).glob("*/__init__.py")} for room in SEES}
+    assert {room for room in SEES if folders[room]} == ORDER.keys()
+    for room, order in ORDER.items():
+        assert folders[room] <= set(order)
+        assert all(f"mmlab.{room}.{name}" in FILES for name in order)
+
+
+@pytest.mark.parametrize(("room", "name"), [(room, name) for room, order in ORDER.items() for name in order])
+def test_a_sub_folder_imports_only_those_below_it(room, name):
+    own = f"mmlab.{room}.{name}"
+    allowed = [f"mmlab.{room}.{other}" for other in ORDER[room][: ORDER[room].index(name) + 1]]
+    wrong = {
+        (module, target)
+        for module, targets in IMPORTS.items()
+        if is_in(module, [own])
+        for target in targets
+        if is_in(target, [f"mmlab.{room}"]) and not is_in(target, allowed)
+    }
+    assert wrong == set()
+
+
+def is_in(module, packages):
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    with pytest.raises(CycleError, match="nodes are in a cycle"):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+    TopologicalSorter(IMPORTS).prepare()
+
+
+def test_nobody_imports_the_names_for_users():
+    for module, file in FILES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "mmlab":
+                assert not {alias.name for alias in node.names} & set(mmlab.__all__), module
+
+
 def test_there_is_no_way_back_up():
     for room, seen in SEES.items():
         assert all(room not in SEES[other] for other in seen)
 
 
-@pytest.mark.parametrize("room", [room for room in SEES if room != "demo"])
-def test_importing_a_room_loads_nothing_heavy(room):
-    code = f"import sys, mmlab.{room}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+def test_importing_a_room_loads_nothing_heavy():
+    """One process for all: what no room may load, the rooms before it have not loaded either."""
+    rooms = [room for room in SEES if room != "demo"]
+    code = "import sys, importlib\n"
+    code += f"for room in {rooms}:\n"
+    code += (
+        f"    importlib.import_module('mmlab.' + room); print(room, *sorted({HEAVY!r} & set(sys.modules)))"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout == "\n"
+    assert answer.stdout.split("\n") == [*rooms, ""]
 
 
 def test_importing_mmlab_loads_nothing_but_itself():
     code = "import sys; before = set(sys.modules); import mmlab; print(*(set(sys.modules) - before))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout == "mmlab\n"
+    loaded = {name.split(".")[0] for name in answer.stdout.split()}
+    assert loaded - sys.stdlib_module_names == {"mmlab"}
+    assert [name for name in answer.stdout.split() if name.startswith("mmlab.")] == []

@@ -5,35 +5,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mmlab.cli import main
 from mmlab.items import read_items, write_items
-from mmlab.runs import find_notebooks, read_manifest, run_folder, run_notebooks, write_report
+from mmlab.runs import find_notebooks, read_manifest, run_folder, run_notebooks
 from mmlab.runs.report.html_report import write_single_file
 
-WORDS = ("--name", "stopped", "-p", "sample=40")
+WORDS = ("--name", "stopped", "-p", "sample=60")  # as the shared run
 
 
 @pytest.fixture(scope="module", autouse=True)
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Everything that runs here is made in a folder of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("data")
-        patch.setenv("MMLAB_DATA", str(folder))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def first(catalogue: Path) -> Path:
-    """The folder of a run that was left alone."""
-    folder = run_notebooks("first", {"dataset": str(catalogue), "sample": 40}, progress=False)
-    write_report("first")
-    return folder
+def data_folder(demo_copy: Path) -> Path:
+    """The data folder of this module, which holds the run `demo`, left alone until now."""
+    return demo_copy.parents[1]
 
 
 def hashes(run: str, *steps: str) -> dict[str, str]:
@@ -53,9 +40,9 @@ def wait_for(path: Path, child: subprocess.Popen) -> None:
     assert path.exists()
 
 
-def test_papermill_alone_writes_the_same_files_as_mmlab_run(first: Path, tmp_path: Path) -> None:
+def test_papermill_alone_writes_the_same_files_as_mmlab_run(tmp_path: Path) -> None:
     steps = ("04_retrieve", "05_evaluate")
-    before, finished = hashes("first", *steps), read_manifest("first")["steps"][steps[1]]["finished"]
+    before, finished = hashes("demo", *steps), read_manifest("demo")["steps"][steps[1]]["finished"]
     for notebook in find_notebooks()[3:5]:
         command = [
             sys.executable,
@@ -65,18 +52,18 @@ def test_papermill_alone_writes_the_same_files_as_mmlab_run(first: Path, tmp_pat
             tmp_path / notebook.name,
             "-p",
             "name",
-            "first",
+            "demo",
         ]
         subprocess.run(command, check=True, capture_output=True)
-    assert read_manifest("first")["steps"][steps[1]]["finished"] > finished
+    assert read_manifest("demo")["steps"][steps[1]]["finished"] > finished
     assert len(before) > 10
-    assert hashes("first", *steps) == before
+    assert hashes("demo", *steps) == before
 
 
-def test_a_run_holds_and_holding_it_leaves_nothing_behind(first: Path, data_folder: Path, capsys) -> None:
+def test_a_run_holds_and_holding_it_leaves_nothing_behind(data_folder: Path, capsys) -> None:
     before = {path: path.stat().st_mtime_ns for path in data_folder.rglob("*") if path.is_file()}
-    assert main(["verify", "first"]) == 0
-    assert capsys.readouterr().out.startswith("first holds: the same items, vectors, rankings and measures")
+    assert main(["verify", "demo"]) == 0
+    assert capsys.readouterr().out.startswith("demo holds: the same items, vectors, rankings and measures")
     assert {path: path.stat().st_mtime_ns for path in data_folder.rglob("*") if path.is_file()} == before
     assert not list(data_folder.glob("verify-*"))
 
@@ -103,8 +90,9 @@ def test_what_differs_is_told(catalogue: Path, data_folder: Path, capsys) -> Non
     assert str(kept) in shown.err
 
 
-def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report(first: Path, catalogue: Path) -> None:
-    started = mmlab("run", "--dataset", str(catalogue), *WORDS)
+def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report() -> None:
+    dataset = read_manifest("demo")["steps"]["01_ingest"]["parameters"]["dataset"]
+    started = mmlab("run", "--dataset", dataset, *WORDS)
     with subprocess.Popen(started, stderr=subprocess.PIPE, text=True) as child:
         wait_for(run_folder("stopped") / "store", child)
         child.send_signal(signal.SIGINT)
@@ -117,8 +105,8 @@ def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report(first: Path, cat
     assert words[:6] == ["mmlab", "run", "--name", "stopped", "--from", "03"]
     subprocess.run(mmlab(*words[1:]), check=True, capture_output=True)
     steps = ("01_ingest", "02_embed", "04_retrieve", "05_evaluate")
-    assert hashes("stopped", *steps) == hashes("first", *steps)
-    assert measures("stopped") == measures("first")
+    assert hashes("stopped", *steps) == hashes("demo", *steps)
+    assert measures("stopped") == measures("demo")
 
 
 def measures(run: str) -> str:
@@ -127,8 +115,8 @@ def measures(run: str) -> str:
     return html.partition('<h2 id="measures">')[2].partition("<h2")[0]
 
 
-def test_a_real_run_fits_one_file_to_send(first: Path) -> None:
-    single = write_single_file("first")
+def test_a_real_run_fits_one_file_to_send() -> None:
+    single = write_single_file("demo")
     assert 1_000_000 < single.stat().st_size < 15_000_000
     html = single.read_text(encoding="utf-8")
     assert "Left out, so that" not in html

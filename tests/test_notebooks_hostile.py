@@ -11,6 +11,7 @@ import pytest
 from mmlab.items import read_items
 from mmlab.runs import run_notebooks, write_report
 from mmlab.runs.report.html_report import write_overview, write_single_file
+from tests.conftest import data_in
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 QUIET += ("--disable-sync", "--no-first-run")
@@ -54,10 +55,8 @@ LIVE = """() => [...document.querySelectorAll("nav, input, label, button, iframe
 @pytest.fixture(scope="module", autouse=True)
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Everything that runs here is made in a folder of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("data")
-        patch.setenv("MMLAB_DATA", str(folder))
-        patch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path_factory.mktemp("data")
+    with data_in(folder):
         yield folder
 
 

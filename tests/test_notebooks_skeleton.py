@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import nbformat
 import pytest
 
 import mmlab
+from mmlab.ingest import Rules
+from mmlab.retrieve import RetrievalConfig
 
 FOLDER = Path(mmlab.__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -17,6 +20,13 @@ PARAMETER = re.compile(
 )
 SECTIONS = ["## Check", "## Save", "## What we saw"]
 MAX_LINES, MEDIAN_LINES = 10, 3
+# what a run takes from its parameters by name
+TAKEN = {
+    node.value
+    for path in (FOLDER.parent / "mmlab" / "workbench").glob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+} | {field.name for field in fields(RetrievalConfig)}
 MAX_IMPORTED_NAMES = 20
 
 
@@ -74,19 +84,20 @@ def test_the_step_begins_with_the_notebooks_own_name_and_its_namespace(code, pat
     assert f'step = mmlab.begin_step("{path.stem}", globals())' in code[1].source.splitlines()
 
 
-def test_parameters_are_typed_once_and_none_is_lost(code, parameters):
-    """A parameter is used by its name in a cell, or by the run, which takes it from the step."""
-    used = {
-        node.id
-        for cell in code[1:]
-        for node in ast.walk(ast.parse(cell.source))
-        if isinstance(node, ast.Name)
-    }
-    assert "run" in used
+def test_no_parameter_is_typed_twice(code, parameters):
     for cell in code[1:]:
         echoed = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assign)]
         targets = {target.id for node in echoed for target in node.targets if isinstance(target, ast.Name)}
         assert not targets & {found["name"] for found in parameters}
+
+
+def test_no_parameter_is_lost(code, parameters):
+    """Each is used by its name in a cell, or by the run, which takes it from the step."""
+    nodes = [node for cell in code[1:] for node in ast.walk(ast.parse(cell.source))]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    assert "run" in used
+    taken = TAKEN | ({field.name for field in fields(Rules)} if "Rules" in used else set())
+    assert {found["name"] for found in parameters} - used - taken <= {"name"}
 
 
 def test_cells_are_short(code):

@@ -9,6 +9,7 @@ from mmlab.index import Hnsw, Quantization, open_index, open_store
 from mmlab.index.bench.faiss import has_faiss
 from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_notebooks, write_report
 from mmlab.runs.record.parameters import check_parameters
+from tests.conftest import data_in
 from tests.made_run import make_run
 
 SMALL = {"tune_m": [8], "tune_ef": [100], "tune_quantization": ["scalar"], "tune_oversampling": [2.0]}
@@ -18,9 +19,7 @@ SMALL |= {"tune_batch_sizes": [4], "tune_precisions": ["float32"], "tune_items":
 @pytest.fixture(scope="module")
 def made(collection, tmp_path_factory):
     """A run's items and vectors, as 01 and 02 would have written them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMLAB_DATA", str(tmp_path_factory.mktemp("data")))
-        patch.setenv("HF_HUB_OFFLINE", "1")
+    with data_in(tmp_path_factory.mktemp("data")):
         models = {"models": [collection.vectors.space.model]}
         yield make_run("tuned", collection.items, [collection.vectors]), models
 
@@ -30,9 +29,17 @@ def tune(models, **parameters) -> None:
     run_notebooks("tuned", given, [find_notebook("07_tune")], progress=False)
 
 
-def test_qdrant_is_swept_beside_faiss_and_the_settings_for_03_are_told(made):
+@pytest.fixture(scope="module")
+def tuned(made):
+    """The run's folder after 07, in the report of the run."""
     folder, models = made
     tune(models)
+    write_report("tuned")
+    return folder
+
+
+def test_qdrant_is_swept_beside_faiss_and_the_settings_for_03_are_told(tuned):
+    folder = tuned
     settings = pd.read_parquet(folder / "tune" / "index.parquet")
     ours = settings[settings["engine"] == "Qdrant HNSW"]
     kinds = ours[["quantization", "on_disk", "rescored"]].apply(tuple, axis="columns").tolist()
@@ -44,8 +51,29 @@ def test_qdrant_is_swept_beside_faiss_and_the_settings_for_03_are_told(made):
     assert [name for name in ("pareto.png", "costs.png") if not (folder / "tune" / name).is_file()] == []
     told = read_manifest("tuned")["steps"]["07_tune"]["summary"]
     assert "mmlab run --name tuned --from 03 -p hnsw_m=8 -p hnsw_ef_construct=128 -p ef=100" in told
-    write_report("tuned")
     assert "What a graph takes" in (folder / "07_tune.html").read_text(encoding="utf-8")
+    speeds = pd.read_parquet(folder / "tune" / "model.parquet")
+    assert speeds[["modality", "precision", "batch_size"]].drop_duplicates().to_numpy().tolist() == [
+        ["image", "float32", 4], ["text", "float32", 4],
+    ]  # fmt: skip
+
+
+def test_layouts_and_placements_are_measured_beside_them(tuned):
+    layouts = pd.read_parquet(tuned / "tune" / "layouts.parquet")
+    assert layouts["layout"].tolist() == ["unified", "separate", "named"]
+    assert (layouts[["disk_mb", "p50_ms", "build_s"]] > 0).all(axis=None)
+    page = (tuned / "07_tune.html").read_text(encoding="utf-8")
+    parts = (
+        "opening_ms",
+        "search_ms",
+        "payload_ms",
+        "whole_ms",
+        "just opened",
+        "warm",
+        "in memory",
+        "on disk",
+    )
+    assert [part for part in parts if part not in page] == []
 
 
 def test_too_few_vectors_for_a_graph_are_refused_and_nothing_is_left(made, tmp_path):
@@ -67,7 +95,3 @@ def test_03_builds_and_searches_as_it_is_told(made):
     assert schema.quantization == Quantization("product", 32, False, False, 3.0)
     judged = pd.read_parquet(folder / "index.parquet")
     assert judged["search"].tolist()[:3] == ["exact", "product ef=30, alone", "product ef=30, rescored"]
-    layouts = pd.read_parquet(folder / "layouts.parquet")
-    assert layouts["layout"].tolist() == ["unified", "separate", "named"]
-    page = (folder / "notebooks" / "03_index.ipynb").read_text(encoding="utf-8")
-    assert [part for part in ("opening_ms", "search_ms", "payload_ms", "whole_ms") if part not in page] == []

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import mmlab
 from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.items import Space, Vectors, read_table, unit_rows, write_table
 from mmlab.runs import find_notebook, find_notebooks, read_manifest, run_notebooks, start_step
+from tests.conftest import find_shared
 from tests.made_run import make_run, read_photos, whole_items
 
-PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
+PHOTOS = find_shared("vectors/flickr8k-test.npz")
 
 
 @pytest.fixture(autouse=True)

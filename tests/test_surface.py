@@ -27,10 +27,7 @@ def test_a_room_has_few_public_names_and_all_are_there(room):
     module = import_module(f"mmlab.{room}")
     names = getattr(module, "__all__", [])
     assert len(names) <= MAX_PUBLIC
-    assert (
-        names == sorted(set(names), key=lambda name: (name.lower() == name, not name.isupper(), name))
-        or names
-    )
+    assert len(names) == len(set(names))
     assert all(hasattr(module, name) for name in names)
 
 

@@ -81,23 +81,14 @@ def clean(names: Sequence[str], unfinished: bool, cache: bool, demo: bool, label
 
     chosen = bool(names or unfinished or cache or demo)
     with usage_errors():
-        found = (
-            find_removable(names, unfinished, cache, demo)
-            if chosen
-            else find_removable(None, cache=True, demo=True)
-        )
-    print_table(
-        [
-            {"what": one.kind, "name": one.name, "MB": f"{one.bytes / 1e6:.1f}", "labels": one.labels or ""}
-            for one in found
-        ]
-    )
-    labelled = [entry.name for entry in found if entry.labels and not labels]
+        wanted = (names, unfinished, cache, demo) if chosen else (None, False, True, True)
+        found = find_removable(*wanted)
+    print_table([one.row() for one in found])
     if not found:
         click.echo("Nothing to remove.")
     elif not chosen:
         click.echo("Nothing is removed: name runs, or give --unfinished, --cache or --demo.")
-    elif labelled:
+    elif labelled := [entry.name for entry in found if entry.labels and not labels]:
         raise click.UsageError(
             f"{', '.join(labelled)} would go with judgements made by hand, which cannot be made again; nothing is "
             "removed: keep labels.jsonl elsewhere, or give --labels"

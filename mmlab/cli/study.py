@@ -10,14 +10,14 @@ STUDY_EXAMPLES = """
 \b
 Examples:
   mmlab study tune photos
-  mmlab study tune photos -p seed=7 -p 'tune_m=[16, 32]'
+  mmlab study tune photos -p 'tune_m=[16, 32]' -p tune_items=16
   mmlab parameters 07            what the notebook of a study takes
 """
 TUNE_EXAMPLES = """
 \b
 Examples:
   mmlab tune photos
-  mmlab tune photos -p seed=7
+  mmlab tune photos -p tune_items=16
 """
 COMPARE_EXAMPLES = """
 \b

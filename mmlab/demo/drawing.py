@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm.auto import tqdm
 
-from mmlab.demo import shapes_clothing, shapes_household, shapes_leisure
+from mmlab.demo import shapes_home, shapes_leisure
 from mmlab.demo.backdrops import VARIANTS, draw_backdrop
 from mmlab.demo.pen import INKS, Pen, mix_palette
 from mmlab.demo.products import Product, Purpose
@@ -35,7 +35,7 @@ LIGHTS = {
     "cool": (0.88, 0.98, 1.1),
     "dim": (0.72, 0.72, 0.76),
 }
-SHAPES = shapes_clothing.SHAPES | shapes_household.SHAPES | shapes_leisure.SHAPES
+SHAPES = shapes_home.SHAPES | shapes_leisure.SHAPES
 COMPANIONS = shapes_leisure.COMPANIONS
 MAX_PROCESSES = 8
 

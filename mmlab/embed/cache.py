@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlab.items import Space, SqliteFile
+from mmlab.items import Space
+from mmlab.items.files import SqliteFile
 
 CONTENTS_PER_QUERY = 1000
 

@@ -13,7 +13,8 @@ from mmlab.embed.cache import VectorCache
 from mmlab.embed.encode import encode_items
 from mmlab.embed.models import Model
 from mmlab.embed.models.interface import unsupported_modality
-from mmlab.items import SKIPPED_COLUMNS, Vectors, check_items
+from mmlab.items import Vectors
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items
 
 
 @dataclass(frozen=True, repr=False)

@@ -20,7 +20,8 @@ from mmlab.embed.batching import (
 )
 from mmlab.embed.models import Model
 from mmlab.embed.models.interface import Inputs
-from mmlab.items import ImageError, file_hash, open_image
+from mmlab.items import ImageError, open_image
+from mmlab.items.files import file_hash
 
 if TYPE_CHECKING:
     from PIL.Image import Image

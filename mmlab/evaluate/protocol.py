@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.evaluate.statistics.resampling import RESAMPLES
+from mmlab.evaluate.resampling import RESAMPLES
 from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
 
 TIE_RULE = "equal scores count against the system"

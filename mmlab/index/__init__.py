@@ -1,15 +1,13 @@
 """Collections of vectors with their payload: Qdrant Edge in a folder by default, a Qdrant server by URL.
 
-Sub-folders, from the ground up: schema, store, edge and server; over them index, build and push; then bench.
+Sub-folders, from the ground up: schema, store, edge and server; over them collections, index and build; then bench.
 """
 
 from mmlab.index.bench.index_sweep import sweep_index
-from mmlab.index.bench.layout_benchmark import compare_layouts, compare_placements
-from mmlab.index.bench.search_benchmark import benchmark_search
-from mmlab.index.build import build_index, open_index, open_store
+from mmlab.index.bench.search_benchmark import benchmark_search, compare_layouts, compare_placements
+from mmlab.index.build import build_index, open_index, open_store, push
 from mmlab.index.edge.folder import StoreTaken
 from mmlab.index.index import Index
-from mmlab.index.push import push
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.schema.schema import WrongSchema
 from mmlab.index.store.engine import NoCollection

@@ -20,7 +20,7 @@ from mmlab.index.store.store import Store
 from mmlab.items import Vectors, is_among
 from mmlab.items.options import check_option
 
-HOW_TO_REPLACE = (
+REPLACE_HINT = (
     "If it is yours and may go, say so: replace=True, mmlab run -p replace=true, mmlab push --replace. If it is "
     "somebody else's, give your run another name"
 )
@@ -117,7 +117,7 @@ def make_collections(
         for collection, reason in obsolete.items():
             if not replace and _has_points(store, collection):
                 raise WrongSchema(
-                    f"collection {collection!r} in {store} is not replaced: {reason}. {HOW_TO_REPLACE}"
+                    f"collection {collection!r} in {store} is not replaced: {reason}. {REPLACE_HINT}"
                 )
         for collection in obsolete:
             store.drop(collection)
@@ -137,7 +137,7 @@ def check_related(store: Store, collection: str, ids: Iterable[str]) -> None:
     if count:
         raise WrongSchema(
             f"collection {collection!r} in {store} is not replaced: none of its {count:,} points is of the index "
-            f"that is to go there. {HOW_TO_REPLACE}"
+            f"that is to go there. {REPLACE_HINT}"
         )
 
 

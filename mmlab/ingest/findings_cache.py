@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmlab.items import SqliteFile, replacing
+from mmlab.items import replacing
+from mmlab.items.files import SqliteFile
 
 TABLE = """CREATE TABLE IF NOT EXISTS findings
 (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"""

@@ -9,7 +9,8 @@ from mmlab.ingest.images.resolve import IMAGE_ITEM
 from mmlab.ingest.row_outcomes import MERGED, NO_CAPTION, TEXT_ITEM
 from mmlab.ingest.texts.captioner import GENERATED
 from mmlab.ingest.texts.ocr import OCR
-from mmlab.items import ITEM_COLUMNS, SKIPPED_COLUMNS, check_columns, check_items, is_among, item_id
+from mmlab.items import ITEM_COLUMNS, check_columns, is_among
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_id
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
@@ -55,7 +56,7 @@ class IngestResult:
         """The number of rows of the source."""
         return len(self.outcomes)
 
-    def ledger(self) -> pd.DataFrame:
+    def balance(self) -> pd.DataFrame:
         """Return outcome, rows, images: how many rows and images have each outcome; the last line is the total."""
         rows = self.outcomes["outcome"].value_counts()
         images = self.images["outcome"].value_counts()
@@ -104,7 +105,7 @@ class IngestResult:
             zip(refused["row"], refused["outcome"], strict=True)
         ):
             raise ValueError(
-                f"the ledger does not balance: of {self.rows} rows, {expected} should be texts and {len(refused)} "
+                f"the counts do not add up: of {self.rows} rows, {expected} should be texts and {len(refused)} "
                 f"skipped; found {from_rows.sum()} texts and {len(pairs)} skipped rows"
             )
 
@@ -114,7 +115,7 @@ class IngestResult:
         named = self.outcomes["source"][self.outcomes["source"] != ""].unique()
         if sorted(items) != sorted(expected) or sorted(named) != sorted(self.images["source"]):
             raise ValueError(
-                f"the ledger does not balance: the rows name {len(named)} images, {len(self.images)} have an "
+                f"the counts do not add up: the rows name {len(named)} images, {len(self.images)} have an "
                 f"outcome and {len(expected)} should be items; found {len(items)} items"
             )
 

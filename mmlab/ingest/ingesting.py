@@ -19,10 +19,10 @@ from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.texts.captioner import GENERATED, write_captions
-from mmlab.ingest.texts.cleaning import clean_texts
+from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
 from mmlab.ingest.texts.ocr import OCR, OcrMissing, read_printed
-from mmlab.ingest.texts.replacements import read_replacements
-from mmlab.items import data, is_among, resolve
+from mmlab.items import data, is_among
+from mmlab.items.files import resolve
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
 SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail"]

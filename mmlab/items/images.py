@@ -14,20 +14,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000  # decoded: 300 MB; more is refused as a decompression bomb
-LARGE = 25_000_000  # pixels; larger ones are decoded one at a time, so that many threads stay within memory
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "AVIF",
-    "JPEG2000",
-    "PPM",
-)  # no interpreter is started
-ORIENTATION = 0x0112
-TURNS = {  # EXIF orientation: the transposition that makes it upright
+# Larger images are decoded one at a time, so that many threads stay within memory.
+MAX_PARALLEL_PIXELS = 25_000_000
+# Formats that are decoded without starting an interpreter.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+ORIENTATION_TAG = 0x0112  # of EXIF
+TRANSPOSITIONS = {  # EXIF orientation: the transposition that makes it upright
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
     4: "FLIP_TOP_BOTTOM",
@@ -36,36 +28,43 @@ TURNS = {  # EXIF orientation: the transposition that makes it upright
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as `warnings.filters` keeps it
-_one_large, _filters = Lock(), Lock()
+# ROTATE_90, ROTATE_270, TRANSPOSE and TRANSVERSE of Image.Transpose exchange width and height.
+SWAPPING = {2, 4, 5, 6}
+PILLOW = re.compile(r"PIL\.")
+IGNORED = ("ignore", None, Warning, PILLOW, 0)  # as `warnings.filters` keeps it
+_large_lock, _filters_lock = Lock(), Lock()
 
 
 class ImageError(ValueError):
     """A file that cannot be used as an image; the message is a short, stable reason."""
 
 
-def open_image(source: str | Path | BinaryIO, least: int | None = None) -> "Image.Image":
-    """The image as RGB: first frame, EXIF orientation applied, transparency on white.
+def open_image(source: str | Path | BinaryIO, min_side: int | None = None) -> "Image.Image":
+    """Open an image as RGB: first frame, EXIF orientation applied, transparency on white.
 
-    source: a path, or a file open for reading in binary.
-    least: where the format can (JPEG), decode at 1/2, 1/4 or 1/8, as small as the longer side keeps `least`
-        pixels; one that has fewer is never made smaller, and the whole file is read and checked all the same.
+    source: a path, or a file open for reading in binary. min_side: where the format can (JPEG), decode at 1/2, 1/4 or
+    1/8, as small as the longer side keeps `min_side` pixels; one that has fewer is never made smaller, and the whole
+    file is read and checked all the same. Raises ImageError with one of: missing file, unreadable file (a permission, a
+    folder, a failing disk), empty file, not an image, too many pixels, damaged file.
 
-    Raises ImageError with one of: missing file, unreadable file (a permission, a folder, a failing disk), empty
-    file, not an image, too many pixels, damaged file.
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (4, 2)).save(file, "PNG")
+    >>> open_image(file)
+    <PIL.Image.Image image mode=RGB size=4x2 at ...>
     """
-    return open_measured(source, least)[0]
+    return open_measured(source, min_side)[0]
 
 
 def open_measured(
-    source: str | Path | BinaryIO, least: int | None = None
+    source: str | Path | BinaryIO, min_side: int | None = None
 ) -> tuple["Image.Image", tuple[int, int]]:
-    """As `open_image`, with width and height of the upright image at its full size."""
+    """Return what `open_image` does, with width and height of the upright image at its full size."""
     if not isinstance(source, str | Path):
-        return _decoded(source, least)
+        return _decoded(source, min_side)
     try:
         with open(source, "rb") as file:
-            return _decoded(file, least)
+            return _decoded(file, min_side)
     except FileNotFoundError as error:
         raise ImageError("missing file") from error
     except ImageError:
@@ -75,35 +74,32 @@ def open_measured(
 
 
 def thumbnail(path: str | Path, side: int = 128) -> bytes:
-    """JPEG bytes of the image scaled to fit a square of `side` pixels."""
+    """Return JPEG bytes of the image scaled to fit a square of `side` pixels."""
     from PIL import Image
 
-    image = open_image(path, least=2 * side)
+    image = open_image(path, min_side=2 * side)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 
-def _decoded(file: BinaryIO, least: int | None) -> tuple["Image.Image", tuple[int, int]]:
+def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple[int, int]]:
     from PIL import Image, UnidentifiedImageError
 
-    _hush()
+    _ignore_warnings()
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError("too many pixels")
-            if least:
-                image.draft(None, (least, 1) if width >= height else (1, least))
-            with _one_large if image.width * image.height > LARGE else nullcontext():
+            if min_side:
+                image.draft(None, (min_side, 1) if width >= height else (1, min_side))
+            with _large_lock if image.width * image.height > MAX_PARALLEL_PIXELS else nullcontext():
                 image.load()
-                turn = _turn(image)
+                turn = _transposition(image)
                 upright = _rgb(image if turn is None else image.transpose(turn))
-            swapped = (
-                turn is not None and turn >= Image.Transpose.ROTATE_90 and turn != Image.Transpose.ROTATE_180
-            )
-            return upright, (height, width) if swapped else (width, height)
+            return upright, (height, width) if turn in SWAPPING else (width, height)
     except UnidentifiedImageError:
         raise ImageError("not an image" if file.seek(0, io.SEEK_END) else "empty file") from None
     except Image.DecompressionBombError as error:
@@ -114,24 +110,25 @@ def _decoded(file: BinaryIO, least: int | None) -> tuple["Image.Image", tuple[in
         raise ImageError("damaged file") from error
 
 
-def _hush() -> None:
-    """Keep Pillow's warnings of odd files out of notebooks; what matters is told by ImageError.
+def _ignore_warnings() -> None:
+    """Keep Pillow's warnings of odd files out of notebooks; ImageError says what matters.
 
     The filter is added once and stays: `warnings.catch_warnings` is not safe in threads.
     """
-    with _filters:
-        if QUIET not in warnings.filters:
-            warnings.filterwarnings("ignore", module=QUIET[3].pattern)
+    with _filters_lock:
+        if IGNORED not in warnings.filters:
+            warnings.filterwarnings("ignore", module=PILLOW.pattern)
 
 
-def _turn(image: "Image.Image") -> int | None:
+def _transposition(image: "Image.Image") -> "Image.Transpose | None":
+    """Return how to make the image upright, None where it is or its EXIF block is broken."""
     from PIL import Image
 
     try:
-        name = TURNS.get(image.getexif().get(ORIENTATION))
+        name = TRANSPOSITIONS.get(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # a broken EXIF block spoils no image
         return None
-    return name and Image.Transpose[name]
+    return None if name is None else Image.Transpose[name]
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":
@@ -147,7 +144,7 @@ def _rgb(image: "Image.Image") -> "Image.Image":
 
 
 def _grey(image: "Image.Image") -> "Image.Image":
-    """Numbers of more than 8 bits as 8-bit grey, where Pillow would clip them.
+    """Return numbers of more than 8 bits as 8-bit grey, where Pillow would clip them.
 
     White is 65535 where the file says 16 bits; else the least of 1, 255 and 65535 that no value exceeds, or the
     greatest value. Values below 0, and those that are no numbers, are black.

@@ -1,4 +1,4 @@
-"""The names that a parameter can have, where it has but a few: written here once, for every room and the command line.
+"""The values that a parameter can have, where these are few: written once, for every room and the command line.
 
 The rooms keep the functions behind the names; a test holds their registries against these.
 """
@@ -20,11 +20,14 @@ OPTIONS = {
 
 
 def check_option(name: str, value: Any) -> None:
-    """Raise ValueError, listing the known values, unless the parameter `name` can have this value."""
+    """Raise ValueError, listing the known values, unless the parameter `name` can have this value.
+
+    >>> check_option("layout", "named")
+    """
     known = OPTIONS.get(name)
     kind = str(value).partition("-")[0] if name == "quantization" else value
     if known is None or kind in known:
         return
     close = difflib.get_close_matches(str(value), known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise ValueError(f"parameter {name}: {hint}one of {', '.join(known)}; found {value!r}")
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise ValueError(f"parameter {name}: expected one of {', '.join(known)}, found {value!r}{hint}")

@@ -75,7 +75,7 @@ class Coded:
 
     @classmethod
     def of(cls, tables: Sequence[pd.DataFrame]) -> "Coded":
-        """Number the query_id and item_id of the tables; raise ValueError where one is missing."""
+        """Give the query_id and item_id of the tables whole numbers; raise ValueError where one is missing."""
         query, queries = _factorize(tables, "query_id", sort=False)
         item, items = _factorize(tables, "item_id", sort=True)
         return cls(queries, items, query, item)
@@ -119,7 +119,10 @@ def first_rows(rankings: pd.DataFrame, k: int) -> pd.DataFrame:
 
 
 def rankings_from_scores(
-    scores: np.ndarray, query_ids: Ids, item_ids: Ids, k: int | None = None
+    scores: np.ndarray,
+    query_ids: Sequence[str] | np.ndarray,
+    item_ids: Sequence[str] | np.ndarray,
+    k: int | None = None,
 ) -> pd.DataFrame:
     """Return a score matrix (Q, N) as rankings: the best `k` items of every query, all of them without `k`.
 

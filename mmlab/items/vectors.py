@@ -24,7 +24,12 @@ class SpaceMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Space:
-    """Which vectors may be compared: all that decides where a model puts an input."""
+    """Which vectors may be compared: all that decides where a model puts an input.
+
+    >>> clip = Space("openai/clip", "main", "projected", "", "resize 224", 512)
+    >>> clip.key
+    'clip-db22f720'
+    """
 
     model: str
     revision: str
@@ -52,18 +57,25 @@ class Space:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as a plain dict, for JSON."""
+        """Return the fields as a plain dict, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """The space that `to_dict` wrote."""
+        """Return the space that `to_dict` wrote."""
         return cls(**fields)
 
 
 @dataclass(frozen=True, repr=False)
 class Vectors:
-    """Ids (N,), unit rows float32 (N, D) and their space; all three are checked when made."""
+    """Ids (N,), unit rows float32 (N, D) and their space; all three are checked when made.
+
+    Lists and other dtypes are converted. Raises ValueError for lengths that do not agree, an id that comes twice and
+    rows whose norm is not 1 (see `unit_rows`).
+
+    >>> Vectors(["a", "b"], unit_rows([[3, 4], [0, 2]]), Space("toy", "1", "", "", "", 2)).array.tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 1.0]]
+    """
 
     ids: np.ndarray
     array: np.ndarray
@@ -92,7 +104,7 @@ class Vectors:
         return f"Vectors({len(self):,} x {self.space.dimension} in {self.space.key})"
 
     def take(self, ids: Sequence[str] | np.ndarray) -> "Vectors":
-        """The rows of the given ids, in their order; KeyError names the first id that is not here."""
+        """Return the vectors of the given ids, in their order; KeyError names the first id that is not here."""
         wanted = np.asarray(ids, dtype=str)
         order = np.argsort(self.ids)
         found = np.searchsorted(self.ids, wanted, sorter=order)
@@ -110,7 +122,7 @@ class Vectors:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; FileNotFoundError or ValueError say what was expected."""
+        """Read what `save` wrote; raise FileNotFoundError where there is nothing, ValueError for another file."""
         if not Path(path).is_file():
             raise FileNotFoundError(f"no vectors at {path}: run 02_embed for this run first")
         with np.load(path, allow_pickle=False) as parts:
@@ -120,17 +132,19 @@ class Vectors:
             return cls(parts["ids"], parts["array"], Space.from_dict(json.loads(str(parts["space"]))))
 
 
-def main_vectors(spaces: Sequence[Vectors], items: pd.DataFrame) -> Vectors:
-    """Of a run's vectors the first that hold both images and texts of the items, else the first of all."""
+def main_vectors(vectors: Sequence[Vectors], items: pd.DataFrame) -> Vectors:
+    """Return the first of a run's vectors that hold both images and texts of the items, else the first of all."""
     modality = items.set_index("item_id")["modality"]
-    for vectors in spaces:
-        if modality.reindex(vectors.ids).nunique() > 1:
-            return vectors
-    return spaces[0]
+    joint = (own for own in vectors if modality.reindex(own.ids).nunique() > 1)
+    return next(joint, vectors[0])
 
 
 def unit_rows(array: np.ndarray) -> np.ndarray:
-    """Rows divided by their Euclidean norm, float32 (N, D); ValueError where a row is zero or not finite."""
+    """Return rows divided by their Euclidean norm, float32 (N, D); ValueError where one is zero or not finite.
+
+    >>> unit_rows([[3.0, 4.0]]).round(1).tolist()
+    [[0.6000000238418579, 0.800000011920929]]
+    """
     array = np.asarray(array, dtype=np.float32)
     norms = np.linalg.norm(array, axis=1, keepdims=True)
     bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] < 1e-12))

@@ -1,24 +1,21 @@
-"""ipywidgets over the other rooms' calls: no logic here, and every panel has a static twin."""
+"""Panels of ipywidgets over the plain calls of other rooms. Each shows what a plain call returns as well."""
 
-from mmlab.panels.answers import answer, answer_question
-from mmlab.panels.compare import compare_panel
-from mmlab.panels.comparison import compare_answers, comparison
-from mmlab.panels.failures import failures_gallery, judge_hit, judged_hits
-from mmlab.panels.inspecting import inspect_panel
-from mmlab.panels.map import list_items, map_panel
-from mmlab.panels.query import query_panel
+from mmlab.panels.answer_comparison import compare_answers, compare_two_systems
+from mmlab.panels.compare_panel import compare_panel
+from mmlab.panels.hit_grids import PanelData, answer_query
+from mmlab.panels.inspect_panel import inspect_panel, misses_gallery
+from mmlab.panels.map_panel import items_gallery, map_panel
+from mmlab.panels.query_panel import query_panel
 
 __all__ = [
-    "answer",
-    "answer_question",
+    "PanelData",
+    "answer_query",
     "compare_answers",
     "compare_panel",
-    "comparison",
-    "failures_gallery",
+    "compare_two_systems",
     "inspect_panel",
-    "judge_hit",
-    "judged_hits",
-    "list_items",
+    "items_gallery",
     "map_panel",
+    "misses_gallery",
     "query_panel",
 ]

@@ -1,70 +1,104 @@
-"""Labelled ipywidgets of one look; rows wrap, so that a narrow window works."""
+"""Labelled ipywidgets in one style. Their rows wrap, so that they fit a narrow window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ipywidgets
 
-NARROW = "300px"
+CONTROL_WIDTH = "300px"
+MAX_ROWS_SHOWN = 5  # of a list to choose from
 
 
-def look(label: str, **layout: str) -> dict[str, Any]:
-    """What all controls have in common: a label of one width, which is the tooltip too, and a width of their own."""
+class Listening:
+    """Calls functions when controls change, but not while the program itself sets them.
+
+    >>> import ipywidgets
+    >>> listening, field, seen = Listening(), ipywidgets.IntText(1), []
+    >>> listening.watch(field, seen.append)
+    >>> field.value = 2
+    >>> with listening.silenced():
+    ...     field.value = 3
+    >>> seen
+    [2]
+    """
+
+    def __init__(self) -> None:
+        self.active = True
+
+    def watch(self, control: "ipywidgets.Widget", changed: Callable[[Any], Any]) -> None:
+        """Call `changed` with the new value of a control whenever a person changes it."""
+        control.observe(lambda change: changed(change["new"]) if self.active else None, "value")
+
+    @contextmanager
+    def silenced(self) -> Iterator[None]:
+        """Call nothing in this block."""
+        before, self.active = self.active, False
+        try:
+            yield
+        finally:
+            self.active = before
+
+
+def common_options(label: str, **layout: str) -> dict[str, Any]:
+    """Return the options that all controls share: a label of one width, which is the tooltip too, and their width."""
     import ipywidgets as widgets
 
     return {
         "description": label,
         "tooltip": label,  # without one, ipywidgets shows "null"
         "style": {"description_width": "90px"},
-        "layout": widgets.Layout(**{"width": NARROW, "max_width": "97%", **layout}),
+        "layout": widgets.Layout(**{"width": CONTROL_WIDTH, "max_width": "97%", **layout}),
     }
 
 
-def suggestions(options: Sequence[str], label: str, hint: str, width: str = "420px") -> "ipywidgets.Combobox":
-    """A line of text with suggestions, that counts when Enter is pressed; any other text may be typed."""
+def text_with_suggestions(
+    options: Sequence[str], label: str, hint: str, width: str = CONTROL_WIDTH
+) -> "ipywidgets.Combobox":
+    """Make a text line with suggestions that counts when Enter is pressed; any other text may be typed."""
     import ipywidgets as widgets
 
-    return widgets.Combobox(
-        options=list(options), placeholder=hint, continuous_update=False, **look(label, width=width)
+    shared = common_options(label, width=width)
+    return widgets.Combobox(options=list(options), placeholder=hint, continuous_update=False, **shared)
+
+
+def text_line(value: str, label: str, hint: str) -> "ipywidgets.Text":
+    """Make a short text line."""
+    import ipywidgets as widgets
+
+    return widgets.Text(value, placeholder=hint, **common_options(label))
+
+
+def choose_one(options: Sequence[Any], label: str, width: str = CONTROL_WIDTH) -> "ipywidgets.Dropdown":
+    """Make a list to choose one option from; the first is chosen."""
+    import ipywidgets as widgets
+
+    first = options[0][1] if isinstance(options[0], tuple) else options[0]
+    return widgets.Dropdown(options=options, value=first, **common_options(label, width=width))
+
+
+def choose_many(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":
+    """Make a list to choose any number of options from with Ctrl or Shift; none chosen means all."""
+    import ipywidgets as widgets
+
+    return widgets.SelectMultiple(
+        options=options, rows=min(len(options), MAX_ROWS_SHOWN), **common_options(label)
     )
 
 
-def line(value: str, label: str, hint: str) -> "ipywidgets.Text":
-    """A short line of text."""
+def toggle_buttons(options: Sequence[str], label: str) -> "ipywidgets.ToggleButtons":
+    """Make a button for each of a few options, of which one is pressed."""
     import ipywidgets as widgets
 
-    return widgets.Text(value, placeholder=hint, **look(label))
-
-
-def choice(options: Sequence[Any], label: str, value: Any = None) -> "ipywidgets.Dropdown":
-    """One of several; the first unless `value` says otherwise."""
-    import ipywidgets as widgets
-
-    first = options[0] if value is None else value
-    shown = first[1] if isinstance(first, tuple) else first
-    return widgets.Dropdown(options=options, value=shown, **look(label))
-
-
-def several(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":
-    """Any number of several, chosen with Ctrl or Shift; none chosen means all."""
-    import ipywidgets as widgets
-
-    return widgets.SelectMultiple(options=options, rows=min(len(options), 5), **look(label))
-
-
-def buttons(options: Sequence[str], label: str) -> "ipywidgets.ToggleButtons":
-    """One of a few, all in sight."""
-    import ipywidgets as widgets
-
-    made = look(label, width="auto", display="flex")  # else the label stands above
-    made["style"] |= {"button_width": "90px"}
-    return widgets.ToggleButtons(options=list(options), **made)
+    shared = common_options(label, width="auto", display="flex")  # else the label stands above
+    shared["style"] |= {"button_width": "90px"}
+    return widgets.ToggleButtons(options=list(options), **shared)
 
 
 def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px") -> "ipywidgets.Button":
-    """A button that calls `pressed`."""
+    """Make a button that calls `pressed`."""
     import ipywidgets as widgets
 
     made = widgets.Button(description=label, tooltip=hint, layout=widgets.Layout(width=width))
@@ -72,42 +106,54 @@ def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px
     return made
 
 
-def upload(label: str) -> "ipywidgets.FileUpload":
-    """A button to choose one image file of the reader's own."""
+def upload_button(label: str) -> "ipywidgets.FileUpload":
+    """Make a button to upload one image file."""
     import ipywidgets as widgets
 
     wide = widgets.Layout(width="auto")
     return widgets.FileUpload(accept="image/*", description=label, tooltip=label, layout=wide)
 
 
-def number(value: float, low: float, high: float, label: str, step: float = 1) -> Any:
-    """A slider that counts when it is let go; of whole numbers where all given are."""
+def slider(
+    value: float, low: float, high: float, label: str, step: float = 1
+) -> "ipywidgets.IntSlider | ipywidgets.FloatSlider":
+    """Make a slider that counts when it is let go; of whole numbers where all given are."""
     import ipywidgets as widgets
 
     whole = all(isinstance(given, int) for given in (value, low, high, step))
     kind = widgets.IntSlider if whole else widgets.FloatSlider
-    return kind(value=value, min=low, max=high, step=step, continuous_update=False, **look(label))
+    return kind(value=value, min=low, max=high, step=step, continuous_update=False, **common_options(label))
 
 
-def extent(low: float, high: float, label: str) -> Any:
-    """A slider with two ends."""
+def range_slider(
+    low: float, high: float, label: str
+) -> "ipywidgets.IntRangeSlider | ipywidgets.FloatRangeSlider":
+    """Make a slider with two ends; of whole numbers where both given are."""
     import ipywidgets as widgets
 
     whole = isinstance(low, int) and isinstance(high, int)
     kind = widgets.IntRangeSlider if whole else widgets.FloatRangeSlider
     step = 1 if whole else (high - low) / 100
-    return kind(value=(low, high), min=low, max=high, step=step, continuous_update=False, **look(label))
+    shared = common_options(label)
+    return kind(value=(low, high), min=low, max=high, step=step, continuous_update=False, **shared)
 
 
-def tick(value: bool, label: str) -> "ipywidgets.Checkbox":
-    """Yes or no."""
+def number_field(value: int, low: int, high: int, label: str) -> "ipywidgets.BoundedIntText":
+    """Make a field for a whole number that counts when Enter is pressed."""
     import ipywidgets as widgets
 
-    return widgets.Checkbox(value, **look(label))
+    return widgets.BoundedIntText(value, min=low, max=high, continuous_update=False, **common_options(label))
 
 
-def row(*children: Any) -> "ipywidgets.HBox":
-    """Side by side, wrapped where there is no room."""
+def checkbox(value: bool, label: str) -> "ipywidgets.Checkbox":
+    """Make a box to tick."""
+    import ipywidgets as widgets
+
+    return widgets.Checkbox(value, **common_options(label))
+
+
+def row(*children: "ipywidgets.Widget") -> "ipywidgets.HBox":
+    """Put widgets side by side, wrapped where there is no room."""
     import ipywidgets as widgets
 
     wrapped = widgets.Layout(
@@ -116,8 +162,8 @@ def row(*children: Any) -> "ipywidgets.HBox":
     return widgets.HBox(children, layout=wrapped)
 
 
-def folded(parts: dict[str, Sequence[Any]]) -> "ipywidgets.VBox":
-    """Rows of controls that a button of their name folds out; an empty row is left out."""
+def folded_rows(parts: Mapping[str, Sequence["ipywidgets.Widget"]]) -> "ipywidgets.VBox":
+    """Hide rows of controls behind buttons of their names, which fold them out; an empty row is left out."""
     import ipywidgets as widgets
 
     rows = {name: row(*children) for name, children in parts.items() if children}
@@ -128,9 +174,9 @@ def folded(parts: dict[str, Sequence[Any]]) -> "ipywidgets.VBox":
     ]
     for switch, hidden in zip(switches, rows.values(), strict=True):
         hidden.layout.display = "none"
-        switch.observe(partial(_fold_out, hidden), "value")
+        switch.observe(partial(_show_row, hidden), "value")
     return widgets.VBox([row(*switches), *rows.values()])
 
 
-def _fold_out(hidden: "ipywidgets.HBox", change: dict[str, Any]) -> None:
+def _show_row(hidden: "ipywidgets.HBox", change: Mapping[str, Any]) -> None:
     hidden.layout.display = "flex" if change["new"] else "none"

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import DIRECTIONS, Vectors, opposite_modality
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search
 from mmlab.items.options import check_option
-from mmlab.items.rankings import first_rows
+from mmlab.items.rankings import first_rows, opposite_modality
 from mmlab.retrieve.query.rank import (
     bridge_modality,
     gallery_vectors,
@@ -21,10 +21,11 @@ from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
 from mmlab.retrieve.scores.fuse import RRF_K, SUM_TOLERANCE, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.hubness import NONE, TEMPERED, rescore
+from mmlab.retrieve.scores.hubness import NONE, TEMPERED, centre, rescore
 from mmlab.retrieve.scores.query_split import CalibrationSplit, split_queries
 
 EQUAL, LEARNED = "equal", "learned"
+AS_EMBEDDED, CENTRED = "as embedded", "centred"  # the two systems of a model that answers alone
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class RetrievalConfig:
     """Which steps a run's answer takes; every one but the search may be "none" (0 for rerank).
 
     depth: items kept of each query; exact: by exact search, not the graph; fusion: over the run's models, of FUSIONS,
-    with the k of "rrf" in rrf_k; weights: the models' in it, "equal", "learned" on validation, or numbers that add up
+    with the k of "rrf" in rrf_k (of a run whose model answers alone, its vectors as embedded and centred are the two
+    systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
     again; seed: for halves of the pairs where there is no validation split. Raises ValueError for an unknown name and a
     number out of range.
@@ -90,7 +92,8 @@ class RetrievalConfig:
 class RankedDirection:
     """The rankings after every step, in order, and which of them is the answer; what was fitted for it, and on what.
 
-    weights: of each model in the fusion, by its space's key; split: the queries to fit on and those to evaluate on.
+    weights: of each model in the fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to
+    fit on and those to evaluate on.
     """
 
     steps: dict[str, pd.DataFrame]
@@ -108,19 +111,14 @@ def rank_directions(
     qrels: Mapping[str, pd.DataFrame],
     match: Match | None = None,
 ) -> dict[str, RankedDirection]:
-    """Rank texts that ask for images and images that ask for texts, by the names of DIRECTIONS: see `rank_direction`.
+    """Rank texts that ask for images and images that ask for texts: those directions that `qrels` names.
 
-    Raises ValueError where the configuration fuses and no direction is answered by several models.
+    See `rank_direction`, which also says what it raises.
     """
-    if config.fusion != NONE and all(
-        len(query_vectors(vectors, items, source)) < 2 for source, _ in DIRECTIONS.values()
-    ):
-        raise ValueError(
-            "fusion: one model alone answers here, expected several; give more models to 02_embed"
-        )
     return {
         direction: rank_direction(index, vectors, items, source, target, config, qrels[direction], match)
         for direction, (source, target) in DIRECTIONS.items()
+        if direction in qrels
     }
 
 
@@ -138,8 +136,9 @@ def rank_direction(
 
     `vectors`: those of the run's models, the main one first. The first that embeds `source` answers "exact", "index"
     (the graph, by the vectors themselves) and, where the index has them, "quantized"; then come the steps of the
-    configuration: "fused" (not where one alone embeds `source`), "rescored" (each model's scores, fused again),
-    "calibrated", "reranked" by `match`. What is fitted is fitted on validation, see `split_queries`. Raises ValueError
+    configuration: "fused" (not where one alone embeds `source`, unless one alone answers in both directions: then its
+    vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
+    by `match`. What is fitted is fitted on validation, see `split_queries`. Raises ValueError
     for a step that this run cannot take, saying what it lacks.
     """
     queries = query_vectors(vectors, items, source)
@@ -147,11 +146,10 @@ def rank_direction(
     with index.session():
         steps = _searched(index, vectors, items, queries[0], target, config.depth)
         answer = steps["exact"] if config.exact else list(steps.values())[-1]
-        weights: dict[str, float] = {}
-        if config.fusion != NONE and len(queries) > 1:
-            ranked = rank_models(index, vectors, items, source, target, config.depth, config.exact)
-            weights = _weights(ranked, config, qrels, split)
-            steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
+        ranked = _systems(index, vectors, items, source, config) if config.fusion != NONE else {}
+    weights = _weights(ranked, config, qrels, split) if ranked else {}
+    if ranked:
+        steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
     if config.rescoring != NONE:
         steps["rescored"] = answer = _rescored(vectors, queries, items, source, config, weights, split)
     fitted = None
@@ -188,6 +186,29 @@ def _searched(
     return steps
 
 
+def _systems(
+    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, source: str, config: RetrievalConfig
+) -> dict[str, pd.DataFrame]:
+    """Return the rankings to fuse, by the system's name; none where one of several models answers this direction."""
+    target = opposite_modality(source)
+    if len(query_vectors(vectors, items, source)) > 1:
+        return rank_models(index, vectors, items, source, target, config.depth, config.exact)
+    if any(len(query_vectors(vectors, items, modality)) > 1 for modality in MODALITIES):
+        return {}
+    (own,) = query_vectors(vectors, items, source)
+    gallery = gallery_vectors(vectors, items, own, target)
+    if not len(gallery):
+        raise ValueError(
+            "fusion: one model alone answers here, and it holds no texts and images in one space to fuse "
+            "as embedded and centred; give more models to 02_embed"
+        )
+    (embedded,) = rank_models(index, vectors, items, source, target, config.depth, config.exact).values()
+    return {
+        AS_EMBEDDED: embedded,
+        CENTRED: exact_search(*centre(own, gallery, source), config.depth),
+    }
+
+
 def _weights(
     ranked: Mapping[str, pd.DataFrame],
     config: RetrievalConfig,
@@ -216,17 +237,22 @@ def _rescored(
     weights: Mapping[str, float],
     split: CalibrationSplit | None,
 ) -> pd.DataFrame:
-    """Rescore the answer of each model that holds both modalities, and fuse them as they were."""
+    """Rescore the answer of each fused system, or of the first model, and fuse them as they were."""
     pairs = items.set_index("item_id")["pair_id"]
-    ranked = []
+    systems = []
     for own in queries if weights else queries[:1]:
         gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
         if not len(gallery):
             raise ValueError(
                 f"rescoring: {own.space.key} holds no items of the other modality to compare with"
             )
-        rescored = rescore(own, gallery, pairs, config.rescoring, source, config.depth, config.seed, split)
-        ranked.append(rescored.rankings)
+        systems.append((own, gallery))
+    if CENTRED in weights:
+        systems.append(centre(*systems[0], source))
+    ranked = [
+        rescore(*system, pairs, config.rescoring, source, config.depth, config.seed, split).rankings
+        for system in systems
+    ]
     return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, config)
 
 

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmlab.items import data
 from mmlab.runs.record.manifest import read_manifest
-from mmlab.runs.record.run_files import LABELS, disk_bytes, run_folder, run_names
-from mmlab.runs.record.run_lock import is_locked
+from mmlab.runs.record.run_files import LABELS, disk_bytes, is_locked, run_folder, run_names
 from mmlab.runs.report.summary import DAMAGE, summarize_run
 
 
@@ -28,6 +28,11 @@ class Removable:
     path: Path
     bytes: int
     labels: int
+
+    def row(self) -> dict[str, Any]:
+        """Return what `mmlab clean` lists: what, name, MB, labels."""
+        megabytes = f"{self.bytes / 1e6:.1f}"
+        return {"what": self.kind, "name": self.name, "MB": megabytes, "labels": self.labels or ""}
 
 
 def find_removable(

@@ -15,8 +15,7 @@ from mmlab.items import RANKING_COLUMNS, Vectors, data, read_items, read_table
 from mmlab.runs.execute.execution import run_notebooks
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
-from mmlab.runs.record.run_files import ITEMS, METRICS, NOTEBOOKS, RANKINGS, VECTORS, run_folder
-from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.record.run_files import ITEMS, METRICS, NOTEBOOKS, RANKINGS, VECTORS, run_folder, run_lock
 from mmlab.runs.report.summary import read_metrics
 
 # what 06_visualize makes of the numbers is for a person to look at

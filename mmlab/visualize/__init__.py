@@ -5,8 +5,7 @@ From the ground up: `markup` and, on it, `galleries`; `style` and, on it, `bars`
 """
 
 from mmlab.visualize.bars import bars, forest, paired_bars, waterfall
-from mmlab.visualize.curves import pareto
-from mmlab.visualize.distributions import histogram, overlapping_histograms
+from mmlab.visualize.curves import histogram, overlapping_histograms, pareto
 from mmlab.visualize.galleries import gallery, hits_gallery, query_gallery
 from mmlab.visualize.map_figures import map_panels
 from mmlab.visualize.map_layout import map_tsne, map_umap, sample_pairs

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmlab.items import ImageError, thumbnail
+from mmlab.items import ImageError
+from mmlab.items.images import thumbnail
 from mmlab.visualize.markup import Html
 
 MARKS = {

@@ -43,7 +43,7 @@ def occlusion_map(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    shown = open_image(image, least=IMAGE_SIDE) if isinstance(image, str | Path) else image.convert("RGB")
+    shown = open_image(image, min_side=IMAGE_SIDE) if isinstance(image, str | Path) else image.convert("RGB")
     ax.imshow(np.asarray(shown), extent=(0, 1, 1, 0), aspect=shown.height / shown.width)
     drops = 100 * table["drop"].to_numpy(dtype=float)
     highest = max(np.abs(drops).max(), 1e-9)
@@ -135,6 +135,6 @@ def _draw_image(ax: "Axes", path: str | None, mark: bool | None) -> None:
     if pd.isna(path):
         return
     try:
-        ax.imshow(np.asarray(open_image(str(path), least=SIDE)))
+        ax.imshow(np.asarray(open_image(str(path), min_side=SIDE)))
     except ImageError as error:
         write_centred(ax, str(error)).title.set_color(INK)

@@ -127,7 +127,7 @@ def _thumbnail(path: str | None) -> str | None:
     if path is None or pd.isna(path):
         return None
     try:
-        image = open_image(path, least=2 * THUMBNAIL_SIDE)
+        image = open_image(path, min_side=2 * THUMBNAIL_SIDE)
     except ImageError:
         return None
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)

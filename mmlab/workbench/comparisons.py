@@ -9,10 +9,10 @@ import pandas as pd
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.evaluate.statistics.resampling import holm
+from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
-from mmlab.panels import compare_panel, comparison
+from mmlab.panels import PanelData, compare_panel, compare_two_systems
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.runs import Step
 from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
@@ -207,21 +207,18 @@ class RunComparison(Report):
 
     def side_by_side(self, query: str = "", seed: int = 0) -> Html:
         """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given."""
-        return comparison(
-            self._saved, self.items, self._text(query, seed), parameters=self.parameters().table
-        )
+        parameters = self.parameters().table
+        return compare_two_systems(self._saved, self._text(query, seed), parameters=parameters)
 
     def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
         """Return a panel that answers any query of the runs, two of them side by side."""
-        return compare_panel(
-            self._saved, self.items, self._text(query, seed), parameters=self.parameters().table
-        )
+        parameters = self.parameters().table
+        return compare_panel(self._saved, self._text(query, seed), parameters=parameters)
 
     @cached_property
-    def _saved(self) -> dict:
-        return saved_rankings_by_run(
-            {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}, self.items
-        )
+    def _saved(self) -> PanelData:
+        rankings = {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}
+        return PanelData(saved_rankings_by_run(rankings, self.items), self.items)
 
     def _text(self, query: str, seed: int) -> str:
         texts = self.items.loc[self.items["modality"] == "text", "text"]

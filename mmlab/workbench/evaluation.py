@@ -15,11 +15,11 @@ from mmlab.evaluate import (
     read_labels,
     score_directions,
 )
+from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.qrels import labels_between
 from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.paired_comparison import label_effect
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
-from mmlab.evaluate.statistics.means import best_queries, random_queries, worst_queries
-from mmlab.evaluate.statistics.paired_comparison import label_effect
 from mmlab.evaluate.summaries import (
     summarize_groups,
     summarize_labels,

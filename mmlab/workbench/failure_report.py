@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
-from mmlab.evaluate.failures.known_faults import score_suspects
-from mmlab.evaluate.failures.losses import failure_shares, loss_changes, losses_by_stage
-from mmlab.evaluate.failures.suspected import above_threshold
+from mmlab.evaluate.losses import failure_shares, loss_changes, losses_by_stage
 from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
@@ -19,6 +17,7 @@ from mmlab.evaluate.summaries import (
     summarize_separation,
     summarize_suspects,
 )
+from mmlab.evaluate.suspected import above_threshold, score_suspects
 from mmlab.items import DIRECTIONS
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels

@@ -162,7 +162,7 @@ class Hits(Report):
 
 
 def _shortened(query: str) -> str:
-    """The beginning and the end of a long query, as Markdown that shows it as it is."""
+    """Return the beginning and the end of a long query, as Markdown that shows it as it is."""
     if len(query) <= QUERY_CHARS:
         return escape_markdown(query)
     half = QUERY_CHARS // 2

@@ -37,7 +37,7 @@ class IngestReport(Report):
         worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
         notes = "".join(f"\n\n> {note}" for note in self.result.notes)
         return Result(
-            self.result.ledger(),
+            self.result.balance(),
             f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",
             shown=no_table(),
         )
@@ -97,7 +97,7 @@ class IngestReport(Report):
 
         sentence = f"Of {rows:,} rows {kept:,} are kept ({kept / max(rows, 1):.1%})."
         caption = "Every row and every image of the source has one outcome"
-        return Result(self.result.ledger(), sentence, draw, caption=caption)
+        return Result(self.result.balance(), sentence, draw, caption=caption)
 
     def changes(self, count: int = 8, seed: int = 0) -> Result:
         """Show `count` of the texts that were cleaned, drawn by `seed`, before and after."""

@@ -12,8 +12,9 @@ from mmlab.embed import embed_with_models
 from mmlab.embed.benchmark import sweep_batches
 from mmlab.index import build_index, open_store
 from mmlab.ingest import Rules, ingest_items
-from mmlab.items import DIRECTIONS, Vectors, is_among, opposite_modality
+from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items import data as data_folder
+from mmlab.items.rankings import opposite_modality
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.runs import Step
@@ -274,7 +275,7 @@ class Run(RunData):
 
     def modality_gap(self) -> Result:
         """Show the distance of the means of texts and images (0 to 2), as embedded and centred (Liang et al. 2022)."""
-        from mmlab.retrieve.studies.hub_study import measure_gap
+        from mmlab.retrieve.studies.score_studies import measure_gap
 
         table = measure_gap(self.all_vectors[0], self.embedded_items)
         if table.empty:
@@ -390,7 +391,8 @@ class Run(RunData):
         Args:
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "inspect" (walk through
                 missed queries and judge hits by hand) or "map" (the map of 06, with a list of what is chosen).
-            settings: query (a text to begin with) and k for the first two; maps (a `MapReport`) for the last.
+            settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; k and
+                by (who judges) for "inspect"; maps (a `MapReport`) for "map".
 
         Example:
             >>> panel = run.panel()

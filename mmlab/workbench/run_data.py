@@ -10,10 +10,13 @@ import pandas as pd
 from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import summarize_spaces
 from mmlab.index import Index, open_index, open_store
-from mmlab.items import MODALITIES, Vectors, is_among, main_vectors, opposite_modality
+from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.items.rankings import opposite_modality
+from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
-from mmlab.retrieve.query.systems import System, open_retrievers, open_systems
+from mmlab.retrieve.query.systems import open_retrievers, open_systems
 from mmlab.runs import Step
+from mmlab.runs.record.manifest import Manifest
 from mmlab.workbench.run_reader import RunReader
 
 
@@ -39,7 +42,7 @@ class RunData:
         return self._files.step
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The record of the run: what each notebook was given, read and wrote."""
         return self._files.manifest
 
@@ -152,7 +155,7 @@ class RunData:
         return open_retrievers(self.index, self.index.in_order(self.all_vectors), self.embedded_items)
 
     @cached_property
-    def systems(self) -> Mapping[str, System]:
+    def systems(self) -> Mapping[str, Mapping[str, Retriever]]:
         """Every model of the run in every layout of its index, by name; loads all models."""
         return open_systems(self.retrievers, self.index.in_order(self.all_vectors), self.embedded_items)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mmlab.embed import load_for
-from mmlab.panels import compare_panel, inspect_panel, map_panel, query_panel
+from mmlab.evaluate.losses import MissedQueries
+from mmlab.panels import PanelData, compare_panel, inspect_panel, map_panel, query_panel
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.run_data import RunData
@@ -24,33 +25,28 @@ def open_panel(
     settings: Mapping[str, Any],
 ) -> "ipywidgets.VBox":
     """Return the panel of `Run.panel`; `calibrate` and `evaluate` give what some panels need."""
-    openers = {
-        "query": lambda: _ask(data, query_panel, calibrate, **settings),
-        "compare": lambda: _ask(data, compare_panel, calibrate, **settings),
-        "inspect": lambda: _inspect(data, evaluate(), **settings),
-        "map": lambda: _map(data, **settings),
+    openers: dict[str, Callable[..., ipywidgets.VBox]] = {
+        "query": lambda query="", k=HITS: query_panel(panel_data(data, calibrate), query, k),
+        "compare": lambda query="", k=HITS: compare_panel(panel_data(data, calibrate), query, k),
+        "inspect": lambda k=5, by=None: inspect_panel(missed_queries(evaluate()), data.embedded_items, k, by),
+        "map": lambda maps: map_panel(maps.umap().table, maps.vectors[0], data.items, load_for),
     }
     if kind not in openers:
         raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
-    return openers[kind]()
+    return openers[kind](**settings)
 
 
-def _ask(
-    data: RunData,
-    panel: Callable[..., "ipywidgets.VBox"],
-    calibrate: Callable[[], CalibrationStudy],
-    query: str = "",
-    k: int = HITS,
-) -> "ipywidgets.VBox":
-    fitted = {next(iter(data.systems)): calibrate().fitted}
-    return panel(data.systems, data.embedded_items, query, k, fitted, crop_matcher(data.systems))
+def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> PanelData:
+    """Return what the panels search: all models of the run; the main one is calibrated when that is first asked for."""
+    main = next(iter(data.systems))
+    matcher = crop_matcher(data.systems)
+    return PanelData(data.systems, data.embedded_items, {main: lambda: calibrate().fitted}, matcher)
 
 
-def _inspect(data: RunData, evaluation: Evaluation, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":
-    losses, labels = evaluation.failures().per_query, data.folder / "labels.jsonl"
-    answers, qrels = evaluation.rankings.answers, evaluation.qrels
-    return inspect_panel(losses, answers, qrels, data.embedded_items, labels, k, by)
-
-
-def _map(data: RunData, maps: Any) -> "ipywidgets.VBox":
-    return map_panel(maps.umap().table, maps.vectors[0], data.items, load_for)
+def missed_queries(evaluation: Evaluation) -> dict[str, MissedQueries]:
+    """Return the missed queries of an evaluation by direction; judgements go to labels.jsonl in the run's folder."""
+    labels, rankings = evaluation.data.folder / "labels.jsonl", evaluation.rankings.answers
+    return {
+        direction: MissedQueries(explained, rankings[direction], evaluation.qrels[direction], labels)
+        for direction, explained in evaluation.failures().per_query.items()
+    }

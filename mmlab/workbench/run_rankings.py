@@ -10,7 +10,7 @@ from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, write_table
 from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
-from mmlab.retrieve.query.rank_changes import ranks_of_query
+from mmlab.retrieve.query.explain import ranks_of_query
 from mmlab.runs import Step
 from mmlab.visualize import Html, figure, query_gallery
 from mmlab.visualize.curves import success_curves
@@ -61,7 +61,7 @@ class Rankings(Report):
         return Result(join_directions(self.answers), sentence, draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
-        """The rank of the first right answer of every query, missing where none is ranked."""
+        """Return the rank of the first right answer of every query, missing where none is ranked."""
         ranks = {}
         for direction, answer in self.answers.items():
             right = right_ranks(answer, self.data.qrels(DIRECTIONS[direction][1]))
@@ -96,7 +96,7 @@ class Rankings(Report):
         known = self.data.qrels(DIRECTIONS[direction][1])["query_id"].drop_duplicates()
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
-        table = ranks_of_query(query_id, ranked.steps, ranked.answer, {}, self.data.embedded_items, n=k)
+        table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)
         query = self.data.items.set_index("item_id").loc[query_id]
         words = query["text"] if query["modality"] == "text" else query["pair_id"]
         return Result(table, "", caption=f"Ranks of the first {len(table)} answers to “{words}”, by step")

@@ -10,7 +10,7 @@ import pandas as pd
 from mmlab.items import RANKING_COLUMNS, Vectors, read_items, read_table
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record.lineage import check_input, find_writer, written_files
-from mmlab.runs.record.manifest import given_parameters
+from mmlab.runs.record.manifest import Manifest, given_parameters
 from mmlab.workbench.result import Report, Result
 
 
@@ -36,7 +36,7 @@ class RunReader:
         return run_folder(self.name)
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The run's manifest as it was when it was first asked for."""
         return read_manifest(self.name)
 

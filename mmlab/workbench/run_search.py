@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mmlab.items import Vectors, opposite_modality
+from mmlab.items import Vectors
+from mmlab.items.rankings import opposite_modality
 from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
-from mmlab.retrieve.query.systems import crop_matcher, retrievers_of
+from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.workbench.hits import Hits
 from mmlab.workbench.result import Result
@@ -39,15 +40,16 @@ def search_run(
         raise ValueError("the query is empty: give a text, an image, or both")
     if _asks_many(query):
         return _search_many(data, query, to, exact, settings)
-    text, image = (query, image) if isinstance(query, str) or query is None else ("", query)
-    target = to or ("image" if text else "text")
+    if query is not None and not isinstance(query, str):
+        query, image = "", cast("Path | Image", query)
+    target = to or ("image" if query else "text")
     if settings["fusion"] is None:
         joint = data.retrievers["text"].model.space == data.retrievers["image"].model.space
         settings["fusion"] = "early" if joint and not models else "rrf"
     settings |= {"where": dict(settings["where"] or {})}
     settings |= {name: tuple(settings[name]) for name in ("plus", "minus")}
     asked = Query(
-        text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
+        text=query or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
     )
     return _search_one(data, calibrate, asked)
 
@@ -80,7 +82,7 @@ def _asks_many(query: Any) -> bool:
 
 
 def _source_of(data: RunData, query: Any) -> str:
-    """The modality that asks: by their space for vectors, else by the first of the queries."""
+    """Return the modality of the queries: by their space for vectors, else by the first of them."""
     if isinstance(query, Vectors):
         return next((side for side, one in data.retrievers.items() if one.model.space == query.space), "text")
     first = query if isinstance(query, Path) else next(iter(query), "")
@@ -88,22 +90,14 @@ def _source_of(data: RunData, query: Any) -> str:
 
 
 def _names(data: RunData, models: str | Sequence[str]) -> tuple[str, ...]:
-    """The names of the systems that these models, by id or by the key of their space, answer with."""
-    wanted = [models] if isinstance(models, str) else list(models)
-    known = (
-        {
-            name: {retriever.model.space for retriever in system.values()}
-            for name, system in data.systems.items()
-        }
-        if wanted
-        else {}
-    )
-    return tuple(_name_of(model, known) for model in wanted)
+    """Return the names of the systems that answer with these models, each given by its id or its space's key."""
+    wanted = [models] if isinstance(models, str) else models
+    return tuple(_name_of(data, model) for model in wanted)
 
 
 def _name_of(data: RunData, model: str) -> str:
     for name, system in data.systems.items():
-        spaces = [retriever.model.space for retriever in retrievers_of({name: system})]
+        spaces = [retriever.model.space for retriever in system.values()]
         if model == name or any(model in (space.model, space.key) for space in spaces):
             return name
     raise ValueError(f"models: expected some of {', '.join(data.systems)}, found {model!r}")

@@ -15,10 +15,11 @@ from mmlab.evaluate.summaries import summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search
 from mmlab.index.bench.search_benchmark import search_settings
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import Vectors, main_vectors, write_table
+from mmlab.items import Vectors, write_table
+from mmlab.items.vectors import main_vectors
 from mmlab.runs import Step
 from mmlab.visualize import Html, bars, figure
-from mmlab.visualize.distributions import pair_histograms
+from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
 
 if TYPE_CHECKING:
@@ -179,23 +180,9 @@ class IndexReport(Report):
 
         def draw() -> "Figure":
             fig, axs = figure(2, height=2.6)
-            names = table["search"]
-            bars(
-                axs[0],
-                names,
-                table["recall"],
-                f"recall@{k} against exact search",
-                "What is lost",
-                form="{:.3f}",
-            )
-            bars(
-                axs[1],
-                [""] * len(names),
-                table["p50_ms"],
-                "median latency, ms",
-                "What it takes",
-                form="{:.2f}",
-            )
+            lost, taken = f"recall@{k} against exact search", "median latency, ms"
+            bars(axs[0], table["search"], table["recall"], lost, "What is lost", form="{:.3f}")
+            bars(axs[1], [""] * len(table), table["p50_ms"], taken, "What it takes", form="{:.2f}")
             return fig
 
         caption = f"{len(asked)} queries for {target} items, k = {k}, each timed alone after 20 others"

@@ -10,13 +10,15 @@ import pandas as pd
 from mmlab.evaluate import compare_systems
 from mmlab.items import DIRECTIONS, exact_search
 from mmlab.retrieve.scores.fitted_calibration import Calibrations, fit_calibrations, write_calibrations
-from mmlab.retrieve.studies.calibration_study import (
+from mmlab.retrieve.studies.score_studies import (
     CalibrationTrial,
+    compare_rescorings,
+    occurrences,
     rank_intra_modal,
     summarize_calibrations,
     try_calibrations,
+    try_rescorings,
 )
-from mmlab.retrieve.studies.hub_study import compare_rescorings, occurrences, try_rescorings
 from mmlab.retrieve.studies.weight_study import (
     WeightTrial,
     summarize_weights,

@@ -16,7 +16,9 @@ import pandas as pd
 
 from mmlab.embed import Model, embed_items, load_model
 from mmlab.embed.batching import count_workers
-from mmlab.items import ITEM_COLUMNS, file_hash, item_id
+from mmlab.items import ITEM_COLUMNS
+from mmlab.items.files import file_hash
+from mmlab.items.tables import item_id
 from tests.bench.figures import Figure
 
 ROUNDS, CACHED = 4, 20_000

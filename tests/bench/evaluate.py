@@ -22,7 +22,7 @@ from mmlab.evaluate import (
 )
 from mmlab.evaluate.measures.ranks import exact_ranks
 from mmlab.evaluate.measures.scoring import score_ranks
-from mmlab.evaluate.statistics.resampling import bootstrap_intervals
+from mmlab.evaluate.resampling import bootstrap_intervals
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
 from tests.bench.figures import Figure
 

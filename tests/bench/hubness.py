@@ -11,8 +11,9 @@ import pandas as pd
 
 from mmlab.evaluate import score_queries
 from mmlab.evaluate.measures.geometry import count_occurrences, skewness
-from mmlab.evaluate.statistics.resampling import bootstrap_intervals
-from mmlab.items import Space, Vectors, project, unit_rows
+from mmlab.evaluate.resampling import bootstrap_intervals
+from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items.files import project
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import csls, qb_norm
 from mmlab.retrieve.scores.hubness import choose_temperature, inverted_softmax

@@ -14,13 +14,12 @@ EXPECTED = "<= 300"
 
 def panels() -> list[Figure]:
     """Median and slowest time of an answer as the panel shows it, for each way to ask."""
-    from mmlab.panels import answer_question
+    from mmlab.panels import answer_query
     from mmlab.retrieve import Query
-    from mmlab.retrieve.query.systems import systems_of
 
     with TemporaryDirectory() as folder:
-        retriever, items = _collection(Path(folder))
-        image = Path(items.loc[items["modality"] == "image", "image"].iloc[0])
+        data = _collection(Path(folder))
+        image = Path(data.items.loc[data.items["modality"] == "image", "image"].iloc[0])
         ways = {
             "text": Query(text="a red mug", k=12),
             "image": Query(image=image, k=12),
@@ -28,10 +27,8 @@ def panels() -> list[Figure]:
             "both, rrf": Query(text="a red mug", image=image, k=12, fusion="rrf"),
         }
         figures = []
-        for name, question in ways.items():
-            took = [
-                _milliseconds(answer_question, systems_of(retriever), question, items) for _ in range(TIMES)
-            ]
+        for name, query in ways.items():
+            took = [_milliseconds(answer_query, data, query) for _ in range(TIMES)]
             figures.append(Figure(f"panel, {name}, median", float(np.median(took)), "ms", "limit", EXPECTED))
             figures.append(Figure(f"panel, {name}, slowest of {TIMES}", max(took), "ms"))
     return figures
@@ -49,10 +46,11 @@ def _collection(folder: Path):
     from mmlab.embed import embed_items, load_model
     from mmlab.index import build_index, open_store
     from mmlab.ingest import ingest_items
+    from mmlab.panels import PanelData
     from mmlab.retrieve import Retriever
 
     model = load_model("demo")
     items = ingest_items(draw_catalogue(folder / "demo", progress=False), cache=folder, progress=False).items
     vectors = embed_items(items, model, progress=False).vectors
     index = build_index(open_store(folder / "store"), "demo", items, [vectors], progress=False)
-    return Retriever(index, model), items
+    return PanelData(Retriever(index, model), items)

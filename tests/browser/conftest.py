@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mmlab.demo import draw_catalogue
-from mmlab.items import data, project
-from mmlab.runs import run_notebooks, write_report
+from mmlab.items import data
+from mmlab.items.files import project
 from tests.browser.lab import start_lab
+from tests.conftest import data_in
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 QUIET += ("--disable-sync", "--no-first-run", "--enable-unsafe-swiftshader")  # the map panel draws by WebGL
@@ -36,22 +36,17 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def data_folder(chromium, screens, tmp_path_factory):
-    """The data folder of the run; JupyterLab's kernels get the same one."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("browser")
-        patch.setenv("MMLAB_DATA", str(folder))
-        patch.setenv("HF_HUB_OFFLINE", "1")
+def data_folder(chromium, screens, demo_data, tmp_path_factory):
+    """A copy of the shared data folder, which these tests write to; JupyterLab's kernels get the same one."""
+    folder = shutil.copytree(demo_data, tmp_path_factory.mktemp("browser") / "data")
+    with data_in(folder):
         yield folder
 
 
 @pytest.fixture(scope="module")
 def run(data_folder: Path) -> Path:
-    """The folder of a run of all notebooks over 100 drawn products, with its report."""
-    catalogue = draw_catalogue(data_folder / "demo", products=100, progress=False)
-    folder = run_notebooks("demo", {"dataset": str(catalogue), "sample": 60}, progress=False)
-    write_report("demo")
-    return folder
+    """The folder of the run `demo`, with its report."""
+    return data_folder / "runs" / "demo"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 90_000  # milliseconds, for a kernel that starts on a busy machine
+PATIENCE = 240_000  # milliseconds, for a kernel that starts on a busy machine
 DONE = """() => {
   const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputArea-prompt")].map(p => p.textContent);
   const failed = document.querySelector("[data-mime-type='application/vnd.jupyter.error']");

@@ -1,7 +1,7 @@
 """The README's images: a panel at work and the first page of a report, from the run `demo`.
 
 ```
-make demo images
+make demo screenshots
 ```
 """
 
@@ -14,11 +14,12 @@ import click
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from mmlab.items import data, project
+from mmlab.items import data
+from mmlab.items.files import project
 from tests.browser.conftest import QUIET
 from tests.browser.lab import start_lab
 
-MOST_BYTES = 200_000
+MAX_JPEG_BYTES = 200_000
 QUERY = "a red mug"
 WIDE = {"width": 1000, "height": 1000}
 SHOWN = ("measures", "map")
@@ -78,9 +79,11 @@ def save(image: bytes, path: Path) -> Path:
         rgb = opened.convert("RGB")
     for quality in (85, 75, 65, 55):
         rgb.save(path, "JPEG", quality=quality, optimize=True)
-        if path.stat().st_size <= MOST_BYTES:
+        if path.stat().st_size <= MAX_JPEG_BYTES:
             return path
-    raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {MOST_BYTES} at most: show less")
+    raise ValueError(
+        f"{path.name} has {path.stat().st_size} bytes, expected {MAX_JPEG_BYTES} at most: show less"
+    )
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from mmlab.evaluate import read_labels
 from mmlab.items import read_items
 
 WIDE, NARROW = {"width": 1300, "height": 950}, {"width": 480, "height": 950}
-PICTURE = "figure img[src^='data:image/jpeg']"
+IMAGE = "figure img[src^='data:image/jpeg']"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 SOON = 30_000  # milliseconds: the machine may be busy, 300 ms are measured elsewhere
 
@@ -61,7 +61,7 @@ def upload(page, panel, file) -> None:
 def test_a_text_finds_images(panel, retrieve, screens):
     type_text(panel, "a red mug")
     wait_for_answer(panel, "a red mug", "8 hits", "ms to embed", "ms to search", "ms to draw")
-    assert panel.locator(PICTURE).count() == 8
+    assert panel.locator(IMAGE).count() == 8
     retrieve.screenshot(path=screens / "04_text.png")
 
 
@@ -195,32 +195,25 @@ def test_a_hit_that_is_judged_is_found_in_the_file(evaluate, run, screens):
     assert labels["by"].tolist() == [getpass.getuser(), "a colleague"]
 
 
-PANELS = """
-from mmlab.embed import load_for
-from mmlab.index import open_index, open_store
-from mmlab.items import Vectors, read_items, read_table
-from mmlab.panels import Recorded, compare_panel, map_panel, panel_systems
-from mmlab.retrieve import open_retrievers
-from mmlab.runs import run_folder
-folder = run_folder("demo")
-items = read_items(folder / "items.parquet")
-vectors = Vectors.load(next((folder / "vectors").glob("*.npz")))
-exact, fused = (read_table(folder / f"rankings/text-to-image/{step}.parquet") for step in ("exact", "index"))
-runs = {"exact": Recorded({"text-to-image": exact}, items), "graph": Recorded({"text-to-image": fused}, items)}
-opened = open_retrievers(open_index(open_store(folder / "store"), "demo"), [vectors], items)
-systems = panel_systems(opened, [vectors], items)
-asked = items.loc[items["modality"] == "text", "text"].iloc[0]
+SAVED_RANKINGS = """
+import mmlab
+from mmlab.panels import PanelData, compare_panel
+from mmlab.retrieve.query.known_queries import SavedRankings
+run = mmlab.open_run("demo")
+text = run.sample("text")
+ranked = {step: {"text-to-image": table} for step, table in run.rankings.steps["text-to-image"].items()}
+saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "index")}
 """.strip()
 
 
 @pytest.fixture(scope="module")
 def other_panels(browser, lab):
-    """A small notebook of the map and two compare panels, of what is written and live; all cells run."""
+    """A small notebook of the map and two compare panels, of saved rankings and live; all cells run."""
     cells = [
-        PANELS,
-        "map_panel(read_table(folder / 'maps.parquet'), vectors, items, load_for)",
-        "compare_panel(runs, items, asked, k=4)",
-        "compare_panel(systems, items, asked, k=4)",
+        SAVED_RANKINGS,
+        "run.panel('map', maps=run.map(60))",
+        "compare_panel(PanelData(saved, run.items), text, k=4)",
+        "run.panel('compare', query=text, k=4)",
     ]
     nbformat.write(
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
@@ -240,7 +233,7 @@ def pixels_of(element, colour) -> int:
     return int((differences.max(axis=2) < 16).sum())
 
 
-def test_the_map_lists_what_is_chosen_and_marks_where_a_query_lands(other_panels, screens):
+def test_the_map_lists_what_is_chosen_and_marks_the_place_of_a_query(other_panels, screens):
     panel = other_panels.locator(".mmlab-map")
     panel.locator("canvas").first.wait_for(timeout=SOON)
     panel.get_by_label("Label").select_option(index=1)
@@ -265,12 +258,12 @@ def test_the_map_lists_what_is_chosen_and_marks_where_a_query_lands(other_panels
     other_panels.screenshot(path=screens / "06_lasso.png")
 
 
-def test_two_written_answers_stand_side_by_side(other_panels, screens):
+def test_two_saved_answers_stand_side_by_side(other_panels, screens):
     panel = other_panels.locator(".mmlab-compare").first
     panel.scroll_into_view_if_needed()
     assert panel.locator("section").count() == 2
-    assert panel.locator(PICTURE).count() == 8
-    assert panel.get_by_label("exact search").count() == 0  # which cannot act on what is written
+    assert panel.locator(IMAGE).count() == 8
+    assert panel.get_by_label("exact search").count() == 0  # which cannot act on saved rankings
     panel.get_by_role("slider").nth(1).press("ArrowLeft")
     panel.get_by_text("k: 4 | 3").wait_for(timeout=SOON)
     panel.get_by_label("Model").nth(1).select_option("exact")

@@ -92,7 +92,9 @@ def items(images, tmp_path):
 
     import pandas as pd
 
-    from mmlab.items import ITEM_COLUMNS, file_hash, item_id
+    from mmlab.items import ITEM_COLUMNS
+    from mmlab.items.files import file_hash
+    from mmlab.items.tables import item_id
 
     def row(modality, pair, content, **fields):
         known = {"item_id": item_id(modality, pair, content), "modality": modality, "pair_id": pair}

@@ -5,7 +5,8 @@ from PIL import Image
 
 from mmlab.embed import embed_queries
 from mmlab.embed.encode import embed_in_halves, encode_images, encode_texts, is_out_of_memory
-from mmlab.items import file_hash, open_image
+from mmlab.items import open_image
+from mmlab.items.files import file_hash
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from mmlab.embed import VectorCache, embed_items, load_model
-from mmlab.items import ITEM_COLUMNS, file_hash, item_id, read_table, write_items
+from mmlab.items import ITEM_COLUMNS, read_table, write_items
+from mmlab.items.files import file_hash
+from mmlab.items.tables import item_id
 
 KILLS, TEXTS, IMAGES = 3, 1200, 40
 # Each run is a process of its own, forked from one that has read the libraries once.

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import mmlab
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.evaluate.protocol import (
     benchmark_name,
@@ -17,6 +16,7 @@ from mmlab.evaluate.protocol import (
     transpose_card,
 )
 from mmlab.items import Space, Vectors
+from tests.conftest import find_shared
 
 ITEMS = pd.DataFrame(
     {
@@ -69,7 +69,7 @@ def test_the_hash_tells_the_items_not_their_order():
     assert len(split_hash(ITEMS)) == 12
 
 
-SOURCE = Path(mmlab.__file__).parents[2] / "shared" / "published-rows.csv"
+SOURCE = find_shared("published-rows.csv")
 B32 = "openai/clip-vit-base-patch32"
 
 

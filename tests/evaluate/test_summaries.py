@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import mmlab
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.evaluate.summaries import (
     escape_markdown,
@@ -24,8 +23,9 @@ from mmlab.evaluate.summaries import (
     write_metrics,
 )
 from mmlab.items import Space, Vectors, unit_rows
+from tests.conftest import find_shared
 
-VECTORS = Path(mmlab.__file__).parents[2] / "shared" / "vectors" / "flickr8k-test.npz"
+VECTORS = find_shared("vectors/flickr8k-test.npz")
 
 
 def test_metrics_are_plain_json(tmp_path: Path) -> None:

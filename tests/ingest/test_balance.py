@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmlab.ingest import FINDINGS, Rules, ingest_items
-from mmlab.items import SKIPPED_COLUMNS
+from mmlab.items.tables import SKIPPED_COLUMNS
 
 LONG = "a red square on nothing"
 ALL_WORDS = Rules(min_words=0, ocr=False)
@@ -25,8 +25,8 @@ WILD = settings(
 def check_balance(result):
     """Balance is checked when the result is made; here only that it adds up for a reader, too."""
     assert result.skipped.columns.tolist() == list(SKIPPED_COLUMNS)
-    assert result.ledger()["rows"].iloc[:-1].sum() == result.rows
-    assert result.ledger()["images"].iloc[:-1].sum() == len(result.images)
+    assert result.balance()["rows"].iloc[:-1].sum() == result.rows
+    assert result.balance()["images"].iloc[:-1].sum() == len(result.images)
 
 
 @given(

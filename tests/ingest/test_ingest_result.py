@@ -35,7 +35,7 @@ def test_the_ledger_adds_up(result):
         ("duplicate image", 0, 1),
         ("total", 7, 4),
     ]
-    found = result.ledger()
+    found = result.balance()
     assert found.columns.tolist() == ["outcome", "rows", "images"]
     assert sorted(found.itertuples(index=False, name=None)) == sorted(expected)
     assert found["outcome"].iloc[-1] == "total"

@@ -13,14 +13,15 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-import mmlab
 from mmlab.ingest import REFUSED, Rules, ingest_items
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.images.quality import FILES_PER_CHUNK
 from mmlab.ingest.ingesting import add_texts
-from mmlab.items import ITEM_COLUMNS, data, item_id, read_items, write_items
+from mmlab.items import ITEM_COLUMNS, data, read_items, write_items
+from mmlab.items.tables import item_id
+from tests.conftest import find_shared
 
-PHOTOS = Path(mmlab.__file__).parents[2] / "shared" / "photos" / "flickr8k-200"
+PHOTOS = find_shared("photos/flickr8k-200")
 LONG = "a red square on nothing"
 ALL_WORDS = Rules(min_words=0, ocr=False)
 needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="Tesseract is not installed")
@@ -304,7 +305,7 @@ def test_printed_text_is_read_where_there_is_no_other(dataset):
     result = ingest(folder)
     read = result.items[result.items["origin"] == "ocr"]
     assert read[["pair_id", "text"]].to_numpy().tolist() == [["print.png", "Fresh green apples"]]
-    assert result.ledger()["rows"].iloc[-1] == 3
+    assert result.balance()["rows"].iloc[-1] == 3
     assert result.counts["texts found in images"] == 1
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 import mmlab
-from mmlab.items import data, file_hash, project, replacing, resolve
+from mmlab.items import data, replacing
+from mmlab.items.files import file_hash, project, resolve
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
-from mmlab.items import ImageError, open_image, thumbnail
-from mmlab.items.images import MAX_PIXELS, open_measured
+from mmlab.items import ImageError, open_image
+from mmlab.items.images import MAX_PIXELS, open_measured, thumbnail
 
 REASONS = ("empty file", "not an image", "damaged file", "too many pixels")
 

@@ -6,17 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlab.items import (
-    ITEM_COLUMNS,
-    check_columns,
-    check_items,
-    is_among,
-    item_id,
-    places_among,
-    read_items,
-    read_table,
-    write_items,
-)
+from mmlab.items import ITEM_COLUMNS, check_columns, is_among, read_items, read_table, write_items
+from mmlab.items.tables import check_items, item_id, places_among
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.items import Space, SpaceMismatch, Vectors, main_vectors, unit_rows
+from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.items.vectors import main_vectors
 
 SPACE = Space("owner/Some Model", "1", "mean", "", "none", 2)
 

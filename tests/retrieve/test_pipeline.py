@@ -1,5 +1,7 @@
 """A run's answer step by step, on the drawn catalogue."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
 from mmlab.retrieve import RetrievalConfig, rank_directions, rrf, split_queries, weighted_sum
 from mmlab.retrieve.pipeline import rank_direction, summarize_steps
 from mmlab.retrieve.query.rank import rank, rank_models
+from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
+from mmlab.retrieve.studies.score_studies import try_rescorings
 
 
 @pytest.fixture(scope="module")
@@ -83,23 +87,15 @@ def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> 
             qrels["text-to-image"],
         )
 
-    with pytest.raises(ValueError, match="one model alone answers here, expected several"):
-        rank_directions(
-            collection.retriever.index,
-            [collection.vectors],
-            collection.items,
-            RetrievalConfig(fusion="rrf"),
-            qrels,
-        )
     with pytest.raises(ValueError, match="no model of this run has a matching head"):
         ranked(rerank=5)
     with pytest.raises(
-        ValueError, match="parameter fusion: .*one of none, weighted_sum, rrf, dbsf; found 'sum'"
+        ValueError, match="parameter fusion: expected one of none, weighted_sum, rrf, dbsf, found 'sum'"
     ):
         ranked(fusion="sum")
-    with pytest.raises(ValueError, match="parameter rescoring: .*one of none, centring, csls"):
+    with pytest.raises(ValueError, match="parameter rescoring: expected one of none, centring, csls"):
         ranked(rescoring="hubs")
-    with pytest.raises(ValueError, match="parameter calibration: one of none, temperature"):
+    with pytest.raises(ValueError, match="parameter calibration: expected one of none, temperature"):
         ranked(calibration="platt")
     with pytest.raises(
         ValueError, match="expected depth of at least 1, rerank and rrf_k of at least 0; found 0, 0 and 60"
@@ -163,3 +159,45 @@ def test_equal_weights_of_a_run_and_of_a_hybrid_mean_the_same_k_of_60(both, coll
     ).answer
     expected = rrf(alone, k=5)
     assert steep["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()
+
+
+def test_a_model_alone_is_fused_with_itself_centred(collection, qrels) -> None:
+    """With the very rankings that `try_model_weights` learns from."""
+    items, vectors, retriever = collection
+    tried = try_rescorings(vectors, items, k=20)
+    config = RetrievalConfig(20, fusion="rrf", weights="0.7, 0.3")
+    ranked = rank_directions(retriever.index, [vectors], items, config, qrels)
+    for direction, found in ranked.items():
+        systems = [tried[direction][name].rankings for name in ("none", "centring")]
+        expected = fuse("rrf", systems, [0.7, 0.3])
+        expected = expected[expected["rank"] <= 20]
+        assert found.answer["item_id"].tolist() == expected["item_id"].tolist()
+        assert found.answer["score"].tolist() == expected["score"].tolist()
+        assert found.weights == {"as embedded": 0.7, "centred": 0.3}
+    assert "(0.7 as embedded + 0.3 centred)" in summarize_steps(ranked)
+
+
+def test_a_model_alone_is_rescored_as_embedded_and_centred(collection, qrels) -> None:
+    items, vectors, retriever = collection
+    direction = {"text-to-image": qrels["text-to-image"]}
+    found = rank_directions(
+        retriever.index, [vectors], items, RetrievalConfig(10, fusion="rrf", rescoring="centring"), direction
+    )
+    assert list(found) == ["text-to-image"]
+    fused = found["text-to-image"]
+    assert list(fused.steps) == ["exact", "index", "quantized", "fused", "rescored"]
+    centred = try_rescorings(vectors, items, k=10)["text-to-image"]["centring"].rankings
+    first = fused.answer[fused.answer["rank"] == 1]
+    assert first["item_id"].tolist() == centred.loc[centred["rank"] == 1, "item_id"].tolist()
+
+
+def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tmp_path) -> None:
+    items = collection.items
+    apart = [
+        replace(part, space=replace(part.space, model=f"{modality}-encoder"))
+        for modality in ("text", "image")
+        for part in [collection.vectors.take(items.loc[items["modality"] == modality, "item_id"])]
+    ]
+    index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
+    with pytest.raises(ValueError, match="one model alone answers here, and it holds no texts and images"):
+        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf"), qrels)

@@ -2,8 +2,7 @@ import pytest
 
 from mmlab.runs import read_manifest, run_folder, start_step
 from mmlab.runs.clean import find_removable, remove
-from mmlab.runs.record.run_files import NOTEBOOKS
-from mmlab.runs.record.run_lock import run_lock
+from mmlab.runs.record.run_files import NOTEBOOKS, run_lock
 from mmlab.runs.report.summary import summarize_run
 
 

@@ -12,7 +12,8 @@ import torch
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
 from mmlab.embed.models.device import device_lock
 from mmlab.embed.models.interface import Inputs, ModelError, unsupported_modality
-from mmlab.embed.models.parts import TextTokenizer, average_prompts, format_prompts
+from mmlab.embed.models.parts import TextTokenizer
+from mmlab.embed.models.prompts import average_prompts, format_prompts
 from mmlab.items import Space, unit_rows
 
 if TYPE_CHECKING:

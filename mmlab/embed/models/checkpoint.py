@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.items import file_hash, project, resolve
+from mmlab.items.files import file_hash, project, resolve
 
 if TYPE_CHECKING:
     import torch

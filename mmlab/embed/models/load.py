@@ -12,7 +12,7 @@ from mmlab.embed.models.checkpoint import (
     unreadable_as_model_error,
 )
 from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError
-from mmlab.embed.models.parts import check_prompts, parse_prompts
+from mmlab.embed.models.prompts import check_prompts, parse_prompts
 from mmlab.items import Space
 
 if TYPE_CHECKING:

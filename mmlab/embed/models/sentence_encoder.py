@@ -15,14 +15,8 @@ from transformers import AutoModel
 from mmlab.embed.models.adapter import Adapter
 from mmlab.embed.models.checkpoint import Checkpoint, check_no_pickles, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError
-from mmlab.embed.models.parts import (
-    SAVE_PARTS,
-    TextTokenizer,
-    check_vocabulary,
-    fill_prompts,
-    find_window,
-    read_network,
-)
+from mmlab.embed.models.parts import SAVE_PARTS, TextTokenizer, check_vocabulary, find_window, read_network
+from mmlab.embed.models.prompts import fill_prompts
 
 # No pickles, no code.
 SAFE_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]

@@ -8,16 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.items import (
-    MODALITIES,
-    RANKING_COLUMNS,
-    Vectors,
-    check_columns,
-    exact_search,
-    is_among,
-    main_vectors,
-    score_blocks,
-)
+from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exact_search, is_among
+from mmlab.items.rankings import score_blocks
+from mmlab.items.vectors import main_vectors
 
 
 def vectors_by_modality(vectors: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Vectors]:

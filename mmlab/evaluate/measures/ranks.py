@@ -3,16 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from mmlab.items import (
-    QREL_COLUMNS,
-    RANKING_COLUMNS,
-    Vectors,
-    check_columns,
-    is_among,
-    places_among,
-    score_blocks,
-)
-from mmlab.items.rankings import finite_scores, ranks, sort_rows
+from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, Vectors, check_columns, is_among
+from mmlab.items.rankings import finite_scores, ranks, score_blocks, sort_rows
+from mmlab.items.tables import places_among
 
 TIES = ("against", "as ranked")
 COSINE_TOLERANCE = (

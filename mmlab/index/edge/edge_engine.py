@@ -19,9 +19,8 @@ from mmlab.index.edge.folder import CollectionFolder, FolderLock, collection_nam
 from mmlab.index.edge.resident import measure_resident
 from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Payload, Record, Row, Search
-from mmlab.index.store.hits import Hits, read_hits
-from mmlab.items import resolve
+from mmlab.index.store.engine import Hits, Payload, Record, Row, Search, read_hits
+from mmlab.items.files import resolve
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard

@@ -25,8 +25,7 @@ from mmlab.index.server.convert import (
     to_index_type,
     to_requests,
 )
-from mmlab.index.store.engine import NoCollection, Payload, Record, Row, Search
-from mmlab.index.store.hits import Hits, read_hits
+from mmlab.index.store.engine import Hits, NoCollection, Payload, Record, Row, Search, read_hits
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

@@ -22,7 +22,8 @@ from mmlab.index.schema.payload import (
 )
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Engine, Payload, Row, Search, SearchOptions
-from mmlab.items import Space, Vectors, check_columns, is_among, places_among
+from mmlab.items import Space, Vectors, check_columns, is_among
+from mmlab.items.tables import places_among
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -30,7 +30,8 @@ from mmlab.index.store.layout_base import (
     modality_condition,
     unique_item_ids,
 )
-from mmlab.items import Space, places_among
+from mmlab.items import Space
+from mmlab.items.tables import places_among
 
 MAX_FILTER_IDS = 1_000
 PAIR_ORDER = ("image", "text")  # a point has the id of its image, without one of its text

@@ -15,8 +15,17 @@ import pandas as pd
 from mmlab.index.schema.index_settings import Cluster
 from mmlab.index.schema.payload import FINGERPRINT, Conditions, Where, payload_table
 from mmlab.index.schema.schema import Schema, check_collection_name
-from mmlab.index.store.engine import Engine, NoCollection, Payload, Record, Row, Search, SearchOptions
-from mmlab.index.store.hits import Hits, hits_to_rankings
+from mmlab.index.store.engine import (
+    Engine,
+    Hits,
+    NoCollection,
+    Payload,
+    Record,
+    Row,
+    Search,
+    SearchOptions,
+    hits_to_rankings,
+)
 from mmlab.index.store.layout_base import Layout, Points, check_item_ids
 from mmlab.index.store.layouts import layout_of
 from mmlab.items import Space, Vectors

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from mmlab.ingest.findings_cache import FindingsCache
-from mmlab.items import ImageError, file_hash, open_image, resolve
+from mmlab.items import ImageError, open_image
+from mmlab.items.files import file_hash, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,12 +12,6 @@ from mmlab.items import RANKING_COLUMNS, check_columns, is_among
 from mmlab.retrieve.query.spec import Query, SearchResult, modality_of
 
 
-def find_query_item(items: pd.DataFrame, query: Query) -> str | None:
-    """Return the item_id of the text or image of the collection that asks, None where it is none of them."""
-    known = _query_items(items, query)
-    return None if known.empty else known["item_id"].iloc[0]
-
-
 def find_right_answers(items: pd.DataFrame, query: Query) -> list[str] | None:
     """Return the item_ids of the modality asked for that belong to the query's pair; None where it is nobody's.
 

@@ -74,16 +74,6 @@ def find_matcher(vectors: Iterable[Vectors], n: int, loaded: Iterable[Model] = (
     return next((model.match for model in models if hasattr(model, "match")), None)
 
 
-def find_reranker(text_model: Model, image_model: Model) -> Match | None:
-    """Return what can rank texts and images again: a model's matching head, else `match_by_crops` of a joint model.
-
-    None where texts and images are embedded by two models that have neither.
-    """
-    heads = [model.match for model in (image_model, text_model) if hasattr(model, "match")]
-    joint = text_model.space == image_model.space
-    return heads[0] if heads else match_by_crops(text_model) if joint else None
-
-
 def match_by_crops(model: Model) -> Match:
     """Return a function for `rerank`: the best cosine of a text with an image or one of its four overlapping quarters.
 

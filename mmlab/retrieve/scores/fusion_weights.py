@@ -144,8 +144,9 @@ def confidence(rankings: pd.DataFrame) -> pd.Series:
     sn is the lowest score, so that is the lead in min-max scores. It is 0 where there is no second item or all scores
     are equal. Compare it between rankings of the same depth only: the longer a ranking, the lower its sn.
 
-    >>> confidence(pd.DataFrame({"query_id": "q", "item_id": list("abc"), "rank": [1, 2, 3], "score": [9, 8, 5]}))["q"]
-    0.25
+    >>> rankings = pd.DataFrame({"query_id": "q", "item_id": list("abc"), "rank": [1, 2, 3], "score": [9, 8, 5]})
+    >>> confidence(rankings).to_dict()
+    {'q': 0.25}
     """
     scaled = rank_by_score(min_max(rankings)).set_index("query_id")
     first, second = (scaled.loc[scaled["rank"] == rank, "score"] for rank in (1, 2))

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmlab.items import Vectors, exact_search, is_among, opposite_modality
+from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.options import check_option
-from mmlab.items.rankings import rankings_from_blocks
+from mmlab.items.rankings import opposite_modality, rankings_from_blocks
 from mmlab.retrieve.scores.query_split import CalibrationSplit
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
@@ -126,7 +126,7 @@ def rescore(
     if rescoring == NONE:
         return Rescored(exact_search(queries, gallery, k))
     if rescoring == CENTRING:
-        return Rescored(_rank_centred(queries, gallery, source, k))
+        return Rescored(exact_search(*centre(queries, gallery, source), k))
     if rescoring in TEMPERED and split and temperature is None:
         fitting = queries.take([name for name in queries.ids if name in split.fitting])
         temperature = choose_temperature(fitting, gallery, pairs, rescoring, seed=seed)
@@ -166,12 +166,11 @@ def choose_temperature(
     return float(min(best, key=lambda temperature: abs(np.log(temperature / DEFAULT_TEMPERATURE))))
 
 
-def _rank_centred(queries: Vectors, gallery: Vectors, source: str, k: int) -> pd.DataFrame:
+def centre(queries: Vectors, gallery: Vectors, source: str) -> tuple[Vectors, Vectors]:
+    """Return both without the mean of their modality; `source` is the queries', the gallery is of the other."""
     texts, images = (queries, gallery) if source == "text" else (gallery, queries)
     centring = Centring.fit(texts, images)
-    return exact_search(
-        centring.apply(queries, source), centring.apply(gallery, opposite_modality(source)), k
-    )
+    return centring.apply(queries, source), centring.apply(gallery, opposite_modality(source))
 
 
 def _rescored_rows(

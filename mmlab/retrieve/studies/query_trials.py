@@ -1,4 +1,4 @@
-"""Study: one query asked in several ways, examples that suit the collection, and where the time of an answer goes."""
+"""Study: filters that suit a collection, and where the time of an answer goes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,6 @@ import pandas as pd
 
 from mmlab.index.bench.search_benchmark import summarize_parts
 from mmlab.retrieve.query.retriever import Retriever
-from mmlab.retrieve.query.spec import CONFIDENCE
-from mmlab.retrieve.query.systems import System, fusion_options
 
 NOT_FACETS = {"item_id", "modality", "pair_id", "text", "image", "content", "duplicate_of"}
 LESS_TELLING = {"split", "origin"}  # of what an image shows
@@ -55,40 +53,6 @@ def filter_examples(items: pd.DataFrame, like: pd.Series | None = None) -> dict[
     return examples
 
 
-def search_examples(
-    items: pd.DataFrame, query: str, like: pd.Series | None = None, more: str = ""
-) -> dict[str, dict[str, Any]]:
-    """Return settings that narrow and steer a text query: heading -> further arguments of `Retriever.search`.
-
-    The filters of `filter_examples`, a further positive (`more`, where given), a minus-query of a word of the query (a
-    value of a facet, else the longest word), MMR, and one text per pair.
-    """
-    examples: dict[str, dict[str, Any]] = {
-        f"{kind}: {_describe_filter(where)}": {"where": where}
-        for kind, where in filter_examples(items, like).items()
-    }
-    words = [word.strip(".,;:!?\"'") for word in query.split()]
-    known = {str(value) for values in facets(items).values() for value in values}
-    word = next((word for word in words if word in known), max(words, key=len))
-    if more:
-        examples[f"and also like “{more}”"] = {"plus": [more]}
-    examples[f"not “{word}”"] = {"minus": [word]}
-    examples["diverse: MMR, 0.5"] = {"diversity": 0.5}
-    examples["texts, the best one of each pair"] = {"to": "text", "group_by_pair": True}
-    return examples
-
-
-def hybrid_examples(system: System) -> dict[str, dict[str, Any]]:
-    """Return every fusion of a text and an image, and weights of the weighted sum: heading -> settings of `Query`."""
-    halves = {f"{fusion}, half each": {"fusion": fusion} for fusion in fusion_options({"": system})}
-    weighted: dict[str, dict[str, Any]] = {
-        f"weighted_sum, text {weight:.0%}": {"fusion": "weighted_sum", "weight": weight}
-        for weight in (0.2, 0.8)
-    }
-    by_rule = {"fusion": "weighted_sum", "weight": CONFIDENCE}
-    return {**halves, **weighted, "weighted_sum, 60 % to the more confident": by_rule}
-
-
 def time_queries(
     retriever: Retriever,
     queries: Sequence[Any],
@@ -124,14 +88,3 @@ def time_queries(
 
 def _own_value_first(values: list, like: pd.Series | None, name: str) -> list:
     return values if like is None else sorted(values, key=lambda value: value != like.get(name))
-
-
-def _describe_filter(where: dict[str, Any]) -> str:
-    """Return a filter of one field in words."""
-    [(name, wanted)] = where.items()
-    if isinstance(wanted, dict):
-        [(kind, wanted)] = wanted.items()
-        name = f"{name} {'from' if kind == 'gte' else 'not'}"
-        wanted = wanted if isinstance(wanted, list) else [f"{wanted:g}"]
-    values = wanted if isinstance(wanted, list) else [wanted]
-    return f"{name} {' or '.join(map(str, values))}"

@@ -13,7 +13,7 @@ from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
 from mmlab.retrieve.scores.query_split import split_queries
-from mmlab.retrieve.studies.hub_study import RescoringsTried
+from mmlab.retrieve.studies.score_studies import RescoringsTried
 
 WEIGHT_COLUMNS = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
 

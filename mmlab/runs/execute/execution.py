@@ -1,6 +1,7 @@
 """Execute the notebooks of a run one after the other with papermill; none sees the variables of another.
 
-The kernel is this very Python. Its working directory is the folder of the notebook, as in JupyterLab.
+The kernel is this very Python. Its working directory is the folder of the notebook, as in JupyterLab. One bar on
+stderr shows which notebook and which of its cells is at work.
 """
 
 import json
@@ -8,26 +9,73 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from mmlab.runs.execute.notebooks import find_notebooks
-from mmlab.runs.execute.progress import Progress
 from mmlab.runs.record.manifest import given_parameters, read_manifest
 from mmlab.runs.record.parameters import check_parameters, notebook_parameters
-from mmlab.runs.record.run_files import EXECUTED, run_folder
-from mmlab.runs.record.run_lock import run_lock
-from mmlab.runs.report.pages import write_page
+from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
+from mmlab.runs.report.html_report import write_page
 
 if TYPE_CHECKING:
     from papermill.exceptions import PapermillExecutionError
 
     from mmlab.runs.execute.kernels import Kernel
 
+
+class Progress:
+    """Counts the cells of notebooks; `at` says where the execution is, like "02_embed cell 7/19"."""
+
+    def __init__(self, notebooks: Sequence[Path], show: bool = True) -> None:
+        from tqdm import tqdm
+
+        self.at = "the start"
+        counts = [_count_cells(notebook) for notebook in notebooks]
+        names = [notebook.stem for notebook in notebooks]
+        self._counts = dict(zip(names, counts, strict=True))
+        self._before = dict(zip(names, accumulate(counts, initial=0), strict=False))
+        layout = "{l_bar}{bar}| {elapsed}"
+        self._bar = tqdm(total=sum(counts), disable=not show, bar_format=layout, dynamic_ncols=True)
+
+    def show_start(self, name: str) -> None:
+        """Show that the kernel of a notebook is starting."""
+        self.at = f"{name} starting"
+        self._show(self._before[name])
+
+    def show_cell(self, name: str, cell_index: int, **_: Any) -> None:
+        """Show that a notebook has come to this cell (from 0); nbclient calls it and adds the cell itself."""
+        self.at = f"{name} cell {cell_index + 1}/{self._counts[name]}"
+        self._show(self._before[name] + cell_index)
+
+    def _show(self, cells: int) -> None:
+        self._bar.n = cells
+        self._bar.set_description(self.at)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._bar.n = self._bar.total
+            self._bar.set_description("done")
+        self._bar.close()
+
+
+def _count_cells(notebook: Path) -> int:
+    # and the one that papermill injects
+    return len(json.loads(notebook.read_text(encoding="utf-8"))["cells"]) + 1
+
+
 # characters of an error in a message; the executed copy has all of it
 MAX_ERROR_CHARS = 1000
 # what a kill of papermill itself may cost of an executed copy
 SAVE_INTERVAL_S = 10
+PAPERMILL_OPTIONS = {"kernel_name": "python3", "start_timeout": 300}
 
 
 class NotebookFailed(RuntimeError):
@@ -93,24 +141,15 @@ def execute(
 
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
-    import papermill
     from nbclient.exceptions import DeadKernelError
+    from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
     name = notebook.stem
     bar.show_start(name)
+    options = {"progress_bar": False, "on_cell_start": partial(bar.show_cell, name), **PAPERMILL_OPTIONS}
     try:
-        papermill.execute_notebook(
-            notebook,
-            copy,
-            parameters=dict(parameters),
-            kernel_name="python3",
-            km=kernel,
-            start_timeout=300,
-            progress_bar=False,
-            engine_name=_register_engine(),
-            on_cell_start=partial(bar.show_cell, name),
-        )
+        execute_notebook(notebook, copy, dict(parameters), _register_engine(), km=kernel, **options)
     except PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:

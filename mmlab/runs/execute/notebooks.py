@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmlab.items import project
+from mmlab.items.files import project
 from mmlab.runs.record.parameters import notebook_parameters
 from mmlab.runs.record.run_files import NOTEBOOKS
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmlab.items import file_hash
+from mmlab.items.files import file_hash
 from mmlab.runs.record.manifest import Manifest
 from mmlab.runs.record.run_files import WRITERS
 

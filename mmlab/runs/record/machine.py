@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from mmlab.items import project
+from mmlab.items.files import project
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mmlab.items import project
+from mmlab.items.files import project
 from mmlab.items.options import check_option
 from mmlab.runs.record.secrets import check_secrets
 

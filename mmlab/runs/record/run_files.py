@@ -1,7 +1,15 @@
-"""Where the files of a run lie, what they are called, and which notebook writes each of them."""
+"""Where the files of a run lie, what they are called, which notebook writes each, and which processes work there.
+
+A process that works in the folder of a run leaves a file `.working-PID` in it, which says when the process began, so
+that nothing is removed meanwhile. The file that a killed process leaves behind counts for nothing: no process with that
+number began at that time.
+"""
 
 import os
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmlab.items import data
@@ -77,3 +85,63 @@ def disk_bytes(folder: Path) -> int:
             size = os.lstat(os.path.join(parent, name))
             total += 512 * size.st_blocks if hasattr(size, "st_blocks") else size.st_size
     return total
+
+
+MARK = ".working-"
+# the clock of a machine may be set while a process runs
+MAX_CLOCK_CHANGE_S = 2
+
+
+@contextmanager
+def run_lock(*folders: Path) -> Iterator[None]:
+    """Mark the folders as in use while the block runs; make them, and remove those that stay empty."""
+    for folder in folders:
+        mark(folder)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            unmark(folder)
+            # a folder that holds something stays
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def mark(folder: Path) -> None:
+    """Mark the folder as in use by this process until `unmark`, or until the process ends; make the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _own_mark(folder).write_text(f"{socket.gethostname()} {_began(os.getpid())}", encoding="utf-8")
+
+
+def unmark(folder: Path) -> None:
+    """Remove the mark of this process from the folder."""
+    _own_mark(folder).unlink(missing_ok=True)
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process works in the folder; a process of another machine is taken to work."""
+    return any(_is_alive(path) for path in folder.glob(f"{MARK}*"))
+
+
+def _own_mark(folder: Path) -> Path:
+    return folder / f"{MARK}{os.getpid()}"
+
+
+def _is_alive(path: Path) -> bool:
+    try:
+        host, began = path.read_text(encoding="utf-8").split()
+        process = int(path.name.removeprefix(MARK))
+        return host != socket.gethostname() or abs(_began(process) - float(began)) < MAX_CLOCK_CHANGE_S
+    # the process has just ended, or the file is no mark of ours
+    except (OSError, ValueError):
+        return False
+
+
+def _began(process: int) -> float:
+    """Return when a process began, in seconds since 1970, as its system says; infinity if there is no such process."""
+    import psutil
+
+    try:
+        return psutil.Process(process).create_time()
+    except psutil.Error:
+        return float("inf")

@@ -24,8 +24,7 @@ from mmlab.runs.record.lineage import StaleInput, check_input, find_writer, fing
 from mmlab.runs.record.machine import describe_machine, versions
 from mmlab.runs.record.manifest import StepRecord, read_manifest, record_step
 from mmlab.runs.record.parameters import values_from_namespace
-from mmlab.runs.record.run_files import run_folder
-from mmlab.runs.record.run_lock import mark, unmark
+from mmlab.runs.record.run_files import mark, run_folder, unmark
 from mmlab.runs.record.secrets import check_secrets
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown

@@ -1,19 +1,23 @@
-"""The report of a run: its first page `index.html`, all pages in one file; and the index of all runs.
+"""The report of a run as HTML pages, or all in one file, with its first page `index.html`; and the index of all runs.
 
-It shows what there is: a run that stopped half-way gets a report of its first half.
+The pages are the executed notebooks. A run that stopped half-way gets a report of what there is. A page needs nothing
+but itself: no script, no font, no request. Widgets are left out, since what they show stands beside them. A content
+policy in the page forbids the browser to run scripts or to load anything, whatever a caption holds. It allows one
+script by its hash: that of the interactive map, which has a frame of its own.
 """
 
 import re
+import threading
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from mmlab.items import data, replacing
 from mmlab.runs.record.manifest import Manifest, read_manifest
 from mmlab.runs.record.run_files import EXECUTED, INDEX, INDEX_PAGE, METRICS, run_folder
-from mmlab.runs.report.pages import TEMPLATES, write_page
 from mmlab.runs.report.sections import allow_scripts, find_findings, read_figures, read_galleries, read_map
 from mmlab.runs.report.summary import (
     list_runs,
@@ -22,7 +26,11 @@ from mmlab.runs.report.summary import (
     tabulate_latency,
     tabulate_measures,
 )
+from mmlab.visualize.map_page import script_hash
 from mmlab.visualize.markup import render_markdown
+
+if TYPE_CHECKING:
+    from nbconvert import HTMLExporter
 
 # characters of the value of a parameter that the report shows
 MAX_VALUE_CHARS = 400
@@ -185,3 +193,44 @@ def _fill(template: str, shown: Mapping[str, Any]) -> str:
 
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
     return templates.get_template(template).render(shown)
+
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+TEMPLATES = Path(__file__).parent / "templates"
+# an exporter serves one thread at a time
+_EXPORTER_LOCK = threading.Lock()
+
+
+def write_page(notebook: Path, folder: Path) -> Path:
+    """Write an executed notebook as `folder/NAME.html` and return the path."""
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    for number, cell in enumerate(content.cells):
+        # of the switch of its code: unique among all pages, which the single file puts together
+        cell["id"] = f"{notebook.stem}-{number}"
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    resources = {"metadata": {"name": notebook.stem}, "map_script": script_hash()}
+    with _EXPORTER_LOCK:
+        body, _ = _exporter().from_notebook_node(content, resources)
+    page = folder / f"{notebook.stem}.html"
+    with replacing(page) as temporary:
+        temporary.write_text(body, encoding="utf-8")
+    return page
+
+
+# it compiles its templates, which takes longer than most pages
+@lru_cache(maxsize=1)
+def _exporter() -> "HTMLExporter":
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter(
+        template_name="notebook",
+        extra_template_basedirs=[str(TEMPLATES)],
+        # for report.css
+        extra_template_paths=[str(TEMPLATES)],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )

@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 
 from mmlab.runs.record.machine import Environment
 from mmlab.runs.record.manifest import Manifest, given_parameters, read_manifest
-from mmlab.runs.record.run_files import COMPARISON, METRICS, NOTEBOOKS, executed_copy, run_folder, run_names
-from mmlab.runs.record.run_lock import is_locked
+from mmlab.runs.record.run_files import (
+    COMPARISON,
+    METRICS,
+    NOTEBOOKS,
+    executed_copy,
+    is_locked,
+    run_folder,
+    run_names,
+)
 
 # what reading a damaged manifest may raise
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)

@@ -11,7 +11,7 @@ from mmlab.demo.drawing import draw_product
 from mmlab.demo.products import sample_product
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.images.quality import FILES_PER_CHUNK, ImageFacts, measure_images, quality_flags
-from mmlab.items import file_hash
+from mmlab.items.files import file_hash
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from PIL import Image
 
-QUICK = {
-    "connect": 1,
-    "read": 0.3,
-    "deadline": 1,
+QUICK = {  # pauses are short; what waits for a server has time enough on a busy machine
+    "connect": 10,
+    "read": 10,
+    "deadline": 60,
     "backoff": 0.01,
     "max_backoff": 0.02,
     "private_addresses": True,

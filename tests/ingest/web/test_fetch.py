@@ -119,16 +119,24 @@ def downloading():
     return [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
 
 
+def interrupt_when(ready):
+    while not ready():
+        time.sleep(0.01)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here")
 def test_an_interrupt_ends_soon_and_the_next_call_goes_on(web, fetch):
     quick = [web.serve(f"/{i}.jpg", JPEG) for i in range(20)]
-    slow = [web.serve(f"/slow{i}.jpg", lambda handler: handler.pause(20)) for i in range(8)]
-    threading.Timer(0.6, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    slow = [web.serve(f"/slow{i}.jpg", lambda handler: handler.pause(90)) for i in range(8)]
+    threading.Thread(
+        target=interrupt_when, args=(lambda: sum(web.asked[f"/slow{i}.jpg"] for i in range(8)) == 4,)
+    ).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        fetch(quick + slow, read=10, deadline=30, threads=4)
-    assert time.monotonic() - started < 1.5
-    while downloading() and time.monotonic() - started < 3:
+        fetch(quick + slow, read=60, deadline=90, threads=4)
+    assert time.monotonic() - started < 30
+    while downloading() and time.monotonic() - started < 40:
         time.sleep(0.01)
     assert not downloading()  # woken up, not left waiting for the server
     assert fetch(quick).file.notna().all()

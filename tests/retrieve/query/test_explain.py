@@ -1,7 +1,6 @@
 """Why a result: parts and words left out, with a model whose vectors can be worked out by hand; captions nearby."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -12,11 +11,8 @@ from mmlab.retrieve.query.explain import (
     nearest_captions,
     occlude_image,
     occlude_words,
-    rerank_first_hits,
-    summarize_occlusion,
 )
 from mmlab.retrieve.query.rank import rank
-from tests.retrieve.tables import qrels, rankings
 
 SPACE = Space("counts", "1", "", "", "", 2)
 
@@ -95,24 +91,3 @@ def test_a_hit_is_explained_by_its_parts_and_the_query_s_words(collection) -> No
     assert words.table["word"].tolist() == ["a", "red", "mug"]
     assert cells.cosine == pytest.approx(hit["score"], abs=0.02)  # a smaller copy is covered
     assert words.cosine == pytest.approx(hit["score"], abs=1e-4)
-    best = words.table.loc[words.table["drop"].idxmax(), "word"]
-    assert f"leaving out “{best}” by" in summarize_occlusion(explained)
-
-
-def test_the_first_hits_of_one_query_are_ranked_again() -> None:
-    items = pd.DataFrame(
-        [(name, "text", f"p{name}", name, None) for name in "qrabc"],
-        columns=["item_id", "modality", "pair_id", "text", "image"],
-    )
-    exact = rankings({"q": {"a": 0.9, "b": 0.8, "c": 0.7}, "r": {"a": 1.0}})
-    again = rerank_first_hits(
-        "q", exact, lambda first, second: [ord(one) / 100 for one in second], qrels({"q": ["b"]}), items, 2
-    )
-    assert again["item"].tolist() == ["pb", "pa"]
-    assert again["before"].tolist() == [2, 1]
-    assert again["cosine"].tolist() == [0.8, 0.9]
-    assert again["score"].tolist() == [0.98, 0.97]
-    assert again["right"].tolist() == [True, False]
-    nothing = rerank_first_hits("q", exact, None, qrels({"q": ["b"]}), items)
-    assert nothing.empty
-    assert nothing.columns.tolist() == again.columns.tolist()

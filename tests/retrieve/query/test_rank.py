@@ -8,7 +8,8 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.index import build_index, open_store
-from mmlab.items import ITEM_COLUMNS, Space, SpaceMismatch, Vectors, exact_search, item_id
+from mmlab.items import ITEM_COLUMNS, Space, SpaceMismatch, Vectors, exact_search
+from mmlab.items.tables import item_id
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.rank import rank, rank_through_pairs
 

@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForImageTextRet
 from mmlab.embed import load_model
 from mmlab.items import Vectors
 from mmlab.retrieve import rerank
-from mmlab.retrieve.query.rerank import contents_of, find_matcher, find_reranker, match_by_crops
+from mmlab.retrieve.query.rerank import contents_of, find_matcher, match_by_crops
 from tests.embed.checkpoints import blip, blip2, clip
 from tests.retrieve.tables import rankings
 
@@ -99,14 +99,6 @@ def test_the_matcher_is_the_first_model_with_a_head_and_a_loaded_one_is_taken(tm
     assert again(["a"], [image]) == pytest.approx(judge.match(["a"], [image]), abs=1e-6)
     assert find_matcher(spaces, 0) is None
     assert find_matcher(spaces[:1], 5, [plain]) is None
-
-
-def test_what_judges_again_is_a_head_or_the_crops_of_a_joint_model(tmp_path: Path) -> None:
-    plain, judge = (load_model(str(make(tmp_path / make.__name__))) for make in (clip, blip2))
-    assert find_reranker(plain, judge).__self__ is judge
-    assert find_reranker(plain, plain)(["a"], [Image.new("RGB", (20, 20), "red")]).shape == (1,)
-    other = load_model(str(clip(tmp_path / "other")), prompts=["see {}"])
-    assert find_reranker(plain, other) is None
 
 
 def test_crops_match_as_the_best_of_the_whole_and_its_four_quarters(collection) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import ITEM_COLUMNS, RANKING_COLUMNS, Vectors
-from mmlab.panels import answer_question
+from mmlab.panels import PanelData, answer_query
 from mmlab.retrieve import (
     CALIBRATIONS,
     FUSIONS,
@@ -138,7 +138,7 @@ def test_panel_and_call_rank_text_and_image_of_two_models_alike(tmp_path: Path) 
     hits = found(systems, query)
     assert hits["item_id"].tolist()[:2] == ["y", "x"]
     assert hits["score"].tolist()[:2] == pytest.approx([4 / 68, 2 / 61 + 2 / 80])
-    shown, by_panel = answer_question(systems, query, items)
+    shown, by_panel = answer_query(PanelData(systems, items), query)
     assert by_panel["item_id"].tolist() == hits["item_id"].tolist()
     assert str(shown).index("1. 0.059") < str(shown).index("2. 0.058")
     steep = found(systems, replace(query, rrf_k=15))

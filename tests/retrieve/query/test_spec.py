@@ -35,7 +35,7 @@ def test_a_query_says_who_asks() -> None:
         ),
         ({"text": "a", "weight": "x"}, "or 'confidence'; found 'x'"),
         ({"text": "a", "fusion": "x"}, "fusion: expected one of early, weighted_sum, rrf, dbsf, found 'x'"),
-        ({"text": "a", "calibration": "platt"}, "parameter calibration: one of none, temperature"),
+        ({"text": "a", "calibration": "platt"}, "parameter calibration: expected one of none, temperature"),
         ({"text": "a", "shares": (0.8, 0.7)}, r"shares: expected to add up to 1, found 1\.5"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 
 from mmlab.index import build_index, open_store
 from mmlab.items import Vectors
-from mmlab.panels import query_panel
-from mmlab.panels.query import QueryPanel
+from mmlab.panels import PanelData
+from mmlab.panels.query_panel import QueryPanel
 from mmlab.retrieve import FUSIONS, Query, Retriever, search
 from mmlab.retrieve.query.systems import (
     crop_matcher,
@@ -109,7 +109,7 @@ def test_only_the_ways_to_fuse_that_fit_are_offered(systems):
 
 
 def test_a_panel_offers_models_and_collections(systems, collection):
-    panel = QueryPanel(systems, collection.items, "a red mug", 3, {}, None)
+    panel = QueryPanel(PanelData(systems, collection.items), "a red mug", 3)
     assert panel.settings.ranking[0].options == tuple(systems)
     assert panel.settings.fusion.value == "early"
     panel.settings.models.value = (list(systems)[1],)
@@ -141,4 +141,5 @@ def test_parts_of_images_are_held_against_texts_only(collection, systems):
 def test_a_reader_of_texts_alone_offers_no_ranking_by_crops(systems, collection):
     alone = {"texts": systems[list(systems)[1]]}
     assert crop_matcher(alone) is None
-    assert type(query_panel(alone, collection.items, match=crop_matcher(alone))).__name__ == "VBox"
+    panel = QueryPanel(PanelData(alone, collection.items, match=crop_matcher(alone)))
+    assert panel.settings.rerank not in panel.settings.ranking

@@ -78,6 +78,16 @@ def test_ranks_come_from_the_scores_not_from_an_old_column() -> None:
     pd.testing.assert_frame_equal(rrf([stale]), rrf([rankings(A)]))
 
 
+@pytest.mark.parametrize("fuse", FUSIONS.values(), ids=list(FUSIONS))
+def test_rows_of_interleaved_queries_are_ranked_by_query(fuse: Callable) -> None:
+    rows = [("q1", "a", 3.0), ("q2", "b", 2.0), ("q1", "c", 1.0)]
+    table = pd.DataFrame(rows, columns=["query_id", "item_id", "score"]).assign(rank=1)
+    fused = fuse([table])
+    assert fused["query_id"].tolist() == ["q1", "q1", "q2"]
+    assert fused["item_id"].tolist() == ["a", "c", "b"]
+    assert fused["rank"].tolist() == [1, 2, 1]
+
+
 def test_weights_may_differ_from_query_to_query() -> None:
     a, b = ({q: {"x": one, "y": 1 - one} for q in ("q1", "q2")} for one in (1.0, 0.0))
     weights = [pd.Series({"q1": 0.7, "q2": 0.2}), pd.Series({"q2": 0.8, "q1": 0.3})]

@@ -182,7 +182,7 @@ def test_the_temperature_is_the_one_that_finds_most_on_validation(rescoring: str
 def test_an_unknown_rescoring_and_a_single_pair_are_refused(sides) -> None:
     texts, images, pairs = sides
     with pytest.raises(
-        ValueError, match="parameter rescoring: .*one of none, centring, csls, .*; found 'softmax'"
+        ValueError, match="parameter rescoring: expected one of none, centring, csls, .*, found 'softmax'"
     ):
         rescore(texts, images, pairs, "softmax", "text")
     with pytest.raises(ValueError, match="queries: rescoring needs those of two pairs or more, found 1"):

@@ -6,7 +6,7 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
-from mmlab.retrieve.studies.calibration_study import (
+from mmlab.retrieve.studies.score_studies import (
     rank_intra_modal,
     summarize_calibrations,
     try_calibrations,

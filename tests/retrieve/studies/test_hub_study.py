@@ -6,12 +6,11 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS
 from mmlab.retrieve.scores.hubness import Rescored
-from mmlab.retrieve.studies.hub_study import (
+from mmlab.retrieve.studies.score_studies import (
     compare_rescorings,
     hubness_table,
     measure_gap,
     occurrences,
-    summarize_hubs,
     try_rescorings,
 )
 from tests.retrieve.tables import qrels as qrels_of
@@ -45,7 +44,6 @@ def test_rescorings_are_tried_in_both_directions(collection, qrels) -> None:
     assert measured["cosine of pairs"][0] == pytest.approx(expected, abs=1e-5)
     counts = occurrences(tried, vectors, items)["text-to-image"]["none"]
     assert counts.sum() == 10 * tried["text-to-image"]["none"].rankings["query_id"].nunique()
-    assert summarize_hubs(hubs, measure_gap(vectors, items)).startswith(f"The modality gap is {gap[0]:.2f}")
 
 
 def test_without_a_joint_space_there_is_nothing_to_rescore(collection, qrels) -> None:
@@ -54,9 +52,6 @@ def test_without_a_joint_space_there_is_nothing_to_rescore(collection, qrels) ->
     assert try_rescorings(texts, items) == {}
     assert compare_rescorings({}, texts, items, qrels).empty
     assert measure_gap(texts, items).empty
-    assert "no gap to close" in summarize_hubs(
-        compare_rescorings({}, texts, items, qrels), measure_gap(texts, items)
-    )
 
 
 def test_hubs_are_counted() -> None:

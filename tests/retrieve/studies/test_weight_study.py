@@ -9,7 +9,7 @@ from mmlab.items import DIRECTIONS, Space, Vectors
 from mmlab.items.rankings import rank_by_score
 from mmlab.retrieve import split_queries, weighted_sum
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.studies.hub_study import try_rescorings
+from mmlab.retrieve.studies.score_studies import try_rescorings
 from mmlab.retrieve.studies.weight_study import (
     WeightTrial,
     summarize_weights,

@@ -113,7 +113,7 @@ def test_nothing_is_close_to_some_names(notebooks):
 def test_an_option_is_checked_before_a_run(make_notebook):
     notebook = make_notebook("03_index", 'name: str = "d"\nlayout: str = "unified"')
     assert check_parameters({"layout": "named"}, [notebook]) == {"layout": "named"}
-    with pytest.raises(ValueError, match="parameter layout: one of .*; found 'wide'"):
+    with pytest.raises(ValueError, match="parameter layout: expected one of .*, found 'wide'"):
         check_parameters({"layout": "wide"}, [notebook])
 
 

@@ -1,8 +1,7 @@
 import pytest
 
 from mmlab.runs import start_step
-from mmlab.runs.record.parameters import check_parameters
-from mmlab.runs.record.secrets import check_secrets
+from mmlab.runs.record.parameters import check_parameters, check_secrets
 
 
 @pytest.mark.parametrize(

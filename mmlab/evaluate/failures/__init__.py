@@ -1,1 +1,0 @@
-"""Why queries fail: the step that lost the answer, the modality at fault, data that may be wrong."""

@@ -1,0 +1,276 @@
+"""Where right answers are lost: at which step, and whether the text or the image of the pair failed.
+
+A missed pair is judged by its neighbours. An item's neighbours are the n nearest others of its own modality (not
+itself). One is right if it has the same `pair_id` or the same label. With r right ones among the neighbours, and a
+the number that there could be (all right others, n at most), the item's modality has failed if r < a / 2: most of
+what could be there is not. Where a = 0, there is nothing to judge by. `MissedQueries` lists the missed queries of one
+direction with what a person judged their hits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmlab.evaluate.means import mean_measures, pair_numbers
+from mmlab.evaluate.measures.geometry import nearest_others
+from mmlab.evaluate.measures.pair_separation import nearest_right
+from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels
+from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.resampling import Seed, bootstrap_intervals
+from mmlab.items import Vectors, check_columns, is_among
+from mmlab.items.rankings import opposite_modality
+
+FOUND, NEVER_FOUND = "found", "never found"
+NOT_STAGES = ("query_id", "outcome", "failed", "text_share", "image_share")
+FAILED = {(True, True): "both", (True, False): "text", (False, True): "image", (False, False): "neither"}
+UNKNOWN = "unknown"
+FAILURES = ("text", "image", "both", "neither", UNKNOWN)
+
+
+def explain_queries(
+    stages: Mapping[str, pd.DataFrame],
+    qrels: pd.DataFrame,
+    by_modality: Mapping[str, Vectors],
+    items: pd.DataFrame,
+    k: int,
+) -> pd.DataFrame:
+    """Return for every query the step that lost its answer, and for the misses the modality that failed.
+
+    `stages`: name -> rankings, see `attribute_losses`, whose columns come first: query_id, outcome, and one per stage.
+    `by_modality`: see `failed_modalities`, whose columns text_share, image_share and failed follow. They are given for
+    queries without a right answer in the first k of the last stage, and are missing for all others. Raises ValueError
+    as these two do.
+
+    >>> from mmlab.items import Space
+    >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a", "label": None})
+    >>> space = Space("clip", "1", "", "", "", 1)
+    >>> vectors = {"text": Vectors(["t"], [[1]], space), "image": Vectors(["i"], [[1]], space)}
+    >>> found = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "rank": [1], "score": [1.0]})
+    >>> qrels = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "relevance": [1]})
+    >>> explained = explain_queries({"exact": found, "index": found.head(0)}, qrels, vectors, items, k=1)
+    >>> explained[["outcome", "failed"]].to_numpy().tolist()
+    [['lost by index', 'unknown']]
+    """
+    losses = attribute_losses(stages, qrels, k)
+    missed = losses.loc[~losses[list(stages)[-1]], "query_id"]
+    failed = failed_modalities(by_modality, items, qrels, missed.tolist())
+    return losses.merge(failed.drop(columns="item_id"), on="query_id", how="left")
+
+
+def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Attribute every query to one step: query_id, outcome, and per stage whether a right answer is in the first k.
+
+    `stages`: name -> rankings, in order: exact search first, then e.g. the index, the quantized index, the fused
+    result. Ties count against the answer. The outcome depends on the first and the last stage:
+
+    - found by both: "found"
+    - found by the first only: "lost by <stage>", the last stage that turned found into not found
+    - found by the last only: "gained by <stage>", the last stage that turned not found into found
+    - found by neither: "never found", an error of the model
+
+    Raises ValueError for fewer than two stages or k under 1.
+    """
+    if len(stages) < 2 or k < 1:
+        raise ValueError(f"expected two stages or more and k >= 1, found {list(stages)} and k={k}")
+    found = {name: _found(rankings, qrels, k) for name, rankings in stages.items()}
+    names, hits = list(stages), np.column_stack([column.to_numpy() for column in found.values()])
+    first, last, before, after = hits[:, 0], hits[:, -1], hits[:, :-1], hits[:, 1:]
+    outcome = np.where(first, FOUND, NEVER_FOUND).astype(object)
+    for change, queries, changed in (
+        ("lost", first & ~last, before & ~after),
+        ("gained", ~first & last, ~before & after),
+    ):
+        stage = changed.shape[1] - changed[:, ::-1].argmax(axis=1)
+        outcome[queries] = [f"{change} by {names[number]}" for number in stage[queries]]
+    table = {"query_id": next(iter(found.values())).index, "outcome": outcome}
+    return pd.DataFrame({**table, **{name: column.to_numpy() for name, column in found.items()}})
+
+
+def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
+    """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95 %, by pair).
+
+    The queries add up to all. Order: found, then for each stage what it gained and lost (a stage that did neither has
+    0 losses), then never found.
+    """
+    outcomes = [FOUND]
+    for _, stage in pairwise(_stages(losses)):
+        gained, lost = f"gained by {stage}", f"lost by {stage}"
+        outcomes += [gained, lost] if (losses["outcome"] == gained).any() else [lost]
+    outcomes.append(NEVER_FOUND)
+    values = np.column_stack([losses["outcome"] == outcome for outcome in outcomes]).astype(float)
+    low, high = bootstrap_intervals(values, pair_numbers(losses["query_id"], items), seed=seed).T
+    counts = {"outcome": outcomes, "queries": values.sum(axis=0).astype(int)}
+    return pd.DataFrame({**counts, "share": values.mean(axis=0), "low": low, "high": high})
+
+
+def loss_changes(losses: pd.DataFrame) -> pd.DataFrame:
+    """Return the way down from all queries to those found in the end: step, queries (each change, signed).
+
+    The first row counts all queries, the second what the first stage misses, the others what each later stage loses
+    and gains. They add up to the number that the last stage finds.
+    """
+    first, *others = _stages(losses)
+    rows = [("queries", len(losses)), (f"missed by {first} search", -int((~losses[first]).sum()))]
+    for name in others:
+        lost, gained = (
+            int((losses["outcome"] == f"{change} by {name}").sum()) for change in ("lost", "gained")
+        )
+        rows.append((f"lost by {name}", -lost))
+        rows += [(f"gained by {name}", gained)] if gained else []
+    return pd.DataFrame(rows, columns=["step", "queries"])
+
+
+def failed_modalities(
+    by_modality: Mapping[str, Vectors],
+    items: pd.DataFrame,
+    qrels: pd.DataFrame,
+    misses: Sequence[str],
+    neighbours: int = 5,
+) -> pd.DataFrame:
+    """Return for each missed query which modality failed: query_id, item_id, text_share, image_share, failed.
+
+    `by_modality`: "text" and "image" -> their vectors, of one space or two (`vectors_by_modality`). item_id is the
+    right answer nearest to the query (in two spaces: the first). The shares are r / a of the pair's text and image,
+    NaN where there is nothing to judge by. failed is "text", "image", "both", "neither" (both stand among their like:
+    the two modalities do not meet), or "unknown" (one cannot be judged and the other has not failed). Queries without
+    a right answer that has a vector are left out. Raises ValueError for fewer than 1 neighbours.
+    """
+    check_columns(items, ("item_id", "modality", "pair_id", "label"), "items")
+    if neighbours < 1:
+        raise ValueError(f"neighbours: expected 1 or more, found {neighbours}")
+    missed = qrels[is_among(qrels["query_id"], misses)]
+    asked = "text" if is_among(missed["query_id"], by_modality["text"].ids).any() else "image"
+    answered = opposite_modality(asked)
+    pairs = nearest_right(by_modality[asked], by_modality[answered], missed)
+    for modality, column in ((asked, "query_id"), (answered, "item_id")):
+        ids = pairs[column].to_numpy()
+        pairs[f"{modality}_share"] = _right_shares(ids, by_modality[modality], items, neighbours)
+    pairs = pairs[["query_id", "item_id", "text_share", "image_share"]]
+    return pairs.assign(failed=[_name(*row) for row in pairs[["text_share", "image_share"]].to_numpy()])
+
+
+def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
+    """Return the share of each kind of failure among the misses: failed, value, low, high (95 %, by pair), queries.
+
+    One row each for text, image, both, neither and unknown; no rows without misses.
+    """
+    missed = explained[explained["failed"].notna()]
+    if missed.empty:
+        return pd.DataFrame(columns=["failed", "value", "low", "high", "queries"])
+    kinds = {name: (missed["failed"] == name).astype(float) for name in FAILURES}
+    means = mean_measures(pd.DataFrame({"query_id": missed["query_id"], **kinds}), items, seed)
+    table = means.rename(columns={"measure": "failed"})
+    table["queries"] = [int(column.sum()) for column in kinds.values()]
+    return table[["failed", "value", "low", "high", "queries"]]
+
+
+def _stages(losses: pd.DataFrame) -> list[str]:
+    return [name for name in losses.columns if name not in NOT_STAGES]
+
+
+def _found(rankings: pd.DataFrame, qrels: pd.DataFrame, k: int) -> pd.Series:
+    ranks = right_ranks(rankings, qrels)
+    return (ranks["rank"] <= k).groupby(ranks["query_id"], sort=False).any()
+
+
+def _right_shares(ids: np.ndarray, vectors: Vectors, items: pd.DataFrame, neighbours: int) -> np.ndarray:
+    """Return r / a of each of `ids` among the vectors of its modality, NaN where a = 0."""
+    known = items.set_index("item_id").loc[vectors.ids]
+    rows = pd.Index(vectors.ids).get_indexer(ids)
+    pair, label = (pd.factorize(known[name])[0] for name in ("pair_id", "label"))
+    nearest, _ = nearest_others(rows, vectors.array, np.arange(len(vectors)), neighbours)
+    right = _same(pair, rows[:, None], nearest) | _same(label, rows[:, None], nearest)
+    both = pd.factorize(pd.Series(pair * (label.max(initial=0) + 2) + label))[0]
+    size_pair, size_label, size_both = (_sizes(code)[rows] for code in (pair, label, both))
+    others = np.where(label[rows] < 0, size_pair, size_pair + size_label - size_both) - 1
+    possible = np.minimum(others, neighbours)
+    found = (right & (nearest >= 0)).sum(axis=1)
+    return np.divide(found, possible, out=np.full(len(rows), np.nan), where=possible > 0)
+
+
+def _same(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (codes[first] == codes[second]) & (codes[first] >= 0)
+
+
+def _sizes(codes: np.ndarray) -> np.ndarray:
+    """Return how many rows share the code of each row; a missing code (-1) counts like one of its own."""
+    return np.bincount(codes + 1)[codes + 1]
+
+
+def _name(text_share: float, image_share: float) -> str:
+    failed = (text_share < 0.5, image_share < 0.5)  # NaN is not less
+    if np.isnan([text_share, image_share]).any() and not any(failed):
+        return UNKNOWN
+    return FAILED[failed]
+
+
+ALL_MISSES = "all misses"
+RELEVANCE_WORDS = {0: "judged not relevant", 1: "judged relevant"}
+
+
+@dataclass(frozen=True, repr=False)
+class MissedQueries:
+    """The missed queries of one direction, and the file of judgements about their hits.
+
+    Attributes:
+        explained: query_id and failed (text, image, both, neither, unknown; missing for a query that was found), see
+            `explain_queries`.
+        rankings: query_id, item_id, rank, score.
+        qrels: query_id, item_id, relevance.
+        labels: the file that judgements are appended to; it need not exist yet.
+
+    >>> explained = pd.DataFrame({"query_id": ["a", "b", "c"], "failed": ["text", None, "both"]})
+    >>> missed = MissedQueries(explained, pd.DataFrame(), pd.DataFrame(), Path("labels.jsonl"))
+    >>> missed.query_ids(), missed.query_ids("both")
+    (['a', 'c'], ['c'])
+    """
+
+    explained: pd.DataFrame
+    rankings: pd.DataFrame
+    qrels: pd.DataFrame
+    labels: Path
+
+    def query_ids(self, kind: str = ALL_MISSES) -> list[str]:
+        """Return the missed queries in the order of `explained`; `kind`: ALL_MISSES or a value of failed."""
+        missed = self.explained[self.explained["failed"].notna()]
+        return (missed if kind == ALL_MISSES else missed[missed["failed"] == kind])["query_id"].tolist()
+
+    def kinds(self) -> list[tuple[str, str]]:
+        """Return the kinds that occur with their counts, as ("text failed (3)", "text"); all misses come first."""
+        counts = self.explained["failed"].dropna().value_counts()
+        first = (f"{ALL_MISSES} ({counts.sum()})", ALL_MISSES)
+        return [first, *((f"{kind} failed ({count})", str(kind)) for kind, count in counts.items())]
+
+    def hits(self, query_id: str, k: int = 5) -> pd.DataFrame:
+        """Return the first `k` hits of a query as rankings with two more columns.
+
+        relevant: whether the hit is right, by the qrels and the judgements over them. judged: the last relevance that a
+        person gave it, <NA> where nobody did.
+        """
+        hits = self.rankings[self.rankings["query_id"] == query_id].nsmallest(k, "rank")
+        right = self.right_answers(query_id)["item_id"]
+        given = hits["item_id"].map(self._judgements(query_id).set_index("item_id")["relevance"])
+        hits = hits.assign(relevant=hits["item_id"].isin(right), judged=given.astype("Int64"))
+        return hits.reset_index(drop=True)
+
+    def right_answers(self, query_id: str) -> pd.DataFrame:
+        """Return the qrels of a query with the judgements over them; the qrels alone where nothing is left relevant."""
+        own = self.qrels[self.qrels["query_id"] == query_id]
+        merged = merge_qrels(own, self._judgements(query_id))
+        right = merged[merged["relevance"] > 0]
+        return own if right.empty else right
+
+    def add_judgement(self, query_id: str, item_id: str, relevance: int, by: str = "") -> str:
+        """Append one judgement to the file and return a sentence about it; `relevance`: 1 or 0, `by`: who judged."""
+        row = pd.DataFrame([{"query_id": query_id, "item_id": item_id, "relevance": relevance}])
+        version = append_labels(self.labels, row, by)
+        return f"{RELEVANCE_WORDS[relevance]}: version {version} of {self.labels.name}"
+
+    def _judgements(self, query_id: str) -> pd.DataFrame:
+        """Return the last judgement of each hit of a query."""
+        given = read_labels(self.labels)
+        return given[given["query_id"] == query_id].drop_duplicates("item_id", keep="last")

@@ -1,0 +1,136 @@
+"""Systems compared query by query: differences with their interval, their p, and what could have been detected."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mmlab.evaluate.means import mean_measures, pair_numbers
+from mmlab.evaluate.measures.qrels import merge_qrels
+from mmlab.evaluate.measures.scoring import score_queries
+from mmlab.evaluate.resampling import Seed, bootstrap_intervals, holm, permutation_p, smallest_difference
+from mmlab.items import is_among
+
+COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
+COLUMNS += ["difference_high", "p", "p_holm", "smallest_difference", "queries", "pairs"]
+EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
+
+
+def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
+    """Compare every system with the first one (the baseline): one row per system and measure.
+
+    `systems`: name -> per-query scores (`score_queries`) of the same queries and measures. Returns system, baseline,
+    measure, value with its 95 % interval (low, high), difference (system - baseline) with difference_low and
+    difference_high, p (permutation), p_holm (over all rows), smallest_difference (what these queries would have shown
+    in 80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Raises ValueError where
+    queries or measures differ, naming the first.
+
+    >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
+    >>> base = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [0.5, 0.25]})
+    >>> compare_systems({"base": base, "new": base.assign(RR=[1.0, 0.75])}, items)["difference"].tolist()
+    [0.5]
+    """
+    if len(systems) < 2:
+        raise ValueError(f"expected two systems or more, found {list(systems)}")
+    rng = np.random.default_rng(seed)
+    baseline, *others = systems
+    tables = [_compare(systems, baseline, name, items, rng) for name in others]
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(p_holm=holm(table["p"].to_numpy()))[COLUMNS]
+
+
+def changed_queries(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return the queries whose score changed, most first: query_id, before, after, change (after - before).
+
+    `first`, `second`: per-query scores of the same queries and measures. Raises ValueError where these differ.
+
+    >>> first = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [0.5, 0.25]})
+    >>> changed_queries(first, first.assign(RR=[0.5, 1.0]), "RR").to_numpy().tolist()
+    [['t2', 0.25, 1.0, 0.75]]
+    """
+    before, after = _align({"first": first, "second": second}, "first", "second")
+    changes = pd.DataFrame(
+        {"query_id": before["query_id"], "before": before[measure], "after": after[measure]}
+    )
+    changes["change"] = changes["after"] - changes["before"]
+    changes = changes[changes["change"] != 0]
+    return changes.sort_values("change", key=lambda change: -change.abs(), kind="stable", ignore_index=True)
+
+
+def label_effect(
+    rankings: pd.DataFrame,
+    qrels: pd.DataFrame,
+    labels: pd.DataFrame,
+    measures: Sequence[str],
+    items: pd.DataFrame,
+    seed: Seed = 0,
+) -> pd.DataFrame:
+    """Compare every measure without and with the relevance judged by hand: one row per measure.
+
+    `labels`: judgements of this direction (`labels_between`). Returns measure, its mean on `qrels` (without, low,
+    high) and with `labels` over them (with, with_low, with_high), intervals 95 % by pair, and queries_changed: how
+    many queries have another score. A query that loses its last right answer or gets its first one does not count as
+    changed. Without labels there are no rows.
+    """
+    if labels.empty:
+        return pd.DataFrame(columns=EFFECT_COLUMNS)
+    without, with_labels = (
+        score_queries(rankings, judged, measures) for judged in (qrels, merge_qrels(qrels, labels))
+    )
+    shared = set(without["query_id"]) & set(with_labels["query_id"])
+    before, after = (table[is_among(table["query_id"], shared)] for table in (without, with_labels))
+    means = [mean_measures(table, items, seed) for table in (without, with_labels)]
+    values = [mean[name] for mean in means for name in ("value", "low", "high")]
+    changed = pd.Series([len(changed_queries(before, after, measure)) for measure in measures])
+    return pd.concat([means[0]["measure"], *values, changed], axis=1).set_axis(EFFECT_COLUMNS, axis=1)
+
+
+def _compare(
+    systems: Mapping[str, pd.DataFrame],
+    baseline: str,
+    name: str,
+    items: pd.DataFrame,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    before, after = _align(systems, baseline, name)
+    measures = [column for column in before.columns if column != "query_id"]
+    pairs = pair_numbers(before["query_id"], items)
+    values = after[measures].to_numpy(dtype=float)
+    differences = values - before[measures].to_numpy(dtype=float)
+    both = bootstrap_intervals(np.hstack([values, differences]), pairs, seed=rng)
+    (low, high), (difference_low, difference_high) = both[: len(measures)].T, both[len(measures) :].T
+    return pd.DataFrame(
+        {
+            "system": name,
+            "baseline": baseline,
+            "measure": measures,
+            "value": values.mean(axis=0),
+            "low": low,
+            "high": high,
+            "difference": differences.mean(axis=0),
+            "difference_low": difference_low,
+            "difference_high": difference_high,
+            "p": permutation_p(differences, pairs, seed=rng),
+            "smallest_difference": smallest_difference(differences, pairs),
+            "queries": len(values),
+            "pairs": len(np.unique(pairs)),
+        }
+    )
+
+
+def _align(
+    systems: Mapping[str, pd.DataFrame], baseline: str, name: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both tables with the same rows and columns, in the order of the baseline."""
+    before, after = systems[baseline].reset_index(drop=True), systems[name]
+    for kind, expected, found in (
+        ("measures", set(before.columns), set(after.columns)),
+        ("queries", set(before["query_id"]), set(after["query_id"])),
+    ):
+        if expected != found:
+            only = sorted(expected ^ found)
+            raise ValueError(
+                f"expected the same queries and measures, but {len(only)} {kind} are in only one of {baseline!r} "
+                f"and {name!r}, first {only[0]!r}; evaluate both on the same items, split and measures"
+            )
+    return before, after.set_index("query_id").loc[before["query_id"]].reset_index()[before.columns]

@@ -1,1 +1,0 @@
-"""Means, groups and comparisons of systems, with intervals that count pairs instead of captions."""

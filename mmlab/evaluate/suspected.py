@@ -1,0 +1,283 @@
+"""Data that may be wrong, for review: wrong pairs, poor texts, and misses that may be none.
+
+A pair's cosine is compared with those of its neighbourhood: the pairs of the 10 texts nearest to its text, and of the
+10 images nearest to its image (an image's cosine is the median of its texts'). How far it lies from their median is
+measured in their robust standard deviation, 1.4826 times the median absolute deviation, that of all pairs at least:
+the robust z of Iglewicz and Hoaglin (1993), who call a value beyond 3.5 an outlier.
+
+The demo catalogue's faults are known: the folder of its images holds `faults.csv` (each fault) and `truth.csv` (what
+each image shows), and the lists are compared with them. A dataset of one's own has neither.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmlab.evaluate.measures.geometry import nearest_others
+from mmlab.evaluate.measures.pair_separation import nearest_right
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
+from mmlab.evaluate.measures.ranks import COSINE_TOLERANCE, right_ranks
+from mmlab.items import Vectors, check_columns, is_among
+from mmlab.items.rankings import score_blocks
+
+MAX_NEIGHBOURS = 10  # of a text and of an image
+MIN_NEIGHBOURS = 3  # with fewer a pair has no score
+MAX_OUTLIER_Z = -3.5
+SD_PER_DEVIATION = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
+OTHER_FITS = "another one with {other_cosine:.2f}"
+NO_OTHER_FITS = "no other over {other_cosine:.2f}"
+PAIR_REASON = "fits its image with {cosine:.2f} where neighbours have {expected:.2f}, "
+MIN_CAPTION_COSINE = 0.95
+MAX_RANK = 10
+PAIRS_PER_BLOCK = 100_000  # of texts, whose cosines are taken at a time
+
+
+def suspected_wrong_pairs(
+    vectors: Vectors, items: pd.DataFrame, threshold: float = MAX_OUTLIER_Z
+) -> pd.DataFrame:
+    """Return texts that fit their own image far too badly and another image well, the worst first.
+
+    `vectors`: of texts and images, in one space. Returns text_id, image_id, cosine, expected (the neighbourhood's
+    median), score (robust z of the pair, under `threshold`), other_id (the image of another pair that fits best),
+    other_cosine, other_score (its robust z: over `threshold`, and over the pair's by more than twice the threshold's
+    size), reason. Texts that fit no image are `suspected_poor_texts`. Raises ValueError unless the threshold is
+    below 0.
+
+    >>> from mmlab.items import Space
+    >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a"})
+    >>> vectors = Vectors(["t", "i"], np.eye(2), Space("clip", "1", "", "", "", 2))
+    >>> len(suspected_wrong_pairs(vectors, items))  # one pair has no neighbours to compare with
+    0
+    """
+    if not threshold < 0:
+        raise ValueError(f"threshold: expected a robust z below 0, found {threshold}")
+    pairs = score_pairs(vectors, items)
+    fits = (pairs["other_score"] > threshold) & (pairs["other_score"] - pairs["score"] > -2 * threshold)
+    return _with_reason(pairs[(pairs["score"] < threshold) & fits], PAIR_REASON + OTHER_FITS)
+
+
+def suspected_poor_texts(
+    vectors: Vectors, items: pd.DataFrame, threshold: float = MAX_OUTLIER_Z
+) -> pd.DataFrame:
+    """Return texts that fit neither their own nor another image (cut short, full of tags, off topic), the worst first.
+
+    The columns are those of `suspected_wrong_pairs`.
+    """
+    pairs = score_pairs(vectors, items)
+    poor = pairs[(pairs["score"] < threshold) & (pairs["other_score"] <= threshold)]
+    return _with_reason(poor, PAIR_REASON + NO_OTHER_FITS)
+
+
+def score_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
+    """Return every text with the nearest image of its pair: the columns of `suspected_wrong_pairs` but the reason.
+
+    Scores are NaN where there are fewer than 3 neighbours to compare with, or no other image.
+    """
+    known = items[is_among(items["item_id"], vectors.ids)]
+    pairs = nearest_right(vectors, vectors, qrels_from_pairs(known, "text", "image"))
+    pairs = pairs.rename(columns={"query_id": "text_id", "item_id": "image_id"})
+    images, of_image = np.unique(pairs["image_id"].to_numpy(dtype=str), return_inverse=True)
+    text_array, image_array = vectors.take(pairs["text_id"]).array, vectors.take(images).array
+    group = pd.factorize(known.set_index("item_id")["pair_id"].loc[pairs["text_id"]])[0]
+    image_group = np.zeros(len(images), dtype=int)
+    image_group[of_image] = group
+    cosine = pairs["cosine"].to_numpy()
+    of_images = pairs["cosine"].groupby(of_image).median().to_numpy()
+    near_texts = _neighbour_cosines(text_array, group, cosine)
+    near_images = _neighbour_cosines(image_array, image_group, of_images)[of_image]
+    expected, spread = _expected(np.hstack([near_texts, near_images]), cosine)
+    other, other_cosine = _best_elsewhere(text_array, group, image_array, image_group)
+    pairs = pairs.assign(expected=expected, score=(pairs["cosine"] - expected) / spread)
+    pairs = pairs.assign(other_id=images[other], other_cosine=other_cosine)
+    return pairs.assign(other_score=(other_cosine - expected) / spread)
+
+
+def _neighbour_cosines(array: np.ndarray, groups: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+    """Return the pair cosines of each row's nearest others, (N, 10 or fewer), NaN where there are no more."""
+    rows, _ = nearest_others(np.arange(len(array)), array, groups, MAX_NEIGHBOURS)
+    return np.where(rows < 0, np.nan, cosines[rows])
+
+
+def _expected(near: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return median and robust standard deviation of each neighbourhood, NaN where it is too small."""
+    near = np.where((~np.isnan(near)).sum(axis=1, keepdims=True) < MIN_NEIGHBOURS, np.nan, near)
+    table = pd.DataFrame(near.T)  # pandas' median is NaN, without a warning, where all are
+    middle = table.median().to_numpy()
+    spread = (table - middle).abs().median().to_numpy()
+    least = np.median(np.abs(cosines - np.median(cosines))) if len(cosines) else 0.0
+    return middle, SD_PER_DEVIATION * np.maximum(spread, max(least, COSINE_TOLERANCE))
+
+
+def _best_elsewhere(
+    texts: np.ndarray, groups: np.ndarray, images: np.ndarray, image_groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row of the image of another pair that fits each text best, and its cosine (NaN: there is none)."""
+    rows, cosines = np.zeros(len(texts), dtype=int), np.full(len(texts), np.nan)
+    for part, scores in score_blocks(texts, images):
+        scores[groups[part][:, None] == image_groups] = -np.inf
+        rows[part] = scores.argmax(axis=1)
+        best = scores[np.arange(len(scores)), rows[part]]
+        cosines[part] = np.where(np.isinf(best), np.nan, best)
+    return rows, cosines
+
+
+def _with_reason(pairs: pd.DataFrame, reason: str) -> pd.DataFrame:
+    pairs = pairs.sort_values("score", kind="stable", ignore_index=True)
+    reasons = [reason.format_map(row) for row in pairs.to_dict("records")]
+    return pairs.assign(reason=pd.array(reasons, dtype="str"))
+
+
+def suspected_false_negatives(
+    vectors: Vectors,
+    items: pd.DataFrame,
+    rankings: pd.DataFrame,
+    qrels: pd.DataFrame,
+    threshold: float = MIN_CAPTION_COSINE,
+    max_rank: int = MAX_RANK,
+) -> pd.DataFrame:
+    """Return items ranked above the first right answer that may be right too, those with the closest captions first.
+
+    `vectors`: of the texts; others are not needed. Hits down to `max_rank` are compared. score is the highest cosine
+    of a text of the query (itself, or those of its pair if it is an image) and a text of the item (likewise), and is
+    at least `threshold`. Returns query_id, item_id, rank, score, query_text, item_text, reason. Items that `qrels`
+    calls right, and items without a text, are left out. Raises ValueError for missing columns.
+
+    >>> from mmlab.items import Space
+    >>> items = pd.DataFrame({"item_id": ["t1", "t2", "i1", "i2"], "modality": ["text", "text", "image", "image"],
+    ...                       "pair_id": ["a", "b"] * 2, "text": ["a mug", "one mug", None, None]})
+    >>> texts = Vectors(["t1", "t2"], [[1, 0], [1, 0]], Space("clip", "1", "", "", "", 2))
+    >>> hits = pd.DataFrame({"query_id": "t1", "item_id": ["i2", "i1"], "rank": [1, 2], "score": [0.9, 0.8]})
+    >>> suspected_false_negatives(texts, items, hits, qrels_from_pairs(items, "text", "image"))["item_id"].tolist()
+    ['i2']
+    """
+    check_columns(items, ("item_id", "modality", "pair_id", "text"), "items")
+    above = _above_right(rankings, qrels, max_rank)
+    texts = _texts_of(items[(items["modality"] == "image") | is_among(items["item_id"], vectors.ids)])
+    of_queries, of_items = texts.add_prefix("query_"), texts.add_prefix("item_")
+    both = above.merge(of_queries, on="query_id").merge(of_items, on="item_id")
+    both["score"] = _cosines(vectors, both["query_text_id"], both["item_text_id"])
+    best = both.loc[both.groupby(["query_id", "item_id"], sort=False)["score"].idxmax()]
+    best = best[best["score"] >= threshold].sort_values("score", ascending=False, kind="stable")
+    reasons = [f"at rank {rank}, above the right answer; cosine of the captions {score:.2f}"
+               for rank, score in zip(best["rank"], best["score"], strict=True)]  # fmt: skip
+    best = best[["query_id", "item_id", "rank", "score", "query_text", "item_text"]]
+    return best.assign(reason=pd.array(reasons, dtype="str")).reset_index(drop=True)
+
+
+def above_threshold(suspects: pd.DataFrame, threshold: float = MIN_CAPTION_COSINE) -> pd.DataFrame:
+    """Return the rows of a list of `suspected_false_negatives`, made with a lower threshold, that reach this one."""
+    return suspects[suspects["score"] >= threshold].reset_index(drop=True)
+
+
+def _above_right(rankings: pd.DataFrame, qrels: pd.DataFrame, max_rank: int) -> pd.DataFrame:
+    """Return query_id, item_id and rank of the hits of judged queries above their first right answer."""
+    ranks = right_ranks(rankings, qrels, ties="as ranked")
+    best = ranks.groupby("query_id")["rank"].min().fillna(np.inf)
+    limit = rankings["query_id"].map(best)  # NaN, and so no hit is above, where the query is not judged
+    chosen = (rankings["rank"] < limit) & (rankings["rank"] <= max_rank)
+    return rankings.loc[chosen, ["query_id", "item_id", "rank"]]
+
+
+def _texts_of(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the texts of each item, a text's own and for an image those of its pair: id, text_id, text."""
+    texts = items.loc[items["modality"] == "text", ["item_id", "pair_id", "text"]]
+    images = items.loc[items["modality"] == "image", ["item_id", "pair_id"]]
+    own = texts.assign(id=texts["item_id"])
+    of_pairs = images.rename(columns={"item_id": "id"}).merge(texts, on="pair_id")
+    both = pd.concat([own, of_pairs], ignore_index=True)
+    return both.rename(columns={"item_id": "text_id"})[["id", "text_id", "text"]]
+
+
+def _cosines(vectors: Vectors, first: pd.Series, second: pd.Series) -> np.ndarray:
+    rows = pd.Index(vectors.ids)
+    left, right = rows.get_indexer(first), rows.get_indexer(second)
+    cosines = np.empty(len(left), dtype=np.float32)
+    for start in range(0, len(left), PAIRS_PER_BLOCK):
+        part = slice(start, start + PAIRS_PER_BLOCK)
+        cosines[part] = np.einsum("nd,nd->n", vectors.array[left[part]], vectors.array[right[part]])
+    return cosines
+
+
+FAULTS_FILE, TRUTH_FILE = "faults.csv", "truth.csv"
+SWAPPED = "swapped captions"
+PRODUCT_COLUMNS = ("category", "colour", "pattern", "background", "companion")  # what a caption may name
+COLUMNS = ["list", "listed", "right", "known", "precision", "recall"]
+
+
+@dataclass(frozen=True)
+class KnownFaults:
+    """The item_ids of the texts that belong to another image, and for each pair_id the number of its product."""
+
+    wrong_texts: frozenset[str]
+    product: pd.Series
+
+
+def read_known_faults(items: pd.DataFrame) -> KnownFaults | None:
+    """Read the faults beside the images of `items`; return None where their folder has none that can be read."""
+    folder = _folder(items)
+    if folder is None or not ((folder / FAULTS_FILE).is_file() and (folder / TRUTH_FILE).is_file()):
+        return None
+    try:
+        faults = pd.read_csv(folder / FAULTS_FILE, usecols=["fault", "image"])
+        shown = pd.read_csv(folder / TRUTH_FILE, keep_default_na=False, usecols=["image", *PRODUCT_COLUMNS])
+    except ValueError:  # files of these names from elsewhere
+        return None
+    swapped = set(faults.loc[faults["fault"] == SWAPPED, "image"])
+    texts = items[(items["modality"] == "text") & is_among(items["pair_id"], swapped)]
+    product = shown.groupby(list(PRODUCT_COLUMNS), sort=False).ngroup().set_axis(shown["image"])
+    return KnownFaults(frozenset(texts["item_id"]), product)
+
+
+def score_suspects(wrong: pd.DataFrame, above: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """Compare both lists with the known faults: list, listed, right, known, precision, recall.
+
+    `wrong`: `suspected_wrong_pairs`. `above`: `suspected_false_negatives` with a threshold of -1, so all hits above the
+    right answer, of which those with close captions count as listed. `items`: those evaluated. No rows where no fault
+    is known.
+    """
+    faults = read_known_faults(items)
+    if faults is None:
+        return pd.DataFrame(columns=COLUMNS)
+    closer = above_threshold(above)
+    rows = [score_wrong_pairs(wrong, faults), score_false_negatives(closer, above, items, faults)]
+    return pd.concat(rows, ignore_index=True)
+
+
+def score_wrong_pairs(suspects: pd.DataFrame, faults: KnownFaults) -> pd.DataFrame:
+    """Return one row for `suspected_wrong_pairs`: list, listed, right, known, precision, recall; NaN where none."""
+    right = int(is_among(suspects["text_id"], faults.wrong_texts).sum())
+    return _row("wrong pairs", len(suspects), right, len(faults.wrong_texts))
+
+
+def score_false_negatives(
+    suspects: pd.DataFrame, possible: pd.DataFrame, items: pd.DataFrame, faults: KnownFaults
+) -> pd.DataFrame:
+    """Return one row for `suspected_false_negatives`: right are those whose image shows the same product.
+
+    `possible`: the list for a threshold of -1, all hits above the right answer.
+    """
+    right, known = (int(_same_product(table, items, faults).sum()) for table in (suspects, possible))
+    return _row("false negatives", len(suspects), right, known)
+
+
+def _row(name: str, listed: int, right: int, known: int) -> pd.DataFrame:
+    precision = right / listed if listed else np.nan
+    recall = right / known if known else np.nan
+    return pd.DataFrame([(name, listed, right, known, precision, recall)], columns=COLUMNS)
+
+
+def _same_product(table: pd.DataFrame, items: pd.DataFrame, faults: KnownFaults) -> np.ndarray:
+    pair = items.set_index("item_id")["pair_id"]
+    first, second = (faults.product.reindex(pair.reindex(table[name])) for name in ("query_id", "item_id"))
+    return first.to_numpy() == second.to_numpy()  # NaN, an unknown image, equals nothing
+
+
+def _folder(items: pd.DataFrame) -> Path | None:
+    """Return the folder of the dataset, the path of an image without its pair_id; None where they do not fit."""
+    images = items[items["modality"] == "image"]
+    if images.empty:
+        return None
+    path, name = str(images["image"].iloc[0]), str(images["pair_id"].iloc[0])
+    return Path(path.removesuffix(name)) if path.endswith(name) and path != name else None

@@ -1,0 +1,189 @@
+"""The controls of how a query is answered; two sets of them stand side by side in the compare panel."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mmlab.panels import controls
+from mmlab.panels.hit_grids import PanelData
+from mmlab.retrieve import Query
+from mmlab.retrieve.query.spec import NONE
+from mmlab.retrieve.query.systems import filterable_fields, fusion_options
+from mmlab.retrieve.scores.fuse import RRF_K
+
+if TYPE_CHECKING:
+    import ipywidgets
+
+SETTINGS = ("models", "k", "fusion", "rrf_k", "calibration", "rerank", "exact")  # fields of a query
+MAX_HITS = 50  # that are shown, and that are ranked again
+MAX_RRF_K = 10_000
+CHOICE, SEARCH, RANGE, YES_NO = "choice", "search", "range", "yes or no"
+MAX_CHOICES = 50  # values that a list to choose from has room for
+MAX_SUGGESTIONS = 500  # values; any other can be typed
+NOT_FILTERED = {"modality", "duplicate_of"}  # which has a control of its own, and which is no value but an id
+ANY, ANSWERS = "any", {"yes": True, "no": False}
+
+
+class SearchControls:
+    """Model, number of hits, fusion, calibration, exact or not, filters: `values` is what they say.
+
+    first: the name of the system that is chosen at the beginning; the first unless given. Saved rankings leave only the
+    system and the number to choose.
+    """
+
+    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool = False) -> None:
+        self.data, self.listening = data, controls.Listening()
+        self.models = controls.choose_many(list(data.systems), "Model")
+        self.models.value = (next(iter(data.systems)) if first is None else first,)
+        self.k = controls.slider(min(k, MAX_HITS), 1, MAX_HITS, "How many")
+        self.fusion = controls.choose_one(fusion_options(data.systems, self.models.value), "Fusion")
+        self.rrf_k = controls.number_field(RRF_K, 1, MAX_RRF_K, "RRF k")
+        self.calibration = controls.choose_one([NONE], "Calibration")
+        self.rerank = controls.slider(0, 0, MAX_HITS, "Rerank first")
+        self.exact = controls.checkbox(exact, "exact search, not the graph")
+        self.fields = filter_fields(data.items, filterable_fields(data.systems))
+        self.filters = filter_controls(self.fields)
+        self.models.observe(lambda _: self._offer(), "value")
+        self.fusion.observe(lambda _: self._follow_fusion(), "value")
+        self._offer()
+        self._follow_fusion()
+
+    @property
+    def ranking(self) -> list["ipywidgets.Widget"]:
+        """The controls of how hits are ranked, those that there is a choice in."""
+        models = [self.models] if len(self.data.systems) > 1 else []
+        if not self.data.live:
+            return models
+        calibration = [self.calibration] if any(self.data.calibrations.values()) else []
+        rerank = [self.rerank] if self.data.match else []
+        return [*models, self.fusion, self.rrf_k, *calibration, *rerank, self.exact]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The fields of a `Query` that the controls stand for."""
+        values = {name: getattr(self, name).value for name in SETTINGS}
+        chosen = {name: control.value for name, control in self.filters.items()}
+        if len(self.data.systems) == 1:
+            values["models"] = ()
+        if self.rrf_k.disabled:
+            values["rrf_k"] = RRF_K
+        return {**values, "where": filter_from_controls(self.fields, chosen)}
+
+    def fill(self, query: Query) -> None:
+        """Set the controls to the settings of a query, without asking it."""
+        with self.listening.silenced():
+            for name in SETTINGS:
+                if name != "models" or query.models:
+                    getattr(self, name).value = getattr(query, name)
+            for name, value in controls_from_filter(self.fields, query.where).items():
+                self.filters[name].value = value
+
+    def listen(self, changed: Callable[[], Any]) -> None:
+        """Call `changed` whenever a person changes a setting."""
+        for control in [*(getattr(self, name) for name in SETTINGS), *self.filters.values()]:
+            self.listening.watch(control, lambda _: changed())
+
+    def _offer(self) -> None:
+        """Offer only the fusions and the calibrations that the chosen models can do."""
+        names = self.models.value or tuple(self.data.systems)
+        with self.listening.silenced():
+            _offer_options(self.fusion, fusion_options(self.data.systems, names))
+            _offer_options(self.calibration, (NONE, *self.data.calibration_kinds(names)))
+
+    def _follow_fusion(self) -> None:
+        """Let the k of reciprocal rank fusion be set only where it is chosen."""
+        self.rrf_k.disabled = self.fusion.value != "rrf"
+
+
+def _offer_options(control: "ipywidgets.Dropdown", options: Sequence[str]) -> None:
+    """Offer these options; what was chosen stays chosen where it is among them."""
+    chosen = control.value
+    control.options = list(options)
+    control.value = chosen if chosen in options else options[0]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """How one field is limited, and its values: all of them, the most frequent first, or the lowest and the highest."""
+
+    kind: str
+    known: tuple[Any, ...]
+
+
+def filter_fields(items: pd.DataFrame, types: Mapping[str, str]) -> dict[str, Filter]:
+    """Return a filter for each field that can be filtered by and in which the items differ.
+
+    `types`: keyword, integer, float or bool by field, see `filterable_fields`. Keywords are chosen from a list, or
+    searched for where there are many; numbers get a range.
+    """
+    found = {}
+    for name, kind in types.items():
+        values = (
+            items[name].dropna() if name in items and name not in NOT_FILTERED else pd.Series(dtype=object)
+        )
+        if values.nunique() > 1:
+            found[name] = _filter(values, kind)
+    return found
+
+
+def filter_controls(fields: Mapping[str, Filter]) -> dict[str, "ipywidgets.Widget"]:
+    """Make a control for each field."""
+    return {name: _control(one, name) for name, one in fields.items()}
+
+
+def filter_from_controls(fields: Mapping[str, Filter], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filter that the values of the controls stand for; what lets everything through is left out.
+
+    >>> fields = {"label": Filter(CHOICE, ("mug", "cup")), "price": Filter(RANGE, (1, 9))}
+    >>> filter_from_controls(fields, {"label": ("mug",), "price": (1, 9)})
+    {'label': ['mug']}
+    """
+    where: dict[str, Any] = {}
+    for name, value in chosen.items():
+        one = fields[name]
+        if one.kind == RANGE:
+            if tuple(value) != one.known:
+                where[name] = {"gte": value[0], "lte": value[1]}
+        elif one.kind == YES_NO:
+            if value != ANY:
+                where[name] = ANSWERS[value]
+        elif value:
+            where[name] = value if one.kind == SEARCH else list(value)
+    return where
+
+
+def controls_from_filter(fields: Mapping[str, Filter], where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the controls that stand for a filter of `filter_from_controls`."""
+    return {name: _value(one, where.get(name)) for name, one in fields.items()}
+
+
+def _filter(values: pd.Series, kind: str) -> Filter:
+    if kind == "bool":
+        return Filter(YES_NO, ())
+    if kind in ("integer", "float"):
+        whole = int if kind == "integer" else float
+        return Filter(RANGE, (whole(values.min()), whole(values.max())))
+    names = values.astype(str).value_counts().index
+    return Filter(CHOICE if len(names) <= MAX_CHOICES else SEARCH, tuple(names))
+
+
+def _control(one: Filter, name: str) -> "ipywidgets.Widget":
+    if one.kind == RANGE:
+        low, high = one.known
+        return controls.range_slider(low, high, name)
+    if one.kind == YES_NO:
+        return controls.choose_one([ANY, *ANSWERS], name)
+    if one.kind == SEARCH:
+        return controls.text_with_suggestions(one.known[:MAX_SUGGESTIONS], name, "a value, then Enter")
+    return controls.choose_many(one.known, name)
+
+
+def _value(one: Filter, wanted: Any) -> Any:
+    if one.kind == RANGE:
+        bounds = wanted or {}
+        return bounds.get("gte", one.known[0]), bounds.get("lte", one.known[1])
+    if one.kind == YES_NO:
+        return ANY if wanted is None else next(word for word, yes in ANSWERS.items() if yes == wanted)
+    return (wanted or "") if one.kind == SEARCH else tuple(wanted or ())

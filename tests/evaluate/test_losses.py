@@ -1,0 +1,248 @@
+"""Where right answers are lost, and which modality failed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.evaluate import explain_queries, qrels_from_pairs, vectors_by_modality
+from mmlab.evaluate.losses import (
+    attribute_losses,
+    failed_modalities,
+    failure_shares,
+    loss_changes,
+    losses_by_stage,
+)
+from mmlab.items import Space, Vectors
+
+QUERIES = ["kept", "index", "quantized", "fused", "never", "gained", "back"]
+QRELS = pd.DataFrame({"query_id": QUERIES, "item_id": "right", "relevance": 1})
+ITEMS = pd.DataFrame({"item_id": QUERIES, "pair_id": QUERIES})
+
+
+def stage(*found: str) -> pd.DataFrame:
+    rows = [(query, "right" if query in found else "wrong", 1, 0.9) for query in QUERIES]
+    return pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+
+
+STAGES = {
+    "exact": stage("kept", "index", "quantized", "fused", "back"),
+    "HNSW": stage("kept", "quantized", "fused"),
+    "int8": stage("kept", "fused", "never"),
+    "fusion": stage("kept", "gained", "back"),
+}
+OUTCOMES = {
+    "kept": "found",
+    "index": "lost by HNSW",
+    "quantized": "lost by int8",
+    "fused": "lost by fusion",
+    "never": "never found",  # found in between, not by exact search and not in the end
+    "gained": "gained by fusion",
+    "back": "found",  # lost by the index and found again
+}
+
+
+def test_each_query_is_attributed_to_the_stage_that_decided() -> None:
+    losses = attribute_losses(STAGES, QRELS, k=1)
+    assert losses.set_index("query_id")["outcome"].to_dict() == OUTCOMES
+    assert losses["HNSW"].tolist() == [True, False, True, True, False, False, False]
+
+
+def test_the_sums_balance() -> None:
+    table = losses_by_stage(attribute_losses(STAGES, QRELS, k=1), ITEMS)
+    assert table[["outcome", "queries"]].to_numpy().tolist() == [
+        ["found", 2],
+        ["lost by HNSW", 1],
+        ["lost by int8", 1],
+        ["gained by fusion", 1],
+        ["lost by fusion", 1],
+        ["never found", 1],
+    ]
+    assert table["queries"].sum() == len(QUERIES)
+    assert table["share"].tolist() == pytest.approx([n / len(QUERIES) for n in table["queries"]])
+    assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
+
+
+def test_a_query_found_later_than_k_is_not_found_and_one_not_answered_is_lost() -> None:
+    second = pd.DataFrame(
+        [("kept", "wrong", 1, 0.9), ("kept", "right", 2, 0.8)],
+        columns=["query_id", "item_id", "rank", "score"],
+    )
+    outcomes = attribute_losses({"exact": stage(*QUERIES), "HNSW": second}, QRELS, k=1)["outcome"]
+    assert set(outcomes) == {"lost by HNSW"}
+    assert (
+        attribute_losses({"exact": stage(*QUERIES), "HNSW": second}, QRELS, k=2)["outcome"].tolist()[0]
+        == "found"
+    )
+
+
+def test_one_stage_shows_no_loss() -> None:
+    with pytest.raises(ValueError, match="expected two stages or more and k >= 1"):
+        attribute_losses({"exact": stage()}, QRELS, k=1)
+
+
+THREE = pd.DataFrame(
+    {
+        "item_id": ["t1", "t2", "t3", "i1", "i2", "i3"],
+        "modality": ["text"] * 3 + ["image"] * 3,
+        "pair_id": ["a", "b", "c"] * 2,
+        "label": ["mug", "mug", "hat"] * 2,
+    }
+)
+PAIRS_FOUND = {"t1": ["i1", "i3"], "t2": ["i1", "i2"], "t3": ["i1", "i2"]}
+
+
+def hits_of(found: dict[str, list[str]]) -> pd.DataFrame:
+    rows = [(q, i, n, 1 - n / 10) for q, hits in found.items() for n, i in enumerate(hits, 1)]
+    return pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+
+
+def explained():
+    stages = {"exact": hits_of(PAIRS_FOUND), "index": hits_of({**PAIRS_FOUND, "t1": ["i3", "i2"]})}
+    by_modality = {
+        "text": Vectors(["t1", "t2", "t3"], np.eye(3), Space("m", "1", "", "", "", 3)),
+        "image": Vectors(["i1", "i2", "i3"], np.eye(3), Space("m", "1", "", "", "", 3)),
+    }
+    return explain_queries(stages, qrels_from_pairs(THREE, "text", "image"), by_modality, THREE, 2)
+
+
+def test_every_query_has_an_outcome_and_every_miss_is_explained():
+    table = explained().set_index("query_id")
+    assert table["outcome"].to_dict() == {"t1": "lost by index", "t2": "found", "t3": "never found"}
+    assert table["failed"].notna().to_dict() == {"t1": True, "t2": False, "t3": True}
+
+
+def test_the_changes_go_from_all_queries_to_those_found():
+    changes = loss_changes(explained())
+    assert changes.to_numpy().tolist() == [
+        ["queries", 3],
+        ["missed by exact search", -1],
+        ["lost by index", -1],
+    ]
+    assert changes["queries"].sum() == explained()["index"].sum()
+
+
+def test_the_failures_are_shares_of_the_misses():
+    shares = failure_shares(explained(), THREE)
+    assert shares["failed"].tolist() == ["text", "image", "both", "neither", "unknown"]
+    assert shares["value"].sum() == pytest.approx(1)
+    assert shares["queries"].sum() == 2
+    assert ((shares["low"] <= shares["value"]) & (shares["value"] <= shares["high"])).all()
+    nothing = explained().assign(failed=None)
+    assert failure_shares(nothing, THREE).empty
+
+
+SPACE = Space("model", "1", "", "", "", 2)
+# Mugs stand at 0 and hats at 180 degrees; where a text or an image stands on the wrong one, it is lost.
+ROWS = [
+    ("fine", 0, 2, "mug"), ("m1", 4, 6, "mug"), ("m2", 8, 10, "mug"),
+    ("text", 184, 3, "mug"), ("image", 5, 187, "mug"), ("both", 188, 185, "mug"),
+    ("h1", 179, 182, "hat"), ("h2", 181, 183, "hat"), ("h3", 186, 189, "hat"),
+    ("alone", 1, 1, None),
+]  # fmt: skip
+
+
+def space(rows: list[tuple] = ROWS) -> tuple[Vectors, pd.DataFrame]:
+    table = pd.DataFrame(rows, columns=["pair_id", "t", "i", "label"])
+    texts = table.assign(item_id="t " + table["pair_id"], modality="text", angle=table["t"])
+    images = table.assign(item_id="i " + table["pair_id"], modality="image", angle=table["i"])
+    items = pd.concat([texts, images], ignore_index=True)
+    angles = np.radians(items["angle"].to_numpy())
+    vectors = Vectors(items["item_id"], np.column_stack([np.cos(angles), np.sin(angles)]), SPACE)
+    return vectors, items
+
+
+def split(vectors: Vectors, items: pd.DataFrame) -> dict[str, Vectors]:
+    return vectors_by_modality([vectors], items)
+
+
+@pytest.mark.parametrize("queries", ["text", "image"])
+def test_the_modality_that_stands_among_strangers_failed(queries: str) -> None:
+    vectors, items = space()
+    gallery = "image" if queries == "text" else "text"
+    names = {"fine": "neither", "text": "text", "image": "image", "both": "both", "alone": "unknown"}
+    table = failed_modalities(
+        split(vectors, items),
+        items,
+        qrels_from_pairs(items, queries, gallery),
+        [f"{queries[0]} {n}" for n in names],
+        3,
+    )
+    assert dict(zip(table["query_id"].str[2:], table["failed"], strict=True)) == names
+    assert table["item_id"].tolist() == [f"{gallery[0]} {name}" for name in names]
+
+
+def test_the_shares_are_the_right_neighbours_of_those_possible() -> None:
+    rows = [
+        ("a", 0, 0, "mug"),
+        ("b", 1, 9, "mug"),
+        ("c", 2, 1, "hat"),
+        ("d", 3, 2, "hat"),
+        ("e", 90, 90, "mug"),
+    ]
+    vectors, items = space(rows)
+    table = failed_modalities(
+        split(vectors, items), items, qrels_from_pairs(items, "text", "image"), ["t a"], neighbours=3
+    )
+    # two other mugs are possible; the texts next to a are b, c, d, the images c, d, b
+    assert table[["text_share", "image_share"]].to_numpy().tolist() == [[1 / 2, 1 / 2]]
+    nearer = failed_modalities(
+        split(vectors, items), items, qrels_from_pairs(items, "text", "image"), ["t a"], neighbours=1
+    )
+    assert nearer[["text_share", "image_share"]].to_numpy().tolist() == [[1 / 1, 0 / 1]]
+    assert nearer["failed"].tolist() == ["image"]
+
+
+def test_captions_of_one_image_are_judged_without_labels() -> None:
+    vectors, items = space([("a", 0, 0, None), ("b", 40, 40, None)])
+    more = pd.DataFrame(
+        {"item_id": ["t a2", "t b2"], "modality": "text", "pair_id": ["a", "b"], "label": None}
+    )
+    angles = np.radians([41, 39])  # the second caption of a stands beside those of b
+    array = np.concatenate([vectors.array, np.column_stack([np.cos(angles), np.sin(angles)])])
+    items = pd.concat([items, more], ignore_index=True)
+    vectors = Vectors(items["item_id"], array, SPACE)
+    table = failed_modalities(
+        split(vectors, items),
+        items,
+        qrels_from_pairs(items, "text", "image"),
+        ["t a2", "t b2"],
+        neighbours=1,
+    )
+    assert table["text_share"].tolist() == [0 / 1, 1 / 1]
+    assert table["image_share"].isna().all()
+    assert table["failed"].tolist() == ["text", "unknown"]
+
+
+def test_without_misses_there_is_nothing_to_explain() -> None:
+    vectors, items = space()
+    table = failed_modalities(split(vectors, items), items, qrels_from_pairs(items, "text", "image"), [])
+    assert list(table.columns) == ["query_id", "item_id", "text_share", "image_share", "failed"]
+    assert table.empty
+
+
+def test_at_least_one_neighbour_is_needed() -> None:
+    vectors, items = space()
+    with pytest.raises(ValueError, match="neighbours: expected 1 or more, found 0"):
+        failed_modalities(
+            split(vectors, items), items, qrels_from_pairs(items, "text", "image"), [], neighbours=0
+        )
+
+
+def test_texts_and_images_may_lie_in_two_spaces() -> None:
+    vectors, items = space()
+    qrels = qrels_from_pairs(items, "text", "image")
+    names = [f"t {name}" for name in ("fine", "text", "image", "both", "alone")]
+    joint = failed_modalities(split(vectors, items), items, qrels, names, 3)
+    both = split(vectors, items)
+    turned = Vectors(both["image"].ids, both["image"].array[:, ::-1], Space("other", "1", "", "", "", 2))
+    apart = failed_modalities({**both, "image": turned}, items, qrels, names, 3)
+    pd.testing.assert_frame_equal(apart, joint)
+
+
+def test_a_missed_text_without_a_vector_is_left_out() -> None:
+    vectors, items = space()
+    lost = pd.DataFrame({"item_id": ["t lost"], "modality": "text", "pair_id": "m1", "label": "mug"})
+    items = pd.concat([items, lost], ignore_index=True)
+    qrels = qrels_from_pairs(items, "text", "image")
+    table = failed_modalities(split(vectors, items), items, qrels, ["t lost", "t both"], 3)
+    assert table[["query_id", "item_id", "failed"]].to_numpy().tolist() == [["t both", "i both", "both"]]

@@ -1,0 +1,118 @@
+"""Means over all queries and by group, and the queries at either end."""
+
+import pandas as pd
+import pytest
+
+from mmlab.evaluate import mean_by_groups, mean_measures
+from mmlab.evaluate.means import best_queries, mean_by_group, random_queries, worst_queries
+
+ITEMS = pd.DataFrame(
+    {"item_id": ["a", "b", "c", "d"], "pair_id": ["1", "1", "2", "3"], "label": ["mug", "mug", "hat", None]}
+)
+PER_QUERY = pd.DataFrame({"query_id": ["a", "b", "c", "d"], "RR": [1.0, 0.5, 0.25, 0.25]})
+
+
+def test_the_mean_lies_within_its_interval() -> None:
+    (row,) = mean_measures(PER_QUERY, ITEMS).to_dict("records")
+    assert (row["measure"], row["queries"]) == ("RR", 4)
+    assert row["value"] == pytest.approx((1 + 0.5 + 0.25 + 0.25) / 4)
+    assert row["low"] <= row["value"] <= row["high"]
+    assert row["pairs"] == 3  # a and b are captions of one image
+
+
+def test_one_pair_alone_tells_nothing_of_others() -> None:
+    (row,) = mean_measures(PER_QUERY.head(2), ITEMS).to_dict("records")
+    assert (row["low"], row["value"], row["high"], row["pairs"]) == (0, (1 + 0.5) / 2, 1, 1)
+
+
+def test_groups_come_worst_first_and_keep_queries_without_a_label() -> None:
+    table = mean_by_group(PER_QUERY, ITEMS, "RR", "label")
+    assert table[["label", "value", "queries"]].to_numpy().tolist() == [
+        ["(none)", 0.25, 1],
+        ["hat", 0.25, 1],
+        ["mug", 0.75, 2],
+    ]
+    assert {"low", "high"} <= set(table.columns)
+
+
+def test_the_worst_group_comes_first_whatever_its_name() -> None:
+    items = ITEMS.assign(label=["apron", "apron", "zip", "mug"])
+    table = mean_by_group(PER_QUERY.assign(RR=[1.0, 0.5, 0.1, 0.25]), items, "RR", "label")
+    assert table["label"].tolist() == ["zip", "mug", "apron"]
+
+
+def test_rounding_puts_no_constant_measure_beside_its_interval() -> None:
+    items = pd.DataFrame({"item_id": [str(n) for n in range(1439)]}).assign(
+        pair_id=lambda table: table["item_id"]
+    )
+    (row,) = mean_measures(pd.DataFrame({"query_id": items["item_id"], "P@10": 0.1}), items).to_dict(
+        "records"
+    )
+    assert row["low"] <= row["value"] <= row["high"]
+    assert (row["low"], row["high"]) == pytest.approx((0.1, 0.1))
+
+
+def test_groups_may_be_numbers_with_gaps() -> None:
+    items = ITEMS.assign(width=pd.array([64, 64, 32, None], dtype="Int32"))
+    table = mean_by_group(PER_QUERY, items, "RR", "width")
+    assert table[["width", "value"]].to_numpy().tolist() == [["(none)", 0.25], ["32", 0.25], ["64", 0.75]]
+
+
+def test_an_unknown_group_names_the_columns() -> None:
+    with pytest.raises(
+        ValueError, match=r"items: columns \['brand'\] are missing; found \['item_id', 'pair_id', 'label'\]"
+    ):
+        mean_by_group(PER_QUERY, ITEMS, "RR", "brand")
+
+
+def test_several_groupings_of_both_directions_stand_in_one_table() -> None:
+    items = ITEMS.assign(split="test", origin=["caption", "ocr", "caption", "caption"], empty=None)
+    both = {"text-to-image": PER_QUERY, "image-to-text": PER_QUERY.head(1)}
+    table = mean_by_groups(both, items, "RR", ["split", "origin", "empty"])
+    assert set(zip(table["direction"], table["column"], table["group"], table["value"], strict=True)) == {
+        ("text-to-image", "split", "test", (1 + 0.5 + 0.25 + 0.25) / 4),
+        ("image-to-text", "split", "test", 1 / 1),
+        ("text-to-image", "origin", "caption", (1 + 0.25 + 0.25) / 3),
+        ("text-to-image", "origin", "ocr", 0.5 / 1),
+    }
+
+
+ASKED = pd.DataFrame({"item_id": ["clear", "close", "unsure", "sure", "silent"], "pair_id": list("ABCDE")})
+SCORES = pd.DataFrame({"query_id": ["clear", "close", "unsure", "sure"], "RR": [1.0, 1.0, 0.0, 0.0]})
+RANKINGS = pd.DataFrame(
+    [
+        ("clear", "a", 1, 0.7), ("clear", "b", 2, 0.1),
+        ("close", "a", 1, 0.9), ("close", "b", 2, 0.8),
+        ("unsure", "a", 1, 0.2), ("unsure", "b", 2, 0.1),
+        ("sure", "a", 1, 0.95), ("sure", "b", 2, 0.1),
+    ],
+    columns=["query_id", "item_id", "rank", "score"],
+)  # fmt: skip
+
+
+def test_the_best_are_right_by_the_widest_gap() -> None:
+    assert best_queries(SCORES, RANKINGS, ASKED, 2) == ["clear", "close"]
+
+
+def test_the_worst_are_wrong_and_surest_of_it() -> None:
+    assert worst_queries(SCORES, RANKINGS, ASKED, 2) == ["sure", "unsure"]
+
+
+def test_a_query_without_a_ranking_is_among_the_worst() -> None:
+    silent = pd.concat([SCORES, pd.DataFrame({"query_id": ["silent"], "RR": [0.0]})])
+    assert "silent" in worst_queries(silent, RANKINGS, ASKED, 3)
+
+
+def test_of_a_pair_only_one_query_is_shown() -> None:
+    one_pair = ASKED.assign(pair_id=["A", "A", "B", "B", "C"])
+    assert best_queries(SCORES, RANKINGS, one_pair, 4) == ["clear", "sure"]
+    assert worst_queries(SCORES, RANKINGS, one_pair, 4) == ["sure", "close"]
+
+
+def test_random_queries_are_repeated_by_the_seed_and_come_from_different_pairs() -> None:
+    drawn = [random_queries(SCORES, ASKED, 3, seed) for seed in (1, 1, 2, 3, 4)]
+    assert drawn[0] == drawn[1]
+    assert len({tuple(queries) for queries in drawn}) > 1
+    assert all(len(queries) == len(set(queries)) == 3 for queries in drawn)
+    one_pair = ASKED.assign(pair_id="A")
+    assert len(random_queries(SCORES, one_pair, 3)) == 1

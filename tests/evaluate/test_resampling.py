@@ -1,0 +1,136 @@
+"""Intervals against the textbook and against simulation."""
+
+import numpy as np
+import pytest
+from mmlab.evaluate.statistics import means as resampling
+from scipy.stats import bootstrap, norm, permutation_test
+
+from mmlab.evaluate.resampling import bootstrap_intervals, holm, permutation_p, smallest_difference
+from tests.bench.evaluate import simulate_coverage
+
+
+def test_the_interval_of_a_constant_is_that_constant() -> None:
+    intervals = bootstrap_intervals(np.full((10, 1), 0.25), np.arange(10))
+    assert intervals.tolist() == [[0.25, 0.25]]
+    unlike = np.repeat([0, 1, 2], [1, 2, 5])  # the mean is over the queries that were drawn, however many
+    assert bootstrap_intervals(np.full((8, 1), 0.25), unlike).tolist() == [[0.25, 0.25]]
+
+
+def test_it_agrees_with_the_normal_interval_of_independent_values() -> None:
+    values = np.random.default_rng(0).random((2000, 1))
+    (low, high), *_ = bootstrap_intervals(values, np.arange(2000), resamples=4000)
+    half = 1.96 * values.std() / np.sqrt(2000)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=half / 10)
+
+
+def test_copies_of_a_value_within_a_cluster_add_no_certainty() -> None:
+    values = np.random.default_rng(1).random(300)
+    alone = bootstrap_intervals(values[:, None], np.arange(300), seed=3)
+    copied = bootstrap_intervals(np.repeat(values, 5)[:, None], np.repeat(np.arange(300), 5), seed=3)
+    assert copied == pytest.approx(alone)
+
+
+def test_each_column_gets_its_own_interval() -> None:
+    values = np.stack([np.zeros(20), np.ones(20)], axis=1)
+    assert bootstrap_intervals(values, np.arange(20)).tolist() == [[0, 0], [1, 1]]
+
+
+def test_the_95_percent_intervals_hold_the_truth_as_often_as_they_say_where_photos_are_resampled() -> None:
+    held = simulate_coverage(sets=500, photos=200, captions=5, resamples=500)
+    assert 0.93 <= held["photos"] <= 0.97
+    assert held["captions"] < 0.9
+
+
+def test_the_interval_is_that_of_scipy() -> None:
+    values = np.random.default_rng(3).random(40) ** 2
+    (low, high), *_ = bootstrap_intervals(values[:, None], np.arange(40), resamples=20_000)
+    found = bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=1).confidence_interval
+    assert (low, high) == pytest.approx((found.low, found.high), abs=0.003)
+
+
+def test_a_seed_and_its_generator_give_the_same_interval() -> None:
+    values = np.random.default_rng(4).random((30, 2))
+    first, second = (
+        bootstrap_intervals(values, np.arange(30), 500, seed=s) for s in (7, np.random.default_rng(7))
+    )
+    assert first.tolist() == second.tolist()
+
+
+def test_blocks_change_nothing_about_the_number_of_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(5).random((50, 1))
+    whole = bootstrap_intervals(values, np.arange(50), 1001, seed=0)
+    monkeypatch.setattr(resampling, "DRAWS_PER_BLOCK", 50 * 10)
+    assert bootstrap_intervals(values, np.arange(50), 1001, seed=0) == pytest.approx(whole)
+
+
+def test_p_is_the_share_of_sign_flips_as_far_from_zero() -> None:
+    differences = np.array([[1.0], [1.0], [1.0]])  # of 8 flips only +++ and --- are as far
+    p = permutation_p(differences, np.arange(3), resamples=40_000)
+    assert p == pytest.approx([2 / 8], abs=0.01)
+
+
+def test_flips_that_differ_in_the_last_digits_only_are_as_far() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(40):  # in a few of these a matrix product adds up to less than a sum does
+        p = permutation_p(rng.random((4, 1)), np.arange(4), resamples=2000)
+        assert p == pytest.approx([2 / 16], abs=0.03)  # of 16 flips only ++++ and ---- are as far
+
+
+def test_the_queries_of_a_cluster_are_flipped_together() -> None:
+    differences = np.ones((6, 1))
+    p = permutation_p(differences, np.repeat(np.arange(3), 2), resamples=40_000)
+    assert p == pytest.approx([2 / 8], abs=0.01)
+
+
+def test_p_is_never_zero_and_one_where_nothing_differs() -> None:
+    columns = np.stack([np.ones(100), np.zeros(100)], axis=1)
+    assert permutation_p(columns, np.arange(100), resamples=99).tolist() == [1 / 100, 1]
+
+
+def test_p_is_that_of_scipy() -> None:
+    first, second = np.random.default_rng(6).random((2, 25)) + np.array([[0.12], [0.0]])
+    found = permutation_test(
+        (first, second), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", n_resamples=20_000,
+        vectorized=True, rng=1,
+    )  # fmt: skip
+    p = permutation_p((first - second)[:, None], np.arange(25), resamples=20_000)
+    assert p == pytest.approx([found.pvalue], abs=0.01)
+
+
+def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_never_falls() -> None:
+    assert holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([2 * 0.03, 3 * 0.01, 2 * 0.03])
+    assert holm(np.array([0.9, 0.6])).tolist() == [1, 1]
+
+
+def test_the_smallest_difference_is_2_8_standard_errors() -> None:
+    differences = np.array([[1.0], [-1.0], [1.0], [-1.0]])
+    error = np.sqrt(4 / 3 * 4) / 4
+    z = norm.ppf(0.975) + norm.ppf(0.8)
+    assert smallest_difference(differences, np.arange(4)) == pytest.approx([z * error])
+    pairs = np.array([0, 0, 1, 1])  # both clusters sum to 0: nothing varies between them
+    assert smallest_difference(differences, pairs) == pytest.approx([0])
+    assert np.isnan(smallest_difference(differences, np.zeros(4))).all()
+
+
+def test_the_smallest_difference_weighs_clusters_by_their_size() -> None:
+    values, clusters = np.array([[1.0], [0.0], [0.0], [1.0], [1.0]]), np.array([0, 0, 0, 1, 2])
+    mean = 3 / 5  # residuals: sum - size x mean
+    error = np.sqrt(3 / 2 * ((1 - 3 * mean) ** 2 + 2 * (1 - mean) ** 2)) / 5
+    z = norm.ppf(0.975) + norm.ppf(0.8)
+    assert smallest_difference(values, clusters) == pytest.approx([z * error])
+
+
+def test_a_true_difference_of_that_size_is_shown_in_80_percent_of_all_tests() -> None:
+    rng, shown = np.random.default_rng(8), 0
+    clusters = np.repeat(np.arange(60), 3)
+    noise = rng.standard_normal((400, 60)).repeat(3, axis=1) + rng.standard_normal((400, 180))
+    least = smallest_difference(noise.T, clusters).mean()
+    for values in noise + least:
+        (low, high), *_ = bootstrap_intervals(values[:, None], clusters, 400, seed=rng)
+        shown += not low <= 0 <= high
+    assert 0.74 <= shown / 400 <= 0.86
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="found 2 and 3"):
+        bootstrap_intervals(np.zeros((3, 1)), np.arange(2))

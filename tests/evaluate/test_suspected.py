@@ -1,0 +1,267 @@
+"""Wrong pairs, poor texts and hits above the right answer that mean the same, in small spaces."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlab.evaluate import (
+    qrels_from_pairs,
+    suspected_false_negatives,
+    suspected_wrong_pairs,
+    vectors_by_modality,
+)
+from mmlab.evaluate.measures.geometry import joint_vectors
+from mmlab.evaluate.suspected import (
+    above_threshold,
+    read_known_faults,
+    score_false_negatives,
+    score_pairs,
+    score_suspects,
+    score_wrong_pairs,
+    suspected_poor_texts,
+)
+from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
+
+COUNT, KINDS = 60, 6  # pairs, in kinds that stand at right angles
+
+
+def space() -> tuple[Vectors, pd.DataFrame]:
+    """Each text stands close to its image; texts 0 and 1 are swapped, text 2 points where no image is."""
+    rng = np.random.default_rng(0)
+    centres = np.eye(KINDS + 1)[np.arange(COUNT) % KINDS]
+    images = centres + 0.02 * rng.standard_normal(centres.shape)
+    texts = images + 0.02 * rng.standard_normal(centres.shape)
+    texts[[0, 1]], texts[2] = texts[[1, 0]], np.eye(KINDS + 1)[KINDS]
+    pairs = [f"p{n}" for n in range(COUNT)]
+    items = pd.DataFrame(
+        {"item_id": [f"{kind} {pair}" for kind in "ti" for pair in pairs], "pair_id": pairs * 2}
+    )
+    items["modality"] = ["text"] * COUNT + ["image"] * COUNT
+    array = unit_rows(np.concatenate([texts, images]))
+    return Vectors(items["item_id"], array, Space("model", "1", "", "", "", KINDS + 1)), items
+
+
+def test_swapped_texts_are_suspected_and_named_with_the_image_that_fits() -> None:
+    vectors, items = space()
+    table = suspected_wrong_pairs(vectors, items).set_index("text_id")
+    assert set(table.index) == {"t p0", "t p1"}
+    swapped = table.loc["t p0"]
+    images = vectors.take([f"i p{n}" for n in range(1, COUNT)])
+    fit = images.array @ vectors.take(["t p0"]).array[0]
+    assert (swapped["image_id"], swapped["other_id"]) == ("i p0", images.ids[fit.argmax()])
+    assert swapped["other_cosine"] == pytest.approx(fit.max())
+    assert swapped["cosine"] == pytest.approx(
+        vectors.take(["t p0"]).array[0] @ vectors.take(["i p0"]).array[0]
+    )
+    assert swapped["score"] < -3.5 < swapped["other_score"]
+    assert swapped["reason"] == f"fits its image with {swapped['cosine']:.2f} where neighbours have " \
+        f"{swapped['expected']:.2f}, another one with {fit.max():.2f}"  # fmt: skip
+
+
+def test_a_text_that_fits_no_image_is_a_poor_text() -> None:
+    assert suspected_poor_texts(*space())["text_id"].tolist() == ["t p2"]
+
+
+def test_a_stricter_threshold_lists_less() -> None:
+    vectors, items = space()
+    worst = suspected_wrong_pairs(vectors, items)["score"]
+    assert suspected_wrong_pairs(vectors, items, threshold=worst.min() - 1).empty
+    assert worst.is_monotonic_increasing
+    with pytest.raises(ValueError, match="a robust z below 0, found 3.5"):
+        suspected_wrong_pairs(vectors, items, threshold=3.5)
+
+
+def test_too_few_pairs_to_compare_with_raise_no_suspicion() -> None:
+    vectors, items = space()
+    few = items[items["pair_id"].isin(["p0", "p1"])]
+    assert suspected_wrong_pairs(vectors, few).empty
+    assert suspected_wrong_pairs(vectors, items[items["modality"] == "text"]).empty
+
+
+def reference(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
+    """The same scores in plain loops, as the module's docstring describes them."""
+    row = dict(zip(vectors.ids, vectors.array.astype(float), strict=True))
+    own = items.set_index("item_id")["pair_id"]
+    image = items[items["modality"] == "image"].set_index("pair_id")["item_id"]
+    texts = items.loc[items["modality"] == "text", "item_id"].tolist()
+    cosine = {text: row[text] @ row[image[own[text]]] for text in texts}
+    of_image = {
+        one: np.median([cosine[text] for text in texts if own[text] == pair]) for pair, one in image.items()
+    }
+    least = np.median(np.abs(np.array(list(cosine.values())) - np.median(list(cosine.values()))))
+    rows = []
+    for text in texts:
+        near = []
+        for one, values in ((text, cosine), (image[own[text]], of_image)):
+            others = sorted(
+                (other for other in values if own[other] != own[one]), key=lambda o: -row[o] @ row[one]
+            )
+            near += [values[other] for other in others[:10]]
+        middle = np.median(near)
+        spread = 1.4826 * max(np.median(np.abs(np.array(near) - middle)), least)
+        other = max((one for one in of_image if own[one] != own[text]), key=lambda one: row[one] @ row[text])
+        fit = row[other] @ row[text]
+        scores = (cosine[text] - middle) / spread, (fit - middle) / spread
+        rows.append((text, middle, scores[0], other, scores[1]))
+    return pd.DataFrame(rows, columns=["text_id", "expected", "score", "other_id", "other_score"])
+
+
+def random_pairs(count: int = 40) -> tuple[Vectors, pd.DataFrame]:
+    """Images in a few directions with one to three texts each, some texts of which are far off."""
+    rng = np.random.default_rng(3)
+    owner = np.repeat(np.arange(count), rng.integers(1, 4, count))
+    images = unit_rows(np.eye(5)[np.arange(count) % 5] + 0.3 * rng.standard_normal((count, 5)))
+    texts = unit_rows(
+        images[owner]
+        + rng.choice([0.1, 0.3, 1.0], len(owner))[:, None] * rng.standard_normal((len(owner), 5))
+    )
+    ids = [f"i{n}" for n in range(count)] + [f"t{n}" for n in range(len(owner))]
+    items = pd.DataFrame({"item_id": ids, "pair_id": [f"p{n}" for n in (*range(count), *owner)]})
+    items["modality"] = ["image"] * count + ["text"] * len(owner)
+    return Vectors(ids, np.concatenate([images, texts]), Space("model", "1", "", "", "", 5)), items
+
+
+def test_the_scores_are_those_of_a_plain_loop() -> None:
+    vectors, items = random_pairs()
+    found, expected = score_pairs(vectors, items), reference(vectors, items)
+    assert found["text_id"].tolist() == expected["text_id"].tolist()
+    assert found["other_id"].tolist() == expected["other_id"].tolist()
+    for column in ("expected", "score", "other_score"):
+        assert found[column].to_numpy() == pytest.approx(expected[column].to_numpy(), rel=1e-3, abs=1e-4)
+
+
+def test_another_image_has_to_fit_better_by_twice_the_threshold() -> None:
+    vectors, items = random_pairs()
+    pairs, threshold = score_pairs(vectors, items), -1.0
+    low = pairs[(pairs["score"] < threshold) & (pairs["other_score"] > threshold)]
+    better = low["other_score"] - low["score"]
+    assert ((better > 1) & (better <= 2)).any()  # these fit another image only half as much better
+    wrong = suspected_wrong_pairs(vectors, items, threshold)
+    assert set(wrong["text_id"]) == set(low.loc[better > 2, "text_id"])
+
+
+def test_three_neighbours_are_needed_for_a_score() -> None:
+    vectors, _ = random_pairs()
+    ids = ["i0", "t0", "i1", "t1", "t2"]
+    kinds = ["image", "text", "image", "text", "text"]
+    items = pd.DataFrame({"item_id": ids, "modality": kinds, "pair_id": list("aabbb")})
+    scores = score_pairs(vectors, items).set_index("text_id")["score"]
+    # a's neighbours are two texts and an image, those of b's texts a text and an image
+    assert scores.notna().to_dict() == {
+        "t0": True,
+        "t1": False,
+        "t2": False,
+    }
+
+
+SPACE = Space("model", "1", "", "", "", 2)
+ITEMS = pd.DataFrame(
+    [
+        ("t a", "text", "a", "a red mug"), ("t b", "text", "b", "one red mug"), ("t c", "text", "c", "a hat"),
+        ("t b2", "text", "b", "drinkware"), ("i a", "image", "a", None), ("i b", "image", "b", None),
+        ("i c", "image", "c", None), ("i d", "image", "d", None),
+    ],
+    columns=["item_id", "modality", "pair_id", "text"],
+)  # fmt: skip
+NEAR = (0.8 + 0.6 * 1j) ** 0.25  # a quarter of the angle between (1, 0) and (0.8, 0.6)
+ANGLES = {"t a": 1, "t b": NEAR, "t c": 1j, "t b2": 0.8 + 0.6j, "i a": 1, "i b": 1, "i c": 1, "i d": 1}
+CAPTIONS = Vectors(list(ANGLES), np.array([[z.real, z.imag] for z in map(complex, ANGLES.values())]), SPACE)
+
+
+def rankings(query: str, *found: str) -> pd.DataFrame:
+    rows = [(query, item, n + 1, 1 - n / 10) for n, item in enumerate(found)]
+    return pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+
+
+def suspected(ranked: pd.DataFrame, queries: str, gallery: str, **settings: float) -> pd.DataFrame:
+    return suspected_false_negatives(
+        CAPTIONS, ITEMS, ranked, qrels_from_pairs(ITEMS, queries, gallery), **settings
+    )
+
+
+def test_an_image_above_the_right_one_whose_caption_is_nearly_the_same_is_listed() -> None:
+    (row,) = suspected(rankings("t a", "i c", "i b", "i d", "i a"), "text", "image").to_dict("records")
+    assert (row["query_id"], row["item_id"], row["rank"]) == ("t a", "i b", 2)
+    assert row["score"] == pytest.approx(NEAR.real)  # of its captions the one that is more alike
+    assert (row["query_text"], row["item_text"]) == ("a red mug", "one red mug")
+    assert row["reason"] == f"at rank 2, above the right answer; cosine of the captions {NEAR.real:.2f}"
+
+
+def test_what_stands_under_the_right_one_or_too_deep_is_not_suspected() -> None:
+    assert suspected(rankings("t a", "i a", "i b"), "text", "image").empty
+    assert suspected(rankings("t a", "i c", "i b", "i a"), "text", "image", max_rank=1).empty
+    assert suspected(rankings("t a", "i b", "i a"), "text", "image", threshold=0.999).empty
+
+
+def test_it_is_listed_too_where_the_right_one_was_not_ranked_at_all() -> None:
+    assert suspected(rankings("t a", "i b"), "text", "image")["item_id"].tolist() == ["i b"]
+
+
+def test_for_an_image_its_captions_speak() -> None:
+    assert suspected(rankings("i a", "t c", "t b", "t a"), "image", "text")["item_id"].tolist() == ["t b"]
+
+
+def test_the_vectors_of_the_texts_are_enough() -> None:
+    ranked, qrels = rankings("t a", "i c", "i b", "i a"), qrels_from_pairs(ITEMS, "text", "image")
+    texts = CAPTIONS.take([name for name in ANGLES if name.startswith("t")])
+    alone = suspected_false_negatives(texts, ITEMS, ranked, qrels)
+    assert alone["item_id"].tolist() == ["i b"]
+    pd.testing.assert_frame_equal(alone, suspected_false_negatives(CAPTIONS, ITEMS, ranked, qrels))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Four images: a and b have each other's captions, c shows what d shows."""
+    shown = {"category": ["mug", "hat", "cap", "cap"], "colour": "red", "pattern": "plain"}
+    truth = pd.DataFrame({"image": list("abcd"), **shown, "background": "wall", "companion": ""})
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    faults = pd.DataFrame(
+        {"fault": ["swapped captions", "swapped captions", "html tags"], "image": list("abc")}
+    )
+    faults.to_csv(tmp_path / "faults.csv", index=False)
+    texts = pd.DataFrame({"item_id": [f"t{n}" for n in "abcd"], "modality": "text", "pair_id": list("abcd")})
+    images = texts.assign(item_id=[f"i{n}" for n in "abcd"], modality="image")
+    images["image"] = [str(tmp_path / name) for name in "abcd"]
+    return pd.concat([texts, images], ignore_index=True)
+
+
+def test_the_faults_are_read_from_beside_the_images(dataset):
+    faults = read_known_faults(dataset)
+    assert faults.wrong_texts == {"ta", "tb"}
+    assert faults.product["c"] == faults.product["d"] != faults.product["a"]
+
+
+def test_precision_and_recall_of_wrong_pairs(dataset):
+    found = score_wrong_pairs(pd.DataFrame({"text_id": ["ta", "tc"]}), read_known_faults(dataset))
+    assert found.to_numpy().tolist() == [["wrong pairs", 2, 1, 2, 1 / 2, 1 / 2]]
+
+
+def test_a_false_negative_shows_the_same_product(dataset):
+    listed = pd.DataFrame({"query_id": ["tc", "ta"], "item_id": ["id", "ib"]})
+    possible = pd.DataFrame({"query_id": ["tc", "td", "ta"], "item_id": ["id", "ic", "ib"]})
+    found = score_false_negatives(listed, possible, dataset, read_known_faults(dataset))
+    assert found.to_numpy().tolist() == [["false negatives", 2, 1, 2, 1 / 2, 1 / 2]]
+
+
+def test_a_dataset_without_known_faults_has_none(dataset, tmp_path):
+    (tmp_path / "truth.csv").write_text("image,what\n")
+    assert read_known_faults(dataset) is None
+    (tmp_path / "truth.csv").unlink()
+    assert read_known_faults(dataset) is None
+    assert read_known_faults(dataset[dataset["modality"] == "text"]) is None
+    assert read_known_faults(dataset.assign(image="elsewhere.jpg")) is None
+
+
+def test_the_lists_of_the_demo_catalogue_are_scored(collection):
+    items = collection.items
+    both = vectors_by_modality([collection.vectors], items)
+    rankings = exact_search(both["text"], both["image"], 10)
+    qrels = qrels_from_pairs(items, *DIRECTIONS["text-to-image"])
+    wrong = suspected_wrong_pairs(joint_vectors(both), items)
+    above = suspected_false_negatives(both["text"], items, rankings, qrels, threshold=-1.0)
+    closer = suspected_false_negatives(both["text"], items, rankings, qrels)
+    pd.testing.assert_frame_equal(above_threshold(above), closer)
+    scored = score_suspects(wrong, above, items).set_index("list")
+    assert scored.loc["wrong pairs", "listed"] == len(wrong)
+    assert scored.loc["false negatives", "listed"] == len(closer)
+    assert score_suspects(wrong, above, items.assign(image="x")).empty

@@ -1,0 +1,103 @@
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmlab.panels import PanelData, compare_answers
+from mmlab.panels.compare_panel import ComparePanel
+from mmlab.retrieve import Query
+from mmlab.retrieve.query.known_queries import SavedRankings
+from mmlab.retrieve.query.systems import crop_matcher, systems_of
+from mmlab.retrieve.scores.calibrate import Temperature
+
+
+def without_times(html):
+    return re.sub(r"\d+ ms", "", str(html))
+
+
+def test_it_shows_its_static_twin_and_asks_again(collection):
+    systems = {"one": collection.retriever, "two": collection.retriever}
+    data = PanelData(systems, collection.items)
+    panel = ComparePanel(data, "a red mug", 3)
+    first, second = (Query(text="a red mug", k=3, models=(name,)) for name in systems)
+    expected = compare_answers(data, first, second)
+    assert without_times(panel.result.value) == without_times(expected)
+    assert "Nothing moved" in panel.result.value
+    panel.settings[1].exact.value = True
+    assert "exact: False | True" in panel.result.value
+    panel.form.text.value = " "
+    assert "Type what to look for" in panel.result.value
+
+
+def test_each_side_has_settings_of_its_own(collection):
+    systems = {"one": collection.retriever, "two": collection.retriever}
+    fitted = {name: {"temperature": {"text-to-image": Temperature(0.1)}} for name in systems}
+    match = crop_matcher(systems_of(systems))
+    data = PanelData(systems, collection.items, fitted, match)
+    panel = ComparePanel(data, "a red mug", 3)
+    left, right = panel.settings
+    right.k.value = 2
+    right.calibration.value = "temperature"
+    right.filters["colour"].value = ("red",)
+    right.rerank.value = 2
+    left.models.value = ("one", "two")
+    left.fusion.value = "rrf"
+    asked = [panel.form.query(**settings.values) for settings in panel.settings]
+    assert without_times(panel.result.value) == without_times(compare_answers(data, *asked))
+    for words in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red", "p 0."):
+        assert words in panel.result.value
+    assert panel.result.value.count("<figure") == 3 + 2
+
+
+def test_one_system_is_held_against_its_own_exact_search(collection):
+    panel = ComparePanel(PanelData(collection.retriever, collection.items), "a red mug", 3)
+    assert [settings.exact.value for settings in panel.settings] == [False, True]
+    assert "exact: False | True" in panel.result.value
+
+
+@pytest.fixture
+def runs(collection):
+    """Two runs over the collection that are called like modalities, with the rankings of one text and one image."""
+    items = collection.items
+    texts, images = (
+        items.loc[items["modality"] == modality, "item_id"].iloc[:3] for modality in ("text", "image")
+    )
+    ranks = {"rank": [1, 2, 3], "score": [0.9, 0.5, 0.1]}
+    there = pd.DataFrame({"query_id": texts.iloc[0], "item_id": images.to_numpy(), **ranks})
+    back = pd.DataFrame({"query_id": images.iloc[0], "item_id": texts.to_numpy(), **ranks})
+    turned = there.assign(item_id=images.to_numpy()[::-1])
+    one = SavedRankings({"text-to-image": there, "image-to-text": back}, items)
+    return {"text": one, "image": SavedRankings({"text-to-image": turned, "image-to-text": back}, items)}
+
+
+def test_written_rankings_have_no_controls_that_cannot_act(collection, runs):
+    items = collection.items
+    panel = ComparePanel(PanelData(runs, items), items.loc[items["modality"] == "text", "text"].iloc[0], 3)
+    assert "▲ 2" in panel.result.value
+    assert [one.ranking for one in panel.settings] == [[one.models] for one in panel.settings]
+    assert [one.filters for one in panel.settings] == [{}, {}]
+    assert panel.form.mode.options == ("text", "image")
+    shown = controls_in(panel.box)
+    assert not {panel.form.upload, panel.form.weight, panel.form.to} & shown
+    assert not {panel.settings[0].fusion, panel.settings[0].exact} & shown
+    panel.form.image.value = items.loc[items["modality"] == "image", "pair_id"].iloc[0]
+    assert "Nothing moved" in panel.result.value
+    assert "→ text" in panel.result.value
+    panel.form.mode.value = "text"
+    assert "→ image" in panel.result.value
+
+
+def test_a_saved_ranking_is_asked_by_an_image_of_the_collection(collection, runs):
+    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+    panel = ComparePanel(PanelData(runs, collection.items), Path(image["image"]), 2)
+    assert (panel.form.mode.value, panel.form.image.value) == ("image", image["pair_id"])
+    assert "→ text" in panel.result.value
+    with pytest.raises(ValueError, match="the collection has no image elsewhere.jpg"):
+        ComparePanel(PanelData(runs, collection.items), Path("elsewhere.jpg"))
+
+
+def controls_in(box):
+    """All widgets inside."""
+    inside = set(getattr(box, "children", ()))
+    return inside.union(*(controls_in(one) for one in inside))
