@@ -1,7 +1,7 @@
 """What 02_embed and 03_index show: the vectors of each model and their space; the index and how well it finds them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -152,10 +152,9 @@ class IndexReport(Report):
         """Show the payload fields of the first collection: type, and whether a filter on them has an index."""
         schema = next(iter(self.index.schemas.values()))
         place = "on disk" if schema.on_disk else "in memory"
-        copies = schema.quantization or "none"
-        caption = (
-            f"{self.index.layout} layout, vectors {place}, quantized copies: {copies}, graph: {schema.hnsw}"
-        )
+        copies = f"{schema.quantization.kind} copies" if schema.quantization else "no quantized copies"
+        graph = ", ".join(f"{name} = {value}" for name, value in asdict(schema.hnsw).items())
+        caption = f"{self.index.layout} layout; vectors {place}, {copies}; HNSW graph: {graph}"
         return Result(describe_fields(schema), "", caption=caption)
 
     def benchmark(self, neighbours: int = 10, ef: int = 50, queries: int = 100, seed: int = 0) -> Result:

@@ -87,10 +87,9 @@ class HubStudy(Report):
 
     @property
     def checks(self) -> dict[str, bool]:
-        """What must hold of the table, by claim."""
-        return {
-            "every share lies in [0, 1]": bool(self.hubs[["never", "Success@1"]].stack().between(0, 1).all())
-        }
+        """What must hold of the rankings, by claim."""
+        hits = [{int(counts.sum()) for counts in one.values()} for one in self.occurrences.values()]
+        return {"every rescoring returns as many hits": all(len(totals) == 1 for totals in hits)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,8 +132,9 @@ class CalibrationStudy(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the calibrations, by claim."""
-        shares = self.trial.table[["predicted", "observed"]].stack()
-        return {"every probability lies in [0, 1]": bool(shares.between(0, 1).all())}
+        counts = self.trial.table.groupby(["direction", "calibration"])["count"].sum()
+        same = counts.groupby("direction").nunique().eq(1)
+        return {"every calibration of a direction is evaluated on as many hits": bool(same.all())}
 
     def write(self, step: Step) -> Html:
         """Write scores/calibrations.json, and show what the step has written."""
@@ -201,6 +201,8 @@ class FusionStudy(Report):
 
     @property
     def checks(self) -> dict[str, bool]:
-        """What must hold of the weights, by claim."""
-        sums = [sum(trial.weights.values()) for trial in self.trials.values() if trial.weights]
-        return {"the weights of every trial add up to 1": all(abs(total - 1) < 1e-9 for total in sums)}
+        """What must hold of the trials, by claim."""
+        asked = [
+            {frozenset(one["query_id"]) for one in trial.rankings.values()} for trial in self.trials.values()
+        ]
+        return {"the systems of a trial answer the same queries": all(len(sets) <= 1 for sets in asked)}

@@ -233,7 +233,7 @@ class TuningReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the settings, by claim."""
-        return {"every recall lies in [0, 1]": bool(self.settings["recall"].between(0, 1).all())}
+        return {"every setting was measured": bool(self.settings["recall"].notna().all())}
 
     def write(self, step: Step) -> Html:
         """Write tune/index.parquet, and show what the step has written."""
