@@ -20,40 +20,40 @@ from mmlab.items import (
 )
 from mmlab.runs import run_folder, start_step
 
-LOST = 40  # each so many-th query loses its best hit in the step "index"
+QUERIES_PER_LOSS = 40  # of so many queries one loses its best hit in the step "index"
 
 
 def make_run(
-    run: str, items: pd.DataFrame, spaces: Sequence[Vectors], dataset: str = "vectors", depth: int = 100
+    name: str, items: pd.DataFrame, vectors: Sequence[Vectors], dataset: str = "vectors", depth: int = 100
 ) -> Path:
     """Write items, vectors and rankings (steps exact and index) with their manifest; return the run's folder."""
-    step = start_step("01_ingest", run, dataset=dataset)
+    step = start_step("01_ingest", name, dataset=dataset)
     write_items(items, step.write("items.parquet"))
     step.finish(f"{len(items)} items")
-    step = start_step("02_embed", run, models=[vectors.space.model for vectors in spaces])
+    step = start_step("02_embed", name, models=[own.space.model for own in vectors])
     step.read("items.parquet")
-    for vectors in spaces:
-        vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
-    step.finish(f"{len(spaces)} spaces")
-    step = start_step("04_retrieve", run, depth=depth)
+    for own in vectors:
+        own.save(step.write(f"vectors/{own.space.key}.npz"))
+    step.finish(f"{len(vectors)} spaces")
+    step = start_step("04_retrieve", name, depth=depth)
     step.read("items.parquet")
     step.read_all("vectors/*.npz")
     for queries, gallery in DIRECTIONS.values():
-        exact = rank_exactly(items, spaces, queries, gallery, depth)
-        for name, rankings in (("/exact", exact), ("/index", lose_some(exact)), ("", exact)):
-            write_table(rankings, step.write(f"rankings/{queries}-to-{gallery}{name}.parquet"))
+        exact = rank_exactly(items, vectors, queries, gallery, depth)
+        for file, rankings in (("/exact", exact), ("/index", lose_some(exact)), ("", exact)):
+            write_table(rankings, step.write(f"rankings/{queries}-to-{gallery}{file}.parquet"))
     step.finish("ranked")
-    return run_folder(run)
+    return run_folder(name)
 
 
 def rank_exactly(
-    items: pd.DataFrame, spaces: Sequence[Vectors], queries: str, gallery: str, depth: int
+    items: pd.DataFrame, vectors: Sequence[Vectors], queries: str, gallery: str, depth: int
 ) -> pd.DataFrame:
     """By cosine; where queries and gallery lie in two spaces, through the pairs of the queries' own modality."""
-    sides = vectors_by_modality(spaces, items)
-    if share_space(sides):
-        return exact_search(sides[queries], sides[gallery], depth)
-    near = exact_search(sides[queries], sides[queries], depth)
+    by_modality = vectors_by_modality(vectors, items)
+    if share_space(by_modality):
+        return exact_search(by_modality[queries], by_modality[gallery], depth)
+    near = exact_search(by_modality[queries], by_modality[queries], depth)
     pairs = items.set_index("item_id")["pair_id"]
     answers = items.loc[items["modality"] == gallery, ["item_id", "pair_id"]]
     hits = (
@@ -66,7 +66,7 @@ def rank_exactly(
 
 def lose_some(rankings: pd.DataFrame) -> pd.DataFrame:
     """The rankings as an index with gaps would give them."""
-    lost = (pd.factorize(rankings["query_id"])[0] % LOST == 0) & (rankings["rank"] == 1)
+    lost = (pd.factorize(rankings["query_id"])[0] % QUERIES_PER_LOSS == 0) & (rankings["rank"] == 1)
     kept = rankings[~lost].copy()
     kept["rank"] = kept.groupby("query_id").cumcount() + 1
     return kept.reset_index(drop=True)

@@ -90,8 +90,9 @@ def test_what_differs_is_told(catalogue: Path, data_folder: Path, capsys) -> Non
     assert str(kept) in shown.err
 
 
-def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report(catalogue: Path) -> None:
-    started = mmlab("run", "--dataset", str(catalogue), *WORDS)
+def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report() -> None:
+    dataset = read_manifest("demo")["steps"]["01_ingest"]["parameters"]["dataset"]
+    started = mmlab("run", "--dataset", dataset, *WORDS)
     with subprocess.Popen(started, stderr=subprocess.PIPE, text=True) as child:
         wait_for(run_folder("stopped") / "store", child)
         child.send_signal(signal.SIGINT)

@@ -1,6 +1,6 @@
 """Collections of vectors with their payload: Qdrant Edge in a folder by default, a Qdrant server by URL.
 
-Sub-folders, from the ground up: schema, store, edge and server; over them index, build and push; then bench.
+Sub-folders, from the ground up: schema, store, edge and server; over them collections, index and build; then bench.
 """
 
 from mmlab.index.bench.index_sweep import sweep_index

@@ -392,12 +392,12 @@ class Run(RunData):
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "inspect" (walk through
                 missed queries and judge hits by hand) or "map" (the map of 06, with a list of what is chosen).
             settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; k and
-                by (who judges) for "inspect"; maps (a `MapReport`) for "map".
+                by (who judges) for "inspect"; maps (a `MapReport`; `run.map()` if it is left out) for "map".
 
         Example:
             >>> panel = run.panel()
         """
-        return open_panel(self, kind, lambda: self._calibrations, self.evaluate, settings)
+        return open_panel(self, kind, lambda: self._calibrations, self.evaluate, self.map, settings)
 
     # What the numbered notebooks do
 

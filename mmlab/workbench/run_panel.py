@@ -8,6 +8,7 @@ from mmlab.evaluate.losses import MissedQueries
 from mmlab.panels import PanelData, compare_panel, inspect_panel, map_panel, query_panel
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.workbench.evaluation import Evaluation
+from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.studies import CalibrationStudy
 
@@ -22,18 +23,24 @@ def open_panel(
     kind: str,
     calibrate: Callable[[], CalibrationStudy],
     evaluate: Callable[[], Evaluation],
+    lay_out: Callable[[], MapReport],
     settings: Mapping[str, Any],
 ) -> "ipywidgets.VBox":
-    """Return the panel of `Run.panel`; `calibrate` and `evaluate` give what some panels need."""
+    """Return the panel of `Run.panel`; `calibrate`, `evaluate` and `lay_out` give what some panels need."""
     openers: dict[str, Callable[..., ipywidgets.VBox]] = {
         "query": lambda query="", k=HITS: query_panel(panel_data(data, calibrate), query, k),
         "compare": lambda query="", k=HITS: compare_panel(panel_data(data, calibrate), query, k),
         "inspect": lambda k=5, by=None: inspect_panel(missed_queries(evaluate()), data.embedded_items, k, by),
-        "map": lambda maps: map_panel(maps.umap().table, maps.vectors[0], data.items, load_for),
+        "map": lambda maps=None: open_map(maps or lay_out()),
     }
     if kind not in openers:
         raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
     return openers[kind](**settings)
+
+
+def open_map(maps: MapReport) -> "ipywidgets.VBox":
+    """Return the panel of the UMAP map of a report."""
+    return map_panel(maps.umap().table, maps.vectors[0], maps.data.items, load_for)
 
 
 def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> PanelData:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from mmlab.evaluate.statistics import means as resampling
 from scipy.stats import bootstrap, norm, permutation_test
 
+from mmlab.evaluate import resampling
 from mmlab.evaluate.resampling import bootstrap_intervals, holm, permutation_p, smallest_difference
 from tests.bench.evaluate import simulate_coverage
 

@@ -1,13 +1,12 @@
 import pandas as pd
 import pytest
 
-from mmlab.items import ITEM_COLUMNS, write_items, write_table
-from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
+from mmlab.items import ITEM_COLUMNS, read_table, write_items, write_table
+from mmlab.runs import run_folder, start_step
 from mmlab.runs.compared_runs import (
     changes_gallery,
+    check_same_items,
     differing_parameters,
-    read_same_items,
-    read_scores,
     run_costs,
 )
 
@@ -34,25 +33,10 @@ def make(run, items=ITEMS, ef=50, latency=0.5):
     )
     write_table(benchmark, step.write("index.parquet"))
     step.finish("")
-    step = start_step("05_evaluate", run)
-    step.read("items.parquet")
-    scores = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [1.0, 0.5], "failed": ["", "text"]})
-    write_table(scores, step.write("per_query/text-to-image.parquet"))
-    step.finish("")
 
 
-@pytest.fixture
-def step():
-    make("a")
-    return start_step("08_compare", "ab", runs=["a", "b"])
-
-
-def test_the_same_items_are_read_once_and_recorded_with_their_run(step):
-    make("b", ITEMS.iloc[::-1])
-    assert read_same_items(step, ["a", "b"])["item_id"].tolist() == ["i1", "t1", "t2"]
-    assert (
-        step.reads["b:items.parquet"] == read_manifest("b")["steps"]["01_ingest"]["writes"]["items.parquet"]
-    )
+def test_the_items_are_those_of_the_first_run():
+    assert check_same_items({"a": ITEMS, "b": ITEMS.iloc[::-1]}) is ITEMS
 
 
 @pytest.mark.parametrize(
@@ -65,54 +49,35 @@ def test_the_same_items_are_read_once_and_recorded_with_their_run(step):
         (ITEMS.assign(split="test"), "first the text 'a cup', which is 'none' in a and 'test' in b"),
     ],
 )  # fmt: skip
-def test_other_items_and_other_splits_are_refused(step, items, message):
-    make("b", items)
+def test_other_items_and_other_splits_are_refused(items, message):
     with pytest.raises(ValueError, match=message):
-        read_same_items(step, ["a", "b"])
+        check_same_items({"a": ITEMS, "b": items})
 
 
-def test_items_that_only_the_other_has_are_told(step):
-    make("b", ITEMS.iloc[:2])
+def test_items_that_only_the_other_has_are_told():
     with pytest.raises(ValueError, match="1 of a are not in b"):
-        read_same_items(step, ["b", "a"])
+        check_same_items({"b": ITEMS.iloc[:2], "a": ITEMS})
 
 
-def test_one_run_is_no_comparison(step):
+def test_one_run_is_no_comparison():
     with pytest.raises(ValueError, match="expected two runs or more to compare"):
-        read_same_items(step, ["a", "a"])
+        check_same_items({"a": ITEMS})
 
 
-def test_files_that_were_changed_or_are_missing_are_refused(step):
-    make("b")
-    (run_folder("b") / "items.parquet").write_bytes(b"by hand")
-    with pytest.raises(StaleInput, match=r"run b: items\.parquet is not what 01_ingest recorded"):
-        read_same_items(step, ["a", "b"])
-    with pytest.raises(FileNotFoundError, match="run 05_evaluate for this run first"):
-        read_scores(step, ["a"], "image-to-text", ["RR"])
-
-
-def test_scores_are_those_of_the_measures(step):
-    make("b")
-    scores = read_scores(step, ["a", "b"], "text-to-image", ["RR"])
-    assert [list(scores[run].columns) for run in "ab"] == [["query_id", "RR"]] * 2
-    with pytest.raises(
-        ValueError, match=r"run a, per_query/text-to-image\.parquet: columns \['AP'\] are missing"
-    ):
-        read_scores(step, ["a", "b"], "text-to-image", ["AP"])
-
-
-def test_parameters_that_differ_are_a_row_each(step):
+def test_parameters_that_differ_are_a_row_each():
+    make("a")
     make("b", ef=100)
     assert differing_parameters(["a", "b"]).to_dict("records") == [
         {"notebook": "03_index", "parameter": "ef", "a": "50", "b": "100"}
     ]
 
 
-def test_the_cost_is_that_of_the_runs_own_setting(step):
+def test_the_cost_is_that_of_the_runs_own_setting():
+    make("a")
     make("b", ef=100, latency=0.25)
     (run_folder("b") / "vectors").mkdir()
     (run_folder("b") / "vectors" / "x.npz").write_bytes(bytes(range(256)) * 4096)
-    spent = run_costs(step, ["a", "b"]).set_index("run")
+    spent = run_costs({run: read_table(run_folder(run) / "index.parquet") for run in "ab"}).set_index("run")
     assert spent["p50_ms"].to_dict() == {"a": 0.5, "b": 0.25}
     assert spent["disk_mb"]["a"] == 0
     assert spent["disk_mb"]["b"] == pytest.approx(1.05, abs=0.05)

@@ -119,7 +119,7 @@ def run_notebooks(
     values = check_parameters({**parameters, "name": name}, notebooks)
     coming, folder = notebooks[start:], run_folder(name)
     if start:
-        values = _recorded_parameters(name, coming) | values
+        values = _recorded_parameters(name, notebooks[:start]) | values
     copies = folder / EXECUTED
     copies.mkdir(parents=True, exist_ok=True)
     with (
@@ -197,10 +197,10 @@ def _register_engine() -> str:
     return "mmlab"
 
 
-def _recorded_parameters(name: str, coming: Sequence[Path]) -> dict[str, Any]:
-    """Return the parameters of the steps that are done, for going on after them."""
-    steps, again = read_manifest(name)["steps"], {notebook.stem for notebook in coming}
-    return given_parameters({step: record for step, record in steps.items() if step not in again})
+def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:
+    """Return the parameters that the manifest records for the notebooks that are done, for going on after them."""
+    steps, names = read_manifest(name)["steps"], {notebook.stem for notebook in done}
+    return given_parameters({step: record for step, record in steps.items() if step in names})
 
 
 def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:

@@ -136,13 +136,8 @@ def kernel_environment(notebook: Path, models: Sequence[str]) -> dict[str, str]:
 
 
 def find_warm_ups(*notebooks: Path) -> list[str]:
-    """Return the names of the warm-ups for these notebooks, by the functions that they call; none without a file."""
-    texts = [path.read_text(encoding="utf-8") for path in notebooks if path.is_file()]
-    return [
-        name
-        for name, functions in WARM_UPS.items()
-        if any(function in text for text in texts for function in functions)
-    ]
+    """Return the names of the warm-ups for these notebooks."""
+    return [name for name, waiting in WARM_UPS.items() if any(path.stem in waiting for path in notebooks)]
 
 
 def warm_up(*names: str) -> None:
@@ -169,8 +164,5 @@ def compile_umap() -> None:
     map_umap(Vectors(ids, rows, Space("warm-up", "", "", "", "", 8)), neighbours=5)
 
 
-# warm-up -> the functions that wait for it
-WARM_UPS = {
-    "load_transformers": ("embed_with_models", "open_retrievers", "sweep_batches"),
-    "compile_umap": ("map_umap",),
-}
+# warm-up -> the notebooks that wait for it
+WARM_UPS = {"load_transformers": ("02_embed", "04_retrieve"), "compile_umap": ("06_visualize",)}

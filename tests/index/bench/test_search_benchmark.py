@@ -1,10 +1,19 @@
-"""Exact against HNSW and quantized copies: shares that can be counted, and times that were taken."""
+"""Recall that can be counted, times part by part, and layouts and placements that were really built."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Quantization, Store, benchmark_search, build_index, open_index, open_store
+from mmlab.index import (
+    Quantization,
+    Store,
+    benchmark_search,
+    build_index,
+    compare_layouts,
+    compare_placements,
+    open_index,
+    open_store,
+)
 from mmlab.index.bench.search_benchmark import (
     percentiles,
     recall,
@@ -100,7 +109,7 @@ def test_percentiles_by_hand():
     assert found == {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
 
 
-FEW = make_pairs(40)
+FEW = make_pairs(40)  # 32 images and 40 texts, 21 of which share a point in the named layout
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +162,24 @@ def test_the_store_is_opened_anew_for_each_cold_sample(on_disk):
     engine.opened = 0
     time_parts(counted, FEW.ask_both, "image", 5, samples=4)
     assert engine.opened == 4 + 1  # and once for the warm ones
+
+
+def test_every_layout_has_its_row():
+    table = compare_layouts(FEW.items, FEW.vectors, FEW.ask_both, "image", 5, quantization="none")
+    assert table["layout"].tolist() == ["unified", "separate", "named"]
+    assert table["collections"].tolist() == [2, 3, 1]
+    assert table["points"].tolist() == [72 + 40, 72 + 40, 72 - 21]
+    assert table["recall"].tolist() == [1, 1, 1]
+    assert (table[["build_s", "disk_mb", "p50_ms"]] > 0).all(axis=None)
+
+
+def test_a_placement_is_timed_just_opened_and_warm():
+    table = compare_placements(
+        FEW.items, [FEW.both], FEW.ask_both, "image", 5, samples=3, quantization="none"
+    )
+    states = [("just opened", 3), ("just opened", 3), ("warm", 3), ("warm", 3)]
+    assert table["vectors"].tolist() == ["in memory"] * 4 + ["on disk"] * 4
+    assert list(zip(table["state"], table["samples"], strict=True)) == states * 2
+    median = table[table["of"] == "p50"].set_index(["vectors", "state"])["whole_ms"]
+    for place in ("in memory", "on disk"):
+        assert median[place, "just opened"] > median[place, "warm"] > 0

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from papermill.engines import NotebookExecutionManager
 
-from mmlab.runs import NotebookFailed, run_notebooks
+from mmlab.runs import NotebookFailed, read_manifest, run_notebooks, start_step
 from mmlab.runs.execute import execution
 
 
@@ -100,6 +100,15 @@ def test_going_on_at_a_later_notebook_takes_the_parameters_of_the_earlier(first,
     run_notebooks("r", {"seed": 5, "dataset": "photos"}, [first], progress=False)
     run_notebooks("r", {"dataset": "not read again"}, [first, second], start=1, progress=False)
     assert printed(data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb") == "items of photos\n"
+
+
+def test_a_study_gives_its_parameters_to_no_other_notebook(first, make_notebook):
+    code = "from mmlab.runs import begin_step\nbegin_step('09_fusion', globals()).finish('')"
+    study = make_notebook("09_fusion", 'name: str = "d"\nseed: int = 0\nk: int = 1', code)
+    run_notebooks("r", {"seed": 5}, [first], progress=False)
+    start_step("07_tune", "r", seed=5, k=9).finish("")
+    run_notebooks("r", {}, [first, study], start=1, progress=False)
+    assert read_manifest("r")["steps"]["09_fusion"]["parameters"] == {"seed": 5, "k": 1}
 
 
 WORK = ["first = 1", "print('second')", "third = 3", "print('fourth')"]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.runs import find_notebook
 from mmlab.runs.execute.kernels import (
     WARM_UPS,
     compile_umap,
@@ -15,6 +14,7 @@ from mmlab.runs.execute.kernels import (
     shut_down,
     start_kernel,
 )
+from mmlab.runs.record.run_files import NOTEBOOKS
 from tests.runs.execute.kernel_client import ask
 
 
@@ -42,8 +42,7 @@ def test_threads_that_wait_sleep_unless_the_user_says_otherwise(notebooks, monke
 
 
 def test_a_kernel_warms_up_for_the_notebooks_that_come(tmp_path):
-    coming = tmp_path / "06_visualize.ipynb"
-    coming.write_text("embed_with_models(items)")
+    coming = tmp_path / "02_embed.ipynb"
     kernel = start_kernel(tmp_path / "01_ingest.ipynb", [])
     try:
         assert ask(kernel, "'torch' in __import__('sys').modules") == "False"
@@ -53,27 +52,18 @@ def test_a_kernel_warms_up_for_the_notebooks_that_come(tmp_path):
         shut_down(kernel)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("01_ingest", []),
-        ("02_embed", ["load_transformers"]),
-        ("03_index", []),
-        ("04_retrieve", ["load_transformers"]),
-        ("05_evaluate", []),
-        ("06_visualize", ["compile_umap"]),
-        ("07_tune", ["load_transformers"]),
-    ],
-)
-def test_what_a_notebook_calls_is_what_its_kernel_does_ahead(name, expected):
-    assert find_warm_ups(find_notebook(name)) == expected
-
-
-def test_a_notebook_that_calls_nothing_of_it_waits_for_nothing(tmp_path):
-    (tmp_path / "06_visualize.ipynb").write_text("{}")
-    assert find_warm_ups(tmp_path / "06_visualize.ipynb", tmp_path / "none.ipynb") == []
-    both = find_warm_ups(find_notebook("06_visualize"), find_notebook("04_retrieve"))
-    assert sorted(both) == sorted(WARM_UPS)
+def test_a_kernel_warms_up_for_what_its_notebooks_wait_for(tmp_path):
+    found = {name: find_warm_ups(tmp_path / f"{name}.ipynb") for name in NOTEBOOKS}
+    assert found == {
+        "01_ingest": [],
+        "02_embed": ["load_transformers"],
+        "03_index": [],
+        "04_retrieve": ["load_transformers"],
+        "05_evaluate": [],
+        "06_visualize": ["compile_umap"],
+    }
+    assert find_warm_ups(tmp_path / "06_visualize.ipynb", tmp_path / "04_retrieve.ipynb") == list(WARM_UPS)
+    assert find_warm_ups() == []
 
 
 def test_what_is_warmed_up_is_loaded():

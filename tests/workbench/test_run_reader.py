@@ -1,0 +1,53 @@
+"""What is read of a run is checked; within a step of another run it is recorded with the name of the run it is of."""
+
+import pandas as pd
+import pytest
+
+from mmlab.items import ITEM_COLUMNS, write_items, write_table
+from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
+from mmlab.workbench.run_reader import RunReader
+
+ITEMS = pd.DataFrame(
+    {
+        "item_id": ["i1", "t1"],
+        "modality": ["image", "text"],
+        "pair_id": ["1.jpg", "1.jpg"],
+        "text": [None, "a red mug"],
+        "image": ["/1.jpg", None],
+    }
+).reindex(columns=ITEM_COLUMNS)
+
+
+@pytest.fixture(autouse=True)
+def made(tmp_path, monkeypatch):
+    """Two runs, a and b, with items and scores."""
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
+    for name in "ab":
+        step = start_step("01_ingest", name, dataset="d")
+        write_items(ITEMS, step.write("items.parquet"))
+        step.finish("")
+        step = start_step("05_evaluate", name)
+        step.read("items.parquet")
+        scores = pd.DataFrame({"query_id": ["t1"], "RR": [1.0]})
+        write_table(scores, step.write("per_query/text-to-image.parquet"))
+        step.finish("")
+
+
+def test_what_a_step_reads_of_another_run_is_recorded_with_its_name():
+    step = start_step("08_compare", "both", runs=["a", "b"])
+    reader = RunReader("b", step)
+    assert reader.items()["item_id"].tolist() == ["i1", "t1"]
+    assert reader.per_query("text-to-image")["RR"].tolist() == [1.0]
+    written = read_manifest("b")["steps"]
+    assert step.reads["b:items.parquet"] == written["01_ingest"]["writes"]["items.parquet"]
+    assert set(step.reads) == {"b:items.parquet", "b:per_query/text-to-image.parquet"}
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_files_that_were_changed_or_are_missing_are_refused(within):
+    step = start_step("08_compare", "both", runs=["a", "b"]) if within else None
+    (run_folder("b") / "items.parquet").write_bytes(b"by hand")
+    with pytest.raises(StaleInput, match=r"items\.parquet is not what 01_ingest recorded"):
+        RunReader("b", step).items()
+    with pytest.raises(FileNotFoundError, match="run 05_evaluate for this run first"):
+        RunReader("a", step).per_query("image-to-text")
