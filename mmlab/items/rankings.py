@@ -17,7 +17,7 @@ MODALITIES = ("text", "image")
 DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
 SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
 QUERIES_PER_BLOCK = 4096
-SELECTED_QUERIES = 256  # whose best items are selected at a time: up to 2 times faster than all 5,000 at once
+SELECTED_QUERIES = 256  # whose best items are selected at a time, which bounds the copies of their scores
 SORTED_ROWS = 8192  # that are sorted at a time: they fit the processor's cache
 ALL = slice(None)
 
@@ -164,8 +164,9 @@ def rankings_from_blocks(
 def sort_rows(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray | slice:
     """Return the order of coded rows: by query, then by score from high to low, then by item.
 
-    That is all rows as they are where they stand in order already, as most rankings do: looking costs a fifth of
-    sorting them again.
+    Rows that stand in order already, as most rankings do, stay as they are: looking saves half of the time of ranking
+    them. Others are sorted in blocks of whole queries, 1.5 to 2.5 times faster than all at once for 5,000 queries of
+    100 or 1,000 rows.
     """
     if _is_sorted(query, item, score):
         return ALL
@@ -173,32 +174,13 @@ def sort_rows(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndar
     ends = np.cumsum(np.bincount(query))
     cuts = ends[np.unique(np.searchsorted(ends, np.arange(SORTED_ROWS, len(query), SORTED_ROWS)))]
     parts = np.split(grouped, cuts)
-    return np.concatenate([part[sort_block(query[part], item[part], score[part])] for part in parts])
+    return np.concatenate([part[np.lexsort((item[part], -score[part], query[part]))] for part in parts])
 
 
 def ranks(query: np.ndarray) -> np.ndarray:
     """Return the rank from 1 of each row (R,) of a table in its order, from the sizes of its queries."""
     sizes = np.bincount(query)
     return np.arange(1, len(query) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-
-
-def sort_block(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return the order of coded rows, as `sort_rows`, of fewer than 65,536 queries that lie close together.
-
-    Sorts by score alone, then by query, whose small numbers numpy sorts by their digits, then puts right what is equal
-    in both. Of 5,000 queries one sort by all three takes 1.1 to 2.3 times as long, and 4 times for whole matrices.
-    """
-    order = np.argsort(-score)
-    near = (query - query.min(initial=0)).astype(np.uint16)
-    order = order[np.argsort(near[order], kind="stable")]
-    by_query, by_score = query[order], score[order]
-    level = (by_query[1:] == by_query[:-1]) & (by_score[1:] == by_score[:-1])
-    if level.any():
-        joined = np.concatenate([[False], level])
-        tied = np.flatnonzero(joined | np.concatenate([level, [False]]))
-        own = order[tied]
-        order[tied] = own[np.lexsort((own, item[own], np.cumsum(~joined)[tied]))]
-    return order
 
 
 def finite_scores(rankings: pd.DataFrame) -> np.ndarray:
