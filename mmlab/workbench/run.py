@@ -17,6 +17,7 @@ from mmlab.items import data as data_folder
 from mmlab.items.rankings import opposite_modality
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection
+from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
@@ -101,7 +102,7 @@ class Run(RunData):
         minus: "Sequence[Asked]" = (),
         weight: float | str = 0.5,
         fusion: str | None = None,
-        rrf_k: float = 60,
+        rrf_k: float = RRF_K,
         models: str | Sequence[str] = (),
         exact: bool | None = None,
         diversity: float | None = None,
