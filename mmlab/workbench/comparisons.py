@@ -16,6 +16,7 @@ from mmlab.panels import PanelData, compare_panel, compare_two_systems
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.runs import Step
 from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, forest, paired_bars, under_headings
 from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run_data import RunData
@@ -276,11 +277,11 @@ class RunComparison(Report):
 
     def write(self, step: Step) -> Html:
         """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written."""
-        write_table(self.differences.differences, step.write("comparison.parquet"))
-        write_table(self._costs, step.write("costs.parquet"))
+        write_table(self.differences.differences, step.write(run_files.COMPARED))
+        write_table(self._costs, step.write(run_files.COSTS))
         named = self.means["direction"] + " " + self.means["measure"]
         means = self.means.assign(measure=named, direction=self.means["run"]).drop(columns="run")
-        write_metrics(step.write("metrics.json"), means, pd.DataFrame())
+        write_metrics(step.write(run_files.METRICS), means, pd.DataFrame())
         return step.outputs()
 
 

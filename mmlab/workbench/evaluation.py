@@ -29,6 +29,7 @@ from mmlab.evaluate.summaries import (
 )
 from mmlab.items import DIRECTIONS, write_table
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
 from mmlab.workbench.comparisons import SystemComparison
@@ -132,7 +133,7 @@ class Evaluation(Report):
 
     def by_hand(self) -> Result:
         """Show every measure with and without the relevance that was judged by hand in a panel."""
-        labels = read_labels(self.data.folder / "labels.jsonl")
+        labels = read_labels(self.data.folder / run_files.LABELS)
         items, names = self.data.embedded_items, measure_names(self.k_values)
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
@@ -235,11 +236,11 @@ class Evaluation(Report):
         """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written."""
         failures = self.failures()
         for name, scores in self.per_query.items():
-            write_table(scores, step.write(f"per_query/{name}.parquet"))
-            write_table(failures.per_query[name], step.write(f"losses/{name}.parquet"))
+            write_table(scores, step.write(f"{run_files.PER_QUERY}/{name}.parquet"))
+            write_table(failures.per_query[name], step.write(f"{run_files.LOSSES}/{name}.parquet"))
         suspects = failures.suspects()
-        write_table(suspects.wrong_pairs, step.write("suspects/wrong_pairs.parquet"))
-        write_table(suspects.false_negatives, step.write("suspects/false_negatives.parquet"))
+        write_table(suspects.wrong_pairs, step.write(f"{run_files.SUSPECTS}/wrong_pairs.parquet"))
+        write_table(suspects.false_negatives, step.write(f"{run_files.SUSPECTS}/false_negatives.parquet"))
         more = {
             "losses": failures.shares,
             "failed": failures.failed_modality().table,
@@ -248,7 +249,7 @@ class Evaluation(Report):
             "by_hand": self.by_hand().table,
             "suspects": suspects.table,
         }
-        write_metrics(step.write("metrics.json"), self.measures, self.protocol_table, **more)
+        write_metrics(step.write(run_files.METRICS), self.measures, self.protocol_table, **more)
         return step.outputs()
 
     @property

@@ -8,6 +8,7 @@ import pandas as pd
 from mmlab.ingest import IngestResult, Rules
 from mmlab.items import write_items, write_table
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
 from mmlab.workbench.result import Report, Result, no_table
 
@@ -177,7 +178,7 @@ class IngestReport(Report):
 
     def write(self, step: Step) -> Html:
         """Write items.parquet, skipped.parquet and changes.parquet, and show what the step has written."""
-        write_items(self.items, step.write("items.parquet"))
-        write_table(self.result.skipped, step.write("skipped.parquet"))
-        write_table(self.result.changes, step.write("changes.parquet"))
+        write_items(self.items, step.write(run_files.ITEMS))
+        write_table(self.result.skipped, step.write(run_files.SKIPPED))
+        write_table(self.result.changes, step.write(run_files.CHANGES))
         return step.outputs()

@@ -11,6 +11,7 @@ import pandas as pd
 from mmlab.items import DIRECTIONS, Vectors, write_table
 from mmlab.items import data as data_folder
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
 from mmlab.visualize.map_figures import measure_maps, summarize_maps
 from mmlab.visualize.map_layout import found_first, map_spaces, name_groups, sampled_vectors
@@ -144,6 +145,6 @@ class MapReport(Report):
             for name, method in (("umap", "UMAP"), ("tsne", "t-SNE"))
             for number, axis in enumerate("xy")
         }
-        write_table(pd.DataFrame({"item_id": self.items["item_id"], **columns}), step.write("maps.parquet"))
-        write_table(self._trust, step.write("maps_trust.parquet"))
+        write_table(pd.DataFrame({"item_id": self.items["item_id"], **columns}), step.write(run_files.MAPS))
+        write_table(self._trust, step.write(run_files.MAPS_TRUST))
         return step.outputs()

@@ -19,6 +19,7 @@ from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.hits import Hits
@@ -54,11 +55,11 @@ class Run(RunData):
     """
 
     def __repr__(self) -> str:
-        if not self._files.has("items.parquet"):
+        if not self._files.has(run_files.ITEMS):
             return f"Run({self.name!r}: nothing yet; 01_ingest comes first)"
         counts = self.items["modality"].value_counts()
         held = f"{counts.get('image', 0):,} images and {counts.get('text', 0):,} texts of {self.dataset}"
-        embedded = self._files.has("embed_skipped.parquet")
+        embedded = self._files.has(run_files.EMBED_SKIPPED)
         done = (
             f"embedded by {', '.join(self.models)}" if embedded else "not embedded yet: 02_embed comes next"
         )
@@ -268,7 +269,7 @@ class Run(RunData):
         Raises:
             ValueError: for fewer than two runs, and where their items or splits differ.
         """
-        own = [self] if self._files.has("items.parquet") and self.name not in others else []
+        own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
         return RunComparison(runs, tuple(measures), measure, seed)
 
@@ -499,7 +500,7 @@ def open_run(name: str | Step | None = None) -> Run | RunList:
     if isinstance(name, Step):
         return Run(RunReader(name.run_name, name))
     files = RunReader(name)
-    if not (files.folder / "manifest.json").is_file():
+    if not (files.folder / run_files.MANIFEST).is_file():
         known = RunList().table
         names = ", ".join(known["name"]) if len(known) else "none yet; make one with mmlab demo"
         raise FileNotFoundError(f"there is no run {name!r} in {files.folder.parent}; there are: {names}")

@@ -7,6 +7,7 @@ from mmlab.embed import load_for
 from mmlab.evaluate.losses import MissedQueries
 from mmlab.panels import PanelData, compare_panel, inspect_panel, map_panel, query_panel
 from mmlab.retrieve.query.systems import crop_matcher
+from mmlab.runs.record import run_files
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.run_data import RunData
@@ -52,7 +53,7 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> Pane
 
 def missed_queries(evaluation: Evaluation) -> dict[str, MissedQueries]:
     """Return the missed queries of an evaluation by direction; judgements go to labels.jsonl in the run's folder."""
-    labels, rankings = evaluation.data.folder / "labels.jsonl", evaluation.rankings.answers
+    labels, rankings = evaluation.data.folder / run_files.LABELS, evaluation.rankings.answers
     return {
         direction: MissedQueries(explained, rankings[direction], evaluation.qrels[direction], labels)
         for direction, explained in evaluation.failures().per_query.items()

@@ -12,6 +12,7 @@ from mmlab.items import DIRECTIONS, write_table
 from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
 from mmlab.retrieve.query.explain import ranks_of_query
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, query_gallery
 from mmlab.visualize.curves import success_curves
 from mmlab.workbench.result import Report, Result, no_table
@@ -115,6 +116,6 @@ class Rankings(Report):
         """Write the answers and the rankings after each step to rankings/, and show what the step has written."""
         for direction, ranked in self.ranked.items():
             for name, rankings in ranked.steps.items():
-                write_table(rankings, step.write(f"rankings/{direction}/{name}.parquet"))
-            write_table(ranked.answer, step.write(f"rankings/{direction}.parquet"))
+                write_table(rankings, step.write(f"{run_files.RANKINGS}/{direction}/{name}.parquet"))
+            write_table(ranked.answer, step.write(f"{run_files.RANKINGS}/{direction}.parquet"))
         return step.outputs()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, Vectors, read_items, read_table
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
+from mmlab.runs.record import run_files
 from mmlab.runs.record.lineage import check_input, find_writer, written_files
 from mmlab.runs.record.manifest import Manifest, given_parameters
 from mmlab.workbench.result import Report, Result
@@ -66,33 +67,33 @@ class RunReader:
 
     def items(self) -> pd.DataFrame:
         """Read the items that 01_ingest wrote."""
-        return read_items(self.read("items.parquet"))
+        return read_items(self.read(run_files.ITEMS))
 
     def vectors(self) -> list[Vectors]:
         """Read the vectors that 02_embed wrote, one for each model."""
-        return [Vectors.load(path) for path in self.read_all("vectors/*.npz")]
+        return [Vectors.load(path) for path in self.read_all(f"{run_files.VECTORS}/*.npz")]
 
     def rankings(self, direction: str) -> pd.DataFrame:
         """Read the answer of a direction that 04_retrieve wrote."""
-        return read_table(self.read(f"rankings/{direction}.parquet"), RANKING_COLUMNS)
+        return read_table(self.read(f"{run_files.RANKINGS}/{direction}.parquet"), RANKING_COLUMNS)
 
     def ranking_steps(self, direction: str) -> dict[str, pd.DataFrame]:
         """Read the rankings after each step of a direction, by the step's name, in their order."""
-        paths = self.read_all(f"rankings/{direction}/*.parquet")
+        paths = self.read_all(f"{run_files.RANKINGS}/{direction}/*.parquet")
         return {path.stem: read_table(path, RANKING_COLUMNS) for path in paths}
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Read the scores of each query that 05_evaluate wrote."""
-        return read_table(self.read(f"per_query/{direction}.parquet"))
+        return read_table(self.read(f"{run_files.PER_QUERY}/{direction}.parquet"))
 
     def benchmark(self) -> pd.DataFrame:
         """Read the benchmark of the index that 03_index wrote."""
-        return read_table(self.read("index.parquet"))
+        return read_table(self.read(run_files.INDEX))
 
     def index_name(self) -> str:
         """Return the name that the run's index has in its store: that of the run which built it."""
-        self.read("index.parquet")
-        writer = find_writer(self.manifest, "index.parquet")
+        self.read(run_files.INDEX)
+        writer = find_writer(self.manifest, run_files.INDEX)
         return self.manifest["steps"][writer].get("shared_from", self.name) if writer else self.name
 
 

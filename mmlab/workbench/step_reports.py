@@ -18,6 +18,7 @@ from mmlab.index.store.layouts import describe_fields
 from mmlab.items import Vectors, write_table
 from mmlab.items.vectors import main_vectors
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
@@ -114,8 +115,8 @@ class EmbedReport(Report):
     def write(self, step: Step) -> Html:
         """Write the vectors of each model and embed_skipped.parquet, and show what the step has written."""
         for vectors in self.vectors:
-            vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
-        write_table(self.skipped, step.write("embed_skipped.parquet"))
+            vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
+        write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
 
 

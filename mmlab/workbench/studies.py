@@ -27,6 +27,7 @@ from mmlab.retrieve.studies.weight_study import (
     weight_table,
 )
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, forest
 from mmlab.visualize.curves import occurrence_panels, reliability_panels
 from mmlab.workbench.result import Report, Result
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NO_JOINT_SPACE = "No model here has a joint space of texts and images"
-CALIBRATIONS_FILE = "scores/calibrations.json"
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,7 +138,7 @@ class CalibrationStudy(Report):
 
     def write(self, step: Step) -> Html:
         """Write scores/calibrations.json, and show what the step has written."""
-        write_calibrations(self.fitted, step.write(CALIBRATIONS_FILE))
+        write_calibrations(self.fitted, step.write(run_files.CALIBRATIONS))
         return step.outputs()
 
 

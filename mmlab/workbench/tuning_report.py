@@ -18,6 +18,7 @@ from mmlab.index.bench.recommend import (
 )
 from mmlab.items import Vectors, is_among, write_table
 from mmlab.runs import Step
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, pareto
 from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.result import Report, Result, no_table
@@ -237,7 +238,7 @@ class TuningReport(Report):
 
     def write(self, step: Step) -> Html:
         """Write tune/index.parquet, and show what the step has written."""
-        write_table(self.settings, step.write("tune/index.parquet"))
+        write_table(self.settings, step.write(run_files.TUNED_INDEX))
         return step.outputs()
 
 
@@ -288,5 +289,5 @@ class ModelSpeed(Report):
 
     def write(self, step: Step) -> Html:
         """Write tune/model.parquet, and show what the step has written."""
-        write_table(self.speeds, step.write("tune/model.parquet"))
+        write_table(self.speeds, step.write(run_files.TUNED_MODEL))
         return step.outputs()
