@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.index.collections import check_related, make_collections, plan_index, stored_schemas
-from mmlab.index.edge.edge_engine import EdgeEngine
 from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.server.server_engine import ServerEngine, connect
 from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import layout_of
@@ -50,10 +48,16 @@ def open_store(
     Store(Qdrant Edge at /tmp/my-store)
     """
     if isinstance(location, str) and location.lower().startswith(("http://", "https://")):
+        from mmlab.index.server.server_engine import connect
+
         return Store(connect(location, timeout, grpc))
     if isinstance(location, str | os.PathLike):
+        from mmlab.index.edge.edge_engine import EdgeEngine
+
         _check_folder(location)
         return Store(EdgeEngine(location, wait))
+    from mmlab.index.server.server_engine import ServerEngine
+
     return Store(ServerEngine(location, "a Qdrant client that was handed over"))
 
 

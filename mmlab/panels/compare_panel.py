@@ -1,8 +1,8 @@
 """The compare panel: one query answered in two ways. `compare_answers` gives the same by a plain call."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
@@ -13,13 +13,10 @@ from mmlab.panels.query_form import QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.visualize import Html
 
-if TYPE_CHECKING:
-    import ipywidgets
-
 
 def compare_panel(
     data: PanelData, query: str | Path = "", k: int = 8, parameters: pd.DataFrame | None = None
-) -> "ipywidgets.VBox":
+) -> widgets.VBox:
     """Return a panel with the query on top, then the settings of either side, both answers and their differences.
 
     The first system answers on the left, the second on the right; a single one answers by exact search on the right.
@@ -35,8 +32,6 @@ class ComparePanel:
     def __init__(
         self, data: PanelData, query: str | Path = "", k: int = 8, parameters: pd.DataFrame | None = None
     ) -> None:
-        import ipywidgets as widgets
-
         self.data, self.parameters = data, parameters
         self.form = QueryForm(data, query)
         first, second = (list(data.systems) * 2)[:2]
@@ -64,10 +59,8 @@ class ComparePanel:
         return compare_answers(self.data, left, right, self.parameters)
 
 
-def _column(place: str, settings: SearchControls) -> "ipywidgets.VBox":
+def _column(place: str, settings: SearchControls) -> widgets.VBox:
     """Put the settings of one side under its name, all but the model folded away."""
-    import ipywidgets as widgets
-
     models = [one for one in settings.ranking if one is settings.models]
     parts = {
         f"{place}: how it is ranked": [one for one in settings.ranking if one is not settings.models],

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import ipywidgets
+import ipywidgets as widgets
 
 CONTROL_WIDTH = "300px"
 MAX_ROWS_SHOWN = 5  # of a list to choose from
@@ -15,8 +14,7 @@ MAX_ROWS_SHOWN = 5  # of a list to choose from
 class Listening:
     """Calls functions when controls change, but not while the program itself sets them.
 
-    >>> import ipywidgets
-    >>> listening, field, seen = Listening(), ipywidgets.IntText(1), []
+    >>> listening, field, seen = Listening(), widgets.IntText(1), []
     >>> listening.watch(field, seen.append)
     >>> field.value = 2
     >>> with listening.silenced():
@@ -28,7 +26,7 @@ class Listening:
     def __init__(self) -> None:
         self.active = True
 
-    def watch(self, control: "ipywidgets.Widget", changed: Callable[[Any], Any]) -> None:
+    def watch(self, control: widgets.Widget, changed: Callable[[Any], Any]) -> None:
         """Call `changed` with the new value of a control whenever a person changes it."""
         control.observe(lambda change: changed(change["new"]) if self.active else None, "value")
 
@@ -44,8 +42,6 @@ class Listening:
 
 def common_options(label: str, **layout: str) -> dict[str, Any]:
     """Return the options that all controls share: a label of one width, which is the tooltip too, and their width."""
-    import ipywidgets as widgets
-
     return {
         "description": label,
         "tooltip": label,  # without one, ipywidgets shows "null"
@@ -56,81 +52,61 @@ def common_options(label: str, **layout: str) -> dict[str, Any]:
 
 def text_with_suggestions(
     options: Sequence[str], label: str, hint: str, width: str = CONTROL_WIDTH
-) -> "ipywidgets.Combobox":
+) -> widgets.Combobox:
     """Make a text line with suggestions that counts when Enter is pressed; any other text may be typed."""
-    import ipywidgets as widgets
-
     shared = common_options(label, width=width)
     return widgets.Combobox(options=list(options), placeholder=hint, continuous_update=False, **shared)
 
 
-def text_line(value: str, label: str, hint: str) -> "ipywidgets.Text":
+def text_line(value: str, label: str, hint: str) -> widgets.Text:
     """Make a short text line."""
-    import ipywidgets as widgets
-
     return widgets.Text(value, placeholder=hint, **common_options(label))
 
 
-def choose_one(options: Sequence[Any], label: str, width: str = CONTROL_WIDTH) -> "ipywidgets.Dropdown":
+def choose_one(options: Sequence[Any], label: str, width: str = CONTROL_WIDTH) -> widgets.Dropdown:
     """Make a list to choose one option from; the first is chosen."""
-    import ipywidgets as widgets
-
     first = options[0][1] if isinstance(options[0], tuple) else options[0]
     return widgets.Dropdown(options=options, value=first, **common_options(label, width=width))
 
 
-def choose_many(options: Sequence[Any], label: str) -> "ipywidgets.SelectMultiple":
+def choose_many(options: Sequence[Any], label: str) -> widgets.SelectMultiple:
     """Make a list to choose any number of options from with Ctrl or Shift; none chosen means all."""
-    import ipywidgets as widgets
-
     return widgets.SelectMultiple(
         options=options, rows=min(len(options), MAX_ROWS_SHOWN), **common_options(label)
     )
 
 
-def toggle_buttons(options: Sequence[str], label: str) -> "ipywidgets.ToggleButtons":
+def toggle_buttons(options: Sequence[str], label: str) -> widgets.ToggleButtons:
     """Make a button for each of a few options, of which one is pressed."""
-    import ipywidgets as widgets
-
     shared = common_options(label, width="auto", display="flex")  # else the label stands above
     shared["style"] |= {"button_width": "90px"}
     return widgets.ToggleButtons(options=list(options), **shared)
 
 
-def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px") -> "ipywidgets.Button":
+def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px") -> widgets.Button:
     """Make a button that calls `pressed`."""
-    import ipywidgets as widgets
-
     made = widgets.Button(description=label, tooltip=hint, layout=widgets.Layout(width=width))
     made.on_click(lambda _: pressed())
     return made
 
 
-def upload_button(label: str) -> "ipywidgets.FileUpload":
+def upload_button(label: str) -> widgets.FileUpload:
     """Make a button to upload one image file."""
-    import ipywidgets as widgets
-
     wide = widgets.Layout(width="auto")
     return widgets.FileUpload(accept="image/*", description=label, tooltip=label, layout=wide)
 
 
 def slider(
     value: float, low: float, high: float, label: str, step: float = 1
-) -> "ipywidgets.IntSlider | ipywidgets.FloatSlider":
+) -> "widgets.IntSlider | widgets.FloatSlider":
     """Make a slider that counts when it is let go; of whole numbers where all given are."""
-    import ipywidgets as widgets
-
     whole = all(isinstance(given, int) for given in (value, low, high, step))
     kind = widgets.IntSlider if whole else widgets.FloatSlider
     return kind(value=value, min=low, max=high, step=step, continuous_update=False, **common_options(label))
 
 
-def range_slider(
-    low: float, high: float, label: str
-) -> "ipywidgets.IntRangeSlider | ipywidgets.FloatRangeSlider":
+def range_slider(low: float, high: float, label: str) -> "widgets.IntRangeSlider | widgets.FloatRangeSlider":
     """Make a slider with two ends; of whole numbers where both given are."""
-    import ipywidgets as widgets
-
     whole = isinstance(low, int) and isinstance(high, int)
     kind = widgets.IntRangeSlider if whole else widgets.FloatRangeSlider
     step = 1 if whole else (high - low) / 100
@@ -138,34 +114,26 @@ def range_slider(
     return kind(value=(low, high), min=low, max=high, step=step, continuous_update=False, **shared)
 
 
-def number_field(value: int, low: int, high: int, label: str) -> "ipywidgets.BoundedIntText":
+def number_field(value: int, low: int, high: int, label: str) -> widgets.BoundedIntText:
     """Make a field for a whole number that counts when Enter is pressed."""
-    import ipywidgets as widgets
-
     return widgets.BoundedIntText(value, min=low, max=high, continuous_update=False, **common_options(label))
 
 
-def checkbox(value: bool, label: str) -> "ipywidgets.Checkbox":
+def checkbox(value: bool, label: str) -> widgets.Checkbox:
     """Make a box to tick."""
-    import ipywidgets as widgets
-
     return widgets.Checkbox(value, **common_options(label))
 
 
-def row(*children: "ipywidgets.Widget") -> "ipywidgets.HBox":
+def row(*children: widgets.Widget) -> widgets.HBox:
     """Put widgets side by side, wrapped where there is no room."""
-    import ipywidgets as widgets
-
     wrapped = widgets.Layout(
         flex_flow="row wrap", align_items="flex-start", grid_gap="4px 10px", width="100%"
     )
     return widgets.HBox(children, layout=wrapped)
 
 
-def folded_rows(parts: Mapping[str, Sequence["ipywidgets.Widget"]]) -> "ipywidgets.VBox":
+def folded_rows(parts: Mapping[str, Sequence[widgets.Widget]]) -> widgets.VBox:
     """Hide rows of controls behind buttons of their names, which fold them out; an empty row is left out."""
-    import ipywidgets as widgets
-
     rows = {name: row(*children) for name, children in parts.items() if children}
     wide = widgets.Layout(width="auto")
     switches = [
@@ -178,5 +146,5 @@ def folded_rows(parts: Mapping[str, Sequence["ipywidgets.Widget"]]) -> "ipywidge
     return widgets.VBox([row(*switches), *rows.values()])
 
 
-def _show_row(hidden: "ipywidgets.HBox", change: Mapping[str, Any]) -> None:
+def _show_row(hidden: widgets.HBox, change: Mapping[str, Any]) -> None:
     hidden.layout.display = "flex" if change["new"] else "none"

@@ -3,8 +3,8 @@
 import getpass
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
 
+import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.evaluate.losses import ALL_MISSES, RELEVANCE_WORDS, MissedQueries
@@ -13,16 +13,13 @@ from mmlab.panels.outputs import show_in, status_line
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery, query_gallery
 
-if TYPE_CHECKING:
-    import ipywidgets
-
 RELEVANT, NOT_RELEVANT = 1, 0
 CARD_PIXELS = 130
 
 
 def inspect_panel(
     missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int = 5, by: str | None = None
-) -> "ipywidgets.VBox":
+) -> widgets.VBox:
     """Return a panel that shows one missed query at a time with its first `k` hits, and two buttons over each hit.
 
     missed: by direction ("text-to-image"), the one that is shown first at the front. items: all items of their
@@ -61,8 +58,6 @@ class InspectPanel:
     """Direction and kind of failure, the place among them, the query, and a card with two buttons for each hit."""
 
     def __init__(self, missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int, by: str) -> None:
-        import ipywidgets as widgets
-
         self.by_direction, self.items, self.k = missed, items, k
         self.query_ids: list[str] = []
         self.direction = controls.choose_one(list(missed), "Direction")
@@ -148,8 +143,6 @@ class HitCard:
     """One hit: the buttons that judge it, which stay in their place, over its image and words."""
 
     def __init__(self, panel: InspectPanel, number: int) -> None:
-        import ipywidgets as widgets
-
         self.item_id = ""
         self.image = widgets.HTML()
         self.yes = controls.button("relevant", "", lambda: panel.add_judgement(number, RELEVANT), "88px")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
+import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
@@ -20,7 +21,6 @@ from mmlab.visualize.map_layout import listed_items, map_points, query_on_map
 from mmlab.visualize.style import COLOURS
 
 if TYPE_CHECKING:
-    import ipywidgets
     import jscatter
 
 
@@ -52,7 +52,7 @@ def map_panel(
     items: pd.DataFrame,
     load: LoadModel | None = None,
     colour: str = "modality",
-) -> "ipywidgets.VBox":
+) -> widgets.VBox:
     """Return a panel over a map: choose points with the lasso or by a label, type a query to see where it belongs.
 
     maps: maps.parquet (its points by UMAP are shown), or item_id, x, y. vectors: those of these items, in one space.
@@ -74,8 +74,6 @@ class MapPanel:
         load: LoadModel | None = None,
         colour: str = "modality",
     ) -> None:
-        import ipywidgets as widgets
-
         self.points, self.vectors, self.items, self.load = points, vectors, items, load
         self.model: QueryModel | None = None
         self.shown = points.merge(items, on="item_id", suffixes=("", "_item")).reset_index(drop=True)

@@ -5,14 +5,12 @@ import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.visualize import Html
-
-if TYPE_CHECKING:
-    import ipywidgets
 
 FONT = "font:13px sans-serif"
 ERROR_STYLE = "color:#b00020;white-space:pre-wrap;overflow-wrap:anywhere"
@@ -31,7 +29,7 @@ def status_line(content: str) -> str:
 BUSY = status_line("<em>working &hellip;</em>")
 
 
-def show_in(area: "ipywidgets.HTML", work: Callable[[], Html | str]) -> bool:
+def show_in(area: widgets.HTML, work: Callable[[], Html | str]) -> bool:
     """Show the result of `work` in an area, or its error, which ipywidgets would swallow; return whether it went well.
 
     Until then the area says that the panel is busy.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.items import ImageError, open_image
@@ -14,7 +15,6 @@ from mmlab.panels.outputs import Unfinished
 from mmlab.retrieve import Query
 
 if TYPE_CHECKING:
-    import ipywidgets
     from PIL import Image
 
 TEXT, IMAGE, BOTH = MODES = ("text", "image", "both")
@@ -52,13 +52,13 @@ class QueryForm:
         self._begin_with(query)
 
     @property
-    def rows(self) -> list["ipywidgets.Widget"]:
+    def rows(self) -> list[widgets.Widget]:
         """The widgets in their places; those of `last` stand where the panel wants them."""
         by_image = [self.image, self.upload, self.weight] if self.live else [self.image]
         return [self.mode, self.text, controls.row(*by_image)]
 
     @property
-    def last(self) -> list["ipywidgets.Widget"]:
+    def last(self) -> list[widgets.Widget]:
         """The widgets at the end of the form."""
         return [self.to, self.button] if self.live else [self.button]
 

@@ -1,7 +1,8 @@
 """The query panel asks the collection by text, image or both. `answer_query` gives the same by a plain call."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
 
 from mmlab.panels import controls
 from mmlab.panels.hit_grids import PanelData, answer_query, shorten
@@ -12,15 +13,12 @@ from mmlab.retrieve import Query
 from mmlab.retrieve.query.spec import summarize_settings
 from mmlab.visualize import Html
 
-if TYPE_CHECKING:
-    import ipywidgets
-
 MAX_HISTORY = 20  # queries
 MAX_HISTORY_CHARS = 60  # of a query in the list
 EXPORTED = ("rank", "score", "probability", "item_id", "modality", "pair_id", "words", "label")
 
 
-def query_panel(data: PanelData, query: str | Path = "", k: int = 8) -> "ipywidgets.VBox":
+def query_panel(data: PanelData, query: str | Path = "", k: int = 8) -> widgets.VBox:
     """Return a panel that answers anew whenever a control changes, shows errors and remembers what was asked.
 
     query: a text, or the path of an image of the collection, to begin with. k: how many hits, 1 to 50. Raises
@@ -33,8 +31,6 @@ class QueryPanel:
     """A form, the answer to what it says, a link that saves the answer, and what was asked before."""
 
     def __init__(self, data: PanelData, query: str | Path = "", k: int = 8) -> None:
-        import ipywidgets as widgets
-
         self.data = data
         self.form, self.settings = QueryForm(data, query), SearchControls(data, k)
         self.asked: list[Query] = []

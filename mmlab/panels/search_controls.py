@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
@@ -12,9 +13,6 @@ from mmlab.retrieve import Query
 from mmlab.retrieve.query.spec import NONE
 from mmlab.retrieve.query.systems import filterable_fields, fusion_options
 from mmlab.retrieve.scores.fuse import RRF_K
-
-if TYPE_CHECKING:
-    import ipywidgets
 
 SETTINGS = ("models", "k", "fusion", "rrf_k", "calibration", "rerank", "exact")  # fields of a query
 MAX_HITS = 50  # that are shown, and that are ranked again
@@ -51,7 +49,7 @@ class SearchControls:
         self._follow_fusion()
 
     @property
-    def ranking(self) -> list["ipywidgets.Widget"]:
+    def ranking(self) -> list[widgets.Widget]:
         """The controls of how hits are ranked, those that there is a choice in."""
         models = [self.models] if len(self.data.systems) > 1 else []
         if not self.data.live:
@@ -97,7 +95,7 @@ class SearchControls:
         self.rrf_k.disabled = self.fusion.value != "rrf"
 
 
-def _offer_options(control: "ipywidgets.Dropdown", options: Sequence[str]) -> None:
+def _offer_options(control: widgets.Dropdown, options: Sequence[str]) -> None:
     """Offer these options; what was chosen stays chosen where it is among them."""
     chosen = control.value
     control.options = list(options)
@@ -128,7 +126,7 @@ def filter_fields(items: pd.DataFrame, types: Mapping[str, str]) -> dict[str, Fi
     return found
 
 
-def filter_controls(fields: Mapping[str, Filter]) -> dict[str, "ipywidgets.Widget"]:
+def filter_controls(fields: Mapping[str, Filter]) -> dict[str, widgets.Widget]:
     """Make a control for each field."""
     return {name: _control(one, name) for name, one in fields.items()}
 
@@ -169,7 +167,7 @@ def _filter(values: pd.Series, kind: str) -> Filter:
     return Filter(CHOICE if len(names) <= MAX_CHOICES else SEARCH, tuple(names))
 
 
-def _control(one: Filter, name: str) -> "ipywidgets.Widget":
+def _control(one: Filter, name: str) -> widgets.Widget:
     if one.kind == RANGE:
         low, high = one.known
         return controls.range_slider(low, high, name)

@@ -12,7 +12,6 @@ from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
-from mmlab.panels import PanelData, compare_panel, compare_two_systems
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.runs import Step
 from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
@@ -24,6 +23,8 @@ from mmlab.workbench.run_data import RunData
 if TYPE_CHECKING:
     import ipywidgets
     from matplotlib.figure import Figure
+
+    from mmlab.panels import PanelData
 
 QUALITY_DIRECTION = "text-to-image"  # whose quality is set beside the cost
 LISTED = 5  # differences that the conclusion names
@@ -208,16 +209,22 @@ class RunComparison(Report):
 
     def side_by_side(self, query: str = "", seed: int = 0) -> Html:
         """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given."""
+        from mmlab.panels import compare_two_systems
+
         parameters = self.parameters().table
         return compare_two_systems(self._saved, self._text(query, seed), parameters=parameters)
 
     def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
         """Return a panel that answers any query of the runs, two of them side by side."""
+        from mmlab.panels import compare_panel
+
         parameters = self.parameters().table
         return compare_panel(self._saved, self._text(query, seed), parameters=parameters)
 
     @cached_property
-    def _saved(self) -> PanelData:
+    def _saved(self) -> "PanelData":
+        from mmlab.panels import PanelData
+
         rankings = {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}
         return PanelData(saved_rankings_by_run(rankings, self.items), self.items)
 

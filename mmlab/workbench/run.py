@@ -27,7 +27,6 @@ from mmlab.workbench.ingest_report import IngestReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.run_panel import open_panel
 from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.run_reader import RunList, RunReader
 from mmlab.workbench.run_search import search_run, time_run
@@ -399,6 +398,8 @@ class Run(RunData):
         Example:
             >>> panel = run.panel()
         """
+        from mmlab.workbench.run_panel import open_panel
+
         return open_panel(self, kind, lambda: self._calibrations, self.evaluate, self.map, settings)
 
     # What the numbered notebooks do

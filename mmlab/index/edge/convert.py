@@ -1,29 +1,38 @@
 """mmlab's schemas, filters and searches in the terms of qdrant_edge."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import qdrant_edge as edge
+from qdrant_edge import (
+    Distance,
+    EdgeConfig,
+    EdgeOptimizersConfig,
+    EdgeVectorParams,
+    FieldCondition,
+    Filter,
+    HnswIndexConfig,
+    MatchAny,
+    MatchValue,
+    Memory,
+    Mmr,
+    PayloadSchemaType,
+    QuantizationSearchParams,
+    Query,
+    QueryRequest,
+    RangeFloat,
+    SearchParams,
+)
+from qdrant_edge import PayloadSchemaType as Type
 
 from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Condition, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
 
-if TYPE_CHECKING:
-    from qdrant_edge import (
-        EdgeConfig,
-        EdgeVectorParams,
-        FieldCondition,
-        Filter,
-        PayloadSchemaType,
-        QueryRequest,
-    )
-
 
 def to_config(schema: Schema) -> "EdgeConfig":
     """Return the configuration of a shard for this schema."""
-    from qdrant_edge import EdgeConfig, EdgeOptimizersConfig, HnswIndexConfig
-
     hnsw = schema.hnsw
     named = {name: _vector_params(space.dimension, schema) for name, space in schema.vector_spaces.items()}
     return EdgeConfig(
@@ -37,16 +46,12 @@ def to_config(schema: Schema) -> "EdgeConfig":
 
 
 def _vector_params(dimension: int, schema: Schema) -> "EdgeVectorParams":
-    from qdrant_edge import Distance, EdgeVectorParams, Memory
-
     # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
     memory = Memory.Cold if schema.on_disk else Memory.Cached
     return EdgeVectorParams(size=dimension, distance=Distance.Cosine, memory=memory)
 
 
 def _quantization(schema: Schema) -> Any:
-    import qdrant_edge as edge
-
     if schema.quantization is None:
         return None
     kind, size = schema.quantization.kind, schema.quantization.size
@@ -64,15 +69,11 @@ def _quantization(schema: Schema) -> Any:
 
 def to_index_type(kind: str) -> "PayloadSchemaType":
     """Return the type of a payload index for a field of this kind."""
-    from qdrant_edge import PayloadSchemaType as Type
-
     return {KEYWORD: Type.Keyword, INTEGER: Type.Integer, FLOAT: Type.Float, BOOL: Type.Bool}[kind]
 
 
 def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
     """Return a function from a row to its request; what all rows share is made once."""
-    from qdrant_edge import Mmr, QuantizationSearchParams, Query, QueryRequest, SearchParams
-
     quantization = QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
         rescore=search.rescore,
@@ -90,8 +91,6 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
 
 def to_filter(conditions: Conditions) -> "Filter | None":
     """Return the filter that lets through what meets all conditions, None for all points."""
-    from qdrant_edge import Filter
-
     if not conditions:
         return None
     required: list[Any] = [_condition(one) for one in conditions if not one.negated]
@@ -100,8 +99,6 @@ def to_filter(conditions: Conditions) -> "Filter | None":
 
 
 def _condition(condition: Condition) -> "FieldCondition | Filter":
-    from qdrant_edge import FieldCondition, Filter, MatchAny, MatchValue, RangeFloat
-
     path = condition.path
     values: list[Any] = list(condition.values)
     if condition.bounds:

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
+from qdrant_edge import CountRequest, EdgeShard, Point, QueryBatchRequest, ScrollRequest, UpdateOperation
 
 from mmlab.index.edge.convert import to_config, to_filter, to_index_type, to_requests
 from mmlab.index.edge.folder import CollectionFolder, FolderLock, collection_names
@@ -21,9 +22,6 @@ from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Hits, Payload, Record, Row, Search, read_hits
 from mmlab.items.files import resolve
-
-if TYPE_CHECKING:
-    from qdrant_edge import EdgeShard
 
 SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
@@ -76,8 +74,6 @@ class EdgeEngine:
         return collection_names(self.folder)
 
     def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
-        from qdrant_edge import EdgeShard, UpdateOperation
-
         if name in self.collections():
             return
         files = CollectionFolder(self.folder, name)
@@ -97,23 +93,17 @@ class EdgeEngine:
         return self._open(name)[1]
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
-        from qdrant_edge import CountRequest
-
         shard, _ = self._open(name)
         if not conditions:
             return shard.info().points_count
         return shard.count(CountRequest(exact=True, filter=to_filter(conditions)))
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        from qdrant_edge import Point, UpdateOperation
-
         parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)
         points = [Point(*part) for part in parts]
         self._open(name)[0].update(UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        from qdrant_edge import UpdateOperation
-
         self._open(name)[0].update(UpdateOperation.delete_points(list(ids)))
 
     def build(self, name: str, progress: bool = False) -> None:
@@ -133,8 +123,6 @@ class EdgeEngine:
         return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, search)
 
     def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
-        from qdrant_edge import QueryBatchRequest
-
         shard, _ = self._open(name)
         make_request = to_requests(search, to_filter(conditions))
         found: list[Hits] = []
@@ -156,8 +144,6 @@ class EdgeEngine:
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
-        from qdrant_edge import ScrollRequest
-
         shard, _ = self._open(name)
         filter, payload = to_filter(conditions), True if fields is None else fields
         offset = None
@@ -171,8 +157,6 @@ class EdgeEngine:
 
     def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
         """Return the shard and its schema, opened when a session first needs them."""
-        from qdrant_edge import EdgeShard
-
         if name not in self._shared.open:
             files = CollectionFolder(self.folder, name)
             schema = files.read()

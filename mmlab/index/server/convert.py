@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from qdrant_client import models
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.models import (
+    FieldCondition,
+    Filter,
+    MatchAny,
+    MatchValue,
+    PayloadSchemaType,
+    QueryRequest,
+    Range,
+    VectorParams,
+)
+from qdrant_client.models import PayloadSchemaType as Type
 
 from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Condition, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
-
-if TYPE_CHECKING:
-    from qdrant_client.models import FieldCondition, Filter, PayloadSchemaType, QueryRequest, VectorParams
 
 METADATA = "mmlab"  # the schema's key in a collection's metadata
 API_KEY = "QDRANT_API_KEY"
@@ -17,8 +28,6 @@ API_KEY = "QDRANT_API_KEY"
 
 def to_config(schema: Schema) -> dict[str, Any]:
     """Return the arguments of `create_collection` for this schema, which goes into the metadata."""
-    from qdrant_client import models
-
     hnsw, cluster = schema.hnsw, schema.cluster
     named = {name: _vector_params(space.dimension, schema) for name, space in schema.vector_spaces.items()}
     return {
@@ -36,14 +45,10 @@ def to_config(schema: Schema) -> dict[str, Any]:
 
 
 def _vector_params(dimension: int, schema: Schema) -> "VectorParams":
-    from qdrant_client import models
-
     return models.VectorParams(size=dimension, distance=models.Distance.COSINE, on_disk=schema.on_disk)
 
 
 def _quantization(schema: Schema) -> Any:
-    from qdrant_client import models
-
     if schema.quantization is None:
         return None
     kind, size = schema.quantization.kind, schema.quantization.size
@@ -65,15 +70,11 @@ def _quantization(schema: Schema) -> Any:
 
 def to_index_type(kind: str) -> "PayloadSchemaType":
     """Return the type of a payload index for a field of this kind."""
-    from qdrant_client.models import PayloadSchemaType as Type
-
     return {KEYWORD: Type.KEYWORD, INTEGER: Type.INTEGER, FLOAT: Type.FLOAT, BOOL: Type.BOOL}[kind]
 
 
 def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
     """Return a function from a row to its request; what all rows share is made once."""
-    from qdrant_client import models
-
     quantization = models.QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
         rescore=search.rescore,
@@ -90,8 +91,6 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
 
 def to_filter(conditions: Conditions) -> "Filter | None":
     """Return the filter that lets through what meets all conditions, None for all points."""
-    from qdrant_client.models import Filter
-
     if not conditions:
         return None
     required: list[Any] = [_condition(one) for one in conditions if not one.negated]
@@ -100,8 +99,6 @@ def to_filter(conditions: Conditions) -> "Filter | None":
 
 
 def _condition(condition: Condition) -> "FieldCondition | Filter":
-    from qdrant_client.models import FieldCondition, Filter, MatchAny, MatchValue, Range
-
     path = condition.path
     values: list[Any] = list(condition.values)
     if condition.bounds:
@@ -118,7 +115,6 @@ def plain_errors(place: str) -> Iterator[None]:
     """Raise the client's errors of connection and permission as Python's own, saying what to do; others pass."""
     import grpc
     from pydantic import ValidationError
-    from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
     try:
         yield

@@ -8,10 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import numpy as np
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+from qdrant_client.local.qdrant_local import QdrantLocal
+from qdrant_client.models import CollectionInfo, PointStruct
 
 from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema, WrongSchema
@@ -26,10 +30,6 @@ from mmlab.index.server.convert import (
     to_requests,
 )
 from mmlab.index.store.engine import Hits, NoCollection, Payload, Record, Row, Search, read_hits
-
-if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
-    from qdrant_client.models import CollectionInfo
 
 SCROLL_POINTS = 1_000  # per step of a scroll or a fetch
 BATCH_QUERIES = 100  # per call
@@ -96,15 +96,11 @@ class ServerEngine:
         return self._client.count(name, count_filter=to_filter(conditions), exact=True).count
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        from qdrant_client.models import PointStruct
-
         points = zip(ids, cast("list[Any]", rows), payloads, strict=True)
         structs = [PointStruct(id=id, vector=row, payload=payload) for id, row, payload in points]
         self._client.upsert(name, structs, wait=True)
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        from qdrant_client import models
-
         self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
 
     def build(self, name: str, progress: bool = False) -> None:
@@ -160,9 +156,6 @@ class ServerEngine:
 
 def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
     """Return the engine at `url` once it has answered; its key comes from the environment, never from the URL."""
-    from qdrant_client import QdrantClient
-    from qdrant_client.http.exceptions import UnexpectedResponse
-
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query:
         raise ValueError(
@@ -182,8 +175,6 @@ def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
 
 def _is_local(client: "QdrantClient") -> bool:
     """Return whether the client is a model of a server in numpy: QdrantClient(":memory:") or (path=...)."""
-    from qdrant_client.local.qdrant_local import QdrantLocal
-
     return isinstance(client._client, QdrantLocal)
 
 
@@ -211,8 +202,6 @@ def _wait_for_graphs(client: "QdrantClient", name: str, progress: bool) -> None:
 
 def _read_progress(client: "QdrantClient", name: str) -> "CollectionInfo":
     """Return what the server says of the collection; wake one that waits for an update since it was started."""
-    from qdrant_client import models
-
     found = client.get_collection(name)
     if found.status == "red":
         raise RuntimeError(f"the server cannot build {name!r}: {found.optimizer_status}")
