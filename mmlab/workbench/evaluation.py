@@ -151,14 +151,24 @@ class Evaluation(Report):
         Args:
             columns: such as "label", "split", "origin" or a column of your own; the first is read by the sentence.
         """
-        columns = columns or ("label",)
-        items, measure = self.data.embedded_items, self.first_measure
-        table = mean_by_groups(self.per_query, items, measure, columns, self.seed)
+        columns, measure = columns or ("label",), self.first_measure
+        table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
             return group_panels(table, f"{measure} (0 to 1)")
 
         return Result(table, summarize_groups(table, columns[0], measure), draw, shown=no_table())
+
+    def _group_means(self, column: str) -> pd.DataFrame:
+        if column not in self._means_by_column:
+            items, measure = self.data.embedded_items, self.first_measure
+            means = mean_by_groups(self.per_query, items, measure, [column], self.seed)
+            self._means_by_column[column] = means
+        return self._means_by_column[column]
+
+    @cached_property
+    def _means_by_column(self) -> dict[str, pd.DataFrame]:
+        return {}
 
     def failures(self, k: int | None = None) -> FailureReport:
         """Return where the answers of missed queries are lost: by the model, the index or a later step.
@@ -166,7 +176,12 @@ class Evaluation(Report):
         Args:
             k: a query is missed without a right answer among the first `k`; the largest cutoff unless given.
         """
-        return FailureReport(self.data, self.rankings, k or max(self.k_values), self.seed)
+        k = k or max(self.k_values)
+        return self._failures.setdefault(k, FailureReport(self.data, self.rankings, k, self.seed))
+
+    @cached_property
+    def _failures(self) -> dict[int, FailureReport]:
+        return {}
 
     def queries(self, which: str = "worst", count: int = 3, direction: str = "") -> Result:
         """Show queries with their right answer and what was found for them.

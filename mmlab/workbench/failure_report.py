@@ -57,7 +57,7 @@ class FailureReport(Report):
             for name, steps in self.rankings.steps.items()
         }
 
-    @property
+    @cached_property
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95 % intervals."""
         items, seed = self.data.embedded_items, self.seed
@@ -104,11 +104,16 @@ class FailureReport(Report):
 
     def suspects(self, shown: int = 6) -> "SuspectLists":
         """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed."""
+        return SuspectLists(*self._suspects, self.data.embedded_items, shown)
+
+    @cached_property
+    def _suspects(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """The wrong pairs, the false negatives, and how many of the known faults they hold."""
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
         answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
         above = suspected_false_negatives(vectors["text"], items, answer, qrels, threshold=-1.0)
         wrong = suspected_wrong_pairs(joint_vectors(vectors), items)
-        return SuspectLists(wrong, above_threshold(above), score_suspects(wrong, above, items), items, shown)
+        return wrong, above_threshold(above), score_suspects(wrong, above, items)
 
 
 @dataclass(frozen=True, repr=False)

@@ -248,7 +248,15 @@ class Run(RunData):
             >>> run.evaluate().measures.columns.tolist()
             ['direction', 'measure', 'value', 'low', 'high', 'queries', 'pairs']
         """
-        return Evaluation(self, self.rankings if rankings is None else rankings, tuple(k_values), seed)
+        cutoffs = tuple(k_values)
+        if rankings is not None:
+            return Evaluation(self, rankings, cutoffs, seed)
+        return self._evaluations.setdefault((cutoffs, seed), Evaluation(self, self.rankings, cutoffs, seed))
+
+    @cached_property
+    def _evaluations(self) -> dict[tuple[tuple[int, ...], int], Evaluation]:
+        """The evaluations of the run's own answers by cutoffs and seed, which panel and notebook share."""
+        return {}
 
     def compare(
         self,

@@ -160,7 +160,9 @@ def test_vectors_must_be_of_the_items_and_each_of_its_own_space(tmp_path):
         build_index(store, "demo", pairs.items, [pairs.both, pairs.both])
     with pytest.raises(ValueError, match="none of the 2 vectors in both-.* is of one of the items"):
         build_index(store, "demo", pairs.items, [pairs.ask_both])
-    with pytest.raises(ValueError, match="parameter layout: expected one of unified, separate, named, found 'flat'"):
+    with pytest.raises(
+        ValueError, match="parameter layout: expected one of unified, separate, named, found 'flat'"
+    ):
         built(store, "demo", pairs, "flat")
 
 
