@@ -39,7 +39,9 @@ def read_hits(points: Sequence[Any], part: str) -> Hits:
     if part:
         ids = [point.payload[part]["item_id"] for point in points]
     else:
-        ids = [id if isinstance(id, str) else _spell(id.int) for id in (point.id for point in points)]
+        ids = [point.id for point in points]
+        if ids and not isinstance(ids[0], str):
+            ids = [_spell(id.int) for id in ids]
     return Hits(ids, [point.score for point in points])
 
 
