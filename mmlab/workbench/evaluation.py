@@ -112,7 +112,12 @@ class Evaluation(Report):
         )
 
     def protocol(self) -> Result:
-        """Show under which rules the measures were taken: figures compare only where these agree."""
+        """Show under which rules the measures were taken: figures compare only where these agree.
+
+        Example:
+            >>> run.evaluate().protocol().table[["queries", "gallery"]].shape
+            (2, 2)
+        """
         return Result(
             self.protocol_table, self.data.space_sentence, shown=transpose_card(self.protocol_table)
         )
@@ -122,6 +127,9 @@ class Evaluation(Report):
 
         Args:
             benchmark: the published split that the items are, such as "flickr30k-1k"; the dataset's name unless given.
+
+        Example:
+            >>> table = run.evaluate().published("flickr30k-1k").table
         """
         space = self.data.vectors_by_modality["text"].space
         dataset = benchmark or benchmark_name(self.data.manifest)
@@ -132,7 +140,12 @@ class Evaluation(Report):
         return Result(table, "", shown=shown, caption=summarize_published(table, space.model, dataset))
 
     def by_hand(self) -> Result:
-        """Show every measure with and without the relevance that was judged by hand in a panel."""
+        """Show every measure with and without the relevance that was judged by hand in a panel.
+
+        Example:
+            >>> run.evaluate().by_hand().table.columns.tolist()[:4]
+            ['direction', 'measure', 'without', 'low']
+        """
         labels = read_labels(self.data.folder / run_files.LABELS)
         items, names = self.data.embedded_items, measure_names(self.k_values)
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
@@ -150,6 +163,10 @@ class Evaluation(Report):
 
         Args:
             columns: such as "label", "split", "origin" or a column of your own; the first is read by the sentence.
+
+        Example:
+            >>> run.evaluate().by_group("label", "split").table["column"].unique().tolist()
+            ['label', 'split']
         """
         columns, measure = columns or ("label",), self.first_measure
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
@@ -175,6 +192,10 @@ class Evaluation(Report):
 
         Args:
             k: a query is missed without a right answer among the first `k`; the largest cutoff unless given.
+
+        Example:
+            >>> run.evaluate().failures(k=1).table.columns.tolist()
+            ['direction', 'step', 'queries']
         """
         k = k or max(self.k_values)
         return self._failures.setdefault(k, FailureReport(self.data, self.rankings, k, self.seed))
@@ -190,6 +211,10 @@ class Evaluation(Report):
             which: "worst" (ranked lowest, and among those the surest of their mistake), "best" or "random".
             count: how many queries, of different pairs.
             direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
+
+        Example:
+            >>> len(run.evaluate().queries("worst", count=2).table)
+            2
         """
         direction = direction or self.directions[0]
         scores, ranked, items = (
@@ -216,6 +241,11 @@ class Evaluation(Report):
 
         Raises:
             ValueError: where no direction was ranked by both, or the queries differ.
+
+        Example:
+            >>> graph = run.evaluate(run.rank(to="image", exact=False))
+            >>> graph.compare(run.evaluate()).table["direction"].unique().tolist()
+            ['text-to-image']
         """
         shared = [name for name in self.directions if name in other.directions]
         if not shared:
@@ -234,7 +264,12 @@ class Evaluation(Report):
         return SystemComparison.of(tables, self.first_measure)
 
     def conclusion(self, group_by: str = "label") -> str:
-        """Return the measures, where answers are lost and the weakest group, in a few sentences."""
+        """Return the measures, where answers are lost and the weakest group, in a few sentences.
+
+        Example:
+            >>> run.evaluate().conclusion("label").startswith("**")
+            True
+        """
         texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
         failures = self.failures()
         sentences = (

@@ -73,7 +73,12 @@ class FailureReport(Report):
         return Result(join_directions(falls), summarize_losses(falls, self.k), draw, shown=no_table())
 
     def failed_modality(self) -> Result:
-        """Show which of text and image stands among wrong neighbours, for the queries that were missed."""
+        """Show which of text and image stands among wrong neighbours, for the queries that were missed.
+
+        Example:
+            >>> run.evaluate().failures().failed_modality().table.columns.tolist()
+            ['direction', 'failed', 'value', 'low', 'high', 'queries']
+        """
         items, seed = self.data.embedded_items, self.seed
         table = join_directions({name: failure_shares(t, items, seed) for name, t in self.per_query.items()})
 
@@ -86,7 +91,12 @@ class FailureReport(Report):
         return Result(table, summarize_failures(table), draw, shown=no_table())
 
     def separation(self) -> Result:
-        """Show the cosines of right pairs beside those of wrong ones, drawn at random."""
+        """Show the cosines of right pairs beside those of wrong ones, drawn at random.
+
+        Example:
+            >>> run.evaluate().failures().separation().table.columns.tolist()
+            ['query_id', 'item_id', 'positive', 'negative']
+        """
         vectors = self.data.vectors_by_modality
         cosines = pair_cosines(vectors["text"], vectors["image"], self.data.qrels("image"), self.seed)
 
@@ -99,11 +109,20 @@ class FailureReport(Report):
         return Result(cosines, summarize_separation(cosines), draw, shown=no_table())
 
     def space(self) -> Result:
-        """Show the shape of the space: how narrow it is, its dimensions in use, the modality gap, its hubs."""
+        """Show the shape of the space: how narrow it is, its dimensions in use, the modality gap, its hubs.
+
+        Example:
+            >>> run.evaluate().failures().space().table.columns.tolist()
+            ['measure', 'of', 'value', 'meaning']
+        """
         return Result(describe_space(self.data.vectors_by_modality), "")
 
     def suspects(self, shown: int = 6) -> "SuspectLists":
-        """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed."""
+        """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed.
+
+        Example:
+            >>> wrong = run.evaluate().failures().suspects().wrong_pairs
+        """
         return SuspectLists(*self._suspects, self.data.embedded_items, shown)
 
     @cached_property

@@ -117,6 +117,11 @@ class Hits(Report):
 
         Raises:
             ValueError: unless one text asked for images, or for a rank that is not there.
+
+        Example:
+            >>> explanation = run.search("a red mug").explain(rank=1)
+            >>> explanation.table.columns.tolist()
+            ['row', 'column', 'left', 'top', 'right', 'bottom', 'cosine', 'drop']
         """
         found = self.found
         if "query_id" in found or not self.text or (found["modality"] != "image").any():

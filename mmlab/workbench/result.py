@@ -57,7 +57,11 @@ class Result:
         return f"{type(self).__name__}: {self.sentence} ({len(self.table):,} rows: {columns})"
 
     def figure(self) -> "Figure":
-        """Return a new matplotlib Figure of the result; raise ValueError for a result that has none."""
+        """Return a new matplotlib Figure of the result; raise ValueError for a result that has none.
+
+        Example:
+            >>> figure = run.evaluate().by_group("label").figure()
+        """
         if self.draw is None:
             raise ValueError(f"{type(self).__name__} has no figure; its numbers are in .table")
         return self.draw()
@@ -67,6 +71,9 @@ class Result:
 
         The ending of `path` decides: .png writes the figure (150 dots per inch, the sentence kept inside as its
         description), .html the gallery, .parquet the table. Raises ValueError for another ending.
+
+        Example:
+            >>> result = run.evaluate().protocol().save("protocol.parquet")
         """
         writers = {".png": self._png, ".html": self._gallery, ".parquet": self._parquet}
         if Path(path).suffix not in writers:
@@ -128,7 +135,11 @@ class Report:
         return self.overview().figure()
 
     def save(self, path: str | Path) -> Self:
-        """Write the overview as .png, .html or .parquet, see `Result.save`, and return the report."""
+        """Write the overview as .png, .html or .parquet, see `Result.save`, and return the report.
+
+        Example:
+            >>> evaluation = run.evaluate().save("measures.png")
+        """
         self.overview().save(path)
         return self
 

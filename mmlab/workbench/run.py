@@ -153,6 +153,10 @@ class Run(RunData):
         """Return a filter for what the first hit is: its value of the field that says most, such as {"label": "mug"}.
 
         Empty where the items have no field to filter by.
+
+        Example:
+            >>> like = run.filter_like(run.search("a red mug"))
+            >>> hits = run.search("a red mug", where=like)
         """
         from mmlab.retrieve.studies.query_trials import filter_examples
 
@@ -166,6 +170,10 @@ class Run(RunData):
             k: how many hits are asked for.
             queries: how many texts of the collection ask, one at a time.
             seed: draws them.
+
+        Example:
+            >>> run.time_search(queries=5).table.columns.tolist()
+            ['vectors', 'state', 'samples', 'of', 'embed_ms', 'search_ms', 'payload_ms', 'whole_ms']
         """
         return time_run(self, self.sample("text", queries, seed), k)
 
@@ -227,7 +235,12 @@ class Run(RunData):
 
     @property
     def rankings(self) -> Rankings:
-        """The run's own answers in both directions, as 04_retrieve wrote them."""
+        """The run's own answers in both directions, as 04_retrieve wrote them.
+
+        Example:
+            >>> sorted(run.rankings.answers)
+            ['image-to-text', 'text-to-image']
+        """
         ranked = {
             name: RankedDirection(self._files.ranking_steps(name), self._files.rankings(name))
             for name in DIRECTIONS
@@ -275,6 +288,11 @@ class Run(RunData):
 
         Raises:
             ValueError: for fewer than two runs, and where their items or splits differ.
+
+        Example:
+            >>> comparison = run.compare("graph")  # doctest: +SKIP
+            >>> comparison.conclusion  # doctest: +SKIP
+            '2 runs over 5,150 items, compared with **demo**: no difference is more than chance.'
         """
         own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
@@ -283,7 +301,12 @@ class Run(RunData):
     # Studies: what is tried out beside the run's own answers
 
     def modality_gap(self) -> Result:
-        """Show the distance of the means of texts and images (0 to 2), as embedded and centred (Liang et al. 2022)."""
+        """Show the distance of the means of texts and images (0 to 2), as embedded and centred (Liang et al. 2022).
+
+        Example:
+            >>> run.modality_gap().table["vectors"].tolist()
+            ['as embedded', 'centred']
+        """
         from mmlab.retrieve.studies.score_studies import measure_gap
 
         table = measure_gap(self.all_vectors[0], self.embedded_items)
@@ -300,11 +323,20 @@ class Run(RunData):
         Args:
             depth: how many items are ranked for each query.
             seed: divides the pairs; a temperature is chosen on validation queries.
+
+        Example:
+            >>> run.study_hubs(depth=10).hubs["rescoring"].unique().tolist()
+            ['none', 'centring', 'csls', 'inverted_softmax', 'qb_norm']
         """
         return HubStudy.of(self, depth, seed)
 
     def compare_scales(self, query: str, k: int = 8) -> Result:
-        """Show the scores of one query's hits beside the same scores normalised: min-max, z-score and by rank."""
+        """Show the scores of one query's hits beside the same scores normalised: min-max, z-score and by rank.
+
+        Example:
+            >>> run.compare_scales("a red mug", k=3).table[["rank", "by rank"]].shape
+            (3, 2)
+        """
         from mmlab.retrieve.scores.normalize import compare_normalizers
 
         table = compare_normalizers(self.search([query], k=k).table)
@@ -344,6 +376,10 @@ class Run(RunData):
             fusion: "weighted_sum", "rrf" or "dbsf".
             depth: how many items are ranked for each query.
             seed: divides the pairs where there is no validation split.
+
+        Example:
+            >>> sorted(run.study_fusion("text and image").trials)
+            ['text and image']
         """
         return FusionStudy.of(self, systems, fusion, depth, seed)
 
@@ -353,6 +389,10 @@ class Run(RunData):
         Args:
             grid: the settings to try; those of 07_tune unless given.
             settings: neighbours, points, store, seed: see `TuningReport`.
+
+        Example:
+            >>> report = run.tune(neighbours=10)  # doctest: +SKIP
+            >>> report.recommendation  # doctest: +SKIP
         """
         return TuningReport.of(self, grid, settings)
 
@@ -372,6 +412,11 @@ class Run(RunData):
             precisions: numbers that it computes with.
             items: how many of each modality are embedded.
             seed: draws them.
+
+        Example:
+            >>> speed = run.tune_model(batch_sizes=[8], precisions=["float32"], items=8)
+            >>> speed.speeds["modality"].tolist()
+            ['image', 'text']
         """
         name = model or self.models[0]
         drawn = [
@@ -389,6 +434,10 @@ class Run(RunData):
             pairs: how many pairs are drawn, each with one image and one text.
             group_by: the items column whose values are the categories.
             settings: umap_neighbours, perplexity, seed: see `MapReport`.
+
+        Example:
+            >>> run.map(pairs=20).umap().table.columns.tolist()
+            ['item_id', 'x', 'y']
         """
         return MapReport(self, pairs, group_by, **settings)
 
@@ -426,6 +475,10 @@ class Run(RunData):
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as ["image=photo"].
             rules: what is cleaned, refused, marked and added.
+
+        Example:
+            >>> sorted(run.ingest(run.dataset).items["modality"].unique())
+            ['image', 'text']
         """
         rules = rules or Rules()
         return IngestReport(ingest_items(dataset, source, columns, rules), rules)
@@ -439,6 +492,10 @@ class Run(RunData):
 
         Raises:
             ValueError: where the items lack images or texts.
+
+        Example:
+            >>> [vectors.space.model for vectors in run.embed(["demo"]).vectors]
+            ['demo']
         """
         missing = set(DIRECTIONS["text-to-image"]) - set(self.items["modality"])
         if missing:
@@ -454,6 +511,10 @@ class Run(RunData):
         Args:
             settings: layout, hnsw, quantization, on_disk, replace: see `mmlab.index.build_index`; as the run's
                 parameters have them unless given.
+
+        Example:
+            >>> run.build_index().sent
+            0
         """
         given = {
             "layout": self.parameters.get("layout", "unified"),

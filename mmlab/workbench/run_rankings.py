@@ -40,12 +40,22 @@ class Rankings(Report):
 
     @property
     def answers(self) -> dict[str, pd.DataFrame]:
-        """The answer of each direction: query_id, item_id, rank from 1, score."""
+        """The answer of each direction: query_id, item_id, rank from 1, score.
+
+        Example:
+            >>> run.rankings.answers["text-to-image"].columns.tolist()
+            ['query_id', 'item_id', 'rank', 'score']
+        """
         return {direction: ranked.answer for direction, ranked in self.ranked.items()}
 
     @property
     def steps(self) -> dict[str, dict[str, pd.DataFrame]]:
-        """The rankings after each step of each direction, "exact" first."""
+        """The rankings after each step of each direction, "exact" first.
+
+        Example:
+            >>> list(run.rankings.steps["text-to-image"])
+            ['exact', 'index', 'quantized']
+        """
         return {direction: dict(ranked.steps) for direction, ranked in self.ranked.items()}
 
     def _overview(self) -> Result:
@@ -76,6 +86,10 @@ class Rankings(Report):
             count: how many queries.
             direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
             seed: draws the queries.
+
+        Example:
+            >>> len(run.rankings.queries(count=2).table)
+            2
         """
         direction = direction or next(iter(self.ranked))
         qrels = self.data.qrels(DIRECTIONS[direction][1])
@@ -92,6 +106,10 @@ class Rankings(Report):
             k: how many answers.
             direction: "text-to-image" or "image-to-text"; the first that was ranked unless given.
             seed: draws the query.
+
+        Example:
+            >>> len(run.rankings.trace(k=3).table)
+            3
         """
         direction = direction or next(iter(self.ranked))
         known = self.data.qrels(DIRECTIONS[direction][1])["query_id"].drop_duplicates()

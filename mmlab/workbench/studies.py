@@ -193,7 +193,7 @@ class FusionStudy(Report):
             )
             for ax, part in zip(axs, tables, strict=False):
                 bounds = part[["difference_low", "difference_high"]].to_numpy()
-                label = "mean reciprocal rank, difference to equal shares (95 %)"
+                label = "difference in mean reciprocal rank (95 %)"
                 forest(ax, part["system"], part["difference"], bounds, label, part["of"].iloc[0])
             return fig
 

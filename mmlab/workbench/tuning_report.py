@@ -234,7 +234,7 @@ class TuningReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the settings, by claim."""
-        return {"every setting was measured": bool(self.settings["recall"].notna().all())}
+        return {"every setting of the index has a recall": bool(self.settings["recall"].notna().all())}
 
     def write(self, step: Step) -> Html:
         """Write tune/index.parquet, and show what the step has written."""
