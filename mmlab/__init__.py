@@ -23,7 +23,7 @@ fusion      several rankings made one; weights: how much each counts
 rescoring   scores changed against hubs (items that come up for everything)
 calibration scores turned into probabilities of being right
 rerank      the first hits ranked again by a slower model
-measure     a number in [0, 1] that judges rankings, such as Success@1
+measure     a number in [0, 1] that says how good rankings are, such as Success@1
 outcome     what became of a row of the dataset; finding: what is odd about an item
 run         one execution of the notebooks: the folder data/runs/<name>
 step        one notebook's part in a run; manifest: the record of all steps

@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Report):
-    """Rankings of a run's queries, judged: the mean of every measure with its 95 % interval.
+    """Rankings of a run's queries, evaluated: the mean of every measure with its 95 % interval.
 
     Made by `Run.evaluate`. Success@k is the share of queries with a right answer among the first k (papers on
     captioning sets call it R@k), R@k the share of all right answers that are found. Intervals resample pairs.
 
     Attributes:
         data: the run's items, vectors and labels.
-        rankings: what is judged.
+        rankings: what is evaluated.
         k_values: the cutoffs of P@k, R@k and Success@k.
         seed: of the bootstrap and of what is drawn.
     """

@@ -250,10 +250,10 @@ class Run(RunData):
     def evaluate(
         self, rankings: Rankings | None = None, k_values: Sequence[int] = (1, 5, 10), seed: int = 0
     ) -> Evaluation:
-        """Judge rankings of the run's queries: measures with 95 % intervals, groups, losses, suspects.
+        """Evaluate rankings of the run's queries: measures with 95 % intervals, groups, losses, suspects.
 
         Args:
-            rankings: what is judged; the run's own answers unless given.
+            rankings: what is evaluated; the run's own answers unless given.
             k_values: the cutoffs of P@k, R@k and Success@k.
             seed: of the bootstrap over pairs.
 
@@ -345,7 +345,7 @@ class Run(RunData):
         )
 
     def calibrate(self, depth: int = 100, seed: int = 0) -> CalibrationStudy:
-        """Fit every kind of calibration on validation queries and judge it on others, for each direction.
+        """Fit every kind of calibration on validation queries and evaluate it on others, for each direction.
 
         Args:
             depth: how many items are ranked for each query.
@@ -369,7 +369,7 @@ class Run(RunData):
         depth: int = 100,
         seed: int = 0,
     ) -> FusionStudy:
-        """Learn how much each of several systems counts when they are fused, and judge it on other queries.
+        """Learn how much each of several systems counts when they are fused, and evaluate it on other queries.
 
         Args:
             systems: "text and image" (a pair's first text and its image ask for its other texts), or "models".

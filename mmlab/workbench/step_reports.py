@@ -128,7 +128,7 @@ class IndexReport(Report):
 
     Attributes:
         index: the index, open for searches.
-        queries: vectors of the modality that asks, of which a sample judges the index.
+        queries: vectors of the modality that asks, a sample of which the index is measured with.
     """
 
     index: Index

@@ -149,7 +149,7 @@ class FusionStudy(Report):
     Systems are compared by the mean reciprocal rank.
 
     Attributes:
-        trials: what was fused, by name: the learned weights and the rankings of the queries to judge on.
+        trials: what was fused, by name: the learned weights and the rankings of the queries to evaluate on.
         items: the items that were ranked.
         seed: of the bootstrap.
     """
