@@ -2,6 +2,7 @@
 
 import base64
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -107,7 +108,7 @@ class Result:
         return table(rows.head(MAX_ROWS_SHOWN), self.caption, digits=self.digits)
 
 
-class Report:
+class Report(ABC):
     """An answer of several parts: shown by its overview, with further tables and figures as its methods."""
 
     def overview(self) -> Result:
@@ -117,8 +118,8 @@ class Report:
         found: Result = self.__dict__["_shown"]
         return found
 
-    def _overview(self) -> Result:
-        raise NotImplementedError
+    @abstractmethod
+    def _overview(self) -> Result: ...
 
     @property
     def table(self) -> pd.DataFrame:

@@ -264,7 +264,9 @@ class Run(RunData):
         cutoffs = tuple(k_values)
         if rankings is not None:
             return Evaluation(self, rankings, cutoffs, seed)
-        return self._evaluations.setdefault((cutoffs, seed), Evaluation(self, self.rankings, cutoffs, seed))
+        if (cutoffs, seed) not in self._evaluations:
+            self._evaluations[cutoffs, seed] = Evaluation(self, self.rankings, cutoffs, seed)
+        return self._evaluations[cutoffs, seed]
 
     @cached_property
     def _evaluations(self) -> dict[tuple[tuple[int, ...], int], Evaluation]:

@@ -36,7 +36,7 @@ def check_balance(result):
     split=st.integers(0, len(FINDINGS)),
 )
 @WILD
-def test_the_ledger_balances_whatever_the_rows(dataset, rows, min_words, listed, split):
+def test_the_counts_add_up_whatever_the_rows(dataset, rows, min_words, listed, split):
     folder = dataset(
         {"a.png": "red", "b.png": "blue", "same.png": "red"}, rows, ("image", "caption", "split")
     )
@@ -46,7 +46,7 @@ def test_the_ledger_balances_whatever_the_rows(dataset, rows, min_words, listed,
 
 @given(table=st.binary(max_size=300), header=st.sampled_from([b"", b"image,caption\n", b"image\tcaption\n"]))
 @WILD
-def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, header):
+def test_the_counts_add_up_whatever_the_bytes_of_the_table(dataset, table, header):
     folder = dataset({"a.png": "red"}, [])
     (folder / "captions.csv").write_bytes(header + table)
     try:
@@ -65,7 +65,7 @@ def test_the_ledger_balances_whatever_the_bytes_of_the_table(dataset, table, hea
     body=st.binary(max_size=200),
 )
 @WILD
-def test_the_ledger_balances_whatever_the_bytes_of_an_image(dataset, start, body):
+def test_the_counts_add_up_whatever_the_bytes_of_an_image(dataset, start, body):
     folder = dataset({"a.png": "red"}, [("wild.png", LONG), ("a.png", LONG)])
     (folder / "wild.png").write_bytes(start + body)
     result = ingest(folder, ALL_WORDS)
@@ -75,7 +75,7 @@ def test_the_ledger_balances_whatever_the_bytes_of_an_image(dataset, start, body
 
 @given(at=st.floats(0, 1), bits=st.integers(1, 255))
 @WILD
-def test_the_ledger_balances_whatever_bytes_of_an_image_are_spoilt(dataset, at, bits):
+def test_the_counts_add_up_whatever_bytes_of_an_image_are_spoilt(dataset, at, bits):
     folder = dataset({"a.jpg": "red"}, [("a.jpg", LONG)])
     spoilt = bytearray((folder / "a.jpg").read_bytes())
     spoilt[int(at * (len(spoilt) - 1))] ^= bits

@@ -24,7 +24,7 @@ def result(dataset):
     return ingest_items(folder, progress=False)
 
 
-def test_the_ledger_adds_up(result):
+def test_the_counts_add_up(result):
     expected = [
         ("text item", 2, 0),
         ("no caption", 1, 0),
