@@ -20,6 +20,10 @@ from mmlab.runs.record.manifest import Manifest
 from mmlab.workbench.run_reader import RunReader
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 class RunData:
     """What a run holds. Everything is read or loaded when it is first needed, and nothing is changed."""
 
@@ -78,8 +82,8 @@ class RunData:
             set(self.items.loc[self.items["modality"] == one, "pair_id"]) for one in ("image", "text")
         )
         return (
-            f"there are {counts.get('image', 0):,} images, {counts.get('text', 0):,} texts and {len(images & texts):,} "
-            "pairs of both"
+            f"there are {_count(counts.get('image', 0), 'image')}, {_count(counts.get('text', 0), 'text')} and "
+            f"{_count(len(images & texts), 'pair')} of both"
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """What 07_tune shows: settings of the index and of the model, measured on the run's own vectors and items."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +22,7 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, pareto
 from mmlab.visualize.curves import throughput_curves
-from mmlab.workbench.result import Report, Result, no_table, or_reason
+from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -292,6 +292,9 @@ class ModelSpeed(Report):
             return fig
 
         caption = f"{self.model}: items a second, memory above the loaded model, cosine to float32"
+        if not measured["items_per_second"].notna().any():
+            nothing = unanswered(self._fastest())
+            return replace(nothing, table=self.speeds, shown=self.speeds, caption=caption)
         return Result(self.speeds, self._fastest(), draw, caption=caption, digits=4)
 
     def _fastest(self) -> str:
