@@ -1,15 +1,14 @@
 """A kernel that runs notebooks: of this very Python, quiet, and offline where the model is on this machine.
 
-A kernel warms up for a notebook while the notebook before works: it loads or compiles what the notebook will wait for.
-That saves time and nothing else. Processor seconds on the machine of the benches: torch and transformers 3.4, numba for
-umap 6.1, where a second run of the demo needs 30 in all.
+A kernel works ahead for a notebook while the notebook before runs: it loads or computes what the notebook will wait
+for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 60 in all
+the first time and 30 the second: torch and transformers 3.4, the maps of 06 9.5 unless they are known.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,17 @@ os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
 __import__("gc").freeze()
 """
-# leaves no name behind
-WARM_UP_CODE = "__import__('importlib').import_module('mmlab.runs.execute.kernels').warm_up(*{!r})"
 # Threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels. Without it two
 # kernels need a sixth more processor time. 2 ** 4 turns of a loop; the default is 2 ** 26, a fiftieth of a second.
 THREAD_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
-TRANSFORMERS_MODULES = (
-    "torch",
-    "transformers.models.clip.modeling_clip",
-    "transformers.models.auto.processing_auto",
-)
+LOAD_MODELS = "import torch, transformers.models.clip.modeling_clip, transformers.models.auto.processing_auto"
+LAY_OUT_MAPS = """
+import mmlab
+settings = {"umap_neighbours": umap_neighbours, "perplexity": perplexity, "seed": seed}
+mmlab.open_run(name).map(sample, group_by, **settings).points
+"""
+# What a kernel does ahead of a notebook: Python with the notebook's parameters as names.
+AHEAD = {"02_embed": LOAD_MODELS, "04_retrieve": LOAD_MODELS, "06_visualize": LAY_OUT_MAPS}
 START_TIMEOUT_S = 300
 EMPTY_TIMEOUT_S = 60
 
@@ -61,11 +61,11 @@ class Kernel(AsyncKernelManager):
         self._clients = []
 
 
-def start_kernel(notebook: Path, models: Sequence[str], warm_for: Sequence[Path] = ()) -> Kernel:
+def start_kernel(notebook: Path, models: Sequence[str], ahead: str = "") -> Kernel:
     """Start a kernel in the folder of the notebook and return at once, while it is still starting up.
 
-    It then warms up for the notebooks in `warm_for`. Its own messages do not reach the terminal; what cells print goes
-    to the notebook.
+    It then executes the code `ahead`, as `work_ahead` returns it. Its own messages do not reach the terminal; what
+    cells print goes to the notebook.
     """
     # not a kernel that another environment has registered
     own = Path(sys.prefix) / "share" / "jupyter" / "kernels"
@@ -76,16 +76,16 @@ def start_kernel(notebook: Path, models: Sequence[str], warm_for: Sequence[Path]
         stderr=subprocess.DEVNULL,
         extra_arguments=[
             "--HistoryManager.hist_file=:memory:",
-            f"--IPKernelApp.exec_lines={WARM_UP_CODE.format(find_warm_ups(*warm_for))}",
+            f"--IPKernelApp.exec_lines={ahead}",
         ],
     )
     return kernel
 
 
-def empty_kernel(kernel: Kernel, notebook: Path, warm_for: Sequence[Path] = ()) -> None:
+def empty_kernel(kernel: Kernel, notebook: Path, ahead: str = "") -> None:
     """Clear the variables of a kernel that has executed a notebook; imported modules stay loaded.
 
-    It then warms up for the notebooks in `warm_for`, which is not waited for. Raises RuntimeError if the kernel died,
+    It then executes the code `ahead`, which is not waited for. Raises RuntimeError if the kernel died,
     and TimeoutError if it does not answer.
     """
 
@@ -100,8 +100,8 @@ def empty_kernel(kernel: Kernel, notebook: Path, warm_for: Sequence[Path] = ()) 
             raise RuntimeError("the kernel died")
         code = EMPTY_CODE.format(notebook.name)
         await client.execute(code, silent=True, reply=True, timeout=EMPTY_TIMEOUT_S)
-        if warm_for:
-            client.execute(WARM_UP_CODE.format(find_warm_ups(*warm_for)), silent=True)
+        if ahead:
+            client.execute(ahead, silent=True)
 
     try:
         run_sync(send)()
@@ -135,34 +135,13 @@ def kernel_environment(notebook: Path, models: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-def find_warm_ups(*notebooks: Path) -> list[str]:
-    """Return the names of the warm-ups for these notebooks."""
-    return [name for name, waiting in WARM_UPS.items() if any(path.stem in waiting for path in notebooks)]
+def work_ahead(notebook: Path, parameters: Mapping[str, Any]) -> str:
+    """Return the code that a kernel executes ahead of the notebook, one line that leaves no name behind; "" for none.
 
+    An error in it stays without consequence: the notebook meets it too, and says so.
 
-def warm_up(*names: str) -> None:
-    """Load or compile what `find_warm_ups` found."""
-    for name in names:
-        globals()[name]()
-
-
-def load_transformers() -> None:
-    """Import torch and the parts of transformers that a CLIP needs."""
-    for module in TRANSFORMERS_MODULES:
-        import_module(module)
-
-
-def compile_umap() -> None:
-    """Lay out a map of a few points, so that numba compiles umap."""
-    import numpy as np
-
-    from mmlab.items import Space, Vectors, unit_rows
-    from mmlab.visualize import map_umap
-
-    rows = unit_rows(np.random.default_rng(0).standard_normal((40, 8)))
-    ids = np.arange(40).astype(str)
-    map_umap(Vectors(ids, rows, Space("warm-up", "", "", "", "", 8)), neighbours=5)
-
-
-# warm-up -> the notebooks that wait for it
-WARM_UPS = {"load_transformers": ("02_embed", "04_retrieve"), "compile_umap": ("06_visualize",)}
+    >>> work_ahead(Path("01_ingest.ipynb"), {})
+    ''
+    """
+    code = AHEAD.get(notebook.stem)
+    return f"exec({code!r}, {dict(parameters)!r})" if code else ""

@@ -5,7 +5,7 @@ import pytest
 
 from mmlab.runs.execute import kernel_pool
 from mmlab.runs.execute.kernel_pool import KernelPool, start_kernels
-from mmlab.runs.execute.kernels import kill_kernel
+from mmlab.runs.execute.kernels import kill_kernel, work_ahead
 from tests.runs.execute.kernel_client import alive, ask, wait_until_ready
 
 
@@ -15,7 +15,7 @@ def notebooks(tmp_path):
 
 
 def test_two_kernels_take_turns_and_the_third_notebook_finds_no_name_of_the_first(notebooks):
-    with closing(start_kernels(notebooks, ["demo"])) as kernels:
+    with closing(start_kernels(notebooks, [{}] * 3, ["demo"])) as kernels:
         first = next(kernels)
         wait_until_ready(first)
         assert ask(first, "globals().update(left=1) or left") == "1"
@@ -30,7 +30,7 @@ def test_two_kernels_take_turns_and_the_third_notebook_finds_no_name_of_the_firs
 
 
 def test_a_kernel_that_died_is_replaced(notebooks):
-    with closing(start_kernels(notebooks, ["demo"])) as kernels:
+    with closing(start_kernels(notebooks, [{}] * 3, ["demo"])) as kernels:
         first = next(kernels)
         wait_until_ready(first)
         kill_kernel(first)
@@ -74,16 +74,17 @@ def test_the_kernel_used_last_is_used_next_and_as_many_work_as_there_are(noteboo
             assert again is first
 
 
-def test_only_the_kernel_that_begins_does_not_warm_up(notebooks, monkeypatch):
+def test_only_the_kernel_that_begins_does_not_work_ahead(notebook, monkeypatch):
     started, start = [], kernel_pool.start_kernel
 
-    def note(notebook, models, warm_for):
-        started.append(list(warm_for))
-        return start(notebook, models, warm_for)
+    def note(notebook, models, ahead):
+        started.append(ahead)
+        return start(notebook, models, ahead)
 
     monkeypatch.setattr(kernel_pool, "start_kernel", note)
-    with KernelPool(2, notebooks, ["demo"]):
-        assert started == [[notebooks[1]], []]
+    coming = notebook.with_name("02_embed.ipynb")
+    with KernelPool(2, [notebook, coming], ["demo"]):
+        assert started == [work_ahead(coming, {}), ""]
 
 
 def test_a_kernel_that_cannot_be_emptied_is_given_back_all_the_same(notebook, monkeypatch):
