@@ -40,10 +40,10 @@ ORDER = {
         "ingest_result",
     ],
     "embed": ["models"],
-    "index": ["schema", "store", "edge", "server", "collections", "index", "build", "bench"],
+    "index": ["schema", "store", "engines", "collections", "index", "build", "bench"],
     "evaluate": ["measures", "resampling", "means", "paired_comparison", "losses", "suspected"],
     "retrieve": ["scores", "query", "pipeline", "studies"],
-    "runs": ["record", "report", "execute", "sweep"],
+    "runs": ["record", "report", "execute"],
 }
 HEAVY = {
     "PIL", "datasets", "faiss", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "jscatter", "lxml",

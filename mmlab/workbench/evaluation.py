@@ -15,6 +15,7 @@ from mmlab.evaluate import (
     read_labels,
     score_directions,
 )
+from mmlab.evaluate.losses import MissedQueries
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.qrels import labels_between
 from mmlab.evaluate.measures.scoring import join_directions
@@ -39,6 +40,7 @@ from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
 if TYPE_CHECKING:
+    import ipywidgets
     from matplotlib.figure import Figure
 
 
@@ -262,6 +264,27 @@ class Evaluation(Report):
             for name in shared
         }
         return SystemComparison.of(tables, self.first_measure)
+
+    def panel(self, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":
+        """Return a panel for JupyterLab that walks through the missed queries, whose hits can be judged by hand.
+
+        Judgements go to labels.jsonl in the run's folder.
+
+        Args:
+            k: how many hits of each query are shown.
+            by: who judges; the user of this machine unless given.
+
+        Example:
+            >>> panel = run.evaluate().panel(k=3)
+        """
+        from mmlab.panels import inspect_panel
+
+        labels = self.data.folder / run_files.LABELS
+        missed = {
+            name: MissedQueries(explained, self.rankings.answers[name], self.qrels[name], labels)
+            for name, explained in self.failures().per_query.items()
+        }
+        return inspect_panel(missed, self.data.embedded_items, k, by)
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, where answers are lost and the weakest group, in a few sentences.

@@ -1,8 +1,8 @@
 """The door: a run, opened, and what one asks of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,14 +22,12 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
-from mmlab.workbench.hits import Hits
+from mmlab.workbench.hits import Hits, panel_data, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result
-from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_data import RunData, RunList, RunReader
 from mmlab.workbench.run_rankings import Rankings
-from mmlab.workbench.run_reader import RunList, RunReader
-from mmlab.workbench.run_search import search_run, time_run
 from mmlab.workbench.step_reports import EmbedReport, IndexReport, index_settings
 from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
@@ -39,6 +37,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Asked = str | Path | Image
+
+HITS_IN_PANEL = 8
 
 
 class Run(RunData):
@@ -241,10 +241,7 @@ class Run(RunData):
             >>> sorted(run.rankings.answers)
             ['image-to-text', 'text-to-image']
         """
-        ranked = {
-            name: RankedDirection(self._files.ranking_steps(name), self._files.rankings(name))
-            for name in DIRECTIONS
-        }
+        ranked = {name: RankedDirection(self.ranking_steps(name), self.answer(name)) for name in DIRECTIONS}
         return Rankings(self, ranked, self.name)
 
     def evaluate(
@@ -457,9 +454,18 @@ class Run(RunData):
         Example:
             >>> panel = run.panel()
         """
-        from mmlab.workbench.run_panel import open_panel
+        from mmlab.panels import compare_panel, query_panel
 
-        return open_panel(self, kind, lambda: self._calibrations, self.evaluate, self.map, settings)
+        searched = partial(panel_data, self, lambda: self._calibrations)
+        openers: dict[str, Callable[..., ipywidgets.VBox]] = {
+            "query": lambda query="", k=HITS_IN_PANEL: query_panel(searched(), query, k),
+            "compare": lambda query="", k=HITS_IN_PANEL: compare_panel(searched(), query, k),
+            "inspect": lambda k=5, by=None: self.evaluate().panel(k, by),
+            "map": lambda maps=None: (maps or self.map()).panel(),
+        }
+        if kind not in openers:
+            raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
+        return openers[kind](**settings)
 
     # What the numbered notebooks do
 

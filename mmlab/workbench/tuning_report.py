@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from mmlab.index import Hnsw, compare_layouts, compare_placements, open_store, sweep_index
-from mmlab.index.bench.faiss import has_faiss, sweep_faiss
+from mmlab.index.bench.index_sweep import has_faiss, sweep_faiss
 from mmlab.index.bench.recommend import (
     best_of_graphs,
     frontier,

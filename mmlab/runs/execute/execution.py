@@ -113,7 +113,7 @@ def run_notebooks(
     Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
     and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
     """
-    from mmlab.runs.execute.kernel_pool import start_kernels
+    from mmlab.runs.execute.kernels import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     values = check_parameters({**parameters, "name": name}, notebooks)

@@ -1,4 +1,6 @@
-"""A kernel that runs notebooks: of this very Python, quiet, and offline where the model is on this machine.
+"""Kernels that run notebooks: of this very Python, quiet, and offline where the model is on this machine.
+
+They are handed from one notebook to the next: two take turns at one run, a pool serves several runs at a time.
 
 A kernel warms up for a notebook while the notebook before works: it loads or compiles what the notebook will wait for.
 That saves time and nothing else. Processor seconds on the machine of the benches: torch and transformers 3.4, numba for
@@ -8,10 +10,13 @@ umap 6.1, where a second run of the demo needs 30 in all.
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
@@ -166,3 +171,92 @@ def compile_umap() -> None:
 
 # warm-up -> the notebooks that wait for it
 WARM_UPS = {"load_transformers": ("02_embed", "04_retrieve"), "compile_umap": ("06_visualize",)}
+
+
+# what `empty_kernel` raises for a kernel that died or hangs
+LOST = (RuntimeError, TimeoutError)
+
+
+def start_kernels(notebooks: Sequence[Path], models: Sequence[str] = ()) -> Generator[Kernel, None, None]:
+    """Yield a kernel for each notebook; two take turns, and while one works the other warms up for the next notebook.
+
+    Imported modules stay loaded between notebooks, and variables are cleared. Close the generator to end the kernels.
+    """
+    kernels = [start_kernel(notebook, models, [notebook]) for notebook in notebooks[:2]]
+    try:
+        for place in range(len(notebooks)):
+            turn = place % 2
+            yield kernels[turn]
+            if place + 2 < len(notebooks):
+                coming = notebooks[place + 2]
+                kernels[turn] = _ready_kernel(kernels[turn], coming, models, [coming])
+    finally:
+        for kernel in kernels:
+            shut_down(kernel)
+
+
+class KernelPool:
+    """Kernels for notebooks that run at the same time; whoever needs one takes that which was used last.
+
+    One begins at once, while the others warm up for the second notebook.
+    """
+
+    def __init__(self, count: int, notebooks: Sequence[Path], models: Sequence[str]) -> None:
+        self._first, self._models = notebooks[0], models
+        self._all: list[Kernel] = []
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._stack = [self._start(notebooks[1:2]) for _ in range(count - 1)]
+        self._stack.append(self._start())
+        self._free = threading.Semaphore(count)
+
+    @contextmanager
+    def kernel(self, notebook: Path) -> Iterator[Kernel]:
+        """Take a kernel for one notebook, as soon as one is free; a new one in place of one that died."""
+        with self._free:
+            kernel = self._stack.pop()
+            try:
+                try:
+                    empty_kernel(kernel, notebook)
+                except LOST:
+                    kill_kernel(kernel)
+                    kernel = self._start()
+                yield kernel
+            finally:
+                self._stack.append(kernel)
+
+    def stop(self) -> None:
+        """End all kernels at once and start no other; may be called while they are at work."""
+        with self._lock:
+            self._stopped = True
+            for kernel in self._all:
+                kill_kernel(kernel)
+
+    def _start(self, warm_for: Sequence[Path] = ()) -> Kernel:
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError("the sweep was stopped")
+            kernel = start_kernel(self._first, self._models, warm_for)
+            self._all.append(kernel)
+            return kernel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for kernel in self._all:
+            shut_down(kernel)
+
+
+def _ready_kernel(
+    kernel: Kernel, notebook: Path, models: Sequence[str], warm_for: Sequence[Path] = ()
+) -> Kernel:
+    """Return the kernel, emptied for the notebook, or a new kernel in place of one that died or hangs."""
+    try:
+        empty_kernel(kernel, notebook, warm_for)
+    except LOST:
+        kill_kernel(kernel)
+        return start_kernel(notebook, models, warm_for)
+    return kernel

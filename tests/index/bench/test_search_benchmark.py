@@ -23,7 +23,7 @@ from mmlab.index.bench.search_benchmark import (
     time_queries,
     with_cosines,
 )
-from mmlab.index.edge.edge_engine import EdgeEngine
+from mmlab.index.engines.edge_engine import EdgeEngine
 from mmlab.items import Vectors, unit_rows
 from tests.index.pairs import BOTH, make_pairs
 
