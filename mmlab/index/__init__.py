@@ -4,7 +4,7 @@ Sub-folders, from the ground up: schema, store and engines; over them collection
 """
 
 from mmlab.index.bench.index_sweep import sweep_index
-from mmlab.index.bench.search_benchmark import benchmark_search, compare_layouts, compare_placements
+from mmlab.index.bench.search_benchmark import Workload, benchmark_search, compare_layouts, compare_placements
 from mmlab.index.build import build_index, open_index, open_store, push
 from mmlab.index.engines.edge_folder import StoreTaken
 from mmlab.index.index import Index
@@ -21,6 +21,7 @@ __all__ = [
     "Quantization",
     "Store",
     "StoreTaken",
+    "Workload",
     "WrongSchema",
     "benchmark_search",
     "build_index",

@@ -25,9 +25,6 @@ from mmlab.index.store.layout_base import (
     Layout,
     Points,
     VectorRows,
-    check_modality,
-    indexed_fields,
-    modality_condition,
     unique_item_ids,
 )
 from mmlab.items import Space
@@ -81,7 +78,7 @@ class NamedLayout(Layout):
 
     def payload_indexes(self) -> dict[str, str]:
         """Return the payload indexes under every modality, of the item's id too."""
-        kinds = {**indexed_fields(self.schema), "item_id": KEYWORD}
+        kinds = {**self.schema.indexed, "item_id": KEYWORD}
         return {
             json_path(name, part): kind for part in self.schema.modalities for name, kind in kinds.items()
         }
@@ -107,10 +104,10 @@ class NamedLayout(Layout):
 
     def filters(self, where: Where | None, modality: str | None) -> dict[str, Conditions]:
         """Return the conditions under each modality, or under the one that is given."""
-        check_modality(self.schema, modality)
+        self.schema.check_modality(modality)
         fields = self.schema.filterable
         return {
-            part: read_filter(where, fields, part) + modality_condition(self.schema, part, part)
+            part: read_filter(where, fields, part) + self._of_modality(part, part)
             for part in ([modality] if modality else self.schema.modalities)
         }
 
@@ -192,7 +189,7 @@ def layout_of(schema: Schema) -> Layout:
 
 def describe_fields(schema: Schema) -> pd.DataFrame:
     """Return the payload fields as a table: payload field, type, filter ("indexed", "scanned" or "" for none)."""
-    indexed, filterable = indexed_fields(schema), schema.filterable
+    indexed, filterable = schema.indexed, schema.filterable
     rows = [
         (name, kind, "indexed" if name in indexed else "scanned" if name in filterable else "")
         for name, kind in schema.fields.items()
