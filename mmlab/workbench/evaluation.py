@@ -15,7 +15,6 @@ from mmlab.evaluate import (
     read_labels,
     score_directions,
 )
-from mmlab.evaluate.losses import MissedQueries
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.qrels import labels_between
 from mmlab.evaluate.measures.scoring import join_directions
@@ -40,7 +39,6 @@ from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
 if TYPE_CHECKING:
-    import ipywidgets
     from matplotlib.figure import Figure
 
 
@@ -219,11 +217,8 @@ class Evaluation(Report):
             2
         """
         direction = direction or self.directions[0]
-        scores, ranked, items = (
-            self.per_query[direction],
-            self.rankings.answers[direction],
-            self.data.embedded_items,
-        )
+        scores, ranked = self.per_query[direction], self.rankings.answers[direction]
+        items = self.data.embedded_items
         choose = {
             "worst": lambda: worst_queries(scores, ranked, items, count),
             "best": lambda: best_queries(scores, ranked, items, count),
@@ -265,27 +260,6 @@ class Evaluation(Report):
         }
         return SystemComparison.of(tables, self.first_measure)
 
-    def panel(self, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":
-        """Return a panel for JupyterLab that walks through the missed queries, whose hits can be judged by hand.
-
-        Judgements go to labels.jsonl in the run's folder.
-
-        Args:
-            k: how many hits of each query are shown.
-            by: who judges; the user of this machine unless given.
-
-        Example:
-            >>> panel = run.evaluate().panel(k=3)
-        """
-        from mmlab.panels import inspect_panel
-
-        labels = self.data.folder / run_files.LABELS
-        missed = {
-            name: MissedQueries(explained, self.rankings.answers[name], self.qrels[name], labels)
-            for name, explained in self.failures().per_query.items()
-        }
-        return inspect_panel(missed, self.data.embedded_items, k, by)
-
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, where answers are lost and the weakest group, in a few sentences.
 
@@ -293,10 +267,9 @@ class Evaluation(Report):
             >>> run.evaluate().conclusion("label").startswith("**")
             True
         """
-        texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
-        failures = self.failures()
+        held, failures = self.data.vectors_by_modality, self.failures()
         sentences = (
-            f"**{texts:,} texts and {images:,} images evaluated.**",
+            f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, "RR"),
             failures.sentence,

@@ -122,10 +122,8 @@ class Layout(ABC):
         Raises ValueError for a modality that is not there and for a wrong `where`, see `read_filter`.
         """
         self.schema.check_modality(modality)
-        conditions = read_filter(where, self.schema.filterable)
-        if modality is not None and self.schema.modalities != (modality,):
-            conditions += self._of_modality(modality)
-        return {"": conditions}
+        only = self.schema.modalities == (modality,)
+        return {"": self._conditions(where, None if only else modality)}
 
     def search(self, space: Space, modality: str | None, k: int, **options: Unpack[SearchOptions]) -> Search:
         """Return the search for the `k` items of a modality that are nearest to queries of the space; ValueError."""
@@ -157,11 +155,14 @@ class Layout(ABC):
         records = engine.scroll(collection, filters[""], [] if ids_only else None)
         return ((item, payload) for item, payload, _ in records)
 
-    def _of_modality(self, modality: str, part: str = "") -> Conditions:
-        """Return the condition that an item is of the modality; ValueError if there is no field that says so."""
+    def _conditions(self, where: Where | None, modality: str | None, part: str = "") -> Conditions:
+        """Return the conditions on the items in a part of the payload; ValueError if no field tells the modality."""
+        conditions = read_filter(where, self.schema.filterable, part)
+        if modality is None:
+            return conditions
         if "modality" not in self.schema.filterable:
             raise ValueError("the collection's items have no field 'modality' to tell them apart by")
-        return (Condition(json_path("modality", part), KEYWORD, (modality,)),)
+        return (*conditions, Condition(json_path("modality", part), KEYWORD, (modality,)))
 
     def _points(self, table: pd.DataFrame, vectors: Sequence[VectorRows]) -> Points:
         ids = table["item_id"].to_numpy(dtype=str)

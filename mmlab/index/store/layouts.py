@@ -9,24 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.index.schema.payload import (
-    KEYWORD,
-    Condition,
-    Conditions,
-    Where,
-    json_path,
-    payload_rows,
-    read_filter,
-)
+from mmlab.index.schema.payload import KEYWORD, Condition, Conditions, Where, json_path, payload_rows
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Engine, Payload, Row
-from mmlab.index.store.layout_base import (
-    Contents,
-    Layout,
-    Points,
-    VectorRows,
-    unique_item_ids,
-)
+from mmlab.index.store.layout_base import Contents, Layout, Points, VectorRows, unique_item_ids
 from mmlab.items import Space
 from mmlab.items.tables import places_among
 
@@ -105,11 +91,8 @@ class NamedLayout(Layout):
     def filters(self, where: Where | None, modality: str | None) -> dict[str, Conditions]:
         """Return the conditions under each modality, or under the one that is given."""
         self.schema.check_modality(modality)
-        fields = self.schema.filterable
-        return {
-            part: read_filter(where, fields, part) + self._of_modality(part, part)
-            for part in ([modality] if modality else self.schema.modalities)
-        }
+        parts = [modality] if modality else self.schema.modalities
+        return {part: self._conditions(where, part, part) for part in parts}
 
     def payloads(self, engine: Engine, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by item id."""
