@@ -76,6 +76,7 @@ def _count_cells(notebook: Path) -> int:
 MAX_ERROR_CHARS = 1000
 # what a kill of papermill itself may cost of an executed copy
 SAVE_INTERVAL_S = 10
+ENGINE = "mmlab"
 PAPERMILL_OPTIONS = {"kernel_name": "python3", "start_timeout": 300}
 
 
@@ -114,7 +115,7 @@ def run_notebooks(
     Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
     and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
     """
-    from mmlab.runs.execute.kernel_pool import start_kernels
+    from mmlab.runs.execute.kernels import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     values = check_parameters({**parameters, "name": name}, notebooks)
@@ -149,15 +150,13 @@ def execute(
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
     from nbclient.exceptions import DeadKernelError
-    from papermill import execute_notebook
-    from papermill.exceptions import PapermillExecutionError
 
-    name = notebook.stem
+    papermill, name = _load_papermill(), notebook.stem
     bar.show_start(name)
     options = {"progress_bar": False, "on_cell_start": partial(bar.show_cell, name), **PAPERMILL_OPTIONS}
     try:
-        execute_notebook(notebook, copy, dict(parameters), _register_engine(), km=kernel, **options)
-    except PapermillExecutionError as error:
+        papermill.execute_notebook(notebook, copy, dict(parameters), ENGINE, km=kernel, **options)
+    except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:
         raise NotebookFailed(
@@ -174,12 +173,13 @@ def execute(
 
 # once in a process
 @lru_cache(maxsize=1)
-def _register_engine() -> str:
-    """Register an engine with papermill that writes the executed copy less often, and return its name.
+def _load_papermill() -> Any:
+    """Return papermill, with an engine registered that writes the executed copy less often; it takes seconds to load.
 
     papermill writes the copy twice for each cell, and the next cell waits for that: 4 of 34 processor seconds of the
     demo. Here it is written every few seconds, and when the notebook ends, however it ends.
     """
+    import papermill
     from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
     class SparingEngine(NBClientEngine):
@@ -200,8 +200,8 @@ def _register_engine() -> str:
                 # papermill calls it once more
                 manager.save = save
 
-    papermill_engines.register("mmlab", SparingEngine)
-    return "mmlab"
+    papermill_engines.register(ENGINE, SparingEngine)
+    return papermill
 
 
 def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:

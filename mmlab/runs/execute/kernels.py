@@ -1,4 +1,6 @@
-"""A kernel that runs notebooks: of this very Python, quiet, and offline where the model is on this machine.
+"""Kernels that run notebooks: of this very Python, quiet, and offline where the model is on this machine.
+
+They are handed from one notebook to the next: two take turns at one run, a pool serves several runs at a time.
 
 A kernel works ahead for a notebook while the notebook before runs: it loads or computes what the notebook will wait
 for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 60 in all
@@ -8,9 +10,12 @@ the first time and 30 the second: torch and transformers 3.4, the maps of 06 9.5
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
@@ -39,6 +44,8 @@ mmlab.open_run(name).map(sample, group_by, **settings).points
 AHEAD = {"02_embed": LOAD_MODELS, "04_retrieve": LOAD_MODELS, "06_visualize": LAY_OUT_MAPS}
 START_TIMEOUT_S = 300
 EMPTY_TIMEOUT_S = 60
+# what `empty_kernel` raises for a kernel that died or hangs
+LOST = (RuntimeError, TimeoutError)
 
 
 class Kernel(AsyncKernelManager):
@@ -145,3 +152,91 @@ def work_ahead(notebook: Path, parameters: Mapping[str, Any]) -> str:
     """
     code = AHEAD.get(notebook.stem)
     return f"exec({code!r}, {dict(parameters)!r})" if code else ""
+
+
+def start_kernels(
+    notebooks: Sequence[Path], parameters: Sequence[Mapping[str, Any]], models: Sequence[str] = ()
+) -> Generator[Kernel, None, None]:
+    """Yield a kernel for each notebook; two take turns, and while one runs a notebook the other works ahead.
+
+    Imported modules stay loaded between notebooks, and variables are cleared. `parameters`: all of each notebook.
+    Close the generator to end the kernels.
+    """
+    ahead = [work_ahead(*each) for each in zip(notebooks, parameters, strict=True)]
+    kernels = [start_kernel(notebook, models, ahead[place]) for place, notebook in enumerate(notebooks[:2])]
+    try:
+        for place in range(len(notebooks)):
+            turn = place % 2
+            yield kernels[turn]
+            if place + 2 < len(notebooks):
+                coming = notebooks[place + 2]
+                kernels[turn] = _ready_kernel(kernels[turn], coming, models, ahead[place + 2])
+    finally:
+        for kernel in kernels:
+            shut_down(kernel)
+
+
+class KernelPool:
+    """Kernels for notebooks that run at the same time; whoever needs one takes that which was used last.
+
+    One begins at once, while the others work ahead for the second notebook.
+    """
+
+    def __init__(self, count: int, notebooks: Sequence[Path], models: Sequence[str]) -> None:
+        self._first, self._models = notebooks[0], models
+        self._all: list[Kernel] = []
+        self._lock = threading.Lock()
+        self._stopped = False
+        ahead = work_ahead(notebooks[1], {}) if len(notebooks) > 1 else ""
+        self._stack = [self._start(ahead) for _ in range(count - 1)]
+        self._stack.append(self._start())
+        self._free = threading.Semaphore(count)
+
+    @contextmanager
+    def kernel(self, notebook: Path) -> Iterator[Kernel]:
+        """Take a kernel for one notebook, as soon as one is free; a new one in place of one that died."""
+        with self._free:
+            kernel = self._stack.pop()
+            try:
+                try:
+                    empty_kernel(kernel, notebook)
+                except LOST:
+                    kill_kernel(kernel)
+                    kernel = self._start()
+                yield kernel
+            finally:
+                self._stack.append(kernel)
+
+    def stop(self) -> None:
+        """End all kernels at once and start no other; may be called while they are at work."""
+        with self._lock:
+            self._stopped = True
+            for kernel in self._all:
+                kill_kernel(kernel)
+
+    def _start(self, ahead: str = "") -> Kernel:
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError("the sweep was stopped")
+            kernel = start_kernel(self._first, self._models, ahead)
+            self._all.append(kernel)
+            return kernel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for kernel in self._all:
+            shut_down(kernel)
+
+
+def _ready_kernel(kernel: Kernel, notebook: Path, models: Sequence[str], ahead: str) -> Kernel:
+    """Return the kernel, emptied for the notebook, or a new kernel in place of one that died or hangs."""
+    try:
+        empty_kernel(kernel, notebook, ahead)
+    except LOST:
+        kill_kernel(kernel)
+        return start_kernel(notebook, models, ahead)
+    return kernel

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmlab.runs.execute.execution import NotebookFailed, Progress, execute
-from mmlab.runs.execute.kernel_pool import KernelPool
+from mmlab.runs.execute.kernels import KernelPool
+from mmlab.runs.execute.step_cache import StepCache, share_step
+from mmlab.runs.execute.sweep_file import Setting
 from mmlab.runs.record.lineage import is_done
 from mmlab.runs.record.manifest import read_manifest
 from mmlab.runs.record.parameters import complete_parameters
 from mmlab.runs.record.run_files import executed_copy, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
-from mmlab.runs.sweep.step_cache import StepCache, share_step
-from mmlab.runs.sweep.sweep_file import Setting
 
 if TYPE_CHECKING:
     from tqdm import tqdm
