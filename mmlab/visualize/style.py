@@ -69,6 +69,8 @@ def render_png(fig: "Figure", description: str) -> bytes:
 
 def load_matplotlib() -> Any:
     """Return matplotlib with its pyplot, which is loaded with the first figure: it takes half a second."""
+    import matplotlib.font_manager
+    import matplotlib.ft2font
     import matplotlib.pyplot
 
     return matplotlib

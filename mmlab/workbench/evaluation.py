@@ -94,7 +94,7 @@ class Evaluation(Report):
     def _overview(self) -> Result:
         """Show the mean of every measure with its 95 % interval, for each direction."""
         if self.measures.empty:
-            raise TooFew(self._what_to_judge_by())
+            raise TooFew(self._nothing_judged())
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
@@ -108,7 +108,7 @@ class Evaluation(Report):
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
         return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
 
-    def _what_to_judge_by(self) -> str:
+    def _nothing_judged(self) -> str:
         return (
             f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
             "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
