@@ -107,8 +107,8 @@ def _left_out(tried: RescoringsTried, data: RunData) -> str:
     if not tried:
         return f"{NO_JOINT_SPACE}; {data.held}."
     names = [name for name in OPTIONS["rescoring"] if not all(name in one for one in tried.values())]
-    needs = "needs vectors that differ, and two pairs or more to choose a temperature on"
-    return f"Left out: {', '.join(names)}, which {needs}; {data.held}." if names else ""
+    needs = "they need vectors that differ, and two pairs or more to choose a temperature on"
+    return f"Left out: {', '.join(names)}; {needs}; {data.held}." if names else ""
 
 
 @dataclass(frozen=True, repr=False)
