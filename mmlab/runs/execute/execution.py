@@ -7,6 +7,7 @@ stderr shows which notebook and which of its cells is at work.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
-from mmlab.runs.record.parameters import check_parameters, notebook_parameters
+from mmlab.runs.record.parameters import check_parameters, complete_parameters
 from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
 
@@ -123,15 +124,21 @@ def run_notebooks(
         values = _recorded_parameters(name, notebooks[:start]) | values
     copies = folder / EXECUTED
     copies.mkdir(parents=True, exist_ok=True)
+    complete = [complete_parameters(notebook, values) for notebook in coming]
     with (
         run_lock(folder),
+        # a page is written while the next notebook runs: PAGES_FIGURE
+        ThreadPoolExecutor(1) as pages,
         Progress(coming, show=progress) as bar,
-        closing(start_kernels(coming, values.get("models", ()))) as kernels,
+        closing(start_kernels(coming, complete, values.get("models", ()))) as kernels,
     ):
-        for kernel, notebook in zip(kernels, coming, strict=True):
-            own = {key: values[key] for key in notebook_parameters(notebook) if key in values}
+        written = []
+        for kernel, notebook, known in zip(kernels, coming, complete, strict=True):
+            own = {key: value for key, value in known.items() if key in values}
             execute(notebook, copies / notebook.name, own, kernel, bar)
-            write_page(copies / notebook.name, folder)
+            written.append(pages.submit(write_page, copies / notebook.name, folder))
+    for page in written:
+        page.result()
     return folder
 
 

@@ -141,6 +141,14 @@ def default_value(parameter: Parameter) -> Any:
     return parse_value(parameter, ast.literal_eval(parameter.default))
 
 
+def complete_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters of the notebook: those of the given values that it has, and the defaults of the others."""
+    return {
+        name: values[name] if name in values else default_value(parameter)
+        for name, parameter in notebook_parameters(notebook).items()
+    }
+
+
 def check_dataset(text: str) -> str:
     """Return the dataset as the notebooks take it, a path made absolute; raise ValueError if there is no such path."""
     if text.startswith("hf://"):
