@@ -34,6 +34,8 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
         raise ValueError(f"expected two systems or more, found {list(systems)}")
     rng = np.random.default_rng(seed)
     baseline, *others = systems
+    if systems[baseline].empty:
+        return pd.DataFrame(columns=COLUMNS)
     tables = [_compare(systems, baseline, name, items, rng) for name in others]
     table = pd.concat(tables, ignore_index=True)
     return table.assign(p_holm=holm(table["p"].to_numpy()))[COLUMNS]
@@ -93,8 +95,6 @@ def _compare(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     before, after = _align(systems, baseline, name)
-    if before.empty:
-        return pd.DataFrame(columns=COLUMNS)
     measures = [column for column in before.columns if column != "query_id"]
     pairs = pair_numbers(before["query_id"], items)
     values = after[measures].to_numpy(dtype=float)
