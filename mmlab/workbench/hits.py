@@ -35,6 +35,7 @@ CAPTION_CHARS = 120
 QUERY_CHARS = 80
 NONE = "none"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
+NO_MODEL = "no model of this run embeds {}s, so none can ask; give 02_embed one that does"
 NO_TEXT = f"The collection has no text of its own: “{ANY_PHOTO}” stands in for a query of yours."
 
 
@@ -233,12 +234,9 @@ def search_run(
     if query is None and image is None:
         return _nothing_asked(data)
     source = "image" if query in ("", None) and image is not None else "text"
-    if missing := [
-        one for one, given in (("text", query), ("image", image)) if given and one not in data.retrievers
-    ]:
-        return no_hits(
-            data, f"no model of this run embeds {missing[0]}s, so none can ask; give 02_embed one that does"
-        )
+    for kind, given in (("text", query), ("image", image)):
+        if given and kind not in data.retrievers:
+            return no_hits(data, NO_MODEL.format(kind))
     if settings["fusion"] is None:
         joint = len({one.model.space for one in data.retrievers.values()}) == 1
         settings["fusion"] = "early" if joint and not models else "rrf"
@@ -296,6 +294,8 @@ def _search_many(data: RunData, query: Any, to: str | None, exact: bool, setting
         return _nothing_asked(data)
     alone = {name: settings[name] for name in ("where", "plus", "minus", "diversity", "group_by_pair")}
     source = _source_of(data, query)
+    if source not in data.retrievers:
+        return no_hits(data, NO_MODEL.format(source))
     target = to or _target(data, source)
     held = int((data.embedded_items["modality"] == target).sum())
     k = min(settings["k"], max(held, 1))
