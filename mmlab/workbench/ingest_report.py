@@ -42,7 +42,7 @@ class IngestReport(Report):
     def _overview(self) -> Result:
         """Show how the source was read, what was worked on, and what could not be done."""
         worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
-        notes = "".join(f"\n\n> {note}" for note in self.result.notes)
+        notes = "".join(f"\n\n> {note}" for note in [*self.result.notes, *self._limits])
         return Result(
             self.result.balance(),
             f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",
@@ -69,8 +69,22 @@ class IngestReport(Report):
         """What came of the dataset, in two sentences."""
         return (
             f"{self._kept} {len(self.result.changes):,} texts were cleaned, {len(self.result.skipped):,} entries were "
-            "refused, each with its reason."
-        )
+            f"refused, each with its reason. {' '.join(self._limits)}"
+        ).strip()
+
+    @property
+    def _limits(self) -> list[str]:
+        """What such items cannot serve for: one kind of them alone, or one text for all images."""
+        found = []
+        if self.texts.empty and len(self.images):
+            found.append(
+                "There are no texts: the images can be searched and mapped, and 05_evaluate says how to judge."
+            )
+        if self.images.empty and len(self.texts):
+            found.append("There are no images: texts can be searched by texts alone.")
+        if self.texts["text"].nunique() == 1 < self.texts["pair_id"].nunique():
+            found.append(f"All {len(self.texts):,} texts are the same, so they tell no image from another.")
+        return found
 
     @property
     def _kept(self) -> str:

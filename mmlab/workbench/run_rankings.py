@@ -157,9 +157,9 @@ class Rankings(Report):
         claims = {}
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
-            can_answer = len(self.data.vectors_by_modality[target]) > 0
-            asked = self.data.vectors_by_modality[source].ids if can_answer else []
-            claims[f"every {source} was answered"] = set(asked) == set(answer["query_id"].unique())
+            held = self.data.vectors_by_modality
+            asked = set(held[source].ids) if len(held[target]) else set()
+            claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
         return claims
 
     def write(self, step: Step) -> Html:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import mmlab
 from mmlab.items import read_table
-from mmlab.runs import find_notebook
+from mmlab.runs import find_notebook, write_report
 from tests.conftest import data_in
 
 WORDS = ("one", "two", "three", "four", "five", "six")
@@ -107,6 +107,22 @@ def test_all_cells_run_and_show_no_number_that_is_none(small):
     assert len(shown) > 60
     without_images = {cell: re.sub(r'src(doc)?="[^"]*"', "", html) for cell, html in shown.items()}
     assert [cell for cell, html in without_images.items() if re.search(r"\bnan\b", html, re.IGNORECASE)] == []
+
+
+def test_01_says_what_such_items_cannot_serve_for(small):
+    name, _, shown = small
+    says = {
+        "photos": "There are no texts: the images can be searched and mapped",
+        "texts": "There are no images: texts can be searched by texts alone",
+        "one text": "All 3 texts are the same, so they tell no image from another",
+    }
+    assert [other for other, words in says.items() if words in shown["01-04"]] == [name] * (name in says)
+
+
+def test_the_report_says_that_nothing_is_judged(small):
+    name, run, _ = small
+    page = write_report(run.name).read_text(encoding="utf-8")
+    assert ("No query has a known right answer: 05_evaluate says" in page) == (name in ("photos", "texts"))
 
 
 def test_05_says_what_to_judge_by_where_there_is_nothing(small):
