@@ -275,3 +275,12 @@ def test_without_pairs_each_modality_has_a_sample_of_its_own_and_a_map_of_one_sp
 def test_a_map_of_a_few_points_says_how_many_it_needs():
     with pytest.raises(TooFew, match="a map needs 5 items or more to have neighbourhoods, and there are 4"):
         map_umap(two_clusters(2))
+
+
+def test_where_few_images_have_a_text_the_others_are_shown_too():
+    everything = items({"mug": 5})
+    few = everything[(everything["modality"] == "image") | everything["pair_id"].isin(["p0", "p1"])]
+    shown = sample_pairs(few, 9)
+    assert shown["modality"].tolist() == ["text"] * 2 + ["image"] * 5
+    half = everything[(everything["modality"] == "image") | everything["pair_id"].isin(["p0", "p1", "p2"])]
+    assert is_paired(sample_pairs(half, 9))
