@@ -1,0 +1,282 @@
+"""Where the weights of a checkpoint lie, and which are taken.
+
+The order: safetensors; on the hub, the safetensors of its conversion request, a pull request in which the hub's own bot
+offers them to a repository without any; last a pickle of tensors such as pytorch_model.bin, which torch reads with
+weights_only=True, so that nothing in it is run. All other parts are read at the commit that the weights are from.
+"""
+
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from mmlab.embed.models.interface import ModelError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+OPEN_CLIP_SAFETENSORS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+OPEN_CLIP_PICKLES = ("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth")
+# The files that say what a checkpoint is: of transformers, sentence-transformers and open_clip.
+CONFIG, OPEN_CLIP_CONFIG = "config.json", "open_clip_config.json"
+CONFIGS = (CONFIG, "modules.json", OPEN_CLIP_CONFIG)
+# What the hub's bot calls its pull requests; only the bot's own are taken.
+CONVERSION_TITLE, CONVERSION_AUTHOR = "Adding `safetensors` variant of this model", "SFconvertbot"
+# Files that look like weights and cannot be read here, for messages.
+OTHER_SUFFIXES = {".h5", ".msgpack", ".gguf", ".onnx", ".ckpt", ".pt", ".pth", ".npz", ".bin", ".safetensors"}
+
+# The hub's answers where a repository takes no pull requests.
+DISCUSSIONS_OFF = {401, 403, 404, 410}
+
+CONVERSION_TAKEN = "model %r: main has no safetensors; took those of the hub's conversion request, commit %s"
+PICKLE_TAKEN = "model %r: there are no safetensors; took %s, read with weights_only=True"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The files of a checkpoint: a folder, or a Hugging Face id at one commit, which fetches what it is asked for."""
+
+    source: str
+    commit: str = ""  # "" for a folder
+    pinned: bool = False  # whether no other commit will do
+
+    def find(self, name: str) -> Path | None:
+        """Return the local path of a file, or None where there is none; `name` has / between folders."""
+        if not self.commit:
+            path = Path(self.source, name)
+            return path if path.is_file() else None
+        return _fetch(self.source, name, self.commit)
+
+    def read_json(self, name: str) -> dict | list:
+        """Return the content of a JSON file, {} where there is none; raise ModelError if it cannot be read."""
+        path = self.find(name)
+        try:
+            content = json.loads(path.read_text("utf-8")) if path else {}
+        except (ValueError, OSError) as error:
+            raise ModelError(f"model {self.source!r}: its {name} cannot be read ({error})") from error
+        return content if isinstance(content, dict | list) else {}
+
+    def list_names(self) -> list[str]:
+        """Return the names of all files, as far as they can be told: for messages."""
+        from huggingface_hub import HfApi
+
+        if not self.commit:
+            return sorted(path.name for path in Path(self.source).iterdir())
+        try:
+            return sorted(file.rfilename for file in HfApi().model_info(self.source).siblings or [])
+        except (OSError, ValueError):
+            return []
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights on this machine: a file, or the index of several; `repository` is where all other parts are read."""
+
+    repository: Repository
+    path: Path
+
+    @property
+    def pickled(self) -> bool:
+        """Whether they are a pickle."""
+        return self.path.name.removesuffix(".index.json").endswith((".bin", ".pth"))
+
+    @property
+    def of_open_clip(self) -> bool:
+        """Whether the tensors have open_clip's names."""
+        return self.path.name in OPEN_CLIP_SAFETENSORS + OPEN_CLIP_PICKLES
+
+    @property
+    def files(self) -> list[Path]:
+        """The files with tensors: one, or all that the index names."""
+        if not self.path.name.endswith(".index.json"):
+            return [self.path]
+        return [self.path.parent / name for name in _shard_names(self.path)]
+
+    @property
+    def revision(self) -> str:
+        """The commit, and which weights where they are a pickle: other tensors may lie beside it."""
+        commit = self.repository.commit
+        return f"{commit}:{self.path.name}" if commit and self.pickled else commit
+
+
+def find_commit(source: str) -> str:
+    """Return the commit of main of a Hugging Face id; the newest in the cache where the hub cannot be asked."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+    unreached: Exception | None = None
+    for name in CONFIGS:
+        try:
+            # The file lies in .../snapshots/<commit>/<name>.
+            return Path(hf_hub_download(source, name)).parent.name
+        except RemoteEntryNotFoundError:
+            continue
+        except LocalEntryNotFoundError as error:
+            unreached = unreached or error
+    if unreached:
+        raise unreached
+    raise ModelError(
+        f"model {source!r}: its repository holds no {', '.join(CONFIGS[:-1])} or {CONFIGS[-1]}"
+        f"{_list_weights(Repository(source, 'main'))}: "
+        "give a checkpoint of transformers, sentence-transformers or open_clip"
+    )
+
+
+def choose_weights(main: Repository, part: str, open_clip: bool = False) -> Weights | None:
+    """Return the weights in the folder `part` of the repository by the order above, None if there are none.
+
+    Says in one line which were taken where that is not the safetensors of main.
+    """
+    safetensors, pickles = (OPEN_CLIP_SAFETENSORS, OPEN_CLIP_PICKLES) if open_clip else (SAFETENSORS, PICKLES)
+    found = find_weights(main, part, safetensors)
+    if found:
+        return found
+    # The bot converts only what transformers reads from the uppermost folder.
+    conversion = find_conversion(main) if main.commit and not (main.pinned or part or open_clip) else None
+    found = find_weights(conversion, part, safetensors) if conversion else None
+    if found:
+        log.warning(CONVERSION_TAKEN, main.source, found.repository.commit[:12])
+        return found
+    found = find_weights(main, part, pickles)
+    if found:
+        log.warning(PICKLE_TAKEN, main.source, found.path.name)
+    return found
+
+
+def find_weights(repository: Repository, part: str, names: tuple[str, ...]) -> Weights | None:
+    """Return the first of these names that is in the folder `part`, with all its shards; None if none is."""
+    for name in names:
+        path = repository.find(join(part, name))
+        if path is None:
+            continue
+        missing = [file for file in _shard_names(path) if repository.find(join(part, file)) is None]
+        if missing:
+            raise ModelError(
+                f"model {repository.source!r}: {name} names {missing[0]}, which is not there: "
+                "fetch the checkpoint again"
+            )
+        return Weights(repository, path)
+    return None
+
+
+def find_conversion(main: Repository) -> Repository | None:
+    """Return the hub's conversion request at its own commit; None where there is none for this commit of main.
+
+    Where the hub cannot be asked, a request that lies in the cache is taken.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    api = HfApi()
+    try:
+        for reference in _conversion_references(api, main.source):
+            commits = [commit.commit_id for commit in api.list_repo_commits(main.source, revision=reference)]
+            if main.commit in commits[1:]:
+                # Asked for by its reference, so that the cache knows it by that when the hub cannot be asked.
+                path = Path(hf_hub_download(main.source, CONFIG, revision=reference))
+                return Repository(main.source, path.parent.name) if path.parent.name == commits[0] else None
+    except HfHubHTTPError as error:
+        if error.response.status_code in DISCUSSIONS_OFF:
+            return None
+        raise
+    except (HTTPError, OSError):
+        return next(_cached_conversions(main.source), None)
+    return None
+
+
+def missing_weights(repository: Repository, model: str) -> ModelError:
+    """Return the error for a checkpoint without weights that can be read."""
+    return ModelError(
+        f"model {model!r}: its weights cannot be read: expected {SAFETENSORS[0]} or {PICKLES[0]}, whole or in shards"
+        f"{_list_weights(repository)}: save them with save_pretrained, or give another checkpoint"
+    )
+
+
+def check_pickle(model: str, path: Path) -> None:
+    """Raise ModelError for a file that unpacks to more than its own size: torch never compresses."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise ModelError(
+                f"model {model!r}: its weights cannot be read: {path.name} has {path.stat().st_size:,} bytes and would "
+                f"unpack to {unpacked:,}, which no file written by torch does: fetch it again, from where you trust"
+            )
+
+
+def join(part: str, name: str) -> str:
+    """Return the name of a file inside the folder `part`, "" being the uppermost.
+
+    >>> join("0_CLIPModel", "config.json"), join("", "config.json")
+    ('0_CLIPModel/config.json', 'config.json')
+    """
+    return str(PurePosixPath(part) / name)
+
+
+def _fetch(source: str, name: str, commit: str) -> Path | None:
+    from huggingface_hub import hf_hub_download, is_offline_mode, try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+    cached = try_to_load_from_cache(source, name, revision=commit)
+    if cached is not None:
+        # Otherwise it is known that the commit has no such file.
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        return Path(hf_hub_download(source, name, revision=commit))
+    except RemoteEntryNotFoundError:
+        return None
+    except LocalEntryNotFoundError:
+        if is_offline_mode():
+            return None
+        # Whether there is one is not known; another choice would be made than with the network.
+        raise
+
+
+def _shard_names(path: Path) -> list[str]:
+    """Return the names of the files that an index names, [] for a file that is no index."""
+    if not path.name.endswith(".index.json"):
+        return []
+    try:
+        names = sorted(set(json.loads(path.read_text("utf-8"))["weight_map"].values()))
+        outside = [name for name in names if PurePosixPath(name).name != name]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelError(f"model {path.parent.name!r}: its {path.name} cannot be read ({error!r})") from error
+    if outside:
+        raise ModelError(
+            f"model {path.parent.name!r}: its {path.name} names {outside[0]!r}, which is no file beside it"
+        )
+    return names
+
+
+def _conversion_references(api: "HfApi", source: str) -> Iterator[str]:
+    for request in api.get_repo_discussions(source, discussion_type="pull_request", discussion_status="open"):
+        known = (request.title, request.author, request.status, request.is_pull_request)
+        if known == (CONVERSION_TITLE, CONVERSION_AUTHOR, "open", True) and request.git_reference:
+            yield request.git_reference
+
+
+def _cached_conversions(source: str) -> Iterator[Repository]:
+    """Yield the pull requests in the cache that have safetensors, the newest first."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=source, repo_type="model"))
+    numbers = [path for path in (folder / "refs" / "refs" / "pr").glob("*") if path.name.isdecimal()]
+    for path in sorted(numbers, key=lambda path: int(path.name), reverse=True):
+        snapshot = folder / "snapshots" / path.read_text("utf-8").strip()
+        # Transformers alone fetches nothing but the weights at such a commit.
+        if (snapshot / CONFIG).is_file() and any((snapshot / name).is_file() for name in SAFETENSORS):
+            yield Repository(source, snapshot.name)
+
+
+def _list_weights(repository: Repository) -> str:
+    """Return what lies there instead, as a part of a message."""
+    names = [name for name in repository.list_names() if PurePosixPath(name).suffix in OTHER_SUFFIXES]
+    return f", found only {', '.join(names[:4])}" if names else ""
