@@ -82,7 +82,6 @@ class Checkpoint:
     device: "torch.device"
     precision: str  # "float32" or "bfloat16"
     prompts: tuple[str, ...] = ()
-    part: str = ""  # the folder inside that holds all that transformers reads, "" for the uppermost
 
     @property
     def name(self) -> str:
@@ -96,15 +95,9 @@ class Checkpoint:
         return (folder.relative_to(project()) if folder.is_relative_to(project()) else folder).as_posix()
 
     @property
-    def pinned(self) -> dict[str, str]:
-        """The keyword arguments that make libraries read all parts in one folder and, of an id, at one commit."""
-        return pin(self.weights.repository, self.part)
-
-
-def pin(repository: Repository, part: str) -> dict[str, str]:
-    """Return the keyword arguments of from_pretrained for this commit and folder, {} where both are the usual ones."""
-    named = {"revision": repository.commit, "subfolder": part}
-    return {name: value for name, value in named.items() if value}
+    def folder(self) -> Path:
+        """The folder on this machine with all that transformers reads."""
+        return self.weights.path.parent
 
 
 def find_checkpoint(model: str) -> str:

@@ -10,7 +10,6 @@ from mmlab.embed.models.checkpoint import (
     find_checkpoint,
     hash_folder,
     module_folders,
-    pin,
     suggest_id,
     unreadable_as_model_error,
 )
@@ -104,11 +103,9 @@ def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], rev
     picked = pick_device(device)
     picked_precision = pick_precision(precision, picked)
     source = find_checkpoint(model)
-    config, weights, part = _open(model, _find_repository(model, source, revision))
+    config, weights = _open(model, _find_repository(model, source, revision))
     own_revision = weights.revision or hash_folder(Path(source), weights)
-    checkpoint = Checkpoint(
-        model, source, own_revision, config, weights, picked, picked_precision, prompts, part
-    )
+    checkpoint = Checkpoint(model, source, own_revision, config, weights, picked, picked_precision, prompts)
     module, adapter = FAMILIES[_find_family(model, config)]
     return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
 
@@ -120,8 +117,8 @@ def _find_repository(model: str, source: str, revision: str) -> Repository:
         return Repository(source, revision.partition(":")[0] or find_commit(source), pinned=bool(revision))
 
 
-def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights, str]":
-    """Return the config, the weights, and the folder inside the checkpoint with all that transformers reads."""
+def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
+    """Return the config and the weights; all other parts lie beside them then."""
     part = _find_part(main)
     of_open_clip = main.find(OPEN_CLIP_CONFIG) is not None
     if not of_open_clip or "model_type" in main.read_json(join(part, CONFIG)):
@@ -130,18 +127,21 @@ def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights, str
         _find_family(model, config)
         weights = _choose_weights(model, main, part)
         if weights:
-            return config, weights, part
+            return config, weights
     if of_open_clip:
         config = read_open_clip_config(model, main)
         weights = _choose_weights(model, main, "", open_clip=True)
         if weights:
-            return config, weights, ""
+            return config, weights
     raise missing_weights(model, main)
 
 
 def _choose_weights(model: str, main: Repository, part: str, open_clip: bool = False) -> Weights | None:
     with unreadable_as_model_error(model, "weights", "check the network, or fetch the checkpoint again"):
-        return choose_weights(main, part, open_clip)
+        weights = choose_weights(main, part, open_clip)
+        if weights:
+            weights.repository.fetch_settings(module_folders(weights.repository))
+        return weights
 
 
 def _find_part(main: Repository) -> str:
@@ -156,10 +156,10 @@ def _read_config(model: str, main: Repository, part: str) -> "PreTrainedConfig":
 
     advice = ASK_HUB if main.commit else "give a folder written by save_pretrained"
     with unreadable_as_model_error(model, "config", advice):
-        pinned = pin(main, part)
-        if PreTrainedConfig.get_config_dict(main.source, **pinned)[0].get("model_type") == "imagebind":
+        folder = main.find(join(part, CONFIG)).parent
+        if PreTrainedConfig.get_config_dict(folder)[0].get("model_type") == "imagebind":
             raise ModelError(f"model {model!r} {IMAGEBIND}")
-        return AutoConfig.from_pretrained(main.source, trust_remote_code=False, **pinned)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 def _find_family(model: str, config: "PreTrainedConfig") -> str:

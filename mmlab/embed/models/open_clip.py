@@ -97,7 +97,8 @@ def read_open_clip_processor(model: str, repository: Repository, config: "CLIPCo
     side, mode = config.vision_config.image_size, settings.get("resize_mode", "shortest")
     if mode not in ("shortest", "squash"):
         raise ModelError(
-            f"model {model!r}: its images are resized by {mode!r}, expected shortest or squash: give {SUGGESTIONS['image']}"
+            f"model {model!r}: its images are resized by {mode!r}, expected shortest or squash: "
+            f"give {SUGGESTIONS['image']}"
         )
     square = {"height": side, "width": side}
     normalization = {f"image_{name}": settings[name] for name in ("mean", "std") if name in settings}

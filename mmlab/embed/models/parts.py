@@ -101,7 +101,7 @@ def _read_tensors(kind: Any, checkpoint: Checkpoint, options: dict[str, Any]) ->
     if weights.of_open_clip:
         return CLIPModel.from_pretrained(None, state_dict=read_open_clip_tensors(weights), **options)
     return kind.from_pretrained(
-        weights.path.parent, use_safetensors=not weights.pickled, trust_remote_code=False, **options
+        checkpoint.folder, use_safetensors=not weights.pickled, trust_remote_code=False, **options
     )
 
 
@@ -117,9 +117,7 @@ def read_tokenizer(
     Raises ModelError unless it knows about as many tokens as `text_config` says.
     """
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", SAVE_PARTS):
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.source, trust_remote_code=False, **checkpoint.pinned
-        )
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
     check_vocabulary(checkpoint, tokenizer, text_config.vocab_size)
     window = find_window(tokenizer, network, text_config)
     return TextTokenizer(tokenizer, min(window, max_window or window), checkpoint.prompts, padding)
@@ -133,17 +131,13 @@ def read_image_processor(checkpoint: Checkpoint) -> Any:
                 checkpoint.requested, checkpoint.weights.repository, checkpoint.config
             )
         # The one based on Pillow everywhere: where torchvision is installed, the pixels would differ otherwise.
-        return AutoImageProcessor.from_pretrained(
-            checkpoint.source, backend="pil", trust_remote_code=False, **checkpoint.pinned
-        )
+        return AutoImageProcessor.from_pretrained(checkpoint.folder, backend="pil", trust_remote_code=False)
 
 
 def read_feature_extractor(checkpoint: Checkpoint) -> Any:
     """Return the feature extractor, which turns waveforms into tensors."""
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or feature extractor", SAVE_PARTS):
-        return AutoFeatureExtractor.from_pretrained(
-            checkpoint.source, trust_remote_code=False, **checkpoint.pinned
-        )
+        return AutoFeatureExtractor.from_pretrained(checkpoint.folder, trust_remote_code=False)
 
 
 def check_vocabulary(checkpoint: Checkpoint, tokenizer: Any, expected: int) -> None:

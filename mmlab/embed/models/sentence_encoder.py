@@ -4,6 +4,8 @@ Pooling, normalization and prompts are what the library reads from modules.json 
 config_sentence_transformers.json; a checkpoint without them is pooled as the library does by default.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
@@ -16,8 +18,6 @@ from mmlab.embed.models.parts import SAVE_PARTS, TextTokenizer, check_vocabulary
 from mmlab.embed.models.prompts import fill_prompts
 from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_pickle, find_weights
 
-# Weights are fetched on their own. No code.
-SETTINGS = ["*.json", "*.txt", "*.model"]
 # The library looks for them in this order.
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
@@ -77,13 +77,13 @@ class SentenceEncoder(Adapter):
 
 def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
     """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
-    with unreadable_as_model_error(checkpoint.requested, "config", "check the name and the network"):
-        folder = _fetch(checkpoint)
+    with unreadable_as_model_error(checkpoint.requested, "modules", "check the network"):
+        folder = _find_modules(checkpoint)
     # The library gives missing tensors random values without an error, so transformers looks for them first.
     read_network(AutoModel, checkpoint, advice, optional="pooler")
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
         return SentenceTransformer(
-            folder,
+            str(folder),
             device=str(checkpoint.device),
             trust_remote_code=False,
             local_files_only=True,
@@ -100,15 +100,11 @@ def describe_pooling(pipeline: SentenceTransformer) -> str:
     return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "the model's own"
 
 
-def _fetch(checkpoint: Checkpoint) -> str:
-    """Return the folder with all modules on this machine."""
-    from huggingface_hub import snapshot_download
-
-    repository, folder = checkpoint.weights.repository, checkpoint.source
-    if repository.commit:
-        folder = snapshot_download(checkpoint.source, allow_patterns=SETTINGS, revision=repository.commit)
+def _find_modules(checkpoint: Checkpoint) -> Path:
+    """Fetch and check the weights of all modules; return the folder that they are in."""
+    repository = checkpoint.weights.repository
     for part in module_folders(repository):
-        own = find_weights(repository, part, (*SAFETENSORS, *PICKLES)) if part != checkpoint.part else None
+        own = find_weights(repository, part, (*SAFETENSORS, *PICKLES))
         for file in own.files if own and own.pickled else []:
             check_pickle(checkpoint.requested, file)
-    return folder
+    return repository.folder

@@ -8,7 +8,7 @@ weights_only=True, so that nothing in it is run. All other parts are read at the
 import json
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -27,6 +27,8 @@ CONFIG, OPEN_CLIP_CONFIG = "config.json", "open_clip_config.json"
 CONFIGS = (CONFIG, "modules.json", OPEN_CLIP_CONFIG)
 # What the hub's bot calls its pull requests; only the bot's own are taken.
 CONVERSION_TITLE, CONVERSION_AUTHOR = "Adding `safetensors` variant of this model", "SFconvertbot"
+# Files beside the weights: settings, vocabularies, templates.
+SETTINGS_SUFFIXES = {".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".jinja"}
 # Files that look like weights and cannot be read here, for messages.
 OTHER_SUFFIXES = {".h5", ".msgpack", ".gguf", ".onnx", ".ckpt", ".pt", ".pth", ".npz", ".bin", ".safetensors"}
 
@@ -47,10 +49,17 @@ class Repository:
     commit: str = ""  # "" for a folder
     pinned: bool = False  # whether no other commit will do
 
+    @property
+    def folder(self) -> Path:
+        """The folder on this machine with the files that were fetched."""
+        if not self.commit:
+            return Path(self.source)
+        return _cache_folder(self.source) / "snapshots" / self.commit
+
     def find(self, name: str) -> Path | None:
         """Return the local path of a file, or None where there is none; `name` has / between folders."""
         if not self.commit:
-            path = Path(self.source, name)
+            path = self.folder / name
             return path if path.is_file() else None
         return _fetch(self.source, name, self.commit)
 
@@ -64,20 +73,33 @@ class Repository:
         return content if isinstance(content, dict | list) else {}
 
     def list_names(self) -> list[str]:
-        """Return the names of all files, as far as they can be told: for messages."""
+        """Return the names of all files; where the hub cannot be asked, of those that lie in the cache."""
         from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
         if not self.commit:
-            return sorted(path.name for path in Path(self.source).iterdir())
+            return _list_folder(self.folder)
         try:
-            return sorted(file.rfilename for file in HfApi().model_info(self.source).siblings or [])
-        except (OSError, ValueError):
-            return []
+            found = HfApi().model_info(self.source, revision=self.commit)
+        except HfHubHTTPError:
+            raise
+        except (HTTPError, OSError):
+            return _list_folder(self.folder)
+        return sorted(file.rfilename for file in found.siblings or [])
+
+    def fetch_settings(self, folders: Iterable[str]) -> None:
+        """Fetch all files of these folders but weights, so that libraries need not ask the hub."""
+        if self.commit:
+            wanted = [name for name in self.list_names() if PurePosixPath(name).suffix in SETTINGS_SUFFIXES]
+            within = {str(PurePosixPath(folder)) for folder in folders}
+            for name in wanted:
+                if str(PurePosixPath(name).parent) in within:
+                    self.find(name)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights on this machine: a file, or the index of several; `repository` is where all other parts are read."""
+    """Weights on this machine: a file, or the index of several, in the repository where all other parts are read."""
 
     repository: Repository
     path: Path
@@ -262,12 +284,21 @@ def _conversion_references(api: "HfApi", source: str) -> Iterator[str]:
             yield request.git_reference
 
 
-def _cached_conversions(source: str) -> Iterator[Repository]:
-    """Yield the pull requests in the cache that have safetensors, the newest first."""
+def _list_folder(folder: Path) -> list[str]:
+    paths = folder.rglob("*") if folder.is_dir() else []
+    return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_file())
+
+
+def _cache_folder(source: str) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
-    folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=source, repo_type="model"))
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=source, repo_type="model"))
+
+
+def _cached_conversions(source: str) -> Iterator[Repository]:
+    """Yield the pull requests in the cache that have safetensors, the newest first."""
+    folder = _cache_folder(source)
     numbers = [path for path in (folder / "refs" / "refs" / "pr").glob("*") if path.name.isdecimal()]
     for path in sorted(numbers, key=lambda path: int(path.name), reverse=True):
         snapshot = folder / "snapshots" / path.read_text("utf-8").strip()
