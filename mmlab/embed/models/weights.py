@@ -137,7 +137,8 @@ def find_commit(source: str) -> str:
     for name in CONFIGS:
         try:
             # The file lies in .../snapshots/<commit>/<name>.
-            return Path(hf_hub_download(source, name)).parent.name
+            # Once the hub could not be asked, the cache is.
+            return Path(hf_hub_download(source, name, local_files_only=unreached is not None)).parent.name
         except RemoteEntryNotFoundError:
             continue
         except LocalEntryNotFoundError as error:
@@ -213,7 +214,7 @@ def find_conversion(main: Repository) -> Repository | None:
     return None
 
 
-def missing_weights(repository: Repository, model: str) -> ModelError:
+def missing_weights(model: str, repository: Repository) -> ModelError:
     """Return the error for a checkpoint without weights that can be read."""
     return ModelError(
         f"model {model!r}: its weights cannot be read: expected {SAFETENSORS[0]} or {PICKLES[0]}, whole or in shards"
@@ -309,5 +310,8 @@ def _cached_conversions(source: str) -> Iterator[Repository]:
 
 def _list_weights(repository: Repository) -> str:
     """Return what lies there instead, as a part of a message."""
-    names = [name for name in repository.list_names() if PurePosixPath(name).suffix in OTHER_SUFFIXES]
+    try:
+        names = [name for name in repository.list_names() if PurePosixPath(name).suffix in OTHER_SUFFIXES]
+    except OSError:
+        return ""
     return f", found only {', '.join(names[:4])}" if names else ""
