@@ -201,6 +201,8 @@ def _no_checkpoint(model: str, folder: Path) -> ModelError:
 @contextmanager
 def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[None]:
     """Turn any library error over this part of a checkpoint into a ModelError; print no messages of libraries."""
+    from pickle import UnpicklingError
+
     from huggingface_hub.errors import HTTPError, StrictDataclassError
     from safetensors import SafetensorError
 
@@ -220,6 +222,12 @@ def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[No
     except ModelError:
         # It has its message already.
         raise
+    except UnpicklingError as error:
+        # Torch's own message advises to trust the file.
+        raise ModelError(
+            f"model {model!r}: its {part} cannot be read: they are a pickle of more than tensors, which may be code; "
+            "none of it was run. Give a checkpoint with safetensors, or save this one anew where it was made"
+        ) from error
     except (*library, StrictDataclassError, SafetensorError) as error:
         found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
         raise ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}") from error
