@@ -17,6 +17,10 @@ from mmlab.embed.models.prompts import fill_prompts
 from mmlab.embed.models.weights import check_pickle
 
 SAVE_PARTS = "save them beside the weights with save_pretrained"
+SAVE_CLIP_TOKENIZER = (
+    "open_clip keeps CLIP's tokenizer in its own package: once, save it beside the weights with "
+    "transformers.AutoTokenizer.from_pretrained('openai/clip-vit-base-patch32').save_pretrained(folder)"
+)
 
 
 class TextTokenizer:
@@ -116,7 +120,8 @@ def read_tokenizer(
 
     Raises ModelError unless it knows about as many tokens as `text_config` says.
     """
-    with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", SAVE_PARTS):
+    advice = SAVE_CLIP_TOKENIZER if checkpoint.weights.of_open_clip else SAVE_PARTS
+    with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", advice):
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
     check_vocabulary(checkpoint, tokenizer, text_config.vocab_size)
     window = find_window(tokenizer, network, text_config)
