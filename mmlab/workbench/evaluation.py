@@ -54,6 +54,11 @@ class Evaluation(Report):
         rankings: what is evaluated.
         k_values: the cutoffs of P@k, R@k and Success@k.
         seed: of the bootstrap and of what is drawn.
+
+    Example:
+        >>> evaluation = run.evaluate()
+        >>> evaluation.directions
+        ['text-to-image', 'image-to-text']
     """
 
     data: RunData
@@ -217,11 +222,8 @@ class Evaluation(Report):
             2
         """
         direction = direction or self.directions[0]
-        scores, ranked, items = (
-            self.per_query[direction],
-            self.rankings.answers[direction],
-            self.data.embedded_items,
-        )
+        scores, ranked = self.per_query[direction], self.rankings.answers[direction]
+        items = self.data.embedded_items
         choose = {
             "worst": lambda: worst_queries(scores, ranked, items, count),
             "best": lambda: best_queries(scores, ranked, items, count),
@@ -270,10 +272,9 @@ class Evaluation(Report):
             >>> run.evaluate().conclusion("label").startswith("**")
             True
         """
-        texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
-        failures = self.failures()
+        held, failures = self.data.vectors_by_modality, self.failures()
         sentences = (
-            f"**{texts:,} texts and {images:,} images evaluated.**",
+            f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, "RR"),
             failures.sentence,
@@ -283,7 +284,11 @@ class Evaluation(Report):
         return " ".join(sentences)
 
     def write(self, step: Step, benchmark: str = "") -> Html:
-        """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written."""
+        """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written.
+
+        Example:
+            >>> files = run.evaluate().write(step)
+        """
         failures = self.failures()
         for name, scores in self.per_query.items():
             write_table(scores, step.write(f"{run_files.PER_QUERY}/{name}.parquet"))

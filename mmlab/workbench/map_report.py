@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mmlab.embed import load_for
 from mmlab.items import DIRECTIONS, Vectors, write_table
 from mmlab.items import data as data_folder
 from mmlab.runs import Step
@@ -20,6 +21,7 @@ from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
+    import ipywidgets
     from matplotlib.figure import Figure
 
 
@@ -36,6 +38,11 @@ class MapReport(Report):
         umap_neighbours: how many neighbours make a neighbourhood for UMAP.
         perplexity: the same for t-SNE, bounded by the sample.
         seed: of the sample and of both maps.
+
+    Example:
+        >>> maps = run.map(pairs=20, seed=1)
+        >>> len(maps.items)
+        40
     """
 
     data: RunData
@@ -84,11 +91,20 @@ class MapReport(Report):
         return Result(table, self.data.space_sentence)
 
     def umap(self) -> Result:
-        """Show the map by UMAP: by modality, by category and by result."""
+        """Show the map by UMAP: by modality, by category and by result.
+
+        Example:
+            >>> maps.umap().table.columns.tolist()
+            ['item_id', 'x', 'y']
+        """
         return self._panels("UMAP")
 
     def tsne(self) -> Result:
-        """Show the map by t-SNE: by modality, by category and by result."""
+        """Show the map by t-SNE: by modality, by category and by result.
+
+        Example:
+            >>> figure = maps.tsne().figure()
+        """
         return self._panels("t-SNE")
 
     def _panels(self, method: str) -> Result:
@@ -105,7 +121,12 @@ class MapReport(Report):
         return measure_maps(self.points, self.vectors, self.groups)
 
     def trust(self) -> Result:
-        """Show how well each map keeps neighbourhoods, and how far the groups mix on it."""
+        """Show how well each map keeps neighbourhoods, and how far the groups mix on it.
+
+        Example:
+            >>> maps.trust().table["map"].tolist()
+            ['UMAP', 't-SNE']
+        """
         missed = (self.groups["result"][(self.items["modality"] == "text").to_numpy()] == "missed").mean()
         sentence = (
             f"{summarize_maps(self._trust)} {missed:.0%} of the texts shown miss their image at rank 1."
@@ -117,12 +138,25 @@ class MapReport(Report):
 
         Args:
             path: where to write the page as an HTML document of its own; nowhere unless given.
+
+        Example:
+            >>> frame = maps.page("map.html")
         """
         title = f"{len(self.items):,} items"
         document = interactive_map(self.points, self.items, self.groups, len(self.vectors) == 1, title)
         if path is not None:
             document.save(path)
         return map_frame(document)
+
+    def panel(self) -> "ipywidgets.VBox":
+        """Return a panel for JupyterLab with the map by UMAP, and a list of what is chosen on it.
+
+        Example:
+            >>> panel = run.map(pairs=20).panel()
+        """
+        from mmlab.panels import map_panel
+
+        return map_panel(self.umap().table, self.vectors[0], self.data.items, load_for)
 
     @property
     def conclusion(self) -> str:
@@ -139,7 +173,11 @@ class MapReport(Report):
         }
 
     def write(self, step: Step) -> Html:
-        """Write maps.parquet and maps_trust.parquet, and show what the step has written."""
+        """Write maps.parquet and maps_trust.parquet, and show what the step has written.
+
+        Example:
+            >>> files = maps.write(step)
+        """
         columns = {
             f"{name}_{axis}": self.points[method][:, number]
             for name, method in (("umap", "UMAP"), ("tsne", "t-SNE"))

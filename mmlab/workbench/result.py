@@ -1,7 +1,6 @@
 """What every answer of the workbench is: a table, the sentence that reads it, and a figure that draws it."""
 
 import base64
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pandas as pd
 from mmlab.items import replacing
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
+from mmlab.visualize.style import render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,10 +109,18 @@ class Result:
 
 
 class Report(ABC):
-    """An answer of several parts: shown by its overview, with further tables and figures as its methods."""
+    """An answer of several parts: shown by its overview, with further tables and figures as its methods.
+
+    Example:
+        >>> evaluation = run.evaluate()
+    """
 
     def overview(self) -> Result:
-        """Return the part that stands for the whole; made once."""
+        """Return the part that stands for the whole; made once.
+
+        Example:
+            >>> overview = run.evaluate().overview()
+        """
         if "_shown" not in self.__dict__:
             self.__dict__["_shown"] = self._overview()
         found: Result = self.__dict__["_shown"]
@@ -132,7 +140,11 @@ class Report(ABC):
         return self.overview().sentence
 
     def figure(self) -> "Figure":
-        """Return the overview as a new matplotlib Figure; raise ValueError where it has none."""
+        """Return the overview as a new matplotlib Figure; raise ValueError where it has none.
+
+        Example:
+            >>> figure = run.evaluate().figure()
+        """
         return self.overview().figure()
 
     def save(self, path: str | Path) -> Self:
@@ -149,19 +161,6 @@ class Report(ABC):
 
     def _repr_html_(self) -> str:
         return self.overview()._repr_html_()
-
-
-def render_png(fig: "Figure", description: str) -> bytes:
-    """Return the figure as PNG with the sentence that reads it as its description, and close the figure."""
-    import matplotlib.pyplot as plt
-
-    from mmlab.visualize.style import RC_PARAMS
-
-    buffer = io.BytesIO()
-    with plt.rc_context(RC_PARAMS):
-        fig.savefig(buffer, format="png", metadata={"Description": description, "Software": None})
-    plt.close(fig)
-    return buffer.getvalue()
 
 
 def image_tag(png: bytes, words: str) -> str:

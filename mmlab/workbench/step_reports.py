@@ -1,27 +1,30 @@
 """What 02_embed and 03_index show: the vectors of each model and their space; the index and how well it finds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Embedded
+from mmlab.embed import Embedded, embed_with_models
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import summarize_space_comparison
-from mmlab.index import Hnsw, Index, Quantization, benchmark_search
+from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import search_settings
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import Vectors, write_table
+from mmlab.items import DIRECTIONS, Vectors, write_table
+from mmlab.items import data as data_folder
+from mmlab.items.rankings import opposite_modality
 from mmlab.items.vectors import main_vectors
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
+from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,10 +39,26 @@ class EmbedReport(Report):
     Attributes:
         results: for each model its vectors, the items that failed and what was done.
         items: the items that were embedded.
+
+    Example:
+        >>> report = run.embed(["demo"])
+        >>> report.main.space.model
+        'demo'
     """
 
     results: Sequence[Embedded]
     items: pd.DataFrame
+
+    @classmethod
+    def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        """Embed the run's items; raise ValueError where they lack images or texts."""
+        missing = set(DIRECTIONS["text-to-image"]) - set(data.items["modality"])
+        if missing:
+            raise ValueError(
+                f"{data.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
+            )
+        cache = data_folder() / "cache" / "vectors.sqlite"
+        return cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
 
     @property
     def vectors(self) -> list[Vectors]:
@@ -67,7 +86,11 @@ class EmbedReport(Report):
         return Result(describe_work(self.results), sentence, digits=1)
 
     def spaces(self) -> Result:
-        """Show all that decides where each model puts an input: vectors of two spaces cannot be compared."""
+        """Show all that decides where each model puts an input: vectors of two spaces cannot be compared.
+
+        Example:
+            >>> spaces = report.spaces().table
+        """
         return Result(describe_spaces(self.results), f"The run's main space is `{self.main.space.key}`.")
 
     @cached_property
@@ -75,7 +98,11 @@ class EmbedReport(Report):
         return describe_rows(self.results, self.items)
 
     def norms(self) -> Result:
-        """Show the norms of the rows, where they point on average, and what the precision costs."""
+        """Show the norms of the rows, where they point on average, and what the precision costs.
+
+        Example:
+            >>> norms = report.norms().table
+        """
         furthest = max(
             float(np.abs(np.linalg.norm(v.array, axis=1) - 1).max(initial=0)) for v in self.vectors
         )
@@ -87,7 +114,11 @@ class EmbedReport(Report):
         return Result(self._norms, sentence, digits=5)
 
     def pairs(self, seed: int = 0) -> Result:
-        """Show the cosines of matched pairs beside those of mismatched ones, drawn by `seed`, for each space."""
+        """Show the cosines of matched pairs beside those of mismatched ones, drawn by `seed`, for each space.
+
+        Example:
+            >>> pairs = report.pairs(seed=1).table
+        """
         table = compare_spaces(self.vectors, self.items, seed)
 
         def draw() -> "Figure":
@@ -96,7 +127,12 @@ class EmbedReport(Report):
         return Result(table, summarize_space_comparison(table), draw)
 
     def conclusion(self, seed: int = 0) -> str:
-        """Return what was embedded and whether matched pairs stand apart, in a few sentences."""
+        """Return what was embedded and whether matched pairs stand apart, in a few sentences.
+
+        Example:
+            >>> report.conclusion().startswith("**")
+            True
+        """
         return f"{self.sentence} {self.pairs(seed).sentence}"
 
     @property
@@ -113,7 +149,11 @@ class EmbedReport(Report):
         }
 
     def write(self, step: Step) -> Html:
-        """Write the vectors of each model and embed_skipped.parquet, and show what the step has written."""
+        """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
+
+        Example:
+            >>> files = report.write(step)
+        """
         for vectors in self.vectors:
             vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
@@ -129,10 +169,24 @@ class IndexReport(Report):
     Attributes:
         index: the index, open for searches.
         queries: vectors of the modality that asks, a sample of which the index is measured with.
+
+    Example:
+        >>> report = run.build_index(progress=False)
+        >>> report.sent
+        0
     """
 
     index: Index
     queries: Vectors
+
+    @classmethod
+    def of(cls, data: RunData, settings: Mapping[str, Any]) -> Self:
+        """Build the run's index; what is not given is as the run's parameters have it."""
+        layout = data.parameters.get("layout", "unified")
+        given = {"layout": layout, **index_settings(data.parameters), **settings}
+        index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)
+        asking = data.vectors(opposite_modality(index.modalities(index.spaces[0])[0]))
+        return cls(index, asking if len(asking) else data.vectors())
 
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""
@@ -150,7 +204,12 @@ class IndexReport(Report):
         return int(self.index.report[["sent", "deleted"]].to_numpy().sum())
 
     def schema(self) -> Result:
-        """Show the payload fields of the first collection: type, and whether a filter on them has an index."""
+        """Show the payload fields of the first collection: type, and whether a filter on them has an index.
+
+        Example:
+            >>> report.schema().table.columns.tolist()
+            ['payload field', 'type', 'filter']
+        """
         schema = next(iter(self.index.schemas.values()))
         place = "on disk" if schema.on_disk else "in memory"
         copies = f"{schema.quantization.kind} copies" if schema.quantization else "no quantized copies"
@@ -166,6 +225,10 @@ class IndexReport(Report):
             ef: candidates that the graph looks at.
             queries: how many queries are drawn and asked one at a time.
             seed: draws the queries.
+
+        Example:
+            >>> report.benchmark(queries=5).table.columns.tolist()
+            ['search', 'recall', 'p50_ms', 'p95_ms', 'p99_ms']
         """
         target = self.index.modalities(self.queries.space)[0]
         drawn = pd.Series(self.queries.ids).sample(min(queries, len(self.queries)), random_state=seed)
