@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.embed.models.weights import CONFIGS, Repository, Weights
+from mmlab.embed.models.repository import CONFIG, CONFIGS, Repository
+from mmlab.embed.models.weights import Weights
 from mmlab.items.files import file_hash, project, resolve
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def find_checkpoint(model: str) -> str:
         )
     if folder.is_dir():
         raise _no_checkpoint(model, folder)
+    if folder.is_file():
+        raise ModelError(f"model {model!r} is a file: give the folder with its config and its tokenizer")
     known = find_id(model)
     if known:
         raise ModelError(f"model {model!r} is no Hugging Face id and there is no such folder: give {known}")
@@ -188,14 +191,11 @@ def module_folders(repository: Repository) -> list[str]:
 
 def _no_checkpoint(model: str, folder: Path) -> ModelError:
     """Return the error for a folder without a config, naming a checkpoint below it."""
-    below = sorted(
-        path.parent
-        for name in CONFIGS[:1]
-        for depth in ("*", "*/*")
-        for path in folder.glob(f"{depth}/{name}")
-    )
+    found = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{CONFIG}")]
+    # Of checkpoint-500 and checkpoint-1000 the later.
+    below = sorted(found, key=lambda path: (len(path.name), path.name))
     advice = f"give {below[-1]}, which does" if below else "give a folder written by save_pretrained"
-    return ModelError(f"model {model!r}: {folder} holds no {CONFIGS[0]}: {advice}")
+    return ModelError(f"model {model!r}: {folder} holds no {CONFIG}: {advice}")
 
 
 @contextmanager

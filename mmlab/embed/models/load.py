@@ -16,16 +16,8 @@ from mmlab.embed.models.checkpoint import (
 from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError
 from mmlab.embed.models.open_clip import read_open_clip_config
 from mmlab.embed.models.prompts import check_prompts, parse_prompts
-from mmlab.embed.models.weights import (
-    CONFIG,
-    OPEN_CLIP_CONFIG,
-    Repository,
-    Weights,
-    choose_weights,
-    find_commit,
-    join,
-    missing_weights,
-)
+from mmlab.embed.models.repository import CONFIG, OPEN_CLIP_CONFIG, Repository, find_commit, join
+from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
 
 if TYPE_CHECKING:
@@ -156,7 +148,7 @@ def _read_config(model: str, main: Repository, part: str) -> "PreTrainedConfig":
 
     advice = ASK_HUB if main.commit else "give a folder written by save_pretrained"
     with unreadable_as_model_error(model, "config", advice):
-        folder = main.find(join(part, CONFIG)).parent
+        folder = main.folder / part
         if PreTrainedConfig.get_config_dict(folder)[0].get("model_type") == "imagebind":
             raise ModelError(f"model {model!r} {IMAGEBIND}")
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)

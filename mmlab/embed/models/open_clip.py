@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mmlab.embed.models.interface import SUGGESTIONS, ModelError
-from mmlab.embed.models.weights import OPEN_CLIP_CONFIG, Repository, Weights
+from mmlab.embed.models.repository import OPEN_CLIP_CONFIG, Repository
+from mmlab.embed.models.weights import Weights
 
 if TYPE_CHECKING:
     import torch
@@ -89,12 +90,15 @@ def read_open_clip_config(model: str, repository: Repository) -> "CLIPConfig":
     )
 
 
-def read_open_clip_processor(model: str, repository: Repository, config: "CLIPConfig") -> Any:
-    """Return the image processor that does what open_clip does with an image; raise ModelError if none does."""
+def read_open_clip_processor(model: str, repository: Repository, side: int) -> Any:
+    """Return the image processor that makes of an image what open_clip does, `side` pixels wide and high.
+
+    Raises ModelError if none does.
+    """
     from transformers import CLIPImageProcessorPil
 
-    settings = dict(_read_config(repository)).get("preprocess_cfg") or {}
-    side, mode = config.vision_config.image_size, settings.get("resize_mode", "shortest")
+    settings = _read_config(repository).get("preprocess_cfg") or {}
+    mode = settings.get("resize_mode", "shortest")
     if mode not in ("shortest", "squash"):
         raise ModelError(
             f"model {model!r}: its images are resized by {mode!r}, expected shortest or squash: "
@@ -175,6 +179,8 @@ def _find_unknown(tower: str, settings: dict[str, Any], known: dict[str, Any]) -
     ]
     if not isinstance(settings["layers"], int):
         unknown.append("layers of a ResNet")
+    if not isinstance(settings.get("image_size", 0), int):
+        unknown.append("image_size of two numbers")
     return [f"{tower} {name}" for name in unknown]
 
 

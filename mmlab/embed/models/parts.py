@@ -103,7 +103,8 @@ def _read_tensors(kind: Any, checkpoint: Checkpoint, options: dict[str, Any]) ->
             check_pickle(checkpoint.requested, file)
     options |= {"dtype": getattr(torch, checkpoint.precision), "output_loading_info": True}
     if weights.of_open_clip:
-        return CLIPModel.from_pretrained(None, state_dict=read_open_clip_tensors(weights), **options)
+        open_clip: Any = CLIPModel
+        return open_clip.from_pretrained(None, state_dict=read_open_clip_tensors(weights), **options)
     return kind.from_pretrained(
         checkpoint.folder, use_safetensors=not weights.pickled, trust_remote_code=False, **options
     )
@@ -132,9 +133,8 @@ def read_image_processor(checkpoint: Checkpoint) -> Any:
     """Return the image processor."""
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", SAVE_PARTS):
         if checkpoint.weights.of_open_clip:
-            return read_open_clip_processor(
-                checkpoint.requested, checkpoint.weights.repository, checkpoint.config
-            )
+            side = checkpoint.config.vision_config.image_size
+            return read_open_clip_processor(checkpoint.requested, checkpoint.weights.repository, side)
         # The one based on Pillow everywhere: where torchvision is installed, the pixels would differ otherwise.
         return AutoImageProcessor.from_pretrained(checkpoint.folder, backend="pil", trust_remote_code=False)
 

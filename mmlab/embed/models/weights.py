@@ -8,12 +8,13 @@ weights_only=True, so that nothing in it is run. All other parts are read at the
 import json
 import logging
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
+from mmlab.embed.models.repository import CONFIG, Repository, cache_folder, join
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -22,16 +23,8 @@ SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 OPEN_CLIP_SAFETENSORS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
 OPEN_CLIP_PICKLES = ("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth")
-# The files that say what a checkpoint is: of transformers, sentence-transformers and open_clip.
-CONFIG, OPEN_CLIP_CONFIG = "config.json", "open_clip_config.json"
-CONFIGS = (CONFIG, "modules.json", OPEN_CLIP_CONFIG)
 # What the hub's bot calls its pull requests; only the bot's own are taken.
 CONVERSION_TITLE, CONVERSION_AUTHOR = "Adding `safetensors` variant of this model", "SFconvertbot"
-# Files beside the weights: settings, vocabularies, templates.
-SETTINGS_SUFFIXES = {".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".jinja"}
-# Files that look like weights and cannot be read here, for messages.
-OTHER_SUFFIXES = {".h5", ".msgpack", ".gguf", ".onnx", ".ckpt", ".pt", ".pth", ".npz", ".bin", ".safetensors"}
-
 # The hub's answers where a repository takes no pull requests.
 DISCUSSIONS_OFF = {401, 403, 404, 410}
 
@@ -39,62 +32,6 @@ CONVERSION_TAKEN = "model %r: main has no safetensors; took those of the hub's c
 PICKLE_TAKEN = "model %r: there are no safetensors; took %s, read with weights_only=True"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Repository:
-    """The files of a checkpoint: a folder, or a Hugging Face id at one commit, which fetches what it is asked for."""
-
-    source: str
-    commit: str = ""  # "" for a folder
-    pinned: bool = False  # whether no other commit will do
-
-    @property
-    def folder(self) -> Path:
-        """The folder on this machine with the files that were fetched."""
-        if not self.commit:
-            return Path(self.source)
-        return _cache_folder(self.source) / "snapshots" / self.commit
-
-    def find(self, name: str) -> Path | None:
-        """Return the local path of a file, or None where there is none; `name` has / between folders."""
-        if not self.commit:
-            path = self.folder / name
-            return path if path.is_file() else None
-        return _fetch(self.source, name, self.commit)
-
-    def read_json(self, name: str) -> dict | list:
-        """Return the content of a JSON file, {} where there is none; raise ModelError if it cannot be read."""
-        path = self.find(name)
-        try:
-            content = json.loads(path.read_text("utf-8")) if path else {}
-        except (ValueError, OSError) as error:
-            raise ModelError(f"model {self.source!r}: its {name} cannot be read ({error})") from error
-        return content if isinstance(content, dict | list) else {}
-
-    def list_names(self) -> list[str]:
-        """Return the names of all files; where the hub cannot be asked, of those that lie in the cache."""
-        from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError, HTTPError
-
-        if not self.commit:
-            return _list_folder(self.folder)
-        try:
-            found = HfApi().model_info(self.source, revision=self.commit)
-        except HfHubHTTPError:
-            raise
-        except (HTTPError, OSError):
-            return _list_folder(self.folder)
-        return sorted(file.rfilename for file in found.siblings or [])
-
-    def fetch_settings(self, folders: Iterable[str]) -> None:
-        """Fetch all files of these folders but weights, so that libraries need not ask the hub."""
-        if self.commit:
-            wanted = [name for name in self.list_names() if PurePosixPath(name).suffix in SETTINGS_SUFFIXES]
-            within = {str(PurePosixPath(folder)) for folder in folders}
-            for name in wanted:
-                if str(PurePosixPath(name).parent) in within:
-                    self.find(name)
 
 
 @dataclass(frozen=True)
@@ -119,37 +56,13 @@ class Weights:
         """The files with tensors: one, or all that the index names."""
         if not self.path.name.endswith(".index.json"):
             return [self.path]
-        return [self.path.parent / name for name in _shard_names(self.path)]
+        return [self.path.parent / name for name in _shard_names(self.repository, self.path)]
 
     @property
     def revision(self) -> str:
         """The commit, and which weights where they are a pickle: other tensors may lie beside it."""
         commit = self.repository.commit
         return f"{commit}:{self.path.name}" if commit and self.pickled else commit
-
-
-def find_commit(source: str) -> str:
-    """Return the commit of main of a Hugging Face id; the newest in the cache where the hub cannot be asked."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
-
-    unreached: Exception | None = None
-    for name in CONFIGS:
-        try:
-            # The file lies in .../snapshots/<commit>/<name>.
-            # Once the hub could not be asked, the cache is.
-            return Path(hf_hub_download(source, name, local_files_only=unreached is not None)).parent.name
-        except RemoteEntryNotFoundError:
-            continue
-        except LocalEntryNotFoundError as error:
-            unreached = unreached or error
-    if unreached:
-        raise unreached
-    raise ModelError(
-        f"model {source!r}: its repository holds no {', '.join(CONFIGS[:-1])} or {CONFIGS[-1]}"
-        f"{_list_weights(Repository(source, 'main'))}: "
-        "give a checkpoint of transformers, sentence-transformers or open_clip"
-    )
 
 
 def choose_weights(main: Repository, part: str, open_clip: bool = False) -> Weights | None:
@@ -179,7 +92,9 @@ def find_weights(repository: Repository, part: str, names: tuple[str, ...]) -> W
         path = repository.find(join(part, name))
         if path is None:
             continue
-        missing = [file for file in _shard_names(path) if repository.find(join(part, file)) is None]
+        missing = [
+            file for file in _shard_names(repository, path) if repository.find(join(part, file)) is None
+        ]
         if missing:
             raise ModelError(
                 f"model {repository.source!r}: {name} names {missing[0]}, which is not there: "
@@ -218,7 +133,7 @@ def missing_weights(model: str, repository: Repository) -> ModelError:
     """Return the error for a checkpoint without weights that can be read."""
     return ModelError(
         f"model {model!r}: its weights cannot be read: expected {SAFETENSORS[0]} or {PICKLES[0]}, whole or in shards"
-        f"{_list_weights(repository)}: save them with save_pretrained, or give another checkpoint"
+        f"{repository.list_weights()}: save them with save_pretrained, or give another checkpoint"
     )
 
 
@@ -234,35 +149,7 @@ def check_pickle(model: str, path: Path) -> None:
             )
 
 
-def join(part: str, name: str) -> str:
-    """Return the name of a file inside the folder `part`, "" being the uppermost.
-
-    >>> join("0_CLIPModel", "config.json"), join("", "config.json")
-    ('0_CLIPModel/config.json', 'config.json')
-    """
-    return str(PurePosixPath(part) / name)
-
-
-def _fetch(source: str, name: str, commit: str) -> Path | None:
-    from huggingface_hub import hf_hub_download, is_offline_mode, try_to_load_from_cache
-    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
-
-    cached = try_to_load_from_cache(source, name, revision=commit)
-    if cached is not None:
-        # Otherwise it is known that the commit has no such file.
-        return Path(cached) if isinstance(cached, str) else None
-    try:
-        return Path(hf_hub_download(source, name, revision=commit))
-    except RemoteEntryNotFoundError:
-        return None
-    except LocalEntryNotFoundError:
-        if is_offline_mode():
-            return None
-        # Whether there is one is not known; another choice would be made than with the network.
-        raise
-
-
-def _shard_names(path: Path) -> list[str]:
+def _shard_names(repository: Repository, path: Path) -> list[str]:
     """Return the names of the files that an index names, [] for a file that is no index."""
     if not path.name.endswith(".index.json"):
         return []
@@ -270,10 +157,12 @@ def _shard_names(path: Path) -> list[str]:
         names = sorted(set(json.loads(path.read_text("utf-8"))["weight_map"].values()))
         outside = [name for name in names if PurePosixPath(name).name != name]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModelError(f"model {path.parent.name!r}: its {path.name} cannot be read ({error!r})") from error
+        raise ModelError(
+            f"model {repository.source!r}: its {path.name} cannot be read ({error!r})"
+        ) from error
     if outside:
         raise ModelError(
-            f"model {path.parent.name!r}: its {path.name} names {outside[0]!r}, which is no file beside it"
+            f"model {repository.source!r}: its {path.name} names {outside[0]!r}, which is no file beside it"
         )
     return names
 
@@ -285,33 +174,12 @@ def _conversion_references(api: "HfApi", source: str) -> Iterator[str]:
             yield request.git_reference
 
 
-def _list_folder(folder: Path) -> list[str]:
-    paths = folder.rglob("*") if folder.is_dir() else []
-    return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_file())
-
-
-def _cache_folder(source: str) -> Path:
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=source, repo_type="model"))
-
-
 def _cached_conversions(source: str) -> Iterator[Repository]:
     """Yield the pull requests in the cache that have safetensors, the newest first."""
-    folder = _cache_folder(source)
+    folder = cache_folder(source)
     numbers = [path for path in (folder / "refs" / "refs" / "pr").glob("*") if path.name.isdecimal()]
     for path in sorted(numbers, key=lambda path: int(path.name), reverse=True):
         snapshot = folder / "snapshots" / path.read_text("utf-8").strip()
         # Transformers alone fetches nothing but the weights at such a commit.
         if (snapshot / CONFIG).is_file() and any((snapshot / name).is_file() for name in SAFETENSORS):
             yield Repository(source, snapshot.name)
-
-
-def _list_weights(repository: Repository) -> str:
-    """Return what lies there instead, as a part of a message."""
-    try:
-        names = [name for name in repository.list_names() if PurePosixPath(name).suffix in OTHER_SUFFIXES]
-    except OSError:
-        return ""
-    return f", found only {', '.join(names[:4])}" if names else ""

@@ -95,8 +95,13 @@ def test_a_folder_above_a_checkpoint_names_it(clip_folder, tmp_path):
     """As the training of transformers leaves them."""
     for step in (500, 1000):
         shutil.copytree(clip_folder, tmp_path / "run" / f"checkpoint-{step}")
-    with pytest.raises(ModelError, match=r"run holds no config.json: give \S+/checkpoint-\d+, which does$"):
+    with pytest.raises(ModelError, match=r"run holds no config.json: give \S+/checkpoint-1000, which does$"):
         load_model(str(tmp_path / "run"))
+
+
+def test_a_file_is_no_checkpoint(clip_folder):
+    with pytest.raises(ModelError, match=r"model.safetensors' is a file: give the folder with its config"):
+        load_model(str(clip_folder / "model.safetensors"))
 
 
 @pytest.fixture

@@ -192,6 +192,7 @@ def test_in_bfloat16(files, models, tmp_path):
     [
         ({"vision_cfg": {"timm_model_name": "vit_base_patch16_siglip_224"}}, "vision timm_model_name"),
         ({"vision_cfg": {"layers": [3, 4, 6, 3]}}, "vision layers of a ResNet"),
+        ({"vision_cfg": {"image_size": [224, 336]}}, "vision image_size of two numbers"),
         ({"vision_cfg": {"pool_type": "avg", "no_ln_pre": True}}, "vision pool_type, vision no_ln_pre"),
         ({"text_cfg": {"hf_model_name": "roberta-base"}}, "text hf_model_name"),
         ({"text_cfg": {"no_causal_mask": True, "pool_type": "last"}}, "text no_causal_mask, text pool_type"),
