@@ -33,6 +33,7 @@ class Repository:
     pulls: list = field(default_factory=list)
     commit: str = commit_name("a")
     discussions: bool = True
+    gated: bool = False
     older: dict = field(default_factory=dict)  # files by earlier commits of main
 
     def commits(self):
@@ -90,6 +91,8 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def resolve(self, repository, rest, query, name):
+        if repository.gated:
+            return self.send(403, {"X-Error-Code": "GatedRepo"})
         commits = repository.commits()
         revision = next((known for known in commits if rest.startswith(f"{known}/")), None)
         commit = repository.resolve(revision)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DEMO_FOLDER = Path(__file__).parents[2] / "demo" / "checkpoint"
 # The files that a revision depends on beside a pickle that is taken: weights, settings, vocabularies.
 HASHED_SUFFIXES = {".safetensors", ".json", ".txt", ".model"}
+# What libraries raise over a checkpoint that they cannot read.
+LIBRARY_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError)
 # What people call a model, in lower case with - between all parts -> the Hugging Face id to give. Without an owner, the
 # last part of an id is known as well.
 KNOWN_IDS = {
@@ -203,32 +205,27 @@ def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[No
     """Turn any library error over this part of a checkpoint into a ModelError; print no messages of libraries."""
     from pickle import UnpicklingError
 
-    from huggingface_hub.errors import HTTPError, StrictDataclassError
+    from huggingface_hub.errors import GatedRepoError, HTTPError, StrictDataclassError
     from safetensors import SafetensorError
 
-    library = (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ImportError,
-        RuntimeError,
-        HTTPError,
-    )
     try:
         with _quiet_libraries():
             yield
     except ModelError:
         # It has its message already.
         raise
+    except GatedRepoError as error:
+        raise ModelError(
+            f"model {model!r} is gated: accept its terms at https://huggingface.co/{model}, then give your token, "
+            "by hf auth login or in the environment as HF_TOKEN"
+        ) from error
     except UnpicklingError as error:
         # Torch's own message advises to trust the file.
         raise ModelError(
             f"model {model!r}: its {part} cannot be read: they are a pickle of more than tensors, which may be code; "
             "none of it was run. Give a checkpoint with safetensors, or save this one anew where it was made"
         ) from error
-    except (*library, StrictDataclassError, SafetensorError) as error:
+    except (*LIBRARY_ERRORS, HTTPError, StrictDataclassError, SafetensorError) as error:
         found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
         raise ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}") from error
 

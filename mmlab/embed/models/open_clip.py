@@ -90,13 +90,11 @@ def read_open_clip_config(model: str, repository: Repository) -> "CLIPConfig":
     )
 
 
-def read_open_clip_processor(model: str, repository: Repository, side: int) -> Any:
-    """Return the image processor that makes of an image what open_clip does, `side` pixels wide and high.
+def read_open_clip_preprocessing(model: str, repository: Repository, side: int) -> dict[str, Any]:
+    """Return the settings with which CLIP's image processor makes of an image what open_clip does.
 
-    Raises ModelError if none does.
+    side: width and height of what the network reads, in pixels. Raises ModelError for a resizing that CLIP's has not.
     """
-    from transformers import CLIPImageProcessorPil
-
     settings = _read_config(repository).get("preprocess_cfg") or {}
     mode = settings.get("resize_mode", "shortest")
     if mode not in ("shortest", "squash"):
@@ -105,14 +103,13 @@ def read_open_clip_processor(model: str, repository: Repository, side: int) -> A
             f"give {SUGGESTIONS['image']}"
         )
     square = {"height": side, "width": side}
-    normalization = {f"image_{name}": settings[name] for name in ("mean", "std") if name in settings}
-    return CLIPImageProcessorPil(
-        size={"shortest_edge": side} if mode == "shortest" else square,
-        crop_size=square,
-        do_center_crop=mode == "shortest",
-        resample=RESAMPLING.get(settings.get("interpolation", "bicubic"), 3),
-        **normalization,
-    )
+    return {
+        "size": {"shortest_edge": side} if mode == "shortest" else square,
+        "crop_size": square,
+        "do_center_crop": mode == "shortest",
+        "resample": RESAMPLING.get(settings.get("interpolation", "bicubic"), RESAMPLING["bicubic"]),
+        **{f"image_{name}": settings[name] for name in ("mean", "std") if name in settings},
+    }
 
 
 def read_open_clip_tensors(weights: Weights) -> "dict[str, torch.Tensor]":

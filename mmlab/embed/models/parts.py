@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, CLIPModel
+from transformers import (
+    AutoFeatureExtractor,
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    CLIPModel,
+)
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError
-from mmlab.embed.models.open_clip import read_open_clip_processor, read_open_clip_tensors
+from mmlab.embed.models.open_clip import read_open_clip_preprocessing, read_open_clip_tensors
 from mmlab.embed.models.prompts import fill_prompts
-from mmlab.embed.models.weights import check_pickle
+from mmlab.embed.models.weights import check_weights
 
 SAVE_PARTS = "save them beside the weights with save_pretrained"
 SAVE_CLIP_TOKENIZER = (
@@ -98,9 +104,7 @@ def read_network(kind: Any, checkpoint: Checkpoint, advice: str, optional: str =
 def _read_tensors(kind: Any, checkpoint: Checkpoint, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the network and what from_pretrained says about it; the weights lie on this machine."""
     weights = checkpoint.weights
-    if weights.pickled:
-        for file in weights.files:
-            check_pickle(checkpoint.requested, file)
+    check_weights(checkpoint.requested, weights)
     options |= {"dtype": getattr(torch, checkpoint.precision), "output_loading_info": True}
     if weights.of_open_clip:
         open_clip: Any = CLIPModel
@@ -134,7 +138,10 @@ def read_image_processor(checkpoint: Checkpoint) -> Any:
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", SAVE_PARTS):
         if checkpoint.weights.of_open_clip:
             side = checkpoint.config.vision_config.image_size
-            return read_open_clip_processor(checkpoint.requested, checkpoint.weights.repository, side)
+            repository = checkpoint.weights.repository
+            return CLIPImageProcessorPil(
+                **read_open_clip_preprocessing(checkpoint.requested, repository, side)
+            )
         # The one based on Pillow everywhere: where torchvision is installed, the pixels would differ otherwise.
         return AutoImageProcessor.from_pretrained(checkpoint.folder, backend="pil", trust_remote_code=False)
 

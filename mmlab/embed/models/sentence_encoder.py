@@ -16,7 +16,7 @@ from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable
 from mmlab.embed.models.interface import Inputs, ModelError
 from mmlab.embed.models.parts import SAVE_PARTS, TextTokenizer, check_vocabulary, find_window, read_network
 from mmlab.embed.models.prompts import fill_prompts
-from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_pickle, find_weights
+from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_weights, find_weights
 
 # The library looks for them in this order.
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -105,6 +105,6 @@ def _find_modules(checkpoint: Checkpoint) -> Path:
     repository = checkpoint.weights.repository
     for part in module_folders(repository):
         own = find_weights(repository, part, (*SAFETENSORS, *PICKLES))
-        for file in own.files if own and own.pickled else []:
-            check_pickle(checkpoint.requested, file)
+        if own:
+            check_weights(checkpoint.requested, own)
     return repository.folder

@@ -25,6 +25,8 @@ OPEN_CLIP_SAFETENSORS = ("open_clip_model.safetensors", "open_clip_pytorch_model
 OPEN_CLIP_PICKLES = ("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth")
 # What the hub's bot calls its pull requests; only the bot's own are taken.
 CONVERSION_TITLE, CONVERSION_AUTHOR = "Adding `safetensors` variant of this model", "SFconvertbot"
+# How a file begins that Git has cloned without LFS.
+GIT_LFS = b"version https://git-lfs"
 # The hub's answers where a repository takes no pull requests.
 DISCUSSIONS_OFF = {401, 403, 404, 410}
 
@@ -137,16 +139,29 @@ def missing_weights(model: str, repository: Repository) -> ModelError:
     )
 
 
-def check_pickle(model: str, path: Path) -> None:
-    """Raise ModelError for a file that unpacks to more than its own size: torch never compresses."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > path.stat().st_size:
-            raise ModelError(
-                f"model {model!r}: its weights cannot be read: {path.name} has {path.stat().st_size:,} bytes and would "
-                f"unpack to {unpacked:,}, which no file written by torch does: fetch it again, from where you trust"
-            )
+def check_weights(model: str, weights: Weights) -> None:
+    """Raise ModelError for a file that Git LFS has not fetched, and a pickle that unpacks to more than its own size."""
+    for file in weights.files:
+        with open(file, "rb") as opened:
+            if opened.read(len(GIT_LFS)) == GIT_LFS:
+                raise ModelError(
+                    f"model {model!r}: its {file.name} is a pointer of Git LFS, not the weights: "
+                    "run git lfs pull in its folder"
+                )
+        if weights.pickled and zipfile.is_zipfile(file):
+            _check_archive(model, file)
+
+
+def _check_archive(model: str, file: Path) -> None:
+    size = file.stat().st_size
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    # Torch never compresses.
+    if unpacked > size:
+        raise ModelError(
+            f"model {model!r}: its weights cannot be read: {file.name} has {size:,} bytes and would unpack to "
+            f"{unpacked:,}, which no file written by torch does: fetch it again, from where you trust"
+        )
 
 
 def _shard_names(repository: Repository, path: Path) -> list[str]:

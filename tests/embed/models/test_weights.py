@@ -308,26 +308,59 @@ def test_a_user_with_an_endpoint_of_their_own_is_told_which_weights_were_taken(f
     ]
 
 
-# Which weights README's models have, and the family that their files are drawn from here: as listed in public pages and
-# code, or by what the hub answered. Of an empty entry no listing is known: it must load however they lie.
+# README's models: the family that their files are drawn from here, which weights they have and what lies beside them,
+# as listed in public pages and code, or by what the hub answered. Where no listing is known (""), the files are as
+# the library saves them, and must load however the weights lie.
+TOKENIZER = "tokenizer.json tokenizer_config.json special_tokens_map.json"
 PUBLISHED = {
-    "openai/clip-vit-base-patch32": ("clip", "a conversion request"),
-    "google/siglip-base-patch16-224": ("siglip", "safetensors"),
-    "google/siglip2-base-patch16-224": ("siglip2", "safetensors"),
-    "BAAI/AltCLIP": ("altclip", "a conversion request"),
-    "OFA-Sys/chinese-clip-vit-base-patch16": ("chinese_clip", "a conversion request"),
-    "kakaobrain/align-base": ("align", ""),
-    "facebook/metaclip-2-worldwide-huge-quickgelu": ("metaclip2", ""),
-    "Salesforce/blip-itm-base-coco": ("blip", "a pickle"),
-    "Salesforce/blip2-itm-vit-g": ("blip2", ""),
-    "sentence-transformers/all-mpnet-base-v2": ("mpnet", "safetensors"),
-    "facebook/dinov2-base": ("dinov2", ""),
-    "google/vit-base-patch16-224": ("vit", "safetensors"),
-    "laion/clap-htsat-unfused": ("clap", "a conversion request"),
-    "facebook/pe-av-large": ("pe_audio", ""),
-    "microsoft/xclip-base-patch32": ("xclip", "safetensors"),
-}
-CASES = [(id, way) for id, (_, known) in PUBLISHED.items() for way in ([known] if known else TAKEN)]
+    "openai/clip-vit-base-patch32": (
+        "old_clip",
+        "a conversion request",
+        "config.json preprocessor_config.json tokenizer_config.json tokenizer.json vocab.json merges.txt",
+    ),
+    "google/siglip-base-patch16-224": (
+        "siglip", "safetensors", "config.json preprocessor_config.json spiece.model",
+    ),
+    "google/siglip2-base-patch16-224": (
+        "siglip2", "safetensors", f"config.json preprocessor_config.json {TOKENIZER}",
+    ),
+    "BAAI/AltCLIP": ("altclip", "a conversion request", ""),
+    "OFA-Sys/chinese-clip-vit-base-patch16": (
+        "chinese_clip", "a conversion request", "config.json preprocessor_config.json vocab.txt",
+    ),
+    "kakaobrain/align-base": ("align", "", ""),
+    "facebook/metaclip-2-worldwide-huge-quickgelu": ("metaclip2", "", ""),
+    "Salesforce/blip-itm-base-coco": ("blip", "a pickle", ""),
+    "Salesforce/blip2-itm-vit-g": ("blip2", "", ""),
+    "sentence-transformers/all-mpnet-base-v2": (
+        "mpnet", "safetensors",
+        f"modules.json config.json vocab.txt {TOKENIZER} sentence_bert_config.json config_sentence_transformers.json "
+        "1_Pooling/config.json",
+    ),
+    "facebook/dinov2-base": ("dinov2", "", "config.json preprocessor_config.json"),
+    "google/vit-base-patch16-224": ("vit", "safetensors", "config.json preprocessor_config.json"),
+    "laion/clap-htsat-unfused": ("clap", "a conversion request", ""),
+    "facebook/pe-av-large": ("pe_audio", "", ""),
+    "microsoft/xclip-base-patch32": ("xclip", "safetensors", ""),
+}  # fmt: skip
+CASES = [(id, way) for id, (_, known, _) in PUBLISHED.items() for way in ([known] if known else TAKEN)]
+
+
+def as_published(files, names):
+    """Those of the files that are listed; vocabularies as older versions of the library wrote them."""
+    if not names:
+        return without(files, SAFE)
+    known = dict(files)
+    if "tokenizer.json" in files and "sentencepiece" not in names:
+        tokens = json.loads(files["tokenizer.json"])["model"]
+        settings = json.loads(files["tokenizer_config.json"])
+        special = {name: token for name, token in settings.items() if name.endswith("_token")}
+        known["special_tokens_map.json"] = json.dumps(special).encode()
+        vocabulary = tokens["vocab"] if isinstance(tokens["vocab"], dict) else {}
+        known["vocab.json"] = json.dumps(vocabulary).encode()
+        known["vocab.txt"] = "\n".join(sorted(vocabulary, key=vocabulary.get)).encode()
+        known["merges.txt"] = b"#version: 0.2\n"
+    return {name: known[name] for name in names.split()}
 
 
 def test_readme_names_these_models():
@@ -339,15 +372,33 @@ def test_readme_names_these_models():
 
 @pytest.mark.parametrize(("id", "way"), CASES)
 def test_a_model_of_the_readme_loads_as_it_is_published(id, way, folders, models, hub):
-    family, _ = PUBLISHED[id]
+    family, _, names = PUBLISHED[id]
     files = read_files(folders(family))
-    laid, pulls = lay(way, without(files, SAFE), files[SAFE])
+    laid, pulls = lay(way, as_published(files, names), files[SAFE])
     hub.add(id, laid, pulls=pulls)
     model = load_model(id, device="cpu")
     assert (model.space.model, model.space.revision) == (id, TAKEN[way][0])
     assert model.space.dimension == models(family).space.dimension
     if "text" in model.modalities:
         assert_same_vectors(model, models(family))
+
+
+def test_a_gated_model_says_how_to_get_in(folders, hub):
+    hub.add("owner/name", read_files(folders("clip")), gated=True)
+    with pytest.raises(
+        ModelError, match=r"'owner/name' is gated: accept its terms at .*owner/name, .*HF_TOKEN"
+    ):
+        load_model("owner/name", device="cpu")
+
+
+@pytest.mark.parametrize("name", [SAFE, PICKLE])
+def test_a_clone_without_lfs_says_how_to_fetch_the_weights(name, folders, tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 605247071\n"
+    folder = write(tmp_path / "clone", without(read_files(folders("clip")), SAFE) | {name: pointer})
+    with pytest.raises(
+        ModelError, match=rf"its {name} is a pointer of Git LFS, not the weights: run git lfs pull"
+    ):
+        load_model(str(folder), device="cpu")
 
 
 def test_json_files_of_a_repository_that_is_not_used_are_not_fetched(folders, hub):
