@@ -43,6 +43,7 @@ IMAGEBIND = (
     "give laion/clap-htsat-unfused for audio, microsoft/xclip-base-patch32 for video, "
     "or facebook/pe-av-large (PE-AV) for audio beside text"
 )
+ASK_AGAIN = "check the network (HF_HUB_OFFLINE=1 reads what lies in the cache), or fetch the checkpoint again"
 ASK_HUB = (
     "there is no such folder in the project, and the Hugging Face hub could not be asked for this id; "
     "check the name and the network, or give 'demo' or a folder"
@@ -112,15 +113,14 @@ def _find_repository(model: str, source: str, revision: str) -> Repository:
 def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
     """Return the config and the weights; all other parts lie beside them then."""
     part = _find_part(main)
-    of_open_clip = main.find(OPEN_CLIP_CONFIG) is not None
-    if not of_open_clip or "model_type" in main.read_json(join(part, CONFIG)):
+    if "model_type" in main.read_json(join(part, CONFIG)) or not main.find(OPEN_CLIP_CONFIG):
         config = _read_config(model, main, part)
         # Before the weights are fetched.
         _find_family(model, config)
         weights = _choose_weights(model, main, part)
         if weights:
             return config, weights
-    if of_open_clip:
+    if main.find(OPEN_CLIP_CONFIG):
         config = read_open_clip_config(model, main)
         weights = _choose_weights(model, main, "", open_clip=True)
         if weights:
@@ -129,7 +129,7 @@ def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
 
 
 def _choose_weights(model: str, main: Repository, part: str, open_clip: bool = False) -> Weights | None:
-    with unreadable_as_model_error(model, "weights", "check the network, or fetch the checkpoint again"):
+    with unreadable_as_model_error(model, "weights", ASK_AGAIN):
         weights = choose_weights(main, part, open_clip)
         if weights:
             weights.repository.fetch_settings(module_folders(weights.repository))

@@ -42,12 +42,15 @@ class Repository:
             return Path(self.source)
         return cache_folder(self.source) / "snapshots" / self.commit
 
-    def find(self, name: str) -> Path | None:
-        """Return the local path of a file, or None where there is none; `name` has / between folders."""
+    def find(self, name: str, sure: bool = False) -> Path | None:
+        """Return the local path of a file, or None where there is none; `name` has / between folders.
+
+        Where the hub cannot be asked whether there is one, and nobody has said that it is not to be, `sure` raises.
+        """
         if not self.commit:
             path = self.folder / name
             return path if path.is_file() else None
-        return _fetch(self.source, name, self.commit)
+        return _fetch(self.source, name, self.commit, sure)
 
     def read_json(self, name: str) -> dict | list:
         """Return the content of a JSON file, {} where there is none; raise ModelError if it cannot be read."""
@@ -137,7 +140,7 @@ def cache_folder(source: str) -> Path:
     return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=source, repo_type="model"))
 
 
-def _fetch(source: str, name: str, commit: str) -> Path | None:
+def _fetch(source: str, name: str, commit: str, sure: bool) -> Path | None:
     from huggingface_hub import hf_hub_download, is_offline_mode, try_to_load_from_cache
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
@@ -150,7 +153,6 @@ def _fetch(source: str, name: str, commit: str) -> Path | None:
     except RemoteEntryNotFoundError:
         return None
     except LocalEntryNotFoundError:
-        if is_offline_mode():
-            return None
-        # Whether there is one is not known; another choice would be made than with the network.
-        raise
+        if sure and not is_offline_mode():
+            raise
+        return None

@@ -91,7 +91,8 @@ def choose_weights(main: Repository, part: str, open_clip: bool = False) -> Weig
 def find_weights(repository: Repository, part: str, names: tuple[str, ...]) -> Weights | None:
     """Return the first of these names that is in the folder `part`, with all its shards; None if none is."""
     for name in names:
-        path = repository.find(join(part, name))
+        # Not to choose otherwise than with the network.
+        path = repository.find(join(part, name), sure=True)
         if path is None:
             continue
         missing = [
