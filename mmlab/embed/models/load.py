@@ -113,14 +113,15 @@ def _find_repository(model: str, source: str, revision: str) -> Repository:
 def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
     """Return the config and the weights; all other parts lie beside them then."""
     part = _find_part(main)
-    if "model_type" in main.read_json(join(part, CONFIG)) or not main.find(OPEN_CLIP_CONFIG):
+    of_open_clip = main.find(OPEN_CLIP_CONFIG) is not None
+    if not of_open_clip or "model_type" in main.read_json(join(part, CONFIG)):
         config = _read_config(model, main, part)
         # Before the weights are fetched.
         _find_family(model, config)
         weights = _choose_weights(model, main, part)
         if weights:
             return config, weights
-    if main.find(OPEN_CLIP_CONFIG):
+    if of_open_clip:
         config = read_open_clip_config(model, main)
         weights = _choose_weights(model, main, "", open_clip=True)
         if weights:
