@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(if \
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,$(if \
   $(shell $(name) -c "import sys, venv, ensurepip; print(sys.version_info >= (3, 11) or '')" 2>/dev/null),$(name))))
 OFFLINE := HF_HUB_OFFLINE=1
 

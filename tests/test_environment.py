@@ -69,7 +69,7 @@ def test_conda_gives_python_and_tesseract_and_pip_installs_the_package_as_pinned
 def test_the_python_versions_agree():
     lowest = SpecifierSet(ABOUT["requires-python"])
     conda = Requirement(CONDA["dependencies"][0]).specifier
-    for python in ("3.10", "3.11", "3.12", "3.13"):
+    for python in ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15"):
         assert (python in lowest) == (python in conda)
     assert "sys.version_info >= (3, 11)" in (PROJECT / "Makefile").read_text(encoding="utf-8")
 
