@@ -13,16 +13,17 @@ class BuildWithFiles(build_py):
     def run(self) -> None:
         """Build the package, then copy the files into it; an editable install uses those of the checkout."""
         super().run()
-        if not self.editable_mode:
-            for source, target in self._files().items():
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+        for source, target in self._files().items():
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         """Return the paths of all files built."""
         return [*super().get_outputs(include_bytecode), *self._files().values()]
 
     def _files(self) -> dict[str, str]:
+        if self.editable_mode:
+            return {}
         sources = [*map(str, sorted(Path("notebooks").glob("*.ipynb"))), "data/README.md"]
         return {source: str(Path(self.build_lib, "mmlab", "project", source)) for source in sources}
 
