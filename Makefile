@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,$(if \
-  $(shell $(name) -c "import sys, venv, ensurepip; print(sys.version_info >= (3, 11) or '')" 2>/dev/null),$(name))))
+  $(shell $(name) -c "import sys, venv, ensurepip; print((3, 11) <= sys.version_info < (3, 15) or '')" 2>/dev/null),$(name))))
 OFFLINE := HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
@@ -49,7 +49,7 @@ clean: ## remove .venv and everything made under data/
 	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg ! -name panel.jpg -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer with venv is needed; found:" \
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 to 3.14 with venv is needed; found:" \
 	  "$$(python3 --version 2>&1 || echo no python3)." "Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'

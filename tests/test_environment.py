@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import mmlab
+from tests.check_wheels import PYTHONS
 
 PROJECT = Path(mmlab.__file__).parents[1]
 ABOUT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -83,11 +84,14 @@ def test_conda_gives_python_and_tesseract_and_pip_installs_the_package_as_pinned
 
 
 def test_the_python_versions_agree():
-    lowest = SpecifierSet(ABOUT["requires-python"])
+    ours = SpecifierSet(ABOUT["requires-python"])
     conda = Requirement(CONDA["dependencies"][0]).specifier
-    for python in ("3.10", "3.11", "3.12", "3.13", "3.14"):
-        assert (python in lowest) == (python in conda)
-    assert "sys.version_info >= (3, 11)" in (PROJECT / "Makefile").read_text(encoding="utf-8")
+    for python in ("3.10", *PYTHONS, "3.15"):
+        assert (python in ours) == (python in conda) == (python in PYTHONS)
+    for machinery in ("Makefile", ".ci/run"):
+        text = (PROJECT / machinery).read_text(encoding="utf-8")
+        assert "(3, 11) <= sys.version_info < (3, 15)" in text
+        assert " ".join(f"python{python}" for python in reversed(PYTHONS)) in text
 
 
 def test_the_store_engine_is_pinned_exactly():
