@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mmlab.embed.models.interface import ModelError
 from mmlab.embed.models.repository import CONFIG, CONFIGS, Repository
 from mmlab.embed.models.weights import Weights
-from mmlab.items.files import file_hash, project, resolve
+from mmlab.items.files import file_hash, resolve, shorten
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ class Checkpoint:
         folder = Path(self.source)
         if self.requested == "demo" or not folder.is_dir():
             return self.requested
-        return (folder.relative_to(project()) if folder.is_relative_to(project()) else folder).as_posix()
+        return shorten(folder).as_posix()
 
     @property
     def folder(self) -> Path:
