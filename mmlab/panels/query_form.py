@@ -46,7 +46,7 @@ class QueryForm:
         self.image = controls.text_with_suggestions(names, "Image", hint, "420px")
         self.upload = controls.upload_button(UPLOAD_LABEL)
         self.weight = controls.slider(0.5, 0.0, 1.0, "Text share", 0.05)
-        self.to = controls.choose_one(["image", "text"], "Find")
+        self.to = controls.choose_one(_findable(data), "Find")
         self.button = controls.button("Ask", "ask this, also once more", lambda: self.changed())
         self._watch()
         self._begin_with(query)
@@ -162,6 +162,12 @@ def open_upload(content: bytes | memoryview, name: str) -> "Image.Image":
         return open_image(io.BytesIO(bytes(content)))
     except ImageError as error:
         raise ValueError(f"{name[:MAX_NAME_CHARS]!r} cannot be asked with; upload another image") from error
+
+
+def _findable(data: PanelData) -> list[str]:
+    """Return the modalities that can be found: of a collection that is asked anew those that it holds."""
+    held = set(data.items["modality"]) if data.live else set()
+    return [modality for modality in (IMAGE, TEXT) if modality in held] or [IMAGE, TEXT]
 
 
 def _texts(items: pd.DataFrame) -> list[str]:
