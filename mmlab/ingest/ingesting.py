@@ -17,6 +17,7 @@ from mmlab.ingest.ingest_result import (
 )
 from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
 from mmlab.ingest.rules import UNLISTED, Rules
+from mmlab.ingest.sources.dataset_files import place_images, unlisted_images
 from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.texts.captioner import GENERATED, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
@@ -25,7 +26,7 @@ from mmlab.items import data, is_among
 from mmlab.items.files import resolve
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
-SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail"]
+SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail", "table", "address"]
 
 
 def ingest_items(
@@ -65,8 +66,8 @@ def ingest_items(
     cache = Path(cache) if cache else data() / "cache"
     replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     blobs = Blobs(cache / "images")
-    found = read_source(dataset, source, columns, blobs)
-    rows = _add_unlisted(found)
+    found, unlisted = _find_images(read_source(dataset, source, columns, blobs))
+    rows = _add_unlisted(found, unlisted)
     texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
         images, decoded = resolve_images(
@@ -143,9 +144,23 @@ def _note_failures(reasons: pd.Series, done: str) -> list[str]:
     return [f"{count:,} images could not be {done}: {reason}" for reason, count in counts.items()]
 
 
-def _add_unlisted(source: Source) -> pd.DataFrame:
+def _find_images(source: Source) -> tuple[Source, list[str]]:
+    """Return the source with the names of image files that were found, and the files that a table does not name."""
+    if not source.image_folders:
+        named = source.kind in ("csv", "tsv", "jsonl", "parquet")
+        return source, unlisted_images(source.root, source.rows["image"]) if named else []
+    images, addresses = source.rows["image"], source.rows["address"]
+    tails = images.str.rpartition("/")[2]
+    table = source.root / source.tables[0]
+    root, places = place_images([*images, *tails], table, source.root, source.image_folders)
+    found = images.map(places).fillna(tails.map(places))
+    images = found.fillna(addresses).fillna(images).astype("str")
+    return source._replace(root=root, rows=source.rows.assign(image=images)), []
+
+
+def _add_unlisted(source: Source, unlisted: list[str]) -> pd.DataFrame:
     """Return the rows, then one for each image file that the table does not name; with name and listed."""
-    files = pd.DataFrame({"image": source.unlisted, "caption": "", "origin": "caption"}, dtype="str")
+    files = pd.DataFrame({"image": unlisted, "caption": "", "origin": "caption"}, dtype="str")
     files.index += len(source.rows) + 1
     rows = source.rows[SOURCE_COLUMNS]
     rows = pd.concat([rows, files]) if len(files) else rows

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmlab.ingest.sources.dataset_files import encoding_of, place_images, read_json
 from mmlab.ingest.sources.rows import Row, caption_texts, make_table, malformed_row
+from mmlab.ingest.sources.text_files import encoding_of, read_json
 
 COCO_SPLIT = re.compile(r"(?<![a-z])(train|validation|val|test|dev)(?![a-z])")
 COCO_ADDRESSES = ("coco_url", "flickr_url")
@@ -20,25 +20,18 @@ FLICKR_FOLDERS = (
 FLICKR_SPLIT_LISTS = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 
 
-def read_coco(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and the captions of each image, in the images' order, then those that belong to no image.
-
-    The images are looked for beside the file, in the folder above, in one named like the end of the file's name
-    (captions_val2017.json: val2017/) and in images/. Those not found are at their coco_url or flickr_url.
-    """
+def read_coco(path: Path) -> pd.DataFrame:
+    """Return the captions of each image, in the images' order, then those that belong to no image."""
     images, annotations = _coco_lists(path)
-    suffix = path.stem.removeprefix("captions_")
-    split = COCO_SPLIT.search(suffix.lower())
+    split = COCO_SPLIT.search(path.stem.lower())
     known, broken = _coco_images(images)
     captions, unknown = _coco_captions(annotations, known)
-    names = [image["file_name"] for image in known.values()]
-    root, places = place_images(names, path, root, (suffix, "images"))
     rows = [
-        Row(_coco_name(image, places), caption, split=split and split[0])
+        Row(image["file_name"], caption, split=split and split[0], address=_coco_address(image))
         for number, image in known.items()
         for caption in captions.get(number, [""])
     ]
-    return root, make_table(rows + broken + unknown)
+    return make_table(rows + broken + unknown)
 
 
 def _coco_lists(path: Path) -> tuple[list[Any], list[Any]]:
@@ -88,43 +81,43 @@ def _coco_captions(
     return captions, unknown
 
 
-def _coco_name(image: dict[str, Any], places: dict[str, str]) -> str:
-    name = image["file_name"]
-    addresses = [
-        image[field] for field in COCO_ADDRESSES if isinstance(image.get(field), str) and image[field]
-    ]
-    return places.get(name) or next(iter(addresses), name)
+def coco_folders(path: Path) -> tuple[str, ...]:
+    """Return the folders where the images of this file usually lie: val2017 for captions_val2017.json."""
+    suffix = path.stem.removeprefix("captions_")
+    return (suffix, f"images/{suffix}", "images")
 
 
-def read_karpathy(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and the sentences of each image with its split, as written ("restval" stays).
+def _coco_address(image: dict[str, Any]) -> str | None:
+    return next(
+        (image[field] for field in COCO_ADDRESSES if isinstance(image.get(field), str) and image[field]), None
+    )
 
-    The images are looked for where those of Flickr are, and in the folder that an image's filepath names.
+
+def read_karpathy(path: Path) -> pd.DataFrame:
+    """Return the sentences of each image with its split, as written ("restval" stays).
+
+    An image is named with the folder that its filepath gives.
     """
     whole = read_json(path)
     images = whole.get("images") if isinstance(whole, dict) else None
     if not isinstance(images, list) or not images:
         raise ValueError(f"{path} is not Karpathy's: expected an object with a list of images")
-    names = [name for image in images for name in _karpathy_names(image)]
-    root, places = place_images(names, path, root, FLICKR_FOLDERS)
-    return root, make_table(row for image in images for row in _karpathy_rows(image, places))
+    return make_table(row for image in images for row in _karpathy_rows(image))
 
 
-def _karpathy_names(image: Any) -> list[str]:
-    """Return the names that the image may have, the fullest first; none where the entry is broken."""
+def _karpathy_name(image: Any) -> str:
     name = image.get("filename") if isinstance(image, dict) else None
     if not isinstance(name, str):
-        return []
+        return ""
     folder = image.get("filepath")
-    return [f"{folder}/{name}", name] if isinstance(folder, str) and folder else [name]
+    return f"{folder}/{name}" if isinstance(folder, str) and folder else name
 
 
-def _karpathy_rows(image: Any, places: dict[str, str]) -> Iterator[Row]:
-    names = _karpathy_names(image)
-    if not names or not isinstance(image.get("sentences"), list):
-        yield malformed_row(image, "expected an image with filename and sentences", *names[:1])
+def _karpathy_rows(image: Any) -> Iterator[Row]:
+    name = _karpathy_name(image)
+    if not name or not isinstance(image.get("sentences"), list):
+        yield malformed_row(image, "expected an image with filename and sentences", name)
         return
-    name = next((places[name] for name in names if name in places), names[0])
     split = image.get("split")
     try:
         for text in caption_texts(image["sentences"]):
@@ -133,20 +126,16 @@ def _karpathy_rows(image: Any, places: dict[str, str]) -> Iterator[Row]:
         yield malformed_row(image["sentences"], str(error), name)
 
 
-def read_flickr(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and one row per line: "name.jpg#0<tab>caption", "name.jpg| 0| caption" or "name.jpg,caption".
+def read_flickr(path: Path) -> pd.DataFrame:
+    """Return one row per line: "name.jpg#0<tab>caption", "name.jpg| 0| caption" or "name.jpg,caption".
 
-    The images are looked for beside the file, in the folder above, and in the folders of the originals. The split
-    comes from Flickr_8k.trainImages.txt, devImages and testImages beside the file, if they are there.
+    The split comes from Flickr_8k.trainImages.txt, devImages and testImages beside the file, if they are there.
     """
     rows = list(_flickr_rows(path))
     if not rows:
         raise ValueError(f"{path} has no captions: expected lines such as name.jpg#0<tab>caption")
     splits = _flickr_splits(path.parent)
-    root, places = place_images((row.image for row in rows), path, root, FLICKR_FOLDERS)
-    return root, make_table(
-        row._replace(image=places.get(row.image, row.image), split=splits.get(row.image)) for row in rows
-    )
+    return make_table(row._replace(split=splits.get(row.image)) for row in rows)
 
 
 def head_of(path: Path) -> str:

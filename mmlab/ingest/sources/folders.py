@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mmlab.ingest.sources.dataset_files import encoding_of, files_below
+from mmlab.ingest.sources.dataset_files import files_below
 from mmlab.ingest.sources.rows import Row, make_table, malformed_row
+from mmlab.ingest.sources.text_files import encoding_of
 
 SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 MAX_SIDECAR_BYTES = 1_000_000  # of a text beside an image; more is no caption
@@ -19,17 +20,17 @@ class FolderTags(NamedTuple):
     split: str | None
 
 
-def read_images(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and one row per image below the folder, without captions, tagged by `folder_tags`."""
+def read_images(path: Path) -> pd.DataFrame:
+    """Return one row per image below the folder, without captions, tagged by `folder_tags`."""
     names = _image_names(path)
     rows = (Row(name, **tags._asdict()) for name, tags in zip(names, folder_tags(names), strict=True))
-    return root, make_table(rows)
+    return make_table(rows)
 
 
-def read_sidecar(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and one row per line of a.txt beside a.jpg; an image without lines has an empty caption."""
+def read_sidecar(path: Path) -> pd.DataFrame:
+    """Return one row per line of a.txt beside a.jpg; an image without lines has an empty caption."""
     names = _image_names(path)
-    return root, make_table(
+    return make_table(
         row._replace(**tags._asdict())
         for name, tags in zip(names, folder_tags(names), strict=True)
         for row in _sidecar_rows(path, name)

@@ -7,14 +7,22 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.arrow_tables import read_huggingface, read_parquet
-from mmlab.ingest.sources.caption_files import head_of, read_coco, read_flickr, read_karpathy
-from mmlab.ingest.sources.dataset_files import files_below, unlisted_images
+from mmlab.ingest.sources.caption_files import (
+    FLICKR_FOLDERS,
+    coco_folders,
+    head_of,
+    read_coco,
+    read_flickr,
+    read_karpathy,
+)
+from mmlab.ingest.sources.dataset_files import files_below
 from mmlab.ingest.sources.folders import has_sidecars, read_images, read_sidecar
 from mmlab.ingest.sources.records import parse_columns
 from mmlab.ingest.sources.text_tables import read_delimited, read_json_lines
@@ -188,22 +196,28 @@ TABLES: dict[str, Callable[[Path, Mapping[str, str], Blobs], pd.DataFrame]] = {
     "parquet": read_parquet,
     "huggingface": read_huggingface,
 }
-# Formats with fixed fields, whose images lie where such datasets have them: (path, root) -> root, rows.
-FIXED_FORMATS: dict[str, Callable[[Path, Path], tuple[Path, pd.DataFrame]]] = {
+# Formats with fixed fields: path -> rows.
+FIXED_FORMATS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "coco": read_coco,
     "karpathy": read_karpathy,
     "flickr": read_flickr,
     "sidecar": read_sidecar,
     "images": read_images,
 }
+# Where the images of a format usually lie, the preferred folders first: path -> folders.
+IMAGE_FOLDERS: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "coco": coco_folders,
+    "karpathy": lambda _: FLICKR_FOLDERS,
+    "flickr": lambda _: FLICKR_FOLDERS,
+}
 KINDS = (*TABLES, *FIXED_FORMATS)
 
 
 class Source(NamedTuple):
-    """What was read of a dataset.
+    """What was read of a dataset. No image file was looked for.
 
     kind: one of KINDS.
-    root: the folder where relative names of images start.
+    root: the folder where relative names start.
     rows: one line per caption, or per image without one, indexed by `row` from 1 in the source's order:
         image: the name as written, a relative or absolute path or an address; "" where there is none.
         caption: as written; "" where there is none.
@@ -212,15 +226,23 @@ class Source(NamedTuple):
         file: the absolute path of an image whose bytes came inside the source, missing otherwise.
         problem, detail: "malformed row" and what was expected and found, where the entry could not be read. Such a
             row has the image and the caption that could be saved, else the raw text as caption.
+        table: the file that the row was read from, relative to root with forward slashes; missing where there is none.
+        address: where the image lies on the web, for where the file of the name `image` is not at hand; missing where
+            the source has none.
         then the user's own columns: text, Int64, float64 or boolean.
-    unlisted: the image files below root that a csv, tsv, jsonl or parquet table does not name, sorted; none for
-        other kinds.
+    image_folders: the folders where the images of this format usually lie, relative to root, the preferred first.
+    tables: the files that were read, as in the column table.
+    unread: the files below root that look like data and were passed over: why, and what to do.
+    notes: what was guessed, in sentences.
     """
 
     kind: str
     root: Path
     rows: pd.DataFrame
-    unlisted: list[str]
+    image_folders: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    unread: Mapping[str, str] = MappingProxyType({})
+    notes: tuple[str, ...] = ()
 
 
 def read_source(
@@ -248,9 +270,19 @@ def read_source(
                 f"dataset {dataset}: a source of the kind {found.kind} has fixed fields; leave columns out, "
                 f"found {mapped}"
             )
-        root, rows = FIXED_FORMATS[found.kind](Path(found.path), found.root)
-        return Source(found.kind, root, rows, [])
+        rows = FIXED_FORMATS[found.kind](Path(found.path))
+        folders = IMAGE_FOLDERS.get(found.kind, lambda _: ())(Path(found.path))
+        return _with_table(Source(found.kind, found.root, rows, folders), found)
     path = cast(Path, found.path)  # a text is the id of a dataset on the Hub, which its reader expects
     rows = TABLES[found.kind](path, mapped, blobs or Blobs(data() / "cache" / "images"))
-    unlisted = [] if found.kind == "huggingface" else unlisted_images(found.root, rows["image"])
-    return Source(found.kind, found.root, rows, unlisted)
+    return _with_table(Source(found.kind, found.root, rows), found)
+
+
+def _with_table(source: Source, found: Location) -> Source:
+    """Name the file that was read, where it is one."""
+    if isinstance(found.path, str) or not found.path.is_file():
+        return source
+    table = found.path.relative_to(found.root).as_posix()
+    return source._replace(
+        rows=source.rows.assign(table=pd.array([table] * len(source.rows), "str")), tables=(table,)
+    )

@@ -26,6 +26,8 @@ class Row(NamedTuple):
     file: str | None = None
     problem: str | None = None
     detail: str | None = None
+    table: str | None = None
+    address: str | None = None
     user_values: tuple[PlainValue, ...] = ()
 
 

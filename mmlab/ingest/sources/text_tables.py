@@ -11,7 +11,6 @@ from typing import Any, TextIO
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.dataset_files import encoding_of
 from mmlab.ingest.sources.records import (
     MAX_COLUMNS,
     ColumnMap,
@@ -21,6 +20,7 @@ from mmlab.ingest.sources.records import (
     read_records,
 )
 from mmlab.ingest.sources.rows import Row, make_table, malformed_row
+from mmlab.ingest.sources.text_files import encoding_of
 
 NUMBERS = (  # whole numbers that fit into 64 bits, decimal numbers; "007", "+1" and "1e5" are names
     (r"(?:0|-?[1-9][0-9]{0,17})", int, "Int64"),

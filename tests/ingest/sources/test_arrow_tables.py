@@ -62,7 +62,7 @@ def test_the_users_values_keep_their_type(rows_of):
             "label": [7, None],
         }
     )
-    assert [str(dtype) for dtype in rows.dtypes[8:]] == [
+    assert [str(dtype) for dtype in rows.dtypes[10:]] == [
         "Int64",
         "float64",
         "boolean",
@@ -71,8 +71,8 @@ def test_the_users_values_keep_their_type(rows_of):
         "str",
         "str",
     ]
-    assert rows.loc[1].tolist()[8:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
-    assert rows.isna().loc[2].tolist()[8:] == [True] * 6 + [False]
+    assert rows.loc[1].tolist()[10:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
+    assert rows.isna().loc[2].tolist()[10:] == [True] * 6 + [False]
     assert rows.loc[1, "label"] == "7"
 
 
@@ -145,7 +145,7 @@ def saved(tmp_path):
 def test_a_dataset_that_was_saved(saved, part, image, tmp_path):
     source = saved(part())
     rows = source.rows
-    assert (source.kind, source.root, source.unlisted) == ("huggingface", tmp_path / "saved", [])
+    assert (source.kind, source.root, source.tables) == ("huggingface", tmp_path / "saved", ())
     assert rows["image"].tolist() == ["a.png", "a.png", "saved#2"]
     assert rows["caption"].tolist() == ["A dog", "Asleep", ""]
     assert rows["label"].tolist() == ["dog", "dog", "cat"] and rows["split"].isna().all()

@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.ingest.sources.dataset_files import encoding_of, files_below, place_images, unlisted_images
+from mmlab.ingest.sources.dataset_files import files_below, place_images, unlisted_images
 
 
 @pytest.fixture
@@ -40,18 +40,3 @@ def test_absolute_names_are_left_as_they_are(folder):
 def test_images_are_listed_however_their_names_are_spelled(folder):
     assert unlisted_images(folder, ["./a.jpg", "images\\b.JPG"]) == ["annotations/val/c.png"]
     assert unlisted_images(folder, [str(folder / "a.jpg"), "x/../images/b.JPG"]) == ["annotations/val/c.png"]
-
-
-@pytest.mark.parametrize(
-    ("content", "encoding"),
-    [
-        ("Käfer".encode(), "utf-8-sig"),
-        ("Käfer".encode("utf-8-sig"), "utf-8-sig"),
-        ("Käfer".encode("utf-16"), "utf-16"),
-        ("“Käfer”".encode("cp1252"), "sloppy-windows-1252"),
-    ],
-)
-def test_the_encoding_is_one_that_reads_the_whole_file(tmp_path, content, encoding):
-    (tmp_path / "a.txt").write_bytes(content)
-    assert encoding_of(tmp_path / "a.txt") == encoding
-    assert "Käfer" in (tmp_path / "a.txt").read_text(encoding=encoding)

@@ -6,7 +6,7 @@ import pytest
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import KINDS, read_source, recognise
 
-COLUMNS = ["image", "caption", "origin", "label", "split", "file", "problem", "detail"]
+COLUMNS = ["image", "caption", "origin", "label", "split", "file", "problem", "detail", "table", "address"]
 CAPTIONS = {"a.png": ("A red dog, asleep", 'A "dog"'), "b.png": ("Ein Käfer",), "c.png": ("",)}
 PAIRS = [(name, caption) for name, captions in CAPTIONS.items() for caption in captions]
 SPLIT = "train"
@@ -76,7 +76,9 @@ def test_every_kind_gives_the_same_rows(read, image, kind, forced):
         assert source.rows[column].dropna().tolist() == ([value] * len(pairs) if has_it else [])
     assert source.rows[["file", "problem", "detail"]].isna().all(axis=None)
     assert set(source.rows.dtypes.astype(str)) == {"str"}
-    assert source.unlisted == []
+    assert source.rows["address"].isna().all()
+    assert set(source.rows["table"].dropna()) == set(source.tables)
+    assert len(source.tables) == (kind not in ("sidecar", "images"))
     assert all((source.root / name).is_file() for name in source.rows["image"])
 
 
@@ -92,22 +94,6 @@ def test_a_kind_that_is_none(tmp_path):
 def test_columns_are_a_tables(read):
     with pytest.raises(ValueError, match="kind coco has fixed fields; leave columns out, found {'image'"):
         read(coco(), columns={"image": "x"})
-
-
-def test_tables_list_the_images_that_they_do_not_name(read, image, tmp_path):
-    (tmp_path / "outside.png").write_bytes(image())
-    (tmp_path / "dataset").mkdir()
-    (tmp_path / "dataset/link.png").symlink_to(tmp_path / "outside.png")
-    (tmp_path / "dataset/inner.png").symlink_to(tmp_path / "dataset/b.png")
-    (tmp_path / "dataset/loop").symlink_to(tmp_path / "dataset", target_is_directory=True)
-    names = ["./a.png", "sub\\c.JPG", "sub/../b.png", str(tmp_path / "dataset/d.png"), "http://x/e.png"]
-    images = ["a.png", "b.png", "d.png", "sub/c.JPG", "sub/x.JPEG", "Z.tiff", ".hidden/h.png", ".h.png"]
-    source = read(
-        {"captions.csv": [("image",), *((name,) for name in names)], "notes.txt": ""}
-        | {name: image() for name in images}
-    )
-    assert source.rows["image"].tolist() == names
-    assert source.unlisted == ["Z.tiff", "inner.png", "sub/x.JPEG"]
 
 
 def test_reading_again_gives_the_same(read):

@@ -165,7 +165,7 @@ def test_values_of_json_keep_their_type(read):
         {"image": "c"},
     ]
     rows = json_rows(read, lines)
-    types = {name: str(rows[name].dtype) for name in rows.columns[8:]}
+    types = {name: str(rows[name].dtype) for name in rows.columns[10:]}
     assert types == {
         "n": "Int64",
         "f": "float64",
@@ -175,7 +175,7 @@ def test_values_of_json_keep_their_type(read):
         "o": "str",
         "big": "str",
     }
-    assert rows.loc[1].tolist()[8:] == [1, 1.0, True, "007", "1", '{"k":[1]}', str(2**70)]
+    assert rows.loc[1].tolist()[10:] == [1, 1.0, True, "007", "1", '{"k":[1]}', str(2**70)]
     assert rows.loc[2, ["f", "b", "m", "o", "big"]].tolist() == [2.5, False, "x", "[]", "1"]
     assert rows.isna().loc[2, ["n", "t"]].all() and rows.loc[3].tolist()[1] == ""
     assert rows["label"].dropna().tolist() == ["3", "true"]
