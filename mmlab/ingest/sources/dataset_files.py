@@ -4,9 +4,11 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from mmlab.ingest.sources.rows import replace_surrogates
+from mmlab.ingest.sources.text_files import replace_surrogates
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
+)  # fmt: skip
 
 
 def files_below(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
