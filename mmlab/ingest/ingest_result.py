@@ -30,7 +30,8 @@ class IngestResult:
         name. The outcome is "image item", or the reason why it is none.
     kind: how the source was read, such as "csv".
     counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
-    notes: what could not be done, and what to do about it.
+    guesses: how many images do not lie where their name says, by how they were found.
+    notes: what was guessed and what could not be done, and what to do about it.
 
     Raise ValueError on construction if a row or an image is not accounted for exactly once. `ingest_items` makes
     these results; see there for an example.
@@ -43,6 +44,7 @@ class IngestResult:
     images: pd.DataFrame
     kind: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    guesses: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from mmlab.embed import embed_with_models
 from mmlab.embed.benchmark import sweep_batches
 from mmlab.index import build_index, open_store
-from mmlab.ingest import Rules, ingest_items
+from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items import data as data_folder
 from mmlab.items.rankings import opposite_modality
@@ -23,7 +23,7 @@ from mmlab.runs.record import run_files
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.hits import Hits
-from mmlab.workbench.ingest_report import IngestReport
+from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result
 from mmlab.workbench.run_data import RunData
@@ -463,9 +463,35 @@ class Run(RunData):
 
     # What the numbered notebooks do
 
-    def ingest(
+    def inspect(
         self,
         dataset: str | Path,
+        source: str = "auto",
+        columns: Mapping[str, str] | Iterable[str] = (),
+        rules: Rules | None = None,
+    ) -> InspectionReport:
+        """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
+
+        Args:
+            dataset: a folder, a table, or hf://owner/name.
+            source: how to read it; "auto" recognises it by looking.
+            columns: the table's names for our columns, such as ["image=photo"].
+            rules: what is cleaned, refused, marked and added.
+
+        Raises:
+            ValueError: where nothing useful would come of it; the message says why and what to do.
+
+        Example:
+            >>> run.inspect(run.dataset).inspection.kind
+            'csv'
+        """
+        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection.check()
+        return InspectionReport(inspection)
+
+    def ingest(
+        self,
+        dataset: "str | Path | InspectionReport",
         source: str = "auto",
         columns: Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
@@ -473,7 +499,7 @@ class Run(RunData):
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as ["image=photo"].
             rules: what is cleaned, refused, marked and added.
@@ -482,6 +508,9 @@ class Run(RunData):
             >>> sorted(run.ingest(run.dataset).items["modality"].unique())
             ['image', 'text']
         """
+        if isinstance(dataset, InspectionReport):
+            rules = rules or dataset.inspection.rules
+            return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
         rules = rules or Rules()
         return IngestReport(ingest_items(dataset, source, columns, rules), rules)
 

@@ -71,7 +71,7 @@ def command(project):
 
     def make(*arguments):
         return {
-            "args": [sys.executable, "-m", "mmlab.cli", *arguments],
+            "args": [sys.executable, "-m", "mmlab", *arguments],
             "cwd": project.parent,
             "env": {**os.environ, "PYTHONPATH": str(project), "PYTHONSAFEPATH": "1"},
             "text": True,
