@@ -159,16 +159,17 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     with usage_errors():
         run_folder(name)
         notebook_number(start)
-        return check_parameters(given, find_notebooks())
+        checked = check_parameters(given, find_notebooks())
+    folder = checked.get("images_at", "")
+    if folder and not Path(checked.get("dataset", ""), folder).is_dir() and Path(folder).is_dir():
+        checked["images_at"] = str(Path(folder).resolve())  # as typed here; the notebooks run elsewhere
+    return checked
 
 
-def look_at(given: dict[str, Any]) -> "Inspection":
-    """Return a first look at the dataset; make a relative `images_at` absolute where it is a folder here."""
+def look_at(given: Mapping[str, Any]) -> "Inspection":
+    """Return a first look at the dataset, which leaves nothing behind."""
     from mmlab.ingest import Rules, inspect_dataset
 
-    folder = given.get("images_at", "")
-    if folder and not (Path(given["dataset"]) / folder).is_dir() and Path(folder).is_dir():
-        given["images_at"] = str(Path(folder).resolve())
     rules = Rules(**{field.name: given[field.name] for field in fields(Rules) if field.name in given})
     return inspect_dataset(
         given["dataset"], given.get("source", "auto"), given.get("columns", ()), rules, looks_only=True

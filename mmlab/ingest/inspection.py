@@ -1,6 +1,7 @@
 """A first look at a dataset: what would be read and joined, what refused, and what to do. No image is opened."""
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -303,7 +304,7 @@ def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
         files = find_images(rows.assign(table=None), around)["file"].dropna().tolist()
     if files:
         folder = os.path.commonpath([os.path.dirname(file) for file in files])
-        return f"{len(files):,} lie in {folder}: give -p images_at={folder}"
+        return f"{len(files):,} lie in {folder}: give -p {shlex.quote(f'images_at={folder}')}"
     there = "no image lies there"
     if looked.unlisted:
         there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"
