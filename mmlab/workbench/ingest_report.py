@@ -178,7 +178,7 @@ class IngestReport(Report):
         others = self.images.drop(leading.index)
         drawn = others.sample(min(count - len(leading), len(others)), random_state=seed)
         shown = pd.concat([leading, drawn])
-        cards = gallery(shown["image"], shown["pair_id"].map(captions).fillna("(no text)"))
+        cards = gallery(shown["image"], shown["pair_id"].map(captions).astype(object).fillna("(no text)"))
         return Result(shown[["pair_id", "image"]], "", html=cards, shown=no_table())
 
     def sizes(self) -> Result:

@@ -106,11 +106,13 @@ def occlude_words(model: Model, text: str, reference: Vectors) -> Occlusion:
 def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
     """Return the `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of its own pair).
 
-    Says what the model sees in an image, in words of the collection. Raises KeyError for an item without a vector
-    in `space`.
+    Says what the model sees in an image, in words of the collection; there are no rows where it has no texts. Raises
+    KeyError for an item without a vector in `space`.
     """
     ids = list(dict.fromkeys(item_ids))
     with index.session():
+        if not any("text" in index.modalities(one) for one in index.spaces):
+            return pd.DataFrame(columns=["item_id", "rank", "score", "text", "own"])
         ranked = rank(index, index.vectors(ids, space), "text", k, exact=True)
         texts = index.fetch(ranked["item_id"].unique()).set_index("item_id")
         pair = index.fetch(ids).set_index("item_id")["pair_id"]
