@@ -40,8 +40,7 @@ def inspect(dataset: str, parameters: Sequence[str], as_json: bool) -> None:
     from mmlab.runs.record.parameters import check_dataset
 
     with usage_errors():
-        given = {**split_parameters(parameters), "dataset": check_dataset(dataset)}
-        given = check("look", given)
+        given = check("look", {**split_parameters(parameters), "dataset": check_dataset(dataset)})
         looked = look_at({**given, "follow_links": True})
     if looked.links:
         given["follow_links"] = True

@@ -31,7 +31,7 @@ class IngestResult:
     kind: how the source was read, such as "csv".
     counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
     guesses: how many images do not lie where their name says, by how they were found.
-    notes: what was guessed and what could not be done, and what to do about it.
+    notes: what could not be done, and what to do about it.
 
     Raise ValueError on construction if a row or an image is not accounted for exactly once. `ingest_items` makes
     these results; see there for an example.
@@ -95,7 +95,8 @@ class IngestResult:
     def _repr_markdown_(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         source = f"Read as *{self.kind}*: {counts}."
-        return "\n\n".join((repr(self), source, *(f"> {note}" for note in self.notes)))
+        guesses = [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
+        return "\n\n".join((repr(self), source, *(f"> {note}" for note in guesses + self.notes)))
 
     def _check_rows(self) -> None:
         refused = self.outcomes[~self.outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]

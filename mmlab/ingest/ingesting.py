@@ -85,7 +85,7 @@ def ingest_items(
         kind=looked.source.kind,
         counts=_count_work(images, decoded, added),
         guesses=looked.guesses,
-        notes=looked.notes + notes,
+        notes=notes,
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Inspection:
         unlisted: the image files that no row names.
         rules: the rules it was looked at with.
         looks_only: images inside the source were not unpacked, so that `ingest_items` has to read it again.
+        cut_off: of large tables only the first records were looked at.
         advice: why nothing useful would come of it and what to do; "" where something would.
     """
 
@@ -45,7 +46,8 @@ class Inspection:
     unlisted: list[str]
     rules: Rules
     looks_only: bool = False
-    advice: str = field(default="")
+    cut_off: bool = False
+    advice: str = ""
 
     @property
     def kind(self) -> str:
@@ -127,6 +129,9 @@ class Inspection:
     def notes(self) -> list[str]:
         """What was guessed, passed over or left out, in sentences."""
         notes = list(self.source.notes)
+        if self.cut_off:
+            rows = len(self.source.rows)
+            notes.insert(0, f"Only the first {rows:,} rows were looked at: there is more than is said here.")
         notes += [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
         if self.addresses:
             notes.append(f"{len(self.addresses):,} images lie on the web and would be fetched.")
@@ -224,7 +229,8 @@ def inspect_dataset(
     index, folders = _index_images(read, resolve(str(dataset)).is_file(), rules)
     found = find_images(read.rows, index, folders)
     unlisted = index.unlisted(found["name"])
-    looked = Inspection(str(dataset), read, found, unlisted, rules, looks_only)
+    cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
+    looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
     object.__setattr__(looked, "advice", _advise(looked, source, cache))
     return looked
 

@@ -63,7 +63,8 @@ class IngestReport(Report):
     def _overview(self) -> Result:
         """Show how the source was read, what was worked on, and what could not be done."""
         worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
-        notes = "".join(f"\n\n> {note}" for note in self.result.notes)
+        guesses = [f"{count:,} images were found {guess}." for guess, count in self.result.guesses.items()]
+        notes = "".join(f"\n\n> {note}" for note in guesses + self.result.notes)
         return Result(
             self.result.balance(),
             f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",

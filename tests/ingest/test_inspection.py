@@ -97,7 +97,7 @@ def test_what_was_looked_at_is_not_read_again(make):
     result = ingest_items(looked, progress=False)
     assert result.items["pair_id"].tolist() == ["images/a.png"] * 2
     assert result.guesses == {"by name in another folder": 1}
-    assert result.notes == ["1 images found by name in another folder."]
+    assert "> 1 images found by name in another folder." in result._repr_markdown_()
     assert result.skipped["reason"].tolist() == ["missing file"]
     with pytest.raises(ValueError, match="inspect it again with these rules"):
         ingest_items(looked, rules=Rules(min_words=0), progress=False)

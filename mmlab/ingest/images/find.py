@@ -67,7 +67,7 @@ def normalize_name(entry: str) -> str:
 
 def is_address(name: str) -> bool:
     """Return whether a name is an address on the web."""
-    return name[:8].lower().startswith(WEB_SCHEMES)
+    return name[:1] in ("h", "H") and name[:8].lower().startswith(WEB_SCHEMES)
 
 
 def find_images(rows: pd.DataFrame, index: ImageIndex, folders: Sequence[str] = ()) -> pd.DataFrame:
@@ -104,6 +104,7 @@ class _Finder:
     def __init__(self, index: ImageIndex, folders: Iterable[str]) -> None:
         self.index = index
         self.folders = [folder for folder in folders if folder in index.folders]
+        self._bases: dict[str, list[str]] = {}
 
     def find(self, table: str, image: str) -> Found:
         """Return the file that a table means by `image`."""
@@ -132,10 +133,13 @@ class _Finder:
 
     def _places(self, name: str, base: str) -> list[str]:
         """Return where a relative path may lead: first from the folder of its table, then from root."""
-        inner = [f"{base}/{folder}" for folder in self.folders if base]
-        return [
-            f"{place}/{name}" if place else name for place in dict.fromkeys([base, "", *self.folders, *inner])
-        ]
+        if base not in self._bases:
+            inner = [
+                f"{base}/{folder}" for folder in self.folders if f"{base}/{folder}" in self.index.folders
+            ]
+            places = dict.fromkeys([base, "", *self.folders, *inner])
+            self._bases[base] = [f"{place}/" if place else "" for place in places]
+        return [place + name for place in self._bases[base]]
 
     def _inside(self, name: str, base: str) -> str:
         """Return an absolute or climbing path as a name of the index; "" where it leads out."""
