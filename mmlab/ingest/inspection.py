@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mmlab.ingest.images.image_index import ImageIndex
 from mmlab.ingest.images.resolve import check_downloads
 from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
+from mmlab.ingest.web.fetch import count_new
 from mmlab.items import data
 from mmlab.items.files import resolve
 
@@ -231,8 +232,7 @@ def inspect_dataset(
     unlisted = index.unlisted(found["name"])
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
     looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
-    object.__setattr__(looked, "advice", _advise(looked, source, cache))
-    return looked
+    return replace(looked, advice=_advise(looked, source, cache))
 
 
 def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:
@@ -274,13 +274,19 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
         file, why = next(iter(looked.source.unread.items()))
         onwards = "-p source=images goes on without texts"
         return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
-    if len(looked.addresses) > looked.rules.max_downloads:
-        with FindingsCache(cache / "ingest.sqlite") as findings:
-            try:
-                check_downloads(looked.addresses, looked.rules, findings, Blobs(cache / "images"))
-            except ValueError as error:
-                return str(error)
+    try:
+        check_downloads(_count_new(looked.addresses, cache), looked.rules)
+    except ValueError as error:
+        return str(error)
     return ""
+
+
+def _count_new(addresses: list[str], cache: Path) -> int:
+    """Return how many of the addresses were not fetched before; the cache is not made where it is not there."""
+    if not addresses or not (cache / "ingest.sqlite").exists():
+        return len(addresses)
+    with FindingsCache(cache / "ingest.sqlite") as findings:
+        return count_new(addresses, Blobs(cache / "images"), findings)
 
 
 def _advise_on_images(looked: Inspection) -> str:

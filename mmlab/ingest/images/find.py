@@ -1,6 +1,7 @@
 """Find the file that each name of a dataset means: as it is written, else by a guess where exactly one file fits."""
 
 import os
+import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -62,7 +63,7 @@ def normalize_name(entry: str) -> str:
         return entry
     if entry[:5].lower() == "file:":
         entry = unquote(re.sub(r"^file:(?://[^/]*)?", "", entry, flags=re.IGNORECASE))
-    return os.path.normpath(entry.replace("\\", "/")) if entry else ""
+    return posixpath.normpath(entry.replace("\\", "/")) if entry else ""
 
 
 def is_address(name: str) -> bool:

@@ -100,7 +100,7 @@ class ImageIndex:
         """Return the name that an absolute path has here; None where it lies in none of the folders."""
         for root, prefix in self.roots:
             if is_inside(path, [root]):
-                inner = os.path.relpath(path, root)
+                inner = Path(path).relative_to(root).as_posix()
                 return f"{prefix}/{inner}" if prefix else inner
         return None
 
@@ -114,7 +114,7 @@ class ImageIndex:
             return None
         real = os.path.realpath(path)
         if is_inside(real, [str(self.root)]):
-            name, path = os.path.relpath(real, self.root), real
+            name, path = Path(real).relative_to(self.root).as_posix(), real
         elif not is_inside(real, inside_folders(self.root)):
             self.linked[name] = name
         self.paths[name] = path

@@ -1,7 +1,5 @@
 """From the images that rows name to one table: their files, what is known of each, and what becomes of it."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
@@ -40,7 +38,7 @@ def add_downloads(
     """
     without_file = found.index[found["file"].isna()]
     remote = [name for name in without_file if is_address(name)]
-    check_downloads(remote, rules, cache, blobs)
+    check_downloads(count_new(remote, blobs, cache), rules)
     limits = DownloadLimits(private_addresses=rules.private_addresses)
     fetched = fetch_images(remote, blobs, cache, limits, progress and bool(remote))
     here = found[~found.index.isin(remote)]
@@ -48,9 +46,8 @@ def add_downloads(
     return files.reindex(found.index, columns=FILE_COLUMNS).astype("str")
 
 
-def check_downloads(addresses: Sequence[str], rules: Rules, cache: FindingsCache, blobs: Blobs) -> None:
-    """Raise ValueError where more of the addresses than `rules.max_downloads` were never fetched."""
-    new = count_new(addresses, blobs, cache) if len(addresses) > rules.max_downloads else 0
+def check_downloads(new: int, rules: Rules) -> None:
+    """Raise ValueError where more images are to be fetched than `rules.max_downloads`."""
     if new > rules.max_downloads:
         raise ValueError(
             f"{new:,} images lie on the web, and no more than {rules.max_downloads:,} are fetched unasked: give "

@@ -5,7 +5,7 @@ import pytest
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.images.quality import DTYPES, ImageFacts
-from mmlab.ingest.images.resolve import add_downloads, assess_images, check_downloads
+from mmlab.ingest.images.resolve import add_downloads, assess_images
 from mmlab.ingest.rules import REFUSED, Rules
 from mmlab.ingest.web.fetch import KIND as FETCHED
 
@@ -61,9 +61,16 @@ def test_what_was_fetched_before_does_not_count(tmp_path, cache):
     blobs, address = Blobs(tmp_path / "blobs"), "http://127.0.0.1:9/a.png"
     kept = blobs.put(b"an image").relative_to(blobs.folder.resolve())
     cache.put(FETCHED, {address: kept.as_posix()})
-    check_downloads([address], Rules(max_downloads=0), cache, blobs)
+    files = add_downloads(named(**{address: None}), Rules(max_downloads=0), cache, blobs, progress=False)
+    assert files["file"].tolist() == [str(blobs.folder / kept)]
     with pytest.raises(ValueError, match="1 images lie on the web"):
-        check_downloads([address, "http://127.0.0.1:9/b.png"], Rules(max_downloads=0), cache, blobs)
+        add_downloads(
+            named(**{address: None, "http://127.0.0.1:9/b.png": None}),
+            Rules(max_downloads=0),
+            cache,
+            blobs,
+            False,
+        )
 
 
 def test_equal_bytes_go_to_the_first_and_near_ones_are_marked():
