@@ -5,6 +5,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -13,17 +14,20 @@ import pandas as pd
 from mmlab.ingest.images.image_index import (
     SPELLINGS,
     ImageIndex,
+    Spelling,
     as_written,
     folded,
     has_image_suffix,
     number,
     stem,
+    tail_key,
 )
 
 WEB_SCHEMES = ("http://", "https://")
 FOREIGN = re.compile(r"^(?:[A-Za-z]:/?|/+|(?:\.\.(?:/|$))+)")  # the beginning of a path that leads out
 MISSING, OUTSIDE, AMBIGUOUS = "missing file", "path leaves the dataset", "ambiguous name"
 MAX_FILES_NAMED = 3  # in a message
+FEW, MANY = 8, 1000  # files of one name that are compared one by one; with more, none is nearer than others
 # How a file was found that is not where its name says.
 BY_FOLDER, BY_TAIL = "by name in another folder", "by the end of their path"
 BY_ADDRESS = "on disk by the end of their address"
@@ -114,7 +118,7 @@ class _Finder:
             return Found("", reason="no image named")
         if is_address(name):
             path = _path_of(name)
-            near, _ = self._fitting(path, base, SPELLINGS[:2]) if has_image_suffix(path) else ([], None)
+            near, _ = self._fitting(path, base, SPELLINGS[:2]) if has_image_suffix(path) else ([], as_written)
             return self._found(near[0], BY_ADDRESS) if len(near) == 1 else Found(name)
         exact = self._exact(name, base)
         return self._found(exact) if exact else self._guess(name, base)
@@ -167,36 +171,37 @@ class _Finder:
         detail = f"expected a path below {self.index.root}: give -p images_at=FOLDER for another folder"
         return Found(name, reason=OUTSIDE, detail=detail)
 
-    def _fitting(self, path: str, base: str, spellings: Sequence) -> tuple[list[str], object]:
+    def _fitting(self, path: str, base: str, spellings: Sequence[Spelling]) -> tuple[list[str], Spelling]:
         """Return the nearest files whose last part is that of the path, in the finest spelling that any has."""
-        folder, _, last = path.rpartition("/")
-        for spelling in spellings if last else ():
-            files = self.index.by(spelling).get(spelling(last), [])
-            if len(files) > 1:
-                files = _nearest(folder, files, base)
+        parts = path.split("/")
+        for spelling in spellings if parts[-1] else ():
+            files, depth = self.index.by(spelling, 1).get(spelling(parts[-1]), []), 1
+            while len(files) > FEW and depth < len(parts):
+                depth += 1
+                nearer = self.index.by(spelling, depth).get(tail_key(parts, spelling, depth), [])
+                if not nearer:
+                    break
+                files = nearer
             if files:
-                return files, spelling
-        return [], None
+                return _nearest(parts[:-1], files, base) if 1 < len(files) < MANY else files, spelling
+        return [], as_written
 
 
-def _nearest(folder: str, files: list[str], base: str) -> list[str]:
+def _nearest(folders: list[str], files: list[str], base: str) -> list[str]:
     """Return the files below the folder of the table, if any, and of these those with the most folders in common."""
     own = [file for file in files if base and file.startswith(f"{base}/")] or files
-    common = {file: _common_tail(folder, file.rpartition("/")[0]) for file in own}
-    return [file for file in own if common[file] == max(common.values())]
+    wanted = [folded(folder) for folder in folders]
+    common = [_common_tail(wanted, file.split("/")[:-1]) for file in own]
+    most = max(common)
+    return [file for file, count in zip(own, common, strict=True) if count == most]
 
 
-def _common_tail(one: str, other: str) -> int:
-    pairs = zip(reversed(folded(one).split("/")), reversed(folded(other).split("/")), strict=False)
-    count = 0
-    for left, right in pairs:
-        if left != right or not left:
-            break
-        count += 1
-    return count
+def _common_tail(wanted: list[str], folders: list[str]) -> int:
+    pairs = zip(reversed(wanted), reversed(folders), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == folded(pair[1]), pairs))
 
 
-def _kind_of_guess(name: str, file: str, spelling: object) -> str:
+def _kind_of_guess(name: str, file: str, spelling: Spelling) -> str:
     last, other = name.rpartition("/")[2], file.rpartition("/")[2]
     if spelling is number:
         return BY_NUMBER
@@ -263,7 +268,9 @@ def _meant(key: tuple[str, str], found: Found, index: ImageIndex) -> str:
 
 def _may_be_same(one: str, other: str) -> bool:
     """Return whether one path is the end of the other, but for its suffix where one has none."""
-    if has_image_suffix(one) != has_image_suffix(other):
-        one, other = (os.path.splitext(path)[0] if has_image_suffix(path) else path for path in (one, other))
-    short, long = sorted((f"/{folded(one)}", f"/{folded(other)}"), key=len)
-    return long.endswith(short)
+    (folder, _, last), (other_folder, _, other_last) = one.rpartition("/"), other.rpartition("/")
+    spelling = folded if has_image_suffix(last) and has_image_suffix(other_last) else stem
+    if spelling(last) != spelling(other_last):
+        return False
+    short, long = sorted((folded(folder), folded(other_folder)), key=len)
+    return not short or f"/{long}".endswith(f"/{short}")

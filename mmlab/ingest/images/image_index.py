@@ -14,6 +14,8 @@ from mmlab.ingest.sources.rows import replace_surrogates
 
 DECIMAL = re.compile(r"\.0+$")  # pandas writes 15970 as 15970.0 where a column has gaps
 
+Spelling = Callable[[str], str]
+
 
 class ImageIndex:
     """The files below the folders that a dataset may use, each by one name.
@@ -37,7 +39,7 @@ class ImageIndex:
         self.paths: dict[str, str] = {}
         self.linked = {name: link for name, link in self.tree.linked.items() if _is_text(name)}
         self._known_folders: dict[str, bool] = {}
-        self._spellings: dict[Callable[[str], str], dict[str, list[str]]] = {}
+        self._spellings: dict[tuple[Spelling, int], dict[str, list[str]]] = {}
         self._add_names(self.tree, "")
 
     def add_folder(self, folder: Path, prefix: str | None = None) -> str:
@@ -87,14 +89,16 @@ class ImageIndex:
         direct = {name.rpartition("/")[0] for name in self.images}
         return {"/".join(parts[:end]) for parts in map(_split, direct) for end in range(len(parts) + 1)}
 
-    def by(self, spelling: Callable[[str], str]) -> dict[str, list[str]]:
-        """Return the image files by the spelling of their last part; made once."""
-        made: dict[str, list[str]] = self._spellings.get(spelling, {})
-        if not made:
+    def by(self, spelling: Spelling, depth: int) -> dict[str, list[str]]:
+        """Return the image files by the spelling of their last part and `depth` - 1 folders above it; made once."""
+        if (spelling, depth) not in self._spellings:
+            made = self._spellings[spelling, depth] = dict[str, list[str]]()
             for name in self.images:
-                made.setdefault(spelling(name[name.rfind("/") + 1 :]), []).append(name)
-            self._spellings[spelling] = made
-        return made
+                if depth == 1:
+                    made.setdefault(spelling(name[name.rfind("/") + 1 :]), []).append(name)
+                elif name.count("/") >= depth - 1:
+                    made.setdefault(tail_key(name.split("/"), spelling, depth), []).append(name)
+        return self._spellings[spelling, depth]
 
     def relative(self, path: str) -> str | None:
         """Return the name that an absolute path has here; None where it lies in none of the folders."""
@@ -165,7 +169,12 @@ def number(last: str) -> str:
     return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
-SPELLINGS = (as_written, folded, stem, number)  # from the finest to the coarsest
+def tail_key(parts: list[str], spelling: Spelling, depth: int) -> str:
+    """Return the end of a path of `depth` parts, the last in this spelling and the folders folded."""
+    return "/".join([*map(folded, parts[-depth:-1]), spelling(parts[-1])])
+
+
+SPELLINGS: tuple[Spelling, ...] = (as_written, folded, stem, number)  # from the finest to the coarsest
 
 
 def _is_text(name: str) -> bool:

@@ -294,12 +294,33 @@ def test_addresses_whose_ends_are_alike_are_fetched(make):
     assert found["file"].isna().all() and found["reason"].isna().all()
 
 
-def test_a_large_dataset_is_found_in_seconds(make):
+@pytest.mark.parametrize(
+    "written", ["{}.JPG", "/old/{}/image.jpg", "C:\\old\\images\\{}\\image.jpg", "{}/none.jpg"]
+)
+def test_a_large_dataset_is_found_in_seconds(make, written):
     """A tenth of what is promised for a hundred thousand, with a wide margin for a busy machine."""
     root = make("x.jpg")
     index = ImageIndex(root)
-    index.paths |= {f"images/{n % 100}/{n}.jpg": f"{root}/images/{n % 100}/{n}.jpg" for n in range(10_000)}
+    names = [
+        f"images/{n}/image.jpg" if "image" in written else f"images/{n % 100}/{n}.jpg" for n in range(10_000)
+    ]
+    index.paths |= {name: f"{root}/{name}" for name in names}
     started = time.process_time()
-    found = find(index, *(f"{n}.JPG" for n in range(10_000)))
+    found = find(index, *(written.format(n) for n in range(10_000)))
     assert time.process_time() - started < 2
-    assert found["file"].notna().all()
+    assert found["file"].notna().all() == ("none" not in written)
+
+
+def test_many_files_of_one_name_and_no_folder_to_tell_them_apart(make):
+    index = ImageIndex(make("x.jpg"))
+    index.paths |= {f"images/{n}/image.jpg": f"/{n}" for n in range(5000)}
+    started = time.process_time()
+    found = find(index, *(f"old{n}/image.jpg" for n in range(5000)), "7/image.jpg", table="lists/a.csv")
+    assert time.process_time() - started < 2
+    assert found["reason"].value_counts().to_dict() == {"ambiguous name": 5000}
+    assert found["name"].iloc[-1] == "images/7/image.jpg"
+    assert (
+        found["detail"]
+        .iloc[0]
+        .startswith("5000 files are called image.jpg: images/0/image.jpg, images/1/image.jpg,")
+    )
