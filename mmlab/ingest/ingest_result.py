@@ -173,7 +173,7 @@ def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Return row, before, after, steps: the captions that cleaning changed, and the steps that changed them."""
-    changed = outcomes[(outcomes["steps"] != "") & (outcomes["outcome"] != NO_CAPTION)].reset_index()
+    changed = outcomes[(outcomes["steps"] != "") & (outcomes["caption"].str.strip() != "")].reset_index()
     changed = changed.rename(columns={"caption": "before", "text": "after"})
     return changed[["row", "before", "after", "steps"]]
 

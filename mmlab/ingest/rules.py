@@ -9,11 +9,11 @@ import pandas as pd
 DUPLICATE, NEAR_DUPLICATE, LEAK = "duplicate image", "near duplicate", "split leak"
 TINY, BLURRED, DARK, BLANK, ASPECT = "tiny", "blurred", "dark", "blank", "extreme aspect"
 UNLISTED, UNPAIRED = "unlisted image", "no image named"
-REPEATED, VAGUE = "repeated caption", "vague caption"
+REPEATED, VAGUE, SHORT = "repeated caption", "vague caption", "short text"
 
 QUALITY_FLAGS = (TINY, BLURRED, DARK, BLANK, ASPECT)
 # A finding leaves an item usable: its name becomes one of the item's flags, or the reason why the item is refused.
-FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE)
+FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE, SHORT)
 # The findings that are refused unless `Rules.keep` names them.
 REFUSED = (DUPLICATE, REPEATED, TINY, UNPAIRED, UNLISTED)
 
@@ -22,7 +22,8 @@ REFUSED = (DUPLICATE, REPEATED, TINY, UNPAIRED, UNLISTED)
 class Rules:
     """Say what one ingest cleans, refuses, flags and adds.
 
-    min_words: captions with fewer words are refused. 0 keeps all; languages written without spaces need 0.
+    min_words: texts of fewer words are marked as "short text", or refused where `refuse` names that; 0 marks none.
+        Words are counted by Unicode's rules, in Chinese, Japanese and Thai too (`mmlab.items.words`).
     max_chars: longer texts are cut after the last word that fits.
     replacements: path of a csv with the columns find and replace, applied to whole words; "" for none.
     refuse: findings (of `FINDINGS`) to refuse in addition to the usual ones (`REFUSED`).

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mmlab.ingest import IngestResult, Inspection, Rules
 from mmlab.items import write_items, write_table
+from mmlab.items.words import count_words
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
@@ -184,7 +185,7 @@ class IngestReport(Report):
 
     def sizes(self) -> Result:
         """Show how long the texts are, how many an image has, and how large the images are."""
-        words = self.texts["text"].str.split().str.len().astype(int)
+        words = self.texts["text"].map(count_words).astype(int)
         per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
         shorter = self.images[["width", "height"]].min(axis="columns")
 

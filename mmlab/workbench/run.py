@@ -320,8 +320,11 @@ class Run(RunData):
             return Result(
                 table, f"The modality gap needs texts and images in one space. {self.space_sentence}"
             )
-        before, after = table["modality gap"]
-        return Result(table, f"The modality gap is {before:.2f}, after centring {after:.2f}.")
+        before, *after = table["modality gap"]
+        centred = (
+            f"after centring {after[0]:.2f}" if after else "and cannot be centred: items are their own mean"
+        )
+        return Result(table, f"The modality gap is {before:.2f}, {centred}.")
 
     def study_hubs(self, depth: int = 100, seed: int = 0) -> HubStudy:
         """Count how often items are among the nearest of all queries, plain and by every rescoring.
@@ -538,7 +541,8 @@ class Run(RunData):
         """
         if self.items.empty:
             raise ValueError(
-                f"{self.name}: there are no items to embed; 01_ingest shows where every row went"
+                f"{self.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
+                "are kept with -p 'keep=[\"no image named\"]'"
             )
         cache = data_folder() / "cache" / "vectors.sqlite"
         return EmbedReport(embed_with_models(self.items, models, cache=cache, **settings), self.items)

@@ -93,11 +93,18 @@ def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked:
     calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
     match = crop_matcher(systems) if asked.rerank else None
     held = int((data.embedded_items["modality"] == asked.to).sum())
-    found = search(systems, asked.limited_to(held), calibrations, match)
+    asked, note = asked.limited_to(held), ""
+    try:
+        found = search(systems, asked, calibrations, match)
+    except TooFew as error:  # a calibration that could not be fitted
+        found, note = (
+            search(systems, replace(asked, calibration=NONE), None, match),
+            f"No probabilities: {error}.",
+        )
     right = find_right_answers(data.embedded_items, asked)
     hits = _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
     stands_in = asked.text == ANY_PHOTO and not (data.items["modality"] == "text").any()
-    return replace(hits, note=NO_TEXT) if stands_in else hits
+    return replace(hits, note=f"{NO_TEXT if stands_in else ''} {note}".strip())
 
 
 def _search_many(data: RunData, query: Any, to: str | None, exact: bool, settings: Mapping[str, Any]) -> Hits:

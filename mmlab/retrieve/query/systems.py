@@ -69,7 +69,7 @@ def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFram
         for own in holding or ([] if (modality == source).any() else vectors):
             key = own.space.key
             models[key] = models.get(key) or load_for(own.space)
-            if source in models[key].modalities:
+            if holding or source in models[key].modalities:
                 found[source] = Retriever(index, models[key])
                 break
     return found
