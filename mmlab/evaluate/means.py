@@ -9,6 +9,7 @@ from mmlab.evaluate.resampling import Seed, bootstrap_intervals
 from mmlab.items import check_columns
 
 NO_GROUP = "(none)"
+MEAN_COLUMNS = ["measure", "value", "low", "high", "queries", "pairs"]
 
 
 def mean_measures(per_query: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
@@ -16,7 +17,7 @@ def mean_measures(per_query: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) 
 
     `per_query`: query_id and a column per measure (`score_queries`). low and high are the 95 % interval of a bootstrap
     that resamples pairs (`bootstrap_intervals`). One pair alone tells nothing of others: its interval is all that a
-    measure can be, 0 to 1. Raises KeyError for a query that is not among the items.
+    measure can be, 0 to 1. Without queries there are no rows. Raises KeyError for a query that is not among the items.
 
     >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
     >>> mean_measures(pd.DataFrame({"query_id": ["t1", "t2"], "RR": [1.0, 0.5]}), items).to_numpy().tolist()
@@ -41,8 +42,10 @@ def mean_by_group(
     pairs, scores = pair_numbers(per_query["query_id"], items), per_query[[measure]]
     rows_of = pd.Series(names).groupby(names).indices
     tables = {name: _means(scores.iloc[rows], pairs[rows], seed) for name, rows in rows_of.items()}
-    table = pd.concat(tables, names=[column]).reset_index(level=0)
-    table = table[[column, "value", "low", "high", "queries", "pairs"]]
+    order = [column, "value", "low", "high", "queries", "pairs"]
+    if not tables:
+        return pd.DataFrame(columns=order)
+    table = pd.concat(tables, names=[column]).reset_index(level=0)[order]
     return table.sort_values(["value", column], ignore_index=True)
 
 
@@ -80,6 +83,8 @@ def mean_by_groups(
 def _means(scores: pd.DataFrame, pairs: np.ndarray, seed: Seed) -> pd.DataFrame:
     """Return `mean_measures` of scores (Q, M), a column per measure, whose queries belong to `pairs` (Q,)."""
     values = scores.to_numpy(dtype=float)
+    if not len(values):
+        return pd.DataFrame(columns=MEAN_COLUMNS)
     means, bounds = values.mean(axis=0), bootstrap_intervals(values, pairs, seed=seed).T
     # Sums in another order differ in their last digit, which would put a constant measure outside its interval.
     low, high = np.where(np.isclose(bounds, means, rtol=0, atol=1e-12), means, bounds)
@@ -103,9 +108,12 @@ def best_queries(
 
     At most one query of each pair is taken, so that a page shows different things.
     """
-    first_two = rankings[rankings["rank"] <= 2].pivot(index="query_id", columns="rank", values="score")
-    gap = (first_two.get(1) - first_two.get(2, 0.0)).reindex(per_query["query_id"]).to_numpy()
-    table = per_query.assign(gap=gap).sort_values(["RR", "gap"], ascending=False, kind="stable")
+    first, second = (
+        rankings[rankings["rank"] == rank].set_index("query_id")["score"].reindex(per_query["query_id"])
+        for rank in (1, 2)
+    )
+    table = per_query.assign(gap=(first - second).to_numpy())
+    table = table.sort_values(["RR", "gap"], ascending=False, kind="stable")
     return _first_of_pairs(table, items, count)
 
 

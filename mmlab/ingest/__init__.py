@@ -7,6 +7,7 @@ each row, and the result.
 
 from mmlab.ingest.ingest_result import IngestResult
 from mmlab.ingest.ingesting import ingest_items
+from mmlab.ingest.inspection import Inspection, inspect_dataset
 from mmlab.ingest.rules import FINDINGS, REFUSED, Rules
 
-__all__ = ["FINDINGS", "REFUSED", "IngestResult", "Rules", "ingest_items"]
+__all__ = ["FINDINGS", "REFUSED", "IngestResult", "Inspection", "Rules", "ingest_items", "inspect_dataset"]

@@ -21,6 +21,7 @@ from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.paired_comparison import label_effect
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
 from mmlab.evaluate.summaries import (
+    NOTHING_JUDGED,
     summarize_groups,
     summarize_labels,
     summarize_measures,
@@ -28,13 +29,14 @@ from mmlab.evaluate.summaries import (
     write_metrics,
 )
 from mmlab.items import DIRECTIONS, write_table
+from mmlab.items.tables import TooFew
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
 from mmlab.workbench.comparisons import SystemComparison
 from mmlab.workbench.failure_report import FailureReport
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
@@ -91,6 +93,8 @@ class Evaluation(Report):
 
     def _overview(self) -> Result:
         """Show the mean of every measure with its 95 % interval, for each direction."""
+        if self.measures.empty:
+            raise TooFew(self._what_to_judge_by())
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
@@ -103,6 +107,13 @@ class Evaluation(Report):
         shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
         return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
+
+    def _what_to_judge_by(self) -> str:
+        return (
+            f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
+            "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
+            "and a query that should find it. With a column label, 10_scores holds images against others of their label"
+        )
 
     @cached_property
     def protocol_table(self) -> pd.DataFrame:
@@ -158,6 +169,7 @@ class Evaluation(Report):
         table = join_directions(tables)
         return Result(table, "", caption=summarize_labels(table, sum(map(len, own.values()))))
 
+    @or_reason
     def by_group(self, *columns: str) -> Result:
         """Show the first measure for each value of items columns, the worst first.
 
@@ -169,6 +181,8 @@ class Evaluation(Report):
             ['label', 'split']
         """
         columns, measure = columns or ("label",), self.first_measure
+        if self.measures.empty:
+            raise TooFew(NOTHING_JUDGED)
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
@@ -204,6 +218,7 @@ class Evaluation(Report):
     def _failures(self) -> dict[int, FailureReport]:
         return {}
 
+    @or_reason
     def queries(self, which: str = "worst", count: int = 3, direction: str = "") -> Result:
         """Show queries with their right answer and what was found for them.
 
@@ -229,6 +244,8 @@ class Evaluation(Report):
         }
         if which not in choose:
             raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
+        if scores.empty:
+            raise TooFew(NOTHING_JUDGED)
         ids = choose[which]()
         cards = query_gallery(ids, ranked, self.qrels[direction], items)
         return Result(scores[scores["query_id"].isin(ids)], "", html=cards, shown=no_table())
@@ -271,6 +288,8 @@ class Evaluation(Report):
             True
         """
         texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
+        if self.measures.empty:
+            return self.sentence
         failures = self.failures()
         sentences = (
             f"**{texts:,} texts and {images:,} images evaluated.**",

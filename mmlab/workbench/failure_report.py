@@ -12,6 +12,7 @@ from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
+    NOTHING_JUDGED,
     summarize_failures,
     summarize_losses,
     summarize_separation,
@@ -19,10 +20,11 @@ from mmlab.evaluate.summaries import (
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
 from mmlab.items import DIRECTIONS
+from mmlab.items.tables import TooFew
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
 from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
@@ -65,13 +67,16 @@ class FailureReport(Report):
 
     def _overview(self) -> Result:
         """Show how many queries each step loses, from all queries down to those that are answered."""
-        falls = {name: loss_changes(table) for name, table in self.per_query.items()}
+        falls = {name: loss_changes(table) for name, table in self.per_query.items() if len(table)}
+        if not falls:
+            raise TooFew(NOTHING_JUDGED)
 
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
 
         return Result(join_directions(falls), summarize_losses(falls, self.k), draw, shown=no_table())
 
+    @or_reason
     def failed_modality(self) -> Result:
         """Show which of text and image stands among wrong neighbours, for the queries that were missed.
 
@@ -81,6 +86,9 @@ class FailureReport(Report):
         """
         items, seed = self.data.embedded_items, self.seed
         table = join_directions({name: failure_shares(t, items, seed) for name, t in self.per_query.items()})
+        if table.empty:
+            judged = any(map(len, self.per_query.values()))
+            raise TooFew(summarize_failures(table) if judged else NOTHING_JUDGED)
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=3.6)
@@ -90,6 +98,7 @@ class FailureReport(Report):
 
         return Result(table, summarize_failures(table), draw, shown=no_table())
 
+    @or_reason
     def separation(self) -> Result:
         """Show the cosines of right pairs beside those of wrong ones, drawn at random.
 
@@ -108,6 +117,7 @@ class FailureReport(Report):
 
         return Result(cosines, summarize_separation(cosines), draw, shown=no_table())
 
+    @or_reason
     def space(self) -> Result:
         """Show the shape of the space: how narrow it is, its dimensions in use, the modality gap, its hubs.
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
 from mmlab.visualize import Html, figure, gallery, under_headings
 from mmlab.visualize.image_figures import image_grid, occlusion_map, word_bars
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Explanation(Report):
             word_bars(right, self.words, "Left out")
             return fig
 
-        caption = "The texts of the collection that are nearest to the image"
+        caption = "The texts of the collection that are nearest to the image" if len(self.captions) else ""
         return Result(self.cells, self._summary(), draw, shown=self.captions, caption=caption)
 
     def _summary(self) -> str:
@@ -90,6 +91,7 @@ class Hits(Report):
         query: what was asked, in words.
         right: the item_ids that answer the query; None where that is not known.
         text: the text that asked; empty where an image or many queries did.
+        note: why nothing was asked, or what is special about the answer; mostly empty.
     """
 
     data: RunData
@@ -99,6 +101,7 @@ class Hits(Report):
     query: str
     right: frozenset[str] | None = None
     text: str = ""
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.found)
@@ -106,14 +109,19 @@ class Hits(Report):
     def _overview(self) -> Result:
         """Show the hits as images with rank, score and words."""
         table = self.found
+        if not self.query:
+            return unanswered(self.note)
 
         def draw() -> "Figure":
             return image_grid(list(table["pair_image"]), self._captions(table), self._marks(table))
 
         return Result(table, self._summary(), draw, html=self._gallery(), shown=no_table())
 
+    @or_reason
     def explain(self, rank: int = 1) -> Explanation:
         """Return why the hit at `rank` was found: which parts of the image and which words the match rests on.
+
+        A collection without images says so instead.
 
         Raises:
             ValueError: unless one text asked for images, or for a rank that is not there.
@@ -124,6 +132,8 @@ class Hits(Report):
             ['row', 'column', 'left', 'top', 'right', 'bottom', 'cosine', 'drop']
         """
         found = self.found
+        if not self.query or not (self.data.items["modality"] == "image").any():
+            raise TooFew(f"an explanation needs an image that a text has found: {self.data.held}")
         if "query_id" in found or not self.text or (found["modality"] != "image").any():
             raise ValueError(
                 "explain: expected the hits of one text query for images; search with a text, to='image'"
@@ -163,7 +173,8 @@ class Hits(Report):
             ranks = self.found.loc[self.found["item_id"].isin(self.right), "rank"]
             found += f", a right one at rank {ranks.min()}" if len(ranks) else ", none of them right"
         times = f"{spent['embed_ms']:.0f} ms to embed, {spent['search_ms']:.1f} ms to search"
-        return f"**{_shortened(self.query)}**: {found}; {times}."
+        note = f" {self.note}" if self.note else ""
+        return f"**{_shortened(self.query)}**: {found}; {times}.{note}"
 
 
 def _shortened(query: str) -> str:

@@ -5,21 +5,27 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
 from mmlab.items import replacing
+from mmlab.items.tables import TooFew
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
+from mmlab.visualize.style import note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
 MAX_ROWS_SHOWN = 60
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,7 +95,7 @@ class Result:
         return self._drawn["png"]
 
     def _gallery(self) -> bytes:
-        return (self._repr_html_() if self.html is None else str(self.html)).encode("utf-8")
+        return (str(self.html or "") or self._repr_html_()).encode("utf-8")
 
     def _parquet(self) -> bytes:
         return self.table.to_parquet(index=False)
@@ -112,9 +118,9 @@ class Report(ABC):
     """An answer of several parts: shown by its overview, with further tables and figures as its methods."""
 
     def overview(self) -> Result:
-        """Return the part that stands for the whole; made once."""
+        """Return the part that stands for the whole; made once. Where there is too little for it, it says so."""
         if "_shown" not in self.__dict__:
-            self.__dict__["_shown"] = self._overview()
+            self.__dict__["_shown"] = or_reason(self._overview)()
         found: Result = self.__dict__["_shown"]
         return found
 
@@ -175,3 +181,26 @@ def image_tag(png: bytes, words: str) -> str:
 def no_table() -> pd.DataFrame:
     """Return a table without columns: for results whose figure or gallery says it all."""
     return pd.DataFrame()
+
+
+def unanswered(reason: str) -> Result:
+    """Return a result that has nothing to show but the sentence on why; its figure, where one is saved, holds that.
+
+    >>> unanswered("needs two pairs, found one").sentence
+    'Needs two pairs, found one.'
+    """
+    sentence = f"{reason[:1].upper()}{reason[1:]}".rstrip(".") + "."
+    return Result(no_table(), sentence, lambda: note(sentence), html=Html(""))
+
+
+def or_reason(method: Callable[Asked, Answer]) -> Callable[Asked, Answer | Result]:
+    """Let a method of the workbench say what its answer lacks, where it raises TooFew, so that a notebook goes on."""
+
+    @wraps(method)
+    def answer(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer | Result:
+        try:
+            return method(*args, **kwargs)
+        except TooFew as error:
+            return unanswered(str(error))
+
+    return answer

@@ -70,6 +70,18 @@ class RunData:
         """
         return self._files.items()
 
+    @property
+    def held(self) -> str:
+        """How many images, texts and pairs of both the run holds, in words: "there are 30 images, ..."."""
+        counts = self.items["modality"].value_counts()
+        images, texts = (
+            set(self.items.loc[self.items["modality"] == one, "pair_id"]) for one in ("image", "text")
+        )
+        return (
+            f"there are {counts.get('image', 0):,} images, {counts.get('text', 0):,} texts and {len(images & texts):,} "
+            "pairs of both"
+        )
+
     @cached_property
     def embedded_items(self) -> pd.DataFrame:
         """The items that have a vector: those that can be asked and found."""
@@ -94,6 +106,8 @@ class RunData:
     @property
     def space_sentence(self) -> str:
         """Whether texts and images lie in one space, and what cannot be shown where they do not."""
+        if len(self.embedded_items["modality"].unique()) < len(MODALITIES):
+            return f"{self.held[0].upper()}{self.held[1:]}: nothing is compared across modalities."
         return summarize_spaces(self.vectors_by_modality)
 
     def vectors(self, modality: str | None = None, model: str | None = None) -> Vectors:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mmlab.embed import load_for
 from mmlab.evaluate.losses import MissedQueries
 from mmlab.panels import PanelData, compare_panel, inspect_panel, map_panel, query_panel
+from mmlab.panels.outputs import notice
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.runs.record import run_files
 from mmlab.workbench.evaluation import Evaluation
@@ -41,6 +42,8 @@ def open_panel(
 
 def open_map(maps: MapReport) -> "ipywidgets.VBox":
     """Return the panel of the UMAP map of a report."""
+    if not len(maps.umap().table):
+        return notice(maps.umap().sentence)
     return map_panel(maps.umap().table, maps.vectors[0], maps.data.items, load_for)
 
 

@@ -17,11 +17,12 @@ from mmlab.index.bench.recommend import (
     summarize_placement,
 )
 from mmlab.items import Vectors, is_among, write_table
+from mmlab.items.tables import TooFew
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, pareto
 from mmlab.visualize.curves import throughput_curves
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -115,12 +116,22 @@ class TuningReport(Report):
         """How many nearest items a search is judged by: at most as many as there are."""
         return min(self.neighbours, len(self.vectors))
 
-    @cached_property
+    @property
     def swept(self) -> pd.DataFrame:
         """Every setting of the engine: its recall against exact search, latency, build time, memory and disk."""
+        if isinstance(self._sweep, TooFew):
+            raise self._sweep
+        return self._sweep
+
+    @cached_property
+    def _sweep(self) -> pd.DataFrame | TooFew:
+        """The sweep, or why there is none: it is not tried again for every part of the report."""
         engine = open_store(self.store) if self.store else None
         settings = {name: list(getattr(self.grid, name)) for name in self.grid.__dataclass_fields__}
-        return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
+        try:
+            return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
+        except TooFew as error:
+            return error
 
     @cached_property
     def settings(self) -> pd.DataFrame:
@@ -130,6 +141,11 @@ class TuningReport(Report):
         )
         table = name_settings(pd.concat([self.swept, faiss], ignore_index=True))
         return table.assign(front=[*frontier(self.swept), *[False] * len(faiss)])
+
+    @property
+    def _measured(self) -> pd.DataFrame | None:
+        """The settings, or None where there are too few vectors for a graph."""
+        return None if isinstance(self._sweep, TooFew) else self.settings
 
     def _overview(self) -> Result:
         """Show the best settings of each graph."""
@@ -144,6 +160,7 @@ class TuningReport(Report):
         )
         return Result(self.settings, sentence, shown=best_of_graphs(self.settings), caption=caption)
 
+    @or_reason
     def pareto(self) -> Result:
         """Show recall against latency; the settings that no other beats in both are joined."""
 
@@ -160,6 +177,7 @@ class TuningReport(Report):
         sentence = f"{count} of {len(self.swept)} settings are beaten by no other.{missing}"
         return Result(self.settings[self.settings["front"]], sentence, draw, shown=no_table())
 
+    @or_reason
     def costs(self) -> Result:
         """Show the seconds to build each graph, the memory to answer, and the disk."""
         built = (
@@ -180,6 +198,7 @@ class TuningReport(Report):
         )
         return Result(built, sentence, draw, shown=no_table())
 
+    @or_reason
     def recommendation(self) -> Result:
         """Say which setting finds enough at the least cost, and the command that builds the index so."""
         advice = recommend(self.swept, self.data.name)
@@ -234,11 +253,15 @@ class TuningReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the settings, by claim."""
-        return {"every setting of the index has a recall": bool(self.settings["recall"].notna().all())}
+        measured = self._measured
+        if measured is None:
+            return {}
+        return {"every setting of the index has a recall": bool(measured["recall"].notna().all())}
 
     def write(self, step: Step) -> Html:
         """Write tune/index.parquet, and show what the step has written."""
-        write_table(self.settings, step.write(run_files.TUNED_INDEX))
+        if self._measured is not None:
+            write_table(self._measured, step.write(run_files.TUNED_INDEX))
         return step.outputs()
 
 

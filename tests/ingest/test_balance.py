@@ -2,6 +2,7 @@
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mmlab.ingest import FINDINGS, Rules, ingest_items
 from mmlab.items.tables import SKIPPED_COLUMNS
@@ -14,7 +15,12 @@ def ingest(folder, rules):
     return ingest_items(folder, rules=rules, progress=False)
 
 
-NAMES = st.sampled_from(["a.png", "b.png", "same.png", "bad.png", "./a.png", "..", "", "/etc", "none.png"])
+NAMES = st.sampled_from([
+    "a.png", "b.png", "same.png", "bad.png", "./a.png", "..", "", "/etc", "none.png", "A.PNG", "a", "b.jpg", "x/a.png",
+    "y/a.png", "/mnt/sub/c.png", "c.png", "../sub/c.png", "file:c%2Epng", "d.png", "one/d.png", "link.png",
+    "linked/e.png",
+    "e.png", "http://127.0.0.1:9/sub/c.png",
+])  # fmt: skip
 CAPTIONS = st.text(max_size=12) | st.sampled_from(["", LONG, f"<b>{LONG}", "<br>", "NA"])
 SPLITS = st.sampled_from(["", "train", "test", "val"])
 WILD = settings(
@@ -34,14 +40,40 @@ def check_balance(result):
     min_words=st.integers(0, 3),
     listed=st.lists(st.sampled_from(FINDINGS), unique=True),
     split=st.integers(0, len(FINDINGS)),
+    follow=st.booleans(),
 )
 @WILD
-def test_the_counts_add_up_whatever_the_rows(dataset, rows, min_words, listed, split):
+def test_the_counts_add_up_whatever_the_rows(dataset, rows, min_words, listed, split, follow):
     folder = dataset(
-        {"a.png": "red", "b.png": "blue", "same.png": "red"}, rows, ("image", "caption", "split")
+        {
+            "a.png": "red",
+            "b.png": "blue",
+            "same.png": "red",
+            "sub/c.png": "green",
+            "p/d.png": "gray",
+            "q/d.png": "white",
+        },
+        rows,
+        ("image", "caption", "split"),
     )
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    check_balance(ingest(folder, Rules(min_words, refuse=listed[:split], keep=listed[split:], ocr=False)))
+    add_links(folder)
+    check_balance(
+        ingest(
+            folder,
+            Rules(min_words, refuse=listed[:split], keep=listed[split:], ocr=False, follow_links=follow),
+        )
+    )
+
+
+def add_links(folder):
+    """Beside the dataset a folder with an image; in it a link to each of the two."""
+    store = folder.parent / "store"
+    store.mkdir(exist_ok=True)
+    Image.new("RGB", (30, 20), "yellow").save(store / "e.png")
+    for name, target in (("linked", store), ("link.png", store / "e.png")):
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(target)
 
 
 @given(table=st.binary(max_size=300), header=st.sampled_from([b"", b"image,caption\n", b"image\tcaption\n"]))

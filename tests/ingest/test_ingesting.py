@@ -82,7 +82,10 @@ def test_repeated_captions_that_stay_have_ids_of_their_own(dataset):
 
 
 def test_an_image_whose_captions_are_refused_stays(dataset):
-    result = ingest(dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]), Rules(ocr=False))
+    result = ingest(
+        dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]),
+        Rules(refuse=["short text"], ocr=False),
+    )
     assert result.items["modality"].tolist() == ["image"]
     assert result.skipped["row"].tolist() == [1, 2]
     assert result.skipped["text"].tolist() == ["red", "blue"]

@@ -19,10 +19,9 @@ HOSTILE = ["</script><script>alert(1)</script>", "<!--<script>", "\u2028&lt;%dat
 
 
 def pairs(captions, image="/nowhere/x.jpg"):
-    texts = pd.DataFrame(
-        {"item_id": [f"t{n}" for n in range(len(captions))], "text": captions, "image": None}
-    )
-    images = texts.assign(item_id=[f"i{n}" for n in range(len(captions))], text=None, image=image)
+    names = [f"p{n}" for n in range(len(captions))]
+    texts = pd.DataFrame({"modality": "text", "pair_id": names, "text": captions, "image": None})
+    images = texts.assign(modality="image", text=None, image=image)
     return pd.concat([texts, images], ignore_index=True)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.options import check_option
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.query_split import CalibrationSplit
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
@@ -189,7 +190,7 @@ def _rows_and_banks(
     pair = pairs.reindex(queries.ids).astype("str")
     names = np.sort(pair.unique())
     if len(names) < 2:
-        raise ValueError(f"queries: rescoring needs those of two pairs or more, found {len(names)}")
+        raise TooFew(f"queries: rescoring needs those of two pairs or more, found {len(names)}")
     rng = np.random.default_rng(seed)
     first = is_among(pair, rng.permutation(names)[: len(names) // 2])
     for half in (first, ~first):

@@ -1,6 +1,7 @@
 """Studies of scores: which calibration makes probabilities of them, and what is done about hubs and the gap."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from mmlab.evaluate import modality_gap, score_queries
 from mmlab.evaluate.measures.geometry import count_occurrences, skewness
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import OPTIONS
-from mmlab.items.tables import Ids
+from mmlab.items.tables import Ids, TooFew
 from mmlab.retrieve.query.rank import vectors_of_modality
 from mmlab.retrieve.scores.fitted_calibration import compare_calibrations
 from mmlab.retrieve.scores.hubness import Rescored, rescore
@@ -119,8 +120,9 @@ RESCORING_COLUMNS = ["rescoring", "skewness", "most", "never", "Success@1", "tem
 def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> RescoringsTried:
     """Rank all queries of both directions as they are ("none") and by every rescoring, from exact scores.
 
-    What is chosen is chosen on the queries to fit on, see `split_queries` and `rescore`. Empty where the vectors do
-    not hold texts and images: without a joint space there is nothing to rescore.
+    What is chosen is chosen on the queries to fit on, see `split_queries` and `rescore`. A rescoring that has too few
+    pairs, or vectors that do not differ, is left out. Empty where the vectors do not hold texts and images: without a
+    joint space there is nothing to rescore. Raises TooFew for fewer than two pairs.
     """
     by_modality = {modality: vectors_of_modality(vectors, items, modality) for modality in MODALITIES}
     if not all(map(len, by_modality.values())):
@@ -129,10 +131,11 @@ def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: in
     for direction, (source, target) in DIRECTIONS.items():
         queries, gallery = by_modality[source], by_modality[target]
         split = split_queries(items, queries.ids, seed)
-        tried[direction] = {
-            rescoring: rescore(queries, gallery, pairs, rescoring, source, k, seed, split)
-            for rescoring in OPTIONS["rescoring"]
-        }
+        tried[direction] = {}
+        for rescoring in OPTIONS["rescoring"]:
+            with suppress(TooFew):
+                rescored = rescore(queries, gallery, pairs, rescoring, source, k, seed, split)
+                tried[direction][rescoring] = rescored
     return tried
 
 
@@ -200,18 +203,17 @@ def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     """Measure the modality gap (distance of the means, 0 to 2) before and after centring: vectors, modality gap.
 
     Beside it stands the mean cosine of a text and an image of one pair ("cosine of pairs"), which the gap lowers. No
-    rows where the vectors do not hold both modalities.
+    rows where the vectors do not hold both modalities; the first row alone where all texts or all images are alike.
     """
     text, image = (vectors_of_modality(vectors, items, modality) for modality in MODALITIES)
     if not (len(text) and len(image)):
         return pd.DataFrame({"vectors": [], "modality gap": [], "cosine of pairs": []})
     centring = Centring.fit(text, image)
-    centred = centring.apply(text, "text"), centring.apply(image, "image")
+    compared = {"as embedded": (text, image)}
+    with suppress(TooFew):
+        compared["centred"] = centring.apply(text, "text"), centring.apply(image, "image")
     pairs = items.set_index("item_id")["pair_id"]
-    rows = [
-        (name, modality_gap(*both), _cosine_of_pairs(*both, pairs))
-        for name, both in (("as embedded", (text, image)), ("centred", centred))
-    ]
+    rows = [(name, modality_gap(*both), _cosine_of_pairs(*both, pairs)) for name, both in compared.items()]
     return pd.DataFrame(rows, columns=["vectors", "modality gap", "cosine of pairs"])
 
 

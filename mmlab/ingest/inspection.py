@@ -1,0 +1,326 @@
+"""A first look at a dataset: what would be read and joined, what refused, and what to do. No image is opened."""
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmlab.ingest.findings_cache import Blobs, FindingsCache, UnkeptBlobs
+from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normalize_name
+from mmlab.ingest.images.image_index import ImageIndex
+from mmlab.ingest.images.resolve import check_downloads
+from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
+from mmlab.ingest.sources.formats import Source, read_source
+from mmlab.ingest.web.fetch import count_new
+from mmlab.items import data
+from mmlab.items.files import resolve
+
+PAIRS_SHOWN = 50
+NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
+FILES_LOOKED_AT = 100_000  # in the folder above, for the same
+MAX_FIRST_FOLDERS = 100  # of the names in a table, that are looked for beside the folder of the table
+
+
+@dataclass(frozen=True, repr=False)
+class Inspection:
+    """What a dataset holds, before anything is ingested; made by `inspect_dataset`.
+
+    Attributes:
+        dataset: as it was given.
+        source: what was read: see `mmlab.ingest.sources.formats.Source`.
+        found: one line per row of the source: name, file, guess, reason, detail, link, as `Found` describes them.
+        unlisted: the image files that no row names.
+        rules: the rules it was looked at with.
+        looks_only: images inside the source were not unpacked, so that `ingest_items` has to read it again.
+        cut_off: of large tables only the first records were looked at.
+        advice: why nothing useful would come of it and what to do; "" where something would.
+    """
+
+    dataset: str
+    source: Source
+    found: pd.DataFrame
+    unlisted: list[str]
+    rules: Rules
+    looks_only: bool = False
+    cut_off: bool = False
+    advice: str = ""
+
+    @property
+    def kind(self) -> str:
+        """How the source was read, such as "csv"."""
+        return self.source.kind
+
+    @cached_property
+    def usable(self) -> pd.Series:
+        """Whether the image of each row is at hand, or has an address to fetch it from."""
+        return self.found["name"].ne("") & (
+            self.found["file"].notna()
+            | (self.found["name"].map(is_address).astype(bool) & self.found["reason"].isna())
+        )
+
+    @cached_property
+    def with_text(self) -> pd.Series:
+        """Whether each row gives a text to an image that is at hand."""
+        return (
+            self.usable & self.source.rows["caption"].str.strip().ne("") & self.source.rows["problem"].isna()
+        )
+
+    @property
+    def images(self) -> int:
+        """The number of different images that would be used, those on the web included."""
+        return int(self.found.loc[self.usable, "name"].nunique())
+
+    @property
+    def texts(self) -> int:
+        """The number of texts that belong to these images."""
+        return int(self.with_text.sum())
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of images in each split, in the order of the rows."""
+        names = self.found.loc[self.usable, "name"].groupby(self.source.rows["split"], sort=False)
+        return {str(split): int(count) for split, count in names.nunique().items()}
+
+    @property
+    def addresses(self) -> list[str]:
+        """The images that would have to be fetched from the web."""
+        return self.found.loc[self.usable & self.found["file"].isna(), "name"].unique().tolist()
+
+    @property
+    def guesses(self) -> dict[str, int]:
+        """The number of images that do not lie where their name says, by how they were found."""
+        images = self.found[self.usable].drop_duplicates("name")
+        return {str(guess): int(count) for guess, count in images["guess"].value_counts().items()}
+
+    @property
+    def refused(self) -> pd.DataFrame:
+        """Return reason, count, example and detail: what would be refused by these rules, the most frequent first."""
+        rows = self.source.rows
+        reasons = rows["problem"].fillna(self.found["reason"])
+        if UNPAIRED not in self.rules.refused:
+            reasons = reasons.mask(reasons == UNPAIRED)
+        table = pd.DataFrame({
+            "reason": reasons,
+            "example": rows["image"].where(rows["image"] != "", rows["caption"]),
+            "detail": rows["detail"].fillna(self.found["detail"]),
+        })  # fmt: skip
+        if UNLISTED in self.rules.refused:
+            files = pd.DataFrame({"reason": UNLISTED, "example": self.unlisted}, dtype="str")
+            table = pd.concat([table, files]) if self.unlisted else table
+        groups = table.dropna(subset="reason").groupby("reason", sort=False)
+        counted = groups.agg(
+            count=("example", "size"), example=("example", "first"), detail=("detail", "first")
+        )
+        return counted.sort_values("count", ascending=False, kind="stable").reset_index()
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Return image and text of the first 50 rows that would give a text; an image by its path from the dataset."""
+        rows = self.with_text[self.with_text].index[:PAIRS_SHOWN]
+        return pd.DataFrame(
+            {"image": self.found.loc[rows, "name"], "text": self.source.rows.loc[rows, "caption"]}
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What was guessed, passed over or left out, in sentences."""
+        notes = list(self.source.notes)
+        if self.cut_off:
+            rows = len(self.source.rows)
+            notes.insert(0, f"Only the first {rows:,} rows were looked at: there is more than is said here.")
+        notes += [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
+        if self.addresses:
+            notes.append(f"{len(self.addresses):,} images lie on the web and would be fetched.")
+        notes += [
+            f"{count:,} images lie behind {link}, a link that leads out."
+            for link, count in self.links.items()
+        ]
+        return notes + [f"{file} was not read: {why}" for file, why in self.source.unread.items()]
+
+    @property
+    def links(self) -> dict[str, int]:
+        """The number of images behind each link that leads out of the dataset, followed or not."""
+        images = self.found.dropna(subset="link").drop_duplicates("name")
+        return {str(link): int(count) for link, count in images["link"].value_counts().items()}
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """What there is and how many: images, texts, images by split, and what would be refused."""
+        counts = {"images": self.images, "texts": self.texts}
+        counts |= {f"images in {split}": count for split, count in self.splits.items()}
+        refused = self.refused
+        counts |= {
+            f"refused: {reason}": count
+            for reason, count in zip(refused["reason"], refused["count"], strict=True)
+        }
+        return pd.DataFrame({"what": list(counts), "count": list(counts.values())})
+
+    @property
+    def sentence(self) -> str:
+        """What was read and what would come of it."""
+        files = self.source.tables
+        read = f" from {files[0] if len(files) == 1 else f'{len(files):,} files'}" if files else ""
+        splits = ", ".join(f"{split} ({count:,})" for split, count in self.splits.items())
+        refused = int(self.refused["count"].sum())
+        return (
+            f"Read as {self.source.kind}{read}: {self.images:,} images and {self.texts:,} texts"
+            f"{f', in the splits {splits}' if splits else ''}; {refused:,} entries would be refused."
+        )
+
+    def check(self) -> None:
+        """Raise ValueError where nothing useful would come of the dataset; it says why and what to do."""
+        if self.advice:
+            raise ValueError(f"dataset {self.dataset}: {self.advice}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as plain values: source, images, texts, splits, skipped, unread, pairs, guesses, notes."""
+        refused = self.refused.astype(object)
+        return {
+            "source": self.source.kind,
+            "files": list(self.source.tables),
+            "images": self.images,
+            "texts": self.texts,
+            "splits": self.splits,
+            "skipped": refused.where(refused.notna(), None).to_dict("records"),
+            "unread": dict(self.source.unread),
+            "pairs": self.pairs.to_dict("records"),
+            "guesses": self.guesses,
+            "notes": self.notes,
+            "advice": self.advice,
+        }
+
+    def __repr__(self) -> str:
+        return f"Inspection({self.dataset!r}: {self.sentence}{f' {self.advice}' if self.advice else ''})"
+
+
+def inspect_dataset(
+    dataset: str | Path,
+    source: str = "auto",
+    columns: Mapping[str, str] | Iterable[str] = (),
+    rules: Rules = Rules(),  # noqa: B008 - frozen
+    cache: str | Path | None = None,
+    looks_only: bool = False,
+) -> Inspection:
+    r"""Read a dataset and find the files of its images, without opening one; `ingest_items` takes the result.
+
+    dataset, source, columns and cache are those of `ingest_items`.
+    looks_only: leave nothing behind: images that come inside the source are not unpacked into the cache.
+
+    Raise FileNotFoundError or ValueError where the source as a whole cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "images").mkdir()
+    ...     _ = Path(folder, "images", "a.png").write_bytes(b"not opened")
+    ...     _ = Path(folder, "captions.csv").write_text("image,caption\na.png,A ramp\nb.png,None\n")
+    ...     looked = inspect_dataset(folder, looks_only=True)
+    >>> looked.sentence
+    'Read as csv from captions.csv: 1 images and 1 texts; 1 entries would be refused.'
+    >>> looked.guesses, looked.pairs["image"].tolist()
+    ({'by name in another folder': 1}, ['images/a.png'])
+    """
+    cache = Path(cache) if cache else data() / "cache"
+    blobs = (UnkeptBlobs if looks_only else Blobs)(cache / "images")
+    read = read_source(dataset, source, columns, blobs)
+    index, folders = _index_images(read, resolve(str(dataset)).is_file(), rules)
+    found = find_images(read.rows, index, folders)
+    unlisted = index.unlisted(found["name"])
+    cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
+    looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
+    return replace(looked, advice=_advise(looked, source, cache))
+
+
+def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:
+    """Return the files that rows may name, and the folders that are tried first."""
+    index, folders = ImageIndex(source.root, rules.follow_links), list(source.image_folders)
+    if rules.images_at:
+        folders.insert(0, index.add_folder(_images_at(rules.images_at, index.root)))
+    above = index.root.parent
+    if is_table and above.parent != above:
+        index.add_files(above)
+        for name in dict.fromkeys([*folders, *_first_folders(source.rows["image"])]):
+            if name and (above / name).is_dir():
+                index.add_folder(above / name, name)
+    return index, folders
+
+
+def _images_at(folder: str | Path, root: Path) -> Path:
+    places = (root / Path(folder).expanduser(), resolve(folder))
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"images_at: expected a folder, found none at {' or '.join(map(str, dict.fromkeys(places)))}"
+        )
+    return found
+
+
+def _first_folders(images: pd.Series) -> list[str]:
+    """Return the first folders that relative names mention, those that climb to the folder above included."""
+    names = (normalize_name(name).removeprefix("../") for name in images.unique())
+    first = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name and not is_address(name))
+    return [name for name in list(first)[:MAX_FIRST_FOLDERS] if name not in ("", "..")]
+
+
+def _advise(looked: Inspection, kind: str, cache: Path) -> str:
+    """Return why nothing useful would come of the dataset, and what to do about it."""
+    if not looked.images:
+        return _advise_on_images(looked)
+    if not looked.texts and looked.source.unread and kind == "auto":
+        file, why = next(iter(looked.source.unread.items()))
+        onwards = "-p source=images goes on without texts"
+        return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
+    try:
+        check_downloads(_count_new(looked.addresses, cache), looked.rules)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _count_new(addresses: list[str], cache: Path) -> int:
+    """Return how many of the addresses were not fetched before; the cache is not made where it is not there."""
+    if not addresses or not (cache / "ingest.sqlite").exists():
+        return len(addresses)
+    with FindingsCache(cache / "ingest.sqlite") as findings:
+        return count_new(addresses, Blobs(cache / "images"), findings)
+
+
+def _advise_on_images(looked: Inspection) -> str:
+    rows, found = looked.source.rows, looked.found
+    if rows["problem"].notna().all():
+        return f"none of {len(rows):,} rows could be read; the first: {rows['detail'].iloc[0]}"
+    named = found[found["name"] != ""].drop_duplicates("name")
+    if named.empty:
+        return f"none of {len(rows):,} rows names an image: name the column that does by -p 'columns=[\"image=NAME\"]'"
+    none = f"0 of {len(named):,} images found under these names"
+    if looked.links:
+        link, count = next(iter(looked.links.items()))
+        return f"{none}; {count:,} lie behind {link}, a link that leads out of the dataset: give -p follow_links=true"
+    ambiguous = named[named["reason"] == AMBIGUOUS]
+    if len(ambiguous):
+        return f"{none}: {ambiguous['detail'].iloc[0]}"
+    return f"{none}; {_look_elsewhere(looked, named['name'])}"
+
+
+def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
+    """Return where the images seem to lie, outside of the dataset, and the parameter that says so."""
+    root = looked.source.root
+    files = [name for name in names[:NAMES_LOOKED_FOR] if os.path.isabs(name) and os.path.isfile(name)]
+    if not files and root.parent != root.parent.parent:
+        around = ImageIndex(root.parent, max_files=FILES_LOOKED_AT)
+        rows = looked.source.rows.loc[names.index[:NAMES_LOOKED_FOR]]
+        files = find_images(rows.assign(table=None), around)["file"].dropna().tolist()
+    if files:
+        folder = os.path.commonpath([os.path.dirname(file) for file in files])
+        return f"{len(files):,} lie in {folder}: give -p {shlex.quote(f'images_at={folder}')}"
+    there = "no image lies there"
+    if looked.unlisted:
+        there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"
+    return (
+        f"looked below {root} for {', '.join(names[:3])}; {there}: give -p images_at=FOLDER, or "
+        "-p 'columns=[\"image=NAME\"]' for another column"
+    )
