@@ -15,6 +15,7 @@ from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normali
 from mmlab.ingest.images.image_index import ImageIndex
 from mmlab.ingest.images.resolve import check_downloads
 from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
+from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.web.fetch import count_new
 from mmlab.items import data
@@ -102,6 +103,7 @@ class Inspection:
         """Return reason, count, example and detail: what would be refused by these rules, the most frequent first."""
         rows = self.source.rows
         reasons = rows["problem"].fillna(self.found["reason"])
+        reasons = reasons.mask((rows["origin"] == NEGATIVE) & (reasons == UNPAIRED))
         if UNPAIRED not in self.rules.refused:
             reasons = reasons.mask(reasons == UNPAIRED)
         table = pd.DataFrame({
@@ -201,7 +203,7 @@ class Inspection:
 def inspect_dataset(
     dataset: str | Path,
     source: str = "auto",
-    columns: Mapping[str, str] | Iterable[str] = (),
+    columns: str | Mapping[str, str] | Iterable[str] = (),
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     looks_only: bool = False,

@@ -478,7 +478,7 @@ class Run(RunData):
         self,
         dataset: str | Path,
         source: str = "auto",
-        columns: Mapping[str, str] | Iterable[str] = (),
+        columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
     ) -> InspectionReport:
         """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
@@ -486,7 +486,7 @@ class Run(RunData):
         Args:
             dataset: a folder, a table, or hf://owner/name.
             source: how to read it; "auto" recognises it by looking.
-            columns: the table's names for our columns, such as ["image=photo"].
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
 
         Raises:
@@ -504,7 +504,7 @@ class Run(RunData):
         self,
         dataset: "str | Path | InspectionReport",
         source: str = "auto",
-        columns: Mapping[str, str] | Iterable[str] = (),
+        columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
     ) -> IngestReport:
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
@@ -512,7 +512,7 @@ class Run(RunData):
         Args:
             dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
             source: how to read it; "auto" recognises it by looking.
-            columns: the table's names for our columns, such as ["image=photo"].
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
 
         Example:
