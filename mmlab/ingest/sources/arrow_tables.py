@@ -3,15 +3,12 @@
 Of a dataset nothing is decoded and no code runs.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.records import TableImages, map_columns, read_records
-from mmlab.ingest.sources.rows import make_table
+from mmlab.ingest.sources.records import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,34 +22,48 @@ LIBRARY_ERRORS = (
 )  # fmt: skip
 
 
-def read_parquet(path: Path, columns: Mapping[str, str], blobs: Blobs) -> pd.DataFrame:
-    """Return the rows of a Parquet file; the user's columns keep their types."""
+def open_parquet(path: Path) -> Table:
+    """Open a Parquet file; class numbers become class names, where the file says which."""
     batches = _parquet_batches(path)
-    names = next(batches)
-    mapped = map_columns(names, columns, path)
-    records = (record for batch in batches for record in batch)
-    rows = make_table(read_records(records, mapped, TableImages(blobs, path.name)), mapped.user_names)
-    if rows.empty:
-        raise ValueError(f"{path} has columns but no rows: add one row per caption")
-    return rows
+    names, classes = next(batches)
+    records = (
+        [
+            _class_name(cell, classes[name]) if name in classes else cell
+            for name, cell in zip(names, cells, strict=True)
+        ]
+        if classes
+        else cells
+        for batch in batches
+        for cells in batch
+    )
+    return Table(names, records)
 
 
-def _parquet_batches(path: Path) -> Iterator[list[Any]]:
-    """Yield the names of the columns, then the records of each batch; ValueError with the path if it is broken."""
+def _parquet_batches(path: Path) -> Iterator[Any]:
+    """Yield names and classes of the columns, then the records of each batch; ValueError with the path if broken."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     try:
         with ParquetFile(path, buffer_size=BYTES_PER_READ, pre_buffer=False) as file:
-            yield file.schema_arrow.names
+            yield file.schema_arrow.names, _classes_of(file.schema_arrow.metadata or {})
             for batch in file.iter_batches(RECORDS_PER_BATCH):
                 yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not a valid Parquet file ({str(error)[:200]})") from error
 
 
-def read_huggingface(dataset: str | Path, columns: Mapping[str, str], blobs: Blobs) -> pd.DataFrame:
-    """Return the rows of a Hugging Face dataset: an id, or a folder that save_to_disk wrote or that the Hub could hold.
+def _classes_of(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+    """Return the names of the classes of columns, as Hugging Face datasets writes them down."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: one["names"] for name, one in features.items() if one.get("_type") == "ClassLabel"}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def open_huggingface(dataset: str | Path) -> Table:
+    """Open a Hugging Face dataset: an id, or a folder that save_to_disk wrote or that the Hub could hold.
 
     The names of its parts become the split, unless it has a column for that; class numbers become class names.
     Raise ModuleNotFoundError with the line that installs `datasets`, and ConnectionError where the Hub cannot be
@@ -60,15 +71,9 @@ def read_huggingface(dataset: str | Path, columns: Mapping[str, str], blobs: Blo
     """
     parts = _load_parts(dataset)
     names = list(dict.fromkeys(name for part in parts.values() for name in part.column_names))
-    if parts.keys() != {""} and "split" not in map(str.casefold, names) and "split" not in columns:
+    if parts.keys() != {""} and "split" not in map(str.casefold, names):
         names.append("split")
-    mapped = map_columns(names, columns, dataset)
-    records = _dataset_records(parts, names, dataset)
-    images = TableImages(blobs, Path(dataset).name)
-    rows = make_table(read_records(records, mapped, images), mapped.user_names)
-    if rows.empty:
-        raise ValueError(f"dataset {dataset} has columns but no rows")
-    return rows
+    return Table(names, _dataset_records(parts, names, dataset))
 
 
 def _load_parts(dataset: str | Path) -> "dict[str, Dataset]":
@@ -112,5 +117,5 @@ def _column_cells(table: "pa.Table", name: str, part: "Dataset", split: str) -> 
     return cells if classes is None else [_class_name(cell, classes) for cell in cells]
 
 
-def _class_name(number: int | None, classes: list[str]) -> str | None:
-    return classes[number] if number is not None and 0 <= number < len(classes) else None
+def _class_name(number: Any, classes: list[str]) -> str | None:
+    return classes[number] if isinstance(number, int) and 0 <= number < len(classes) else None

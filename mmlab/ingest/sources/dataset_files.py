@@ -6,7 +6,9 @@ from pathlib import Path
 
 from mmlab.ingest.file_walk import walk_files
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
+)  # fmt: skip
 
 
 def files_below(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:

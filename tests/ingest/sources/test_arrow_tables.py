@@ -83,7 +83,7 @@ def test_batches_join_in_order(rows_of):
 
 
 def test_a_table_without_rows(rows_of):
-    with pytest.raises(ValueError, match=r"own.parquet has columns but no rows"):
+    with pytest.raises(ValueError, match=r"own.parquet has no rows"):
         rows_of({"image": pa.array([], pa.string())})
 
 

@@ -4,7 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from mmlab.ingest.sources.rows import caption_texts, image_of, replace_surrogates, to_plain, to_text
+from mmlab.ingest.sources.cells import (
+    image_of,
+    texts_of,
+    to_plain,
+    to_text,
+)
+from mmlab.ingest.sources.text_files import replace_surrogates
 
 
 @pytest.mark.parametrize(
@@ -21,7 +27,7 @@ from mmlab.ingest.sources.rows import caption_texts, image_of, replace_surrogate
     ],
 )
 def test_the_texts_of_a_cell(cell, texts):
-    assert caption_texts(cell) == texts
+    assert texts_of(cell) == texts
 
 
 @pytest.mark.parametrize("cell", [[["a"]], {"tokens": []}, [{"raw": 1}]])
@@ -29,7 +35,7 @@ def test_cells_without_a_text(cell):
     with pytest.raises(
         ValueError, match=r"expected a text, or an object with raw, text or caption, found an?"
     ):
-        caption_texts(cell)
+        texts_of(cell)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,7 @@ def test_the_image_of_a_cell(cell, image):
     assert image_of(cell) == image
 
 
-@pytest.mark.parametrize("cell", [["a.jpg"], {"url": "a"}, {"bytes": "text", "path": "a"}, {"path": 1}])
+@pytest.mark.parametrize("cell", [["a.jpg"], {"tokens": "a"}, {"bytes": "text", "path": "a"}, {"path": 1}])
 def test_cells_without_an_image(cell):
     with pytest.raises(ValueError, match=r"expected an image's path, address or bytes, found an?"):
         image_of(cell)
