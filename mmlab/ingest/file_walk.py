@@ -1,10 +1,13 @@
 """The files below a folder, found in one walk that opens nothing; what lies behind a link out of it is marked."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
+)  # fmt: skip
 MAX_FILES = 1_000_000  # a walk ends there: a link may lead to the whole disk
 MAX_LINK_BYTES = 1024  # of a file that git wrote in place of a link
 
@@ -108,6 +111,15 @@ def _written_link(entry: os.DirEntry[str]) -> str:
     except (OSError, ValueError):
         return ""
     return target if "\n" not in text and os.path.isdir(target) else ""
+
+
+def files_below(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
+    """Return the files with these suffixes in any case, in the order of `FileTree.names`.
+
+    Files behind a link that leads out of `root` are there too; whether they may be used is decided when images are
+    found.
+    """
+    return [name for name in walk_files(root).names if os.path.splitext(name)[1].lower() in suffixes]
 
 
 def inside_folders(root: Path) -> list[str]:

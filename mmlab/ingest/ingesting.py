@@ -31,7 +31,7 @@ SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "det
 def ingest_items(
     dataset: str | Path | Inspection,
     source: str = "auto",
-    columns: Mapping[str, str] | Iterable[str] = (),
+    columns: str | Mapping[str, str] | Iterable[str] = (),
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     progress: bool = True,
@@ -92,7 +92,7 @@ def ingest_items(
 def _look(
     dataset: str | Path | Inspection,
     source: str,
-    columns: Mapping[str, str] | Iterable[str],
+    columns: str | Mapping[str, str] | Iterable[str],
     rules: Rules,
     cache: Path,
 ) -> Inspection:

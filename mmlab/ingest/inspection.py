@@ -1,6 +1,7 @@
 """A first look at a dataset: what would be read and joined, what refused, and what to do. No image is opened."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,9 @@ from mmlab.ingest.web.fetch import count_new
 from mmlab.items import data
 from mmlab.items.files import resolve
 
-PAIRS_SHOWN = 50
+PAIRS_SHOWN, UNREAD_SHOWN = 50, 10
+# whose texts are missed where it is passed over, unlike a table of sizes
+CAPTION_FILE = re.compile(r"caption|metadata|annotation|description|prompt|title|text", re.IGNORECASE)
 NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
 FILES_LOOKED_AT = 100_000  # in the folder above, for the same
 MAX_FIRST_FOLDERS = 100  # of the names in a table, that are looked for beside the folder of the table
@@ -136,11 +139,15 @@ class Inspection:
         notes += [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
         if self.addresses:
             notes.append(f"{len(self.addresses):,} images lie on the web and would be fetched.")
+        advice = "" if self.rules.follow_links else ": give -p follow_links=true"
         notes += [
-            f"{count:,} images lie behind {link}, a link that leads out."
+            f"{count:,} images lie behind {link}, a link that leads out{advice}."
             for link, count in self.links.items()
         ]
-        return notes + [f"{file} was not read: {why}" for file, why in self.source.unread.items()]
+        unread = [f"{file} was not read: {why}" for file, why in self.source.unread.items()]
+        if len(unread) > UNREAD_SHOWN:
+            unread[UNREAD_SHOWN:] = [f"{len(unread) - UNREAD_SHOWN:,} more files were not read."]
+        return notes + unread
 
     @property
     def links(self) -> dict[str, int]:
@@ -201,7 +208,7 @@ class Inspection:
 def inspect_dataset(
     dataset: str | Path,
     source: str = "auto",
-    columns: Mapping[str, str] | Iterable[str] = (),
+    columns: str | Mapping[str, str] | Iterable[str] = (),
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     looks_only: bool = False,
@@ -270,10 +277,11 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
     """Return why nothing useful would come of the dataset, and what to do about it."""
     if not looked.images:
         return _advise_on_images(looked)
-    if not looked.texts and looked.source.unread and kind == "auto":
-        file, why = next(iter(looked.source.unread.items()))
-        onwards = "-p source=images goes on without texts"
-        return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
+    if not looked.texts and kind == "auto":
+        for file, why in looked.source.unread.items():
+            if CAPTION_FILE.search(file.rpartition("/")[2]) or "give dataset=" in why:
+                onwards = "-p source=images goes on without texts"
+                return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
     try:
         check_downloads(_count_new(looked.addresses, cache), looked.rules)
     except ValueError as error:

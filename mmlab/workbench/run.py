@@ -478,7 +478,7 @@ class Run(RunData):
         self,
         dataset: str | Path,
         source: str = "auto",
-        columns: Mapping[str, str] | Iterable[str] = (),
+        columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
     ) -> InspectionReport:
         """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
@@ -504,7 +504,7 @@ class Run(RunData):
         self,
         dataset: "str | Path | InspectionReport",
         source: str = "auto",
-        columns: Mapping[str, str] | Iterable[str] = (),
+        columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
     ) -> IngestReport:
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.

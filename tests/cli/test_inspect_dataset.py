@@ -101,7 +101,7 @@ def test_links_are_looked_behind_and_the_command_follows_them(photos, capsys):
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere does not exist"),
-        (["."], "expected a table of captions"),
+        (["."], "expected a table"),
         (["my photos", "-p", "colums=[]"], "did you mean columns?"),
         (["my photos", "-p", "dataset=x"], "-p dataset=... is given by --dataset"),
         (["my photos", "-p", 'columns=["image=none"]'], "columns ['none'] are missing"),

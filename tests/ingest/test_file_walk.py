@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmlab.ingest.file_walk import walk_files
+from mmlab.ingest.file_walk import files_below, walk_files
 
 
 @pytest.fixture
@@ -83,3 +83,9 @@ def test_a_walk_ends_where_there_are_too_many(folder):
     tree = walk_files(folder, max_files=2)
     assert not tree.complete
     assert len(tree.names) < 4
+
+
+def test_files_of_some_suffixes(folder):
+    (folder / "sub/A.JPG").touch()
+    assert files_below(folder) == ["b.jpg", "sub/A.JPG", "sub/a.png"]
+    assert files_below(folder, {".txt"}) == ["notes.txt"]

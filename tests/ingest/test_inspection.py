@@ -220,7 +220,7 @@ def test_each_cause_has_its_remedy(make, rows, advice):
 
 
 def test_rows_that_cannot_be_read_are_told(make):
-    looked = look(make({"captions.jsonl": '{"image": ["a"]}\n{"image": {}}\n'}))
+    looked = look(make({"captions.jsonl": '{"image": [["a"]]}\n{"image": {}}\n'}))
     assert looked.advice.startswith("none of 2 rows could be read; the first: expected an image's path")
 
 

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mmlab.ingest.file_walk import IMAGE_SUFFIXES
 from mmlab.ingest.sources.column_names import MAX_COLUMNS
-from mmlab.ingest.sources.dataset_files import IMAGE_SUFFIXES
 from mmlab.ingest.sources.folders import MAX_SIDECAR_BYTES, texts_in
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Row, malformed_row

@@ -181,8 +181,9 @@ def _tagged(part: Part, file: DataFile, splits: _Splits) -> Part:
 def _image_folders(files: Iterable[DataFile]) -> tuple[str, ...]:
     """Return the folders where the images of these files usually lie: val2017 for captions_val2017.json."""
     folders: list[str] = []
+    files = [file for file in files if file.kind in (*FIXED, "flickr")]
     for file in files:
         stem = file.path.name.partition(".")[0]
         for name in filter(None, (re.sub(r"^captions_", "", stem), file.split)):
             folders += [name, f"images/{name}", f"{name}_images"]
-    return tuple(dict.fromkeys([*folders, *FLICKR_FOLDERS, "data", "train_images"]))
+    return tuple(dict.fromkeys([*folders, *FLICKR_FOLDERS, "data"] if files else []))

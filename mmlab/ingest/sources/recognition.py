@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from mmlab.ingest.file_walk import IMAGE_SUFFIXES, files_below
 from mmlab.ingest.sources.cells import is_address
 from mmlab.ingest.sources.column_names import normalized
-from mmlab.ingest.sources.dataset_files import IMAGE_SUFFIXES, files_below
 from mmlab.ingest.sources.folders import KIND_FOLDERS, TEXT_SUFFIXES, are_texts, match_texts
 from mmlab.ingest.sources.kinds import FIXED, FOLDERS, NOT_READ, SUFFIXES, TABLES, has_captions, kind_of
 from mmlab.ingest.sources.records import glance
