@@ -3,10 +3,12 @@
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
+    *((".heic", ".heif") if find_spec("pillow_heif") else ()),
 )  # fmt: skip
 MAX_FILES = 1_000_000  # a walk ends there: a link may lead to the whole disk
 MAX_LINK_BYTES = 1024  # of a file that git wrote in place of a link

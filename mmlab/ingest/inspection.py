@@ -16,6 +16,7 @@ from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normali
 from mmlab.ingest.images.image_index import ImageIndex
 from mmlab.ingest.images.resolve import check_downloads
 from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
+from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.web.fetch import count_new
 from mmlab.items import data
@@ -105,6 +106,7 @@ class Inspection:
         """Return reason, count, example and detail: what would be refused by these rules, the most frequent first."""
         rows = self.source.rows
         reasons = rows["problem"].fillna(self.found["reason"])
+        reasons = reasons.mask((rows["origin"] == NEGATIVE) & (reasons == UNPAIRED))
         if UNPAIRED not in self.rules.refused:
             reasons = reasons.mask(reasons == UNPAIRED)
         table = pd.DataFrame({

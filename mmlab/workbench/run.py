@@ -486,7 +486,7 @@ class Run(RunData):
         Args:
             dataset: a folder, a table, or hf://owner/name.
             source: how to read it; "auto" recognises it by looking.
-            columns: the table's names for our columns, such as ["image=photo"].
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
 
         Raises:
@@ -512,7 +512,7 @@ class Run(RunData):
         Args:
             dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
             source: how to read it; "auto" recognises it by looking.
-            columns: the table's names for our columns, such as ["image=photo"].
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
 
         Example:

@@ -13,11 +13,10 @@ from mmlab.items import ITEM_COLUMNS
 IMAGE_NAMES = (  # in the order of preference, as `normalized` writes them
     "image", "images", "image_path", "image_paths", "img_path", "file_name", "filename", "filepath", "file_path",
     "path", "file", "image_file", "image_file_name", "image_filename", "image_name", "img", "imgs", "img_name",
-    "img_file", "image_src", "photo", "photos", "photo_path", "photo_file", "pic", "image_location", "relative_path",
-    "local_path", "image_url", "image_urls", "img_url", "image_link", "image_uri",
-    "photo_url",
-    "photo_image_url", "main_image", "main_image_url", "url", "link", "src", "uri", "image_id", "img_id", "photo_id",
-    "main_image_id",
+    "img_file", "image_src", "photo", "photos", "photo_path", "photo_file", "pic", "image_location",
+    "relative_path", "local_path", "image_url", "image_urls", "img_url", "image_link", "image_uri", "photo_url",
+    "photo_image_url", "main_image", "main_image_url", "url", "link", "src", "uri", "image_id", "img_id",
+    "photo_id", "main_image_id",
 )  # fmt: skip
 SINGLE_NAMES = {
     "label": ("label", "labels", "class_name", "class", "category", "cls"),
@@ -25,29 +24,16 @@ SINGLE_NAMES = {
 }
 OURS = ("image", "caption", *SINGLE_NAMES)
 ADDRESS_NAMES = (
-    "image_url",
-    "img_url",
-    "image_link",
-    "photo_url",
-    "photo_image_url",
-    "coco_url",
-    "flickr_url",
-    "url",
-)
+    "image_url", "img_url", "image_link", "photo_url", "photo_image_url", "coco_url", "flickr_url", "url",
+)  # fmt: skip
 TEXT_WORDS = {
     "caption", "captions", "text", "texts", "txt", "sentence", "sentences", "description", "descriptions", "desc",
     "title", "titles", "alt", "alttext", "prompt", "prompts", "comment", "comments", "raw", "headline", "summary",
     "body", "narrative", "blurb",
 }  # fmt: skip
-NAME_WORDS = {
-    "name",
-    "product",
-    "item",
-    "prod",
-    "display",
-    "full",
-    "article",
-}  # of a product: "productDisplayName"
+NAME_WORDS = {  # of a product, such as productDisplayName
+    "name", "product", "item", "prod", "display", "full", "article",
+}  # fmt: skip
 NO_TEXT_WORDS = {
     "id", "ids", "num", "number", "count", "length", "len", "url", "uri", "link", "path", "paths", "file",
     "filename", "index", "idx", "type", "source", "score", "scores", "lang", "similarity", "language", "tokens",
@@ -56,16 +42,8 @@ NO_TEXT_WORDS = {
     "width", "height", "prob", "confidence",
 }  # fmt: skip
 NEGATIVE_WORDS = {
-    "negative",
-    "negatives",
-    "neg",
-    "foil",
-    "foils",
-    "distractor",
-    "distractors",
-    "incorrect",
-    "false",
-}
+    "negative", "negatives", "neg", "foil", "foils", "distractor", "distractors", "incorrect", "false",
+}  # fmt: skip
 LANGUAGES = {
     "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu",
     "it", "ja", "ko", "lt", "lv", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "ta", "te", "th", "tr",
@@ -115,6 +93,12 @@ class ColumnMap(NamedTuple):
         return any(text.language for text in self.texts) and "language" not in self.user_names
 
     @property
+    def shape(self) -> tuple[object, ...]:
+        """The names of the columns of images and of texts, which the parts of one source share."""
+        places = ([place for place, _ in self.images], [text.place for text in self.texts])
+        return tuple(tuple(normalized(self.names[place]) for place in some) for some in places)
+
+    @property
     def added_names(self) -> list[str]:
         """The names of the values that rows carry: the user's, and language where columns say one."""
         return [*self.user_names, *["language"] * self.has_language]
@@ -145,7 +129,7 @@ def parse_columns(columns: str | Mapping[str, Any] | Iterable[str]) -> dict[str,
     if isinstance(columns, Mapping):
         pairs = [(ours, theirs) for ours, given in columns.items() for theirs in _listed(given)]
     else:
-        pairs = [_parsed_pair(text) for text in columns]
+        pairs = [_parsed_pair(pair) for text in columns for pair in _pairs_in(text)]
     found: dict[str, list[str]] = {}
     for ours, theirs in pairs:
         found.setdefault(ours, []).append(theirs)
@@ -175,7 +159,12 @@ def _parsed_text(text: str) -> Any:
             raise ValueError(
                 f'columns: expected JSON such as {{"image": "photo"}}, found {text!r}'
             ) from error
-    return re.split(rf"[,;]\s*(?=(?:{'|'.join(OURS)})\s*=)", text) if text else []
+    return [text] if text else []
+
+
+def _pairs_in(text: Any) -> list[Any]:
+    """Return the pairs of a text such as "image=photo, caption=title; label=kind"."""
+    return re.split(rf"[,;]\s*(?=(?:{'|'.join(OURS)})\s*=)", text) if isinstance(text, str) else [text]
 
 
 def _parsed_pair(text: Any) -> tuple[str, str]:

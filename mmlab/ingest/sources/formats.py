@@ -15,8 +15,8 @@ from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
 from mmlab.ingest.sources.column_names import parse_columns
 from mmlab.ingest.sources.folders import read_images, read_sidecars
-from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, TABLES
-from mmlab.ingest.sources.recognition import Choice, DataFile, choose, choose_file
+from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, TABLES, DataFile
+from mmlab.ingest.sources.recognition import Choice, choose, choose_file
 from mmlab.ingest.sources.records import TableImages, glance, read_table
 from mmlab.ingest.sources.rows import Part, Row, make_table
 from mmlab.items import data

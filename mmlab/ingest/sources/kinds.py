@@ -1,15 +1,18 @@
-"""The kinds of files that a source may consist of: by which suffix and content each is seen, and who opens it."""
+"""The kinds of files that a source may consist of, and what one file says at a first look."""
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
 
-from mmlab.ingest.sources.archives import open_webdataset
-from mmlab.ingest.sources.arrow_tables import open_huggingface, open_parquet
 from mmlab.ingest.sources.caption_files import read_coco, read_karpathy
+from mmlab.ingest.sources.cells import is_address
 from mmlab.ingest.sources.json_files import open_json
-from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import Part
+from mmlab.ingest.sources.packed_tables import open_huggingface, open_parquet, open_webdataset
+from mmlab.ingest.sources.records import Table, glance
+from mmlab.ingest.sources.rows import Part, split_in
 from mmlab.ingest.sources.text_files import open_bytes, plain_suffix
 from mmlab.ingest.sources.text_tables import open_delimited, open_excel
 
@@ -48,8 +51,83 @@ FOLDERS = ("sidecar", "images")
 KINDS = (*TABLES, *FIXED, *FOLDERS)
 FLICKR_HEAD = "image_name|"
 KAGGLE_HEADS = ("image,caption", "image_name,comment_number")  # of captions.txt
+PREFERRED = ("captions", "metadata")  # names of a table, before others
+LEMMAS = ".lemma."
+Columns = Mapping[str, list[str]]
 BYTES_PER_SEARCH = 1 << 22
 MAX_SEARCHED_BYTES = 2_000_000_000
+
+
+HERE, ON_THE_WEB, NOT_HERE = range(3)  # places of images
+
+
+class DataFile(NamedTuple):
+    """A file that may be read as a table, or as a part of one.
+
+    name: relative to the folder of the source. shape: the names of its columns of images and of texts, which the
+    parts of one source share. texts: whether it has texts. place: where its images are. pairs: its first images and
+    texts. split: what its name says. web: whether it has addresses of images.
+    """
+
+    kind: str
+    path: Path
+    name: str
+    shape: tuple[object, ...] = ()
+    texts: bool = True
+    place: int = 0
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    split: str | None = None
+    web: bool = False
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """What makes a file the first choice: where its images are, its depth, its name and kind."""
+        return self.place, self.name.count("/"), self.preference
+
+    @property
+    def preference(self) -> int:
+        """What the name and the kind say: the smaller, the sooner it is read."""
+        stem = self.path.name.partition(".")[0].lower()
+        if stem in PREFERRED:
+            return PREFERRED.index(stem)
+        return {"flickr": 2, "karpathy": 3, "coco": 4, "webdataset": 6}.get(self.kind, 5)
+
+
+def look_at(
+    path: Path, name: str, columns: Columns, on_disk: Callable[[str], bool], kind: str = "auto"
+) -> DataFile:
+    """Return what the first records of a file say; raise ValueError where it is no table of images."""
+    found = kind_of(path)
+    split = next(
+        filter(None, (split_in(part) for part in [path.stem, *reversed(name.split("/")[:-1])])), None
+    )
+    if LEMMAS in path.name.lower():
+        raise ValueError("lemmas are no captions")
+    if found in FIXED:
+        texts = found != "coco" or has_captions(path)
+        return DataFile(found, path, name, (found,), texts, _place_of_fixed(path, on_disk), split=split)
+    if found not in TABLES and found != "text":
+        raise ValueError("no table of images")
+    found = "csv" if found == "text" else found
+    seen = glance(TABLES[found](path), columns, name, on_disk)
+    if path.suffix.lower() == ".txt" and len(seen.columns.names) < 2:
+        raise ValueError("it has one column, no texts")
+    pairs = frozenset(seen.pairs)
+    images = [image for image, _ in pairs if image]
+    web = all(map(is_address, images))
+    place = HERE if not images or any(map(on_disk, images)) else ON_THE_WEB if web else NOT_HERE
+    texts, web = bool(seen.columns.texts), bool(images) and (web or seen.columns.address is not None)
+    return DataFile(found, path, name, seen.columns.shape, texts, place, pairs, split, web)
+
+
+def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:
+    """Return whether images that a caption file of JSON names are on disk, by a look at its beginning and its end."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 20)
+        file.seek(max(0, path.stat().st_size - (1 << 20)))
+        text = (head + b"\n" + file.read()).decode("utf-8", "replace")
+    names = re.findall(r'"file_?name":\s*"([^"\\]{1,300})"', text)
+    return HERE if not names or any(map(on_disk, names)) else NOT_HERE
 
 
 def kind_of(path: Path) -> str:
@@ -102,3 +180,19 @@ def _head(path: Path) -> str:
             return file.read(100).decode("utf-8-sig", "replace").lower()
     except (OSError, ValueError):
         return ""
+
+
+def names_on_disk(images: Iterable[str]) -> Callable[[str], bool]:
+    """Return a test for whether one of the images has a name, in any folder and case, with a suffix or without."""
+    known: set[str] = set()
+    for image in images:
+        name = folded(image)
+        known |= {name, name.rpartition(".")[0]}
+    return lambda name: (
+        bool(name) and len(name) < 1000 and not {folded(name), folded(unquote(name))}.isdisjoint(known)
+    )
+
+
+def folded(name: str) -> str:
+    """Return the last part of a path in one case and form."""
+    return unicodedata.normalize("NFC", name.strip().replace("\\", "/").rpartition("/")[2]).casefold()

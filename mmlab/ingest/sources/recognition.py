@@ -2,19 +2,28 @@
 
 import os
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from mmlab.ingest.file_walk import IMAGE_SUFFIXES, files_below
-from mmlab.ingest.sources.cells import is_address
-from mmlab.ingest.sources.column_names import normalized
 from mmlab.ingest.sources.folders import KIND_FOLDERS, TEXT_SUFFIXES, are_texts, match_texts
-from mmlab.ingest.sources.kinds import FIXED, FOLDERS, NOT_READ, SUFFIXES, TABLES, has_captions, kind_of
-from mmlab.ingest.sources.records import glance
+from mmlab.ingest.sources.kinds import (
+    FIXED,
+    FOLDERS,
+    HERE,
+    NOT_HERE,
+    NOT_READ,
+    PREFERRED,
+    SUFFIXES,
+    Columns,
+    DataFile,
+    folded,
+    kind_of,
+    look_at,
+    names_on_disk,
+)
 from mmlab.ingest.sources.rows import split_in
 from mmlab.ingest.sources.text_files import PACKED
 
@@ -25,49 +34,11 @@ TABLE_FOLDERS = {*KIND_FOLDERS, "lists", "meta", "metadata", "splits", "data"}
 MAX_FILES_NEAR, MAX_FOLDERS_NEAR = 100_000, 1000  # that are looked at for a table that was named alone
 TEXTS_LOOKED_AT = 20  # that are found beside images
 NO_DATA = re.compile(r"(readme|licen[cs]e|citation|requirements|changelog|notice)", re.IGNORECASE)
-LEMMAS = ".lemma."
-PREFERRED = ("captions", "metadata")  # names of a table, before others
 SAME_KINDS = ({"csv", "tsv", "flickr", "text"}, {"json", "jsonl", "coco", "karpathy"})
 EXPECTED = (
     "a table with a column of images and one of texts (.csv, .tsv, .json, .jsonl, .parquet, .xlsx), a caption file of "
     "COCO, Karpathy or Flickr, webdataset archives, a saved Hugging Face dataset, or images"
 )
-Columns = Mapping[str, list[str]]
-
-
-class DataFile(NamedTuple):
-    """A file that may be read as a table, or as a part of one.
-
-    name: relative to the folder of the source. shape: the names of its columns of images and of texts, which the
-    parts of one source share. texts: whether it has texts. place: where its images are. pairs: its first images and
-    texts. split: what its name says. web: whether it has addresses of images.
-    """
-
-    kind: str
-    path: Path
-    name: str
-    shape: tuple[object, ...] = ()
-    texts: bool = True
-    place: int = 0
-    pairs: frozenset[tuple[str, str]] = frozenset()
-    split: str | None = None
-    web: bool = False
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        """What makes a file the first choice: where its images are, its depth, its name and kind."""
-        return self.place, self.name.count("/"), self.preference
-
-    @property
-    def preference(self) -> int:
-        """What the name and the kind say: the smaller, the sooner it is read."""
-        stem = self.path.name.partition(".")[0].lower()
-        if stem in PREFERRED:
-            return PREFERRED.index(stem)
-        return {"flickr": 2, "karpathy": 3, "coco": 4, "webdataset": 6}.get(self.kind, 5)
-
-
-HERE, ON_THE_WEB, NOT_HERE = range(3)  # places of images
 
 
 class Choice(NamedTuple):
@@ -123,21 +94,6 @@ def _images_near(path: Path) -> list[str]:
     walks = islice(chain.from_iterable(map(os.walk, [path.parent, *above])), MAX_FOLDERS_NEAR)
     files = (name for _, _, names in walks for name in names)
     return [name for name in islice(files, MAX_FILES_NEAR) if _suffix(name) in IMAGE_SUFFIXES]
-
-
-def names_on_disk(images: Iterable[str]) -> Callable[[str], bool]:
-    """Return a test for whether one of the images has a name, in any folder and case, with a suffix or without."""
-    known: set[str] = set()
-    for image in images:
-        name = _folded(image)
-        known |= {name, name.rpartition(".")[0]}
-    return lambda name: (
-        bool(name) and len(name) < 1000 and not {_folded(name), _folded(unquote(name))}.isdisjoint(known)
-    )
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name.strip().replace("\\", "/").rpartition("/")[2]).casefold()
 
 
 def snapshot_of(folder: Path) -> Path:
@@ -284,53 +240,6 @@ class _Folder:
         return Choice(kind, self.folder, files, self.images, texts, self.unread, self.on_disk)
 
 
-def look_at(
-    path: Path, name: str, columns: Columns, on_disk: Callable[[str], bool], kind: str = "auto"
-) -> DataFile:
-    """Return what the first records of a file say; raise ValueError where it is no table of images."""
-    found = kind_of(path)
-    split = next(
-        filter(None, (split_in(part) for part in [path.stem, *reversed(name.split("/")[:-1])])), None
-    )
-    if LEMMAS in path.name.lower():
-        raise ValueError("lemmas are no captions")
-    if found in FIXED:
-        return DataFile(
-            found,
-            path,
-            name,
-            (found,),
-            found != "coco" or has_captions(path),
-            _place_of_fixed(path, on_disk),
-            split=split,
-        )
-    if found not in TABLES and found != "text":
-        raise ValueError("no table of images")
-    seen = glance(TABLES["csv" if found == "text" else found](path), columns, name, on_disk)
-    if found == "text" and len(seen.columns.names) < 2:
-        raise ValueError("it has one column, no texts")
-    names, pairs = seen.columns.names, frozenset(seen.pairs)
-    shape = (
-        tuple(normalized(names[place]) for place, _ in seen.columns.images),
-        tuple(normalized(names[text.place]) for text in seen.columns.texts),
-    )
-    images = [image for image, _ in pairs if image]
-    web = all(map(is_address, images))
-    place = HERE if not images or any(map(on_disk, images)) else ON_THE_WEB if web else NOT_HERE
-    texts, web = bool(seen.columns.texts), bool(images) and (web or seen.columns.address is not None)
-    return DataFile("csv" if found == "text" else found, path, name, shape, texts, place, pairs, split, web)
-
-
-def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:
-    """Return whether images that a caption file of JSON names are on disk, by a look at its beginning and its end."""
-    with open(path, "rb") as file:
-        head = file.read(1 << 20)
-        file.seek(max(0, path.stat().st_size - (1 << 20)))
-        text = (head + b"\n" + file.read()).decode("utf-8", "replace")
-    names = re.findall(r'"file_?name":\s*"([^"\\]{1,300})"', text)
-    return HERE if not names or any(map(on_disk, names)) else NOT_HERE
-
-
 AMBIGUOUS = "?"
 
 
@@ -357,7 +266,7 @@ def _reason_against(file: DataFile, best: DataFile, chosen: Sequence[DataFile]) 
 def _share(one: DataFile, other: DataFile) -> bool:
     """Return whether the first pairs of two files are mostly the same."""
     pairs, others = (
-        {(_folded(image), text.strip()) for image, text in file.pairs if text} for file in (one, other)
+        {(folded(image), text.strip()) for image, text in file.pairs if text} for file in (one, other)
     )
     return bool(pairs and others) and len(pairs & others) * 2 > min(len(pairs), len(others))
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.arrow_tables import RECORDS_PER_BATCH
 from mmlab.ingest.sources.formats import read_source
+from mmlab.ingest.sources.packed_tables import RECORDS_PER_BATCH
 
 
 @pytest.fixture
