@@ -159,24 +159,11 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     with usage_errors():
         run_folder(name)
         notebook_number(start)
-        if isinstance(given.get("columns"), str):
-            given = {**given, "columns": list_columns(given["columns"])}
         checked = check_parameters(given, find_notebooks())
     folder = checked.get("images_at", "")
     if folder and not Path(checked.get("dataset", ""), folder).is_dir() and Path(folder).is_dir():
         checked["images_at"] = str(Path(folder).resolve())  # as typed here; the notebooks run elsewhere
     return checked
-
-
-def list_columns(text: str) -> list[str]:
-    """Return the columns as 01 takes them, from any of the forms that are understood.
-
-    >>> list_columns("image=photo,caption=title"), list_columns('{"image": "photo"}')
-    (['image=photo', 'caption=title'], ['image=photo'])
-    """
-    from mmlab.ingest.sources.column_names import parse_columns
-
-    return [f"{ours}={theirs}" for ours, names in parse_columns(text).items() for theirs in names]
 
 
 def look_at(given: Mapping[str, Any]) -> "Inspection":
