@@ -26,6 +26,7 @@ KIND_FOLDERS = {  # folders that say what lies in them, so that images/train/1.j
     "images", "image", "imgs", "img", "jpg", "jpgs", "jpegs", "png", "photos", "photo", "captions", "caption", "texts",
     "text", "txt", "txts", "labels", "label", "annotations", "descriptions", "prompts", "sentences",
 }  # fmt: skip
+SHARD = re.compile(r"\d{5}")  # as img2dataset numbers them, no label
 NUMBERS_ONLY = re.compile(r"[\d\s.,;:eE+-]*")  # boxes and classes, no text
 
 
@@ -131,7 +132,7 @@ def folder_tags(names: Sequence[str]) -> list[FolderTags]:
         splits = [split_in(parts[0]) for parts in folders]
         folders = [parts[1:] for parts in folders]
     several = all(folders) and len({parts[0] for parts in folders}) > 1
-    labels = [parts[0] if several else None for parts in folders]
+    labels = [parts[0] if several and not SHARD.fullmatch(parts[0]) else None for parts in folders]
     return [FolderTags(label, split) for label, split in zip(labels, splits, strict=True)]
 
 

@@ -34,7 +34,7 @@ def _has_lines(path: Path) -> bool:
         lines = (line for line in _lines(file) if line.strip())
         first, second = next(lines, ""), next(lines, "")
     if first.lstrip("\ufeff \t").startswith("{") and _is_object(first):
-        return bool(second.strip()) or path.suffix.lower() not in (".json", ".gz")
+        return bool(second.strip())
     return second.lstrip().startswith("{") and _is_object(second) and first.strip("\ufeff \t\r\n") != "["
 
 
@@ -62,6 +62,8 @@ def _line_entries(path: Path) -> Iterator[Any]:
 
 def _entries_of(whole: Any, path: Path) -> tuple[list[Any], tuple[str, ...]]:
     """Return the entries of a file, objects as far as it can be seen, and what was guessed."""
+    if isinstance(whole, dict) and _names_image(whole):
+        return [_flat(whole)], ()
     if isinstance(whole, dict):
         whole, notes = _list_inside(whole)
         if isinstance(whole, dict):

@@ -140,19 +140,29 @@ def _class_name(number: Any, classes: list[str]) -> str | None:
 
 def open_webdataset(path: Path) -> Table:
     """Open a tar of entries: images, .txt or .caption for texts, .cls for a label, .json for further columns."""
-    names = dict.fromkeys(OUR_NAMES)
-    for _, suffix, content in _members(path, only=(".json",)):
-        fields = _fields_of(content) if suffix == ".json" else {}
-        names.update(dict.fromkeys(islice(fields, MAX_COLUMNS + 1)))
-        if len(names) > MAX_COLUMNS:
-            raise ValueError(f"{path}: expected at most {MAX_COLUMNS} columns, found more")
-    return Table(list(names), _records(path, list(names)))
+    names = list(dict.fromkeys([*OUR_NAMES, *_names_of_fields(path)]))
+    return Table(names, _records(path, names))
+
+
+def _names_of_fields(path: Path) -> list[str]:
+    """Return the names in all .json files of an archive, or of those before it breaks; ValueError if it is none."""
+    names: dict[str, None] = {}
+    try:
+        for _, _, content in _members(path, only=(".json",)):
+            names.update(dict.fromkeys(islice(_fields_of(content), MAX_COLUMNS + 1)))
+            if len(names) > MAX_COLUMNS:
+                break
+    except ValueError:
+        next(_members(path), None)
+    if len(names) > MAX_COLUMNS:
+        raise ValueError(f"{path}: expected at most {MAX_COLUMNS} columns, found more")
+    return list(names)
 
 
 def _records(path: Path, names: list[str]) -> Iterator[list[Any] | Row]:
     """Yield one record per entry; a row that tells what is wrong where the archive ends early."""
     entry: dict[str, Any] = {}
-    known = None
+    known = broken = None
     try:
         for stem, suffix, content in _members(path):
             if stem != known and entry:
@@ -161,9 +171,11 @@ def _records(path: Path, names: list[str]) -> Iterator[list[Any] | Row]:
                 known, entry = stem, {"image": []}
             _add(entry, stem, suffix, content)
     except ValueError as error:
-        yield malformed_row(str(known or ""), str(error))
+        broken = malformed_row(str(known or ""), str(error))
     if entry:
         yield [entry.get(name) for name in names]
+    if broken:
+        yield broken
 
 
 def _add(entry: dict[str, Any], stem: str, suffix: str, content: bytes) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source
 from mmlab.ingest.sources.packed_tables import RECORDS_PER_BATCH
+from tests.ingest.sources.archive_files import tar_of
 
 
 @pytest.fixture
@@ -207,3 +208,50 @@ def test_without_the_package_the_error_says_how_to_install_it(tmp_path):
         'ModuleNotFoundError: dataset owner/name: reading it needs datasets: pip install "mmlab[datasets]"'
         in (answer.stderr)
     )
+
+
+ENTRIES = {
+    "0.jpg": b"x", "0.txt": "A red card.\nA card.", "0.json": {"caption": "no", "n": 1, "url": "http://x.example/0"},
+    "sub/1.png": b"y", "sub/1.caption": "A blue card", "sub/1.cls": "7", "sub/1.npy": b"z",
+    "2.json": {"caption": "without an image", "m": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2"])
+def test_an_archive_is_read_in_place(read, packing):
+    name = f"train-000000.tar.{packing}".rstrip(".")
+    source = read({name: tar_of(ENTRIES, packing)})
+    rows = source.rows
+    assert (source.kind, source.tables) == ("webdataset", (name,))
+    assert rows["image"].tolist() == ["0.jpg", "0.jpg", "sub/1.png", ""]
+    assert rows["caption"].tolist() == ["A red card.", "A card.", "A blue card", "without an image"]
+    assert [Path(file).read_bytes() for file in rows["file"][:3]] == [b"x", b"x", b"y"]
+    assert rows["split"].tolist() == ["train"] * 4 and rows["label"].tolist()[2] == "7"
+    assert rows["n"].tolist()[:2] == [1, 1] and rows["m"].dtype == "boolean"
+
+
+def test_an_archive_that_ends_early_gives_what_came_before(read):
+    content = tar_of({f"{number}.txt": "x" * 5000 for number in range(4)} | {"9.jpg": b"x" * 90_000})
+    rows = read({"x.tar": content[:20_000]}, "webdataset", name="x.tar").rows
+    assert rows["caption"].tolist()[:3] == ["x" * 5000] * 3
+    assert "x.tar cannot be read to its end as tar" in rows["detail"].tolist()[-1]
+
+
+def test_names_and_links_in_an_archive_lead_nowhere(read, tmp_path):
+    import io
+    import tarfile
+
+    (tmp_path / "secret.txt").write_text("secret")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        link = tarfile.TarInfo("0.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret.txt")
+        archive.addfile(link)
+        for name in ("0.jpg", "../../1.jpg", str(tmp_path / "2.jpg")):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(name[-5:-4].encode()))
+    rows = read({"x.tar": buffer.getvalue()}).rows
+    assert rows["caption"].tolist() == ["", "", ""]
+    assert {Path(file).parent.parent.name for file in rows["file"]} == {"blobs"}
+    assert not (tmp_path / "2.jpg").exists()
