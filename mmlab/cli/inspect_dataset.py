@@ -46,7 +46,7 @@ def inspect(dataset: str, parameters: Sequence[str], as_json: bool) -> None:
         given["follow_links"] = True
     command = run_line(suggest_name(given["dataset"]), given)
     if as_json:
-        click.echo(json.dumps({**looked.as_json(), "command": command}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({**looked.as_json(), "command": command}, indent=1))
     else:
         _print(looked, command)
     if looked.advice:
@@ -61,7 +61,7 @@ def suggest_name(dataset: str) -> str:
 
 
 def _print(looked: "Inspection", command: str) -> None:
-    click.echo(looked.sentence)
+    click.echo(plain_text(looked.sentence))
     _print_section(
         "As they would be joined",
         [_shorten(row) for row in looked.pairs.head(PAIRS_SHOWN).to_dict("records")],

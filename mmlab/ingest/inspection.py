@@ -1,8 +1,11 @@
 """A first look at a dataset: what would be read and joined, what refused, and what to do. No image is opened."""
 
 import os
+import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +24,14 @@ from mmlab.ingest.web.fetch import count_new
 from mmlab.items import data
 from mmlab.items.files import resolve
 
-PAIRS_SHOWN = 50
+PAIRS_SHOWN, UNREAD_SHOWN = 50, 10
+# whose texts are missed where it is passed over, unlike a table of sizes
+CAPTION_FILE = re.compile(r"caption|metadata|annotation|description|prompt|title|text", re.IGNORECASE)
 NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
 FILES_LOOKED_AT = 100_000  # in the folder above, for the same
+LFS_POINTER, FILES_PEEKED_INTO = b"version https://git-lfs.github.com/spec/", 5
+# that are looked for beside the folder of a table which the user named
+USUAL_FOLDERS = ("images", "Images", "image", "imgs", "img", "photos", "jpg", "JPEGImages", "media")
 MAX_FIRST_FOLDERS = 100  # of the names in a table, that are looked for beside the folder of the table
 
 
@@ -138,17 +146,28 @@ class Inspection:
         notes += [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
         if self.addresses:
             notes.append(f"{len(self.addresses):,} images lie on the web and would be fetched.")
+        advice = "" if self.rules.follow_links else ": give -p follow_links=true"
         notes += [
-            f"{count:,} images lie behind {link}, a link that leads out."
+            f"{count:,} images lie behind {link}, a link that leads out{advice}."
             for link, count in self.links.items()
         ]
-        return notes + [f"{file} was not read: {why}" for file, why in self.source.unread.items()]
+        unread = [f"{file} was not read: {why}" for file, why in self.source.unread.items()]
+        if len(unread) > UNREAD_SHOWN:
+            unread[UNREAD_SHOWN:] = [f"{len(unread) - UNREAD_SHOWN:,} more files were not read."]
+        return notes + unread
 
     @property
     def links(self) -> dict[str, int]:
-        """The number of images behind each link that leads out of the dataset, followed or not."""
+        """The number of images behind each link that leads out of the dataset, followed or not.
+
+        Links of single files are counted by their folder, as "images/*".
+        """
         images = self.found.dropna(subset="link").drop_duplicates("name")
-        return {str(link): int(count) for link, count in images["link"].value_counts().items()}
+        links = [
+            f"{name.rpartition('/')[0]}/*".lstrip("/") if link == name else link
+            for name, link in zip(images["name"], images["link"], strict=True)
+        ]
+        return dict(Counter(links).most_common())
 
     @property
     def table(self) -> pd.DataFrame:
@@ -229,8 +248,8 @@ def inspect_dataset(
     cache = Path(cache) if cache else data() / "cache"
     blobs = (UnkeptBlobs if looks_only else Blobs)(cache / "images")
     read = read_source(dataset, source, columns, blobs)
-    index, folders = _index_images(read, resolve(str(dataset)).is_file(), rules)
-    found = find_images(read.rows, index, folders)
+    index, first = _index_images(read, resolve(str(dataset)).is_file(), rules)
+    found = find_images(read.rows, index, read.image_folders, first)
     unlisted = index.unlisted(found["name"])
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
     looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
@@ -238,17 +257,19 @@ def inspect_dataset(
 
 
 def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:
-    """Return the files that rows may name, and the folders that are tried first."""
-    index, folders = ImageIndex(source.root, rules.follow_links), list(source.image_folders)
+    """Return the files that rows may name, and the folder that the user named, which comes first."""
+    index, first = ImageIndex(source.root, rules.follow_links), []
     if rules.images_at:
-        folders.insert(0, index.add_folder(_images_at(rules.images_at, index.root)))
+        first = [index.add_folder(_images_at(rules.images_at, index.root))]
     above = index.root.parent
     if is_table and above.parent != above:
         index.add_files(above)
-        for name in dict.fromkeys([*folders, *_first_folders(source.rows["image"])]):
+        for name in dict.fromkeys(
+            [*source.image_folders, *USUAL_FOLDERS, *_first_folders(source.rows["image"])]
+        ):
             if name and (above / name).is_dir():
                 index.add_folder(above / name, name)
-    return index, folders
+    return index, first
 
 
 def _images_at(folder: str | Path, root: Path) -> Path:
@@ -272,15 +293,28 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
     """Return why nothing useful would come of the dataset, and what to do about it."""
     if not looked.images:
         return _advise_on_images(looked)
-    if not looked.texts and looked.source.unread and kind == "auto":
-        file, why = next(iter(looked.source.unread.items()))
-        onwards = "-p source=images goes on without texts"
-        return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
+    if not looked.texts and kind == "auto":
+        for file, why in looked.source.unread.items():
+            if CAPTION_FILE.search(file.rpartition("/")[2]) or "give dataset=" in why:
+                onwards = "-p source=images goes on without texts"
+                return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
+    if _are_pointers(looked.found["file"].dropna().iloc[:FILES_PEEKED_INTO]):
+        return (
+            "the images are pointers of Git LFS, not images: run git lfs pull in the folder that was cloned"
+        )
     try:
         check_downloads(_count_new(looked.addresses, cache), looked.rules)
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _are_pointers(files: Iterable[str]) -> bool:
+    heads = []
+    for file in files:
+        with suppress(OSError), open(file, "rb") as opened:
+            heads.append(opened.read(len(LFS_POINTER)))
+    return bool(heads) and all(head == LFS_POINTER for head in heads)
 
 
 def _count_new(addresses: list[str], cache: Path) -> int:
@@ -319,6 +353,9 @@ def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
     if files:
         folder = os.path.commonpath([os.path.dirname(file) for file in files])
         return f"{len(files):,} lie in {folder}: give -p {shlex.quote(f'images_at={folder}')}"
+    packed = next((file for file, why in looked.source.unread.items() if "unpack" in why), None)
+    if packed:
+        return f"{packed} was not read: unpack it"
     there = "no image lies there"
     if looked.unlisted:
         there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"

@@ -64,6 +64,16 @@ def test_as_json_it_is_one_object_and_nothing_else(photos):
     assert not (photos.parent / "data").exists()
 
 
+def test_names_that_are_no_text_break_nothing(photos):
+    with open(f"{photos}/\udcff\x1b[31m.zip", "w"):
+        pass
+    assert list(json.loads(inspect(photos, "--json", "-p", COLUMNS)[1])["unread"]) == ["\udcff\x1b[31m.zip"]
+    code, shown, _ = inspect(photos, "-p", COLUMNS)
+    assert code == 0
+    assert "\x1b" not in shown
+    assert ".zip was not read: " in shown
+
+
 def test_nothing_useful_is_one_line_and_1(photos, capsys):
     (photos / "pics").rename(photos.parent / "elsewhere")
     assert main(["inspect", "my photos", "-p", COLUMNS]) == 1
@@ -101,7 +111,7 @@ def test_links_are_looked_behind_and_the_command_follows_them(photos, capsys):
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere does not exist"),
-        (["."], "expected a table of captions"),
+        (["."], "expected a table"),
         (["my photos", "-p", "colums=[]"], "did you mean columns?"),
         (["my photos", "-p", "dataset=x"], "-p dataset=... is given by --dataset"),
         (["my photos", "-p", 'columns=["image=none"]'], "columns ['none'] are missing"),

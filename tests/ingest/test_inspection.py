@@ -158,9 +158,9 @@ def test_a_table_below_the_folder_of_its_images(make, tmp_path, named, written):
     rows = [f"{written.format(name)},{LONG}" for name in ("a.png", "b.png")]
     make({"annotations/train.csv": table(*rows), "images/a.png": None, "images/b.png": None}, "ds")
     looked = look(tmp_path / named)
-    if named.endswith(".csv") and written != "{}":
+    if named.endswith(".csv"):
         assert looked.pairs["image"].tolist() == ["images/a.png", "images/b.png"]
-        assert looked.guesses == {}
+        assert sum(looked.guesses.values()) == (2 if written == "{}" else 0)
     else:
         assert looked.advice.endswith(f"give -p images_at={tmp_path / 'ds' / 'images'}")
 
@@ -200,6 +200,29 @@ def test_a_linked_folder_without_a_table(make, linked):
     (linked / "captions.csv").unlink()
     assert look(linked).advice.endswith("give -p follow_links=true")
     assert look(linked, follow_links=True).images == 3
+
+
+def test_links_of_single_files_are_counted_by_their_folder(make, linked):
+    (linked / "images").unlink()
+    for name in ("a.png", "b.png"):
+        (linked / name).symlink_to(linked.parent / "store" / name)
+    assert look(linked).links == {"*": 2}
+    assert look(linked, follow_links=True).images == 2
+
+
+def test_pointers_of_git_lfs_are_told(make):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
+    looked = look(make({"captions.csv": table("a.png,A dog")}))
+    assert "git lfs" not in looked.advice
+    folder = make({"a.png": pointer})
+    assert look(folder).advice == (
+        "the images are pointers of Git LFS, not images: run git lfs pull in the folder that was cloned"
+    )
+
+
+def test_images_that_are_still_packed_are_told(make):
+    folder = make({"captions.csv": table("a.png,A dog"), "images.zip": "PK"})
+    assert look(folder).advice.endswith("images.zip was not read: unpack it")
 
 
 @pytest.mark.parametrize(

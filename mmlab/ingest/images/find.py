@@ -75,17 +75,20 @@ def is_address(name: str) -> bool:
     return name[:1] in ("h", "H") and name[:8].lower().startswith(WEB_SCHEMES)
 
 
-def find_images(rows: pd.DataFrame, index: ImageIndex, folders: Sequence[str] = ()) -> pd.DataFrame:
+def find_images(
+    rows: pd.DataFrame, index: ImageIndex, folders: Sequence[str] = (), first: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return for each row what `Found` holds, with its columns.
 
     rows: with image, table, file, problem and address as in `Source.rows`. folders: where the images usually lie.
+    first: folders that come before all others, since the user named them.
     A row with a problem names nothing for sure; one whose bytes came inside the source keeps its name. Files that
     two different names would take by a guess are given to neither.
     """
     keys = list(zip(rows["table"].fillna(""), rows["image"], strict=True))
     to_find = rows["file"].isna() & rows["problem"].isna()
     wanted = dict.fromkeys(key for key, is_wanted in zip(keys, to_find, strict=True) if is_wanted)
-    finder = _Finder(index, folders)
+    finder = _Finder(index, folders, first)
     known = _refuse_contradictions({key: finder.find(*key) for key in wanted}, index)
     all_found = [known[key] if key in known else Found(normalize_name(key[1])) for key in keys]
     found = pd.DataFrame(all_found, rows.index, Found._fields).astype("str")
@@ -106,8 +109,8 @@ def _use_addresses(found: pd.DataFrame, addresses: pd.Series) -> pd.DataFrame:
 class _Finder:
     """Look up one name after the other in an index."""
 
-    def __init__(self, index: ImageIndex, folders: Iterable[str]) -> None:
-        self.index = index
+    def __init__(self, index: ImageIndex, folders: Iterable[str], first: Sequence[str]) -> None:
+        self.index, self.first = index, first
         self.folders = [folder for folder in folders if folder in index.folders]
         self._bases: dict[str, list[str]] = {}
 
@@ -134,7 +137,7 @@ class _Finder:
         """Return the file at this place: beside the table, from root, or in a folder where such images lie."""
         places = [self._inside(name, base)] if FOREIGN.match(name) else self._places(name, base)
         known = next((place for place in places if place in self.index.paths), None)
-        return known or next((found for place in places[:2] if (found := self.index.look_up(place))), None)
+        return known or next((found for place in places if (found := self.index.look_up(place))), None)
 
     def _places(self, name: str, base: str) -> list[str]:
         """Return where a relative path may lead: first from the folder of its table, then from root."""
@@ -142,7 +145,7 @@ class _Finder:
             inner = [
                 f"{base}/{folder}" for folder in self.folders if f"{base}/{folder}" in self.index.folders
             ]
-            places = dict.fromkeys([base, "", *self.folders, *inner])
+            places = dict.fromkeys([*self.first, base, "", *self.folders, *inner])
             self._bases[base] = [f"{place}/" if place else "" for place in places]
         return [place + name for place in self._bases[base]]
 
@@ -183,13 +186,15 @@ class _Finder:
                     break
                 files = nearer
             if files:
-                return _nearest(parts[:-1], files, base) if 1 < len(files) < MANY else files, spelling
+                bases = (*self.first, base)
+                return _nearest(parts[:-1], files, bases) if 1 < len(files) < MANY else files, spelling
         return [], as_written
 
 
-def _nearest(folders: list[str], files: list[str], base: str) -> list[str]:
-    """Return the files below the folder of the table, if any, and of these those with the most folders in common."""
-    own = [file for file in files if base and file.startswith(f"{base}/")] or files
+def _nearest(folders: list[str], files: list[str], bases: Sequence[str]) -> list[str]:
+    """Return the files below the first of the bases that has any; of these, those with the most folders in common."""
+    below = ([file for file in files if base and file.startswith(f"{base}/")] for base in bases)
+    own = next(filter(None, below), files)
     wanted = [folded(folder) for folder in folders]
     common = [_common_tail(wanted, file.split("/")[:-1]) for file in own]
     most = max(common)

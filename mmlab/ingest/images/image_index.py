@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from mmlab.ingest.file_walk import IMAGE_SUFFIXES, MAX_FILES, FileTree, inside_folders, is_inside, walk_files
-from mmlab.ingest.sources.rows import replace_surrogates
+from mmlab.ingest.sources.text_files import replace_surrogates
 
 DECIMAL = re.compile(r"\.0+$")  # pandas writes 15970 as 15970.0 where a column has gaps
 

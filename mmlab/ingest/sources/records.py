@@ -61,7 +61,7 @@ def glance(
 def read_table(seen: Glance, images: "TableImages") -> Part:
     """Return all rows of a table that was glanced at."""
     counts = dict.fromkeys(("joined",), 0)
-    records = chain(seen.first, seen.table.records)
+    records = images.blobs.bounded(chain(seen.first, seen.table.records))
     rows = list(read_records(records, seen.columns, images, seen.table, counts))
     notes = [*seen.table.notes, *filter(None, [seen.columns.note])]
     if counts["joined"]:

@@ -46,13 +46,13 @@ def make(tmp_path):
     return write
 
 
-def find(root, *names, table=None, folders=(), address=None, **options):
+def find(root, *names, table=None, folders=(), first=(), address=None, **options):
     """What is found for names of one table, a row each."""
     tables = table if isinstance(table, list) else [table] * len(names)
     rows = pd.DataFrame({"image": names, "table": tables, "address": address}, dtype="str")
     rows = rows.assign(file=None, problem=None).astype("str")
     index = root if isinstance(root, ImageIndex) else ImageIndex(root, **options)
-    return find_images(rows, index, folders)
+    return find_images(rows, index, folders, first)
 
 
 def names_of(found):
@@ -133,6 +133,16 @@ def test_of_several_files_the_one_with_the_longest_tail_is_taken(make):
     found = find(root, "/old/train/dog/1.jpg", "C:\\x\\Cat\\1.jpg", "/old/dog/1.jpg", "1.jpg")
     assert names_of(found)[:2] == ["train/dog/1.jpg", "train/cat/1.jpg"]
     assert only(found, "reason") == ["", "", "ambiguous name", "ambiguous name"]
+
+
+def test_the_folder_that_the_user_names_comes_first(make):
+    root = make("a.jpg", "small/a.jpg", "large/a.jpg", "small/7.jpg", "large/7.jpg")
+    assert names_of(find(root, "a.jpg", "7", "small/7.jpg")) == ["a.jpg", "7", "small/7.jpg"]
+    assert names_of(find(root, "a.jpg", "7", "small/7.jpg", first=["large"])) == [
+        "large/a.jpg",
+        "large/7.jpg",
+        "small/7.jpg",
+    ]
 
 
 def test_a_table_takes_what_lies_below_its_own_folder(make):
@@ -256,10 +266,10 @@ def test_a_folder_that_the_user_names_is_a_root(make, tmp_path):
         (tmp_path / "pics" / name).touch()
     (tmp_path / "pics" / "out.jpg").symlink_to(tmp_path / "secret.png")
     index = ImageIndex(root / "lists")
-    folders = [index.add_folder(tmp_path / "pics")]
+    first = [index.add_folder(tmp_path / "pics")]
     found = find(
         index, "a.jpg", "sub/b.jpg", "b.jpg", f"{tmp_path}/pics/c.jpg", "../pics/c.jpg", "out.jpg", "../../secret.png",
-        folders=folders,
+        first=first,
     )  # fmt: skip
     assert names_of(found)[:5] == [
         "pics/a.jpg",
