@@ -14,10 +14,12 @@ PlainValue = bool | int | float | str | None
 
 TEXT_FIELDS = ("raw", "text", "caption", "value", "sentence")  # the names that a text has inside an object
 PATH_FIELDS = ("path", "file_name", "src", "url")  # the names that an image has inside an object
+ASKER = "human"  # who speaks in a conversation with a model: the question, which is the same for all
 MAX_LIST_CHARS = 100_000  # of a cell that is read as a list
 MAX_NAME_CHARS = 2000  # of an image; more is a text
 MAX_NESTED_CHARS = 10_000  # of a user's nested value; of more only the size is kept
 IMAGE_SEPARATORS = ("|", ";", ",", "\n")
+LISTED = re.compile(r"\s*[\[{]")
 NUMPY_LIST = re.compile(
     r"""(?<=['"])\s+(?=['"])"""
 )  # between the texts of an array that was written as a text
@@ -36,7 +38,11 @@ def texts_of(cell: Any) -> list[str]:
     (['a mug', 'a cup'], ['a mug'], ['[red] mug'])
     """
     cell = _listed(cell)
-    return [_one_text(one) for one in cell] or [""] if isinstance(cell, list) else [_one_text(cell)]
+    if not isinstance(cell, list):
+        return [_one_text(cell)]
+    return [_one_text(one) for one in cell if not (isinstance(one, dict) and one.get("from") == ASKER)] or [
+        ""
+    ]
 
 
 def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:
@@ -49,7 +55,7 @@ def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:
     if isinstance(cell, list):
         return cell or [""]
     if isinstance(cell, str):
-        for separator in IMAGE_SEPARATORS:
+        for separator in filter(cell.__contains__, IMAGE_SEPARATORS):
             pieces = [piece.strip() for piece in cell.split(separator) if piece.strip()]
             if len(pieces) > 1 and all(map(is_image, pieces)):
                 return pieces
@@ -149,15 +155,22 @@ def to_text(value: PlainValue) -> str | None:
 
 
 def _listed(cell: Any) -> Any:
-    """Return the list that a text spells, as JSON, Python or numpy write it; any other cell as it is."""
-    text = cell.strip() if isinstance(cell, str) else ""
-    if not (text[:1] == "[" and text[-1:] == "]" and len(text) <= MAX_LIST_CHARS):
+    """Return the list that a text spells, as JSON, Python or numpy write it; any other cell as it is.
+
+    An object with a list of texts, as Label Studio exports it, is this list too.
+    """
+    if not isinstance(cell, str) or not LISTED.match(cell):
+        return cell
+    text = cell.strip()
+    if text[:1] + text[-1:] not in ("[]", "{}") or len(text) > MAX_LIST_CHARS:
         return cell
     for parse in (json.loads, lambda text: ast.literal_eval(NUMPY_LIST.sub(", ", text))):
         try:
             found = parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
+        if isinstance(found, dict):
+            found = next((found[name] for name in TEXT_FIELDS if isinstance(found.get(name), list)), None)
         if isinstance(found, list) and all(isinstance(one, str | dict) for one in found):
             return found
     return cell

@@ -29,7 +29,7 @@ ADDRESS_NAMES = (
 TEXT_WORDS = {
     "caption", "captions", "text", "texts", "txt", "sentence", "sentences", "description", "descriptions", "desc",
     "title", "titles", "alt", "alttext", "prompt", "prompts", "comment", "comments", "raw", "headline", "summary",
-    "body", "narrative", "blurb",
+    "body", "narrative", "blurb", "conversations",
 }  # fmt: skip
 NAME_WORDS = {  # of a product, such as productDisplayName
     "name", "product", "item", "prod", "display", "full", "article",

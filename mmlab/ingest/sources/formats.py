@@ -18,7 +18,7 @@ from mmlab.ingest.sources.folders import read_images, read_sidecars
 from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, TABLES, DataFile
 from mmlab.ingest.sources.recognition import Choice, choose, choose_file
 from mmlab.ingest.sources.records import TableImages, glance, read_table
-from mmlab.ingest.sources.rows import Part, Row, make_table
+from mmlab.ingest.sources.rows import Part, make_table
 from mmlab.items import data
 from mmlab.items.files import resolve
 
@@ -124,10 +124,9 @@ def _read_folder(choice: Choice) -> Source:
 
 def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:
     images, parts, unread = TableImages(blobs), dict[DataFile, Part](), dict(choice.unread)
-    splits = _Splits()
     for file in choice.files:
         try:
-            parts[file] = _tagged(_read_file(file, columns, images, choice.on_disk), file, splits)
+            parts[file] = _tagged(_read_file(file, columns, images, choice.on_disk), file)
         except (ValueError, ModuleNotFoundError) as error:
             if len(choice.files) == 1:
                 raise
@@ -153,25 +152,11 @@ def _read_file(
     return read_table(glance(TABLES[file.kind](file.path), columns, file.path, on_disk), images)
 
 
-class _Splits:
-    """The splits that lists beside the tables of Flickr8k say, by the folder and the image."""
-
-    def __init__(self) -> None:
-        self.known: dict[Path, dict[str, str]] = {}
-
-    def of(self, file: DataFile, row: Row) -> str | None:
-        if file.kind not in TEXT_KINDS:
-            return None
-        folder = file.path.parent
-        if folder not in self.known:
-            self.known[folder] = flickr_splits(folder)
-        return self.known[folder].get(row.image)
-
-
-def _tagged(part: Part, file: DataFile, splits: _Splits) -> Part:
+def _tagged(part: Part, file: DataFile) -> Part:
     """Return the rows with the name of their file, and the split that a list or this name says."""
+    listed = flickr_splits(file.path.parent) if file.kind in TEXT_KINDS else {}
     rows = [
-        row._replace(table=file.name or None, split=row.split or splits.of(file, row) or file.split)
+        row._replace(table=file.name or None, split=row.split or listed.get(row.image) or file.split)
         for row in part.rows
     ]
     return part._replace(rows=rows)

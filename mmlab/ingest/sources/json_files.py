@@ -136,12 +136,11 @@ def _entries_by_name(whole: dict[str, Any]) -> list[Any]:
 
 
 def _names_image(value: dict[str, Any]) -> bool:
-    return any(
-        re.sub(r"_\d+$", "", normalized(name)) in IMAGE_NAMES
-        and isinstance(cell, str)
-        and (is_image_name(cell) or name != "url")
-        for name, cell in value.items()
-    )
+    """Return whether an object names its image, or several in numbered fields."""
+    names = {
+        re.sub(r"_\d+$", "", normalized(name)): cell for name, cell in value.items() if isinstance(cell, str)
+    }
+    return any(name in IMAGE_NAMES and (name != "url" or is_image_name(cell)) for name, cell in names.items())
 
 
 def _flat(entry: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +73,7 @@ def choose(folder: Path, kind: str, columns: Columns) -> Choice:
         return found.choice("sidecar", [])
     if found.images and kind in ("auto", "images", "sidecar"):
         return found.choice("images" if kind == "auto" else kind, [])
-    raise _nothing_found(folder, kind)
+    raise _nothing_found(folder, kind, found.unread)
 
 
 def choose_file(path: Path, kind: str, columns: Columns) -> Choice:
@@ -293,8 +293,10 @@ def _reason(error: Exception, path: Path) -> str:
     return str(error).replace(str(path), path.name)[:500]
 
 
-def _nothing_found(folder: Path, kind: str) -> FileNotFoundError:
+def _nothing_found(folder: Path, kind: str, unread: Mapping[str, str]) -> FileNotFoundError:
     found = sorted(entry.name for entry in folder.iterdir())[:10] or "an empty folder"
     expected = EXPECTED if kind == "auto" else f"a source of the kind {kind}"
     advice = "give the path of the file if it lies elsewhere or has another name"
+    reasons = [f"{name}: {why}" for name, why in unread.items() if why.startswith("not read")]
+    advice = "; ".join([*reasons[:3], advice])
     return FileNotFoundError(f"dataset {folder}: expected {expected}; found {found}: {advice}")

@@ -6,6 +6,9 @@ import pytest
 
 from mmlab.ingest.sources.cells import (
     image_of,
+    images_of,
+    is_image_cell,
+    is_image_name,
     texts_of,
     to_plain,
     to_text,
@@ -23,6 +26,14 @@ from mmlab.ingest.sources.text_files import replace_surrogates
         (["a", None, "b"], ["a", "", "b"]),
         ([{"raw": "a", "tokens": ["a"]}, {"text": "b"}, {"caption": "c"}], ["a", "b", "c"]),
         ({"raw": "a"}, ["a"]),
+        ('["a", "b"]', ["a", "b"]),
+        ("['it''s', \"b\"]", ["its", "b"]),
+        ("['a' 'b'\n 'c']", ["a", "b", "c"]),
+        ("[1, 2]", ["[1, 2]"]),
+        ("[sic] a dog [x]", ["[sic] a dog [x]"]),
+        ("[" * 50_000 + "]", ["[" * 50_000 + "]"]),
+        ('{"text": ["a", "b"]}', ["a", "b"]),
+        ([{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}], ["a"]),
         (5, ["5"]),
     ],
 )
@@ -88,3 +99,34 @@ def test_values_as_text_are_json_without_its_quotes():
 
 def test_halves_of_characters_are_replaced():
     assert replace_surrogates("a\ud83dß") == "a�ß" and replace_surrogates("😀") == "😀"
+
+
+@pytest.mark.parametrize(
+    ("cell", "images"),
+    [
+        ("a.png;b.png", ["a.png", "b.png"]),
+        ("a.png, b.png ,", ["a.png", "b.png"]),
+        ("https://x.example/1|https://x.example/2", ["https://x.example/1", "https://x.example/2"]),
+        ("['a.png', 'b.png']", ["a.png", "b.png"]),
+        ('["a.png"]', ["a.png"]),
+        ("a, b.png", ["a, b.png"]),
+        ("", [""]),
+        ([], [""]),
+        (["a.png", b"x"], ["a.png", b"x"]),
+    ],
+)
+def test_the_images_of_a_cell(cell, images):
+    assert images_of(cell, is_image_name) == images
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_image"),
+    [
+        ("a.JPG", True), ("x/a b.avif", True), ("a.jpg?size=1", True), ("http://x.example/1", True), (b"x", True),
+        ({"bytes": b"x", "path": None}, True), (["a.png", "b.png"], True), ("a.png; b.png", True),
+        ("A dog.", False), ("a.txt", False), ("", False), (5, False), (None, False), ([], False),
+        ("x" * 3000 + ".png", False), ("1\ta.jpg", False), ({"x": 1}, False),
+    ],
+)  # fmt: skip
+def test_cells_that_look_like_images(cell, is_image):
+    assert is_image_cell(cell) is is_image
