@@ -72,8 +72,8 @@ class TextColumn(NamedTuple):
 class ColumnMap(NamedTuple):
     """The places of our columns in a record, None where the table lacks one, and the user's columns.
 
-    images: places, with the number in the name of each. filled: places of texts that a product's first row says for
-    all of its rows, which `handle` tells. width: the number of columns. note: what was guessed, "" for nothing.
+    images: places, with the number in the name of each. handle: of a product, whose first row speaks for all. names: of
+    all columns. note: what was guessed, "" for nothing. has_language: whether the names of columns say the language.
     """
 
     images: list[tuple[int, str]]
@@ -86,11 +86,7 @@ class ColumnMap(NamedTuple):
     user_names: list[str]
     names: list[str]
     note: str = ""
-
-    @property
-    def has_language(self) -> bool:
-        """Whether texts have a language that the name of their column says."""
-        return any(text.language for text in self.texts) and "language" not in self.user_names
+    has_language: bool = False
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -240,9 +236,11 @@ class _Finder:
         texts = self._texts()
         ours = {*(place for place, _ in images), *(text.place for text in texts), *single.values()}
         user_places = [place for place in range(len(self.names)) if place not in ours]
+        user_names = _free_names([self.names[place] for place in user_places])
+        has_language = any(text.language for text in texts) and "language" not in user_names
         return ColumnMap(
-            images, texts, single["label"], single["split"], address, handle, user_places,
-            _free_names([self.names[place] for place in user_places]), self.names, "; ".join(self.notes),
+            images, texts, single["label"], single["split"], address, handle, user_places, user_names, self.names,
+            "; ".join(self.notes), has_language,
         )  # fmt: skip
 
     def _single(self, ours: str) -> int | None:

@@ -13,10 +13,12 @@ from mmlab.ingest.sources.cells import (
     to_plain,
     to_text,
 )
-from mmlab.ingest.sources.column_names import NEGATIVE, ColumnMap, map_columns
+from mmlab.ingest.sources.column_names import NEGATIVE, ColumnMap, TextColumn, map_columns
 from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
 
 RECORDS_LOOKED_AT = 50  # that tell what the columns of a table hold
+Pair = tuple[TextColumn, str]  # where a text comes from, and the text
+NO_TEXT = TextColumn(-1, "caption")  # of an image without one
 
 
 class Table(NamedTuple):
@@ -121,7 +123,7 @@ def read_records(
             if table.delimiter == "|":  # set between blanks
                 fitted = [cell.strip() for cell in fitted]
             counts["joined"] += len(cells) > len(columns.names)
-            yield from list(_rows_of_record(product.filled(fitted), number, columns, images))
+            yield from _rows_of_record(product.filled(fitted), number, columns, images)
         except (ValueError, RecursionError) as error:
             yield _broken_record(cells, columns, table.delimiter, str(error))
 
@@ -171,46 +173,57 @@ class _Product:
         return [self.first[place] if place in self.places else cell for place, cell in enumerate(cells)]
 
 
-def _rows_of_record(
-    cells: Sequence[Any], number: int, columns: ColumnMap, images: TableImages
-) -> Iterator[Row]:
-    texts = [
-        (text, origin.origin, origin.language, origin.number)
-        for origin in columns.texts
-        for text in texts_of(cells[origin.place])
-    ]
-    values = tuple(to_plain(cells[place]) for place in columns.user_places)
-    label, split, address = (
+def _rows_of_record(cells: Sequence[Any], number: int, columns: ColumnMap, images: TableImages) -> list[Row]:
+    texts = [(one, text) for one in columns.texts for text in texts_of(cells[one.place]) if text]
+    values = tuple([to_plain(cells[place]) for place in columns.user_places])
+    label, split, address = [
         None if place is None else to_text(to_plain(cells[place]))
         for place in (columns.label, columns.split, columns.address)
-    )
-    shared = {"label": label, "split": usual_split(split), "address": address}
-    named = [(*images.keep(cell, number), place) for place, cell in _image_cells(cells, columns)]
-    right = [text for text in texts if text[0] and text[1] != NEGATIVE]
-    paired = len(named) > 1 and {text[3] for text in right} == {place for _, _, place in named} != {""}
-    for image, file, place in named:
-        own = [text for text in right if not paired or text[3] == place]
-        for text, origin, language, _ in own or [("", "caption", None, "")]:
-            yield _row(
-                columns, values, language, image=image, file=file, caption=text, origin=origin, **shared
-            )
-    for text, origin, language, _ in texts:
-        if text and origin == NEGATIVE:
-            yield _row(
-                columns, values, language, caption=text, origin=origin, label=label, split=shared["split"]
-            )
+    ]
+    split = usual_split(split) if split else None
+    named = [(place, *images.keep(cell, number)) for place, cell in _image_cells(cells, columns)]
+    rows = [
+        Row(
+            image,
+            text,
+            one.origin,
+            label,
+            split,
+            file,
+            address=address,
+            user_values=_values(values, one, columns),
+        )
+        for image, file, own in _paired(named, [pair for pair in texts if pair[0].origin != NEGATIVE])
+        for one, text in own or [(NO_TEXT, "")]
+    ]
+    negatives = [pair for pair in texts if pair[0].origin == NEGATIVE]
+    return rows + [
+        Row("", text, NEGATIVE, label, split, user_values=_values(values, one, columns))
+        for one, text in negatives
+    ]
 
 
-def _row(columns: ColumnMap, values: tuple[Any, ...], language: str | None, **fields: Any) -> Row:
-    return Row(**fields, user_values=(*values, language) if columns.has_language else values)
+def _paired(
+    named: list[tuple[str, str, str | None]], texts: list[Pair]
+) -> Iterator[tuple[str, str | None, list[Pair]]]:
+    """Yield each image with its texts: all, or those of the same number where both have numbers in their columns."""
+    numbers = {number for number, _, _ in named}
+    by_number = len(named) > 1 and numbers != {""} and numbers == {one.number for one, _ in texts}
+    for number, image, file in named:
+        yield image, file, [pair for pair in texts if not by_number or pair[0].number == number]
+
+
+def _values(values: tuple[Any, ...], text: TextColumn, columns: ColumnMap) -> tuple[Any, ...]:
+    return (*values, text.language) if columns.has_language else values
 
 
 def _image_cells(cells: Sequence[Any], columns: ColumnMap) -> list[tuple[str, Any]]:
     """Return the images of a record, each with the number in the name of its column; one at least, "" for none."""
+    single = len(columns.images) == 1
     found = [
         (number, one)
         for place, number in columns.images
         for one in images_of(cells[place], is_image_name)
-        if one not in (None, "") or len(columns.images) == 1
+        if single or one not in (None, "")
     ]
     return found or [("", "")]

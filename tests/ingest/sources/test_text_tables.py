@@ -258,7 +258,7 @@ def test_halves_of_characters_do_no_harm(read):
         ("", r"captions.jsonl is empty"),
         ("[\n1,\n2]\n", r"captions.jsonl: expected JSON objects, a list of them or one per line, found none"),
         ('{"title": "x"}', r"captions.jsonl: expected a column with the images"),
-        (str({f"{n}": n for n in range(1001)}).replace("'", '"'), r"expected at most 1000 columns"),
+        (str({f"{n}": n for n in range(1001)}).replace("'", '"') + "\n{}", r"expected at most 1000 columns"),
     ],
 )
 def test_a_json_lines_file_that_cannot_be_read(read, content, message):
