@@ -176,11 +176,9 @@ class _Product:
 def _rows_of_record(cells: Sequence[Any], number: int, columns: ColumnMap, images: TableImages) -> list[Row]:
     texts = [(one, text) for one in columns.texts for text in texts_of(cells[one.place]) if text]
     values = tuple([to_plain(cells[place]) for place in columns.user_places])
-    label, split, address = [
-        None if place is None else to_text(to_plain(cells[place]))
-        for place in (columns.label, columns.split, columns.address)
-    ]
-    split = usual_split(split) if split else None
+    places = (columns.label, columns.split, columns.address)
+    label, split, address = [None if place is None else to_text(to_plain(cells[place])) for place in places]
+    split = usual_split(split)
     named = [(place, *images.keep(cell, number)) for place, cell in _image_cells(cells, columns)]
     rows = [
         Row(
