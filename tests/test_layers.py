@@ -38,6 +38,7 @@ ORDER = {
         "images",
         "texts",
         "inspection",
+        "first_look",
         "row_outcomes",
         "ingest_result",
     ],
