@@ -8,7 +8,7 @@ from typing import Any
 
 OPTIONS = {
     "source": (
-        "auto", "csv", "tsv", "excel", "json", "jsonl", "parquet", "webdataset", "coco", "karpathy", "flickr",
+        "auto", "csv", "tsv", "excel", "json", "jsonl", "parquet", "webdataset", "lists", "coco", "karpathy", "flickr",
         "sidecar", "images", "huggingface",
     ),
     "precision": ("float32", "bfloat16", "auto"),

@@ -1,19 +1,28 @@
-"""The caption files of published datasets with fixed fields, COCO and Karpathy's splits; Flickr8k's lists of splits."""
+"""The caption files of published datasets with fixed fields: COCO, Karpathy's splits, and lists in parallel lines."""
 
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mmlab.ingest.sources.cells import texts_of
+from mmlab.ingest.sources.cells import is_image_name, texts_of
+from mmlab.ingest.sources.column_names import LANGUAGES, TEXT_WORDS
+from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
-from mmlab.ingest.sources.text_files import read_json, read_text
+from mmlab.ingest.sources.text_files import open_text, read_json, read_text
 
 COCO_ADDRESSES = ("coco_url", "flickr_url", "vizwiz_url")
 FLICKR_FOLDERS = (
     "Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images",
 )  # fmt: skip
 FLICKR_SPLIT_LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
-MAX_LIST_BYTES = 10_000_000  # of a list of the images of a split
+MAX_LIST_BYTES = 200_000_000  # of a list of images or texts
+LIST_WORDS = re.compile(
+    r"[ ._-]*(images?|imgs?|urls?|names?|files?|list|ids?)$", re.IGNORECASE
+)  # end of its name
+LINES_LOOKED_AT = 50
+MAX_FOLDERS, MAX_FILES = 20, 1000  # in which lists of texts are looked for
 
 
 def read_coco(path: Path) -> Part:
@@ -152,3 +161,46 @@ def flickr_splits(folder: Path) -> dict[str, str]:
             lines = read_text(path, MAX_LIST_BYTES).split("\n") if path.stat().st_size else []
             splits |= dict.fromkeys(filter(None, map(str.strip, lines)), split)
     return splits
+
+
+def open_lists(path: Path) -> Table:
+    """Open a list of images with the lists of their texts, line by line: Multi30k's train.txt, train.en and train.de.
+
+    The lists of texts lie in the folder of the list of images or in one beside it, their names begin as its name does,
+    and they have as many lines. Raise ValueError where there are none.
+    """
+    images = _lines_of(path)
+    texts: dict[str, list[str]] = {}
+    for other, name in _lists_beside(path):
+        lines = _lines_of(other)
+        if name not in texts and len(lines) == len(images):
+            texts[name] = lines
+    if not texts or not all(is_image_name(image) for image in images[:LINES_LOOKED_AT]):
+        raise ValueError(f"{path}: it has one column, and no list of as many texts lies beside it")
+    return Table(["image", *texts], zip(images, *texts.values(), strict=True))
+
+
+def _lists_beside(path: Path) -> list[tuple[Path, str]]:
+    """Return the files that may be lists of texts for a list of images, the shorter names first; with their columns."""
+    base = LIST_WORDS.sub("", path.name.partition(".")[0])
+    folders = [
+        path.parent,
+        *sorted(one for one in path.parent.parent.iterdir() if one.is_dir() and one != path.parent),
+    ]
+    found = []
+    for folder in folders[:MAX_FOLDERS]:
+        for other in islice(sorted(folder.iterdir(), key=lambda one: (len(one.name), one.name)), MAX_FILES):
+            rest = re.sub(r"\.(txt|gz|bz2|zst|lst)\b", "", other.name.removeprefix(base))
+            words = re.findall(r"[^\W_]+", rest)
+            name = words[-1].lower() if words else ""
+            is_list = name in LANGUAGES or name in TEXT_WORDS
+            if other != path and other.is_file() and other.name.startswith(base) and is_list:
+                found.append((other, name))
+    return found
+
+
+def _lines_of(path: Path) -> list[str]:
+    if path.stat().st_size > MAX_LIST_BYTES:
+        raise ValueError(f"{path}: expected at most {MAX_LIST_BYTES:,} bytes of lines, found more")
+    with open_text(path) as file:
+        return file.read().replace("\r\n", "\n").rstrip("\n").split("\n")

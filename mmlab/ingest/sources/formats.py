@@ -150,8 +150,7 @@ def _read_file(
     if file.kind in FIXED:
         return FIXED[file.kind](file.path)
     images.table = file.name or file.path.name
-    path = file.path if file.name or file.path.exists() else str(file.path)
-    return read_table(glance(TABLES[file.kind](path), columns, file.path, on_disk), images)
+    return read_table(glance(TABLES[file.kind](file.path), columns, file.path, on_disk), images)
 
 
 class _Splits:

@@ -1,6 +1,7 @@
 """JSON in its many forms: JSON Lines, lists of objects, objects by name, and columns; whatever the suffix says."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -136,7 +137,9 @@ def _entries_by_name(whole: dict[str, Any]) -> list[Any]:
 
 def _names_image(value: dict[str, Any]) -> bool:
     return any(
-        normalized(name) in IMAGE_NAMES and isinstance(cell, str) and (is_image_name(cell) or name != "url")
+        re.sub(r"_\d+$", "", normalized(name)) in IMAGE_NAMES
+        and isinstance(cell, str)
+        and (is_image_name(cell) or name != "url")
         for name, cell in value.items()
     )
 
@@ -151,8 +154,8 @@ def _flat(entry: Any) -> Any:
         for annotation in entry.get("annotations") or [] if isinstance(annotation, dict)
         for result in annotation.get("result") or [] if isinstance(result, dict)
         for value in [result.get("value")] if isinstance(value, dict)
-        for text in (value.get("text") if isinstance(value.get("text"), list) else [])
-        if isinstance(text, str)
+        for texts in [value.get("text")] if isinstance(texts, list)
+        for text in texts if isinstance(text, str)
     ]  # fmt: skip
     return {**data, "caption": texts} if texts else data
 

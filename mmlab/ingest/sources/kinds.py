@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from mmlab.ingest.sources.caption_files import read_coco, read_karpathy
+from mmlab.ingest.sources.caption_files import open_lists, read_coco, read_karpathy
 from mmlab.ingest.sources.cells import is_address
 from mmlab.ingest.sources.json_files import open_json
 from mmlab.ingest.sources.packed_tables import open_huggingface, open_parquet, open_webdataset
@@ -22,6 +22,7 @@ SUFFIXES = {  # of files that are looked at, without that of a packing
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xls": "excel", ".xlsm": "excel", ".xlsb": "excel",
     ".ods": "excel", ".tar": "webdataset", ".tgz": "webdataset",
 }  # fmt: skip
+LIST_SUFFIXES = (".txt", ".lst")  # of files that may be lists of images, with lists of texts beside them
 NOT_READ = {  # suffixes of files that look like data: what to do about them
     ".zip": "unpack it", ".7z": "unpack it", ".rar": "unpack it", ".xml": "save its captions as a table",
     ".arrow": "give the folder that holds dataset_info.json and state.json", ".feather": "save it as Parquet",
@@ -38,6 +39,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "csv": open_delimited,
     "tsv": open_delimited,
     "flickr": open_delimited,
+    "lists": open_lists,
     "excel": open_excel,
     "json": open_json,
     "jsonl": open_json,
@@ -110,8 +112,8 @@ def look_at(
         raise ValueError("no table of images")
     found = "csv" if found == "text" else found
     seen = glance(TABLES[found](path), columns, name, on_disk)
-    if path.suffix.lower() == ".txt" and len(seen.columns.names) < 2:
-        raise ValueError("it has one column, no texts")
+    if len(seen.columns.names) == 1 and plain_suffix(path) in LIST_SUFFIXES:
+        found, seen = "lists", glance(open_lists(path), columns, name, on_disk)
     pairs = frozenset(seen.pairs)
     images = [image for image, _ in pairs if image]
     web = all(map(is_address, images))

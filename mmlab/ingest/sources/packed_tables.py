@@ -103,7 +103,9 @@ def _load_parts(dataset: str | Path) -> "dict[str, Dataset]":
         ) from error
     try:
         saved = any((Path(dataset) / name).is_file() for name in SAVED_FILES)
-        loaded = datasets.load_from_disk(dataset) if saved else datasets.load_dataset(str(dataset))
+        loaded = (
+            datasets.load_from_disk(dataset) if saved else datasets.load_dataset(Path(dataset).as_posix())
+        )
     except (FileNotFoundError, ConnectionError):
         raise
     except (*LIBRARY_ERRORS, datasets.exceptions.DatasetsError) as error:

@@ -157,17 +157,13 @@ class _Folder:
             known = name in beside or name in self.unread or NO_DATA.match(name.rpartition("/")[2])
             if not known and name.count("/") <= MAX_DEPTH:
                 families.setdefault(_family(name), []).append(name)
-        looks = 0
-        for names in families.values():
+        for number, names in enumerate(families.values()):
             several = len(names) >= FAMILY
             for name in names[:1] if several else names:
-                looks += 1
-                file = self._look(name, columns) if looks <= MAX_LOOKS else None
-                others = [self.folder / other for other in names[1:]] if several and file else []
-                self.files += [
-                    *[file] * bool(file),
-                    *(_like(file, path, self.folder) for path in others if file),
-                ]
+                file = self._look(name, columns) if number < MAX_LOOKS else None
+                if file:
+                    others = [self.folder / other for other in names[1:]] if several else []
+                    self.files += [file, *(_like(file, path, self.folder) for path in others)]
 
     def _look(self, name: str, columns: Columns) -> DataFile | None:
         path = self.folder / name

@@ -1,5 +1,6 @@
 """What is read of the folders of published data sets and of people's own, each in the form that it has there."""
 
+import gzip
 import json
 
 import pandas as pd
@@ -93,6 +94,13 @@ SHOPEE = {
     "sample_submission.csv": "posting_id,matches\ntest_1,test_1\n",
 }
 LAYOUTS = {  # name: files, then kind, images, texts and splits that are read
+    "Multi30k": ({
+        "task1/image_splits/train.txt": "a.jpg\nb.jpg\n", "task1/image_splits/test_2016_flickr.txt": "c.jpg\n",
+        "task1/raw/train.en.gz": gzip.compress(f"{A}\n{B}\n".encode()), "task1/raw/train.de": "Karte\nKarten\n",
+        "task1/tok/train.lc.norm.tok.en": f"{A}\n{B}\n", "task1/raw/test_2016_flickr.en": C, "task1/raw/val.en": D,
+    }, "lists", 3, 5, "test train"),
+    "SBU, lists": ({"sbu_photo_urls.txt": "http://s.example/1.jpg\nhttp://s.example/2.jpg\n",
+                    "sbu_photo_captions.txt": f"{A}\n{B}\n"}, "lists", 2, 2, ""),
     "Flickr8k of Kaggle": ({"captions.txt": CSV, "Images/a.jpg": b"", "Images/b.jpg": b""}, "flickr", 2, 2, ""),
     "Flickr8k, the original": ({
         "Flickr8k_text/Flickr8k.token.txt": f"a.jpg#0\t{A}\na.jpg#1\t{B}\nb.jpg#0\t{C}\n",
@@ -332,3 +340,22 @@ def test_a_file_that_is_none_of_them(write):
         recognise(folder / "notes.doc")
     with pytest.raises(ValueError, match=r"expected a folder for the kind images, found a file"):
         recognise(folder / "notes.doc", "images")
+
+
+def test_a_list_without_texts_is_no_source(read):
+    source = read({"train.txt": "a.jpg\nb.jpg\n", "train.en": "only one line\n", "a.jpg": b"", "b.jpg": b""})
+    assert source.kind == "images"
+    assert source.unread["train.txt"].endswith(
+        "it has one column, and no list of as many texts lies beside it"
+    )
+
+
+def test_files_of_a_cache_are_links(write, image):
+    folder = write({"blobs/m": CSV, "blobs/0": image(), "refs/main": "abc"})
+    for name, blob in (("metadata.csv", "m"), ("images/a.jpg", "0")):
+        link = folder / "snapshots/abc" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(folder / "blobs" / blob)
+    for given in (folder, folder / "snapshots/abc"):
+        source = read_source(given)
+        assert (source.kind, source.root.name, len(source.rows)) == ("csv", "abc", 2)
