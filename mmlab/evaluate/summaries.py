@@ -160,7 +160,7 @@ def summarize_suspects(wrong: int, false_negatives: int, scored: pd.DataFrame) -
     return summary
 
 
-def escape_markdown(name: str) -> str:
+def escape_markdown(name: str, most: int = MAX_NAME_CHARS) -> str:
     """Return a name from outside as Markdown that shows it as it is: no tag, no emphasis, no link, one line."""
-    line = escape(" ".join(str(name)[:MAX_NAME_CHARS].split()), quote=False)
+    line = escape(" ".join(str(name)[:most].split()), quote=False)
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", line)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.first_look import inspect_dataset
 from mmlab.ingest.images.resolve import FILE_COLUMNS, resolve_images
 from mmlab.ingest.ingest_result import (
     IngestResult,
@@ -15,7 +16,7 @@ from mmlab.ingest.ingest_result import (
     make_items,
     make_skipped,
 )
-from mmlab.ingest.inspection import Inspection, inspect_dataset
+from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.texts.captioner import GENERATED, write_captions

@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mmlab.items import ImageError, check_columns, open_image
-from mmlab.visualize.style import COLOURS, INK, escape_mathtext, figure, name_axes, write_centred
+from mmlab.visualize.labels import wrap_label
+from mmlab.visualize.style import (
+    COLOURS,
+    INK,
+    escape_mathtext,
+    figure,
+    load_matplotlib,
+    name_axes,
+    write_centred,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,14 +48,12 @@ def occlusion_map(
     ['+12', '-3']
     """
     check_columns(table, OCCLUSION_COLUMNS, "occlusion table")
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
+    matplotlib = load_matplotlib()
     shown = open_image(image, min_side=IMAGE_SIDE) if isinstance(image, str | Path) else image.convert("RGB")
     ax.imshow(np.asarray(shown), extent=(0, 1, 1, 0), aspect=shown.height / shown.width)
     drops = 100 * table["drop"].to_numpy(dtype=float)
     highest = max(np.abs(drops).max(), 1e-9)
-    colours = ScalarMappable(Normalize(-highest, highest), "RdBu_r")
+    colours = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-highest, highest), "RdBu_r")
     for cell, drop in zip(table[list(OCCLUSION_COLUMNS[:4])].to_numpy(dtype=float), drops, strict=True):
         text = f"{drop:+.0f}" if abs(drop) >= 0.5 else "0"
         _draw_cell(ax, cell, tuple(colours.to_rgba(drop)), MAX_OPACITY * abs(drop) / highest, text)
@@ -87,12 +93,11 @@ def word_bars(ax: "Axes", table: pd.DataFrame, title: str = "", max_words: int =
 
 def _draw_cell(ax: "Axes", cell: np.ndarray, colour: tuple[float, ...], opacity: float, text: str) -> None:
     """Cover a cell (left, top, right, bottom) with a colour and write a text in its middle."""
-    from matplotlib.patches import Rectangle
-
+    rectangle = load_matplotlib().patches.Rectangle
     left, top, right, bottom = cell.tolist()
     width, height = right - left, bottom - top
-    ax.add_patch(Rectangle((left, top), width, height, facecolor=colour, alpha=opacity, linewidth=0))
-    ax.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="white", linewidth=0.4))
+    ax.add_patch(rectangle((left, top), width, height, facecolor=colour, alpha=opacity, linewidth=0))
+    ax.add_patch(rectangle((left, top), width, height, fill=False, edgecolor="white", linewidth=0.4))
     plate = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.8}
     middle = left + width / 2, top + height / 2
     ax.text(*middle, text, ha="center", va="center", fontsize=7, color="black", bbox=plate)
@@ -100,7 +105,8 @@ def _draw_cell(ax: "Axes", cell: np.ndarray, colour: tuple[float, ...], opacity:
 
 COLUMNS = 8
 SIDE = 256  # pixels of the longer side that are drawn
-CAPTION_WIDTH = 22  # characters of a line
+CAPTION_WIDTH = 22  # columns of a line
+CAPTION_LINES = 4
 CAPTION_CHARS = 66
 MARK_COLOURS = {True: "#009E73", False: "#D55E00", None: "#bbbbbb"}
 
@@ -119,7 +125,8 @@ def image_grid(
     known = [None] * count if marks is None else marks
     for ax, path, caption, mark in zip(axs, images, captions, known, strict=False):
         _draw_image(ax, path, mark)
-        ax.set_title(fill(escape_mathtext(caption[:CAPTION_CHARS]), CAPTION_WIDTH), fontsize=7)
+        lines = wrap_label(caption[:CAPTION_CHARS], CAPTION_WIDTH)[:CAPTION_LINES]
+        ax.set_title(escape_mathtext("\n".join(lines)), fontsize=7)
     for ax in axs[count:]:
         ax.set_axis_off()
     return fig

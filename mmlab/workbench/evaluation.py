@@ -94,7 +94,7 @@ class Evaluation(Report):
     def _overview(self) -> Result:
         """Show the mean of every measure with its 95 % interval, for each direction."""
         if self.measures.empty:
-            raise TooFew(self._what_to_judge_by())
+            raise TooFew(self._nothing_judged())
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
@@ -108,7 +108,7 @@ class Evaluation(Report):
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
         return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
 
-    def _what_to_judge_by(self) -> str:
+    def _nothing_judged(self) -> str:
         return (
             f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
             "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
@@ -232,11 +232,8 @@ class Evaluation(Report):
             2
         """
         direction = direction or self.directions[0]
-        scores, ranked, items = (
-            self.per_query[direction],
-            self.rankings.answers[direction],
-            self.data.embedded_items,
-        )
+        scores, ranked = self.per_query[direction], self.rankings.answers[direction]
+        items = self.data.embedded_items
         choose = {
             "worst": lambda: worst_queries(scores, ranked, items, count),
             "best": lambda: best_queries(scores, ranked, items, count),
@@ -287,12 +284,11 @@ class Evaluation(Report):
             >>> run.evaluate().conclusion("label").startswith("**")
             True
         """
-        texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
         if self.measures.empty:
             return self.sentence
-        failures = self.failures()
+        held, failures = self.data.vectors_by_modality, self.failures()
         sentences = (
-            f"**{texts:,} texts and {images:,} images evaluated.**",
+            f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, "RR"),
             failures.sentence,

@@ -1,7 +1,6 @@
 """What every answer of the workbench is: a table, the sentence that reads it, and a figure that draws it."""
 
 import base64
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,17 +11,20 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
+from mmlab.evaluate.summaries import escape_markdown
 from mmlab.items import replacing
 from mmlab.items.tables import TooFew
 from mmlab.visualize import Html, table
+from mmlab.visualize.labels import fit_labels
 from mmlab.visualize.markup import render_markdown
-from mmlab.visualize.style import note
+from mmlab.visualize.style import note, render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
 MAX_ROWS_SHOWN = 60
+MAX_LABEL_CHARS = 2000  # of all labels that stand beside a figure
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
@@ -69,9 +71,15 @@ class Result:
         Example:
             >>> figure = run.evaluate().by_group("label").figure()
         """
+        return self._fitted()[0]
+
+    def _fitted(self) -> "tuple[Figure, str]":
+        """Return the figure in fonts that have its letters, and in words what could only be numbered."""
         if self.draw is None:
             raise ValueError(f"{type(self).__name__} has no figure; its numbers are in .table")
-        return self.draw()
+        fig = self.draw()
+        labels = [f"{number} {words}" for number, words in fit_labels(fig).items()]
+        return fig, f"In the figure: {escape_markdown('; '.join(labels), MAX_LABEL_CHARS)}." if labels else ""
 
     def save(self, path: str | Path) -> Self:
         """Write the result and return it, so that a notebook shows it as well.
@@ -91,7 +99,9 @@ class Result:
 
     def _png(self) -> bytes:
         if "png" not in self._drawn:
-            self._drawn["png"] = render_png(self.figure(), self.sentence)
+            fig, labels = self._fitted()
+            self._drawn["png"] = render_png(fig, f"{self.sentence} {labels}".strip())
+            self._drawn["labels"] = labels.encode()
         return self._drawn["png"]
 
     def _gallery(self) -> bytes:
@@ -104,8 +114,9 @@ class Result:
         parts = [str(self.html)] if self.html is not None else []
         if self.html is None and self.draw is not None:
             parts = [image_tag(self._png(), self.sentence)]
-        sentence = render_markdown(self.sentence) if self.sentence else ""
-        return "".join([*parts, sentence, str(self._table())])
+        words = [self.sentence, self._drawn.get("labels", b"").decode()]
+        sentences = [render_markdown(text) for text in words if text]
+        return "".join([*parts, *sentences, str(self._table())])
 
     def _table(self) -> Html:
         rows = self.table if self.shown is None else self.shown
@@ -155,19 +166,6 @@ class Report(ABC):
 
     def _repr_html_(self) -> str:
         return self.overview()._repr_html_()
-
-
-def render_png(fig: "Figure", description: str) -> bytes:
-    """Return the figure as PNG with the sentence that reads it as its description, and close the figure."""
-    import matplotlib.pyplot as plt
-
-    from mmlab.visualize.style import RC_PARAMS
-
-    buffer = io.BytesIO()
-    with plt.rc_context(RC_PARAMS):
-        fig.savefig(buffer, format="png", metadata={"Description": description, "Software": None})
-    plt.close(fig)
-    return buffer.getvalue()
 
 
 def image_tag(png: bytes, words: str) -> str:
