@@ -106,7 +106,7 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
     if not looked.images:
         return _advise_on_images(looked)
     if not looked.texts and kind == "auto":
-        for file, why in looked.source.unread.items():
+        for file, why in looked.unread.items():
             if CAPTION_FILE.search(file.rpartition("/")[2]) or "give dataset=" in why:
                 onwards = "-p source=images goes on without texts"
                 return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
@@ -165,7 +165,7 @@ def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
     if files:
         folder = os.path.commonpath([os.path.dirname(file) for file in files])
         return f"{len(files):,} lie in {folder}: give -p {shlex.quote(f'images_at={folder}')}"
-    packed = next((file for file, why in looked.source.unread.items() if "unpack" in why), None)
+    packed = next((file for file, why in looked.unread.items() if "unpack" in why), None)
     if packed:
         return f"{packed} was not read: unpack it"
     there = "no image lies there"

@@ -131,10 +131,15 @@ class Inspection:
             f"{count:,} images lie behind {link}, a link that leads out{advice}."
             for link, count in self.links.items()
         ]
-        unread = [f"{file} was not read: {why}" for file, why in self.source.unread.items()]
+        unread = [f"{file} was not read: {why}" for file, why in self.unread.items()]
         if len(unread) > UNREAD_SHOWN:
             unread[UNREAD_SHOWN:] = [f"{len(unread) - UNREAD_SHOWN:,} more files were not read."]
         return notes + unread
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """The files that look like data and were passed over: why, and what to do."""
+        return {file: why.removeprefix("not read: ") for file, why in self.source.unread.items()}
 
     @property
     def links(self) -> dict[str, int]:
@@ -188,7 +193,7 @@ class Inspection:
             "texts": self.texts,
             "splits": self.splits,
             "skipped": refused.where(refused.notna(), None).to_dict("records"),
-            "unread": dict(self.source.unread),
+            "unread": self.unread,
             "pairs": self.pairs.to_dict("records"),
             "guesses": self.guesses,
             "notes": self.notes,

@@ -68,7 +68,7 @@ def choose(folder: Path, kind: str, columns: Columns) -> Choice:
     best = found.best()
     if best is not None:
         return found.choice(best.kind, found.parts_of(best))
-    found.raise_failure()
+    found.raise_failure(columns)
     if found.sidecars and kind in ("auto", "sidecar"):
         return found.choice("sidecar", [])
     if found.images and kind in ("auto", "images", "sidecar"):
@@ -211,12 +211,12 @@ class _Folder:
             f"as {named}{advice}"
         )
 
-    def raise_failure(self) -> None:
-        """Raise why a table could not be read, where it is the only one or its name says that it is meant."""
+    def raise_failure(self, columns: Columns) -> None:
+        """Raise why a table could not be read that is the only one, or that its name or the columns say is meant."""
         for name, error in self.failures.items():
             path = self.folder / name
             meant = path.name.partition(".")[0].lower() in PREFERRED and SUFFIXES.get(_suffix(name)) != "text"
-            if (meant or not (self.images or self.sidecars)) and not name.endswith(".txt"):
+            if (meant or columns or not (self.images or self.sidecars)) and not name.endswith(".txt"):
                 raise error
 
     def choice(self, kind: str, files: list[DataFile]) -> Choice:
