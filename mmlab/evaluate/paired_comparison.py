@@ -22,8 +22,8 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
     `systems`: name -> per-query scores (`score_queries`) of the same queries and measures. Returns system, baseline,
     measure, value with its 95 % interval (low, high), difference (system - baseline) with difference_low and
     difference_high, p (permutation), p_holm (over all rows), smallest_difference (what these queries would have shown
-    in 80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Raises ValueError where
-    queries or measures differ, naming the first.
+    in 80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Without queries there are
+    no rows. Raises ValueError where queries or measures differ, naming the first.
 
     >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
     >>> base = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [0.5, 0.25]})
@@ -34,6 +34,8 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
         raise ValueError(f"expected two systems or more, found {list(systems)}")
     rng = np.random.default_rng(seed)
     baseline, *others = systems
+    if systems[baseline].empty:
+        return pd.DataFrame(columns=COLUMNS)
     tables = [_compare(systems, baseline, name, items, rng) for name in others]
     table = pd.concat(tables, ignore_index=True)
     return table.assign(p_holm=holm(table["p"].to_numpy()))[COLUMNS]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.ingest.images.find import is_address
 from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
 from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.ingest.sources.formats import Source
@@ -47,10 +46,8 @@ class Inspection:
     @cached_property
     def usable(self) -> pd.Series:
         """Whether the image of each row is at hand, or has an address to fetch it from."""
-        return self.found["name"].ne("") & (
-            self.found["file"].notna()
-            | (self.found["name"].map(is_address).astype(bool) & self.found["reason"].isna())
-        )
+        on_the_web = self.found["name"].str.match("(?i)https?://") & self.found["reason"].isna()
+        return self.found["name"].ne("") & (self.found["file"].notna() | on_the_web)
 
     @cached_property
     def with_text(self) -> pd.Series:

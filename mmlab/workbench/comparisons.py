@@ -1,7 +1,7 @@
 """Two or more systems of one run, or several runs over the same items, compared query by query; what each run costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -10,14 +10,15 @@ import pandas as pd
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.resampling import holm
-from mmlab.evaluate.summaries import write_metrics
+from mmlab.evaluate.summaries import NOTHING_JUDGED, write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.runs import Step
 from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, forest, paired_bars, under_headings
-from mmlab.workbench.result import Report, Result
+from mmlab.workbench.result import Report, Result, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class SystemComparison(Report):
         differences: direction, system, baseline, measure, value, low, high, difference with its interval, p, p_holm,
             smallest_difference (what such queries show in 80 % of all tests), queries, pairs.
         measure: the measure that the sentence reads.
+
+    Example:
+        >>> graph = run.evaluate(run.rank(to="image", exact=False))
+        >>> comparison = graph.compare(run.evaluate())
+        >>> comparison.differences["system"].unique().tolist()
+        ['exact False']
     """
 
     differences: pd.DataFrame
@@ -53,6 +60,8 @@ class SystemComparison(Report):
 
     def _overview(self) -> Result:
         """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
+        if self.differences.empty:
+            raise TooFew(NOTHING_JUDGED)
         table, baseline = self.differences, self.differences["baseline"].iloc[0]
         interval, numbers = "difference, 95 %", ["p", "p_holm", "smallest_difference"]
         shown = table.assign(**{interval: _intervals(table)})
@@ -95,6 +104,11 @@ class RunComparison(Report):
 
     Raises:
         ValueError: for fewer than two runs, and where items or splits differ.
+
+    Example:
+        >>> comparison = run.compare("graph")
+        >>> comparison.names
+        ['demo', 'graph']
     """
 
     runs: Sequence[RunData]
@@ -133,6 +147,10 @@ class RunComparison(Report):
             for name, table in tables.items()
         )
 
+    def _check_judged(self) -> None:
+        if self.means.empty:
+            raise TooFew(NOTHING_JUDGED)
+
     @cached_property
     def differences(self) -> SystemComparison:
         """The paired differences of every run to the first."""
@@ -143,6 +161,7 @@ class RunComparison(Report):
 
     def _overview(self) -> Result:
         """Show every difference to the first run with its interval, and how many are more than chance."""
+        self._check_judged()
         shown = self.differences.overview()
         table = self.differences.differences
         sure = int((table["p_holm"] < LEVEL).sum())
@@ -150,12 +169,24 @@ class RunComparison(Report):
         return Result(table, sentence, shown.draw, shown=shown.shown, digits=4)
 
     def parameters(self) -> Result:
-        """Show the parameters in which the runs differ."""
+        """Show the parameters in which the runs differ.
+
+        Example:
+            >>> comparison.parameters().table.columns.tolist()
+            ['notebook', 'parameter', 'demo', 'graph']
+        """
         caption = f"{len(self.runs)} runs over {len(self.items):,} items; parameters that differ"
         return Result(differing_parameters(self.names), "", caption=caption)
 
+    @or_reason
     def measures(self) -> Result:
-        """Show the mean of every measure with its interval, for each run and direction."""
+        """Show the mean of every measure with its interval, for each run and direction.
+
+        Example:
+            >>> comparison.measures().table["measure"].unique().tolist()
+            ['Success@1', 'Success@10', 'RR']
+        """
+        self._check_judged()
         text = self.means.apply("{value:.3f} ({low:.3f} to {high:.3f})".format_map, axis="columns")
         table = self.means.assign(value=text)
         wide = table.pivot_table("value", ["direction", "measure"], "run", "first", sort=False)
@@ -178,7 +209,12 @@ class RunComparison(Report):
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
 
     def changed(self, count: int = 3) -> Result:
-        """Show `count` queries of each direction whose answers changed most, with the answers of both runs."""
+        """Show `count` queries of each direction whose answers changed most, with the answers of both runs.
+
+        Example:
+            >>> comparison.changed(count=1).table["changed queries"].tolist()
+            [0, 0]
+        """
         galleries, rows = {}, []
         for direction in DIRECTIONS:
             base, *others = self.runs
@@ -196,17 +232,29 @@ class RunComparison(Report):
         caption = f"Queries whose {self.measure} differs from {self.names[0]}"
         return Result(table, "", html=under_headings(galleries), caption=caption)
 
+    @or_reason
     def side_by_side(self, query: str = "", seed: int = 0) -> Html:
-        """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given."""
+        """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given.
+
+        Example:
+            >>> answers = comparison.side_by_side(seed=1)
+        """
         from mmlab.panels import compare_two_systems
 
         parameters = self.parameters().table
         return compare_two_systems(self._saved, self._text(query, seed), parameters=parameters)
 
     def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
-        """Return a panel that answers any query of the runs, two of them side by side."""
-        from mmlab.panels import compare_panel
+        """Return a panel that answers any query of the runs, two of them side by side.
 
+        Example:
+            >>> panel = comparison.panel(seed=1)
+        """
+        from mmlab.panels import compare_panel
+        from mmlab.panels.outputs import notice
+
+        if self.means.empty:
+            return notice(NOTHING_JUDGED)
         parameters = self.parameters().table
         return compare_panel(self._saved, self._text(query, seed), parameters=parameters)
 
@@ -218,6 +266,7 @@ class RunComparison(Report):
         return PanelData(saved_rankings_by_run(rankings, self.items), self.items)
 
     def _text(self, query: str, seed: int) -> str:
+        self._check_judged()
         texts = self.items.loc[self.items["modality"] == "text", "text"]
         return query or texts.sample(1, random_state=seed).iloc[0]
 
@@ -226,7 +275,15 @@ class RunComparison(Report):
         return run_costs({run.name: run.benchmark for run in self.runs})
 
     def costs(self) -> Result:
-        """Show quality beside the latency of a query and the disk, and the seconds of each notebook."""
+        """Show quality beside the latency of a query and the disk, and the seconds of each notebook.
+
+        Example:
+            >>> comparison.costs().table.columns.tolist()
+            ['run', 'embed_s', 'index_s', 'retrieve_s', 'p50_ms', 'disk_mb']
+        """
+        caption = "Seconds of each notebook, latency of one query, size of store and vectors"
+        if self.means.empty:
+            return replace(unanswered(NOTHING_JUDGED), table=self._costs, shown=self._costs, caption=caption)
         chosen = (self.means["measure"] == self.measure) & (self.means["direction"] == QUALITY_DIRECTION)
         quality = self.means[chosen].set_index("run").loc[self.names, ["value", "low", "high"]]
         spent = self._costs
@@ -245,7 +302,6 @@ class RunComparison(Report):
         sentence = (
             f"*{quality['value'].idxmax()}* has the highest {self.measure}, *{quickest}* the quickest query."
         )
-        caption = "Seconds of each notebook, latency of one query, size of store and vectors"
         return Result(spent, sentence, draw, caption=caption, digits=2)
 
     @property
@@ -262,6 +318,8 @@ class RunComparison(Report):
     @property
     def conclusion(self) -> str:
         """The differences that are more than chance, the surest first."""
+        if self.means.empty:
+            return f"{len(self.runs)} runs over {len(self.items):,} items: {self.sentence}"
         table = self.differences.differences
         sure = table[table["p_holm"] < LEVEL].sort_values("p_holm").head(LISTED)
         parts = [
@@ -272,7 +330,11 @@ class RunComparison(Report):
         return f"{len(self.runs)} runs over {len(self.items):,} items, compared with **{self.names[0]}**: {listed}."
 
     def write(self, step: Step) -> Html:
-        """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written."""
+        """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written.
+
+        Example:
+            >>> files = comparison.write(step)
+        """
         write_table(self.differences.differences, step.write(run_files.COMPARED))
         write_table(self._costs, step.write(run_files.COSTS))
         named = self.means["direction"] + " " + self.means["measure"]

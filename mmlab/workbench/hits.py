@@ -35,6 +35,7 @@ CAPTION_CHARS = 120
 QUERY_CHARS = 80
 NONE = "none"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
+NO_MODEL = "no model of this run embeds {}s, so none can ask; give 02_embed one that does"
 NO_TEXT = f"The collection has no text of its own: “{ANY_PHOTO}” stands in for a query of yours."
 
 
@@ -48,6 +49,11 @@ class Explanation(Report):
         found: the cells of the image and the words of the query, each with the cosine without it and the drop.
         image: path of the image.
         captions: rank, score, own, text: the texts of the collection that are nearest to the image.
+
+    Example:
+        >>> explanation = run.search("a red mug").explain()
+        >>> explanation.words["word"].tolist()
+        ['a', 'red', 'mug']
     """
 
     found: HitExplanation
@@ -108,6 +114,11 @@ class Hits(Report):
         right: the item_ids that answer the query; None where that is not known.
         text: the text that asked; empty where an image or many queries did.
         note: why nothing was asked, or what is special about the answer; mostly empty.
+
+    Example:
+        >>> hits = run.search("a red mug", k=5)
+        >>> len(hits)
+        5
     """
 
     data: RunData
@@ -223,12 +234,9 @@ def search_run(
     if query is None and image is None:
         return _nothing_asked(data)
     source = "image" if query in ("", None) and image is not None else "text"
-    if missing := [
-        one for one, given in (("text", query), ("image", image)) if given and one not in data.retrievers
-    ]:
-        return no_hits(
-            data, f"no model of this run embeds {missing[0]}s, so none can ask; give 02_embed one that does"
-        )
+    for kind, given in (("text", query), ("image", image)):
+        if given and kind not in data.retrievers:
+            return no_hits(data, NO_MODEL.format(kind))
     if settings["fusion"] is None:
         joint = len({one.model.space for one in data.retrievers.values()}) == 1
         settings["fusion"] = "early" if joint and not models else "rrf"
@@ -286,6 +294,8 @@ def _search_many(data: RunData, query: Any, to: str | None, exact: bool, setting
         return _nothing_asked(data)
     alone = {name: settings[name] for name in ("where", "plus", "minus", "diversity", "group_by_pair")}
     source = _source_of(data, query)
+    if source not in data.retrievers:
+        return no_hits(data, NO_MODEL.format(source))
     target = to or _target(data, source)
     held = int((data.embedded_items["modality"] == target).sum())
     k = min(settings["k"], max(held, 1))

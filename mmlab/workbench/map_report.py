@@ -46,6 +46,11 @@ class MapReport(Report):
         umap_neighbours: how many neighbours make a neighbourhood for UMAP.
         perplexity: the same for t-SNE, bounded by the sample.
         seed: of the sample and of both maps.
+
+    Example:
+        >>> maps = run.map(pairs=20, seed=1)
+        >>> len(maps.items)
+        40
     """
 
     data: RunData
@@ -109,12 +114,21 @@ class MapReport(Report):
 
     @or_reason
     def umap(self) -> Result:
-        """Show the map by UMAP: by modality, by category and by result."""
+        """Show the map by UMAP: by modality, by category and by result.
+
+        Example:
+            >>> maps.umap().table.columns.tolist()
+            ['item_id', 'x', 'y']
+        """
         return self._panels("UMAP")
 
     @or_reason
     def tsne(self) -> Result:
-        """Show the map by t-SNE: by modality, by category and by result."""
+        """Show the map by t-SNE: by modality, by category and by result.
+
+        Example:
+            >>> figure = maps.tsne().figure()
+        """
         return self._panels("t-SNE")
 
     def _panels(self, method: str) -> Result:
@@ -132,7 +146,12 @@ class MapReport(Report):
 
     @or_reason
     def trust(self) -> Result:
-        """Show how well each map keeps neighbourhoods, and how far the groups mix on it."""
+        """Show how well each map keeps neighbourhoods, and how far the groups mix on it.
+
+        Example:
+            >>> maps.trust().table["map"].tolist()
+            ['UMAP', 't-SNE']
+        """
         sentence = summarize_maps(self._trust)
         if self.paired:
             texts = (self.items["modality"] == "text").to_numpy()
@@ -145,6 +164,9 @@ class MapReport(Report):
 
         Args:
             path: where to write the page as an HTML document of its own; nowhere unless given.
+
+        Example:
+            >>> frame = maps.page("map.html")
         """
         title = f"{len(self.items):,} items"
         if not self._enough:
@@ -186,7 +208,11 @@ class MapReport(Report):
         }
 
     def write(self, step: Step) -> Html:
-        """Write maps.parquet and maps_trust.parquet, and show what the step has written."""
+        """Write maps.parquet and maps_trust.parquet, and show what the step has written.
+
+        Example:
+            >>> files = maps.write(step)
+        """
         points = self.points if self._enough else {}
         columns = {
             f"{name}_{axis}": points[method][:, number] if points else np.nan

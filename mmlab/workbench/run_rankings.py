@@ -35,6 +35,11 @@ class Rankings(Report):
         data: the run whose queries were ranked.
         ranked: for each direction its answer, the rankings after each step, and what was fitted.
         name: what comparisons call these rankings.
+
+    Example:
+        >>> rankings = run.rank(to="image")
+        >>> list(rankings.answers)
+        ['text-to-image']
     """
 
     data: RunData
@@ -152,13 +157,17 @@ class Rankings(Report):
         claims = {}
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
-            can_answer = len(self.data.vectors_by_modality[target]) > 0
-            asked = self.data.vectors_by_modality[source].ids if can_answer else []
-            claims[f"every {source} was answered"] = set(asked) == set(answer["query_id"].unique())
+            held = self.data.vectors_by_modality
+            asked = set(held[source].ids) if len(held[target]) else set()
+            claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
         return claims
 
     def write(self, step: Step) -> Html:
-        """Write the answers and the rankings after each step to rankings/, and show what the step has written."""
+        """Write the answers and the rankings after each step to rankings/, and show what the step has written.
+
+        Example:
+            >>> files = run.rankings.write(step)
+        """
         for direction, ranked in self.ranked.items():
             for name, rankings in ranked.steps.items():
                 write_table(rankings, step.write(f"{run_files.RANKINGS}/{direction}/{name}.parquet"))

@@ -50,6 +50,11 @@ class HubStudy(Report):
         hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
         occurrences: for each direction and rescoring how often each item is among the first ten.
         lacks: what was left out, and why, or why there is nothing; mostly empty.
+
+    Example:
+        >>> study = run.study_hubs(depth=10)
+        >>> sorted(study.occurrences)
+        ['image-to-text', 'text-to-image']
     """
 
     hubs: pd.DataFrame
@@ -107,8 +112,8 @@ def _left_out(tried: RescoringsTried, data: RunData) -> str:
     if not tried:
         return f"{NO_JOINT_SPACE}; {data.held}."
     names = [name for name in OPTIONS["rescoring"] if not all(name in one for one in tried.values())]
-    needs = "needs vectors that differ, and two pairs or more to choose a temperature on"
-    return f"Left out: {', '.join(names)}, which {needs}; {data.held}." if names else ""
+    needs = "they need vectors that differ, and two pairs or more to choose a temperature on"
+    return f"Left out: {', '.join(names)}; {needs}; {data.held}." if names else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,6 +123,11 @@ class CalibrationStudy(Report):
     Attributes:
         trial: the reliability of each calibration by direction and bin, and how each direction's queries were divided.
         fitted: the fitted calibrations, by kind and direction.
+
+    Example:
+        >>> study = run.calibrate(depth=10)
+        >>> study.table["calibration"].unique().tolist()
+        ['temperature', 'logistic', 'isotonic']
     """
 
     trial: CalibrationTrial
@@ -159,7 +169,11 @@ class CalibrationStudy(Report):
         return {"every calibration of a direction is evaluated on as many hits": bool(same.all())}
 
     def write(self, step: Step) -> Html:
-        """Write scores/calibrations.json, and show what the step has written."""
+        """Write scores/calibrations.json, and show what the step has written.
+
+        Example:
+            >>> files = study.write(step)
+        """
         write_calibrations(self.fitted, step.write(run_files.CALIBRATIONS))
         return step.outputs()
 
@@ -174,6 +188,11 @@ class FusionStudy(Report):
         trials: what was fused, by name: the learned weights and the rankings of the queries to evaluate on.
         items: the items that were ranked.
         seed: of the bootstrap.
+
+    Example:
+        >>> study = run.study_fusion("text and image", depth=10)
+        >>> sorted(study.compared)
+        ['text and image']
     """
 
     trials: Mapping[str, WeightTrial]

@@ -85,9 +85,9 @@ def find_images(
     A row with a problem names nothing for sure; one whose bytes came inside the source keeps its name. Files that
     two different names would take by a guess are given to neither.
     """
-    keys = list(zip(rows["table"].fillna(""), rows["image"], strict=True))
+    keys = list(zip(*(rows[name].fillna("").to_numpy(object) for name in ("table", "image")), strict=True))
     to_find = rows["file"].isna() & rows["problem"].isna()
-    wanted = dict.fromkeys(key for key, is_wanted in zip(keys, to_find, strict=True) if is_wanted)
+    wanted = dict.fromkeys(key for key, is_wanted in zip(keys, to_find.to_numpy(), strict=True) if is_wanted)
     finder = _Finder(index, folders, first)
     known = _refuse_contradictions({key: finder.find(*key) for key in wanted}, index)
     all_found = [known[key] if key in known else Found(normalize_name(key[1])) for key in keys]
@@ -177,7 +177,7 @@ class _Finder:
     def _fitting(self, path: str, base: str, spellings: Sequence[Spelling]) -> tuple[list[str], Spelling]:
         """Return the nearest files whose last part is that of the path, in the finest spelling that any has."""
         parts = path.split("/")
-        for spelling in spellings if parts[-1] else ():
+        for spelling in spellings if parts[-1] and self.index.images else ():
             files, depth = self.index.by(spelling, 1).get(spelling(parts[-1]), []), 1
             while len(files) > FEW and depth < len(parts):
                 depth += 1

@@ -127,7 +127,8 @@ def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: in
     by_modality = {modality: vectors_of_modality(vectors, items, modality) for modality in MODALITIES}
     if not all(map(len, by_modality.values())):
         return {}
-    pairs, tried = items.set_index("item_id")["pair_id"], {}
+    pairs = items.set_index("item_id")["pair_id"]
+    tried: RescoringsTried = {}
     for direction, (source, target) in DIRECTIONS.items():
         queries, gallery = by_modality[source], by_modality[target]
         split = split_queries(items, queries.ids, seed)
