@@ -29,6 +29,13 @@ class InspectionReport(Report):
 
     Attributes:
         inspection: what was read and found; see `mmlab.ingest.Inspection`.
+
+    Example:
+        >>> looked = run.inspect(run.dataset)
+        >>> looked.table["what"].tolist()[:2]
+        ['images', 'texts']
+        >>> looked.inspection.advice
+        ''
     """
 
     inspection: Inspection
