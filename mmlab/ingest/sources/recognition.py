@@ -68,7 +68,7 @@ def choose(folder: Path, kind: str, columns: Columns) -> Choice:
     best = found.best()
     if best is not None:
         return found.choice(best.kind, found.parts_of(best))
-    found.raise_failure()
+    found.raise_failure(columns)
     if found.sidecars and kind in ("auto", "sidecar"):
         return found.choice("sidecar", [])
     if found.images and kind in ("auto", "images", "sidecar"):
@@ -211,13 +211,16 @@ class _Folder:
             f"as {named}{advice}"
         )
 
-    def raise_failure(self) -> None:
-        """Raise why a table could not be read, where it is the only one or its name says that it is meant."""
-        for name, error in self.failures.items():
-            path = self.folder / name
-            meant = path.name.partition(".")[0].lower() in PREFERRED and SUFFIXES.get(_suffix(name)) != "text"
-            if (meant or not (self.images or self.sidecars)) and not name.endswith(".txt"):
+    def raise_failure(self, columns: Columns) -> None:
+        """Raise why a table could not be read, where it is the only one, or its name or `columns` say so."""
+        for name, error in sorted(self.failures.items(), key=lambda one: not self._is_meant(one[0])):
+            alone = not (self.images or self.sidecars) and not name.endswith(".txt")
+            if alone or columns or self._is_meant(name):
                 raise error
+
+    def _is_meant(self, name: str) -> bool:
+        stem = name.rpartition("/")[2].partition(".")[0].lower()
+        return stem in PREFERRED and SUFFIXES.get(_suffix(name)) != "text"
 
     def choice(self, kind: str, files: list[DataFile]) -> Choice:
         beside = dict.fromkeys(self.sidecars.values())
