@@ -222,7 +222,7 @@ def test_a_cloned_repository_of_the_hub(write, image, tmp_path):
         "data/validation-00000-of-00001.parquet": parquet_of(image, "val", "white"),
     })  # fmt: skip
     source = read_source(folder, blobs=Blobs(tmp_path / "blobs"))
-    assert source.rows["split"].tolist() == ["train"] * 3 + ["val"]
+    assert source.rows["split"].tolist() == ["train"] * 3 + ["validation"]
     assert source.rows["file"].nunique() == 4
 
 
