@@ -1,5 +1,7 @@
 """Whatever the bytes of a source, every row and image has one outcome."""
 
+import json
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -113,3 +115,39 @@ def test_the_counts_add_up_whatever_bytes_of_an_image_are_spoilt(dataset, at, bi
     spoilt[int(at * (len(spoilt) - 1))] ^= bits
     (folder / "a.jpg").write_bytes(spoilt)
     check_balance(ingest(folder, ALL_WORDS))
+
+
+ONES = NAMES | st.lists(NAMES, max_size=3) | st.none() | st.integers(0, 3)
+ENTRIES = st.dictionaries(
+    st.sampled_from(["image", "caption", "caption_de", "negative_caption", "split", "url", "handle"]),
+    ONES | CAPTIONS | st.lists(CAPTIONS, max_size=3),
+    max_size=7,
+)
+
+
+@given(
+    entries=st.lists(ENTRIES, min_size=1, max_size=6),
+    form=st.sampled_from(["list", "lines", "by name", "columns"]),
+)
+@settings(WILD, max_examples=40)
+def test_the_counts_add_up_whatever_the_entries_of_json(dataset, entries, form):
+    folder = dataset({"a.png": "red", "b.png": "blue"}, [])
+    (folder / "captions.csv").unlink()
+    contents = {
+        "list": lambda: json.dumps(entries),
+        "lines": lambda: "\n".join(map(json.dumps, entries)),
+        "by name": lambda: json.dumps(
+            dict(zip(("a.png", "b", "none.png", "..", "", "5"), entries, strict=False))
+        ),
+        "columns": lambda: json.dumps(
+            {name: [entry.get(name) for entry in entries] for name in ("image", "caption")}
+        ),
+    }
+    (folder / "captions.json").write_text(contents[form]())
+    try:
+        result = ingest(folder, ALL_WORDS)
+    except ValueError as error:
+        named = "captions.json" in str(error) or "max_downloads" in str(error)
+        assert named
+        return
+    check_balance(result)

@@ -16,7 +16,7 @@ COCO_ADDRESSES = ("coco_url", "flickr_url", "vizwiz_url")
 FLICKR_FOLDERS = (
     "Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images",
 )  # fmt: skip
-FLICKR_SPLIT_LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
+FLICKR_SPLIT_LISTS = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 MAX_LIST_BYTES = 200_000_000  # of a list of images or texts
 LIST_WORDS = re.compile(
     r"[ ._-]*(images?|imgs?|urls?|names?|files?|list|ids?)$", re.IGNORECASE

@@ -37,7 +37,7 @@ class Source(NamedTuple):
         origin: "caption"; "alt" where the text is the alternative text of a web page; the name of its column where a
             table has several columns of texts; "negative" for a text that is made to be wrong for the image of its
             entry, which is a row without an image.
-        label: text, missing where the source has none. split: the same; train, val or test however these are written.
+        label, split: text, missing where the source has none; the usual names of splits in small letters.
         file: the absolute path of an image whose bytes came inside the source, missing otherwise.
         problem, detail: "malformed row" and what was expected and found, where the entry could not be read. Such a
             row has the image and the caption that could be saved, else the raw text as caption.

@@ -32,7 +32,8 @@ NOT_READ = {  # suffixes of files that look like data: what to do about them
     ".tfrecord": "save it as files or webdataset", ".db": "save its table as csv", ".sqlite": "save its table as csv",
     ".heic": 'pip install "mmlab[heic]", or save it as JPEG', ".heif": 'pip install "mmlab[heic]", or save it as JPEG',
     ".svg": "save it as PNG", ".psd": "save it as PNG", ".raw": "save it as JPEG", ".dng": "save it as JPEG",
-    ".jxl": "save it as JPEG or PNG",
+    ".jxl": "save it as JPEG or PNG", ".doc": "save its table as csv", ".docx": "save its table as csv",
+    ".numbers": "save it as csv",
 }  # fmt: skip
 # Tables with any columns, one record for each image or for each caption.
 TABLES: dict[str, Callable[[Path], Table]] = {

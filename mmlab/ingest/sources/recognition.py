@@ -25,7 +25,7 @@ from mmlab.ingest.sources.kinds import (
     names_on_disk,
 )
 from mmlab.ingest.sources.rows import split_in
-from mmlab.ingest.sources.text_files import PACKED
+from mmlab.ingest.sources.text_files import PACKED, plain_suffix
 
 MAX_DEPTH = 5  # of folders in which tables are looked for
 MAX_LOOKS = 200  # files whose content is looked at
@@ -212,12 +212,16 @@ class _Folder:
         )
 
     def raise_failure(self, columns: Columns) -> None:
-        """Raise why a table could not be read that is the only one, or that its name or the columns say is meant."""
-        for name, error in self.failures.items():
-            path = self.folder / name
-            meant = path.name.partition(".")[0].lower() in PREFERRED and SUFFIXES.get(_suffix(name)) != "text"
-            if (meant or columns or not (self.images or self.sidecars)) and not name.endswith(".txt"):
+        """Raise why a table could not be read, where it is the only one, or its name or `columns` say so."""
+        for name, error in sorted(self.failures.items(), key=lambda one: not self._is_meant(one[0])):
+            kind = SUFFIXES.get(plain_suffix(Path(name)), "webdataset")
+            alone = not (self.images or self.sidecars) and kind not in ("text", "json")
+            if alone or columns or self._is_meant(name):
                 raise error
+
+    def _is_meant(self, name: str) -> bool:
+        stem = name.rpartition("/")[2].partition(".")[0].lower()
+        return stem in PREFERRED and SUFFIXES.get(_suffix(name)) != "text"
 
     def choice(self, kind: str, files: list[DataFile]) -> Choice:
         beside = dict.fromkeys(self.sidecars.values())

@@ -15,9 +15,9 @@ NUMBERS = (  # whole numbers that fit into 64 bits, decimal numbers; "007", "+1"
     (r"(?:0|-?[1-9][0-9]{0,17})", int, "Int64"),
     (r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", float, "float64"),
 )
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
-    "dev": "val", "devel": "val", "test": "test", "testing": "test", "tst": "test", "eval": "test",
+SPLIT_WORDS = {  # how a split is written, and what it is called
+    "train": "train", "training": "train", "trn": "train", "test": "test", "testing": "test", "tst": "test",
+    "validation": "validation", "val": "val", "valid": "valid", "dev": "dev", "devel": "dev",
 }  # fmt: skip
 
 
@@ -58,10 +58,10 @@ def malformed_row(raw: Any, detail: str, image: str = "") -> Row:
 
 
 def usual_split(split: str | None) -> str | None:
-    """Return train, val or test for the many spellings of these, any other name without blanks around it.
+    """Return the name of a split in small letters where it is a usual one, any other without blanks around it.
 
-    >>> usual_split(" TEST"), usual_split("validation"), usual_split("restval"), usual_split(" ")
-    ('test', 'val', 'restval', None)
+    >>> usual_split(" TEST"), usual_split("Validation"), usual_split("RestVal"), usual_split(" ")
+    ('test', 'validation', 'RestVal', None)
     """
     name = (split or "").strip()
     return SPLIT_WORDS.get(name.casefold(), name) or None

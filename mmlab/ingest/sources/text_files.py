@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -71,6 +72,12 @@ def encoding_of(path: Path) -> str:
 
     Raise ValueError if the file is empty or broken UTF-16.
     """
+    known = path.stat()
+    return _find_encoding(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache(maxsize=256)  # a table is opened to look at it and to read it; its encoding needs the whole of it
+def _find_encoding(path: Path, modified_ns: int, size: int) -> str:
     with open_bytes(path) as file:
         head = file.read(BYTES_PER_READ)
     if not head:
@@ -78,11 +85,9 @@ def encoding_of(path: Path) -> str:
     utf16 = _utf16(head)
     encoding = utf16 or "utf-8-sig"
     broken, others = _count_broken(path, encoding)
-    if not broken:
-        return encoding
-    if utf16:
+    if broken and utf16:
         raise ValueError(f"{path} is not UTF-16, though it begins with its mark: save it as UTF-8")
-    if broken < others:
+    if not broken or broken < others:
         return encoding
     with open_bytes(path) as file:
         return ftfy.guess_bytes(file.read(MAX_GUESSED_BYTES))[1]

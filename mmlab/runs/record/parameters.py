@@ -221,7 +221,13 @@ def _texts(value: Any) -> list[Any]:
     if isinstance(value, str) and value.lstrip()[:1] not in ("[", "{"):
         return [part.strip() for part in value.split(",") if part.strip()]
     found = json.loads(value) if isinstance(value, str) else value
-    return [f"{name}={one}" for name, one in found.items()] if isinstance(found, Mapping) else _list(found)
+    if not isinstance(found, Mapping):
+        return _list(found)
+    return [
+        f"{name}={one}"
+        for name, ones in found.items()
+        for one in (ones if isinstance(ones, list) else [ones])
+    ]
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {

@@ -139,7 +139,7 @@ def test_lists_tell_the_split(read):
         "Flickr_8k.testImages.txt": "",
     }
     rows = read({"x.token": TOKENS + "broken\n"} | lists).rows
-    assert rows["split"].tolist()[:3] == ["val", "val", "train"] and rows["split"].isna()[4]
+    assert rows["split"].tolist()[:3] == ["dev", "dev", "train"] and rows["split"].isna()[4]
 
 
 def test_kaggles_table_of_flickr30k(read):

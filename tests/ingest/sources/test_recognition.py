@@ -222,7 +222,7 @@ def test_a_cloned_repository_of_the_hub(write, image, tmp_path):
         "data/validation-00000-of-00001.parquet": parquet_of(image, "val", "white"),
     })  # fmt: skip
     source = read_source(folder, blobs=Blobs(tmp_path / "blobs"))
-    assert source.rows["split"].tolist() == ["train"] * 3 + ["val"]
+    assert source.rows["split"].tolist() == ["train"] * 3 + ["validation"]
     assert source.rows["file"].nunique() == 4
 
 
@@ -314,14 +314,16 @@ def test_what_is_not_read_is_told(write):
 
 
 def test_nothing_usable(write):
+    with pytest.raises(FileNotFoundError, match=r"expected a table .*; found \['notes.odt'\]: give the path"):
+        recognise(write({"notes.odt": ""}))
     with pytest.raises(
-        FileNotFoundError, match=r"expected a table with a column of images .*; found \['notes.doc'\]"
-    ):
-        recognise(write({"notes.doc": ""}))
-    with pytest.raises(
-        FileNotFoundError, match=r"a source of the kind coco; found \['notes.doc'\]: give the"
+        FileNotFoundError, match=r"a source of the kind coco; found \['notes.odt'\]: give the"
     ):
         recognise(write({}), "coco")
+    with pytest.raises(
+        FileNotFoundError, match=r"found \['notes.odt', 'x.zip'\]: x.zip: not read: unpack it; give"
+    ):
+        recognise(write({"x.zip": "PK"}))
 
 
 def test_an_empty_folder(tmp_path):
@@ -332,6 +334,13 @@ def test_an_empty_folder(tmp_path):
 def test_the_one_table_that_cannot_be_read_is_told(write):
     with pytest.raises(ValueError, match=r"captions.csv: expected a column with the images"):
         recognise(write({"captions.csv": "title\nx\n", "a.jpg": b""}))
+
+
+def test_columns_that_no_table_has_are_told(read):
+    with pytest.raises(
+        ValueError, match=r"shop.csv: columns \['none'\] are missing; found \['image', 'caption'\]"
+    ):
+        read({"shop.csv": CSV, "a.jpg": b""}, columns="image=none")
 
 
 def test_a_file_that_is_none_of_them(write):

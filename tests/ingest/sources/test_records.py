@@ -64,9 +64,10 @@ def test_an_address_stands_beside_the_name_of_a_file(read):
 
 
 def test_splits_are_known_in_any_spelling(read):
-    spellings = ["Train ", "TEST", "validation", "valid", "dev", " val", "restval", ""]
+    spellings = ["Train ", "TEST", "Validation", "valid", "DEV", " val", "restval", ""]
     lines = "".join(f"{number}.jpg,x,{split}\n" for number, split in enumerate(spellings))
     splits = read({"captions.csv": "image,caption,split\n" + lines}).rows["split"]
     assert (
-        splits.tolist()[:7] == ["train", "test", "val", "val", "val", "val", "restval"] and splits.isna()[8]
+        splits.tolist()[:7] == ["train", "test", "validation", "valid", "dev", "val", "restval"]
+        and splits.isna()[8]
     )

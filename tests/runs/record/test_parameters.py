@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_named(tmp_path, content):
         ("names", '["x", "y"]', ["x", "y"]),
         ("names", "x, y=z", ["x", "y=z"]),
         ("names", '{"x": "y"}', ["x=y"]),
-        ("names", {"x": "y"}, ["x=y"]),
+        ("names", {"x": "y", "z": ["1", "2"]}, ["x=y", "z=1", "z=2"]),
         ("name", "7", "7"),
         ("model", "a=b", "a=b"),
     ],
