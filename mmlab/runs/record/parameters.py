@@ -216,7 +216,7 @@ def _list(value: Any) -> list[Any]:
     return found
 
 
-def _texts(value: Any) -> list[Any]:
+def _text_list(value: Any) -> list[Any]:
     """Return a list of texts: itself, as JSON, as texts between commas; of an object, each name and value as one."""
     if isinstance(value, str) and value.lstrip()[:1] not in ("[", "{"):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -236,7 +236,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "float": _number,
     "bool": _truth,
     "list": _list,
-    "list[str]": _texts,
+    "list[str]": _text_list,
 }
 
 
