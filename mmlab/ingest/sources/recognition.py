@@ -25,7 +25,7 @@ from mmlab.ingest.sources.kinds import (
     names_on_disk,
 )
 from mmlab.ingest.sources.rows import split_in
-from mmlab.ingest.sources.text_files import PACKED, plain_suffix
+from mmlab.ingest.sources.text_files import PACKED
 
 MAX_DEPTH = 5  # of folders in which tables are looked for
 MAX_LOOKS = 200  # files whose content is looked at
@@ -214,8 +214,11 @@ class _Folder:
     def raise_failure(self, columns: Columns) -> None:
         """Raise why a table could not be read, where it is the only one, or its name or `columns` say so."""
         for name, error in sorted(self.failures.items(), key=lambda one: not self._is_meant(one[0])):
-            kind = SUFFIXES.get(plain_suffix(Path(name)), "webdataset")
-            alone = not (self.images or self.sidecars) and kind not in ("text", "json")
+            is_other = "expected a column with" in str(error) and SUFFIXES.get(_suffix(name)) in (
+                "text",
+                "json",
+            )
+            alone = not (self.images or self.sidecars or is_other)
             if alone or columns or self._is_meant(name):
                 raise error
 

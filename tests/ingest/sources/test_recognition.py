@@ -1,13 +1,19 @@
 """What is read of the folders of published data sets and of people's own, each in the form that it has there."""
 
 import gzip
+import io
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source, recognise
+from mmlab.items import open_image
+from mmlab.items.images import known_formats
 from tests.ingest.sources.archive_files import tar_of, workbook_of
 
 A, B, C, D = (f"A {colour} card lies on the table" for colour in ("red", "blue", "green", "white"))
@@ -368,3 +374,42 @@ def test_files_of_a_cache_are_links(write, image):
     for given in (folder, folder / "snapshots/abc"):
         source = read_source(given)
         assert (source.kind, source.root.name, len(source.rows)) == ("csv", "abc", 2)
+
+
+WITHOUT_EXTRAS = """
+import sys
+sys.modules |= {"pillow_heif": None, "python_calamine": None}
+from mmlab.ingest.sources.formats import read_source
+try:
+    print(dict(read_source(sys.argv[1]).unread))
+    read_source(sys.argv[1] + "/b.xlsx")
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+
+def test_what_an_extra_would_read_is_told_without_it(write, image):
+    folder = write(
+        {"a.png": image(), "a.heic": b"x", "b.xlsx": workbook_of([("image", "caption"), ("a.png", A)])}
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, str(folder)], capture_output=True, text=True, check=True
+    )
+    unread, error = done.stdout.splitlines()
+    assert "'a.heic': 'not read: pip install \"mmlab[heic]\", or save it as JPEG'" in unread
+    assert (
+        'pip install "mmlab[excel]"' in unread and error == 'b.xlsx: to read it, pip install "mmlab[excel]"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [("avif", "AVIF"), ("jfif", "JPEG"), ("jp2", "JPEG2000"), ("heic", "HEIF")]
+)
+def test_images_of_every_format_are_seen_and_opened(write, suffix, kind):
+    known_formats()
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(buffer, kind)
+    folder = write({f"a.{suffix}": buffer.getvalue(), "a.txt": A})
+    source = read_source(folder)
+    assert source.rows[["image", "caption"]].values.tolist() == [[f"a.{suffix}", A]]
+    assert open_image(folder / f"a.{suffix}").size == (64, 48)
