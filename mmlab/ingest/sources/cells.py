@@ -38,11 +38,20 @@ def texts_of(cell: Any) -> list[str]:
     (['a mug', 'a cup'], ['a mug'], ['[red] mug'])
     """
     cell = _listed(cell)
+    if isinstance(cell, dict):
+        cell = _texts_inside(cell)
     if not isinstance(cell, list):
         return [_one_text(cell)]
     return [_one_text(one) for one in cell if not (isinstance(one, dict) and one.get("from") == ASKER)] or [
         ""
     ]
+
+
+def _texts_inside(cell: dict[str, Any]) -> Any:
+    """Return the list of texts that an object holds under a usual name, or by language; else the object."""
+    inside = next((cell[name] for name in TEXT_FIELDS if isinstance(cell.get(name), list)), cell)
+    by_language = cell and all(len(name) <= 3 and isinstance(text, str) for name, text in cell.items())
+    return list(cell.values()) if by_language else inside
 
 
 def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:

@@ -15,7 +15,7 @@ IMAGE_NAMES = (  # in the order of preference, as `normalized` writes them
     "path", "file", "image_file", "image_file_name", "image_filename", "image_name", "img", "imgs", "img_name",
     "img_file", "image_src", "photo", "photos", "photo_path", "photo_file", "pic", "image_location",
     "relative_path", "local_path", "image_url", "image_urls", "img_url", "image_link", "image_uri", "photo_url",
-    "photo_image_url", "main_image", "main_image_url", "url", "link", "src", "uri", "image_id", "img_id",
+    "photo_image_url", "main_image", "main_image_url", "url", "link", "src", "uri", "image_id", "image_key", "img_id",
     "photo_id", "main_image_id",
 )  # fmt: skip
 SINGLE_NAMES = {

@@ -34,6 +34,7 @@ TABLE_FOLDERS = {*KIND_FOLDERS, "lists", "meta", "metadata", "splits", "data"}
 MAX_FILES_NEAR, MAX_FOLDERS_NEAR = 100_000, 1000  # that are looked at for a table that was named alone
 TEXTS_LOOKED_AT = 20  # that are found beside images
 NO_DATA = re.compile(r"(readme|licen[cs]e|citation|requirements|changelog|notice)", re.IGNORECASE)
+ANSWERS = re.compile(r"(^|[_-])submission", re.IGNORECASE)  # a form that competitions give out
 SAME_KINDS = ({"csv", "tsv", "flickr", "text"}, {"json", "jsonl", "coco", "karpathy"})
 EXPECTED = (
     "a table with a column of images and one of texts (.csv, .tsv, .json, .jsonl, .parquet, .xlsx), a caption file of "
@@ -167,6 +168,9 @@ class _Folder:
 
     def _look(self, name: str, columns: Columns) -> DataFile | None:
         path = self.folder / name
+        if ANSWERS.search(path.stem):
+            self.unread[name] = "a form for the answers of a competition, no captions"
+            return None
         try:
             return look_at(path, name, columns, self.on_disk, self.kind)
         except (ValueError, OSError, ModuleNotFoundError) as error:

@@ -123,7 +123,8 @@ def read_records(
             if table.delimiter == "|":  # set between blanks
                 fitted = [cell.strip() for cell in fitted]
             counts["joined"] += len(cells) > len(columns.names)
-            yield from _rows_of_record(product.filled(fitted), number, columns, images)
+            rows = _rows_of_record(product.filled(fitted), number, columns, images)
+            yield from (row for row in rows if not product.is_variant(row))
         except (ValueError, RecursionError) as error:
             yield _broken_record(cells, columns, table.delimiter, str(error))
 
@@ -158,17 +159,23 @@ class _Product:
 
     def __init__(self, columns: ColumnMap) -> None:
         self.handle = columns.handle
+        self.images = [place for place, _ in columns.images]
         self.places = [text.place for text in columns.texts if text.origin != "alt"]
         self.known: Any = None
         self.first: Sequence[Any] = ()
 
+    def is_variant(self, row: Row) -> bool:
+        """Return whether a row is a size or a colour of a product, without an image or a text of its own."""
+        return self.handle is not None and not (row.image or row.file or row.caption)
+
     def filled(self, cells: Sequence[Any]) -> Sequence[Any]:
+        """Return the cells with the texts of the product's first row, where they have an image and no text."""
         if self.handle is None:
             return cells
         if cells[self.handle] != self.known or not self.known:
             self.known, self.first = cells[self.handle], cells
             return cells
-        if any(cells[place] for place in self.places):
+        if any(cells[place] for place in self.places) or not any(cells[place] for place in self.images):
             return cells
         return [self.first[place] if place in self.places else cell for place, cell in enumerate(cells)]
 

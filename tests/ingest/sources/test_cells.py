@@ -26,6 +26,8 @@ from mmlab.ingest.sources.text_files import replace_surrogates
         (["a", None, "b"], ["a", "", "b"]),
         ([{"raw": "a", "tokens": ["a"]}, {"text": "b"}, {"caption": "c"}], ["a", "b", "c"]),
         ({"raw": "a"}, ["a"]),
+        ({"caption": ["a", "b"], "caption/tokenized": ["x"]}, ["a", "b"]),
+        ({"en": "a", "de": "b"}, ["a", "b"]),
         ('["a", "b"]', ["a", "b"]),
         ("['it''s', \"b\"]", ["its", "b"]),
         ("['a' 'b'\n 'c']", ["a", "b", "c"]),

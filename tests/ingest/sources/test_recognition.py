@@ -143,6 +143,9 @@ LAYOUTS = {  # name: files, then kind, images, texts and splits that are read
     "Conceptual Captions": ({
         "Train_GCC-training.tsv": f"{A}\thttp://c.example/1.jpg\n{B}\thttp://c.example/2\n",
     }, "tsv", 2, 2, "train"),
+    "Crossmodal-3600": ({"captions.jsonl": [
+        {"image/key": "a", "en": {"caption": [A, B], "caption/tokenized": ["a"]}, "fr": {"caption": [C]}}
+    ], **IMAGES}, "jsonl", 1, 3, ""),
     "WIT": ({"wit_v1.train.tsv": WIT}, "tsv", 1, 2, "train"),
     "DOCCI": ({
         "docci_descriptions.jsonlines": json.dumps(DOCCI | {"description": A}),

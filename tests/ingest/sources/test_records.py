@@ -49,6 +49,7 @@ def test_the_first_row_of_a_product_speaks_for_all(read):
         "mug,,2.jpg,",
         "cup,,3.jpg,",
         "cup,Cup,4.jpg,",
+        "cup,,,",
     ]
     rows = read({"x.csv": "\n".join(lines)}).rows
     found = rows.groupby("image")["caption"].agg(list).to_dict()
