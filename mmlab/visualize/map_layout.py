@@ -194,8 +194,9 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     """Return at most `count` pairs, one text and one image of each: all texts first, then the images in the same order.
 
     The sample is stratified: each value of the column `by` has its share, to within one pair. `items` without a
-    partner are left out; where none has one, as in a collection of photos, at most `count` texts and `count` images are
-    drawn instead. Raises ValueError for a count below 1 and where a column is missing.
+    partner are left out. Where fewer than half of the images have one (`has_pairs`), as in a collection of photos, at
+    most `count` texts and `count` images are drawn instead. Raises ValueError for a count below 1 and where a column is
+    missing.
 
     >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "p", "label": "mug"})
     >>> sample_pairs(items, 10)["item_id"].tolist()
@@ -207,7 +208,7 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     first = items.drop_duplicates(["pair_id", "modality"]).set_index("pair_id", drop=False)
     texts, images = first[first["modality"] == "text"], first[first["modality"] == "image"]
     pairs = images.loc[is_among(images.index, texts.index)]
-    if pairs.empty:
+    if not has_pairs(items):
         return pd.concat(
             [_draw_by_group(part, count, by, seed) for part in (texts, images)], ignore_index=True
         )
@@ -222,6 +223,12 @@ def _draw_by_group(rows: pd.DataFrame, count: int, by: str, seed: int) -> pd.Dat
     place = (strata.groupby(strata).cumcount() + 0.5) / strata.groupby(strata).transform("size")
     order = np.argsort(place.to_numpy(), kind="stable")  # the first of every group, then the second ...
     return shuffled.iloc[np.sort(order[:count])]
+
+
+def has_pairs(items: pd.DataFrame) -> bool:
+    """Return whether there are images of which at least half have a text."""
+    texts, images = (items.loc[items["modality"] == one, "pair_id"].unique() for one in ("text", "image"))
+    return len(images) > 0 and 2 * int(is_among(images, texts).sum()) >= len(images)
 
 
 def is_paired(shown: pd.DataFrame) -> bool:

@@ -117,7 +117,8 @@ class Evaluation(Report):
         return (
             f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
             "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
-            "and a query that should find it. With a column label, 10_scores holds images against others of their label"
+            "and a query that should find it, and `-p 'keep=[\"unlisted image\"]'` for images that it does not name. "
+            "With a column label, 10_scores holds images against others of their label"
         )
 
     @cached_property

@@ -18,6 +18,7 @@ from mmlab.visualize.map_figures import measure_maps, summarize_maps
 from mmlab.visualize.map_layout import (
     MIN_POINTS,
     found_first,
+    has_pairs,
     is_paired,
     map_spaces,
     name_groups,
@@ -200,11 +201,9 @@ class MapReport(Report):
         """What must hold of the maps, by claim."""
         if not self._enough:
             return {}
-        partners = set(self.data.items["pair_id"][self.data.items["modality"] == "text"])
-        has_pairs = bool(partners & set(self.items["pair_id"][self.items["modality"] == "image"]))
         return {
             "every item shown is on both maps": all(len(p) == len(self.items) for p in self.points.values()),
-            "each text stands beside its image": self.paired or not has_pairs,
+            "each text stands beside its image": self.paired or not has_pairs(self.data.embedded_items),
         }
 
     def write(self, step: Step) -> Html:

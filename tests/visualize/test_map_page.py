@@ -108,3 +108,11 @@ def test_keys_choose_points_and_the_legend_hides_groups(browser, tmp_path):
     tab.select_option("#group", "0")
     assert tab.locator("#legend button").first.get_attribute("aria-pressed") == "true"
     assert errors == []
+
+
+def test_an_item_without_a_partner_stands_alone_under_its_name():
+    shown = pairs(["a", "b"]).query("modality == 'image'").reset_index(drop=True)
+    data = data_of(page_of(shown, links=False))
+    assert data["captions"] == ["p0", "p1"]
+    assert data["other"] == [0, 1]
+    assert data["image"] == [1, 1]
