@@ -19,7 +19,7 @@ INSPECT_EXAMPLES = """
 Examples:
   mmlab inspect photos/
   mmlab inspect captions.csv -p images_at=/data/photos
-  mmlab inspect shop.csv -p 'columns=["image=Photo", "caption=Name"]'
+  mmlab inspect shop.csv -p columns=image=Photo,caption=Name
   mmlab inspect photos/ --json | jq .splits
 """
 PAIRS_SHOWN, CHARACTERS_SHOWN = 5, 80

@@ -29,7 +29,7 @@ RUN_EXAMPLES = """
 Examples:
   mmlab inspect photos/                          first: what would come of it
   mmlab run --dataset photos/ --name photos
-  mmlab run --dataset shop.parquet --name shop -p 'columns=["image=url", "caption=alt"]'
+  mmlab run --dataset shop.parquet --name shop -p columns=image=url,caption=alt
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
   mmlab run --dataset photos/ --name two --model openai/clip-vit-base-patch32 --model google/siglip-base-patch16-224
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7

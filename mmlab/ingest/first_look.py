@@ -143,7 +143,9 @@ def _advise_on_images(looked: Inspection) -> str:
         return f"none of {len(rows):,} rows could be read; the first: {rows['detail'].iloc[0]}"
     named = found[found["name"] != ""].drop_duplicates("name")
     if named.empty:
-        return f"none of {len(rows):,} rows names an image: name the column that does by -p 'columns=[\"image=NAME\"]'"
+        return (
+            f"none of {len(rows):,} rows names an image: name the column that does by -p columns=image=NAME"
+        )
     none = f"0 of {len(named):,} images found under these names"
     if looked.links:
         link, count = next(iter(looked.links.items()))
@@ -173,5 +175,5 @@ def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
         there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"
     return (
         f"looked below {root} for {', '.join(names[:3])}; {there}: give -p images_at=FOLDER, or "
-        "-p 'columns=[\"image=NAME\"]' for another column"
+        "-p columns=image=NAME for another column"
     )

@@ -166,7 +166,7 @@ def test_images_that_are_still_packed_are_told(make):
             r"looked below .*dataset for x.png, y.png; 2 others lie there, such as a/1.png: give -p images_at=FOLDER",
         ),
         (["1.png,b"], r"2 files are called 1.png: a/1.png, b/1.png: write the folder into the table"),
-        ([",b", ",c"], r"none of 2 rows names an image: name the column that does by -p 'columns="),
+        ([",b", ",c"], r"none of 2 rows names an image: name the column that does by -p columns=image=NAME"),
     ],
 )
 def test_each_cause_has_its_remedy(make, rows, advice):
