@@ -183,6 +183,8 @@ def map_columns(
     A column of the user's with the name of one that ingest fills is renamed `source_<name>`.
     Raise ValueError where no column holds images, or one that `columns` names is missing.
     """
+    if len(names) > MAX_COLUMNS:
+        raise ValueError(f"{table}: expected at most {MAX_COLUMNS} columns, found {len(names)}")
     names = unique_names(names)
     _check_names(names, columns, table)
     return _Finder(names, columns, sample, on_disk).find(table)
@@ -201,8 +203,6 @@ def _check_names(names: list[str], columns: Mapping[str, list[str]], table: obje
     missing = [theirs for given in columns.values() for theirs in given if theirs not in names]
     if missing:
         raise ValueError(f"{table}: columns {missing} are missing; found {shortened(names)}")
-    if len(names) > MAX_COLUMNS:
-        raise ValueError(f"{table}: expected at most {MAX_COLUMNS} columns, found {len(names)}")
 
 
 class _Finder:

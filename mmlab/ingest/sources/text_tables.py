@@ -19,7 +19,7 @@ MAX_LINE_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
 MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was never closed
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
-NUMBERED = re.compile(r"[\w.-]*\d[\w.-]*")  # an id
+NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
 class Dialect(NamedTuple):
