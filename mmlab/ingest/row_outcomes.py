@@ -17,6 +17,7 @@ from mmlab.ingest.rules import (
     Rules,
     join_flags,
 )
+from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items import is_among
 from mmlab.items.words import count_words
 
@@ -74,10 +75,11 @@ def decide_outcomes(
     table = rows[["name", "caption", "origin", "split"]].join(texts).join(known, on="name")
     table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
     table["outcome"], table["detail"] = rows["problem"], rows["detail"]
-    unpaired, unlisted = table["name"] == "", ~rows["listed"]
+    # a text that is made to be wrong has no image by intention
+    unpaired, unlisted = (table["name"] == "") & (table["origin"] != NEGATIVE), ~rows["listed"]
     _set_outcome(table, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
     _set_outcome(table, unlisted & (UNLISTED in rules.refused), UNLISTED, "no row of the table names it")
-    unusable = ~unpaired & ~table["image_outcome"].isin(MERGED)
+    unusable = (table["name"] != "") & ~table["image_outcome"].isin(MERGED)
     _set_outcome(table, unusable, table["image_outcome"], table["image_detail"])
     _set_outcome(table, table["text"] == "", NO_CAPTION)
     short = _flag_short(table, rules)

@@ -35,6 +35,10 @@ class Rules:
     ocr_confidence: words of a lower confidence (0 to 100) are dropped.
     captioner: id or folder of a BLIP captioning model for images that still have no text; "" for none.
     private_addresses: download images from private and loopback addresses too.
+    max_downloads: where more images than this lie on the web, nothing is downloaded and ingest raises ValueError.
+    images_at: a further folder to find images in, anywhere; a relative path starts at the dataset, else at the
+        project; "" for none.
+    follow_links: use files behind links that lead out of the dataset.
 
     Raise ValueError for an unknown finding, a finding that is both refused and kept, and a number out of range.
 
@@ -55,6 +59,9 @@ class Rules:
     ocr_confidence: int = 60
     captioner: str = ""
     private_addresses: bool = False
+    max_downloads: int = 300
+    images_at: str | Path = ""
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         for name in ("refuse", "keep"):
@@ -67,7 +74,7 @@ class Rules:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2)):
+        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2), ("max_downloads", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, found {getattr(self, name)}")
         for name, most in (("near_bits", 16), ("ocr_confidence", 100)):

@@ -1,11 +1,11 @@
-"""What 01_ingest shows: where every row of the source went, what was cleaned, refused and marked."""
+"""What 01_ingest shows: a first look at the dataset, then what became of each row, was cleaned and marked."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.ingest import IngestResult, Rules
+from mmlab.ingest import IngestResult, Inspection, Rules
 from mmlab.items import write_items, write_table
 from mmlab.items.words import count_words
 from mmlab.runs import Step
@@ -17,7 +17,41 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOT_SHOWN = ["item_id", "content", "image"]  # columns of items that say nothing to a reader
+PAIRS_SHOWN = 7
 ADDED_TEXTS = ("ocr", "generated")
+
+
+@dataclass(frozen=True, repr=False)
+class InspectionReport(Report):
+    """A first look at a dataset: what would be joined, what refused, and which files were passed over.
+
+    Made by `Run.inspect`; `Run.ingest` takes it.
+
+    Attributes:
+        inspection: what was read and found; see `mmlab.ingest.Inspection`.
+
+    Example:
+        >>> looked = run.inspect(run.dataset)
+        >>> looked.table["what"].tolist()[:2]
+        ['images', 'texts']
+        >>> looked.inspection.advice
+        ''
+    """
+
+    inspection: Inspection
+
+    def _overview(self) -> Result:
+        """Show some pairs as they would be joined, what would be refused, and the notes."""
+        looked = self.inspection
+        pairs = looked.pairs.head(PAIRS_SHOWN)
+        files = looked.found.loc[pairs.index, "file"]
+        notes = "".join(f"\n\n> {note}" for note in looked.notes)
+        cards = gallery(files, pairs["text"]) if len(pairs) else None
+        refused = looked.refused
+        shown = refused if len(refused) else no_table()
+        return Result(
+            looked.table, f"{looked.sentence}{notes}", html=cards, shown=shown, caption="Would be refused"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +76,8 @@ class IngestReport(Report):
     def _overview(self) -> Result:
         """Show how the source was read, what was worked on, and what could not be done."""
         worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
-        notes = "".join(f"\n\n> {note}" for note in [*self.result.notes, *self._limits])
+        guesses = [f"{count:,} images were found {guess}." for guess, count in self.result.guesses.items()]
+        notes = "".join(f"\n\n> {note}" for note in [*guesses, *self.result.notes, *self._limits])
         return Result(
             self.result.balance(),
             f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",

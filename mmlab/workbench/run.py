@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import pandas as pd
 
 from mmlab.embed.benchmark import sweep_batches
-from mmlab.ingest import Rules, ingest_items
+from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.pipeline import RankedDirection
@@ -18,7 +18,7 @@ from mmlab.runs.record import run_files
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
-from mmlab.workbench.ingest_report import IngestReport
+from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_data import RunData, RunList, RunReader
@@ -466,25 +466,54 @@ class Run(RunData):
 
     # What the numbered notebooks do
 
-    def ingest(
+    def inspect(
         self,
         dataset: str | Path,
         source: str = "auto",
-        columns: Mapping[str, str] | Iterable[str] = (),
+        columns: str | Mapping[str, str] | Iterable[str] = (),
+        rules: Rules | None = None,
+    ) -> InspectionReport:
+        """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
+
+        Args:
+            dataset: a folder, a table, or hf://owner/name.
+            source: how to read it; "auto" recognises it by looking.
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
+            rules: what is cleaned, refused, marked and added.
+
+        Raises:
+            ValueError: where nothing useful would come of it; the message says why and what to do.
+
+        Example:
+            >>> run.inspect(run.dataset).inspection.kind
+            'csv'
+        """
+        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection.check()
+        return InspectionReport(inspection)
+
+    def ingest(
+        self,
+        dataset: "str | Path | InspectionReport",
+        source: str = "auto",
+        columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
     ) -> IngestReport:
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
             source: how to read it; "auto" recognises it by looking.
-            columns: the table's names for our columns, such as ["image=photo"].
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
 
         Example:
             >>> sorted(run.ingest(run.dataset).items["modality"].unique())
             ['image', 'text']
         """
+        if isinstance(dataset, InspectionReport):
+            rules = rules or dataset.inspection.rules
+            return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
         rules = rules or Rules()
         return IngestReport(ingest_items(dataset, source, columns, rules), rules)
 

@@ -400,6 +400,16 @@ ingest_items(sys.argv[1], progress=False)
 """
 
 
+def test_a_text_made_to_be_wrong_is_kept_and_belongs_to_no_image(dataset):
+    header = ("image", "caption", "negative_caption")
+    folder = dataset({"a.png": "red"}, [("a.png", LONG, f"not {LONG}")], header)
+    result = ingest(folder, ALL_WORDS)
+    texts = result.items[result.items["modality"] == "text"]
+    assert texts["origin"].tolist() == ["caption", "negative"]
+    assert texts["pair_id"].tolist()[0] == "a.png" and texts["pair_id"].tolist()[1].startswith("text/")
+    assert result.skipped.empty and texts["flags"].isna().all()
+
+
 def test_a_killed_ingest_goes_on_where_it_stopped(tmp_path):
     """The process is killed when the facts of the first chunk of images are committed and those of the second not."""
     folder = tmp_path / "many"
