@@ -15,7 +15,7 @@ from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normali
 from mmlab.ingest.images.image_index import ImageIndex
 from mmlab.ingest.images.resolve import check_downloads
 from mmlab.ingest.inspection import Inspection
-from mmlab.ingest.rules import Rules
+from mmlab.ingest.rules import UNPAIRED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.web.fetch import count_new
 from mmlab.items import data
@@ -142,9 +142,12 @@ def _advise_on_images(looked: Inspection) -> str:
     if rows["problem"].notna().all():
         return f"none of {len(rows):,} rows could be read; the first: {rows['detail'].iloc[0]}"
     named = found[found["name"] != ""].drop_duplicates("name")
+    if named.empty and UNPAIRED not in looked.rules.refused:
+        return ""  # texts alone are wanted
     if named.empty:
         return (
-            f"none of {len(rows):,} rows names an image: name the column that does by -p columns=image=NAME"
+            f"none of {len(rows):,} rows names an image: name the column that does by -p columns=image=NAME, or take "
+            "the texts alone by -p 'keep=[\"no image named\"]'"
         )
     none = f"0 of {len(named):,} images found under these names"
     if looked.links:
