@@ -21,7 +21,7 @@ from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
 from mmlab.retrieve.scores.fuse import RRF_K, SUM_TOLERANCE, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.hubness import NONE, TEMPERED, centre, rescore
+from mmlab.retrieve.scores.hubness import NONE, TEMPERED, centre, fit_centring, rescore
 from mmlab.retrieve.scores.query_split import CalibrationSplit, split_queries
 
 EQUAL, LEARNED = "equal", "learned"
@@ -64,6 +64,11 @@ class RetrievalConfig:
         if self.weights != EQUAL and self.fusion == NONE:
             raise ValueError(
                 f"weights {self.weights!r} need a fusion: set fusion to rrf, dbsf or weighted_sum"
+            )
+        if self.rescoring == "qb_norm" and self.calibration != NONE:
+            raise ValueError(
+                "calibration: qb_norm rescores some queries and leaves others as they are, so that their scores are on "
+                "two scales and no calibration fits both; choose csls or inverted_softmax"
             )
         self.shares(len(self.weights.split(",")))
 
@@ -110,13 +115,16 @@ def rank_directions(
     config: RetrievalConfig,
     qrels: Mapping[str, pd.DataFrame],
     match: Match | None = None,
+    others: pd.DataFrame | None = None,
 ) -> dict[str, RankedDirection]:
     """Rank texts that ask for images and images that ask for texts: those directions that `qrels` names.
 
     See `rank_direction`, which also says what it raises.
     """
     return {
-        direction: rank_direction(index, vectors, items, source, target, config, qrels[direction], match)
+        direction: rank_direction(
+            index, vectors, items, source, target, config, qrels[direction], match, others
+        )
         for direction, (source, target) in DIRECTIONS.items()
         if direction in qrels
     }
@@ -131,6 +139,7 @@ def rank_direction(
     config: RetrievalConfig,
     qrels: pd.DataFrame,
     match: Match | None = None,
+    others: pd.DataFrame | None = None,
 ) -> RankedDirection:
     """Rank the items of modality `target` for every item of modality `source`: "text" and "image".
 
@@ -138,8 +147,9 @@ def rank_direction(
     (the graph, by the vectors themselves) and, where the index has them, "quantized"; then come the steps of the
     configuration: "fused" (not where one alone embeds `source`, unless one alone answers in both directions: then its
     vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
-    by `match`. What is fitted is fitted on validation, see `split_queries`. Raises ValueError
-    for a step that this run cannot take, saying what it lacks.
+    by `match`. What is fitted is fitted on validation, see `split_queries`; `others`: items outside the gallery, as
+    those of a training split, whose queries are the bank of a rescoring (`find_banks`). Raises ValueError for a step
+    that this run cannot take, saying what it lacks.
     """
     queries = query_vectors(vectors, items, source)
     split = split_queries(items, queries[0].ids, config.seed) if config.needs_fitting else None
@@ -151,7 +161,9 @@ def rank_direction(
     if ranked:
         steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
     if config.rescoring != NONE:
-        steps["rescored"] = answer = _rescored(vectors, queries, items, source, config, weights, split)
+        steps["rescored"] = answer = _rescored(
+            vectors, queries, items, source, config, weights, split, others
+        )
     fitted = None
     if config.calibration != NONE and split:
         fitted = fit_calibration(config.calibration, answer, qrels, split)
@@ -236,24 +248,41 @@ def _rescored(
     config: RetrievalConfig,
     weights: Mapping[str, float],
     split: CalibrationSplit | None,
+    others: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """Rescore the answer of each fused system, or of the first model, and fuse them as they were."""
-    pairs = items.set_index("item_id")["pair_id"]
-    systems = []
-    for own in queries if weights else queries[:1]:
-        gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
-        if not len(gallery):
-            raise ValueError(
-                f"rescoring: {own.space.key} holds no items of the other modality to compare with"
-            )
-        systems.append((own, gallery))
+    known = items if others is None else pd.concat([items, others])
+    pairs, rescoring = known.set_index("item_id")["pair_id"], config.rescoring
+    systems = [
+        _rescorable(vectors, own, items, source, others) for own in (queries if weights else queries[:1])
+    ]
     if CENTRED in weights:
-        systems.append(centre(*systems[0], source))
+        systems.append(_centred(*systems[0], source))
     ranked = [
-        rescore(*system, pairs, config.rescoring, source, config.depth, config.seed, split).rankings
-        for system in systems
+        rescore(
+            own, gallery, pairs, rescoring, source, config.depth, config.seed, split, None, references
+        ).rankings
+        for own, gallery, references in systems
     ]
     return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, config)
+
+
+def _rescorable(
+    vectors: Sequence[Vectors], own: Vectors, items: pd.DataFrame, source: str, others: pd.DataFrame | None
+) -> tuple[Vectors, Vectors, Vectors | None]:
+    """Return queries, gallery and reference queries outside the gallery, of one model."""
+    gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
+    if not len(gallery):
+        raise ValueError(f"rescoring: {own.space.key} holds no items of the other modality to compare with")
+    return own, gallery, None if others is None else gallery_vectors(vectors, others, own, source)
+
+
+def _centred(
+    queries: Vectors, gallery: Vectors, references: Vectors | None, source: str
+) -> tuple[Vectors, Vectors, Vectors | None]:
+    centring = fit_centring(queries, gallery, source)
+    others = None if references is None else centring.apply(references, source)
+    return *centre(queries, gallery, source), others
 
 
 def _reranked(

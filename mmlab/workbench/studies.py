@@ -46,19 +46,21 @@ class HubStudy(Report):
     Attributes:
         hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
         occurrences: for each direction and rescoring how often each item is among the first ten.
+        galleries: for each direction which items can be found, what the bank of reference queries is, or why none.
     """
 
     hubs: pd.DataFrame
     occurrences: Mapping[str, Mapping[str, pd.Series]]
+    galleries: Mapping[str, str]
 
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
-        """Rank all queries plainly and by every rescoring, and count how often each item comes up."""
+        """Rank queries plainly and by every rescoring, and count how often each item comes up."""
         vectors, items = data.all_vectors[0], data.embedded_items
         qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
         tried = try_rescorings(vectors, items, depth, seed)
-        hubs = compare_rescorings(tried, vectors, items, qrels, seed=seed)
-        return cls(hubs, occurrences(tried, vectors, items))
+        summaries = {direction: trial.summary for direction, trial in tried.items()}
+        return cls(compare_rescorings(tried, qrels), occurrences(tried), summaries)
 
     def _overview(self) -> Result:
         """Show how often items come up, the most frequent first, for every rescoring."""
@@ -81,7 +83,8 @@ class HubStudy(Report):
                 else "and no rescoring lowers it"
             )
             parts.append(
-                f"**{direction}**: the skewness of the 10-occurrence is {plain['skewness']:.2f}, {lowered}"
+                f"**{direction}**, {self.galleries[str(direction)]}: the skewness of the 10-occurrence is "
+                f"{plain['skewness']:.2f}, {lowered}"
             )
         return f"{'. '.join(parts)}. Success@1 is that of queries on which nothing was chosen."
 
@@ -167,8 +170,7 @@ class FusionStudy(Report):
             trials = {systems: try_query_weights(index, vectors, items, depth, seed)}
         elif systems == "models":
             qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
-            tried = try_rescorings(vectors[0], items, depth, seed)
-            trials = try_model_weights(index, vectors, items, qrels, tried, fusion, depth, seed)
+            trials = try_model_weights(index, vectors, items, qrels, fusion, depth, seed)
         else:
             raise ValueError(f"systems: expected 'text and image' or 'models', found {systems!r}")
         return cls(trials, items, seed)

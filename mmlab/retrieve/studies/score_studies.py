@@ -13,8 +13,8 @@ from mmlab.items.options import OPTIONS
 from mmlab.items.tables import Ids
 from mmlab.retrieve.query.rank import vectors_of_modality
 from mmlab.retrieve.scores.fitted_calibration import compare_calibrations
-from mmlab.retrieve.scores.hubness import Rescored, rescore
-from mmlab.retrieve.scores.query_split import split_queries
+from mmlab.retrieve.scores.hubness import TEMPERED, Rescored, choose_temperature, find_banks, rescore
+from mmlab.retrieve.scores.query_split import TEST, VALIDATION, split_queries
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
 INTRA_MODAL = {"text-to-text": ("text", "pair_id"), "image-to-image": ("image", "label")}
@@ -112,54 +112,118 @@ def _qrels_by_value(items: pd.DataFrame, queries: list[str], column: str) -> pd.
     return right.assign(relevance=1).reset_index(drop=True)
 
 
-RescoringsTried = dict[str, dict[str, Rescored]]  # direction -> rescoring -> rankings with their temperature
 RESCORING_COLUMNS = ["rescoring", "skewness", "most", "never", "Success@1", "temperature"]
 
 
-def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> RescoringsTried:
-    """Rank all queries of both directions as they are ("none") and by every rescoring, from exact scores.
+class RescoringTrial(NamedTuple):
+    """One direction rescored: rescoring -> rankings with their temperature, of the queries of the gallery's pairs.
 
-    What is chosen is chosen on the queries to fit on, see `split_queries` and `rescore`. Empty where the vectors do
-    not hold texts and images: without a joint space there is nothing to rescore.
+    gallery: the ids of the items that can be found; judged: the queries that nothing was chosen on; summary: which
+    gallery and bank, and why a rescoring is missing.
+    """
+
+    rescored: dict[str, Rescored]
+    gallery: Ids
+    judged: frozenset[str]
+    summary: str
+
+
+RescoringsTried = dict[str, RescoringTrial]  # by direction
+
+
+def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> RescoringsTried:
+    """Rank the queries of both directions as they are ("none") and by every rescoring, from exact scores.
+
+    Where there is a test split (or a validation split beside others), the gallery are its items, the bank the queries
+    of the other splits, and temperatures are chosen on validation. Without splits the gallery are all items,
+    see `find_banks`, and temperatures are chosen on half of the pairs. A rescoring without a bank is left out. Empty
+    where the vectors do not hold texts and images: without a joint space there is nothing to rescore.
     """
     by_modality = {modality: vectors_of_modality(vectors, items, modality) for modality in MODALITIES}
     if not all(map(len, by_modality.values())):
         return {}
-    pairs, tried = items.set_index("item_id")["pair_id"], {}
-    for direction, (source, target) in DIRECTIONS.items():
-        queries, gallery = by_modality[source], by_modality[target]
-        split = split_queries(items, queries.ids, seed)
-        tried[direction] = {
-            rescoring: rescore(queries, gallery, pairs, rescoring, source, k, seed, split)
-            for rescoring in OPTIONS["rescoring"]
-        }
-    return tried
+    return {
+        direction: _try_direction(by_modality[source], by_modality[target], source, items, k, seed)
+        for direction, (source, target) in DIRECTIONS.items()
+    }
+
+
+def _try_direction(
+    queries: Vectors, gallery: Vectors, source: str, items: pd.DataFrame, k: int, seed: int
+) -> RescoringTrial:
+    pairs = items.set_index("item_id")["pair_id"]
+    split = split_queries(items, queries.ids, seed)
+    name, own = _own_split(items, queries, gallery)
+    references = queries.take(queries.ids[~is_among(queries.ids, own)]) if name else None
+    asked, found = (
+        part.take(part.ids[is_among(part.ids, own)]) if name else part for part in (queries, gallery)
+    )
+    rescored, missing = {}, ""
+    for rescoring in OPTIONS["rescoring"]:
+        try:
+            chosen = _temperature(queries, gallery, references, rescoring, items, seed) if name else None
+            rescored[rescoring] = rescore(
+                asked, found, pairs, rescoring, source, k, seed, split, chosen, references
+            )
+        except ValueError as error:
+            missing = f"; no Success@1 for {rescoring} and no temperature: {error}"
+    if name:
+        bank = f"{len(found):,} items of the {name} split, the bank are queries of the other splits"
+        return RescoringTrial(rescored, found.ids, frozenset(asked.ids), bank + missing)
+    bank = f"all {len(found):,} items, the bank are queries of pairs that neither ask nor answer"
+    return RescoringTrial(rescored, found.ids, split.evaluation, bank + missing)
+
+
+def _own_split(items: pd.DataFrame, queries: Vectors, gallery: Vectors) -> tuple[str, frozenset[str]]:
+    """Return the split to evaluate on and its items; "" where the queries are not of several splits."""
+    known = items.set_index("item_id")["split"].astype("str").str.lower()
+    asked, found = known.loc[queries.ids], known.loc[gallery.ids]
+    for names in ((TEST,), VALIDATION):
+        own = asked.isin(names)
+        if own.any() and not own.all() and found.isin(names).any():
+            return names[0], frozenset(known.index[known.isin(names)])
+    return "", frozenset()
+
+
+def _temperature(
+    queries: Vectors,
+    gallery: Vectors,
+    references: Vectors | None,
+    rescoring: str,
+    items: pd.DataFrame,
+    seed: int,
+) -> float | None:
+    """Return the temperature with the best Success@1 among the references' validation pairs, or half of their pairs."""
+    if rescoring not in TEMPERED or references is None:
+        return None
+    pairs = items.set_index("item_id")["pair_id"]
+    fitting = split_queries(items, references.ids, seed).fitting
+    asked = references.take([name for name in references.ids if name in fitting])
+    found = gallery.take(gallery.ids[is_among(pairs.reindex(gallery.ids), pairs.reindex(asked.ids))])
+    banks = find_banks(asked, found, pairs, references, seed)
+    return choose_temperature(
+        asked, found, pairs, rescoring, banks, np.ones(len(asked), dtype=bool), seed=seed
+    )
 
 
 def compare_rescorings(
-    tried: RescoringsTried,
-    vectors: Vectors,
-    items: pd.DataFrame,
-    qrels: Mapping[str, pd.DataFrame],
-    k: int = 10,
-    seed: int = 0,
+    tried: RescoringsTried, qrels: Mapping[str, pd.DataFrame], k: int = 10
 ) -> pd.DataFrame:
     """Return `hubness_table` of both directions, with the column direction in front.
 
-    Hubs are counted over all queries; Success@1 is that of the queries that nothing was chosen on.
+    Hubs are counted over all queries of the gallery; Success@1 is that of the queries that nothing was chosen on. What
+    could not be rescored has no numbers.
     """
     tables = []
-    for direction, rescored in tried.items():
-        queries, gallery = (vectors_of_modality(vectors, items, side) for side in DIRECTIONS[direction])
-        others = split_queries(items, queries.ids, seed).evaluation_rows(qrels[direction])
-        table = hubness_table(rescored, gallery.ids, others, k)
+    for direction, trial in tried.items():
+        right = qrels[direction]
+        right = right[is_among(right["query_id"], trial.judged) & is_among(right["item_id"], trial.gallery)]
+        table = hubness_table(trial.rescored, trial.gallery, right, k)
+        table = table.set_index("rescoring").reindex(OPTIONS["rescoring"]).reset_index()
         table.insert(0, "direction", direction)
         tables.append(table)
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame(columns=["direction", *RESCORING_COLUMNS])
-    )
+    empty = pd.DataFrame(columns=["direction", *RESCORING_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def hubness_table(
@@ -179,20 +243,14 @@ def hubness_table(
     return pd.DataFrame(rows, columns=RESCORING_COLUMNS)
 
 
-def occurrences(
-    tried: RescoringsTried, vectors: Vectors, items: pd.DataFrame, k: int = 10
-) -> dict[str, dict[str, pd.Series]]:
+def occurrences(tried: RescoringsTried, k: int = 10) -> dict[str, dict[str, pd.Series]]:
     """Count how often each item of the gallery is among the first k: direction -> rescoring -> counts by item."""
-    galleries = {
-        direction: vectors_of_modality(vectors, items, target).ids.tolist()
-        for direction, (_, target) in DIRECTIONS.items()
-    }
     return {
         direction: {
-            name: count_occurrences(found.rankings, galleries[direction], k)
-            for name, found in rescored.items()
+            name: count_occurrences(found.rankings, list(trial.gallery), k)
+            for name, found in trial.rescored.items()
         }
-        for direction, rescored in tried.items()
+        for direction, trial in tried.items()
     }
 
 
