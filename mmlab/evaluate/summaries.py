@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.measures.geometry import share_space
@@ -145,9 +146,18 @@ def summarize_failures(shares: pd.DataFrame) -> str:
     return f"{'; '.join(parts)}."
 
 
-def summarize_suspects(wrong: int, false_negatives: int, scored: pd.DataFrame) -> str:
-    """Say how many are suspected, and where faults are known (`score_suspects`) how many of them rightly."""
-    summary = f"{wrong:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.DataFrame) -> str:
+    """Say how many are suspected, and where faults are known (`score_suspects`) how many of them rightly.
+
+    `wrong`: `suspected_wrong_pairs`, of whose worst tenth the expected share of false alarms is given.
+    """
+    suspected = int(wrong["suspected"].sum()) if len(wrong) else 0
+    summary = f"{suspected:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+    tenth = -(-len(wrong) // 10)
+    chance = wrong["false_alarms"].iloc[tenth - 1] if tenth else np.nan
+    if pd.notna(chance):
+        summary += f" Of the {tenth:,} texts that fit their image worst, {chance:.0%} are expected to be false alarms"
+        summary += " (by the scores of texts with images drawn at random)."
     for row in scored.to_dict("records"):
         if row["known"]:
             summary += f" Of {row['known']:,} known {row['list']} {row['recall']:.0%} are listed"

@@ -140,7 +140,8 @@ class SuspectLists(Report):
     """Pairs that may be wrong, and misses that may be right answers: two lists for review.
 
     Attributes:
-        wrong_pairs: texts whose cosine with their image lies far below that of their neighbours.
+        wrong_pairs: all texts with their image, those first that fit it worst for their neighbourhood; the column
+            suspected marks those that may be wrong.
         false_negatives: images ranked above the right one whose captions say nearly the same.
         known: how many of the demo's known faults the lists hold; no rows for a dataset of one's own.
         items: the items that they are of.
@@ -155,7 +156,7 @@ class SuspectLists(Report):
 
     def _overview(self) -> Result:
         """Show how many are suspected, the first of each list, and how many rightly where that is known."""
-        sentence = summarize_suspects(len(self.wrong_pairs), len(self.false_negatives), self.known)
+        sentence = summarize_suspects(self.wrong_pairs, len(self.false_negatives), self.known)
         lists = {
             "Suspected wrong pairs": wrong_pairs_gallery(self.wrong_pairs, self.items, self.shown),
             "Suspected false negatives": false_negatives_gallery(

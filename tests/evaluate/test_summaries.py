@@ -136,10 +136,13 @@ def test_separation_gives_auc_overlap_and_peaks():
 
 def test_suspects_are_held_against_what_is_known():
     columns = "list listed right known precision recall"
-    summary = summarize_suspects(4, 0, frame([("wrong pairs", 4, 3, 6, 0.75, 0.5)], columns))
+    wrong = pd.DataFrame({"suspected": [True] * 4 + [False] * 16, "false_alarms": np.arange(20) / 20})
+    summary = summarize_suspects(wrong, 0, frame([("wrong pairs", 4, 3, 6, 0.75, 0.5)], columns))
+    assert "Of the 2 texts that fit their image worst, 5% are expected to be false alarms" in summary
     assert summary.endswith("Of 6 known wrong pairs 50% are listed, and 75% of the list are right.")
     nothing = frame([("false negatives", 0, 0, 0, np.nan, np.nan)], columns)
-    assert summarize_suspects(4, 0, nothing) == "4 suspected wrong pairs and 0 suspected false negatives."
+    none = "0 suspected wrong pairs and 0 suspected false negatives."
+    assert summarize_suspects(wrong.head(0), 0, nothing) == none
 
 
 def test_labels_by_hand_say_how_much_they_change():
