@@ -25,10 +25,8 @@ from mmlab.items.rankings import score_blocks
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score
 MAX_OUTLIER_Z = -3.5
-LEAST_LISTED, LEAST_SHARE = (
-    10,
-    0.02,
-)  # of pairs and of wrong ones, by which the share of wrong pairs is estimated
+LEAST_LISTED = 20  # pairs, by which the share of wrong ones is estimated
+LEAST_SHARE = 0.02  # of the surely wrong pairs, likewise
 DRAWN_IMAGES = 5  # for each text, to see how wrong pairs score
 MISFIT_LEFT = 4  # the score of a wrong pair over that of the image that fits better
 SD_PER_DEVIATION = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
