@@ -20,7 +20,7 @@ from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels
 from mmlab.evaluate.measures.ranks import right_ranks
-from mmlab.evaluate.resampling import Seed, bootstrap_intervals
+from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import opposite_modality
 
@@ -90,7 +90,7 @@ def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k:
     return pd.DataFrame({**table, **{name: column.to_numpy() for name, column in found.items()}})
 
 
-def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
+def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95 %, by pair).
 
     The queries add up to all. Order: found, then for each stage what it gained and lost (a stage that did neither has
@@ -102,7 +102,7 @@ def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -
         outcomes += [gained, lost] if (losses["outcome"] == gained).any() else [lost]
     outcomes.append(NEVER_FOUND)
     values = np.column_stack([losses["outcome"] == outcome for outcome in outcomes]).astype(float)
-    low, high = bootstrap_intervals(values, pair_numbers(losses["query_id"], items), seed=seed).T
+    low, high = mean_intervals(values, pair_numbers(losses["query_id"], items)).T
     counts = {"outcome": outcomes, "queries": values.sum(axis=0).astype(int)}
     return pd.DataFrame({**counts, "share": values.mean(axis=0), "low": low, "high": high})
 
@@ -153,7 +153,7 @@ def failed_modalities(
     return pairs.assign(failed=[_name(*row) for row in pairs[["text_share", "image_share"]].to_numpy()])
 
 
-def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
+def failure_shares(explained: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Return the share of each kind of failure among the misses: failed, value, low, high (95 %, by pair), queries.
 
     One row each for text, image, both, neither and unknown; no rows without misses.
@@ -162,7 +162,7 @@ def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0)
     if missed.empty:
         return pd.DataFrame(columns=["failed", "value", "low", "high", "queries"])
     kinds = {name: (missed["failed"] == name).astype(float) for name in FAILURES}
-    means = mean_measures(pd.DataFrame({"query_id": missed["query_id"], **kinds}), items, seed)
+    means = mean_measures(pd.DataFrame({"query_id": missed["query_id"], **kinds}), items)
     table = means.rename(columns={"measure": "failed"})
     table["queries"] = [int(column.sum()) for column in kinds.values()]
     return table[["failed", "value", "low", "high", "queries"]]

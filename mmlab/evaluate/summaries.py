@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.means import MIN_GROUP_PAIRS
 from mmlab.evaluate.measures.geometry import share_space
 from mmlab.evaluate.measures.pair_separation import separation
 from mmlab.items import Vectors, replacing
@@ -106,8 +107,13 @@ def summarize_labels(effect: pd.DataFrame, judgements: int) -> str:
 
 
 def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
-    """Name the worst and the best group of one column, text-to-image; `groups`: `mean_by_groups`."""
+    """Name the worst and the best group of one column, text-to-image; `groups`: `mean_by_groups`.
+
+    Groups of few pairs are counted, not named, unless there are no others.
+    """
     part = groups[(groups["column"] == column) & (groups["direction"] == "text-to-image")]
+    few = int(part["few"].sum())
+    part = part[~part["few"]] if len(part) - few >= 2 else part
     part = part.sort_values("value", kind="stable")
     name = escape_markdown(column)
     if len(part) < 2:
@@ -116,7 +122,8 @@ def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
         f"*{escape_markdown(row['group'])}* with {row['value']:.2f}"
         for row in part.iloc[[0, -1]].to_dict("records")
     )
-    return f"Worst of {len(part)} groups by {name} is {worst}, best {best} ({measure}, text-to-image)."
+    summary = f"Worst of {len(part)} groups by {name} is {worst}, best {best} ({measure}, text-to-image)."
+    return f"{summary} {few} groups of fewer than {MIN_GROUP_PAIRS} pairs say little." if few else summary
 
 
 def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:

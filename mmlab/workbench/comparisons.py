@@ -38,7 +38,8 @@ class SystemComparison(Report):
 
     Attributes:
         differences: direction, system, baseline, measure, value, low, high, difference with its interval, p, p_holm,
-            smallest_difference (what such queries show in 80 % of all tests), queries, pairs.
+            standardised, wins, ties, losses, smallest_difference (what such queries show in 80 % of all tests),
+            queries, pairs.
         measure: the measure that the sentence reads.
     """
 
@@ -139,7 +140,7 @@ class RunComparison(Report):
     def means(self) -> pd.DataFrame:
         """The mean of every measure with its interval: direction, run, measure, value, low, high, queries, pairs."""
         return pd.concat(
-            mean_measures(table, self.items, self.seed).assign(direction=direction, run=name)
+            mean_measures(table, self.items).assign(direction=direction, run=name)
             for direction, tables in self.scores.items()
             for name, table in tables.items()
         )

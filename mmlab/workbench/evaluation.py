@@ -47,13 +47,13 @@ class Evaluation(Report):
     """Rankings of a run's queries, evaluated: the mean of every measure with its 95 % interval.
 
     Made by `Run.evaluate`. Success@k is the share of queries with a right answer among the first k (papers on
-    captioning sets call it R@k), R@k the share of all right answers that are found. Intervals resample pairs.
+    captioning sets call it R@k), R@k the share of all right answers that are found. Intervals count pairs.
 
     Attributes:
         data: the run's items, vectors and labels.
         rankings: what is evaluated.
         k_values: the cutoffs of P@k, R@k and Success@k.
-        seed: of the bootstrap and of what is drawn.
+        seed: of the comparisons' bootstrap and of what is drawn.
     """
 
     data: RunData
@@ -80,9 +80,7 @@ class Evaluation(Report):
     def measures(self) -> pd.DataFrame:
         """The mean of every measure: direction, measure, value, low, high (95 %), queries, pairs."""
         items = self.data.embedded_items
-        return join_directions(
-            {name: mean_measures(t, items, self.seed) for name, t in self.per_query.items()}
-        )
+        return join_directions({name: mean_measures(t, items) for name, t in self.per_query.items()})
 
     @property
     def first_measure(self) -> str:
@@ -150,9 +148,7 @@ class Evaluation(Report):
         items, names = self.data.embedded_items, measure_names(self.k_values)
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
-            name: label_effect(
-                self.rankings.answers[name], self.qrels[name], own[name], names, items, self.seed
-            )
+            name: label_effect(self.rankings.answers[name], self.qrels[name], own[name], names, items)
             for name in self.directions
         }
         table = join_directions(tables)
@@ -172,14 +168,16 @@ class Evaluation(Report):
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
-            return group_panels(table, f"{measure} (0 to 1)")
+            few = table.groupby(["column", "group"])["few"].transform("any")
+            named = table.assign(group=table["group"].where(~few, table["group"] + " (few pairs)"))
+            return group_panels(named, f"{measure} (0 to 1)")
 
         return Result(table, summarize_groups(table, columns[0], measure), draw, shown=no_table())
 
     def _group_means(self, column: str) -> pd.DataFrame:
         if column not in self._means_by_column:
             items, measure = self.data.embedded_items, self.first_measure
-            means = mean_by_groups(self.per_query, items, measure, [column], self.seed)
+            means = mean_by_groups(self.per_query, items, measure, [column])
             self._means_by_column[column] = means
         return self._means_by_column[column]
 

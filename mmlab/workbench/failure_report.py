@@ -40,7 +40,7 @@ class FailureReport(Report):
         data: the run's items and vectors.
         rankings: the answers, and the rankings after each step that led to them.
         k: a query is missed without a right answer among its first `k`.
-        seed: of the bootstrap and of the wrong pairs that are drawn.
+        seed: of the wrong pairs that are drawn.
     """
 
     data: RunData
@@ -60,8 +60,8 @@ class FailureReport(Report):
     @cached_property
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95 % intervals."""
-        items, seed = self.data.embedded_items, self.seed
-        return join_directions({name: losses_by_stage(t, items, seed) for name, t in self.per_query.items()})
+        items = self.data.embedded_items
+        return join_directions({name: losses_by_stage(t, items) for name, t in self.per_query.items()})
 
     def _overview(self) -> Result:
         """Show how many queries each step loses, from all queries down to those that are answered."""
@@ -79,8 +79,8 @@ class FailureReport(Report):
             >>> run.evaluate().failures().failed_modality().table.columns.tolist()
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
-        items, seed = self.data.embedded_items, self.seed
-        table = join_directions({name: failure_shares(t, items, seed) for name, t in self.per_query.items()})
+        items = self.data.embedded_items
+        table = join_directions({name: failure_shares(t, items) for name, t in self.per_query.items()})
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=3.6)

@@ -101,12 +101,15 @@ def test_published_figures_are_counted_and_a_gap_explained():
 
 def test_the_worst_and_the_best_group_are_named():
     rows = [("text-to-image", "label", "mug", 0.9), ("text-to-image", "label", "a<b>*c*", 0.1)]
-    groups = frame(rows, "direction column group value")
+    groups = frame(rows, "direction column group value").assign(few=False)
     summary = summarize_groups(groups, "label", "R@1")
     assert summary == (
         r"Worst of 2 groups by label is *a&lt;b&gt;\*c\** with 0.10, best *mug* with 0.90 (R@1, text-to-image)."
     )
     assert "nothing to compare" in summarize_groups(groups.head(1), "label", "R@1")
+    small = groups.head(1).assign(group="tiny", value=0.0, few=True)
+    with_small = summarize_groups(pd.concat([groups, small]), "label", "R@1")
+    assert with_small == f"{summary} 1 groups of fewer than 10 pairs say little."
 
 
 def test_losses_and_gains_are_summed():
