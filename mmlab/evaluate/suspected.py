@@ -18,9 +18,9 @@ import pandas as pd
 from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
-from mmlab.evaluate.measures.ranks import COSINE_TOLERANCE, right_ranks
+from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.items import Vectors, check_columns, is_among
-from mmlab.items.rankings import score_blocks
+from mmlab.items.rankings import SCORE_TOLERANCE, score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score
@@ -142,7 +142,7 @@ def _expected(near: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.nda
     middle = table.median().to_numpy()
     spread = (table - middle).abs().median().to_numpy()
     least = np.median(np.abs(cosines - np.median(cosines))) if len(cosines) else 0.0
-    return middle, SD_PER_DEVIATION * np.maximum(spread, max(least, COSINE_TOLERANCE))
+    return middle, SD_PER_DEVIATION * np.maximum(spread, max(least, SCORE_TOLERANCE))
 
 
 def _best_elsewhere(

@@ -36,12 +36,13 @@ class FittedCalibration:
     fitted_on: frozenset[str]
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """Return the rankings with calibrated scores; equal ones are set apart by their rank, within a millionth.
+        """Return the rankings with calibrated scores; unequal scores stay so, set apart within a millionth.
 
-        Ties count against a system, and a step function makes many that were none.
+        Ties count against a system, and a step function makes many that were none. What was equal stays equal.
         """
         calibrated = self.calibration.apply(rankings)
-        place = 1 - calibrated["rank"] / (calibrated["rank"].max() + 1)
+        rank = rankings.groupby("query_id", sort=False)["score"].rank("max", ascending=False)
+        place = 1 - rank / (calibrated["rank"].max() + 1)
         return calibrated.assign(score=(1 - RANK_SHARE) * calibrated["score"] + RANK_SHARE * place)
 
     def reliability(self, rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 10) -> Reliability:

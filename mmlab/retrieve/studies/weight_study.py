@@ -33,10 +33,7 @@ class WeightTrial(NamedTuple):
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Return the reciprocal rank of every query by system: query_id, RR; as `compare_systems` takes them."""
-        return {
-            name: score_queries(found, self.qrels, ["RR"], "as ranked")
-            for name, found in self.rankings.items()
-        }
+        return {name: score_queries(found, self.qrels, ["RR"]) for name, found in self.rankings.items()}
 
 
 def try_system_weights(

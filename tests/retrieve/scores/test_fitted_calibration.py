@@ -45,6 +45,14 @@ def test_equal_probabilities_keep_their_order() -> None:
     assert calibrated.loc[calibrated["item_id"] == "z", "score"].max() < 1e-6
 
 
+def test_equal_scores_have_equal_probabilities() -> None:
+    """Of two items that a system cannot tell apart none is helped by its name."""
+    fitted = fit_calibration("isotonic", FOUND, RIGHT, HALVES)
+    tied = rankings({"q9": {"x": 0.8, "y": 0.8, "z": 0.2}})
+    first, second, third = fitted.apply(tied)["score"]
+    assert first == second > third
+
+
 def test_all_calibrations_are_compared_and_an_unknown_one_refused() -> None:
     table = compare_calibrations(FOUND, RIGHT, HALVES)
     assert table["calibration"].unique().tolist() == ["temperature", "logistic", "isotonic"]
