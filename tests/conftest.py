@@ -92,7 +92,7 @@ def collection(catalogue: Path, make_once, tmp_path_factory: pytest.TempPathFact
     from mmlab.index import open_index, open_store
     from mmlab.items import read_items
     from mmlab.retrieve import Retriever
-    from mmlab.runs.sweep.step_cache import copy_folder
+    from mmlab.runs.execute.step_cache import copy_folder
 
     made = make_once("collection", lambda folder: _make_collection(catalogue, folder))
     store = tmp_path_factory.mktemp("collection") / "store"
@@ -143,7 +143,7 @@ def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="module")
 def demo_copy(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the run `demo` in a data folder that is this module's own, to change it."""
-    from mmlab.runs.sweep.step_cache import copy_folder
+    from mmlab.runs.execute.step_cache import copy_folder
 
     folder = tmp_path_factory.mktemp("copy") / "data"
     copy_folder(demo_data, folder)

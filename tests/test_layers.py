@@ -40,16 +40,32 @@ ORDER = {
         "ingest_result",
     ],
     "embed": ["models"],
-    "index": ["schema", "store", "edge", "server", "collections", "index", "build", "bench"],
+    "index": ["schema", "store", "engines", "collections", "index", "build", "bench"],
     "evaluate": ["measures", "resampling", "means", "paired_comparison", "losses", "suspected"],
     "retrieve": ["scores", "query", "pipeline", "studies"],
-    "runs": ["record", "report", "execute", "sweep"],
+    "runs": ["record", "report", "execute"],
 }
+# What takes a twentieth of a second or more to import, or comes with an optional extra. numpy, pandas and pyarrow are
+# loaded with `mmlab.items`: every room works with tables.
 HEAVY = {
-    "PIL", "datasets", "faiss", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "jscatter", "lxml",
-    "matplotlib", "nbconvert", "nbformat", "papermill", "pytesseract", "qdrant_client", "qdrant_edge", "scipy",
-    "sentence_transformers", "sklearn", "torch", "transformers", "umap",
+    "PIL", "datasets", "faiss", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "jscatter",
+    "jupyter_client", "lxml", "matplotlib", "nbclient", "nbconvert", "nbformat", "numba", "papermill", "pytesseract",
+    "qdrant_client", "qdrant_edge", "scipy", "sentence_transformers", "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
+# A file loads a heavy library in one place, so that one can see when. In these files several functions still do.
+SEVERAL_PLACES = {
+    ("embed/benchmark.py", "torch"),
+    ("embed/encode.py", "torch"),
+    ("embed/models/load.py", "transformers"),
+    ("ingest/images/quality.py", "PIL"),
+    ("ingest/texts/captioner.py", "torch"),
+    ("ingest/texts/captioner.py", "transformers"),
+    ("ingest/texts/ocr.py", "PIL"),
+    ("ingest/texts/ocr.py", "pytesseract"),
+    ("ingest/web/addresses.py", "httpcore"),
+    ("ingest/web/fetch.py", "httpcore"),
+    ("retrieve/scores/calibrate.py", "scipy"),
+}
 
 
 def modules(room):
@@ -165,6 +181,31 @@ def test_importing_a_room_loads_nothing_heavy():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split("\n") == [*rooms[:-1], "panels IPython ipywidgets", ""]
+
+
+def loading_places(node, place=""):
+    """Yield (library, function) for each import of a file; what only type checkers read does not count."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.split(".")[0], place) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield child.module.split(".")[0], place
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield from loading_places(child, f"{place}.{child.name}" if inside else place)
+
+
+def test_a_file_loads_a_heavy_library_in_one_place():
+    code = "import torch\nif TYPE_CHECKING:\n    import umap\ndef f():\n    from torch import nn\n    import faiss"
+    assert set(loading_places(ast.parse(code))) == {("torch", ""), ("torch", ".f"), ("faiss", ".f")}
+    several = set()
+    for file in FILES.values():
+        places = set(loading_places(ast.parse(file.read_text(encoding="utf-8"))))
+        for library in HEAVY:
+            if sum(loaded == library for loaded, _ in places) > 1:
+                several.add((file.relative_to(PACKAGE).as_posix(), library))
+    assert several == SEVERAL_PLACES
 
 
 def test_importing_mmlab_loads_nothing_but_itself():

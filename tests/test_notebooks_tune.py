@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mmlab.index import Hnsw, Quantization, open_index, open_store
-from mmlab.index.bench.faiss import has_faiss
+from mmlab.index.bench.index_sweep import has_faiss
 from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_notebooks, write_report
 from mmlab.runs.record.parameters import check_parameters
 from tests.conftest import data_in

@@ -119,8 +119,8 @@ def sweep(file: Path, jobs: int | None, resume: bool) -> None:
     What several settings have in common is done once. A setting that fails does not stop the others.
     """
     from mmlab.runs import find_notebooks
-    from mmlab.runs.sweep.run_sweep import plan_steps, run_sweep
-    from mmlab.runs.sweep.sweep_file import read_settings
+    from mmlab.runs.execute.run_sweep import plan_steps, run_sweep
+    from mmlab.runs.execute.sweep_file import read_settings
 
     with usage_errors():
         notebooks = find_notebooks()

@@ -20,6 +20,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tqdm import tqdm
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from mmlab.demo import CHECKPOINT
 from mmlab.demo.captions import STYLES, write_caption
@@ -169,8 +170,6 @@ def sample_batch(
 
 def normalised(pixels: torch.Tensor) -> torch.Tensor:
     """Normalise pixels (N, 3, side, side) uint8 as the image processor does."""
-    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
-
     mean, spread = (torch.tensor(values)[:, None, None] for values in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
     return (pixels.float() / 255 - mean) / spread
 

@@ -1,12 +1,12 @@
 """Collections of vectors with their payload: Qdrant Edge in a folder by default, a Qdrant server by URL.
 
-Sub-folders, from the ground up: schema, store, edge and server; over them collections, index and build; then bench.
+Sub-folders, from the ground up: schema, store and engines; over them collections, index and build; then bench.
 """
 
 from mmlab.index.bench.index_sweep import sweep_index
-from mmlab.index.bench.search_benchmark import benchmark_search, compare_layouts, compare_placements
+from mmlab.index.bench.search_benchmark import Workload, benchmark_search, compare_layouts, compare_placements
 from mmlab.index.build import build_index, open_index, open_store, push
-from mmlab.index.edge.folder import StoreTaken
+from mmlab.index.engines.edge_folder import StoreTaken
 from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.schema.schema import WrongSchema
@@ -21,6 +21,7 @@ __all__ = [
     "Quantization",
     "Store",
     "StoreTaken",
+    "Workload",
     "WrongSchema",
     "benchmark_search",
     "build_index",

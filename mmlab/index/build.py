@@ -23,7 +23,7 @@ from mmlab.items import Vectors
 from mmlab.items.options import check_option
 
 if TYPE_CHECKING:
-    from mmlab.index.server.server_engine import QdrantClient
+    from mmlab.index.engines.server_engine import QdrantClient
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*|[^/\\]+:\d+([/?].*)?|:memory:", re.IGNORECASE)
 
@@ -48,15 +48,15 @@ def open_store(
     Store(Qdrant Edge at /tmp/my-store)
     """
     if isinstance(location, str) and location.lower().startswith(("http://", "https://")):
-        from mmlab.index.server.server_engine import connect
+        from mmlab.index.engines.server_engine import connect
 
         return Store(connect(location, timeout, grpc))
     if isinstance(location, str | os.PathLike):
-        from mmlab.index.edge.edge_engine import EdgeEngine
+        from mmlab.index.engines.edge_engine import EdgeEngine
 
         _check_folder(location)
         return Store(EdgeEngine(location, wait))
-    from mmlab.index.server.server_engine import ServerEngine
+    from mmlab.index.engines.server_engine import ServerEngine
 
     return Store(ServerEngine(location, "a Qdrant client that was handed over"))
 

@@ -6,7 +6,7 @@ import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -75,21 +75,18 @@ def open_measured(
 
 def thumbnail(path: str | Path, side: int = 128) -> bytes:
     """Return JPEG bytes of the image scaled to fit a square of `side` pixels."""
-    from PIL import Image
-
     image = open_image(path, min_side=2 * side)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), _pillow().Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 
 def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple[int, int]]:
-    from PIL import Image, UnidentifiedImageError
-
+    pillow = _pillow()
     _ignore_warnings()
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with pillow.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError("too many pixels")
@@ -100,14 +97,21 @@ def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple
                 turn = _transposition(image)
                 upright = _rgb(image if turn is None else image.transpose(turn))
             return upright, (height, width) if turn in SWAPPING else (width, height)
-    except UnidentifiedImageError:
+    except pillow.UnidentifiedImageError:
         raise ImageError("not an image" if file.seek(0, io.SEEK_END) else "empty file") from None
-    except Image.DecompressionBombError as error:
+    except pillow.DecompressionBombError as error:
         raise ImageError("too many pixels") from error
     except ImageError:
         raise
     except Exception as error:  # of damaged files, decoders raise nearly everything
         raise ImageError("damaged file") from error
+
+
+def _pillow() -> Any:
+    """Return Pillow's module of images, which is loaded with the first image: `mmlab.items` serves all rooms."""
+    from PIL import Image
+
+    return Image
 
 
 def _ignore_warnings() -> None:
@@ -122,25 +126,22 @@ def _ignore_warnings() -> None:
 
 def _transposition(image: "Image.Image") -> "Image.Transpose | None":
     """Return how to make the image upright, None where it is or its EXIF block is broken."""
-    from PIL import Image
-
     try:
         name = TRANSPOSITIONS.get(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # a broken EXIF block spoils no image
         return None
-    return None if name is None else Image.Transpose[name]
+    return None if name is None else _pillow().Transpose[name]
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
     if image.mode.startswith(("I", "F")):
         return _grey(image).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     opaque = image.convert("RGBA")
-    white = Image.new("RGBA", opaque.size, "white")
-    return Image.alpha_composite(white, opaque).convert("RGB")
+    pillow = _pillow()
+    white = pillow.new("RGBA", opaque.size, "white")
+    return pillow.alpha_composite(white, opaque).convert("RGB")
 
 
 def _grey(image: "Image.Image") -> "Image.Image":
@@ -149,9 +150,7 @@ def _grey(image: "Image.Image") -> "Image.Image":
     White is 65535 where the file says 16 bits; else the least of 1, 255 and 65535 that no value exceeds, or the
     greatest value. Values below 0, and those that are no numbers, are black.
     """
-    from PIL import Image
-
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
     greatest = 65535 if image.mode.startswith("I;16") else values.max()
     white = next((white for white in (1, 255, 65535) if greatest <= white), greatest)
-    return Image.fromarray((values.clip(0) * np.float32(255 / white)).round().astype(np.uint8))
+    return _pillow().fromarray((values.clip(0) * np.float32(255 / white)).round().astype(np.uint8))

@@ -1,17 +1,26 @@
-"""The compare panel: one query answered in two ways. `compare_answers` gives the same by a plain call."""
+"""The compare panel: one query answered in two ways, how the ranks of the hits changed, and why.
 
+`compare_answers` gives the same by a plain call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.answer_comparison import compare_answers
-from mmlab.panels.hit_grids import PanelData
-from mmlab.panels.outputs import show_in
+from mmlab.panels.hit_grids import PanelData, describe_hit
+from mmlab.panels.outputs import FONT, show_in, status_line
 from mmlab.panels.query_form import QueryForm
 from mmlab.panels.search_controls import SearchControls
-from mmlab.visualize import Html
+from mmlab.retrieve import Query
+from mmlab.retrieve.query.explain import describe_change, rank_changes
+from mmlab.retrieve.query.known_queries import find_right_answers
+from mmlab.retrieve.query.spec import differing_settings, format_setting
+from mmlab.visualize import Html, gallery, table
 
 
 def compare_panel(
@@ -40,7 +49,7 @@ class ComparePanel:
             SearchControls(data, k, second, exact=data.live and first == second),
         )
         self.result = widgets.HTML()
-        columns = [_column(*pair) for pair in zip(("Left", "Right"), self.settings, strict=True)]
+        columns = [_settings_column(*pair) for pair in zip(("Left", "Right"), self.settings, strict=True)]
         last = controls.row(*self.form.last)
         self.box = widgets.VBox([*self.form.rows, last, controls.row(*columns), self.result])
         self.box.add_class("mmlab-compare")
@@ -59,7 +68,7 @@ class ComparePanel:
         return compare_answers(self.data, left, right, self.parameters)
 
 
-def _column(place: str, settings: SearchControls) -> widgets.VBox:
+def _settings_column(place: str, settings: SearchControls) -> widgets.VBox:
     """Put the settings of one side under its name, all but the model folded away."""
     models = [one for one in settings.ranking if one is settings.models]
     parts = {
@@ -69,3 +78,130 @@ def _column(place: str, settings: SearchControls) -> widgets.VBox:
     layout = widgets.Layout(flex="1 1 300px", min_width="0")
     heading = widgets.HTML(f"<b>{place}</b>")
     return widgets.VBox([heading, *models, settings.k, controls.folded_rows(parts)], layout=layout)
+
+
+COLUMN_STYLE = "flex:1 1 320px;min-width:0"
+MAX_CHANGES = 12  # that are listed
+MAX_WORDS_CHARS = 80  # of an item in the list
+
+
+def compare_answers(
+    data: PanelData, left: Query, right: Query, parameters: pd.DataFrame | None = None
+) -> Html:
+    """Show the answers to two queries side by side, then which hits changed their rank and why.
+
+    Hits are marked right or wrong where the query belongs to the collection. Ranks are compared among the first `depth`
+    hits of both. parameters: those in which runs differ, with a column for each run that is called like a system
+    (`differing_parameters`); where each query is answered by one run, those of the two are shown. Raises ValueError for
+    a query that the systems cannot answer.
+    """
+    queries = (left, right)
+    found = [data.search(replace(query, k=max(query.k, query.depth))).table for query in queries]
+    changes = rank_changes(*found)
+    relevant = [find_right_answers(data.items, query) for query in queries]
+    columns = [
+        _answer_column("Left", left, found[0], relevant[0], {}),
+        _answer_column(
+            "Right",
+            right,
+            found[1],
+            relevant[1],
+            dict(zip(changes["item_id"], changes["change"], strict=True)),
+        ),
+    ]
+    words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
+    shown = changes[(changes["before"] <= left.k) | (changes["after"] <= right.k)]
+    return Html(
+        f"{status_line(escape(describe_difference(left, right)))}"
+        f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(columns)}</div>'
+        f"{parameters_table(parameters, left.models + right.models)}{changes_table(shown, words)}"
+    )
+
+
+def compare_two_systems(
+    data: PanelData,
+    query: str | Path,
+    k: int = 8,
+    to: str = "image",
+    parameters: pd.DataFrame | None = None,
+) -> Html:
+    """Show one query answered by the first two systems side by side, as the compare panel does when it opens.
+
+    query: a text, or the path of an image; parameters: as in `compare_answers`.
+
+    >>> from mmlab.retrieve.query.known_queries import SavedRankings
+    >>> items = pd.DataFrame({"item_id": [*"qab"], "modality": ["text", "image", "image"], "pair_id": [*"aab"]})
+    >>> items = items.assign(text=["a mug", None, None], image=None, label="mug")
+    >>> before = pd.DataFrame({"query_id": "q", "item_id": [*"ab"], "rank": [1, 2], "score": [0.9, 0.8]})
+    >>> after = before.assign(item_id=[*"ba"])
+    >>> runs = {"one": before, "other": after}
+    >>> saved = {name: SavedRankings({"text-to-image": table}, items) for name, table in runs.items()}
+    >>> "(▲ 1)" in str(compare_two_systems(PanelData(saved, items), "a mug"))
+    True
+    """
+    content = {"text": query} if isinstance(query, str) else {"image": query}
+    first, second = (Query(**content, k=k, to=to, models=(name,)) for name in list(data.systems)[:2])
+    return compare_answers(data, first, second, parameters)
+
+
+def parameters_table(parameters: pd.DataFrame | None, runs: Sequence[str]) -> Html:
+    """Return the parameters in which two runs differ as a table; nothing where they are not known."""
+    if parameters is None or len(set(runs)) != 2 or not set(runs) <= set(parameters.columns):
+        return Html("")
+    left, right = runs
+    differing = parameters[parameters[left] != parameters[right]]
+    if differing.empty:
+        return Html(f'<p style="{FONT}">Both runs were made with the same parameters.</p>')
+    return table(differing[["notebook", "parameter", left, right]], "Parameters in which these runs differ")
+
+
+def describe_difference(left: Query, right: Query) -> str:
+    """Return the settings in which two queries differ, in words."""
+    pairs = differing_settings(left, right)
+    settings = "; ".join(
+        f"{name}: {format_setting(one)} | {format_setting(other)}" for name, (one, other) in pairs.items()
+    )
+    return f"{left.describe()} — {settings or 'the same settings on both sides'}"
+
+
+def changes_table(changes: pd.DataFrame, words: pd.Series) -> Html:
+    """Return the changes of rank as a table with the reason of each; a sentence where no rank changed.
+
+    changes: rows of `rank_changes`; words: those of each item, by item_id.
+    """
+    changed = changes[(changes["change"] != 0).fillna(True)]
+    if changed.empty:
+        return Html(f'<p style="{FONT}">Nothing moved.</p>')
+    rows = [
+        {
+            "item": str(words[change["item_id"]])[:MAX_WORDS_CHARS],
+            "before": change["before"],
+            "after": change["after"],
+            "why": describe_change(change),
+        }
+        for change in changed.head(MAX_CHANGES).to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), f"What moved, the furthest first ({len(changed)} in all)", digits=0)
+
+
+def _answer_column(
+    place: str, query: Query, hits: pd.DataFrame, right: Sequence[str] | None, changes: dict[str, float]
+) -> str:
+    """Return one answer under the name of its system, each hit with the ranks that it gained or lost."""
+    shown = hits.head(query.k)
+    marks = None if right is None else [item in right for item in shown["item_id"]]
+    captions = [
+        describe_hit(hit) + _arrow(changes.get(hit["item_id"], 0)) for hit in shown.to_dict("records")
+    ]
+    systems = " + ".join(query.models)
+    name = escape(f"{place}: {systems}" if systems else place)
+    heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
+    grid = gallery(list(shown["pair_image"]), captions, marks)
+    return f'<section aria-label="{name}" style="{COLUMN_STYLE}">{heading}{grid}</section>'
+
+
+def _arrow(change: float) -> str:
+    """Return the ranks that a hit gained or lost in a few characters; `change`: NA for a hit on the right only."""
+    if pd.isna(change):
+        return " (new)"
+    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(int(change))})"

@@ -5,7 +5,7 @@ jupyter-scatter draws the points. `items_gallery` and `query_on_map` give the re
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as widgets
 import numpy as np
@@ -133,12 +133,10 @@ class MapPanel:
 
 def draw_points(shown: pd.DataFrame, colour: str) -> "jscatter.Scatter":
     """Draw the points by jupyter-scatter, in colours that differ in lightness and with captions on hover."""
-    import jscatter
-
     words = shown["text"].fillna(shown["label"]).str.slice(0, MAX_TOOLTIP_CHARS)
     data = shown.assign(words=words)
     data[colour] = data[colour].fillna(NO_LABEL).astype("category")
-    scatter = jscatter.Scatter(data=data, x="x", y="y", height=MAP_HEIGHT)
+    scatter = _jscatter().Scatter(data=data, x="x", y="y", height=MAP_HEIGHT)
     names = list(data[colour].cat.categories)
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
     scatter.color(by=colour, map=colours, selected="#000000")
@@ -149,9 +147,15 @@ def draw_points(shown: pd.DataFrame, colour: str) -> "jscatter.Scatter":
 
 def mark_place(scatter: "jscatter.Scatter", x: float, y: float) -> None:
     """Mark a place on the map with a cross of two lines."""
+    library = _jscatter()
+    scatter.annotations([library.VLine(x), library.HLine(y)])
+
+
+def _jscatter() -> Any:
+    """Return jupyter-scatter, which is loaded with the first map: it takes seconds."""
     import jscatter
 
-    scatter.annotations([jscatter.VLine(x), jscatter.HLine(y)])
+    return jscatter
 
 
 def nearest_gallery(query: str, nearest: pd.DataFrame, items: pd.DataFrame) -> Html:

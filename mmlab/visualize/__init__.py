@@ -1,7 +1,7 @@
 """Tables become figures and HTML: matplotlib axes in one style, and pages that need no network.
 
-From the ground up: `markup` and, on it, `galleries`; `style` and, on it, `bars`, `distributions`, `curves` and
-`explanations`; `map_sample`, `map_layout` and, on them, `map_figures` and `map_page`.
+From the ground up: `markup` and, on it, `galleries`; `style` and, on it, `bars`, `curves` and
+`image_figures`; `map_layout` and, on it, `map_figures` and `map_page`.
 """
 
 from mmlab.visualize.bars import bars, forest, paired_bars, waterfall
@@ -11,7 +11,7 @@ from mmlab.visualize.map_figures import map_panels
 from mmlab.visualize.map_layout import map_tsne, map_umap, sample_pairs
 from mmlab.visualize.map_page import interactive_map
 from mmlab.visualize.markup import Html, table, under_headings
-from mmlab.visualize.style import figure, show
+from mmlab.visualize.style import figure
 
 __all__ = [
     "Html",
@@ -30,7 +30,6 @@ __all__ = [
     "pareto",
     "query_gallery",
     "sample_pairs",
-    "show",
     "table",
     "under_headings",
     "waterfall",

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import ImageError, check_columns, open_image
-from mmlab.visualize.style import COLOURS, INK, escape_mathtext, figure, name_axes, write_centred
+from mmlab.visualize.style import (
+    COLOURS,
+    INK,
+    escape_mathtext,
+    figure,
+    load_matplotlib,
+    name_axes,
+    write_centred,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,14 +48,12 @@ def occlusion_map(
     ['+12', '-3']
     """
     check_columns(table, OCCLUSION_COLUMNS, "occlusion table")
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
+    matplotlib = load_matplotlib()
     shown = open_image(image, min_side=IMAGE_SIDE) if isinstance(image, str | Path) else image.convert("RGB")
     ax.imshow(np.asarray(shown), extent=(0, 1, 1, 0), aspect=shown.height / shown.width)
     drops = 100 * table["drop"].to_numpy(dtype=float)
     highest = max(np.abs(drops).max(), 1e-9)
-    colours = ScalarMappable(Normalize(-highest, highest), "RdBu_r")
+    colours = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-highest, highest), "RdBu_r")
     for cell, drop in zip(table[list(OCCLUSION_COLUMNS[:4])].to_numpy(dtype=float), drops, strict=True):
         text = f"{drop:+.0f}" if abs(drop) >= 0.5 else "0"
         _draw_cell(ax, cell, tuple(colours.to_rgba(drop)), MAX_OPACITY * abs(drop) / highest, text)
@@ -87,12 +93,11 @@ def word_bars(ax: "Axes", table: pd.DataFrame, title: str = "", max_words: int =
 
 def _draw_cell(ax: "Axes", cell: np.ndarray, colour: tuple[float, ...], opacity: float, text: str) -> None:
     """Cover a cell (left, top, right, bottom) with a colour and write a text in its middle."""
-    from matplotlib.patches import Rectangle
-
+    rectangle = load_matplotlib().patches.Rectangle
     left, top, right, bottom = cell.tolist()
     width, height = right - left, bottom - top
-    ax.add_patch(Rectangle((left, top), width, height, facecolor=colour, alpha=opacity, linewidth=0))
-    ax.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="white", linewidth=0.4))
+    ax.add_patch(rectangle((left, top), width, height, facecolor=colour, alpha=opacity, linewidth=0))
+    ax.add_patch(rectangle((left, top), width, height, fill=False, edgecolor="white", linewidth=0.4))
     plate = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.8}
     middle = left + width / 2, top + height / 2
     ax.text(*middle, text, ha="center", va="center", fontsize=7, color="black", bbox=plate)

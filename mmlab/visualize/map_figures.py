@@ -7,8 +7,16 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors
-from mmlab.visualize.map_layout import order_groups
-from mmlab.visualize.style import COLOURS, MARKERS, escape_mathtext, figure, legend_below, name_axes
+from mmlab.visualize.map_layout import load_sklearn, order_groups
+from mmlab.visualize.style import (
+    COLOURS,
+    MARKERS,
+    escape_mathtext,
+    figure,
+    legend_below,
+    load_matplotlib,
+    name_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,11 +68,10 @@ def plot_map(
 
 def plot_links(ax: "Axes", points: np.ndarray) -> "Axes":
     """Draw a thin line between text and image of each pair; `points` (2 N, 2): the texts, then their images."""
-    from matplotlib.collections import LineCollection
-
     half = len(points) // 2
     lines = np.stack([points[:half], points[half:]], axis=1)
-    ax.add_collection(LineCollection(list(lines), colors="#bbbbbb", linewidths=0.5, zorder=0.5))
+    collection = load_matplotlib().collections.LineCollection
+    ax.add_collection(collection(list(lines), colors="#bbbbbb", linewidths=0.5, zorder=0.5))
     return ax
 
 
@@ -109,8 +116,7 @@ def trustworthiness(vectors_by_space: Sequence[Vectors], points: np.ndarray, nei
     1 means that all neighbours on the map are neighbours by cosine. `points` (N, 2) as `map_spaces` returns them; of
     several spaces the mean, weighted by size. `neighbours` is at most (N - 1) // 2; NaN where that is 0.
     """
-    from sklearn.manifold import trustworthiness as measure
-
+    measure = load_sklearn().manifold.trustworthiness
     sizes = [len(vectors) for vectors in vectors_by_space]
     values = []
     for vectors, part in zip(vectors_by_space, np.split(points, np.cumsum(sizes)[:-1]), strict=True):
@@ -123,10 +129,8 @@ def trustworthiness(vectors_by_space: Sequence[Vectors], points: np.ndarray, nei
 
 def group_mixing(points: np.ndarray, groups: pd.Series, neighbours: int = 10) -> float:
     """Return the share in [0, 1] of the nearest `neighbours` of each point (N, 2) that belong to another group."""
-    from sklearn.neighbors import NearestNeighbors
-
-    count = min(neighbours, len(points) - 1)
-    nearest = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False)
+    search = load_sklearn().neighbors.NearestNeighbors(n_neighbors=min(neighbours, len(points) - 1))
+    nearest = search.fit(points).kneighbors(return_distance=False)
     names = groups.to_numpy()
     return float((names[nearest] != names[:, None]).mean())
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from inspect import getsource
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,10 +37,8 @@ def map_umap(vectors: Vectors, neighbours: int = 15, seed: int = 0) -> np.ndarra
     `neighbours`: size of a neighbourhood, at most N - 1. The neighbours are exact: up to the sizes that fit a page
     this is faster than compiling umap's own search. The first call in a process takes seconds to compile.
     """
-    from sklearn.neighbors import NearestNeighbors
-
     count = min(neighbours, len(vectors) - 1)
-    search = NearestNeighbors(n_neighbors=count, metric="cosine").fit(vectors.array)
+    search = load_sklearn().neighbors.NearestNeighbors(n_neighbors=count, metric="cosine").fit(vectors.array)
     distances, nearest = search.kneighbors(vectors.array)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap warns that a seed keeps it on one core, as intended here
@@ -63,14 +61,22 @@ def map_tsne(vectors: Vectors, perplexity: float = 30.0, seed: int = 0) -> np.nd
     >>> map_tsne(vectors).shape
     (4, 2)
     """
-    from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     bounded = min(perplexity, max((len(vectors) - 1) / 3, 1.0))
-    reducer = TSNE(perplexity=bounded, metric="cosine", init="random", random_state=seed)
+    tsne = load_sklearn().manifold.TSNE
+    reducer = tsne(perplexity=bounded, metric="cosine", init="random", random_state=seed)
     # One thread: its threads wait for each other busily, and two on a busy machine take six times as long.
     with threadpool_limits(1):
         return reducer.fit_transform(vectors.array).astype(np.float32)
+
+
+def load_sklearn() -> Any:
+    """Return scikit-learn with what maps need of it, which is loaded with the first map: it takes a second."""
+    import sklearn.manifold
+    import sklearn.neighbors
+
+    return sklearn
 
 
 def map_spaces(

@@ -1,9 +1,7 @@
 """The style of all figures: quiet axes, colours that also differ in lightness, a size that fits a page."""
 
-from pathlib import Path
+import io
 from typing import TYPE_CHECKING, Any
-
-from mmlab.visualize.markup import Html, render_markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,35 +43,33 @@ def figure(
     >>> fig.get_size_inches().tolist()
     [10.0, 3.2]
     """
-    import matplotlib.pyplot as plt
-
+    plt = load_matplotlib().pyplot
     with plt.rc_context(RC_PARAMS):
         fig, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
     return fig, list(axes.flat)
 
 
-def show(fig: "Figure", path: str | Path, caption: str) -> None:
-    """Write the figure as PNG, 150 dots per inch, and show it in the notebook with its caption below.
+def render_png(fig: "Figure", description: str) -> bytes:
+    """Return the figure as PNG, 150 dots per inch, and close it.
 
-    `caption`: the sentence that reads the figure, in Markdown. It is also stored in the file as its description, so
-    that the report finds it there.
+    `description`: the sentence that reads the figure, kept inside the file, where the report finds it.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> fig, axs = figure()
-    >>> with TemporaryDirectory() as folder:
-    ...     show(fig, f"{folder}/empty.png", "**Nothing** yet.")
-    <IPython.core.display.Image object> <p><strong>Nothing</strong> yet.</p>
-    <BLANKLINE>
+    >>> render_png(figure()[0], "**Nothing** yet.")[1:4]
+    b'PNG'
     """
-    import matplotlib.pyplot as plt
-    from IPython.display import Image, display
-
+    plt = load_matplotlib().pyplot
+    buffer = io.BytesIO()
     with plt.rc_context(RC_PARAMS):
-        fig.savefig(path, metadata={"Description": caption, "Software": None})
+        fig.savefig(buffer, format="png", metadata={"Description": description, "Software": None})
     plt.close(fig)  # an open figure would be shown a second time
-    # render_markdown, not IPython's Markdown: a label in the caption may be hostile.
-    text = Html(render_markdown(caption))
-    display(Image(filename=str(path), width=int(fig.get_figwidth() * 100), alt=caption), text)
+    return buffer.getvalue()
+
+
+def load_matplotlib() -> Any:
+    """Return matplotlib with its pyplot, which is loaded with the first figure: it takes half a second."""
+    import matplotlib.pyplot
+
+    return matplotlib
 
 
 def name_axes(ax: "Axes", x: str, y: str = "", title: str = "") -> "Axes":
@@ -96,9 +92,8 @@ def write_centred(ax: "Axes", text: str) -> "Axes":
 
 def legend_below(ax: "Axes", points: float, columns: int, marker_scale: float | None = None) -> None:
     """Place the legend `points` below the axes, under the axis name, whatever the height of the axes."""
-    from matplotlib.transforms import ScaledTranslation
-
-    below = ax.transAxes + ScaledTranslation(0, -points / POINTS_PER_INCH, ax.figure.dpi_scale_trans)
+    translation = load_matplotlib().transforms.ScaledTranslation
+    below = ax.transAxes + translation(0, -points / POINTS_PER_INCH, ax.figure.dpi_scale_trans)
     ax.legend(
         loc="upper left",
         bbox_to_anchor=(0, 0),

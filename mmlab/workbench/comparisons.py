@@ -55,17 +55,8 @@ class SystemComparison(Report):
     def _overview(self) -> Result:
         """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
         table, baseline = self.differences, self.differences["baseline"].iloc[0]
-        shown = table.assign(interval=_intervals(table))
-        columns = [
-            "direction",
-            "measure",
-            "system",
-            "value",
-            "interval",
-            "p",
-            "p_holm",
-            "smallest_difference",
-        ]
+        interval, numbers = "difference, 95 %", ["p", "p_holm", "smallest_difference"]
+        shown = table.assign(**{interval: _intervals(table)})
 
         def draw() -> "Figure":
             directions = list(table.groupby("direction", sort=False))
@@ -76,7 +67,7 @@ class SystemComparison(Report):
                 forest(ax, part["measure"], part["difference"], bounds, label, str(direction))
             return fig
 
-        shown = shown[columns].rename(columns={"interval": "difference, 95 %"})
+        shown = shown[["direction", "measure", "system", "value", interval, *numbers]]
         return Result(table, self._sentence(), draw, shown=shown, digits=4)
 
     def _sentence(self) -> str:
@@ -125,16 +116,14 @@ class RunComparison(Report):
     @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
         """The scores of every query, by direction and run."""
-        columns = ["query_id", *dict.fromkeys([*self.asked, self.measure])]
         return {
-            direction: {
-                run.name: check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[
-                    columns
-                ]
-                for run in self.runs
-            }
+            direction: {run.name: self._scores(run, direction) for run in self.runs}
             for direction in DIRECTIONS
         }
+
+    def _scores(self, run: RunData, direction: str) -> pd.DataFrame:
+        columns = ["query_id", *dict.fromkeys([*self.asked, self.measure])]
+        return check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[columns]
 
     @cached_property
     def means(self) -> pd.DataFrame:

@@ -215,11 +215,8 @@ class Evaluation(Report):
             2
         """
         direction = direction or self.directions[0]
-        scores, ranked, items = (
-            self.per_query[direction],
-            self.rankings.answers[direction],
-            self.data.embedded_items,
-        )
+        scores, ranked = self.per_query[direction], self.rankings.answers[direction]
+        items = self.data.embedded_items
         choose = {
             "worst": lambda: worst_queries(scores, ranked, items, count),
             "best": lambda: best_queries(scores, ranked, items, count),
@@ -268,10 +265,9 @@ class Evaluation(Report):
             >>> run.evaluate().conclusion("label").startswith("**")
             True
         """
-        texts, images = (len(self.data.vectors_by_modality[side]) for side in ("text", "image"))
-        failures = self.failures()
+        held, failures = self.data.vectors_by_modality, self.failures()
         sentences = (
-            f"**{texts:,} texts and {images:,} images evaluated.**",
+            f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, "RR"),
             failures.sentence,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
-from mmlab.evaluate.losses import failure_shares, loss_changes, losses_by_stage
+from mmlab.evaluate.losses import MissedQueries, failure_shares, loss_changes, losses_by_stage
 from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
@@ -19,6 +19,7 @@ from mmlab.evaluate.summaries import (
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
 from mmlab.items import DIRECTIONS
+from mmlab.runs.record import run_files
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
 from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
@@ -27,6 +28,7 @@ from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
 if TYPE_CHECKING:
+    import ipywidgets
     from matplotlib.figure import Figure
 
 TEXT_TO_IMAGE = "text-to-image"
@@ -124,6 +126,29 @@ class FailureReport(Report):
             >>> wrong = run.evaluate().failures().suspects().wrong_pairs
         """
         return SuspectLists(*self._suspects, self.data.embedded_items, shown)
+
+    def panel(self, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":
+        """Return a panel for JupyterLab that walks through the missed queries, whose hits can be judged by hand.
+
+        Judgements go to labels.jsonl in the run's folder.
+
+        Args:
+            k: how many hits of each query are shown.
+            by: who judges; the user of this machine unless given.
+
+        Example:
+            >>> panel = run.evaluate().failures().panel(k=3)
+        """
+        from mmlab.panels import inspect_panel
+
+        labels = self.data.folder / run_files.LABELS
+        missed = {
+            name: MissedQueries(
+                explained, self.rankings.answers[name], self.data.qrels(DIRECTIONS[name][1]), labels
+            )
+            for name, explained in self.per_query.items()
+        }
+        return inspect_panel(missed, self.data.embedded_items, k, by)
 
     @cached_property
     def _suspects(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

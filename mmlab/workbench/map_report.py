@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mmlab.embed import load_for
 from mmlab.items import DIRECTIONS, Vectors, write_table
 from mmlab.items import data as data_folder
 from mmlab.runs import Step
@@ -20,6 +21,7 @@ from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
+    import ipywidgets
     from matplotlib.figure import Figure
 
 
@@ -123,6 +125,16 @@ class MapReport(Report):
         if path is not None:
             document.save(path)
         return map_frame(document)
+
+    def panel(self) -> "ipywidgets.VBox":
+        """Return a panel for JupyterLab with the map by UMAP, and a list of what is chosen on it.
+
+        Example:
+            >>> panel = run.map(pairs=20).panel()
+        """
+        from mmlab.panels import map_panel
+
+        return map_panel(self.umap().table, self.vectors[0], self.data.items, load_for)
 
     @property
     def conclusion(self) -> str:

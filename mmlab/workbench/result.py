@@ -1,7 +1,6 @@
 """What every answer of the workbench is: a table, the sentence that reads it, and a figure that draws it."""
 
 import base64
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pandas as pd
 from mmlab.items import replacing
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
+from mmlab.visualize.style import render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,19 +149,6 @@ class Report(ABC):
 
     def _repr_html_(self) -> str:
         return self.overview()._repr_html_()
-
-
-def render_png(fig: "Figure", description: str) -> bytes:
-    """Return the figure as PNG with the sentence that reads it as its description, and close the figure."""
-    import matplotlib.pyplot as plt
-
-    from mmlab.visualize.style import RC_PARAMS
-
-    buffer = io.BytesIO()
-    with plt.rc_context(RC_PARAMS):
-        fig.savefig(buffer, format="png", metadata={"Description": description, "Software": None})
-    plt.close(fig)
-    return buffer.getvalue()
 
 
 def image_tag(png: bytes, words: str) -> str:

@@ -1,36 +1,28 @@
 """The door: a run, opened, and what one asks of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
-from mmlab.embed import embed_with_models
 from mmlab.embed.benchmark import sweep_batches
-from mmlab.index import build_index, open_store
 from mmlab.ingest import Rules, ingest_items
 from mmlab.items import DIRECTIONS, Vectors, is_among
-from mmlab.items import data as data_folder
-from mmlab.items.rankings import opposite_modality
-from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
-from mmlab.workbench.hits import Hits
+from mmlab.workbench.hits import Hits, panel_data, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result
-from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_data import RunData, RunList, RunReader
 from mmlab.workbench.run_rankings import Rankings
-from mmlab.workbench.run_reader import RunList, RunReader
-from mmlab.workbench.run_search import search_run, time_run
-from mmlab.workbench.step_reports import EmbedReport, IndexReport, index_settings
+from mmlab.workbench.step_reports import EmbedReport, IndexReport
 from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 
@@ -39,6 +31,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Asked = str | Path | Image
+
+HITS_IN_PANEL = 8
 
 
 class Run(RunData):
@@ -223,15 +217,7 @@ class Run(RunData):
             for name, value in locals().items()
             if name not in ("self", "to") and value is not None
         }
-        config = self._config(given)
-        directions = {name: pair for name, pair in DIRECTIONS.items() if to in (None, pair[1])}
-        qrels = {name: self.qrels(target) for name, (_, target) in directions.items()}
-        vectors = self.index.in_order(self.all_vectors)
-        ranked = rank_directions(
-            self.index, vectors, self.embedded_items, config, qrels, self._matcher(config)
-        )
-        changed = ", ".join(f"{name} {value}" for name, value in given.items())
-        return Rankings(self, ranked, changed or self.name)
+        return Rankings.of(self, to, given)
 
     @property
     def rankings(self) -> Rankings:
@@ -241,10 +227,7 @@ class Run(RunData):
             >>> sorted(run.rankings.answers)
             ['image-to-text', 'text-to-image']
         """
-        ranked = {
-            name: RankedDirection(self._files.ranking_steps(name), self._files.rankings(name))
-            for name in DIRECTIONS
-        }
+        ranked = {name: RankedDirection(self.ranking_steps(name), self.answer(name)) for name in DIRECTIONS}
         return Rankings(self, ranked, self.name)
 
     def evaluate(
@@ -457,9 +440,18 @@ class Run(RunData):
         Example:
             >>> panel = run.panel()
         """
-        from mmlab.workbench.run_panel import open_panel
+        from mmlab.panels import compare_panel, query_panel
 
-        return open_panel(self, kind, lambda: self._calibrations, self.evaluate, self.map, settings)
+        searched = partial(panel_data, self, lambda: self._calibrations)
+        openers: dict[str, Callable[..., ipywidgets.VBox]] = {
+            "query": lambda query="", k=HITS_IN_PANEL: query_panel(searched(), query, k),
+            "compare": lambda query="", k=HITS_IN_PANEL: compare_panel(searched(), query, k),
+            "inspect": lambda k=5, by=None: self.evaluate().failures().panel(k, by),
+            "map": lambda maps=None: (maps or self.map()).panel(),
+        }
+        if kind not in openers:
+            raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
+        return openers[kind](**settings)
 
     # What the numbered notebooks do
 
@@ -499,13 +491,7 @@ class Run(RunData):
             >>> [vectors.space.model for vectors in run.embed(["demo"]).vectors]
             ['demo']
         """
-        missing = set(DIRECTIONS["text-to-image"]) - set(self.items["modality"])
-        if missing:
-            raise ValueError(
-                f"{self.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
-            )
-        cache = data_folder() / "cache" / "vectors.sqlite"
-        return EmbedReport(embed_with_models(self.items, models, cache=cache, **settings), self.items)
+        return EmbedReport.of(self, models, settings)
 
     def build_index(self, **settings: Any) -> IndexReport:
         """Build the run's index, as 03_index does: send what is new or changed, delete what has vanished.
@@ -518,27 +504,8 @@ class Run(RunData):
             >>> run.build_index().sent
             0
         """
-        given = {
-            "layout": self.parameters.get("layout", "unified"),
-            **index_settings(self.parameters),
-            **settings,
-        }
-        store = open_store(self.store)
-        index = build_index(store, self.name, self.items, self.all_vectors, **given)
         self.__dict__.pop("index", None)
-        asking = self.vectors(opposite_modality(index.modalities(index.spaces[0])[0]))
-        return IndexReport(index, asking if len(asking) else self.vectors())
-
-    def _config(self, given: Mapping[str, Any]) -> RetrievalConfig:
-        names = {field.name for field in fields(RetrievalConfig)}
-        own = {name: value for name, value in self.parameters.items() if name in names}
-        return RetrievalConfig(**{**own, **given})
-
-    def _matcher(self, config: RetrievalConfig) -> Any:
-        from mmlab.retrieve.query.rerank import find_matcher
-
-        loaded = {id(one): one.model for one in self.retrievers.values()} if config.rerank else {}
-        return find_matcher(self.all_vectors, config.rerank, loaded.values())
+        return IndexReport.of(self, settings)
 
 
 @overload

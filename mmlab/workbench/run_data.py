@@ -1,6 +1,7 @@
-"""The data of one run: items, vectors, index and models, read or loaded when they are first needed."""
+"""The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,88 @@ import pandas as pd
 from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import summarize_spaces
 from mmlab.index import Index, open_index, open_store
-from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
-from mmlab.runs import Step
-from mmlab.runs.record.manifest import Manifest
-from mmlab.workbench.run_reader import RunReader
+from mmlab.runs import Step, list_runs, read_manifest, run_folder
+from mmlab.runs.record import run_files
+from mmlab.runs.record.lineage import check_input, find_maker, find_writer, written_files
+from mmlab.runs.record.manifest import Manifest, given_parameters
+from mmlab.workbench.result import Report, Result
+
+
+@dataclass(frozen=True)
+class RunReader:
+    """Reads the files of the run `name`.
+
+    Within a notebook's `step` every file that is read is recorded in the run's manifest, and a file that was made with
+    other parameters than the step's is refused.
+    """
+
+    name: str
+    step: Step | None = None
+
+    @property
+    def _own(self) -> bool:
+        """Whether the step works on this very run, and not on another that it is compared with."""
+        return self.step is not None and self.step.run_name == self.name
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, data/runs/<name>."""
+        return run_folder(self.name)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The run's manifest as it was when it was first asked for."""
+        return read_manifest(self.name)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the run's notebooks were given, by name; within a step, its own parameters first."""
+        own = self.step.parameters if self.step and self._own else {}
+        return given_parameters(self.manifest["steps"]) | own
+
+    def has(self, file: str) -> bool:
+        """Tell whether a finished notebook of the run wrote `file`."""
+        return find_writer(self.manifest, file) is not None
+
+    def read(self, file: str) -> Path:
+        """Return the path of a file; raise FileNotFoundError or StaleInput where it cannot be used."""
+        if self.step is not None:
+            return self.step.read(file) if self._own else self.step.read_from(self.name, file)
+        path = self.folder / file
+        check_input(self.manifest, path, file, {})
+        return path
+
+    def read_all(self, pattern: str) -> list[Path]:
+        """Return the paths of the files that match, like "vectors/*.npz"; raise FileNotFoundError if there is none."""
+        if self.step is not None and self._own:
+            return self.step.read_all(pattern)
+        return [self.read(file) for file in written_files(self.manifest, pattern)] or [self.read(pattern)]
+
+
+@dataclass(frozen=True, repr=False)
+class RunList(Report):
+    """The runs of the data folder, a row each: name, dataset, models, when, how good, and whether it finished."""
+
+    def _overview(self) -> Result:
+        """Show all runs; open one with `mmlab.open_run(name)`."""
+        table = pd.DataFrame(list_runs())
+        if table.empty:
+            return Result(
+                table, "There is no run yet: make one with `mmlab demo` or `mmlab run --dataset ...`."
+            )
+        shown = table.assign(models=table["models"].map(", ".join))
+        return Result(table, f"{len(table)} runs; open one with `mmlab.open_run(name)`.", shown=shown)
+
+    def __len__(self) -> int:
+        return len(list_runs())
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [row["name"] for row in list_runs()]
 
 
 class RunData:
@@ -68,7 +143,7 @@ class RunData:
         Columns: item_id, modality ("image" or "text"), pair_id (ties an image to its texts), text, image (path of the
         file), label, split, origin, content, width, height, flags, duplicate_of, then the dataset's own columns.
         """
-        return self._files.items()
+        return read_items(self._files.read(run_files.ITEMS))
 
     @cached_property
     def embedded_items(self) -> pd.DataFrame:
@@ -82,7 +157,8 @@ class RunData:
 
         The main space is the first that holds both images and texts.
         """
-        vectors = self._files.vectors()
+        paths = self._files.read_all(f"{run_files.VECTORS}/*.npz")
+        vectors = [Vectors.load(path) for path in paths]
         main = main_vectors(vectors, self.items)
         return [main, *(other for other in vectors if other is not main)]
 
@@ -136,7 +212,7 @@ class RunData:
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Return the scores of every query that 05_evaluate wrote: query_id and a column for each measure."""
-        return self._files.per_query(direction)
+        return read_table(self._files.read(f"{run_files.PER_QUERY}/{direction}.parquet"))
 
     @property
     def store(self) -> str:
@@ -147,7 +223,8 @@ class RunData:
     def index(self) -> Index:
         """The run's index, opened; raises FileNotFoundError naming 03_index where there is none yet."""
         layout = self.parameters.get("layout", "unified")
-        return open_index(open_store(self.store), self._files.index_name(), layout)
+        self._files.read(run_files.INDEX)
+        return open_index(open_store(self.store), find_maker(self.manifest, run_files.INDEX), layout)
 
     @cached_property
     def retrievers(self) -> Mapping[str, Retriever]:
@@ -161,9 +238,14 @@ class RunData:
 
     def answer(self, direction: str) -> pd.DataFrame:
         """Return the run's own answer of a direction, as 04_retrieve wrote it."""
-        return self._files.rankings(direction)
+        return read_table(self._files.read(f"{run_files.RANKINGS}/{direction}.parquet"), RANKING_COLUMNS)
+
+    def ranking_steps(self, direction: str) -> dict[str, pd.DataFrame]:
+        """Return the rankings after each step of a direction, by the step's name, in their order."""
+        paths = self._files.read_all(f"{run_files.RANKINGS}/{direction}/*.parquet")
+        return {path.stem: read_table(path, RANKING_COLUMNS) for path in paths}
 
     @property
     def benchmark(self) -> pd.DataFrame:
         """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""
-        return self._files.benchmark()
+        return read_table(self._files.read(run_files.INDEX))

@@ -1,16 +1,18 @@
 """All queries of a run, ranked: the answer of each direction and the rankings after each step that led to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, write_table
+from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
 from mmlab.retrieve.query.explain import ranks_of_query
+from mmlab.retrieve.query.rerank import find_matcher
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, query_gallery
@@ -37,6 +39,20 @@ class Rankings(Report):
     data: RunData
     ranked: Mapping[str, RankedDirection]
     name: str
+
+    @classmethod
+    def of(cls, data: RunData, to: str | None, given: Mapping[str, Any]) -> Self:
+        """Rank all queries of one direction, or of both; what is not given is as the run's parameters have it."""
+        names = {field.name for field in fields(RetrievalConfig)}
+        own = {name: value for name, value in data.parameters.items() if name in names}
+        config = RetrievalConfig(**{**own, **given})
+        qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items() if to in (None, target)}
+        vectors = data.index.in_order(data.all_vectors)
+        loaded = {id(one): one.model for one in data.retrievers.values()} if config.rerank else {}
+        matcher = find_matcher(data.all_vectors, config.rerank, loaded.values())
+        ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, matcher)
+        changed = ", ".join(f"{name} {value}" for name, value in given.items())
+        return cls(data, ranked, changed or data.name)
 
     @property
     def answers(self) -> dict[str, pd.DataFrame]:

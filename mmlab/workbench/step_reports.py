@@ -1,27 +1,30 @@
 """What 02_embed and 03_index show: the vectors of each model and their space; the index and how well it finds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Embedded
+from mmlab.embed import Embedded, embed_with_models
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import summarize_space_comparison
-from mmlab.index import Hnsw, Index, Quantization, benchmark_search
+from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import search_settings
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import Vectors, write_table
+from mmlab.items import DIRECTIONS, Vectors, write_table
+from mmlab.items import data as data_folder
+from mmlab.items.rankings import opposite_modality
 from mmlab.items.vectors import main_vectors
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
+from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +43,17 @@ class EmbedReport(Report):
 
     results: Sequence[Embedded]
     items: pd.DataFrame
+
+    @classmethod
+    def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        """Embed the run's items; raise ValueError where they lack images or texts."""
+        missing = set(DIRECTIONS["text-to-image"]) - set(data.items["modality"])
+        if missing:
+            raise ValueError(
+                f"{data.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
+            )
+        cache = data_folder() / "cache" / "vectors.sqlite"
+        return cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
 
     @property
     def vectors(self) -> list[Vectors]:
@@ -133,6 +147,15 @@ class IndexReport(Report):
 
     index: Index
     queries: Vectors
+
+    @classmethod
+    def of(cls, data: RunData, settings: Mapping[str, Any]) -> Self:
+        """Build the run's index; what is not given is as the run's parameters have it."""
+        layout = data.parameters.get("layout", "unified")
+        given = {"layout": layout, **index_settings(data.parameters), **settings}
+        index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)
+        asking = data.vectors(opposite_modality(index.modalities(index.spaces[0])[0]))
+        return cls(index, asking if len(asking) else data.vectors())
 
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from mmlab.index import Hnsw, compare_layouts, compare_placements, open_store, sweep_index
-from mmlab.index.bench.faiss import has_faiss, sweep_faiss
+from mmlab.index import Hnsw, Workload, compare_layouts, compare_placements, open_store, sweep_index
+from mmlab.index.bench.index_sweep import has_faiss, sweep_faiss
 from mmlab.index.bench.recommend import (
     best_of_graphs,
     frontier,
@@ -197,7 +197,7 @@ class TuningReport(Report):
         near = min(self.k, int((some["modality"] == target).sum()))
         queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
         vectors = [self.data.all_vectors[0]]
-        table = compare_layouts(some, vectors, queries, target, near, hnsw=self._small_graph)
+        table = compare_layouts(Workload(some, vectors, queries, target, near, self._small_graph))
         costs = table.set_index("layout")
         sentence = (
             f"The smallest on disk is {costs['disk_mb'].idxmin()} ({costs['disk_mb'].min():.1f} MB, the largest "
@@ -213,9 +213,8 @@ class TuningReport(Report):
         some = held.sample(min(PLACED_ITEMS, len(held)), random_state=self.seed)
         queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
         k = min(self.k, len(some))
-        table = compare_placements(
-            some, [self.data.all_vectors[0]], queries, target, k, hnsw=self._small_graph
-        )
+        vectors = [self.data.all_vectors[0]]
+        table = compare_placements(Workload(some, vectors, queries, target, k, self._small_graph))
         opened = table[table["of"] == "p50"].set_index(["vectors", "state"])["whole_ms"]
         sentence = (
             f"A store that has to be opened first answers in {opened['in memory', 'just opened']:.0f} ms, on disk in "

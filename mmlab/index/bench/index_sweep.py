@@ -1,20 +1,25 @@
 """Which settings of an index: every setting is built on the same vectors and measured against exact search.
 
-The collections hold nothing but vectors; each query is searched alone, after a warm-up.
+The collections hold nothing but vectors; each query is searched alone, after a warm-up. Beside them stand bare
+indexes of FAISS in memory, flat and HNSW, where it is installed: the optional extra, pip install "mmlab[tune]".
 """
 
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 
-from mmlab.index.bench.search_benchmark import benchmark_search
+from mmlab.index.bench.search_benchmark import TIE, WARM_UP_QUERIES, benchmark_search, percentiles
 from mmlab.index.build import build_index, open_store
 from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import BinaryWarning, Hnsw
@@ -176,3 +181,74 @@ def _check_graph(index: Index) -> None:
             f"no graph was built: {info['points']:,} points with {info['indexed_vectors']:,} in the graph, and up to "
             f"{SCAN_KB} KB of vectors are scanned. Sweep on more vectors"
         )
+
+
+def has_faiss() -> bool:
+    """Return whether FAISS is installed."""
+    return find_spec("faiss") is not None
+
+
+def sweep_faiss(
+    vectors: Vectors, queries: Vectors, k: int, m: Sequence[int], ef_construct: int, ef: Sequence[int]
+) -> pd.DataFrame:
+    """Measure FAISS flat (a scan), then HNSW with each m and ef; no rows without FAISS.
+
+    Returns the columns of `sweep_index`. An item counts as found if its cosine is as high as that of the k-th exact
+    one. Graphs are built on all threads, queries searched one at a time on one. memory_mb and disk_mb are both the
+    bytes of the serialized index; nothing is sent to it first, so upsert_s is 0.
+    """
+    if not has_faiss():
+        return pd.DataFrame()
+    import faiss
+
+    least = np.sort(queries.array @ vectors.array.T, axis=1)[:, -k]
+    rows: list[dict[str, Any]] = []
+    for edges in (None, *m):
+        started = time.perf_counter()
+        index = _faiss_index(faiss, vectors.array, edges, ef_construct)
+        costs = {"upsert_s": 0.0, "build_s": time.perf_counter() - started}
+        costs |= dict.fromkeys(("disk_mb", "memory_mb"), faiss.serialize_index(index).nbytes / 1e6)
+        graph = {"engine": "FAISS HNSW" if edges else "FAISS flat", "m": edges}
+        graph |= {"ef_construct": ef_construct if edges else None, "quantization": "none", "on_disk": False}
+        for candidates in ef if edges else (None,):
+            if candidates:
+                index.hnsw.efSearch = candidates
+            search = {"ef": candidates, "rescored": False, "oversampling": np.nan}
+            with _one_thread(faiss):
+                measured = _measure_faiss(index, queries.array, k, least)
+            rows.append({**graph, **search, **measured, **costs})
+    return pd.DataFrame(rows)
+
+
+def _faiss_index(faiss: Any, rows: np.ndarray, m: int | None, ef_construct: int) -> Any:
+    if m is None:
+        index: Any = faiss.IndexFlatIP(rows.shape[1])
+    else:
+        index = faiss.IndexHNSWFlat(rows.shape[1], m, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = ef_construct
+    index.add(rows)
+    return index
+
+
+@contextmanager
+def _one_thread(faiss: Any) -> Iterator[None]:
+    """Run FAISS on one thread, and in the end on as many as before."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _measure_faiss(index: Any, rows: np.ndarray, k: int, least: np.ndarray) -> dict[str, float]:
+    """Return recall, as an item counts that scores at least `least` (Q,), and the percentiles of the latency."""
+    shares, milliseconds = [], []
+    for row in rows[:WARM_UP_QUERIES]:
+        index.search(row[None], k)
+    for row, score in zip(rows, least, strict=True):
+        started = time.perf_counter()
+        scores, _ = index.search(row[None], k)
+        milliseconds.append(1000 * (time.perf_counter() - started))
+        shares.append((scores[0] >= score - TIE).mean())
+    return {"recall": float(np.mean(shares)), **percentiles(np.array(milliseconds))}

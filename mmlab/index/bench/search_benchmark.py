@@ -8,6 +8,7 @@ making and opening those would take longer than all else.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Unpack
@@ -188,29 +189,53 @@ def _time_query(index: Index, query: Vectors, target: str, k: int) -> dict[str, 
 COLUMNS = ["item_id", "modality", "pair_id", "text", "image"]
 
 
-def compare_layouts(
-    items: pd.DataFrame,
-    vectors: Sequence[Vectors],
-    queries: Vectors,
-    target: str,
-    k: int,
-    hnsw: Hnsw | None = None,
-    quantization: Quantization | str | None = "scalar",
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Workload:
+    """What an index is built from and asked, to measure it in several layouts or placements on this machine.
+
+    Attributes:
+        items, vectors: what `build_index` takes.
+        queries: the vectors that ask, one at a time.
+        target: the modality that is searched for, "image" or "text".
+        k: how many nearest items are asked for.
+        hnsw, quantization: the settings of the index, as `build_index` takes them.
+    """
+
+    items: pd.DataFrame
+    vectors: Sequence[Vectors]
+    queries: Vectors
+    target: str
+    k: int
+    hnsw: Hnsw | None = None
+    quantization: Quantization | str | None = "scalar"
+
+    @contextmanager
+    def built(self, layout: str = "unified", on_disk: bool = False) -> Iterator[tuple[Index, float]]:
+        """Build the index in a temporary folder, and say how many seconds that took."""
+        with TemporaryDirectory(prefix="mmlab-") as folder:
+            store, started = open_store(Path(folder)), time.perf_counter()
+            index = build_index(
+                store, "benchmark", self.items[COLUMNS], self.vectors, layout, self.hnsw, self.quantization,
+                on_disk=on_disk, progress=False,
+            )  # fmt: skip
+            yield index, time.perf_counter() - started
+
+
+def compare_layouts(workload: Workload) -> pd.DataFrame:
     """Build the same vectors in every layout on this machine, and measure each.
 
-    The arguments are those of `build_index` and `Index.search`; `target` is the modality to search for. Returns
-    layout, collections, points, build_s (collections, points and graphs), disk_mb, recall (against exact search, in
-    [0, 1]) and p50_ms (of one query at a time). Takes seconds.
+    Returns layout, collections, points, build_s (collections, points and graphs), disk_mb, recall (against exact
+    search, in [0, 1]) and p50_ms (of one query at a time). Takes seconds.
 
-    Example: `compare_layouts(items, [vectors], queries, "image", k=10)`.
+    Example: `compare_layouts(Workload(items, [vectors], queries, "image", k=10))`.
     """
     rows = []
+    asked = workload.queries, workload.target, workload.k
     for layout in LAYOUTS:
-        with _built(items, vectors, layout, hnsw, quantization) as (index, build_s), index.session():
+        with workload.built(layout) as (index, build_s), index.session():
             collections = index.collections()
-            found, milliseconds = time_queries(index, queries, target, k)
-            exact = index.search(queries, target, k, exact=True)
+            found, milliseconds = time_queries(index, *asked)
+            exact = index.search(*asked, exact=True)
         rows.append(
             {
                 "layout": layout,
@@ -225,44 +250,16 @@ def compare_layouts(
     return pd.DataFrame(rows)
 
 
-def compare_placements(
-    items: pd.DataFrame,
-    vectors: Sequence[Vectors],
-    queries: Vectors,
-    target: str,
-    k: int,
-    hnsw: Hnsw | None = None,
-    quantization: Quantization | str | None = "scalar",
-    samples: int = SAMPLES,
-) -> pd.DataFrame:
+def compare_placements(workload: Workload, samples: int = SAMPLES) -> pd.DataFrame:
     """Time one query with the vectors in memory and on disk, just opened and warm, on this machine.
 
-    The arguments are those of `compare_layouts`; samples: openings of the store that are timed. Returns the rows of
-    `time_parts` for memory, then for disk. Takes seconds.
+    samples: openings of the store that are timed. Returns the rows of `time_parts` for memory, then for disk. Takes
+    seconds.
 
-    Example: `compare_placements(items, [vectors], queries, "image", k=10)`.
+    Example: `compare_placements(Workload(items, [vectors], queries, "image", k=10))`.
     """
     tables = []
     for on_disk in (False, True):
-        with _built(items, vectors, "unified", hnsw, quantization, on_disk) as (index, _):
-            tables.append(time_parts(index, queries, target, k, samples))
+        with workload.built(on_disk=on_disk) as (index, _):
+            tables.append(time_parts(index, workload.queries, workload.target, workload.k, samples))
     return pd.concat(tables, ignore_index=True)
-
-
-@contextmanager
-def _built(
-    items: pd.DataFrame,
-    vectors: Sequence[Vectors],
-    layout: str,
-    hnsw: Hnsw | None,
-    quantization: Quantization | str | None,
-    on_disk: bool = False,
-) -> Iterator[tuple[Index, float]]:
-    """Build an index in a temporary folder, and say how many seconds that took."""
-    with TemporaryDirectory(prefix="mmlab-") as folder:
-        store, started = open_store(Path(folder)), time.perf_counter()
-        index = build_index(
-            store, "benchmark", items[COLUMNS], vectors, layout, hnsw, quantization,
-            on_disk=on_disk, progress=False,
-        )  # fmt: skip
-        yield index, time.perf_counter() - started

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.schema.payload import DTYPES, FILTERABLE, FINGERPRINT
+from mmlab.index.schema.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
 from mmlab.items import Space, SpaceMismatch
 from mmlab.items.options import OPTIONS
 
@@ -68,6 +68,11 @@ class Schema:
         return {name: kind for name, kind in self.fields.items() if kind in FILTERABLE}
 
     @property
+    def indexed(self) -> dict[str, str]:
+        """The fields that have a payload index, and their kinds."""
+        return {name: kind for name, kind in self.filterable.items() if name not in NOT_INDEXED}
+
+    @property
     def spaces(self) -> list[Space]:
         """The spaces of the vectors, the main one first."""
         return list(dict.fromkeys([self.space, *self.vector_spaces.values()]))
@@ -83,6 +88,11 @@ class Schema:
                 f"collection {collection!r} holds vectors of {self.space.key}, these are of {space.key}: "
                 f"{error} (stored, given). Embed with {self.space.model}, use another collection, or drop this"
             ) from None
+
+    def check_modality(self, modality: str | None) -> None:
+        """Raise ValueError if the collection is known to hold no items of the modality."""
+        if modality is not None and self.modalities and modality not in self.modalities:
+            raise ValueError(f"no items of modality {modality!r}; there are {list(self.modalities)}")
 
     def check_same(self, other: "Schema", collection: str) -> None:
         """Raise SpaceMismatch or WrongSchema, naming each setting that differs, unless both are the same."""

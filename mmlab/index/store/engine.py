@@ -3,7 +3,7 @@
 Shapes: N points, Q queries, D dimensions. `Store` is the same in terms of items and vectors.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.internals import create_dataframe_from_blocks
 
-from mmlab.index.schema.payload import Conditions
+from mmlab.index.schema.payload import FLOAT, INTEGER, KEYWORD, Condition, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.items import RANKING_COLUMNS
 
@@ -80,6 +80,40 @@ def _sort_hits(hits: Hits) -> Hits:
 
 def _text_array(values: list[str]) -> pd.arrays.ArrowStringArray:
     return pd.arrays.ArrowStringArray(pa.array(values, type=pa.large_string()), dtype=TEXT)
+
+
+class FilterTerms(NamedTuple):
+    """The classes of one of Qdrant's libraries that make a filter; `boolean` makes a value of a truth value."""
+
+    all_of: Callable[..., Any]
+    field: Callable[..., Any]
+    any_value: Callable[..., Any]
+    one_value: Callable[..., Any]
+    between: Callable[..., Any]
+    boolean: Callable[[Any], Any] = bool
+
+
+def translate_filter(conditions: Conditions, terms: FilterTerms) -> Any:
+    """Return the filter that lets through what meets all conditions, in the terms of a library; None for all points."""
+    if not conditions:
+        return None
+    required = [_translate(one, terms) for one in conditions if not one.negated]
+    excluded = [_translate(one, terms) for one in conditions if one.negated]
+    return terms.all_of(must=required or None, must_not=excluded or None)
+
+
+def _translate(condition: Condition, terms: FilterTerms) -> Any:
+    path, values = condition.path, condition.values
+    if condition.bounds:
+        return terms.field(key=path, range=terms.between(**condition.bounds))
+    if condition.kind in (KEYWORD, INTEGER):
+        return terms.field(key=path, match=terms.any_value(any=list(values)))
+    if condition.kind == FLOAT:  # Qdrant matches no floats
+        fields = [terms.field(key=path, range=terms.between(gte=value, lte=value)) for value in values]
+    else:
+        matches = [terms.one_value(value=terms.boolean(value)) for value in values]
+        fields = [terms.field(key=path, match=match) for match in matches]
+    return terms.all_of(should=fields)
 
 
 MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Qdrant takes no more

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Unpack
@@ -12,7 +13,6 @@ import pandas as pd
 from mmlab.index.schema.payload import (
     FINGERPRINT,
     KEYWORD,
-    NOT_INDEXED,
     Condition,
     Conditions,
     Where,
@@ -83,7 +83,7 @@ class Contents(NamedTuple):
     vector_spaces: Mapping[str, Space] = {}
 
 
-class Layout:
+class Layout(ABC):
     """How the points of one collection hold items: here, each item has a point of its own, under its own id.
 
     A part is a place in a point's payload that holds an item, "" for the payload itself.
@@ -96,13 +96,13 @@ class Layout:
         self.schema = schema
 
     @staticmethod
+    @abstractmethod
     def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
         """Return the collections for the spaces and the modalities that each holds, the main space first."""
-        raise NotImplementedError
 
     def payload_indexes(self) -> dict[str, str]:
         """Return the payload indexes of the collection, as {path: kind}."""
-        return {json_path(name): kind for name, kind in indexed_fields(self.schema).items()}
+        return {json_path(name): kind for name, kind in self.schema.indexed.items()}
 
     def holds(self, space: Space, modality: str) -> bool:
         """Return whether the collection has vectors of the space for items of the modality."""
@@ -121,11 +121,9 @@ class Layout:
 
         Raises ValueError for a modality that is not there and for a wrong `where`, see `read_filter`.
         """
-        check_modality(self.schema, modality)
-        conditions = read_filter(where, self.schema.filterable)
-        if modality is not None and self.schema.modalities != (modality,):
-            conditions += modality_condition(self.schema, modality)
-        return {"": conditions}
+        self.schema.check_modality(modality)
+        only = self.schema.modalities == (modality,)
+        return {"": self._conditions(where, None if only else modality)}
 
     def search(self, space: Space, modality: str | None, k: int, **options: Unpack[SearchOptions]) -> Search:
         """Return the search for the `k` items of a modality that are nearest to queries of the space; ValueError."""
@@ -157,27 +155,18 @@ class Layout:
         records = engine.scroll(collection, filters[""], [] if ids_only else None)
         return ((item, payload) for item, payload, _ in records)
 
+    def _conditions(self, where: Where | None, modality: str | None, part: str = "") -> Conditions:
+        """Return the conditions on the items in a part of the payload; ValueError if no field tells the modality."""
+        conditions = read_filter(where, self.schema.filterable, part)
+        if modality is None:
+            return conditions
+        if "modality" not in self.schema.filterable:
+            raise ValueError("the collection's items have no field 'modality' to tell them apart by")
+        return (*conditions, Condition(json_path("modality", part), KEYWORD, (modality,)))
+
     def _points(self, table: pd.DataFrame, vectors: Sequence[VectorRows]) -> Points:
         ids = table["item_id"].to_numpy(dtype=str)
         return Points(ids, payload_rows(table, self.schema.fields), {"": vectors[0]})
-
-
-def indexed_fields(schema: Schema) -> dict[str, str]:
-    """Return the fields that have a payload index, and their kinds."""
-    return {name: kind for name, kind in schema.filterable.items() if name not in NOT_INDEXED}
-
-
-def check_modality(schema: Schema, modality: str | None) -> None:
-    """Raise ValueError if the collection is known to hold no items of the modality."""
-    if modality is not None and schema.modalities and modality not in schema.modalities:
-        raise ValueError(f"no items of modality {modality!r}; there are {list(schema.modalities)}")
-
-
-def modality_condition(schema: Schema, modality: str, part: str = "") -> Conditions:
-    """Return the condition that an item is of the modality; ValueError if there is no field that says so."""
-    if "modality" not in schema.filterable:
-        raise ValueError("the collection's items have no field 'modality' to tell them apart by")
-    return (Condition(json_path("modality", part), KEYWORD, (modality,)),)
 
 
 def check_item_ids(ids: Sequence[str] | np.ndarray) -> list[str]:

@@ -9,27 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.index.schema.payload import (
-    KEYWORD,
-    Condition,
-    Conditions,
-    Where,
-    json_path,
-    payload_rows,
-    read_filter,
-)
+from mmlab.index.schema.payload import KEYWORD, Condition, Conditions, Where, json_path, payload_rows
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Engine, Payload, Row
-from mmlab.index.store.layout_base import (
-    Contents,
-    Layout,
-    Points,
-    VectorRows,
-    check_modality,
-    indexed_fields,
-    modality_condition,
-    unique_item_ids,
-)
+from mmlab.index.store.layout_base import Contents, Layout, Points, VectorRows, unique_item_ids
 from mmlab.items import Space
 from mmlab.items.tables import places_among
 
@@ -81,7 +64,7 @@ class NamedLayout(Layout):
 
     def payload_indexes(self) -> dict[str, str]:
         """Return the payload indexes under every modality, of the item's id too."""
-        kinds = {**indexed_fields(self.schema), "item_id": KEYWORD}
+        kinds = {**self.schema.indexed, "item_id": KEYWORD}
         return {
             json_path(name, part): kind for part in self.schema.modalities for name, kind in kinds.items()
         }
@@ -107,12 +90,9 @@ class NamedLayout(Layout):
 
     def filters(self, where: Where | None, modality: str | None) -> dict[str, Conditions]:
         """Return the conditions under each modality, or under the one that is given."""
-        check_modality(self.schema, modality)
-        fields = self.schema.filterable
-        return {
-            part: read_filter(where, fields, part) + modality_condition(self.schema, part, part)
-            for part in ([modality] if modality else self.schema.modalities)
-        }
+        self.schema.check_modality(modality)
+        parts = [modality] if modality else self.schema.modalities
+        return {part: self._conditions(where, part, part) for part in parts}
 
     def payloads(self, engine: Engine, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by item id."""
@@ -192,7 +172,7 @@ def layout_of(schema: Schema) -> Layout:
 
 def describe_fields(schema: Schema) -> pd.DataFrame:
     """Return the payload fields as a table: payload field, type, filter ("indexed", "scanned" or "" for none)."""
-    indexed, filterable = indexed_fields(schema), schema.filterable
+    indexed, filterable = schema.indexed, schema.filterable
     rows = [
         (name, kind, "indexed" if name in indexed else "scanned" if name in filterable else "")
         for name, kind in schema.fields.items()

@@ -1,1 +1,1 @@
-"""The execution of notebooks with papermill: finding them, their kernels, their progress."""
+"""The execution of notebooks with papermill, of one run or of a sweep: finding them, their kernels, progress."""

@@ -7,6 +7,7 @@ stderr shows which notebook and which of its cells is at work.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
-from mmlab.runs.record.parameters import check_parameters, notebook_parameters
+from mmlab.runs.record.parameters import check_parameters, complete_parameters
 from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
 
@@ -75,6 +76,7 @@ def _count_cells(notebook: Path) -> int:
 MAX_ERROR_CHARS = 1000
 # what a kill of papermill itself may cost of an executed copy
 SAVE_INTERVAL_S = 10
+ENGINE = "mmlab"
 PAPERMILL_OPTIONS = {"kernel_name": "python3", "start_timeout": 300}
 
 
@@ -113,7 +115,7 @@ def run_notebooks(
     Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
     and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
     """
-    from mmlab.runs.execute.kernel_pool import start_kernels
+    from mmlab.runs.execute.kernels import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     values = check_parameters({**parameters, "name": name}, notebooks)
@@ -122,15 +124,21 @@ def run_notebooks(
         values = _recorded_parameters(name, notebooks[:start]) | values
     copies = folder / EXECUTED
     copies.mkdir(parents=True, exist_ok=True)
+    complete = [complete_parameters(notebook, values) for notebook in coming]
     with (
         run_lock(folder),
+        # a page is written while the next notebook runs: PAGES_FIGURE
+        ThreadPoolExecutor(1) as pages,
         Progress(coming, show=progress) as bar,
-        closing(start_kernels(coming, values.get("models", ()))) as kernels,
+        closing(start_kernels(coming, complete, values.get("models", ()))) as kernels,
     ):
-        for kernel, notebook in zip(kernels, coming, strict=True):
-            own = {key: values[key] for key in notebook_parameters(notebook) if key in values}
+        written = []
+        for kernel, notebook, known in zip(kernels, coming, complete, strict=True):
+            own = {key: value for key, value in known.items() if key in values}
             execute(notebook, copies / notebook.name, own, kernel, bar)
-            write_page(copies / notebook.name, folder)
+            written.append(pages.submit(write_page, copies / notebook.name, folder))
+    for page in written:
+        page.result()
     return folder
 
 
@@ -142,15 +150,13 @@ def execute(
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
     from nbclient.exceptions import DeadKernelError
-    from papermill import execute_notebook
-    from papermill.exceptions import PapermillExecutionError
 
-    name = notebook.stem
+    papermill, name = _load_papermill(), notebook.stem
     bar.show_start(name)
     options = {"progress_bar": False, "on_cell_start": partial(bar.show_cell, name), **PAPERMILL_OPTIONS}
     try:
-        execute_notebook(notebook, copy, dict(parameters), _register_engine(), km=kernel, **options)
-    except PapermillExecutionError as error:
+        papermill.execute_notebook(notebook, copy, dict(parameters), ENGINE, km=kernel, **options)
+    except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:
         raise NotebookFailed(
@@ -167,12 +173,13 @@ def execute(
 
 # once in a process
 @lru_cache(maxsize=1)
-def _register_engine() -> str:
-    """Register an engine with papermill that writes the executed copy less often, and return its name.
+def _load_papermill() -> Any:
+    """Return papermill, with an engine registered that writes the executed copy less often; it takes seconds to load.
 
     papermill writes the copy twice for each cell, and the next cell waits for that: 4 of 34 processor seconds of the
     demo. Here it is written every few seconds, and when the notebook ends, however it ends.
     """
+    import papermill
     from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
     class SparingEngine(NBClientEngine):
@@ -193,8 +200,8 @@ def _register_engine() -> str:
                 # papermill calls it once more
                 manager.save = save
 
-    papermill_engines.register("mmlab", SparingEngine)
-    return "mmlab"
+    papermill_engines.register(ENGINE, SparingEngine)
+    return papermill
 
 
 def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:

@@ -1,17 +1,21 @@
-"""A kernel that runs notebooks: of this very Python, quiet, and offline where the model is on this machine.
+"""Kernels that run notebooks: of this very Python, quiet, and offline where the model is on this machine.
 
-A kernel warms up for a notebook while the notebook before works: it loads or compiles what the notebook will wait for.
-That saves time and nothing else. Processor seconds on the machine of the benches: torch and transformers 3.4, numba for
-umap 6.1, where a second run of the demo needs 30 in all.
+They are handed from one notebook to the next: two take turns at one run, a pool serves several runs at a time.
+
+A kernel works ahead for a notebook while the notebook before runs: it loads or computes what the notebook will wait
+for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 60 in all
+the first time and 30 the second: torch and transformers 3.4, the maps of 06 9.5 unless they are known.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
@@ -27,18 +31,21 @@ os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
 __import__("gc").freeze()
 """
-# leaves no name behind
-WARM_UP_CODE = "__import__('importlib').import_module('mmlab.runs.execute.kernels').warm_up(*{!r})"
 # Threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels. Without it two
 # kernels need a sixth more processor time. 2 ** 4 turns of a loop; the default is 2 ** 26, a fiftieth of a second.
 THREAD_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
-TRANSFORMERS_MODULES = (
-    "torch",
-    "transformers.models.clip.modeling_clip",
-    "transformers.models.auto.processing_auto",
-)
+LOAD_MODELS = "import torch, transformers.models.clip.modeling_clip, transformers.models.auto.processing_auto"
+LAY_OUT_MAPS = """
+import mmlab
+settings = {"umap_neighbours": umap_neighbours, "perplexity": perplexity, "seed": seed}
+mmlab.open_run(name).map(sample, group_by, **settings).points
+"""
+# What a kernel does ahead of a notebook: Python with the notebook's parameters as names.
+AHEAD = {"02_embed": LOAD_MODELS, "04_retrieve": LOAD_MODELS, "06_visualize": LAY_OUT_MAPS}
 START_TIMEOUT_S = 300
 EMPTY_TIMEOUT_S = 60
+# what `empty_kernel` raises for a kernel that died or hangs
+LOST = (RuntimeError, TimeoutError)
 
 
 class Kernel(AsyncKernelManager):
@@ -61,11 +68,11 @@ class Kernel(AsyncKernelManager):
         self._clients = []
 
 
-def start_kernel(notebook: Path, models: Sequence[str], warm_for: Sequence[Path] = ()) -> Kernel:
+def start_kernel(notebook: Path, models: Sequence[str], ahead: str = "") -> Kernel:
     """Start a kernel in the folder of the notebook and return at once, while it is still starting up.
 
-    It then warms up for the notebooks in `warm_for`. Its own messages do not reach the terminal; what cells print goes
-    to the notebook.
+    It then executes the code `ahead`, as `work_ahead` returns it. Its own messages do not reach the terminal; what
+    cells print goes to the notebook.
     """
     # not a kernel that another environment has registered
     own = Path(sys.prefix) / "share" / "jupyter" / "kernels"
@@ -76,16 +83,16 @@ def start_kernel(notebook: Path, models: Sequence[str], warm_for: Sequence[Path]
         stderr=subprocess.DEVNULL,
         extra_arguments=[
             "--HistoryManager.hist_file=:memory:",
-            f"--IPKernelApp.exec_lines={WARM_UP_CODE.format(find_warm_ups(*warm_for))}",
+            f"--IPKernelApp.exec_lines={ahead}",
         ],
     )
     return kernel
 
 
-def empty_kernel(kernel: Kernel, notebook: Path, warm_for: Sequence[Path] = ()) -> None:
+def empty_kernel(kernel: Kernel, notebook: Path, ahead: str = "") -> None:
     """Clear the variables of a kernel that has executed a notebook; imported modules stay loaded.
 
-    It then warms up for the notebooks in `warm_for`, which is not waited for. Raises RuntimeError if the kernel died,
+    It then executes the code `ahead`, which is not waited for. Raises RuntimeError if the kernel died,
     and TimeoutError if it does not answer.
     """
 
@@ -100,8 +107,8 @@ def empty_kernel(kernel: Kernel, notebook: Path, warm_for: Sequence[Path] = ()) 
             raise RuntimeError("the kernel died")
         code = EMPTY_CODE.format(notebook.name)
         await client.execute(code, silent=True, reply=True, timeout=EMPTY_TIMEOUT_S)
-        if warm_for:
-            client.execute(WARM_UP_CODE.format(find_warm_ups(*warm_for)), silent=True)
+        if ahead:
+            client.execute(ahead, silent=True)
 
     try:
         run_sync(send)()
@@ -135,34 +142,101 @@ def kernel_environment(notebook: Path, models: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-def find_warm_ups(*notebooks: Path) -> list[str]:
-    """Return the names of the warm-ups for these notebooks."""
-    return [name for name, waiting in WARM_UPS.items() if any(path.stem in waiting for path in notebooks)]
+def work_ahead(notebook: Path, parameters: Mapping[str, Any]) -> str:
+    """Return the code that a kernel executes ahead of the notebook, one line that leaves no name behind; "" for none.
+
+    An error in it stays without consequence: the notebook meets it too, and says so.
+
+    >>> work_ahead(Path("01_ingest.ipynb"), {})
+    ''
+    """
+    code = AHEAD.get(notebook.stem)
+    return f"exec({code!r}, {dict(parameters)!r})" if code else ""
 
 
-def warm_up(*names: str) -> None:
-    """Load or compile what `find_warm_ups` found."""
-    for name in names:
-        globals()[name]()
+def start_kernels(
+    notebooks: Sequence[Path], parameters: Sequence[Mapping[str, Any]], models: Sequence[str] = ()
+) -> Generator[Kernel, None, None]:
+    """Yield a kernel for each notebook; two take turns, and while one runs a notebook the other works ahead.
+
+    Imported modules stay loaded between notebooks, and variables are cleared. `parameters`: all of each notebook.
+    Close the generator to end the kernels.
+    """
+    ahead = [work_ahead(*each) for each in zip(notebooks, parameters, strict=True)]
+    kernels = [start_kernel(notebook, models, ahead[place]) for place, notebook in enumerate(notebooks[:2])]
+    try:
+        for place in range(len(notebooks)):
+            turn = place % 2
+            yield kernels[turn]
+            if place + 2 < len(notebooks):
+                coming = notebooks[place + 2]
+                kernels[turn] = _ready_kernel(kernels[turn], coming, models, ahead[place + 2])
+    finally:
+        for kernel in kernels:
+            shut_down(kernel)
 
 
-def load_transformers() -> None:
-    """Import torch and the parts of transformers that a CLIP needs."""
-    for module in TRANSFORMERS_MODULES:
-        import_module(module)
+class KernelPool:
+    """Kernels for notebooks that run at the same time; whoever needs one takes that which was used last.
+
+    One begins at once, while the others work ahead for the second notebook.
+    """
+
+    def __init__(self, count: int, notebooks: Sequence[Path], models: Sequence[str]) -> None:
+        self._first, self._models = notebooks[0], models
+        self._all: list[Kernel] = []
+        self._lock = threading.Lock()
+        self._stopped = False
+        ahead = work_ahead(notebooks[1], {}) if len(notebooks) > 1 else ""
+        self._stack = [self._start(ahead) for _ in range(count - 1)]
+        self._stack.append(self._start())
+        self._free = threading.Semaphore(count)
+
+    @contextmanager
+    def kernel(self, notebook: Path) -> Iterator[Kernel]:
+        """Take a kernel for one notebook, as soon as one is free; a new one in place of one that died."""
+        with self._free:
+            kernel = self._stack.pop()
+            try:
+                try:
+                    empty_kernel(kernel, notebook)
+                except LOST:
+                    kill_kernel(kernel)
+                    kernel = self._start()
+                yield kernel
+            finally:
+                self._stack.append(kernel)
+
+    def stop(self) -> None:
+        """End all kernels at once and start no other; may be called while they are at work."""
+        with self._lock:
+            self._stopped = True
+            for kernel in self._all:
+                kill_kernel(kernel)
+
+    def _start(self, ahead: str = "") -> Kernel:
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError("the sweep was stopped")
+            kernel = start_kernel(self._first, self._models, ahead)
+            self._all.append(kernel)
+            return kernel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for kernel in self._all:
+            shut_down(kernel)
 
 
-def compile_umap() -> None:
-    """Lay out a map of a few points, so that numba compiles umap."""
-    import numpy as np
-
-    from mmlab.items import Space, Vectors, unit_rows
-    from mmlab.visualize import map_umap
-
-    rows = unit_rows(np.random.default_rng(0).standard_normal((40, 8)))
-    ids = np.arange(40).astype(str)
-    map_umap(Vectors(ids, rows, Space("warm-up", "", "", "", "", 8)), neighbours=5)
-
-
-# warm-up -> the notebooks that wait for it
-WARM_UPS = {"load_transformers": ("02_embed", "04_retrieve"), "compile_umap": ("06_visualize",)}
+def _ready_kernel(kernel: Kernel, notebook: Path, models: Sequence[str], ahead: str) -> Kernel:
+    """Return the kernel, emptied for the notebook, or a new kernel in place of one that died or hangs."""
+    try:
+        empty_kernel(kernel, notebook, ahead)
+    except LOST:
+        kill_kernel(kernel)
+        return start_kernel(notebook, models, ahead)
+    return kernel

@@ -26,6 +26,15 @@ def find_writer(manifest: Manifest, file: str) -> str | None:
     return max(writers, key=lambda name: steps[name]["finished"], default=None)
 
 
+def find_maker(manifest: Manifest, file: str) -> str:
+    """Return the name of the run in which the file was made: this one, or the one with which a sweep shares it.
+
+    The collections of an index have the name of the run that built them.
+    """
+    writer = find_writer(manifest, file)
+    return manifest["steps"][writer].get("shared_from", manifest["run"]) if writer else manifest["run"]
+
+
 def written_files(manifest: Manifest, pattern: str) -> list[str]:
     """Return the files that match `pattern`, in the order in which the steps wrote them.
 

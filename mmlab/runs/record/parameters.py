@@ -1,11 +1,14 @@
 """Read the parameters of notebooks from their tagged cells, and check values for them before anything runs.
 
-papermill alone accepts a misspelt name with a line in its log, and a value of any type.
+papermill alone accepts a misspelt name with a line in its log, and a value of any type. It writes every parameter into
+the executed notebook, and a sweep into the names of its runs, so a secret is refused: passwords, keys and tokens come
+from the environment alone.
 """
 
 import ast
 import difflib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +18,14 @@ from typing import Any
 
 from mmlab.items.files import project
 from mmlab.items.options import check_option
-from mmlab.runs.record.secrets import check_secrets
+
+SECRET_VARIABLES = ("QDRANT_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+# a shorter value occurs in many words
+MIN_SECRET_CHARS = 6
+# a URL with the name or the password of a user
+URL_WITH_USER = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]*@", re.IGNORECASE)
+# the same without a scheme, or a URL with a query
+STORE_WITH_KEY = re.compile(r"^[^\s/]*:[^\s/]*@|^[a-z]+://.*[?#]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,14 @@ def default_value(parameter: Parameter) -> Any:
     return parse_value(parameter, ast.literal_eval(parameter.default))
 
 
+def complete_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters of the notebook: those of the given values that it has, and the defaults of the others."""
+    return {
+        name: values[name] if name in values else default_value(parameter)
+        for name, parameter in notebook_parameters(notebook).items()
+    }
+
+
 def check_dataset(text: str) -> str:
     """Return the dataset as the notebooks take it, a path made absolute; raise ValueError if there is no such path."""
     if text.startswith("hf://"):
@@ -205,3 +223,35 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "bool": _truth,
     "list": _list,
 }
+
+
+def check_secrets(parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError if a value is a URL with a user or a password, or contains a key of the environment.
+
+    The message names the parameter and repeats nothing of its value.
+    """
+    for name, value in parameters.items():
+        for text in _texts(value):
+            _check_text(name, text)
+
+
+def _check_text(name: str, text: str) -> None:
+    for variable in SECRET_VARIABLES:
+        secret = os.environ.get(variable, "")
+        if len(secret) >= MIN_SECRET_CHARS and secret in text:
+            raise ValueError(
+                f"parameter {name} contains the value of {variable}, which must not be written to a file: leave it out"
+            )
+    if URL_WITH_USER.search(text) or (name == "store" and STORE_WITH_KEY.search(text)):
+        raise ValueError(
+            f"parameter {name} is a URL with a name, a password or a key in it, and parameters are written into "
+            "notebooks: give the bare URL, and put the key into the environment, as QDRANT_API_KEY or HF_TOKEN"
+        )
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return _texts(list(value.values()))
+    return [text for entry in value for text in _texts(entry)] if isinstance(value, list | tuple) else []

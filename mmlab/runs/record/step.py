@@ -20,12 +20,11 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from mmlab.items import replacing
-from mmlab.runs.record.lineage import StaleInput, check_input, find_writer, fingerprint, written_files
+from mmlab.runs.record.lineage import StaleInput, check_input, fingerprint, written_files
 from mmlab.runs.record.machine import describe_machine, versions
 from mmlab.runs.record.manifest import StepRecord, read_manifest, record_step
-from mmlab.runs.record.parameters import values_from_namespace
+from mmlab.runs.record.parameters import check_secrets, values_from_namespace
 from mmlab.runs.record.run_files import mark, run_folder, unmark
-from mmlab.runs.record.secrets import check_secrets
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
 
@@ -77,15 +76,6 @@ class Step:
         except StaleInput as error:
             raise StaleInput(f"run {run_name}: {error}") from error
         return path
-
-    def made_in(self, file: str) -> str:
-        """Return the name of the run in which the file was made: this one, or the one with which a sweep shares it.
-
-        The collections of an index have the name of the run that built them.
-        """
-        manifest = read_manifest(self.run_name)
-        writer = find_writer(manifest, file)
-        return manifest["steps"][writer].get("shared_from", self.run_name) if writer else self.run_name
 
     def write(self, file: str) -> Path:
         """Return the path for an output of this step and make its folder; `finish` records the file."""

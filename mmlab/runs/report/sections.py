@@ -117,7 +117,7 @@ def title_of(stem: str) -> str:
 
 
 def _description(path: Path) -> str:
-    """Return what `mmlab.visualize.show` wrote into the file, "" for an image from elsewhere."""
+    """Return the sentence that `render_png` of mmlab.visualize wrote into the file, "" for an image from elsewhere."""
     from PIL import Image
 
     with Image.open(path) as image:

@@ -5,9 +5,8 @@ import pytest
 from qdrant_client import QdrantClient
 
 from mmlab.index import build_index, open_store, sweep_index
-from mmlab.index.bench.faiss import sweep_faiss
-from mmlab.index.bench.index_sweep import NotTunable
-from mmlab.index.edge.edge_engine import EdgeEngine
+from mmlab.index.bench.index_sweep import NotTunable, sweep_faiss
+from mmlab.index.engines.edge_engine import EdgeEngine
 from mmlab.index.store.store import Store
 from tests.index.pairs import random_vectors
 
@@ -110,4 +109,21 @@ def test_faiss_is_measured_in_the_same_columns(swept):
     assert set(table.columns) == set(swept.columns)
     assert table["recall"].iloc[0] == 1
     assert table["recall"].iloc[1] < table["recall"].iloc[4]
+    assert faiss.omp_get_max_threads() == threads
+
+
+def test_an_index_of_faiss_takes_its_bytes():
+    """Flat: 1,500 rows of 32 float32 and a head of less than 100 bytes; links come on top."""
+    pytest.importorskip("faiss")
+    flat, few, many = sweep_faiss(VECTORS, QUERIES, 10, (4, 16), 16, (10,))["disk_mb"] * 1e6
+    assert 0 <= flat - 1500 * 32 * 4 < 100
+    assert few > flat + 1500 * 4 * 4  # each point has m links of 4 bytes at least
+    assert many > few + 1500 * (16 - 4) * 4
+
+
+def test_faiss_gets_its_threads_back_where_a_search_fails():
+    faiss = pytest.importorskip("faiss")
+    threads = faiss.omp_get_max_threads()
+    with pytest.raises(AssertionError):  # FAISS itself refuses to look for 0 neighbours
+        sweep_faiss(VECTORS, QUERIES, 0, (4,), 16, (10,))
     assert faiss.omp_get_max_threads() == threads

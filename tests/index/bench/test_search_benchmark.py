@@ -7,6 +7,7 @@ import pytest
 from mmlab.index import (
     Quantization,
     Store,
+    Workload,
     benchmark_search,
     build_index,
     compare_layouts,
@@ -23,7 +24,7 @@ from mmlab.index.bench.search_benchmark import (
     time_queries,
     with_cosines,
 )
-from mmlab.index.edge.edge_engine import EdgeEngine
+from mmlab.index.engines.edge_engine import EdgeEngine
 from mmlab.items import Vectors, unit_rows
 from tests.index.pairs import BOTH, make_pairs
 
@@ -165,7 +166,7 @@ def test_the_store_is_opened_anew_for_each_cold_sample(on_disk):
 
 
 def test_every_layout_has_its_row():
-    table = compare_layouts(FEW.items, FEW.vectors, FEW.ask_both, "image", 5, quantization="none")
+    table = compare_layouts(Workload(FEW.items, FEW.vectors, FEW.ask_both, "image", 5, quantization="none"))
     assert table["layout"].tolist() == ["unified", "separate", "named"]
     assert table["collections"].tolist() == [2, 3, 1]
     assert table["points"].tolist() == [72 + 40, 72 + 40, 72 - 21]
@@ -174,9 +175,8 @@ def test_every_layout_has_its_row():
 
 
 def test_a_placement_is_timed_just_opened_and_warm():
-    table = compare_placements(
-        FEW.items, [FEW.both], FEW.ask_both, "image", 5, samples=3, quantization="none"
-    )
+    workload = Workload(FEW.items, [FEW.both], FEW.ask_both, "image", 5, quantization="none")
+    table = compare_placements(workload, samples=3)
     states = [("just opened", 3), ("just opened", 3), ("warm", 3), ("warm", 3)]
     assert table["vectors"].tolist() == ["in memory"] * 4 + ["on disk"] * 4
     assert list(zip(table["state"], table["samples"], strict=True)) == states * 2

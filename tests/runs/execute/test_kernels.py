@@ -1,21 +1,24 @@
-import subprocess
 import sys
+from contextlib import closing
 
-import numpy as np
 import pytest
 
-from mmlab.items import Space, Vectors, unit_rows
+import mmlab
+from mmlab.runs.execute import kernels as kernels_module
 from mmlab.runs.execute.kernels import (
-    WARM_UPS,
-    compile_umap,
+    KernelPool,
     empty_kernel,
-    find_warm_ups,
     kernel_environment,
+    kill_kernel,
     shut_down,
     start_kernel,
+    start_kernels,
+    work_ahead,
 )
+from mmlab.runs.execute.notebooks import find_notebooks
+from mmlab.runs.record.parameters import complete_parameters
 from mmlab.runs.record.run_files import NOTEBOOKS
-from tests.runs.execute.kernel_client import ask
+from tests.runs.execute.kernel_client import alive, ask, wait_until_ready
 
 
 @pytest.fixture
@@ -41,43 +44,130 @@ def test_threads_that_wait_sleep_unless_the_user_says_otherwise(notebooks, monke
         shut_down(kernel)
 
 
-def test_a_kernel_warms_up_for_the_notebooks_that_come(tmp_path):
+def test_a_kernel_works_ahead_for_the_notebook_that_comes_and_leaves_no_name(tmp_path):
     coming = tmp_path / "02_embed.ipynb"
     kernel = start_kernel(tmp_path / "01_ingest.ipynb", [])
     try:
         assert ask(kernel, "'torch' in __import__('sys').modules") == "False"
-        empty_kernel(kernel, coming, warm_for=[coming])
+        empty_kernel(kernel, coming, work_ahead(coming, {"name": "demo"}))
         assert ask(kernel, "'torch' in __import__('sys').modules") == "True"
+        assert ask(kernel, "{'torch', 'name'} & set(globals())") == "set()"
     finally:
         shut_down(kernel)
 
 
-def test_a_kernel_warms_up_for_what_its_notebooks_wait_for(tmp_path):
-    found = {name: find_warm_ups(tmp_path / f"{name}.ipynb") for name in NOTEBOOKS}
-    assert found == {
-        "01_ingest": [],
-        "02_embed": ["load_transformers"],
-        "03_index": [],
-        "04_retrieve": ["load_transformers"],
-        "05_evaluate": [],
-        "06_visualize": ["compile_umap"],
-    }
-    assert find_warm_ups(tmp_path / "06_visualize.ipynb", tmp_path / "04_retrieve.ipynb") == list(WARM_UPS)
-    assert find_warm_ups() == []
+def test_a_new_kernel_works_ahead_too(tmp_path):
+    kernel = start_kernel(tmp_path / "01_ingest.ipynb", [], "exec('import colorsys', {})")
+    try:
+        assert ask(kernel, "'colorsys' in __import__('sys').modules") == "True"
+    finally:
+        shut_down(kernel)
 
 
-def test_what_is_warmed_up_is_loaded():
-    code = "import sys, mmlab.runs.execute.kernels as k; k.warm_up('load_transformers'); "
-    code += "print({'torch', 'transformers.models.clip.modeling_clip'} <= set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout == "True\n"
+def test_ahead_of_the_notebooks_that_wait_for_a_model_it_is_loaded(tmp_path):
+    code = {name: work_ahead(tmp_path / f"{name}.ipynb", {}) for name in NOTEBOOKS}
+    assert [name for name, found in code.items() if "transformers" in found] == ["02_embed", "04_retrieve"]
+    assert [name for name, found in code.items() if not found] == ["01_ingest", "03_index", "05_evaluate"]
 
 
-def test_warming_up_changes_no_map():
-    from mmlab.visualize import map_umap
+def test_the_maps_that_06_waits_for_are_laid_out_with_its_parameters(demo_copy, monkeypatch):
+    from mmlab.visualize import map_layout
 
-    rows = unit_rows(np.random.default_rng(1).standard_normal((60, 8)))
-    vectors = Vectors([str(row) for row in range(60)], rows, Space("m", "", "", "", "", 8))
-    before = map_umap(vectors, seed=3)
-    compile_umap()
-    assert (map_umap(vectors, seed=3) == before).all()
+    def refuse(*given, **settings):
+        raise AssertionError("it is laid out a second time")
+
+    monkeypatch.setenv("MMLAB_DATA", str(demo_copy.parents[1]))
+    notebook = find_notebooks()[-1]
+    given = {"name": "demo", "sample": 30, "umap_neighbours": 5, "perplexity": 4.0, "seed": 3}
+    exec(work_ahead(notebook, complete_parameters(notebook, given)), {})  # noqa: S102 - as a kernel does
+    maps = mmlab.open_run("demo").map(30, "label", umap_neighbours=5, perplexity=4.0, seed=3)
+    for layout in ("map_umap", "map_tsne"):
+        monkeypatch.setattr(map_layout, layout, refuse)
+    assert {name: points.shape for name, points in maps.points.items()} == {"UMAP": (60, 2), "t-SNE": (60, 2)}
+
+
+def test_two_kernels_take_turns_and_the_third_notebook_finds_no_name_of_the_first(notebooks):
+    with closing(start_kernels(notebooks, [{}] * 3, ["demo"])) as kernels:
+        first = next(kernels)
+        wait_until_ready(first)
+        assert ask(first, "globals().update(left=1) or left") == "1"
+        second = next(kernels)
+        assert second is not first
+        assert second.provisioner.process.args[0] == sys.executable
+        third = next(kernels)
+        assert third is first
+        assert ask(third, "'left' in globals()") == "False"
+        assert ask(third, "__import__('os').environ['MMLAB_NOTEBOOK']") == "'2.ipynb'"
+    assert not any(map(alive, (first, second)))
+
+
+def test_a_kernel_that_died_is_replaced(notebooks):
+    with closing(start_kernels(notebooks, [{}] * 3, ["demo"])) as kernels:
+        first = next(kernels)
+        wait_until_ready(first)
+        kill_kernel(first)
+        first.provisioner.process.wait(timeout=60)
+        next(kernels)
+        third = next(kernels)
+        assert third is not first
+        wait_until_ready(third)
+        assert alive(third)
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    return tmp_path / "01_ingest.ipynb"
+
+
+def test_a_kernel_of_a_pool_that_died_is_replaced(notebook):
+    with KernelPool(1, [notebook], ["demo"]) as pool:
+        with pool.kernel(notebook) as first:
+            kill_kernel(first)
+            first.provisioner.process.wait(timeout=30)
+        with pool.kernel(notebook) as second:
+            assert second is not first
+            assert second.provisioner.process.poll() is None
+    assert not second.has_kernel
+
+
+def test_after_a_stop_nothing_runs_and_nothing_is_started(notebook):
+    with KernelPool(1, [notebook], ["demo"]) as pool:
+        pool.stop()
+        with pytest.raises(InterruptedError, match="the sweep was stopped"), pool.kernel(notebook):
+            pass
+
+
+def test_the_kernel_used_last_is_used_next_and_as_many_work_as_there_are(notebooks, monkeypatch):
+    monkeypatch.setattr(kernels_module, "empty_kernel", lambda kernel, notebook: None)
+    with KernelPool(2, notebooks, ["demo"]) as pool:
+        with pool.kernel(notebooks[0]) as first, pool.kernel(notebooks[1]) as second:
+            assert first is not second
+        with pool.kernel(notebooks[2]) as again:
+            assert again is first
+
+
+def test_only_the_kernel_that_begins_does_not_work_ahead(notebook, monkeypatch):
+    started, start = [], kernels_module.start_kernel
+
+    def note(notebook, models, ahead):
+        started.append(ahead)
+        return start(notebook, models, ahead)
+
+    monkeypatch.setattr(kernels_module, "start_kernel", note)
+    coming = notebook.with_name("02_embed.ipynb")
+    with KernelPool(2, [notebook, coming], ["demo"]):
+        assert started == [work_ahead(coming, {}), ""]
+
+
+def test_a_kernel_that_cannot_be_emptied_is_given_back_all_the_same(notebook, monkeypatch):
+    with KernelPool(1, [notebook], ["demo"]) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels_module, "empty_kernel", refuse)
+            with pytest.raises(OSError, match="no socket is left"), pool.kernel(notebook):
+                pass
+        with pool.kernel(notebook) as kernel:
+            assert alive(kernel)
+
+
+def refuse(kernel, notebook):
+    raise OSError("no socket is left")

@@ -4,9 +4,9 @@ import threading
 import pytest
 
 from mmlab.runs import start_step
+from mmlab.runs.execute.step_cache import share_step
 from mmlab.runs.record.manifest import check_runs, given_parameters, locate_index, read_manifest, record_step
 from mmlab.runs.record.run_files import run_folder
-from mmlab.runs.sweep.step_cache import share_step
 
 
 @pytest.mark.parametrize("name", ["demo", "flickr8k-200", "a.b_c", "_x", "index", "html", "A" * 100])

@@ -15,8 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image, PngImagePlugin
 
 from mmlab.runs import run_folder, start_step, write_report
+from mmlab.runs.execute.step_cache import share_step
 from mmlab.runs.report.html_report import write_index, write_overview, write_page, write_single_file
-from mmlab.runs.sweep.step_cache import share_step
 
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--no-first-run"]
 QUIET += ["--disable-background-networking", "--disable-component-update"]

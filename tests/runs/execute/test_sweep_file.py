@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mmlab.runs.sweep.sweep_file import MAX_NAME_CHARS, Setting, name_runs, read_settings
+from mmlab.runs.execute.sweep_file import MAX_NAME_CHARS, Setting, name_runs, read_settings
 
 CELL = """\
 name: str = "d"

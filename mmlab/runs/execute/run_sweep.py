@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmlab.runs.execute.execution import NotebookFailed, Progress, execute
-from mmlab.runs.execute.kernel_pool import KernelPool
+from mmlab.runs.execute.kernels import KernelPool
+from mmlab.runs.execute.step_cache import StepCache, share_step
+from mmlab.runs.execute.sweep_file import Setting
 from mmlab.runs.record.lineage import is_done
 from mmlab.runs.record.manifest import read_manifest
-from mmlab.runs.record.parameters import default_value, notebook_parameters
+from mmlab.runs.record.parameters import complete_parameters
 from mmlab.runs.record.run_files import executed_copy, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
-from mmlab.runs.sweep.step_cache import StepCache, share_step
-from mmlab.runs.sweep.sweep_file import Setting
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -73,11 +73,7 @@ def plan_steps(settings: Sequence[Setting], notebooks: Sequence[Path]) -> list[N
 
 def own_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a notebook without `name`: the given values, and the defaults of the others."""
-    return {
-        name: values[name] if name in values else default_value(parameter)
-        for name, parameter in notebook_parameters(notebook).items()
-        if name != "name"
-    }
+    return {name: value for name, value in complete_parameters(notebook, values).items() if name != "name"}
 
 
 # run -> why it failed

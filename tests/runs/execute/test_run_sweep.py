@@ -2,9 +2,10 @@ import nbformat
 import pytest
 
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
-from mmlab.runs.execute import kernel_pool
-from mmlab.runs.sweep.run_sweep import Node, _choose, plan_steps, run_sweep
-from mmlab.runs.sweep.sweep_file import Setting
+from mmlab.runs.execute import kernels
+from mmlab.runs.execute.run_sweep import Node, _choose, plan_steps, run_sweep
+from mmlab.runs.execute.sweep_file import Setting
+from mmlab.runs.record.lineage import find_maker
 
 STEP = """\
 import os
@@ -58,7 +59,8 @@ def check_chain(run):
     """A shared step's files may be read as if the run had made them, and not with other parameters."""
     step = start_step("06_visualize", run, seed=0)
     assert step.read("items.parquet").read_text() == step.read("items.parquet").read_text()
-    assert (step.made_in("items.parquet"), step.made_in("index.parquet")) == ("a", "c")
+    manifest = read_manifest(run)
+    assert [find_maker(manifest, file) for file in ("items.parquet", "index.parquet")] == ["a", "c"]
     with pytest.raises(StaleInput, match="seed is 1 here and was 0 in 01_ingest"):
         start_step("06_visualize", run, seed=1).read("items.parquet")
 
@@ -110,12 +112,12 @@ def test_a_page_or_a_file_that_cannot_be_written_ends_its_runs_only(roots):
 
 
 def test_a_kernel_that_does_not_start_ends_its_runs_only(roots, monkeypatch):
-    def refuse(kernel, notebook, empty=kernel_pool.empty_kernel):
+    def refuse(kernel, notebook, empty=kernels.empty_kernel):
         if notebook.stem == "05_evaluate":
             raise AttributeError("no such kernel")
         empty(kernel, notebook)
 
-    monkeypatch.setattr(kernel_pool, "empty_kernel", refuse)
+    monkeypatch.setattr(kernels, "empty_kernel", refuse)
     failures = run_sweep(roots, progress=False)
     assert {run: reason for run, reason in failures.items() if run != "b"} == dict.fromkeys(
         "ac", "AttributeError: no such kernel"

@@ -5,7 +5,7 @@ import pytest
 
 from mmlab.items import ITEM_COLUMNS, write_items, write_table
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
-from mmlab.workbench.run_reader import RunReader
+from mmlab.workbench.run_data import RunData, RunReader
 
 ITEMS = pd.DataFrame(
     {
@@ -35,9 +35,9 @@ def made(tmp_path, monkeypatch):
 
 def test_what_a_step_reads_of_another_run_is_recorded_with_its_name():
     step = start_step("08_compare", "both", runs=["a", "b"])
-    reader = RunReader("b", step)
-    assert reader.items()["item_id"].tolist() == ["i1", "t1"]
-    assert reader.per_query("text-to-image")["RR"].tolist() == [1.0]
+    data = RunData(RunReader("b", step))
+    assert data.items["item_id"].tolist() == ["i1", "t1"]
+    assert data.per_query("text-to-image")["RR"].tolist() == [1.0]
     written = read_manifest("b")["steps"]
     assert step.reads["b:items.parquet"] == written["01_ingest"]["writes"]["items.parquet"]
     assert set(step.reads) == {"b:items.parquet", "b:per_query/text-to-image.parquet"}
@@ -48,6 +48,6 @@ def test_files_that_were_changed_or_are_missing_are_refused(within):
     step = start_step("08_compare", "both", runs=["a", "b"]) if within else None
     (run_folder("b") / "items.parquet").write_bytes(b"by hand")
     with pytest.raises(StaleInput, match=r"items\.parquet is not what 01_ingest recorded"):
-        RunReader("b", step).items()
+        RunReader("b", step).read("items.parquet")
     with pytest.raises(FileNotFoundError, match="run 05_evaluate for this run first"):
-        RunReader("a", step).per_query("image-to-text")
+        RunData(RunReader("a", step)).per_query("image-to-text")

@@ -18,12 +18,13 @@ from qdrant_client.models import (
 )
 from qdrant_client.models import PayloadSchemaType as Type
 
-from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Condition, Conditions
+from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Search
+from mmlab.index.store.engine import FilterTerms, Search, translate_filter
 
 METADATA = "mmlab"  # the schema's key in a collection's metadata
 API_KEY = "QDRANT_API_KEY"
+FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, Range)
 
 
 def to_config(schema: Schema) -> dict[str, Any]:
@@ -91,23 +92,7 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
 
 def to_filter(conditions: Conditions) -> "Filter | None":
     """Return the filter that lets through what meets all conditions, None for all points."""
-    if not conditions:
-        return None
-    required: list[Any] = [_condition(one) for one in conditions if not one.negated]
-    excluded: list[Any] = [_condition(one) for one in conditions if one.negated]
-    return Filter(must=required or None, must_not=excluded or None)
-
-
-def _condition(condition: Condition) -> "FieldCondition | Filter":
-    path = condition.path
-    values: list[Any] = list(condition.values)
-    if condition.bounds:
-        return FieldCondition(key=path, range=Range(**condition.bounds))
-    if condition.kind in (KEYWORD, INTEGER):
-        return FieldCondition(key=path, match=MatchAny(any=values))
-    if condition.kind == FLOAT:  # Qdrant matches no floats
-        return Filter(should=[FieldCondition(key=path, range=Range(gte=v, lte=v)) for v in values])
-    return Filter(should=[FieldCondition(key=path, match=MatchValue(value=value)) for value in values])
+    return translate_filter(conditions, FILTER_TERMS)
 
 
 @contextmanager

@@ -26,9 +26,12 @@ from qdrant_edge import (
 )
 from qdrant_edge import PayloadSchemaType as Type
 
-from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Condition, Conditions
+from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Search
+from mmlab.index.store.engine import FilterTerms, Search, translate_filter
+
+# qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
+FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, RangeFloat, np.bool_)
 
 
 def to_config(schema: Schema) -> "EdgeConfig":
@@ -91,22 +94,4 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
 
 def to_filter(conditions: Conditions) -> "Filter | None":
     """Return the filter that lets through what meets all conditions, None for all points."""
-    if not conditions:
-        return None
-    required: list[Any] = [_condition(one) for one in conditions if not one.negated]
-    excluded: list[Any] = [_condition(one) for one in conditions if one.negated]
-    return Filter(must=required or None, must_not=excluded or None)
-
-
-def _condition(condition: Condition) -> "FieldCondition | Filter":
-    path = condition.path
-    values: list[Any] = list(condition.values)
-    if condition.bounds:
-        return FieldCondition(path, range=RangeFloat(**condition.bounds))
-    if condition.kind in (KEYWORD, INTEGER):
-        return FieldCondition(path, match=MatchAny(values))
-    if condition.kind == FLOAT:  # Qdrant matches no floats
-        return Filter(should=[FieldCondition(path, range=RangeFloat(gte=v, lte=v)) for v in values])
-    # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
-    booleans: list[Any] = [np.bool_(value) for value in values]
-    return Filter(should=[FieldCondition(path, match=MatchValue(value)) for value in booleans])
+    return translate_filter(conditions, FILTER_TERMS)

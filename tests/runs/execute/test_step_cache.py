@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mmlab.runs import read_manifest, run_folder, start_step
-from mmlab.runs.sweep.step_cache import StepCache, copy_folder, share_step
+from mmlab.runs.execute.step_cache import StepCache, copy_folder, share_step
 
 PARAMETERS = {"seed": 0}
 FILES = {"items.parquet": "items", "rankings/a/exact.parquet": "exact", "rankings/a/index.parquet": "index"}

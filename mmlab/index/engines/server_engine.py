@@ -17,9 +17,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from qdrant_client.local.qdrant_local import QdrantLocal
 from qdrant_client.models import CollectionInfo, PointStruct
 
-from mmlab.index.schema.payload import Conditions
-from mmlab.index.schema.schema import Schema, WrongSchema
-from mmlab.index.server.convert import (
+from mmlab.index.engines.server_convert import (
     API_KEY,
     METADATA,
     not_qdrant,
@@ -29,6 +27,8 @@ from mmlab.index.server.convert import (
     to_index_type,
     to_requests,
 )
+from mmlab.index.schema.payload import Conditions
+from mmlab.index.schema.schema import Schema, WrongSchema
 from mmlab.index.store.engine import Hits, NoCollection, Payload, Record, Row, Search, read_hits
 
 SCROLL_POINTS = 1_000  # per step of a scroll or a fetch

@@ -2,12 +2,19 @@
 
 What Edge promises: an update is in the write-ahead log when it returns, so it survives kill -9; `close` brings it to
 the disk. It builds a graph only when told to, and takes one process per folder.
+
+Run as a process of its own, this file opens a shard, searches, and prints what its resident set grew by, so that pages
+of files that were mapped and read count. Standard input: a line of JSON, then the rows as float32.
 """
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -15,9 +22,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 from qdrant_edge import CountRequest, EdgeShard, Point, QueryBatchRequest, ScrollRequest, UpdateOperation
 
-from mmlab.index.edge.convert import to_config, to_filter, to_index_type, to_requests
-from mmlab.index.edge.folder import CollectionFolder, FolderLock, collection_names
-from mmlab.index.edge.resident import measure_resident
+from mmlab.index.engines.edge_convert import to_config, to_filter, to_index_type, to_requests
+from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names
 from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Hits, Payload, Record, Row, Search, read_hits
@@ -25,6 +31,7 @@ from mmlab.items.files import resolve
 
 SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
+MEASURING_SECONDS = 600
 
 
 class _Folder:
@@ -162,3 +169,41 @@ class EdgeEngine:
             schema = files.read()
             self._shared.open[name] = EdgeShard.load(str(files.shard)), schema
         return self._shared.open[name]
+
+
+def measure_resident(shard: str, rows: np.ndarray, search: Search) -> int:
+    """Return the bytes a fresh process needs to open a shard and search the rows (Q, D).
+
+    No other process may have the shard open. Raises RuntimeError with the last line that a failed process wrote.
+    """
+    arguments = {"shard": shard, "dimension": rows.shape[1], "search": asdict(search)}
+    given = json.dumps(arguments).encode() + b"\n" + rows.astype(np.float32).tobytes()
+    command = [sys.executable, "-m", __name__]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, input=given, capture_output=True, timeout=MEASURING_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"measuring the memory of {shard} took more than {MEASURING_SECONDS} s") from None
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else f"exit code {done.returncode}"
+        raise RuntimeError(f"the process to measure the memory of {shard} failed: {last}")
+    return int(done.stdout)
+
+
+def _print_resident(arguments: dict[str, Any], rows: np.ndarray) -> None:
+    import psutil
+
+    make_request = to_requests(Search(**arguments["search"]), None)
+    before = psutil.Process().memory_info().rss
+    shard = EdgeShard.load(arguments["shard"])
+    for row in rows.tolist():
+        shard.query(make_request(row))
+    print(psutil.Process().memory_info().rss - before)  # noqa: T201 - what the parent reads
+
+
+if __name__ == "__main__":
+    ARGUMENTS = json.loads(sys.stdin.buffer.readline())
+    ROWS = np.frombuffer(sys.stdin.buffer.read(), np.float32).reshape(-1, ARGUMENTS["dimension"])
+    _print_resident(ARGUMENTS, ROWS)

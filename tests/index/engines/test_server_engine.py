@@ -12,8 +12,8 @@ from qdrant_client import QdrantClient, models
 
 import mmlab
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema, open_store
+from mmlab.index.engines.server_convert import to_config
 from mmlab.index.schema.schema import Schema
-from mmlab.index.server.convert import to_config
 from mmlab.items import Space
 from tests.index.loopback import grpc_server, http_server
 
@@ -224,7 +224,7 @@ def test_a_build_is_waited_for_with_a_sign_of_life(capsys):
 
 def test_a_build_that_does_not_go_on_is_given_up_and_named(monkeypatch):
     schema = Schema(SPACE)
-    monkeypatch.setattr("mmlab.index.server.server_engine.MAX_STALLED_SECONDS", 0.6)
+    monkeypatch.setattr("mmlab.index.engines.server_engine.MAX_STALLED_SECONDS", 0.6)
     with http_server() as server:
         server.answers = answers(True, collection(schema, "yellow", 100))
         store = open_store(server.url, grpc=False)
@@ -241,4 +241,7 @@ def test_only_the_files_of_the_server_import_its_client():
     package = Path(mmlab.__file__).parent
     imports = re.compile(r"(from|import) qdrant_client\b")
     importing = [file for file in package.rglob("*.py") if imports.search(file.read_text(encoding="utf-8"))]
-    assert {file.parent.relative_to(package).as_posix() for file in importing} == {"index/server"}
+    assert {file.relative_to(package).as_posix() for file in importing} == {
+        "index/engines/server_convert.py",
+        "index/engines/server_engine.py",
+    }

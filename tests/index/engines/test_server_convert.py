@@ -3,8 +3,8 @@
 import pytest
 
 from mmlab.index import Quantization
+from mmlab.index.engines.server_convert import to_config, to_requests
 from mmlab.index.schema.schema import Schema
-from mmlab.index.server.convert import to_config, to_requests
 from mmlab.index.store.engine import Search
 from mmlab.items import Space
 

@@ -1,0 +1,1 @@
+"""The engines that keep points: Qdrant Edge in a folder, a Qdrant server by URL. Nothing else knows their libraries."""

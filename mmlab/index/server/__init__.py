@@ -1,1 +1,0 @@
-"""A Qdrant server or cluster by URL. Nothing else knows qdrant_client."""
