@@ -141,16 +141,34 @@ def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
 
 
 def summarize_failures(shares: pd.DataFrame) -> str:
-    """Name the most frequent failure per direction; `shares`: `failure_shares` with a column direction."""
+    """Name the most frequent failure per direction; `shares`: `failure_shares` with a column direction.
+
+    Beside it stands how often queries that were found look the same, and for how many the image cannot be judged.
+    """
     if shares.empty:
         return "No query was missed, so neither modality failed."
     parts = []
     for direction, part in shares.groupby("direction", sort=False):
-        first = part.loc[part["value"].idxmax()]
-        parts.append(
-            f"{direction} misses: most often *{first['failed']}* ({first['queries']:,} of {part['queries'].sum():,})"
+        first, misses = part.loc[part["value"].idxmax()], part["queries"].sum()
+        usual = "" if pd.isna(first["among_found"]) else f", {first['among_found']:.0%} of the found"
+        words = (
+            f"{direction} misses: most often *{first['failed']}* ({first['queries']:,} of {misses:,}, "
+            f"{first['value']:.0%}{usual})"
         )
+        if first["image_unknown"] > 0:
+            words += f", {first['image_unknown']:.0%} with an image that has no pair or label to be judged by"
+        parts.append(words)
     return f"{'; '.join(parts)}."
+
+
+def summarize_steps_beside(beside: Mapping[str, pd.DataFrame]) -> str:
+    """Say what steps lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+    parts = [
+        f"{direction} {row['step']} loses {row['lost']:,} and gains {row['gained']:,} of {row['made_from']}"
+        for direction, table in beside.items()
+        for row in table.to_dict("records")
+    ]
+    return f"Not in the answer: {'; '.join(parts)}." if parts else ""
 
 
 def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """A run's answer: all queries of a direction, step by step: searched, then fused, rescored, calibrated, reranked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -98,7 +98,7 @@ class RankedDirection:
     """The rankings after every step, in order, and which of them is the answer; what was fitted for it, and on what.
 
     weights: of each model in the fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to
-    fit on and those to evaluate on.
+    fit on and those to evaluate on; exact: whether the answer was made from exact search, not from the graph.
     """
 
     steps: dict[str, pd.DataFrame]
@@ -106,6 +106,44 @@ class RankedDirection:
     calibration: FittedCalibration | None = None
     split: CalibrationSplit | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
+    exact: bool = True
+
+    @property
+    def chain(self) -> dict[str, pd.DataFrame]:
+        """The rankings from exact search to the answer, each made from the one before; see `parent_steps`."""
+        parents = parent_steps(self.steps, self.exact)
+        name, names = _last_step(parents, self.exact), []
+        while name:
+            names.append(name)
+            name = parents.get(name, "")
+        return {name: self.steps[name] for name in reversed(names)}
+
+
+def parent_steps(steps: Iterable[str], exact: bool) -> dict[str, str]:
+    """Return for each step but "exact" the step that it was made from.
+
+    The graph stands in for exact search, quantized copies for the graph's vectors; models are fused as the run answers,
+    and rescored from exact scores (and fused again); a calibration and a reranking take what the steps before left.
+
+    >>> parent_steps(["exact", "index", "quantized", "fused", "reranked"], exact=True)
+    {'index': 'exact', 'quantized': 'index', 'fused': 'exact', 'reranked': 'fused'}
+    """
+    parents: dict[str, str] = {}
+    for name in steps:
+        if name in ("index", "rescored"):
+            parents[name] = "exact"
+        elif name == "quantized":
+            parents[name] = "index"
+        elif name != "exact":
+            parents[name] = _last_step(parents, exact)
+    return parents
+
+
+def _last_step(parents: Iterable[str], exact: bool) -> str:
+    """Return the last step of an answer: the last that changes it, or the search that it was made from."""
+    names = list(parents)
+    later = [name for name in names if name not in ("index", "quantized")]
+    return later[-1] if later else "exact" if exact or not names else names[-1]
 
 
 def rank_directions(
@@ -170,7 +208,7 @@ def rank_direction(
         steps["calibrated"] = answer = fitted.apply(answer)
     if config.rerank:
         steps["reranked"] = answer = _reranked(answer, items, config, match)
-    return RankedDirection(steps, answer, fitted, split, weights)
+    return RankedDirection(steps, answer, fitted, split, weights, config.exact)
 
 
 def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
-from mmlab.evaluate.losses import MissedQueries, failure_shares, loss_changes, losses_by_stage
+from mmlab.evaluate.losses import (
+    MissedQueries,
+    draw_found,
+    failed_modalities,
+    failure_shares,
+    loss_changes,
+    losses_beside,
+    losses_by_stage,
+)
 from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
@@ -15,10 +23,12 @@ from mmlab.evaluate.summaries import (
     summarize_failures,
     summarize_losses,
     summarize_separation,
+    summarize_steps_beside,
     summarize_suspects,
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
 from mmlab.items import DIRECTIONS
+from mmlab.retrieve.pipeline import parent_steps
 from mmlab.runs.record import run_files
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
@@ -56,8 +66,18 @@ class FailureReport(Report):
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
         return {
             name: explain_queries(steps, self.data.qrels(DIRECTIONS[name][1]), vectors, items, self.k)
-            for name, steps in self.rankings.steps.items()
+            for name, steps in self.rankings.chains.items()
         }
+
+    @cached_property
+    def beside(self) -> dict[str, pd.DataFrame]:
+        """What the steps that are not in the answer lose and gain: step, made_from, lost, gained, by direction."""
+        tables = {}
+        for name, ranked in self.rankings.ranked.items():
+            parents = parent_steps(ranked.steps, ranked.exact)
+            others = {step: parent for step, parent in parents.items() if step not in ranked.chain}
+            tables[name] = losses_beside(ranked.steps, others, self.data.qrels(DIRECTIONS[name][1]), self.k)
+        return tables
 
     @cached_property
     def shares(self) -> pd.DataFrame:
@@ -72,22 +92,30 @@ class FailureReport(Report):
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
 
-        return Result(join_directions(falls), summarize_losses(falls, self.k), draw, shown=no_table())
+        sentence = f"{summarize_losses(falls, self.k)} {summarize_steps_beside(self.beside)}".strip()
+        return Result(join_directions(falls), sentence, draw, shown=no_table())
 
     def failed_modality(self) -> Result:
-        """Show which of text and image stands among wrong neighbours, for the queries that were missed.
+        """Show which of text and image stands among wrong neighbours, for the misses and for queries that were found.
 
         Example:
-            >>> run.evaluate().failures().failed_modality().table.columns.tolist()
+            >>> run.evaluate().failures().failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
-        items = self.data.embedded_items
-        table = join_directions({name: failure_shares(t, items) for name, t in self.per_query.items()})
+        items, vectors, tables = self.data.embedded_items, self.data.vectors_by_modality, {}
+        for name, explained in self.per_query.items():
+            qrels = self.data.qrels(DIRECTIONS[name][1])
+            found = failed_modalities(vectors, items, qrels, draw_found(explained, self.seed))
+            tables[name] = failure_shares(explained, items, found)
+        table = join_directions(tables)
 
         def draw() -> "Figure":
-            fig, (ax,) = figure(height=3.6)
-            axis_name = "share of the misses, with 95 % interval"
-            paired_bars(ax, table, "failed", "direction", axis_name, "Failed modality")
+            fig, (ax,) = figure(height=4.6)
+            bars = table.assign(of=table["direction"] + ", misses")
+            usual = table.assign(of=table["direction"] + ", found", value=table["among_found"])
+            usual = usual.assign(low=usual["value"], high=usual["value"])
+            both = pd.concat([bars, usual]).dropna(subset="value")
+            paired_bars(ax, both, "failed", "of", "share of the queries", "Failed modality")
             return fig
 
         return Result(table, summarize_failures(table), draw, shown=no_table())

@@ -227,7 +227,11 @@ class Run(RunData):
             >>> sorted(run.rankings.answers)
             ['image-to-text', 'text-to-image']
         """
-        ranked = {name: RankedDirection(self.ranking_steps(name), self.answer(name)) for name in DIRECTIONS}
+        exact = bool(self.parameters.get("exact", True))
+        ranked = {
+            name: RankedDirection(self.ranking_steps(name), self.answer(name), exact=exact)
+            for name in DIRECTIONS
+        }
         return Rankings(self, ranked, self.name)
 
     def evaluate(

@@ -120,9 +120,12 @@ def test_losses_and_gains_are_summed():
 
 
 def test_the_most_frequent_failure_is_named():
-    rows = [("text-to-image", "text", 0.75, 3), ("text-to-image", "image", 0.25, 1)]
-    shares = frame(rows, "direction failed value queries")
-    assert summarize_failures(shares) == "text-to-image misses: most often *text* (3 of 4)."
+    rows = [("text-to-image", "text", 0.75, 3, 0.5, 0), ("text-to-image", "image", 0.25, 1, 0.1, 0)]
+    shares = frame(rows, "direction failed value queries among_found image_unknown")
+    first = "text-to-image misses: most often *text* (3 of 4, 75%, 50% of the found)"
+    assert summarize_failures(shares) == f"{first}."
+    unknown = summarize_failures(shares.assign(image_unknown=0.25))
+    assert unknown == f"{first}, 25% with an image that has no pair or label to be judged by."
     assert "No query was missed" in summarize_failures(shares.head(0))
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmlab.evaluate import qrels_from_pairs
+from mmlab.evaluate import qrels_from_pairs, score_queries
+from mmlab.evaluate.losses import attribute_losses, loss_changes
 from mmlab.index import build_index, open_store
 from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
 from mmlab.retrieve import RetrievalConfig, csls, rank_directions, rrf, split_queries, weighted_sum
-from mmlab.retrieve.pipeline import rank_direction, summarize_steps
+from mmlab.retrieve.pipeline import parent_steps, rank_direction, summarize_steps
 from mmlab.retrieve.query.rank import rank, rank_models
 from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
@@ -73,6 +74,42 @@ def test_every_step_of_the_configuration_runs_in_its_order(collection, both, qre
     assert found.calibration.fitted_on == found.split.fitting
     assert "validation split" in found.split.summary
     assert found.answer is found.steps["reranked"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"exact": False},
+        {"fusion": "rrf"},
+        {"exact": False, "fusion": "rrf", "rescoring": "csls"},
+        {"rescoring": "csls", "calibration": "isotonic"},
+    ],
+    ids=str,
+)
+def test_the_waterfall_ends_at_what_the_measure_says(collection, both, qrels, settings: dict) -> None:
+    """Each loss is booked to a step that led to the answer, so that what is left are the queries answered right."""
+    index, spaces = both
+    right = qrels["text-to-image"]
+    found = rank_direction(
+        index, spaces, collection.items, "text", "image", RetrievalConfig(20, **settings), right
+    )
+    assert next(iter(found.chain)) == "exact"
+    assert found.chain[list(found.chain)[-1]] is found.answer
+    for k in (1, 5):
+        changes = loss_changes(attribute_losses(found.chain, right, k))
+        measured = score_queries(found.answer, right, [f"Success@{k}"])[f"Success@{k}"].sum()
+        assert changes["queries"].sum() == measured
+
+
+def test_a_step_is_made_from_the_one_that_led_to_it() -> None:
+    steps = ["exact", "index", "quantized", "fused", "rescored", "calibrated", "reranked"]
+    assert parent_steps(steps, exact=False) == {
+        "index": "exact", "quantized": "index", "fused": "quantized", "rescored": "exact",
+        "calibrated": "rescored", "reranked": "calibrated",
+    }  # fmt: skip
+    assert parent_steps(["exact", "index", "calibrated"], exact=True)["calibrated"] == "exact"
+    assert parent_steps(["exact", "index", "calibrated"], exact=False)["calibrated"] == "index"
 
 
 def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> None:
