@@ -204,7 +204,8 @@ def rank_direction(
         )
     fitted = None
     if config.calibration != NONE and split:
-        fitted = fit_calibration(config.calibration, answer, qrels, split)
+        held = int((items["modality"] == target).sum())
+        fitted = fit_calibration(config.calibration, answer, qrels, split, held)
         steps["calibrated"] = answer = fitted.apply(answer)
     if config.rerank:
         steps["reranked"] = answer = _reranked(answer, items, config, match)

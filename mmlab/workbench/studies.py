@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from mmlab.evaluate import compare_systems
-from mmlab.items import DIRECTIONS, exact_search
-from mmlab.retrieve.scores.fitted_calibration import Calibrations, fit_calibrations, write_calibrations
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.items import DIRECTIONS, MODALITIES, exact_search, is_among
+from mmlab.retrieve.scores.fitted_calibration import Calibrations, risk_coverage, write_calibrations
 from mmlab.retrieve.studies.score_studies import (
     CalibrationTrial,
     compare_rescorings,
@@ -30,12 +31,14 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, forest
 from mmlab.visualize.curves import occurrence_panels, reliability_panels
-from mmlab.workbench.result import Report, Result
+from mmlab.workbench.result import Report, Result, no_table
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+RISK_COLUMNS = ["direction", "threshold", "coverage", "risk"]
+LOW_RISK = 0.05  # of a wrong first hit, by which the coverage is read
 NO_JOINT_SPACE = "No model here has a joint space of texts and images"
 
 
@@ -100,18 +103,28 @@ class CalibrationStudy(Report):
     """Every kind of calibration, fitted on validation queries and evaluated on others. Made by `Run.calibrate`.
 
     Attributes:
-        trial: the reliability of each calibration by direction and bin, and how each direction's queries were divided.
-        fitted: the fitted calibrations, by kind and direction.
+        trial: the reliability of each calibration by direction and bin, how each direction's queries were divided, and
+            the fitted calibrations.
+        risk: how often the first hit is wrong where only the surest queries are answered, by direction; see
+            `risk_coverage`.
     """
 
     trial: CalibrationTrial
-    fitted: Calibrations
+    risk: Mapping[str, pd.DataFrame]
+
+    @property
+    def fitted(self) -> Calibrations:
+        """The fitted calibrations, by kind and direction: those whose reliability is shown."""
+        return self.trial.fitted
 
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
         """Fit and evaluate on exact rankings of all queries, between the modalities and within each."""
         vectors, items = data.all_vectors[0], data.embedded_items
         rankings, qrels = {}, {}
+        galleries = {
+            f"{one}-to-{other}": len(data.vectors(other)) for one in MODALITIES for other in MODALITIES
+        }
         for direction, (source, target) in DIRECTIONS.items():
             asked, gallery = data.vectors(source), data.vectors(target)
             if len(asked) and len(gallery):
@@ -119,18 +132,53 @@ class CalibrationStudy(Report):
                 qrels[direction] = data.qrels(target)
         within = rank_intra_modal(vectors, items, depth, seed)
         rankings, qrels = rankings | within.rankings, qrels | within.qrels
-        trial = try_calibrations(rankings, items, qrels, seed=seed)
-        return cls(trial, fit_calibrations(rankings, items, qrels, seed))
+        trial = try_calibrations(rankings, items, qrels, galleries, seed)
+        risk = {}
+        for direction, one in trial.fitted.get("logistic", {}).items():
+            others = rankings[direction][~is_among(rankings[direction]["query_id"], one.fitted_on)]
+            judged = qrels[direction][is_among(qrels[direction]["query_id"], others["query_id"])]
+            risk[direction] = risk_coverage(one.apply(others), judged)
+        return cls(trial, risk)
 
     def _overview(self) -> Result:
         """Show the observed share of right answers over the predicted probability, for each direction."""
         table = self.trial.table
-        shown = table.drop_duplicates(["direction", "calibration"])[["direction", "calibration", "ece"]]
+        columns = ["direction", "calibration", "ece", "ece_equal_mass", "brier", "log_loss"]
+        shown = table.drop_duplicates(["direction", "calibration"])[columns]
 
         def draw() -> "Figure":
             return reliability_panels(table)
 
-        return Result(table, summarize_calibrations(self.trial), draw, shown=shown)
+        return Result(table, summarize_calibrations(self.trial), draw, shown=shown, digits=4)
+
+    def risk_coverage(self) -> Result:
+        """Show how often the first hit is wrong where only the surest queries are answered (logistic calibration).
+
+        Example:
+            >>> run.calibrate().risk_coverage().table.columns.tolist()
+            ['direction', 'threshold', 'coverage', 'risk']
+        """
+        table = join_directions(self.risk) if self.risk else pd.DataFrame(columns=RISK_COLUMNS)
+        parts = []
+        for direction, part in self.risk.items():
+            sure, every = part[part["risk"] <= LOW_RISK], part.iloc[-1]
+            share = sure["coverage"].max() if len(sure) else 0.0
+            parts.append(
+                f"**{direction}**: the surest {share:.0%} of the queries have a first hit that is wrong in at most "
+                f"{LOW_RISK:.0%}, all of them in {every['risk']:.1%}"
+            )
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            for direction, part in self.risk.items():
+                ax.plot(part["coverage"], part["risk"], label=direction)
+            ax.set(xlabel="share of queries answered, the surest first", ylabel="share of wrong first hits")
+            ax.legend(frameon=False)
+            return fig
+
+        return Result(
+            table, f"{'; '.join(parts)}." if parts else "Nothing was calibrated.", draw, shown=no_table()
+        )
 
     @property
     def checks(self) -> dict[str, bool]:

@@ -12,25 +12,41 @@ from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import OPTIONS
 from mmlab.items.tables import Ids
 from mmlab.retrieve.query.rank import vectors_of_modality
-from mmlab.retrieve.scores.fitted_calibration import compare_calibrations
+from mmlab.retrieve.scores.calibrate import CALIBRATIONS
+from mmlab.retrieve.scores.fitted_calibration import (
+    RELIABILITY_COLUMNS,
+    FittedCalibration,
+    Reliability,
+    fit_calibration,
+)
 from mmlab.retrieve.scores.hubness import TEMPERED, Rescored, choose_temperature, find_banks, rescore
 from mmlab.retrieve.scores.query_split import TEST, VALIDATION, split_queries
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
 INTRA_MODAL = {"text-to-text": ("text", "pair_id"), "image-to-image": ("image", "label")}
 MAX_QUERIES = 1000  # of a direction, to fit on and to evaluate on each
-CALIBRATION_COLUMNS = ["direction", "calibration", "ece", "low", "high", "predicted", "observed", "count"]
+CALIBRATION_COLUMNS = [
+    "direction",
+    "calibration",
+    "ece",
+    "ece_equal_mass",
+    "brier",
+    "log_loss",
+    *RELIABILITY_COLUMNS,
+]
 
 
 class CalibrationTrial(NamedTuple):
     """Reliability of each calibration by direction and bin; and how the queries of each direction were divided.
 
-    table: direction, then the columns of `compare_calibrations`; splits: direction -> a sentence, on why it was not
-    calibrated where it could not be.
+    table: direction, calibration, its errors (ece, ece_equal_mass, brier, log_loss: see `Reliability`), then the
+    columns of `reliability_table`; splits: direction -> a sentence, on why it was not calibrated where it could not be;
+    fitted: the very calibrations that were evaluated, by kind and direction.
     """
 
     table: pd.DataFrame
     splits: dict[str, str]
+    fitted: dict[str, dict[str, FittedCalibration]]
 
 
 class IntraModal(NamedTuple):
@@ -44,24 +60,40 @@ def try_calibrations(
     rankings: Mapping[str, pd.DataFrame],
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
-    k: int = 10,
+    galleries: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> CalibrationTrial:
-    """Fit and evaluate every calibration on the first `k` hits of each direction, see `compare_calibrations`."""
-    tables, splits = [], {}
+    """Fit every calibration in each direction on the fitting queries of `split_queries`, and evaluate it on the others.
+
+    `rankings` and `qrels`: by direction, of one system: its calibrations hold for no other. `galleries`: how many items
+    can be found in each direction, those that are ranked unless given. A direction that cannot be fitted is left out.
+    """
+    tables: list[pd.DataFrame] = []
+    fitted: dict[str, dict[str, FittedCalibration]] = {}
+    splits = {}
     for direction, ranked in rankings.items():
-        first = ranked[ranked["rank"] <= k]
         try:
-            split = split_queries(items, first["query_id"].unique(), seed)
-            table = compare_calibrations(first, qrels[direction], split)
+            split = split_queries(items, ranked["query_id"].unique(), seed)
+            gallery = (galleries or {}).get(direction)
+            found = {
+                kind: fit_calibration(kind, ranked, qrels[direction], split, gallery) for kind in CALIBRATIONS
+            }
         except ValueError as error:
             splits[direction] = f"not calibrated: {error}"
             continue
         splits[direction] = split.summary
-        table.insert(0, "direction", direction)
-        tables.append(table)
+        evaluated = split.evaluation_rows(ranked), split.evaluation_rows(qrels[direction])
+        for kind, one in found.items():
+            fitted.setdefault(kind, {})[direction] = one
+            tables.append(_reliability_rows(direction, kind, one.reliability(*evaluated)))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CALIBRATION_COLUMNS)
-    return CalibrationTrial(table, splits)
+    return CalibrationTrial(table, splits, fitted)
+
+
+def _reliability_rows(direction: str, kind: str, found: Reliability) -> pd.DataFrame:
+    table, ece, equal_mass, brier, log_loss = found
+    errors = {"ece": ece, "ece_equal_mass": equal_mass, "brier": brier, "log_loss": log_loss}
+    return table.assign(direction=direction, calibration=kind, **errors)[CALIBRATION_COLUMNS]
 
 
 def summarize_calibrations(trial: CalibrationTrial) -> str:
