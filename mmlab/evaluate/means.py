@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.measures.scoring import find_measure
 from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import check_columns
 
@@ -100,7 +101,8 @@ def best_queries(
     """
     first_two = rankings[rankings["rank"] <= 2].pivot(index="query_id", columns="rank", values="score")
     gap = (first_two.get(1) - first_two.get(2, 0.0)).reindex(per_query["query_id"]).to_numpy()
-    table = per_query.assign(gap=gap).sort_values(["RR", "gap"], ascending=False, kind="stable")
+    rank = find_measure(per_query.columns, "RR")
+    table = per_query.assign(gap=gap).sort_values([rank, "gap"], ascending=False, kind="stable")
     return _first_of_pairs(table, items, count)
 
 
@@ -113,7 +115,8 @@ def worst_queries(
     """
     top = rankings[rankings["rank"] == 1].set_index("query_id")["score"]
     table = per_query.assign(top=top.reindex(per_query["query_id"]).to_numpy())
-    table = table.sort_values(["RR", "top"], ascending=[True, False], kind="stable")
+    rank = find_measure(per_query.columns, "RR")
+    table = table.sort_values([rank, "top"], ascending=[True, False], kind="stable")
     return _first_of_pairs(table, items, count)
 
 

@@ -63,8 +63,9 @@ def summarize_separation(cosines: pd.DataFrame) -> str:
     apart = separation(cosines["positive"], cosines["negative"])
     peaks = "two peaks" if apart.ashman_d > MIN_TWO_PEAKS else "one peak"
     return (
-        f"A right pair scores above a wrong one in {apart.auc:.1%} of all comparisons (AUC); the histograms share "
-        f"{apart.overlap:.1%} of their area; Ashman's D is {apart.ashman_d:.2f}, {peaks} (two if over {MIN_TWO_PEAKS})."
+        f"Of {len(cosines):,} right pairs and as many wrong ones, a right pair scores above a wrong one in "
+        f"{apart.auc:.1%} of all comparisons (AUC); their densities share {apart.overlap:.1%} of their area; "
+        f"Ashman's D is {apart.ashman_d:.2f}, {peaks} (two if over {MIN_TWO_PEAKS})."
     )
 
 

@@ -90,7 +90,8 @@ class RunComparison(Report):
 
     Attributes:
         runs: the runs, by their data; the first is the baseline.
-        asked: the measures that are compared, of those that 05_evaluate wrote in every run.
+        asked: the measures that are compared, of those that 05_evaluate wrote in every run; "RR" and "AP" are those at
+            the depth that the runs kept.
         measure: by which changed queries are found and quality is set beside cost.
         seed: of the bootstrap and the permutations.
 

@@ -17,7 +17,13 @@ from mmlab.evaluate import (
 )
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.qrels import labels_between
-from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.scoring import (
+    find_measure,
+    join_directions,
+    kept_depth,
+    success_by_gallery_size,
+)
 from mmlab.evaluate.paired_comparison import label_effect
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
 from mmlab.evaluate.summaries import (
@@ -32,6 +38,7 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
+from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.comparisons import SystemComparison
 from mmlab.workbench.failure_report import FailureReport
 from mmlab.workbench.result import Report, Result, no_table
@@ -145,7 +152,8 @@ class Evaluation(Report):
             ['direction', 'measure', 'without', 'low']
         """
         labels = read_labels(self.data.folder / run_files.LABELS)
-        items, names = self.data.embedded_items, measure_names(self.k_values)
+        items = self.data.embedded_items
+        names = measure_names(self.k_values, kept_depth(self.rankings.answers))
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
             name: label_effect(self.rankings.answers[name], self.qrels[name], own[name], names, items)
@@ -184,6 +192,40 @@ class Evaluation(Report):
     @cached_property
     def _means_by_column(self) -> dict[str, pd.DataFrame]:
         return {}
+
+    def by_gallery_size(self, *sizes: int) -> Result:
+        """Show the first Success@k in galleries of fewer items, which is what results of other galleries compare with.
+
+        A smaller gallery holds the right answers and others drawn at random; the mean over all draws is given. A query
+        whose right answer is not among the hits that were kept counts as not found.
+
+        Args:
+            sizes: numbers of items; halves of the gallery down to ten unless given.
+
+        Example:
+            >>> run.evaluate().by_gallery_size(20, 50).table["size"].unique().tolist()
+            [20, 50]
+        """
+        k, tables = self.k_values[0], {}
+        for name in self.directions:
+            held = len(self.data.vectors_by_modality[DIRECTIONS[name][1]])
+            asked = [size for size in sizes or _halves(held) if size <= held]
+            ranks = right_ranks(self.rankings.answers[name], self.qrels[name])
+            tables[name] = success_by_gallery_size(ranks, held, asked, k)
+        table = join_directions(tables)
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            names = ("items in the gallery", f"Success@{k}")
+            throughput_curves(ax, table, "direction", "size", "value", names)
+            return fig
+
+        parts = [
+            f"{name} {part['value'].iloc[0]:.3f} among {part['size'].iloc[0]:,} items, "
+            f"{part['value'].iloc[-1]:.3f} among {part['size'].iloc[-1]:,}"
+            for name, part in tables.items()
+        ]
+        return Result(table, f"Success@{k}: {'; '.join(parts)}.", draw)
 
     def failures(self, k: int | None = None) -> FailureReport:
         """Return where the answers of missed queries are lost: by the model, the index or a later step.
@@ -269,7 +311,7 @@ class Evaluation(Report):
         sentences = (
             f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
             summarize_measures(self.measures, self.first_measure),
-            summarize_measures(self.measures, "RR"),
+            summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             failures.sentence,
             self.by_group(group_by).sentence,
             failures.suspects().sentence,
@@ -307,3 +349,11 @@ class Evaluation(Report):
                 len(losses[name]) == len(scores) for name, scores in self.per_query.items()
             ),
         }
+
+
+def _halves(gallery: int) -> list[int]:
+    """Return sizes from about ten to that of the gallery, each half of the next."""
+    sizes = [gallery]
+    while sizes[0] >= 20:
+        sizes.insert(0, sizes[0] // 2)
+    return sizes

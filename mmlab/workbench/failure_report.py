@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
+from mmlab.evaluate import (
+    explain_queries,
+    mean_measures,
+    merge_qrels,
+    score_queries,
+    suspected_false_negatives,
+    suspected_wrong_pairs,
+)
 from mmlab.evaluate.losses import (
     MissedQueries,
     draw_found,
@@ -143,9 +150,33 @@ class FailureReport(Report):
 
         Example:
             >>> run.evaluate().failures().space().table.columns.tolist()
-            ['measure', 'of', 'value', 'meaning']
+            ['measure', 'of', 'value', 'meaning', 'items']
         """
         return Result(describe_space(self.data.vectors_by_modality), "")
+
+    def upper_bound(self) -> Result:
+        """Show the measures of text-to-image if every suspected false negative were right after all.
+
+        Example:
+            >>> run.evaluate().failures().upper_bound().table.columns.tolist()
+            ['measure', 'value', 'low', 'high', 'if_right', 'if_right_low', 'if_right_high']
+        """
+        _, suspects, _ = self._suspects
+        names = [f"Success@{k}" for k in sorted({1, self.k})]
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        judged = (qrels, merge_qrels(qrels, suspects.assign(relevance=1)))
+        own, bound = (
+            mean_measures(score_queries(answer, right, names), self.data.embedded_items) for right in judged
+        )
+        table = own[["measure", "value", "low", "high"]].assign(
+            if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
+        )
+        first = table.iloc[0]
+        sentence = (
+            f"If all {len(suspects):,} suspected false negatives were right, {first['measure']} were "
+            f"{first['if_right']:.3f} at most instead of {first['value']:.3f} (text-to-image)."
+        )
+        return Result(table, sentence)
 
     def suspects(self, shown: int = 6) -> "SuspectLists":
         """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed.

@@ -133,7 +133,7 @@ def test_separation_gives_auc_overlap_and_peaks():
     apart = pd.DataFrame({"positive": [0.8, 0.9], "negative": [0.1, 0.2]})
     d = np.sqrt(2) * 0.7 / np.sqrt(2 * 0.05**2)
     assert (
-        f"100.0% of all comparisons (AUC); the histograms share 0.0% of their area; Ashman's D is {d:.2f}, two"
+        f"100.0% of all comparisons (AUC); their densities share 0.0% of their area; Ashman's D is {d:.2f}, two"
         in (summarize_separation(apart))
     )
     assert "one peak" in summarize_separation(apart.assign(negative=apart["positive"]))
