@@ -6,6 +6,7 @@ Journal of Statistics 6 (1979); Bloom, Evaluation Review 19 (1995), for the smal
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,7 @@ def mean_intervals(values: np.ndarray, clusters: np.ndarray, level: float = 0.95
     >>> mean_intervals(np.ones((20, 1)), np.arange(20)).round(3).tolist()
     [[0.832, 1.0]]
     """
-    from scipy.stats import beta, t
-
+    beta, t = (_distribution(name) for name in ("beta", "t"))
     sums, sizes = cluster_sums(values, clusters)
     count, total = len(sizes), sizes.sum()
     if count == 1:
@@ -63,9 +63,7 @@ def difference_intervals(
     if count == 1:
         return np.tile([-1.0, 1.0], (differences.shape[1], 1))
     if count < MIN_BOOTSTRAP_CLUSTERS:
-        from scipy.stats import t
-
-        half = t.isf((1 - level) / 2, count - 1) * standard_error(differences, clusters)
+        half = _distribution("t").isf((1 - level) / 2, count - 1) * standard_error(differences, clusters)
         bounds = np.clip(np.column_stack([mean - half, mean + half]), -1, 1)
     else:
         bounds = bootstrap_intervals(differences, clusters, level=level, seed=seed)
@@ -151,11 +149,10 @@ def detectable_difference(
     >>> detectable_difference(np.array([0.01]), 1000).round(4).tolist()
     [0.028]
     """
-    from scipy.stats import norm, t
-
     if clusters < MIN_TESTED_CLUSTERS:
         return np.full_like(error, np.nan)
-    spread = norm() if clusters >= MIN_BOOTSTRAP_CLUSTERS else t(clusters - 1)
+    few = clusters < MIN_BOOTSTRAP_CLUSTERS
+    spread = _distribution("t")(clusters - 1) if few else _distribution("norm")()
     return (spread.ppf(1 - level / 2) + spread.ppf(power)) * error
 
 
@@ -166,8 +163,6 @@ def non_inferiority_p(differences: np.ndarray, clusters: np.ndarray, margin: flo
     the same and above -margin, the p is (1 - margin)^C: the chance that C clusters hide what would lower the mean so
     far. 1 for one cluster. Raises ValueError for a margin out of (0, 1].
     """
-    from scipy.stats import t
-
     if not 0 < margin <= 1:
         raise ValueError(f"margin: expected a difference over 0 and up to 1, found {margin}")
     sums, sizes = cluster_sums(differences, clusters)
@@ -176,8 +171,15 @@ def non_inferiority_p(differences: np.ndarray, clusters: np.ndarray, margin: flo
         return np.ones(len(mean))
     error = standard_error(differences, clusters)
     same = _all_same(differences)
-    tested = t.sf((mean + margin) / np.where(same, 1.0, error), count - 1)
+    tested = _distribution("t").sf((mean + margin) / np.where(same, 1.0, error), count - 1)
     return np.where(same, np.where(mean > -margin, (1 - margin) ** count, 1.0), tested)
+
+
+def _distribution(name: str) -> Any:
+    """Return a distribution of scipy.stats, which takes a while to load."""
+    import scipy.stats
+
+    return getattr(scipy.stats, name)
 
 
 def _all_same(values: np.ndarray) -> np.ndarray:

@@ -197,8 +197,8 @@ def rescore(
     check_option("rescoring", rescoring)
     queries.space.check_same(gallery.space)
     if rescoring in (NONE, CENTRING):
-        sides = (queries, gallery) if rescoring == NONE else centre(queries, gallery, source)
-        return Rescored(exact_search(*sides, k))
+        both = (queries, gallery) if rescoring == NONE else centre(queries, gallery, source)
+        return Rescored(exact_search(*both, k))
     banks = find_banks(queries, gallery, pairs, references, seed)
     if rescoring in TEMPERED and split and temperature is None:
         fitting = is_among(queries.ids, split.fitting)
