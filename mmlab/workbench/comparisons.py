@@ -41,6 +41,12 @@ class SystemComparison(Report):
             standardised, wins, ties, losses, smallest_difference (what such queries show in 80 % of all tests),
             queries, pairs.
         measure: the measure that the sentence reads.
+
+    Example:
+        >>> graph = run.evaluate(run.rank(to="image", exact=False))
+        >>> comparison = graph.compare(run.evaluate())
+        >>> comparison.differences["system"].unique().tolist()
+        ['exact False']
     """
 
     differences: pd.DataFrame
@@ -97,6 +103,11 @@ class RunComparison(Report):
 
     Raises:
         ValueError: for fewer than two runs, and where items or splits differ.
+
+    Example:
+        >>> comparison = run.compare("graph")
+        >>> comparison.names
+        ['demo', 'graph']
     """
 
     runs: Sequence[RunData]
@@ -152,12 +163,22 @@ class RunComparison(Report):
         return Result(table, sentence, shown.draw, shown=shown.shown, digits=4)
 
     def parameters(self) -> Result:
-        """Show the parameters in which the runs differ."""
+        """Show the parameters in which the runs differ.
+
+        Example:
+            >>> comparison.parameters().table.columns.tolist()
+            ['notebook', 'parameter', 'demo', 'graph']
+        """
         caption = f"{len(self.runs)} runs over {len(self.items):,} items; parameters that differ"
         return Result(differing_parameters(self.names), "", caption=caption)
 
     def measures(self) -> Result:
-        """Show the mean of every measure with its interval, for each run and direction."""
+        """Show the mean of every measure with its interval, for each run and direction.
+
+        Example:
+            >>> comparison.measures().table["measure"].unique().tolist()
+            ['Success@1', 'Success@10', 'RR']
+        """
         text = self.means.apply("{value:.3f} ({low:.3f} to {high:.3f})".format_map, axis="columns")
         table = self.means.assign(value=text)
         wide = table.pivot_table("value", ["direction", "measure"], "run", "first", sort=False)
@@ -180,7 +201,12 @@ class RunComparison(Report):
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
 
     def changed(self, count: int = 3) -> Result:
-        """Show `count` queries of each direction whose answers changed most, with the answers of both runs."""
+        """Show `count` queries of each direction whose answers changed most, with the answers of both runs.
+
+        Example:
+            >>> comparison.changed(count=1).table["changed queries"].tolist()
+            [0, 0]
+        """
         galleries, rows = {}, []
         for direction in DIRECTIONS:
             base, *others = self.runs
@@ -199,14 +225,22 @@ class RunComparison(Report):
         return Result(table, "", html=under_headings(galleries), caption=caption)
 
     def side_by_side(self, query: str = "", seed: int = 0) -> Html:
-        """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given."""
+        """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given.
+
+        Example:
+            >>> answers = comparison.side_by_side(seed=1)
+        """
         from mmlab.panels import compare_two_systems
 
         parameters = self.parameters().table
         return compare_two_systems(self._saved, self._text(query, seed), parameters=parameters)
 
     def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
-        """Return a panel that answers any query of the runs, two of them side by side."""
+        """Return a panel that answers any query of the runs, two of them side by side.
+
+        Example:
+            >>> panel = comparison.panel(seed=1)
+        """
         from mmlab.panels import compare_panel
 
         parameters = self.parameters().table
@@ -228,7 +262,12 @@ class RunComparison(Report):
         return run_costs({run.name: run.benchmark for run in self.runs})
 
     def costs(self) -> Result:
-        """Show quality beside the latency of a query and the disk, and the seconds of each notebook."""
+        """Show quality beside the latency of a query and the disk, and the seconds of each notebook.
+
+        Example:
+            >>> comparison.costs().table.columns.tolist()
+            ['run', 'embed_s', 'index_s', 'retrieve_s', 'p50_ms', 'disk_mb']
+        """
         chosen = (self.means["measure"] == self.measure) & (self.means["direction"] == QUALITY_DIRECTION)
         quality = self.means[chosen].set_index("run").loc[self.names, ["value", "low", "high"]]
         spent = self._costs
@@ -274,7 +313,11 @@ class RunComparison(Report):
         return f"{len(self.runs)} runs over {len(self.items):,} items, compared with **{self.names[0]}**: {listed}."
 
     def write(self, step: Step) -> Html:
-        """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written."""
+        """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written.
+
+        Example:
+            >>> files = comparison.write(step)
+        """
         write_table(self.differences.differences, step.write(run_files.COMPARED))
         write_table(self._costs, step.write(run_files.COSTS))
         named = self.means["direction"] + " " + self.means["measure"]

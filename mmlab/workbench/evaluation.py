@@ -61,6 +61,11 @@ class Evaluation(Report):
         rankings: what is evaluated.
         k_values: the cutoffs of P@k, R@k and Success@k.
         seed: of the comparisons' bootstrap and of what is drawn.
+
+    Example:
+        >>> evaluation = run.evaluate()
+        >>> evaluation.directions
+        ['text-to-image', 'image-to-text']
     """
 
     data: RunData
@@ -319,7 +324,11 @@ class Evaluation(Report):
         return " ".join(sentences)
 
     def write(self, step: Step, benchmark: str = "") -> Html:
-        """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written."""
+        """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written.
+
+        Example:
+            >>> files = run.evaluate().write(step)
+        """
         failures = self.failures()
         for name, scores in self.per_query.items():
             write_table(scores, step.write(f"{run_files.PER_QUERY}/{name}.parquet"))

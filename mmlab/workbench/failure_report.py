@@ -60,6 +60,10 @@ class FailureReport(Report):
         rankings: the answers, and the rankings after each step that led to them.
         k: a query is missed without a right answer among its first `k`.
         seed: of the wrong pairs that are drawn.
+
+    Example:
+        >>> failures = run.evaluate().failures(k=5)
+        >>> shares = failures.shares
     """
 
     data: RunData
@@ -230,6 +234,10 @@ class SuspectLists(Report):
         known: how many of the demo's known faults the lists hold; no rows for a dataset of one's own.
         items: the items that they are of.
         shown: how many of each list are displayed.
+
+    Example:
+        >>> suspects = run.evaluate().failures().suspects(shown=3)
+        >>> wrong = suspects.wrong_pairs
     """
 
     wrong_pairs: pd.DataFrame

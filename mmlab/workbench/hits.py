@@ -44,6 +44,11 @@ class Explanation(Report):
         found: the cells of the image and the words of the query, each with the cosine without it and the drop.
         image: path of the image.
         captions: rank, score, own, text: the texts of the collection that are nearest to the image.
+
+    Example:
+        >>> explanation = run.search("a red mug").explain()
+        >>> explanation.words["word"].tolist()
+        ['a', 'red', 'mug']
     """
 
     found: HitExplanation
@@ -103,6 +108,11 @@ class Hits(Report):
         query: what was asked, in words.
         right: the item_ids that answer the query; None where that is not known.
         text: the text that asked; empty where an image or many queries did.
+
+    Example:
+        >>> hits = run.search("a red mug", k=5)
+        >>> len(hits)
+        5
     """
 
     data: RunData

@@ -28,6 +28,11 @@ class IngestReport(Report):
     Attributes:
         result: the items, the skipped rows, the changed texts and the outcome of every row.
         rules: what was cleaned, refused and kept.
+
+    Example:
+        >>> report = run.ingest(run.dataset)
+        >>> report.checks["no image occurs twice"]
+        True
     """
 
     result: IngestResult
@@ -81,13 +86,22 @@ class IngestReport(Report):
         }
 
     def sample(self, count: int = 6, seed: int = 0) -> Result:
-        """Show `count` items, drawn at random by `seed`, as the other notebooks read them."""
+        """Show `count` items, drawn at random by `seed`, as the other notebooks read them.
+
+        Example:
+            >>> len(report.sample(count=3).table)
+            3
+        """
         drawn = self.items.sample(min(count, len(self.items)), random_state=seed)
         shown = drawn.drop(columns=NOT_SHOWN).dropna(axis="columns", how="all")
         return Result(drawn, "", shown=shown, caption="Some items, as the other notebooks read them")
 
     def outcomes(self) -> Result:
-        """Show where every row and every image of the source went; the table adds up to all of them."""
+        """Show where every row and every image of the source went; the table adds up to all of them.
+
+        Example:
+            >>> outcomes = report.outcomes().table
+        """
         reasons = self.result.skipped.dropna(subset=["row"])["reason"].value_counts()
         rows, kept = self.result.rows, self.result.rows - int(reasons.sum())
 
@@ -101,7 +115,11 @@ class IngestReport(Report):
         return Result(self.result.balance(), sentence, draw, caption=caption)
 
     def changes(self, count: int = 8, seed: int = 0) -> Result:
-        """Show `count` of the texts that were cleaned, drawn by `seed`, before and after."""
+        """Show `count` of the texts that were cleaned, drawn by `seed`, before and after.
+
+        Example:
+            >>> changed = report.changes(count=3).table
+        """
         changes = self.result.changes
         steps = changes["steps"].str.split(", ").explode().value_counts()
         listed = ", ".join(f"{step} in {number:,}" for step, number in steps.items()) or "nothing to repair"
@@ -110,7 +128,12 @@ class IngestReport(Report):
         return Result(changes, sentence, shown=shown, caption="Some of the changed texts")
 
     def findings(self) -> Result:
-        """Show how many entries were refused and how many items are marked, by reason."""
+        """Show how many entries were refused and how many items are marked, by reason.
+
+        Example:
+            >>> report.findings().table.columns.tolist()
+            ['finding', 'refused', 'marked']
+        """
         refused, marked = self.result.skipped["reason"].value_counts(), self.result.flag_counts()
 
         def draw() -> "Figure":
@@ -129,12 +152,21 @@ class IngestReport(Report):
         return Result(table, sentence, draw, shown=no_table())
 
     def refused(self, each: int = 2, seed: int = 0) -> Result:
-        """Show up to `each` refused entries of every reason, drawn by `seed`, with their images."""
+        """Show up to `each` refused entries of every reason, drawn by `seed`, with their images.
+
+        Example:
+            >>> refused = report.refused(each=1).table
+        """
         examples = self.result.examples(each, seed)
         return Result(examples, "", html=gallery(examples["file"], examples["caption"]), shown=no_table())
 
     def duplicates(self, count: int = 6) -> Result:
-        """Show the first `count` images that repeat another, each beside the one that it repeats."""
+        """Show the first `count` images that repeat another, each beside the one that it repeats.
+
+        Example:
+            >>> report.duplicates().table.columns.tolist()
+            ['pair_id', 'duplicate_of']
+        """
         repeats = self.images.dropna(subset="duplicate_of").head(count)
         pairs = repeats[["pair_id", "duplicate_of"]]
         files = self.images.set_index("pair_id")["image"].reindex(pairs.to_numpy().ravel())
@@ -143,7 +175,12 @@ class IngestReport(Report):
         return Result(pairs, sentence, html=gallery(files, captions), shown=no_table())
 
     def pairs(self, count: int = 14, seed: int = 0) -> Result:
-        """Show `count` images with their first text, those whose text was read or written by a model first."""
+        """Show `count` images with their first text, those whose text was read or written by a model first.
+
+        Example:
+            >>> len(report.pairs(count=5).table)
+            5
+        """
         first = self.texts.drop_duplicates("pair_id").set_index("pair_id")
         added = first["origin"].isin(ADDED_TEXTS)
         captions = first["text"].where(~added, first["text"] + " (" + first["origin"] + ")")
@@ -155,7 +192,12 @@ class IngestReport(Report):
         return Result(shown[["pair_id", "image"]], "", html=cards, shown=no_table())
 
     def sizes(self) -> Result:
-        """Show how long the texts are, how many an image has, and how large the images are."""
+        """Show how long the texts are, how many an image has, and how large the images are.
+
+        Example:
+            >>> report.sizes().table.columns.tolist()
+            ['index', 'words']
+        """
         words = self.texts["text"].str.split().str.len().astype(int)
         per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
         shorter = self.images[["width", "height"]].min(axis="columns")
@@ -177,7 +219,11 @@ class IngestReport(Report):
         return Result(words.describe().rename("words").reset_index(), sentence, draw, shown=no_table())
 
     def write(self, step: Step) -> Html:
-        """Write items.parquet, skipped.parquet and changes.parquet, and show what the step has written."""
+        """Write items.parquet, skipped.parquet and changes.parquet, and show what the step has written.
+
+        Example:
+            >>> files = report.write(step)
+        """
         write_items(self.items, step.write(run_files.ITEMS))
         write_table(self.result.skipped, step.write(run_files.SKIPPED))
         write_table(self.result.changes, step.write(run_files.CHANGES))

@@ -38,6 +38,11 @@ class MapReport(Report):
         umap_neighbours: how many neighbours make a neighbourhood for UMAP.
         perplexity: the same for t-SNE, bounded by the sample.
         seed: of the sample and of both maps.
+
+    Example:
+        >>> maps = run.map(pairs=20, seed=1)
+        >>> len(maps.items)
+        40
     """
 
     data: RunData
@@ -86,11 +91,20 @@ class MapReport(Report):
         return Result(table, self.data.space_sentence)
 
     def umap(self) -> Result:
-        """Show the map by UMAP: by modality, by category and by result."""
+        """Show the map by UMAP: by modality, by category and by result.
+
+        Example:
+            >>> maps.umap().table.columns.tolist()
+            ['item_id', 'x', 'y']
+        """
         return self._panels("UMAP")
 
     def tsne(self) -> Result:
-        """Show the map by t-SNE: by modality, by category and by result."""
+        """Show the map by t-SNE: by modality, by category and by result.
+
+        Example:
+            >>> figure = maps.tsne().figure()
+        """
         return self._panels("t-SNE")
 
     def _panels(self, method: str) -> Result:
@@ -107,7 +121,12 @@ class MapReport(Report):
         return measure_maps(self.points, self.vectors, self.groups)
 
     def trust(self) -> Result:
-        """Show how well each map keeps neighbourhoods, and how far the groups mix on it."""
+        """Show how well each map keeps neighbourhoods, and how far the groups mix on it.
+
+        Example:
+            >>> maps.trust().table["map"].tolist()
+            ['UMAP', 't-SNE']
+        """
         missed = (self.groups["result"][(self.items["modality"] == "text").to_numpy()] == "missed").mean()
         sentence = (
             f"{summarize_maps(self._trust)} {missed:.0%} of the texts shown miss their image at rank 1."
@@ -119,6 +138,9 @@ class MapReport(Report):
 
         Args:
             path: where to write the page as an HTML document of its own; nowhere unless given.
+
+        Example:
+            >>> frame = maps.page("map.html")
         """
         title = f"{len(self.items):,} items"
         document = interactive_map(self.points, self.items, self.groups, len(self.vectors) == 1, title)
@@ -151,7 +173,11 @@ class MapReport(Report):
         }
 
     def write(self, step: Step) -> Html:
-        """Write maps.parquet and maps_trust.parquet, and show what the step has written."""
+        """Write maps.parquet and maps_trust.parquet, and show what the step has written.
+
+        Example:
+            >>> files = maps.write(step)
+        """
         columns = {
             f"{name}_{axis}": self.points[method][:, number]
             for name, method in (("umap", "UMAP"), ("tsne", "t-SNE"))

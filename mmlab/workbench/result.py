@@ -109,10 +109,18 @@ class Result:
 
 
 class Report(ABC):
-    """An answer of several parts: shown by its overview, with further tables and figures as its methods."""
+    """An answer of several parts: shown by its overview, with further tables and figures as its methods.
+
+    Example:
+        >>> evaluation = run.evaluate()
+    """
 
     def overview(self) -> Result:
-        """Return the part that stands for the whole; made once."""
+        """Return the part that stands for the whole; made once.
+
+        Example:
+            >>> overview = run.evaluate().overview()
+        """
         if "_shown" not in self.__dict__:
             self.__dict__["_shown"] = self._overview()
         found: Result = self.__dict__["_shown"]
@@ -132,7 +140,11 @@ class Report(ABC):
         return self.overview().sentence
 
     def figure(self) -> "Figure":
-        """Return the overview as a new matplotlib Figure; raise ValueError where it has none."""
+        """Return the overview as a new matplotlib Figure; raise ValueError where it has none.
+
+        Example:
+            >>> figure = run.evaluate().figure()
+        """
         return self.overview().figure()
 
     def save(self, path: str | Path) -> Self:

@@ -279,9 +279,8 @@ class Run(RunData):
             ValueError: for fewer than two runs, and where their items or splits differ.
 
         Example:
-            >>> comparison = run.compare("graph")  # doctest: +SKIP
-            >>> comparison.conclusion  # doctest: +SKIP
-            '2 runs over 5,150 items, compared with **demo**: no difference is more than chance.'
+            >>> run.compare("graph").conclusion
+            '2 runs over ... items, compared with **demo**: no difference is more than chance.'
         """
         own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
@@ -380,8 +379,9 @@ class Run(RunData):
             settings: neighbours, points, store, seed: see `TuningReport`.
 
         Example:
-            >>> report = run.tune(neighbours=10)  # doctest: +SKIP
-            >>> report.recommendation  # doctest: +SKIP
+            >>> report = run.tune(IndexGrid(m=[8, 16], quantizations=["scalar"]), neighbours=5)
+            >>> report.k
+            5
         """
         return TuningReport.of(self, grid, settings)
 

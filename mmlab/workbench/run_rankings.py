@@ -34,6 +34,11 @@ class Rankings(Report):
         data: the run whose queries were ranked.
         ranked: for each direction its answer, the rankings after each step, and what was fitted.
         name: what comparisons call these rankings.
+
+    Example:
+        >>> rankings = run.rank(to="image")
+        >>> list(rankings.answers)
+        ['text-to-image']
     """
 
     data: RunData
@@ -152,7 +157,11 @@ class Rankings(Report):
         return claims
 
     def write(self, step: Step) -> Html:
-        """Write the answers and the rankings after each step to rankings/, and show what the step has written."""
+        """Write the answers and the rankings after each step to rankings/, and show what the step has written.
+
+        Example:
+            >>> files = run.rankings.write(step)
+        """
         for direction, ranked in self.ranked.items():
             for name, rankings in ranked.steps.items():
                 write_table(rankings, step.write(f"{run_files.RANKINGS}/{direction}/{name}.parquet"))

@@ -39,6 +39,11 @@ class EmbedReport(Report):
     Attributes:
         results: for each model its vectors, the items that failed and what was done.
         items: the items that were embedded.
+
+    Example:
+        >>> report = run.embed(["demo"])
+        >>> report.main.space.model
+        'demo'
     """
 
     results: Sequence[Embedded]
@@ -81,7 +86,11 @@ class EmbedReport(Report):
         return Result(describe_work(self.results), sentence, digits=1)
 
     def spaces(self) -> Result:
-        """Show all that decides where each model puts an input: vectors of two spaces cannot be compared."""
+        """Show all that decides where each model puts an input: vectors of two spaces cannot be compared.
+
+        Example:
+            >>> spaces = report.spaces().table
+        """
         return Result(describe_spaces(self.results), f"The run's main space is `{self.main.space.key}`.")
 
     @cached_property
@@ -89,7 +98,11 @@ class EmbedReport(Report):
         return describe_rows(self.results, self.items)
 
     def norms(self) -> Result:
-        """Show the norms of the rows, where they point on average, and what the precision costs."""
+        """Show the norms of the rows, where they point on average, and what the precision costs.
+
+        Example:
+            >>> norms = report.norms().table
+        """
         furthest = max(
             float(np.abs(np.linalg.norm(v.array, axis=1) - 1).max(initial=0)) for v in self.vectors
         )
@@ -101,7 +114,11 @@ class EmbedReport(Report):
         return Result(self._norms, sentence, digits=5)
 
     def pairs(self, seed: int = 0) -> Result:
-        """Show the cosines of matched pairs beside those of mismatched ones, drawn by `seed`, for each space."""
+        """Show the cosines of matched pairs beside those of mismatched ones, drawn by `seed`, for each space.
+
+        Example:
+            >>> pairs = report.pairs(seed=1).table
+        """
         table = compare_spaces(self.vectors, self.items, seed)
 
         def draw() -> "Figure":
@@ -110,7 +127,12 @@ class EmbedReport(Report):
         return Result(table, summarize_space_comparison(table), draw)
 
     def conclusion(self, seed: int = 0) -> str:
-        """Return what was embedded and whether matched pairs stand apart, in a few sentences."""
+        """Return what was embedded and whether matched pairs stand apart, in a few sentences.
+
+        Example:
+            >>> report.conclusion().startswith("**")
+            True
+        """
         return f"{self.sentence} {self.pairs(seed).sentence}"
 
     @property
@@ -127,7 +149,11 @@ class EmbedReport(Report):
         }
 
     def write(self, step: Step) -> Html:
-        """Write the vectors of each model and embed_skipped.parquet, and show what the step has written."""
+        """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
+
+        Example:
+            >>> files = report.write(step)
+        """
         for vectors in self.vectors:
             vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
@@ -143,6 +169,11 @@ class IndexReport(Report):
     Attributes:
         index: the index, open for searches.
         queries: vectors of the modality that asks, a sample of which the index is measured with.
+
+    Example:
+        >>> report = run.build_index(progress=False)
+        >>> report.sent
+        0
     """
 
     index: Index
@@ -173,7 +204,12 @@ class IndexReport(Report):
         return int(self.index.report[["sent", "deleted"]].to_numpy().sum())
 
     def schema(self) -> Result:
-        """Show the payload fields of the first collection: type, and whether a filter on them has an index."""
+        """Show the payload fields of the first collection: type, and whether a filter on them has an index.
+
+        Example:
+            >>> report.schema().table.columns.tolist()
+            ['payload field', 'type', 'filter']
+        """
         schema = next(iter(self.index.schemas.values()))
         place = "on disk" if schema.on_disk else "in memory"
         copies = f"{schema.quantization.kind} copies" if schema.quantization else "no quantized copies"
@@ -189,6 +225,10 @@ class IndexReport(Report):
             ef: candidates that the graph looks at.
             queries: how many queries are drawn and asked one at a time.
             seed: draws the queries.
+
+        Example:
+            >>> report.benchmark(queries=5).table.columns.tolist()
+            ['search', 'recall', 'p50_ms', 'p95_ms', 'p99_ms']
         """
         target = self.index.modalities(self.queries.space)[0]
         drawn = pd.Series(self.queries.ids).sample(min(queries, len(self.queries)), random_state=seed)

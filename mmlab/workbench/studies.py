@@ -50,6 +50,11 @@ class HubStudy(Report):
         hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
         occurrences: for each direction and rescoring how often each item is among the first ten.
         galleries: for each direction which items can be found, what the bank of reference queries is, or why none.
+
+    Example:
+        >>> study = run.study_hubs(depth=10)
+        >>> sorted(study.occurrences)
+        ['image-to-text', 'text-to-image']
     """
 
     hubs: pd.DataFrame
@@ -107,6 +112,11 @@ class CalibrationStudy(Report):
             the fitted calibrations.
         risk: how often the first hit is wrong where only the surest queries are answered, by direction; see
             `risk_coverage`.
+
+    Example:
+        >>> study = run.calibrate(depth=10)
+        >>> study.table["calibration"].unique().tolist()
+        ['temperature', 'logistic', 'isotonic']
     """
 
     trial: CalibrationTrial
@@ -188,7 +198,11 @@ class CalibrationStudy(Report):
         return {"every calibration of a direction is evaluated on as many hits": bool(same.all())}
 
     def write(self, step: Step) -> Html:
-        """Write scores/calibrations.json, and show what the step has written."""
+        """Write scores/calibrations.json, and show what the step has written.
+
+        Example:
+            >>> files = study.write(step)
+        """
         write_calibrations(self.fitted, step.write(run_files.CALIBRATIONS))
         return step.outputs()
 
@@ -203,6 +217,11 @@ class FusionStudy(Report):
         trials: what was fused, by name: the learned weights and the rankings of the queries to evaluate on.
         items: the items that were ranked.
         seed: of the bootstrap.
+
+    Example:
+        >>> study = run.study_fusion("text and image", depth=10)
+        >>> sorted(study.compared)
+        ['text and image']
     """
 
     trials: Mapping[str, WeightTrial]

@@ -57,6 +57,13 @@ class TuningReport(Report):
         points: vectors at most, drawn at random from more.
         store: the URL of a Qdrant server to sweep on; a temporary folder unless given.
         seed: draws vectors and queries.
+
+    Example:
+        >>> placed = {"oversampling": [2.0], "on_disk": [False]}
+        >>> grid = IndexGrid(m=[8], ef_construct=[32], ef=[16], quantizations=["scalar"], **placed)
+        >>> report = run.tune(grid, points=200)
+        >>> report.grid.m
+        [8]
     """
 
     data: RunData
@@ -145,7 +152,11 @@ class TuningReport(Report):
         return Result(self.settings, sentence, shown=best_of_graphs(self.settings), caption=caption)
 
     def pareto(self) -> Result:
-        """Show recall against latency; the settings that no other beats in both are joined."""
+        """Show recall against latency; the settings that no other beats in both are joined.
+
+        Example:
+            >>> best = report.pareto().table
+        """
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=3.8, width=9)
@@ -161,7 +172,11 @@ class TuningReport(Report):
         return Result(self.settings[self.settings["front"]], sentence, draw, shown=no_table())
 
     def costs(self) -> Result:
-        """Show the seconds to build each graph, the memory to answer, and the disk."""
+        """Show the seconds to build each graph, the memory to answer, and the disk.
+
+        Example:
+            >>> costs = report.costs().table[["graph", "build_s", "memory_mb", "disk_mb"]]
+        """
         built = (
             self.settings[self.settings["engine"] != "exact"].drop_duplicates("graph").sort_values("build_s")
         )
@@ -181,7 +196,11 @@ class TuningReport(Report):
         return Result(built, sentence, draw, shown=no_table())
 
     def recommendation(self) -> Result:
-        """Say which setting finds enough at the least cost, and the command that builds the index so."""
+        """Say which setting finds enough at the least cost, and the command that builds the index so.
+
+        Example:
+            >>> advice = report.recommendation().sentence
+        """
         advice = recommend(self.swept, self.data.name)
         note = (
             f"Numbers of this machine and of {len(self.vectors):,} vectors: tune again when either changes."
@@ -189,7 +208,12 @@ class TuningReport(Report):
         return Result(no_table(), f"{advice} {note}")
 
     def layouts(self) -> Result:
-        """Show what the three layouts cost, built from up to 200 pairs in a temporary folder."""
+        """Show what the three layouts cost, built from up to 200 pairs in a temporary folder.
+
+        Example:
+            >>> report.layouts().table["layout"].tolist()
+            ['unified', 'separate', 'named']
+        """
         pair_ids = self._items["pair_id"].drop_duplicates()
         drawn = pair_ids.sample(min(LAYOUT_PAIRS, len(pair_ids)), random_state=self.seed)
         some = self._items[is_among(self._items["pair_id"], drawn)]
@@ -207,7 +231,12 @@ class TuningReport(Report):
         return Result(table, sentence, caption=f"{len(some):,} items, {source} to {target}, k = {near}")
 
     def placements(self) -> Result:
-        """Show the time of one query with vectors in memory and on disk, just opened and warm."""
+        """Show the time of one query with vectors in memory and on disk, just opened and warm.
+
+        Example:
+            >>> report.placements().table["vectors"].unique().tolist()
+            ['in memory', 'on disk']
+        """
         target, _ = self._modalities
         held = self._items[self._items["modality"] == target]
         some = held.sample(min(PLACED_ITEMS, len(held)), random_state=self.seed)
@@ -236,7 +265,11 @@ class TuningReport(Report):
         return {"every setting of the index has a recall": bool(self.settings["recall"].notna().all())}
 
     def write(self, step: Step) -> Html:
-        """Write tune/index.parquet, and show what the step has written."""
+        """Write tune/index.parquet, and show what the step has written.
+
+        Example:
+            >>> files = report.write(step)
+        """
         write_table(self.settings, step.write(run_files.TUNED_INDEX))
         return step.outputs()
 
@@ -249,6 +282,11 @@ class ModelSpeed(Report):
         speeds: modality, precision, batch_size, items_per_second, memory_mb, cosine to float32, and the problem of a
             setting that could not be measured.
         model: the model that was measured.
+
+    Example:
+        >>> speed = run.tune_model(batch_sizes=[8], precisions=["float32"], items=8)
+        >>> speed.speeds["batch_size"].unique().tolist()
+        [8]
     """
 
     speeds: pd.DataFrame
@@ -287,6 +325,10 @@ class ModelSpeed(Report):
         return {"every setting was measured or says why not": bool(known.all())}
 
     def write(self, step: Step) -> Html:
-        """Write tune/model.parquet, and show what the step has written."""
+        """Write tune/model.parquet, and show what the step has written.
+
+        Example:
+            >>> files = speed.write(step)
+        """
         write_table(self.speeds, step.write(run_files.TUNED_MODEL))
         return step.outputs()

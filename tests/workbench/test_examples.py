@@ -12,38 +12,66 @@ import pytest
 
 import mmlab
 from mmlab import workbench
-from mmlab.workbench.failure_report import FailureReport
+from mmlab.runs import start_step
+from mmlab.runs.execute.step_cache import copy_folder
+from mmlab.workbench.result import Report
+from mmlab.workbench.run_data import RunData
 
 README = Path(mmlab.__file__).parents[1] / "README.md"
 FILES = [found.name for found in pkgutil.iter_modules(workbench.__path__)]
-ANSWERING = (workbench.Run, workbench.Evaluation, FailureReport)
+MODULES = {name: import_module(f"mmlab.workbench.{name}") for name in FILES}
+REPORTS = [
+    one
+    for module in MODULES.values()
+    for one in vars(module).values()
+    if inspect.isclass(one) and one.__module__ == module.__name__ and issubclass(one, Report)
+]
+ANSWERING = (workbench.Run, RunData, workbench.Result, *REPORTS)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
+@pytest.fixture(scope="module")
+def runs(demo_copy):
+    """Two runs, `demo` and a copy of it called `graph`, in a data folder of their own; the first is returned."""
+    copy_folder(demo_copy, demo_copy.parent / "graph")
+    return mmlab.open_run("demo")
+
+
 @pytest.fixture
-def names(demo_run, tmp_path, monkeypatch):
-    """What the examples may use: a run, and an image file called dog.jpg in the working directory."""
-    shutil.copy(demo_run.sample("image"), tmp_path / "dog.jpg")
+def names(runs, tmp_path, monkeypatch):
+    """What the examples may use: the run, a step that writes, and an image dog.jpg in the working directory."""
+    shutil.copy(runs.sample("image"), tmp_path / "dog.jpg")
     monkeypatch.chdir(tmp_path)
-    return {"mmlab": mmlab, "run": demo_run, "Path": Path, "Result": workbench.Result}
+    step = start_step("example", "written")
+    return {"mmlab": mmlab, "run": runs, "step": step, "Path": Path, "Result": workbench.Result}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_examples_of_a_file_run(file, names):
-    module = import_module(f"mmlab.workbench.{file}")
-    examples = [test for test in doctest.DocTestFinder().find(module, globs=dict(names)) if test.examples]
+    """The example of a class comes first, and those of its methods go on with what it made."""
+    scope, source = {**vars(MODULES[file]), **names}, inspect.getsource(MODULES[file])
+    examples = [test for test in doctest.DocTestFinder().find(MODULES[file]) if test.examples]
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
     said = []
-    for example in examples:
-        runner.run(example, out=said.append)
+    for example in sorted(examples, key=lambda test: source.index(test.docstring)):
+        example.globs = scope
+        runner.run(example, out=said.append, clear_globs=False)
     assert runner.summarize(verbose=False).failed == 0, "".join(said)
 
 
 @pytest.mark.parametrize("public", ANSWERING, ids=lambda public: public.__name__)
-def test_every_method_that_answers_has_an_example(public):
+def test_every_method_of_an_answer_has_an_example(public):
     methods = {name: one for name, one in vars(public).items() if inspect.isfunction(one) and name[0] != "_"}
-    without = [name for name, one in methods.items() if ">>> " not in (one.__doc__ or "")]
-    assert without == [name for name in methods if name == "write"]
+    assert [name for name, one in methods.items() if ">>> " not in (one.__doc__ or "")] == []
+
+
+@pytest.mark.parametrize("public", REPORTS, ids=lambda public: public.__name__)
+def test_every_answer_shows_how_it_is_made(public):
+    assert ">>> " in (public.__doc__ or "")
+
+
+def test_no_example_is_skipped():
+    assert [name for name, module in MODULES.items() if "doctest: +SKIP" in inspect.getsource(module)] == []
 
 
 def test_the_notebook_of_ones_own_needs_one_import(names):

@@ -5,7 +5,6 @@ it was fitted on, it looks better than it is. Fit and apply it to rankings of th
 monotone, so it leaves rows, order and ranks as they are, also where two scores become equal.
 """
 
-import inspect
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -20,7 +19,7 @@ MIN_OTHERS = 1e-6  # weight of the items beside one: less is none
 
 
 class Calibration(Protocol):
-    """A fitted map of scores; `to_dict` is plain JSON, and `calibration_from_dict` reads it back."""
+    """A fitted map of scores; `to_dict` is plain JSON."""
 
     kind: ClassVar[str]
 
@@ -161,20 +160,6 @@ class Isotonic:
 
 
 CALIBRATIONS: dict[str, type[Calibration]] = {kind.kind: kind for kind in (Temperature, Logistic, Isotonic)}
-
-
-def calibration_from_dict(saved: dict[str, Any]) -> Calibration:
-    """Return the calibration that `to_dict` wrote; raise ValueError for an unknown kind or for other fields."""
-    numbers = {name: value for name, value in saved.items() if name != "kind"}
-    kind = CALIBRATIONS.get(saved.get("kind", ""))
-    if kind is None:
-        raise ValueError(
-            f"calibration: expected one of {', '.join(CALIBRATIONS)}, found {saved.get('kind')!r}"
-        )
-    expected = list(inspect.signature(kind).parameters)
-    if sorted(numbers) != sorted(expected):
-        raise ValueError(f"calibration {kind.kind}: expected {expected}, found {sorted(numbers)}")
-    return kind(**numbers)
 
 
 def _marked(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ import pandas as pd
 from mmlab.evaluate import mark_relevant
 from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import check_columns, replacing
-from mmlab.retrieve.scores.calibrate import CALIBRATIONS, Calibration, calibration_from_dict
+from mmlab.retrieve.scores.calibrate import CALIBRATIONS, Calibration
 from mmlab.retrieve.scores.query_split import CalibrationSplit
 
 Calibrations = Mapping[
@@ -105,12 +105,6 @@ class FittedCalibration:
         where = {name: getattr(self, name) for name in ("depth", "gallery", "split", "filter")}
         return {"calibration": self.calibration.to_dict(), "fitted_on": sorted(self.fitted_on), **where}
 
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote; raise ValueError for a calibration that is none."""
-        where = {name: saved[name] for name in ("depth", "gallery", "split", "filter")}
-        return cls(calibration_from_dict(saved["calibration"]), frozenset(saved["fitted_on"]), **where)
-
 
 def fit_calibration(
     kind: str,
@@ -148,20 +142,6 @@ def write_calibrations(fitted: Calibrations, path: Path) -> None:
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-
-
-def read_calibrations(path: Path) -> dict[str, dict[str, FittedCalibration]]:
-    """Read what `write_calibrations` wrote; raise ValueError for a file that holds no calibrations."""
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            kind: {direction: FittedCalibration.from_dict(one) for direction, one in by_direction.items()}
-            for kind, by_direction in plain.items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} holds no calibrations as write_calibrations writes them: {error}"
-        ) from error
 
 
 def reliability_table(
