@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
-from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
 from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
@@ -115,6 +115,11 @@ class RunComparison(Report):
     measure: str = "Success@1"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.runs and self.measure in WITHOUT_CUTOFF:
+            columns = self.runs[0].per_query(QUALITY_DIRECTION).columns
+            object.__setattr__(self, "measure", find_measure(columns, self.measure))
+
     @property
     def names(self) -> list[str]:
         """The names of the runs, the baseline first."""
@@ -134,8 +139,12 @@ class RunComparison(Report):
         }
 
     def _scores(self, run: RunData, direction: str) -> pd.DataFrame:
-        columns = ["query_id", *dict.fromkeys([*self.asked, self.measure])]
-        return check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[columns]
+        """Return the asked measures of a run; "RR" and "AP" are those at the depth that it kept."""
+        scores = run.per_query(direction)
+        names = dict.fromkeys([*self.asked, self.measure])
+        known = [find_measure(scores.columns, one) if one in WITHOUT_CUTOFF else one for one in names]
+        columns = ["query_id", *dict.fromkeys(known)]
+        return check_columns(scores, columns, f"run {run.name}, {direction}")[columns]
 
     @cached_property
     def means(self) -> pd.DataFrame:
@@ -177,7 +186,7 @@ class RunComparison(Report):
 
         Example:
             >>> comparison.measures().table["measure"].unique().tolist()
-            ['Success@1', 'Success@10', 'RR']
+            ['Success@1', 'Success@10', 'RR@100']
         """
         text = self.means.apply("{value:.3f} ({low:.3f} to {high:.3f})".format_map, axis="columns")
         table = self.means.assign(value=text)
