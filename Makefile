@@ -1,14 +1,14 @@
-# mmlab: `make help` lists the targets. Everything is installed into .venv; only the install uses the network.
+# mmlab: `make help` lists the targets. Everything is installed into .venv; the install and `make wheels` use the network.
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(if \
-  $(shell $(name) -c "import sys, venv, ensurepip; print(sys.version_info >= (3, 11) or '')" 2>/dev/null),$(name))))
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,$(if \
+  $(shell $(name) -c "import sys, venv, ensurepip; print((3, 11) <= sys.version_info < (3, 15) or '')" 2>/dev/null),$(name))))
 OFFLINE := HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lab bench bench-large screenshots clean
+.PHONY: help demo test lint format lab bench bench-large screenshots wheels clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +41,15 @@ bench-large: $(STAMP) ## a million vectors with int8 quantization: time, memory,
 screenshots: $(STAMP) ## take the screenshots in README of the run demo, with chromium
 	@$(OFFLINE) $(BIN)/python -m tests.browser.screenshots
 
+wheels: $(STAMP) ## ask the registry whether each pin has a wheel for every Python and platform
+	@$(BIN)/python -m tests.check_wheels
+
 clean: ## remove .venv and everything made under data/
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg ! -name panel.jpg -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer with venv is needed; found:" \
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 to 3.14 with venv is needed; found:" \
 	  "$$(python3 --version 2>&1 || echo no python3)." "Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'

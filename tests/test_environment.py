@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import mmlab
+from tests.check_wheels import PYTHONS
 
 PROJECT = Path(mmlab.__file__).parents[1]
 ABOUT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -25,6 +27,7 @@ LINES = [
     if not line.startswith("#")
 ]
 PINS = {canonicalize_name(pin.name): pin for pin in map(Requirement, LINES)}
+BY_TORCH = ("cuda-", "nvidia-", "triton")  # for GPUs on Linux; torch itself asks for exact versions
 CONDA = yaml.safe_load((PROJECT / "environment.yml").read_text(encoding="utf-8"))
 
 
@@ -53,10 +56,24 @@ def test_constraints_name_no_place():
 
 
 def test_the_pins_are_what_the_tests_run_with():
-    from importlib.metadata import version
-
     for requirement in DIRECT:
         assert version(requirement.name).split("+")[0] == pinned_version(requirement.name)
+
+
+def test_what_the_dependencies_bring_is_pinned_too():
+    coming, seen = list(DIRECT), set()
+    while coming:
+        requirement = coming.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, *sorted(requirement.extras)) in seen or name.startswith(BY_TORCH):
+            continue
+        seen.add((name, *sorted(requirement.extras)))
+        assert name in PINS, f"{name} has no line in constraints.txt"
+        extras = requirement.extras or {""}
+        for needed in map(Requirement, distribution(name).requires or ()):
+            if not needed.marker or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                coming.append(needed)
+    assert len(seen) > 100
 
 
 def test_conda_gives_python_and_tesseract_and_pip_installs_the_package_as_pinned():
@@ -67,11 +84,14 @@ def test_conda_gives_python_and_tesseract_and_pip_installs_the_package_as_pinned
 
 
 def test_the_python_versions_agree():
-    lowest = SpecifierSet(ABOUT["requires-python"])
+    ours = SpecifierSet(ABOUT["requires-python"])
     conda = Requirement(CONDA["dependencies"][0]).specifier
-    for python in ("3.10", "3.11", "3.12", "3.13"):
-        assert (python in lowest) == (python in conda)
-    assert "sys.version_info >= (3, 11)" in (PROJECT / "Makefile").read_text(encoding="utf-8")
+    for python in ("3.10", *PYTHONS, "3.15"):
+        assert (python in ours) == (python in conda) == (python in PYTHONS)
+    for machinery in ("Makefile", ".ci/run"):
+        text = (PROJECT / machinery).read_text(encoding="utf-8")
+        assert "(3, 11) <= sys.version_info < (3, 15)" in text
+        assert " ".join(f"python{python}" for python in reversed(PYTHONS)) in text
 
 
 def test_the_store_engine_is_pinned_exactly():

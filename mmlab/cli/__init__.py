@@ -1,4 +1,4 @@
-"""The `mmlab` command: run the notebooks on a dataset, sweep, compare, study, report, verify.
+"""The `mmlab` command: write the notebooks, run them on a dataset, sweep, compare, study, report, verify.
 
 Exit codes: 0 all went well; 1 a notebook failed, or a check did not hold; 2 wrong arguments; 130 Ctrl-C.
 """
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 
 # each adds its commands to the group
-from mmlab.cli import maintenance, report, run_commands, study  # noqa: F401
+from mmlab.cli import maintenance, new_folder, report, run_commands, study  # noqa: F401
 from mmlab.cli.group import cli, plain_text
+from mmlab.items.files import NoProject
 
 __all__ = ["cli", "main"]
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.main(args=arguments, prog_name="mmlab", standalone_mode=False)
     except click.ClickException as error:
         return _print_error(error.format_message(), error.exit_code)
+    except NoProject as error:
+        return _print_error(str(error), 2)
     except (NotebookFailed, DamagedManifest, OSError) as error:
         return _print_error(str(error), 1)
     except (KeyboardInterrupt, click.Abort):

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 import mmlab
+from mmlab.items.files import NoProject
 
 # parameters with an option of their own
 OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model"}
@@ -40,7 +41,9 @@ def complete_runs(context: click.Context, parameter: click.Parameter, typed: str
     """Return the names of runs that begin as typed, for the completion of a shell."""
     from mmlab.runs import run_names
 
-    return [name for name in run_names() if name.startswith(typed)]
+    with suppress(NoProject):
+        return [name for name in run_names() if name.startswith(typed)]
+    return []
 
 
 def split_parameters(texts: Sequence[str]) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """`mmlab study`, `mmlab tune` and `mmlab compare`: the notebooks beside the six, on finished runs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from mmlab.cli.group import cli, complete_runs, parameter_option, report_run, split_parameters, usage_errors
+from mmlab.items.files import NoProject
 
 STUDY_EXAMPLES = """
 \b
@@ -31,7 +33,9 @@ def complete_studies(context: click.Context, parameter: click.Parameter, typed: 
     """Return the names of studies that begin as typed, for the completion of a shell."""
     from mmlab.runs.execute.notebooks import find_studies
 
-    return [path.stem[3:] for path in find_studies() if path.stem[3:].startswith(typed)]
+    with suppress(NoProject):
+        return [path.stem[3:] for path in find_studies() if path.stem[3:].startswith(typed)]
+    return []
 
 
 @cli.command(epilog=STUDY_EXAMPLES, short_help="Look into one question on a finished run.")

@@ -1,6 +1,6 @@
 """Files: where they lie, written whole or not at all, their fingerprints, and SQLite files that processes share.
 
-One rule for paths: a relative path in a parameter starts at the project folder.
+One rule for paths: a relative path in a parameter starts at the project folder, which holds `notebooks/` and `data/`.
 """
 
 import hashlib
@@ -14,26 +14,62 @@ from typing import Self
 
 import mmlab
 
+FIRST_NOTEBOOK = "notebooks/01_ingest.ipynb"
 MAX_WAIT = 60  # seconds, for another writer of a SQLite file
 
 
+class NoProject(FileNotFoundError):
+    """The current folder lies in no project, and the package in no checkout."""
+
+
+def find_project() -> Path | None:
+    """Return the project folder: the nearest one at or above the current folder that holds `notebooks/` and `data/`.
+
+    Where none does it is the checkout that the package lies in; None where the package is installed elsewhere.
+    """
+    here = Path.cwd()
+    # `data/` tells it from the folder of a run, which holds executed notebooks of the same names
+    for folder in (here, *here.parents):
+        if (folder / FIRST_NOTEBOOK).is_file() and (folder / "data").is_dir():
+            return folder
+    checkout = Path(mmlab.__file__).resolve().parents[1]
+    return checkout if (checkout / FIRST_NOTEBOOK).is_file() else None
+
+
 def project() -> Path:
-    """Return the folder that holds `notebooks/` and the `mmlab` package."""
-    return Path(mmlab.__file__).resolve().parents[1]
+    """Return the project folder, as `find_project` does; raise NoProject where there is none."""
+    found = find_project()
+    if found is None:
+        raise NoProject(
+            f"no folder with notebooks/ and data/ at {Path.cwd()} or above: write one with `mmlab init FOLDER`, "
+            "then work in it"
+        )
+    return found
 
 
 def data() -> Path:
     """Return the folder for everything made: `$MMLAB_DATA`, or `data/` in the project folder.
 
+    Raises NoProject where neither is there.
+
     >>> data().is_absolute()
     True
     """
-    return Path(os.environ.get("MMLAB_DATA") or project() / "data").expanduser().resolve()
+    return resolve(os.environ.get("MMLAB_DATA") or project() / "data")
 
 
 def resolve(path: str | Path) -> Path:
-    """Return an absolute path: `~` expanded, relative paths taken from the project folder, not from the kernel's."""
-    return (project() / Path(path).expanduser()).resolve()
+    """Return an absolute path: `~` expanded, relative paths taken from the project folder, not from the kernel's.
+
+    Where there is no project they are taken from the current folder.
+    """
+    return ((find_project() or Path.cwd()) / Path(path).expanduser()).resolve()
+
+
+def shorten(path: Path) -> Path:
+    """Return a path inside the project relative to it, so that the project can be moved; any other as it is."""
+    folder = find_project()
+    return path.relative_to(folder) if folder and path.is_relative_to(folder) else path
 
 
 @contextmanager

@@ -21,11 +21,13 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "ingest-memory": "tests.bench.ingest:memory",
     "ingest-near": "tests.bench.ingest_images:near",
     "large": "tests.bench.large:large",
+    "minilm": "tests.bench.sentences:minilm",
+    "mpnet": "tests.bench.sentences:mpnet",
     "panels": "tests.bench.panels:panels",
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
 }
-ASKED_FOR = {"large"}  # takes long: measured only by its name
+ASKED_FOR = {"large", "mpnet"}  # takes long, or a folder: measured only by its name
 
 
 def main(names: list[str]) -> int:

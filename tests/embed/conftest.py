@@ -108,3 +108,28 @@ def items(images, tmp_path):
         for text in (f"image with number {number}", "one" * (number + 1) if number < 4 else "one" * 4):
             rows.append(row("text", path.name, hashlib.sha256(text.encode()).hexdigest(), text=text))
     return pd.DataFrame(rows, columns=list(ITEM_COLUMNS))
+
+
+@pytest.fixture(scope="session")
+def running_hub():
+    from tests.embed.hub import Hub
+
+    hub = Hub()
+    yield hub
+    hub.shutdown()
+
+
+@pytest.fixture
+def hub(running_hub, tmp_path, monkeypatch):
+    """A hub on loopback without repositories, that huggingface_hub asks, and an empty cache."""
+    from huggingface_hub import constants, file_download
+
+    running_hub.repositories.clear()
+    running_hub.requests.clear()
+    files = running_hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", running_hub.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", files, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return running_hub

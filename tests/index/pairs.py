@@ -36,7 +36,7 @@ def make_pairs(pairs: int = 40) -> Pairs:
         rows += [_row(p, "text", 100 * c + p) for c in range(p % 3)]
     rows.append(_row(None, "text", 7))
     items = pd.DataFrame(rows, columns=["item_id", *ITEM_COLUMNS[1:], "price"])
-    items["item_id"] = [str(UUID(int=i)) for i in np.random.default_rng(1).permutation(len(rows)) + 1]
+    items["item_id"] = [str(UUID(int=int(i))) for i in np.random.default_rng(1).permutation(len(rows)) + 1]
     texts = items.loc[items["modality"] == "text", "item_id"]
     asked = ["a", "b"]
     return Pairs(

@@ -1,23 +1,76 @@
 """A checkpoint as files: its folder or id, its revision, and one error for all that can be wrong with it."""
 
 import hashlib
-import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.items.files import file_hash, project, resolve
+from mmlab.embed.models.repository import CONFIG, CONFIGS, Repository
+from mmlab.embed.models.weights import Weights
+from mmlab.items.files import file_hash, resolve, shorten
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig
 
 DEMO_FOLDER = Path(__file__).parents[2] / "demo" / "checkpoint"
-# The files that a revision depends on: weights, settings, vocabularies.
+# The files that a revision depends on beside a pickle that is taken: weights, settings, vocabularies.
 HASHED_SUFFIXES = {".safetensors", ".json", ".txt", ".model"}
+# What libraries raise over a checkpoint that they cannot read.
+LIBRARY_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError)
+# What people call a model, in lower case with - between all parts -> the Hugging Face id to give. Without an owner, the
+# last part of an id is known as well.
+KNOWN_IDS = {
+    "vit-b-32": "openai/clip-vit-base-patch32",
+    "vit-b-16": "openai/clip-vit-base-patch16",
+    "vit-l-14": "openai/clip-vit-large-patch14",
+    "vit-l-14-336": "openai/clip-vit-large-patch14-336",
+    "vit-h-14": "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    "vit-g-14": "laion/CLIP-ViT-g-14-laion2B-s34B-b88K",
+    "vit-bigg-14": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+    "vit-b-32-multilingual-v1": "sentence-transformers/clip-ViT-B-32-multilingual-v1",
+    "clip": "openai/clip-vit-base-patch32",
+    "openclip": "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+    "siglip": "google/siglip-base-patch16-224",
+    "vit-b-16-siglip": "google/siglip-base-patch16-224",
+    "vit-so400m-14-siglip-384": "google/siglip-so400m-patch14-384",
+    "siglip2": "google/siglip2-base-patch16-224",
+    "vit-b-16-siglip2": "google/siglip2-base-patch16-224",
+    "metaclip": "facebook/metaclip-b32-400m",
+    "metaclip2": "facebook/metaclip-2-worldwide-huge-quickgelu",
+    "altclip": "BAAI/AltCLIP",
+    "chinese-clip": "OFA-Sys/chinese-clip-vit-base-patch16",
+    "align": "kakaobrain/align-base",
+    "blip": "Salesforce/blip-itm-base-coco",
+    "blip2": "Salesforce/blip2-itm-vit-g",
+    "mpnet": "sentence-transformers/all-mpnet-base-v2",
+    "all-mpnet-base-v2": "sentence-transformers/all-mpnet-base-v2",
+    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    "all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+    "bge": "BAAI/bge-base-en-v1.5",
+    "dino": "facebook/dinov2-base",
+    "dinov2": "facebook/dinov2-base",
+    "vit": "google/vit-base-patch16-224",
+    "clap": "laion/clap-htsat-unfused",
+    "pe-av": "facebook/pe-av-large",
+    "xclip": "microsoft/xclip-base-patch32",
+}
+# Words around such a name that say nothing more: owners, libraries, the word CLIP, pixels, trainings.
+AROUND_NAMES = re.compile(
+    r"^(openai|open-clip|clip|sentence-transformers|laion|google|facebook|baai|salesforce|microsoft)-"
+    r"|-(openai|quickgelu|224|base)$|px$"
+)
+# The size and the patch of a ViT, written together as well: ViT-B32, vitb32.
+VIT_SIZE = re.compile(r"\bvit-?(b|l|h|g|bigg)-?(\d\d)\b")
+# An id behind what other libraries, or a browser, put before it.
+BEFORE_ID = re.compile(
+    r"(hf-hub:|hf://|(https?://)?(www\.)?(huggingface\.co|hf\.co)/)(?P<id>[\w.-]+/[\w.-]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +81,7 @@ class Checkpoint:
     source: str  # a folder, or a Hugging Face id
     revision: str
     config: "PreTrainedConfig"
+    weights: Weights
     device: "torch.device"
     precision: str  # "float32" or "bfloat16"
     prompts: tuple[str, ...] = ()
@@ -41,30 +95,34 @@ class Checkpoint:
         folder = Path(self.source)
         if self.requested == "demo" or not folder.is_dir():
             return self.requested
-        return (folder.relative_to(project()) if folder.is_relative_to(project()) else folder).as_posix()
+        return shorten(folder).as_posix()
 
     @property
-    def pinned(self) -> dict[str, str]:
-        """The keyword argument that makes libraries read all parts of an id at one revision; {} for a folder."""
-        return {} if Path(self.source).is_dir() else {"revision": self.revision}
+    def folder(self) -> Path:
+        """The folder on this machine with all that transformers reads."""
+        return self.weights.path.parent
 
 
 def find_checkpoint(model: str) -> str:
     """Return the folder of a local model, or else the Hugging Face id as it is.
 
-    Raises ModelError for a folder that is no checkpoint, and for a path to nothing.
+    Raises ModelError for a folder that is no checkpoint, for a path to nothing, and for a name that is no id but is
+    known: the message has the id.
     """
     folder = DEMO_FOLDER if model == "demo" else resolve(model)
-    if (folder / "config.json").is_file():
+    if any((folder / name).is_file() for name in CONFIGS):
         return str(folder)
     if model == "demo":
         raise ModelError(
             f"model 'demo': expected it in {folder}, found none: restore that folder from the repository"
         )
     if folder.is_dir():
-        raise ModelError(
-            f"model {model!r}: {folder} holds no config.json: give a folder written by save_pretrained"
-        )
+        raise _no_checkpoint(model, folder)
+    if folder.is_file():
+        raise ModelError(f"model {model!r} is a file: give the folder with its config and its tokenizer")
+    known = find_id(model)
+    if known:
+        raise ModelError(f"model {model!r} is no Hugging Face id and there is no such folder: give {known}")
     if model.startswith(("/", ".", "~")) or model.count("/") > 1 or "\\" in model or not model.strip():
         raise ModelError(
             f"model {model!r}: there is no folder {folder}: give 'demo', a folder or a Hugging Face id"
@@ -72,66 +130,102 @@ def find_checkpoint(model: str) -> str:
     return model
 
 
-def find_revision(source: str) -> str:
-    """Return the commit of a Hugging Face id, or a hash of a folder's files.
+def find_id(model: str) -> str:
+    """Return the Hugging Face id for a name that people use for a model, "" if it is an id itself or not known.
 
-    A model that was trained or prepared differently has another revision.
+    >>> find_id("ViT-B/32"), find_id("openai/ViT-L/14@336px"), find_id("openai/clip-vit-base-patch32")
+    ('openai/clip-vit-base-patch32', 'openai/clip-vit-large-patch14-336', '')
     """
-    from huggingface_hub import hf_hub_download
+    behind = BEFORE_ID.match(model.strip())
+    if behind:
+        return behind["id"]
+    ids = set(KNOWN_IDS.values())
+    if model in ids or model.startswith("sentence-transformers/clip-"):
+        return ""
+    known = {_plain_name(id.rpartition("/")[2]): id for id in sorted(ids)} | KNOWN_IDS
+    return known.get(_plain_name(model), "")
 
-    if Path(source).is_dir():
-        return hash_folder(Path(source))
-    # The file lies in .../snapshots/<commit>/config.json.
-    return Path(hf_hub_download(source, "config.json")).parent.name
+
+def _plain_name(name: str) -> str:
+    """Return a name as the keys of KNOWN_IDS are written."""
+    plain = re.sub(r"[/_@: ]+", "-", name.strip().lower())
+    while AROUND_NAMES.search(plain):
+        plain = AROUND_NAMES.sub("", plain)
+    return VIT_SIZE.sub(r"vit-\1-\2", plain)
 
 
-def hash_folder(folder: Path) -> str:
-    """Return a hash, 16 hex digits, of the checkpoint's weights, settings and vocabularies."""
+def suggest_id(model: str) -> str:
+    """Return ", or did you mean ..." with the known id that is spelt most like this one, "" if none is."""
+    found = get_close_matches(model, set(KNOWN_IDS.values()), 1, cutoff=0.8)
+    return f"; did you mean {found[0]}?" if found and found[0] != model else ""
+
+
+def hash_folder(folder: Path, weights: Weights) -> str:
+    """Return a hash, 16 hex digits, of the checkpoint's weights, settings and vocabularies.
+
+    A pickle counts where it is taken, or lies in a module without safetensors.
+    """
     digest = hashlib.sha256()
-    for part in _module_folders(folder):
-        for path in sorted(part.iterdir()):
-            if path.suffix in HASHED_SUFFIXES:
+    for part in module_folders(Repository(str(folder))):
+        inside = sorted((folder / part).iterdir())
+        safe = any(path.suffix == ".safetensors" for path in inside)
+        for path in inside:
+            pickled = path.suffix == ".bin" and not safe and bool(part)
+            if path.suffix in HASHED_SUFFIXES or pickled or (weights.pickled and path in weights.files):
                 digest.update(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def check_no_pickles(model: str, folder: Path) -> None:
-    """Raise ModelError if a module of a sentence-transformers folder has its weights in a pickle only."""
-    for part in _module_folders(folder):
-        pickles = sorted([*part.glob("*.bin"), *part.glob("*.pt"), *part.glob("*.pkl")])
-        if pickles and not list(part.glob("*.safetensors")):
-            raise ModelError(
-                f"model {model!r}: its weights cannot be read ({pickles[0].name} is a pickle, which can run code): "
-                "expected a model.safetensors that fits the config"
-            )
-
-
-def _module_folders(folder: Path) -> list[Path]:
-    """Return the folder, and the folders inside it that a sentence-transformers modules.json names."""
-    listed = folder / "modules.json"
+def module_folders(repository: Repository) -> list[str]:
+    """Return "" and the folders inside a checkpoint that the modules.json of sentence-transformers names."""
+    modules = repository.read_json("modules.json") or []
     try:
-        modules = json.loads(listed.read_text("utf-8")) if listed.is_file() else []
-        paths = [folder / module["path"] for module in modules]
-    except (ValueError, TypeError, LookupError) as error:
-        raise ModelError(f"model {folder.name!r}: its modules.json cannot be read ({error})") from error
-    inside = {path for path in paths if path.is_dir() and folder.resolve() in path.resolve().parents}
-    return [folder, *sorted(inside)]
+        paths = {str(PurePosixPath(module["path"])) for module in modules} - {"."}
+    except (TypeError, LookupError) as error:
+        raise ModelError(
+            f"model {repository.source!r}: its modules.json cannot be read ({error!r})"
+        ) from error
+    within = {path for path in paths if not PurePosixPath(path).is_absolute() and ".." not in path.split("/")}
+    if not repository.commit:
+        within = {path for path in within if Path(repository.source, path).is_dir()}
+    return ["", *sorted(within)]
+
+
+def _no_checkpoint(model: str, folder: Path) -> ModelError:
+    """Return the error for a folder without a config, naming a checkpoint below it."""
+    found = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{CONFIG}")]
+    # Of checkpoint-500 and checkpoint-1000 the later.
+    below = sorted(found, key=lambda path: (len(path.name), path.name))
+    advice = f"give {below[-1]}, which does" if below else "give a folder written by save_pretrained"
+    return ModelError(f"model {model!r}: {folder} holds no {CONFIG}: {advice}")
 
 
 @contextmanager
 def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[None]:
     """Turn any library error over this part of a checkpoint into a ModelError; print no messages of libraries."""
-    from huggingface_hub.errors import StrictDataclassError
+    from pickle import UnpicklingError
+
+    from huggingface_hub.errors import GatedRepoError, HTTPError, StrictDataclassError
     from safetensors import SafetensorError
 
-    library = (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError)
     try:
         with _quiet_libraries():
             yield
     except ModelError:
         # It has its message already.
         raise
-    except (*library, StrictDataclassError, SafetensorError) as error:
+    except GatedRepoError as error:
+        raise ModelError(
+            f"model {model!r} is gated: accept its terms at https://huggingface.co/{model}, then give your token, "
+            "by hf auth login or in the environment as HF_TOKEN"
+        ) from error
+    except UnpicklingError as error:
+        # Torch's own message advises to trust the file.
+        raise ModelError(
+            f"model {model!r}: its {part} cannot be read: they are a pickle of more than tensors, which may be code; "
+            "none of it was run. Give a checkpoint with safetensors, or save this one anew where it was made"
+        ) from error
+    except (*LIBRARY_ERRORS, HTTPError, StrictDataclassError, SafetensorError) as error:
         found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
         raise ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}") from error
 

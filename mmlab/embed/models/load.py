@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from mmlab.embed.models.checkpoint import (
     Checkpoint,
     find_checkpoint,
-    find_revision,
+    hash_folder,
+    module_folders,
+    suggest_id,
     unreadable_as_model_error,
 )
 from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError
+from mmlab.embed.models.open_clip import read_open_clip_config
 from mmlab.embed.models.prompts import check_prompts, parse_prompts
+from mmlab.embed.models.repository import CONFIG, OPEN_CLIP_CONFIG, Repository, find_commit, join
+from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
 
 if TYPE_CHECKING:
@@ -38,6 +43,11 @@ IMAGEBIND = (
     "give laion/clap-htsat-unfused for audio, microsoft/xclip-base-patch32 for video, "
     "or facebook/pe-av-large (PE-AV) for audio beside text"
 )
+ASK_AGAIN = "check the network (HF_HUB_OFFLINE=1 reads what lies in the cache), or fetch the checkpoint again"
+ASK_HUB = (
+    "there is no such folder in the project, and the Hugging Face hub could not be asked for this id; "
+    "check the name and the network, or give 'demo' or a folder"
+)
 
 
 def load_model(
@@ -51,31 +61,21 @@ def load_model(
     prompts: templates like "a photo of {}". Each text is put into each of them, and has the mean of their vectors;
     an encoder of images alone ignores them.
 
-    Code that comes with a checkpoint is never run, and weights are read from safetensors only.
+    Code that comes with a checkpoint is never run. Weights are safetensors, or else tensors in a pickle, which torch
+    reads with weights_only=True; a line says so where they are not the safetensors that lie beside the config.
     Raises ModelError if there is no such model or it cannot be read, ValueError for other wrong arguments.
     """
-    templates = check_prompts(prompts)
-    if "imagebind" in Path(model).name.lower():
-        raise ModelError(f"model {model!r} {IMAGEBIND}")
-    # Imported here because it loads torch.
-    from mmlab.embed.models.device import pick_device, pick_precision
-
-    picked = pick_device(device)
-    picked_precision = pick_precision(precision, picked)
-    source = find_checkpoint(model)
-    config, revision = _read_config(model, source)
-    module, adapter = FAMILIES[_find_family(model, config)]
-    checkpoint = Checkpoint(model, source, revision, config, picked, picked_precision, templates)
-    return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
+    return _load(model, device, precision, check_prompts(prompts))
 
 
 def load_for(space: Space, device: str = "auto") -> Model:
     """Load the model that made the vectors of this space, with the same prompts and precision.
 
+    A Hugging Face id is read at the commit of the space, whatever main is by now.
     Raises ModelError if the model is gone or has changed since; the message says what differs.
     """
     precision = space.preprocessing.rsplit(", ", 1)[-1]
-    model = load_model(space.model, device, precision, parse_prompts(space.prompt))
+    model = _load(space.model, device, precision, parse_prompts(space.prompt), space.revision)
     then, now = space.to_dict(), model.space.to_dict()
     changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in then if then[name] != now[name]]
     if changed:
@@ -84,6 +84,75 @@ def load_for(space: Space, device: str = "auto") -> Model:
             "run 02_embed again, or restore the model as it was"
         )
     return model
+
+
+def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], revision: str = "") -> Model:
+    """Load a model, a Hugging Face id at the commit of this revision, "" for that of main."""
+    if "imagebind" in Path(model).name.lower():
+        raise ModelError(f"model {model!r} {IMAGEBIND}")
+    # Imported here because it loads torch.
+    from mmlab.embed.models.device import pick_device, pick_precision
+
+    picked = pick_device(device)
+    picked_precision = pick_precision(precision, picked)
+    source = find_checkpoint(model)
+    config, weights = _open(model, _find_repository(model, source, revision))
+    own_revision = weights.revision or hash_folder(Path(source), weights)
+    checkpoint = Checkpoint(model, source, own_revision, config, weights, picked, picked_precision, prompts)
+    module, adapter = FAMILIES[_find_family(model, config)]
+    return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
+
+
+def _find_repository(model: str, source: str, revision: str) -> Repository:
+    if Path(source).is_dir():
+        return Repository(source)
+    with unreadable_as_model_error(model, "config", ASK_HUB + suggest_id(model)):
+        return Repository(source, revision.partition(":")[0] or find_commit(source), pinned=bool(revision))
+
+
+def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
+    """Return the config and the weights; all other parts lie beside them then."""
+    part = _find_part(main)
+    of_open_clip = main.find(OPEN_CLIP_CONFIG) is not None
+    if not of_open_clip or "model_type" in main.read_json(join(part, CONFIG)):
+        config = _read_config(model, main, part)
+        # Before the weights are fetched.
+        _find_family(model, config)
+        weights = _choose_weights(model, main, part)
+        if weights:
+            return config, weights
+    if of_open_clip:
+        config = read_open_clip_config(model, main)
+        weights = _choose_weights(model, main, "", open_clip=True)
+        if weights:
+            return config, weights
+    raise missing_weights(model, main)
+
+
+def _choose_weights(model: str, main: Repository, part: str, open_clip: bool = False) -> Weights | None:
+    with unreadable_as_model_error(model, "weights", ASK_AGAIN):
+        weights = choose_weights(main, part, open_clip)
+        if weights:
+            weights.repository.fetch_settings(module_folders(weights.repository))
+        return weights
+
+
+def _find_part(main: Repository) -> str:
+    """Return "", or the folder of the first module where only that has a config, such as "0_CLIPModel"."""
+    if main.find(CONFIG):
+        return ""
+    return next((part for part in module_folders(main)[1:] if main.find(join(part, CONFIG))), "")
+
+
+def _read_config(model: str, main: Repository, part: str) -> "PreTrainedConfig":
+    from transformers import AutoConfig, PreTrainedConfig
+
+    advice = ASK_HUB if main.commit else "give a folder written by save_pretrained"
+    with unreadable_as_model_error(model, "config", advice):
+        folder = main.folder / part
+        if PreTrainedConfig.get_config_dict(folder)[0].get("model_type") == "imagebind":
+            raise ModelError(f"model {model!r} {IMAGEBIND}")
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 def _find_family(model: str, config: "PreTrainedConfig") -> str:
@@ -103,21 +172,3 @@ def _find_family(model: str, config: "PreTrainedConfig") -> str:
     raise ModelError(
         f"model {model!r} is a {found}, which is not a known kind of encoder: give {SUGGESTIONS['image']}"
     )
-
-
-def _read_config(model: str, source: str) -> "tuple[PreTrainedConfig, str]":
-    """Return the config and the revision."""
-    from transformers import AutoConfig, PreTrainedConfig
-
-    advice = (
-        "give a folder written by save_pretrained"
-        if Path(source).is_dir()
-        else "there is no such folder in the project, and the Hugging Face hub could not be asked for this id; "
-        "check the name and the network, or give 'demo' or a folder"
-    )
-    with unreadable_as_model_error(model, "config", advice):
-        revision = find_revision(source)
-        pinned = {} if Path(source).is_dir() else {"revision": revision}
-        if PreTrainedConfig.get_config_dict(source, **pinned)[0].get("model_type") == "imagebind":
-            raise ModelError(f"model {model!r} {IMAGEBIND}")
-        return AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned), revision

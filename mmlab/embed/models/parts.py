@@ -1,4 +1,4 @@
-"""The parts of a checkpoint as transformers reads them: from safetensors only, without code of the checkpoint.
+"""The parts of a checkpoint as transformers reads them, without code of the checkpoint.
 
 Letters: N texts, P prompts (1 without any), T tokens.
 """
@@ -8,13 +8,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+from transformers import (
+    AutoFeatureExtractor,
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    CLIPModel,
+)
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError
+from mmlab.embed.models.open_clip import read_open_clip_preprocessing, read_open_clip_tensors
 from mmlab.embed.models.prompts import fill_prompts
+from mmlab.embed.models.weights import check_weights
 
 SAVE_PARTS = "save them beside the weights with save_pretrained"
+SAVE_CLIP_TOKENIZER = (
+    "open_clip keeps CLIP's tokenizer in its own package: once, save it beside the weights with "
+    "transformers.AutoTokenizer.from_pretrained('openai/clip-vit-base-patch32').save_pretrained(folder)"
+)
 
 
 class TextTokenizer:
@@ -77,18 +89,8 @@ def read_network(kind: Any, checkpoint: Checkpoint, advice: str, optional: str =
 
     Raises ModelError if a tensor is missing. Only the part called `optional` may be missing: it is None then.
     """
-    with unreadable_as_model_error(
-        checkpoint.requested, "weights", "expected a model.safetensors that fits the config"
-    ):
-        network, found = kind.from_pretrained(
-            checkpoint.source,
-            dtype=getattr(torch, checkpoint.precision),
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **checkpoint.pinned,
-            **options,
-        )
+    with unreadable_as_model_error(checkpoint.requested, "weights", "expected weights that fit the config"):
+        network, found = _read_tensors(kind, checkpoint, {"config": checkpoint.config} | options)
     missing = sorted(found["missing_keys"])
     if missing and optional and all(name.startswith(f"{optional}.") for name in missing):
         setattr(network, optional, None)
@@ -97,6 +99,19 @@ def read_network(kind: Any, checkpoint: Checkpoint, advice: str, optional: str =
             f"model {checkpoint.requested!r}: its weights lack {len(missing)} tensors, first {missing[0]}: {advice}"
         )
     return network
+
+
+def _read_tensors(kind: Any, checkpoint: Checkpoint, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the network and what from_pretrained says about it; the weights lie on this machine."""
+    weights = checkpoint.weights
+    check_weights(checkpoint.requested, weights)
+    options |= {"dtype": getattr(torch, checkpoint.precision), "output_loading_info": True}
+    if weights.of_open_clip:
+        open_clip: Any = CLIPModel
+        return open_clip.from_pretrained(None, state_dict=read_open_clip_tensors(weights), **options)
+    return kind.from_pretrained(
+        checkpoint.folder, use_safetensors=not weights.pickled, trust_remote_code=False, **options
+    )
 
 
 def read_tokenizer(
@@ -110,10 +125,9 @@ def read_tokenizer(
 
     Raises ModelError unless it knows about as many tokens as `text_config` says.
     """
-    with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", SAVE_PARTS):
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.source, trust_remote_code=False, **checkpoint.pinned
-        )
+    advice = SAVE_CLIP_TOKENIZER if checkpoint.weights.of_open_clip else SAVE_PARTS
+    with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", advice):
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
     check_vocabulary(checkpoint, tokenizer, text_config.vocab_size)
     window = find_window(tokenizer, network, text_config)
     return TextTokenizer(tokenizer, min(window, max_window or window), checkpoint.prompts, padding)
@@ -122,18 +136,20 @@ def read_tokenizer(
 def read_image_processor(checkpoint: Checkpoint) -> Any:
     """Return the image processor."""
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or image processor", SAVE_PARTS):
+        if checkpoint.weights.of_open_clip:
+            side = checkpoint.config.vision_config.image_size
+            repository = checkpoint.weights.repository
+            return CLIPImageProcessorPil(
+                **read_open_clip_preprocessing(checkpoint.requested, repository, side)
+            )
         # The one based on Pillow everywhere: where torchvision is installed, the pixels would differ otherwise.
-        return AutoImageProcessor.from_pretrained(
-            checkpoint.source, backend="pil", trust_remote_code=False, **checkpoint.pinned
-        )
+        return AutoImageProcessor.from_pretrained(checkpoint.folder, backend="pil", trust_remote_code=False)
 
 
 def read_feature_extractor(checkpoint: Checkpoint) -> Any:
     """Return the feature extractor, which turns waveforms into tensors."""
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or feature extractor", SAVE_PARTS):
-        return AutoFeatureExtractor.from_pretrained(
-            checkpoint.source, trust_remote_code=False, **checkpoint.pinned
-        )
+        return AutoFeatureExtractor.from_pretrained(checkpoint.folder, trust_remote_code=False)
 
 
 def check_vocabulary(checkpoint: Checkpoint, tokenizer: Any, expected: int) -> None:

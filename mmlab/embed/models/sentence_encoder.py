@@ -4,7 +4,6 @@ Pooling, normalization and prompts are what the library reads from modules.json 
 config_sentence_transformers.json; a checkpoint without them is pooled as the library does by default.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,12 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
 from mmlab.embed.models.adapter import Adapter
-from mmlab.embed.models.checkpoint import Checkpoint, check_no_pickles, unreadable_as_model_error
+from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError
 from mmlab.embed.models.parts import SAVE_PARTS, TextTokenizer, check_vocabulary, find_window, read_network
 from mmlab.embed.models.prompts import fill_prompts
+from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_weights, find_weights
 
-# No pickles, no code.
-SAFE_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 # The library looks for them in this order.
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
@@ -79,18 +77,20 @@ class SentenceEncoder(Adapter):
 
 def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
     """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
-    with unreadable_as_model_error(checkpoint.requested, "config", "check the name and the network"):
-        folder = _fetch(checkpoint)
-    check_no_pickles(checkpoint.requested, Path(folder))
+    with unreadable_as_model_error(checkpoint.requested, "modules", "check the network"):
+        folder = _find_modules(checkpoint)
     # The library gives missing tensors random values without an error, so transformers looks for them first.
-    read_network(AutoModel, replace(checkpoint, source=folder), advice, optional="pooler")
+    read_network(AutoModel, checkpoint, advice, optional="pooler")
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
         return SentenceTransformer(
-            folder,
+            str(folder),
             device=str(checkpoint.device),
             trust_remote_code=False,
             local_files_only=True,
-            model_kwargs={"dtype": getattr(torch, checkpoint.precision), "use_safetensors": True},
+            model_kwargs={
+                "dtype": getattr(torch, checkpoint.precision),
+                "use_safetensors": not checkpoint.weights.pickled,
+            },
         )
 
 
@@ -100,9 +100,11 @@ def describe_pooling(pipeline: SentenceTransformer) -> str:
     return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "the model's own"
 
 
-def _fetch(checkpoint: Checkpoint) -> str:
-    from huggingface_hub import snapshot_download
-
-    if Path(checkpoint.source).is_dir():
-        return checkpoint.source
-    return snapshot_download(checkpoint.source, allow_patterns=SAFE_FILES, revision=checkpoint.revision)
+def _find_modules(checkpoint: Checkpoint) -> Path:
+    """Fetch and check the weights of all modules; return the folder that they are in."""
+    repository = checkpoint.weights.repository
+    for part in module_folders(repository):
+        own = find_weights(repository, part, (*SAFETENSORS, *PICKLES))
+        if own:
+            check_weights(checkpoint.requested, own)
+    return repository.folder

@@ -69,9 +69,9 @@ class Retriever:
 
         A list, a column or an array of them, a folder of images, or ready Vectors ask many queries in one call: the
         table then has a column query_id (the text, or the file's name), and files that are no images are skipped.
-        `plus` and `minus` steer every query towards and away from more texts and images, see `rocchio`. `where` filters
-        by payload, e.g. `{"colour": ["red", "blue"]}`; `settings`: more of `Index.search`, such as `diversity=0.5`
-        (MMR) and `group_by_pair=True`.
+        `plus` and `minus` steer every query towards and away from more texts and images, see `rocchio`; those that the
+        model does not embed are skipped. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`; `settings`:
+        more of `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`.
 
         The table has rank, score (cosine in [-1, 1]; with `diversity` still in the order of MMR) and the item's
         payload, a field that is called like one of these with `_payload` behind it; and `via`, the hit that stands for
@@ -114,11 +114,21 @@ class Retriever:
             embedded = embed_named_queries(self.model, [cast("Content", query)], strict=True)
         if not (plus or minus):
             return embedded
+        known = [[one for one in part if _modality(one) in self.model.modalities] for part in (plus, minus)]
         towards, away = (
-            embed_named_queries(self.model, list(part), strict=True).vectors if part else None
-            for part in (plus, minus)
+            embed_named_queries(self.model, part, strict=True).vectors if part else None for part in known
         )
-        return EmbeddedQueries(rocchio(embedded.vectors, towards, away, minus_weight), embedded.skipped)
+        skipped = [*embedded.skipped, *self._not_embedded([*plus, *minus])]
+        return EmbeddedQueries(rocchio(embedded.vectors, towards, away, minus_weight), skipped)
+
+    def _not_embedded(self, contents: "Sequence[Content]") -> list[dict[str, str]]:
+        """Return a skipped row for each text and image that this model does not embed, so that it cannot steer."""
+        name, can = self.model.space.model, self.model.modalities
+        return [
+            {"source": str(one), "reason": f"{name} embeds {' and '.join(can)} only, found {_modality(one)}"}
+            for one in contents
+            if _modality(one) not in can
+        ]
 
     def _find(
         self,
@@ -180,6 +190,10 @@ def _is_many(query: Any) -> bool:
     if isinstance(query, Path):
         return query.is_dir()
     return isinstance(query, Iterable) and not isinstance(query, str)
+
+
+def _modality(content: "Content") -> str:
+    return "text" if isinstance(content, str) else "image"
 
 
 def _checked_text(text: str) -> str:

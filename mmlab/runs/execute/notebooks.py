@@ -20,7 +20,7 @@ def find_notebooks(folder: Path | None = None) -> list[Path]:
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{folder} lacks {', '.join(missing)}; mmlab runs from a checkout of the project"
+            f"{folder} lacks {', '.join(missing)}; `mmlab init {folder.parent}` writes what is missing"
         )
     return paths
 

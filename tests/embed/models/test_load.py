@@ -125,9 +125,18 @@ def test_weights_that_are_not_finite(copy):
 
 
 def test_weights_that_are_missing(copy):
+    (copy / "model.safetensors").rename(copy / "tf_model.h5")
+    with pytest.raises(
+        ModelError,
+        match=r"its weights cannot be read: expected model.safetensors or pytorch_model.bin, .*found only tf_model.h5",
+    ):
+        load_model(str(copy))
+
+
+def test_a_pickle_without_tensors(copy):
     (copy / "model.safetensors").unlink()
     torch.save({}, copy / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"its weights cannot be read .*expected a model.safetensors"):
+    with pytest.raises(ModelError, match=r"its weights lack 78 tensors, first logit_scale"):
         load_model(str(copy))
 
 

@@ -1,12 +1,15 @@
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 from mmlab.embed import ModelError, load_model
+from tests.embed.hub import pickled, read_files
 
 TEXTS = ["a red shoe", "dog", "the end of this text lies outside of the window", "x, y!"]
 
@@ -88,10 +91,75 @@ def test_a_module_outside_of_the_folder_is_refused(copy):
         load_model(str(copy), device="cpu")
 
 
-def test_a_module_whose_weights_are_a_pickle_is_refused(copy):
-    torch.save({}, next(copy.glob("1_*")) / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"pytorch_model.bin is a pickle.* expected a model.safetensors"):
-        load_model(str(copy), device="cpu")
+@pytest.fixture
+def dense(folders, tmp_path):
+    """A text encoder whose last module has weights of its own."""
+    from sentence_transformers.base.modules import Dense
+
+    torch.manual_seed(3)
+    pipeline = SentenceTransformer(str(folders("mpnet")), device="cpu")
+    pipeline.append(Dense(32, 20))
+    pipeline.save(str(tmp_path / "dense"))
+    return tmp_path / "dense"
+
+
+@pytest.mark.parametrize("on", ["a folder", "the hub"])
+def test_a_module_whose_weights_are_a_pickle_of_tensors_is_read(dense, hub, on):
+    own = next(dense.glob("*_Dense"))
+    whole = load_model(str(dense), device="cpu")
+    (own / "pytorch_model.bin").write_bytes(pickled((own / "model.safetensors").read_bytes()))
+    (own / "model.safetensors").unlink()
+    hub.add("owner/dense", read_files(dense))
+    model = load_model(str(dense) if on == "a folder" else "owner/dense", device="cpu")
+    np.testing.assert_allclose(model.embed_texts(TEXTS), whole.embed_texts(TEXTS), atol=1e-6)
+    assert model.space.revision not in ("", whole.space.revision)
+
+
+def test_code_in_the_pickle_of_a_module_is_not_run(dense, tmp_path):
+    own = next(dense.glob("*_Dense"))
+    (own / "model.safetensors").unlink()
+    torch.save({"x": MakesAFolder(str(tmp_path / "was-run"))}, own / "pytorch_model.bin")
+    with pytest.raises(
+        ModelError, match=r"a pickle of more than tensors, which may be code; none of it was run"
+    ):
+        load_model(str(dense), device="cpu")
+    assert not (tmp_path / "was-run").exists()
+
+
+class MakesAFolder:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_another_pickle_of_a_module_is_another_revision(dense):
+    own = next(dense.glob("*_Dense"))
+    revisions = []
+    for added in (0, 1):
+        tensors = {name: tensor + added for name, tensor in load_file(own / "model.safetensors").items()}
+        torch.save(tensors, own / "pytorch_model.bin")
+        revisions.append(load_model(str(dense), device="cpu").space.revision)
+    assert revisions[0] == revisions[1]  # not read beside safetensors
+    (own / "model.safetensors").unlink()
+    assert load_model(str(dense), device="cpu").space.revision != revisions[0]
+
+
+def test_a_folder_whose_transformer_lies_in_its_first_module(folders, models, tmp_path):
+    """As older versions of the library saved it."""
+    whole = shutil.copytree(folders("mpnet"), tmp_path / "whole")
+    inside = whole / "0_Transformer"
+    inside.mkdir()
+    kept = ("modules.json", "config_sentence_transformers.json")
+    for path in [path for path in whole.iterdir() if path.is_file() and path.name not in kept]:
+        path.rename(inside / path.name)
+    modules = json.loads((whole / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (whole / "modules.json").write_text(json.dumps(modules))
+    model = load_model(str(whole), device="cpu")
+    np.testing.assert_allclose(model.embed_texts(TEXTS), models("mpnet").embed_texts(TEXTS), atol=1e-6)
+    assert model.space.pooling == "mean, normalize"
 
 
 def test_modules_that_cannot_be_read(copy):

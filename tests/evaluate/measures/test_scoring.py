@@ -6,6 +6,7 @@ from math import log2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import average_precision_score, ndcg_score, precision_score, recall_score
 
 from mmlab.evaluate import (
     measure_names,
@@ -101,23 +102,26 @@ def test_an_answer_of_relevance_0_is_wrong() -> None:
     assert scores.to_numpy().tolist() == [["q1", 1 / 2, 1]]
 
 
-def test_the_measures_are_those_of_ir_measures() -> None:
-    ir_measures = pytest.importorskip("ir_measures", reason="ir-measures, of the dev extra, is not installed")
+def test_the_measures_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(1)
-    rows, right = [], []
-    for query in range(60):
-        order = rng.permutation(40)[: rng.integers(1, 41)]
-        rows += [(f"q{query}", f"i{i}", place + 1, 1 - place / 50) for place, i in enumerate(order)]
-        right += [(f"q{query}", f"i{i}", int(rng.integers(1, 4))) for i in rng.choice(45, 6, replace=False)]
-    ranked = rankings(*(row for row in rows if row[0] != "q7"))  # one query has no answer
-    relevant = pd.DataFrame(right, columns=["query_id", "item_id", "relevance"])
-    names = {"item_id": "doc_id"}
-    measures = [ir_measures.parse_measure(name) for name in ALL]
-    theirs = ir_measures.iter_calc(measures, relevant.rename(columns=names), ranked.rename(columns=names))
-    ours = score_queries(ranked, relevant, ALL).set_index("query_id")
-    compared = [abs(ours.loc[one.query_id, str(one.measure)] - one.value) for one in theirs]
-    assert len(compared) == 60 * len(ALL)
-    assert max(compared) < 1e-9
+    order = np.array([rng.permutation(45) for _ in range(60)])  # (queries, ranks): all items ranked
+    relevance = np.zeros((60, 45), int)
+    for query in relevance:
+        query[rng.choice(45, 6, replace=False)] = rng.integers(1, 4, 6)
+    rows = [(f"q{q}", f"i{i}", rank, 1 - rank / 50) for q in range(60) for rank, i in enumerate(order[q], 1)]
+    right = [(f"q{q}", f"i{i}", relevance[q, i]) for q, i in zip(*relevance.nonzero(), strict=True)]
+    judged = pd.DataFrame(right, columns=["query_id", "item_id", "relevance"])
+    ours = score_queries(rankings(*rows), judged, ALL).set_index("query_id")
+    for q in range(60):
+        ranks = order[q].argsort() + 1
+        theirs = {
+            "P@5": precision_score(relevance[q] > 0, ranks <= 5),
+            "R@10": recall_score(relevance[q] > 0, ranks <= 10),
+            "AP": average_precision_score(relevance[q] > 0, -ranks),
+            "nDCG": ndcg_score([relevance[q]], [-ranks]),
+            "nDCG@10": ndcg_score([relevance[q]], [-ranks], k=10),
+        }
+        assert ours.loc[f"q{q}", list(theirs)].to_dict() == pytest.approx(theirs, abs=1e-9)
 
 
 def test_the_input_is_left_as_it_was() -> None:

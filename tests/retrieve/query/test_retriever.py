@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.embed import embed_items, load_model
 from mmlab.index import build_index, open_store
 from mmlab.items import ImageError, SpaceMismatch
 from mmlab.retrieve import Retriever, open_retrievers
 from mmlab.retrieve.studies.query_trials import facets, filter_examples
+from tests.embed.checkpoints import mpnet
 
 
 def images_of(items):
@@ -157,6 +159,23 @@ def test_minus_and_plus_steer_by_rocchio_s_formula(collection) -> None:
     ).table
     assert hits["query_id"].unique().tolist() == ["a mug"]
     assert hits["score"].to_numpy() == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
+
+
+def test_an_image_steers_no_text_encoder_and_is_told(collection, tmp_path: Path) -> None:
+    model = load_model(str(mpnet(tmp_path / "tiny-mpnet")), device="cpu")
+    texts = collection.items[collection.items["modality"] == "text"].head(20)
+    vectors = embed_items(texts, model, progress=False).vectors
+    retriever = Retriever(
+        build_index(open_store(tmp_path / "store"), "texts", texts, [vectors], progress=False), model
+    )
+    plain = retriever.search("a mug", to="text", k=5)
+    steered = retriever.search("a mug", to="text", k=5, minus=[Image.new("RGB", (32, 32))])
+    pd.testing.assert_frame_equal(steered.table, plain.table)
+    assert not plain.skipped
+    (skipped,) = steered.skipped
+    assert skipped["reason"].endswith("tiny-mpnet embeds text only, found image")
+    both = retriever.search("a mug", to="text", k=5, minus=["blue", Image.new("RGB", (32, 32))])
+    pd.testing.assert_frame_equal(both.table, retriever.search("a mug", to="text", k=5, minus=["blue"]).table)
 
 
 def test_settings_of_the_engine_are_handed_on(collection) -> None:

@@ -11,7 +11,8 @@ def project(make_notebook, tmp_path, monkeypatch):
     for name in (*NOTEBOOKS, "07_tune", "09_fusion", "scratch"):
         make_notebook(name, 'name: str = "d"\nseed: int = 0')
     make_notebook("08_compare", 'name: str = "d"\nruns: list = []')
-    monkeypatch.setattr("mmlab.__file__", str(tmp_path / "mmlab" / "__init__.py"))
+    (tmp_path / "data").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path)
 
 
 def test_the_notebooks_of_a_folder(tmp_path):
