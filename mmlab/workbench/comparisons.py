@@ -9,6 +9,7 @@ import pandas as pd
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
+from mmlab.evaluate.paired_comparison import non_inferiority
 from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
@@ -208,6 +209,29 @@ class RunComparison(Report):
         ]
         sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
+
+    def non_inferiority(self, margin: float = 0.005) -> Result:
+        """Show whether each run loses at most `margin` to the first one, which "no more than chance" does not say.
+
+        Args:
+            margin: the difference that would matter, over 0; 0.005 is half a point.
+
+        Example:
+            >>> comparison.non_inferiority(margin=0.05).table.columns.tolist()[:4]
+            ['direction', 'system', 'baseline', 'measure']
+        """
+        tables = {name: non_inferiority(tables, self.items, margin) for name, tables in self.scores.items()}
+        table = join_directions(tables)
+        table = table.assign(p_holm=holm(table["p"].to_numpy()))
+        parts = [
+            f"{row['direction']} *{row['system']}* {row['difference']:+.4f}, "
+            f"{'at most the margin' if row['p_holm'] < LEVEL else 'not shown'} (p {row['p_holm']:.4f})"
+            for row in table[table["measure"] == self.measure].to_dict("records")
+        ]
+        sentence = (
+            f"A loss of {self.measure} to *{self.names[0]}* of less than {margin:g}: {'; '.join(parts)}."
+        )
+        return Result(table, sentence, digits=4)
 
     def changed(self, count: int = 3) -> Result:
         """Show `count` queries of each direction whose answers changed most, with the answers of both runs.

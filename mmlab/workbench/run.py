@@ -242,7 +242,7 @@ class Run(RunData):
         Args:
             rankings: what is evaluated; the run's own answers unless given.
             k_values: the cutoffs of P@k, R@k and Success@k.
-            seed: of the bootstrap over pairs.
+            seed: draws wrong pairs, queries that are shown, and the resamples of comparisons.
 
         Example:
             >>> run.evaluate().measures.columns.tolist()
