@@ -137,7 +137,9 @@ def find_banks(
     pushed down: that shows gains that do not exist. So the bank are up to 5,000 of the `references` of pairs (`pairs`:
     item_id -> pair_id) that are not in the gallery, as those of a training split are for a test gallery. Without 50 of
     them the queries serve each other: the pairs are divided into ten parts by `seed`, and every item, right or wrong,
-    is compared with the queries of eight of them, neither those of its own part nor those of the part that asks.
+    is compared with the queries of eight of them, neither those of its own part nor those of the part that asks. That
+    gives no gain where there is none. It charges the right item a little where others look like it, as it still meets
+    their queries and they do not meet its own: prefer references outside the gallery.
     Raises ValueError, saying what is lacking, where neither leaves 50 reference queries.
     """
     rng = np.random.default_rng(seed)
