@@ -23,7 +23,8 @@ SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while n
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
 SLOW_FILES = (  # that run notebooks, longest first; the second needs no shared run, for the first is making it
     "test_notebooks_again", "test_notebooks_hostile", "test_notebooks", "test_browser", "test_notebooks_studies",
-    "test_installed", "test_notebooks_tune", "test_notebooks_vectors", "test_examples", "test_run",
+    "test_installed", "test_notebooks_tune", "test_notebooks_datasets", "test_notebooks_vectors", "test_examples",
+    "test_run",
 )  # fmt: skip
 
 

@@ -25,17 +25,20 @@ SEES = {
     "workbench": {
         "items", "ingest", "embed", "index", "retrieve", "evaluate", "visualize", "panels", "runs",
     },
-    "cli": {"items", "index", "visualize", "runs", "demo"},
+    "cli": {"items", "ingest", "index", "visualize", "runs", "demo"},
 }  # fmt: skip
 # The sub-folders of a room from the ground up, with the files that they build on: each sees those before it.
 ORDER = {
     "ingest": [
         "findings_cache",
         "rules",
+        "file_walk",
         "web",
+        "sources",
         "images",
         "texts",
-        "sources",
+        "inspection",
+        "first_look",
         "row_outcomes",
         "ingest_result",
     ],

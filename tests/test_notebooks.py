@@ -90,8 +90,10 @@ def test_the_demo_model_finds_the_drawn_products(folder: Path) -> None:
 
 def test_planted_faults_are_refused_or_repaired(folder: Path) -> None:
     skipped = read_table(folder / "skipped.parquet", SKIPPED_COLUMNS)
-    assert {"missing file", "damaged file", "short caption", "duplicate image"} <= set(skipped["reason"])
-    texts = read_items(folder / "items.parquet")["text"].dropna()
+    assert {"missing file", "damaged file", "duplicate image"} <= set(skipped["reason"])
+    items = read_items(folder / "items.parquet")
+    assert items["flags"].str.contains("short text").any()
+    texts = items["text"].dropna()
     assert not texts.str.contains(r"<[a-z]+>|&[a-z]+;|\n", regex=True).any()
 
 

@@ -30,7 +30,7 @@ def hashes(run: str, *steps: str) -> dict[str, str]:
 
 
 def mmlab(*words: str) -> list[str]:
-    return [sys.executable, "-m", "mmlab.cli", *words]
+    return [sys.executable, "-m", "mmlab", *words]
 
 
 def wait_for(path: Path, child: subprocess.Popen) -> None:

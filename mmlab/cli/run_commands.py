@@ -3,9 +3,10 @@
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,11 +21,15 @@ from mmlab.cli.group import (
     write_for_each,
 )
 
+if TYPE_CHECKING:
+    from mmlab.ingest import Inspection
+
 RUN_EXAMPLES = """
 \b
 Examples:
+  mmlab inspect photos/                          first: what would come of it
   mmlab run --dataset photos/ --name photos
-  mmlab run --dataset shop.parquet --name shop -p 'columns=["image=url", "caption=alt"]'
+  mmlab run --dataset shop.parquet --name shop -p columns=image=url,caption=alt
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
   mmlab run --dataset photos/ --name two --model openai/clip-vit-base-patch32 --model google/siglip-base-patch16-224
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7
@@ -85,7 +90,11 @@ def run(dataset: str | None, name: str, models: Sequence[str], start: str, param
             given["dataset"] = check_dataset(dataset)
         if models:
             given["models"] = [check_model(model) for model in models]
-    run_and_report(name, check(name, given, start), start)
+    checked = check(name, given, start)
+    if start in ("01", "01_ingest") and not checked["dataset"].startswith("hf://"):
+        with usage_errors():
+            look_at(checked).check()
+    run_and_report(name, checked, start)
 
 
 @cli.command(epilog=DEMO_EXAMPLES, short_help="Run them on the drawn demo catalogue.")
@@ -150,7 +159,21 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     with usage_errors():
         run_folder(name)
         notebook_number(start)
-        return check_parameters(given, find_notebooks())
+        checked = check_parameters(given, find_notebooks())
+    folder = checked.get("images_at", "")
+    if folder and not Path(checked.get("dataset", ""), folder).is_dir() and Path(folder).is_dir():
+        checked["images_at"] = str(Path(folder).resolve())  # as typed here; the notebooks run elsewhere
+    return checked
+
+
+def look_at(given: Mapping[str, Any]) -> "Inspection":
+    """Return a first look at the dataset, which leaves nothing behind."""
+    from mmlab.ingest import Rules, inspect_dataset
+
+    rules = Rules(**{field.name: given[field.name] for field in fields(Rules) if field.name in given})
+    return inspect_dataset(
+        given["dataset"], given.get("source", "auto"), given.get("columns", ()), rules, looks_only=True
+    )
 
 
 def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
@@ -162,16 +185,16 @@ def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
     try:
         run_notebooks(name, given, start=notebook_number(start))
     except NotebookFailed as error:
-        raise NotebookFailed(f"{error}; go on with: {_go_on(name, given, error.notebook)}") from error
+        raise NotebookFailed(f"{error}; go on with: {run_line(name, given, error.notebook[:2])}") from error
     except Stopped as error:
-        message = f"{error}; what is finished stays, go on with: {_go_on(name, given, error.notebook)}"
+        message = f"{error}; what is finished stays, go on with: {run_line(name, given, error.notebook[:2])}"
         raise Interrupted(message) from error
     report_run(name)
 
 
-def _go_on(name: str, given: dict[str, Any], notebook: str) -> str:
-    """Return the command that does the rest of a run from this notebook on, with the parameters that it was given."""
-    words = ["mmlab", "run", "--name", name, "--from", notebook[:2]]
+def run_line(name: str, given: Mapping[str, Any], start: str = "") -> str:
+    """Return the command, quoted for a shell, that runs a dataset with these parameters; from `start` on if given."""
+    words = ["mmlab", "run", "--name", name, *(["--from", start] if start else [])]
     for parameter, value in given.items():
         if parameter == "dataset":
             words += ["--dataset", value]

@@ -97,14 +97,16 @@ def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k:
 def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95 %, by pair).
 
-    The queries add up to all. Order: found, then for each stage what it gained and lost (a stage that did neither has
-    0 losses), then never found.
+    The queries add up to all; without any there are no rows. Order: found, then for each stage what it gained and lost
+    (a stage that did neither has 0 losses), then never found.
     """
     outcomes = [FOUND]
     for _, stage in pairwise(_stages(losses)):
         gained, lost = f"gained by {stage}", f"lost by {stage}"
         outcomes += [gained, lost] if (losses["outcome"] == gained).any() else [lost]
     outcomes.append(NEVER_FOUND)
+    if losses.empty:
+        return pd.DataFrame(columns=["outcome", "queries", "share", "low", "high"])
     values = np.column_stack([losses["outcome"] == outcome for outcome in outcomes]).astype(float)
     low, high = mean_intervals(values, pair_numbers(losses["query_id"], items)).T
     counts = {"outcome": outcomes, "queries": values.sum(axis=0).astype(int)}

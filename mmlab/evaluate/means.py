@@ -11,6 +11,7 @@ from mmlab.items import check_columns
 
 NO_GROUP = "(none)"
 MIN_GROUP_PAIRS = 10  # below which a group is marked
+MEAN_COLUMNS = ["measure", "value", "low", "high", "queries", "pairs"]
 
 
 def mean_measures(per_query: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
@@ -18,7 +19,7 @@ def mean_measures(per_query: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
 
     `per_query`: query_id and a column per measure (`score_queries`). low and high are the 95 % interval, which counts
     pairs (`mean_intervals`). One pair alone tells nothing of others: its interval is all that a measure can be, 0 to 1.
-    Raises KeyError for a query that is not among the items.
+    Without queries there are no rows. Raises KeyError for a query that is not among the items.
 
     >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
     >>> mean_measures(pd.DataFrame({"query_id": ["t1", "t2"], "RR": [1.0, 0.5]}), items)["value"].tolist()
@@ -42,9 +43,11 @@ def mean_by_group(per_query: pd.DataFrame, items: pd.DataFrame, measure: str, co
     pairs, scores = pair_numbers(per_query["query_id"], items), per_query[[measure]]
     rows_of = pd.Series(names).groupby(names).indices
     tables = {name: _means(scores.iloc[rows], pairs[rows]) for name, rows in rows_of.items()}
+    order = [column, "value", "low", "high", "queries", "pairs", "few"]
+    if not tables:
+        return pd.DataFrame(columns=order)
     table = pd.concat(tables, names=[column]).reset_index(level=0)
-    table = table[[column, "value", "low", "high", "queries", "pairs"]]
-    table = table.assign(few=table["pairs"] < MIN_GROUP_PAIRS)
+    table = table.assign(few=table["pairs"] < MIN_GROUP_PAIRS)[order]
     return table.sort_values(["value", column], ignore_index=True)
 
 
@@ -81,6 +84,8 @@ def mean_by_groups(
 def _means(scores: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
     """Return `mean_measures` of scores (Q, M), a column per measure, whose queries belong to `pairs` (Q,)."""
     values = scores.to_numpy(dtype=float)
+    if not len(values):
+        return pd.DataFrame(columns=MEAN_COLUMNS)
     low, high = mean_intervals(values, pairs).T
     table = {"measure": scores.columns, "value": values.mean(axis=0), "low": low, "high": high}
     return pd.DataFrame({**table, "queries": len(values), "pairs": len(np.unique(pairs))})
@@ -99,10 +104,13 @@ def best_queries(
 
     At most one query of each pair is taken, so that a page shows different things.
     """
-    first_two = rankings[rankings["rank"] <= 2].pivot(index="query_id", columns="rank", values="score")
-    gap = (first_two.get(1) - first_two.get(2, 0.0)).reindex(per_query["query_id"]).to_numpy()
+    first, second = (
+        rankings[rankings["rank"] == rank].set_index("query_id")["score"].reindex(per_query["query_id"])
+        for rank in (1, 2)
+    )
+    table = per_query.assign(gap=(first - second).to_numpy())
     rank = find_measure(per_query.columns, "RR")
-    table = per_query.assign(gap=gap).sort_values([rank, "gap"], ascending=False, kind="stable")
+    table = table.sort_values([rank, "gap"], ascending=False, kind="stable")
     return _first_of_pairs(table, items, count)
 
 

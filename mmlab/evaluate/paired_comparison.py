@@ -21,6 +21,7 @@ from mmlab.evaluate.resampling import (
     standard_error,
 )
 from mmlab.items import is_among
+from mmlab.items.tables import TooFew
 
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
 COLUMNS += ["difference_high", "standardised", "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
@@ -37,8 +38,8 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
     difference_high, standardised (the difference over the standard deviation of the pairs' mean differences, Cohen's d
     of paired values; NaN where these are all equal), wins, ties and losses (queries that the system answers better, as
     well, worse), p (permutation), p_holm (over all rows), smallest_difference (what these queries would have shown in
-    80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Raises ValueError where
-    queries or measures differ, naming the first.
+    80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Without queries there are no
+    rows. Raises ValueError where queries or measures differ, naming the first.
 
     >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
     >>> base = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [0.5, 0.25]})
@@ -49,6 +50,8 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
         raise ValueError(f"expected two systems or more, found {list(systems)}")
     rng = np.random.default_rng(seed)
     baseline, *others = systems
+    if systems[baseline].empty:
+        return pd.DataFrame(columns=COLUMNS)
     tables = [_compare(systems, baseline, name, items, rng) for name in others]
     table = pd.concat(tables, ignore_index=True)
     return table.assign(p_holm=holm(table["p"].to_numpy()))[COLUMNS]
@@ -79,8 +82,8 @@ def non_inferiority(
 
     `systems`: as for `compare_systems`. Returns system, baseline, measure, difference, margin, p (one-sided, of a loss
     of `margin` or more, see `non_inferiority_p`), p_holm, pairs. A p below 0.05 says that the system is not worse by
-    more than the margin, which a difference that is "no more than chance" does not say. Raises ValueError as
-    `compare_systems` does and for a margin out of (0, 1].
+    more than the margin, which a difference that is "no more than chance" does not say. Raises TooFew without
+    queries, ValueError as `compare_systems` does and for a margin out of (0, 1].
 
     >>> items = pd.DataFrame({"item_id": [f"t{n}" for n in range(1000)], "pair_id": range(1000)})
     >>> base = pd.DataFrame({"query_id": items["item_id"], "RR": 1.0})
@@ -88,6 +91,8 @@ def non_inferiority(
     [0.0067]
     """
     baseline, *others = systems
+    if systems[baseline].empty:
+        raise TooFew("no query was judged, so nothing is known of a loss")
     rows = []
     for name in others:
         measures, differences, pairs = _differences(systems, baseline, name, items)

@@ -51,9 +51,9 @@ def protocol_card(
             "queries": queries,
             "not judged": len(asked) - queries,
             "gallery": len(gallery),
-            "captions per image": float(captions.mean()),
+            "captions per image": float(captions.mean()) if len(captions) else 0.0,
             "right answers per query": len(right) / max(queries, 1),
-            "ranks kept": int(rankings[direction]["rank"].max()),
+            "ranks kept": int(rankings[direction]["rank"].max()) if len(rankings[direction]) else 0,
         }
         rules = {"tie rule": TIE_RULE, "interval": INTERVAL}
         space = {"model": asked.space.model, "prompt": asked.space.prompt or "none"}

@@ -19,6 +19,7 @@ from mmlab.evaluate.measures.geometry import share_space
 from mmlab.evaluate.measures.pair_separation import separation
 from mmlab.items import Vectors, replacing
 
+NOTHING_JUDGED = "No query has a known right answer here, so there is nothing to evaluate."
 MIN_TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks
 MAX_NAME_CHARS = 80
 ONE_SPACE = "Texts and images lie in one space, so every text has a cosine with every image."
@@ -83,6 +84,8 @@ def summarize_space_comparison(compared: pd.DataFrame) -> str:
 def summarize_measures(means: pd.DataFrame, measure: str) -> str:
     """Give one measure in both directions with its intervals; `means`: `mean_measures` with a column direction."""
     rows = means[means["measure"] == measure].to_dict("records")
+    if not rows:
+        return NOTHING_JUDGED
     parts = [f"{r['direction']} {r['value']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in rows]
     return f"{measure}: {', '.join(parts)}."
 
@@ -132,13 +135,15 @@ def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
     parts = []
     for direction, table in changes.items():
         total, missed, *later = table["queries"].tolist()
+        if not total:
+            continue
         lost = sum(-change for change in later if change < 0)
         gained = sum(change for change in later if change > 0)
         parts.append(
             f"{direction}: of {total:,} queries exact search misses {-missed:,} ({-missed / total:.1%}), "
             f"later steps lose {lost:,} and gain {gained:,}"
         )
-    return f"Within the first {k}, {'; '.join(parts)}."
+    return f"Within the first {k}, {'; '.join(parts)}." if parts else NOTHING_JUDGED
 
 
 def summarize_failures(shares: pd.DataFrame) -> str:
@@ -191,7 +196,7 @@ def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.Dat
     return summary
 
 
-def escape_markdown(name: str) -> str:
+def escape_markdown(name: str, most: int = MAX_NAME_CHARS) -> str:
     """Return a name from outside as Markdown that shows it as it is: no tag, no emphasis, no link, one line."""
-    line = escape(" ".join(str(name)[:MAX_NAME_CHARS].split()), quote=False)
+    line = escape(" ".join(str(name)[:most].split()), quote=False)
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", line)

@@ -1,12 +1,14 @@
 """Ingest, the room of notebook 01: images and texts become clean items; what is refused is listed with its reason.
 
-Its folders, from the ground up: sources (any dataset becomes a table of rows), web (download images), images (measure
-them, find duplicates), texts (clean captions; OCR and captioning where one is missing). Beside them: what becomes of
-each row, and the result.
+Its folders, from the ground up: web (download images), sources (any dataset becomes a table of rows), images (find
+their files, measure them, find duplicates), texts (clean captions; OCR and captioning where one is missing). Beside
+them: a first look at a dataset, what becomes of each row, and the result.
 """
 
+from mmlab.ingest.first_look import inspect_dataset
 from mmlab.ingest.ingest_result import IngestResult
 from mmlab.ingest.ingesting import ingest_items
+from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.rules import FINDINGS, REFUSED, Rules
 
-__all__ = ["FINDINGS", "REFUSED", "IngestResult", "Rules", "ingest_items"]
+__all__ = ["FINDINGS", "REFUSED", "IngestResult", "Inspection", "Rules", "ingest_items", "inspect_dataset"]

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmlab.items import replacing
 from mmlab.items.files import SqliteFile
@@ -13,6 +13,11 @@ TABLE = """CREATE TABLE IF NOT EXISTS findings
 (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"""
 SELECT_KNOWN = "SELECT key, value FROM findings WHERE kind = ? AND key IN (SELECT value FROM json_each(?))"
 KEYS_PER_QUERY = 1000
+RECORDS_LOOKED_AT = 100_000  # of a table, where images are not unpacked: about a second
+BYTES_LOOKED_AT, ALL_BYTES_LOOKED_AT = 64 << 20, 256 << 20  # of the images inside a table, and inside all
+RECORDS_AT_LEAST = 10
+
+T = TypeVar("T")
 
 
 class FindingsCache(SqliteFile):
@@ -61,5 +66,37 @@ class Blobs:
                 temporary.write_bytes(data)
         return path
 
+    def bounded(self, records: Iterable[T]) -> Iterator[T]:
+        """Yield those of a table's records that are to be read: all."""
+        yield from records
+
     def __repr__(self) -> str:
         return f"Blobs({str(self.folder)!r})"
+
+
+class UnkeptBlobs(Blobs):
+    """Blobs that are only looked at: nothing is written, and the paths lead nowhere.
+
+    cut_off: whether a table had more records than `bounded` looks at.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(folder)
+        self.cut_off = False
+        self._bytes = 0
+
+    def put(self, data: bytes) -> Path:
+        """Return where the bytes would be kept."""
+        self._bytes += len(data)
+        name = hashlib.sha256(data).hexdigest()
+        return self.folder / name[:2] / name
+
+    def bounded(self, records: Iterable[T]) -> Iterator[T]:
+        """Yield the first records of a table: as many as a look of a second or two allows, and some of every table."""
+        start = self._bytes
+        for number, record in enumerate(records):
+            many = self._bytes - start > BYTES_LOOKED_AT or self._bytes > ALL_BYTES_LOOKED_AT
+            if number >= (RECORDS_AT_LEAST if many else RECORDS_LOOKED_AT):
+                self.cut_off = True
+                return
+            yield record

@@ -30,6 +30,7 @@ class IngestResult:
         name. The outcome is "image item", or the reason why it is none.
     kind: how the source was read, such as "csv".
     counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
+    guesses: how many images do not lie where their name says, by how they were found.
     notes: what could not be done, and what to do about it.
 
     Raise ValueError on construction if a row or an image is not accounted for exactly once. `ingest_items` makes
@@ -43,6 +44,7 @@ class IngestResult:
     images: pd.DataFrame
     kind: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    guesses: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -93,7 +95,8 @@ class IngestResult:
     def _repr_markdown_(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         source = f"Read as *{self.kind}*: {counts}."
-        return "\n\n".join((repr(self), source, *(f"> {note}" for note in self.notes)))
+        guesses = [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
+        return "\n\n".join((repr(self), source, *(f"> {note}" for note in guesses + self.notes)))
 
     def _check_rows(self) -> None:
         refused = self.outcomes[~self.outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
@@ -170,7 +173,7 @@ def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Return row, before, after, steps: the captions that cleaning changed, and the steps that changed them."""
-    changed = outcomes[(outcomes["steps"] != "") & (outcomes["outcome"] != NO_CAPTION)].reset_index()
+    changed = outcomes[(outcomes["steps"] != "") & (outcomes["caption"].str.strip() != "")].reset_index()
     changed = changed.rename(columns={"caption": "before", "text": "after"})
     return changed[["row", "before", "after", "steps"]]
 

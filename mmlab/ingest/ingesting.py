@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.images.resolve import normalize_name, resolve_images
+from mmlab.ingest.first_look import inspect_dataset
+from mmlab.ingest.images.resolve import FILE_COLUMNS, resolve_images
 from mmlab.ingest.ingest_result import (
     IngestResult,
     image_rows,
@@ -15,9 +16,9 @@ from mmlab.ingest.ingest_result import (
     make_items,
     make_skipped,
 )
+from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
 from mmlab.ingest.rules import UNLISTED, Rules
-from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.texts.captioner import GENERATED, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
 from mmlab.ingest.texts.ocr import OCR, OcrMissing, read_printed
@@ -25,13 +26,13 @@ from mmlab.items import data, is_among
 from mmlab.items.files import resolve
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
-SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail"]
+SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail", "table", "address"]
 
 
 def ingest_items(
-    dataset: str | Path,
+    dataset: str | Path | Inspection,
     source: str = "auto",
-    columns: Mapping[str, str] | Iterable[str] = (),
+    columns: str | Mapping[str, str] | Iterable[str] = (),
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     progress: bool = True,
@@ -39,9 +40,10 @@ def ingest_items(
     r"""Return the items of a dataset, with what was skipped, what was changed and why.
 
     dataset: a folder, a file, or the id of a Hugging Face dataset ("hf://owner/name"); a relative path starts at
-        the project.
+        the project. Or what `inspect_dataset` returned, which is not read again; source and columns are its own then.
     source: "auto" (recognised by its files), or one of `sources.formats.KINDS`.
-    columns: names that the table has for image, caption, label and split, as a dict or as texts like "image=url".
+    columns: names that the table has for image, caption, label and split, as a dict, as texts like "image=url", as one
+        such text ("image=url,caption=alt"), or as JSON of these.
     cache: a folder, data/cache by default, that keeps downloaded images and all findings: a second time, or after a
         kill, nothing is done twice.
 
@@ -64,28 +66,46 @@ def ingest_items(
     """
     cache = Path(cache) if cache else data() / "cache"
     replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
-    blobs = Blobs(cache / "images")
-    found = read_source(dataset, source, columns, blobs)
-    rows = _add_unlisted(found)
+    looked = _look(dataset, source, columns, rules, cache)
+    rows = _rows_to_ingest(looked)
     texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
-        images, decoded = resolve_images(
-            _named_images(rows, rules), found.root, rules, findings, blobs, progress
-        )
+        named = _named_images(looked)
+        images, decoded = resolve_images(named, rules, findings, Blobs(cache / "images"), progress)
         images = assign_splits(rows, images, rules)
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
     return IngestResult(
-        items=make_items(outcomes, kept, added, found.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)),
+        items=make_items(
+            outcomes, kept, added, looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)
+        ),
         skipped=make_skipped(outcomes, images),
         changes=make_changes(outcomes),
         outcomes=outcomes.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
         images=make_images(outcomes, images),
-        kind=found.kind,
+        kind=looked.source.kind,
         counts=_count_work(images, decoded, added),
+        guesses=looked.guesses,
         notes=notes,
     )
+
+
+def _look(
+    dataset: str | Path | Inspection,
+    source: str,
+    columns: str | Mapping[str, str] | Iterable[str],
+    rules: Rules,
+    cache: Path,
+) -> Inspection:
+    if not isinstance(dataset, Inspection):
+        return inspect_dataset(dataset, source, columns, rules, cache)
+    if dataset.looks_only or dataset.rules != rules:
+        raise ValueError(
+            f"dataset {dataset.dataset}: expected what inspect_dataset finds with the same rules and without "
+            "looks_only; inspect it again with these rules"
+        )
+    return dataset
 
 
 def _count_work(images: pd.DataFrame, decoded: int, added: pd.DataFrame) -> dict[str, int]:
@@ -143,21 +163,27 @@ def _note_failures(reasons: pd.Series, done: str) -> list[str]:
     return [f"{count:,} images could not be {done}: {reason}" for reason, count in counts.items()]
 
 
-def _add_unlisted(source: Source) -> pd.DataFrame:
-    """Return the rows, then one for each image file that the table does not name; with name and listed."""
-    files = pd.DataFrame({"image": source.unlisted, "caption": "", "origin": "caption"}, dtype="str")
-    files.index += len(source.rows) + 1
-    rows = source.rows[SOURCE_COLUMNS]
+def _rows_to_ingest(looked: Inspection) -> pd.DataFrame:
+    """Return the rows, then one for each image file that none names; with name and listed."""
+    files = pd.DataFrame({"image": looked.unlisted, "caption": "", "origin": "caption"}, dtype="str")
+    files.index += len(looked.source.rows) + 1
+    rows = looked.source.rows[SOURCE_COLUMNS].assign(name=looked.found["name"])
+    files = files.assign(name=files["image"])
     rows = pd.concat([rows, files]) if len(files) else rows
-    rows = rows.rename_axis("row").assign(listed=~rows.index.isin(files.index))
-    names = rows["image"].map(normalize_name).astype("str")
-    return rows.assign(name=names.where(rows["problem"].isna(), ""))  # a broken row names nothing for sure
+    return rows.rename_axis("row").assign(listed=~rows.index.isin(files.index))
 
 
-def _named_images(rows: pd.DataFrame, rules: Rules) -> pd.Series:
-    """Return the file that each image came with, or missing, indexed by the names of the images to measure."""
-    named = rows[(rows["name"] != "") & (rows["listed"] | (UNLISTED not in rules.refused))]
-    return named.drop_duplicates("name").set_index("name")["file"]
+def _named_images(looked: Inspection) -> pd.DataFrame:
+    """Return file, reason and detail of the images to measure, indexed by name."""
+    named = looked.found[looked.found["name"] != ""]
+    files = named.drop_duplicates("name").set_index("name")[FILE_COLUMNS]
+    if UNLISTED in looked.rules.refused or not looked.unlisted:
+        return files
+    paths = [str(looked.source.root / name) for name in looked.unlisted]
+    unlisted = pd.DataFrame(
+        {"file": paths}, pd.Index(looked.unlisted, dtype="str"), FILE_COLUMNS, dtype="str"
+    )
+    return pd.concat([files, unlisted]).rename_axis("name")
 
 
 def _images_without_text(images: pd.DataFrame, outcomes: pd.DataFrame) -> pd.Series:

@@ -10,17 +10,19 @@ from mmlab.ingest.rules import (
     LEAK,
     NEAR_DUPLICATE,
     REPEATED,
+    SHORT,
     UNLISTED,
     UNPAIRED,
     VAGUE,
     Rules,
     join_flags,
 )
+from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items import is_among
+from mmlab.items.words import count_words
 
 TEXT_ITEM = "text item"
 NO_CAPTION = "no caption"
-SHORT = "short caption"
 MERGED = (IMAGE_ITEM, DUPLICATE, NEAR_DUPLICATE)  # outcomes of an image whose rows stay usable
 # Test data come first, then data that settings are fitted on, then all other splits.
 EVALUATION_ORDER = {"test": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}
@@ -73,22 +75,27 @@ def decide_outcomes(
     table = rows[["name", "caption", "origin", "split"]].join(texts).join(known, on="name")
     table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
     table["outcome"], table["detail"] = rows["problem"], rows["detail"]
-    unpaired, unlisted = table["name"] == "", ~rows["listed"]
+    # a text that is made to be wrong has no image by intention
+    unpaired, unlisted = (table["name"] == "") & (table["origin"] != NEGATIVE), ~rows["listed"]
     _set_outcome(table, unpaired & (UNPAIRED in rules.refused), UNPAIRED)
     _set_outcome(table, unlisted & (UNLISTED in rules.refused), UNLISTED, "no row of the table names it")
-    unusable = ~unpaired & ~table["image_outcome"].isin(MERGED)
+    unusable = (table["name"] != "") & ~table["image_outcome"].isin(MERGED)
     _set_outcome(table, unusable, table["image_outcome"], table["image_detail"])
-    _set_outcome(table, table["caption"].str.strip() == "", NO_CAPTION)
-    _mark_short(table, rules)
-    flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_flag_texts(table, rules)}
+    _set_outcome(table, table["text"] == "", NO_CAPTION)
+    short = _flag_short(table, rules)
+    flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_flag_texts(table, rules), SHORT: short}
     table["outcome"] = table["outcome"].fillna(TEXT_ITEM)
     return table.assign(flags=join_flags(flags, table.index))
 
 
-def _mark_short(table: pd.DataFrame, rules: Rules) -> None:
-    least = max(rules.min_words, 1)
-    words = table["text"].str.split().str.len()
-    _set_outcome(table, words < least, SHORT, words.map("{} words, expected at least".format) + f" {least}")
+def _flag_short(table: pd.DataFrame, rules: Rules) -> pd.Series:
+    """Return which rows have a text of too few words; give them their outcome if refused."""
+    counts = {text: count_words(text) for text in table["text"].unique()} if rules.min_words else {}
+    words = table["text"].map(counts)
+    short = (words < rules.min_words) & (table["text"] != "")
+    detail = words.map("{:.0f} words, expected at least".format) + f" {rules.min_words}"
+    _set_outcome(table, short & (SHORT in rules.refused), SHORT, detail)
+    return short
 
 
 def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:

@@ -9,11 +9,11 @@ import pandas as pd
 DUPLICATE, NEAR_DUPLICATE, LEAK = "duplicate image", "near duplicate", "split leak"
 TINY, BLURRED, DARK, BLANK, ASPECT = "tiny", "blurred", "dark", "blank", "extreme aspect"
 UNLISTED, UNPAIRED = "unlisted image", "no image named"
-REPEATED, VAGUE = "repeated caption", "vague caption"
+REPEATED, VAGUE, SHORT = "repeated caption", "vague caption", "short text"
 
 QUALITY_FLAGS = (TINY, BLURRED, DARK, BLANK, ASPECT)
 # A finding leaves an item usable: its name becomes one of the item's flags, or the reason why the item is refused.
-FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE)
+FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE, SHORT)
 # The findings that are refused unless `Rules.keep` names them.
 REFUSED = (DUPLICATE, REPEATED, TINY, UNPAIRED, UNLISTED)
 
@@ -22,7 +22,8 @@ REFUSED = (DUPLICATE, REPEATED, TINY, UNPAIRED, UNLISTED)
 class Rules:
     """Say what one ingest cleans, refuses, flags and adds.
 
-    min_words: captions with fewer words are refused. 0 keeps all; languages written without spaces need 0.
+    min_words: texts of fewer words are marked as "short text", or refused where `refuse` names that; 0 marks none.
+        Words are counted by Unicode's rules, in Chinese, Japanese and Thai too (`mmlab.items.words`).
     max_chars: longer texts are cut after the last word that fits.
     replacements: path of a csv with the columns find and replace, applied to whole words; "" for none.
     refuse: findings (of `FINDINGS`) to refuse in addition to the usual ones (`REFUSED`).
@@ -34,6 +35,10 @@ class Rules:
     ocr_confidence: words of a lower confidence (0 to 100) are dropped.
     captioner: id or folder of a BLIP captioning model for images that still have no text; "" for none.
     private_addresses: download images from private and loopback addresses too.
+    max_downloads: where more images than this lie on the web, nothing is downloaded and ingest raises ValueError.
+    images_at: a further folder to find images in, anywhere; a relative path starts at the dataset, else at the
+        project; "" for none.
+    follow_links: use files behind links that lead out of the dataset.
 
     Raise ValueError for an unknown finding, a finding that is both refused and kept, and a number out of range.
 
@@ -54,6 +59,9 @@ class Rules:
     ocr_confidence: int = 60
     captioner: str = ""
     private_addresses: bool = False
+    max_downloads: int = 300
+    images_at: str | Path = ""
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         for name in ("refuse", "keep"):
@@ -66,7 +74,7 @@ class Rules:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2)):
+        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2), ("max_downloads", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, found {getattr(self, name)}")
         for name, most in (("near_bits", 16), ("ocr_confidence", 100)):

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -82,11 +83,22 @@ def thumbnail(path: str | Path, side: int = 128) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Return the formats that are decoded: FORMATS, and HEIF where pillow-heif is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return FORMATS
+    register_heif_opener(thumbnails=False)
+    return (*FORMATS, "HEIF")
+
+
 def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple[int, int]]:
     pillow = _pillow()
     _ignore_warnings()
     try:
-        with pillow.open(file, formats=FORMATS) as image:
+        with pillow.open(file, formats=known_formats()) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError("too many pixels")

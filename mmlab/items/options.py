@@ -8,7 +8,8 @@ from typing import Any
 
 OPTIONS = {
     "source": (
-        "auto", "csv", "tsv", "jsonl", "parquet", "coco", "karpathy", "flickr", "sidecar", "images", "huggingface",
+        "auto", "csv", "tsv", "excel", "json", "jsonl", "parquet", "webdataset", "lists", "coco", "karpathy", "flickr",
+        "sidecar", "images", "huggingface",
     ),
     "precision": ("float32", "bfloat16", "auto"),
     "layout": ("unified", "separate", "named"),

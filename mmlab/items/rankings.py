@@ -132,6 +132,12 @@ def first_rows(rankings: pd.DataFrame, k: int) -> pd.DataFrame:
     return rankings.assign(rank=place)[place <= k].reset_index(drop=True)
 
 
+def no_rankings() -> pd.DataFrame:
+    """Return rankings without any rows."""
+    ids, scores = pd.array([], dtype="str"), np.array([], dtype=np.float32)
+    return pd.DataFrame({"query_id": ids, "item_id": ids, "rank": np.array([], dtype=int), "score": scores})
+
+
 def rankings_from_scores(
     scores: np.ndarray,
     query_ids: Sequence[str] | np.ndarray,

@@ -30,6 +30,11 @@ QREL_COLUMNS = ("query_id", "item_id", "relevance")
 
 Ids = Iterable[str]  # a column, an array, a set or a list
 
+
+class TooFew(ValueError):
+    """There are fewer items, queries or pairs than an answer needs; the message says how many, and how many needed."""
+
+
 _NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
 
 

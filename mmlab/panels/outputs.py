@@ -26,6 +26,11 @@ def status_line(content: str) -> str:
     return f'<p role="status" style="{FONT};overflow-wrap:anywhere">{content}</p>'
 
 
+def notice(text: str) -> widgets.VBox:
+    """Return what stands in the place of a panel that has nothing to show: a text that says why."""
+    return widgets.VBox([widgets.HTML(status_line(escape(text)))])
+
+
 BUSY = status_line("<em>working &hellip;</em>")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search
 from mmlab.items.options import check_option
-from mmlab.items.rankings import first_rows, opposite_modality
+from mmlab.items.rankings import first_rows, no_rankings, opposite_modality
 from mmlab.retrieve.query.rank import (
     bridge_modality,
     gallery_vectors,
@@ -187,8 +187,10 @@ def rank_direction(
     vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
     by `match`. What is fitted is fitted on validation, see `split_queries`; `others`: items outside the gallery, as
     those of a training split, whose queries are the bank of a rescoring (`find_banks`). Raises ValueError for a step
-    that this run cannot take, saying what it lacks.
+    that this run cannot take, saying what it lacks. Without items of both modalities nothing is ranked.
     """
+    if not {source, target} <= set(items["modality"]):
+        return RankedDirection({"exact": no_rankings(), "index": no_rankings()}, no_rankings())
     queries = query_vectors(vectors, items, source)
     split = split_queries(items, queries[0].ids, config.seed) if config.needs_fitting else None
     with index.session():

@@ -1,6 +1,6 @@
 """Tables become figures and HTML: matplotlib axes in one style, and pages that need no network.
 
-From the ground up: `markup` and, on it, `galleries`; `style` and, on it, `bars`, `curves` and
+From the ground up: `markup` and, on it, `galleries`; `style`, `labels` and, on them, `bars`, `curves` and
 `image_figures`; `map_layout` and, on it, `map_figures` and `map_page`.
 """
 

@@ -1,12 +1,12 @@
 """Values of named things as bars and points: counts, shares, sums that fall step by step, differences."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from mmlab.visualize.labels import shorten_label
 from mmlab.visualize.style import (
     COLOURS,
     HATCHES,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Bounds = Sequence[tuple[float, float]] | np.ndarray  # low and high of each value, (N, 2)
 
-MAX_NAME_CHARS = 28  # of a row
+MAX_NAME_COLUMNS = 28  # of a row's name
 MIN_ROWS = 3  # that the axes have room for, so that a single bar does not fill them
 MAX_GROUPS = 10  # in a panel
 
@@ -86,7 +86,7 @@ def paired_bars(
         part = table[table[series] == name]
         places = np.array([rows.index(value) for value in part[row]]) - 0.4 + height * (number + 0.5)
         _draw_series(ax, places, part, height, number, name)
-    labels = [shorten(str(value), MAX_NAME_CHARS, placeholder="…") for value in rows]
+    labels = [shorten_label(str(value), MAX_NAME_COLUMNS) for value in rows]
     ax.set_yticks(range(len(rows)), [escape_mathtext(label) for label in labels])
     ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     ax.set_xlim(0, 1.15 * max(1.0, table["high"].max() if len(table) else 1.0))

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mmlab.items import ImageError, check_columns, open_image
+from mmlab.visualize.labels import wrap_label
 from mmlab.visualize.style import (
     COLOURS,
     INK,
@@ -105,7 +105,8 @@ def _draw_cell(ax: "Axes", cell: np.ndarray, colour: tuple[float, ...], opacity:
 
 COLUMNS = 8
 SIDE = 256  # pixels of the longer side that are drawn
-CAPTION_WIDTH = 22  # characters of a line
+CAPTION_WIDTH = 22  # columns of a line
+CAPTION_LINES = 4
 CAPTION_CHARS = 66
 MARK_COLOURS = {True: "#009E73", False: "#D55E00", None: "#bbbbbb"}
 
@@ -124,7 +125,8 @@ def image_grid(
     known = [None] * count if marks is None else marks
     for ax, path, caption, mark in zip(axs, images, captions, known, strict=False):
         _draw_image(ax, path, mark)
-        ax.set_title(fill(escape_mathtext(caption[:CAPTION_CHARS]), CAPTION_WIDTH), fontsize=7)
+        lines = wrap_label(caption[:CAPTION_CHARS], CAPTION_WIDTH)[:CAPTION_LINES]
+        ax.set_title(escape_mathtext("\n".join(lines)), fontsize=7)
     for ax in axs[count:]:
         ax.set_axis_off()
     return fig

@@ -28,8 +28,8 @@ def map_panels(
 ) -> "Figure":
     """Return a figure with a panel of the map for each of `groups`, points coloured by group.
 
-    `points` (2 N, 2): N texts, then their N images in the same order. `groups`: name -> one value per point. `name`:
-    of the map, such as UMAP. `links`: join the pairs by lines in the first panel.
+    `points` (M, 2): texts, then images; with `links` N texts and their N images in the same order. `groups`: name ->
+    one value per point. `name`: of the map, such as UMAP. `links`: join the pairs by lines in the first panel.
 
     >>> fig = map_panels(np.eye(2), {"modality": pd.Series(["text", "image"])}, "UMAP")
     >>> [ax.get_title(loc="left") for ax in fig.axes]
@@ -104,7 +104,9 @@ def summarize_maps(measured: pd.DataFrame) -> str:
     for row in measured.to_dict("records"):
         other, chance = row["other modality near"], row["modality by chance"]
         mixed = f"{other:.0%} of the ten nearest are of the other modality ({chance:.0%} if mixed by chance)"
-        if np.isnan(other):
+        if chance == 0:
+            mixed = "all of one modality"
+        elif np.isnan(other):
             mixed = "texts and images each in a map of their own, side by side"
         parts.append(f"{row['map']}: trustworthiness {row['trustworthiness']:.2f}, {mixed}")
     return f"{'; '.join(parts)}."

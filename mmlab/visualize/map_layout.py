@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors, check_columns, is_among, replacing
+from mmlab.items.tables import TooFew
 
 LIBRARIES = ("numpy", "scikit-learn", "umap-learn")  # another version may lay out another map
 GAP = 0.2  # between maps side by side, each 1 wide
@@ -31,12 +32,23 @@ class QueryPlace(NamedTuple):
     nearest: pd.DataFrame
 
 
+MIN_POINTS = 5  # of a map; fewer have no neighbourhoods to keep
+
+
+def check_points(count: int) -> None:
+    """Raise TooFew for fewer points than make a map."""
+    if count < MIN_POINTS:
+        raise TooFew(f"a map needs {MIN_POINTS} items or more to have neighbourhoods, and there are {count}")
+
+
 def map_umap(vectors: Vectors, neighbours: int = 15, seed: int = 0) -> np.ndarray:
     """Return the points of a UMAP map by cosine, float32 (N, 2) (McInnes, Healy, Melville 2018).
 
     `neighbours`: size of a neighbourhood, at most N - 1. The neighbours are exact: up to the sizes that fit a page
-    this is faster than compiling umap's own search. The first call in a process takes seconds to compile.
+    this is faster than compiling umap's own search. The first call in a process takes seconds to compile. Raises
+    TooFew for fewer than MIN_POINTS vectors.
     """
+    check_points(len(vectors))
     count = min(neighbours, len(vectors) - 1)
     search = load_sklearn().neighbors.NearestNeighbors(n_neighbors=count, metric="cosine").fit(vectors.array)
     distances, nearest = search.kneighbors(vectors.array)
@@ -182,7 +194,9 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     """Return at most `count` pairs, one text and one image of each: all texts first, then the images in the same order.
 
     The sample is stratified: each value of the column `by` has its share, to within one pair. `items` without a
-    partner are left out. Raises ValueError for a count below 1 and where a column is missing.
+    partner are left out. Where fewer than half of the images have one (`has_pairs`), as in a collection of photos, at
+    most `count` texts and `count` images are drawn instead. Raises ValueError for a count below 1 and where a column is
+    missing.
 
     >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "p", "label": "mug"})
     >>> sample_pairs(items, 10)["item_id"].tolist()
@@ -193,12 +207,34 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     check_columns(items, ("item_id", "modality", "pair_id", by), "items")
     first = items.drop_duplicates(["pair_id", "modality"]).set_index("pair_id", drop=False)
     texts, images = first[first["modality"] == "text"], first[first["modality"] == "image"]
-    pairs = images.loc[is_among(images.index, texts.index)].sample(frac=1, random_state=seed)
-    strata = name_groups(pairs, by)
+    pairs = images.loc[is_among(images.index, texts.index)]
+    if not has_pairs(items):
+        return pd.concat(
+            [_draw_by_group(part, count, by, seed) for part in (texts, images)], ignore_index=True
+        )
+    chosen = _draw_by_group(pairs, count, by, seed).index
+    return pd.concat([texts.loc[chosen], images.loc[chosen]], ignore_index=True)
+
+
+def _draw_by_group(rows: pd.DataFrame, count: int, by: str, seed: int) -> pd.DataFrame:
+    """Return at most `count` of the rows, of each value of the column `by` its share."""
+    shuffled = rows.sample(frac=1, random_state=seed)
+    strata = name_groups(shuffled, by)
     place = (strata.groupby(strata).cumcount() + 0.5) / strata.groupby(strata).transform("size")
     order = np.argsort(place.to_numpy(), kind="stable")  # the first of every group, then the second ...
-    chosen = pairs.index[np.sort(order[:count])]
-    return pd.concat([texts.loc[chosen], images.loc[chosen]], ignore_index=True)
+    return shuffled.iloc[np.sort(order[:count])]
+
+
+def has_pairs(items: pd.DataFrame) -> bool:
+    """Return whether there are images of which at least half have a text."""
+    texts, images = (items.loc[items["modality"] == one, "pair_id"].unique() for one in ("text", "image"))
+    return len(images) > 0 and 2 * int(is_among(images, texts).sum()) >= len(images)
+
+
+def is_paired(shown: pd.DataFrame) -> bool:
+    """Return whether a sample consists of pairs: texts, then the images of their pairs in the same order."""
+    texts, images = (shown.loc[shown["modality"] == one, "pair_id"].tolist() for one in ("text", "image"))
+    return bool(texts) and texts == images
 
 
 def name_groups(items: pd.DataFrame, column: str) -> pd.Series:
@@ -216,14 +252,15 @@ def order_groups(groups: pd.Series, max_groups: int) -> list[str]:
 def sampled_vectors(vectors_by_modality: Mapping[str, Vectors], shown: pd.DataFrame) -> list[Vectors]:
     """Return the vectors of the sample `shown`, one `Vectors` for each space, in the order of the sample.
 
-    `vectors_by_modality`: "text" and "image" -> their vectors. If both lie in one space the result has one element,
-    else two: the texts and the images.
+    `vectors_by_modality`: "text" and "image" -> their vectors. If both lie in one space, or the sample is of one
+    modality, the result has one element, else two: the texts and the images.
     """
     parts = [
         vectors.take(shown.loc[shown["modality"] == modality, "item_id"])
         for modality, vectors in vectors_by_modality.items()
+        if (shown["modality"] == modality).any()
     ]
-    if parts[0].space != parts[1].space:
+    if len({part.space for part in parts}) > 1:
         return parts
     ids, rows = np.concatenate([part.ids for part in parts]), np.concatenate([part.array for part in parts])
     return [Vectors(ids, rows, parts[0].space)]

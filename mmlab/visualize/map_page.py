@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import ImageError, open_image
-from mmlab.visualize.map_layout import order_groups
+from mmlab.visualize.map_layout import is_paired, order_groups
 from mmlab.visualize.markup import Html
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -35,12 +35,13 @@ def interactive_map(
 ) -> Html:
     """Return a complete HTML document: hover or arrow keys show image and caption; wheel, drag and buttons zoom.
 
-    `maps`: name -> points (2 N, 2). `shown`: items as `sample_pairs` returns them, N texts and then the N images of
-    their pairs in the same order. `groups`: name -> the group of each item (2 N,), which decides colour and shape;
+    `maps`: name -> points (M, 2). `shown`: M items as `sample_pairs` returns them, texts and then images, those of
+    their pairs in the same order. `groups`: name -> the group of each item (M,), which decides colour and shape;
     groups past the first six look the same. `links`: whether lines join the pairs. The document takes about 4 KB for
     each pair. Items whose image cannot be opened show their caption only.
 
-    >>> shown = pd.DataFrame({"text": ["a <red> mug", None], "image": None})
+    >>> shown = pd.DataFrame({"modality": ["text", "image"], "pair_id": "p", "text": ["a <red> mug", None]})
+    >>> shown = shown.assign(image=None)
     >>> page = interactive_map({"UMAP": np.eye(2)}, shown, {"modality": pd.Series(["text", "image"])})
     >>> str(page)[:15], "<red>" in str(page)
     ('<!DOCTYPE html>', False)
@@ -79,14 +80,21 @@ def script_hash() -> str:
 
 
 def _describe_items(shown: pd.DataFrame) -> dict[str, list]:
-    """Return for each item its caption, whether it is an image, the number of its partner, and its thumbnail."""
-    half = len(shown) // 2
-    captions = [str(text)[:MAX_CAPTION_CHARS] for text in shown["text"].iloc[:half]]
+    """Return for each item its caption, whether it is an image, the number of its partner, and its thumbnail.
+
+    An item without a partner is its own, and an image without one is called by its path in the dataset.
+    """
+    texts = int((shown["modality"] == "text").sum())
+    words = shown["text"].astype(object).fillna(shown["pair_id"])
+    captions = [str(text)[:MAX_CAPTION_CHARS] for text in words]
+    others = list(range(len(shown)))
+    if is_paired(shown):
+        captions, others = captions[:texts] * 2, others[texts:] + others[:texts]
     return {
-        "captions": captions * 2,
-        "image": [0] * half + [1] * half,
-        "other": [*range(half, 2 * half), *range(half)],
-        "thumbs": [None] * half + _thumbnails(shown["image"].iloc[half:]),
+        "captions": captions,
+        "image": [0] * texts + [1] * (len(shown) - texts),
+        "other": others,
+        "thumbs": [None] * texts + _thumbnails(shown["image"].iloc[texts:]),
     }
 
 

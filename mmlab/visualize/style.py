@@ -1,6 +1,7 @@
 """The style of all figures: quiet axes, colours that also differ in lightness, a size that fits a page."""
 
 import io
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
 INK = "#333333"
 POINTS_PER_INCH = 72
+NOTE_WIDTH = 110  # characters of a line
 
 RC_PARAMS: "dict[RcKeyType, Any]" = {
     "axes.spines.top": False,
@@ -67,6 +69,8 @@ def render_png(fig: "Figure", description: str) -> bytes:
 
 def load_matplotlib() -> Any:
     """Return matplotlib with its pyplot, which is loaded with the first figure: it takes half a second."""
+    import matplotlib.font_manager
+    import matplotlib.ft2font
     import matplotlib.pyplot
 
     return matplotlib
@@ -88,6 +92,20 @@ def write_centred(ax: "Axes", text: str) -> "Axes":
     """Write a text in the middle of axes that have nothing to show."""
     ax.text(0.5, 0.5, escape_mathtext(text), transform=ax.transAxes, ha="center", va="center", color=INK)
     return ax
+
+
+def note(text: str) -> "Figure":
+    """Return a figure that holds nothing but a sentence: where there is nothing to draw.
+
+    >>> note("No query was missed.").texts[0].get_text()
+    'No query was missed.'
+    """
+    plt = load_matplotlib().pyplot
+    lines = textwrap.wrap(escape_mathtext(text), NOTE_WIDTH)
+    with plt.rc_context(RC_PARAMS):
+        fig = plt.figure(figsize=(8, 0.4 + 0.2 * len(lines)))
+        fig.text(0.02, 0.5, "\n".join(lines), va="center", color=INK)
+    return fig
 
 
 def legend_below(ax: "Axes", points: float, columns: int, marker_scale: float | None = None) -> None:

@@ -1,7 +1,7 @@
 """Two or more systems of one run, or several runs over the same items, compared query by query; what each run costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -11,14 +11,15 @@ from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
 from mmlab.evaluate.paired_comparison import non_inferiority
 from mmlab.evaluate.resampling import holm
-from mmlab.evaluate.summaries import write_metrics
+from mmlab.evaluate.summaries import NOTHING_JUDGED, write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.runs import Step
 from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, forest, paired_bars, under_headings
-from mmlab.workbench.result import Report, Result
+from mmlab.workbench.result import Report, Result, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class SystemComparison(Report):
 
     def _overview(self) -> Result:
         """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
+        if self.differences.empty:
+            raise TooFew(NOTHING_JUDGED)
         table, baseline = self.differences, self.differences["baseline"].iloc[0]
         interval, numbers = "difference, 95 %", ["p", "p_holm", "smallest_difference"]
         shown = table.assign(**{interval: _intervals(table)})
@@ -156,6 +159,10 @@ class RunComparison(Report):
             for name, table in tables.items()
         )
 
+    def _check_judged(self) -> None:
+        if self.means.empty:
+            raise TooFew(NOTHING_JUDGED)
+
     @cached_property
     def differences(self) -> SystemComparison:
         """The paired differences of every run to the first."""
@@ -166,6 +173,7 @@ class RunComparison(Report):
 
     def _overview(self) -> Result:
         """Show every difference to the first run with its interval, and how many are more than chance."""
+        self._check_judged()
         shown = self.differences.overview()
         table = self.differences.differences
         sure = int((table["p_holm"] < LEVEL).sum())
@@ -182,6 +190,7 @@ class RunComparison(Report):
         caption = f"{len(self.runs)} runs over {len(self.items):,} items; parameters that differ"
         return Result(differing_parameters(self.names), "", caption=caption)
 
+    @or_reason
     def measures(self) -> Result:
         """Show the mean of every measure with its interval, for each run and direction.
 
@@ -189,6 +198,7 @@ class RunComparison(Report):
             >>> comparison.measures().table["measure"].unique().tolist()
             ['Success@1', 'Success@10', 'RR@100']
         """
+        self._check_judged()
         text = self.means.apply("{value:.3f} ({low:.3f} to {high:.3f})".format_map, axis="columns")
         table = self.means.assign(value=text)
         wide = table.pivot_table("value", ["direction", "measure"], "run", "first", sort=False)
@@ -210,6 +220,7 @@ class RunComparison(Report):
         sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
 
+    @or_reason
     def non_inferiority(self, margin: float = 0.005) -> Result:
         """Show whether each run loses at most `margin` to the first one, which "no more than chance" does not say.
 
@@ -220,6 +231,7 @@ class RunComparison(Report):
             >>> comparison.non_inferiority(margin=0.05).table.columns.tolist()[:4]
             ['direction', 'system', 'baseline', 'measure']
         """
+        self._check_judged()
         tables = {name: non_inferiority(tables, self.items, margin) for name, tables in self.scores.items()}
         table = join_directions(tables)
         table = table.assign(p_holm=holm(table["p"].to_numpy()))
@@ -257,6 +269,7 @@ class RunComparison(Report):
         caption = f"Queries whose {self.measure} differs from {self.names[0]}"
         return Result(table, "", html=under_headings(galleries), caption=caption)
 
+    @or_reason
     def side_by_side(self, query: str = "", seed: int = 0) -> Html:
         """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given.
 
@@ -275,7 +288,10 @@ class RunComparison(Report):
             >>> panel = comparison.panel(seed=1)
         """
         from mmlab.panels import compare_panel
+        from mmlab.panels.outputs import notice
 
+        if self.means.empty:
+            return notice(NOTHING_JUDGED)
         parameters = self.parameters().table
         return compare_panel(self._saved, self._text(query, seed), parameters=parameters)
 
@@ -287,6 +303,7 @@ class RunComparison(Report):
         return PanelData(saved_rankings_by_run(rankings, self.items), self.items)
 
     def _text(self, query: str, seed: int) -> str:
+        self._check_judged()
         texts = self.items.loc[self.items["modality"] == "text", "text"]
         return query or texts.sample(1, random_state=seed).iloc[0]
 
@@ -301,6 +318,9 @@ class RunComparison(Report):
             >>> comparison.costs().table.columns.tolist()
             ['run', 'embed_s', 'index_s', 'retrieve_s', 'p50_ms', 'disk_mb']
         """
+        caption = "Seconds of each notebook, latency of one query, size of store and vectors"
+        if self.means.empty:
+            return replace(unanswered(NOTHING_JUDGED), table=self._costs, shown=self._costs, caption=caption)
         chosen = (self.means["measure"] == self.measure) & (self.means["direction"] == QUALITY_DIRECTION)
         quality = self.means[chosen].set_index("run").loc[self.names, ["value", "low", "high"]]
         spent = self._costs
@@ -319,7 +339,6 @@ class RunComparison(Report):
         sentence = (
             f"*{quality['value'].idxmax()}* has the highest {self.measure}, *{quickest}* the quickest query."
         )
-        caption = "Seconds of each notebook, latency of one query, size of store and vectors"
         return Result(spent, sentence, draw, caption=caption, digits=2)
 
     @property
@@ -336,6 +355,8 @@ class RunComparison(Report):
     @property
     def conclusion(self) -> str:
         """The differences that are more than chance, the surest first."""
+        if self.means.empty:
+            return f"{len(self.runs)} runs over {len(self.items):,} items: {self.sentence}"
         table = self.differences.differences
         sure = table[table["p_holm"] < LEVEL].sort_values("p_holm").head(LISTED)
         parts = [

@@ -27,6 +27,7 @@ from mmlab.evaluate.measures.scoring import (
 from mmlab.evaluate.paired_comparison import label_effect
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
 from mmlab.evaluate.summaries import (
+    NOTHING_JUDGED,
     summarize_groups,
     summarize_labels,
     summarize_measures,
@@ -34,6 +35,7 @@ from mmlab.evaluate.summaries import (
     write_metrics,
 )
 from mmlab.items import DIRECTIONS, write_table
+from mmlab.items.tables import TooFew
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
@@ -41,7 +43,7 @@ from mmlab.visualize.bars import group_panels
 from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.comparisons import SystemComparison
 from mmlab.workbench.failure_report import FailureReport
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
@@ -101,6 +103,8 @@ class Evaluation(Report):
 
     def _overview(self) -> Result:
         """Show the mean of every measure with its 95 % interval, for each direction."""
+        if self.measures.empty:
+            raise TooFew(self._nothing_judged())
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
@@ -113,6 +117,14 @@ class Evaluation(Report):
         shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
         return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
+
+    def _nothing_judged(self) -> str:
+        return (
+            f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
+            "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
+            "and a query that should find it, and `-p 'keep=[\"unlisted image\"]'` for images that it does not name. "
+            "With a column label, 10_scores holds images against others of their label"
+        )
 
     @cached_property
     def protocol_table(self) -> pd.DataFrame:
@@ -167,6 +179,7 @@ class Evaluation(Report):
         table = join_directions(tables)
         return Result(table, "", caption=summarize_labels(table, sum(map(len, own.values()))))
 
+    @or_reason
     def by_group(self, *columns: str) -> Result:
         """Show the first measure for each value of items columns, the worst first.
 
@@ -178,6 +191,8 @@ class Evaluation(Report):
             ['label', 'split']
         """
         columns, measure = columns or ("label",), self.first_measure
+        if self.measures.empty:
+            raise TooFew(NOTHING_JUDGED)
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
@@ -198,6 +213,7 @@ class Evaluation(Report):
     def _means_by_column(self) -> dict[str, pd.DataFrame]:
         return {}
 
+    @or_reason
     def by_gallery_size(self, *sizes: int) -> Result:
         """Show the first Success@k in galleries of fewer items, which is what results of other galleries compare with.
 
@@ -212,9 +228,13 @@ class Evaluation(Report):
             [20, 50]
         """
         k, tables = self.k_values[0], {}
+        if self.measures.empty:
+            raise TooFew(NOTHING_JUDGED)
         for name in self.directions:
             held = len(self.data.vectors_by_modality[DIRECTIONS[name][1]])
             asked = [size for size in sizes or _halves(held) if size <= held]
+            if not asked:
+                raise TooFew(f"{name} has a gallery of {held:,} items, fewer than {min(sizes):,}")
             ranks = right_ranks(self.rankings.answers[name], self.qrels[name])
             tables[name] = success_by_gallery_size(ranks, held, asked, k)
         table = join_directions(tables)
@@ -249,6 +269,7 @@ class Evaluation(Report):
     def _failures(self) -> dict[int, FailureReport]:
         return {}
 
+    @or_reason
     def queries(self, which: str = "worst", count: int = 3, direction: str = "") -> Result:
         """Show queries with their right answer and what was found for them.
 
@@ -271,6 +292,8 @@ class Evaluation(Report):
         }
         if which not in choose:
             raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
+        if scores.empty:
+            raise TooFew(NOTHING_JUDGED)
         ids = choose[which]()
         cards = query_gallery(ids, ranked, self.qrels[direction], items)
         return Result(scores[scores["query_id"].isin(ids)], "", html=cards, shown=no_table())
@@ -312,6 +335,8 @@ class Evaluation(Report):
             >>> run.evaluate().conclusion("label").startswith("**")
             True
         """
+        if self.measures.empty:
+            return self.sentence
         held, failures = self.data.vectors_by_modality, self.failures()
         sentences = (
             f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",

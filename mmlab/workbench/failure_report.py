@@ -27,6 +27,7 @@ from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
+    NOTHING_JUDGED,
     summarize_failures,
     summarize_losses,
     summarize_separation,
@@ -35,12 +36,13 @@ from mmlab.evaluate.summaries import (
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
 from mmlab.items import DIRECTIONS
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.pipeline import parent_steps
 from mmlab.runs.record import run_files
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
 from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
 
@@ -98,7 +100,9 @@ class FailureReport(Report):
 
     def _overview(self) -> Result:
         """Show how many queries each step loses, from all queries down to those that are answered."""
-        falls = {name: loss_changes(table) for name, table in self.per_query.items()}
+        falls = {name: loss_changes(table) for name, table in self.per_query.items() if len(table)}
+        if not falls:
+            raise TooFew(NOTHING_JUDGED)
 
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
@@ -106,6 +110,7 @@ class FailureReport(Report):
         sentence = f"{summarize_losses(falls, self.k)} {summarize_steps_beside(self.beside)}".strip()
         return Result(join_directions(falls), sentence, draw, shown=no_table())
 
+    @or_reason
     def failed_modality(self) -> Result:
         """Show which of text and image stands among wrong neighbours, for the misses and for queries that were found.
 
@@ -119,6 +124,9 @@ class FailureReport(Report):
             found = failed_modalities(vectors, items, qrels, draw_found(explained, self.seed))
             tables[name] = failure_shares(explained, items, found)
         table = join_directions(tables)
+        if table.empty:
+            judged = any(map(len, self.per_query.values()))
+            raise TooFew(summarize_failures(table) if judged else NOTHING_JUDGED)
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=4.6)
@@ -131,6 +139,7 @@ class FailureReport(Report):
 
         return Result(table, summarize_failures(table), draw, shown=no_table())
 
+    @or_reason
     def separation(self) -> Result:
         """Show the cosines of right pairs beside those of wrong ones, drawn at random.
 
@@ -149,6 +158,7 @@ class FailureReport(Report):
 
         return Result(cosines, summarize_separation(cosines), draw, shown=no_table())
 
+    @or_reason
     def space(self) -> Result:
         """Show the shape of the space: how narrow it is, its dimensions in use, the modality gap, its hubs.
 
@@ -158,6 +168,7 @@ class FailureReport(Report):
         """
         return Result(describe_space(self.data.vectors_by_modality), "")
 
+    @or_reason
     def upper_bound(self) -> Result:
         """Show the measures of text-to-image if every suspected false negative were right after all.
 
@@ -175,6 +186,8 @@ class FailureReport(Report):
         table = own[["measure", "value", "low", "high"]].assign(
             if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
         )
+        if table.empty:
+            raise TooFew(NOTHING_JUDGED)
         first = table.iloc[0]
         sentence = (
             f"If all {len(suspects):,} suspected false negatives were right, {first['measure']} were "

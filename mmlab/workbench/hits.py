@@ -1,15 +1,16 @@
 """A search of a run: one or many queries answered, their hits as images and as a table, and why a hit was found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
-from mmlab.items import Vectors
+from mmlab.items import MODALITIES, Vectors
 from mmlab.items.rankings import opposite_modality
+from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
@@ -17,7 +18,7 @@ from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.visualize import Html, figure, gallery, under_headings
 from mmlab.visualize.image_figures import image_grid, occlusion_map, word_bars
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.studies import CalibrationStudy
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 QUERIES_SHOWN = 6
 CAPTION_CHARS = 120
 QUERY_CHARS = 80
+NONE = "none"
+ANY_PHOTO = "a photo"  # what a collection without texts is asked with
+NO_MODEL = "no model of this run embeds {}s, so none can ask; give 02_embed one that does"
+NO_TEXT = f"The collection has no text of its own: “{ANY_PHOTO}” stands in for a query of yours."
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +87,7 @@ class Explanation(Report):
             word_bars(right, self.words, "Left out")
             return fig
 
-        caption = "The texts of the collection that are nearest to the image"
+        caption = "The texts of the collection that are nearest to the image" if len(self.captions) else ""
         return Result(self.cells, self._summary(), draw, shown=self.captions, caption=caption)
 
     def _summary(self) -> str:
@@ -108,6 +113,7 @@ class Hits(Report):
         query: what was asked, in words.
         right: the item_ids that answer the query; None where that is not known.
         text: the text that asked; empty where an image or many queries did.
+        note: why nothing was asked, or what is special about the answer; mostly empty.
 
     Example:
         >>> hits = run.search("a red mug", k=5)
@@ -122,6 +128,7 @@ class Hits(Report):
     query: str
     right: frozenset[str] | None = None
     text: str = ""
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.found)
@@ -129,14 +136,19 @@ class Hits(Report):
     def _overview(self) -> Result:
         """Show the hits as images with rank, score and words."""
         table = self.found
+        if not self.query:
+            return unanswered(self.note)
 
         def draw() -> "Figure":
             return image_grid(list(table["pair_image"]), self._captions(table), self._marks(table))
 
         return Result(table, self._summary(), draw, html=self._gallery(), shown=no_table())
 
+    @or_reason
     def explain(self, rank: int = 1) -> Explanation:
         """Return why the hit at `rank` was found: which parts of the image and which words the match rests on.
+
+        A collection without images says so instead.
 
         Raises:
             ValueError: unless one text asked for images, or for a rank that is not there.
@@ -147,6 +159,8 @@ class Hits(Report):
             ['row', 'column', 'left', 'top', 'right', 'bottom', 'cosine', 'drop']
         """
         found = self.found
+        if not self.query or not (self.data.items["modality"] == "image").any():
+            raise TooFew(f"an explanation needs an image that a text has found: {self.data.held}")
         if "query_id" in found or not self.text or (found["modality"] != "image").any():
             raise ValueError(
                 "explain: expected the hits of one text query for images; search with a text, to='image'"
@@ -186,7 +200,8 @@ class Hits(Report):
             ranks = self.found.loc[self.found["item_id"].isin(self.right), "rank"]
             found += f", a right one at rank {ranks.min()}" if len(ranks) else ", none of them right"
         times = f"{spent['embed_ms']:.0f} ms to embed, {spent['search_ms']:.1f} ms to search"
-        return f"**{_shortened(self.query)}**: {found}; {times}."
+        note = f" {self.note}" if self.note else ""
+        return f"**{_shortened(self.query)}**: {found}; {times}.{note}"
 
 
 def _shortened(query: str) -> str:
@@ -210,37 +225,81 @@ def search_run(
 ) -> Hits:
     """Answer the query of `Run.search`; `calibrate` gives the calibrations when they are first needed."""
     exact = bool(data.parameters.get("exact", True)) if exact is None else exact
-    if query is None and image is None:
-        raise ValueError("the query is empty: give a text, an image, or both")
+    settings |= {"where": dict(settings["where"] or {})}
+    settings |= {name: tuple(one for one in settings[name] if one is not None) for name in ("plus", "minus")}
     if _asks_many(query):
         return _search_many(data, query, to, exact, settings)
     if query is not None and not isinstance(query, str):
         query, image = "", cast("Path | Image", query)
-    target = to or ("image" if query else "text")
+    if query is None and image is None:
+        return _nothing_asked(data)
+    source = "image" if query in ("", None) and image is not None else "text"
+    for kind, given in (("text", query), ("image", image)):
+        if given and kind not in data.retrievers:
+            return no_hits(data, NO_MODEL.format(kind))
     if settings["fusion"] is None:
-        joint = data.retrievers["text"].model.space == data.retrievers["image"].model.space
+        joint = len({one.model.space for one in data.retrievers.values()}) == 1
         settings["fusion"] = "early" if joint and not models else "rrf"
-    settings |= {"where": dict(settings["where"] or {})}
-    settings |= {name: tuple(settings[name]) for name in ("plus", "minus")}
+    target = to or _target(data, source)
     asked = Query(
         text=query or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
     )
     return _search_one(data, calibrate, asked)
 
 
+def _target(data: RunData, source: str) -> str:
+    """Return what a query of this modality finds: the other one, or its own where no item is of the other."""
+    other = opposite_modality(source)
+    return other if (data.embedded_items["modality"] == other).any() else source
+
+
+def _nothing_asked(data: RunData) -> Hits:
+    """Return no hits where `Run.sample` found nothing to ask with; raise ValueError for a query that was left out."""
+    if set(MODALITIES) <= set(data.embedded_items["modality"]):
+        raise ValueError("the query is empty: give a text, an image, or both")
+    return no_hits(
+        data, f"{data.held}: there is none to ask with; give a text, or the path of an image of your own"
+    )
+
+
+def no_hits(data: RunData, reason: str) -> Hits:
+    """Return hits without any, which say why."""
+    columns = ["item_id", "rank", "score", *data.items.columns.drop("item_id"), "pair_image", "words"]
+    table = data.items.head(0).reindex(columns=columns)
+    timings = dict.fromkeys(("embed_ms", "search_ms", "payload_ms"), 0.0)
+    return Hits(data, table, timings, (), "", note=f"{reason[:1].upper()}{reason[1:]}.")
+
+
 def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query) -> Hits:
     systems = data.systems if asked.models else {"": data.retrievers}
-    calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != "none" else {}
+    calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
     match = crop_matcher(systems) if asked.rerank else None
-    found = search(systems, asked, calibrations, match)
+    held = int((data.embedded_items["modality"] == asked.to).sum())
+    asked, note = asked.limited_to(held), ""
+    try:
+        found = search(systems, asked, calibrations, match)
+    except TooFew as error:  # a calibration that could not be fitted
+        found, note = (
+            search(systems, replace(asked, calibration=NONE), None, match),
+            f"No probabilities: {error}.",
+        )
     right = find_right_answers(data.embedded_items, asked)
-    return _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
+    hits = _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
+    stands_in = asked.text == ANY_PHOTO and not (data.items["modality"] == "text").any()
+    return replace(hits, note=f"{NO_TEXT if stands_in else ''} {note}".strip())
 
 
 def _search_many(data: RunData, query: Any, to: str | None, exact: bool, settings: Mapping[str, Any]) -> Hits:
-    alone = {name: settings[name] for name in ("k", "where", "plus", "minus", "diversity", "group_by_pair")}
+    if not isinstance(query, Vectors | Path) and not len(query):
+        return _nothing_asked(data)
+    alone = {name: settings[name] for name in ("where", "plus", "minus", "diversity", "group_by_pair")}
     source = _source_of(data, query)
-    found = data.retrievers[source].search(query, to or opposite_modality(source), exact=exact, **alone)
+    if source not in data.retrievers:
+        return no_hits(data, NO_MODEL.format(source))
+    target = to or _target(data, source)
+    held = int((data.embedded_items["modality"] == target).sum())
+    k = min(settings["k"], max(held, 1))
+    found = data.retrievers[source].search(query, target, k, exact=exact, **alone)
     count = found.table["query_id"].nunique()
     return _hits(data, found, f"{count} queries", None, "")
 
@@ -288,8 +347,12 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
 
 def time_run(data: RunData, texts: Sequence[str], k: int) -> Result:
     """Time the parts of an answer to each text, just opened and warm."""
+    if "text" not in data.retrievers:
+        raise TooFew("no model of this run embeds texts, so no text query can be timed")
     retriever: Retriever = data.retrievers["text"]
-    table = time_queries(retriever, texts, k=k, samples=10)
+    target = _target(data, "text")
+    k = min(k, int((data.embedded_items["modality"] == target).sum()))
+    table = time_queries(retriever, texts, target, k=k, samples=10)
     warm = table.set_index(["state", "of"]).loc[("warm", "p50")]
     sentence = (
         f"One text, by the median: {warm['embed_ms']:.0f} ms to embed, {warm['search_ms']:.1f} ms to search, "

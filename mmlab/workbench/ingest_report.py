@@ -1,12 +1,13 @@
-"""What 01_ingest shows: where every row of the source went, what was cleaned, refused and marked."""
+"""What 01_ingest shows: a first look at the dataset, then what became of each row, was cleaned and marked."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.ingest import IngestResult, Rules
+from mmlab.ingest import IngestResult, Inspection, Rules
 from mmlab.items import write_items, write_table
+from mmlab.items.words import count_words
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
@@ -16,7 +17,41 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOT_SHOWN = ["item_id", "content", "image"]  # columns of items that say nothing to a reader
+PAIRS_SHOWN = 7
 ADDED_TEXTS = ("ocr", "generated")
+
+
+@dataclass(frozen=True, repr=False)
+class InspectionReport(Report):
+    """A first look at a dataset: what would be joined, what refused, and which files were passed over.
+
+    Made by `Run.inspect`; `Run.ingest` takes it.
+
+    Attributes:
+        inspection: what was read and found; see `mmlab.ingest.Inspection`.
+
+    Example:
+        >>> looked = run.inspect(run.dataset)
+        >>> looked.table["what"].tolist()[:2]
+        ['images', 'texts']
+        >>> looked.inspection.advice
+        ''
+    """
+
+    inspection: Inspection
+
+    def _overview(self) -> Result:
+        """Show some pairs as they would be joined, what would be refused, and the notes."""
+        looked = self.inspection
+        pairs = looked.pairs.head(PAIRS_SHOWN)
+        files = looked.found.loc[pairs.index, "file"]
+        notes = "".join(f"\n\n> {note}" for note in looked.notes)
+        cards = gallery(files, pairs["text"]) if len(pairs) else None
+        refused = looked.refused
+        shown = refused if len(refused) else no_table()
+        return Result(
+            looked.table, f"{looked.sentence}{notes}", html=cards, shown=shown, caption="Would be refused"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +76,8 @@ class IngestReport(Report):
     def _overview(self) -> Result:
         """Show how the source was read, what was worked on, and what could not be done."""
         worked = ", ".join(f"{count:,} {what}" for what, count in self.result.counts.items())
-        notes = "".join(f"\n\n> {note}" for note in self.result.notes)
+        guesses = [f"{count:,} images were found {guess}." for guess, count in self.result.guesses.items()]
+        notes = "".join(f"\n\n> {note}" for note in [*guesses, *self.result.notes, *self._limits])
         return Result(
             self.result.balance(),
             f"{self._kept} Read as *{self.result.kind}*: {worked}.{notes}",
@@ -68,8 +104,22 @@ class IngestReport(Report):
         """What came of the dataset, in two sentences."""
         return (
             f"{self._kept} {len(self.result.changes):,} texts were cleaned, {len(self.result.skipped):,} entries were "
-            "refused, each with its reason."
-        )
+            f"refused, each with its reason. {' '.join(self._limits)}"
+        ).strip()
+
+    @property
+    def _limits(self) -> list[str]:
+        """What such items cannot serve for: one kind of them alone, or one text for all images."""
+        found = []
+        if self.texts.empty and len(self.images):
+            found.append(
+                "There are no texts: the images can be searched and mapped, and 05_evaluate says how to judge."
+            )
+        if self.images.empty and len(self.texts):
+            found.append("There are no images: texts can be searched by texts alone.")
+        if self.texts["text"].nunique() == 1 < self.texts["pair_id"].nunique():
+            found.append(f"All {len(self.texts):,} texts are the same, so they tell no image from another.")
+        return found
 
     @property
     def _kept(self) -> str:
@@ -188,7 +238,7 @@ class IngestReport(Report):
         others = self.images.drop(leading.index)
         drawn = others.sample(min(count - len(leading), len(others)), random_state=seed)
         shown = pd.concat([leading, drawn])
-        cards = gallery(shown["image"], shown["pair_id"].map(captions).fillna("(no text)"))
+        cards = gallery(shown["image"], shown["pair_id"].map(captions).astype(object).fillna("(no text)"))
         return Result(shown[["pair_id", "image"]], "", html=cards, shown=no_table())
 
     def sizes(self) -> Result:
@@ -198,7 +248,7 @@ class IngestReport(Report):
             >>> report.sizes().table.columns.tolist()
             ['index', 'words']
         """
-        words = self.texts["text"].str.split().str.len().astype(int)
+        words = self.texts["text"].map(count_words).astype(int)
         per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
         shorter = self.images[["width", "height"]].min(axis="columns")
 

@@ -15,9 +15,18 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
 from mmlab.visualize.map_figures import measure_maps, summarize_maps
-from mmlab.visualize.map_layout import found_first, map_spaces, name_groups, sampled_vectors
+from mmlab.visualize.map_layout import (
+    MIN_POINTS,
+    found_first,
+    has_pairs,
+    is_paired,
+    map_spaces,
+    name_groups,
+    sampled_vectors,
+)
 from mmlab.visualize.map_page import map_frame
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.visualize.markup import render_markdown
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -57,6 +66,19 @@ class MapReport(Report):
         """The items on the maps: all texts, then the images of their pairs in the same order."""
         return sample_pairs(self.data.embedded_items, self.pairs, self.group_by, self.seed)
 
+    @property
+    def paired(self) -> bool:
+        """Whether the items are pairs of a text and an image."""
+        return is_paired(self.items)
+
+    @property
+    def _enough(self) -> bool:
+        return all(len(vectors) >= MIN_POINTS for vectors in self.vectors)
+
+    @property
+    def _linked(self) -> bool:
+        return self.paired and len(self.vectors) == 1
+
     @cached_property
     def vectors(self) -> list[Vectors]:
         """Their vectors: in one set, or in two where texts and images lie in two spaces."""
@@ -87,9 +109,11 @@ class MapReport(Report):
         """Show how many images and texts there are and how many pairs are drawn."""
         vectors = self.data.vectors_by_modality
         counts = {"images": [len(vectors["image"])], "texts": [len(vectors["text"])]}
-        table = pd.DataFrame({**counts, "pairs drawn": [len(self.items) // 2]})
+        drawn = len(self.items) // 2 if self.paired else 0
+        table = pd.DataFrame({**counts, "items drawn": [len(self.items)], "pairs drawn": [drawn]})
         return Result(table, self.data.space_sentence)
 
+    @or_reason
     def umap(self) -> Result:
         """Show the map by UMAP: by modality, by category and by result.
 
@@ -99,6 +123,7 @@ class MapReport(Report):
         """
         return self._panels("UMAP")
 
+    @or_reason
     def tsne(self) -> Result:
         """Show the map by t-SNE: by modality, by category and by result.
 
@@ -111,7 +136,7 @@ class MapReport(Report):
         trust = self._trust[self._trust["map"] == method]
 
         def draw() -> "Figure":
-            return map_panels(self.points[method], self.groups, method, len(self.vectors) == 1)
+            return map_panels(self.points[method], self.groups, method, self._linked)
 
         table = self.items[["item_id"]].assign(x=self.points[method][:, 0], y=self.points[method][:, 1])
         return Result(table, summarize_maps(trust), draw, shown=no_table())
@@ -120,6 +145,7 @@ class MapReport(Report):
     def _trust(self) -> pd.DataFrame:
         return measure_maps(self.points, self.vectors, self.groups)
 
+    @or_reason
     def trust(self) -> Result:
         """Show how well each map keeps neighbourhoods, and how far the groups mix on it.
 
@@ -127,10 +153,11 @@ class MapReport(Report):
             >>> maps.trust().table["map"].tolist()
             ['UMAP', 't-SNE']
         """
-        missed = (self.groups["result"][(self.items["modality"] == "text").to_numpy()] == "missed").mean()
-        sentence = (
-            f"{summarize_maps(self._trust)} {missed:.0%} of the texts shown miss their image at rank 1."
-        )
+        sentence = summarize_maps(self._trust)
+        if self.paired:
+            texts = (self.items["modality"] == "text").to_numpy()
+            missed = (self.groups["result"][texts] == "missed").mean()
+            sentence += f" {missed:.0%} of the texts shown miss their image at rank 1."
         return Result(self._trust, sentence)
 
     def page(self, path: str | Path | None = None) -> Html:
@@ -143,7 +170,10 @@ class MapReport(Report):
             >>> frame = maps.page("map.html")
         """
         title = f"{len(self.items):,} items"
-        document = interactive_map(self.points, self.items, self.groups, len(self.vectors) == 1, title)
+        if not self._enough:
+            document = Html(f'<!DOCTYPE html><meta charset="utf-8">{render_markdown(self.umap().sentence)}')
+        else:
+            document = interactive_map(self.points, self.items, self.groups, self._linked, title)
         if path is not None:
             document.save(path)
         return map_frame(document)
@@ -155,7 +185,10 @@ class MapReport(Report):
             >>> panel = run.map(pairs=20).panel()
         """
         from mmlab.panels import map_panel
+        from mmlab.panels.outputs import notice
 
+        if not self._enough:
+            return notice(self.umap().sentence)
         return map_panel(self.umap().table, self.vectors[0], self.data.items, load_for)
 
     @property
@@ -166,10 +199,11 @@ class MapReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the maps, by claim."""
-        halves = self.items["pair_id"].to_numpy().reshape(2, -1)
+        if not self._enough:
+            return {}
         return {
             "every item shown is on both maps": all(len(p) == len(self.items) for p in self.points.values()),
-            "each text stands beside its image": bool((halves[0] == halves[1]).all()),
+            "each text stands beside its image": self.paired or not has_pairs(self.data.embedded_items),
         }
 
     def write(self, step: Step) -> Html:
@@ -178,11 +212,12 @@ class MapReport(Report):
         Example:
             >>> files = maps.write(step)
         """
+        points = self.points if self._enough else {}
         columns = {
-            f"{name}_{axis}": self.points[method][:, number]
+            f"{name}_{axis}": points[method][:, number] if points else np.nan
             for name, method in (("umap", "UMAP"), ("tsne", "t-SNE"))
             for number, axis in enumerate("xy")
         }
         write_table(pd.DataFrame({"item_id": self.items["item_id"], **columns}), step.write(run_files.MAPS))
-        write_table(self._trust, step.write(run_files.MAPS_TRUST))
+        write_table(self._trust if points else pd.DataFrame(), step.write(run_files.MAPS_TRUST))
         return step.outputs()

@@ -4,22 +4,30 @@ import base64
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
+from mmlab.evaluate.summaries import escape_markdown
 from mmlab.items import replacing
+from mmlab.items.tables import TooFew
 from mmlab.visualize import Html, table
+from mmlab.visualize.labels import fit_labels
 from mmlab.visualize.markup import render_markdown
-from mmlab.visualize.style import render_png
+from mmlab.visualize.style import note, render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
 MAX_ROWS_SHOWN = 60
+MAX_LABEL_CHARS = 2000  # of all labels that stand beside a figure
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,9 +71,15 @@ class Result:
         Example:
             >>> figure = run.evaluate().by_group("label").figure()
         """
+        return self._fitted()[0]
+
+    def _fitted(self) -> "tuple[Figure, str]":
+        """Return the figure in fonts that have its letters, and in words what could only be numbered."""
         if self.draw is None:
             raise ValueError(f"{type(self).__name__} has no figure; its numbers are in .table")
-        return self.draw()
+        fig = self.draw()
+        labels = [f"{number} {words}" for number, words in fit_labels(fig).items()]
+        return fig, f"In the figure: {escape_markdown('; '.join(labels), MAX_LABEL_CHARS)}." if labels else ""
 
     def save(self, path: str | Path) -> Self:
         """Write the result and return it, so that a notebook shows it as well.
@@ -85,11 +99,13 @@ class Result:
 
     def _png(self) -> bytes:
         if "png" not in self._drawn:
-            self._drawn["png"] = render_png(self.figure(), self.sentence)
+            fig, labels = self._fitted()
+            self._drawn["png"] = render_png(fig, f"{self.sentence} {labels}".strip())
+            self._drawn["labels"] = labels.encode()
         return self._drawn["png"]
 
     def _gallery(self) -> bytes:
-        return (self._repr_html_() if self.html is None else str(self.html)).encode("utf-8")
+        return (str(self.html or "") or self._repr_html_()).encode("utf-8")
 
     def _parquet(self) -> bytes:
         return self.table.to_parquet(index=False)
@@ -98,8 +114,9 @@ class Result:
         parts = [str(self.html)] if self.html is not None else []
         if self.html is None and self.draw is not None:
             parts = [image_tag(self._png(), self.sentence)]
-        sentence = render_markdown(self.sentence) if self.sentence else ""
-        return "".join([*parts, sentence, str(self._table())])
+        words = [self.sentence, self._drawn.get("labels", b"").decode()]
+        sentences = [render_markdown(text) for text in words if text]
+        return "".join([*parts, *sentences, str(self._table())])
 
     def _table(self) -> Html:
         rows = self.table if self.shown is None else self.shown
@@ -116,13 +133,13 @@ class Report(ABC):
     """
 
     def overview(self) -> Result:
-        """Return the part that stands for the whole; made once.
+        """Return the part that stands for the whole; made once. Where there is too little for it, it says so.
 
         Example:
             >>> overview = run.evaluate().overview()
         """
         if "_shown" not in self.__dict__:
-            self.__dict__["_shown"] = self._overview()
+            self.__dict__["_shown"] = or_reason(self._overview)()
         found: Result = self.__dict__["_shown"]
         return found
 
@@ -174,3 +191,26 @@ def image_tag(png: bytes, words: str) -> str:
 def no_table() -> pd.DataFrame:
     """Return a table without columns: for results whose figure or gallery says it all."""
     return pd.DataFrame()
+
+
+def unanswered(reason: str) -> Result:
+    """Return a result that has nothing to show but the sentence on why; its figure, where one is saved, holds that.
+
+    >>> unanswered("needs two pairs, found one").sentence
+    'Needs two pairs, found one.'
+    """
+    sentence = f"{reason[:1].upper()}{reason[1:]}".rstrip(".") + "."
+    return Result(no_table(), sentence, lambda: note(sentence), html=Html(""))
+
+
+def or_reason(method: Callable[Asked, Answer]) -> Callable[Asked, Answer | Result]:
+    """Let a method of the workbench say what its answer lacks, where it raises TooFew, so that a notebook goes on."""
+
+    @wraps(method)
+    def answer(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer | Result:
+        try:
+            return method(*args, **kwargs)
+        except TooFew as error:
+            return unanswered(str(error))
+
+    return answer

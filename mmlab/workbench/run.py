@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import pandas as pd
 
 from mmlab.embed.benchmark import sweep_batches
-from mmlab.ingest import Rules, ingest_items
+from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import DIRECTIONS, Vectors, is_among
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.evaluation import Evaluation
-from mmlab.workbench.hits import Hits, panel_data, search_run, time_run
-from mmlab.workbench.ingest_report import IngestReport
+from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
+from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
-from mmlab.workbench.result import Result
+from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_data import RunData, RunList, RunReader
 from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.step_reports import EmbedReport, IndexReport
@@ -69,7 +70,8 @@ class Run(RunData):
             seed: draws the same again.
 
         Returns:
-            A text (str) or the path of an image; a list of `count` of them where `count` is given.
+            A text (str) or the path of an image; a list of `count` of them, or of all, where `count` is given. A
+            collection without texts is asked with "a photo"; one without images gives None, or an empty list.
 
         Example:
             >>> text = run.sample("text", seed=1)
@@ -81,8 +83,8 @@ class Run(RunData):
             paired = known[is_among(known["pair_id"], texts)]
             known = paired if len(paired) >= (count or 1) else known
         drawn = known.sample(min(count or 1, len(known)), random_state=seed)[modality].tolist()
-        found = [Path(path) for path in drawn] if modality == "image" else drawn
-        return found if count else found[0]
+        found = [Path(path) for path in drawn] if modality == "image" else drawn or [ANY_PHOTO]
+        return found if count else next(iter(found), None)
 
     def search(
         self,
@@ -110,8 +112,8 @@ class Run(RunData):
             query: a text (str), an image (Path or PIL image), several of them (a list, or the Path of a folder of
                 images), or Vectors of a space of the index.
             image: an image that asks together with the text `query`.
-            to: the modality to find, "image" or "text"; the one that the query is not, unless given.
-            k: how many hits; at most the number of items.
+            to: the modality to find, "image" or "text"; the one that the query is not, unless given or the only one.
+            k: how many hits; all items where there are fewer.
             where: a filter on payload fields, such as {"label": ["mug", "cup"], "width": {"gte": 200}}.
             plus: further texts or images to steer towards (Rocchio 1971).
             minus: further texts or images to steer away from, with half the weight.
@@ -132,7 +134,7 @@ class Run(RunData):
             several queries ask.
 
         Raises:
-            ValueError: for an empty query, an unknown field or option, or a `k` of more items than there are.
+            ValueError: for an empty query, an unknown field or option.
             ImageError: for a file that is no image.
 
         Example:
@@ -146,7 +148,7 @@ class Run(RunData):
     def filter_like(self, hits: Hits) -> dict[str, Any]:
         """Return a filter for what the first hit is: its value of the field that says most, such as {"label": "mug"}.
 
-        Empty where the items have no field to filter by.
+        Empty where the items have no field to filter by, and without hits.
 
         Example:
             >>> like = run.filter_like(run.search("a red mug"))
@@ -154,9 +156,11 @@ class Run(RunData):
         """
         from mmlab.retrieve.studies.query_trials import filter_examples
 
-        examples = filter_examples(self.embedded_items, hits.table.iloc[0])
+        first = hits.table.iloc[0] if len(hits) else None
+        examples = filter_examples(self.embedded_items, first) if first is not None else {}
         return next(iter(examples.values()), {})
 
+    @or_reason
     def time_search(self, k: int = 10, queries: int = 30, seed: int = 0) -> Result:
         """Show where the time of a text query goes: embedding, search and payload, just opened and warm.
 
@@ -302,8 +306,11 @@ class Run(RunData):
             return Result(
                 table, f"The modality gap needs texts and images in one space. {self.space_sentence}"
             )
-        before, after = table["modality gap"]
-        return Result(table, f"The modality gap is {before:.2f}, after centring {after:.2f}.")
+        before, *after = table["modality gap"]
+        centred = (
+            f"after centring {after[0]:.2f}" if after else "and cannot be centred: items are their own mean"
+        )
+        return Result(table, f"The modality gap is {before:.2f}, {centred}.")
 
     def study_hubs(self, depth: int = 100, seed: int = 0) -> HubStudy:
         """Count how often items are among the nearest of all queries, plain and by every rescoring.
@@ -318,6 +325,7 @@ class Run(RunData):
         """
         return HubStudy.of(self, depth, seed)
 
+    @or_reason
     def compare_scales(self, query: str, k: int = 8) -> Result:
         """Show the scores of one query's hits beside the same scores normalised: min-max, z-score and by rank.
 
@@ -327,7 +335,10 @@ class Run(RunData):
         """
         from mmlab.retrieve.scores.normalize import compare_normalizers
 
-        table = compare_normalizers(self.search([query], k=k).table)
+        hits = self.search([query], k=k)
+        if not len(hits):
+            raise TooFew(f"scores are compared on the hits of a query: {self.held}")
+        table = compare_normalizers(hits.table)
         return Result(
             table, "", shown=table[["rank", "pair_id", "score", "by min-max", "by z-score", "by rank"]]
         )
@@ -459,25 +470,54 @@ class Run(RunData):
 
     # What the numbered notebooks do
 
-    def ingest(
+    def inspect(
         self,
         dataset: str | Path,
         source: str = "auto",
-        columns: Mapping[str, str] | Iterable[str] = (),
+        columns: str | Mapping[str, str] | Iterable[str] = (),
+        rules: Rules | None = None,
+    ) -> InspectionReport:
+        """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
+
+        Args:
+            dataset: a folder, a table, or hf://owner/name.
+            source: how to read it; "auto" recognises it by looking.
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
+            rules: what is cleaned, refused, marked and added.
+
+        Raises:
+            ValueError: where nothing useful would come of it; the message says why and what to do.
+
+        Example:
+            >>> run.inspect(run.dataset).inspection.kind
+            'csv'
+        """
+        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection.check()
+        return InspectionReport(inspection)
+
+    def ingest(
+        self,
+        dataset: "str | Path | InspectionReport",
+        source: str = "auto",
+        columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
     ) -> IngestReport:
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
             source: how to read it; "auto" recognises it by looking.
-            columns: the table's names for our columns, such as ["image=photo"].
+            columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
 
         Example:
             >>> sorted(run.ingest(run.dataset).items["modality"].unique())
             ['image', 'text']
         """
+        if isinstance(dataset, InspectionReport):
+            rules = rules or dataset.inspection.rules
+            return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
         rules = rules or Rules()
         return IngestReport(ingest_items(dataset, source, columns, rules), rules)
 
@@ -489,7 +529,7 @@ class Run(RunData):
             settings: prompts, precision, batch_size: see `embed_with_models`.
 
         Raises:
-            ValueError: where the items lack images or texts.
+            ValueError: where there are no items.
 
         Example:
             >>> [vectors.space.model for vectors in run.embed(["demo"]).vectors]

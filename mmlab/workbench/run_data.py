@@ -100,6 +100,10 @@ class RunList(Report):
         return [row["name"] for row in list_runs()]
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("s" if number != 1 else "")
+
+
 class RunData:
     """What a run holds. Everything is read or loaded when it is first needed, and nothing is changed."""
 
@@ -150,6 +154,18 @@ class RunData:
         """
         return read_items(self._files.read(run_files.ITEMS))
 
+    @property
+    def held(self) -> str:
+        """How many images, texts and pairs of both the run holds, in words: "there are 30 images, ..."."""
+        counts = self.items["modality"].value_counts()
+        images, texts = (
+            set(self.items.loc[self.items["modality"] == one, "pair_id"]) for one in ("image", "text")
+        )
+        return (
+            f"there are {_count(counts.get('image', 0), 'image')}, {_count(counts.get('text', 0), 'text')} and "
+            f"{_count(len(images & texts), 'pair')} of both"
+        )
+
     @cached_property
     def embedded_items(self) -> pd.DataFrame:
         """The items that have a vector: those that can be asked and found."""
@@ -175,6 +191,8 @@ class RunData:
     @property
     def space_sentence(self) -> str:
         """Whether texts and images lie in one space, and what cannot be shown where they do not."""
+        if len(self.embedded_items["modality"].unique()) < len(MODALITIES):
+            return f"{self.held[0].upper()}{self.held[1:]}: nothing is compared across modalities."
         return summarize_spaces(self.vectors_by_modality)
 
     def vectors(self, modality: str | None = None, model: str | None = None) -> Vectors:

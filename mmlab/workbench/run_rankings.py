@@ -9,6 +9,7 @@ import pandas as pd
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, write_table
+from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
 from mmlab.retrieve.query.explain import ranks_of_query
@@ -17,7 +18,7 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, query_gallery
 from mmlab.visualize.curves import success_curves
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Rankings(Report):
     def _overview(self) -> Result:
         """Show which steps ran, and what share of the queries has a right answer among the first k hits."""
         queries = sum(answer["query_id"].nunique() for answer in self.answers.values())
+        if not queries:
+            raise TooFew(f"a ranking needs texts and images: {self.data.held}, so no item asks for another")
         depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
 
         def draw() -> "Figure":
@@ -105,6 +108,7 @@ class Rankings(Report):
             ranks[direction] = right.groupby("query_id", sort=False)["rank"].min()
         return ranks
 
+    @or_reason
     def queries(self, count: int = 3, direction: str = "", seed: int = 0) -> Result:
         """Show `count` queries, drawn by `seed`, with their right answer and the first hits.
 
@@ -119,11 +123,12 @@ class Rankings(Report):
         """
         direction = direction or next(iter(self.ranked))
         qrels = self.data.qrels(DIRECTIONS[direction][1])
-        known = qrels["query_id"].drop_duplicates()
+        known = self._known_queries(qrels)
         drawn = known.sample(min(count, len(known)), random_state=seed)
         cards = query_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
         return Result(drawn.to_frame(), "", html=cards, shown=no_table())
 
+    @or_reason
     def trace(self, query_id: str = "", k: int = 8, direction: str = "", seed: int = 0) -> Result:
         """Show the ranks that each step gave the first `k` answers of one query.
 
@@ -138,7 +143,7 @@ class Rankings(Report):
             3
         """
         direction = direction or next(iter(self.ranked))
-        known = self.data.qrels(DIRECTIONS[direction][1])["query_id"].drop_duplicates()
+        known = self._known_queries(self.data.qrels(DIRECTIONS[direction][1]))
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
         table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)
@@ -146,14 +151,20 @@ class Rankings(Report):
         words = query["text"] if query["modality"] == "text" else query["pair_id"]
         return Result(table, "", caption=f"Ranks of the first {len(table)} answers to “{words}”, by step")
 
+    def _known_queries(self, qrels: pd.DataFrame) -> pd.Series:
+        if qrels.empty:
+            raise TooFew(f"no query has a known right answer to show: {self.data.held}")
+        return qrels["query_id"].drop_duplicates()
+
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the rankings, by claim."""
         claims = {}
         for direction, answer in self.answers.items():
-            source = DIRECTIONS[direction][0]
-            asked = self.data.vectors_by_modality[source].ids
-            claims[f"every {source} was answered"] = set(asked) == set(answer["query_id"].unique())
+            source, target = DIRECTIONS[direction]
+            held = self.data.vectors_by_modality
+            asked = set(held[source].ids) if len(held[target]) else set()
+            claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
         return claims
 
     def write(self, step: Step) -> Html:

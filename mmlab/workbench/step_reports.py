@@ -15,7 +15,7 @@ from mmlab.evaluate.summaries import summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import search_settings
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import DIRECTIONS, Vectors, write_table
+from mmlab.items import Vectors, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.vectors import main_vectors
@@ -51,11 +51,11 @@ class EmbedReport(Report):
 
     @classmethod
     def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """Embed the run's items; raise ValueError where they lack images or texts."""
-        missing = set(DIRECTIONS["text-to-image"]) - set(data.items["modality"])
-        if missing:
+        """Embed the run's items; raise ValueError where there are none."""
+        if data.items.empty:
             raise ValueError(
-                f"{data.name}: expected images and texts, found no {missing.pop()}; ocr or a captioner makes texts"
+                f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
+                "are kept with -p 'keep=[\"no image named\"]'"
             )
         cache = data_folder() / "cache" / "vectors.sqlite"
         return cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)

@@ -1,6 +1,6 @@
 """What 09_fusion and 10_scores show: fused systems with learned weights, hubs and rescoring, calibrated scores."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -10,9 +10,12 @@ import pandas as pd
 from mmlab.evaluate import compare_systems
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, MODALITIES, exact_search, is_among
+from mmlab.items.options import OPTIONS
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.fitted_calibration import Calibrations, risk_coverage, write_calibrations
 from mmlab.retrieve.studies.score_studies import (
     CalibrationTrial,
+    RescoringsTried,
     compare_rescorings,
     occurrences,
     rank_intra_modal,
@@ -31,15 +34,14 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, forest
 from mmlab.visualize.curves import occurrence_panels, reliability_panels
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RISK_COLUMNS = ["direction", "threshold", "coverage", "risk"]
 LOW_RISK = 0.05  # of a wrong first hit, by which the coverage is read
-NO_JOINT_SPACE = "No model here has a joint space of texts and images"
+NO_JOINT_SPACE = "There is nothing to rescore: no model here has texts and images in one space"
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +51,8 @@ class HubStudy(Report):
     Attributes:
         hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
         occurrences: for each direction and rescoring how often each item is among the first ten.
-        galleries: for each direction which items can be found, what the bank of reference queries is, or why none.
+        galleries: for each direction which items can be found, and what the bank of reference queries is.
+        lacks: what was left out, and why, or why there is nothing; mostly empty.
 
     Example:
         >>> study = run.study_hubs(depth=10)
@@ -60,33 +63,40 @@ class HubStudy(Report):
     hubs: pd.DataFrame
     occurrences: Mapping[str, Mapping[str, pd.Series]]
     galleries: Mapping[str, str]
+    lacks: str = ""
 
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
         """Rank queries plainly and by every rescoring, and count how often each item comes up."""
         vectors, items = data.all_vectors[0], data.embedded_items
         qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
-        tried = try_rescorings(vectors, items, depth, seed)
+        try:
+            tried = try_rescorings(vectors, items, depth, seed)
+        except TooFew as error:
+            tried, lacks = {}, f"No rescoring was tried: {error}; {data.held}."
+        else:
+            lacks = _left_out(tried, data)
         summaries = {direction: trial.summary for direction, trial in tried.items()}
-        return cls(compare_rescorings(tried, qrels), occurrences(tried), summaries)
+        return cls(compare_rescorings(tried, qrels), occurrences(tried), summaries, lacks)
 
     def _overview(self) -> Result:
         """Show how often items come up, the most frequent first, for every rescoring."""
+        if self.hubs.empty:
+            return unanswered(self.lacks)
 
         def draw() -> "Figure":
             return occurrence_panels(self.occurrences)
 
-        return Result(self.hubs, self._summary(), draw)
+        return Result(self.hubs, f"{self._summary()} {self.lacks}".strip(), draw)
 
     def _summary(self) -> str:
-        if self.hubs.empty:
-            return f"{NO_JOINT_SPACE}: there is nothing to rescore."
         parts = []
         for direction, part in self.hubs.groupby("direction", sort=False):
             plain, least = part.iloc[0], part.loc[part["skewness"].idxmin()]
             change = least["Success@1"] - plain["Success@1"]
+            success = "is not known" if pd.isna(change) else f"changes by {change:+.3f}"
             lowered = (
-                f"lowest with {least['rescoring']}, {least['skewness']:.2f}, where Success@1 changes by {change:+.3f}"
+                f"lowest with {least['rescoring']}, {least['skewness']:.2f}, where Success@1 {success}"
                 if least["skewness"] < plain["skewness"]
                 else "and no rescoring lowers it"
             )
@@ -101,6 +111,19 @@ class HubStudy(Report):
         """What must hold of the rankings, by claim."""
         hits = [{int(counts.sum()) for counts in one.values()} for one in self.occurrences.values()]
         return {"every rescoring returns as many hits": all(len(totals) == 1 for totals in hits)}
+
+
+def _left_out(tried: RescoringsTried, data: RunData) -> str:
+    if not tried:
+        return f"{NO_JOINT_SPACE}; {data.held}."
+    reasons: dict[str, str] = {}
+    for trial in reversed(tried.values()):
+        reasons |= trial.left_out
+    names: dict[str, list[str]] = {}
+    for name in filter(reasons.get, OPTIONS["rescoring"]):
+        names.setdefault(reasons[name], []).append(name)
+    parts = [f"{', '.join(left_out)} ({reason})" for reason, left_out in names.items()]
+    return f"Left out: {'; '.join(parts)}; {data.held}." if parts else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,11 +179,15 @@ class CalibrationStudy(Report):
         columns = ["direction", "calibration", "ece", "ece_equal_mass", "brier", "log_loss"]
         shown = table.drop_duplicates(["direction", "calibration"])[columns]
 
+        if table.empty:
+            return unanswered(summarize_calibrations(self.trial))
+
         def draw() -> "Figure":
             return reliability_panels(table)
 
         return Result(table, summarize_calibrations(self.trial), draw, shown=shown, digits=4)
 
+    @or_reason
     def risk_coverage(self) -> Result:
         """Show how often the first hit is wrong where only the surest queries are answered (logistic calibration).
 
@@ -168,7 +195,8 @@ class CalibrationStudy(Report):
             >>> run.calibrate().risk_coverage().table.columns.tolist()
             ['direction', 'threshold', 'coverage', 'risk']
         """
-        table = join_directions(self.risk) if self.risk else pd.DataFrame(columns=RISK_COLUMNS)
+        if not self.risk:
+            raise TooFew(summarize_calibrations(self.trial))
         parts = []
         for direction, part in self.risk.items():
             sure, every = part[part["risk"] <= LOW_RISK], part.iloc[-1]
@@ -186,9 +214,7 @@ class CalibrationStudy(Report):
             ax.legend(frameon=False)
             return fig
 
-        return Result(
-            table, f"{'; '.join(parts)}." if parts else "Nothing was calibrated.", draw, shown=no_table()
-        )
+        return Result(join_directions(self.risk), f"{'; '.join(parts)}.", draw, shown=no_table())
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -234,10 +260,12 @@ class FusionStudy(Report):
         index, items = data.index, data.embedded_items
         vectors = index.in_order(data.all_vectors)
         if systems == "text and image":
-            trials = {systems: try_query_weights(index, vectors, items, depth, seed)}
+            trials = _tried(systems, lambda: {systems: try_query_weights(index, vectors, items, depth, seed)})
         elif systems == "models":
             qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
-            trials = try_model_weights(index, vectors, items, qrels, fusion, depth, seed)
+            trials = _tried(
+                systems, lambda: try_model_weights(index, vectors, items, qrels, fusion, depth, seed)
+            )
         else:
             raise ValueError(f"systems: expected 'text and image' or 'models', found {systems!r}")
         return cls(trials, items, seed)
@@ -254,13 +282,13 @@ class FusionStudy(Report):
     def _overview(self) -> Result:
         """Show each system's difference to equal shares with its 95 % interval."""
         tables = [table.assign(of=name) for name, table in self.compared.items()]
+        if not tables:
+            return unanswered(summarize_weights(self.trials, self.compared))
         table = weight_table(self.compared).reset_index(drop=True)
 
         def draw() -> "Figure":
-            fig, axs = figure(
-                max(len(tables), 1), width=10, height=1.4 + 0.3 * max(map(len, tables), default=1)
-            )
-            for ax, part in zip(axs, tables, strict=False):
+            fig, axs = figure(len(tables), width=10, height=1.4 + 0.3 * max(map(len, tables)))
+            for ax, part in zip(axs, tables, strict=True):
                 bounds = part[["difference_low", "difference_high"]].to_numpy()
                 label = "difference in mean reciprocal rank (95 %)"
                 forest(ax, part["system"], part["difference"], bounds, label, part["of"].iloc[0])
@@ -275,3 +303,11 @@ class FusionStudy(Report):
             {frozenset(one["query_id"]) for one in trial.rankings.values()} for trial in self.trials.values()
         ]
         return {"the systems of a trial answer the same queries": all(len(sets) <= 1 for sets in asked)}
+
+
+def _tried(systems: str, try_weights: Callable[[], Mapping[str, WeightTrial]]) -> Mapping[str, WeightTrial]:
+    """Return the trials, or one that says why nothing could be learned."""
+    try:
+        return try_weights()
+    except TooFew as error:
+        return {systems: WeightTrial.nothing_learned(str(error))}

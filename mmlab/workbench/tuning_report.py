@@ -1,7 +1,7 @@
 """What 07_tune shows: settings of the index and of the model, measured on the run's own vectors and items."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,11 +17,12 @@ from mmlab.index.bench.recommend import (
     summarize_placement,
 )
 from mmlab.items import Vectors, is_among, write_table
+from mmlab.items.tables import TooFew
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, pareto
 from mmlab.visualize.curves import throughput_curves
-from mmlab.workbench.result import Report, Result, no_table
+from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
@@ -122,12 +123,22 @@ class TuningReport(Report):
         """How many nearest items a search is judged by: at most as many as there are."""
         return min(self.neighbours, len(self.vectors))
 
-    @cached_property
+    @property
     def swept(self) -> pd.DataFrame:
         """Every setting of the engine: its recall against exact search, latency, build time, memory and disk."""
+        if isinstance(self._sweep, TooFew):
+            raise self._sweep
+        return self._sweep
+
+    @cached_property
+    def _sweep(self) -> pd.DataFrame | TooFew:
+        """The sweep, or why there is none: it is not tried again for every part of the report."""
         engine = open_store(self.store) if self.store else None
         settings = {name: list(getattr(self.grid, name)) for name in self.grid.__dataclass_fields__}
-        return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
+        try:
+            return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
+        except TooFew as error:
+            return error
 
     @cached_property
     def settings(self) -> pd.DataFrame:
@@ -137,6 +148,11 @@ class TuningReport(Report):
         )
         table = name_settings(pd.concat([self.swept, faiss], ignore_index=True))
         return table.assign(front=[*frontier(self.swept), *[False] * len(faiss)])
+
+    @property
+    def _measured(self) -> pd.DataFrame | None:
+        """The settings, or None where there are too few vectors for a graph."""
+        return None if isinstance(self._sweep, TooFew) else self.settings
 
     def _overview(self) -> Result:
         """Show the best settings of each graph."""
@@ -151,6 +167,7 @@ class TuningReport(Report):
         )
         return Result(self.settings, sentence, shown=best_of_graphs(self.settings), caption=caption)
 
+    @or_reason
     def pareto(self) -> Result:
         """Show recall against latency; the settings that no other beats in both are joined.
 
@@ -171,6 +188,7 @@ class TuningReport(Report):
         sentence = f"{count} of {len(self.swept)} settings are beaten by no other.{missing}"
         return Result(self.settings[self.settings["front"]], sentence, draw, shown=no_table())
 
+    @or_reason
     def costs(self) -> Result:
         """Show the seconds to build each graph, the memory to answer, and the disk.
 
@@ -195,6 +213,7 @@ class TuningReport(Report):
         )
         return Result(built, sentence, draw, shown=no_table())
 
+    @or_reason
     def recommendation(self) -> Result:
         """Say which setting finds enough at the least cost, and the command that builds the index so.
 
@@ -262,7 +281,10 @@ class TuningReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the settings, by claim."""
-        return {"every setting of the index has a recall": bool(self.settings["recall"].notna().all())}
+        measured = self._measured
+        if measured is None:
+            return {}
+        return {"every setting of the index has a recall": bool(measured["recall"].notna().all())}
 
     def write(self, step: Step) -> Html:
         """Write tune/index.parquet, and show what the step has written.
@@ -270,7 +292,8 @@ class TuningReport(Report):
         Example:
             >>> files = report.write(step)
         """
-        write_table(self.settings, step.write(run_files.TUNED_INDEX))
+        if self._measured is not None:
+            write_table(self._measured, step.write(run_files.TUNED_INDEX))
         return step.outputs()
 
 
@@ -306,6 +329,9 @@ class ModelSpeed(Report):
             return fig
 
         caption = f"{self.model}: items a second, memory above the loaded model, cosine to float32"
+        if not measured["items_per_second"].notna().any():
+            nothing = unanswered(self._fastest())
+            return replace(nothing, table=self.speeds, shown=self.speeds, caption=caption)
         return Result(self.speeds, self._fastest(), draw, caption=caption, digits=4)
 
     def _fastest(self) -> str:

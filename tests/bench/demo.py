@@ -46,5 +46,5 @@ def demo_model() -> list[Figure]:
 def _run_demo(folder: Path) -> float:
     environment = {**os.environ, "MMLAB_DATA": str(folder), "HF_HUB_OFFLINE": "1"}
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "mmlab.cli", "demo"], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "mmlab", "demo"], env=environment, check=True)
     return time.perf_counter() - started

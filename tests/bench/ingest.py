@@ -24,11 +24,12 @@ DIRTY = ("html tags", "html entities", "newlines", "broken encoding")
 def faults() -> list[Figure]:
     """Measure precision and recall of each cleaning step on the known faults of the demo catalogue."""
     from mmlab.demo import draw_catalogue
-    from mmlab.ingest import ingest_items
+    from mmlab.ingest import Rules, ingest_items
 
     with TemporaryDirectory() as folder:
         catalogue = draw_catalogue(Path(folder, "catalogue"))
-        result = ingest_items(catalogue, cache=Path(folder, "cache"))
+        rules = Rules(refuse=["short text"])
+        result = ingest_items(catalogue, cache=Path(folder, "cache"), rules=rules)
         faults = pd.read_csv(catalogue / "faults.csv").astype({"row": "Int64"})
     found = result.images.set_index("source")
     images = {fault: set(group["image"]) for fault, group in faults.groupby("fault")}
@@ -46,7 +47,7 @@ def faults() -> list[Figure]:
             FEW,
         ),
         "dirty captions": (result.changes["row"], set().union(*(rows[fault] for fault in DIRTY)), FEW),
-        "short captions": (outcomes["short caption"], rows["too short"], FEW),
+        "short captions": (outcomes["short text"], rows["too short"], FEW),
     }
     figures = [figure for name, step in steps.items() for figure in _precision_recall(name, *step)]
     return [*figures, *_restored(result, faults)]

@@ -50,5 +50,5 @@ def sweep() -> list[Figure]:
 def _time(data: Path, *arguments: str) -> float:
     environment = {**os.environ, "MMLAB_DATA": str(data), "HF_HUB_OFFLINE": "1"}
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "mmlab.cli", *arguments], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "mmlab", *arguments], env=environment, check=True)
     return time.perf_counter() - started

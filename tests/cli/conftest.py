@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
 
 import mmlab
 from mmlab.runs.record.run_files import NOTEBOOKS
@@ -53,7 +54,8 @@ def project(tmp_path, monkeypatch):
     for name in (*NOTEBOOKS, "07_tune", "08_compare"):
         write_notebook(folder / "notebooks", name)
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "captions.csv").write_text("image,caption\n")
+    (tmp_path / "photos" / "captions.csv").write_text("image,caption\na.png,a red square\n")
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "photos" / "a.png")
     return folder
 
 
@@ -71,7 +73,7 @@ def command(project):
 
     def make(*arguments):
         return {
-            "args": [sys.executable, "-m", "mmlab.cli", *arguments],
+            "args": [sys.executable, "-m", "mmlab", *arguments],
             "cwd": project.parent,
             "env": {**os.environ, "PYTHONPATH": str(project), "PYTHONSAFEPATH": "1"},
             "text": True,

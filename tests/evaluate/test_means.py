@@ -126,3 +126,13 @@ def test_random_queries_are_repeated_by_the_seed_and_come_from_different_pairs()
     assert all(len(queries) == len(set(queries)) == 3 for queries in drawn)
     one_pair = ASKED.assign(pair_id="A")
     assert len(random_queries(SCORES, one_pair, 3)) == 1
+
+
+def test_without_queries_there_is_nothing_to_mean() -> None:
+    none = SCORES.head(0)
+    assert mean_measures(none, ASKED).empty
+    groups = mean_by_groups({"text-to-image": none}, ASKED.assign(label=None), "RR", ["label"])
+    assert groups.empty
+    assert groups.columns.tolist()[:3] == ["direction", "column", "group"]
+    assert best_queries(none, RANKINGS.head(0), ASKED, 3) == []
+    assert worst_queries(none, RANKINGS.head(0), ASKED, 3) == []

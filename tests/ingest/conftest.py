@@ -28,3 +28,20 @@ def dataset(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A function: files below a folder of the test's own, images where their names say so -> that folder."""
+
+    def write(files, folder="dataset"):
+        for name, content in files.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                Image.new("RGB", (30, 20), "red").save(path)
+            else:
+                path.write_text(content, encoding="utf-8")
+        return tmp_path / folder
+
+    return write

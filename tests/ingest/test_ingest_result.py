@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mmlab.ingest import ingest_items
+from mmlab.ingest import Rules, ingest_items
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def result(dataset):
             ("copy.png", "<p>a red square on nothing</p>"),
         ],
     )
-    return ingest_items(folder, progress=False)
+    return ingest_items(folder, rules=Rules(refuse=["short text"]), progress=False)
 
 
 def test_the_counts_add_up(result):
@@ -30,7 +30,7 @@ def test_the_counts_add_up(result):
         ("no caption", 1, 0),
         ("image item", 0, 2),
         ("missing file", 2, 1),
-        ("short caption", 1, 0),
+        ("short text", 1, 0),
         ("repeated caption", 1, 0),
         ("duplicate image", 0, 1),
         ("total", 7, 4),
@@ -61,11 +61,11 @@ def test_flags_are_counted_one_by_one(result):
 def test_examples_show_each_reason_with_its_image(result):
     examples = result.examples(each=1)
     assert examples["reason"].tolist() == [
-        *("duplicate image", "missing file", "repeated caption", "short caption")
+        *("duplicate image", "missing file", "repeated caption", "short text")
     ]
     files = examples["file"].fillna("(none)").map(lambda path: path.rsplit("/", 1)[-1])
     assert files.tolist() == ["copy.png", "(none)", "copy.png", "a.png"]
-    assert examples["caption"].tolist()[-1] == "short caption: red (1 words, expected at least 5)"
+    assert examples["caption"].tolist()[-1] == "short text: red (1 words, expected at least 5)"
 
 
 def test_a_result_that_does_not_balance_is_refused(result):

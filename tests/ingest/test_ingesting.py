@@ -82,7 +82,10 @@ def test_repeated_captions_that_stay_have_ids_of_their_own(dataset):
 
 
 def test_an_image_whose_captions_are_refused_stays(dataset):
-    result = ingest(dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]), Rules(ocr=False))
+    result = ingest(
+        dataset({"a.png": "red"}, [("a.png", "red"), ("a.png", "blue")]),
+        Rules(refuse=["short text"], ocr=False),
+    )
     assert result.items["modality"].tolist() == ["image"]
     assert result.skipped["row"].tolist() == [1, 2]
     assert result.skipped["text"].tolist() == ["red", "blue"]
@@ -395,6 +398,16 @@ import mmlab.ingest.ingesting
 mmlab.ingest.ingesting.FindingsCache = Cache
 ingest_items(sys.argv[1], progress=False)
 """
+
+
+def test_a_text_made_to_be_wrong_is_kept_and_belongs_to_no_image(dataset):
+    header = ("image", "caption", "negative_caption")
+    folder = dataset({"a.png": "red"}, [("a.png", LONG, f"not {LONG}")], header)
+    result = ingest(folder, ALL_WORDS)
+    texts = result.items[result.items["modality"] == "text"]
+    assert texts["origin"].tolist() == ["caption", "negative"]
+    assert texts["pair_id"].tolist()[0] == "a.png" and texts["pair_id"].tolist()[1].startswith("text/")
+    assert result.skipped.empty and texts["flags"].isna().all()
 
 
 def test_a_killed_ingest_goes_on_where_it_stopped(tmp_path):

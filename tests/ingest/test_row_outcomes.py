@@ -97,9 +97,9 @@ def test_each_row_has_one_outcome():
     outcomes = decided(
         ("a", "red shoe"), ("a", ""), ("b", "shoe"), ("bad", "red shoe"), ("bad", ""), ("b", "red shoe")
     )
-    expected = ["text item", "no caption", "short caption", "damaged file", "damaged file", "text item"]
+    expected = ["text item", "no caption", "text item", "damaged file", "damaged file", "text item"]
     assert outcomes["outcome"].tolist() == expected
-    assert outcomes["detail"].dropna().to_dict() == {3: "1 words, expected at least 2", 4: "cut", 5: "cut"}
+    assert outcomes["detail"].dropna().to_dict() == {4: "cut", 5: "cut"}
 
 
 def test_a_row_that_could_not_be_read_says_so_before_all_else():
@@ -127,9 +127,26 @@ def test_repetitions_may_stay_and_are_told_apart():
     assert outcomes["flags"].tolist() == ["", "repeated caption", "repeated caption"]
 
 
-def test_without_min_words_only_nothing_is_too_short():
-    outcomes = decided(("a", "shoe"), ("b", "shoe"), min_words=0)
+def test_a_short_text_is_marked_or_refused_with_its_number_of_words():
+    entries = [("a", "shoe"), ("b", "red shoe"), ("a", "..."), ("b", "")]
+    marked = decided(*entries)
+    assert marked["outcome"].tolist() == ["text item"] * 3 + ["no caption"]
+    assert marked["flags"].tolist() == ["short text", "", "short text", ""]
+    refused = decided(*entries, refuse=["short text"])
+    assert refused["outcome"].tolist() == ["short text", "text item", "short text", "no caption"]
+    assert refused["detail"].tolist()[::2] == ["1 words, expected at least 2", "0 words, expected at least 2"]
+
+
+def test_words_are_counted_where_no_spaces_part_them():
+    outcomes = decided(("a", "一只黑狗在草地上奔跑"), ("b", "สุนัขวิ่งบนหญ้า"), min_words=4)
+    assert outcomes["flags"].tolist() == ["", ""]
+    assert decided(("a", "红色杯子"), min_words=3)["flags"].tolist() == ["short text"]
+
+
+def test_without_min_words_nothing_is_too_short():
+    outcomes = decided(("a", "shoe"), ("b", "shoe"), min_words=0, refuse=["short text"])
     assert outcomes["outcome"].tolist() == ["text item", "text item"]
+    assert outcomes["flags"].tolist() == ["", ""]
 
 
 @pytest.mark.parametrize(("keep", "outcome"), [((), "no image named"), (REFUSED, "text item")])

@@ -34,6 +34,7 @@ def test_an_unknown_finding_is_told_with_the_known_ones():
         ({"max_chars": 0}, "max_chars: expected at least 1, found 0"),
         ({"vague_from": 1}, "vague_from: expected at least 2, found 1"),
         ({"near_bits": 17}, "near_bits: expected 0 to 16, found 17"),
+        ({"max_downloads": -1}, "max_downloads: expected at least 0, found -1"),
         ({"ocr_confidence": 101}, "ocr_confidence: expected 0 to 100, found 101"),
     ],
 )

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.items.tables import TooFew
 from mmlab.visualize import map_tsne, map_umap, sample_pairs
 from mmlab.visualize.map_figures import group_mixing
 from mmlab.visualize.map_layout import (
     cached_map,
     found_first,
+    is_paired,
     map_points,
     map_spaces,
     name_groups,
@@ -255,3 +257,30 @@ def test_results_are_given_for_items_of_both_directions():
 def test_a_missing_group_has_a_name():
     assert name_groups(pd.DataFrame({"label": ["mug", None]}), "label").tolist() == ["mug", "(none)"]
     assert name_groups(pd.DataFrame({"label": [np.nan, np.nan]}), "label").tolist() == ["(none)"] * 2
+
+
+def test_without_pairs_each_modality_has_a_sample_of_its_own_and_a_map_of_one_space():
+    everything = items({"mug": 6, "hat": 3})
+    photos = everything[everything["modality"] == "image"]
+    shown = sample_pairs(photos, 6)
+    assert shown["label"].value_counts().to_dict() == {"mug": 4, "hat": 2}
+    assert not is_paired(shown)
+    assert is_paired(sample_pairs(everything, 6))
+    space = Space("a", "1", "", "", "", 2)
+    empty = Vectors([], np.zeros((0, 2)), space)
+    by_modality = {"text": empty, "image": Vectors(photos["item_id"], np.tile([1.0, 0.0], (9, 1)), space)}
+    assert [part.ids.tolist() for part in sampled_vectors(by_modality, shown)] == [shown["item_id"].tolist()]
+
+
+def test_a_map_of_a_few_points_says_how_many_it_needs():
+    with pytest.raises(TooFew, match="a map needs 5 items or more to have neighbourhoods, and there are 4"):
+        map_umap(two_clusters(2))
+
+
+def test_where_few_images_have_a_text_the_others_are_shown_too():
+    everything = items({"mug": 5})
+    few = everything[(everything["modality"] == "image") | everything["pair_id"].isin(["p0", "p1"])]
+    shown = sample_pairs(few, 9)
+    assert shown["modality"].tolist() == ["text"] * 2 + ["image"] * 5
+    half = everything[(everything["modality"] == "image") | everything["pair_id"].isin(["p0", "p1", "p2"])]
+    assert is_paired(sample_pairs(half, 9))

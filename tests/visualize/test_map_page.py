@@ -19,10 +19,9 @@ HOSTILE = ["</script><script>alert(1)</script>", "<!--<script>", "\u2028&lt;%dat
 
 
 def pairs(captions, image="/nowhere/x.jpg"):
-    texts = pd.DataFrame(
-        {"item_id": [f"t{n}" for n in range(len(captions))], "text": captions, "image": None}
-    )
-    images = texts.assign(item_id=[f"i{n}" for n in range(len(captions))], text=None, image=image)
+    names = [f"p{n}" for n in range(len(captions))]
+    texts = pd.DataFrame({"modality": "text", "pair_id": names, "text": captions, "image": None})
+    images = texts.assign(modality="image", text=None, image=image)
     return pd.concat([texts, images], ignore_index=True)
 
 
@@ -109,3 +108,11 @@ def test_keys_choose_points_and_the_legend_hides_groups(browser, tmp_path):
     tab.select_option("#group", "0")
     assert tab.locator("#legend button").first.get_attribute("aria-pressed") == "true"
     assert errors == []
+
+
+def test_an_item_without_a_partner_stands_alone_under_its_name():
+    shown = pairs(["a", "b"]).query("modality == 'image'").reset_index(drop=True)
+    data = data_of(page_of(shown, links=False))
+    assert data["captions"] == ["p0", "p1"]
+    assert data["other"] == [0, 1]
+    assert data["image"] == [1, 1]

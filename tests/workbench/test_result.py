@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.items.tables import TooFew
 from mmlab.visualize import Html, figure
 from mmlab.workbench import Report, Result
-from mmlab.workbench.result import DOTS_PER_INCH, image_tag, no_table
+from mmlab.workbench.result import DOTS_PER_INCH, image_tag, no_table, or_reason
 
 TABLE = pd.DataFrame({"k": [1, 5], "found": [0.25, 0.5]})
 
@@ -95,3 +96,34 @@ def test_a_report_stands_for_its_overview_which_is_made_once(tmp_path):
     assert "Half is found." in report._repr_html_()
     assert repr(report) == "Counted: Half is found."
     assert len(made) == 1
+
+
+def test_what_cannot_be_answered_says_what_it_lacks_in_place_of_a_figure(tmp_path):
+    class Lacking(Report):
+        def _overview(self):
+            raise TooFew("two pairs are needed, and there is 1")
+
+        @or_reason
+        def part(self, found=False):
+            if found:
+                return Result(TABLE, "Found.")
+            raise TooFew("no pair is known")
+
+    report = Lacking()
+    assert report.sentence == "Two pairs are needed, and there is 1."
+    assert report._repr_html_() == "<p>Two pairs are needed, and there is 1.</p>\n"
+    assert report.part(found=True).sentence == "Found."
+    part = report.part()
+    assert (part.sentence, part.table.empty) == ("No pair is known.", True)
+    assert part.figure().texts[0].get_text() == "No pair is known."
+    for ending in ("png", "html", "parquet"):
+        assert part.save(tmp_path / f"a.{ending}") is part
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.text["Description"] == "No pair is known."
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == "<p>No pair is known.</p>\n"
+    assert pd.read_parquet(tmp_path / "a.parquet").empty
+
+
+def test_any_other_error_is_raised():
+    with pytest.raises(ValueError, match="wrong"):
+        or_reason(lambda: (_ for _ in ()).throw(ValueError("wrong")))()

@@ -17,8 +17,8 @@ def vectors_by_modality(vectors: Sequence[Vectors], items: pd.DataFrame) -> dict
     """Return the vectors of the texts and those of the images, "text" and "image", in the order of `items`.
 
     `vectors`: those of a run, one per space. Each modality is taken from the main space (`main_vectors`), or where
-    that holds none of it, as with a text encoder beside an image encoder, from the first space that does. Raises
-    ValueError where no space holds one of the two.
+    that holds none of it, as with a text encoder beside an image encoder, from the first space that does. A modality
+    that no item is of has no rows. Raises ValueError where no space holds one of the two though there are such items.
 
     >>> from mmlab.items import Space
     >>> items = pd.DataFrame({"item_id": ["i", "t"], "modality": ["image", "text"]})
@@ -31,10 +31,11 @@ def vectors_by_modality(vectors: Sequence[Vectors], items: pd.DataFrame) -> dict
     for modality in MODALITIES:
         ids = items.loc[items["modality"] == modality, "item_id"]
         holding = [one for one in (main, *vectors) if is_among(ids, one.ids).any()]
-        if not holding:
+        if not holding and len(ids):
             spaces = [one.space.key for one in vectors]
             raise ValueError(f"no vectors of modality {modality!r} in {spaces}; run 02_embed")
-        found[modality] = holding[0].take(ids[is_among(ids, holding[0].ids)])
+        own = holding[0] if holding else main
+        found[modality] = own.take(ids[is_among(ids, own.ids)])
     return found
 
 
@@ -146,27 +147,25 @@ def skewness(counts: Sequence[float] | pd.Series) -> float:
 def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFrame:
     """Return anisotropy, effective dimension, modality gap and hubness: measure, of, value, meaning, items (how many).
 
-    `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`), each with at least one row. Hubness of
-    texts is counted with images as queries, that of images with texts. It and the gap are left out where the two lie
-    in two spaces. The values describe the vectors at hand and estimate nothing, so they carry no interval.
+    `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`); one without rows is left out. Hubness of
+    texts is counted with images as queries, that of images with texts. It and the gap are left out where there are not
+    both in one space, and what takes two different rows where there are none. The values describe the vectors at hand
+    and estimate nothing, so they carry no interval.
     """
-    empty = [modality for modality in MODALITIES if not len(by_modality.get(modality, ()))]
-    if empty:
-        raise ValueError(f"expected vectors of texts and of images, found none of {empty[0]}")
     text, image = (by_modality[modality] for modality in MODALITIES)
     rows = []
-    for modality in MODALITIES:
+    for modality in (modality for modality in MODALITIES if len(by_modality[modality])):
         array = by_modality[modality].array
         rows.append(("anisotropy", modality, anisotropy(array), "0: all directions used, 1: one", len(array)))
         meaning = f"1: one direction, {array.shape[1]}: all alike"
         rows.append(("effective dimension", modality, effective_dimension(array), meaning, len(array)))
-    if share_space(by_modality):
+    if share_space(by_modality) and len(text) and len(image):
         gap, both = modality_gap(text, image), len(text) + len(image)
         rows.append(("modality gap", "text and image", gap, "0: none, 2: opposite", both))
         for modality, value in (("text", hubness(image, text, k)), ("image", hubness(text, image, k))):
             meaning = "over 1: a few come up for everything"
             rows.append(("hubness", modality, value, meaning, len(by_modality[modality])))
-    return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning", "items"])
+    return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning", "items"]).dropna(subset="value")
 
 
 def nearest_others(

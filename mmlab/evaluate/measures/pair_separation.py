@@ -10,6 +10,7 @@ import pandas as pd
 from mmlab.evaluate.measures.geometry import modality_gap
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
+from mmlab.items.tables import TooFew
 
 GRID = 512  # places at which two densities are compared
 MAX_DRAWS = 1000  # of a wrong item for one query
@@ -45,13 +46,13 @@ def pair_cosines(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame, seed: 
 
     Returns query_id, item_id, positive, negative: one row per row of `qrels`, none where queries and gallery lie in
     two spaces. The wrong item is drawn from the items that `qrels` names and is not right for the query. Raises
-    ValueError where there is only one item to draw from, or nearly every item answers the query.
+    TooFew where there is only one item to draw from, or nearly every item answers the query.
     """
     if queries.space != gallery.space:
         return pd.DataFrame(columns=list(COSINE_COLUMNS)).astype({"positive": float, "negative": float})
     names, items = np.unique(qrels["item_id"].to_numpy(dtype=str), return_inverse=True)
     if len(names) < 2:
-        raise ValueError(f"expected at least 2 items to draw wrong pairs from, found {len(names)}")
+        raise TooFew(f"wrong pairs need 2 items or more to be drawn from, found {len(names)}")
     asked, rows = np.unique(qrels["query_id"].to_numpy(dtype=str), return_inverse=True)
     right = set(zip(rows.tolist(), items.tolist(), strict=True))
     rng = np.random.default_rng(seed)
@@ -66,7 +67,7 @@ def _draw_wrong(rng: np.random.Generator, gallery: int, query: int, right: set[t
         drawn = int(rng.integers(gallery))
         if (query, drawn) not in right:
             return drawn
-    raise ValueError(f"no wrong item found in {MAX_DRAWS:,} draws: nearly every item answers this query")
+    raise TooFew(f"no wrong item was found in {MAX_DRAWS:,} draws: nearly every item answers this query")
 
 
 def separation(positive: np.ndarray | pd.Series, negative: np.ndarray | pd.Series) -> Separation:

@@ -202,7 +202,8 @@ def success_by_gallery_size(
     by_query = ranks.groupby("query_id", sort=False)["rank"]
     ahead, right = by_query.min().to_numpy() - 1, by_query.size().to_numpy()
     known = np.isfinite(ahead)
-    wrong, ahead = (gallery - right)[known], ahead[known].astype(int)
+    # Where all items are right none is ahead, and scipy draws from one or more.
+    wrong, ahead = np.maximum((gallery - right)[known], 1), ahead[known].astype(int)
     rows = [
         (
             size,

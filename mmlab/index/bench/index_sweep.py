@@ -26,6 +26,7 @@ from mmlab.index.schema.index_settings import BinaryWarning, Hnsw
 from mmlab.index.store.engine import SearchOptions
 from mmlab.index.store.store import Store
 from mmlab.items import Vectors
+from mmlab.items.tables import TooFew
 
 SCAN_KB = 10  # a graph is built over everything larger: a sweep is about graphs
 
@@ -84,7 +85,7 @@ def sweep_index(
     takes), disk_mb, and memory_mb, which a fresh process needs to open the collection and answer the queries. The
     sizes are NaN on a server, which does not tell.
 
-    Raises NotTunable if the engine ignores the settings or no graph was built.
+    Raises NotTunable if the engine ignores the settings, TooFew if no graph was built.
 
     Example: `sweep_index(vectors, queries, k=10, m=(16, 32), quantizations=("none", "scalar"))`; it takes minutes.
     """
@@ -177,7 +178,7 @@ def _measure(
 def _check_graph(index: Index) -> None:
     info = index.collections().iloc[0]
     if not info["hnsw"]:
-        raise NotTunable(
+        raise TooFew(
             f"no graph was built: {info['points']:,} points with {info['indexed_vectors']:,} in the graph, and up to "
             f"{SCAN_KB} KB of vectors are scanned. Sweep on more vectors"
         )

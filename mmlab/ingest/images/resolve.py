@@ -1,88 +1,58 @@
-"""From the images that rows name to one table: where each file lies, what is known of it, and what becomes of it."""
-
-import os
-from pathlib import Path
+"""From the images that rows name to one table: their files, what is known of each, and what becomes of it."""
 
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.images.find import is_address
 from mmlab.ingest.images.near_duplicates import near_duplicates
 from mmlab.ingest.images.quality import measure_images, quality_flags
 from mmlab.ingest.rules import DUPLICATE, NEAR_DUPLICATE, QUALITY_FLAGS, Rules, join_flags
-from mmlab.ingest.web.fetch import fetch_images
+from mmlab.ingest.web.fetch import count_new, fetch_images
 from mmlab.ingest.web.responses import DownloadLimits
-from mmlab.items import ImageError
 
 IMAGE_ITEM = "image item"
-WEB_SCHEMES = ("http://", "https://")
 FILE_COLUMNS = ["file", "reason", "detail"]
 
 
 def resolve_images(
-    named: pd.Series, root: Path, rules: Rules, cache: FindingsCache, blobs: Blobs, progress: bool = True
+    found: pd.DataFrame, rules: Rules, cache: FindingsCache, blobs: Blobs, progress: bool = True
 ) -> tuple[pd.DataFrame, int]:
     """Return the images as `assess_images` leaves them, one row per name, and how many were decoded now.
 
-    `named` is as in `find_files`; its names start at `root`.
+    `found` is as in `add_downloads`.
     """
-    files = find_files(named, root, rules, cache, blobs, progress)
+    files = add_downloads(found, rules, cache, blobs, progress)
     facts, decoded = measure_images(files["file"].dropna().to_dict(), cache, progress)
     facts = facts.reindex(files.index)
     reasons = {name: files[name].fillna(facts[name]) for name in ("reason", "detail")}
     return assess_images(facts.assign(file=files["file"], **reasons), rules), decoded
 
 
-def normalize_name(entry: str) -> str:
-    r"""Return an address as it is, and a path in one spelling: forward slashes, no "./" and no "a/../".
-
-    >>> normalize_name(" photos\\.\\a.jpg "), normalize_name("https://example.org/a//b.jpg")
-    ('photos/a.jpg', 'https://example.org/a//b.jpg')
-    """
-    entry = entry.strip()
-    if not entry or entry.lower().startswith(WEB_SCHEMES):
-        return entry
-    return os.path.normpath(entry.replace("\\", "/"))
-
-
-def find_files(
-    named: pd.Series, root: Path, rules: Rules, cache: FindingsCache, blobs: Blobs, progress: bool = True
+def add_downloads(
+    found: pd.DataFrame, rules: Rules, cache: FindingsCache, blobs: Blobs, progress: bool = True
 ) -> pd.DataFrame:
-    """Return file, reason, detail: where each image lies, or why it cannot be had; one row per name.
+    """Return the images with the files of those that lie on the web, or why they could not be had.
 
-    named: indexed by the names of the images; its values are the files of those that came with one.
+    found: file, reason, detail, indexed by name. Raise ValueError, before anything is fetched, where more addresses
+    are new than `rules.max_downloads`.
     """
-    without_file = named.index[named.isna()]
-    remote = [name for name in without_file if name.lower().startswith(WEB_SCHEMES)]
+    without_file = found.index[found["file"].isna()]
+    remote = [name for name in without_file if is_address(name)]
+    check_downloads(count_new(remote, blobs, cache), rules)
     limits = DownloadLimits(private_addresses=rules.private_addresses)
     fetched = fetch_images(remote, blobs, cache, limits, progress and bool(remote))
-    local = without_file.difference(remote, sort=False)
-    located = pd.DataFrame([_locate_or_reason(root, name) for name in local], local, FILE_COLUMNS)
-    parts = [named.dropna().to_frame("file"), fetched, located]
-    files = pd.concat([part for part in parts if len(part)] or parts)
-    return files.reindex(named.index, columns=FILE_COLUMNS).astype("str")
+    here = found[~found.index.isin(remote)]
+    files = pd.concat([part for part in (here, fetched) if len(part)] or [here])
+    return files.reindex(found.index, columns=FILE_COLUMNS).astype("str")
 
 
-def locate(root: Path, name: str) -> Path:
-    """Return the file that `name` (relative to `root`, or absolute) stands for; open nothing.
-
-    root: resolved. Raise ImageError with one of: no image named, path leaves the dataset, missing file. Folders,
-    pipes and devices count as missing, since opening them could block.
-    """
-    if not name:
-        raise ImageError("no image named")
-    path = root / name.replace("\0", "?")
-    if not Path(os.path.realpath(path)).is_relative_to(root):
-        raise ImageError("path leaves the dataset")
-    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
-        raise ImageError("missing file")
-    return path
-
-
-def _locate_or_reason(root: Path, name: str) -> tuple[str | None, str | None, str | None]:
-    try:
-        return str(locate(root, name)), None, None
-    except ImageError as error:
-        return None, str(error), None
+def check_downloads(new: int, rules: Rules) -> None:
+    """Raise ValueError where more images are to be fetched than `rules.max_downloads`."""
+    if new > rules.max_downloads:
+        raise ValueError(
+            f"{new:,} images lie on the web, and no more than {rules.max_downloads:,} are fetched unasked: give "
+            f"-p max_downloads={new} to fetch them all, or -p images_at=FOLDER where they are on disk"
+        )
 
 
 def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:

@@ -1,211 +1,206 @@
-"""The caption files of published datasets: COCO and Karpathy's splits (JSON), Flickr8k and Flickr30k (text)."""
+"""The caption files of published datasets with fixed fields: COCO, Karpathy's splits, and lists in parallel lines."""
 
-import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
+from mmlab.ingest.sources.cells import is_image_name, texts_of
+from mmlab.ingest.sources.column_names import LANGUAGES, TEXT_WORDS
+from mmlab.ingest.sources.records import Table
+from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
+from mmlab.ingest.sources.text_files import open_text, read_json, read_text
 
-from mmlab.ingest.sources.dataset_files import encoding_of, place_images, read_json
-from mmlab.ingest.sources.rows import Row, caption_texts, make_table, malformed_row
-
-COCO_SPLIT = re.compile(r"(?<![a-z])(train|validation|val|test|dev)(?![a-z])")
-COCO_ADDRESSES = ("coco_url", "flickr_url")
+COCO_ADDRESSES = ("coco_url", "flickr_url", "vizwiz_url")
 FLICKR_FOLDERS = (
     "Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images",
 )  # fmt: skip
 FLICKR_SPLIT_LISTS = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
+MAX_LIST_BYTES = 200_000_000  # of a list of images or texts
+LIST_WORDS = re.compile(
+    r"[ ._-]*(images?|imgs?|urls?|names?|files?|list|ids?)$", re.IGNORECASE
+)  # end of its name
+LINES_LOOKED_AT = 50
+MAX_FOLDERS, MAX_FILES = 20, 1000  # in which lists of texts are looked for
 
 
-def read_coco(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and the captions of each image, in the images' order, then those that belong to no image.
+def read_coco(path: Path) -> Part:
+    """Return the captions of each image, in the images' order, then those that belong to no image.
 
-    The images are looked for beside the file, in the folder above, in one named like the end of the file's name
-    (captions_val2017.json: val2017/) and in images/. Those not found are at their coco_url or flickr_url.
+    A file of detections gives images, each with the name of its category where it has one only.
     """
-    images, annotations = _coco_lists(path)
-    suffix = path.stem.removeprefix("captions_")
-    split = COCO_SPLIT.search(suffix.lower())
+    whole = read_json(path)
+    images, annotations = _coco_lists(whole, path)
     known, broken = _coco_images(images)
-    captions, unknown = _coco_captions(annotations, known)
-    names = [image["file_name"] for image in known.values()]
-    root, places = place_images(names, path, root, (suffix, "images"))
+    captions, unknown = _coco_captions(annotations, known) if _has_captions(annotations) else ({}, [])
+    labels = {} if captions else _coco_labels(whole)
     rows = [
-        Row(_coco_name(image, places), caption, split=split and split[0])
+        Row(image["file_name"], caption, label=labels.get(number), address=_coco_address(image))
         for number, image in known.items()
         for caption in captions.get(number, [""])
     ]
-    return root, make_table(rows + broken + unknown)
+    return Part(rows + broken + unknown)
 
 
-def _coco_lists(path: Path) -> tuple[list[Any], list[Any]]:
-    whole = read_json(path)
+def _has_captions(annotations: list[Any]) -> bool:
+    """Return whether any annotation has a caption, or there is none that could have another field."""
+    fields = [one for one in annotations if isinstance(one, dict)]
+    return any("caption" in one for one in fields) or not any("category_id" in one for one in fields)
+
+
+def _coco_labels(whole: dict[str, Any]) -> dict[str, str]:
+    """Return the name of the category of each image that has one only, by the id of the image."""
+    categories = whole.get("categories")
+    names = {
+        str(one.get("id")): str(one.get("name"))
+        for one in (categories if isinstance(categories, list) else [])
+        if isinstance(one, dict)
+    }
+    seen: dict[str, set[str]] = {}
+    for one in whole["annotations"]:
+        if isinstance(one, dict) and str(one.get("category_id")) in names:
+            seen.setdefault(str(one.get("image_id")), set()).add(names[str(one["category_id"])])
+    return {number: next(iter(found)) for number, found in seen.items() if len(found) == 1}
+
+
+def _coco_lists(whole: Any, path: Path) -> tuple[list[Any], list[Any]]:
     fields = whole if isinstance(whole, dict) else {}
     images, annotations = fields.get("images"), fields.get("annotations")
     if not isinstance(images, list) or not isinstance(annotations, list):
         raise ValueError(f"{path} is not COCO: expected an object with the lists images and annotations")
     if not images:
         raise ValueError(f"{path} names no images: expected images with id and file_name")
-    if annotations and not any(isinstance(one, dict) and "caption" in one for one in annotations):
-        raise ValueError(f"{path} has annotations without captions: take the file captions_*.json")
     return images, annotations
 
 
-def _coco_images(images: list[Any]) -> tuple[dict[int | str, dict[str, Any]], list[Row]]:
+def _coco_images(images: list[Any]) -> tuple[dict[str, dict[str, Any]], list[Row]]:
     """Return the images by their ids, and a malformed row for each entry that is none."""
-    known: dict[int | str, dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}
     broken = []
     for image in images:
         fields = image if isinstance(image, dict) else {}
         number, name = fields.get("id"), fields.get("file_name")
         if not isinstance(number, int | str) or not isinstance(name, str):
             broken.append(malformed_row(image, "expected an image with id and file_name"))
-        elif number in known:
+        elif str(number) in known:
             broken.append(malformed_row("", f"expected different ids, found {number!r} twice", name))
         else:
-            known[number] = fields
+            known[str(number)] = fields
     return known, broken
 
 
 def _coco_captions(
-    annotations: list[Any], known: dict[int | str, dict[str, Any]]
-) -> tuple[dict[int | str, list[str]], list[Row]]:
+    annotations: list[Any], known: dict[str, dict[str, Any]]
+) -> tuple[dict[str, list[str]], list[Row]]:
     """Return the captions by the ids of their images, and a malformed row for each that belongs to none."""
-    captions: dict[int | str, list[str]] = {}
+    captions: dict[str, list[str]] = {}
     unknown = []
     for annotation in annotations:
         fields = annotation if isinstance(annotation, dict) else {}
         number, caption = fields.get("image_id"), fields.get("caption")
         if not isinstance(number, int | str) or not isinstance(caption, str):
             unknown.append(malformed_row(annotation, "expected an annotation with image_id and caption"))
-        elif number not in known:
+        elif str(number) not in known:
             unknown.append(malformed_row(caption, f"expected the id of an image, found image_id {number!r}"))
         else:
-            captions.setdefault(number, []).append(caption)
+            captions.setdefault(str(number), []).append(caption)
     return captions, unknown
 
 
-def _coco_name(image: dict[str, Any], places: dict[str, str]) -> str:
-    name = image["file_name"]
-    addresses = [
-        image[field] for field in COCO_ADDRESSES if isinstance(image.get(field), str) and image[field]
-    ]
-    return places.get(name) or next(iter(addresses), name)
+def coco_folders(path: Path) -> tuple[str, ...]:
+    """Return the folders where the images of this file usually lie: val2017 for captions_val2017.json."""
+    suffix = path.stem.removeprefix("captions_")
+    return (suffix, f"images/{suffix}", "images")
 
 
-def read_karpathy(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and the sentences of each image with its split, as written ("restval" stays).
+def _coco_address(image: dict[str, Any]) -> str | None:
+    return next(
+        (image[field] for field in COCO_ADDRESSES if isinstance(image.get(field), str) and image[field]), None
+    )
 
-    The images are looked for where those of Flickr are, and in the folder that an image's filepath names.
+
+def read_karpathy(path: Path) -> Part:
+    """Return the sentences of each image with its split, as written ("restval" stays).
+
+    An image is named with the folder that its filepath gives.
     """
     whole = read_json(path)
     images = whole.get("images") if isinstance(whole, dict) else None
     if not isinstance(images, list) or not images:
         raise ValueError(f"{path} is not Karpathy's: expected an object with a list of images")
-    names = [name for image in images for name in _karpathy_names(image)]
-    root, places = place_images(names, path, root, FLICKR_FOLDERS)
-    return root, make_table(row for image in images for row in _karpathy_rows(image, places))
+    return Part([row for image in images for row in _karpathy_rows(image)])
 
 
-def _karpathy_names(image: Any) -> list[str]:
-    """Return the names that the image may have, the fullest first; none where the entry is broken."""
+def _karpathy_name(image: Any) -> str:
     name = image.get("filename") if isinstance(image, dict) else None
     if not isinstance(name, str):
-        return []
+        return ""
     folder = image.get("filepath")
-    return [f"{folder}/{name}", name] if isinstance(folder, str) and folder else [name]
+    return f"{folder}/{name}" if isinstance(folder, str) and folder else name
 
 
-def _karpathy_rows(image: Any, places: dict[str, str]) -> Iterator[Row]:
-    names = _karpathy_names(image)
-    if not names or not isinstance(image.get("sentences"), list):
-        yield malformed_row(image, "expected an image with filename and sentences", *names[:1])
+def _karpathy_rows(image: Any) -> Iterator[Row]:
+    name = _karpathy_name(image)
+    if not name or not isinstance(image.get("sentences"), list):
+        yield malformed_row(image, "expected an image with filename and sentences", name)
         return
-    name = next((places[name] for name in names if name in places), names[0])
     split = image.get("split")
     try:
-        for text in caption_texts(image["sentences"]):
-            yield Row(name, text, split=split if isinstance(split, str) and split else None)
+        for text in texts_of(image["sentences"]):
+            yield Row(name, text, split=usual_split(split) if isinstance(split, str) else None)
     except ValueError as error:
         yield malformed_row(image["sentences"], str(error), name)
 
 
-def read_flickr(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and one row per line: "name.jpg#0<tab>caption", "name.jpg| 0| caption" or "name.jpg,caption".
-
-    The images are looked for beside the file, in the folder above, and in the folders of the originals. The split
-    comes from Flickr_8k.trainImages.txt, devImages and testImages beside the file, if they are there.
-    """
-    rows = list(_flickr_rows(path))
-    if not rows:
-        raise ValueError(f"{path} has no captions: expected lines such as name.jpg#0<tab>caption")
-    splits = _flickr_splits(path.parent)
-    root, places = place_images((row.image for row in rows), path, root, FLICKR_FOLDERS)
-    return root, make_table(
-        row._replace(image=places.get(row.image, row.image), split=splits.get(row.image)) for row in rows
-    )
-
-
-def head_of(path: Path) -> str:
-    """Return the beginning of the file, which distinguishes the three forms of Flickr's files."""
-    with open(path, "rb") as file:
-        return file.read(100).decode("utf-8-sig", "replace").lower()
-
-
-def _flickr_rows(path: Path) -> Iterator[Row]:
-    head = head_of(path)
-    form = next(
-        (form for form in FLICKR_FORMS if form.header and head.startswith(form.header)), FLICKR_FORMS[-1]
-    )
-    with open(path, encoding=encoding_of(path)) as file:
-        lines = (line.rstrip("\n") for line in file if line.strip())
-        for line in islice(lines, bool(form.header), None):
-            parts = form.split(line)
-            yield Row(*parts) if parts else malformed_row(line, f"expected {form.shape}")
-
-
-def _flickr_splits(folder: Path) -> dict[str, str]:
-    """Return the split of each image that a list beside the captions names."""
+def flickr_splits(folder: Path) -> dict[str, str]:
+    """Return the split of each image that one of Flickr8k's lists in the folder names."""
     splits: dict[str, str] = {}
     for split, word in FLICKR_SPLIT_LISTS.items():
         for path in sorted(folder.glob(f"*{word}.txt")):
-            lines = path.read_text(encoding=encoding_of(path)).split("\n") if path.stat().st_size else []
+            lines = read_text(path, MAX_LIST_BYTES).split("\n") if path.stat().st_size else []
             splits |= dict.fromkeys(filter(None, map(str.strip, lines)), split)
     return splits
 
 
-def _split_at_tab(line: str) -> tuple[str, str] | None:
-    entry, tab, caption = line.partition("\t")
-    image, mark, _ = entry.rpartition("#")
-    return (image if mark else entry, caption) if tab else None
+def open_lists(path: Path) -> Table:
+    """Open a list of images with the lists of their texts, line by line: Multi30k's train.txt, train.en and train.de.
+
+    The lists of texts lie in the folder of the list of images or in one beside it, their names begin as its name does,
+    and they have as many lines. Raise ValueError where there are none.
+    """
+    images = _lines_of(path)
+    texts: dict[str, list[str]] = {}
+    for other, name in _lists_beside(path):
+        lines = _lines_of(other)
+        if name not in texts and len(lines) == len(images):
+            texts[name] = lines
+    if not texts or not all(is_image_name(image) for image in images[:LINES_LOOKED_AT]):
+        raise ValueError(f"{path}: it has one column, and no list of as many texts lies beside it")
+    return Table(["image", *texts], zip(images, *texts.values(), strict=True))
 
 
-def _split_at_pipes(line: str) -> tuple[str, str] | None:
-    cells = line.split("|", 2)
-    return (cells[0], cells[2].removeprefix(" ")) if len(cells) == 3 else None
+def _lists_beside(path: Path) -> list[tuple[Path, str]]:
+    """Return the files that may be lists of texts for a list of images, the shorter names first; with their columns."""
+    base = LIST_WORDS.sub("", path.name.partition(".")[0])
+    folders = [
+        path.parent,
+        *sorted(one for one in path.parent.parent.iterdir() if one.is_dir() and one != path.parent),
+    ]
+    found = []
+    for folder in folders[:MAX_FOLDERS]:
+        for other in islice(sorted(folder.iterdir(), key=lambda one: (len(one.name), one.name)), MAX_FILES):
+            rest = re.sub(r"\.(txt|gz|bz2|zst|lst)\b", "", other.name.removeprefix(base))
+            words = re.findall(r"[^\W_]+", rest)
+            name = words[-1].lower() if words else ""
+            is_list = name in LANGUAGES or name in TEXT_WORDS
+            if other != path and other.is_file() and other.name.startswith(base) and is_list:
+                found.append((other, name))
+    return found
 
 
-def _split_at_comma(line: str) -> tuple[str, str] | None:
-    try:
-        cells = next(csv.reader([line]))
-    except csv.Error:
-        return None
-    return (cells[0], cells[1]) if len(cells) == 2 else None
-
-
-class FlickrForm(NamedTuple):
-    """A form of Flickr's files: how its header begins, what a line looks like, and how a line is split in two."""
-
-    header: str
-    shape: str
-    split: Callable[[str], tuple[str, str] | None]
-
-
-FLICKR_FORMS = (
-    FlickrForm("image_name|", "name.jpg| 0| caption", _split_at_pipes),
-    FlickrForm("image,caption", "name.jpg,caption", _split_at_comma),
-    FlickrForm("", "name.jpg#0<tab>caption", _split_at_tab),
-)
+def _lines_of(path: Path) -> list[str]:
+    if path.stat().st_size > MAX_LIST_BYTES:
+        raise ValueError(f"{path}: expected at most {MAX_LIST_BYTES:,} bytes of lines, found more")
+    with open_text(path) as file:
+        return file.read().replace("\r\n", "\n").rstrip("\n").split("\n")

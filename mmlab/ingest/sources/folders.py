@@ -1,15 +1,33 @@
-"""Folders of images: with a text file beside each image, or without any text."""
+"""Folders of images: with a text file for each image, beside it or in a folder of texts, or without any text."""
 
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import pandas as pd
+from mmlab.ingest.sources.column_names import map_columns
+from mmlab.ingest.sources.records import NoBlobs, Table, read_records
+from mmlab.ingest.sources.rows import Part, Row, malformed_row, split_in
+from mmlab.ingest.sources.text_files import read_text
 
-from mmlab.ingest.sources.dataset_files import encoding_of, files_below
-from mmlab.ingest.sources.rows import Row, make_table, malformed_row
-
-SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+TEXT_SUFFIXES = (
+    ".caption",
+    ".txt",
+    ".text",
+    ".cap",
+    ".json",
+)  # of a file beside an image, the preferred first
 MAX_SIDECAR_BYTES = 1_000_000  # of a text beside an image; more is no caption
+WRAPPED_CHARS = range(50, 131)  # of the longest line of a text whose lines an editor broke
+KIND_FOLDERS = {  # folders that say what lies in them, so that images/train/1.jpg and captions/train/1.txt match
+    "images", "image", "imgs", "img", "jpg", "jpgs", "jpegs", "png", "photos", "photo", "captions", "caption", "texts",
+    "text", "txt", "txts", "labels", "label", "annotations", "descriptions", "prompts", "sentences",
+}  # fmt: skip
+SHARD = re.compile(r"\d{5}")  # as img2dataset numbers them, no label
+NUMBERS_ONLY = re.compile(r"[\d\s.,;:eE+-]*")  # boxes and classes, no text
 
 
 class FolderTags(NamedTuple):
@@ -19,68 +37,154 @@ class FolderTags(NamedTuple):
     split: str | None
 
 
-def read_images(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and one row per image below the folder, without captions, tagged by `folder_tags`."""
-    names = _image_names(path)
-    rows = (Row(name, **tags._asdict()) for name, tags in zip(names, folder_tags(names), strict=True))
-    return root, make_table(rows)
+def read_images(names: Sequence[str]) -> Part:
+    """Return one row per image, without captions, tagged by `folder_tags`."""
+    return Part([Row(name, **tags._asdict()) for name, tags in zip(names, folder_tags(names), strict=True)])
 
 
-def read_sidecar(path: Path, root: Path) -> tuple[Path, pd.DataFrame]:
-    """Return the root and one row per line of a.txt beside a.jpg; an image without lines has an empty caption."""
-    names = _image_names(path)
-    return root, make_table(
-        row._replace(**tags._asdict())
+def read_sidecars(root: Path, names: Sequence[str], texts: Mapping[str, str]) -> Part:
+    """Return the rows of each image, by the texts of the file that `match_texts` found for it, if any.
+
+    The paragraphs and lines of a text file are texts (`texts_in`); of a JSON file, those that a table would give.
+    """
+    rows = [
+        row._replace(label=row.label or tags.label, split=row.split or tags.split)
         for name, tags in zip(names, folder_tags(names), strict=True)
-        for row in _sidecar_rows(path, name)
-    )
+        for row in (_rows_of(root, name, texts[name]) if name in texts else [Row(name)])
+    ]
+    return Part(rows)
 
 
-def has_sidecars(folder: Path) -> bool:
-    """Return whether an image below the folder has a text file beside it."""
-    texts = {_stem(name) for name in files_below(folder, {".txt"})}
-    return bool(texts) and any(_stem(name) in texts for name in files_below(folder))
+def match_texts(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Return the text file of each image that has one: beside it, or in a folder of texts.
+
+    >>> match_texts(["a/1.jpg", "images/2.png"], ["a/1.txt", "captions/2.TXT", "readme.txt"])
+    {'a/1.jpg': 'a/1.txt', 'images/2.png': 'captions/2.TXT'}
+    """
+    beside: dict[str, str] = {}
+    apart: dict[str, str] = {}
+    rank = {suffix: number for number, suffix in enumerate(TEXT_SUFFIXES)}
+    files = [name for name in others if _suffix(name) in rank]
+    for name in sorted(files, key=lambda name: rank[_suffix(name)], reverse=True):
+        stem = os.path.splitext(name)[0]
+        beside[stem] = name
+        apart[_without_kind(stem)] = name
+    found = {}
+    for name in names:
+        stem = os.path.splitext(name)[0]
+        text = (
+            beside.get(name)
+            or beside.get(stem)
+            or apart.get(_without_kind(name))
+            or apart.get(_without_kind(stem))
+        )
+        if text:
+            found[name] = text
+    return found
 
 
-def folder_tags(names: list[str]) -> list[FolderTags]:
+def are_texts(root: Path, names: Sequence[str]) -> bool:
+    """Return whether any of these files holds more than numbers."""
+    return any(not NUMBERS_ONLY.fullmatch(_content(root / name)) for name in names)
+
+
+def texts_in(content: str) -> list[str]:
+    r"""Return the texts in a file that belongs to one image.
+
+    Each line is a text of its own, but lines that an editor broke are one: where each is filled, so that the first
+    word of the next has no room in it, and goes on in the next, which begins with a small letter, or does not end
+    there, in scripts without them. A paragraph never goes on after an empty line.
+
+    >>> texts_in("A dog runs.\nA brown dog on grass.\n")
+    ['A dog runs.', 'A brown dog on grass.']
+    """
+    paragraphs = re.split(r"\n[ \t\r]*\n", content.replace("\r\n", "\n").replace("\r", "\n"))
+    texts: list[str] = []
+    for paragraph in paragraphs:
+        lines = [line.strip() for line in paragraph.split("\n") if line.strip()]
+        texts += [" ".join(lines)] if _is_wrapped(lines) else lines
+    return texts
+
+
+def _is_wrapped(lines: list[str]) -> bool:
+    pairs = list(pairwise(lines))
+    width = max(map(len, lines), default=0)
+    if not pairs or width not in WRAPPED_CHARS:
+        return False
+    filled = all(len(line) + 1 + len(after.split()[0]) > width for line, after in pairs)
+    return filled and any(after[0].islower() and line[-1] not in ".!?" for line, after in pairs)
+
+
+def folder_tags(names: Sequence[str]) -> list[FolderTags]:
     """Return label and split of each image: where all images lie in subfolders, the first of these is the label.
 
     Where the first subfolders are all named train, val, test or alike, they are the split and the second is the
-    label. A single folder that holds everything is no label.
+    label. Folders that hold everything, and those named images or alike, are no label.
 
     >>> folder_tags(["train/cats/1.jpg", "test/dogs/2.jpg"])
     [FolderTags(label='cats', split='train'), FolderTags(label='dogs', split='test')]
     """
-    folders = [name.split("/")[:-1] for name in names]
+    above = _folders_of_all(names)
+    folders = [name.split("/")[above:-1] for name in names]
+    folders = [[part for part in parts if part.lower() not in KIND_FOLDERS] for parts in folders]
     splits: list[str | None] = [None] * len(names)
-    if all(parts and parts[0].lower() in SPLIT_FOLDERS for parts in folders):
-        splits = [parts[0] for parts in folders]
+    if folders and all(parts and split_in(parts[0]) for parts in folders):
+        splits = [split_in(parts[0]) for parts in folders]
         folders = [parts[1:] for parts in folders]
     several = all(folders) and len({parts[0] for parts in folders}) > 1
-    labels = [parts[0] if several else None for parts in folders]
+    labels = [parts[0] if several and not SHARD.fullmatch(parts[0]) else None for parts in folders]
     return [FolderTags(label, split) for label, split in zip(labels, splits, strict=True)]
 
 
-def _image_names(folder: Path) -> list[str]:
-    names = files_below(folder)
-    if not names:
-        raise FileNotFoundError(f"dataset {folder}: expected images (.jpg, .png, ...), found none below it")
-    return names
+def _folders_of_all(names: Sequence[str]) -> int:
+    """Return how many folders hold everything, one inside the other, without the last if they name a split."""
+    common = os.path.commonpath([os.path.dirname(name) for name in (min(names), max(names))]) if names else ""
+    above = common.split("/") if common else []
+    while above and split_in(above[-1]):
+        above.pop()
+    return len(above)
 
 
-def _sidecar_rows(folder: Path, name: str) -> list[Row]:
-    path = (folder / name).with_suffix(".txt")
+def _rows_of(root: Path, name: str, text: str) -> list[Row]:
+    path = root / text
     if not path.is_file() or not path.stat().st_size:
         return [Row(name)]
-    if path.stat().st_size > MAX_SIDECAR_BYTES:
-        detail = f"expected at most {MAX_SIDECAR_BYTES:,} bytes in {path.name}, found more"
-        return [malformed_row("", detail, name)]
     try:
-        lines = path.read_text(encoding=encoding_of(path)).split("\n")
-    except ValueError as error:
+        content = read_text(path, MAX_SIDECAR_BYTES)
+        if _suffix(text) == ".json":
+            return _rows_of_json(name, json.loads(content))
+        return [Row(name, one) for one in texts_in(content)] or [Row(name)]
+    except (ValueError, RecursionError) as error:
         return [malformed_row("", str(error), name)]
-    return [Row(name, line) for line in lines if line.strip()] or [Row(name)]
 
 
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]
+def _rows_of_json(name: str, entry: Any) -> list[Row]:
+    """Return the rows of a JSON file beside an image: an object, a list of texts, or one text."""
+    fields = (
+        {
+            "image": name,
+            **entry,
+        }
+        if isinstance(entry, dict)
+        else {"image": name, "caption": entry}
+    )
+    fields["image"] = name
+    columns = map_columns(list(fields), {"image": ["image"]}, name, [list(fields.values())])
+    table = Table(columns.names, iter(()))
+    rows = read_records([list(fields.values())], columns, NoBlobs(), table)
+    return [row._replace(user_values=()) for row in rows]
+
+
+def _content(path: Path) -> str:
+    try:
+        return read_text(path, MAX_SIDECAR_BYTES)
+    except (ValueError, OSError):
+        return ""
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _without_kind(stem: str) -> str:
+    return "/".join(part for part in stem.split("/") if part.lower() not in KIND_FOLDERS)

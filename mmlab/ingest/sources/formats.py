@@ -1,238 +1,75 @@
-"""Recognise what kind of source a folder or a file is, and read it into one table of rows, as written.
+"""Read a folder, a file or a Hugging Face dataset into one table of rows, as written.
 
-Nothing is cleaned, opened or refused here.
+Nothing is cleaned, opened as an image or refused here.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.arrow_tables import read_huggingface, read_parquet
-from mmlab.ingest.sources.caption_files import head_of, read_coco, read_flickr, read_karpathy
-from mmlab.ingest.sources.dataset_files import files_below, unlisted_images
-from mmlab.ingest.sources.folders import has_sidecars, read_images, read_sidecar
-from mmlab.ingest.sources.records import parse_columns
-from mmlab.ingest.sources.text_tables import read_delimited, read_json_lines
+from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
+from mmlab.ingest.sources.column_names import parse_columns
+from mmlab.ingest.sources.folders import read_images, read_sidecars
+from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, TABLES, DataFile
+from mmlab.ingest.sources.recognition import Choice, choose, choose_file
+from mmlab.ingest.sources.records import TableImages, glance, read_table
+from mmlab.ingest.sources.rows import Part, make_table
 from mmlab.items import data
 from mmlab.items.files import resolve
 
-TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
 HUB_ADDRESS = re.compile("hf:/+")  # a Path joins the two slashes into one
-EXPECTED = (
-    "a table of captions (captions.csv, .tsv, .jsonl or .parquet), a caption file of COCO, Karpathy or "
-    "Flickr, a saved Hugging Face dataset, or images"
-)
-
-
-class Location(NamedTuple):
-    """The kind of a source, its file or folder (or the id of a Hugging Face dataset), and its root folder."""
-
-    kind: str
-    path: Path | str
-    root: Path
-
-
-def recognise(dataset: str | Path, kind: str = "auto") -> Location:
-    """Return where the source of a dataset lies; in a folder, the first of SEARCHES that finds one decides.
-
-    kind: "auto", or the only kind to look for. Raise FileNotFoundError where nothing usable lies there, ValueError
-    where one search finds several sources.
-    """
-    name = str(dataset)
-    path = resolve(name)
-    if HUB_ADDRESS.match(name) or (kind == "huggingface" and not path.exists()):
-        return _hub_dataset(HUB_ADDRESS.sub("", name, count=1), kind, path)
-    if path.is_file():
-        return Location(_kind_of_file(path, kind), path, path.parent)
-    if not path.is_dir():
-        raise FileNotFoundError(f"dataset {path}: expected a folder or a file, found nothing there")
-    return _search_folder(path, kind)
-
-
-def _hub_dataset(name: str, kind: str, path: Path) -> Location:
-    if kind not in ("auto", "huggingface"):
-        raise ValueError(f"dataset hf://{name} is of the kind huggingface, found source={kind!r}")
-    if not all(name.split("/")) or name.count("/") > 1:
-        raise ValueError(f"dataset {name}: expected the id of a Hugging Face dataset, as hf://owner/name")
-    return Location("huggingface", name, path)  # nothing lies at this root: its images come as bytes
-
-
-def _search_folder(folder: Path, kind: str) -> Location:
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file() and entry.name[0] != ".")
-    for search in SEARCHES:
-        found = [(name, path) for name, path in search(folder, files) if kind in ("auto", name)]
-        if len(found) > 1:
-            raise ValueError(
-                f"dataset {folder}: several sources lie there, {[path.name for _, path in found]}: name one, "
-                "as dataset=<path of the file> or source=<its kind>"
-            )
-        if found:
-            return Location(*found[0], folder)
-    if kind == "huggingface":
-        return Location(kind, folder, folder)
-    raise _nothing_found(folder, kind)
-
-
-Found = Iterator[tuple[str, Path]]  # kinds of sources and where they lie
-
-
-def _saved_dataset(folder: Path, files: list[Path]) -> Found:
-    names = {path.name for path in files}
-    if "dataset_dict.json" in names or {"dataset_info.json", "state.json"} <= names:
-        yield "huggingface", folder
-
-
-def _tables(_: Path, files: list[Path], stem: str = "") -> Found:
-    """Yield the tables with this stem, or all."""
-    for path in files:
-        table = TABLE_SUFFIXES.get(path.suffix.lower())
-        if table and path.stem.lower() == (stem or path.stem.lower()):
-            yield table, path
-
-
-def _flickr_files(_: Path, files: list[Path]) -> Found:
-    return (("flickr", path) for path in files if _is_flickr(path))
-
-
-def _karpathy_files(_: Path, files: list[Path]) -> Found:
-    return (("karpathy", path) for path in files if _is_karpathy(path))
-
-
-def _coco_files(folder: Path, files: list[Path]) -> Found:
-    inner = sorted(path for path in (folder / "annotations").glob("*.json") if path.is_file())
-    return (("coco", path) for path in files + inner if _is_coco(path))
-
-
-def _sidecars(folder: Path, _: list[Path]) -> Found:
-    if has_sidecars(folder):
-        yield "sidecar", folder
-
-
-def _images(folder: Path, _: list[Path]) -> Found:
-    if files_below(folder):
-        yield "images", folder
-
-
-# How a folder is searched, in this order: each search is given the folder and the files that lie directly in it.
-SEARCHES: tuple[Callable[[Path, list[Path]], Found], ...] = (
-    _saved_dataset,
-    partial(_tables, stem="captions"),
-    partial(_tables, stem="metadata"),
-    _flickr_files,
-    _karpathy_files,
-    _coco_files,
-    _tables,
-    _sidecars,
-    _images,
-)
-
-
-def _is_flickr(path: Path) -> bool:
-    name = path.name.lower()
-    if name.endswith((".token", ".token.txt")):
-        return ".lemma." not in name  # lemmas are no captions
-    if name == "captions.txt":
-        return head_of(path).startswith("image,caption")
-    return name.endswith(".csv") and head_of(path).startswith("image_name|")
-
-
-def _is_karpathy(path: Path) -> bool:
-    return path.match("dataset_*.json") and _mentions(path, "images", "sentences")
-
-
-def _is_coco(path: Path) -> bool:
-    return path.match("captions_*.json")
-
-
-def _kind_of_file(path: Path, kind: str) -> str:
-    if kind in ("sidecar", "images", "huggingface"):
-        raise ValueError(f"dataset {path}: expected a folder for the kind {kind}, found a file")
-    if kind != "auto":
-        return kind
-    for name, is_kind in (("flickr", _is_flickr), ("karpathy", _is_karpathy), ("coco", _is_coco)):
-        if is_kind(path):
-            return name
-    suffix = path.suffix.lower()
-    if suffix in TABLE_SUFFIXES:
-        return TABLE_SUFFIXES[suffix]
-    if suffix == ".json" and _mentions(path, "sentences"):
-        return "karpathy"
-    if suffix == ".json" and _mentions(path, "annotations"):
-        return "coco"
-    raise ValueError(f"dataset {path}: expected {EXPECTED}; found {path.name}: name its kind by source=")
-
-
-def _mentions(path: Path, *names: str) -> bool:
-    """Return whether a JSON file contains all these names; what it says about them is for its reader."""
-    content = path.read_bytes()
-    return all(f'"{name}"'.encode() in content for name in names)
-
-
-def _nothing_found(folder: Path, kind: str) -> FileNotFoundError:
-    found = sorted(entry.name for entry in folder.iterdir())[:10] or "an empty folder"
-    expected = EXPECTED if kind == "auto" else f"a source of the kind {kind}"
-    advice = "give the path of the file if it lies elsewhere or has another name"
-    return FileNotFoundError(f"dataset {folder}: expected {expected}; found {found}: {advice}")
-
-
-# Tables with any columns, one record for each image or for each caption: (path, columns, blobs) -> rows.
-TABLES: dict[str, Callable[[Path, Mapping[str, str], Blobs], pd.DataFrame]] = {
-    "csv": partial(read_delimited, delimiters=",;"),
-    "tsv": partial(read_delimited, delimiters="\t"),
-    "jsonl": read_json_lines,
-    "parquet": read_parquet,
-    "huggingface": read_huggingface,
-}
-# Formats with fixed fields, whose images lie where such datasets have them: (path, root) -> root, rows.
-FIXED_FORMATS: dict[str, Callable[[Path, Path], tuple[Path, pd.DataFrame]]] = {
-    "coco": read_coco,
-    "karpathy": read_karpathy,
-    "flickr": read_flickr,
-    "sidecar": read_sidecar,
-    "images": read_images,
-}
-KINDS = (*TABLES, *FIXED_FORMATS)
+TEXT_KINDS = ("csv", "tsv", "flickr")  # in which numbers are written as text
 
 
 class Source(NamedTuple):
-    """What was read of a dataset.
+    """What was read of a dataset. No image file was looked for.
 
     kind: one of KINDS.
-    root: the folder where relative names of images start.
+    root: the folder where relative names start.
     rows: one line per caption, or per image without one, indexed by `row` from 1 in the source's order:
         image: the name as written, a relative or absolute path or an address; "" where there is none.
         caption: as written; "" where there is none.
-        origin: "caption", or "alt" where the captions are the alternative texts of a web page.
-        label, split: text, missing where the source has none.
+        origin: "caption"; "alt" where the text is the alternative text of a web page; the name of its column where a
+            table has several columns of texts; "negative" for a text that is made to be wrong for the image of its
+            entry, which is a row without an image.
+        label, split: text, missing where the source has none; the usual names of splits in small letters.
         file: the absolute path of an image whose bytes came inside the source, missing otherwise.
         problem, detail: "malformed row" and what was expected and found, where the entry could not be read. Such a
             row has the image and the caption that could be saved, else the raw text as caption.
-        then the user's own columns: text, Int64, float64 or boolean.
-    unlisted: the image files below root that a csv, tsv, jsonl or parquet table does not name, sorted; none for
-        other kinds.
+        table: the file that the row was read from, relative to root with forward slashes; missing where there is none.
+        address: where the image lies on the web, for where the file of the name `image` is not at hand; missing where
+            the source has none.
+        then the user's own columns: text, Int64, float64 or boolean; language where the names of columns say it.
+    image_folders: the folders where the images of this format usually lie, relative to root, the preferred first.
+    tables: the files that were read, as in the column table.
+    unread: the files below root that look like data and were passed over: why, and what to do.
+    notes: what was guessed, in sentences.
     """
 
     kind: str
     root: Path
     rows: pd.DataFrame
-    unlisted: list[str]
+    image_folders: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    unread: Mapping[str, str] = MappingProxyType({})
+    notes: tuple[str, ...] = ()
 
 
 def read_source(
     dataset: str | Path,
     kind: str = "auto",
-    columns: Mapping[str, str] | Iterable[str] = (),
+    columns: str | Mapping[str, str] | Iterable[str] = (),
     blobs: Blobs | None = None,
 ) -> Source:
     """Read a folder, a file, or a dataset of Hugging Face by its id ("hf://owner/name").
 
     kind: one of KINDS, or "auto" to recognise it. columns: names that a table has for image, caption, label and
-    split, as a dict or as texts like "image=url"; those that it does not mention are recognised by usual names.
+    split, in one of the forms that `parse_columns` takes; those that it does not mention are recognised.
     blobs: keeps the images whose bytes come inside the source, by default in data/cache/images.
 
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read, saying what was expected, what
@@ -241,16 +78,96 @@ def read_source(
     if kind not in ("auto", *KINDS):
         raise ValueError(f"source: expected auto, {', '.join(KINDS)}; found {kind!r}")
     mapped = parse_columns(columns)
-    found = recognise(dataset, kind)
-    if found.kind in FIXED_FORMATS:
-        if mapped:
-            raise ValueError(
-                f"dataset {dataset}: a source of the kind {found.kind} has fixed fields; leave columns out, "
-                f"found {mapped}"
-            )
-        root, rows = FIXED_FORMATS[found.kind](Path(found.path), found.root)
-        return Source(found.kind, root, rows, [])
-    path = cast(Path, found.path)  # a text is the id of a dataset on the Hub, which its reader expects
-    rows = TABLES[found.kind](path, mapped, blobs or Blobs(data() / "cache" / "images"))
-    unlisted = [] if found.kind == "huggingface" else unlisted_images(found.root, rows["image"])
-    return Source(found.kind, found.root, rows, unlisted)
+    choice = recognise(dataset, kind, mapped)
+    if mapped and choice.kind in (*FIXED, *FOLDERS):
+        raise ValueError(
+            f"dataset {dataset}: a source of the kind {choice.kind} has fixed fields; leave columns out, found {mapped}"
+        )
+    if choice.kind in FOLDERS:
+        return _read_folder(choice)
+    return _read_files(choice, mapped, blobs or Blobs(data() / "cache" / "images"))
+
+
+def recognise(
+    dataset: str | Path, kind: str = "auto", columns: Mapping[str, list[str]] = MappingProxyType({})
+) -> Choice:
+    """Return what is read of a dataset.
+
+    kind: "auto", or the only kind to look for. Raise FileNotFoundError where nothing usable lies there, ValueError
+    where it is not clear what is meant.
+    """
+    name = str(dataset)
+    path = resolve(name)
+    if HUB_ADDRESS.match(name) or (kind == "huggingface" and not path.exists()):
+        return _hub_dataset(HUB_ADDRESS.sub("", name, count=1), kind, path)
+    if path.is_file():
+        return choose_file(path, kind, columns)
+    if not path.is_dir():
+        raise FileNotFoundError(f"dataset {path}: expected a folder or a file, found nothing there")
+    return choose(path, kind, columns)
+
+
+def _hub_dataset(name: str, kind: str, path: Path) -> Choice:
+    if kind not in ("auto", "huggingface"):
+        raise ValueError(f"dataset hf://{name} is of the kind huggingface, found source={kind!r}")
+    if not all(name.split("/")) or name.count("/") > 1:
+        raise ValueError(f"dataset {name}: expected the id of a Hugging Face dataset, as hf://owner/name")
+    file = DataFile("huggingface", Path(name), "")
+    return Choice("huggingface", path, [file], [], {}, {}, lambda _: False)  # its images come as bytes
+
+
+def _read_folder(choice: Choice) -> Source:
+    texts = choice.texts if choice.kind == "sidecar" else {}
+    part = read_sidecars(choice.root, choice.images, texts) if texts else read_images(choice.images)
+    return Source(choice.kind, choice.root, make_table([part]), unread=choice.unread, notes=tuple(part.notes))
+
+
+def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:
+    images, parts, unread = TableImages(blobs), dict[DataFile, Part](), dict(choice.unread)
+    for file in choice.files:
+        try:
+            parts[file] = _tagged(_read_file(file, columns, images, choice.on_disk), file)
+        except (ValueError, ModuleNotFoundError) as error:
+            if len(choice.files) == 1:
+                raise
+            unread[file.name] = str(error)
+    if not any(part.rows for part in parts.values()):
+        raise ValueError(f"{_named(choice)} has no rows: add one row per caption")
+    rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)
+    notes = dict.fromkeys(f"{file.name}: {note}" for file, part in parts.items() for note in part.notes)
+    tables = tuple(file.name for file in parts if file.name)
+    return Source(choice.kind, choice.root, rows, _image_folders(parts), tables, unread, tuple(notes))
+
+
+def _named(choice: Choice) -> str:
+    return ", ".join(str(file.path) for file in choice.files[:3])
+
+
+def _read_file(
+    file: DataFile, columns: Mapping[str, list[str]], images: TableImages, on_disk: Callable[[str], bool]
+) -> Part:
+    if file.kind in FIXED:
+        return FIXED[file.kind](file.path)
+    images.table = file.name or file.path.name
+    return read_table(glance(TABLES[file.kind](file.path), columns, file.path, on_disk), images)
+
+
+def _tagged(part: Part, file: DataFile) -> Part:
+    """Return the rows with the name of their file, and the split that a list or this name says."""
+    listed = flickr_splits(file.path.parent) if file.kind in TEXT_KINDS else {}
+    rows = [
+        row._replace(table=file.name or None, split=row.split or listed.get(row.image) or file.split)
+        for row in part.rows
+    ]
+    return part._replace(rows=rows)
+
+
+def _image_folders(files: Iterable[DataFile]) -> tuple[str, ...]:
+    """Return the folders where the images of these files usually lie: val2017 for captions_val2017.json."""
+    folders: list[str] = []
+    files = [file for file in files if file.kind in (*FIXED, "flickr")]
+    for file in files:
+        stem = file.path.name.partition(".")[0]
+        for name in filter(None, (re.sub(r"^captions_", "", stem), file.split)):
+            folders += [name, f"images/{name}", f"{name}_images"]
+    return tuple(dict.fromkeys([*folders, *FLICKR_FOLDERS, "data"] if files else []))

@@ -1,137 +1,84 @@
-"""From the records of a table with any columns to rows: which column says what, and one row for each caption."""
+"""From the records of a table with any columns to rows: one for each image and each of its texts."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.rows import (
-    OUR_COLUMNS,
-    Row,
-    caption_texts,
+from mmlab.ingest.sources.cells import (
     image_of,
-    malformed_row,
-    replace_surrogates,
+    images_of,
+    is_image_name,
+    texts_of,
     to_plain,
     to_text,
 )
-from mmlab.items import ITEM_COLUMNS
+from mmlab.ingest.sources.column_names import NEGATIVE, ColumnMap, TextColumn, map_columns
+from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
 
-USUAL_NAMES = {  # of a table's columns, in the order of preference
-    "image": ("image", "image_path", "file_name", "filename", "filepath", "path", "file", "image_url", "url"),
-    "caption": (
-        "caption", "captions", "text", "texts", "sentence", "sentences", "description", "title", "alt", "alt_text",
-    ),
-    "label": ("label",),
-    "split": ("split",),
-}  # fmt: skip
-RESERVED = {*ITEM_COLUMNS, *OUR_COLUMNS}  # columns that ingest itself fills
-MAX_COLUMNS = 1000  # a file with more of them is no table of captions
-ALT_NAME = re.compile(r"(^|_)alt(_|text|$)")
+RECORDS_LOOKED_AT = 50  # that tell what the columns of a table hold
+Pair = tuple[TextColumn, str]  # where a text comes from, and the text
+NO_TEXT = TextColumn(-1, "caption")  # of an image without one
 
 
-class ColumnMap(NamedTuple):
-    """The places of our columns in a record, None where the table lacks one, and the user's columns."""
+class Table(NamedTuple):
+    """A table that is open for reading, once.
 
-    image: int
-    caption: int | None
-    label: int | None
-    split: int | None
-    user_places: list[int]
-    user_names: list[str]
-    origin: str
-
-
-def parse_columns(columns: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
-    """Return the table's name for each of ours, from a dict or from texts.
-
-    >>> parse_columns(["image=url", "caption=alt text"])
-    {'image': 'url', 'caption': 'alt text'}
+    names: of its columns. records: sequences of cells, of any length; or rows, for what could not be read as a
+    record, or for formats with fixed fields. delimiter: what divides cells in a line of text; "" in other files.
+    strict: whether a record with too few cells is broken. notes: what was guessed of its form.
     """
-    if isinstance(columns, Mapping):
-        return dict(columns)
-    pairs = {text: text.partition("=") for text in columns}
-    for text, (ours, _, theirs) in pairs.items():
-        if not (ours and theirs):
-            raise ValueError(f"columns: expected texts like 'image=url', found {text!r}")
-    return {ours: theirs for ours, _, theirs in pairs.values()}
+
+    names: list[str]
+    records: Iterator[Sequence[Any] | Row]
+    delimiter: str = ""
+    strict: bool = False
+    notes: tuple[str, ...] = ()
 
 
-def map_columns(names: Sequence[str], columns: Mapping[str, str], table: object) -> ColumnMap:
-    """Find our columns among the names of a table; `columns` maps ours to the table's, where they are unusual.
+class Glance(NamedTuple):
+    """A table with its first records, and what its columns hold."""
 
-    A column of the user's with the name of one that ingest fills is renamed `source_<name>`.
-    Raise ValueError where the image column or one that `columns` names is missing, or a name occurs twice.
-    """
-    names = [name.strip() or f"column_{number}" for number, name in enumerate(names, 1)]
-    _check_names(names, columns, table)
-    free = [_simplified(name) if name not in columns.values() else None for name in names]
-    places = {
-        ours: names.index(columns[ours]) if ours in columns else _usual_place(ours, free)
-        for ours in USUAL_NAMES
-    }
-    image, caption = places["image"], places["caption"]
-    if image is None:
-        raise ValueError(
-            f"{table}: expected a column with the images ({', '.join(USUAL_NAMES['image'])}), found "
-            f'{_shortened(names)}: rename one, or name it with columns={{"image": "..."}}'
+    table: Table
+    first: list[Sequence[Any] | Row]
+    columns: ColumnMap
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The image and the text of the first records, as far as they are texts."""
+        return [
+            (row.image, row.caption) for row in read_records(self.first, self.columns, NoBlobs(), self.table)
+        ]
+
+
+def glance(
+    table: Table, columns: Mapping[str, list[str]], path: object, on_disk: Callable[[str], bool]
+) -> Glance:
+    """Look at the first records of a table; raise ValueError where no column holds images."""
+    first = list(islice(table.records, RECORDS_LOOKED_AT))
+    sample = [cells for cells in first if not isinstance(cells, Row)]
+    return Glance(table, first, map_columns(table.names, columns, path, sample, on_disk))
+
+
+def read_table(seen: Glance, images: "TableImages") -> Part:
+    """Return all rows of a table that was glanced at."""
+    counts = dict.fromkeys(("joined",), 0)
+    records = images.blobs.bounded(chain(seen.first, seen.table.records))
+    rows = list(read_records(records, seen.columns, images, seen.table, counts))
+    notes = [*seen.table.notes, *filter(None, [seen.columns.note])]
+    if counts["joined"]:
+        notes.append(
+            f"{counts['joined']:,} rows have more fields than there are columns: the surplus belongs to the text"
         )
-    user_places = [place for place in range(len(names)) if place not in places.values()]
-    is_alt = caption is not None and ALT_NAME.search(_simplified(names[caption]))
-    return ColumnMap(
-        image,
-        caption,
-        places["label"],
-        places["split"],
-        user_places,
-        _free_names([names[place] for place in user_places]),
-        "alt" if is_alt else "caption",
-    )
-
-
-def _check_names(names: list[str], columns: Mapping[str, str], table: object) -> None:
-    unknown = [ours for ours in columns if ours not in USUAL_NAMES]
-    if unknown:
-        raise ValueError(f"columns: {unknown} cannot be mapped; expected some of {list(USUAL_NAMES)}")
-    missing = [theirs for theirs in columns.values() if theirs not in names]
-    if missing:
-        raise ValueError(f"{table}: columns {missing} are missing; found {_shortened(names)}")
-    if len(names) > MAX_COLUMNS:
-        raise ValueError(f"{table}: expected at most {MAX_COLUMNS} columns, found {len(names)}")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{table}: the columns {repeated} occur twice: rename or remove one of each")
-
-
-def _usual_place(ours: str, free: list[str | None]) -> int | None:
-    return next((free.index(name) for name in USUAL_NAMES[ours] if name in free), None)
-
-
-def _simplified(name: str) -> str:
-    return name.casefold().replace(" ", "_").replace("-", "_")
-
-
-def _free_names(names: list[str]) -> list[str]:
-    """Return the names, with "source_" before those that are reserved or already in use."""
-    used, free = set(RESERVED), list[str]()
-    for name in map(replace_surrogates, names):
-        while name in used or (name != names[len(free)] and name in names):
-            name = f"source_{name}"
-        used.add(name)
-        free.append(name)
-    return free
-
-
-def _shortened(names: list[str]) -> list[str]:
-    return [name[:100] for name in names[:20]]
+    return Part(rows, seen.columns.added_names, notes)
 
 
 class TableImages:
-    """Name the images of one table: bytes are kept as files, and no two images get the same name."""
+    """Name the images of a source's tables: bytes are kept as files, and no two images get the same name."""
 
-    def __init__(self, blobs: Blobs, table: str) -> None:
+    def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
-        self.table = table
+        self.table = ""  # the one that is being read
         self._files: dict[str, str] = {}
 
     def keep(self, cell: Any, number: int) -> tuple[str, str | None]:
@@ -141,41 +88,147 @@ class TableImages:
             return name, None
         file, unnamed = str(self.blobs.put(content)), f"{self.table}#{number}"
         name = name or unnamed
-        if (
-            self._files.setdefault(name, file) != file
-        ):  # packed from two folders, a table may have a name twice
-            name = unnamed
+        if self._files.setdefault(name, file) != file:
+            name = unnamed  # packed from two folders, a table may have a name twice
         return name, file
 
 
+class NoBlobs(TableImages):
+    """Name the images of a table that is only looked at: nothing is kept."""
+
+    def __init__(self) -> None:
+        pass
+
+    def keep(self, cell: Any, number: int) -> tuple[str, str | None]:
+        """Return the name of the image, "" for bytes without one."""
+        return image_of(cell)[0], None
+
+
 def read_records(
-    records: Iterable[Sequence[Any] | Row], columns: ColumnMap, images: TableImages
+    records: Iterable[Sequence[Any] | Row],
+    columns: ColumnMap,
+    images: TableImages,
+    table: Table,
+    counts: dict[str, int] | None = None,
 ) -> Iterator[Row]:
-    """Yield the rows of each record, a sequence of cells; a malformed Row among the records stays as it is."""
+    """Yield the rows of each record; a Row among the records stays as it is."""
+    product = _Product(columns)
+    counts = {"joined": 0} if counts is None else counts
     for number, cells in enumerate(records, 1):
         if isinstance(cells, Row):
-            yield cells
+            yield cells._replace(split=usual_split(cells.split))
             continue
         try:
-            yield from _rows_of_record(cells, number, columns, images)
+            fitted = _fitted(cells, columns, table)
+            if table.delimiter == "|":  # set between blanks
+                fitted = [cell.strip() for cell in fitted]
+            counts["joined"] += len(cells) > len(columns.names)
+            rows = _rows_of_record(product.filled(fitted), number, columns, images)
+            yield from (row for row in rows if not product.is_variant(row))
         except (ValueError, RecursionError) as error:
-            yield broken_record(cells, columns, list(cells), str(error))
+            yield _broken_record(cells, columns, table.delimiter, str(error))
 
 
-def broken_record(cells: Sequence[Any], columns: ColumnMap, raw: Any, detail: str) -> Row:
-    """Return a malformed row with the image and the caption among the cells, else with all of `raw` as caption."""
+def _fitted(cells: Sequence[Any], columns: ColumnMap, table: Table) -> Sequence[Any]:
+    """Return as many cells as there are columns: what is left over belongs to the one text, or to the last column."""
+    width, surplus = len(columns.names), len(cells) - len(columns.names)
+    if surplus == 0:
+        return cells
+    if surplus < 0 and not table.strict:
+        return [*cells, *[""] * -surplus]
+    places = [text.place for text in columns.texts]
+    place = places[0] if len(places) == 1 else width - 1
+    if surplus < 0 or place not in places or not table.delimiter:
+        raise ValueError(f"expected {width} fields, found {len(cells)}")
+    joined = table.delimiter.join(cells[place : place + surplus + 1])
+    return [*cells[:place], joined, *cells[place + surplus + 1 :]]
+
+
+def _broken_record(cells: Sequence[Any], columns: ColumnMap, delimiter: str, detail: str) -> Row:
+    """Return a malformed row with the image and the caption among the cells, else with all of them as caption."""
     image, caption = (
         cells[place] if place is not None and place < len(cells) and isinstance(cells[place], str) else ""
-        for place in (columns.image, columns.caption)
+        for place in (columns.images[0][0], columns.texts[0].place if columns.texts else None)
     )
+    raw = delimiter.join(cells) if delimiter else list(cells)
     return malformed_row(caption or raw, detail, image)
 
 
+class _Product:
+    """Fill in what the export of a shop says only in the first of a product's rows: one for each image."""
+
+    def __init__(self, columns: ColumnMap) -> None:
+        self.handle = columns.handle
+        self.images = [place for place, _ in columns.images]
+        self.places = [text.place for text in columns.texts if text.origin != "alt"]
+        self.known: Any = None
+        self.first: Sequence[Any] = ()
+
+    def is_variant(self, row: Row) -> bool:
+        """Return whether a row is a size or a colour of a product, without an image or a text of its own."""
+        return self.handle is not None and not (row.image or row.file or row.caption)
+
+    def filled(self, cells: Sequence[Any]) -> Sequence[Any]:
+        """Return the cells with the texts of the product's first row, where they have an image and no text."""
+        if self.handle is None:
+            return cells
+        if cells[self.handle] != self.known or not self.known:
+            self.known, self.first = cells[self.handle], cells
+            return cells
+        if any(cells[place] for place in self.places) or not any(cells[place] for place in self.images):
+            return cells
+        return [self.first[place] if place in self.places else cell for place, cell in enumerate(cells)]
+
+
 def _rows_of_record(cells: Sequence[Any], number: int, columns: ColumnMap, images: TableImages) -> list[Row]:
-    texts = [""] if columns.caption is None else caption_texts(cells[columns.caption])
-    user_values = tuple(to_plain(cells[place]) for place in columns.user_places)
-    image, file = images.keep(cells[columns.image], number)
-    label, split = (
-        None if place is None else to_text(to_plain(cells[place])) for place in (columns.label, columns.split)
-    )
-    return [Row(image, text, columns.origin, label, split, file, user_values=user_values) for text in texts]
+    texts = [(one, text) for one in columns.texts for text in texts_of(cells[one.place]) if text]
+    values = tuple([to_plain(cells[place]) for place in columns.user_places])
+    places = (columns.label, columns.split, columns.address)
+    label, split, address = [None if place is None else to_text(to_plain(cells[place])) for place in places]
+    split = usual_split(split)
+    named = [(place, *images.keep(cell, number)) for place, cell in _image_cells(cells, columns)]
+    rows = [
+        Row(
+            image,
+            text,
+            one.origin,
+            label,
+            split,
+            file,
+            address=address,
+            user_values=_values(values, one, columns),
+        )
+        for image, file, own in _paired(named, [pair for pair in texts if pair[0].origin != NEGATIVE])
+        for one, text in own or [(NO_TEXT, "")]
+    ]
+    negatives = [pair for pair in texts if pair[0].origin == NEGATIVE]
+    return rows + [
+        Row("", text, NEGATIVE, label, split, user_values=_values(values, one, columns))
+        for one, text in negatives
+    ]
+
+
+def _paired(
+    named: list[tuple[str, str, str | None]], texts: list[Pair]
+) -> Iterator[tuple[str, str | None, list[Pair]]]:
+    """Yield each image with its texts: all, or those of the same number where both have numbers in their columns."""
+    numbers = {number for number, _, _ in named}
+    by_number = len(named) > 1 and numbers != {""} and numbers == {one.number for one, _ in texts}
+    for number, image, file in named:
+        yield image, file, [pair for pair in texts if not by_number or pair[0].number == number]
+
+
+def _values(values: tuple[Any, ...], text: TextColumn, columns: ColumnMap) -> tuple[Any, ...]:
+    return (*values, text.language) if columns.has_language else values
+
+
+def _image_cells(cells: Sequence[Any], columns: ColumnMap) -> list[tuple[str, Any]]:
+    """Return the images of a record, each with the number in the name of its column; one at least, "" for none."""
+    single = len(columns.images) == 1
+    found = [
+        (number, one)
+        for place, number in columns.images
+        for one in images_of(cells[place], is_image_name)
+        if single or one not in (None, "")
+    ]
+    return found or [("", "")]

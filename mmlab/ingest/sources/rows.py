@@ -1,18 +1,24 @@
-"""From the cells of an entry to a row, and from rows to one table: our columns are text, the user's keep their type."""
+"""From rows to one table: our columns are text, the user's keep their type."""
 
-import json
+import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-PlainValue = bool | int | float | str | None
+from mmlab.ingest.sources.cells import PlainValue, to_plain, to_text
+from mmlab.ingest.sources.text_files import replace_surrogates
 
 MALFORMED = "malformed row"
 MAX_RAW_CHARS = 1000  # that are kept of the raw text of a malformed row
-TEXT_FIELDS = ("raw", "text", "caption")  # the names that a text has inside an object
-INT64 = range(-(2**63), 2**63)
+NUMBERS = (  # whole numbers that fit into 64 bits, decimal numbers; "007", "+1" and "1e5" are names
+    (r"(?:0|-?[1-9][0-9]{0,17})", int, "Int64"),
+    (r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", float, "float64"),
+)
+SPLIT_WORDS = {  # how a split is written, and what it is called
+    "train": "train", "training": "train", "trn": "train", "test": "test", "testing": "test", "tst": "test",
+    "validation": "validation", "val": "val", "valid": "valid", "dev": "dev", "devel": "dev",
+}  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -26,7 +32,17 @@ class Row(NamedTuple):
     file: str | None = None
     problem: str | None = None
     detail: str | None = None
+    table: str | None = None
+    address: str | None = None
     user_values: tuple[PlainValue, ...] = ()
+
+
+class Part(NamedTuple):
+    """The rows of one file of a source, the names of their user_values, and what was guessed."""
+
+    rows: list[Row]
+    user_names: list[str] = []  # noqa: RUF012 - never changed
+    notes: list[str] = []  # noqa: RUF012
 
 
 OUR_COLUMNS = Row._fields[:-1]
@@ -41,88 +57,52 @@ def malformed_row(raw: Any, detail: str, image: str = "") -> Row:
     return Row(image, caption[:MAX_RAW_CHARS].strip(), problem=MALFORMED, detail=detail[:MAX_RAW_CHARS])
 
 
-def make_table(rows: Iterable[Row], user_names: Sequence[str] = ()) -> pd.DataFrame:
-    """Return one line per row, indexed by `row` from 1: our columns, then the user's by their names."""
-    rows = list(rows)
+def usual_split(split: str | None) -> str | None:
+    """Return the name of a split in small letters where it is a usual one, any other without blanks around it.
+
+    >>> usual_split(" TEST"), usual_split("Validation"), usual_split("RestVal"), usual_split(" ")
+    ('test', 'validation', 'RestVal', None)
+    """
+    name = (split or "").strip()
+    return SPLIT_WORDS.get(name.casefold(), name) or None
+
+
+def split_in(name: str) -> str | None:
+    """Return the split that the name of a file or a folder says; None where it says none or several.
+
+    >>> split_in("captions_val2017"), split_in("train-00000-of-00002"), split_in("trainer"), split_in("train_test")
+    ('val', 'train', None, None)
+    """
+    words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name))
+    found = {SPLIT_WORDS[word.casefold()] for word in words if word.casefold() in SPLIT_WORDS}
+    return found.pop() if len(found) == 1 else None
+
+
+def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataFrame:
+    """Return one line per row, indexed by `row` from 1: our columns, then the user's by their names.
+
+    numbers_in_text: whether a user's column that holds nothing but numbers, written as text, becomes numeric.
+    """
+    parts = list(parts)
+    rows = [row for part in parts for row in part.rows]
     index = pd.RangeIndex(1, len(rows) + 1, name="row")
     ours = {name: _string_array([getattr(row, name) for row in rows]) for name in OUR_COLUMNS}
-    users = {
-        name: _typed_array([row.user_values[place] if row.user_values else None for row in rows])
-        for place, name in enumerate(user_names)
-    }
-    return pd.DataFrame({**ours, **users}, index=index)
+    names = dict.fromkeys(name for part in parts for name in part.user_names)
+    users = {name: _typed_array(_values_of(parts, name)) for name in names}
+    table = pd.DataFrame({**ours, **users}, index=index)
+    for name in names if numbers_in_text else ():
+        table[name] = _as_numbers(table[name])
+    return table
 
 
-def caption_texts(cell: Any) -> list[str]:
-    """Return the texts of a caption cell, a text or a list of them; [""] where it is empty.
-
-    Raise ValueError for a list of lists and for an object without a text.
-    """
-    return [_one_text(one) for one in cell] or [""] if isinstance(cell, list) else [_one_text(cell)]
-
-
-def image_of(cell: Any) -> tuple[str, bytes | None]:
-    """Return the name and the bytes of an image cell: a text, bytes, or an object with path and bytes.
-
-    Raise ValueError for a list and for an object without path and bytes.
-    """
-    if isinstance(cell, bytes):
-        return "", cell
-    if isinstance(cell, dict) and cell.keys() & {"path", "bytes"}:
-        name, content = cell.get("path") or "", cell.get("bytes")
-        if isinstance(name, str) and isinstance(content, bytes | None):
-            return name, content
-    if isinstance(cell, dict | list):
-        raise ValueError(f"expected an image's path, address or bytes, found {_describe(cell)}")
-    return to_text(to_plain(cell)) or "", None
-
-
-def to_plain(cell: Any) -> PlainValue:
-    """Return a cell of the user's as one plain value; None where it is empty.
-
-    Nested values become compact JSON, points in time ISO text; of bytes only the number is kept.
-    """
-    if isinstance(cell, str):
-        return cell or None
-    if cell is None or cell != cell:  # NaN is the one value that differs from itself
-        return None
-    if isinstance(cell, bool | float):
-        return cell
-    if isinstance(cell, int):
-        return cell if cell in INT64 else str(cell)
-    if isinstance(cell, Decimal):
-        return float(cell)
-    if isinstance(cell, list | dict):
-        return json.dumps(cell, ensure_ascii=False, separators=(",", ":"), default=_leaf_text)
-    return _leaf_text(cell)
-
-
-def to_text(value: PlainValue) -> str | None:
-    """Return a plain value as text, as JSON writes it."""
-    return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def replace_surrogates(text: str) -> str:
-    """Return the text with U+FFFD for halves of characters, which no file can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _one_text(cell: Any) -> str:
-    if isinstance(cell, dict):
-        cell = next((cell[name] for name in TEXT_FIELDS if isinstance(cell.get(name), str)), cell)
-    if isinstance(cell, list | dict):
-        raise ValueError(f"expected a text, or an object with raw, text or caption, found {_describe(cell)}")
-    return to_text(to_plain(cell)) or ""
-
-
-def _leaf_text(cell: Any) -> str:
-    if isinstance(cell, bytes):
-        return f"{len(cell)} bytes"
-    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
-
-
-def _describe(cell: list | dict) -> str:
-    return f"a list of {len(cell)}" if isinstance(cell, list) else f"an object with {list(cell)[:10]}"
+def _values_of(parts: Sequence[Part], name: str) -> list[PlainValue]:
+    values: list[PlainValue] = []
+    for part in parts:
+        place = part.user_names.index(name) if name in part.user_names else None
+        values += [
+            row.user_values[place] if place is not None and row.user_values else None for row in part.rows
+        ]
+    return values
 
 
 def _typed_array(values: list[PlainValue]) -> pd.api.extensions.ExtensionArray:
@@ -142,3 +122,13 @@ def _string_array(values: list[str | None]) -> pd.api.extensions.ExtensionArray:
         return pd.array(values, dtype="str")
     except UnicodeEncodeError:  # JSON can spell half of a character
         return pd.array([value and replace_surrogates(value) for value in values], dtype="str")
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """Return the column as numbers if every cell that is not empty is one, written plainly."""
+    present = column.dropna() if column.dtype == "str" else column[:0]
+    for form, number, dtype in NUMBERS:
+        if len(present) and present.str.fullmatch(form).all():
+            cells = [number(cell) if isinstance(cell, str) else None for cell in column]
+            return pd.Series(cells, column.index, dtype=dtype)
+    return column

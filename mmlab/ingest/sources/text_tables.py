@@ -1,164 +1,230 @@
-"""Tables in text files: csv, tsv and JSON Lines, read row by row; a row that is broken costs only itself."""
+"""Tables in text files and of spreadsheets: in any dialect, read row by row; a row that is broken costs only itself."""
 
 import csv
-import json
-from collections import deque
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import NamedTuple, TextIO
 
-import pandas as pd
+from mmlab.ingest.sources.cells import is_image_name
+from mmlab.ingest.sources.column_names import IMAGE_NAMES, normalized
+from mmlab.ingest.sources.records import Table
+from mmlab.ingest.sources.rows import Row, malformed_row
+from mmlab.ingest.sources.text_files import open_text, plain_suffix
 
-from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.dataset_files import encoding_of
-from mmlab.ingest.sources.records import (
-    MAX_COLUMNS,
-    ColumnMap,
-    TableImages,
-    broken_record,
-    map_columns,
-    read_records,
-)
-from mmlab.ingest.sources.rows import Row, make_table, malformed_row
-
-NUMBERS = (  # whole numbers that fit into 64 bits, decimal numbers; "007", "+1" and "1e5" are names
-    (r"(?:0|-?[1-9][0-9]{0,17})", int, "Int64"),
-    (r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", float, "float64"),
-)
+DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are taken where several fit as well
+MAX_LINE_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
+MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was never closed
+LINES_LOOKED_AT = 50
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
+NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
-def read_delimited(path: Path, columns: Mapping[str, str], blobs: Blobs, delimiters: str) -> pd.DataFrame:
-    """Return the rows of a table with a header; a user's column that holds nothing but numbers becomes numeric.
+class Dialect(NamedTuple):
+    """The form of a table: what divides its cells, its names or None without a header, and how a row begins.
 
-    The delimiter is the one of `delimiters` that occurs most in the first line: Excel writes ";" in half of Europe.
-    Rows with too few fields are filled up with empty cells. Rows with too many are malformed, as are those with a
-    quote that is never closed.
+    place: of the image in a row, from the left or, if negative, from the right; None where it is not seen.
     """
-    with open(path, encoding=encoding_of(path), newline="") as file:
-        lines = ReturnableLines(file)
-        delimiter = max(delimiters, key=next(file, "").count)
-        file.seek(0)
-        header = _read_header(lines, delimiter, path)
-        mapped = map_columns(header, columns, path)
-        records = _delimited_records(lines, delimiter, len(header), mapped)
-        rows = make_table(read_records(records, mapped, TableImages(blobs, path.name)), mapped.user_names)
-    if rows.empty:
-        raise ValueError(f"{path} has a header but no rows: add one row per caption")
-    for name in mapped.user_names:
-        rows[name] = _as_numbers(rows[name])
-    return rows
+
+    delimiter: str
+    names: list[str]
+    headed: bool
+    place: int | None
+
+    def begins_row(self, line: str) -> bool:
+        """Return whether a line looks like a row of its own, so that it cannot belong to the row before."""
+        cells = line.strip().split(self.delimiter)
+        if self.place is None:
+            return len(cells) == len(self.names) > 1 and NUMBERED.fullmatch(cells[0]) is not None
+        if not -len(cells) <= self.place < len(cells) or len(cells) == 1:
+            return False
+        whole = self.place == 0 or line.count('"') % 2 == 0
+        return whole and is_image_name(cells[self.place].strip('" '))
 
 
-class ReturnableLines:
-    """The lines of a file; lines taken for a row that turns out to be broken can be given back."""
+def open_delimited(path: Path) -> Table:
+    """Open a table whose cells are divided by commas, semicolons, tabs or bars, with or without a header.
 
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-        self.taken: list[str] = []
-        self.returned: deque[str] = deque()
-
-    def __iter__(self) -> "ReturnableLines":
-        return self
-
-    def __next__(self) -> str:
-        line = self.returned.popleft() if self.returned else next(self.file)
-        self.taken.append(line)
-        return line
-
-    def give_back(self) -> str:
-        """Give back all taken lines but the first; return the first."""
-        self.returned.extendleft(reversed(self.taken[1:]))
-        del self.taken[1:]
-        return self.taken[0]
-
-
-def _read_header(lines: ReturnableLines, delimiter: str, path: Path) -> list[str]:
-    try:
-        return next(filter(None, csv.reader(lines, delimiter=delimiter)))
-    except (StopIteration, csv.Error) as error:
-        raise ValueError(f"{path}: expected a header with the names of the columns, found none") from error
-
-
-def _delimited_records(
-    lines: ReturnableLines, delimiter: str, width: int, columns: ColumnMap
-) -> Iterator[list[str] | Row]:
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        lines.taken.clear()
-        try:
-            cells, detail = next(reader), None
-        except StopIteration:
-            return
-        except csv.Error:
-            cells, detail = _split_line(lines.give_back(), delimiter)
-        if len(cells) > width:
-            detail = f"{len(cells)} fields, the header has {width}"
-        if any("\0" in line for line in lines.taken):
-            detail = "expected text, found a NUL character"
-        if detail:
-            yield broken_record(cells, columns, lines.taken[0], detail)
-        elif cells:
-            yield cells + [""] * (width - len(cells))
-
-
-def _split_line(line: str, delimiter: str) -> tuple[list[str], str | None]:
-    """Return the cells of a single line with quotes in odd places, and the problem if a quote stays open."""
-    try:
-        cells = next(csv.reader([line.rstrip("\r\n") + "\n"], delimiter=delimiter))
-    except csv.Error as error:
-        return [], str(error)
-    closed = not cells[-1].endswith("\n")
-    return [cell.rstrip("\n") for cell in cells], None if closed else "a quote is opened and never closed"
-
-
-def _as_numbers(column: pd.Series) -> pd.Series:
-    """Return the column as numbers if every cell that is not empty is one, written plainly."""
-    present = column.dropna()
-    for form, number, dtype in NUMBERS:
-        if len(present) and present.str.fullmatch(form).all():
-            cells = [number(cell) if isinstance(cell, str) else None for cell in column]
-            return pd.Series(cells, column.index, dtype=dtype)
-    return column
-
-
-def read_json_lines(path: Path, columns: Mapping[str, str], blobs: Blobs) -> pd.DataFrame:
-    """Return the rows of a file with one JSON object a line, whose names may differ; other lines are malformed."""
-    encoding = encoding_of(path)
-    names = _object_names(path, encoding)
-    mapped = map_columns(names, columns, path)
-    records = (
-        entry if isinstance(entry, Row) else [entry.get(name) for name in names]
-        for entry in _json_entries(path, encoding)
+    Rows with too few cells are filled up. A quote that is never closed is a letter like others: no row takes in
+    another.
+    """
+    with open_text(path) as file:
+        head = list(islice(_bounded_lines(file), LINES_LOOKED_AT))
+    dialect, begin = _dialect_of(head, path)
+    notes = () if dialect.headed else ("it has no header",)
+    records = _delimited_records(path, dialect, begin)
+    return Table(
+        dialect.names, records, dialect.delimiter, dialect.delimiter == "|" or not dialect.headed, notes
     )
-    return make_table(read_records(records, mapped, TableImages(blobs, path.name)), mapped.user_names)
 
 
-def _object_names(path: Path, encoding: str) -> list[str]:
-    """Return the names in all objects, in the order of first use; a pass of its own, so that memory is bounded."""
-    names: dict[str, None] = {}
-    objects = (entry for entry in _json_entries(path, encoding) if isinstance(entry, dict))
-    for entry in objects:
-        names.update(dict.fromkeys(islice(entry, MAX_COLUMNS + 1)))
-        if len(names) > MAX_COLUMNS:
-            raise ValueError(f"{path}: expected at most {MAX_COLUMNS} columns, found more names than that")
-    if not names:
-        raise ValueError(f"{path}: expected one JSON object per line, found none")
-    return list(names)
+def _dialect_of(head: list[str], path: Path) -> tuple[Dialect, int]:
+    """Return the dialect, and how many lines go before the first row."""
+    begin = 0
+    while begin < len(head) and (not head[begin].strip() or _is_comment(head[begin])):
+        begin += 1
+    separator = SEPARATOR_LINE.fullmatch(head[begin].strip("\ufeff")) if begin < len(head) else None
+    begin += bool(separator)
+    lines = [line for line in head[begin:] if line.strip()]
+    if not lines or len(lines[0]) > MAX_LINE_CHARS:
+        raise ValueError(f"{path}: expected a header with the names of the columns, found none")
+    is_token = ".token" in path.suffixes
+    delimiter = separator[1] if separator else "\t" if is_token else _delimiter_of(lines, path)
+    rows = [split_line(line, delimiter)[0] for line in lines]
+    headed = not is_token and not any(map(is_image_name, rows[0]))
+    width = len(rows[0]) if headed else min((len(row) for row in rows if len(row) > 1), default=1)
+    names = rows[0] if headed else [f"column_{number}" for number in range(1, width + 1)]
+    names[0] = names[0].removeprefix("#")
+    return Dialect(delimiter, names, headed, _image_place(rows[headed:])), begin + headed
 
 
-def _json_entries(path: Path, encoding: str) -> Iterator[dict[str, Any] | Row]:
-    with open(path, encoding=encoding, newline="\n") as file:
-        for line in file:
-            if line.strip():
-                yield _json_entry(line)
+def _is_comment(line: str) -> bool:
+    """Return whether a line is a comment; a header may begin with # too."""
+    words = re.split(r"[,;\t|]", line.lstrip("\ufeff# "))
+    return line.lstrip("\ufeff").startswith("#") and not {normalized(word) for word in words} & {*IMAGE_NAMES}
 
 
-def _json_entry(line: str) -> dict[str, Any] | Row:
+def _delimiter_of(lines: list[str], path: Path) -> str:
+    """Return the delimiter that divides most lines into as many cells, then the one that sets images apart."""
+    order = ("\t", *DELIMITERS) if plain_suffix(path) in (".tsv", ".tab") else DELIMITERS
+
+    def fit(delimiter: str) -> tuple[int, int]:
+        rows = [split_line(line, delimiter)[0] for line in lines[:LINES_LOOKED_AT]]
+        rows = [row for row in rows if len(row) > 1]
+        most = max(Counter(map(len, rows)).values(), default=0)
+        return most, sum(any(map(is_image_name, row)) for row in rows)
+
+    return max(order, key=fit)
+
+
+def _image_place(rows: list[list[str]]) -> int | None:
+    """Return where most rows have the name of an image: 0 or another place from the left, -1 at the end."""
+    rows = [row for row in rows if len(row) > 1]
+    for place in (0, -1, 1, 2, 3):
+        seen = sum(len(row) > max(place, 0) and is_image_name(row[place]) for row in rows)
+        if rows and seen > len(rows) / 2:
+            return place
+    return None
+
+
+def _bounded_lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file; one that is too long is cut after one character too many, its rest skipped."""
+    while line := file.readline(MAX_LINE_CHARS + 1):
+        rest = line
+        while len(rest) > MAX_LINE_CHARS and not rest.endswith("\n"):
+            rest = file.readline(MAX_LINE_CHARS + 1)
+        yield line
+
+
+class _Lines:
+    """The lines of a file; those taken for a row that turns out to be broken can be given back."""
+
+    def __init__(self, lines: Iterator[str], begins_row: Callable[[str], bool]) -> None:
+        self.lines, self.begins_row = lines, begins_row
+        self.returned: deque[str] = deque()
+        self.known = 0  # how many of the returned lines were looked through for the end of a quote, in vain
+
+    def next(self) -> str | None:
+        self.known = max(self.known - 1, 0)
+        return self.returned.popleft() if self.returned else next(self.lines, None)
+
+    def quoted_record(self, first: str, delimiter: str) -> list[str] | None:
+        """Return the cells of a record of several lines; None, and the lines given back, where no quote ends it."""
+        taken: list[str] = []
+
+        def feed() -> Iterator[str]:
+            yield first
+            while len(taken) < MAX_RECORD_LINES and (line := self.next()) is not None:
+                taken.append(line)
+                if self.begins_row(line):
+                    return
+                yield line
+
+        if self.known:
+            return None
+        try:
+            return next(csv.reader(feed(), delimiter=delimiter, strict=True))
+        except (csv.Error, StopIteration):
+            self.known = len(taken) if len(taken) == MAX_RECORD_LINES else 0
+            self.returned.extendleft(reversed(taken))
+            return None
+
+
+def _delimited_records(path: Path, dialect: Dialect, begin: int) -> Iterator[list[str] | Row]:
+    with open_text(path) as file:
+        lines = _Lines(islice(_bounded_lines(file), begin, None), dialect.begins_row)
+        while (line := lines.next()) is not None:
+            if len(line) > MAX_LINE_CHARS:
+                yield malformed_row(
+                    line, f"expected at most {MAX_LINE_CHARS:,} characters in a row, found more"
+                )
+            elif "\0" in line:
+                yield _with_nul(line, dialect)
+            elif line.strip() and not _is_comment(line):
+                cells = _cells_of(line, lines, dialect)
+                if not (
+                    dialect.headed and cells == dialect.names
+                ):  # the header again, of a table that was joined
+                    yield cells
+
+
+def _with_nul(line: str, dialect: Dialect) -> Row:
+    cells = line.strip("\r\n").split(dialect.delimiter)
+    image = cells[dialect.place or 0] if len(cells) > (dialect.place or 0) else ""
+    return malformed_row(line, "expected text, found a NUL character", image)
+
+
+def _cells_of(line: str, lines: _Lines, dialect: Dialect) -> list[str]:
+    if '"' not in line:
+        return line.rstrip("\r\n").split(dialect.delimiter)
+    cells, is_open = split_line(line, dialect.delimiter)
+    if not is_open:
+        return cells
+    return lines.quoted_record(line, dialect.delimiter) or [
+        *cells[:-1], *cells[-1].split(dialect.delimiter)
+    ]  # fmt: skip
+
+
+def split_line(line: str, delimiter: str) -> tuple[list[str], bool]:
+    """Return the cells of a line, quotes in odd places read as spreadsheets do, and whether a quote stays open."""
+    line = line.rstrip("\r\n")
+    if '"' not in line:
+        return line.split(delimiter), False
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return malformed_row(line, f"expected a JSON object, found: {error}")
-    if isinstance(entry, dict):
-        return entry
-    return malformed_row(line, f"expected a JSON object, found {type(entry).__name__}")
+        cells = next(csv.reader([line + "\n"], delimiter=delimiter))
+    except csv.Error:  # a carriage return outside of quotes, or a cell that is too long
+        return line.split(delimiter), False
+    return [cell.rstrip("\n") for cell in cells], cells[-1].endswith("\n")
+
+
+def open_excel(path: Path) -> Table:
+    """Open the first sheet of a workbook that has any rows; a first row with names is its header."""
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as error:
+        raise ModuleNotFoundError(f'{path.name}: to read it, pip install "mmlab[excel]"') from error
+    try:
+        workbook = CalamineWorkbook.from_path(str(path))
+        sheets = (
+            workbook.get_sheet_by_name(name).to_python(skip_empty_area=True) for name in workbook.sheet_names
+        )
+        rows = next((sheet for sheet in sheets if sheet), [])
+    except (CalamineError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a workbook that can be read ({str(error)[:200]})") from error
+    if not rows:
+        raise ValueError(f"{path} has no rows: expected a header and one row per caption")
+    headed = not any(is_image_name(cell) for cell in rows[0] if isinstance(cell, str))
+    names = (
+        [str(cell) for cell in rows[0]]
+        if headed
+        else [f"column_{place}" for place in range(1, len(rows[0]) + 1)]
+    )
+    cells = ([_whole(cell) for cell in row] for row in rows[headed:] if any(cell != "" for cell in row))
+    return Table(names, cells, notes=() if headed else ("it has no header",))
+
+
+def _whole(cell: object) -> object:
+    """Return a number without a fraction as a whole one: a workbook has decimal numbers only."""
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell

@@ -77,6 +77,12 @@ def fetch_images(
     return pd.DataFrame(rows, pd.Index(urls, dtype="str", name="url"), Download._fields).astype("str")
 
 
+def count_new(urls: Sequence[str], blobs: Blobs, cache: FindingsCache) -> int:
+    """Return how many of the urls `fetch_images` would download: those whose file is not kept from before."""
+    urls = list(dict.fromkeys(urls))
+    return len(urls) - len(_known_downloads(urls, blobs, cache))
+
+
 class Downloader:
     """Download the bytes of images in any number of threads; the end of the `with` block ends all downloads.
 

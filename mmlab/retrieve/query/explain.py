@@ -5,7 +5,6 @@ of a class: what the cosine loses without a part of the image or a word. A drop 
 the match, one below 0 that it spoke against.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +15,7 @@ import pandas as pd
 from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import Space, Vectors, open_image
+from mmlab.items.words import split_words
 from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.query.retriever import Retriever
 
@@ -91,26 +91,29 @@ def occlude_image(
 def occlude_words(model: Model, text: str, reference: Vectors) -> Occlusion:
     """Leave out each word of a query, and see how the cosine with `reference` drops: position, word, cosine, drop.
 
-    `reference`: one unit row (1, D) of the model's space, mostly an image's. Words are what spaces part; the only word
-    of a text is left out for "." in its place.
+    `reference`: one unit row (1, D) of the model's space, mostly an image's. Words: see `split_words`; the only word of
+    a text is left out for "." in its place.
     """
     vector = _one_row(model, reference)
-    words = re.findall(r"\S+", text)
+    words = split_words(text)
     if not words:
         raise ValueError("the text is empty: there are no words to leave out")
-    shorter = [" ".join(words[:i] + words[i + 1 :]) or "." for i in range(len(words))]
+    shorter = [" ".join("".join(words[:i] + words[i + 1 :]).split()) or "." for i in range(len(words))]
     cosines = (embed_queries(model, [text, *shorter]) @ vector).tolist()
-    return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": words}), cosines)
+    shown = [word.strip() for word in words]
+    return _with_drops(pd.DataFrame({"position": range(1, len(words) + 1), "word": shown}), cosines)
 
 
 def nearest_captions(index: Index, item_ids: Sequence[str], space: Space, k: int = 3) -> pd.DataFrame:
     """Return the `k` texts nearest to each found item: item_id, rank, score (cosine), text, own (of its own pair).
 
-    Says what the model sees in an image, in words of the collection. Raises KeyError for an item without a vector
-    in `space`.
+    Says what the model sees in an image, in words of the collection; there are no rows where it has no texts. Raises
+    KeyError for an item without a vector in `space`.
     """
     ids = list(dict.fromkeys(item_ids))
     with index.session():
+        if not any("text" in index.modalities(one) for one in index.spaces):
+            return pd.DataFrame(columns=["item_id", "rank", "score", "text", "own"])
         ranked = rank(index, index.vectors(ids, space), "text", k, exact=True)
         texts = index.fetch(ranked["item_id"].unique()).set_index("item_id")
         pair = index.fetch(ids).set_index("item_id")["pair_id"]

@@ -8,6 +8,7 @@ import pandas as pd
 from mmlab.index import Index
 from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows, tie_near_scores
+from mmlab.items.tables import TooFew
 
 DEPTH_FACTOR = 4  # how many times deeper to search when the hits stand for too few items
 MAX_LISTED_PAIRS = 1000  # that are asked for by name; of more, all items are read
@@ -88,11 +89,11 @@ def vectors_of_modality(vectors: Vectors, items: pd.DataFrame, modality: str) ->
 def query_vectors(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
     """Return the vectors of the items of modality `source`, from every model that embeds it.
 
-    `vectors`: those of the run's models. Raises ValueError where no model embeds that modality.
+    `vectors`: those of the run's models. Raises TooFew where no model embeds that modality.
     """
     found = [part for part in (vectors_of_modality(own, items, source) for own in vectors) if len(part)]
     if not found:
-        raise ValueError(f"no model of this run has vectors of modality {source!r}: nothing can ask")
+        raise TooFew(f"no model of this run has vectors of modality {source!r}: nothing can ask")
     return found
 
 

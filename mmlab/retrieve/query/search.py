@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import (
@@ -202,7 +203,7 @@ def _calibrate(
         raise ValueError("scores of several models are calibrated for none of them: choose calibration none")
     known = calibrations.get(names[0], {}).get(query.calibration, {})
     if direction not in known:
-        raise ValueError(
+        raise TooFew(
             f"the {query.calibration} calibration of {names[0] or 'this model'} is fitted for "
             f"{', '.join(known) or 'nothing'}; {direction} is asked here: choose calibration none"
         )

@@ -57,17 +57,19 @@ def systems_of(answering: "Searcher | Mapping[str, Searcher | System]") -> dict[
 def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Retriever]:
     """Return for each modality that can ask, "text" and "image", the first of the run's models that embeds it.
 
-    `vectors`: those of the run's models, the main one first. The models are loaded; with a joint space both retrievers
-    are one and the same.
+    `vectors`: those of the run's models, the main one first. Where no item is of a modality, as no text is in a
+    collection of photos, the first model that is able to embed it answers. The models are loaded; with a joint space
+    both retrievers are one and the same.
     """
     modality = items.set_index("item_id")["modality"]
     models: dict[str, Model] = {}
     found = {}
     for source in MODALITIES:
-        for own in vectors:
-            if (modality.reindex(own.ids) == source).any():
-                key = own.space.key
-                models[key] = models.get(key) or load_for(own.space)
+        holding = [own for own in vectors if (modality.reindex(own.ids) == source).any()]
+        for own in holding or ([] if (modality == source).any() else vectors):
+            key = own.space.key
+            models[key] = models.get(key) or load_for(own.space)
+            if holding or source in models[key].modalities:
                 found[source] = Retriever(index, models[key])
                 break
     return found

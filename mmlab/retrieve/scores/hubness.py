@@ -14,6 +14,7 @@ import pandas as pd
 from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.options import check_option
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.query_split import CalibrationSplit
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
@@ -140,7 +141,7 @@ def find_banks(
     is compared with the queries of eight of them, neither those of its own part nor those of the part that asks. That
     gives no gain where there is none. It charges the right item a little where others look like it, as it still meets
     their queries and they do not meet its own: prefer references outside the gallery.
-    Raises ValueError, saying what is lacking, where neither leaves 50 reference queries.
+    Raises TooFew, saying what is lacking, where neither leaves 50 reference queries.
     """
     rng = np.random.default_rng(seed)
     if references is not None:
@@ -152,7 +153,7 @@ def find_banks(
     drawn = np.sort(rng.permutation(len(queries))[:MAX_BANK_QUERIES])
     largest = np.sort(np.bincount(part_of_query[drawn], minlength=PARTS))[-2:].sum()
     if len(drawn) - largest < MIN_REFERENCES:
-        raise ValueError(
+        raise TooFew(
             f"rescoring: expected {MIN_REFERENCES} reference queries of pairs that neither ask nor answer, found "
             f"{len(drawn) - largest} among {len(queries)} queries; rank more pairs, or a split with others beside it"
         )
@@ -194,7 +195,7 @@ def rescore(
     queries' modality, the gallery is of the other); those of RESCORINGS need a bank of reference queries, see
     `find_banks`. The `temperature`, where none is given, is chosen on the fitting queries of `split`
     (`choose_temperature`), and 0.05 without a split; no other relevance is used. Raises ValueError for an unknown
-    rescoring and where there is no bank, SpaceMismatch for vectors of two spaces.
+    rescoring, SpaceMismatch for vectors of two spaces, TooFew where there is no bank and for what is its own mean.
     """
     check_option("rescoring", rescoring)
     queries.space.check_same(gallery.space)

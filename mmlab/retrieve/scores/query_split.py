@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import check_columns, is_among
-from mmlab.items.tables import Ids
+from mmlab.items.tables import Ids, TooFew
 
 VALIDATION = ("val", "valid", "validation", "dev")
 TEST = "test"
@@ -33,7 +33,7 @@ def split_queries(items: pd.DataFrame, query_ids: Ids, seed: int = 0) -> Calibra
     """Divide queries: fit on those of the validation split, evaluate on the test split, or all others without one.
 
     Validation is called val, valid, validation or dev. Where no query is of it, half of the pairs, drawn by `seed`,
-    serve to fit and the others to evaluate. `items` has item_id, pair_id, split. Raises ValueError with fewer than two
+    serve to fit and the others to evaluate. `items` has item_id, pair_id, split. Raises TooFew with fewer than two
     pairs, KeyError for a query that is not among the items.
 
     >>> items = pd.DataFrame({"item_id": ["a", "b"], "pair_id": ["p", "r"], "split": ["validation", "test"]})
@@ -63,7 +63,7 @@ def split_queries(items: pd.DataFrame, query_ids: Ids, seed: int = 0) -> Calibra
 def _draw_half_of_pairs(pair_ids: pd.Series, seed: int) -> np.ndarray:
     pairs = np.sort(pair_ids.unique())
     if len(pairs) < 2:
-        raise ValueError(f"queries: expected those of two pairs or more to divide, found {len(pairs)}")
+        raise TooFew(f"queries: expected those of two pairs or more to divide, found {len(pairs)}")
     return is_among(pair_ids, np.random.default_rng(seed).permutation(pairs)[: len(pairs) // 2])
 
 

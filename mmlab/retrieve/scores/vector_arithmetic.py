@@ -9,7 +9,9 @@ import numpy as np
 
 from mmlab.evaluate.measures.geometry import mean_row
 from mmlab.items import MODALITIES, Space, Vectors, unit_rows
+from mmlab.items.tables import TooFew
 
+LEAST_NORM = 1e-6  # of a unit row less its mean: a shorter rest is rounding
 MINUS_WEIGHT = 0.5  # of what a query is steered away from, beside 1 for the query
 
 
@@ -95,12 +97,17 @@ class Centring:
     def apply(self, vectors: Vectors, modality: str) -> Vectors:
         """Return the rows less their modality's mean, "text" or "image", as unit rows of the centred space.
 
-        Raises SpaceMismatch for vectors of another space than the means', and ValueError for a row that is the mean.
+        Raises SpaceMismatch for vectors of another space than the means', and TooFew for a row that is the mean.
         """
         if modality not in MODALITIES:
             raise ValueError(f"modality: expected 'text' or 'image', found {modality!r}")
         self.space.check_same(vectors.space)
         moved = vectors.array - np.asarray(getattr(self, modality), dtype=np.float32)
+        lost = int((np.linalg.norm(moved, axis=1) < LEAST_NORM).sum())
+        if lost:
+            raise TooFew(
+                f"centring needs {modality}s that differ: {lost:,} of {len(vectors):,} are their own mean"
+            )
         return Vectors(vectors.ids, unit_rows(moved), self.centred_space)
 
     @property

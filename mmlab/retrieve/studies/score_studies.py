@@ -1,6 +1,7 @@
 """Studies of scores: which calibration makes probabilities of them, and what is done about hubs and the gap."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from mmlab.evaluate import modality_gap, score_queries
 from mmlab.evaluate.measures.geometry import count_occurrences, skewness
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import OPTIONS
-from mmlab.items.tables import Ids
+from mmlab.items.tables import Ids, TooFew
 from mmlab.retrieve.query.rank import vectors_of_modality
 from mmlab.retrieve.scores.calibrate import CALIBRATIONS
 from mmlab.retrieve.scores.fitted_calibration import (
@@ -78,14 +79,15 @@ def try_calibrations(
             found = {
                 kind: fit_calibration(kind, ranked, qrels[direction], split, gallery) for kind in CALIBRATIONS
             }
+            evaluated = split.evaluation_rows(ranked), split.evaluation_rows(qrels[direction])
+            held = {kind: one.reliability(*evaluated) for kind, one in found.items()}
         except ValueError as error:
             splits[direction] = f"not calibrated: {error}"
             continue
         splits[direction] = split.summary
-        evaluated = split.evaluation_rows(ranked), split.evaluation_rows(qrels[direction])
         for kind, one in found.items():
             fitted.setdefault(kind, {})[direction] = one
-            tables.append(_reliability_rows(direction, kind, one.reliability(*evaluated)))
+            tables.append(_reliability_rows(direction, kind, held[kind]))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CALIBRATION_COLUMNS)
     return CalibrationTrial(table, splits, fitted)
 
@@ -151,13 +153,14 @@ class RescoringTrial(NamedTuple):
     """One direction rescored: rescoring -> rankings with their temperature, of the queries of the gallery's pairs.
 
     gallery: the ids of the items that can be found; judged: the queries that nothing was chosen on; summary: which
-    gallery and bank, and why a rescoring is missing.
+    gallery and bank; left_out: why there is none of a rescoring, by its name.
     """
 
     rescored: dict[str, Rescored]
     gallery: Ids
     judged: frozenset[str]
     summary: str
+    left_out: dict[str, str]
 
 
 RescoringsTried = dict[str, RescoringTrial]  # by direction
@@ -168,8 +171,9 @@ def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: in
 
     Where there is a test split (or a validation split beside others), the gallery are its items, the bank the queries
     of the other splits, and temperatures are chosen on validation. Without splits the gallery are all items,
-    see `find_banks`, and temperatures are chosen on half of the pairs. A rescoring without a bank is left out. Empty
-    where the vectors do not hold texts and images: without a joint space there is nothing to rescore.
+    see `find_banks`, and temperatures are chosen on half of the pairs. A rescoring that has no bank, or vectors that do
+    not differ, is left out. Empty where the vectors do not hold texts and images: without a joint space there is
+    nothing to rescore. Raises TooFew for fewer than two pairs.
     """
     by_modality = {modality: vectors_of_modality(vectors, items, modality) for modality in MODALITIES}
     if not all(map(len, by_modality.values())):
@@ -190,20 +194,20 @@ def _try_direction(
     asked, found = (
         part.take(part.ids[is_among(part.ids, own)]) if name else part for part in (queries, gallery)
     )
-    rescored, missing = {}, ""
+    rescored, left_out = {}, {}
     for rescoring in OPTIONS["rescoring"]:
         try:
             chosen = _temperature(queries, gallery, references, rescoring, items, seed) if name else None
             rescored[rescoring] = rescore(
                 asked, found, pairs, rescoring, source, k, seed, split, chosen, references
             )
-        except ValueError as error:
-            missing = f"; no Success@1 for {rescoring} and no temperature: {error}"
+        except TooFew as error:
+            left_out[rescoring] = str(error)
     if name:
         bank = f"{len(found):,} items of the {name} split, the bank are queries of the other splits"
-        return RescoringTrial(rescored, found.ids, frozenset(asked.ids), bank + missing)
+        return RescoringTrial(rescored, found.ids, frozenset(asked.ids), bank, left_out)
     bank = f"all {len(found):,} items, the bank are queries of pairs that neither ask nor answer"
-    return RescoringTrial(rescored, found.ids, split.evaluation, bank + missing)
+    return RescoringTrial(rescored, found.ids, split.evaluation, bank, left_out)
 
 
 def _own_split(items: pd.DataFrame, queries: Vectors, gallery: Vectors) -> tuple[str, frozenset[str]]:
@@ -290,18 +294,17 @@ def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     """Measure the modality gap (distance of the means, 0 to 2) before and after centring: vectors, modality gap.
 
     Beside it stands the mean cosine of a text and an image of one pair ("cosine of pairs"), which the gap lowers. No
-    rows where the vectors do not hold both modalities.
+    rows where the vectors do not hold both modalities; the first row alone where all texts or all images are alike.
     """
     text, image = (vectors_of_modality(vectors, items, modality) for modality in MODALITIES)
     if not (len(text) and len(image)):
         return pd.DataFrame({"vectors": [], "modality gap": [], "cosine of pairs": []})
     centring = Centring.fit(text, image)
-    centred = centring.apply(text, "text"), centring.apply(image, "image")
+    compared = {"as embedded": (text, image)}
+    with suppress(TooFew):
+        compared["centred"] = centring.apply(text, "text"), centring.apply(image, "image")
     pairs = items.set_index("item_id")["pair_id"]
-    rows = [
-        (name, modality_gap(*both), _cosine_of_pairs(*both, pairs))
-        for name, both in (("as embedded", (text, image)), ("centred", centred))
-    ]
+    rows = [(name, modality_gap(*both), _cosine_of_pairs(*both, pairs)) for name, both in compared.items()]
     return pd.DataFrame(rows, columns=["vectors", "modality gap", "cosine of pairs"])
 
 

@@ -1,14 +1,15 @@
 """Study: how much each of several systems should weigh in a fusion, learned on some queries, evaluated on others."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pandas as pd
 
 from mmlab.evaluate import score_queries
 from mmlab.index import Index
-from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among
+from mmlab.items import DIRECTIONS, MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models, vectors_of_modality
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
@@ -30,6 +31,12 @@ class WeightTrial(NamedTuple):
     rankings: dict[str, pd.DataFrame]
     qrels: pd.DataFrame
     summary: str
+
+    @classmethod
+    def nothing_learned(cls, reason: str) -> Self:
+        """Return a trial without systems, and why there are none."""
+        nothing = pd.DataFrame({"weights": [], "value": []})
+        return cls({}, nothing, {}, pd.DataFrame(columns=list(QREL_COLUMNS)), reason)
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Return the reciprocal rank of every query by system: query_id, RR; as `compare_systems` takes them."""
@@ -66,13 +73,13 @@ def try_query_weights(
 ) -> WeightTrial:
     """Learn the weights of "text" and "image": a pair's first text and its image ask for the pair's other texts.
 
-    See `try_system_weights`. Beside it stands the rule of 60 % to the more confident of both. No rows and no systems
-    where no pair has two texts and an image.
+    See `try_system_weights`. Beside it stands the rule of 60 % to the more confident of both. Raises TooFew unless two
+    pairs have two texts and an image.
     """
     text, image, qrels = rank_by_both(index, vectors, items, k)
-    if qrels["query_id"].nunique() < 2:
-        nothing = pd.DataFrame({"weights": [], "value": []})
-        return WeightTrial({}, nothing, {}, qrels, "no pairs have two texts and an image")
+    able = qrels["query_id"].nunique()
+    if able < 2:
+        raise TooFew(f"it takes two pairs or more with two texts and an image, and there are {able}")
     trial = try_system_weights({"text": text, "image": image}, qrels, items, seed=seed)
     both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, image)]
     by_rule = fuse("weighted_sum", both, weights_by_confidence(both))
@@ -92,13 +99,16 @@ def try_model_weights(
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
     By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
-    centred are the systems. See `try_system_weights`.
+    centred are the systems. See `try_system_weights`. Raises TooFew where there are too few pairs, or items that do
+    not differ and so cannot be centred.
     """
     systems = {
         direction: rank_models(index, vectors, items, source, target, k)
         for direction, (source, target) in DIRECTIONS.items()
         if len(query_vectors(vectors, items, source)) > 1
     } or _as_embedded_and_centred(vectors[0], items, k)
+    if not systems:
+        raise TooFew("it takes several models, or texts and images in one space")
     used = "weighted_sum" if fusion == "none" else fusion
     return {
         direction: try_system_weights(ranked, qrels[direction], items, used, seed, rrf_k)

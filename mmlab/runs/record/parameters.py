@@ -122,7 +122,7 @@ def parse_value(parameter: Parameter, value: Any) -> Any:
     [10, 20]
     """
     outer, _, inner = parameter.type.partition("[")
-    parse = PARSERS.get(outer)
+    parse = PARSERS.get(parameter.type) or PARSERS.get(outer)
     # no type, or one that a command line cannot write: taken as it is
     if parse is None:
         return value
@@ -216,12 +216,27 @@ def _list(value: Any) -> list[Any]:
     return found
 
 
+def _text_list(value: Any) -> list[Any]:
+    """Return a list of texts: itself, as JSON, as texts between commas; of an object, each name and value as one."""
+    if isinstance(value, str) and value.lstrip()[:1] not in ("[", "{"):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping):
+        return _list(found)
+    return [
+        f"{name}={one}"
+        for name, ones in found.items()
+        for one in (ones if isinstance(ones, list) else [ones])
+    ]
+
+
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "str": _string,
     "int": _integer,
     "float": _number,
     "bool": _truth,
     "list": _list,
+    "list[str]": _text_list,
 }
 
 

@@ -110,8 +110,16 @@ def test_all_are_given_for_both_modalities() -> None:
     assert found["modality gap", "text and image"] == pytest.approx(0)
     assert found["effective dimension"].tolist() == pytest.approx([2, 2])
     assert found["hubness"].tolist() == [0, 0]
-    with pytest.raises(ValueError, match="found none of image"):
-        describe_space({"text": both["text"]})
+
+
+def test_a_modality_without_vectors_is_left_out_and_so_is_what_needs_two_rows() -> None:
+    texts, none = Vectors(list("abcd"), CROSS, SPACE), Vectors([], CROSS[:0], SPACE)
+    found = describe_space({"text": texts, "image": none})
+    assert found[["measure", "of"]].to_numpy().tolist() == [
+        ["anisotropy", "text"],
+        ["effective dimension", "text"],
+    ]
+    assert describe_space({"text": texts.take(["a"]), "image": none}).empty
 
 
 def test_two_spaces_have_no_gap_and_no_hubs() -> None:
@@ -162,3 +170,9 @@ def test_the_nearest_others_are_of_another_group_and_nearest_first() -> None:
     rows, cosines = nearest_others(np.array([0]), array, np.array([0, 0, 0, 2]), 3)
     assert rows.tolist() == [[3, -1, -1]]
     assert np.isinf(cosines[0, 1:]).all()
+
+
+def test_a_modality_that_no_item_is_of_has_no_rows():
+    both = vectors_by_modality([embed("clip", ["i1", "i2"])], ITEMS[ITEMS["modality"] == "image"])
+    assert [len(both[name]) for name in ("text", "image")] == [0, 2]
+    assert share_space(both)

@@ -13,6 +13,7 @@ from mmlab.evaluate.measures.pair_separation import (
     separation,
 )
 from mmlab.items import Space, Vectors
+from mmlab.items.tables import TooFew
 
 SPACE = Space("model", "1", "", "", "", 2)
 VECTORS = Vectors(["t1", "t2", "i1", "i2"], np.array([[1, 0], [0, 1], [0.6, 0.8], [0, 1]]), SPACE)
@@ -43,13 +44,13 @@ def test_the_nearest_right_answer_is_found_for_each_query_that_has_one() -> None
 
 
 def test_one_image_alone_has_no_wrong_pairs() -> None:
-    with pytest.raises(ValueError, match="at least 2 items to draw wrong pairs from, found 1"):
+    with pytest.raises(TooFew, match="need 2 items or more to be drawn from, found 1"):
         pair_cosines(VECTORS, VECTORS, QRELS.head(1))
 
 
 def test_an_item_that_answers_all_has_no_wrong_pairs() -> None:
     everything = pd.DataFrame({"query_id": ["t1", "t1"], "item_id": ["i1", "i2"], "relevance": 1})
-    with pytest.raises(ValueError, match="no wrong item found"):
+    with pytest.raises(TooFew, match="no wrong item was found"):
         pair_cosines(VECTORS, VECTORS, everything)
 
 

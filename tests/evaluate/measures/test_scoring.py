@@ -256,6 +256,8 @@ def test_success_in_smaller_galleries_is_the_mean_over_all_draws() -> None:
         assert table[size] == pytest.approx(alone / 2)  # r is never found
     two = pd.DataFrame({"query_id": ["q", "q"], "rank": [2, 4]})  # two right answers, three wrong ones
     assert success_by_gallery_size(two, 5, [3], k=1)["value"].item() == pytest.approx(2 / 3)
+    alone = pd.DataFrame({"query_id": ["q"], "rank": [1]})  # nothing in the gallery is wrong
+    assert success_by_gallery_size(alone, 1, [1])["value"].item() == 1
     with pytest.raises(ValueError, match="expected 1 to 5, the size of the gallery"):
         success_by_gallery_size(ranks, 5, [6])
 

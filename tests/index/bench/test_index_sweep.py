@@ -8,6 +8,7 @@ from mmlab.index import build_index, open_store, sweep_index
 from mmlab.index.bench.index_sweep import NotTunable, sweep_faiss
 from mmlab.index.engines.edge_engine import EdgeEngine
 from mmlab.index.store.store import Store
+from mmlab.items.tables import TooFew
 from tests.index.pairs import random_vectors
 
 VECTORS, QUERIES = random_vectors(1500, 0), random_vectors(40, 1)
@@ -68,7 +69,7 @@ def test_an_engine_that_ignores_the_settings_is_not_swept():
 
 def test_without_a_graph_there_is_nothing_to_tune_and_nothing_is_left(tmp_path):
     store = open_store(tmp_path)
-    with pytest.raises(NotTunable, match="no graph was built: 50 points with 0 in the graph"):
+    with pytest.raises(TooFew, match="no graph was built: 50 points with 0 in the graph"):
         sweep_index(random_vectors(50, 0), QUERIES, 10, store=store)
     assert store.collections() == []
 

@@ -1,14 +1,13 @@
 import base64
-import os
 
 import pandas as pd
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.images.quality import DTYPES, ImageFacts
-from mmlab.ingest.images.resolve import assess_images, find_files, locate, normalize_name
+from mmlab.ingest.images.resolve import add_downloads, assess_images
 from mmlab.ingest.rules import REFUSED, Rules
-from mmlab.items import ImageError
+from mmlab.ingest.web.fetch import KIND as FETCHED
 
 RED, BLUE = (base64.b64encode(bytes(colour) * 16).decode() for colour in ((200, 0, 0), (0, 0, 200)))
 
@@ -25,75 +24,53 @@ def assessed(by_name, **rules):
     return assess_images(table, Rules(**rules))
 
 
-@pytest.mark.parametrize(
-    ("entry", "name"),
-    [
-        ("a/b.jpg", "a/b.jpg"),
-        ("./a//b.jpg", "a/b.jpg"),
-        ("a\\b.jpg", "a/b.jpg"),
-        (" a/c/../b.jpg ", "a/b.jpg"),
-        ("../b.jpg", "../b.jpg"),
-        (" ", ""),
-        (" https://example.org/a//b/../c.jpg?d=e ", "https://example.org/a//b/../c.jpg?d=e"),
-        ("HTTP://example.org/a", "HTTP://example.org/a"),
-    ],
-)
-def test_a_path_has_one_spelling_and_an_address_stays(entry, name):
-    assert normalize_name(entry) == name
-
-
 @pytest.fixture
-def folder(tmp_path):
-    """A folder with good.png, and outside.png beside it."""
-    folder = tmp_path / "dataset"
-    folder.mkdir()
-    for path in (folder / "good.png", tmp_path / "outside.png"):
-        path.write_bytes(b"an image")
-    return folder
-
-
-def located(root, name):
-    try:
-        return locate(root, name)
-    except ImageError as error:
-        return str(error)
-
-
-def test_a_file_is_located_below_the_root(folder):
-    (folder / "inner.png").symlink_to(folder / "good.png")
-    assert located(folder, "good.png") == located(folder, str(folder / "good.png")) == folder / "good.png"
-    assert located(folder, "inner.png") == folder / "inner.png"
-    assert located(folder, "") == "no image named"
-
-
-@pytest.mark.parametrize(
-    "name", ["none.png", "nul\0.png", "x" * 5000, "loop.png", "pipe.png", "folder.png", "."]
-)
-def test_what_is_no_file_is_missing(folder, name):
-    (folder / "loop.png").symlink_to("loop.png")
-    os.mkfifo(folder / "pipe.png")
-    (folder / "folder.png").mkdir()
-    assert located(folder, name) == "missing file"
-
-
-@pytest.mark.parametrize("name", ["link.png", "../outside.png", "/dev/zero", "/etc/passwd"])
-def test_a_path_that_leaves_the_dataset_is_not_located(folder, name):
-    (folder / "link.png").symlink_to(folder.parent / "outside.png")
-    assert located(folder, name) == "path leaves the dataset"
-    assert located(folder, str(folder.parent / "outside.png")) == "path leaves the dataset"
-
-
-def test_an_image_that_came_with_its_file_is_not_looked_for(tmp_path):
-    (tmp_path / "b.png").write_bytes(b"b")
-    named = pd.Series(
-        ["/kept/a", None, None], pd.Index(["a.png", "b.png", "c.png"], dtype="str"), dtype="str"
-    )
+def cache(tmp_path):
     with FindingsCache(tmp_path / "cache.sqlite") as cache:
-        files = find_files(
-            named, tmp_path.resolve(), Rules(), cache, Blobs(tmp_path / "kept"), progress=False
+        yield cache
+
+
+def named(**files):
+    """The names of images with their files; those without one have a reason, but for addresses."""
+    reasons = [None if file or name.startswith("http") else "missing file" for name, file in files.items()]
+    return pd.DataFrame(
+        {"file": list(files.values()), "reason": reasons, "detail": None}, list(files)
+    ).astype("str")
+
+
+def test_images_on_disk_and_missing_ones_stay_as_they_are(tmp_path, cache):
+    found = named(**{"a.png": "/there/a.png", "b.png": None})
+    files = add_downloads(found, Rules(), cache, Blobs(tmp_path), progress=False)
+    pd.testing.assert_frame_equal(files, found)
+
+
+@pytest.mark.parametrize(("allowed", "number"), [(0, 1), (2, 3)])
+def test_no_more_is_fetched_than_is_allowed(tmp_path, cache, allowed, number):
+    """Nothing listens there: a request would come back as unreachable instead of an error."""
+    addresses = {f"http://127.0.0.1:9/{n}.png": None for n in range(number)}
+    rules = Rules(max_downloads=allowed, private_addresses=True)
+    advice = f"{number} images lie on the web.*-p max_downloads={number} to fetch.*-p images_at=FOLDER"
+    with pytest.raises(ValueError, match=advice):
+        add_downloads(named(**addresses), rules, cache, Blobs(tmp_path), progress=False)
+    few = dict(list(addresses.items())[:allowed])
+    files = add_downloads(named(**{"a.png": "/a", **few}), rules, cache, Blobs(tmp_path), progress=False)
+    assert files["reason"].fillna("").tolist() == ["", *["unreachable"] * allowed]
+
+
+def test_what_was_fetched_before_does_not_count(tmp_path, cache):
+    blobs, address = Blobs(tmp_path / "blobs"), "http://127.0.0.1:9/a.png"
+    kept = blobs.put(b"an image").relative_to(blobs.folder.resolve())
+    cache.put(FETCHED, {address: kept.as_posix()})
+    files = add_downloads(named(**{address: None}), Rules(max_downloads=0), cache, blobs, progress=False)
+    assert files["file"].tolist() == [str(blobs.folder / kept)]
+    with pytest.raises(ValueError, match="1 images lie on the web"):
+        add_downloads(
+            named(**{address: None, "http://127.0.0.1:9/b.png": None}),
+            Rules(max_downloads=0),
+            cache,
+            blobs,
+            False,
         )
-    assert files["file"].fillna("").tolist() == ["/kept/a", str(tmp_path / "b.png"), ""]
-    assert files["reason"].fillna("").tolist() == ["", "", "missing file"]
 
 
 def test_equal_bytes_go_to_the_first_and_near_ones_are_marked():

@@ -5,8 +5,9 @@ import pytest
 
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import KINDS, read_source, recognise
+from tests.ingest.sources.archive_files import workbook_of
 
-COLUMNS = ["image", "caption", "origin", "label", "split", "file", "problem", "detail"]
+COLUMNS = ["image", "caption", "origin", "label", "split", "file", "problem", "detail", "table", "address"]
 CAPTIONS = {"a.png": ("A red dog, asleep", 'A "dog"'), "b.png": ("Ein Käfer",), "c.png": ("",)}
 PAIRS = [(name, caption) for name, captions in CAPTIONS.items() for caption in captions]
 SPLIT = "train"
@@ -42,7 +43,13 @@ def parquet():
     return {"captions.parquet": buffer.getvalue()}
 
 
+def json_by_list():
+    return {"captions.json": [{**record, "caption": [record["caption"]]} for record in RECORDS]}
+
+
 FILES = {
+    "json": json_by_list,
+    "excel": lambda: {"captions.xlsx": workbook_of(TABLE)},
     "csv": lambda: {"captions.csv": TABLE},
     "tsv": lambda: {"captions.tsv": TABLE},
     "jsonl": lambda: {"captions.jsonl": RECORDS},
@@ -76,38 +83,24 @@ def test_every_kind_gives_the_same_rows(read, image, kind, forced):
         assert source.rows[column].dropna().tolist() == ([value] * len(pairs) if has_it else [])
     assert source.rows[["file", "problem", "detail"]].isna().all(axis=None)
     assert set(source.rows.dtypes.astype(str)) == {"str"}
-    assert source.unlisted == []
+    assert source.rows["address"].isna().all()
+    assert set(source.rows["table"].dropna()) == set(source.tables)
+    assert len(source.tables) == (kind not in ("sidecar", "images"))
     assert all((source.root / name).is_file() for name in source.rows["image"])
 
 
 def test_every_kind_is_tested():
-    assert set(FILES) | {"huggingface"} == set(KINDS)
+    assert set(FILES) | {"huggingface", "webdataset", "lists"} == set(KINDS)
 
 
 def test_a_kind_that_is_none(tmp_path):
-    with pytest.raises(ValueError, match=r"source: expected auto, csv, tsv.*found 'excel'"):
-        read_source(tmp_path, "excel")
+    with pytest.raises(ValueError, match=r"source: expected auto, csv, tsv.*found 'word'"):
+        read_source(tmp_path, "word")
 
 
 def test_columns_are_a_tables(read):
     with pytest.raises(ValueError, match="kind coco has fixed fields; leave columns out, found {'image'"):
         read(coco(), columns={"image": "x"})
-
-
-def test_tables_list_the_images_that_they_do_not_name(read, image, tmp_path):
-    (tmp_path / "outside.png").write_bytes(image())
-    (tmp_path / "dataset").mkdir()
-    (tmp_path / "dataset/link.png").symlink_to(tmp_path / "outside.png")
-    (tmp_path / "dataset/inner.png").symlink_to(tmp_path / "dataset/b.png")
-    (tmp_path / "dataset/loop").symlink_to(tmp_path / "dataset", target_is_directory=True)
-    names = ["./a.png", "sub\\c.JPG", "sub/../b.png", str(tmp_path / "dataset/d.png"), "http://x/e.png"]
-    images = ["a.png", "b.png", "d.png", "sub/c.JPG", "sub/x.JPEG", "Z.tiff", ".hidden/h.png", ".h.png"]
-    source = read(
-        {"captions.csv": [("image",), *((name,) for name in names)], "notes.txt": ""}
-        | {name: image() for name in images}
-    )
-    assert source.rows["image"].tolist() == names
-    assert source.unlisted == ["Z.tiff", "inner.png", "sub/x.JPEG"]
 
 
 def test_reading_again_gives_the_same(read):
@@ -125,77 +118,10 @@ def test_blobs_lie_in_the_cache_by_default(write, image, tmp_path, monkeypatch):
     assert file == str(Blobs(tmp_path / "data/cache/images").put(image()))
 
 
-IMAGE_CSV = "image\na.jpg\n"
-TOKENS = "a.jpg#0\tA dog\n"
-COCO = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}
-KARPATHY = {"images": [{"filename": "a.jpg", "sentences": []}]}
-IN_ORDER = [  # each comes before all that follow
-    ("huggingface", "dataset_dict.json", "{}"),
-    ("csv", "captions.csv", IMAGE_CSV),
-    ("jsonl", "metadata.jsonl", "{}"),
-    ("flickr", "Flickr8k.token.txt", TOKENS),
-    ("karpathy", "dataset_own.json", KARPATHY),
-    ("coco", "annotations/captions_val.json", COCO),
-    ("tsv", "other.tsv", IMAGE_CSV),
-    ("sidecar", "a.txt", "A dog"),
-    ("images", "a.jpg", b""),
-]
-
-
-@pytest.mark.parametrize("place", range(len(IN_ORDER)))
-def test_the_order_in_which_a_folder_is_looked_at(write, place):
-    folder = write({name: content for _, name, content in IN_ORDER[place:]})
-    kind, name, _ = IN_ORDER[place]
-    found = recognise(folder)
-    assert (found.kind, found.root) == (kind, folder)
-    assert found.path == (folder if kind in ("huggingface", "sidecar", "images") else folder / name)
-
-
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name, _ in IN_ORDER])
-def test_a_kind_that_is_named_is_looked_for_alone(write, kind, name):
-    folder = write({name: content for _, name, content in IN_ORDER})
-    assert recognise(folder, kind).kind == kind
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "content"),
-    [
-        ("csv", "x.csv", IMAGE_CSV),
-        ("parquet", "X.PARQUET", b"PAR1"),
-        ("flickr", "x.token", TOKENS),
-        ("flickr", "results.csv", "image_name| comment_number| comment\n"),
-        ("flickr", "captions.txt", "image,caption\n"),
-        ("coco", "mine.json", COCO),
-        ("karpathy", "mine.json", KARPATHY),
-        ("coco", "captions_val.json", COCO),
-    ],
-)
-def test_a_files_kind_is_seen(write, kind, name, content):
-    folder = write({name: content})
-    assert recognise(folder / name) == (kind, folder / name, folder)
-
-
-def test_two_sources_of_one_rank(write):
-    folder = write({"captions.csv": IMAGE_CSV, "captions.tsv": IMAGE_CSV})
-    with pytest.raises(ValueError, match=r"several.*\['captions.csv', 'captions.tsv'\]: name one.*source="):
-        recognise(folder)
-    assert recognise(folder, "tsv").path.name == "captions.tsv"
-    assert recognise(folder / "captions.csv").kind == "csv"
-
-
-def test_flickrs_lemmas_are_no_captions(write):
-    folder = write({"Flickr8k.token.txt": TOKENS, "Flickr8k.lemma.token.txt": TOKENS})
-    assert recognise(folder).path.name == "Flickr8k.token.txt"
-
-
-def test_other_json_files_named_dataset_are_not_karpathys(write):
-    assert recognise(write({"dataset_infos.json": {}, "other.csv": IMAGE_CSV})).kind == "csv"
-
-
 @pytest.mark.parametrize("dataset", ["hf://owner/name", "hf:/owner/name", "owner/name", "hf://squad"])
 def test_an_id_of_the_hub(dataset):
     found = recognise(dataset, "huggingface")
-    assert (found.kind, found.path) == ("huggingface", dataset.removeprefix("hf:").lstrip("/"))
+    assert (found.kind, str(found.files[0].path)) == ("huggingface", dataset.removeprefix("hf:").lstrip("/"))
 
 
 def test_an_id_that_is_none():
@@ -210,24 +136,26 @@ def test_nothing_there(tmp_path):
         recognise(tmp_path / "nowhere")
 
 
-def test_nothing_usable(write):
-    with pytest.raises(FileNotFoundError, match=r"expected a table of captions .*; found \['notes.doc'\]"):
-        recognise(write({"notes.doc": ""}))
-    with pytest.raises(
-        FileNotFoundError, match=r"a source of the kind coco; found \['notes.doc'\]: give the"
-    ):
-        recognise(write({}), "coco")
+def test_parts_with_other_columns_are_one_table(read):
+    source = read({"train.csv": "image,caption,n\na.jpg,A,1\n", "test.csv": "image,caption,m\nb.jpg,B,x\n"})
+    assert source.rows["split"].tolist() == ["test", "train"]
+    assert source.rows["table"].tolist() == ["test.csv", "train.csv"] == list(source.tables)
+    assert source.rows["n"].isna().tolist() == [True, False] and source.rows["n"].dtype == "Int64"
+    assert source.rows["m"].tolist()[0] == "x"
 
 
-def test_an_empty_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"found an empty folder"):
-        recognise(tmp_path)
+def test_images_of_one_name_in_two_parts_stay_two(write, image, tmp_path):
+    folder = write({})
+    for split, colour in (("train", "red"), ("test", "blue")):
+        cell = {"path": "a.png", "bytes": image(colour)}
+        pd.DataFrame({"image": [cell], "text": [f"A {colour} card"]}).to_parquet(folder / f"{split}.parquet")
+    rows = read_source(folder, blobs=Blobs(tmp_path / "blobs")).rows
+    assert rows["image"].tolist() == ["a.png", "train.parquet#1"]
+    assert rows["file"].nunique() == 2
 
 
-def test_a_file_that_is_none_of_them(write):
-    folder = write({"notes.doc": "", "mine.json": "{}"})
-    for name in ("notes.doc", "mine.json"):
-        with pytest.raises(ValueError, match=rf"found {name}: name its kind"):
-            recognise(folder / name)
-    with pytest.raises(ValueError, match=r"expected a folder for the kind images, found a file"):
-        recognise(folder / "notes.doc", "images")
+def test_one_part_that_cannot_be_read_is_told(read):
+    lines = "image,caption\na.jpg,A\n"
+    source = read({"0.csv": lines, "1.csv": lines.replace("a.jpg,A", "b.jpg,B"), "2.csv": b"\xff\xfex"})
+    assert source.rows["image"].tolist() == ["a.jpg", "b.jpg"]
+    assert "2.csv is not UTF-16" in source.unread["2.csv"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source
+from tests.ingest.sources.archive_files import tar_of, workbook_of
 
 FILES = [
     "x.csv",
@@ -21,20 +22,43 @@ FILES = [
     "dataset_x.json",
     "x.token",
     "results.csv",
+    "x.json",
+    "x.csv.gz",
+    "x.xlsx",
+    "x.tar",
 ]
 KINDS = dict(
-    zip(FILES, ["csv", "tsv", "jsonl", "parquet", "coco", "karpathy", "flickr", "flickr"], strict=True)
+    zip(
+        FILES,
+        [
+            "csv",
+            "tsv",
+            "jsonl",
+            "parquet",
+            "coco",
+            "karpathy",
+            "flickr",
+            "flickr",
+            "json",
+            "csv",
+            "excel",
+            "webdataset",
+        ],
+        strict=True,
+    )
 )
 STARTS = [
     b"", b"image,caption\n", b"image\tcaption\n", b'{"image": "a", "caption": "b"}\n', b"a.jpg#0\tb\n",
     b"image_name|", b"image,caption,n\n1,2,3\n", b"\xff\xfe", b"\xef\xbb\xbfimage\n", b"PAR1",
+    b"PK\x03\x04", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b'[{"image": "a", "caption": ', b'caption,image\n"a,b.jpg\n',
 ]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(
         st.sampled_from(["images", "annotations", "id", "image_id", "file_name", "filename", "filepath", "split",
-                         "sentences", "raw", "caption", "image", "bytes", "path", "coco_url", "label"]),
+                         "sentences", "raw", "caption", "image", "bytes", "path", "coco_url", "label", "data",
+                         "columns", "image_1", "handle", "negative_caption", "labels", "classes", "a.jpg", "value"]),
         inner, max_size=5,
     ),
     max_leaves=25,
@@ -75,7 +99,7 @@ def test_any_text_with_the_marks_of_tables(name, text):
     check(name, ("image,caption\n" + text).encode())
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "captions_x.json", "dataset_x.json"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "captions_x.json", "dataset_x.json"])
 @given(value=JSON)
 @FEW
 def test_any_json(name, value):
@@ -90,7 +114,7 @@ def test_any_entries(images, annotations):
     check("dataset_x.json", content)
 
 
-@pytest.mark.parametrize("name", ["captions_x.json", "dataset_x.json", "x.jsonl"])
+@pytest.mark.parametrize("name", ["captions_x.json", "dataset_x.json", "x.jsonl", "x.json"])
 @pytest.mark.parametrize("depth", [400, 800, 950, 100_000])
 def test_any_depth(name, depth):
     deep = "[" * depth + "1" + "]" * depth
@@ -108,3 +132,21 @@ def test_any_damage_to_a_parquet_file(place, content, tmp_path_factory):
     sound = path.read_bytes()
     place %= len(sound)
     check("x.parquet", sound[:place] + content + sound[place + len(content) :])
+
+
+@given(
+    place=st.integers(0, 100_000),
+    content=st.binary(min_size=1, max_size=30),
+    name=st.sampled_from(["x.tar", "x.xlsx"]),
+)
+@FEW
+def test_any_damage_to_an_archive_and_a_workbook(place, content, name):
+    rows = [("image", "caption", "n"), *((f"{number}.jpg", "A card", number) for number in range(20))]
+    sound = {
+        "x.tar": tar_of(
+            {f"{number}.txt": "A card" for number in range(5)} | {"0.jpg": b"x", "0.json": {"n": 1}}
+        ),
+        "x.xlsx": workbook_of(rows),
+    }[name]
+    place %= len(sound)
+    check(name, sound[:place] + content + sound[place + len(content) :])

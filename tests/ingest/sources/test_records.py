@@ -1,78 +1,74 @@
-import pytest
+"""From records to rows: one for each image and each of its texts."""
 
-from mmlab.ingest.sources.records import MAX_COLUMNS, USUAL_NAMES, map_columns, parse_columns
+from mmlab.ingest.sources.column_names import NEGATIVE
 
-
-@pytest.mark.parametrize(
-    ("ours", "name"), [(ours, name) for ours in USUAL_NAMES for name in USUAL_NAMES[ours]]
-)
-def test_the_usual_names(ours, name):
-    others = ["image"] if ours != "image" else []
-    for spelling in (name, name.upper(), f" {name.replace('_', ' ')} "):
-        found = map_columns([*others, spelling], {}, "t")
-        assert getattr(found, ours) == len(others) and found.user_places == []
+TEXT = "A red card lies on the table"
 
 
-def test_the_first_of_the_usual_names_wins_and_the_others_stay():
-    found = map_columns(["url", "filename", "text", "caption"], {}, "t")
-    assert (found.image, found.caption, found.user_names) == (1, 3, ["url", "source_text"])
+def test_several_images_in_a_cell_have_each_text_of_the_row(read):
+    cells = ["x/a.png;x/b.png", "c.png | d.png", "['e.png', 'f.png']", '["g.png"]', "h, i; j.png"]
+    rows = read({"captions.csv": [("images", "title", "note"), *((cell, "T", "N") for cell in cells)]}).rows
+    assert rows["image"].tolist() == [
+        "x/a.png", "x/b.png", "c.png", "d.png", "e.png", "f.png", "g.png", "h, i; j.png",
+    ]  # fmt: skip
+    assert rows["caption"].tolist() == ["T"] * 8 and rows["note"].tolist() == ["N"] * 8
 
 
-def test_a_map_wins():
-    found = map_columns(["image", "url", "caption", "alt"], {"image": "url", "caption": "alt"}, "t")
-    assert (found.image, found.caption, found.origin) == (1, 3, "alt")
-    assert found.user_names == ["source_image", "source_caption"]
+def test_several_columns_of_texts_give_a_row_each(read):
+    rows = read(
+        {"captions.csv": "image,caption_en,caption_de,n\na.jpg,Card,Karte,1\nb.jpg,,Hut,2\nc.jpg,,,3\n"}
+    ).rows
+    assert rows["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "c.jpg"]
+    assert rows["caption"].tolist() == ["Card", "Karte", "Hut", ""]
+    assert rows["origin"].tolist() == ["caption_en", "caption_de", "caption_de", "caption"]
+    assert rows["language"].tolist()[:3] == ["en", "de", "de"] and rows["language"].isna()[4]
+    assert rows["n"].tolist() == [1, 1, 2, 3]
 
 
-def test_a_column_that_is_mapped_is_not_taken_twice():
-    found = map_columns(["text", "path"], {"image": "text"}, "t")
-    assert (found.image, found.caption, found.user_names) == (0, None, ["path"])
+def test_numbered_columns_of_images_and_texts_belong_together(read):
+    rows = read(
+        {"x.jsonl": [{"image_0": "a.jpg", "image_1": "b.jpg", "caption_0": "A", "caption_1": "B"}]}
+    ).rows
+    assert rows[["image", "caption"]].values.tolist() == [["a.jpg", "A"], ["b.jpg", "B"]]
+    rows = read({"x.jsonl": [{"image_0": "a.jpg", "image_1": "b.jpg", "image_2": None, "title": "A"}]}).rows
+    assert rows[["image", "caption"]].values.tolist() == [["a.jpg", "A"], ["b.jpg", "A"]]
 
 
-@pytest.mark.parametrize(
-    ("name", "origin"),
-    [("alt", "alt"), ("alt_text", "alt"), ("Image Alt", "alt"), ("alttext", "alt"), ("salt", "caption"),
-     ("altitude", "caption"), ("caption", "caption")],
-)  # fmt: skip
-def test_alternative_texts_are_recognised(name, origin):
-    assert map_columns(["image", name], {"caption": name}, "t").origin == origin
+def test_a_negative_is_a_text_without_an_image(read):
+    rows = read(
+        {"x.json": {"0": {"filename": "a.jpg", "caption": "A dog", "negative_caption": "A cat"}}}
+    ).rows
+    assert rows["image"].tolist() == ["a.jpg", ""]
+    assert rows["caption"].tolist() == ["A dog", "A cat"] and rows["origin"].tolist() == ["caption", NEGATIVE]
 
 
-@pytest.mark.parametrize(
-    "name", ["item_id", "modality", "pair_id", "content", "width", "flags", "duplicate_of", "detail"]
-)
-def test_a_column_that_ingest_fills_is_renamed(name):
-    assert map_columns(["image", name], {}, "t").user_names == [f"source_{name}"]
+def test_the_first_row_of_a_product_speaks_for_all(read):
+    lines = [
+        "Handle,Title,Image Src,Image Alt Text",
+        "mug,Red mug,1.jpg,front",
+        "mug,,2.jpg,",
+        "cup,,3.jpg,",
+        "cup,Cup,4.jpg,",
+        "cup,,,",
+    ]
+    rows = read({"x.csv": "\n".join(lines)}).rows
+    found = rows.groupby("image")["caption"].agg(list).to_dict()
+    assert found == {"1.jpg": ["Red mug", "front"], "2.jpg": ["Red mug"], "3.jpg": [""], "4.jpg": ["Cup"]}
 
 
-def test_columns_are_parsed_from_texts_or_taken_as_they_are():
-    assert parse_columns({"image": "url"}) == parse_columns(["image=url"]) == {"image": "url"}
-    assert parse_columns(["caption=a=b"]) == {"caption": "a=b"}
-    for text in ("image", "image=", "=url"):
-        with pytest.raises(ValueError, match=f"columns: expected texts like 'image=url', found '{text}'"):
-            parse_columns([text])
+def test_an_address_stands_beside_the_name_of_a_file(read):
+    rows = read({"x.csv": "file_name,coco_url,caption\na.jpg,http://x.example/a.jpg,A\n"}).rows
+    assert rows.loc[1, ["image", "address", "coco_url"]].tolist() == [
+        "a.jpg",
+        *["http://x.example/a.jpg"] * 2,
+    ]
 
 
-def test_two_columns_never_get_one_name():
-    names = ["image", "caption", "text", "source_text", "file", "flags", "problem", "price", ""]
-    own = ["source_source_text", "source_text", "source_file", "source_flags", "source_problem", "price"]
-    assert map_columns(names, {}, "t").user_names == [*own, "column_9"]
-
-
-@pytest.mark.parametrize(
-    ("names", "columns", "message"),
-    [
-        (["a", "b"], {}, r"t: expected a column with the images \(image, .*found \['a', 'b'\]: rename one"),
-        (
-            ["image"],
-            {"photo": "image"},
-            r"columns: \['photo'\] cannot be mapped; expected some of \['image', 'caption'",
-        ),
-        (["image"], {"caption": "alt"}, r"t: columns \['alt'\] are missing; found \['image'\]"),
-        (["image", "x", " x"], {}, r"t: the columns \['x'\] occur twice"),
-        ([str(n) for n in range(MAX_COLUMNS + 1)], {}, r"t: expected at most 1000 columns, found 1001"),
-    ],
-)
-def test_columns_that_will_not_do(names, columns, message):
-    with pytest.raises(ValueError, match=message):
-        map_columns(names, columns, "t")
+def test_splits_are_known_in_any_spelling(read):
+    spellings = ["Train ", "TEST", "Validation", "valid", "DEV", " val", "restval", ""]
+    lines = "".join(f"{number}.jpg,x,{split}\n" for number, split in enumerate(spellings))
+    splits = read({"captions.csv": "image,caption,split\n" + lines}).rows["split"]
+    assert (
+        splits.tolist()[:7] == ["train", "test", "validation", "valid", "dev", "val", "restval"]
+        and splits.isna()[8]
+    )

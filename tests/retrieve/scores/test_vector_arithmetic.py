@@ -7,6 +7,7 @@ import pytest
 
 from mmlab.evaluate import modality_gap
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.vector_arithmetic import Centring, mix_vectors, rocchio
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 2)
@@ -124,7 +125,7 @@ def test_what_cannot_be_centred_is_refused() -> None:
     with pytest.raises(ValueError, match="'text' or 'image', found 'audio'"):
         centring.apply(TEXTS, "audio")
     same = Vectors(["a"], np.array([[1.0, 0.0]]), SPACE)
-    with pytest.raises(ValueError, match="1 of 1 vectors are zero"):
+    with pytest.raises(TooFew, match="centring needs texts that differ: 1 of 1 are their own mean"):
         Centring.fit(same, same).apply(same, "text")
     with pytest.raises(ValueError, match="no vectors to take the mean of"):
         Centring.fit(TEXTS, Vectors([], np.empty((0, 2)), SPACE))

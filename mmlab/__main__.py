@@ -1,4 +1,4 @@
-"""`python -m mmlab.cli` is `mmlab`."""
+"""`python -m mmlab` is the command `mmlab`."""
 
 import sys
 

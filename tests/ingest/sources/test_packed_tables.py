@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.arrow_tables import RECORDS_PER_BATCH
 from mmlab.ingest.sources.formats import read_source
+from mmlab.ingest.sources.packed_tables import RECORDS_PER_BATCH
+from tests.ingest.sources.archive_files import tar_of
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_the_users_values_keep_their_type(rows_of):
             "label": [7, None],
         }
     )
-    assert [str(dtype) for dtype in rows.dtypes[8:]] == [
+    assert [str(dtype) for dtype in rows.dtypes[10:]] == [
         "Int64",
         "float64",
         "boolean",
@@ -71,8 +72,8 @@ def test_the_users_values_keep_their_type(rows_of):
         "str",
         "str",
     ]
-    assert rows.loc[1].tolist()[8:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
-    assert rows.isna().loc[2].tolist()[8:] == [True] * 6 + [False]
+    assert rows.loc[1].tolist()[10:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
+    assert rows.isna().loc[2].tolist()[10:] == [True] * 6 + [False]
     assert rows.loc[1, "label"] == "7"
 
 
@@ -83,7 +84,7 @@ def test_batches_join_in_order(rows_of):
 
 
 def test_a_table_without_rows(rows_of):
-    with pytest.raises(ValueError, match=r"own.parquet has columns but no rows"):
+    with pytest.raises(ValueError, match=r"own.parquet has no rows"):
         rows_of({"image": pa.array([], pa.string())})
 
 
@@ -145,7 +146,7 @@ def saved(tmp_path):
 def test_a_dataset_that_was_saved(saved, part, image, tmp_path):
     source = saved(part())
     rows = source.rows
-    assert (source.kind, source.root, source.unlisted) == ("huggingface", tmp_path / "saved", [])
+    assert (source.kind, source.root, source.tables) == ("huggingface", tmp_path / "saved", ())
     assert rows["image"].tolist() == ["a.png", "a.png", "saved#2"]
     assert rows["caption"].tolist() == ["A dog", "Asleep", ""]
     assert rows["label"].tolist() == ["dog", "dog", "cat"] and rows["split"].isna().all()
@@ -207,3 +208,50 @@ def test_without_the_package_the_error_says_how_to_install_it(tmp_path):
         'ModuleNotFoundError: dataset owner/name: reading it needs datasets: pip install "mmlab[datasets]"'
         in (answer.stderr)
     )
+
+
+ENTRIES = {
+    "0.jpg": b"x", "0.txt": "A red card.\nA card.", "0.json": {"caption": "no", "n": 1, "url": "http://x.example/0"},
+    "sub/1.png": b"y", "sub/1.caption": "A blue card", "sub/1.cls": "7", "sub/1.npy": b"z",
+    "2.json": {"caption": "without an image", "m": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2"])
+def test_an_archive_is_read_in_place(read, packing):
+    name = f"train-000000.tar.{packing}".rstrip(".")
+    source = read({name: tar_of(ENTRIES, packing)})
+    rows = source.rows
+    assert (source.kind, source.tables) == ("webdataset", (name,))
+    assert rows["image"].tolist() == ["0.jpg", "0.jpg", "sub/1.png", ""]
+    assert rows["caption"].tolist() == ["A red card.", "A card.", "A blue card", "without an image"]
+    assert [Path(file).read_bytes() for file in rows["file"][:3]] == [b"x", b"x", b"y"]
+    assert rows["split"].tolist() == ["train"] * 4 and rows["label"].tolist()[2] == "7"
+    assert rows["n"].tolist()[:2] == [1, 1] and rows["m"].dtype == "boolean"
+
+
+def test_an_archive_that_ends_early_gives_what_came_before(read):
+    content = tar_of({f"{number}.txt": "x" * 5000 for number in range(4)} | {"9.jpg": b"x" * 90_000})
+    rows = read({"x.tar": content[:20_000]}, "webdataset", name="x.tar").rows
+    assert rows["caption"].tolist()[:3] == ["x" * 5000] * 3
+    assert "x.tar cannot be read to its end as tar" in rows["detail"].tolist()[-1]
+
+
+def test_names_and_links_in_an_archive_lead_nowhere(read, tmp_path):
+    import io
+    import tarfile
+
+    (tmp_path / "secret.txt").write_text("secret")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        link = tarfile.TarInfo("0.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret.txt")
+        archive.addfile(link)
+        for name in ("0.jpg", "../../1.jpg", str(tmp_path / "2.jpg")):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(name[-5:-4].encode()))
+    rows = read({"x.tar": buffer.getvalue()}).rows
+    assert rows["caption"].tolist() == ["", "", ""]
+    assert {Path(file).parent.parent.name for file in rows["file"]} == {"blobs"}
+    assert not (tmp_path / "2.jpg").exists()

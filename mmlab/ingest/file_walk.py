@@ -1,0 +1,144 @@
+"""The files below a folder, found in one walk that opens nothing; what lies behind a link out of it is marked."""
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
+    *((".heic", ".heif") if find_spec("pillow_heif") else ()),
+)  # fmt: skip
+MAX_FILES = 1_000_000  # a walk ends there: a link may lead to the whole disk
+MAX_LINK_BYTES = 1024  # of a file that git wrote in place of a link
+
+
+@dataclass
+class FileTree:
+    """The files below a folder.
+
+    Hidden files and folders are left out, and so are links to folders inside, whose files are there without them.
+
+    Attributes:
+        root: the folder, resolved.
+        names: of the files, relative to root with forward slashes, sorted.
+        linked: of these, those that lie outside: the name -> the link that leads there (itself, or a folder above).
+        links: the links that lead out: the name -> the file or folder where it ends.
+        complete: False where the walk ended at `MAX_FILES`.
+    """
+
+    root: Path
+    names: list[str] = field(default_factory=list)
+    linked: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+    def path(self, name: str) -> str:
+        """Return the absolute path of one of the files."""
+        link = self.linked.get(name)
+        if link is None:
+            return os.path.join(self.root, name)
+        return self.links[link] + name[len(link) :]
+
+
+def walk_files(root: Path, max_files: int = MAX_FILES) -> FileTree:
+    """Return the files below a folder; none where it is not there. Folders that cannot be read count as empty.
+
+    The files of a Hugging Face cache are links into the `blobs` of their own repository, which does not lead out.
+    Where git could make no links, as on Windows, it writes a text file with the path: that is a link too.
+    """
+    tree = FileTree(Path(os.path.realpath(root)))
+    walk = _Walk(tree, inside_folders(tree.root), {str(tree.root)}, [("", "", str(tree.root))])
+    while walk.waiting and tree.complete:
+        walk.read_folder(*walk.waiting.pop())
+        tree.complete = len(tree.names) < max_files
+    tree.names.sort()
+    return tree
+
+
+@dataclass
+class _Walk:
+    """A walk under way: where links may lead, the folders that were seen, and those to be read.
+
+    `waiting` holds their names, the link that each lies behind, and their real paths.
+    """
+
+    tree: FileTree
+    inside: list[str]
+    seen: set[str]
+    waiting: list[tuple[str, str, str]]
+
+    def read_folder(self, folder: str, link: str, path: str) -> None:
+        """Add the files of one folder, and its folders to those that are waiting."""
+        for entry in _entries(path):
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_symlink():
+                self.follow(name, link, os.path.realpath(entry.path))
+            elif entry.is_dir(follow_symlinks=False):
+                self.waiting.append((name, link, entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                written = _written_link(entry) if "." not in entry.name and not link else ""
+                if written:
+                    self.follow(name, link, written)
+                else:
+                    self.add(name, link)
+
+    def follow(self, name: str, link: str, target: str) -> None:
+        """Add the file that a link leads to; a folder waits, unless it lies inside and is read there anyway."""
+        leads_out = not is_inside(target, self.inside)
+        if leads_out and os.path.exists(target):
+            self.tree.links[name] = target
+        if os.path.isfile(target):
+            self.add(name, link or (name if leads_out else ""))
+        elif os.path.isdir(target) and leads_out and target not in self.seen:
+            self.seen.add(target)
+            if not is_inside(str(self.tree.root), [target]):
+                self.waiting.append((name, link or name, target))
+
+    def add(self, name: str, link: str) -> None:
+        """Add a file, and the link that it lies behind."""
+        self.tree.names.append(name)
+        if link:
+            self.tree.linked[name] = link
+
+
+def _written_link(entry: os.DirEntry[str]) -> str:
+    """Return the folder that a small text file names, as git writes a link; "" where it is none."""
+    try:
+        if not 0 < entry.stat(follow_symlinks=False).st_size <= MAX_LINK_BYTES:
+            return ""
+        text = Path(entry.path).read_text(encoding="utf-8")
+        target = os.path.realpath(os.path.join(os.path.dirname(entry.path), text))
+    except (OSError, ValueError):
+        return ""
+    return target if "\n" not in text and os.path.isdir(target) else ""
+
+
+def files_below(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
+    """Return the files with these suffixes in any case, in the order of `FileTree.names`.
+
+    Files behind a link that leads out of `root` are there too; whether they may be used is decided when images are
+    found.
+    """
+    return [name for name in walk_files(root).names if os.path.splitext(name)[1].lower() in suffixes]
+
+
+def inside_folders(root: Path) -> list[str]:
+    """Return the folders that links may lead to: root, and the blobs beside a snapshot of a Hugging Face cache."""
+    snapshots = [folder for folder in (root, *root.parents) if folder.parent.name == "snapshots"]
+    blobs = [folder.parents[1] / "blobs" for folder in snapshots]
+    return [str(folder) for folder in (root, *blobs) if folder == root or folder.is_dir()]
+
+
+def is_inside(path: str, folders: list[str]) -> bool:
+    """Return whether a real path is one of the folders or lies below one of them."""
+    return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except OSError:
+        return

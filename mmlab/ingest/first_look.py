@@ -1,0 +1,179 @@
+"""Look at a dataset before it is ingested: read it, find its files, and say what to do where nothing comes of it."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from mmlab.ingest.findings_cache import Blobs, FindingsCache, UnkeptBlobs
+from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normalize_name
+from mmlab.ingest.images.image_index import ImageIndex
+from mmlab.ingest.images.resolve import check_downloads
+from mmlab.ingest.inspection import Inspection
+from mmlab.ingest.rules import Rules
+from mmlab.ingest.sources.formats import Source, read_source
+from mmlab.ingest.web.fetch import count_new
+from mmlab.items import data
+from mmlab.items.files import resolve
+
+# whose texts are missed where it is passed over, unlike a table of sizes
+CAPTION_FILE = re.compile(r"caption|metadata|annotation|description|prompt|title|text", re.IGNORECASE)
+NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
+FILES_LOOKED_AT = 100_000  # in the folder above, for the same
+# that are looked for beside the folder of a table which the user named
+USUAL_FOLDERS = ("images", "Images", "image", "imgs", "img", "photos", "jpg", "JPEGImages", "media")
+LFS_POINTER, FILES_PEEKED_INTO = b"version https://git-lfs.github.com/spec/", 5
+MAX_FIRST_FOLDERS = 100  # of the names in a table, that are looked for beside the folder of the table
+
+
+def inspect_dataset(
+    dataset: str | Path,
+    source: str = "auto",
+    columns: str | Mapping[str, str] | Iterable[str] = (),
+    rules: Rules = Rules(),  # noqa: B008 - frozen
+    cache: str | Path | None = None,
+    looks_only: bool = False,
+) -> Inspection:
+    r"""Read a dataset and find the files of its images, without opening one; `ingest_items` takes the result.
+
+    dataset, source, columns and cache are those of `ingest_items`.
+    looks_only: leave nothing behind: images that come inside the source are not unpacked into the cache.
+
+    Raise FileNotFoundError or ValueError where the source as a whole cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "images").mkdir()
+    ...     _ = Path(folder, "images", "a.png").write_bytes(b"not opened")
+    ...     _ = Path(folder, "captions.csv").write_text("image,caption\na.png,A ramp\nb.png,None\n")
+    ...     looked = inspect_dataset(folder, looks_only=True)
+    >>> looked.sentence
+    'Read as csv from captions.csv: 1 images and 1 texts; 1 entries would be refused.'
+    >>> looked.guesses, looked.pairs["image"].tolist()
+    ({'by name in another folder': 1}, ['images/a.png'])
+    """
+    cache = Path(cache) if cache else data() / "cache"
+    blobs = (UnkeptBlobs if looks_only else Blobs)(cache / "images")
+    read = read_source(dataset, source, columns, blobs)
+    index, first = _index_images(read, resolve(str(dataset)).is_file(), rules)
+    found = find_images(read.rows, index, read.image_folders, first)
+    unlisted = index.unlisted(found["name"])
+    cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
+    looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
+    return replace(looked, advice=_advise(looked, source, cache))
+
+
+def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:
+    """Return the files that rows may name, and the folder that the user named, which comes first."""
+    index, first = ImageIndex(source.root, rules.follow_links), []
+    if rules.images_at:
+        first = [index.add_folder(_images_at(rules.images_at, index.root))]
+    above = index.root.parent
+    if is_table and above.parent != above:
+        index.add_files(above)
+        for name in dict.fromkeys(
+            [*source.image_folders, *USUAL_FOLDERS, *_first_folders(source.rows["image"])]
+        ):
+            if name and (above / name).is_dir():
+                index.add_folder(above / name, name)
+    return index, first
+
+
+def _images_at(folder: str | Path, root: Path) -> Path:
+    places = (root / Path(folder).expanduser(), resolve(folder))
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"images_at: expected a folder, found none at {' or '.join(map(str, dict.fromkeys(places)))}"
+        )
+    return found
+
+
+def _first_folders(images: pd.Series) -> list[str]:
+    """Return the first folders that relative names mention, those that climb to the folder above included."""
+    names = (normalize_name(name).removeprefix("../") for name in images.unique())
+    first = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name and not is_address(name))
+    return [name for name in list(first)[:MAX_FIRST_FOLDERS] if name not in ("", "..")]
+
+
+def _advise(looked: Inspection, kind: str, cache: Path) -> str:
+    """Return why nothing useful would come of the dataset, and what to do about it."""
+    if not looked.images:
+        return _advise_on_images(looked)
+    if not looked.texts and kind == "auto":
+        for file, why in looked.unread.items():
+            if CAPTION_FILE.search(file.rpartition("/")[2]) or "give dataset=" in why:
+                onwards = "-p source=images goes on without texts"
+                return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
+    if _are_pointers(looked.found["file"].dropna().iloc[:FILES_PEEKED_INTO]):
+        return (
+            "the images are pointers of Git LFS, not images: run git lfs pull in the folder that was cloned"
+        )
+    try:
+        check_downloads(_count_new(looked.addresses, cache), looked.rules)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _are_pointers(files: Iterable[str]) -> bool:
+    heads = []
+    for file in files:
+        with suppress(OSError), open(file, "rb") as opened:
+            heads.append(opened.read(len(LFS_POINTER)))
+    return bool(heads) and all(head == LFS_POINTER for head in heads)
+
+
+def _count_new(addresses: list[str], cache: Path) -> int:
+    """Return how many of the addresses were not fetched before; the cache is not made where it is not there."""
+    if not addresses or not (cache / "ingest.sqlite").exists():
+        return len(addresses)
+    with FindingsCache(cache / "ingest.sqlite") as findings:
+        return count_new(addresses, Blobs(cache / "images"), findings)
+
+
+def _advise_on_images(looked: Inspection) -> str:
+    rows, found = looked.source.rows, looked.found
+    if rows["problem"].notna().all():
+        return f"none of {len(rows):,} rows could be read; the first: {rows['detail'].iloc[0]}"
+    named = found[found["name"] != ""].drop_duplicates("name")
+    if named.empty:
+        return (
+            f"none of {len(rows):,} rows names an image: name the column that does by -p columns=image=NAME"
+        )
+    none = f"0 of {len(named):,} images found under these names"
+    if looked.links:
+        link, count = next(iter(looked.links.items()))
+        return f"{none}; {count:,} lie behind {link}, a link that leads out of the dataset: give -p follow_links=true"
+    ambiguous = named[named["reason"] == AMBIGUOUS]
+    if len(ambiguous):
+        return f"{none}: {ambiguous['detail'].iloc[0]}"
+    return f"{none}; {_look_elsewhere(looked, named['name'])}"
+
+
+def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
+    """Return where the images seem to lie, outside of the dataset, and the parameter that says so."""
+    root = looked.source.root
+    files = [name for name in names[:NAMES_LOOKED_FOR] if os.path.isabs(name) and os.path.isfile(name)]
+    if not files and root.parent != root.parent.parent:
+        around = ImageIndex(root.parent, max_files=FILES_LOOKED_AT)
+        rows = looked.source.rows.loc[names.index[:NAMES_LOOKED_FOR]]
+        files = find_images(rows.assign(table=None), around)["file"].dropna().tolist()
+    if files:
+        folder = os.path.commonpath([os.path.dirname(file) for file in files])
+        return f"{len(files):,} lie in {folder}: give -p {shlex.quote(f'images_at={folder}')}"
+    packed = next((file for file, why in looked.unread.items() if "unpack" in why), None)
+    if packed:
+        return f"{packed} was not read: unpack it"
+    there = "no image lies there"
+    if looked.unlisted:
+        there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"
+    return (
+        f"looked below {root} for {', '.join(names[:3])}; {there}: give -p images_at=FOLDER, or "
+        "-p columns=image=NAME for another column"
+    )

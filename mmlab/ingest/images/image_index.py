@@ -1,0 +1,184 @@
+"""The files that the names of a dataset can mean, from one walk; nothing is opened."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote
+
+from mmlab.ingest.file_walk import IMAGE_SUFFIXES, MAX_FILES, FileTree, inside_folders, is_inside, walk_files
+from mmlab.ingest.sources.text_files import replace_surrogates
+
+DECIMAL = re.compile(r"\.0+$")  # pandas writes 15970 as 15970.0 where a column has gaps
+
+Spelling = Callable[[str], str]
+
+
+class ImageIndex:
+    """The files below the folders that a dataset may use, each by one name.
+
+    A file of the dataset is called by its path relative to root; one of another folder by that folder's own name and
+    the path inside it, or by its whole path where the dataset uses that name.
+
+    Attributes:
+        root: the folder of the dataset, resolved.
+        tree: the files below root.
+        paths: the absolute path of each file by its name, of all folders.
+        linked: the names of files behind a link that leads out, and that link.
+        follow_links: files behind such links may be used.
+    """
+
+    def __init__(self, root: Path, follow_links: bool = False, max_files: int = MAX_FILES) -> None:
+        self.tree: FileTree = walk_files(root, max_files)
+        self.root = self.tree.root
+        self.follow_links = follow_links
+        self.roots = [(str(self.root), "")]
+        self.paths: dict[str, str] = {}
+        self.linked = {name: link for name, link in self.tree.linked.items() if _is_text(name)}
+        self._known_folders: dict[str, bool] = {}
+        self._spellings: dict[tuple[Spelling, int], dict[str, list[str]]] = {}
+        self._add_names(self.tree, "")
+
+    def add_folder(self, folder: Path, prefix: str | None = None) -> str:
+        """Add the files below another folder and return the name that they get; nothing below root is added twice."""
+        real = Path(os.path.realpath(folder))
+        if is_inside(str(real), [str(self.root)]):
+            return real.relative_to(self.root).as_posix()
+        for name in [name for name in self.linked if is_inside(self.paths[name], [str(real)])]:
+            del self.linked[name], self.paths[name]  # the user names the folder: it needs no link
+        prefix = real.name if prefix is None else prefix
+        if any(name.startswith(f"{prefix}/") for name in self.paths):
+            prefix = str(real)
+        self.roots.append((str(real), prefix))
+        tree = walk_files(real)
+        self.linked |= {f"{prefix}/{name}": f"{prefix}/{link}" for name, link in tree.linked.items()}
+        self._add_names(tree, f"{prefix}/")
+        return prefix
+
+    def add_files(self, folder: Path) -> None:
+        """Add the image files that lie directly in another folder, by their own names."""
+        with os.scandir(folder) as entries:
+            files = [
+                entry
+                for entry in entries
+                if has_image_suffix(entry.name) and entry.is_file(follow_symlinks=False)
+            ]
+        for entry in files:
+            if _is_text(entry.name):
+                self.paths.setdefault(entry.name, entry.path)
+
+    def _add_names(self, tree: FileTree, prefix: str) -> None:
+        root = os.path.join(tree.root, "")
+        # a table holds no names that are not text
+        names = (name for name in tree.names if name.isascii() or _is_text(name))
+        self.paths |= {
+            prefix + name: tree.path(name) if name in tree.linked else root + name for name in names
+        }
+
+    @cached_property
+    def images(self) -> list[str]:
+        """The names of the image files."""
+        return [name for name in self.paths if has_image_suffix(name)]
+
+    @cached_property
+    def folders(self) -> set[str]:
+        """The folders below root that hold images, also further down."""
+        direct = {name.rpartition("/")[0] for name in self.images}
+        return {"/".join(parts[:end]) for parts in map(_split, direct) for end in range(len(parts) + 1)}
+
+    def by(self, spelling: Spelling, depth: int) -> dict[str, list[str]]:
+        """Return the image files by the spelling of their last part and `depth` - 1 folders above it; made once."""
+        if (spelling, depth) not in self._spellings:
+            made = self._spellings[spelling, depth] = dict[str, list[str]]()
+            for name in self.images:
+                if depth == 1:
+                    made.setdefault(spelling(name[name.rfind("/") + 1 :]), []).append(name)
+                elif name.count("/") >= depth - 1:
+                    made.setdefault(tail_key(name.split("/"), spelling, depth), []).append(name)
+        return self._spellings[spelling, depth]
+
+    def relative(self, path: str) -> str | None:
+        """Return the name that an absolute path has here; None where it lies in none of the folders."""
+        for root, prefix in self.roots:
+            if is_inside(path, [root]):
+                inner = Path(path).relative_to(root).as_posix()
+                return f"{prefix}/{inner}" if prefix else inner
+        return None
+
+    def look_up(self, name: str) -> str | None:
+        """Return the name of the file at this path below root, which the walk left out: hidden, or by a link inside."""
+        folder, _, last = name.rpartition("/")
+        if folder in self._walked and self.tree.complete and not last.startswith("."):
+            return None  # it would be in the index
+        path = os.path.join(self.root, name)
+        if not self._exists(folder) or not os.path.isfile(path):
+            return None
+        real = os.path.realpath(path)
+        if is_inside(real, [str(self.root)]):
+            name, path = Path(real).relative_to(self.root).as_posix(), real
+        elif not is_inside(real, inside_folders(self.root)):
+            self.linked[name] = name
+        self.paths[name] = path
+        return name
+
+    @cached_property
+    def _walked(self) -> set[str]:
+        return {"", *(name.rpartition("/")[0] for name in self.tree.names)}
+
+    def _exists(self, folder: str) -> bool:
+        if folder not in self._known_folders:
+            self._known_folders[folder] = os.path.isdir(os.path.join(self.root, folder))
+        return self._known_folders[folder]
+
+    def unlisted(self, used: Iterable[str]) -> list[str]:
+        """Return the image files of the dataset that are not in use, sorted; behind links if they are followed."""
+        used = set(used)
+        names = (name for name in self.tree.names if self.follow_links or name not in self.linked)
+        return [replace_surrogates(name) for name in names if name not in used and has_image_suffix(name)]
+
+
+def has_image_suffix(name: str) -> bool:
+    """Return whether a name ends like those of image files, in any case."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def as_written(last: str) -> str:
+    """Return the last part of a name as it is: the first and finest spelling."""
+    return last
+
+
+def folded(last: str) -> str:
+    """Return a name without what systems change: %-encoding, composed or decomposed accents, and case."""
+    text = unquote(last) if "%" in last else last
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).casefold()
+
+
+def stem(last: str) -> str:
+    """Return a folded name without the suffix of an image, and a number without decimals."""
+    text = folded(last)
+    root, suffix = os.path.splitext(text)
+    return root if suffix in IMAGE_SUFFIXES else DECIMAL.sub("", text)
+
+
+def number(last: str) -> str:
+    """Return a stem without leading zeros where it is a number."""
+    text = stem(last)
+    return text.lstrip("0") or "0" if text.isdecimal() else text
+
+
+def tail_key(parts: list[str], spelling: Spelling, depth: int) -> str:
+    """Return the end of a path of `depth` parts, the last in this spelling and the folders folded."""
+    return "/".join([*map(folded, parts[-depth:-1]), spelling(parts[-1])])
+
+
+SPELLINGS: tuple[Spelling, ...] = (as_written, folded, stem, number)  # from the finest to the coarsest
+
+
+def _is_text(name: str) -> bool:
+    return replace_surrogates(name) == name
+
+
+def _split(folder: str) -> list[str]:
+    return folder.split("/") if folder else []

@@ -1,0 +1,203 @@
+"""What one cell of an entry says: a plain value, an image or several, a text or several."""
+
+import ast
+import json
+import os
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from mmlab.ingest.file_walk import IMAGE_SUFFIXES
+
+PlainValue = bool | int | float | str | None
+
+TEXT_FIELDS = ("raw", "text", "caption", "value", "sentence")  # the names that a text has inside an object
+PATH_FIELDS = ("path", "file_name", "src", "url")  # the names that an image has inside an object
+ASKER = "human"  # who speaks in a conversation with a model: the question, which is the same for all
+MAX_LIST_CHARS = 100_000  # of a cell that is read as a list
+MAX_NAME_CHARS = 2000  # of an image; more is a text
+MAX_NESTED_CHARS = 10_000  # of a user's nested value; of more only the size is kept
+IMAGE_SEPARATORS = ("|", ";", ",", "\n")
+LISTED = re.compile(r"\s*[\[{]")
+NUMPY_LIST = re.compile(
+    r"""(?<=['"])\s+(?=['"])"""
+)  # between the texts of an array that was written as a text
+NUMBERED_CAPTION = re.compile(
+    r"(.+\.\w{2,5})#(?:enc|enr)?\d+", re.IGNORECASE
+)  # name.jpg#0, as Flickr's lists write it
+INT64 = range(-(2**63), 2**63)
+
+
+def texts_of(cell: Any) -> list[str]:
+    """Return the texts of a cell: one, or those of a list, which may be written as text; [""] where it is empty.
+
+    Raise ValueError for a list of lists and for an object without a text.
+
+    >>> texts_of("['a mug', 'a cup']"), texts_of([{"raw": "a mug"}]), texts_of("[red] mug")
+    (['a mug', 'a cup'], ['a mug'], ['[red] mug'])
+    """
+    cell = _listed(cell)
+    if isinstance(cell, dict):
+        cell = _texts_inside(cell)
+    if not isinstance(cell, list):
+        return [_one_text(cell)]
+    return [_one_text(one) for one in cell if not (isinstance(one, dict) and one.get("from") == ASKER)] or [
+        ""
+    ]
+
+
+def _texts_inside(cell: dict[str, Any]) -> Any:
+    """Return the list of texts that an object holds under a usual name, or by language; else the object."""
+    inside = next((cell[name] for name in TEXT_FIELDS if isinstance(cell.get(name), list)), cell)
+    by_language = cell and all(len(name) <= 3 and isinstance(text, str) for name, text in cell.items())
+    return list(cell.values()) if by_language else inside
+
+
+def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:
+    """Return the images of a cell, each for `image_of`: those of a list, or of a text that joins several.
+
+    >>> images_of("a.png; b.png", is_image_name), images_of("a; b.png", is_image_name)
+    (['a.png', 'b.png'], ['a; b.png'])
+    """
+    cell = _listed(cell)
+    if isinstance(cell, list):
+        return cell or [""]
+    if isinstance(cell, str):
+        for separator in filter(cell.__contains__, IMAGE_SEPARATORS):
+            pieces = [piece.strip() for piece in cell.split(separator) if piece.strip()]
+            if len(pieces) > 1 and all(map(is_image, pieces)):
+                return pieces
+    return [cell]
+
+
+def image_of(cell: Any) -> tuple[str, bytes | None]:
+    """Return the name and the bytes of an image: a text, bytes, or an object with path and bytes.
+
+    Raise ValueError for a list and for an object without path and bytes.
+    """
+    if isinstance(cell, bytes):
+        return "", cell
+    if isinstance(cell, dict) and cell.keys() & {*PATH_FIELDS, "bytes"}:
+        name = next((cell[field] for field in PATH_FIELDS if cell.get(field)), "")
+        content = cell.get("bytes")
+        if isinstance(name, str) and isinstance(content, bytes | None):
+            return name, content
+    if isinstance(cell, dict | list):
+        raise ValueError(f"expected an image's path, address or bytes, found {_describe(cell)}")
+    name = to_text(to_plain(cell)) or ""
+    numbered = NUMBERED_CAPTION.fullmatch(name.strip())
+    return (numbered[1], None) if numbered and is_image_name(numbered[1]) else (name, None)
+
+
+def is_address(cell: Any) -> bool:
+    """Return whether a cell holds an address on the web."""
+    return isinstance(cell, str) and re.match(r"\s*https?://\S", cell, re.IGNORECASE) is not None
+
+
+def is_image_name(text: str) -> bool:
+    """Return whether a text looks like the name of an image file, or an address.
+
+    >>> is_image_name("a/b 1.JPG"), is_image_name("1.jpg#0"), is_image_name("https://x.org/1"), is_image_name("a mug.")
+    (True, True, True, False)
+    """
+    text = text.strip()
+    if not 0 < len(text) <= MAX_NAME_CHARS or "\n" in text or "\t" in text:
+        return False
+    return is_address(text) or os.path.splitext(re.split(r"[?#]", text)[0])[1].lower() in IMAGE_SUFFIXES
+
+
+def is_image_cell(cell: Any) -> bool:
+    """Return whether a cell looks like an image or several: bytes, an object with a path, or names."""
+    cells = cell[:3] if isinstance(cell, list) else images_of(cell, is_image_name)
+    return bool(cells) and all(
+        isinstance(one, bytes)
+        or (isinstance(one, dict) and bool(one.keys() & {*PATH_FIELDS, "bytes"}))
+        or (isinstance(one, str) and is_image_name(one))
+        for one in cells
+    )
+
+
+def is_text_cell(cell: Any) -> bool:
+    """Return whether a cell may be a text or a list of texts: it has letters."""
+    try:
+        return not isinstance(cell, int | float) and any(
+            any(map(str.isalpha, text)) and not text.startswith("[{") for text in texts_of(cell)
+        )
+    except (ValueError, RecursionError):
+        return False
+
+
+def words_in(cell: Any) -> float:
+    """Return how many words a cell holds; in a script without spaces, two characters count as one."""
+    if not isinstance(cell, str) or not is_text_cell(cell):
+        return 0
+    unspaced = sum(char.isalpha() and char >= "\u0e00" for char in cell)
+    return max(len(cell.split()), unspaced / 2)
+
+
+def to_plain(cell: Any) -> PlainValue:
+    """Return a cell of the user's as one plain value; None where it is empty.
+
+    Nested values become compact JSON, points in time ISO text; of bytes and of very large values
+    only the size is kept.
+    """
+    if isinstance(cell, str):
+        return cell or None
+    if cell is None or cell != cell:  # NaN is the one value that differs from itself
+        return None
+    if isinstance(cell, bool | float):
+        return cell
+    if isinstance(cell, int):
+        return cell if cell in INT64 else str(cell)
+    if isinstance(cell, Decimal):
+        return float(cell)
+    if isinstance(cell, list | dict):
+        text = json.dumps(cell, ensure_ascii=False, separators=(",", ":"), default=_leaf_text)
+        return text if len(text) <= MAX_NESTED_CHARS else f"{len(text)} characters"
+    return _leaf_text(cell)
+
+
+def to_text(value: PlainValue) -> str | None:
+    """Return a plain value as text, as JSON writes it."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _listed(cell: Any) -> Any:
+    """Return the list that a text spells, as JSON, Python or numpy write it; any other cell as it is.
+
+    An object with a list of texts, as Label Studio exports it, is this list too.
+    """
+    if not isinstance(cell, str) or not LISTED.match(cell):
+        return cell
+    text = cell.strip()
+    if text[:1] + text[-1:] not in ("[]", "{}") or len(text) > MAX_LIST_CHARS:
+        return cell
+    for parse in (json.loads, lambda text: ast.literal_eval(NUMPY_LIST.sub(", ", text))):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, dict):
+            found = next((found[name] for name in TEXT_FIELDS if isinstance(found.get(name), list)), None)
+        if isinstance(found, list) and all(isinstance(one, str | dict) for one in found):
+            return found
+    return cell
+
+
+def _one_text(cell: Any) -> str:
+    if isinstance(cell, dict):
+        cell = next((cell[name] for name in TEXT_FIELDS if isinstance(cell.get(name), str)), cell)
+    if isinstance(cell, list | dict):
+        raise ValueError(f"expected a text, or an object with raw, text or caption, found {_describe(cell)}")
+    return to_text(to_plain(cell)) or ""
+
+
+def _leaf_text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return f"{len(cell)} bytes"
+    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
+
+
+def _describe(cell: list | dict) -> str:
+    return f"a list of {len(cell)}" if isinstance(cell, list) else f"an object with {list(cell)[:10]}"

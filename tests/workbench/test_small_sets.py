@@ -1,0 +1,194 @@
+"""Small and odd collections, through the cells of the notebooks: what an answer lacks it says, and nothing raises."""
+
+import ast
+import csv
+import json
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import mmlab
+from mmlab.items import read_table
+from mmlab.runs import find_notebook, write_report
+from tests.conftest import data_in
+
+WORDS = ("one", "two", "three", "four", "five", "six")
+RUN = (
+    "01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize", "09_fusion", "10_scores",
+)  # fmt: skip
+KEPT = {"keep": ["no image named"]}
+
+
+def images(folder: Path, count: int) -> list[str]:
+    """Draw so many images, each of a colour of its own."""
+    names = [f"{number}.png" for number in range(count)]
+    for number, name in enumerate(names):
+        image = Image.linear_gradient("L").convert("RGB").resize((64, 64)).rotate(60 * number)
+        image.paste((40 * number, 200 - 30 * number, 99), (8 * number, 4, 8 * number + 20, 40))
+        image.save(folder / name)
+    return names
+
+
+def table(folder: Path, rows: list[tuple[str, ...]], header: tuple[str, ...] = ("image", "caption")) -> None:
+    with open(folder / "captions.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def photos(folder: Path) -> None:
+    images(folder, 6)
+
+
+def one_pair(folder: Path) -> None:
+    table(folder, [(name, "a single caption of an image") for name in images(folder, 1)])
+
+
+def texts(folder: Path) -> None:
+    table(folder, [("", f"text number {word} without any image") for word in WORDS])
+
+
+def one_text(folder: Path) -> None:
+    """Also: labels that are all unlike, and of three splits only one has items."""
+    header = ("image", "caption", "label", "split")
+    rows = [(name, "the same text for all", name, "train") for name in images(folder, 3)]
+    table(folder, rows, header)
+
+
+SETS = {
+    "photos": (photos, {}),
+    "one pair": (one_pair, {}),
+    "texts": (texts, KEPT),
+    "one text": (one_text, {}),
+}
+
+
+def run_cells(notebook: str, given: dict) -> dict[str, str]:
+    """Execute the cells of a notebook in this process; return what each shows, by the name that it gives its answer."""
+    cells = json.loads(find_notebook(notebook).read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    namespace: dict = {}
+    shown = {}
+    for cell in code:
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, cell["id"], "exec"), namespace)  # noqa: S102 - the notebook's own code
+        if "parameters" in cell["metadata"].get("tags", []):
+            namespace |= {name: value for name, value in given.items() if name in namespace}
+        if last is not None:
+            answer = eval(compile(ast.Expression(last.value), cell["id"], "eval"), namespace)  # noqa: S307
+            shown[cell["id"]] = answer._repr_html_() if hasattr(answer, "_repr_html_") else ""
+    return shown
+
+
+@pytest.fixture(scope="module", params=SETS)
+def small(request, tmp_path_factory):
+    """The name of a set, its run, and what the cells of all notebooks showed; warnings of numpy are errors."""
+    name = request.param
+    make, more = SETS[name]
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "set").mkdir()
+    make(folder / "set")
+    run = name.replace(" ", "-")
+    given = {"name": run, "dataset": str(folder / "set"), "ocr": False, **more}
+    with data_in(folder / "data"), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        shown = [run_cells(notebook, given) for notebook in RUN]
+        yield (
+            name,
+            mmlab.open_run(run),
+            {cell: html for cells in shown for cell, html in cells.items()},
+        )
+
+
+def test_all_cells_run_and_show_no_number_that_is_none(small):
+    _, _, shown = small
+    assert len(shown) > 60
+    without_images = {cell: re.sub(r'src(doc)?="[^"]*"', "", html) for cell, html in shown.items()}
+    assert [cell for cell, html in without_images.items() if re.search(r"\bnan\b", html, re.IGNORECASE)] == []
+
+
+def test_01_says_what_such_items_cannot_serve_for(small):
+    name, _, shown = small
+    says = {
+        "photos": "There are no texts: the images can be searched and mapped",
+        "texts": "There are no images: texts can be searched by texts alone",
+        "one text": "All 3 texts are the same, so they tell no image from another",
+    }
+    assert [other for other, words in says.items() if words in shown["01-04"]] == [name] * (name in says)
+
+
+def test_the_report_says_that_nothing_is_judged(small):
+    name, run, _ = small
+    page = write_report(run.name).read_text(encoding="utf-8")
+    assert ("No query has a known right answer: 05_evaluate says" in page) == (name in ("photos", "texts"))
+
+
+def test_05_says_what_to_judge_by_where_there_is_nothing(small):
+    name, run, shown = small
+    judged = name not in ("photos", "texts")
+    assert ("There is nothing to judge by" in shown["05-06"]) != judged
+    assert len(run.evaluate().measures) == (
+        0 if not judged else len(run.evaluate().measures["measure"].unique()) * 2
+    )
+    if not judged:
+        assert "<img" not in shown["05-06"] + shown["05-11"] + shown["05-13"]
+        assert "captions.csv with the columns image and caption" in shown["05-32"]
+        assert "<img" not in shown["05-35"]
+        assert "No query has a known right answer" in shown["05-35"]
+        assert "No query has a known right answer" in shown["05-36"]
+
+
+def test_a_search_finds_all_that_there_are(small):
+    name, run, _ = small
+    hits = run.search(run.sample("text"), k=8)
+    counts = {"photos": 6, "one pair": 1, "texts": 6, "one text": 3}
+    assert len(hits) == counts[name]
+    assert set(hits.table["modality"]) == ({"text"} if name == "texts" else {"image"})
+
+
+def test_a_collection_without_texts_is_asked_by_typed_ones(small):
+    name, run, shown = small
+    stands_in = "The collection has no text of its own: “a photo” stands in"
+    assert (stands_in in shown["04-04"]) == (name == "photos")
+    if name == "photos":
+        assert len(run.search("a red mug", k=3)) == 3
+        assert run.search(run.sample("image"), k=2).table["modality"].tolist() == ["image"] * 2
+
+
+def test_a_collection_without_images_says_so_where_one_would_ask(small):
+    name, run, shown = small
+    if name == "texts":
+        assert run.sample("image") is None
+        assert "there is none to ask with" in shown["04-06"]
+        assert "An explanation needs an image" in shown["04-17"]
+    else:
+        assert "there is none to ask with" not in shown["04-06"]
+
+
+def test_a_map_needs_neighbourhoods(small):
+    name, run, shown = small
+    drawn = {"photos": 6, "one pair": 2, "texts": 6, "one text": 6}[name]
+    assert len(read_table(run.folder / "maps.parquet")) == drawn
+    assert ("A map needs 5 items or more" in shown["06-06"]) == (drawn < 5)
+    assert ("<img" in shown["06-06"]) == (drawn >= 5)
+
+
+def test_studies_say_what_they_lack(small):
+    name, _, shown = small
+    assert "no weight was learned: it takes two pairs or more" in shown["09-12"] or name in (
+        "photos",
+        "texts",
+    )
+    assert "no weight was learned" in shown["09-14"]
+    assert ("and cannot be centred" in shown["10-04"]) == (name in ("one pair", "one text"))
+    lacks = {
+        "photos": "There is nothing to rescore",
+        "one pair": "expected those of two pairs or more to divide, found 1",
+        "texts": "There is nothing to rescore",
+        "one text": "Left out: centring (centring needs texts that differ: 3 of 3 are their own mean); csls,",
+    }
+    assert lacks[name] in shown["10-06"]
+    assert ("<img" in shown["10-21"]) == (name == "one text")
+    assert ("No probabilities: the logistic calibration" in shown["10-12"]) == (name != "one text")
