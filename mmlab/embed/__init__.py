@@ -1,7 +1,6 @@
 """The room of notebook 02: items become vectors of one space, each content embedded once."""
 
-from mmlab.embed.cache import VectorCache
-from mmlab.embed.embedding import Embedded, embed_items
+from mmlab.embed.embedding import Embedded, VectorCache, embed_items
 from mmlab.embed.encode import embed_queries
 from mmlab.embed.models import Matcher, Model, ModelError, load_for, load_model
 from mmlab.embed.multi_model import embed_with_models

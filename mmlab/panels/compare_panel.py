@@ -14,7 +14,7 @@ import pandas as pd
 from mmlab.panels import controls
 from mmlab.panels.hit_grids import PanelData, describe_hit
 from mmlab.panels.outputs import FONT, show_in, status_line
-from mmlab.panels.query_form import QueryForm
+from mmlab.panels.query_panel import QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.explain import describe_change, rank_changes

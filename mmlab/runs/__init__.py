@@ -3,13 +3,12 @@
 from mmlab.runs.execute.execution import NotebookFailed, run_notebooks
 from mmlab.runs.execute.notebooks import find_notebook, find_notebooks
 from mmlab.runs.record.lineage import StaleInput
-from mmlab.runs.record.machine import versions
-from mmlab.runs.record.manifest import DamagedManifest, read_manifest
+from mmlab.runs.record.manifest import DamagedManifest, read_manifest, versions
 from mmlab.runs.record.run_files import run_folder, run_names
 from mmlab.runs.record.step import Step, begin_step, start_step
 from mmlab.runs.report.html_report import write_report
 from mmlab.runs.report.summary import list_runs
-from mmlab.runs.verify import verify_run
+from mmlab.runs.upkeep import verify_run
 
 __all__ = [
     "DamagedManifest",

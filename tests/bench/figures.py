@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mmlab.items import replacing
-from mmlab.runs.record.machine import package_versions
+from mmlab.runs.record.manifest import package_versions
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from mmlab.cli import cli, main
-from mmlab.cli.inspect_dataset import suggest_name
+from mmlab.cli.overview import suggest_name
 
 ROWS = "file,words,split\na.png,a red square on nothing,train\nb.png,\x1b[31m=a blue square,test\nnone.png,x,test\n"
 

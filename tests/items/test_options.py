@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmlab.embed.models.device import PRECISIONS
+from mmlab.embed.models.adapter import PRECISIONS
 from mmlab.index.schema.index_settings import QUANTIZATIONS
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.sources.formats import KINDS

@@ -4,7 +4,7 @@ import pytest
 
 from mmlab.panels import PanelData
 from mmlab.panels.outputs import Unfinished
-from mmlab.panels.query_form import MAX_UPLOAD_BYTES, QueryForm, open_upload
+from mmlab.panels.query_panel import MAX_UPLOAD_BYTES, QueryForm, open_upload
 from mmlab.retrieve import Query
 
 

@@ -1,9 +1,9 @@
 import pytest
 
 from mmlab.runs import read_manifest, run_folder, start_step
-from mmlab.runs.clean import find_removable, remove
 from mmlab.runs.record.run_files import NOTEBOOKS, run_lock
 from mmlab.runs.report.summary import summarize_run
+from mmlab.runs.upkeep import find_removable, remove
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_items, write_items, write_table
 from mmlab.runs import start_step, verify_run
-from mmlab.runs.verify import data_folder as using_folder
-from mmlab.runs.verify import find_differences
+from mmlab.runs.upkeep import data_folder as using_folder
+from mmlab.runs.upkeep import find_differences
 
 
 def test_there_must_be_something_to_verify():

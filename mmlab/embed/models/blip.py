@@ -14,9 +14,8 @@ import torch
 from torch.nn.functional import normalize
 from transformers import Blip2ForImageTextRetrieval, BlipForImageTextRetrieval
 
-from mmlab.embed.models.adapter import Adapter
+from mmlab.embed.models.adapter import Adapter, device_lock
 from mmlab.embed.models.checkpoint import Checkpoint
-from mmlab.embed.models.device import device_lock
 from mmlab.embed.models.interface import Inputs
 from mmlab.embed.models.parts import TextTokenizer, read_image_processor, read_network, read_tokenizer
 

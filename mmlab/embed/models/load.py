@@ -91,7 +91,7 @@ def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], rev
     if "imagebind" in Path(model).name.lower():
         raise ModelError(f"model {model!r} {IMAGEBIND}")
     # Imported here because it loads torch.
-    from mmlab.embed.models.device import pick_device, pick_precision
+    from mmlab.embed.models.adapter import pick_device, pick_precision
 
     picked = pick_device(device)
     picked_precision = pick_precision(precision, picked)

@@ -21,8 +21,7 @@ import pandas as pd
 
 from mmlab.items import replacing
 from mmlab.runs.record.lineage import StaleInput, check_input, fingerprint, written_files
-from mmlab.runs.record.machine import describe_machine, versions
-from mmlab.runs.record.manifest import StepRecord, read_manifest, record_step
+from mmlab.runs.record.manifest import StepRecord, describe_machine, read_manifest, record_step, versions
 from mmlab.runs.record.parameters import check_secrets, values_from_namespace
 from mmlab.runs.record.run_files import mark, run_folder, unmark
 from mmlab.visualize import Html, table

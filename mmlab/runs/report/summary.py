@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlab.runs.record.machine import Environment
-from mmlab.runs.record.manifest import Manifest, given_parameters, read_manifest
+from mmlab.runs.record.manifest import Environment, Manifest, given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
     COMPARISON,
     METRICS,

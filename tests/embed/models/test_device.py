@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmlab.embed import load_model
-from mmlab.embed.models.device import pick_device, pick_precision
+from mmlab.embed.models.adapter import pick_device, pick_precision
 
 
 def test_the_device_must_be_there():

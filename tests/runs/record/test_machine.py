@@ -4,7 +4,7 @@ import sys
 from importlib.metadata import version
 
 from mmlab.runs import versions
-from mmlab.runs.record.machine import git_state
+from mmlab.runs.record.manifest import git_state
 
 
 def test_versions_is_a_table_of_installed_versions():

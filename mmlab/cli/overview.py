@@ -1,0 +1,185 @@
+"""`mmlab inspect`, `mmlab list`, `mmlab report`, `mmlab parameters`: what there is in a dataset, a run, a notebook."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmlab.cli.group import (
+    cli,
+    complete_runs,
+    parameter_option,
+    plain_text,
+    print_failures,
+    print_table,
+    split_parameters,
+    usage_errors,
+    write_for_each,
+)
+from mmlab.cli.run_commands import check, look_at, run_line
+
+if TYPE_CHECKING:
+    from mmlab.ingest import Inspection
+
+LIST_EXAMPLES = """
+\b
+Examples:
+  mmlab list
+"""
+REPORT_EXAMPLES = """
+\b
+Examples:
+  mmlab report demo
+  mmlab report demo --single-file
+  mmlab report --all
+"""
+PARAMETERS_EXAMPLES = """
+\b
+Examples:
+  mmlab parameters               of all notebooks
+  mmlab parameters 04            of 04_retrieve
+\b
+A parameter is given to run, study, tune and compare by -p, or stands in the file of a sweep:
+  mmlab run --name photos --from 04 -p fusion=rrf -p k=20
+  mmlab run --dataset photos/ --name photos -p 'k_values=[1,10]' -p ocr=false
+"""
+
+
+@cli.command("list", epilog=LIST_EXAMPLES, short_help="List all runs.")
+def list_() -> None:
+    """List all runs: dataset, models, when finished, a first measure, how far they came."""
+    from mmlab.runs import list_runs
+    from mmlab.runs.report.html_report import write_overview
+
+    rows = list_runs()
+    if not rows:
+        click.echo("No runs yet: mmlab run makes one.")
+        return
+    print_table([{**row, "models": ", ".join(row["models"])} for row in rows])
+    click.echo(f"Index: {write_overview()}")
+
+
+@cli.command(epilog=REPORT_EXAMPLES, short_help="Write a run's HTML again, or as one file.")
+@click.argument("name", required=False, shell_complete=complete_runs)
+@click.option(
+    "--single-file", is_flag=True, help="Also write NAME-report.html, one file that holds everything."
+)
+@click.option("--all", "all_", is_flag=True, help="Write the reports of all runs, and the index over them.")
+def report(name: str | None, single_file: bool, all_: bool) -> None:
+    """Write the HTML of the run NAME again from its files, and the index over all runs."""
+    from mmlab.runs import run_names
+    from mmlab.runs.report.html_report import write_overview
+
+    if (name is None) != all_:
+        raise click.UsageError("expected either the NAME of a run or --all")
+    if name is not None:
+        with usage_errors():
+            _write(name, single_file)
+        click.echo(f"Index: {write_overview()}")
+        return
+    names = run_names()
+    failures = write_for_each(names, lambda run: _write(run, single_file))
+    click.echo(f"Index: {write_overview()}")
+    print_failures(failures, len(names))
+
+
+@cli.command(epilog=PARAMETERS_EXAMPLES, short_help="List the parameters of the notebooks.")
+@click.argument("notebook", required=False)
+def parameters(notebook: str | None) -> None:
+    """List the parameters of NOTEBOOK, or of all: name, type, default, and what each is."""
+    from mmlab.runs.execute.notebooks import choose_notebooks
+    from mmlab.runs.record.parameters import notebook_parameters
+
+    with usage_errors():
+        chosen = choose_notebooks(notebook)
+    for path in chosen:
+        click.echo(path.stem)
+        found = notebook_parameters(path).values()
+        print_table([{"name": p.name, "type": p.type, "default": p.default, "": p.help} for p in found])
+        click.echo("")
+
+
+def _write(name: str, single_file: bool) -> None:
+    """Write the report of a run, and its single file too, and print where they are."""
+    from mmlab.runs import write_report
+    from mmlab.runs.report.html_report import write_single_file
+
+    click.echo(f"Report: {write_report(name)}")
+    if single_file:
+        click.echo(f"Single file: {write_single_file(name)}")
+
+
+INSPECT_EXAMPLES = """
+\b
+Examples:
+  mmlab inspect photos/
+  mmlab inspect captions.csv -p images_at=/data/photos
+  mmlab inspect shop.csv -p columns=image=Photo,caption=Name
+  mmlab inspect photos/ --json | jq .splits
+"""
+PAIRS_SHOWN, CHARACTERS_SHOWN = 5, 80
+
+
+@cli.command(epilog=INSPECT_EXAMPLES, short_help="Look at a dataset before anything runs.")
+@click.argument("dataset")
+@parameter_option
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object with all of it, and nothing else."
+)
+def inspect(dataset: str, parameters: Sequence[str], as_json: bool) -> None:
+    """Look at DATASET: images, texts, splits, what would be refused, and the command that runs it.
+
+    No image is opened and nothing is written. Links that lead out of the dataset are looked behind; the command says
+    whether they have to be followed. Ends with exit code 1 where nothing useful would come of the dataset.
+    """
+    from mmlab.runs.record.parameters import check_dataset
+
+    with usage_errors():
+        given = check("look", {**split_parameters(parameters), "dataset": check_dataset(dataset)})
+        looked = look_at({**given, "follow_links": True})
+    if looked.links:
+        given["follow_links"] = True
+    command = run_line(suggest_name(given["dataset"]), given)
+    if as_json:
+        click.echo(json.dumps({**looked.as_json(), "command": command}, indent=1))
+    else:
+        _print(looked, command)
+    if looked.advice:
+        raise click.ClickException(looked.advice)
+
+
+def suggest_name(dataset: str) -> str:
+    """Return a name for a run of this dataset: that of its folder or file, as far as a run may be called so."""
+    path = Path(dataset)
+    name = path.stem if path.is_file() else path.name
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60] or "run"
+
+
+def _print(looked: "Inspection", command: str) -> None:
+    click.echo(plain_text(looked.sentence))
+    _print_section(
+        "As they would be joined",
+        [_shorten(row) for row in looked.pairs.head(PAIRS_SHOWN).to_dict("records")],
+    )
+    refused = looked.refused.astype(object)
+    _print_section("Would be refused", refused.where(refused.notna(), None).to_dict("records"))
+    _print_section("Notes", [{"": note} for note in looked.notes])
+    if not looked.advice:
+        click.echo(f"\nGo on with:\n{command}")
+
+
+def _print_section(heading: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        click.echo(f"\n{heading}:")
+        print_table(rows)
+
+
+def _shorten(row: Mapping[str, str]) -> dict[str, str]:
+    texts = {key: plain_text(value) for key, value in row.items()}
+    return {
+        key: text if len(text) <= CHARACTERS_SHOWN else f"{text[: CHARACTERS_SHOWN - 3]}..."
+        for key, text in texts.items()
+    }
