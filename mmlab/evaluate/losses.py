@@ -20,7 +20,7 @@ from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels
 from mmlab.evaluate.measures.ranks import right_ranks
-from mmlab.evaluate.resampling import Seed, bootstrap_intervals
+from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import opposite_modality
 
@@ -28,6 +28,8 @@ FOUND, NEVER_FOUND = "found", "never found"
 NOT_STAGES = ("query_id", "outcome", "failed", "text_share", "image_share")
 FAILED = {(True, True): "both", (True, False): "text", (False, True): "image", (False, False): "neither"}
 UNKNOWN = "unknown"
+MAX_FOUND = 1000  # queries whose neighbours are compared with those of the misses
+FAILURE_COLUMNS = ["failed", "value", "low", "high", "queries", "among_found", "image_unknown"]
 FAILURES = ("text", "image", "both", "neither", UNKNOWN)
 
 
@@ -64,18 +66,18 @@ def explain_queries(
 def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k: int) -> pd.DataFrame:
     """Attribute every query to one step: query_id, outcome, and per stage whether a right answer is in the first k.
 
-    `stages`: name -> rankings, in order: exact search first, then e.g. the index, the quantized index, the fused
-    result. Ties count against the answer. The outcome depends on the first and the last stage:
+    `stages`: name -> rankings, each made from the one before: exact search first, then e.g. the index, the quantized
+    index, the fused result, and last the answer. Ties count against it. The outcome depends on the first and the last:
 
     - found by both: "found"
     - found by the first only: "lost by <stage>", the last stage that turned found into not found
     - found by the last only: "gained by <stage>", the last stage that turned not found into found
     - found by neither: "never found", an error of the model
 
-    Raises ValueError for fewer than two stages or k under 1.
+    Raises ValueError without a stage and for k under 1.
     """
-    if len(stages) < 2 or k < 1:
-        raise ValueError(f"expected two stages or more and k >= 1, found {list(stages)} and k={k}")
+    if not stages or k < 1:
+        raise ValueError(f"expected one stage or more and k >= 1, found {list(stages)} and k={k}")
     found = {name: _found(rankings, qrels, k) for name, rankings in stages.items()}
     names, hits = list(stages), np.column_stack([column.to_numpy() for column in found.values()])
     first, last, before, after = hits[:, 0], hits[:, -1], hits[:, :-1], hits[:, 1:]
@@ -84,13 +86,15 @@ def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k:
         ("lost", first & ~last, before & ~after),
         ("gained", ~first & last, ~before & after),
     ):
+        if not queries.any():
+            continue
         stage = changed.shape[1] - changed[:, ::-1].argmax(axis=1)
         outcome[queries] = [f"{change} by {names[number]}" for number in stage[queries]]
     table = {"query_id": next(iter(found.values())).index, "outcome": outcome}
     return pd.DataFrame({**table, **{name: column.to_numpy() for name, column in found.items()}})
 
 
-def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
+def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95 %, by pair).
 
     The queries add up to all; without any there are no rows. Order: found, then for each stage what it gained and lost
@@ -104,7 +108,7 @@ def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -
     if losses.empty:
         return pd.DataFrame(columns=["outcome", "queries", "share", "low", "high"])
     values = np.column_stack([losses["outcome"] == outcome for outcome in outcomes]).astype(float)
-    low, high = bootstrap_intervals(values, pair_numbers(losses["query_id"], items), seed=seed).T
+    low, high = mean_intervals(values, pair_numbers(losses["query_id"], items)).T
     counts = {"outcome": outcomes, "queries": values.sum(axis=0).astype(int)}
     return pd.DataFrame({**counts, "share": values.mean(axis=0), "low": low, "high": high})
 
@@ -124,6 +128,21 @@ def loss_changes(losses: pd.DataFrame) -> pd.DataFrame:
         rows.append((f"lost by {name}", -lost))
         rows += [(f"gained by {name}", gained)] if gained else []
     return pd.DataFrame(rows, columns=["step", "queries"])
+
+
+def losses_beside(
+    steps: Mapping[str, pd.DataFrame], parents: Mapping[str, str], qrels: pd.DataFrame, k: int
+) -> pd.DataFrame:
+    """Count what each step loses and gains of the step that it was made from: step, made_from, lost, gained (queries).
+
+    `steps`: name -> rankings; `parents`: step -> the step that it was made from. A right answer within `k` counts.
+    """
+    found = {name: _found(rankings, qrels, k) for name, rankings in steps.items()}
+    rows = [
+        (name, parent, int((found[parent] & ~found[name]).sum()), int((~found[parent] & found[name]).sum()))
+        for name, parent in parents.items()
+    ]
+    return pd.DataFrame(rows, columns=["step", "made_from", "lost", "gained"])
 
 
 def failed_modalities(
@@ -155,19 +174,30 @@ def failed_modalities(
     return pairs.assign(failed=[_name(*row) for row in pairs[["text_share", "image_share"]].to_numpy()])
 
 
-def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
-    """Return the share of each kind of failure among the misses: failed, value, low, high (95 %, by pair), queries.
+def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of each kind of failure among the misses, and how often the found queries look the same.
 
-    One row each for text, image, both, neither and unknown; no rows without misses.
+    `explained`: see `explain_queries`; `found`: `failed_modalities` of queries that were found, which says how often a
+    text or an image stands among strangers where nothing is lost. Returns failed, value, low, high (95 %, by pair),
+    queries, among_found (share, NaN without found queries), image_unknown (share of the misses whose image has nothing
+    to be judged by). One row each for text, image, both, neither and unknown; no rows without misses.
     """
     missed = explained[explained["failed"].notna()]
     if missed.empty:
-        return pd.DataFrame(columns=["failed", "value", "low", "high", "queries"])
+        return pd.DataFrame(columns=FAILURE_COLUMNS)
     kinds = {name: (missed["failed"] == name).astype(float) for name in FAILURES}
-    means = mean_measures(pd.DataFrame({"query_id": missed["query_id"], **kinds}), items, seed)
+    means = mean_measures(pd.DataFrame({"query_id": missed["query_id"], **kinds}), items)
     table = means.rename(columns={"measure": "failed"})
     table["queries"] = [int(column.sum()) for column in kinds.values()]
-    return table[["failed", "value", "low", "high", "queries"]]
+    table["among_found"] = [float((found["failed"] == name).mean()) for name in FAILURES]
+    table["image_unknown"] = float(missed["image_share"].isna().mean())
+    return table[FAILURE_COLUMNS]
+
+
+def draw_found(explained: pd.DataFrame, seed: int = 0) -> list[str]:
+    """Return the queries that were found, of `explain_queries`: of more than 1,000 so many, drawn by `seed`."""
+    found = explained.loc[explained[_stages(explained)[-1]], "query_id"]
+    return found.sample(min(len(found), MAX_FOUND), random_state=seed).tolist()
 
 
 def _stages(losses: pd.DataFrame) -> list[str]:

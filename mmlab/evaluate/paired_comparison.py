@@ -8,11 +8,25 @@ import pandas as pd
 from mmlab.evaluate.means import mean_measures, pair_numbers
 from mmlab.evaluate.measures.qrels import merge_qrels
 from mmlab.evaluate.measures.scoring import score_queries
-from mmlab.evaluate.resampling import Seed, bootstrap_intervals, holm, permutation_p, smallest_difference
+from mmlab.evaluate.resampling import (
+    Seed,
+    cluster_sums,
+    detectable_difference,
+    difference_intervals,
+    holm,
+    mean_intervals,
+    non_inferiority_p,
+    permutation_p,
+    smallest_difference,
+    standard_error,
+)
 from mmlab.items import is_among
+from mmlab.items.tables import TooFew
 
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
-COLUMNS += ["difference_high", "p", "p_holm", "smallest_difference", "queries", "pairs"]
+COLUMNS += ["difference_high", "standardised", "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
+COLUMNS += ["queries", "pairs"]
+POWER_PAIRS = (50, 100, 200, 500, 1000, 2000, 5000)
 EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
 
 
@@ -21,9 +35,11 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
 
     `systems`: name -> per-query scores (`score_queries`) of the same queries and measures. Returns system, baseline,
     measure, value with its 95 % interval (low, high), difference (system - baseline) with difference_low and
-    difference_high, p (permutation), p_holm (over all rows), smallest_difference (what these queries would have shown
-    in 80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Without queries there are
-    no rows. Raises ValueError where queries or measures differ, naming the first.
+    difference_high, standardised (the difference over the standard deviation of the pairs' mean differences, Cohen's d
+    of paired values; NaN where these are all equal), wins, ties and losses (queries that the system answers better, as
+    well, worse), p (permutation), p_holm (over all rows), smallest_difference (what these queries would have shown in
+    80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Without queries there are no
+    rows. Raises ValueError where queries or measures differ, naming the first.
 
     >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
     >>> base = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [0.5, 0.25]})
@@ -59,13 +75,64 @@ def changed_queries(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> 
     return changes.sort_values("change", key=lambda change: -change.abs(), kind="stable", ignore_index=True)
 
 
+def non_inferiority(
+    systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, margin: float = 0.005
+) -> pd.DataFrame:
+    """Ask of every system whether it loses at most `margin` to the first one, the baseline: a row per measure.
+
+    `systems`: as for `compare_systems`. Returns system, baseline, measure, difference, margin, p (one-sided, of a loss
+    of `margin` or more, see `non_inferiority_p`), p_holm, pairs. A p below 0.05 says that the system is not worse by
+    more than the margin, which a difference that is "no more than chance" does not say. Raises TooFew without
+    queries, ValueError as `compare_systems` does and for a margin out of (0, 1].
+
+    >>> items = pd.DataFrame({"item_id": [f"t{n}" for n in range(1000)], "pair_id": range(1000)})
+    >>> base = pd.DataFrame({"query_id": items["item_id"], "RR": 1.0})
+    >>> non_inferiority({"exact": base, "index": base}, items)["p"].round(4).tolist()
+    [0.0067]
+    """
+    baseline, *others = systems
+    if systems[baseline].empty:
+        raise TooFew("no query was judged, so nothing is known of a loss")
+    rows = []
+    for name in others:
+        measures, differences, pairs = _differences(systems, baseline, name, items)
+        p = non_inferiority_p(differences, pairs, margin)
+        columns = {
+            "system": name,
+            "baseline": baseline,
+            "measure": measures,
+            "difference": differences.mean(0),
+        }
+        rows.append(pd.DataFrame({**columns, "margin": margin, "p": p, "pairs": len(np.unique(pairs))}))
+    table = pd.concat(rows, ignore_index=True)
+    table.insert(6, "p_holm", holm(table["p"].to_numpy()))
+    return table
+
+
+def power_curve(
+    systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, pairs: Sequence[int] = POWER_PAIRS
+) -> pd.DataFrame:
+    """Return how many pairs show which difference to the first system: system, measure, pairs, smallest_difference.
+
+    The difference that 80 % of all tests at 0.05 would detect, if more or fewer pairs differed as these do.
+    """
+    baseline, *others = systems
+    rows = []
+    for name in others:
+        measures, differences, own = _differences(systems, baseline, name, items)
+        error = standard_error(differences, own) * np.sqrt(len(np.unique(own)))
+        for count in pairs:
+            found = detectable_difference(error / np.sqrt(count), count)
+            rows += [(name, measure, count, value) for measure, value in zip(measures, found, strict=True)]
+    return pd.DataFrame(rows, columns=["system", "measure", "pairs", "smallest_difference"])
+
+
 def label_effect(
     rankings: pd.DataFrame,
     qrels: pd.DataFrame,
     labels: pd.DataFrame,
     measures: Sequence[str],
     items: pd.DataFrame,
-    seed: Seed = 0,
 ) -> pd.DataFrame:
     """Compare every measure without and with the relevance judged by hand: one row per measure.
 
@@ -81,7 +148,7 @@ def label_effect(
     )
     shared = set(without["query_id"]) & set(with_labels["query_id"])
     before, after = (table[is_among(table["query_id"], shared)] for table in (without, with_labels))
-    means = [mean_measures(table, items, seed) for table in (without, with_labels)]
+    means = [mean_measures(table, items) for table in (without, with_labels)]
     values = [mean[name] for mean in means for name in ("value", "low", "high")]
     changed = pd.Series([len(changed_queries(before, after, measure)) for measure in measures])
     return pd.concat([means[0]["measure"], *values, changed], axis=1).set_axis(EFFECT_COLUMNS, axis=1)
@@ -94,13 +161,11 @@ def _compare(
     items: pd.DataFrame,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    before, after = _align(systems, baseline, name)
-    measures = [column for column in before.columns if column != "query_id"]
-    pairs = pair_numbers(before["query_id"], items)
+    _, after = _align(systems, baseline, name)
+    measures, differences, pairs = _differences(systems, baseline, name, items)
     values = after[measures].to_numpy(dtype=float)
-    differences = values - before[measures].to_numpy(dtype=float)
-    both = bootstrap_intervals(np.hstack([values, differences]), pairs, seed=rng)
-    (low, high), (difference_low, difference_high) = both[: len(measures)].T, both[len(measures) :].T
+    low, high = mean_intervals(values, pairs).T
+    difference_low, difference_high = difference_intervals(differences, pairs, seed=rng).T
     return pd.DataFrame(
         {
             "system": name,
@@ -112,12 +177,39 @@ def _compare(
             "difference": differences.mean(axis=0),
             "difference_low": difference_low,
             "difference_high": difference_high,
+            "standardised": _standardised(differences, pairs),
+            **_wins_ties_losses(differences),
             "p": permutation_p(differences, pairs, seed=rng),
             "smallest_difference": smallest_difference(differences, pairs),
             "queries": len(values),
             "pairs": len(np.unique(pairs)),
         }
     )
+
+
+def _differences(
+    systems: Mapping[str, pd.DataFrame], baseline: str, name: str, items: pd.DataFrame
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return the measures, the differences (Q, M) of a system to the baseline, and each query's pair."""
+    before, after = _align(systems, baseline, name)
+    measures = [column for column in before.columns if column != "query_id"]
+    differences = after[measures].to_numpy(dtype=float) - before[measures].to_numpy(dtype=float)
+    return measures, differences, pair_numbers(before["query_id"], items)
+
+
+def _standardised(differences: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    sums, sizes = cluster_sums(differences, pairs)
+    if len(sizes) < 2:
+        return np.full(differences.shape[1], np.nan)
+    deviation = (sums / sizes[:, None]).std(axis=0, ddof=1)
+    return np.divide(
+        differences.mean(axis=0), deviation, out=np.full(len(deviation), np.nan), where=deviation > 0
+    )
+
+
+def _wins_ties_losses(differences: np.ndarray) -> dict[str, np.ndarray]:
+    signs = np.sign(differences.round(9))
+    return {name: (signs == sign).sum(axis=0) for name, sign in (("wins", 1), ("ties", 0), ("losses", -1))}
 
 
 def _align(

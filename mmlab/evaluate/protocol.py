@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.evaluate.resampling import RESAMPLES
 from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
 
 TIE_RULE = "equal scores count against the system"
-INTERVAL = f"95 %, {RESAMPLES:,} bootstrap samples of pairs"
+INTERVAL = "95 %, Clopper-Pearson with the design effect of pairs"
 PUBLISHED_CSV = Path(__file__).parent / "published.csv"
 MAX_NEAR_DIFFERENCE = 0.005  # half a point
 PUBLISHED_KEYS = ["checkpoint", "model", "pretrained", "dataset", "images", "captions_per_image", "source"]

@@ -1,20 +1,87 @@
 """How sure a mean is where queries come in clusters: five captions of one photo are not five experiments.
 
-Q queries, C clusters, M measures. Sources: Davison and Hinkley, Bootstrap Methods and their Application (1997),
-3.8 (clusters) and 4.3 (permutation); Holm, Scandinavian Journal of Statistics 6 (1979); Bloom, Evaluation
-Review 19 (1995) for the smallest difference.
+Q queries, C clusters, M measures. Sources: Korn and Graubard, Survey Methodology 24 (1998), for shares; Davison and
+Hinkley, Bootstrap Methods and their Application (1997), 3.8 (clusters) and 4.3 (permutation); Holm, Scandinavian
+Journal of Statistics 6 (1979); Bloom, Evaluation Review 19 (1995), for the smallest difference.
 """
 
 from collections.abc import Iterator
-from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 DRAWS_PER_BLOCK = 4_000_000  # of clusters or of signs, at a time: bounds the memory at about 100 MB
 RESAMPLES = 10_000
+MIN_BOOTSTRAP_CLUSTERS = 30  # with fewer, the bootstrap is too sure: Student's t instead
+MIN_TESTED_CLUSTERS = 6  # with 5, no permutation has a p below 2 / 32
 
 Seed = int | np.random.Generator
+
+
+def mean_intervals(values: np.ndarray, clusters: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """Return intervals (M, 2) of the column means of `values` (Q, M), which lie in [0, 1], counted by `clusters` (Q,).
+
+    Those of Clopper and Pearson for as many independent trials as the values are worth: n = mean (1 - mean) / SE²,
+    times (t of n - 1 / t of C - 1)². SE is that of the mean over clusters, to which one of zeros and one of ones of the
+    usual size are added: so few clusters with an error are not taken for all there is, and an interval is never a
+    point. One cluster alone tells nothing: 0 to 1. Raises ValueError where there are no values or not one cluster each.
+
+    >>> mean_intervals(np.ones((20, 1)), np.arange(20)).round(3).tolist()
+    [[0.832, 1.0]]
+    """
+    beta, t = (_distribution(name) for name in ("beta", "t"))
+    sums, sizes = cluster_sums(values, clusters)
+    count, total = len(sizes), sizes.sum()
+    if count == 1:
+        return np.tile([0.0, 1.0], (values.shape[1], 1))
+    usual, mean = total / count, np.clip(sums.sum(axis=0) / total, 0, 1)
+    more = np.vstack([sums, np.zeros_like(mean), np.full_like(mean, usual)]), np.r_[sizes, usual, usual]
+    middle = more[0].sum(axis=0) / more[1].sum()
+    variance = ((more[0] - more[1][:, None] * middle) ** 2).sum(axis=0) / more[1].sum() ** 2
+    worth = middle * (1 - middle) / variance * total / more[1].sum()  # of the values without the added ones
+    shares = np.isin(values, (0.0, 1.0)).all(axis=0)  # which cannot be worth more than so many trials
+    worth = np.where(shares, np.minimum(worth, total), worth)
+    tail = (1 - level) / 2
+    worth = worth * (t.isf(tail, np.maximum(worth - 1, 1)) / t.isf(tail, count - 1)) ** 2
+    low = np.where(mean > 0, beta.ppf(tail, mean * worth, worth - mean * worth + 1), 0.0)
+    high = np.where(mean < 1, beta.isf(tail, mean * worth + 1, worth - mean * worth), 1.0)
+    return np.column_stack([low, high])
+
+
+def difference_intervals(
+    differences: np.ndarray, clusters: np.ndarray, level: float = 0.95, seed: Seed = 0
+) -> np.ndarray:
+    """Return intervals (M, 2) of the column means of `differences` (Q, M), in [-1, 1], counted by `clusters` (Q,).
+
+    Bootstrap intervals; below 30 clusters Student's t with the standard error over clusters. Where all differences are
+    the same, others may be hidden from C clusters: the share of these is bounded as Clopper and Pearson do, by
+    1 - ((1 - level) / 2)^(1 / C), and each may be -1 or 1. One cluster alone tells nothing: -1 to 1.
+    """
+    sums, sizes = cluster_sums(differences, clusters)
+    count, mean = len(sizes), sums.sum(axis=0) / sizes.sum()
+    if count == 1:
+        return np.tile([-1.0, 1.0], (differences.shape[1], 1))
+    if count < MIN_BOOTSTRAP_CLUSTERS:
+        half = _distribution("t").isf((1 - level) / 2, count - 1) * standard_error(differences, clusters)
+        bounds = np.clip(np.column_stack([mean - half, mean + half]), -1, 1)
+    else:
+        bounds = bootstrap_intervals(differences, clusters, level=level, seed=seed)
+    hidden = 1 - ((1 - level) / 2) ** (1 / count)
+    widest = np.column_stack([mean - hidden * (1 + mean), mean + hidden * (1 - mean)])
+    return np.where(_all_same(differences)[:, None], widest, bounds)
+
+
+def standard_error(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Return the standard errors (M,) of the column means of `values` (Q, M), counted by `clusters` (Q,).
+
+    SE² = C / (C - 1) * sum over clusters of (sum - size * mean)² / Q². NaN for one cluster.
+    """
+    sums, sizes = cluster_sums(values, clusters)
+    if len(sums) < 2:
+        return np.full(sums.shape[1], np.nan)
+    residuals = sums - sizes[:, None] * (sums.sum(axis=0) / sizes.sum())
+    return np.sqrt(len(sums) / (len(sums) - 1) * (residuals**2).sum(axis=0)) / sizes.sum()
 
 
 def bootstrap_intervals(
@@ -67,16 +134,57 @@ def smallest_difference(
 ) -> np.ndarray:
     """Return the smallest true mean difference (M,) that `power` of all two-sided tests at `level` would detect.
 
-    (z(1 - level / 2) + z(power)) times the standard error of the mean of `differences` (Q, M), counted by
-    cluster: SE² = C / (C - 1) * sum over clusters of (sum - size * mean)² / Q². NaN for one cluster.
+    (z(1 - level / 2) + z(power)) times the `standard_error` of the mean of `differences` (Q, M), counted by cluster;
+    below 30 clusters with t of C - 1 in place of z. NaN below 6 clusters, whose p cannot get below 0.05.
     """
+    error = standard_error(differences, clusters)
+    return detectable_difference(error, len(np.unique(clusters)), level, power)
+
+
+def detectable_difference(
+    error: np.ndarray, clusters: int, level: float = 0.05, power: float = 0.8
+) -> np.ndarray:
+    """Return what `smallest_difference` does for standard errors (M,) of so many clusters.
+
+    >>> detectable_difference(np.array([0.01]), 1000).round(4).tolist()
+    [0.028]
+    """
+    if clusters < MIN_TESTED_CLUSTERS:
+        return np.full_like(error, np.nan)
+    few = clusters < MIN_BOOTSTRAP_CLUSTERS
+    spread = _distribution("t")(clusters - 1) if few else _distribution("norm")()
+    return (spread.ppf(1 - level / 2) + spread.ppf(power)) * error
+
+
+def non_inferiority_p(differences: np.ndarray, clusters: np.ndarray, margin: float) -> np.ndarray:
+    """Return the one-sided p (M,) that the true mean of `differences` (Q, M), in [-1, 1], is -`margin` or less.
+
+    Student's t of (mean + margin) / SE with C - 1 degrees of freedom, SE counted by cluster. Where all differences are
+    the same and above -margin, the p is (1 - margin)^C: the chance that C clusters hide what would lower the mean so
+    far. 1 for one cluster. Raises ValueError for a margin out of (0, 1].
+    """
+    if not 0 < margin <= 1:
+        raise ValueError(f"margin: expected a difference over 0 and up to 1, found {margin}")
     sums, sizes = cluster_sums(differences, clusters)
-    if len(sums) < 2:
-        return np.full(sums.shape[1], np.nan)
-    residuals = sums - sizes[:, None] * (sums.sum(axis=0) / sizes.sum())
-    error = np.sqrt(len(sums) / (len(sums) - 1) * (residuals**2).sum(axis=0)) / sizes.sum()
-    normal = NormalDist()
-    return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)) * error
+    mean, count = sums.sum(axis=0) / sizes.sum(), len(sizes)
+    if count == 1:
+        return np.ones(len(mean))
+    error = standard_error(differences, clusters)
+    same = _all_same(differences)
+    tested = _distribution("t").sf((mean + margin) / np.where(same, 1.0, error), count - 1)
+    return np.where(same, np.where(mean > -margin, (1 - margin) ** count, 1.0), tested)
+
+
+def _distribution(name: str) -> Any:
+    """Return a distribution of scipy.stats, which takes a while to load."""
+    import scipy.stats
+
+    return getattr(scipy.stats, name)
+
+
+def _all_same(values: np.ndarray) -> np.ndarray:
+    """Return whether a column (M,) holds one value but for its last digits."""
+    return np.ptp(values, axis=0) < 1e-9
 
 
 def cluster_sums(values: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

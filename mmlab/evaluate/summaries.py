@@ -11,8 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from mmlab.evaluate.means import MIN_GROUP_PAIRS
 from mmlab.evaluate.measures.geometry import share_space
 from mmlab.evaluate.measures.pair_separation import separation
 from mmlab.items import Vectors, replacing
@@ -62,8 +64,9 @@ def summarize_separation(cosines: pd.DataFrame) -> str:
     apart = separation(cosines["positive"], cosines["negative"])
     peaks = "two peaks" if apart.ashman_d > MIN_TWO_PEAKS else "one peak"
     return (
-        f"A right pair scores above a wrong one in {apart.auc:.1%} of all comparisons (AUC); the histograms share "
-        f"{apart.overlap:.1%} of their area; Ashman's D is {apart.ashman_d:.2f}, {peaks} (two if over {MIN_TWO_PEAKS})."
+        f"Of {len(cosines):,} right pairs and as many wrong ones, a right pair scores above a wrong one in "
+        f"{apart.auc:.1%} of all comparisons (AUC); their densities share {apart.overlap:.1%} of their area; "
+        f"Ashman's D is {apart.ashman_d:.2f}, {peaks} (two if over {MIN_TWO_PEAKS})."
     )
 
 
@@ -108,8 +111,13 @@ def summarize_labels(effect: pd.DataFrame, judgements: int) -> str:
 
 
 def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
-    """Name the worst and the best group of one column, text-to-image; `groups`: `mean_by_groups`."""
+    """Name the worst and the best group of one column, text-to-image; `groups`: `mean_by_groups`.
+
+    Groups of few pairs are counted, not named, unless there are no others.
+    """
     part = groups[(groups["column"] == column) & (groups["direction"] == "text-to-image")]
+    few = int(part["few"].sum())
+    part = part[~part["few"]] if len(part) - few >= 2 else part
     part = part.sort_values("value", kind="stable")
     name = escape_markdown(column)
     if len(part) < 2:
@@ -118,7 +126,8 @@ def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
         f"*{escape_markdown(row['group'])}* with {row['value']:.2f}"
         for row in part.iloc[[0, -1]].to_dict("records")
     )
-    return f"Worst of {len(part)} groups by {name} is {worst}, best {best} ({measure}, text-to-image)."
+    summary = f"Worst of {len(part)} groups by {name} is {worst}, best {best} ({measure}, text-to-image)."
+    return f"{summary} {few} groups of fewer than {MIN_GROUP_PAIRS} pairs say little." if few else summary
 
 
 def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
@@ -138,21 +147,48 @@ def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
 
 
 def summarize_failures(shares: pd.DataFrame) -> str:
-    """Name the most frequent failure per direction; `shares`: `failure_shares` with a column direction."""
+    """Name the most frequent failure per direction; `shares`: `failure_shares` with a column direction.
+
+    Beside it stands how often queries that were found look the same, and for how many the image cannot be judged.
+    """
     if shares.empty:
         return "No query was missed, so neither modality failed."
     parts = []
     for direction, part in shares.groupby("direction", sort=False):
-        first = part.loc[part["value"].idxmax()]
-        parts.append(
-            f"{direction} misses: most often *{first['failed']}* ({first['queries']:,} of {part['queries'].sum():,})"
+        first, misses = part.loc[part["value"].idxmax()], part["queries"].sum()
+        usual = "" if pd.isna(first["among_found"]) else f", {first['among_found']:.0%} of the found"
+        words = (
+            f"{direction} misses: most often *{first['failed']}* ({first['queries']:,} of {misses:,}, "
+            f"{first['value']:.0%}{usual})"
         )
+        if first["image_unknown"] > 0:
+            words += f", {first['image_unknown']:.0%} with an image that has no pair or label to be judged by"
+        parts.append(words)
     return f"{'; '.join(parts)}."
 
 
-def summarize_suspects(wrong: int, false_negatives: int, scored: pd.DataFrame) -> str:
-    """Say how many are suspected, and where faults are known (`score_suspects`) how many of them rightly."""
-    summary = f"{wrong:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+def summarize_steps_beside(beside: Mapping[str, pd.DataFrame]) -> str:
+    """Say what steps lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+    parts = [
+        f"{direction} {row['step']} loses {row['lost']:,} and gains {row['gained']:,} of {row['made_from']}"
+        for direction, table in beside.items()
+        for row in table.to_dict("records")
+    ]
+    return f"Not in the answer: {'; '.join(parts)}." if parts else ""
+
+
+def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.DataFrame) -> str:
+    """Say how many are suspected, and where faults are known (`score_suspects`) how many of them rightly.
+
+    `wrong`: `suspected_wrong_pairs`, of whose worst tenth the expected share of false alarms is given.
+    """
+    suspected = int(wrong["suspected"].sum()) if len(wrong) else 0
+    summary = f"{suspected:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+    tenth = -(-len(wrong) // 10)
+    chance = wrong["false_alarms"].iloc[tenth - 1] if tenth else np.nan
+    if pd.notna(chance):
+        summary += f" Of the {tenth:,} texts that fit their image worst, {chance:.0%} are expected to be false alarms"
+        summary += " (by the scores of texts with images drawn at random)."
     for row in scored.to_dict("records"):
         if row["known"]:
             summary += f" Of {row['known']:,} known {row['list']} {row['recall']:.0%} are listed"

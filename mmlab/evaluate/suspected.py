@@ -1,4 +1,4 @@
-"""Data that may be wrong, for review: wrong pairs, poor texts, and misses that may be none.
+"""Data that may be wrong, for review: wrong pairs, and misses that may be none.
 
 A pair's cosine is compared with those of its neighbourhood: the pairs of the 10 texts nearest to its text, and of the
 10 images nearest to its image (an image's cosine is the median of its texts'). How far it lies from their median is
@@ -18,13 +18,17 @@ import pandas as pd
 from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
-from mmlab.evaluate.measures.ranks import COSINE_TOLERANCE, right_ranks
+from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.items import Vectors, check_columns, is_among
-from mmlab.items.rankings import score_blocks
+from mmlab.items.rankings import SCORE_TOLERANCE, score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score
 MAX_OUTLIER_Z = -3.5
+LEAST_LISTED = 20  # pairs, by which the share of wrong ones is estimated
+LEAST_SHARE = 0.02  # of the surely wrong pairs, likewise
+DRAWN_IMAGES = 5  # for each text, to see how wrong pairs score
+MISFIT_LEFT = 4  # the score of a wrong pair over that of the image that fits better
 SD_PER_DEVIATION = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 OTHER_FITS = "another one with {other_cosine:.2f}"
 NO_OTHER_FITS = "no other over {other_cosine:.2f}"
@@ -37,13 +41,14 @@ PAIRS_PER_BLOCK = 100_000  # of texts, whose cosines are taken at a time
 def suspected_wrong_pairs(
     vectors: Vectors, items: pd.DataFrame, threshold: float = MAX_OUTLIER_Z
 ) -> pd.DataFrame:
-    """Return texts that fit their own image far too badly and another image well, the worst first.
+    """Return all texts that have a score, those first that fit their own image worst for their neighbourhood.
 
     `vectors`: of texts and images, in one space. Returns text_id, image_id, cosine, expected (the neighbourhood's
-    median), score (robust z of the pair, under `threshold`), other_id (the image of another pair that fits best),
-    other_cosine, other_score (its robust z: over `threshold`, and over the pair's by more than twice the threshold's
-    size), reason. Texts that fit no image are `suspected_poor_texts`. Raises ValueError unless the threshold is
-    below 0.
+    median), score (robust z of the pair), other_id (the image of another pair that fits best), other_cosine,
+    other_score (its robust z), suspected, false_alarms, reason. suspected marks a score under `threshold` of which
+    another image leaves less than a quarter; a text that no image fits is short or off topic rather than in the wrong
+    place. false_alarms estimates which share of the list down to this row is there by chance, see
+    `expected_false_alarms`; read on as far as it is worth the time. Raises ValueError unless the threshold is below 0.
 
     >>> from mmlab.items import Space
     >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a"})
@@ -53,25 +58,55 @@ def suspected_wrong_pairs(
     """
     if not threshold < 0:
         raise ValueError(f"threshold: expected a robust z below 0, found {threshold}")
-    pairs = score_pairs(vectors, items)
-    fits = (pairs["other_score"] > threshold) & (pairs["other_score"] - pairs["score"] > -2 * threshold)
-    return _with_reason(pairs[(pairs["score"] < threshold) & fits], PAIR_REASON + OTHER_FITS)
+    pairs = score_pairs(vectors, items).dropna(subset=["score", "other_score"])
+    pairs = pairs.sort_values("score", kind="stable", ignore_index=True)
+    fits = pairs["other_score"] > pairs["score"] / MISFIT_LEFT
+    pairs["suspected"] = (pairs["score"] < threshold) & fits
+    wrong_scores = _scores_of_wrong_pairs(vectors, items, pairs) if len(pairs) else np.empty(0)
+    pairs["false_alarms"] = expected_false_alarms(pairs["score"].to_numpy(dtype=float), wrong_scores)
+    reasons = [
+        (PAIR_REASON + (OTHER_FITS if other else NO_OTHER_FITS)).format_map(row)
+        for other, row in zip(fits, pairs.to_dict("records"), strict=True)
+    ]
+    return pairs.assign(reason=pd.array(reasons, dtype="str"))
 
 
-def suspected_poor_texts(
-    vectors: Vectors, items: pd.DataFrame, threshold: float = MAX_OUTLIER_Z
-) -> pd.DataFrame:
-    """Return texts that fit neither their own nor another image (cut short, full of tags, off topic), the worst first.
+def expected_false_alarms(scores: np.ndarray, wrong_scores: np.ndarray) -> np.ndarray:
+    """Estimate the share of right pairs among the first n of rising `scores` (N,), for every n: (N,), in [0, 1].
 
-    The columns are those of `suspected_wrong_pairs`.
+    `wrong_scores` (W,) are those of pairs that are surely wrong. A wrong pair scores as these do: of w N wrong ones,
+    w N F(s) are expected at a score of s or less, F being the share of `wrong_scores` there. w is the largest share
+    that leaves no negative number of right pairs in any list of 20 or more. It is too low where wrong pairs still fit
+    better than by chance: rather too many false alarms are expected than too few. NaN for shorter lists.
+
+    >>> expected_false_alarms(np.arange(-20.0, 20.0), np.arange(-20.0, 0.0))[[9, 19, 39]].round(2).tolist()
+    [nan, 0.0, 0.5]
     """
-    pairs = score_pairs(vectors, items)
-    poor = pairs[(pairs["score"] < threshold) & (pairs["other_score"] <= threshold)]
-    return _with_reason(poor, PAIR_REASON + NO_OTHER_FITS)
+    place = np.arange(1, len(scores) + 1)
+    share = np.searchsorted(np.sort(wrong_scores), scores, side="right") / max(len(wrong_scores), 1)
+    usable = (place >= LEAST_LISTED) & (share >= LEAST_SHARE)
+    if not usable.any():
+        return np.ones(len(scores))
+    wrong = (place[usable] / share[usable]).min() * share
+    bounded = np.minimum.accumulate((1 - np.minimum(wrong / place, 1))[::-1])[::-1]
+    return np.where(place < LEAST_LISTED, np.nan, bounded)
+
+
+def _scores_of_wrong_pairs(
+    vectors: Vectors, items: pd.DataFrame, pairs: pd.DataFrame, seed: int = 0
+) -> np.ndarray:
+    """Return the robust z that the texts of `pairs` have with images of other pairs, drawn by `seed`."""
+    images = items[(items["modality"] == "image") & is_among(items["item_id"], vectors.ids)]
+    own = items.set_index("item_id")["pair_id"].loc[pairs["text_id"]].to_numpy()
+    drawn = np.random.default_rng(seed).integers(len(images), size=(DRAWN_IMAGES, len(pairs)))
+    texts, array = vectors.take(pairs["text_id"]).array, vectors.take(images["item_id"]).array
+    spread = (pairs["cosine"] - pairs["expected"]) / pairs["score"]
+    scores = [(np.einsum("nd,nd->n", texts, array[row]) - pairs["expected"]) / spread for row in drawn]
+    return np.concatenate(scores)[(images["pair_id"].to_numpy()[drawn] != own).ravel()]
 
 
 def score_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
-    """Return every text with the nearest image of its pair: the columns of `suspected_wrong_pairs` but the reason.
+    """Return every text with the nearest image of its pair: the columns of `suspected_wrong_pairs` up to other_score.
 
     Scores are NaN where there are fewer than 3 neighbours to compare with, or no other image.
     """
@@ -107,7 +142,7 @@ def _expected(near: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.nda
     middle = table.median().to_numpy()
     spread = (table - middle).abs().median().to_numpy()
     least = np.median(np.abs(cosines - np.median(cosines))) if len(cosines) else 0.0
-    return middle, SD_PER_DEVIATION * np.maximum(spread, max(least, COSINE_TOLERANCE))
+    return middle, SD_PER_DEVIATION * np.maximum(spread, max(least, SCORE_TOLERANCE))
 
 
 def _best_elsewhere(
@@ -121,12 +156,6 @@ def _best_elsewhere(
         best = scores[np.arange(len(scores)), rows[part]]
         cosines[part] = np.where(np.isinf(best), np.nan, best)
     return rows, cosines
-
-
-def _with_reason(pairs: pd.DataFrame, reason: str) -> pd.DataFrame:
-    pairs = pairs.sort_values("score", kind="stable", ignore_index=True)
-    reasons = [reason.format_map(row) for row in pairs.to_dict("records")]
-    return pairs.assign(reason=pd.array(reasons, dtype="str"))
 
 
 def suspected_false_negatives(
@@ -248,9 +277,13 @@ def score_suspects(wrong: pd.DataFrame, above: pd.DataFrame, items: pd.DataFrame
 
 
 def score_wrong_pairs(suspects: pd.DataFrame, faults: KnownFaults) -> pd.DataFrame:
-    """Return one row for `suspected_wrong_pairs`: list, listed, right, known, precision, recall; NaN where none."""
-    right = int(is_among(suspects["text_id"], faults.wrong_texts).sum())
-    return _row("wrong pairs", len(suspects), right, len(faults.wrong_texts))
+    """Return one row for what `suspected_wrong_pairs` marks: list, listed, right, known, precision, recall.
+
+    NaN where there is none.
+    """
+    listed = suspects.loc[suspects["suspected"], "text_id"]
+    right = int(is_among(listed, faults.wrong_texts).sum())
+    return _row("wrong pairs", len(listed), right, len(faults.wrong_texts))
 
 
 def score_false_negatives(

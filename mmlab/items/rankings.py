@@ -1,7 +1,8 @@
 """Rankings: their one order, exact search that makes them, and the directions in which queries are asked.
 
-Every ranking is ordered by score from high to low, equal scores by item_id, with ranks from 1. Letters: Q queries,
-N items, D dimensions, R rows; a row is one (query, item) of a ranking.
+Every ranking is ordered by score from high to low, equal scores by item_id, with ranks from 1. The last digits of a
+cosine depend on the place of its vectors in a matrix, so scores that follow each other within 1e-6 are made equal where
+they are made. Letters: Q queries, N items, D dimensions, R rows; a row is one (query, item) of a ranking.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever t
 QUERIES_PER_BLOCK = 4096
 SELECTED_QUERIES = 256  # whose best items are selected at a time, which bounds the copies of their scores
 SORTED_ROWS = 8192  # that are sorted at a time: they fit the processor's cache
+SCORE_TOLERANCE = 1e-6  # cosines this close are equal
 ALL = slice(None)
 
 
@@ -105,6 +107,18 @@ def rank_by_score(rankings: pd.DataFrame) -> pd.DataFrame:
     check_once(coded, 0)
     order = sort_rows(coded.query[0], coded.item[0], score)
     return rankings.iloc[order].assign(rank=ranks(coded.query[0])).reset_index(drop=True)
+
+
+def tie_near_scores(rankings: pd.DataFrame) -> pd.DataFrame:
+    """Return sorted rankings in which scores that follow each other within 1e-6 are equal, and ranked by item_id.
+
+    >>> near = pd.DataFrame({"query_id": "q", "item_id": ["b", "a"], "rank": [1, 2], "score": [0.5000001, 0.5]})
+    >>> tie_near_scores(near)[["item_id", "rank", "score"]].to_numpy().tolist()
+    [['a', 1, 0.5000001], ['b', 2, 0.5000001]]
+    """
+    score = rankings["score"].to_numpy()
+    level = _level(pd.factorize(rankings["query_id"])[0], score)
+    return rankings if np.array_equal(level, score) else rank_by_score(rankings.assign(score=level))
 
 
 def drop_self_matches(rankings: pd.DataFrame) -> pd.DataFrame:
@@ -233,6 +247,15 @@ def _is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:
     return bool(np.all(later | falls))
 
 
+def _level(query: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the scores (R,) of sorted rows, each equal to the one before it in its query where that is within 1e-6."""
+    if not len(score):
+        return score
+    near = (query[1:] == query[:-1]) & (score[:-1] - score[1:] <= SCORE_TOLERANCE)
+    starts = np.r_[True, ~near]
+    return score[starts][np.cumsum(starts) - 1]
+
+
 def _best(scores: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row, column and score of the best k of each row (all without k), equal scores by column."""
     if not np.isfinite(scores).all():
@@ -240,8 +263,11 @@ def _best(scores: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np
     width = scores.shape[1]
     k = width if k is None else min(k, width)
     least = np.partition(scores, width - k, axis=1)[:, [width - k]] if 0 < k < width else -np.inf
-    row, column = np.nonzero(scores >= least)
-    order = sort_rows(row, column, scores[row, column])
-    row, column = row[order], column[order]
+    row, column = np.nonzero(scores >= least - SCORE_TOLERANCE)
+    score = scores[row, column]
+    order = sort_rows(row, column, score)
+    row, column, score = row[order], column[order], _level(row[order], score[order])
+    order = sort_rows(row, column, score)
+    row, column, score = row[order], column[order], score[order]
     kept = ranks(row) <= k
-    return row[kept], column[kept], scores[row[kept], column[kept]]
+    return row[kept], column[kept], score[kept]

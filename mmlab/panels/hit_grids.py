@@ -36,7 +36,7 @@ class PanelData:
     Attributes:
         searched: a retriever, or several systems by name (`open_systems`, `saved_rankings_by_run`), see `systems_of`.
         items: the items that can be found, for images, the values of filters and the right answers.
-        calibrations: by the name of the system whose scores they were fitted on (see `fit_calibrations`), or a function
+        calibrations: by the name of the system whose scores they were fitted on (see `try_calibrations`), or a function
             that fits them, which is called when a person first chooses a calibration.
         match: ranks the first hits again (`rerank`, `crop_matcher`); None where no model can.
     """

@@ -1,6 +1,6 @@
 """A run's answer: all queries of a direction, step by step: searched, then fused, rescored, calibrated, reranked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -21,7 +21,7 @@ from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
 from mmlab.retrieve.scores.fuse import RRF_K, SUM_TOLERANCE, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.hubness import NONE, TEMPERED, centre, rescore
+from mmlab.retrieve.scores.hubness import NONE, TEMPERED, centre, fit_centring, rescore
 from mmlab.retrieve.scores.query_split import CalibrationSplit, split_queries
 
 EQUAL, LEARNED = "equal", "learned"
@@ -65,6 +65,11 @@ class RetrievalConfig:
             raise ValueError(
                 f"weights {self.weights!r} need a fusion: set fusion to rrf, dbsf or weighted_sum"
             )
+        if self.rescoring == "qb_norm" and self.calibration != NONE:
+            raise ValueError(
+                "calibration: qb_norm rescores some queries and leaves others as they are, so that their scores are on "
+                "two scales and no calibration fits both; choose csls or inverted_softmax"
+            )
         self.shares(len(self.weights.split(",")))
 
     def shares(self, models: int) -> tuple[float, ...] | None:
@@ -93,7 +98,7 @@ class RankedDirection:
     """The rankings after every step, in order, and which of them is the answer; what was fitted for it, and on what.
 
     weights: of each model in the fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to
-    fit on and those to evaluate on.
+    fit on and those to evaluate on; exact: whether the answer was made from exact search, not from the graph.
     """
 
     steps: dict[str, pd.DataFrame]
@@ -101,6 +106,44 @@ class RankedDirection:
     calibration: FittedCalibration | None = None
     split: CalibrationSplit | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
+    exact: bool = True
+
+    @property
+    def chain(self) -> dict[str, pd.DataFrame]:
+        """The rankings from exact search to the answer, each made from the one before; see `parent_steps`."""
+        parents = parent_steps(self.steps, self.exact)
+        name, names = _last_step(parents, self.exact), []
+        while name:
+            names.append(name)
+            name = parents.get(name, "")
+        return {name: self.steps[name] for name in reversed(names)}
+
+
+def parent_steps(steps: Iterable[str], exact: bool) -> dict[str, str]:
+    """Return for each step but "exact" the step that it was made from.
+
+    The graph stands in for exact search, quantized copies for the graph's vectors; models are fused as the run answers,
+    and rescored from exact scores (and fused again); a calibration and a reranking take what the steps before left.
+
+    >>> parent_steps(["exact", "index", "quantized", "fused", "reranked"], exact=True)
+    {'index': 'exact', 'quantized': 'index', 'fused': 'exact', 'reranked': 'fused'}
+    """
+    parents: dict[str, str] = {}
+    for name in steps:
+        if name in ("index", "rescored"):
+            parents[name] = "exact"
+        elif name == "quantized":
+            parents[name] = "index"
+        elif name != "exact":
+            parents[name] = _last_step(parents, exact)
+    return parents
+
+
+def _last_step(parents: Iterable[str], exact: bool) -> str:
+    """Return the last step of an answer: the last that changes it, or the search that it was made from."""
+    names = list(parents)
+    later = [name for name in names if name not in ("index", "quantized")]
+    return later[-1] if later else "exact" if exact or not names else names[-1]
 
 
 def rank_directions(
@@ -110,13 +153,16 @@ def rank_directions(
     config: RetrievalConfig,
     qrels: Mapping[str, pd.DataFrame],
     match: Match | None = None,
+    others: pd.DataFrame | None = None,
 ) -> dict[str, RankedDirection]:
     """Rank texts that ask for images and images that ask for texts: those directions that `qrels` names.
 
     See `rank_direction`, which also says what it raises.
     """
     return {
-        direction: rank_direction(index, vectors, items, source, target, config, qrels[direction], match)
+        direction: rank_direction(
+            index, vectors, items, source, target, config, qrels[direction], match, others
+        )
         for direction, (source, target) in DIRECTIONS.items()
         if direction in qrels
     }
@@ -131,6 +177,7 @@ def rank_direction(
     config: RetrievalConfig,
     qrels: pd.DataFrame,
     match: Match | None = None,
+    others: pd.DataFrame | None = None,
 ) -> RankedDirection:
     """Rank the items of modality `target` for every item of modality `source`: "text" and "image".
 
@@ -138,8 +185,9 @@ def rank_direction(
     (the graph, by the vectors themselves) and, where the index has them, "quantized"; then come the steps of the
     configuration: "fused" (not where one alone embeds `source`, unless one alone answers in both directions: then its
     vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
-    by `match`. What is fitted is fitted on validation, see `split_queries`. Raises ValueError
-    for a step that this run cannot take, saying what it lacks. Without items of both modalities nothing is ranked.
+    by `match`. What is fitted is fitted on validation, see `split_queries`; `others`: items outside the gallery, as
+    those of a training split, whose queries are the bank of a rescoring (`find_banks`). Raises ValueError for a step
+    that this run cannot take, saying what it lacks. Without items of both modalities nothing is ranked.
     """
     if not {source, target} <= set(items["modality"]):
         return RankedDirection({"exact": no_rankings(), "index": no_rankings()}, no_rankings())
@@ -153,14 +201,17 @@ def rank_direction(
     if ranked:
         steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
     if config.rescoring != NONE:
-        steps["rescored"] = answer = _rescored(vectors, queries, items, source, config, weights, split)
+        steps["rescored"] = answer = _rescored(
+            vectors, queries, items, source, config, weights, split, others
+        )
     fitted = None
     if config.calibration != NONE and split:
-        fitted = fit_calibration(config.calibration, answer, qrels, split)
+        held = int((items["modality"] == target).sum())
+        fitted = fit_calibration(config.calibration, answer, qrels, split, held)
         steps["calibrated"] = answer = fitted.apply(answer)
     if config.rerank:
         steps["reranked"] = answer = _reranked(answer, items, config, match)
-    return RankedDirection(steps, answer, fitted, split, weights)
+    return RankedDirection(steps, answer, fitted, split, weights, config.exact)
 
 
 def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
@@ -238,24 +289,41 @@ def _rescored(
     config: RetrievalConfig,
     weights: Mapping[str, float],
     split: CalibrationSplit | None,
+    others: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """Rescore the answer of each fused system, or of the first model, and fuse them as they were."""
-    pairs = items.set_index("item_id")["pair_id"]
-    systems = []
-    for own in queries if weights else queries[:1]:
-        gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
-        if not len(gallery):
-            raise ValueError(
-                f"rescoring: {own.space.key} holds no items of the other modality to compare with"
-            )
-        systems.append((own, gallery))
+    known = items if others is None else pd.concat([items, others])
+    pairs, rescoring = known.set_index("item_id")["pair_id"], config.rescoring
+    systems = [
+        _rescorable(vectors, own, items, source, others) for own in (queries if weights else queries[:1])
+    ]
     if CENTRED in weights:
-        systems.append(centre(*systems[0], source))
+        systems.append(_centred(*systems[0], source))
     ranked = [
-        rescore(*system, pairs, config.rescoring, source, config.depth, config.seed, split).rankings
-        for system in systems
+        rescore(
+            own, gallery, pairs, rescoring, source, config.depth, config.seed, split, None, references
+        ).rankings
+        for own, gallery, references in systems
     ]
     return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, config)
+
+
+def _rescorable(
+    vectors: Sequence[Vectors], own: Vectors, items: pd.DataFrame, source: str, others: pd.DataFrame | None
+) -> tuple[Vectors, Vectors, Vectors | None]:
+    """Return queries, gallery and reference queries outside the gallery, of one model."""
+    gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
+    if not len(gallery):
+        raise ValueError(f"rescoring: {own.space.key} holds no items of the other modality to compare with")
+    return own, gallery, None if others is None else gallery_vectors(vectors, others, own, source)
+
+
+def _centred(
+    queries: Vectors, gallery: Vectors, references: Vectors | None, source: str
+) -> tuple[Vectors, Vectors, Vectors | None]:
+    centring = fit_centring(queries, gallery, source)
+    others = None if references is None else centring.apply(references, source)
+    return *centre(queries, gallery, source), others
 
 
 def _reranked(

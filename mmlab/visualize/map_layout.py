@@ -269,9 +269,11 @@ def sampled_vectors(vectors_by_modality: Mapping[str, Vectors], shown: pd.DataFr
 def found_first(shown: pd.DataFrame, *per_query: pd.DataFrame) -> pd.Series:
     """Return for each item of `shown` whether its right answer ranks first: found first, missed or not judged.
 
-    `per_query`: scores with the columns query_id and RR, the reciprocal rank, of one direction or both.
+    `per_query`: scores with the columns query_id and RR or RR@k, the reciprocal rank, of one direction or both.
     """
-    scores = pd.concat([table[["query_id", "RR"]] for table in per_query]).set_index("query_id")["RR"]
+    scores = pd.concat(
+        [table.set_index("query_id").filter(regex="^RR(@|$)").max(axis=1) for table in per_query]
+    )
     of_items = scores.reindex(shown["item_id"]).to_numpy()
     results = np.where(np.isnan(of_items), NOT_JUDGED, np.where(of_items == 1, FOUND_FIRST, MISSED))
     return pd.Series(pd.Categorical(results, categories=[FOUND_FIRST, MISSED, NOT_JUDGED]))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
-from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
+from mmlab.evaluate.paired_comparison import non_inferiority
 from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import NOTHING_JUDGED, write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
@@ -39,7 +40,8 @@ class SystemComparison(Report):
 
     Attributes:
         differences: direction, system, baseline, measure, value, low, high, difference with its interval, p, p_holm,
-            smallest_difference (what such queries show in 80 % of all tests), queries, pairs.
+            standardised, wins, ties, losses, smallest_difference (what such queries show in 80 % of all tests),
+            queries, pairs.
         measure: the measure that the sentence reads.
 
     Example:
@@ -98,7 +100,8 @@ class RunComparison(Report):
 
     Attributes:
         runs: the runs, by their data; the first is the baseline.
-        asked: the measures that are compared, of those that 05_evaluate wrote in every run.
+        asked: the measures that are compared, of those that 05_evaluate wrote in every run; "RR" and "AP" are those at
+            the depth that the runs kept.
         measure: by which changed queries are found and quality is set beside cost.
         seed: of the bootstrap and the permutations.
 
@@ -115,6 +118,11 @@ class RunComparison(Report):
     asked: Sequence[str] = ("Success@1", "Success@10", "RR")
     measure: str = "Success@1"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.runs and self.measure in WITHOUT_CUTOFF:
+            columns = self.runs[0].per_query(QUALITY_DIRECTION).columns
+            object.__setattr__(self, "measure", find_measure(columns, self.measure))
 
     @property
     def names(self) -> list[str]:
@@ -135,14 +143,18 @@ class RunComparison(Report):
         }
 
     def _scores(self, run: RunData, direction: str) -> pd.DataFrame:
-        columns = ["query_id", *dict.fromkeys([*self.asked, self.measure])]
-        return check_columns(run.per_query(direction), columns, f"run {run.name}, {direction}")[columns]
+        """Return the asked measures of a run; "RR" and "AP" are those at the depth that it kept."""
+        scores = run.per_query(direction)
+        names = dict.fromkeys([*self.asked, self.measure])
+        known = [find_measure(scores.columns, one) if one in WITHOUT_CUTOFF else one for one in names]
+        columns = ["query_id", *dict.fromkeys(known)]
+        return check_columns(scores, columns, f"run {run.name}, {direction}")[columns]
 
     @cached_property
     def means(self) -> pd.DataFrame:
         """The mean of every measure with its interval: direction, run, measure, value, low, high, queries, pairs."""
         return pd.concat(
-            mean_measures(table, self.items, self.seed).assign(direction=direction, run=name)
+            mean_measures(table, self.items).assign(direction=direction, run=name)
             for direction, tables in self.scores.items()
             for name, table in tables.items()
         )
@@ -184,7 +196,7 @@ class RunComparison(Report):
 
         Example:
             >>> comparison.measures().table["measure"].unique().tolist()
-            ['Success@1', 'Success@10', 'RR']
+            ['Success@1', 'Success@10', 'RR@100']
         """
         self._check_judged()
         text = self.means.apply("{value:.3f} ({low:.3f} to {high:.3f})".format_map, axis="columns")
@@ -207,6 +219,31 @@ class RunComparison(Report):
         ]
         sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
+
+    @or_reason
+    def non_inferiority(self, margin: float = 0.005) -> Result:
+        """Show whether each run loses at most `margin` to the first one, which "no more than chance" does not say.
+
+        Args:
+            margin: the difference that would matter, over 0; 0.005 is half a point.
+
+        Example:
+            >>> comparison.non_inferiority(margin=0.05).table.columns.tolist()[:4]
+            ['direction', 'system', 'baseline', 'measure']
+        """
+        self._check_judged()
+        tables = {name: non_inferiority(tables, self.items, margin) for name, tables in self.scores.items()}
+        table = join_directions(tables)
+        table = table.assign(p_holm=holm(table["p"].to_numpy()))
+        parts = [
+            f"{row['direction']} *{row['system']}* {row['difference']:+.4f}, "
+            f"{'at most the margin' if row['p_holm'] < LEVEL else 'not shown'} (p {row['p_holm']:.4f})"
+            for row in table[table["measure"] == self.measure].to_dict("records")
+        ]
+        sentence = (
+            f"A loss of {self.measure} to *{self.names[0]}* of less than {margin:g}: {'; '.join(parts)}."
+        )
+        return Result(table, sentence, digits=4)
 
     def changed(self, count: int = 3) -> Result:
         """Show `count` queries of each direction whose answers changed most, with the answers of both runs.

@@ -17,7 +17,13 @@ from mmlab.evaluate import (
 )
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.qrels import labels_between
-from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.scoring import (
+    find_measure,
+    join_directions,
+    kept_depth,
+    success_by_gallery_size,
+)
 from mmlab.evaluate.paired_comparison import label_effect
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
 from mmlab.evaluate.summaries import (
@@ -34,6 +40,7 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
+from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.comparisons import SystemComparison
 from mmlab.workbench.failure_report import FailureReport
 from mmlab.workbench.result import Report, Result, no_table, or_reason
@@ -49,13 +56,13 @@ class Evaluation(Report):
     """Rankings of a run's queries, evaluated: the mean of every measure with its 95 % interval.
 
     Made by `Run.evaluate`. Success@k is the share of queries with a right answer among the first k (papers on
-    captioning sets call it R@k), R@k the share of all right answers that are found. Intervals resample pairs.
+    captioning sets call it R@k), R@k the share of all right answers that are found. Intervals count pairs.
 
     Attributes:
         data: the run's items, vectors and labels.
         rankings: what is evaluated.
         k_values: the cutoffs of P@k, R@k and Success@k.
-        seed: of the bootstrap and of what is drawn.
+        seed: of the comparisons' bootstrap and of what is drawn.
 
     Example:
         >>> evaluation = run.evaluate()
@@ -87,9 +94,7 @@ class Evaluation(Report):
     def measures(self) -> pd.DataFrame:
         """The mean of every measure: direction, measure, value, low, high (95 %), queries, pairs."""
         items = self.data.embedded_items
-        return join_directions(
-            {name: mean_measures(t, items, self.seed) for name, t in self.per_query.items()}
-        )
+        return join_directions({name: mean_measures(t, items) for name, t in self.per_query.items()})
 
     @property
     def first_measure(self) -> str:
@@ -164,12 +169,11 @@ class Evaluation(Report):
             ['direction', 'measure', 'without', 'low']
         """
         labels = read_labels(self.data.folder / run_files.LABELS)
-        items, names = self.data.embedded_items, measure_names(self.k_values)
+        items = self.data.embedded_items
+        names = measure_names(self.k_values, kept_depth(self.rankings.answers))
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
-            name: label_effect(
-                self.rankings.answers[name], self.qrels[name], own[name], names, items, self.seed
-            )
+            name: label_effect(self.rankings.answers[name], self.qrels[name], own[name], names, items)
             for name in self.directions
         }
         table = join_directions(tables)
@@ -192,20 +196,61 @@ class Evaluation(Report):
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
-            return group_panels(table, f"{measure} (0 to 1)")
+            few = table.groupby(["column", "group"])["few"].transform("any")
+            named = table.assign(group=table["group"].where(~few, table["group"] + " (few pairs)"))
+            return group_panels(named, f"{measure} (0 to 1)")
 
         return Result(table, summarize_groups(table, columns[0], measure), draw, shown=no_table())
 
     def _group_means(self, column: str) -> pd.DataFrame:
         if column not in self._means_by_column:
             items, measure = self.data.embedded_items, self.first_measure
-            means = mean_by_groups(self.per_query, items, measure, [column], self.seed)
+            means = mean_by_groups(self.per_query, items, measure, [column])
             self._means_by_column[column] = means
         return self._means_by_column[column]
 
     @cached_property
     def _means_by_column(self) -> dict[str, pd.DataFrame]:
         return {}
+
+    @or_reason
+    def by_gallery_size(self, *sizes: int) -> Result:
+        """Show the first Success@k in galleries of fewer items, which is what results of other galleries compare with.
+
+        A smaller gallery holds the right answers and others drawn at random; the mean over all draws is given. A query
+        whose right answer is not among the hits that were kept counts as not found.
+
+        Args:
+            sizes: numbers of items; halves of the gallery down to ten unless given.
+
+        Example:
+            >>> run.evaluate().by_gallery_size(20, 50).table["size"].unique().tolist()
+            [20, 50]
+        """
+        k, tables = self.k_values[0], {}
+        if self.measures.empty:
+            raise TooFew(NOTHING_JUDGED)
+        for name in self.directions:
+            held = len(self.data.vectors_by_modality[DIRECTIONS[name][1]])
+            asked = [size for size in sizes or _halves(held) if size <= held]
+            if not asked:
+                raise TooFew(f"{name} has a gallery of {held:,} items, fewer than {min(sizes):,}")
+            ranks = right_ranks(self.rankings.answers[name], self.qrels[name])
+            tables[name] = success_by_gallery_size(ranks, held, asked, k)
+        table = join_directions(tables)
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            names = ("items in the gallery", f"Success@{k}")
+            throughput_curves(ax, table, "direction", "size", "value", names)
+            return fig
+
+        parts = [
+            f"{name} {part['value'].iloc[0]:.3f} among {part['size'].iloc[0]:,} items, "
+            f"{part['value'].iloc[-1]:.3f} among {part['size'].iloc[-1]:,}"
+            for name, part in tables.items()
+        ]
+        return Result(table, f"Success@{k}: {'; '.join(parts)}.", draw)
 
     def failures(self, k: int | None = None) -> FailureReport:
         """Return where the answers of missed queries are lost: by the model, the index or a later step.
@@ -296,7 +341,7 @@ class Evaluation(Report):
         sentences = (
             f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
             summarize_measures(self.measures, self.first_measure),
-            summarize_measures(self.measures, "RR"),
+            summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             failures.sentence,
             self.by_group(group_by).sentence,
             failures.suspects().sentence,
@@ -338,3 +383,11 @@ class Evaluation(Report):
                 len(losses[name]) == len(scores) for name, scores in self.per_query.items()
             ),
         }
+
+
+def _halves(gallery: int) -> list[int]:
+    """Return sizes from about ten to that of the gallery, each half of the next."""
+    sizes = [gallery]
+    while sizes[0] >= 20:
+        sizes.insert(0, sizes[0] // 2)
+    return sizes

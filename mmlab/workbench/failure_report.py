@@ -6,8 +6,23 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate import explain_queries, suspected_false_negatives, suspected_wrong_pairs
-from mmlab.evaluate.losses import MissedQueries, failure_shares, loss_changes, losses_by_stage
+from mmlab.evaluate import (
+    explain_queries,
+    mean_measures,
+    merge_qrels,
+    score_queries,
+    suspected_false_negatives,
+    suspected_wrong_pairs,
+)
+from mmlab.evaluate.losses import (
+    MissedQueries,
+    draw_found,
+    failed_modalities,
+    failure_shares,
+    loss_changes,
+    losses_beside,
+    losses_by_stage,
+)
 from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
@@ -16,11 +31,13 @@ from mmlab.evaluate.summaries import (
     summarize_failures,
     summarize_losses,
     summarize_separation,
+    summarize_steps_beside,
     summarize_suspects,
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
 from mmlab.items import DIRECTIONS
 from mmlab.items.tables import TooFew
+from mmlab.retrieve.pipeline import parent_steps
 from mmlab.runs.record import run_files
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
@@ -44,7 +61,7 @@ class FailureReport(Report):
         data: the run's items and vectors.
         rankings: the answers, and the rankings after each step that led to them.
         k: a query is missed without a right answer among its first `k`.
-        seed: of the bootstrap and of the wrong pairs that are drawn.
+        seed: of the wrong pairs that are drawn.
 
     Example:
         >>> failures = run.evaluate().failures(k=5)
@@ -62,14 +79,24 @@ class FailureReport(Report):
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
         return {
             name: explain_queries(steps, self.data.qrels(DIRECTIONS[name][1]), vectors, items, self.k)
-            for name, steps in self.rankings.steps.items()
+            for name, steps in self.rankings.chains.items()
         }
+
+    @cached_property
+    def beside(self) -> dict[str, pd.DataFrame]:
+        """What the steps that are not in the answer lose and gain: step, made_from, lost, gained, by direction."""
+        tables = {}
+        for name, ranked in self.rankings.ranked.items():
+            parents = parent_steps(ranked.steps, ranked.exact)
+            others = {step: parent for step, parent in parents.items() if step not in ranked.chain}
+            tables[name] = losses_beside(ranked.steps, others, self.data.qrels(DIRECTIONS[name][1]), self.k)
+        return tables
 
     @cached_property
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95 % intervals."""
-        items, seed = self.data.embedded_items, self.seed
-        return join_directions({name: losses_by_stage(t, items, seed) for name, t in self.per_query.items()})
+        items = self.data.embedded_items
+        return join_directions({name: losses_by_stage(t, items) for name, t in self.per_query.items()})
 
     def _overview(self) -> Result:
         """Show how many queries each step loses, from all queries down to those that are answered."""
@@ -80,26 +107,34 @@ class FailureReport(Report):
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
 
-        return Result(join_directions(falls), summarize_losses(falls, self.k), draw, shown=no_table())
+        sentence = f"{summarize_losses(falls, self.k)} {summarize_steps_beside(self.beside)}".strip()
+        return Result(join_directions(falls), sentence, draw, shown=no_table())
 
     @or_reason
     def failed_modality(self) -> Result:
-        """Show which of text and image stands among wrong neighbours, for the queries that were missed.
+        """Show which of text and image stands among wrong neighbours, for the misses and for queries that were found.
 
         Example:
-            >>> run.evaluate().failures().failed_modality().table.columns.tolist()
+            >>> run.evaluate().failures().failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
-        items, seed = self.data.embedded_items, self.seed
-        table = join_directions({name: failure_shares(t, items, seed) for name, t in self.per_query.items()})
+        items, vectors, tables = self.data.embedded_items, self.data.vectors_by_modality, {}
+        for name, explained in self.per_query.items():
+            qrels = self.data.qrels(DIRECTIONS[name][1])
+            found = failed_modalities(vectors, items, qrels, draw_found(explained, self.seed))
+            tables[name] = failure_shares(explained, items, found)
+        table = join_directions(tables)
         if table.empty:
             judged = any(map(len, self.per_query.values()))
             raise TooFew(summarize_failures(table) if judged else NOTHING_JUDGED)
 
         def draw() -> "Figure":
-            fig, (ax,) = figure(height=3.6)
-            axis_name = "share of the misses, with 95 % interval"
-            paired_bars(ax, table, "failed", "direction", axis_name, "Failed modality")
+            fig, (ax,) = figure(height=4.6)
+            bars = table.assign(of=table["direction"] + ", misses")
+            usual = table.assign(of=table["direction"] + ", found", value=table["among_found"])
+            usual = usual.assign(low=usual["value"], high=usual["value"])
+            both = pd.concat([bars, usual]).dropna(subset="value")
+            paired_bars(ax, both, "failed", "of", "share of the queries", "Failed modality")
             return fig
 
         return Result(table, summarize_failures(table), draw, shown=no_table())
@@ -129,9 +164,36 @@ class FailureReport(Report):
 
         Example:
             >>> run.evaluate().failures().space().table.columns.tolist()
-            ['measure', 'of', 'value', 'meaning']
+            ['measure', 'of', 'value', 'meaning', 'items']
         """
         return Result(describe_space(self.data.vectors_by_modality), "")
+
+    @or_reason
+    def upper_bound(self) -> Result:
+        """Show the measures of text-to-image if every suspected false negative were right after all.
+
+        Example:
+            >>> run.evaluate().failures().upper_bound().table.columns.tolist()
+            ['measure', 'value', 'low', 'high', 'if_right', 'if_right_low', 'if_right_high']
+        """
+        _, suspects, _ = self._suspects
+        names = [f"Success@{k}" for k in sorted({1, self.k})]
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        judged = (qrels, merge_qrels(qrels, suspects.assign(relevance=1)))
+        own, bound = (
+            mean_measures(score_queries(answer, right, names), self.data.embedded_items) for right in judged
+        )
+        table = own[["measure", "value", "low", "high"]].assign(
+            if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
+        )
+        if table.empty:
+            raise TooFew(NOTHING_JUDGED)
+        first = table.iloc[0]
+        sentence = (
+            f"If all {len(suspects):,} suspected false negatives were right, {first['measure']} were "
+            f"{first['if_right']:.3f} at most instead of {first['value']:.3f} (text-to-image)."
+        )
+        return Result(table, sentence)
 
     def suspects(self, shown: int = 6) -> "SuspectLists":
         """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed.
@@ -179,7 +241,8 @@ class SuspectLists(Report):
     """Pairs that may be wrong, and misses that may be right answers: two lists for review.
 
     Attributes:
-        wrong_pairs: texts whose cosine with their image lies far below that of their neighbours.
+        wrong_pairs: all texts with their image, those first that fit it worst for their neighbourhood; the column
+            suspected marks those that may be wrong.
         false_negatives: images ranked above the right one whose captions say nearly the same.
         known: how many of the demo's known faults the lists hold; no rows for a dataset of one's own.
         items: the items that they are of.
@@ -198,7 +261,7 @@ class SuspectLists(Report):
 
     def _overview(self) -> Result:
         """Show how many are suspected, the first of each list, and how many rightly where that is known."""
-        sentence = summarize_suspects(len(self.wrong_pairs), len(self.false_negatives), self.known)
+        sentence = summarize_suspects(self.wrong_pairs, len(self.false_negatives), self.known)
         lists = {
             "Suspected wrong pairs": wrong_pairs_gallery(self.wrong_pairs, self.items, self.shown),
             "Suspected false negatives": false_negatives_gallery(

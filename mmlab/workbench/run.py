@@ -231,7 +231,11 @@ class Run(RunData):
             >>> sorted(run.rankings.answers)
             ['image-to-text', 'text-to-image']
         """
-        ranked = {name: RankedDirection(self.ranking_steps(name), self.answer(name)) for name in DIRECTIONS}
+        exact = bool(self.parameters.get("exact", True))
+        ranked = {
+            name: RankedDirection(self.ranking_steps(name), self.answer(name), exact=exact)
+            for name in DIRECTIONS
+        }
         return Rankings(self, ranked, self.name)
 
     def evaluate(
@@ -242,7 +246,7 @@ class Run(RunData):
         Args:
             rankings: what is evaluated; the run's own answers unless given.
             k_values: the cutoffs of P@k, R@k and Success@k.
-            seed: of the bootstrap over pairs.
+            seed: draws wrong pairs, queries that are shown, and the resamples of comparisons.
 
         Example:
             >>> run.evaluate().measures.columns.tolist()

@@ -80,6 +80,11 @@ class Rankings(Report):
         """
         return {direction: dict(ranked.steps) for direction, ranked in self.ranked.items()}
 
+    @property
+    def chains(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """The rankings of each direction from exact search to its answer, each made from the one before."""
+        return {direction: ranked.chain for direction, ranked in self.ranked.items()}
+
     def _overview(self) -> Result:
         """Show which steps ran, and what share of the queries has a right answer among the first k hits."""
         queries = sum(answer["query_id"].nunique() for answer in self.answers.values())

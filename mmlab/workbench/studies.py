@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from mmlab.evaluate import compare_systems
-from mmlab.items import DIRECTIONS, exact_search
+from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.items import DIRECTIONS, MODALITIES, exact_search, is_among
 from mmlab.items.options import OPTIONS
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.scores.fitted_calibration import Calibrations, fit_calibrations, write_calibrations
+from mmlab.retrieve.scores.fitted_calibration import Calibrations, risk_coverage, write_calibrations
 from mmlab.retrieve.studies.score_studies import (
     CalibrationTrial,
     RescoringsTried,
@@ -33,12 +34,13 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, forest
 from mmlab.visualize.curves import occurrence_panels, reliability_panels
-from mmlab.workbench.result import Report, Result, unanswered
+from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LOW_RISK = 0.05  # of a wrong first hit, by which the coverage is read
 NO_JOINT_SPACE = "There is nothing to rescore: no model here has texts and images in one space"
 
 
@@ -49,6 +51,7 @@ class HubStudy(Report):
     Attributes:
         hubs: direction, rescoring, skewness, most, never, Success@1, temperature: a row for each way to rescore.
         occurrences: for each direction and rescoring how often each item is among the first ten.
+        galleries: for each direction which items can be found, and what the bank of reference queries is.
         lacks: what was left out, and why, or why there is nothing; mostly empty.
 
     Example:
@@ -59,11 +62,12 @@ class HubStudy(Report):
 
     hubs: pd.DataFrame
     occurrences: Mapping[str, Mapping[str, pd.Series]]
+    galleries: Mapping[str, str]
     lacks: str = ""
 
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
-        """Rank all queries plainly and by every rescoring, and count how often each item comes up."""
+        """Rank queries plainly and by every rescoring, and count how often each item comes up."""
         vectors, items = data.all_vectors[0], data.embedded_items
         qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
         try:
@@ -72,8 +76,8 @@ class HubStudy(Report):
             tried, lacks = {}, f"No rescoring was tried: {error}; {data.held}."
         else:
             lacks = _left_out(tried, data)
-        hubs = compare_rescorings(tried, vectors, items, qrels, seed=seed)
-        return cls(hubs, occurrences(tried, vectors, items), lacks)
+        summaries = {direction: trial.summary for direction, trial in tried.items()}
+        return cls(compare_rescorings(tried, qrels), occurrences(tried), summaries, lacks)
 
     def _overview(self) -> Result:
         """Show how often items come up, the most frequent first, for every rescoring."""
@@ -97,7 +101,8 @@ class HubStudy(Report):
                 else "and no rescoring lowers it"
             )
             parts.append(
-                f"**{direction}**: the skewness of the 10-occurrence is {plain['skewness']:.2f}, {lowered}"
+                f"**{direction}**, {self.galleries[str(direction)]}: the skewness of the 10-occurrence is "
+                f"{plain['skewness']:.2f}, {lowered}"
             )
         return f"{'. '.join(parts)}. Success@1 is that of queries on which nothing was chosen."
 
@@ -111,9 +116,14 @@ class HubStudy(Report):
 def _left_out(tried: RescoringsTried, data: RunData) -> str:
     if not tried:
         return f"{NO_JOINT_SPACE}; {data.held}."
-    names = [name for name in OPTIONS["rescoring"] if not all(name in one for one in tried.values())]
-    needs = "they need vectors that differ, and two pairs or more to choose a temperature on"
-    return f"Left out: {', '.join(names)}; {needs}; {data.held}." if names else ""
+    reasons: dict[str, str] = {}
+    for trial in reversed(tried.values()):
+        reasons |= trial.left_out
+    names: dict[str, list[str]] = {}
+    for name in filter(reasons.get, OPTIONS["rescoring"]):
+        names.setdefault(reasons[name], []).append(name)
+    parts = [f"{', '.join(left_out)} ({reason})" for reason, left_out in names.items()]
+    return f"Left out: {'; '.join(parts)}; {data.held}." if parts else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,8 +131,10 @@ class CalibrationStudy(Report):
     """Every kind of calibration, fitted on validation queries and evaluated on others. Made by `Run.calibrate`.
 
     Attributes:
-        trial: the reliability of each calibration by direction and bin, and how each direction's queries were divided.
-        fitted: the fitted calibrations, by kind and direction.
+        trial: the reliability of each calibration by direction and bin, how each direction's queries were divided, and
+            the fitted calibrations.
+        risk: how often the first hit is wrong where only the surest queries are answered, by direction; see
+            `risk_coverage`.
 
     Example:
         >>> study = run.calibrate(depth=10)
@@ -131,13 +143,21 @@ class CalibrationStudy(Report):
     """
 
     trial: CalibrationTrial
-    fitted: Calibrations
+    risk: Mapping[str, pd.DataFrame]
+
+    @property
+    def fitted(self) -> Calibrations:
+        """The fitted calibrations, by kind and direction: those whose reliability is shown."""
+        return self.trial.fitted
 
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
         """Fit and evaluate on exact rankings of all queries, between the modalities and within each."""
         vectors, items = data.all_vectors[0], data.embedded_items
         rankings, qrels = {}, {}
+        galleries = {
+            f"{one}-to-{other}": len(data.vectors(other)) for one in MODALITIES for other in MODALITIES
+        }
         for direction, (source, target) in DIRECTIONS.items():
             asked, gallery = data.vectors(source), data.vectors(target)
             if len(asked) and len(gallery):
@@ -145,13 +165,19 @@ class CalibrationStudy(Report):
                 qrels[direction] = data.qrels(target)
         within = rank_intra_modal(vectors, items, depth, seed)
         rankings, qrels = rankings | within.rankings, qrels | within.qrels
-        trial = try_calibrations(rankings, items, qrels, seed=seed)
-        return cls(trial, fit_calibrations(rankings, items, qrels, seed))
+        trial = try_calibrations(rankings, items, qrels, galleries, seed)
+        risk = {}
+        for direction, one in trial.fitted.get("logistic", {}).items():
+            others = rankings[direction][~is_among(rankings[direction]["query_id"], one.fitted_on)]
+            judged = qrels[direction][is_among(qrels[direction]["query_id"], others["query_id"])]
+            risk[direction] = risk_coverage(one.apply(others), judged)
+        return cls(trial, risk)
 
     def _overview(self) -> Result:
         """Show the observed share of right answers over the predicted probability, for each direction."""
         table = self.trial.table
-        shown = table.drop_duplicates(["direction", "calibration"])[["direction", "calibration", "ece"]]
+        columns = ["direction", "calibration", "ece", "ece_equal_mass", "brier", "log_loss"]
+        shown = table.drop_duplicates(["direction", "calibration"])[columns]
 
         if table.empty:
             return unanswered(summarize_calibrations(self.trial))
@@ -159,7 +185,36 @@ class CalibrationStudy(Report):
         def draw() -> "Figure":
             return reliability_panels(table)
 
-        return Result(table, summarize_calibrations(self.trial), draw, shown=shown)
+        return Result(table, summarize_calibrations(self.trial), draw, shown=shown, digits=4)
+
+    @or_reason
+    def risk_coverage(self) -> Result:
+        """Show how often the first hit is wrong where only the surest queries are answered (logistic calibration).
+
+        Example:
+            >>> run.calibrate().risk_coverage().table.columns.tolist()
+            ['direction', 'threshold', 'coverage', 'risk']
+        """
+        if not self.risk:
+            raise TooFew(summarize_calibrations(self.trial))
+        parts = []
+        for direction, part in self.risk.items():
+            sure, every = part[part["risk"] <= LOW_RISK], part.iloc[-1]
+            share = sure["coverage"].max() if len(sure) else 0.0
+            parts.append(
+                f"**{direction}**: the surest {share:.0%} of the queries have a first hit that is wrong in at most "
+                f"{LOW_RISK:.0%}, all of them in {every['risk']:.1%}"
+            )
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            for direction, part in self.risk.items():
+                ax.plot(part["coverage"], part["risk"], label=direction)
+            ax.set(xlabel="share of queries answered, the surest first", ylabel="share of wrong first hits")
+            ax.legend(frameon=False)
+            return fig
+
+        return Result(join_directions(self.risk), f"{'; '.join(parts)}.", draw, shown=no_table())
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -208,12 +263,9 @@ class FusionStudy(Report):
             trials = _tried(systems, lambda: {systems: try_query_weights(index, vectors, items, depth, seed)})
         elif systems == "models":
             qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
-
-            def try_models() -> dict[str, WeightTrial]:
-                tried = try_rescorings(vectors[0], items, depth, seed)
-                return try_model_weights(index, vectors, items, qrels, tried, fusion, depth, seed)
-
-            trials = _tried(systems, try_models)
+            trials = _tried(
+                systems, lambda: try_model_weights(index, vectors, items, qrels, fusion, depth, seed)
+            )
         else:
             raise ValueError(f"systems: expected 'text and image' or 'models', found {systems!r}")
         return cls(trials, items, seed)

@@ -7,9 +7,11 @@ import pytest
 from mmlab.evaluate import explain_queries, qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.losses import (
     attribute_losses,
+    draw_found,
     failed_modalities,
     failure_shares,
     loss_changes,
+    losses_beside,
     losses_by_stage,
 )
 from mmlab.items import Space, Vectors
@@ -75,9 +77,19 @@ def test_a_query_found_later_than_k_is_not_found_and_one_not_answered_is_lost() 
     )
 
 
-def test_one_stage_shows_no_loss() -> None:
-    with pytest.raises(ValueError, match="expected two stages or more and k >= 1"):
-        attribute_losses({"exact": stage()}, QRELS, k=1)
+def test_an_answer_by_exact_search_loses_nothing_later() -> None:
+    losses = attribute_losses({"exact": stage(*QUERIES[:2])}, QRELS, k=1)
+    assert set(losses["outcome"]) == {"found", "never found"}
+    changes = loss_changes(losses)
+    assert changes["queries"].sum() == losses["exact"].sum() == 2
+    with pytest.raises(ValueError, match="expected one stage or more and k >= 1"):
+        attribute_losses({}, QRELS, k=1)
+
+
+def test_steps_that_are_not_in_the_answer_are_held_against_what_they_were_made_from() -> None:
+    steps = {"exact": stage(*QUERIES[:3]), "index": stage(*QUERIES[1:3]), "fused": stage(*QUERIES)}
+    table = losses_beside(steps, {"index": "exact", "fused": "index"}, QRELS, k=1)
+    assert table.to_numpy().tolist() == [["index", "exact", 1, 0], ["fused", "index", 0, len(QUERIES) - 2]]
 
 
 THREE = pd.DataFrame(
@@ -122,13 +134,19 @@ def test_the_changes_go_from_all_queries_to_those_found():
 
 
 def test_the_failures_are_shares_of_the_misses():
-    shares = failure_shares(explained(), THREE)
+    found = pd.DataFrame({"query_id": ["t2", "t4"], "failed": ["text", "neither"]})
+    shares = failure_shares(explained(), THREE, found)
+    assert shares.set_index("failed")["among_found"].to_dict() == {
+        "text": 0.5, "image": 0, "both": 0, "neither": 0.5, "unknown": 0,
+    }  # fmt: skip
+    assert shares["image_unknown"].tolist() == [0.5] * 5  # t3's image is the only hat
+    assert draw_found(explained()) == ["t2"]
     assert shares["failed"].tolist() == ["text", "image", "both", "neither", "unknown"]
     assert shares["value"].sum() == pytest.approx(1)
     assert shares["queries"].sum() == 2
     assert ((shares["low"] <= shares["value"]) & (shares["value"] <= shares["high"])).all()
     nothing = explained().assign(failed=None)
-    assert failure_shares(nothing, THREE).empty
+    assert failure_shares(nothing, THREE, found).empty
 
 
 SPACE = Space("model", "1", "", "", "", 2)

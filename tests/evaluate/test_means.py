@@ -41,15 +41,25 @@ def test_the_worst_group_comes_first_whatever_its_name() -> None:
     assert table["label"].tolist() == ["zip", "mug", "apron"]
 
 
-def test_rounding_puts_no_constant_measure_beside_its_interval() -> None:
+def test_a_constant_measure_has_a_narrow_interval_that_is_no_point() -> None:
     items = pd.DataFrame({"item_id": [str(n) for n in range(1439)]}).assign(
         pair_id=lambda table: table["item_id"]
     )
     (row,) = mean_measures(pd.DataFrame({"query_id": items["item_id"], "P@10": 0.1}), items).to_dict(
         "records"
     )
-    assert row["low"] <= row["value"] <= row["high"]
-    assert (row["low"], row["high"]) == pytest.approx((0.1, 0.1))
+    assert row["low"] < row["value"] < row["high"]
+    assert (row["low"], row["high"]) == pytest.approx((0.1, 0.1), abs=0.003)
+
+
+def test_groups_are_sorted_by_their_mean_not_by_name_and_small_ones_are_marked() -> None:
+    """The worst group comes last by name."""
+    items = pd.DataFrame({"item_id": [f"q{n}" for n in range(23)], "pair_id": [f"p{n}" for n in range(23)]})
+    items["label"] = ["a"] * 10 + ["z"] * 9 + ["m"] * 4
+    scores = pd.DataFrame({"query_id": items["item_id"], "RR": [0.9] * 10 + [0.1] * 9 + [0.5] * 4})
+    table = mean_by_group(scores, items, "RR", "label")
+    assert table["label"].tolist() == ["z", "m", "a"]
+    assert table["few"].tolist() == [True, True, False]
 
 
 def test_groups_may_be_numbers_with_gaps() -> None:

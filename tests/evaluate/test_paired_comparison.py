@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 
 from mmlab.evaluate import changed_queries, compare_systems
-from mmlab.evaluate.paired_comparison import label_effect
+from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, power_curve
 
 QUERIES = [f"q{n}" for n in range(40)]
 ITEMS = pd.DataFrame({"item_id": QUERIES, "pair_id": [f"p{n // 2}" for n in range(40)]})
@@ -24,7 +25,11 @@ def test_each_system_stands_beside_the_first_with_intervals() -> None:
     assert (better["system"], better["baseline"], better["measure"]) == ("better", "base", "RR")
     assert better["value"] == pytest.approx(BASE.mean() + 0.25)
     assert better["low"] < better["value"] < better["high"]
-    assert [better[f"difference{end}"] for end in ("", "_low", "_high")] == pytest.approx([0.25] * 3)
+    hidden = 1 - 0.025 ** (1 / 20)  # of the pairs, which may differ by -1 or 1 where 20 differ by 0.25
+    bounds = [0.25 - hidden * 1.25, 0.25 + hidden * 0.75]
+    assert [better[f"difference{end}"] for end in ("_low", "_high")] == pytest.approx(bounds)
+    assert better["difference"] == pytest.approx(0.25)
+    assert [better[name] for name in ("wins", "ties", "losses")] == [40, 0, 0]
     assert (better["queries"], better["pairs"]) == (40, 20)
     assert better["p"] < 0.001
     assert (same["difference"], same["p"], same["p_holm"]) == (0, 1, 1)
@@ -44,16 +49,88 @@ def test_two_captions_alike_add_no_certainty() -> None:
     both = {name: scores(np.repeat(values[:, n], 2)) for n, name in enumerate("ab")}
     alone, doubled = (compare_systems(systems, ITEMS, 5) for systems in (one, both))
     assert (alone["queries"].item(), doubled["queries"].item()) == (20, 40)
-    pd.testing.assert_frame_equal(doubled.drop(columns="queries"), alone.drop(columns="queries"))
+    counts = ["queries", "wins", "losses"]  # of queries
+    assert (doubled[counts] == 2 * alone[counts]).all(axis=None)
+    pd.testing.assert_frame_equal(doubled.drop(columns=counts), alone.drop(columns=counts))
 
 
-def test_the_order_of_rows_does_not_matter_and_the_seed_decides() -> None:
+def test_the_order_of_rows_does_not_matter() -> None:
     shuffled = {**SYSTEMS, "better": SYSTEMS["better"].sample(frac=1, random_state=1)}
     table = compare_systems(SYSTEMS, ITEMS, 3)
     pd.testing.assert_frame_equal(table, compare_systems(shuffled, ITEMS, 3))
-    other = compare_systems(SYSTEMS, ITEMS, 4)
-    assert (table["low"] != other["low"]).all()
-    pd.testing.assert_series_equal(table["value"], other["value"])
+
+
+def test_the_seed_decides_what_is_drawn() -> None:
+    values = np.random.default_rng(2).random((100, 2))
+    queries = [f"q{n}" for n in range(100)]
+    items = pd.DataFrame({"item_id": queries, "pair_id": queries})
+    systems = {name: pd.DataFrame({"query_id": queries, "RR": values[:, n]}) for n, name in enumerate("ab")}
+    one, same, other = (compare_systems(systems, items, seed) for seed in (3, 3, 4))
+    pd.testing.assert_frame_equal(one, same)
+    assert one["difference_low"].item() != other["difference_low"].item()
+    pd.testing.assert_series_equal(one["value"], other["value"])
+
+
+UNEVEN = np.repeat(np.arange(40), np.arange(40) % 4 + 1)  # pairs of one to four captions
+
+
+def uneven(seed: int) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    queries = [f"q{n}" for n in range(len(UNEVEN))]
+    of_pair = rng.random(40)[UNEVEN]
+    systems = {
+        name: pd.DataFrame(
+            {"query_id": queries, "RR": np.clip(of_pair + shift * rng.random(len(queries)), 0, 1)}
+        )
+        for name, shift in (("base", 0.1), ("new", 0.3))
+    }
+    return systems, pd.DataFrame({"item_id": queries, "pair_id": [f"p{n}" for n in UNEVEN]})
+
+
+def test_intervals_of_a_system_and_of_a_difference_draw_pairs_of_unlike_size() -> None:
+    """Resampled by a loop over pairs."""
+    systems, items = uneven(0)
+    (row,) = compare_systems(systems, items).to_dict("records")
+    change = (systems["new"]["RR"] - systems["base"]["RR"]).to_numpy()
+    rng, means = np.random.default_rng(7), []
+    rows = [np.flatnonzero(pair == UNEVEN) for pair in range(40)]
+    for _ in range(4000):
+        drawn = np.concatenate([rows[pair] for pair in rng.integers(40, size=40)])
+        means.append(change[drawn].mean())
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert [row["difference_low"], row["difference_high"]] == pytest.approx([low, high], abs=0.003)
+    pair_means = np.array([change[own].mean() for own in rows])
+    assert row["standardised"] == pytest.approx(change.mean() / pair_means.std(ddof=1))
+    signs = np.sign(change)
+    assert [row[name] for name in ("wins", "ties", "losses")] == [(signs == s).sum() for s in (1, 0, -1)]
+
+
+def test_a_system_that_loses_little_is_not_inferior() -> None:
+    """Student's t by scipy, over pairs of one query each."""
+    rng = np.random.default_rng(3)
+    queries = [f"q{n}" for n in range(200)]
+    items = pd.DataFrame({"item_id": queries, "pair_id": queries})
+    base = rng.random(200)
+    change = rng.normal(-0.002, 0.02, 200)
+    systems = {
+        name: pd.DataFrame({"query_id": queries, "RR": values})
+        for name, values in (("base", base), ("index", base + change), ("worse", base - 0.1))
+    }
+    index, worse = non_inferiority(systems, items, margin=0.01).to_dict("records")
+    assert index["p"] == pytest.approx(ttest_1samp(change, -0.01, alternative="greater").pvalue)
+    assert index["p"] < 0.05 < worse["p"] == 1
+    assert index["p_holm"] == pytest.approx(2 * index["p"])
+    with pytest.raises(ValueError, match="a difference over 0 and up to 1, found 0"):
+        non_inferiority(systems, items, margin=0)
+
+
+def test_more_pairs_show_smaller_differences() -> None:
+    systems, items = uneven(1)
+    (row,) = compare_systems(systems, items).to_dict("records")
+    curve = power_curve(systems, items, pairs=(5, 40, 160)).set_index("pairs")["smallest_difference"]
+    assert np.isnan(curve[5])  # no test of 5 pairs has a p below 0.05
+    assert curve[40] == pytest.approx(row["smallest_difference"])
+    assert curve[160] == pytest.approx(row["smallest_difference"] / 2)
 
 
 def test_systems_that_were_not_asked_the_same_are_refused() -> None:

@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, norm, permutation_test
+from scipy.stats import binomtest, bootstrap, norm, permutation_test, t, ttest_1samp
 
 from mmlab.evaluate import resampling
-from mmlab.evaluate.resampling import bootstrap_intervals, holm, permutation_p, smallest_difference
-from tests.bench.evaluate import simulate_coverage
+from mmlab.evaluate.resampling import (
+    bootstrap_intervals,
+    difference_intervals,
+    holm,
+    mean_intervals,
+    non_inferiority_p,
+    permutation_p,
+    smallest_difference,
+)
+from tests.bench.evaluate import simulate_coverage, simulate_share_coverage
 
 
 def test_the_interval_of_a_constant_is_that_constant() -> None:
@@ -103,21 +111,71 @@ def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_never_falls() -
 
 
 def test_the_smallest_difference_is_2_8_standard_errors() -> None:
-    differences = np.array([[1.0], [-1.0], [1.0], [-1.0]])
-    error = np.sqrt(4 / 3 * 4) / 4
+    differences = np.tile([[1.0], [-1.0]], (20, 1))
+    error = np.sqrt(40 / 39 * 40) / 40
     z = norm.ppf(0.975) + norm.ppf(0.8)
-    assert smallest_difference(differences, np.arange(4)) == pytest.approx([z * error])
-    pairs = np.array([0, 0, 1, 1])  # both clusters sum to 0: nothing varies between them
+    assert smallest_difference(differences, np.arange(40)) == pytest.approx([z * error])
+    pairs = np.arange(40) // 2  # all clusters sum to 0: nothing varies between them
     assert smallest_difference(differences, pairs) == pytest.approx([0])
-    assert np.isnan(smallest_difference(differences, np.zeros(4))).all()
 
 
-def test_the_smallest_difference_weighs_clusters_by_their_size() -> None:
-    values, clusters = np.array([[1.0], [0.0], [0.0], [1.0], [1.0]]), np.array([0, 0, 0, 1, 2])
-    mean = 3 / 5  # residuals: sum - size x mean
-    error = np.sqrt(3 / 2 * ((1 - 3 * mean) ** 2 + 2 * (1 - mean) ** 2)) / 5
-    z = norm.ppf(0.975) + norm.ppf(0.8)
-    assert smallest_difference(values, clusters) == pytest.approx([z * error])
+def test_the_smallest_difference_of_few_clusters_of_unlike_size() -> None:
+    """Student's t below 30 clusters, and nothing below 6, whose p is at least 2 / 32."""
+    sizes = [3, 1, 1, 2, 1, 4]
+    clusters = np.repeat(np.arange(6), sizes)
+    values = np.random.default_rng(0).random((12, 1))
+    mean = values.mean()
+    residuals = [values[clusters == one].sum() - size * mean for one, size in enumerate(sizes)]
+    error = np.sqrt(6 / 5 * np.sum(np.square(residuals))) / 12
+    spread = t.ppf(0.975, 5) + t.ppf(0.8, 5)
+    assert smallest_difference(values, clusters) == pytest.approx([spread * error])
+    five = clusters < 5
+    assert np.isnan(smallest_difference(values[five], clusters[five])).all()
+    assert permutation_p(np.ones((5, 1)), np.arange(5))[0] == pytest.approx(2 / 32, abs=0.01)
+
+
+def test_twenty_pairs_all_found_leave_a_doubt() -> None:
+    found = binomtest(20, 20).proportion_ci(method="exact")
+    assert mean_intervals(np.ones((20, 1)), np.arange(20))[0] == pytest.approx([found.low, 1])
+    assert mean_intervals(np.zeros((20, 1)), np.arange(20))[0] == pytest.approx([0, 1 - found.low])
+    assert mean_intervals(np.ones((5, 1)), np.zeros(5))[0].tolist() == [0, 1]  # one pair alone
+
+
+def test_independent_trials_have_the_exact_interval_of_clopper_and_pearson() -> None:
+    values = (np.arange(50) < 17).astype(float)[:, None]
+    exact = binomtest(17, 50).proportion_ci(method="exact")
+    assert mean_intervals(values, np.arange(50))[0] == pytest.approx([exact.low, exact.high], abs=1e-6)
+    whole = np.repeat(values, 4, axis=0)  # four captions that share their fate are worth one
+    assert mean_intervals(whole, np.repeat(np.arange(50), 4))[0] == pytest.approx(
+        [exact.low, exact.high], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("captions", [1, 5])
+@pytest.mark.parametrize("pairs", [10, 50])
+def test_intervals_hold_the_truth_also_of_shares_near_one(pairs: int, captions: int) -> None:
+    held = simulate_share_coverage(150, pairs, captions, (0.2, 0.95, 0.99), alike=0.6)
+    assert min(held.values()) >= 0.93
+
+
+def test_differences_of_few_clusters_are_as_sure_as_students_t() -> None:
+    values = np.random.default_rng(4).normal(0.1, 0.2, (12, 1))
+    expected = ttest_1samp(values[:, 0], 0).confidence_interval()
+    assert difference_intervals(values, np.arange(12))[0] == pytest.approx([expected.low, expected.high])
+    same = difference_intervals(np.zeros((12, 1)), np.arange(12))[0]
+    hidden = 1 - 0.025 ** (1 / 12)
+    assert same == pytest.approx([-hidden, hidden])
+    assert difference_intervals(np.zeros((3, 1)), np.zeros(3))[0].tolist() == [-1, 1]
+    many = np.random.default_rng(5).normal(0.1, 0.2, (60, 1))
+    drawn = difference_intervals(many, np.arange(60), seed=1)
+    assert drawn.tolist() == bootstrap_intervals(many, np.arange(60), seed=1).tolist()
+
+
+def test_what_no_cluster_shows_may_still_be_hidden() -> None:
+    p = non_inferiority_p(np.zeros((1000, 1)), np.arange(1000), 0.005)
+    assert p == pytest.approx([0.995**1000])
+    assert non_inferiority_p(np.full((50, 1), -0.01), np.arange(50), 0.005).tolist() == [1]
+    assert non_inferiority_p(np.zeros((9, 1)), np.zeros(9), 0.005).tolist() == [1]
 
 
 def test_a_true_difference_of_that_size_is_shown_in_80_percent_of_all_tests() -> None:

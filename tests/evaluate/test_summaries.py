@@ -101,12 +101,15 @@ def test_published_figures_are_counted_and_a_gap_explained():
 
 def test_the_worst_and_the_best_group_are_named():
     rows = [("text-to-image", "label", "mug", 0.9), ("text-to-image", "label", "a<b>*c*", 0.1)]
-    groups = frame(rows, "direction column group value")
+    groups = frame(rows, "direction column group value").assign(few=False)
     summary = summarize_groups(groups, "label", "R@1")
     assert summary == (
         r"Worst of 2 groups by label is *a&lt;b&gt;\*c\** with 0.10, best *mug* with 0.90 (R@1, text-to-image)."
     )
     assert "nothing to compare" in summarize_groups(groups.head(1), "label", "R@1")
+    small = groups.head(1).assign(group="tiny", value=0.0, few=True)
+    with_small = summarize_groups(pd.concat([groups, small]), "label", "R@1")
+    assert with_small == f"{summary} 1 groups of fewer than 10 pairs say little."
 
 
 def test_losses_and_gains_are_summed():
@@ -117,9 +120,12 @@ def test_losses_and_gains_are_summed():
 
 
 def test_the_most_frequent_failure_is_named():
-    rows = [("text-to-image", "text", 0.75, 3), ("text-to-image", "image", 0.25, 1)]
-    shares = frame(rows, "direction failed value queries")
-    assert summarize_failures(shares) == "text-to-image misses: most often *text* (3 of 4)."
+    rows = [("text-to-image", "text", 0.75, 3, 0.5, 0), ("text-to-image", "image", 0.25, 1, 0.1, 0)]
+    shares = frame(rows, "direction failed value queries among_found image_unknown")
+    first = "text-to-image misses: most often *text* (3 of 4, 75%, 50% of the found)"
+    assert summarize_failures(shares) == f"{first}."
+    unknown = summarize_failures(shares.assign(image_unknown=0.25))
+    assert unknown == f"{first}, 25% with an image that has no pair or label to be judged by."
     assert "No query was missed" in summarize_failures(shares.head(0))
 
 
@@ -127,7 +133,7 @@ def test_separation_gives_auc_overlap_and_peaks():
     apart = pd.DataFrame({"positive": [0.8, 0.9], "negative": [0.1, 0.2]})
     d = np.sqrt(2) * 0.7 / np.sqrt(2 * 0.05**2)
     assert (
-        f"100.0% of all comparisons (AUC); the histograms share 0.0% of their area; Ashman's D is {d:.2f}, two"
+        f"100.0% of all comparisons (AUC); their densities share 0.0% of their area; Ashman's D is {d:.2f}, two"
         in (summarize_separation(apart))
     )
     assert "one peak" in summarize_separation(apart.assign(negative=apart["positive"]))
@@ -136,10 +142,13 @@ def test_separation_gives_auc_overlap_and_peaks():
 
 def test_suspects_are_held_against_what_is_known():
     columns = "list listed right known precision recall"
-    summary = summarize_suspects(4, 0, frame([("wrong pairs", 4, 3, 6, 0.75, 0.5)], columns))
+    wrong = pd.DataFrame({"suspected": [True] * 4 + [False] * 16, "false_alarms": np.arange(20) / 20})
+    summary = summarize_suspects(wrong, 0, frame([("wrong pairs", 4, 3, 6, 0.75, 0.5)], columns))
+    assert "Of the 2 texts that fit their image worst, 5% are expected to be false alarms" in summary
     assert summary.endswith("Of 6 known wrong pairs 50% are listed, and 75% of the list are right.")
     nothing = frame([("false negatives", 0, 0, 0, np.nan, np.nan)], columns)
-    assert summarize_suspects(4, 0, nothing) == "4 suspected wrong pairs and 0 suspected false negatives."
+    none = "0 suspected wrong pairs and 0 suspected false negatives."
+    assert summarize_suspects(wrong.head(0), 0, nothing) == none
 
 
 def test_labels_by_hand_say_how_much_they_change():

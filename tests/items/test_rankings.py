@@ -5,7 +5,17 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from mmlab.items.rankings import SORTED_ROWS, rank_by_score, rankings_from_scores, ranks, sort_rows
+from mmlab.evaluate import score_queries
+from mmlab.items import Space, Vectors, exact_search, unit_rows
+from mmlab.items.rankings import (
+    SORTED_ROWS,
+    rank_by_score,
+    rankings_from_scores,
+    ranks,
+    sort_rows,
+    tie_near_scores,
+)
+from mmlab.retrieve import fuse
 from tests.retrieve.tables import SOME_RANKINGS, order_of, rankings
 
 
@@ -84,6 +94,39 @@ def test_a_score_matrix_becomes_rankings_with_ties_by_id_and_the_best_k() -> Non
     assert ranked["score"].tolist() == [3, 3, 0, 0]
     assert len(rankings_from_scores(scores, ["q2", "q1"], ["c", "b", "a"])) == 6
     assert len(rankings_from_scores(scores, ["q2", "q1"], ["c", "b", "a"], k=9)) == 6
+
+
+def test_scores_that_follow_each_other_within_a_millionth_are_equal() -> None:
+    scores = np.array([[0.5, 0.5 + 5e-7, 0.5 + 1e-6, 0.4, 0.9], [0.1, 0.2, 0.3, 0.4, 0.5]])
+    ranked = rankings_from_scores(scores, ["q", "p"], list("abcde"))
+    assert ranked["item_id"].tolist() == [*"eabcd", *"edcba"]
+    assert ranked["score"].tolist()[:5] == [0.9, *[0.5 + 1e-6] * 3, 0.4]
+    assert rankings_from_scores(scores[:1], ["q"], list("abcde"), k=2)["item_id"].tolist() == ["e", "a"]
+    table = rankings({"q": {"b": 0.7, "a": 0.7 - 1e-7, "c": 0.2}, "p": {"a": 0.2}})
+    level = tie_near_scores(table)
+    assert level["item_id"].tolist() == ["a", "b", "c", "a"]
+    assert level["score"].tolist() == [0.7, 0.7, 0.2, 0.2]
+    assert tie_near_scores(level) is level
+
+
+@pytest.mark.parametrize("dimension", [5, 64, 512])
+def test_an_image_that_is_there_twice_is_never_found_first(dimension: int) -> None:
+    """Every image stands under another pair too: the two cannot be told apart, so nothing is right at rank 1."""
+    rng = np.random.default_rng(dimension)
+    images = unit_rows(rng.standard_normal((211, dimension)))
+    texts = unit_rows(images + 0.1 * unit_rows(rng.standard_normal(images.shape)))
+    place = rng.permutation(422)  # columns of a product differ in their last digits
+    ids = np.array([f"i{n}" for n in range(211)] + [f"copy {n}" for n in range(211)])
+    space = Space("s", "1", "", "", "", dimension)
+    gallery = Vectors(ids[place], np.concatenate([images, images])[place], space)
+    queries = Vectors([f"t{n}" for n in range(211)], texts, space)
+    right = pd.DataFrame({"query_id": queries.ids, "item_id": ids[:211], "relevance": 1})
+    ranked = exact_search(queries, gallery, 10)
+    fused = fuse("rrf", [ranked, exact_search(queries, gallery, 7)])
+    for found in (ranked, fused, fuse("weighted_sum", [ranked, ranked])):
+        scored = score_queries(found, right, ["Success@1", "Success@2"])
+        assert scored["Success@1"].sum() == 0
+        assert scored["Success@2"].mean() > 0.9
 
 
 def test_more_queries_than_a_block_keep_their_rows() -> None:

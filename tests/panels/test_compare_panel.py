@@ -10,6 +10,7 @@ from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import SavedRankings
 from mmlab.retrieve.query.systems import crop_matcher, systems_of
 from mmlab.retrieve.scores.calibrate import Temperature
+from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 
 
 def without_times(html):
@@ -32,7 +33,10 @@ def test_it_shows_its_static_twin_and_asks_again(collection):
 
 def test_each_side_has_settings_of_its_own(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
-    fitted = {name: {"temperature": {"text-to-image": Temperature(0.1)}} for name in systems}
+    fitted = {
+        name: {"temperature": {"text-to-image": FittedCalibration(Temperature(0.1), frozenset())}}
+        for name in systems
+    }
     match = crop_matcher(systems_of(systems))
     data = PanelData(systems, collection.items, fitted, match)
     panel = ComparePanel(data, "a red mug", 3)

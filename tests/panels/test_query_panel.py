@@ -14,6 +14,7 @@ from mmlab.panels import PanelData, answer_query, query_panel
 from mmlab.panels.query_panel import QueryPanel
 from mmlab.retrieve import Query, Retriever, search
 from mmlab.retrieve.scores.calibrate import Temperature
+from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 
 
 def without_times(html: object) -> str:
@@ -27,7 +28,7 @@ def upload(content: bytes, name: str = "mine.png") -> tuple[dict, ...]:
 
 @pytest.fixture
 def panel(collection):
-    calibrations = {"": {"temperature": {"text-to-image": Temperature(0.1)}}}
+    calibrations = {"": {"temperature": {"text-to-image": FittedCalibration(Temperature(0.1), frozenset())}}}
     return QueryPanel(PanelData(collection.retriever, collection.items, calibrations), "a red mug", 3)
 
 
@@ -197,7 +198,7 @@ def test_a_calibration_is_fitted_when_it_is_chosen(collection) -> None:
 
     def fit():
         fitted.append(1)
-        return {"temperature": {"text-to-image": Temperature(0.1)}}
+        return {"temperature": {"text-to-image": FittedCalibration(Temperature(0.1), frozenset())}}
 
     panel = QueryPanel(PanelData(collection.retriever, collection.items, {"": fit}), "a red mug", 3)
     assert fitted == []

@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmlab.evaluate import qrels_from_pairs
+from mmlab.evaluate import qrels_from_pairs, score_queries
+from mmlab.evaluate.losses import attribute_losses, loss_changes
 from mmlab.index import build_index, open_store
 from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
-from mmlab.retrieve import RetrievalConfig, rank_directions, rrf, split_queries, weighted_sum
-from mmlab.retrieve.pipeline import rank_direction, summarize_steps
+from mmlab.retrieve import RetrievalConfig, csls, rank_directions, rrf, split_queries, weighted_sum
+from mmlab.retrieve.pipeline import parent_steps, rank_direction, summarize_steps
 from mmlab.retrieve.query.rank import rank, rank_models
 from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.studies.score_studies import try_rescorings
+from mmlab.retrieve.scores.hubness import rescore
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,42 @@ def test_every_step_of_the_configuration_runs_in_its_order(collection, both, qre
     assert found.calibration.fitted_on == found.split.fitting
     assert "validation split" in found.split.summary
     assert found.answer is found.steps["reranked"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"exact": False},
+        {"fusion": "rrf"},
+        {"exact": False, "fusion": "rrf", "rescoring": "csls"},
+        {"rescoring": "csls", "calibration": "isotonic"},
+    ],
+    ids=str,
+)
+def test_the_waterfall_ends_at_what_the_measure_says(collection, both, qrels, settings: dict) -> None:
+    """Each loss is booked to a step that led to the answer, so that what is left are the queries answered right."""
+    index, spaces = both
+    right = qrels["text-to-image"]
+    found = rank_direction(
+        index, spaces, collection.items, "text", "image", RetrievalConfig(20, **settings), right
+    )
+    assert next(iter(found.chain)) == "exact"
+    assert found.chain[list(found.chain)[-1]] is found.answer
+    for k in (1, 5):
+        changes = loss_changes(attribute_losses(found.chain, right, k))
+        measured = score_queries(found.answer, right, [f"Success@{k}"])[f"Success@{k}"].sum()
+        assert changes["queries"].sum() == measured
+
+
+def test_a_step_is_made_from_the_one_that_led_to_it() -> None:
+    steps = ["exact", "index", "quantized", "fused", "rescored", "calibrated", "reranked"]
+    assert parent_steps(steps, exact=False) == {
+        "index": "exact", "quantized": "index", "fused": "quantized", "rescored": "exact",
+        "calibrated": "rescored", "reranked": "calibrated",
+    }  # fmt: skip
+    assert parent_steps(["exact", "index", "calibrated"], exact=True)["calibrated"] == "exact"
+    assert parent_steps(["exact", "index", "calibrated"], exact=False)["calibrated"] == "index"
 
 
 def test_a_step_that_cannot_be_taken_says_what_is_lacking(collection, qrels) -> None:
@@ -161,14 +198,48 @@ def test_equal_weights_of_a_run_and_of_a_hybrid_mean_the_same_k_of_60(both, coll
     assert steep["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()
 
 
-def test_a_model_alone_is_fused_with_itself_centred(collection, qrels) -> None:
-    """With the very rankings that `try_model_weights` learns from."""
+def ranked_by(collection, direction, rescoring, k):
+    """All queries against all items, rescored without a bank."""
+    items, vectors = collection.items, collection.vectors
+    queries, gallery = (
+        vectors.take(items.loc[items["modality"] == side, "item_id"]) for side in DIRECTIONS[direction]
+    )
+    pairs = items.set_index("item_id")["pair_id"]
+    return rescore(queries, gallery, pairs, rescoring, DIRECTIONS[direction][0], k).rankings
+
+
+def test_a_calibration_does_not_follow_scores_on_two_scales() -> None:
+    """QB-Norm leaves the scores of some queries as they are."""
+    with pytest.raises(ValueError, match="calibration: qb_norm rescores some queries and leaves others"):
+        RetrievalConfig(rescoring="qb_norm", calibration="logistic")
+    assert RetrievalConfig(rescoring="csls", calibration="logistic").calibration == "logistic"
+
+
+def test_queries_outside_the_gallery_are_the_bank_where_there_are_some(collection, qrels) -> None:
     items, vectors, retriever = collection
-    tried = try_rescorings(vectors, items, k=20)
+    pair = items["pair_id"]
+    kept = items[pair.isin(pair.drop_duplicates().iloc[:60])]
+    others = items[~pair.isin(kept["pair_id"])]
+    right = {"text-to-image": qrels_from_pairs(kept, "text", "image")}
+    config = RetrievalConfig(5, rescoring="csls")
+    answer = rank_directions(retriever.index, [vectors], kept, config, right, others=others)[
+        "text-to-image"
+    ].answer
+    asked, found, outside = (
+        vectors.take(table.loc[table["modality"] == side, "item_id"])
+        for table, side in ((kept, "text"), (kept, "image"), (others, "text"))
+    )
+    scores = csls(asked.array @ found.array.T, outside.array @ found.array.T)
+    first = answer[answer["rank"] == 1]
+    assert first["item_id"].tolist() == found.ids[scores.argmax(axis=1)].tolist()
+
+
+def test_a_model_alone_is_fused_with_itself_centred(collection, qrels) -> None:
+    items, vectors, retriever = collection
     config = RetrievalConfig(20, fusion="rrf", weights="0.7, 0.3")
     ranked = rank_directions(retriever.index, [vectors], items, config, qrels)
     for direction, found in ranked.items():
-        systems = [tried[direction][name].rankings for name in ("none", "centring")]
+        systems = [ranked_by(collection, direction, name, 20) for name in ("none", "centring")]
         expected = fuse("rrf", systems, [0.7, 0.3])
         expected = expected[expected["rank"] <= 20]
         assert found.answer["item_id"].tolist() == expected["item_id"].tolist()
@@ -186,7 +257,7 @@ def test_a_model_alone_is_rescored_as_embedded_and_centred(collection, qrels) ->
     assert list(found) == ["text-to-image"]
     fused = found["text-to-image"]
     assert list(fused.steps) == ["exact", "index", "quantized", "fused", "rescored"]
-    centred = try_rescorings(vectors, items, k=10)["text-to-image"]["centring"].rankings
+    centred = ranked_by(collection, "text-to-image", "centring", 10)
     first = fused.answer[fused.answer["rank"] == 1]
     assert first["item_id"].tolist() == centred.loc[centred["rank"] == 1, "item_id"].tolist()
 

@@ -156,6 +156,14 @@ def test_the_runs_evaluation_is_what_05_wrote(demo_run):
     pd.testing.assert_frame_equal(written, demo_run.evaluate().measures, check_dtype=False)
 
 
+def test_the_waterfall_ends_at_the_measure(demo_run):
+    evaluation = demo_run.evaluate()
+    falls = evaluation.failures(k=1).table.groupby("direction")["queries"].sum()
+    for direction, scores in evaluation.per_query.items():
+        assert falls[direction] == scores["Success@1"].sum()
+    assert "Not in the answer: text-to-image index loses" in evaluation.failures(k=1).sentence
+
+
 def test_another_way_to_rank_is_compared_query_by_query(demo_run):
     mine = demo_run.rank(to="image", rescoring="centring")
     difference = demo_run.evaluate(mine).compare(demo_run.evaluate())

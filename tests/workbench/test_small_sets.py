@@ -135,6 +135,9 @@ def test_05_says_what_to_judge_by_where_there_is_nothing(small):
     if not judged:
         assert "<img" not in shown["05-06"] + shown["05-11"] + shown["05-13"]
         assert "captions.csv with the columns image and caption" in shown["05-32"]
+        assert "<img" not in shown["05-35"]
+        assert "No query has a known right answer" in shown["05-35"]
+        assert "No query has a known right answer" in shown["05-36"]
 
 
 def test_a_search_finds_all_that_there_are(small):
@@ -199,7 +202,8 @@ def test_studies_say_what_they_lack(small):
         "photos": "There is nothing to rescore",
         "one pair": "expected those of two pairs or more to divide, found 1",
         "texts": "There is nothing to rescore",
-        "one text": "Left out: centring, inverted_softmax, qb_norm; they need vectors that differ",
+        "one text": "Left out: centring (centring needs texts that differ: 3 of 3 are their own mean); csls,",
     }
     assert lacks[name] in shown["10-06"]
+    assert ("<img" in shown["10-21"]) == (name == "one text")
     assert ("No probabilities: the logistic calibration" in shown["10-12"]) == (name != "one text")

@@ -90,13 +90,23 @@ def anisotropy(array: np.ndarray) -> float:
 def effective_dimension(array: np.ndarray) -> float:
     """Return the participation ratio of (N, D): 1 if all variance lies in one direction, D if it is equal in all.
 
-    (sum of l)² / sum of l² over the eigenvalues l of the covariance, which is trace² / squared norm. NaN where all
-    rows are the same.
+    (sum of l)² / sum of l² over the eigenvalues l of the covariance that the rows are drawn from. The ratio of the rows
+    themselves is at most N - 1 and grows with N; both sums are estimated without that bias, as of normal rows. NaN for
+    fewer than three rows and where all are the same. Source: Bai and Saranadasa, Effect of High Dimension (Statistica
+    Sinica 6, 1996), for the sum of squares.
     """
+    count = len(array)
+    if count < 3:
+        return float("nan")
     centred = array - array.mean(axis=0, dtype=float)
-    covariance = centred.T @ centred
-    norm = (covariance**2).sum()
-    return float(np.trace(covariance) ** 2 / norm) if norm > 0 else float("nan")
+    gram = centred @ centred.T if count < array.shape[1] else centred.T @ centred
+    trace, squares = np.trace(gram) / (count - 1), (gram**2).sum() / (count - 1) ** 2
+    if trace <= 0:
+        return float("nan")
+    spread = (count - 1) ** 2 / ((count - 2) * (count + 1)) * (squares - trace**2 / (count - 1))
+    if spread <= 0:  # by chance, where all directions are in nearly equal use
+        return float(array.shape[1])
+    return float(np.clip((trace**2 - 2 * spread / (count - 1)) / spread, 1, array.shape[1]))
 
 
 def hubness(queries: Vectors, gallery: Vectors, k: int = 10) -> float:
@@ -135,7 +145,7 @@ def skewness(counts: Sequence[float] | pd.Series) -> float:
 
 
 def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFrame:
-    """Return anisotropy, effective dimension, modality gap and hubness in one table: measure, of, value, meaning.
+    """Return anisotropy, effective dimension, modality gap and hubness: measure, of, value, meaning, items (how many).
 
     `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`); one without rows is left out. Hubness of
     texts is counted with images as queries, that of images with texts. It and the gap are left out where there are not
@@ -146,14 +156,16 @@ def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFr
     rows = []
     for modality in (modality for modality in MODALITIES if len(by_modality[modality])):
         array = by_modality[modality].array
-        rows.append(("anisotropy", modality, anisotropy(array), "0: all directions used, 1: one"))
+        rows.append(("anisotropy", modality, anisotropy(array), "0: all directions used, 1: one", len(array)))
         meaning = f"1: one direction, {array.shape[1]}: all alike"
-        rows.append(("effective dimension", modality, effective_dimension(array), meaning))
+        rows.append(("effective dimension", modality, effective_dimension(array), meaning, len(array)))
     if share_space(by_modality) and len(text) and len(image):
-        rows.append(("modality gap", "text and image", modality_gap(text, image), "0: none, 2: opposite"))
+        gap, both = modality_gap(text, image), len(text) + len(image)
+        rows.append(("modality gap", "text and image", gap, "0: none, 2: opposite", both))
         for modality, value in (("text", hubness(image, text, k)), ("image", hubness(text, image, k))):
-            rows.append(("hubness", modality, value, "over 1: a few come up for everything"))
-    return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning"]).dropna(subset="value")
+            meaning = "over 1: a few come up for everything"
+            rows.append(("hubness", modality, value, meaning, len(by_modality[modality])))
+    return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning", "items"]).dropna(subset="value")
 
 
 def nearest_others(

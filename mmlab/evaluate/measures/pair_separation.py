@@ -12,7 +12,7 @@ from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.tables import TooFew
 
-BINS = 50  # of the histograms whose overlap is measured
+GRID = 512  # places at which two densities are compared
 MAX_DRAWS = 1000  # of a wrong item for one query
 TEXTS_WITH_IMAGES, TEXTS_OF_A_PAIR, NOT_COMPARABLE = "texts with images", "texts of a pair", "not comparable"
 COSINE_COLUMNS = ("query_id", "item_id", "positive", "negative")
@@ -23,7 +23,7 @@ SPACE_COLUMNS = ("space", "compared", "pairs", "matched mean", "mismatched mean"
 class Separation:
     """How far apart the cosines of right and wrong pairs lie.
 
-    Both means; `auc` in [0, 1] (0.5: not at all); `overlap` in [0, 1], the area that both histograms share
+    Both means; `auc` in [0, 1] (0.5: not at all); `overlap` in [0, 1], the area that both densities share
     (0: apart, 1: alike); `ashman_d` >= 0: over 2, the two form two peaks of their own, else one.
     """
 
@@ -74,8 +74,9 @@ def separation(positive: np.ndarray | pd.Series, negative: np.ndarray | pd.Serie
     """Return means, AUC, overlap and bimodality of the cosines of right (P,) and wrong (N,) pairs.
 
     AUC = U / (P N) with Mann and Whitney's U, ties counting one half: the chance that a random right pair has a
-    higher cosine than a random wrong one. Overlap = sum of the smaller share in each of 50 equal bins (Inman
-    and Bradley 1989). Ashman's D = sqrt(2) |difference of means| / sqrt(sum of variances) (Ashman, Bird and
+    higher cosine than a random wrong one. Overlap = area under the lower of both densities (Inman and Bradley 1989),
+    each a sum of Gaussian kernels of Silverman's width (1986, 3.31): 50 draws of one distribution look .9 alike, and
+    half alike in 50 bins. Ashman's D = sqrt(2) |difference of means| / sqrt(sum of variances) (Ashman, Bird and
     Zepf 1994); infinite for two different constants. Raises ValueError where one of them is empty.
     """
     positive, negative = (np.asarray(values, dtype=float) for values in (positive, negative))
@@ -93,9 +94,27 @@ def separation(positive: np.ndarray | pd.Series, negative: np.ndarray | pd.Serie
 
 
 def _overlap(positive: np.ndarray, negative: np.ndarray) -> float:
-    edges = np.histogram_bin_edges(np.concatenate([positive, negative]), bins=BINS)
-    shares = [np.histogram(values, edges)[0] / len(values) for values in (positive, negative)]
-    return float(np.minimum(*shares).sum())
+    both = np.concatenate([positive, negative])
+    margin = 4 * max(_kernel_width(positive), _kernel_width(negative))
+    if np.ptp(both) == 0:
+        return 1.0
+    edges = np.linspace(both.min() - margin, both.max() + margin, GRID + 1)
+    return float(np.minimum(*(_density(values, edges) for values in (positive, negative))).sum())
+
+
+def _kernel_width(values: np.ndarray) -> float:
+    spreads = [values.std(), np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.34]
+    return float(0.9 * min((one for one in spreads if one > 0), default=0.0) * len(values) ** -0.2)
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the share of a kernel estimate in each bin (GRID,), the values taken to lie in the middle of a bin."""
+    shares = np.histogram(values, edges)[0] / len(values)
+    width = _kernel_width(values) / (edges[1] - edges[0])
+    if width < 0.1:
+        return shares
+    kernel = np.exp(-0.5 * (np.arange(-GRID, GRID + 1) / width) ** 2)
+    return np.convolve(shares, kernel / kernel.sum())[GRID : 2 * GRID]
 
 
 def _ashman_d(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -4,13 +4,10 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, Vectors, check_columns, is_among
-from mmlab.items.rankings import finite_scores, ranks, score_blocks, sort_rows
+from mmlab.items.rankings import SCORE_TOLERANCE, finite_scores, ranks, score_blocks, sort_rows
 from mmlab.items.tables import places_among
 
 TIES = ("against", "as ranked")
-COSINE_TOLERANCE = (
-    1e-6  # cosines this close are equal: a product's last digits depend on its place in the matrix
-)
 
 
 def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "against") -> pd.DataFrame:
@@ -134,4 +131,4 @@ def _correction(query: np.ndarray, own: np.ndarray, grades: np.ndarray) -> np.nd
 
 def _lowest_equal(own: np.ndarray) -> np.ndarray:
     """Return the smallest scores that still count as equal, float32."""
-    return own - np.float32(COSINE_TOLERANCE)
+    return own - np.float32(SCORE_TOLERANCE)

@@ -7,14 +7,18 @@ right answers, f(q) the rank of the first one, and rel the relevance:
     P@k = r(q, k) / k        R@k = r(q, k) / R(q)        Success@k = [r(q, k) > 0]        RR = 1 / f(q)
     AP  = sum over the right answers of r(q, their rank) / their rank, divided by R(q)
     nDCG = DCG / DCG of the best order, DCG = sum over the right answers of rel / log2(1 + rank)
+    Rprec = r(q, R(q)) / R(q)
+    AP@R = sum over the right answers in the first R(q) of r(q, their rank) / their rank, divided by R(q)
 
 The gain of nDCG is the relevance itself (linear), as in Järvelin and Kekäläinen (2002), trec_eval and ir-measures,
 not 2^rel - 1. With a cutoff, RR@k, AP@k and nDCG@k see the first k only; AP@k still divides by R(q). Papers on
-captioning sets call Success@k "R@k"; with several captions per image the two differ.
+captioning sets call Success@k "R@k"; with several captions per image the two differ. AP@R is the MAP@R of Musgrave,
+Belongie and Lim, A Metric Learning Reality Check (ECCV 2020). RR and AP of rankings that end at rank k are RR@k and
+AP@k.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +80,20 @@ def _ndcg(answers: Answers, k: float) -> np.ndarray:
     return found / possible
 
 
+def _r_precision(answers: Answers, k: float) -> np.ndarray:
+    return np.bincount(answers.query, weights=_within_r(answers)) / np.bincount(answers.query)
+
+
+def _average_precision_at_r(answers: Answers, k: float) -> np.ndarray:
+    values = np.where(_within_r(answers), answers.order() / answers.rank, 0.0)
+    return np.bincount(answers.query, weights=values) / np.bincount(answers.query)
+
+
+def _within_r(answers: Answers) -> np.ndarray:
+    """Return whether each answer is in as many first hits as its query has right answers (A,)."""
+    return answers.rank <= np.bincount(answers.query)[answers.query]
+
+
 # name -> function of the right answers and the cutoff, which is written behind the name as in Success@1
 MEASURES: dict[str, Score] = {
     "P": _precision,
@@ -86,6 +104,10 @@ MEASURES: dict[str, Score] = {
     "AP": _average_precision,
 }
 WITHOUT_CUTOFF = ("RR", "nDCG", "AP")  # may be written without one
+AT_R: dict[str, Score] = {
+    "Rprec": _r_precision,
+    "AP@R": _average_precision_at_r,
+}  # the cutoff is the query's own R
 
 
 def score_queries(
@@ -116,21 +138,82 @@ def score_ranks(ranks: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
 
 def _parse(name: str) -> tuple[Score, float]:
+    if name in AT_R:
+        return AT_R[name], np.inf
     match = re.fullmatch(r"([A-Za-z]+)(?:@([1-9]\d{0,8}))?", name)
     measure, cutoff = match.groups() if match else ("", None)
     if measure not in MEASURES or (cutoff is None and measure not in WITHOUT_CUTOFF):
-        known = ", ".join([f"{m}@k" for m in MEASURES] + list(WITHOUT_CUTOFF))
+        known = ", ".join([*(f"{m}@k" for m in MEASURES), *WITHOUT_CUTOFF, *AT_R])
         raise ValueError(f"unknown measure {name!r}; known: {known}, with k a positive whole number")
     return MEASURES[measure], float(cutoff) if cutoff else np.inf
 
 
-def measure_names(k_values: Sequence[int]) -> list[str]:
-    """Return the measures of a run: P, R and Success at each k, then RR, AP and nDCG@10.
+def measure_names(k_values: Sequence[int], depth: int) -> list[str]:
+    """Return the measures of rankings that keep `depth` hits: P, R and Success at each k, RR, AP and nDCG@10.
 
-    >>> measure_names([1])
-    ['P@1', 'R@1', 'Success@1', 'RR', 'AP', 'nDCG@10']
+    RR and AP see what is kept, and so are RR@`depth` and AP@`depth`.
+
+    >>> measure_names([1], 100)
+    ['P@1', 'R@1', 'Success@1', 'RR@100', 'AP@100', 'nDCG@10']
     """
-    return [f"{name}@{k}" for name in ("P", "R", "Success") for k in k_values] + ["RR", "AP", NDCG]
+    return [f"{name}@{k}" for name in ("P", "R", "Success") for k in k_values] + [
+        f"RR@{depth}", f"AP@{depth}", NDCG,
+    ]  # fmt: skip
+
+
+def kept_depth(rankings: Mapping[str, pd.DataFrame]) -> int:
+    """Return how many hits the rankings of all directions keep of a query, at least 1."""
+    return max([int(one["rank"].max()) for one in rankings.values() if len(one)], default=1)
+
+
+def find_measure(columns: Iterable[str], measure: str) -> str:
+    """Return the column of a measure whose depth is not named: "RR" is "RR@100" where that many hits are kept.
+
+    Raises ValueError where there is none, or several of other depths.
+
+    >>> find_measure(["query_id", "Success@1", "RR@100"], "RR")
+    'RR@100'
+    """
+    names = list(columns)
+    found = [measure] if measure in names else [name for name in names if name.startswith(f"{measure}@")]
+    if len(found) != 1:
+        raise ValueError(f"measure {measure!r}: expected one of {', '.join(names)}; found {len(found)} of it")
+    return found[0]
+
+
+def success_by_gallery_size(
+    ranks: pd.DataFrame, gallery: int, sizes: Sequence[int], k: int = 1
+) -> pd.DataFrame:
+    """Return Success@k in smaller galleries: a row per size with size and value.
+
+    A gallery of a size holds a query's right answers and others drawn at random: the value is the mean over all draws
+    (hypergeometric), so nothing is drawn. `ranks`: of every right answer in the `gallery` of so many items, see
+    `right_ranks` and `exact_ranks`; NaN counts as not found. Galleries differ, and with them all measures: compare two
+    results at the same size. Raises ValueError for a size below 1 or over the gallery's.
+
+    >>> ranks = pd.DataFrame({"query_id": ["q"], "rank": [2]})  # one of nine wrong items is ahead
+    >>> success_by_gallery_size(ranks, 10, [1, 4, 10])["value"].round(3).tolist()
+    [1.0, 0.667, 0.0]
+    """
+    from scipy.stats import hypergeom
+
+    if not all(1 <= size <= gallery for size in sizes):
+        raise ValueError(f"sizes: expected 1 to {gallery}, the size of the gallery; found {list(sizes)}")
+    by_query = ranks.groupby("query_id", sort=False)["rank"]
+    ahead, right = by_query.min().to_numpy() - 1, by_query.size().to_numpy()
+    known = np.isfinite(ahead)
+    # Where all items are right none is ahead, and scipy draws from one or more.
+    wrong, ahead = np.maximum((gallery - right)[known], 1), ahead[known].astype(int)
+    rows = [
+        (
+            size,
+            float(
+                hypergeom.cdf(k - 1, wrong, ahead, np.clip(size - right[known], 0, wrong)).sum() / len(known)
+            ),
+        )
+        for size in sizes
+    ]
+    return pd.DataFrame(rows, columns=["size", "value"])
 
 
 def score_directions(
@@ -139,7 +222,9 @@ def score_directions(
     items: pd.DataFrame,
     k_values: Sequence[int],
 ) -> dict[str, pd.DataFrame]:
-    """Score the queries of each direction: the measures of `measure_names`, and "nDCG@10 by labels".
+    """Score the queries of each direction: the measures of `measure_names`, Rprec and AP@R, and "nDCG@10 by labels".
+
+    Rprec and AP@R are given where a query has several right answers.
 
     `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. By labels, an item of the query's pair
     has relevance 2 and one of its label 1 (`qrels_from_labels`); the column is left out where no item has a label.
@@ -151,8 +236,11 @@ def score_directions(
     >>> score_directions({"text-to-image": ranked}, qrels, items, [1])["text-to-image"]["Success@1"].tolist()
     [1.0]
     """
-    names = measure_names(k_values)
-    scores = {name: score_queries(rankings[name], qrels[name], names) for name in qrels}
+    names = measure_names(k_values, kept_depth(rankings))
+    scores = {}
+    for name, right in qrels.items():
+        several = right.loc[right["relevance"] > 0, "query_id"].duplicated().any()
+        scores[name] = score_queries(rankings[name], right, [*names, *(AT_R if several else ())])
     if items["label"].notna().any():
         for name, table in scores.items():
             graded = qrels_for_ndcg(rankings[name], items, *DIRECTIONS[name])

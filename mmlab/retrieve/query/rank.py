@@ -7,7 +7,7 @@ import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import Vectors, exact_search, is_among
-from mmlab.items.rankings import drop_self_matches, first_rows
+from mmlab.items.rankings import drop_self_matches, first_rows, tie_near_scores
 from mmlab.items.tables import TooFew
 
 DEPTH_FACTOR = 4  # how many times deeper to search when the hits stand for too few items
@@ -40,7 +40,7 @@ def rank(
             return rank_through_pairs(index, queries, to, k, where, exact, through, **settings)
         held = index.store.count(index.collection(queries.space, to), modality=to)
         found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **settings)
-    return first_rows(drop_self_matches(found), k)
+    return first_rows(drop_self_matches(tie_near_scores(found)), k)
 
 
 def bridge_modality(index: Index, queries: Vectors, to: str) -> str | None:
@@ -74,7 +74,7 @@ def rank_through_pairs(
         depth = k
         while True:
             depth = min(DEPTH_FACTOR * depth, held)
-            found = index.search(queries, through, max(depth, 1), exact=exact, **settings)
+            found = tie_near_scores(index.search(queries, through, max(depth, 1), exact=exact, **settings))
             ranked = _stand_in(found, *_pairs(index, found, to, where), k)
             if depth == held or len(ranked) == k * len(queries):
                 return ranked

@@ -14,9 +14,16 @@ from mmlab.items import RANKING_COLUMNS
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.query.retriever import Retriever
-from mmlab.retrieve.query.spec import CONFIDENCE, EARLY, NONE, Query, SearchResult, modality_of
+from mmlab.retrieve.query.spec import (
+    CONFIDENCE,
+    EARLY,
+    NONE,
+    Query,
+    SearchResult,
+    format_setting,
+    modality_of,
+)
 from mmlab.retrieve.query.systems import Searcher, System, Systems, systems_of
-from mmlab.retrieve.scores.calibrate import Calibration
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 from mmlab.retrieve.scores.fuse import FUSIONS, fuse
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from mmlab.retrieve.query.spec import Content
 
 # by kind, then by direction, as "text-to-image"; and these by the name of the system whose scores they were fitted on
-Calibrations = Mapping[str, Mapping[str, Calibration | FittedCalibration]]
+Calibrations = Mapping[str, Mapping[str, FittedCalibration]]
 CalibrationsBySystem = Mapping[str, Calibrations]
 
 
@@ -62,7 +69,8 @@ def search(
         result = _find(query, parts, len(chosen))
     hits = result.table
     if query.calibration != NONE:
-        hits = _calibrate(hits, query, names, calibrations or {})
+        gallery = parts[0].searcher.count(query.to)
+        hits = _calibrate(hits, query, names, gallery, calibrations or {})
     if query.rerank:
         hits = _rerank(hits, query, match)
     rest = 1000 * (time.perf_counter() - started) - sum(result.timings.values())
@@ -183,9 +191,13 @@ def _text_and_image(query: Query) -> list[float]:
 
 
 def _calibrate(
-    hits: pd.DataFrame, query: Query, names: Sequence[str], calibrations: CalibrationsBySystem
+    hits: pd.DataFrame,
+    query: Query,
+    names: Sequence[str],
+    gallery: int,
+    calibrations: CalibrationsBySystem,
 ) -> pd.DataFrame:
-    """Add the probability of each hit, by what was fitted on the scores of this very system."""
+    """Add the probability of each hit, by what was fitted on the scores of this very system; see its `apply`."""
     direction = f"{query.source}-to-{query.to}"
     if len(names) > 1:
         raise ValueError("scores of several models are calibrated for none of them: choose calibration none")
@@ -195,7 +207,9 @@ def _calibrate(
             f"the {query.calibration} calibration of {names[0] or 'this model'} is fitted for "
             f"{', '.join(known) or 'nothing'}; {direction} is asked here: choose calibration none"
         )
-    return hits.assign(probability=known[direction].apply(_rankings(hits))["score"].to_numpy())
+    where = format_setting(query.where) if query.where else ""
+    found = known[direction].apply(_rankings(hits), gallery, where)
+    return hits.assign(probability=found["score"].to_numpy())
 
 
 def _rerank(hits: pd.DataFrame, query: Query, match: Match | None) -> pd.DataFrame:

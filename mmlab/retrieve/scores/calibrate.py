@@ -6,16 +6,16 @@ monotone, so it leaves rows, order and ranks as they are, also where two scores 
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import mark_relevant
 from mmlab.items.rankings import finite_scores
-from mmlab.retrieve.scores.normalize import softmax
 
-MAX_RATIO = 1e3  # of a temperature to the spread of the scores within a query, or of the spread to it
+MAX_RATIO = 1e3  # of a temperature to the spread of the scores, or of the spread to it
+MIN_OTHERS = 1e-6  # weight of the items beside one: less is none
 
 
 class Calibration(Protocol):
@@ -36,42 +36,50 @@ class Calibration(Protocol):
 
 @dataclass(frozen=True)
 class Temperature:
-    """exp(s / temperature) over its sum: how a query's relevance is shared among its ranked items.
+    """The probability that an item is relevant, by its score and by those of the items beside it.
 
-    Fitted by the mean log-loss of the right answers among the items of their query (of several, each counts the same),
-    over the queries that have both right and wrong ones. Source: Guo et al., On Calibration of Modern Neural Networks
-    (ICML 2017).
+    exp(s / T) / (exp(s / T) + w x sum of exp(s' / T) over the query's other items + exp(o / T)): a softmax with the
+    option o that no item is right, which weighs more where all scores are low. With w = 1 the items rule each
+    other out; several right answers make it small, and with w = 0 an item is on its own. Fitted by the log loss of all
+    ranked items, those of queries without a right one among them. Source: Guo et al., On Calibration of Modern Neural
+    Networks (ICML 2017), for the temperature; Train, Discrete Choice Methods with Simulation (2009), 3, for the option.
     """
 
     temperature: float
+    others: float = 1.0
+    outside: float = 0.0
     kind: ClassVar[str] = "temperature"
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < np.inf:
             raise ValueError(f"temperature: expected a positive number, found {self.temperature}")
+        if not (0 <= self.others < np.inf and np.isfinite(self.outside)):
+            raise ValueError(f"expected others from 0 and a finite outside option, found {self}")
 
     @classmethod
     def fit(cls, rankings: pd.DataFrame, qrels: pd.DataFrame) -> Self:
-        """Find the temperature of the least log-loss, from 1/1000 to 1000 times the scores' spread in a query.
+        """Find the numbers of the least log loss, the temperature from 1/1000 to 1000 times the scores' spread.
 
-        An end of that range is the answer where right items always lead, or where they trail on average.
+        The targets are those of `Logistic`, which stay finite where scores separate right from wrong.
         """
         marked = _marked(rankings, qrels)
-        by_query = marked.groupby("query_id")["relevant"]
-        mixed = marked[by_query.transform("any") & ~by_query.transform("all")]
-        if mixed.empty:
-            raise ValueError(
-                "no query has both a relevant and an irrelevant item: nothing to fit; rank deeper"
-            )
-        query = pd.factorize(mixed["query_id"])[0]
-        return cls(_fit_temperature(query, mixed["score"].to_numpy(), mixed["relevant"].to_numpy()))
+        query = pd.factorize(marked["query_id"])[0]
+        centre, spread = marked["score"].mean(), marked["score"].std() or 1.0
+        score = (marked["score"].to_numpy() - centre) / spread
+        log_beta, log_others, outside = _fit_choice(query, score, _targets(marked["relevant"].to_numpy()))
+        temperature = float(spread / np.exp(log_beta))
+        return cls(temperature, float(np.exp(log_others)), float(centre + outside * temperature))
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """Return probabilities that add up to 1 for each query."""
-        return softmax(rankings, self.temperature)
+        """Return a probability in [0, 1] for each item; those of a query add up to whatever they do."""
+        query = pd.factorize(rankings["query_id"])[0]
+        score = finite_scores(rankings) / self.temperature
+        log_others = np.log(self.others) if self.others else -np.inf
+        found = _choice(query, score, 1.0, log_others, self.outside / self.temperature)
+        return rankings.assign(score=found.probability)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return {"kind": "temperature", "temperature": T}."""
+        """Return {"kind": "temperature", "temperature": T, "others": w, "outside": o}."""
         return {"kind": self.kind, **asdict(self)}
 
 
@@ -97,9 +105,8 @@ class Logistic:
         """Find the slope and intercept of the least log-loss."""
         marked = _marked(rankings, qrels)
         relevant, score = marked["relevant"].to_numpy(), marked["score"].to_numpy()
-        target = np.where(relevant, 1 - 1 / (relevant.sum() + 2), 1 / ((~relevant).sum() + 2))
         centre, spread = score.mean(), score.std() or 1.0
-        slope, intercept = _fit_logistic((score - centre) / spread, target)
+        slope, intercept = _fit_logistic((score - centre) / spread, _targets(relevant))
         return cls(float(slope / spread), float(intercept - slope * centre / spread))
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
@@ -167,28 +174,60 @@ def _marked(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
     return marked
 
 
-def _fit_temperature(query: np.ndarray, score: np.ndarray, relevant: np.ndarray) -> float:
-    """Return the temperature under which the relevant items of each query (whole numbers from 0) are most likely.
+def _targets(relevant: np.ndarray) -> np.ndarray:
+    """Return Platt's targets in place of 1 and 0: (n+ + 1) / (n+ + 2) and 1 / (n- + 2)."""
+    return np.where(relevant, 1 - 1 / (relevant.sum() + 2), 1 / ((~relevant).sum() + 2))
 
-    With b = 1 / temperature the loss of a query is log sum exp(b s) - b x mean of its relevant s. It is convex in b,
-    and its slope is the expected score less that mean: the answer is where the sum of all slopes is 0.
-    """
-    from scipy.optimize import brentq
 
-    top = np.full(query.max() + 1, -np.inf)
+class Choice(NamedTuple):
+    """Probability of each row (R,), and how its log odds change with beta, with log w and with the option c."""
+
+    probability: np.ndarray
+    by_beta: np.ndarray
+    by_others: np.ndarray
+    by_outside: np.ndarray
+
+
+def _choice(query: np.ndarray, score: np.ndarray, beta: float, log_others: float, outside: float) -> Choice:
+    """Return p of log odds beta s - log(w sum of exp(beta s') + exp(c)), the sum over the others of a query (R,)."""
+    from scipy.special import expit
+
+    top = np.full(query.max(initial=-1) + 1, -np.inf)
     np.maximum.at(top, query, score)
-    score = score - top[query]
-    spread = np.sqrt(np.mean((score - (np.bincount(query, score) / np.bincount(query))[query]) ** 2)) or 1.0
-    aim = np.bincount(query, score * relevant) / np.bincount(query, relevant)
+    below = score - top[query]
+    mass = np.exp(beta * below)
+    others, weighted = (
+        np.maximum(np.bincount(query, part)[query] - part, 0) for part in (mass, mass * -below)
+    )
+    with np.errstate(divide="ignore"):
+        log_rest = np.logaddexp(log_others + np.log(others), outside - beta * top[query])
+    share = np.exp(np.minimum(log_others - log_rest, 500))  # of a unit of mass in what stands against the row
+    probability = expit(beta * below - log_rest)
+    by_others = -share * others
+    by_beta = below + share * weighted + top[query] * (1 + by_others)
+    return Choice(probability, by_beta, by_others, -1 - by_others)
 
-    def slope(log_temperature: float) -> float:
-        mass = np.exp(score / np.exp(log_temperature))
-        return float(np.sum(np.bincount(query, mass * score) / np.bincount(query, mass) - aim))
 
-    low, high = np.log(spread / MAX_RATIO), np.log(spread * MAX_RATIO)
-    if slope(low) <= 0 or slope(high) > 0:
-        return float(np.exp(low if slope(low) <= 0 else high))
-    return float(np.exp(brentq(slope, low, high, xtol=1e-14)))
+def _fit_choice(query: np.ndarray, score: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return log beta, log w and c of the least log loss, for scores of mean 0 and deviation 1."""
+    from scipy.optimize import minimize
+
+    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
+        beta = np.exp(found[0])
+        choice = _choice(query, score, beta, found[1], found[2])
+        p = np.clip(choice.probability, 1e-15, 1 - 1e-15)
+        away = (choice.probability - target) / len(score)
+        slopes = (away @ choice.by_beta * beta, away @ choice.by_others, away @ choice.by_outside)
+        return float(-np.mean(target * np.log(p) + (1 - target) * np.log1p(-p))), np.array(slopes)
+
+    odds = np.log(target.mean() / (1 - target.mean()))
+    bounds = [(-np.log(MAX_RATIO), np.log(MAX_RATIO)), (np.log(MIN_OTHERS), np.log(MAX_RATIO)), (None, None)]
+    starts = ([0.0, np.log(MIN_OTHERS) / 2, -odds], [1.0, 0.0, -odds + 2.0])
+    tight = {"ftol": 1e-11, "gtol": 1e-8}
+    tried = [
+        minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=tight) for start in starts
+    ]
+    return min(tried, key=lambda one: one.fun).x
 
 
 def _fit_logistic(score: np.ndarray, target: np.ndarray) -> tuple[float, float]:

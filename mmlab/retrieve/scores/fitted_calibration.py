@@ -1,6 +1,7 @@
 """A calibration that remembers which queries it was fitted on, and how well its probabilities hold on others."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,39 +11,81 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import mark_relevant
+from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import check_columns, replacing
 from mmlab.retrieve.scores.calibrate import CALIBRATIONS, Calibration
-from mmlab.retrieve.scores.query_split import CalibrationSplit, split_queries
+from mmlab.retrieve.scores.query_split import CalibrationSplit
 
 Calibrations = Mapping[
     str, Mapping[str, "FittedCalibration"]
 ]  # by kind, then by direction, as "text-to-image"
 
+RELIABILITY_COLUMNS = ("low", "high", "predicted", "observed", "observed_low", "observed_high", "count")
 RANK_SHARE = 1e-6  # of a probability that goes by rank, so that equal ones keep their order
 
 
 class Reliability(NamedTuple):
-    """What was predicted beside what was observed, a row per bin (see `reliability_table`), and the expected error."""
+    """What was predicted beside what was observed, a row per bin (see `reliability_table`), and how far they are apart.
+
+    error: the expected calibration error over bins of equal width; equal_mass_error: over bins of as many items; brier:
+    the mean squared difference of probability and relevance; log_loss: the mean log loss.
+    """
 
     table: pd.DataFrame
     error: float
+    equal_mass_error: float
+    brier: float
+    log_loss: float
 
 
 @dataclass(frozen=True)
 class FittedCalibration:
-    """A calibration of one direction, and the queries that it was fitted on."""
+    """A calibration of one direction, the queries that it was fitted on, and where it holds.
+
+    depth: how many hits of each query were ranked; gallery: how many items could be found; split: how the queries were
+    divided; filter: the filter that the gallery was under, "" for none. The probability of a score depends on all of
+    them: among more items more wrong ones reach it.
+    """
 
     calibration: Calibration
     fitted_on: frozenset[str]
+    depth: int = 0
+    gallery: int = 0
+    split: str = ""
+    filter: str = ""
 
-    def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
-        """Return the rankings with calibrated scores; equal ones are set apart by their rank, within a millionth.
+    def apply(self, rankings: pd.DataFrame, gallery: int | None = None, where: str = "") -> pd.DataFrame:
+        """Return the rankings with calibrated scores; unequal scores stay so, set apart within a millionth.
 
-        Ties count against a system, and a step function makes many that were none.
+        Ties count against a system, and a step function makes many that were none. What was equal stays equal. Warns
+        where the rankings have another depth, or come from a gallery of another size or under another filter, where
+        these are given.
         """
+        self._warn(rankings, gallery, where)
         calibrated = self.calibration.apply(rankings)
-        place = 1 - calibrated["rank"] / (calibrated["rank"].max() + 1)
+        rank = rankings.groupby("query_id", sort=False)["score"].rank("max", ascending=False)
+        place = 1 - rank / (calibrated["rank"].max() + 1)
         return calibrated.assign(score=(1 - RANK_SHARE) * calibrated["score"] + RANK_SHARE * place)
+
+    def _warn(self, rankings: pd.DataFrame, gallery: int | None, where: str) -> None:
+        depth = int(rankings.groupby("query_id").size().max()) if len(rankings) else self.depth
+        asked = {"hits of each query": (self.depth, depth), "items to be found": (self.gallery, gallery)}
+        other = [
+            f"{found:,} {name}, fitted on {known:,}"
+            for name, (known, found) in asked.items()
+            if known and found is not None and known != found
+        ]
+        other += (
+            [f"filter {where or 'none'}, fitted under {self.filter or 'none'}"]
+            if where != self.filter
+            else []
+        )
+        if other:
+            warnings.warn(
+                f"this {self.calibration.kind} calibration is applied elsewhere than where it was fitted: "
+                f"{'; '.join(other)}; its probabilities may be off, fit one there",
+                stacklevel=3,
+            )
 
     def reliability(self, rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 10) -> Reliability:
         """Hold the calibrated rankings against what is right; raise ValueError for queries that were fitted on."""
@@ -52,21 +95,29 @@ class FittedCalibration:
                 f"{len(known)} of these queries are those that the calibration was fitted on, first {min(known)}: "
                 "evaluate it on others, see CalibrationSplit.evaluation_rows"
             )
-        table = reliability_table(self.apply(rankings), qrels, bins)
-        return Reliability(table, calibration_error(table))
+        calibrated = self.apply(rankings)
+        table = reliability_table(calibrated, qrels, bins)
+        equal_mass = calibration_error(reliability_table(calibrated, qrels, bins, equal_mass=True))
+        return Reliability(table, calibration_error(table), equal_mass, *_losses(calibrated, qrels))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the calibration and the ids of the queries that it was fitted on, as plain JSON."""
-        return {"calibration": self.calibration.to_dict(), "fitted_on": sorted(self.fitted_on)}
+        """Return the calibration, the ids of the queries that it was fitted on, and where it holds, as plain JSON."""
+        where = {name: getattr(self, name) for name in ("depth", "gallery", "split", "filter")}
+        return {"calibration": self.calibration.to_dict(), "fitted_on": sorted(self.fitted_on), **where}
 
 
 def fit_calibration(
-    kind: str, rankings: pd.DataFrame, qrels: pd.DataFrame, split: CalibrationSplit
+    kind: str,
+    rankings: pd.DataFrame,
+    qrels: pd.DataFrame,
+    split: CalibrationSplit,
+    gallery: int | None = None,
 ) -> FittedCalibration:
     """Fit a calibration of CALIBRATIONS on the split's fitting queries only.
 
-    `rankings`: query_id, item_id, rank, score; `qrels`: query_id, item_id, relevance. Raises ValueError for an unknown
-    kind, and where the fitting queries have no relevant or no irrelevant ranked item.
+    `rankings`: query_id, item_id, rank, score; `qrels`: query_id, item_id, relevance; `gallery`: the number of items
+    that could be found, those that are ranked unless given. Raises ValueError for an unknown kind, and where the
+    fitting queries have no relevant or no irrelevant ranked item.
 
     >>> rankings = pd.DataFrame({"query_id": "q", "item_id": ["a", "b"], "rank": [1, 2], "score": [3.0, 1.0]})
     >>> qrels = pd.DataFrame({"query_id": ["q"], "item_id": ["a"], "relevance": [1]})
@@ -77,30 +128,10 @@ def fit_calibration(
     if kind not in CALIBRATIONS:
         raise ValueError(f"calibration: expected one of {', '.join(CALIBRATIONS)}, found {kind!r}")
     fitting = split.fitting_rows(rankings), split.fitting_rows(qrels)
-    return FittedCalibration(CALIBRATIONS[kind].fit(*fitting), frozenset(fitting[0]["query_id"].unique()))
-
-
-def fit_calibrations(
-    rankings: Mapping[str, pd.DataFrame],
-    items: pd.DataFrame,
-    qrels: Mapping[str, pd.DataFrame],
-    seed: int = 0,
-) -> dict[str, dict[str, FittedCalibration]]:
-    """Fit every kind of calibration in every direction: {"temperature": {"text-to-image": ...}, ...}.
-
-    `rankings` and `qrels` are by direction, of one system: its calibrations hold for no other. Only the fitting queries
-    of `split_queries` are used. A direction that cannot be fitted is left out.
-    """
-    fitted: dict[str, dict[str, FittedCalibration]] = {}
-    for direction, ranked in rankings.items():
-        for kind in CALIBRATIONS:
-            try:
-                split = split_queries(items, ranked["query_id"].unique(), seed)
-                found = fit_calibration(kind, ranked, qrels[direction], split)
-            except ValueError:  # too few queries, or none that is wrong
-                continue
-            fitted.setdefault(kind, {})[direction] = found
-    return fitted
+    fitted_on = frozenset(fitting[0]["query_id"].unique())
+    held = rankings["item_id"].nunique() if gallery is None else gallery
+    depth = int(rankings.groupby("query_id").size().max())
+    return FittedCalibration(CALIBRATIONS[kind].fit(*fitting), fitted_on, depth, held, split.summary)
 
 
 def write_calibrations(fitted: Calibrations, path: Path) -> None:
@@ -113,27 +144,14 @@ def write_calibrations(fitted: Calibrations, path: Path) -> None:
         temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
-def compare_calibrations(
-    rankings: pd.DataFrame, qrels: pd.DataFrame, split: CalibrationSplit, bins: int = 10
+def reliability_table(
+    rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 15, equal_mass: bool = False
 ) -> pd.DataFrame:
-    """Fit every calibration and evaluate it on other queries: calibration, ece, then `reliability_table`'s columns.
+    """Compare probabilities with relevance in bins of equal width over [0, 1], or that hold as many items each.
 
-    One row per calibration and bin; ece is the expected calibration error. Raises ValueError where a calibration cannot
-    be fitted.
-    """
-    tables = []
-    evaluated = split.evaluation_rows(rankings), split.evaluation_rows(qrels)
-    for kind in CALIBRATIONS:
-        table, error = fit_calibration(kind, rankings, qrels, split).reliability(*evaluated, bins)
-        tables.append(table.assign(calibration=kind, ece=error)[["calibration", "ece", *table.columns]])
-    return pd.concat(tables, ignore_index=True)
-
-
-def reliability_table(rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 15) -> pd.DataFrame:
-    """Compare probabilities with relevance in bins of equal width over [0, 1].
-
-    Returns low, high, predicted (mean score), observed (share of relevant), count. A bin holds low <= score < high, the
-    last one 1 too; bins without items are left out. Raises ValueError for scores outside [0, 1].
+    Returns low, high, predicted (mean score), observed (share of relevant), observed_low, observed_high (95 %, by
+    query), count. A bin holds low <= score < high, the last one its end too; bins without items are left out. Raises
+    ValueError for scores outside [0, 1].
 
     >>> rankings = pd.DataFrame({"query_id": "q", "item_id": ["a", "b"], "rank": [1, 2], "score": [0.9, 0.7]})
     >>> qrels = pd.DataFrame({"query_id": ["q"], "item_id": ["a"], "relevance": [1]})
@@ -142,19 +160,65 @@ def reliability_table(rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 1
     """
     if bins < 1:
         raise ValueError(f"bins: expected at least 1, found {bins}")
+    marked = _probabilities(rankings, qrels)
+    edges = np.linspace(0, 1, bins + 1)
+    if equal_mass and len(marked):
+        edges = np.unique(np.quantile(marked["score"], edges))
+    last = max(len(edges) - 2, 0)
+    place = np.clip(np.searchsorted(edges, marked["score"], side="right") - 1, 0, last)
+    rows = [
+        (edges[number], edges[min(number + 1, len(edges) - 1)], *_observe(part))
+        for number, part in marked.groupby(place)
+    ]
+    return pd.DataFrame(rows, columns=list(RELIABILITY_COLUMNS))
+
+
+def _observe(part: pd.DataFrame) -> tuple[float, float, float, float, int]:
+    right = part["relevant"].to_numpy(dtype=float)
+    (bounds,) = mean_intervals(right[:, None], part["query_id"].to_numpy())
+    return (float(part["score"].mean()), float(right.mean()), *bounds.tolist(), len(part))
+
+
+def _probabilities(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
+    """Return the ranked items of the judged queries with `relevant`; raise ValueError for no probabilities."""
     marked = mark_relevant(rankings, qrels)
     if not marked["score"].between(0, 1).all():
         raise ValueError(
             f"expected probabilities in [0, 1], found scores from {marked['score'].min():.4g} to "
             f"{marked['score'].max():.4g}; calibrate the rankings first"
         )
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.minimum(np.searchsorted(edges, marked["score"], side="right") - 1, bins - 1)
-    grouped = marked.groupby(place)
-    table = grouped.agg(predicted=("score", "mean"), observed=("relevant", "mean"), count=("score", "size"))
-    table.insert(0, "low", edges[table.index])
-    table.insert(1, "high", edges[table.index + 1])
-    return table.reset_index(drop=True)
+    return marked
+
+
+def _losses(rankings: pd.DataFrame, qrels: pd.DataFrame) -> tuple[float, float]:
+    """Return the Brier score, the mean of (probability - relevance)², and the mean log loss."""
+    marked = _probabilities(rankings, qrels)
+    p, right = marked["score"].to_numpy(), marked["relevant"].to_numpy(dtype=float)
+    bounded = np.clip(p, 1e-15, 1 - 1e-15)
+    log_loss = -(right * np.log(bounded) + (1 - right) * np.log1p(-bounded))
+    return float(np.mean((p - right) ** 2)), float(np.mean(log_loss))
+
+
+def risk_coverage(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
+    """Say how often the first hit is wrong where only the surest queries are answered: threshold, coverage, risk.
+
+    Queries are answered whose first hit has a score of `threshold` or more, the surest first: coverage is their share
+    of all judged queries, risk the share of them whose first hit is wrong. One row per different score. Source: Geifman
+    and El-Yaniv, Selective Classification for Deep Neural Networks (NeurIPS 2017).
+
+    >>> rankings = pd.DataFrame({"query_id": ["q", "r"], "item_id": "a", "rank": 1, "score": [0.9, 0.4]})
+    >>> qrels = pd.DataFrame({"query_id": ["q", "r"], "item_id": ["a", "b"], "relevance": 1})
+    >>> risk_coverage(rankings, qrels).to_numpy().tolist()
+    [[0.9, 0.5, 0.0], [0.4, 1.0, 0.5]]
+    """
+    first = mark_relevant(rankings[rankings["rank"] == 1], qrels).sort_values("score", ascending=False)
+    wrong, answered = (~first["relevant"]).cumsum().to_numpy(), np.arange(1, len(first) + 1)
+    table = pd.DataFrame(
+        {"threshold": first["score"].to_numpy(), "coverage": answered, "risk": wrong / answered}
+    )
+    judged = qrels.loc[qrels["relevance"] > 0, "query_id"].nunique()
+    table["coverage"] = table["coverage"] / max(judged, 1)
+    return table.drop_duplicates("threshold", keep="last", ignore_index=True)
 
 
 def calibration_error(table: pd.DataFrame) -> float:

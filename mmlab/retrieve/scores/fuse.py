@@ -1,7 +1,8 @@
 """Late fusion: several rankings of the same queries -> one, by scores or by ranks.
 
 All rankings are pooled: the result has every query and item of any of them, ranked by the fused score, equal scores by
-item_id. Items are the same where their ids are.
+item_id. Items are the same where their ids are. Fused scores are rounded to 12 digits behind the point, so that sums in
+another order are equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from mmlab.retrieve.scores.normalize import normalize, three_sigma
 Weight: TypeAlias = "float | pd.Series"  # for all queries, or by query_id
 
 RRF_K = 60  # of the paper on reciprocal rank fusion
+SCORE_DIGITS = 12  # of a fused score behind the point
 SUM_TOLERANCE = 1e-6  # how far a sum of weights may be from 1
 
 
@@ -68,10 +70,10 @@ def rrf(
 ) -> pd.DataFrame:
     """Rank by reciprocal rank fusion: the sum of 1 / (k + rank), over the rankings that have the item.
 
-    A weight w, 1 unless given, divides the rank: 1 / (k + rank / w), and 0 for w = 0. That is Qdrant's formula, whose k
-    counts ranks from 0 and so is one more than this one. Source: Cormack, Clarke, Buettcher, Reciprocal Rank Fusion
-    outperforms Condorcet and individual Rank Learning Methods (SIGIR 2009). Returns and raises as `weighted_sum`, and
-    raises ValueError for a negative k.
+    Equal scores share the mean of their ranks. A weight w, 1 unless given, divides the rank: 1 / (k + rank / w), and 0
+    for w = 0. That is Qdrant's formula, whose k counts ranks from 0 and so is one more than this one. Source: Cormack,
+    Clarke, Buettcher, Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods (SIGIR 2009).
+    Returns and raises as `weighted_sum`, and raises ValueError for a negative k.
 
     >>> one = pd.DataFrame({"query_id": ["q", "q"], "item_id": ["a", "b"], "rank": [1, 2], "score": [0.9, 0.1]})
     >>> rrf([one, one], k=1)["score"].round(3).tolist()
@@ -84,7 +86,7 @@ def rrf(
     parts = []
     for query, ranking, weight in zip(coded.query, ranked, by_query, strict=True):
         own = weight[query]
-        parts.append(own / (k * own + ranking["rank"].to_numpy()))
+        parts.append(own / (k * own + _shared_ranks(query, ranking["score"].to_numpy())))
     return _pool(coded, parts)
 
 
@@ -159,6 +161,14 @@ def _ranked(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> pd.DataFr
     return pd.DataFrame(dict(zip(RANKING_COLUMNS, columns, strict=True)), copy=False)
 
 
+def _shared_ranks(query: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the rank of each sorted row (R,), the mean of those that have the same score."""
+    starts = np.r_[True, (query[1:] != query[:-1]) | (score[1:] != score[:-1])][: len(query)]
+    group = np.cumsum(starts) - 1
+    size = np.bincount(group)
+    return ranks(query)[starts][group] + (size[group] - 1) / 2
+
+
 def _weights(coded: Coded, weights: Sequence[Weight]) -> list[np.ndarray]:
     """Return one weight for every ranking and query: arrays (Q,)."""
     if len(weights) != len(coded.query):
@@ -221,5 +231,6 @@ def _pool_block(
         added = absent[table][query]
         added[place] = parts[table][rows[table]]
         score += added
+    score = score.round(SCORE_DIGITS)
     order = np.lexsort((item, -score, query))
     return query[order], item[order], score[order]

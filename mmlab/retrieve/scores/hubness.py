@@ -1,11 +1,11 @@
 """Rescore against hubs, the items that are among the nearest of far too many queries: matrices and whole collections.
 
 Letters: Q queries, N items of the gallery, B reference queries of the bank. The bank holds queries of the same kind as
-those to come (other captions, say), never the evaluated ones; `bank` is their score matrix (B, N) with the same
-gallery. Every rescoring takes and returns a score matrix (Q, N) and changes neither input.
+those to come (other captions, say), and tells nothing of what is right for these (`find_banks`); `bank` is their score
+matrix (B, N) with the same gallery. Every rescoring takes and returns a score matrix (Q, N) and changes neither input.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MAX_TEMPERATURE_QUERIES = 1000  # that a temperature is chosen on
 CSLS_NEIGHBOURS = 10  # or as many as there are
 MAX_BANK_QUERIES = 5000  # the paper on QB-Norm finds no gain beyond that
+MIN_REFERENCES = 50  # queries in a bank
+PARTS = 10  # that the pairs are divided into, where the queries are their own bank
 QUERIES_PER_BLOCK = 4096
 ROWS_PER_BLOCK = 256  # of a bank's matrix
 
@@ -34,6 +36,30 @@ class Rescored(NamedTuple):
 
     rankings: pd.DataFrame
     temperature: float | None = None
+
+
+class Bank(NamedTuple):
+    """Reference queries (B, D), and the rows of the queries (R,) that are rescored by them.
+
+    Where reference queries are of the gallery's own pairs, those of the items' parts and of the part that asks are left
+    out: parts (B,), item_parts (N,), whole numbers.
+    """
+
+    rows: np.ndarray
+    references: np.ndarray
+    part: int = 0
+    parts: np.ndarray | None = None
+    item_parts: np.ndarray | None = None
+
+    def scores(self, gallery: Vectors) -> np.ndarray:
+        """Return the score matrix (B, N), with -inf where a reference query is left out for an item."""
+        scores = self.references @ gallery.array.T
+        if self.parts is not None and self.item_parts is not None:
+            scores[self.parts[:, None] == self.item_parts] = -np.inf
+            # Items of the part that asks, the right ones among them, lack one part as all others lack two.
+            next_part = self.parts == (self.part + 1) % PARTS
+            scores[np.ix_(next_part, self.item_parts == self.part)] = -np.inf
+        return scores
 
 
 def csls(scores: np.ndarray, bank: np.ndarray, k: int = CSLS_NEIGHBOURS) -> np.ndarray:
@@ -103,6 +129,54 @@ RESCORINGS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+def find_banks(
+    queries: Vectors, gallery: Vectors, pairs: pd.Series, references: Vectors | None = None, seed: int = 0
+) -> list[Bank]:
+    """Divide the queries among banks of reference queries that tell nothing of which item answers them.
+
+    Where the captions of the wrong items stand in a bank and those of the right one do not, the wrong ones alone are
+    pushed down: that shows gains that do not exist. So the bank are up to 5,000 of the `references` of pairs (`pairs`:
+    item_id -> pair_id) that are not in the gallery, as those of a training split are for a test gallery. Without 50 of
+    them the queries serve each other: the pairs are divided into ten parts by `seed`, and every item, right or wrong,
+    is compared with the queries of eight of them, neither those of its own part nor those of the part that asks. That
+    gives no gain where there is none. It charges the right item a little where others look like it, as it still meets
+    their queries and they do not meet its own: prefer references outside the gallery.
+    Raises TooFew, saying what is lacking, where neither leaves 50 reference queries.
+    """
+    rng = np.random.default_rng(seed)
+    if references is not None:
+        outside = ~is_among(pairs.reindex(references.ids), pairs.reindex(gallery.ids).dropna())
+        drawn = np.sort(rng.permutation(np.flatnonzero(outside))[:MAX_BANK_QUERIES])
+        if len(drawn) >= MIN_REFERENCES:
+            return [Bank(np.arange(len(queries)), references.array[drawn])]
+    part_of_query, part_of_item = _parts_of_pairs(queries, gallery, pairs, rng)
+    drawn = np.sort(rng.permutation(len(queries))[:MAX_BANK_QUERIES])
+    largest = np.sort(np.bincount(part_of_query[drawn], minlength=PARTS))[-2:].sum()
+    if len(drawn) - largest < MIN_REFERENCES:
+        raise TooFew(
+            f"rescoring: expected {MIN_REFERENCES} reference queries of pairs that neither ask nor answer, found "
+            f"{len(drawn) - largest} among {len(queries)} queries; rank more pairs, or a split with others beside it"
+        )
+    banks = []
+    for part in np.unique(part_of_query):
+        kept = drawn[part_of_query[drawn] != part]
+        parts = part_of_query[kept], part_of_item
+        banks.append(Bank(np.flatnonzero(part_of_query == part), queries.array[kept], int(part), *parts))
+    return banks
+
+
+def _parts_of_pairs(
+    queries: Vectors, gallery: Vectors, pairs: pd.Series, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of each query (Q,) and of each item (N,); an item without a pair is one of its own."""
+    ids = np.concatenate([queries.ids, gallery.ids])
+    pair = pairs.reindex(ids)
+    names = pair.where(pair.notna(), ids).astype("str").to_numpy(dtype=str)
+    _, number = np.unique(names, return_inverse=True)
+    part = (rng.permutation(number.max(initial=0) + 1) % PARTS)[number]
+    return part[: len(queries)], part[len(queries) :]
+
+
 def rescore(
     queries: Vectors,
     gallery: Vectors,
@@ -113,28 +187,29 @@ def rescore(
     seed: int = 0,
     split: CalibrationSplit | None = None,
     temperature: float | None = None,
+    references: Vectors | None = None,
 ) -> Rescored:
     """Rank the `k` best items of the gallery for every query, by exact scores that are rescored.
 
     `rescoring`: "none" leaves the scores as they are; "centring" takes from each side its own mean (`source` is the
-    queries' modality, the gallery is of the other); those of RESCORINGS need a bank of reference queries. For these the
-    pairs (`pairs`: item_id -> pair_id) are divided in halves by `seed`, and the bank of each half are up to 5,000
-    queries of the other, so that no query is in its own bank. The `temperature`, where none is given, is chosen on the
-    fitting queries of `split` (`choose_temperature`), and 0.05 without a split; no other relevance is used. Raises
-    ValueError for an unknown rescoring, SpaceMismatch for vectors of two spaces.
+    queries' modality, the gallery is of the other); those of RESCORINGS need a bank of reference queries, see
+    `find_banks`. The `temperature`, where none is given, is chosen on the fitting queries of `split`
+    (`choose_temperature`), and 0.05 without a split; no other relevance is used. Raises ValueError for an unknown
+    rescoring, SpaceMismatch for vectors of two spaces, TooFew where there is no bank and for what is its own mean.
     """
     check_option("rescoring", rescoring)
-    if rescoring == NONE:
-        return Rescored(exact_search(queries, gallery, k))
-    if rescoring == CENTRING:
-        return Rescored(exact_search(*centre(queries, gallery, source), k))
+    queries.space.check_same(gallery.space)
+    if rescoring in (NONE, CENTRING):
+        both = (queries, gallery) if rescoring == NONE else centre(queries, gallery, source)
+        return Rescored(exact_search(*both, k))
+    banks = find_banks(queries, gallery, pairs, references, seed)
     if rescoring in TEMPERED and split and temperature is None:
-        fitting = queries.take([name for name in queries.ids if name in split.fitting])
-        temperature = choose_temperature(fitting, gallery, pairs, rescoring, seed=seed)
+        fitting = is_among(queries.ids, split.fitting)
+        temperature = choose_temperature(queries, gallery, pairs, rescoring, banks, fitting, seed=seed)
     settings = {"temperature": temperature or DEFAULT_TEMPERATURE} if rescoring in TEMPERED else {}
     blocks = (
-        (rows, _rescored_rows(queries, gallery, rows, bank, rescoring, **settings))
-        for rows, bank in _rows_and_banks(queries, gallery, pairs, seed)
+        (rows, _rescored_rows(queries.array[rows] @ gallery.array.T, scores, rescoring, settings))
+        for rows, scores in _rows_and_banks(banks, gallery)
     )
     rankings = rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
     return Rescored(rankings, settings.get("temperature"))
@@ -145,21 +220,23 @@ def choose_temperature(
     gallery: Vectors,
     pairs: pd.Series,
     rescoring: str,
+    banks: Sequence[Bank],
+    fitting: np.ndarray,
     temperatures: Sequence[float] = TEMPERATURES,
     seed: int = 0,
 ) -> float:
     """Return the temperature of a rescoring of TEMPERED with the best Success@1, the same pair being right.
 
-    Give the vectors of validation queries, of two pairs or more; of more than 1,000 that many are drawn. The bank of
-    each half of the pairs is the other half. Of equally good ones the one nearest to 0.05, in ratio, is returned.
+    `banks`: see `find_banks`; `fitting` (Q,), bool: the queries to choose on, of which 1,000 are drawn at most. Of
+    equally good ones the one nearest to 0.05, in ratio, is returned.
     """
-    rng = np.random.default_rng(seed)
-    known = np.flatnonzero(is_among(pairs.reindex(queries.ids), pairs.reindex(gallery.ids)))
-    drawn = queries.take(queries.ids[np.sort(rng.permutation(known)[:MAX_TEMPERATURE_QUERIES])])
-    query_pairs, item_pairs = (pairs.reindex(part.ids).to_numpy(dtype=object) for part in (drawn, gallery))
+    query_pairs, item_pairs = (pairs.reindex(part.ids).to_numpy(dtype=object) for part in (queries, gallery))
+    known = np.flatnonzero(fitting & is_among(query_pairs, item_pairs))
+    drawn = np.random.default_rng(seed).permutation(known)[:MAX_TEMPERATURE_QUERIES]
+    asking = [bank._replace(rows=np.intersect1d(bank.rows, drawn)) for bank in banks]
     right = np.zeros(len(temperatures))
-    for rows, bank in _rows_and_banks(drawn, gallery, pairs, seed):
-        scores = drawn.array[rows] @ gallery.array.T
+    for rows, bank in _rows_and_banks(asking, gallery):
+        scores = queries.array[rows] @ gallery.array.T
         for place, temperature in enumerate(temperatures):
             first = RESCORINGS[rescoring](scores, bank, temperature).argmax(axis=1)
             right[place] += (item_pairs[first] == query_pairs[rows]).sum()
@@ -169,36 +246,29 @@ def choose_temperature(
 
 def centre(queries: Vectors, gallery: Vectors, source: str) -> tuple[Vectors, Vectors]:
     """Return both without the mean of their modality; `source` is the queries', the gallery is of the other."""
-    texts, images = (queries, gallery) if source == "text" else (gallery, queries)
-    centring = Centring.fit(texts, images)
+    centring = fit_centring(queries, gallery, source)
     return centring.apply(queries, source), centring.apply(gallery, opposite_modality(source))
 
 
+def fit_centring(queries: Vectors, gallery: Vectors, source: str) -> Centring:
+    """Return the means of both; `source` is the queries' modality, the gallery is of the other."""
+    return Centring.fit(*((queries, gallery) if source == "text" else (gallery, queries)))
+
+
 def _rescored_rows(
-    queries: Vectors, gallery: Vectors, rows: np.ndarray, bank: np.ndarray, rescoring: str, **settings: float
+    scores: np.ndarray, bank: np.ndarray, rescoring: str, settings: Mapping[str, float]
 ) -> np.ndarray:
-    scores = queries.array[rows] @ gallery.array.T
     if rescoring == "csls":
-        return csls(scores, bank, min(CSLS_NEIGHBOURS, len(gallery), len(bank)))
+        return csls(scores, bank, min(CSLS_NEIGHBOURS, scores.shape[1]))
     return RESCORINGS[rescoring](scores, bank, **settings)
 
 
-def _rows_and_banks(
-    queries: Vectors, gallery: Vectors, pairs: pd.Series, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _rows_and_banks(banks: Sequence[Bank], gallery: Vectors) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of queries, a block at a time, and the score matrix (B, N) of their bank."""
-    pair = pairs.reindex(queries.ids).astype("str")
-    names = np.sort(pair.unique())
-    if len(names) < 2:
-        raise TooFew(f"queries: rescoring needs those of two pairs or more, found {len(names)}")
-    rng = np.random.default_rng(seed)
-    first = is_among(pair, rng.permutation(names)[: len(names) // 2])
-    for half in (first, ~first):
-        drawn = np.sort(rng.permutation(np.flatnonzero(~half))[:MAX_BANK_QUERIES])
-        bank = queries.array[drawn] @ gallery.array.T
-        rows = np.flatnonzero(half)
-        for start in range(0, len(rows), QUERIES_PER_BLOCK):
-            yield rows[start : start + QUERIES_PER_BLOCK], bank
+    for bank in banks:
+        scores = bank.scores(gallery) if len(bank.rows) else np.empty(0)
+        for start in range(0, len(bank.rows), QUERIES_PER_BLOCK):
+            yield bank.rows[start : start + QUERIES_PER_BLOCK], scores
 
 
 def _checked(scores: np.ndarray, bank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,25 +13,41 @@ from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import OPTIONS
 from mmlab.items.tables import Ids, TooFew
 from mmlab.retrieve.query.rank import vectors_of_modality
-from mmlab.retrieve.scores.fitted_calibration import compare_calibrations
-from mmlab.retrieve.scores.hubness import Rescored, rescore
-from mmlab.retrieve.scores.query_split import split_queries
+from mmlab.retrieve.scores.calibrate import CALIBRATIONS
+from mmlab.retrieve.scores.fitted_calibration import (
+    RELIABILITY_COLUMNS,
+    FittedCalibration,
+    Reliability,
+    fit_calibration,
+)
+from mmlab.retrieve.scores.hubness import TEMPERED, Rescored, choose_temperature, find_banks, rescore
+from mmlab.retrieve.scores.query_split import TEST, VALIDATION, split_queries
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
 INTRA_MODAL = {"text-to-text": ("text", "pair_id"), "image-to-image": ("image", "label")}
 MAX_QUERIES = 1000  # of a direction, to fit on and to evaluate on each
-CALIBRATION_COLUMNS = ["direction", "calibration", "ece", "low", "high", "predicted", "observed", "count"]
+CALIBRATION_COLUMNS = [
+    "direction",
+    "calibration",
+    "ece",
+    "ece_equal_mass",
+    "brier",
+    "log_loss",
+    *RELIABILITY_COLUMNS,
+]
 
 
 class CalibrationTrial(NamedTuple):
     """Reliability of each calibration by direction and bin; and how the queries of each direction were divided.
 
-    table: direction, then the columns of `compare_calibrations`; splits: direction -> a sentence, on why it was not
-    calibrated where it could not be.
+    table: direction, calibration, its errors (ece, ece_equal_mass, brier, log_loss: see `Reliability`), then the
+    columns of `reliability_table`; splits: direction -> a sentence, on why it was not calibrated where it could not be;
+    fitted: the very calibrations that were evaluated, by kind and direction.
     """
 
     table: pd.DataFrame
     splits: dict[str, str]
+    fitted: dict[str, dict[str, FittedCalibration]]
 
 
 class IntraModal(NamedTuple):
@@ -45,24 +61,41 @@ def try_calibrations(
     rankings: Mapping[str, pd.DataFrame],
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
-    k: int = 10,
+    galleries: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> CalibrationTrial:
-    """Fit and evaluate every calibration on the first `k` hits of each direction, see `compare_calibrations`."""
-    tables, splits = [], {}
+    """Fit every calibration in each direction on the fitting queries of `split_queries`, and evaluate it on the others.
+
+    `rankings` and `qrels`: by direction, of one system: its calibrations hold for no other. `galleries`: how many items
+    can be found in each direction, those that are ranked unless given. A direction that cannot be fitted is left out.
+    """
+    tables: list[pd.DataFrame] = []
+    fitted: dict[str, dict[str, FittedCalibration]] = {}
+    splits = {}
     for direction, ranked in rankings.items():
-        first = ranked[ranked["rank"] <= k]
         try:
-            split = split_queries(items, first["query_id"].unique(), seed)
-            table = compare_calibrations(first, qrels[direction], split)
+            split = split_queries(items, ranked["query_id"].unique(), seed)
+            gallery = (galleries or {}).get(direction)
+            found = {
+                kind: fit_calibration(kind, ranked, qrels[direction], split, gallery) for kind in CALIBRATIONS
+            }
+            evaluated = split.evaluation_rows(ranked), split.evaluation_rows(qrels[direction])
+            held = {kind: one.reliability(*evaluated) for kind, one in found.items()}
         except ValueError as error:
             splits[direction] = f"not calibrated: {error}"
             continue
         splits[direction] = split.summary
-        table.insert(0, "direction", direction)
-        tables.append(table)
+        for kind, one in found.items():
+            fitted.setdefault(kind, {})[direction] = one
+            tables.append(_reliability_rows(direction, kind, held[kind]))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CALIBRATION_COLUMNS)
-    return CalibrationTrial(table, splits)
+    return CalibrationTrial(table, splits, fitted)
+
+
+def _reliability_rows(direction: str, kind: str, found: Reliability) -> pd.DataFrame:
+    table, ece, equal_mass, brier, log_loss = found
+    errors = {"ece": ece, "ece_equal_mass": equal_mass, "brier": brier, "log_loss": log_loss}
+    return table.assign(direction=direction, calibration=kind, **errors)[CALIBRATION_COLUMNS]
 
 
 def summarize_calibrations(trial: CalibrationTrial) -> str:
@@ -113,57 +146,120 @@ def _qrels_by_value(items: pd.DataFrame, queries: list[str], column: str) -> pd.
     return right.assign(relevance=1).reset_index(drop=True)
 
 
-RescoringsTried = dict[str, dict[str, Rescored]]  # direction -> rescoring -> rankings with their temperature
 RESCORING_COLUMNS = ["rescoring", "skewness", "most", "never", "Success@1", "temperature"]
 
 
-def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> RescoringsTried:
-    """Rank all queries of both directions as they are ("none") and by every rescoring, from exact scores.
+class RescoringTrial(NamedTuple):
+    """One direction rescored: rescoring -> rankings with their temperature, of the queries of the gallery's pairs.
 
-    What is chosen is chosen on the queries to fit on, see `split_queries` and `rescore`. A rescoring that has too few
-    pairs, or vectors that do not differ, is left out. Empty where the vectors do not hold texts and images: without a
-    joint space there is nothing to rescore. Raises TooFew for fewer than two pairs.
+    gallery: the ids of the items that can be found; judged: the queries that nothing was chosen on; summary: which
+    gallery and bank; left_out: why there is none of a rescoring, by its name.
+    """
+
+    rescored: dict[str, Rescored]
+    gallery: Ids
+    judged: frozenset[str]
+    summary: str
+    left_out: dict[str, str]
+
+
+RescoringsTried = dict[str, RescoringTrial]  # by direction
+
+
+def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> RescoringsTried:
+    """Rank the queries of both directions as they are ("none") and by every rescoring, from exact scores.
+
+    Where there is a test split (or a validation split beside others), the gallery are its items, the bank the queries
+    of the other splits, and temperatures are chosen on validation. Without splits the gallery are all items,
+    see `find_banks`, and temperatures are chosen on half of the pairs. A rescoring that has no bank, or vectors that do
+    not differ, is left out. Empty where the vectors do not hold texts and images: without a joint space there is
+    nothing to rescore. Raises TooFew for fewer than two pairs.
     """
     by_modality = {modality: vectors_of_modality(vectors, items, modality) for modality in MODALITIES}
     if not all(map(len, by_modality.values())):
         return {}
+    return {
+        direction: _try_direction(by_modality[source], by_modality[target], source, items, k, seed)
+        for direction, (source, target) in DIRECTIONS.items()
+    }
+
+
+def _try_direction(
+    queries: Vectors, gallery: Vectors, source: str, items: pd.DataFrame, k: int, seed: int
+) -> RescoringTrial:
     pairs = items.set_index("item_id")["pair_id"]
-    tried: RescoringsTried = {}
-    for direction, (source, target) in DIRECTIONS.items():
-        queries, gallery = by_modality[source], by_modality[target]
-        split = split_queries(items, queries.ids, seed)
-        tried[direction] = {}
-        for rescoring in OPTIONS["rescoring"]:
-            with suppress(TooFew):
-                rescored = rescore(queries, gallery, pairs, rescoring, source, k, seed, split)
-                tried[direction][rescoring] = rescored
-    return tried
+    split = split_queries(items, queries.ids, seed)
+    name, own = _own_split(items, queries, gallery)
+    references = queries.take(queries.ids[~is_among(queries.ids, own)]) if name else None
+    asked, found = (
+        part.take(part.ids[is_among(part.ids, own)]) if name else part for part in (queries, gallery)
+    )
+    rescored, left_out = {}, {}
+    for rescoring in OPTIONS["rescoring"]:
+        try:
+            chosen = _temperature(queries, gallery, references, rescoring, items, seed) if name else None
+            rescored[rescoring] = rescore(
+                asked, found, pairs, rescoring, source, k, seed, split, chosen, references
+            )
+        except TooFew as error:
+            left_out[rescoring] = str(error)
+    if name:
+        bank = f"{len(found):,} items of the {name} split, the bank are queries of the other splits"
+        return RescoringTrial(rescored, found.ids, frozenset(asked.ids), bank, left_out)
+    bank = f"all {len(found):,} items, the bank are queries of pairs that neither ask nor answer"
+    return RescoringTrial(rescored, found.ids, split.evaluation, bank, left_out)
+
+
+def _own_split(items: pd.DataFrame, queries: Vectors, gallery: Vectors) -> tuple[str, frozenset[str]]:
+    """Return the split to evaluate on and its items; "" where the queries are not of several splits."""
+    known = items.set_index("item_id")["split"].astype("str").str.lower()
+    asked, found = known.loc[queries.ids], known.loc[gallery.ids]
+    for names in ((TEST,), VALIDATION):
+        own = asked.isin(names)
+        if own.any() and not own.all() and found.isin(names).any():
+            return names[0], frozenset(known.index[known.isin(names)])
+    return "", frozenset()
+
+
+def _temperature(
+    queries: Vectors,
+    gallery: Vectors,
+    references: Vectors | None,
+    rescoring: str,
+    items: pd.DataFrame,
+    seed: int,
+) -> float | None:
+    """Return the temperature with the best Success@1 among the references' validation pairs, or half of their pairs."""
+    if rescoring not in TEMPERED or references is None:
+        return None
+    pairs = items.set_index("item_id")["pair_id"]
+    fitting = split_queries(items, references.ids, seed).fitting
+    asked = references.take([name for name in references.ids if name in fitting])
+    found = gallery.take(gallery.ids[is_among(pairs.reindex(gallery.ids), pairs.reindex(asked.ids))])
+    banks = find_banks(asked, found, pairs, references, seed)
+    return choose_temperature(
+        asked, found, pairs, rescoring, banks, np.ones(len(asked), dtype=bool), seed=seed
+    )
 
 
 def compare_rescorings(
-    tried: RescoringsTried,
-    vectors: Vectors,
-    items: pd.DataFrame,
-    qrels: Mapping[str, pd.DataFrame],
-    k: int = 10,
-    seed: int = 0,
+    tried: RescoringsTried, qrels: Mapping[str, pd.DataFrame], k: int = 10
 ) -> pd.DataFrame:
     """Return `hubness_table` of both directions, with the column direction in front.
 
-    Hubs are counted over all queries; Success@1 is that of the queries that nothing was chosen on.
+    Hubs are counted over all queries of the gallery; Success@1 is that of the queries that nothing was chosen on. What
+    could not be rescored has no numbers.
     """
     tables = []
-    for direction, rescored in tried.items():
-        queries, gallery = (vectors_of_modality(vectors, items, side) for side in DIRECTIONS[direction])
-        others = split_queries(items, queries.ids, seed).evaluation_rows(qrels[direction])
-        table = hubness_table(rescored, gallery.ids, others, k)
+    for direction, trial in tried.items():
+        right = qrels[direction]
+        right = right[is_among(right["query_id"], trial.judged) & is_among(right["item_id"], trial.gallery)]
+        table = hubness_table(trial.rescored, trial.gallery, right, k)
+        table = table.set_index("rescoring").reindex(OPTIONS["rescoring"]).reset_index()
         table.insert(0, "direction", direction)
         tables.append(table)
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame(columns=["direction", *RESCORING_COLUMNS])
-    )
+    empty = pd.DataFrame(columns=["direction", *RESCORING_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def hubness_table(
@@ -183,20 +279,14 @@ def hubness_table(
     return pd.DataFrame(rows, columns=RESCORING_COLUMNS)
 
 
-def occurrences(
-    tried: RescoringsTried, vectors: Vectors, items: pd.DataFrame, k: int = 10
-) -> dict[str, dict[str, pd.Series]]:
+def occurrences(tried: RescoringsTried, k: int = 10) -> dict[str, dict[str, pd.Series]]:
     """Count how often each item of the gallery is among the first k: direction -> rescoring -> counts by item."""
-    galleries = {
-        direction: vectors_of_modality(vectors, items, target).ids.tolist()
-        for direction, (_, target) in DIRECTIONS.items()
-    }
     return {
         direction: {
-            name: count_occurrences(found.rankings, galleries[direction], k)
-            for name, found in rescored.items()
+            name: count_occurrences(found.rankings, list(trial.gallery), k)
+            for name, found in trial.rescored.items()
         }
-        for direction, rescored in tried.items()
+        for direction, trial in tried.items()
     }
 
 

@@ -10,11 +10,11 @@ from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models
+from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models, vectors_of_modality
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
+from mmlab.retrieve.scores.hubness import CENTRING, NONE, rescore
 from mmlab.retrieve.scores.query_split import split_queries
-from mmlab.retrieve.studies.score_studies import RescoringsTried
 
 WEIGHT_COLUMNS = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
 
@@ -40,10 +40,7 @@ class WeightTrial(NamedTuple):
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Return the reciprocal rank of every query by system: query_id, RR; as `compare_systems` takes them."""
-        return {
-            name: score_queries(found, self.qrels, ["RR"], "as ranked")
-            for name, found in self.rankings.items()
-        }
+        return {name: score_queries(found, self.qrels, ["RR"]) for name, found in self.rankings.items()}
 
 
 def try_system_weights(
@@ -94,7 +91,6 @@ def try_model_weights(
     vectors: Sequence[Vectors],
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
-    tried: RescoringsTried,
     fusion: str = "none",
     k: int = 100,
     seed: int = 0,
@@ -103,25 +99,37 @@ def try_model_weights(
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
     By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
-    centred (of `tried`, see `try_rescorings`) are the systems. See `try_system_weights`. Raises TooFew where there
-    are too few pairs, or centring left nothing.
+    centred are the systems. See `try_system_weights`. Raises TooFew where there are too few pairs, or items that do
+    not differ and so cannot be centred.
     """
     systems = {
         direction: rank_models(index, vectors, items, source, target, k)
         for direction, (source, target) in DIRECTIONS.items()
         if len(query_vectors(vectors, items, source)) > 1
-    } or {
-        direction: {"as embedded": rescored["none"].rankings, "centred": rescored["centring"].rankings}
-        for direction, rescored in tried.items()
-        if "centring" in rescored
-    }
+    } or _as_embedded_and_centred(vectors[0], items, k)
     if not systems:
-        raise TooFew("it takes several models, or texts and images that differ, in one space")
+        raise TooFew("it takes several models, or texts and images in one space")
     used = "weighted_sum" if fusion == "none" else fusion
     return {
         direction: try_system_weights(ranked, qrels[direction], items, used, seed, rrf_k)
         for direction, ranked in systems.items()
     }
+
+
+def _as_embedded_and_centred(
+    vectors: Vectors, items: pd.DataFrame, k: int
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return both answers of one model by direction; none where it has no joint space."""
+    pairs = items.set_index("item_id")["pair_id"]
+    ranked = {}
+    for direction, (source, target) in DIRECTIONS.items():
+        queries, gallery = (vectors_of_modality(vectors, items, side) for side in (source, target))
+        if len(queries) and len(gallery):
+            ranked[direction] = {
+                name: rescore(queries, gallery, pairs, rescoring, source, k).rankings
+                for name, rescoring in (("as embedded", NONE), ("centred", CENTRING))
+            }
+    return ranked
 
 
 def rank_by_both(

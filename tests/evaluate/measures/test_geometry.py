@@ -50,8 +50,26 @@ def test_anisotropy_is_the_mean_cosine_of_all_pairs() -> None:
 
 def test_the_effective_dimension_counts_directions_in_equal_use() -> None:
     assert effective_dimension(CROSS) == pytest.approx(2)
-    assert effective_dimension(CROSS[:2]) == pytest.approx(1)
-    assert np.isnan(effective_dimension(CROSS[[0, 0]]))
+    line = np.random.default_rng(0).standard_normal((9, 1)) * [[3.0, 4.0]]
+    assert effective_dimension(line) == pytest.approx(1, abs=0.01)
+    assert np.isnan(effective_dimension(CROSS[[0, 0, 0]]))
+    assert np.isnan(effective_dimension(CROSS[:2]))
+
+
+@pytest.mark.parametrize("count", [40, 400])
+def test_the_effective_dimension_does_not_grow_with_the_sample(count: int) -> None:
+    """100 directions of variance 1 to 1/100: (sum l)² / sum l² of the true variances, not of the rows' own."""
+    variances = 1 / np.arange(1, 101)
+    expected = variances.sum() ** 2 / (variances**2).sum()
+    rng = np.random.default_rng(1)
+    found, plain = [], []
+    for _ in range(20):
+        rows = rng.standard_normal((count, 100)) * np.sqrt(variances)
+        found.append(effective_dimension(rows))
+        own = np.linalg.eigvalsh(np.cov(rows.T))
+        plain.append(own.sum() ** 2 / (own**2).sum())
+    assert np.mean(found) == pytest.approx(expected, rel=0.1)
+    assert abs(np.mean(found) - expected) < abs(np.mean(plain) - expected)
 
 
 def test_hubness_is_the_skewness_of_how_often_items_are_near() -> None:

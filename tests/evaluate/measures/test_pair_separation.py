@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from mmlab.evaluate.measures.pair_separation import (
     compare_spaces,
@@ -61,11 +62,20 @@ def test_auc_counts_the_comparisons_won(positive: list[float], negative: list[fl
     assert separation(np.array(positive), np.array(negative)).auc == pytest.approx(auc)
 
 
-def test_overlap_is_the_share_of_both_histograms_in_common() -> None:
+def test_overlap_is_the_area_under_both_densities() -> None:
     together, apart = np.array([0.0, 0.0, 1.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0])
-    assert separation(together, apart).overlap == pytest.approx(2 / 4)
-    assert separation(together, together).overlap == pytest.approx(1)
+    assert separation(together, together).overlap == pytest.approx(1, abs=1e-3)
+    assert separation(apart, apart).overlap == 1
     assert separation(np.zeros(3), np.ones(2)).overlap == 0
+    one, other = norm(0.2, 0.1), norm(0.4, 0.1)  # two bells overlap by 2 x Phi(-distance / 2 widths)
+    drawn = [bell.rvs(20_000, random_state=seed) for seed, bell in enumerate((one, other))]
+    assert separation(*drawn).overlap == pytest.approx(2 * norm.cdf(-1), abs=0.01)
+
+
+def test_fifty_draws_of_one_distribution_look_alike() -> None:
+    rng = np.random.default_rng(0)
+    found = [separation(*rng.standard_normal((2, 50))).overlap for _ in range(20)]
+    assert np.mean(found) > 0.85
 
 
 def test_ashmans_d_is_the_distance_of_the_means_in_widths() -> None:

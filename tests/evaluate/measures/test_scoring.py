@@ -1,5 +1,6 @@
 """Measures against values worked out by hand."""
 
+from itertools import combinations
 from math import log2
 
 import numpy as np
@@ -14,7 +15,12 @@ from mmlab.evaluate import (
     score_directions,
     score_queries,
 )
-from mmlab.evaluate.measures.scoring import join_directions, qrels_for_ndcg
+from mmlab.evaluate.measures.scoring import (
+    find_measure,
+    join_directions,
+    qrels_for_ndcg,
+    success_by_gallery_size,
+)
 from mmlab.items import DIRECTIONS
 
 ALL = ["P@5", "R@10", "Success@10", "RR", "RR@10", "nDCG@10", "nDCG", "AP", "AP@10"]
@@ -183,7 +189,7 @@ def both_directions(items=ITEMS):
 
 def test_each_direction_is_scored_by_pairs_and_by_labels():
     scores = score_directions(*both_directions(), ITEMS, [1, 5])["text-to-image"].set_index("query_id")
-    assert scores["RR"].tolist() == [1, 1 / 2, 0]
+    assert scores["RR@2"].tolist() == [1, 1 / 2, 0]
     assert scores["Success@1"].tolist() == [1, 0, 0]
     ideal = 2 + 1 / np.log2(3)  # its pair's image first, the other mug second
     assert scores["nDCG@10 by labels"].tolist() == pytest.approx([2 / ideal, (1 + 2 / np.log2(3)) / ideal, 0])
@@ -192,8 +198,8 @@ def test_each_direction_is_scored_by_pairs_and_by_labels():
 def test_without_labels_there_is_no_graded_measure():
     items = ITEMS.assign(label=None)
     scores = score_directions(*both_directions(items), items, [1])
-    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1])]
-    assert measure_names([1, 5])[:4] == ["P@1", "P@5", "R@1", "R@5"]
+    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1], 2)]
+    assert measure_names([1, 5], 7)[:4] == ["P@1", "P@5", "R@1", "R@5"]
 
 
 def test_tables_of_both_directions_stand_below_each_other():
@@ -217,3 +223,47 @@ def test_a_part_of_the_labels_gives_the_gain_of_all() -> None:
     assert len(part) < len(whole)
     gains = [score_queries(ranked, q, ["nDCG@10"]).set_index("query_id")["nDCG@10"] for q in (part, whole)]
     pd.testing.assert_series_equal(gains[0].sort_index(), gains[1].sort_index())
+
+
+def test_r_precision_and_the_average_precision_of_as_many_hits_as_there_are_right_answers() -> None:
+    """q has three right answers at ranks 1, 3 and 5; r two, one of which is not ranked."""
+    ranked = pd.DataFrame(
+        [("q", item, n + 1, 1 - n / 10) for n, item in enumerate("axbyc")] + [("r", "z", 1, 0.9), ("r", "d", 2, 0.8)],
+        columns=["query_id", "item_id", "rank", "score"],
+    )  # fmt: skip
+    judged = pd.DataFrame(
+        [("q", "a", 1), ("q", "b", 2), ("q", "c", 1), ("r", "d", 1), ("r", "e", 1)],
+        columns=["query_id", "item_id", "relevance"],
+    )
+    scores = score_queries(ranked, judged, ["Rprec", "AP@R"]).set_index("query_id")
+    assert scores["Rprec"].to_dict() == {"q": pytest.approx(2 / 3), "r": 1 / 2}
+    assert scores["AP@R"].to_dict() == {"q": pytest.approx((1 + 2 / 3) / 3), "r": pytest.approx(1 / 2 / 2)}
+    ir_measures = pytest.importorskip("ir_measures")
+    names = {"query_id": "query_id", "item_id": "doc_id"}
+    theirs = ir_measures.iter_calc(
+        [ir_measures.Rprec], judged.rename(columns=names), ranked.rename(columns=names)
+    )
+    assert {one.query_id: one.value for one in theirs} == pytest.approx(scores["Rprec"].to_dict())
+
+
+def test_success_in_smaller_galleries_is_the_mean_over_all_draws() -> None:
+    """Five items, the right one third: of all galleries with it and one or two others, by counting."""
+    ranks = pd.DataFrame({"query_id": ["q", "r"], "rank": [3, np.nan]})
+    table = success_by_gallery_size(ranks, 5, [1, 2, 3, 5], k=1).set_index("size")["value"]
+    for size in (1, 2, 3, 5):
+        draws = list(combinations(range(4), size - 1))  # 0 and 1 are ahead
+        alone = np.mean([not {0, 1} & set(draw) for draw in draws])
+        assert table[size] == pytest.approx(alone / 2)  # r is never found
+    two = pd.DataFrame({"query_id": ["q", "q"], "rank": [2, 4]})  # two right answers, three wrong ones
+    assert success_by_gallery_size(two, 5, [3], k=1)["value"].item() == pytest.approx(2 / 3)
+    alone = pd.DataFrame({"query_id": ["q"], "rank": [1]})  # nothing in the gallery is wrong
+    assert success_by_gallery_size(alone, 1, [1])["value"].item() == 1
+    with pytest.raises(ValueError, match="expected 1 to 5, the size of the gallery"):
+        success_by_gallery_size(ranks, 5, [6])
+
+
+def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
+    assert find_measure(["query_id", "RR@50", "AP@50"], "AP") == "AP@50"
+    assert find_measure(["RR", "RR@10"], "RR") == "RR"
+    with pytest.raises(ValueError, match="expected one of Success@1; found 0 of it"):
+        find_measure(["Success@1"], "RR")

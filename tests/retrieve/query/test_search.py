@@ -24,9 +24,10 @@ from mmlab.retrieve import (
 )
 from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.scores.calibrate import Temperature
-from mmlab.retrieve.scores.fitted_calibration import fit_calibrations
+from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
 from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
+from mmlab.retrieve.studies.score_studies import try_calibrations
 
 TEXT = "a red mug"
 
@@ -232,17 +233,21 @@ def test_every_kind_of_calibration_gives_probabilities(collection) -> None:
     items, vectors = collection.items, collection.vectors
     texts: Vectors = vectors.take(items.loc[items["modality"] == "text", "item_id"])
     ranked = {"text-to-image": rank(collection.retriever.index, texts, "image", k=20, exact=True)}
-    fitted = fit_calibrations(ranked, items, {"text-to-image": qrels_from_pairs(items, "text", "image")})
+    right = {"text-to-image": qrels_from_pairs(items, "text", "image")}
+    fitted = try_calibrations(ranked, items, right).fitted
     assert list(fitted) == list(CALIBRATIONS)
     for kind in fitted:
         hits = found(collection.retriever, Query(text=TEXT, k=5, calibration=kind), {"": fitted})
         assert hits["probability"].between(0, 1).all()
         assert hits["probability"].is_monotonic_decreasing
+    filtered = Query(text=TEXT, k=5, calibration="logistic", where={"split": "test"}, depth=20)
+    with pytest.warns(UserWarning, match="filter split test, fitted under none"):
+        found(collection.retriever, filtered, {"": fitted})
 
 
 def test_a_calibration_is_not_lent_to_another_model(collection) -> None:
     systems = {"one": collection.retriever, "two": collection.retriever}
-    fitted = {"one": {"temperature": {"text-to-image": Temperature(0.1)}}}
+    fitted = {"one": {"temperature": {"text-to-image": FittedCalibration(Temperature(0.1), frozenset())}}}
     query = Query(text=TEXT, calibration="temperature", models=("one",))
     assert "probability" in found(systems, query, fitted)
     with pytest.raises(ValueError, match="the temperature calibration of two is fitted for nothing"):

@@ -27,28 +27,59 @@ def drawn() -> tuple[pd.DataFrame, pd.DataFrame]:
     return rankings_from_scores(scores, queries, items), qrels({query: ["i00"] for query in queries})
 
 
-def test_the_temperature_makes_the_predicted_share_the_observed_one() -> None:
-    # The higher of two scores is right in 3 of 4 queries: exp(1 / T) / (exp(1 / T) + 1) = 3 / 4 at T = 1 / log 3.
-    table = rankings({f"q{i}": {"a": 1.0, "b": 0.0} for i in range(4)})
-    judged = qrels({"q0": ["a"], "q1": ["a"], "q2": ["a"], "q3": ["b"]})
-    fitted = Temperature.fit(table, judged)
-    assert fitted.temperature == pytest.approx(1 / math.log(3))
-    assert scores_of(fitted.apply(table))["q3"] == pytest.approx({"a": 3 / 4, "b": 1 / 4})
+def chosen(others: int, outside: float, queries: int = 3000) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Queries of `others` items each; one item, or none, is drawn as right by a softmax at T = 1/2 with an option."""
+    rng = np.random.default_rng(7)
+    scores = rng.standard_normal((queries, others))
+    mass = np.exp(np.c_[scores, np.full(queries, outside)] / 0.5)
+    drawn = (rng.random((queries, 1)) < np.cumsum(mass / mass.sum(axis=1, keepdims=True), axis=1)).argmax(1)
+    names, items = [f"q{n:04}" for n in range(queries)], [f"i{n:02}" for n in range(others)]
+    right = {name: [items[n] if n < others else "not ranked"] for name, n in zip(names, drawn, strict=True)}
+    return rankings_from_scores(scores, names, items), qrels(right)
 
 
-def test_right_items_that_always_lead_or_trail_give_an_end_of_the_range() -> None:
+def test_the_temperature_of_a_softmax_with_an_option_is_found_again() -> None:
+    fitted = Temperature.fit(*chosen(10, 1.5))
+    assert fitted.temperature == pytest.approx(0.5, rel=0.1)
+    assert fitted.others == pytest.approx(1, abs=0.2)
+    assert fitted.outside == pytest.approx(1.5, abs=0.15)
+    probabilities = scores_of(fitted.apply(rankings({"q": {"a": 1.0, "b": 0.5}})))["q"]
+    t, w, o = fitted.temperature, fitted.others, fitted.outside
+    a, b, none = (math.exp(score / t) for score in (1.0, 0.5, o))
+    assert probabilities == pytest.approx({"a": a / (a + w * b + none), "b": b / (b + w * a + none)})
+
+
+@pytest.mark.parametrize("outside", [-3.0, 1.5, 4.0])
+def test_the_first_hit_is_as_probable_as_it_is_right(outside: float) -> None:
+    """Also where the answer of most queries is not ranked at all."""
+    table, judged = chosen(10, outside)
+    calibrated = Temperature.fit(table, judged).apply(table)
+    right = pd.MultiIndex.from_frame(table[["query_id", "item_id"]]).isin(
+        pd.MultiIndex.from_frame(judged[["query_id", "item_id"]])
+    )
+    first = (table["rank"] == 1).to_numpy()
+    assert calibrated["score"].mean() == pytest.approx(right.mean(), abs=0.002)
+    assert calibrated["score"][first].mean() == pytest.approx(right[first].mean(), abs=0.02)
+
+
+def test_several_right_items_do_not_share_one_probability() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.standard_normal((800, 12))
+    scores[:, :5] += 2
+    names, items = [f"q{n:03}" for n in range(800)], [f"i{n:02}" for n in range(12)]
+    table, judged = rankings_from_scores(scores, names, items), qrels(dict.fromkeys(names, items[:5]))
+    calibrated = Temperature.fit(table, judged).apply(table)
+    first = calibrated[calibrated["rank"] == 1]
+    assert first["score"].mean() == pytest.approx((first["item_id"] < "i05").mean(), abs=0.03)
+    assert first["score"].mean() > 0.9
+
+
+def test_a_temperature_without_an_option_or_beside_others_is_read_from_its_numbers() -> None:
     table = rankings({"q": {"a": 1.0, "b": 0.0}})
-    assert Temperature.fit(table, qrels({"q": ["a"]})).temperature == pytest.approx(0.5 * 1e-3)
-    assert Temperature.fit(table, qrels({"q": ["b"]})).temperature == pytest.approx(0.5 * 1e3)
-
-
-def test_of_several_right_items_each_counts_the_same() -> None:
-    # Expected score = mean score of the right ones: p(a) = 1 / 2 + 1 / 4, so T = 1 / log 3.
-    table = rankings({"q": {"a": 1.0, "b": 0.0}, "r": {"a": 1.0, "b": 0.0, "c": 0.0}})
-    both = Temperature.fit(table, qrels({"q": ["a", "b"], "r": ["a", "b"]}))
-    assert both.temperature == pytest.approx(
-        1 / math.log(2)
-    )  # q says nothing; in r p(a) = 1 / 2 = x / (x + 2)
+    alone = scores_of(Temperature(1.0, 0.0, 0.0).apply(table))["q"]
+    assert alone == pytest.approx({"a": 1 / (1 + math.exp(-1)), "b": 1 / 2})
+    softmax = scores_of(Temperature(1.0, 1.0, -1000.0).apply(table))["q"]
+    assert softmax == pytest.approx({"a": math.e / (1 + math.e), "b": 1 / (1 + math.e)})
 
 
 def test_the_logistic_meets_platts_targets_where_two_scores_can_meet_both() -> None:
@@ -118,7 +149,7 @@ def test_a_calibration_is_written_as_json(kind: type, drawn: tuple) -> None:
 
 
 FITTED = {
-    "temperature": Temperature(0.7),
+    "temperature": Temperature(0.7, 0.4, 0.2),
     "logistic": Logistic(2.0, -1.0),
     "isotonic": Isotonic((-1.0, 0.0, 2.0), (0.1, 0.1, 0.9)),
 }
@@ -164,16 +195,11 @@ def test_a_fit_needs_both_right_and_wrong_items(kind: type, right: list) -> None
         kind.fit(rankings({"q": {"a": 1.0, "b": 0.0}}), qrels({"q": right}))
 
 
-def test_a_temperature_needs_both_within_a_query() -> None:
-    table = rankings({"q": {"a": 1.0}, "r": {"a": 1.0}})
-    with pytest.raises(ValueError, match="no query has both"):
-        Temperature.fit(table, qrels({"q": ["a"], "r": ["z"]}))
-
-
 @pytest.mark.parametrize(
     ("kind", "numbers", "message"),
     [
         (Temperature, {"temperature": 0}, "positive number, found 0"),
+        (Temperature, {"temperature": 1, "others": -1}, "others from 0 and a finite"),
         (Logistic, {"slope": -1, "intercept": 0}, "a finite slope from 0"),
         (Isotonic, {"scores": [1, 1], "probabilities": [0, 1]}, "expected rising scores"),
         (Isotonic, {"scores": [1], "probabilities": [0, 1]}, "found 1 and 2"),

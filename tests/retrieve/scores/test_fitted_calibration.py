@@ -1,17 +1,19 @@
 """A calibration is evaluated on other queries than it was fitted on."""
 
 import json
+import warnings
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import brier_score_loss, log_loss
 
 from mmlab.retrieve import CALIBRATIONS, fit_calibration
 from mmlab.retrieve.scores.fitted_calibration import (
     calibration_error,
-    compare_calibrations,
-    fit_calibrations,
     reliability_table,
+    risk_coverage,
     write_calibrations,
 )
 from mmlab.retrieve.scores.query_split import CalibrationSplit
@@ -29,9 +31,14 @@ def test_a_calibration_refuses_to_be_evaluated_on_what_it_was_fitted_on() -> Non
         ValueError, match="2 of these queries are those that the calibration was fitted on, first q0"
     ):
         fitted.reliability(FOUND, RIGHT)
-    table, error = fitted.reliability(HALVES.evaluation_rows(FOUND), RIGHT)
-    assert table["count"].sum() == 6
-    assert 0 <= error <= 1
+    evaluated = HALVES.evaluation_rows(FOUND)
+    found = fitted.reliability(evaluated, RIGHT)
+    assert found.table["count"].sum() == 6
+    assert 0 <= found.error <= 1
+    p = fitted.apply(evaluated)["score"].to_numpy()
+    right = (evaluated["item_id"] == "x").to_numpy().astype(int)
+    assert found.brier == pytest.approx(brier_score_loss(right, p))
+    assert found.log_loss == pytest.approx(log_loss(right, p))
 
 
 def test_equal_probabilities_keep_their_order() -> None:
@@ -45,14 +52,31 @@ def test_equal_probabilities_keep_their_order() -> None:
     assert calibrated.loc[calibrated["item_id"] == "z", "score"].max() < 1e-6
 
 
-def test_all_calibrations_are_compared_and_an_unknown_one_refused() -> None:
-    table = compare_calibrations(FOUND, RIGHT, HALVES)
-    assert table["calibration"].unique().tolist() == ["temperature", "logistic", "isotonic"]
-    assert table.groupby("calibration")["count"].sum().tolist() == [6, 6, 6]
+def test_equal_scores_have_equal_probabilities() -> None:
+    """Of two items that a system cannot tell apart none is helped by its name."""
+    fitted = fit_calibration("isotonic", FOUND, RIGHT, HALVES)
+    tied = rankings({"q9": {"x": 0.8, "y": 0.8, "z": 0.2}})
+    first, second, third = fitted.apply(tied)["score"]
+    assert first == second > third
+
+
+def test_an_unknown_calibration_is_refused() -> None:
     with pytest.raises(
         ValueError, match="calibration: expected one of temperature, logistic, isotonic, found 'platt'"
     ):
         fit_calibration("platt", FOUND, RIGHT, HALVES)
+
+
+def test_a_calibration_knows_where_it_holds_and_warns_elsewhere() -> None:
+    fitted = fit_calibration("logistic", FOUND, RIGHT, HALVES, gallery=3)
+    assert (fitted.depth, fitted.gallery, fitted.split, fitted.filter) == (3, 3, "by hand", "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.apply(FOUND, gallery=3)
+    with pytest.warns(UserWarning, match="applied elsewhere .*: 2 hits of each query, fitted on 3;"):
+        fitted.apply(FOUND[FOUND["rank"] <= 2])
+    with pytest.warns(UserWarning, match="5,000 items to be found, fitted on 3; filter colour = red, fitted"):
+        fitted.apply(FOUND, gallery=5000, where="colour = red")
 
 
 def test_calibrations_are_kept_with_what_they_were_fitted_on(tmp_path: Path) -> None:
@@ -66,6 +90,10 @@ def test_calibrations_are_kept_with_what_they_were_fitted_on(tmp_path: Path) -> 
         assert kept[kind]["text-to-image"] == {
             "calibration": one.calibration.to_dict(),
             "fitted_on": sorted(one.fitted_on),
+            "depth": 3,
+            "gallery": 3,
+            "split": "by hand",
+            "filter": "",
         }
     with pytest.raises(ValueError, match="are those that the calibration was fitted on"):
         fitted["logistic"]["text-to-image"].reliability(FOUND, RIGHT)
@@ -76,7 +104,10 @@ TABLE = {"q": {"a": 1.0, "b": 0.75, "c": 0.5, "d": 0.1, "e": 0.0}, "unjudged": {
 
 def test_bins_hold_what_was_predicted_and_observed() -> None:
     table = reliability_table(rankings(TABLE), qrels({"q": ["a", "c"]}), bins=4)
-    assert table.columns.tolist() == ["low", "high", "predicted", "observed", "count"]
+    assert table.columns.tolist() == [
+        "low", "high", "predicted", "observed", "observed_low", "observed_high", "count",
+    ]  # fmt: skip
+    assert table.loc[:, ["observed_low", "observed_high"]].to_numpy().tolist() == [[0, 1]] * 3  # one query
     assert table["low"].tolist() == [0, 0.5, 0.75]
     assert table["high"].tolist() == [0.25, 0.75, 1]
     assert table["predicted"].tolist() == pytest.approx([0.1 / 2, 0.5, (0.75 + 1) / 2])
@@ -103,10 +134,21 @@ def test_scores_that_are_no_probabilities_no_bins_and_nothing_judged_are_refused
         calibration_error(reliability_table(rankings(TABLE), qrels({"other": ["a"]})))
 
 
-def test_what_cannot_be_fitted_is_left_out() -> None:
-    items = pd.DataFrame({"item_id": [f"q{i}" for i in range(4)], "split": ["val", "val", "test", "test"]})
-    items = items.assign(pair_id=items["item_id"])
-    fitted = fit_calibrations({"a": FOUND, "b": FOUND}, items, {"a": RIGHT, "b": RIGHT.head(0)})
-    assert list(fitted) == list(CALIBRATIONS)
-    assert all(list(by_direction) == ["a"] for by_direction in fitted.values())
-    assert fitted["logistic"]["a"].fitted_on == {"q0", "q1"}
+def test_bins_of_equal_mass_hold_as_many_items() -> None:
+    scores = {f"q{n}": {"a": (n + 1) ** 2 / 1000} for n in range(30)}
+    table = reliability_table(rankings(scores), qrels({q: ["a"] for q in scores}), bins=3, equal_mass=True)
+    assert table["count"].tolist() == [10, 10, 10]
+    assert table["predicted"].tolist() == pytest.approx(
+        [np.mean([(n + 1) ** 2 / 1000 for n in range(first, first + 10)]) for first in (0, 10, 20)]
+    )
+    exact = binomtest(10, 10).proportion_ci(method="exact")  # all right, of ten queries
+    assert table["observed_low"].tolist() == pytest.approx([exact.low] * 3)
+
+
+def test_the_surest_queries_are_answered_first() -> None:
+    found = rankings({"q": {"a": 0.9, "b": 0.1}, "r": {"a": 0.7}, "s": {"b": 0.7}, "t": {"a": 0.2}})
+    judged = qrels({"q": ["a"], "r": ["b"], "s": ["b"], "t": ["a"], "not answered": ["a"]})
+    table = risk_coverage(found, judged)
+    assert table["threshold"].tolist() == [0.9, 0.7, 0.2]
+    assert table["coverage"].tolist() == [1 / 5, 3 / 5, 4 / 5]
+    assert table["risk"].tolist() == [0, 1 / 3, 1 / 4]

@@ -182,3 +182,12 @@ def test_a_weighted_sum_wants_weights_that_add_up_and_rrf_a_number_from_0() -> N
         weighted_sum([rankings(A), rankings(B)], [0.6, 0.6])
     with pytest.raises(ValueError, match="k: expected 0 or a positive number, found -1"):
         rrf([rankings(A)], k=-1)
+
+
+def test_equal_scores_share_a_rank_in_rrf_and_none_of_them_wins() -> None:
+    one = rankings({"q": {"a": 0.9, "b": 0.9, "c": 0.5}})
+    other = rankings({"q": {"c": 0.8, "a": 0.3, "b": 0.3}})
+    found = scores_of(rrf([one, other], k=1))["q"]
+    both = 1 / (1 + 1.5) + 1 / (1 + 2.5)
+    assert found == pytest.approx({"a": both, "b": both, "c": 1 / (1 + 3) + 1 / (1 + 1)})
+    assert found["a"] == found["b"]

@@ -74,7 +74,7 @@ def test_what_is_read_from_the_pool_is_the_mean_over_fused_rankings(fusion: str,
         learned = learn_weights(tables, judged, fusion, rrf_k=rrf_k)
         for shares, value in learned.table.itertuples(index=False):
             fused = fuse(fusion, tables, shares, rrf_k)
-            expected = score_queries(fused, judged, ["RR"], "as ranked")["RR"].mean()
+            expected = score_queries(fused, judged, ["RR"])["RR"].mean()
             assert value == pytest.approx(expected, abs=1e-12), shares
 
 

@@ -65,7 +65,7 @@ def test_a_direction_without_answers_is_left_out() -> None:
 
 def test_what_is_alike_is_calibrated_in_its_own_direction(collection) -> None:
     ranked, qrels = rank_intra_modal(collection.vectors, collection.items, k=20)
-    table, splits = try_calibrations(ranked, collection.items, qrels)
+    table, splits, _ = try_calibrations(ranked, collection.items, qrels)
     assert table["direction"].unique().tolist() == ["text-to-text", "image-to-image"]
     assert list(splits) == ["text-to-text", "image-to-image"]
     assert all("validation split" in summary for summary in splits.values())
@@ -88,6 +88,24 @@ def test_every_calibration_is_tried_in_both_directions(collection, plain) -> Non
     trial = try_calibrations(ranked, collection.items, qrels)
     assert trial.table["direction"].unique().tolist() == list(DIRECTIONS)
     assert set(trial.table["calibration"]) == {"temperature", "logistic", "isotonic"}
+    assert set(trial.fitted) == {"temperature", "logistic", "isotonic"}
+    for (direction, kind), part in trial.table.groupby(["direction", "calibration"]):
+        one = trial.fitted[kind][direction]
+        others = ranked[direction][~ranked[direction]["query_id"].isin(one.fitted_on)]
+        test = collection.items.loc[collection.items["split"] == "test", "item_id"]
+        others = others[others["query_id"].isin(test)]
+        predicted = one.apply(others)
+        judged = predicted[predicted["query_id"].isin(qrels[direction]["query_id"])]
+        right = pd.MultiIndex.from_frame(judged[["query_id", "item_id"]]).isin(
+            pd.MultiIndex.from_frame(qrels[direction][["query_id", "item_id"]])
+        )
+        place = np.minimum((judged["score"] * 10).astype(int), 9)
+        error = sum(
+            abs(judged["score"][place == bin].mean() - right[place == bin].mean()) * (place == bin).mean()
+            for bin in set(place)
+        )
+        assert part["ece"].unique() == pytest.approx([error])  # that of the calibration which is kept
+        assert one.depth == 20
     least = trial.table.groupby("direction", sort=False)["ece"].min()
     summary = summarize_calibrations(trial)
     for direction, error in least.items():
@@ -97,7 +115,8 @@ def test_every_calibration_is_tried_in_both_directions(collection, plain) -> Non
 def test_a_direction_that_cannot_be_calibrated_says_why(collection, plain) -> None:
     ranked, qrels = plain
     nothing = {name: right.head(0) for name, right in qrels.items()}
-    table, splits = try_calibrations(ranked, collection.items, nothing)
+    table, splits, fitted = try_calibrations(ranked, collection.items, nothing)
+    assert fitted == {}
     assert table.empty
     assert list(splits) == list(DIRECTIONS)
     for summary in splits.values():

@@ -5,6 +5,7 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS
+from mmlab.retrieve import csls
 from mmlab.retrieve.scores.hubness import Rescored
 from mmlab.retrieve.studies.score_studies import (
     compare_rescorings,
@@ -28,7 +29,7 @@ def qrels(collection):
 def test_rescorings_are_tried_in_both_directions(collection, qrels) -> None:
     items, vectors = collection.items, collection.vectors
     tried = try_rescorings(vectors, items, k=20)
-    hubs = compare_rescorings(tried, vectors, items, qrels)
+    hubs = compare_rescorings(tried, qrels)
     assert hubs["direction"].unique().tolist() == list(DIRECTIONS)
     assert hubs["rescoring"].tolist() == ["none", "centring", "csls", "inverted_softmax", "qb_norm"] * 2
     assert hubs["temperature"].notna().tolist() == [False, False, False, True, True] * 2
@@ -42,15 +43,63 @@ def test_rescorings_are_tried_in_both_directions(collection, qrels) -> None:
     row = dict(zip(vectors.ids, vectors.array, strict=True))
     expected = np.mean([row[text] @ row[image[pair[text]]] for text in texts])
     assert measured["cosine of pairs"][0] == pytest.approx(expected, abs=1e-5)
-    counts = occurrences(tried, vectors, items)["text-to-image"]["none"]
-    assert counts.sum() == 10 * tried["text-to-image"]["none"].rankings["query_id"].nunique()
+    trial = tried["text-to-image"]
+    counts = occurrences(tried)["text-to-image"]["none"]
+    assert counts.sum() == 10 * trial.rescored["none"].rankings["query_id"].nunique()
+    test = items[items["split"] == "test"]
+    assert set(trial.gallery) == set(test.loc[test["modality"] == "image", "item_id"])
+    assert trial.judged == set(test.loc[test["modality"] == "text", "item_id"])
+    assert "items of the test split, the bank are queries of the other splits" in trial.summary
+
+
+def test_success_is_that_of_the_test_split_in_its_own_gallery(collection, qrels) -> None:
+    """Recomputed from the vectors: the bank are all texts of the other splits."""
+    items, vectors = collection.items, collection.vectors
+    hubs = compare_rescorings(try_rescorings(vectors, items, k=20), qrels).set_index(
+        ["direction", "rescoring"]
+    )
+    test = items["split"] == "test"
+    texts, images, others = (
+        vectors.take(items.loc[rows & (items["modality"] == side), "item_id"])
+        for rows, side in ((test, "text"), (test, "image"), (~test, "text"))
+    )
+    pair = items.set_index("item_id")["pair_id"]
+    scores = texts.array @ images.array.T
+    judged = np.isin(pair[texts.ids], pair[images.ids])
+    for name, rescored in (("none", scores), ("csls", csls(scores, others.array @ images.array.T))):
+        right = pair[images.ids].to_numpy()[rescored.argmax(axis=1)] == pair[texts.ids].to_numpy()
+        assert hubs.loc[("text-to-image", name), "Success@1"] == pytest.approx(right[judged].mean())
+
+
+def test_without_a_bank_there_is_no_success_and_no_temperature(collection, qrels) -> None:
+    """30 pairs, no splits: nothing that a bank could be made of."""
+    items = collection.items.assign(split=None)
+    few = items[items["pair_id"].isin(items["pair_id"].drop_duplicates().iloc[:30])]
+    tried = try_rescorings(collection.vectors, few, k=5)
+    hubs = compare_rescorings(tried, qrels).set_index(["direction", "rescoring"]).loc["image-to-text"]
+    assert hubs["Success@1"].notna().to_dict() == {
+        "none": True, "centring": True, "csls": False, "inverted_softmax": False, "qb_norm": False,
+    }  # fmt: skip
+    assert hubs["temperature"].isna().all()
+    left_out = tried["image-to-text"].left_out
+    assert list(left_out) == ["csls", "inverted_softmax", "qb_norm"]
+    assert left_out["qb_norm"].startswith("rescoring: expected 50 reference queries")
+
+
+def test_without_splits_the_pairs_serve_each_other(collection, qrels) -> None:
+    items = collection.items.assign(split=None)
+    trial = try_rescorings(collection.vectors, items, k=5)["text-to-image"]
+    assert len(trial.gallery) == (items["modality"] == "image").sum()
+    texts = items.loc[items["modality"] == "text", "item_id"]
+    assert 0 < len(trial.judged) < len(texts)  # temperatures were chosen on the others
+    assert set(trial.rescored["csls"].rankings["query_id"]) == set(texts)
 
 
 def test_without_a_joint_space_there_is_nothing_to_rescore(collection, qrels) -> None:
     items = collection.items
     texts = collection.vectors.take(items.loc[items["modality"] == "text", "item_id"])
     assert try_rescorings(texts, items) == {}
-    assert compare_rescorings({}, texts, items, qrels).empty
+    assert compare_rescorings({}, qrels).empty
     assert measure_gap(texts, items).empty
 
 

@@ -5,12 +5,12 @@ import pytest
 
 from mmlab.evaluate import compare_systems, qrels_from_pairs, score_queries
 from mmlab.index import build_index, open_store
-from mmlab.items import DIRECTIONS, Space, Vectors
+from mmlab.items import DIRECTIONS, Space, Vectors, exact_search
 from mmlab.items.rankings import rank_by_score
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import split_queries, weighted_sum
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.studies.score_studies import try_rescorings
+from mmlab.retrieve.scores.hubness import centre
 from mmlab.retrieve.studies.weight_study import (
     WeightTrial,
     summarize_weights,
@@ -51,14 +51,19 @@ def test_without_two_texts_of_a_pair_no_weight_is_learned(collection) -> None:
         try_query_weights(collection.retriever.index, [collection.vectors], items)
 
 
+def asked_and_found(collection, direction):
+    items, vectors = collection.items, collection.vectors
+    return [vectors.take(items.loc[items["modality"] == side, "item_id"]) for side in DIRECTIONS[direction]]
+
+
 def test_one_models_answers_are_weighed_as_embedded_and_centred(collection, qrels) -> None:
     items, vectors, retriever = collection
-    tried = try_rescorings(vectors, items, k=20)
-    trials = try_model_weights(retriever.index, [vectors], items, qrels, tried, k=20)
+    trials = try_model_weights(retriever.index, [vectors], items, qrels, k=20)
     assert list(trials) == list(DIRECTIONS)
     for name, trial in trials.items():
         assert list(trial.weights) == ["as embedded", "centred"]
-        both = [tried[name]["none"].rankings, tried[name]["centring"].rankings]
+        both = [exact_search(*asked_and_found(collection, name), 20)]
+        both.append(exact_search(*centre(*asked_and_found(collection, name), DIRECTIONS[name][0]), 20))
         split = split_queries(items, qrels[name]["query_id"].unique())
         learned = learn_weights([split.fitting_rows(one) for one in both], split.fitting_rows(qrels[name]))
         assert tuple(trial.weights.values()) == learned.weights
@@ -74,14 +79,14 @@ def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_pat
     texts = vectors.take(items.loc[items["modality"] == "text", "item_id"])
     second = Vectors(texts.ids, texts.array, Space("second", "1", "", "", "", texts.space.dimension))
     index = build_index(open_store(tmp_path), "two", items, [vectors, second], progress=False)
-    trials = try_model_weights(index, [vectors, second], items, qrels, {}, "rrf", k=10)
+    trials = try_model_weights(index, [vectors, second], items, qrels, "rrf", k=10)
     assert list(trials) == ["text-to-image"]  # the second knows no images
     assert list(trials["text-to-image"].weights) == [vectors.space.key, second.space.key]
 
 
 def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels) -> None:
     right = qrels["text-to-image"]
-    plain = try_rescorings(collection.vectors, collection.items, k=10)["text-to-image"]["none"].rankings
+    plain = exact_search(*asked_and_found(collection, "text-to-image"), 10)
     against = rank_by_score(plain.assign(score=-plain["score"]))  # the same in the opposite order
     three = {"none": plain, "against": against, "as much": against}
     trial = try_system_weights(three, right, collection.items)
