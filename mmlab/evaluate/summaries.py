@@ -130,6 +130,21 @@ def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
     return f"{summary} {few} groups of fewer than {MIN_GROUP_PAIRS} pairs say little." if few else summary
 
 
+def summarize_gallery_sizes(sizes: pd.DataFrame, measure: str) -> str:
+    """Give a measure in the smallest and the largest gallery; `sizes`: direction, size, value, by rising size.
+
+    >>> sizes = pd.DataFrame({"direction": "text-to-image", "size": [10, 2000], "value": [0.9, 0.5]})
+    >>> summarize_gallery_sizes(sizes, "Success@1")
+    'Success@1: text-to-image 0.900 among 10 items, 0.500 among 2,000 items.'
+    """
+    parts = []
+    for direction, part in sizes.groupby("direction", sort=False):
+        ends = part.iloc[[0, -1]].drop_duplicates("size").to_dict("records")
+        words = ", ".join("{value:.3f} among {size:,} items".format_map(end) for end in ends)
+        parts.append(f"{direction} {words}")
+    return f"{measure}: {'; '.join(parts)}."
+
+
 def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
     """Say per direction what exact search misses and what later steps change; `changes`: `loss_changes` of each."""
     parts = []

@@ -28,6 +28,7 @@ from mmlab.evaluate.paired_comparison import label_effect
 from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
 from mmlab.evaluate.summaries import (
     NOTHING_JUDGED,
+    summarize_gallery_sizes,
     summarize_groups,
     summarize_labels,
     summarize_measures,
@@ -245,12 +246,7 @@ class Evaluation(Report):
             throughput_curves(ax, table, "direction", "size", "value", names)
             return fig
 
-        parts = [
-            f"{name} {part['value'].iloc[0]:.3f} among {part['size'].iloc[0]:,} items, "
-            f"{part['value'].iloc[-1]:.3f} among {part['size'].iloc[-1]:,}"
-            for name, part in tables.items()
-        ]
-        return Result(table, f"Success@{k}: {'; '.join(parts)}.", draw)
+        return Result(table, summarize_gallery_sizes(table, f"Success@{k}"), draw)
 
     def failures(self, k: int | None = None) -> FailureReport:
         """Return where the answers of missed queries are lost: by the model, the index or a later step.

@@ -189,6 +189,8 @@ class FailureReport(Report):
         if table.empty:
             raise TooFew(NOTHING_JUDGED)
         first = table.iloc[0]
+        if suspects.empty:
+            return Result(table, "No false negative is suspected, so the measures stay as they are.")
         sentence = (
             f"If all {len(suspects):,} suspected false negatives were right, {first['measure']} were "
             f"{first['if_right']:.3f} at most instead of {first['value']:.3f} (text-to-image)."

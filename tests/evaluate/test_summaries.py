@@ -11,6 +11,7 @@ from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.evaluate.summaries import (
     escape_markdown,
     summarize_failures,
+    summarize_gallery_sizes,
     summarize_groups,
     summarize_labels,
     summarize_losses,
@@ -110,6 +111,14 @@ def test_the_worst_and_the_best_group_are_named():
     small = groups.head(1).assign(group="tiny", value=0.0, few=True)
     with_small = summarize_groups(pd.concat([groups, small]), "label", "R@1")
     assert with_small == f"{summary} 1 groups of fewer than 10 pairs say little."
+
+
+def test_the_smallest_and_the_largest_gallery_are_named_and_one_size_once():
+    both = [("text-to-image", 10, 0.9), ("text-to-image", 20, 0.7), ("text-to-image", 40, 0.5)]
+    sizes = pd.DataFrame([*both, ("image-to-text", 3, 1.0)], columns=["direction", "size", "value"])
+    assert summarize_gallery_sizes(sizes, "Success@1") == (
+        "Success@1: text-to-image 0.900 among 10 items, 0.500 among 40 items; image-to-text 1.000 among 3 items."
+    )
 
 
 def test_losses_and_gains_are_summed():

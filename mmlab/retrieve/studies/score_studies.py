@@ -203,11 +203,11 @@ def _try_direction(
             )
         except TooFew as error:
             left_out[rescoring] = str(error)
-    if name:
-        bank = f"{len(found):,} items of the {name} split, the bank are queries of the other splits"
-        return RescoringTrial(rescored, found.ids, frozenset(asked.ids), bank, left_out)
-    bank = f"all {len(found):,} items, the bank are queries of pairs that neither ask nor answer"
-    return RescoringTrial(rescored, found.ids, split.evaluation, bank, left_out)
+    held = f"{len(found):,} items of the {name} split" if name else f"all {len(found):,} items"
+    bank = "queries of the other splits" if name else "queries of pairs that neither ask nor answer"
+    summary = f"{held}, the bank are {bank}" if "csls" in rescored else f"{held}, no bank"
+    judged = frozenset(asked.ids) if name else split.evaluation
+    return RescoringTrial(rescored, found.ids, judged, summary, left_out)
 
 
 def _own_split(items: pd.DataFrame, queries: Vectors, gallery: Vectors) -> tuple[str, frozenset[str]]:
