@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmlab.cli import main
@@ -119,12 +120,20 @@ def test_a_store_of_another_space_is_refused(demo_copy: Path) -> None:
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the 200 photos are not on this machine")
-def test_a_run_on_photos_with_several_captions_and_no_labels(own_data: Path) -> None:
-    folder = run_notebooks("photos", {"dataset": str(PHOTOS), "min_words": 0, "sample": 50}, progress=False)
+def test_a_run_on_photos_with_several_captions_and_no_labels(own_data: Path, tmp_path: Path) -> None:
+    """A table of 40 of them in another folder than the photos."""
+    pd.read_csv(PHOTOS / "captions.csv").head(200).to_csv(tmp_path / "captions.csv", index=False)
+    parameters = {
+        "dataset": str(tmp_path),
+        "images_at": str(PHOTOS),
+        "keep": ["unlisted image"],
+        "sample": 20,
+    }
+    folder = run_notebooks("photos", parameters, progress=False)
     items = read_items(folder / "items.parquet")
-    assert items["modality"].value_counts().to_dict() == {"text": 1000, "image": 200}
+    assert items["modality"].value_counts().to_dict() == {"text": 200, "image": 40}
     measures = json.loads((folder / "metrics.json").read_text())["measures"]
-    assert {m["direction"]: m["queries"] for m in measures} == {"text-to-image": 1000, "image-to-text": 200}
+    assert {m["direction"]: m["queries"] for m in measures} == {"text-to-image": 200, "image-to-text": 40}
     assert write_report("photos").is_file()
 
 
