@@ -40,11 +40,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores with `-n auto`: a worker often waits for a kernel, a browser or a server."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first, so that no worker is left with one of them at the end."""
     places = {name: place for place, name in enumerate(SLOW_FILES)}

@@ -127,7 +127,7 @@ def run_notebooks(
     complete = [complete_parameters(notebook, values) for notebook in coming]
     with (
         run_lock(folder),
-        # a page is written while the next notebook runs: PAGES_FIGURE
+        # a page is written while the next notebook runs
         ThreadPoolExecutor(1) as pages,
         Progress(coming, show=progress) as bar,
         closing(start_kernels(coming, complete, values.get("models", ()))) as kernels,
