@@ -166,7 +166,8 @@ def _print(looked: "Inspection", command: str) -> None:
     )
     refused = looked.refused.astype(object)
     _print_section("Would be refused", refused.where(refused.notna(), None).to_dict("records"))
-    _print_section("Notes", [{"": note} for note in looked.notes])
+    if looked.notes:
+        click.echo("\n".join(["\nNotes:", *map(plain_text, looked.notes)]))
     if not looked.advice:
         click.echo(f"\nGo on with:\n{command}")
 

@@ -94,7 +94,7 @@ def paired_bars(
     if not rows:
         write_centred(ax, "none")
     elif len(names) > 1:
-        legend_below(ax, 40, len(names))
+        legend_below(ax, 40, min(len(names), 2))
     return name_axes(ax, axis_name, title=title)
 
 
