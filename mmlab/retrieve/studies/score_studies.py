@@ -20,7 +20,14 @@ from mmlab.retrieve.scores.fitted_calibration import (
     Reliability,
     fit_calibration,
 )
-from mmlab.retrieve.scores.hubness import TEMPERED, Rescored, choose_temperature, find_banks, rescore
+from mmlab.retrieve.scores.hubness import (
+    MIN_REFERENCES,
+    TEMPERED,
+    Rescored,
+    choose_temperature,
+    find_banks,
+    rescore,
+)
 from mmlab.retrieve.scores.query_split import TEST, VALIDATION, split_queries
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
@@ -204,7 +211,8 @@ def _try_direction(
         except TooFew as error:
             left_out[rescoring] = str(error)
     held = f"{len(found):,} items of the {name} split" if name else f"all {len(found):,} items"
-    bank = "queries of the other splits" if name else "queries of pairs that neither ask nor answer"
+    outside = references is not None and len(references) >= MIN_REFERENCES
+    bank = "queries of the other splits" if outside else "queries of pairs that neither ask nor answer"
     summary = f"{held}, the bank are {bank}" if "csls" in rescored else f"{held}, no bank"
     judged = frozenset(asked.ids) if name else split.evaluation
     return RescoringTrial(rescored, found.ids, judged, summary, left_out)

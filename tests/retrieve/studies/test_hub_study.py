@@ -6,7 +6,7 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS
 from mmlab.retrieve import csls
-from mmlab.retrieve.scores.hubness import Rescored
+from mmlab.retrieve.scores.hubness import MIN_REFERENCES, Rescored
 from mmlab.retrieve.studies.score_studies import (
     compare_rescorings,
     hubness_table,
@@ -50,6 +50,15 @@ def test_rescorings_are_tried_in_both_directions(collection, qrels) -> None:
     assert set(trial.gallery) == set(test.loc[test["modality"] == "image", "item_id"])
     assert trial.judged == set(test.loc[test["modality"] == "text", "item_id"])
     assert "items of the test split, the bank are queries of the other splits" in trial.summary
+
+
+def test_a_split_with_few_queries_beside_it_has_a_bank_of_its_own(collection) -> None:
+    items = collection.items
+    few = items["pair_id"].isin(items["pair_id"].unique()[:5])
+    items = items.assign(split=few.map({True: "train", False: "test"}))
+    assert 0 < (few & (items["modality"] == "text")).sum() < MIN_REFERENCES
+    summary = try_rescorings(collection.vectors, items, k=20)["text-to-image"].summary
+    assert "items of the test split, the bank are queries of pairs that neither ask nor answer" in summary
 
 
 def test_success_is_that_of_the_test_split_in_its_own_gallery(collection, qrels) -> None:
