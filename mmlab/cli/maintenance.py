@@ -12,6 +12,12 @@ import mmlab
 from mmlab.cli.group import cli, complete_runs, print_table, usage_errors
 from mmlab.items import replacing
 
+INIT_EXAMPLES = """
+\b
+Examples:
+  mmlab init retrieval && cd retrieval && mmlab demo
+  mmlab init retrieval           again, after an upgrade: what is new is written, what differs is named
+"""
 VERIFY_EXAMPLES = """
 \b
 Examples:
@@ -152,14 +158,6 @@ def push(
     except (RuntimeError, LookupError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     print_table(pushed.report.to_dict("records"))
-
-
-INIT_EXAMPLES = """
-\b
-Examples:
-  mmlab init retrieval && cd retrieval && mmlab demo
-  mmlab init retrieval           again, after an upgrade: what is new is written, what differs is named
-"""
 
 
 @cli.command(epilog=INIT_EXAMPLES, short_help="Write the notebooks into a folder to work in.")

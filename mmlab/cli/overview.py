@@ -24,6 +24,15 @@ from mmlab.cli.run_commands import check, look_at, run_line
 if TYPE_CHECKING:
     from mmlab.ingest import Inspection
 
+INSPECT_EXAMPLES = """
+\b
+Examples:
+  mmlab inspect photos/
+  mmlab inspect captions.csv -p images_at=/data/photos
+  mmlab inspect shop.csv -p columns=image=Photo,caption=Name
+  mmlab inspect photos/ --json | jq .splits
+"""
+PAIRS_SHOWN, CHARACTERS_SHOWN = 5, 80
 LIST_EXAMPLES = """
 \b
 Examples:
@@ -110,17 +119,6 @@ def _write(name: str, single_file: bool) -> None:
     click.echo(f"Report: {write_report(name)}")
     if single_file:
         click.echo(f"Single file: {write_single_file(name)}")
-
-
-INSPECT_EXAMPLES = """
-\b
-Examples:
-  mmlab inspect photos/
-  mmlab inspect captions.csv -p images_at=/data/photos
-  mmlab inspect shop.csv -p columns=image=Photo,caption=Name
-  mmlab inspect photos/ --json | jq .splits
-"""
-PAIRS_SHOWN, CHARACTERS_SHOWN = 5, 80
 
 
 @cli.command(epilog=INSPECT_EXAMPLES, short_help="Look at a dataset before anything runs.")

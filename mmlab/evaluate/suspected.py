@@ -204,9 +204,8 @@ def _above_right(rankings: pd.DataFrame, qrels: pd.DataFrame, max_rank: int) -> 
     """Return query_id, item_id and rank of the hits of judged queries above their first right answer."""
     ranks = right_ranks(rankings, qrels, ties="as ranked")
     best = ranks.groupby("query_id")["rank"].min().fillna(np.inf)
-    limit = (
-        rankings["query_id"].map(best).astype(float)
-    )  # NaN, and so no hit is above, where the query is not judged
+    # NaN, and so no hit is above, where the query is not judged
+    limit = rankings["query_id"].map(best).astype(float)
     chosen = (rankings["rank"] < limit) & (rankings["rank"] <= max_rank)
     return rankings.loc[chosen, ["query_id", "item_id", "rank"]]
 

@@ -6,18 +6,16 @@ from mmlab.ingest.file_walk import files_below, walk_files
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(make):
     """A dataset of three files, and a store beside it."""
-    for name in (
+    names = (
         "dataset/b.jpg",
         "dataset/sub/a.png",
         "dataset/notes.txt",
         "dataset/.hidden/c.png",
         "store/d.png",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    return tmp_path / "dataset"
+    )
+    return make(dict.fromkeys(names, ""), "") / "dataset"
 
 
 def test_all_files_but_hidden_ones_are_there_in_order(folder):

@@ -28,10 +28,8 @@ MAX_BYTES_IN_MEMORY = 64 << 20  # of a file; larger ones are read twice, to be h
 MEASURED_SIDE = 160  # pixels of the longer side of the copy that is measured
 PHASH_SIDE = 32  # pixels of the square that the perceptual hash is made of
 CELLS = 4  # the signature has CELLS x CELLS colours; the sharpness is that of the sharpest of as many tiles
-TEMPORARY_REASONS = (
-    "missing file",
-    "unreadable file",
-)  # may be otherwise next time though the file is the same
+# may be otherwise next time though the file is the same
+TEMPORARY_REASONS = ("missing file", "unreadable file")
 
 # The bounds of the flags were set on 200 photos of 500 pixels, as they are and altered, and on drawn products,
 # which are smooth.

@@ -18,9 +18,8 @@ FLICKR_FOLDERS = (
 )  # fmt: skip
 FLICKR_SPLIT_LISTS = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 MAX_LIST_BYTES = 200_000_000  # of a list of images or texts
-LIST_WORDS = re.compile(
-    r"[ ._-]*(images?|imgs?|urls?|names?|files?|list|ids?)$", re.IGNORECASE
-)  # end of its name
+# the end of the name of such a list
+LIST_WORDS = re.compile(r"[ ._-]*(images?|imgs?|urls?|names?|files?|list|ids?)$", re.IGNORECASE)
 LINES_LOOKED_AT = 50
 MAX_FOLDERS, MAX_FILES = 20, 1000  # in which lists of texts are looked for
 

@@ -20,12 +20,10 @@ MAX_NAME_CHARS = 2000  # of an image; more is a text
 MAX_NESTED_CHARS = 10_000  # of a user's nested value; of more only the size is kept
 IMAGE_SEPARATORS = ("|", ";", ",", "\n")
 LISTED = re.compile(r"\s*[\[{]")
-NUMPY_LIST = re.compile(
-    r"""(?<=['"])\s+(?=['"])"""
-)  # between the texts of an array that was written as a text
-NUMBERED_CAPTION = re.compile(
-    r"(.+\.\w{2,5})#(?:enc|enr)?\d+", re.IGNORECASE
-)  # name.jpg#0, as Flickr's lists write it
+# between the texts of an array that was written as a text
+NUMPY_LIST = re.compile(r"""(?<=['"])\s+(?=['"])""")
+# name.jpg#0, as Flickr's lists write it
+NUMBERED_CAPTION = re.compile(r"(.+\.\w{2,5})#(?:enc|enr)?\d+", re.IGNORECASE)
 INT64 = range(-(2**63), 2**63)
 
 

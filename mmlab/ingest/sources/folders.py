@@ -13,13 +13,8 @@ from mmlab.ingest.sources.records import NoBlobs, Table, read_records
 from mmlab.ingest.sources.rows import Part, Row, malformed_row, split_in
 from mmlab.ingest.sources.text_files import read_text
 
-TEXT_SUFFIXES = (
-    ".caption",
-    ".txt",
-    ".text",
-    ".cap",
-    ".json",
-)  # of a file beside an image, the preferred first
+# of a file beside an image, the preferred first
+TEXT_SUFFIXES = (".caption", ".txt", ".text", ".cap", ".json")
 MAX_SIDECAR_BYTES = 1_000_000  # of a text beside an image; more is no caption
 WRAPPED_CHARS = range(50, 131)  # of the longest line of a text whose lines an editor broke
 KIND_FOLDERS = {  # folders that say what lies in them, so that images/train/1.jpg and captions/train/1.txt match

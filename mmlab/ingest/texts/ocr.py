@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 OCR = "ocr"  # origin of the texts; in the cache: image, language, version and method -> words and confidences
 IMAGES_PER_CHUNK = 100  # read between two writes to the cache
 TIMEOUT_SECONDS = 60  # for one image
-DOUBLE_BELOW, MAX_SIDE = (
-    1000,
-    3000,
-)  # pixels of the longer side: smaller images are doubled, larger ones shrunk
+# pixels of the longer side: smaller images are doubled, larger ones shrunk
+DOUBLE_BELOW, MAX_SIDE = 1000, 3000
 # Finds blocks of text where there are some; the modes that expect text (6, 11) see words in any photograph.
 PAGE_MODE = "--psm 3"
 METHOD = (

@@ -117,9 +117,8 @@ class FusionGrid:
         Equal scores count against the right answer, as they do in an evaluation.
         """
         score = self._fused(weights)
-        best = np.full(
-            self.query.max(initial=-1) + 1, -np.inf
-        )  # score of the first right answer of each query
+        # the score of the first right answer of each query
+        best = np.full(self.query.max(initial=-1) + 1, -np.inf)
         np.maximum.at(best, self.query[self.right], score[self.right])
         ahead = ~self.right & (score >= best[self.query] - TIED)
         before = np.bincount(self.query[ahead], minlength=len(best))
@@ -134,9 +133,8 @@ class FusionGrid:
                 total += weight * own
                 continue
             ranked = own > 0
-            rank = (
-                np.rint(2 * (1 / own[ranked] - self.rrf_k)) / 2
-            )  # equal scores share a mean, which may be a half
+            # equal scores share a mean rank, which may be a half
+            rank = np.rint(2 * (1 / own[ranked] - self.rrf_k)) / 2
             total[ranked] += weight / (self.rrf_k * weight + rank)
         return total
 

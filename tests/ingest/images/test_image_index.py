@@ -19,17 +19,15 @@ def test_each_spelling_is_coarser_than_the_one_before(last, is_folded, is_stem, 
 
 
 @pytest.fixture
-def root(tmp_path):
-    for name in (
+def root(make):
+    names = (
         "dataset/images/a.jpg",
         "dataset/data.csv",
         "dataset/.h/b.jpg",
         "other/images/c.jpg",
         "images/d.jpg",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    return tmp_path / "dataset"
+    )
+    return make(dict.fromkeys(names, ""), "") / "dataset"
 
 
 def test_another_folder_gets_names_of_its_own(root):
