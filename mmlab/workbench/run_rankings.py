@@ -1,19 +1,26 @@
-"""All queries of a run, ranked: the answer of each direction and the rankings after each step that led to it."""
+"""The queries of a split, ranked: the answer of each direction and the rankings after each step that led to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.items import DIRECTIONS, write_table
+from mmlab.items import DIRECTIONS, Vectors, is_among, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
-from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
+from mmlab.retrieve.pipeline import (
+    RankedDirection,
+    describe_fitting,
+    fitting_split,
+    summarize_steps,
+)
 from mmlab.retrieve.query.explain import ranks_of_query
 from mmlab.retrieve.query.rerank import find_matcher
+from mmlab.retrieve.scores.query_split import ALL, Split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, query_gallery
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Rankings(Report):
-    """The ranked items of every query of a run, in one direction or in both.
+    """The ranked items of every query of the split that is judged, in one direction or in both.
 
     Made by `Run.rank`, and read from the run's files by `Run.rankings`.
 
@@ -35,6 +42,7 @@ class Rankings(Report):
         data: the run whose queries were ranked.
         ranked: for each direction its answer, the rankings after each step, and what was fitted.
         name: what comparisons call these rankings.
+        config: how they were made, and of which split.
 
     Example:
         >>> rankings = run.rank(to="image")
@@ -45,20 +53,67 @@ class Rankings(Report):
     data: RunData
     ranked: Mapping[str, RankedDirection]
     name: str
+    config: RetrievalConfig
 
     @classmethod
     def of(cls, data: RunData, to: str | None, given: Mapping[str, Any]) -> Self:
-        """Rank all queries of one direction, or of both; what is not given is as the run's parameters have it."""
-        names = {field.name for field in fields(RetrievalConfig)}
-        own = {name: value for name, value in data.parameters.items() if name in names}
-        config = RetrievalConfig(**{**own, **given})
-        qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items() if to in (None, target)}
+        """Rank the queries of one direction, or of both; what is not given is as the run's parameters have it."""
+        config = retrieval_config(data, given)
+        qrels = {
+            name: data.qrels(target, ALL) for name, (_, target) in DIRECTIONS.items() if to in (None, target)
+        }
         vectors = data.index.in_order(data.all_vectors)
         loaded = {id(one): one.model for one in data.retrievers.values()} if config.rerank else {}
         matcher = find_matcher(data.all_vectors, config.rerank, loaded.values())
         ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, matcher)
         changed = ", ".join(f"{name} {value}" for name, value in given.items())
-        return cls(data, ranked, changed or data.name)
+        return cls(data, ranked, changed or data.name, config)
+
+    @classmethod
+    def saved(cls, data: RunData) -> Self:
+        """Read the run's own answers."""
+        config, ranked = retrieval_config(data), {}
+        for name, (source, _) in DIRECTIONS.items():
+            steps, answer, beside = data.ranking_steps(name), data.answer(name), data.answers_beside(name)
+            split = fitting_split(data.judged(config.split), source, config) if len(answer) else None
+            ranked[name] = RankedDirection(steps, answer, None, split, {}, config.exact, beside)
+        return cls(data, ranked, data.name, config)
+
+    @property
+    def judged(self) -> Split:
+        """The split that is judged: its name, its items, which are queries and gallery, and those of other splits.
+
+        Example:
+            >>> run.rankings.judged.name
+            'test'
+        """
+        return self.data.judged(self.config.split)
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """The items of the split that is judged."""
+        return self.judged.items
+
+    @cached_property
+    def vectors_by_modality(self) -> dict[str, Vectors]:
+        """The vectors of the texts and those of the images of the split that is judged."""
+        return {name: self.judged.take(own) for name, own in self.data.vectors_by_modality.items()}
+
+    @cached_property
+    def qrels(self) -> dict[str, pd.DataFrame]:
+        """What is right, by direction: query_id, item_id, relevance; of no query that something was fitted on.
+
+        Example:
+            >>> list(run.rankings.qrels)
+            ['text-to-image', 'image-to-text']
+        """
+        right = {name: self.data.qrels(DIRECTIONS[name][1], self.config.split) for name in self.ranked}
+        fitted = {name: one.split for name, one in self.ranked.items() if one.split}
+        return {name: fitted[name].evaluation_rows(t) if name in fitted else t for name, t in right.items()}
+
+    def rules(self) -> dict[str, dict[str, str]]:
+        """Return what served the answer beside the queries that are judged, by direction and rule."""
+        return {name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config) for name in self.ranked}
 
     @property
     def answers(self) -> dict[str, pd.DataFrame]:
@@ -97,14 +152,17 @@ class Rankings(Report):
             success_curves(ax, self._first_ranks(), depth)
             return fig
 
-        sentence = f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
+        sentence = (
+            f"**{queries:,} queries** of {self.judged} answered by its items alone, up to {depth} hits kept of each; "
+            f"{summarize_steps(self.ranked)}"
+        )
         return Result(join_directions(self.answers), sentence, draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
         """Return the rank of the first right answer of every query, missing where none is ranked."""
         ranks = {}
         for direction, answer in self.answers.items():
-            right = right_ranks(answer, self.data.qrels(DIRECTIONS[direction][1]))
+            right = right_ranks(answer, self.qrels[direction])
             ranks[direction] = right.groupby("query_id", sort=False)["rank"].min()
         return ranks
 
@@ -122,7 +180,7 @@ class Rankings(Report):
             2
         """
         direction = direction or next(iter(self.ranked))
-        qrels = self.data.qrels(DIRECTIONS[direction][1])
+        qrels = self.qrels[direction]
         known = self._known_queries(qrels)
         drawn = known.sample(min(count, len(known)), random_state=seed)
         cards = query_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
@@ -143,7 +201,7 @@ class Rankings(Report):
             3
         """
         direction = direction or next(iter(self.ranked))
-        known = self._known_queries(self.data.qrels(DIRECTIONS[direction][1]))
+        known = self._known_queries(self.qrels[direction])
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
         table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)
@@ -162,13 +220,23 @@ class Rankings(Report):
         claims = {}
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
-            held = self.data.vectors_by_modality
+            held = self.vectors_by_modality
             asked = set(held[source].ids) if len(held[target]) else set()
             claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
+            claims |= self.split_claims(direction)
         return claims
+
+    def split_claims(self, direction: str) -> dict[str, bool]:
+        """Return whether queries and hits of an answer are of the split that is judged, by claim."""
+        answer = self.answers[direction]
+        asked, found = (answer[name].drop_duplicates() for name in ("query_id", "item_id"))
+        own = is_among(asked, self.items["item_id"]).all() and is_among(found, self.items["item_id"]).all()
+        return {f"{direction}: queries and hits are of {self.judged}": bool(own)}
 
     def write(self, step: Step) -> Html:
         """Write the answers and the rankings after each step to rankings/, and show what the step has written.
+
+        Answers to queries of other splits go to rankings/other_splits/.
 
         Example:
             >>> files = run.rankings.write(step)
@@ -177,4 +245,13 @@ class Rankings(Report):
             for name, rankings in ranked.steps.items():
                 write_table(rankings, step.write(f"{run_files.RANKINGS}/{direction}/{name}.parquet"))
             write_table(ranked.answer, step.write(f"{run_files.RANKINGS}/{direction}.parquet"))
+            if len(ranked.beside):
+                write_table(ranked.beside, step.write(f"{run_files.OTHER_SPLITS}/{direction}.parquet"))
         return step.outputs()
+
+
+def retrieval_config(data: RunData, given: Mapping[str, Any] | None = None) -> RetrievalConfig:
+    """Return how a run's queries are ranked: by its parameters, but for what is given."""
+    names = {field.name for field in fields(RetrievalConfig)}
+    own = {name: value for name, value in data.parameters.items() if name in names}
+    return RetrievalConfig(**{**own, **(given or {})})

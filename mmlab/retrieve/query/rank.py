@@ -22,6 +22,7 @@ def rank(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str | None = None,
+    within: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Rank the items of modality `to` for every query: query_id, item_id, rank from 1, score (cosine).
@@ -29,17 +30,18 @@ def rank(
     Returns at most `k` rows per query, queries in their own order. A query that is itself in the index is left out of
     its own ranking: it would always be found first. Where the queries' space holds no `to`, or `through` names a
     modality to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`.
-    `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not, ValueError
-    for a `k` below 1.
+    `within` is a filter as `where` is, on the items that stand for others too: that of a split's gallery. `settings`:
+    more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not, ValueError for a `k`
+    below 1.
     """
     if k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     with index.session():
         through = through or bridge_modality(index, queries, to)
         if through:
-            return rank_through_pairs(index, queries, to, k, where, exact, through, **settings)
+            return rank_through_pairs(index, queries, to, k, where, exact, through, within, **settings)
         held = index.store.count(index.collection(queries.space, to), modality=to)
-        found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **settings)
+        found = index.search(queries, to, max(min(k + 1, held), 1), _both(where, within), exact, **settings)
     return first_rows(drop_self_matches(tie_near_scores(found)), k)
 
 
@@ -60,22 +62,25 @@ def rank_through_pairs(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str = "text",
+    within: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Rank the items of modality `to` whose pair has an item of modality `through` near the query.
 
     A caption that is found stands for its image, where texts and images share no space. An item scores as the best hit
     of its pair, which the column `via` names; the query's own item is no hit. `where` holds for the items of modality
-    `to`. Searches deeper until every query has `k` items or all hits have been seen. `settings`: more of
-    `Index.search`.
+    `to`, `within` for those that are searched too. Searches deeper until every query has `k` items or all hits have
+    been seen. `settings`: more of `Index.search`.
     """
+    wanted = _both(where, within)
     with index.session():
-        held = index.store.count(index.collection(queries.space, through), modality=through)
+        held = index.store.count(index.collection(queries.space, through), within, through)
         depth = k
         while True:
             depth = min(DEPTH_FACTOR * depth, held)
-            found = tie_near_scores(index.search(queries, through, max(depth, 1), exact=exact, **settings))
-            ranked = _stand_in(found, *_pairs(index, found, to, where), k)
+            searched = index.search(queries, through, max(depth, 1), within, exact, **settings)
+            found = tie_near_scores(searched)
+            ranked = _stand_in(found, *_pairs(index, found, to, wanted), k)
             if depth == held or len(ranked) == k * len(queries):
                 return ranked
 
@@ -105,11 +110,20 @@ def gallery_vectors(
 
 
 def rank_exactly(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str, k: int
+    index: Index,
+    vectors: Sequence[Vectors],
+    items: pd.DataFrame,
+    queries: Vectors,
+    target: str,
+    k: int,
+    within: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Rank by the vectors at hand where they hold the target, see `exact_search`; else through pairs of the index."""
+    """Rank `items` by the vectors at hand where they hold the target, see `exact_search`; else through pairs.
+
+    These are asked of the index, whose filter `within` lets the same items through.
+    """
     if bridge_modality(index, queries, target):
-        return rank(index, queries, target, k, exact=True)
+        return rank(index, queries, target, k, exact=True, within=within)
     return exact_search(queries, gallery_vectors(vectors, items, queries, target), k)
 
 
@@ -121,14 +135,22 @@ def rank_models(
     target: str,
     k: int = 100,
     exact: bool = True,
+    within: Mapping[str, Any] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph."""
+    """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph.
+
+    `within`: the filter of the index that lets no other items through, None where it holds no others.
+    """
     return {
-        queries.space.key: rank_exactly(index, vectors, items, queries, target, k)
+        queries.space.key: rank_exactly(index, vectors, items, queries, target, k, within)
         if exact
-        else rank(index, queries, target, k)
+        else rank(index, queries, target, k, within=within)
         for queries in query_vectors(vectors, items, source)
     }
+
+
+def _both(where: Mapping[str, Any] | None, within: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {**(where or {}), **(within or {})} or None
 
 
 def _pairs(
