@@ -220,24 +220,24 @@ def rank_direction(
     a rescoring, where there are enough (`find_banks`). Raises ValueError for a step that this run cannot take, saying
     what it lacks, and for a split that no item is of. Without items of both modalities nothing is ranked.
     """
-    way = _Direction(index, vectors, choose_split(items, config.split), source, target, config)
-    if not {source, target} <= set(way.judged.items["modality"]):
+    asked = _Direction(index, vectors, choose_split(items, config.split), source, target, config)
+    if not {source, target} <= set(asked.judged.items["modality"]):
         return RankedDirection({"exact": no_rankings(), "index": no_rankings()}, no_rankings())
     with index.session():
-        searched = way.searched()
-        systems = way.systems() if config.fusion != NONE else {}
-        weights = way.weights(systems, qrels) if systems else {}
-        ranked = way.later_steps(systems, weights) or way.as_searched(searched)
-    fitted = way.fit(ranked, qrels) if config.calibration != NONE else None
+        searched = asked.searched()
+        systems = asked.systems() if config.fusion != NONE else {}
+        weights = asked.weights(systems, qrels) if systems else {}
+        ranked = asked.later_steps(systems, weights) or asked.as_searched(searched)
+    fitted = asked.fit(ranked, qrels) if config.calibration != NONE else None
     if fitted:
         ranked["calibrated"] = fitted.apply(list(ranked.values())[-1])
     last = list(ranked)[-1]
-    steps = searched | {name: way.judged.asked(table) for name, table in ranked.items()}
+    steps = searched | {name: asked.judged.asked(table) for name, table in ranked.items()}
     answer = steps[last]
     if config.rerank:
-        answer = steps["reranked"] = _reranked(answer, way.judged.items, config, match)
-    beside = way.judged.not_asked(ranked[last])
-    return RankedDirection(steps, answer, fitted, way.split, weights, config.exact, beside)
+        answer = steps["reranked"] = _reranked(answer, asked.judged.items, config, match)
+    beside = asked.judged.not_asked(ranked[last])
+    return RankedDirection(steps, answer, fitted, asked.split, weights, config.exact, beside)
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,7 @@ class _Direction:
         return {name: _joined([searched[name], *map(self.search, self.parts[1:])])}
 
     def search(self, part: Split) -> pd.DataFrame:
-        """Rank the queries of a split by the first model that embeds them, in the way that the run answers."""
+        """Rank the queries of a split by the first model that embeds them, as the run answers."""
         queries, *_ = self.queries(part)
         if not self.config.exact:
             return rank(self.index, queries, self.target, self.config.depth, within=part.where)
@@ -423,8 +423,8 @@ class _Direction:
             systems.append((own, gallery, gallery_vectors(self.vectors, outside, own, self.source)))
         if CENTRED in weights:
             centring = fit_centring(*systems[0][:2], self.source)
-            sides = (self.source, self.target, self.source)
-            centred = [centring.apply(one, side) for one, side in zip(systems[0], sides, strict=True)]
+            modalities = (self.source, self.target, self.source)
+            centred = [centring.apply(one, side) for one, side in zip(systems[0], modalities, strict=True)]
             systems.append((centred[0], centred[1], centred[2]))
         return systems
 

@@ -214,7 +214,7 @@ class RunComparison(Report):
             ['test', 'test', 'test', 'test']
         """
         rows = [{"run": run.name, **row} for run in self.runs for row in run.protocol_rows]
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["run", "direction"])
         named = table["run"] + ", " + table["direction"]
         shown = transpose_card(table.drop(columns="run").assign(direction=named))
         asked = ", ".join(

@@ -267,13 +267,16 @@ class RunData:
     @property
     def protocol_rows(self) -> list[dict[str, Any]]:
         """The rules that 05_evaluate measured under, one for each direction; with the name of the split it judged."""
+        if not self._files.has(run_files.METRICS):
+            return []
         return read_metrics(self._files.read(run_files.METRICS)).get("protocol", [])
 
     @property
     def judged_name(self) -> str:
         """The name of the split that 05_evaluate judged, "all" where it was all items."""
-        names = {str(row.get("split", ALL)).partition(":")[0] for row in self.protocol_rows}
-        return next(iter(names), ALL)
+        for row in self.protocol_rows:
+            return str(row.get("split", ALL)).partition(":")[0]
+        return choose_split(self.items, str(self.parameters.get("split", AUTO))).name
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Return the scores of every query that 05_evaluate wrote: query_id and a column for each measure.

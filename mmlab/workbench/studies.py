@@ -155,11 +155,13 @@ class CalibrationStudy(Report):
         """Fit and evaluate on exact rankings, between the modalities and within each, of each split by itself."""
         judged, rankings, qrels = data.judged(split), {}, {}
         for direction, (source, target) in DIRECTIONS.items():
-            sides = [
+            parts = [
                 [part.take(data.vectors(side)) for side in (source, target)] for part in judged.galleries
             ]
-            if all(map(len, sides[0])):
-                rankings[direction] = pd.concat([exact_search(*both, depth) for both in sides])
+            if all(map(len, parts[0])):
+                rankings[direction] = pd.concat(
+                    [exact_search(*both, depth) for both in parts if all(map(len, both))]
+                )
                 right = data.qrels(target, ALL)
                 qrels[direction] = pd.concat([part.within(right) for part in judged.galleries])
         within = rank_intra_modal(data.all_vectors[0], judged, depth, seed)

@@ -136,8 +136,8 @@ def _name(items: pd.DataFrame, names: pd.Series, split: str) -> str:
 
 def _answerable(items: pd.DataFrame, names: pd.Series) -> set[str]:
     """Return the splits in which a text and an image share a pair."""
-    sides = items.assign(split=names)[["split", "pair_id", "modality"]].dropna().drop_duplicates()
-    both = sides.groupby(["split", "pair_id"]).size() == len(MODALITIES)
+    held = items.assign(split=names)[["split", "pair_id", "modality"]].dropna().drop_duplicates()
+    both = held.groupby(["split", "pair_id"]).size() == len(MODALITIES)
     return set(both[both].index.get_level_values("split"))
 
 

@@ -217,11 +217,11 @@ def _try_direction(
 ) -> RescoringTrial:
     split = split_queries(judged, queries.ids, seed)
     fitted_on = split.gallery or judged
-    asked, found, references = _sides(queries, gallery, judged, judged)
+    asked, found, references = _vectors_of(queries, gallery, judged, judged)
     rescored, left_out = {}, {}
     for rescoring in OPTIONS["rescoring"]:
         try:
-            *fitting, bank = _sides(queries, gallery, judged, fitted_on)
+            *fitting, bank = _vectors_of(queries, gallery, judged, fitted_on)
             chosen = fit_temperature(*fitting, pairs, rescoring, list(split.fitting), seed, bank)
             rescored[rescoring] = rescore(asked, found, pairs, rescoring, source, k, seed, chosen, references)
         except TooFew as error:
@@ -233,7 +233,7 @@ def _try_direction(
     return RescoringTrial(rescored, found.ids, split.evaluation, summary, left_out)
 
 
-def _sides(
+def _vectors_of(
     queries: Vectors, gallery: Vectors, judged: Split, part: Split
 ) -> tuple[Vectors, Vectors, Vectors]:
     """Return the queries and the gallery of a split, and the queries outside both it and the judged one."""
