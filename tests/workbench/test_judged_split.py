@@ -156,4 +156,4 @@ def test_runs_are_compared_on_the_split_that_all_judge(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match="a judges test and c judges all, .* run 04_retrieve and 05_evaluate of c"
     ):
-        compare("a", "c").differences  # noqa: B018
+        compare("a", "c")
