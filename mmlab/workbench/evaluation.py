@@ -394,9 +394,10 @@ class Evaluation(Report):
         """
         if self.measures.empty:
             return self.sentence
-        held, failures = self.rankings.vectors_by_modality, self.failures()
+        failures = self.failures()
+        asked = [f"{len(scores):,} {DIRECTIONS[name][0]}s" for name, scores in self.per_query.items()]
         sentences = (
-            f"**{len(held['text']):,} texts and {len(held['image']):,} images of {self.rankings.judged} evaluated.**",
+            f"**{' and '.join(asked)} of {self.rankings.judged} evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             failures.sentence,
