@@ -315,7 +315,7 @@ def _rescorable(
     gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
     if not len(gallery):
         raise ValueError(f"rescoring: {own.space.key} holds no items of the other modality to compare with")
-    return own, gallery, None if others is None else gallery_vectors(vectors, others, own, source)
+    return own, gallery, None if others is None else gallery_vectors(vectors, others, own, source).asking()
 
 
 def _centred(

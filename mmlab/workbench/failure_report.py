@@ -148,7 +148,8 @@ class FailureReport(Report):
             ['query_id', 'item_id', 'positive', 'negative']
         """
         vectors = self.data.vectors_by_modality
-        cosines = pair_cosines(vectors["text"], vectors["image"], self.data.qrels("image"), self.seed)
+        asked = vectors["text"].asking()
+        cosines = pair_cosines(asked, vectors["image"], self.data.qrels("image"), self.seed)
 
         def draw() -> "Figure":
             fig, (ax,) = figure()

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Embedded, embed_with_models
+from mmlab.embed.embedding import QUERY
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
-from mmlab.evaluate.summaries import summarize_space_comparison
+from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import search_settings
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import Vectors, write_table
+from mmlab.items import Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.vectors import main_vectors
@@ -83,7 +84,17 @@ class EmbedReport(Report):
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        return Result(describe_work(self.results), sentence, digits=1)
+        return Result(describe_work(self.results), f"{sentence} {self._asked_apart()}".strip(), digits=1)
+
+    def _asked_apart(self) -> str:
+        """Say which models embed a text that asks in another way than one that is found."""
+        apart = [own.space.model for own in self.vectors if own.queries is not None]
+        if not apart:
+            return ""
+        return (
+            f"Texts have a second vector of {', '.join(map(escape_markdown, apart))}, behind its prompt for queries: "
+            "with that one they ask, with the other they are found."
+        )
 
     def spaces(self) -> Result:
         """Show all that decides where each model puts an input: vectors of two spaces cannot be compared.
@@ -139,25 +150,37 @@ class EmbedReport(Report):
     def checks(self) -> dict[str, bool]:
         """What must hold of the vectors, by claim."""
         modalities = {kind for result in self.results for kind in result.counts["modality"]}
-        complete = [
-            len(result.vectors) + len(result.skipped) == result.counts["items"].sum()
-            for result in self.results
-        ]
+        complete = [len(result.vectors) + len(result.skipped) == _items_of(result) for result in self.results]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),
             "texts and images are each embedded by a model": modalities == set(self.items["modality"]),
+            "every text that is found can ask": all(map(self._all_ask, self.vectors)),
         }
+
+    def _all_ask(self, vectors: Vectors) -> bool:
+        texts = self.items.loc[self.items["modality"] == "text", "item_id"]
+        found = texts[is_among(texts, vectors.ids)]
+        return vectors.queries is None or set(vectors.queries.ids) == set(found)
 
     def write(self, step: Step) -> Html:
         """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
+
+        Texts that ask behind another prompt are in vectors/queries/.
 
         Example:
             >>> files = report.write(step)
         """
         for vectors in self.vectors:
             vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
+            if vectors.queries is not None:
+                vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
+
+
+def _items_of(result: Embedded) -> int:
+    """Return how many items a model was given: one that asks and is found counts once."""
+    return int(result.counts.loc[result.counts["side"] != QUERY, "items"].sum())
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,8 +208,8 @@ class IndexReport(Report):
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
         index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)
-        asking = data.vectors(opposite_modality(index.modalities(index.spaces[0])[0]))
-        return cls(index, asking if len(asking) else data.vectors())
+        asking = data.vectors(opposite_modality(index.modalities(index.spaces[0])[0]), as_queries=True)
+        return cls(index, asking if len(asking) else data.vectors(as_queries=True))
 
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""

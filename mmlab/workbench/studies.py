@@ -159,7 +159,7 @@ class CalibrationStudy(Report):
             f"{one}-to-{other}": len(data.vectors(other)) for one in MODALITIES for other in MODALITIES
         }
         for direction, (source, target) in DIRECTIONS.items():
-            asked, gallery = data.vectors(source), data.vectors(target)
+            asked, gallery = data.vectors(source, as_queries=True), data.vectors(target)
             if len(asked) and len(gallery):
                 rankings[direction] = exact_search(asked, gallery, depth)
                 qrels[direction] = data.qrels(target)

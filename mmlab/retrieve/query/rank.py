@@ -87,11 +87,13 @@ def vectors_of_modality(vectors: Vectors, items: pd.DataFrame, modality: str) ->
 
 
 def query_vectors(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
-    """Return the vectors of the items of modality `source`, from every model that embeds it.
+    """Return the vectors of the items of modality `source` as they ask, from every model that embeds it.
 
-    `vectors`: those of the run's models. Raises TooFew where no model embeds that modality.
+    `vectors`: those of the run's models. Texts ask behind the model's query prompt, where it has one of its own
+    (`Vectors.asking`); what is found keeps the prompt of documents. Raises TooFew where no model embeds that modality.
     """
-    found = [part for part in (vectors_of_modality(own, items, source) for own in vectors) if len(part)]
+    found = [vectors_of_modality(own, items, source).asking() for own in vectors]
+    found = [part for part in found if len(part)]
     if not found:
         raise TooFew(f"no model of this run has vectors of modality {source!r}: nothing can ask")
     return found

@@ -139,7 +139,7 @@ def rank_intra_modal(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: 
             for query_ids in (split.fitting, split.evaluation)
             for item in rng.permutation(sorted(query_ids))[:MAX_QUERIES]
         ]
-        ranked[direction] = exact_search(vectors.take(drawn), vectors.take(own["item_id"]), k)
+        ranked[direction] = exact_search(vectors.take(drawn).asking(), vectors.take(own["item_id"]), k)
         qrels[direction] = _qrels_by_value(own, drawn, column)
     return IntraModal(ranked, qrels)
 
@@ -186,7 +186,7 @@ def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: in
     if not all(map(len, by_modality.values())):
         return {}
     return {
-        direction: _try_direction(by_modality[source], by_modality[target], source, items, k, seed)
+        direction: _try_direction(by_modality[source].asking(), by_modality[target], source, items, k, seed)
         for direction, (source, target) in DIRECTIONS.items()
     }
 
@@ -304,7 +304,7 @@ def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     Beside it stands the mean cosine of a text and an image of one pair ("cosine of pairs"), which the gap lowers. No
     rows where the vectors do not hold both modalities; the first row alone where all texts or all images are alike.
     """
-    text, image = (vectors_of_modality(vectors, items, modality) for modality in MODALITIES)
+    text, image = (vectors_of_modality(vectors, items, modality).asking() for modality in MODALITIES)
     if not (len(text) and len(image)):
         return pd.DataFrame({"vectors": [], "modality gap": [], "cosine of pairs": []})
     centring = Centring.fit(text, image)

@@ -126,7 +126,7 @@ def _as_embedded_and_centred(
         queries, gallery = (vectors_of_modality(vectors, items, side) for side in (source, target))
         if len(queries) and len(gallery):
             ranked[direction] = {
-                name: rescore(queries, gallery, pairs, rescoring, source, k).rankings
+                name: rescore(queries.asking(), gallery, pairs, rescoring, source, k).rankings
                 for name, rescoring in (("as embedded", NONE), ("centred", CENTRING))
             }
     return ranked
