@@ -1,16 +1,18 @@
 """What makes figures comparable: the rules that they were measured by, and published results beside them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
 
 TIE_RULE = "equal scores count against the system"
 INTERVAL = "95 %, Clopper-Pearson with the design effect of pairs"
+SIBLINGS_LEFT_OUT, SIBLINGS_KEPT = "left out", "kept: they answer and vote"
 PUBLISHED_CSV = Path(__file__).parent / "published.csv"
 MAX_NEAR_DIFFERENCE = 0.005  # half a point
 PUBLISHED_KEYS = ["checkpoint", "model", "pretrained", "dataset", "images", "captions_per_image", "source"]
@@ -28,16 +30,21 @@ def protocol_card(
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
     rankings: Mapping[str, pd.DataFrame],
+    answering: Mapping[str, Sequence[Vectors]] | None = None,
+    siblings: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return the rules of an evaluation, one row per direction ("text-to-image", "image-to-text").
 
     `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`). `qrels`, `rankings`: direction -> table.
+    `answering`: direction -> the vectors of each model that answers, those of `by_modality` unless given; `siblings`:
+    direction -> what became of the other texts, or images, of the query's own pair.
     Columns: direction, queries (those with a right answer), not judged (those without), gallery (items that can be
     found), captions per image (mean over the images that have one), right answers per query, ranks kept, tie rule,
-    interval, model and prompt of the queries' vectors, splits, split hash (`split_hash` of all items judged).
+    interval, model and prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents,
+    or are embedded alike), siblings, splits, split hash (`split_hash` of all items judged).
     """
     judged = items[is_among(items["item_id"], [*by_modality["text"].ids, *by_modality["image"].ids])]
-    captions = qrels["image-to-text"].groupby("query_id").size()
+    captions = qrels_from_pairs(judged, "image", "text").groupby("query_id").size()
     of_all = {
         "splits": ", ".join(sorted(judged["split"].dropna().astype(str).unique())) or "none",
         "split hash": split_hash(judged),
@@ -56,9 +63,19 @@ def protocol_card(
             "ranks kept": int(rankings[direction]["rank"].max()) if len(rankings[direction]) else 0,
         }
         rules = {"tie rule": TIE_RULE, "interval": INTERVAL}
-        space = {"model": asked.space.model, "prompt": asked.space.prompt or "none"}
+        used = (answering or {}).get(direction) or [asked]
+        space = {"model": " + ".join(one.space.model for one in used)}
+        space |= {"prompt": " + ".join(one.space.prompt or "none" for one in used)}
+        space |= {"side of texts": " + ".join(_side_of_texts(one, direction) for one in used)}
+        space |= {"siblings": (siblings or {}).get(direction, SIBLINGS_LEFT_OUT)}
         rows.append({**counts, **rules, **space, **of_all})
     return pd.DataFrame(rows)
+
+
+def _side_of_texts(vectors: Vectors, direction: str) -> str:
+    if vectors.queries is None:
+        return "queries and documents alike"
+    return "queries" if DIRECTIONS[direction][0] == "text" else "documents"
 
 
 def transpose_card(protocol: pd.DataFrame) -> pd.DataFrame:

@@ -131,7 +131,7 @@ class Vectors:
             return self
         array, asks = self.array.copy(), np.isin(self.ids, self.queries.ids)
         array[asks] = self.queries.take(self.ids[asks]).array
-        return Vectors(self.ids, array, self.space)
+        return Vectors(self.ids, array, self.space, self.queries)
 
     def save(self, path: str | Path) -> Path:
         """Write ids, rows and space, not `queries`, as one `.npz` without pickles, whole or not at all."""

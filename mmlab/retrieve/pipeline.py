@@ -1,7 +1,7 @@
 """A run's answer: all queries of a direction, step by step: searched, then fused, rescored, calibrated, reranked."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -10,8 +10,12 @@ from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search
 from mmlab.items.options import check_option
 from mmlab.items.rankings import first_rows, no_rankings, opposite_modality
 from mmlab.retrieve.query.rank import (
+    KEEP,
+    LEAVE_OUT,
     bridge_modality,
     gallery_vectors,
+    have_joint_space,
+    pairs_of_queries,
     query_vectors,
     rank,
     rank_exactly,
@@ -36,8 +40,9 @@ class RetrievalConfig:
     with the k of "rrf" in rrf_k (of a run whose model answers alone, its vectors as embedded and centred are the two
     systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
-    again; seed: for halves of the pairs where there is no validation split. Raises ValueError for an unknown name and a
-    number out of range.
+    again; siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
+    pair, or "keep" it (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split. Raises
+    ValueError for an unknown name and a number out of range.
 
     >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
     (0.7, 0.3)
@@ -52,9 +57,10 @@ class RetrievalConfig:
     rerank: int = 0
     seed: int = 0
     rrf_k: float = RRF_K
+    siblings: str = LEAVE_OUT
 
     def __post_init__(self) -> None:
-        for name in ("fusion", "rescoring", "calibration"):
+        for name in ("fusion", "rescoring", "calibration", "siblings"):
             check_option(name, getattr(self, name))
         if self.depth < 1 or self.rerank < 0 or self.rrf_k < 0:
             raise ValueError(
@@ -187,17 +193,23 @@ def rank_direction(
     vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
     by `match`. What is fitted is fitted on validation, see `split_queries`; `others`: items outside the gallery, as
     those of a training split, whose queries are the bank of a rescoring (`find_banks`). Raises ValueError for a step
-    that this run cannot take, saying what it lacks. Without items of both modalities nothing is ranked.
+    that this run cannot take, saying what it lacks. Without items of both modalities nothing is ranked,
+    nor where siblings are left out and no model holds both: no query could find a right item. Weights are never learned
+    on siblings.
     """
-    if not {source, target} <= set(items["modality"]):
+    both = {source, target} <= set(items["modality"])
+    if not both or (config.siblings == LEAVE_OUT and not have_joint_space(vectors, items)):
         return RankedDirection({"exact": no_rankings(), "index": no_rankings()}, no_rankings())
     queries = query_vectors(vectors, items, source)
     split = split_queries(items, queries[0].ids, config.seed) if config.needs_fitting else None
     with index.session():
-        steps = _searched(index, vectors, items, queries[0], target, config.depth)
+        steps = _searched(index, vectors, items, queries[0], target, config)
         answer = steps["exact"] if config.exact else list(steps.values())[-1]
         ranked = _systems(index, vectors, items, source, config) if config.fusion != NONE else {}
-    weights = _weights(ranked, config, qrels, split) if ranked else {}
+        learned_on = ranked
+        if config.weights == LEARNED and config.siblings == KEEP:
+            learned_on = _systems(index, vectors, items, source, replace(config, siblings=LEAVE_OUT))
+    weights = _weights(learned_on, config, qrels, split) if ranked else {}
     if ranked:
         steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
     if config.rescoring != NONE:
@@ -227,15 +239,21 @@ def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
 
 
 def _searched(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str, depth: int
+    index: Index,
+    vectors: Sequence[Vectors],
+    items: pd.DataFrame,
+    queries: Vectors,
+    target: str,
+    config: RetrievalConfig,
 ) -> dict[str, pd.DataFrame]:
+    depth, own_pairs = config.depth, pairs_of_queries(items, config.siblings)
     steps = {
-        "exact": rank_exactly(index, vectors, items, queries, target, depth),
-        "index": rank(index, queries, target, depth, quantized=False),
+        "exact": rank_exactly(index, vectors, items, queries, target, depth, config.siblings),
+        "index": rank(index, queries, target, depth, own_pairs=own_pairs, quantized=False),
     }
     searched = bridge_modality(index, queries, target) or target
     if index.schemas[index.collection(queries.space, searched)].quantization:
-        steps["quantized"] = rank(index, queries, target, depth)
+        steps["quantized"] = rank(index, queries, target, depth, own_pairs=own_pairs)
     return steps
 
 
@@ -245,7 +263,7 @@ def _systems(
     """Return the rankings to fuse, by the system's name; none where one of several models answers this direction."""
     target = opposite_modality(source)
     if len(query_vectors(vectors, items, source)) > 1:
-        return rank_models(index, vectors, items, source, target, config.depth, config.exact)
+        return rank_models(index, vectors, items, source, target, config.depth, config.exact, config.siblings)
     if any(len(query_vectors(vectors, items, modality)) > 1 for modality in MODALITIES):
         return {}
     (own,) = query_vectors(vectors, items, source)

@@ -27,7 +27,6 @@ from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
-    NOTHING_JUDGED,
     summarize_failures,
     summarize_losses,
     summarize_separation,
@@ -35,7 +34,6 @@ from mmlab.evaluate.summaries import (
     summarize_suspects,
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
-from mmlab.items import DIRECTIONS
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.pipeline import parent_steps
 from mmlab.runs.record import run_files
@@ -78,7 +76,7 @@ class FailureReport(Report):
         """For each query whether each step found it, what it is attributed to and which modality failed."""
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
         return {
-            name: explain_queries(steps, self.data.qrels(DIRECTIONS[name][1]), vectors, items, self.k)
+            name: explain_queries(steps, self.rankings.qrels[name], vectors, items, self.k)
             for name, steps in self.rankings.chains.items()
         }
 
@@ -89,7 +87,7 @@ class FailureReport(Report):
         for name, ranked in self.rankings.ranked.items():
             parents = parent_steps(ranked.steps, ranked.exact)
             others = {step: parent for step, parent in parents.items() if step not in ranked.chain}
-            tables[name] = losses_beside(ranked.steps, others, self.data.qrels(DIRECTIONS[name][1]), self.k)
+            tables[name] = losses_beside(ranked.steps, others, self.rankings.qrels[name], self.k)
         return tables
 
     @cached_property
@@ -102,7 +100,7 @@ class FailureReport(Report):
         """Show how many queries each step loses, from all queries down to those that are answered."""
         falls = {name: loss_changes(table) for name, table in self.per_query.items() if len(table)}
         if not falls:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
 
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
@@ -120,13 +118,13 @@ class FailureReport(Report):
         """
         items, vectors, tables = self.data.embedded_items, self.data.vectors_by_modality, {}
         for name, explained in self.per_query.items():
-            qrels = self.data.qrels(DIRECTIONS[name][1])
+            qrels = self.rankings.qrels[name]
             found = failed_modalities(vectors, items, qrels, draw_found(explained, self.seed))
             tables[name] = failure_shares(explained, items, found)
         table = join_directions(tables)
         if table.empty:
             judged = any(map(len, self.per_query.values()))
-            raise TooFew(summarize_failures(table) if judged else NOTHING_JUDGED)
+            raise TooFew(summarize_failures(table) if judged else self.rankings.nothing_judged)
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=4.6)
@@ -179,7 +177,7 @@ class FailureReport(Report):
         """
         _, suspects, _ = self._suspects
         names = [f"Success@{k}" for k in sorted({1, self.k})]
-        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.rankings.qrels[TEXT_TO_IMAGE]
         judged = (qrels, merge_qrels(qrels, suspects.assign(relevance=1)))
         own, bound = (
             mean_measures(score_queries(answer, right, names), self.data.embedded_items) for right in judged
@@ -188,7 +186,7 @@ class FailureReport(Report):
             if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
         )
         if table.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         first = table.iloc[0]
         if suspects.empty:
             return Result(table, "No false negative is suspected, so the measures stay as they are.")
@@ -222,9 +220,7 @@ class FailureReport(Report):
 
         labels = self.data.folder / run_files.LABELS
         missed = {
-            name: MissedQueries(
-                explained, self.rankings.answers[name], self.data.qrels(DIRECTIONS[name][1]), labels
-            )
+            name: MissedQueries(explained, self.rankings.answers[name], self.rankings.qrels[name], labels)
             for name, explained in self.per_query.items()
         }
         return inspect_panel(missed, self.data.embedded_items, k, by)
@@ -233,7 +229,7 @@ class FailureReport(Report):
     def _suspects(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """The wrong pairs, the false negatives, and how many of the known faults they hold."""
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
-        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.rankings.qrels[TEXT_TO_IMAGE]
         above = suspected_false_negatives(vectors["text"], items, answer, qrels, threshold=-1.0)
         wrong = suspected_wrong_pairs(joint_vectors(vectors), items)
         return wrong, above_threshold(above), score_suspects(wrong, above, items)

@@ -11,7 +11,8 @@ from mmlab.embed.benchmark import sweep_batches
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import DIRECTIONS, Vectors, is_among
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.pipeline import RankedDirection
+from mmlab.retrieve.pipeline import RankedDirection, RetrievalConfig
+from mmlab.retrieve.query.rank import KEEP
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -189,6 +190,7 @@ class Run(RunData):
         rescoring: str | None = None,
         calibration: str | None = None,
         rerank: int | None = None,
+        siblings: str | None = None,
         seed: int | None = None,
     ) -> Rankings:
         """Rank the items of the collection for each of its texts and images.
@@ -206,6 +208,8 @@ class Run(RunData):
             rescoring: against hubs: "none", "centring", "csls", "inverted_softmax" or "qb_norm".
             calibration: of the scores: "none", "temperature", "logistic" or "isotonic".
             rerank: how many first items a matching head ranks again.
+            siblings: "leave_out" what a model without a joint space finds by the other captions (or images) of the
+                query's own pair, or "keep" it: a caption then finds another caption of its image.
             seed: divides the pairs where there is no validation split.
 
         Raises:
@@ -231,12 +235,22 @@ class Run(RunData):
             >>> sorted(run.rankings.answers)
             ['image-to-text', 'text-to-image']
         """
-        exact = bool(self.parameters.get("exact", True))
+        config = RetrievalConfig(**self._ranked_with)
         ranked = {
-            name: RankedDirection(self.ranking_steps(name), self.answer(name), exact=exact)
+            name: RankedDirection(self.ranking_steps(name), self.answer(name), exact=config.exact)
             for name in DIRECTIONS
         }
-        return Rankings(self, ranked, self.name)
+        return Rankings(self, ranked, self.name, config)
+
+    @property
+    def _ranked_with(self) -> dict[str, Any]:
+        """What the parameters of 04_retrieve said that the rankings in its files need to be read by.
+
+        Rankings that were made before there were siblings to leave out had them.
+        """
+        record = self.manifest["steps"].get("04_retrieve")
+        given = {"siblings": KEEP} | (dict(record["parameters"]) if record else {})
+        return {name: given[name] for name in ("exact", "fusion", "siblings") if name in given}
 
     def evaluate(
         self, rankings: Rankings | None = None, k_values: Sequence[int] = (1, 5, 10), seed: int = 0

@@ -1,18 +1,22 @@
 """All queries of a run, ranked: the answer of each direction and the rankings after each step that led to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.items import DIRECTIONS, write_table
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
+from mmlab.evaluate.summaries import NOTHING_JUDGED, summarize_siblings
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
 from mmlab.retrieve.query.explain import ranks_of_query
+from mmlab.retrieve.query.rank import KEEP, answering_through_pairs, have_joint_space, query_vectors
 from mmlab.retrieve.query.rerank import find_matcher
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -23,6 +27,12 @@ from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+OUT_OF_REACH = (
+    "nothing is measured here: no model of this run holds both texts and images, so a query finds its right answer "
+    'only by other captions, or other images, of its own pair, which are left out; with siblings="keep" 04_retrieve '
+    "measures whether a caption finds another caption of its image"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +45,7 @@ class Rankings(Report):
         data: the run whose queries were ranked.
         ranked: for each direction its answer, the rankings after each step, and what was fitted.
         name: what comparisons call these rankings.
+        config: how they were made.
 
     Example:
         >>> rankings = run.rank(to="image")
@@ -45,6 +56,7 @@ class Rankings(Report):
     data: RunData
     ranked: Mapping[str, RankedDirection]
     name: str
+    config: RetrievalConfig = field(default_factory=RetrievalConfig)
 
     @classmethod
     def of(cls, data: RunData, to: str | None, given: Mapping[str, Any]) -> Self:
@@ -58,7 +70,7 @@ class Rankings(Report):
         matcher = find_matcher(data.all_vectors, config.rerank, loaded.values())
         ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, matcher)
         changed = ", ".join(f"{name} {value}" for name, value in given.items())
-        return cls(data, ranked, changed or data.name)
+        return cls(data, ranked, changed or data.name, config)
 
     @property
     def answers(self) -> dict[str, pd.DataFrame]:
@@ -85,11 +97,67 @@ class Rankings(Report):
         """The rankings of each direction from exact search to its answer, each made from the one before."""
         return {direction: ranked.chain for direction, ranked in self.ranked.items()}
 
+    @cached_property
+    def qrels(self) -> dict[str, pd.DataFrame]:
+        """What is right, by direction: query_id, item_id, relevance; no rows where no right answer can be found."""
+        known = {name: self.data.qrels(DIRECTIONS[name][1]) for name in self.ranked}
+        return {name: right.head(0) for name, right in known.items()} if self.out_of_reach else known
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the right answers are reached by siblings of the queries alone, which were left out."""
+        if any(map(len, self.answers.values())):
+            return False
+        items = self.data.embedded_items
+        return set(MODALITIES) <= set(items["modality"]) and not have_joint_space(
+            self.data.all_vectors, items
+        )
+
+    @property
+    def nothing_judged(self) -> str:
+        """Why there is nothing to judge, where that is so."""
+        return OUT_OF_REACH if self.out_of_reach else NOTHING_JUDGED
+
+    @cached_property
+    def answering(self) -> dict[str, list[Vectors]]:
+        """The vectors that ask in each direction: of all models in a fusion, else of the first."""
+        vectors, items = self.data.all_vectors, self.data.embedded_items
+        if not set(MODALITIES) <= set(items["modality"]):
+            return {}
+        asking = {name: query_vectors(vectors, items, DIRECTIONS[name][0]) for name in self.ranked}
+        return {name: own if self.config.fusion != "none" else own[:1] for name, own in asking.items()}
+
+    @cached_property
+    def _through_pairs(self) -> dict[str, list[str]]:
+        """The models that answer a direction through pairs alone, and so right by siblings of the query alone."""
+        vectors, items, found = self.data.all_vectors, self.data.embedded_items, {}
+        for name, used in self.answering.items():
+            bridging = {own.space for own in answering_through_pairs(vectors, items, DIRECTIONS[name][0])}
+            found[name] = [own.space.model for own in used if own.space in bridging]
+        return {name: models for name, models in found.items() if models}
+
+    @property
+    def siblings(self) -> dict[str, str]:
+        """What became of the siblings of the queries, in each direction: as the protocol says it.
+
+        Siblings are the other texts, or images, of the query's own pair, by which a model without a joint space gets
+        to the right answer.
+        """
+        kept = self._through_pairs if self.config.siblings == KEEP else {}
+        return {name: SIBLINGS_KEPT if name in kept else SIBLINGS_LEFT_OUT for name in self.ranked}
+
+    @property
+    def siblings_sentence(self) -> str:
+        """What the siblings of the queries mean for these figures; empty where no model answers through pairs."""
+        kept = self.config.siblings == KEEP
+        return "" if self.out_of_reach else summarize_siblings(self._through_pairs, kept)
+
     def _overview(self) -> Result:
         """Show which steps ran, and what share of the queries has a right answer among the first k hits."""
         queries = sum(answer["query_id"].nunique() for answer in self.answers.values())
         if not queries:
-            raise TooFew(f"a ranking needs texts and images: {self.data.held}, so no item asks for another")
+            reason = f"a ranking needs texts and images: {self.data.held}, so no item asks for another"
+            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
         depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
 
         def draw() -> "Figure":
@@ -97,14 +165,17 @@ class Rankings(Report):
             success_curves(ax, self._first_ranks(), depth)
             return fig
 
-        sentence = f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
-        return Result(join_directions(self.answers), sentence, draw, shown=no_table())
+        sentence = (
+            f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)} "
+            f"{self.siblings_sentence}"
+        )
+        return Result(join_directions(self.answers), sentence.strip(), draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
         """Return the rank of the first right answer of every query, missing where none is ranked."""
         ranks = {}
         for direction, answer in self.answers.items():
-            right = right_ranks(answer, self.data.qrels(DIRECTIONS[direction][1]))
+            right = right_ranks(answer, self.qrels[direction])
             ranks[direction] = right.groupby("query_id", sort=False)["rank"].min()
         return ranks
 
@@ -122,7 +193,7 @@ class Rankings(Report):
             2
         """
         direction = direction or next(iter(self.ranked))
-        qrels = self.data.qrels(DIRECTIONS[direction][1])
+        qrels = self.qrels[direction]
         known = self._known_queries(qrels)
         drawn = known.sample(min(count, len(known)), random_state=seed)
         cards = query_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
@@ -143,7 +214,7 @@ class Rankings(Report):
             3
         """
         direction = direction or next(iter(self.ranked))
-        known = self._known_queries(self.data.qrels(DIRECTIONS[direction][1]))
+        known = self._known_queries(self.qrels[direction])
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
         table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)
@@ -153,7 +224,8 @@ class Rankings(Report):
 
     def _known_queries(self, qrels: pd.DataFrame) -> pd.Series:
         if qrels.empty:
-            raise TooFew(f"no query has a known right answer to show: {self.data.held}")
+            reason = f"no query has a known right answer to show: {self.data.held}"
+            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
         return qrels["query_id"].drop_duplicates()
 
     @property
@@ -163,7 +235,7 @@ class Rankings(Report):
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
             held = self.data.vectors_by_modality
-            asked = set(held[source].ids) if len(held[target]) else set()
+            asked = set(held[source].ids) if len(held[target]) and not self.out_of_reach else set()
             claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
         return claims
 

@@ -271,4 +271,6 @@ def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tm
     ]
     index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
     with pytest.raises(ValueError, match="one model alone answers here, and it holds no texts and images"):
-        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf"), qrels)
+        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf", siblings="keep"), qrels)
+    for ranked in rank_directions(index, apart, items, RetrievalConfig(), qrels).values():
+        assert ranked.answer.empty  # by siblings alone

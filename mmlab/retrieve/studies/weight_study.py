@@ -10,7 +10,14 @@ from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models, vectors_of_modality
+from mmlab.retrieve.query.rank import (
+    answering_through_pairs,
+    have_joint_space,
+    query_vectors,
+    rank_exactly,
+    rank_models,
+    vectors_of_modality,
+)
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
 from mmlab.retrieve.scores.hubness import CENTRING, NONE, rescore
@@ -99,21 +106,40 @@ def try_model_weights(
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
     By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
-    centred are the systems. See `try_system_weights`. Raises TooFew where there are too few pairs, or items that do
-    not differ and so cannot be centred.
+    centred are the systems. Siblings of the queries are left out: no weight is learned on them. See
+    `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items that do not differ and
+    so cannot be centred.
     """
+    if not have_joint_space(vectors, items):
+        raise TooFew(
+            "it takes texts and images in one space: without it a right answer is found by siblings of the query "
+            "alone, and no weight is learned on them"
+        )
     systems = {
         direction: rank_models(index, vectors, items, source, target, k)
         for direction, (source, target) in DIRECTIONS.items()
         if len(query_vectors(vectors, items, source)) > 1
     } or _as_embedded_and_centred(vectors[0], items, k)
-    if not systems:
-        raise TooFew("it takes several models, or texts and images in one space")
     used = "weighted_sum" if fusion == "none" else fusion
-    return {
+    trials = {
         direction: try_system_weights(ranked, qrels[direction], items, used, seed, rrf_k)
         for direction, ranked in systems.items()
     }
+    return {
+        direction: trial._replace(summary=trial.summary + _left_out(vectors, items, DIRECTIONS[direction][0]))
+        for direction, trial in trials.items()
+    }
+
+
+def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> str:
+    """Say which models find nothing right for want of siblings; "" where there are none."""
+    names = [own.space.key for own in answering_through_pairs(vectors, items, source)]
+    if not names:
+        return ""
+    return (
+        f"; {' and '.join(names)} answers through pairs, and siblings of the query are left out, so that it finds "
+        "nothing right here: its weight says nothing about queries of your own"
+    )
 
 
 def _as_embedded_and_centred(
