@@ -20,6 +20,7 @@ from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record import run_files
 from mmlab.runs.record.lineage import check_input, find_maker, find_writer, written_files
 from mmlab.runs.record.manifest import Manifest, given_parameters
+from mmlab.runs.report.summary import read_metrics
 from mmlab.workbench.result import Report, Result
 
 
@@ -250,6 +251,13 @@ class RunData:
             ['query_id', 'item_id', 'relevance']
         """
         return qrels_from_pairs(self.embedded_items, opposite_modality(to), to)
+
+    @property
+    def protocol(self) -> pd.DataFrame:
+        """The rules by which 05_evaluate measured, a row for each direction; without rows where it has not run."""
+        if not self._files.has(run_files.METRICS):
+            return pd.DataFrame()
+        return pd.DataFrame(read_metrics(self._files.read(run_files.METRICS)).get("protocol", []))
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Return the scores of every query that 05_evaluate wrote: query_id and a column for each measure.
