@@ -30,31 +30,32 @@ def protocol_card(
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
     rankings: Mapping[str, pd.DataFrame],
+    split: str = "all",
+    rules: Mapping[str, Mapping[str, str]] | None = None,
     answering: Mapping[str, Sequence[Vectors]] | None = None,
-    siblings: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return the rules of an evaluation, one row per direction ("text-to-image", "image-to-text").
 
-    `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`). `qrels`, `rankings`: direction -> table.
-    `answering`: direction -> the vectors of each model that answers, those of `by_modality` unless given; `siblings`:
-    direction -> what became of the other texts, or images, of the query's own pair.
-    Columns: direction, queries (those with a right answer), not judged (those without), gallery (items that can be
-    found), captions per image (mean over the images that have one), right answers per query, ranks kept, tie rule,
-    interval, model and prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents,
-    or are embedded alike), siblings, splits, split hash (`split_hash` of all items judged).
+    `by_modality`: "text" and "image" -> the vectors of the split that is judged. `qrels`, `rankings`: direction ->
+    table. `split`: its name, "all" where all items are one gallery. `rules`: direction -> further rules by name, as
+    what was fitted on which other queries. `answering`: direction -> the vectors of each model that answers, those of
+    `by_modality` unless given. Columns: direction, split, queries (those that are judged), not judged (those without a
+    right answer, or that something was fitted on), gallery (items that can be found), captions per image (mean over
+    the images that have one), right answers per query, ranks kept, the further rules, tie rule, interval, model and
+    prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents, or are embedded
+    alike), split hash (`split_hash` of all items judged).
     """
     judged = items[is_among(items["item_id"], [*by_modality["text"].ids, *by_modality["image"].ids])]
     captions = qrels_from_pairs(judged, "image", "text").groupby("query_id").size()
-    of_all = {
-        "splits": ", ".join(sorted(judged["split"].dropna().astype(str).unique())) or "none",
-        "split hash": split_hash(judged),
-    }
+    of_all = {"split hash": split_hash(judged)}
+    held = ", ".join(sorted(judged["split"].dropna().astype(str).unique()))
     rows = []
     for direction, right in qrels.items():
         asked, gallery = (by_modality[modality] for modality in DIRECTIONS[direction])
         queries = right["query_id"].nunique()
         counts = {
             "direction": direction,
+            "split": f"{split}: {held}" if split == "all" and held else split,
             "queries": queries,
             "not judged": len(asked) - queries,
             "gallery": len(gallery),
@@ -62,13 +63,13 @@ def protocol_card(
             "right answers per query": len(right) / max(queries, 1),
             "ranks kept": int(rankings[direction]["rank"].max()) if len(rankings[direction]) else 0,
         }
-        rules = {"tie rule": TIE_RULE, "interval": INTERVAL}
+        always = {"tie rule": TIE_RULE, "interval": INTERVAL}
+        further = (rules or {}).get(direction, {})
         used = (answering or {}).get(direction) or [asked]
         space = {"model": " + ".join(one.space.model for one in used)}
         space |= {"prompt": " + ".join(one.space.prompt or "none" for one in used)}
         space |= {"side of texts": " + ".join(_side_of_texts(one, direction) for one in used)}
-        space |= {"siblings": (siblings or {}).get(direction, SIBLINGS_LEFT_OUT)}
-        rows.append({**counts, **rules, **space, **of_all})
+        rows.append({**counts, **further, **always, **space, **of_all})
     return pd.DataFrame(rows)
 
 

@@ -171,6 +171,25 @@ def summarize_gallery_sizes(sizes: pd.DataFrame, measure: str) -> str:
     return f"{measure}: {'; '.join(parts)}."
 
 
+def summarize_splits(splits: pd.DataFrame, measure: str, not_ranked: Sequence[str] = ()) -> str:
+    """Give a measure by split, each against its own items, then in galleries of one size; say which were not ranked.
+
+    `splits`: direction, split, gallery, value, low, high, size, same_size.
+    """
+    parts = []
+    for direction, part in splits.groupby("direction", sort=False):
+        rows = part.to_dict("records")
+        own = ", ".join(
+            f"{escape_markdown(row['split'])} {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}; "
+            f"{row['gallery']:,} items)"
+            for row in rows
+        )
+        sizes = ", ".join(f"{escape_markdown(row['split'])} {row['same_size']:.3f}" for row in rows)
+        parts.append(f"{direction} {own}; among {rows[0]['size']:,} items {sizes}")
+    left = f" Too large to rank beside: {', '.join(map(escape_markdown, not_ranked))}." if not_ranked else ""
+    return f"{measure} by split, each against its own items: {'. '.join(parts)}.{left}"
+
+
 def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
     """Say per direction what exact search misses and what later steps change; `changes`: `loss_changes` of each."""
     parts = []
@@ -224,7 +243,10 @@ def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.Dat
     `wrong`: `suspected_wrong_pairs`, of whose worst tenth the expected share of false alarms is given.
     """
     suspected = int(wrong["suspected"].sum()) if len(wrong) else 0
-    summary = f"{suspected:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+    summary = (
+        f"{suspected:,} suspected wrong pairs of {len(wrong):,} read, of all splits, and {false_negatives:,} "
+    )
+    summary += "suspected false negatives of the queries judged."
     tenth = -(-len(wrong) // 10)
     chance = wrong["false_alarms"].iloc[tenth - 1] if tenth else np.nan
     if pd.notna(chance):

@@ -74,7 +74,7 @@ class FailureReport(Report):
     @cached_property
     def per_query(self) -> dict[str, pd.DataFrame]:
         """For each query whether each step found it, what it is attributed to and which modality failed."""
-        vectors, items = self.data.vectors_by_modality, self.data.embedded_items
+        vectors, items = self.rankings.vectors_by_modality, self.rankings.items
         return {
             name: explain_queries(steps, self.rankings.qrels[name], vectors, items, self.k)
             for name, steps in self.rankings.chains.items()
@@ -93,7 +93,7 @@ class FailureReport(Report):
     @cached_property
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95 % intervals."""
-        items = self.data.embedded_items
+        items = self.rankings.items
         return join_directions({name: losses_by_stage(t, items) for name, t in self.per_query.items()})
 
     def _overview(self) -> Result:
@@ -116,10 +116,10 @@ class FailureReport(Report):
             >>> run.evaluate().failures().failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
-        items, vectors, tables = self.data.embedded_items, self.data.vectors_by_modality, {}
+        items, vectors, tables = self.rankings.items, self.rankings.vectors_by_modality, {}
         for name, explained in self.per_query.items():
-            qrels = self.rankings.qrels[name]
-            found = failed_modalities(vectors, items, qrels, draw_found(explained, self.seed))
+            drawn = draw_found(explained, self.seed)
+            found = failed_modalities(vectors, items, self.rankings.qrels[name], drawn)
             tables[name] = failure_shares(explained, items, found)
         table = join_directions(tables)
         if table.empty:
@@ -145,9 +145,9 @@ class FailureReport(Report):
             >>> run.evaluate().failures().separation().table.columns.tolist()
             ['query_id', 'item_id', 'positive', 'negative']
         """
-        vectors = self.data.vectors_by_modality
-        asked = vectors["text"].asking()
-        cosines = pair_cosines(asked, vectors["image"], self.data.qrels("image"), self.seed)
+        vectors = self.rankings.vectors_by_modality
+        right, asked = self.data.qrels("image", self.rankings.judged.name), vectors["text"].asking()
+        cosines = pair_cosines(asked, vectors["image"], right, self.seed)
 
         def draw() -> "Figure":
             fig, (ax,) = figure()
@@ -165,7 +165,7 @@ class FailureReport(Report):
             >>> run.evaluate().failures().space().table.columns.tolist()
             ['measure', 'of', 'value', 'meaning', 'items']
         """
-        return Result(describe_space(self.data.vectors_by_modality), "")
+        return Result(describe_space(self.rankings.vectors_by_modality), "")
 
     @or_reason
     def upper_bound(self) -> Result:
@@ -180,7 +180,7 @@ class FailureReport(Report):
         answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.rankings.qrels[TEXT_TO_IMAGE]
         judged = (qrels, merge_qrels(qrels, suspects.assign(relevance=1)))
         own, bound = (
-            mean_measures(score_queries(answer, right, names), self.data.embedded_items) for right in judged
+            mean_measures(score_queries(answer, right, names), self.rankings.items) for right in judged
         )
         table = own[["measure", "value", "low", "high"]].assign(
             if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
@@ -198,6 +198,8 @@ class FailureReport(Report):
 
     def suspects(self, shown: int = 6) -> "SuspectLists":
         """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed.
+
+        Pairs of all splits are read, for the more neighbours the better; misses are those of the queries judged here.
 
         Example:
             >>> wrong = run.evaluate().failures().suspects().wrong_pairs

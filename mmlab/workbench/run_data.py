@@ -12,10 +12,11 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
-from mmlab.items.rankings import opposite_modality
+from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
+from mmlab.retrieve.scores.query_split import ALL, AUTO, Split, choose_split
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record import run_files
 from mmlab.runs.record.lineage import check_input, find_maker, find_writer, written_files
@@ -239,18 +240,57 @@ class RunData:
         known = [vectors.space.key for vectors in self.all_vectors]
         raise ValueError(f"model: expected one of {', '.join([*self.models, *known])}, found {model!r}")
 
-    def qrels(self, to: str = "image") -> pd.DataFrame:
+    def judged(self, split: str | None = None) -> Split:
+        """Return the split that is judged, queries and gallery: name, items, and the items of other splits.
+
+        Args:
+            split: "auto" (test where there is one, else validation, else all), the name of a split, or "all"; the
+                run's parameter unless given.
+
+        Raises:
+            ValueError: for a split that no item is of, naming those that there are.
+
+        Example:
+            >>> run.judged().name
+            'test'
+        """
+        wanted = split or str(self.parameters.get("split", AUTO))
+        if wanted not in self._splits:
+            self._splits[wanted] = choose_split(self.embedded_items, wanted)
+        return self._splits[wanted]
+
+    @cached_property
+    def _splits(self) -> dict[str, Split]:
+        """The splits that were asked for, each chosen once."""
+        return {}
+
+    def qrels(self, to: str = "image", split: str | None = None) -> pd.DataFrame:
         """Return what is right: query_id, item_id, relevance (1), a row for each right answer.
 
         Args:
             to: the modality that is found: "image" (texts ask) or "text" (images ask). An item answers the queries of
                 its own pair; a query without an item of this modality in its pair has no row.
+            split: whose queries and items, as of `judged`; those that the run judges unless given.
 
         Example:
             >>> run.qrels("text").columns.tolist()
             ['query_id', 'item_id', 'relevance']
         """
-        return qrels_from_pairs(self.embedded_items, opposite_modality(to), to)
+        return qrels_from_pairs(self.judged(split).items, opposite_modality(to), to)
+
+    @property
+    def protocol_rows(self) -> list[dict[str, Any]]:
+        """The rules that 05_evaluate measured under, one for each direction; with the name of the split it judged."""
+        if not self._files.has(run_files.METRICS):
+            return []
+        return read_metrics(self._files.read(run_files.METRICS)).get("protocol", [])
+
+    @property
+    def judged_name(self) -> str:
+        """The name of the split that 05_evaluate judged, "all" where it was all items."""
+        for row in self.protocol_rows:
+            return str(row.get("split", ALL)).partition(":")[0]
+        return choose_split(self.items, str(self.parameters.get("split", AUTO))).name
 
     @property
     def protocol(self) -> pd.DataFrame:
@@ -297,6 +337,16 @@ class RunData:
             ['query_id', 'item_id', 'rank', 'score']
         """
         return read_table(self._files.read(f"{run_files.RANKINGS}/{direction}.parquet"), RANKING_COLUMNS)
+
+    def answers_beside(self, direction: str) -> pd.DataFrame:
+        """Return the run's answers to queries of other splits than the judged one, each in its own gallery.
+
+        Example:
+            >>> run.answers_beside("text-to-image").columns.tolist()
+            ['query_id', 'item_id', 'rank', 'score']
+        """
+        file = f"{run_files.OTHER_SPLITS}/{direction}.parquet"
+        return read_table(self._files.read(file), RANKING_COLUMNS) if self._files.has(file) else no_rankings()
 
     def ranking_steps(self, direction: str) -> dict[str, pd.DataFrame]:
         """Return the rankings after each step of a direction, by the step's name, in their order.

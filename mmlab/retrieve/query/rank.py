@@ -12,10 +12,8 @@ from mmlab.items.tables import TooFew
 
 DEPTH_FACTOR = 4  # how many times deeper to search when the hits stand for too few items
 MAX_LISTED_PAIRS = 1000  # that are asked for by name; of more, all items are read
-LEAVE_OUT, KEEP = (
-    "leave_out",
-    "keep",
-)  # the siblings of a query: the other texts, or the other images, of its pair
+# the siblings of a query: the other texts, or the other images, of its pair
+LEAVE_OUT, KEEP = "leave_out", "keep"
 
 
 def rank(
@@ -26,6 +24,7 @@ def rank(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str | None = None,
+    within: Mapping[str, Any] | None = None,
     own_pairs: pd.Series | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -34,18 +33,20 @@ def rank(
     Returns at most `k` rows per query, queries in their own order. A query that is itself in the index is left out of
     its own ranking: it would always be found first. Where the queries' space holds no `to`, or `through` names a
     modality to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`, also
-    for `own_pairs`.
-    `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not, ValueError
-    for a `k` below 1.
+    for `own_pairs`. `within` is a filter as `where` is, on the items that stand for others too: that of a split's
+    gallery. `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not,
+    ValueError for a `k` below 1.
     """
     if k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     with index.session():
         through = through or bridge_modality(index, queries, to)
         if through:
-            return rank_through_pairs(index, queries, to, k, where, exact, through, own_pairs, **settings)
+            return rank_through_pairs(
+                index, queries, to, k, where, exact, through, within, own_pairs, **settings
+            )
         held = index.store.count(index.collection(queries.space, to), modality=to)
-        found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **settings)
+        found = index.search(queries, to, max(min(k + 1, held), 1), _both(where, within), exact, **settings)
     return first_rows(drop_self_matches(tie_near_scores(found)), k)
 
 
@@ -66,6 +67,7 @@ def rank_through_pairs(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str = "text",
+    within: Mapping[str, Any] | None = None,
     own_pairs: pd.Series | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -73,17 +75,19 @@ def rank_through_pairs(
 
     A caption that is found stands for its image, where texts and images share no space. An item scores as the best hit
     of its pair, which the column `via` names; the query's own item is no hit. `where` holds for the items of modality
-    `to`. `own_pairs`: the pair_id of queries of the collection, by their id; their siblings, the hits of the same pair,
-    count as little as they do themselves. Searches deeper until every query has `k` items or all hits have been seen.
-    `settings`: more of `Index.search`.
+    `to`, `within` for those that are searched too. `own_pairs`: the pair_id of queries of the collection, by their id;
+    their siblings, the hits of the same pair, count as little as they do themselves. Searches deeper until every query
+    has `k` items or all hits have been seen. `settings`: more of `Index.search`.
     """
+    wanted = _both(where, within)
     with index.session():
-        held = index.store.count(index.collection(queries.space, through), modality=through)
+        held = index.store.count(index.collection(queries.space, through), within, through)
         depth = k
         while True:
             depth = min(DEPTH_FACTOR * depth, held)
-            found = tie_near_scores(index.search(queries, through, max(depth, 1), exact=exact, **settings))
-            ranked = _stand_in(found, *_pairs(index, found, to, where), k, own_pairs)
+            searched = index.search(queries, through, max(depth, 1), within, exact, **settings)
+            found = tie_near_scores(searched)
+            ranked = _stand_in(found, *_pairs(index, found, to, wanted), k, own_pairs)
             if depth == held or len(ranked) == k * len(queries):
                 return ranked
 
@@ -144,14 +148,17 @@ def rank_exactly(
     queries: Vectors,
     target: str,
     k: int,
+    within: Mapping[str, Any] | None = None,
     siblings: str = LEAVE_OUT,
 ) -> pd.DataFrame:
-    """Rank by the vectors at hand where they hold the target, see `exact_search`; else through pairs of the index.
+    """Rank `items` by the vectors at hand where they hold the target, see `exact_search`; else through pairs.
 
-    `siblings`: "leave_out" or "keep" the query's own pair in the latter, see `rank_through_pairs`.
+    These are asked of the index, whose filter `within` lets the same items through. `siblings`: "leave_out" or "keep"
+    the query's own pair there, see `rank_through_pairs`.
     """
     if bridge_modality(index, queries, target):
-        return rank(index, queries, target, k, exact=True, own_pairs=pairs_of_queries(items, siblings))
+        own_pairs = pairs_of_queries(items, siblings)
+        return rank(index, queries, target, k, exact=True, within=within, own_pairs=own_pairs)
     return exact_search(queries, gallery_vectors(vectors, items, queries, target), k)
 
 
@@ -163,18 +170,25 @@ def rank_models(
     target: str,
     k: int = 100,
     exact: bool = True,
+    within: Mapping[str, Any] | None = None,
     siblings: str = LEAVE_OUT,
 ) -> dict[str, pd.DataFrame]:
     """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph.
 
-    `siblings`: see `rank_exactly`.
+    `within`: the filter of the index that lets no other items through, None where it holds no others; `siblings`: see
+    `rank_exactly`.
     """
+    own_pairs = pairs_of_queries(items, siblings)
     return {
-        queries.space.key: rank_exactly(index, vectors, items, queries, target, k, siblings)
+        queries.space.key: rank_exactly(index, vectors, items, queries, target, k, within, siblings)
         if exact
-        else rank(index, queries, target, k, own_pairs=pairs_of_queries(items, siblings))
+        else rank(index, queries, target, k, within=within, own_pairs=own_pairs)
         for queries in query_vectors(vectors, items, source)
     }
+
+
+def _both(where: Mapping[str, Any] | None, within: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {**(where or {}), **(within or {})} or None
 
 
 def _pairs(
