@@ -23,7 +23,7 @@ from mmlab.items.files import SqliteFile
 from mmlab.items.tables import SKIPPED_COLUMNS, check_items
 
 CONTENTS_PER_QUERY = 1000
-DOCUMENT, QUERY, BOTH_SIDES = "document", "query", "both"
+DOCUMENT, QUERY, EITHER = "document", "query", "both"
 QUERY_CONTENT = "query "  # before the content of a text, in the cache, where its vector is that of a query
 
 TABLE = """CREATE TABLE IF NOT EXISTS vectors
@@ -157,7 +157,7 @@ def _check_arguments(items: pd.DataFrame, model: Model, batch_size: int) -> None
             raise unsupported_modality(model.space.model, model.modalities, modality)
 
 
-def embed_both_sides(
+def embed_with_queries(
     items: pd.DataFrame,
     model: Model,
     cache: str | Path | None = None,
@@ -184,7 +184,7 @@ def embed_both_sides(
 
 def _side(model: Model, modality: str, as_queries: bool) -> str:
     if modality != "text" or not model.tells_queries_apart:
-        return BOTH_SIDES
+        return EITHER
     return QUERY if as_queries else DOCUMENT
 
 

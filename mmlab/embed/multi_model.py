@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.embed.embedding import QUERY, Embedded, embed_both_sides, embed_items
+from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queries
 from mmlab.embed.models import load_for, load_model
 from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import Space, Vectors, is_among
@@ -28,7 +28,7 @@ def embed_with_models(
     batch_size: int = 32,
     progress: bool = True,
 ) -> list[Embedded]:
-    """Embed with each model the items that it can; return what `embed_both_sides` does, in the order of the models.
+    """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
     models, prompts, precision: as in `load_model`. cache, batch_size, progress: as in `embed_items`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
@@ -42,7 +42,7 @@ def embed_with_models(
         chosen = items[items["modality"].isin(model.modalities)]
         if chosen.empty and len(items):
             raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
-        results[model.space] = embed_both_sides(chosen, model, cache, batch_size, progress)
+        results[model.space] = embed_with_queries(chosen, model, cache, batch_size, progress)
         # Free its memory for the next model.
         del model
     if not results:

@@ -302,10 +302,17 @@ class _Direction:
             self.index, self.vectors, part.items, queries, self.target, depth, part.where, siblings
         )
 
-    def _walk(self, part: Split, queries: Vectors, **settings: bool) -> pd.DataFrame:
-        own_pairs = pairs_of_queries(part.items, self.config.siblings)
-        filters = {"within": part.where, "own_pairs": own_pairs}
-        return rank(self.index, queries, self.target, self.config.depth, **filters, **settings)
+    def _walk(self, part: Split, queries: Vectors, quantized: bool = True) -> pd.DataFrame:
+        depth, own_pairs = self.config.depth, pairs_of_queries(part.items, self.config.siblings)
+        return rank(
+            self.index,
+            queries,
+            self.target,
+            depth,
+            within=part.where,
+            own_pairs=own_pairs,
+            quantized=quantized,
+        )
 
     def queries(self, part: Split) -> list[Vectors]:
         """Return the vectors of the queries of a split, from every model that embeds them."""
