@@ -131,6 +131,13 @@ class RunComparison(Report):
         if self.runs and self.measure in WITHOUT_CUTOFF:
             columns = self.runs[0].per_query(QUALITY_DIRECTION).columns
             object.__setattr__(self, "measure", find_measure(columns, self.measure))
+        if len(self.runs) > 1:
+            check_same_split(self._splits)
+
+    @property
+    def _splits(self) -> dict[str, str]:
+        """The name of the split that each run judges."""
+        return {run.name: run.judged_name for run in self.runs}
 
     @property
     def names(self) -> list[str]:
@@ -145,8 +152,7 @@ class RunComparison(Report):
     @cached_property
     def judged(self) -> Split:
         """The split that all runs judge, queries and gallery."""
-        names = {run.name: run.judged_name for run in self.runs}
-        return choose_split(self.items, check_same_split(names))
+        return choose_split(self.items, check_same_split(self._splits))
 
     @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
