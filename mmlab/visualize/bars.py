@@ -174,6 +174,26 @@ def group_panels(groups: pd.DataFrame, axis_name: str) -> "Figure":
     return fig
 
 
+def recall_panels(table: pd.DataFrame) -> "Figure":
+    """Return a figure with what each filter loses and takes, a row of panels for each direction.
+
+    `table`: direction, filter, passing (the share of the items), k, queries, recall with low and high, p50_ms.
+    """
+    parts = dict(list(table.groupby("direction", sort=False)))
+    rows = max(map(len, parts.values()))
+    fig, axs = figure(2, width=10, height=(1.2 + 0.32 * rows) * len(parts), rows=len(parts))
+    for number, (direction, part) in enumerate(parts.items()):
+        names = [
+            f"{shorten_label(name, MAX_NAME_COLUMNS)} ({100 * share:.3g} % pass)"
+            for name, share in zip(part["filter"], part["passing"], strict=True)
+        ]
+        lost, taken = f"recall@{part['k'].iloc[0]} against exact search (95 %)", "median latency, ms"
+        bounds, title = part[["low", "high"]].to_numpy(), f"{direction}, {part['queries'].iloc[0]} queries"
+        bars(axs[2 * number], names, part["recall"], lost, title, bounds, "{:.3f}")
+        bars(axs[2 * number + 1], [""] * len(part), part["p50_ms"], taken, "What it takes", form="{:.2f}")
+    return fig
+
+
 def waterfall_panels(falls: Mapping[str, pd.DataFrame], unit: str) -> "Figure":
     """Return a figure with a waterfall for each name, from all queries down to those found.
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.visualize import bars, figure, forest, paired_bars, waterfall
-from mmlab.visualize.bars import group_panels, waterfall_panels
+from mmlab.visualize.bars import group_panels, recall_panels, waterfall_panels
 
 
 def words(ax: object) -> list[str]:
@@ -75,6 +75,17 @@ def test_a_waterfall_per_direction_ends_in_what_is_found() -> None:
     fig = waterfall_panels({"text-to-image": table, "image-to-text": table}, "queries")
     assert words(fig.axes[1]) == ["10", "-2", "0", "8"]
     assert fig.axes[1].get_yticklabels()[-1].get_text() == "found"
+
+
+def test_recall_and_latency_stand_side_by_side_for_each_direction() -> None:
+    rows = [("there", "none", 1.0, 0.5), ("there", "price = $1", 0.0123, 0.25), ("back", "none", 1.0, 1.0)]
+    table = pd.DataFrame(rows, columns=["direction", "filter", "passing", "recall"])
+    fig = recall_panels(table.assign(low=0.2, high=1.0, k=10, queries=50, p50_ms=0.75))
+    titles = ["there, 50 queries", "What it takes", "back, 50 queries", "What it takes"]
+    assert [ax.get_title(loc="left") for ax in fig.axes] == titles
+    assert [words(ax) for ax in fig.axes] == [["0.500", "0.250"], ["0.75", "0.75"], ["1.000"], ["0.75"]]
+    names = [tick.get_text() for tick in fig.axes[0].get_yticklabels()]
+    assert names == ["none (100 % pass)", r"price = \$1 (1.23 % pass)"]
 
 
 @pytest.fixture

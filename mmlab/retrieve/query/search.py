@@ -20,7 +20,7 @@ from mmlab.retrieve.query.spec import (
     NONE,
     Query,
     SearchResult,
-    format_setting,
+    describe_filter,
     modality_of,
 )
 from mmlab.retrieve.query.systems import Searcher, System, Systems, systems_of
@@ -207,8 +207,7 @@ def _calibrate(
             f"the {query.calibration} calibration of {names[0] or 'this model'} is fitted for "
             f"{', '.join(known) or 'nothing'}; {direction} is asked here: choose calibration none"
         )
-    where = format_setting(query.where) if query.where else ""
-    found = known[direction].apply(_rankings(hits), gallery, where)
+    found = known[direction].apply(_rankings(hits), gallery, describe_filter(query.where))
     return hits.assign(probability=found["score"].to_numpy())
 
 
