@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 QUERIES_SHOWN = 6
 CAPTION_CHARS = 120
 QUERY_CHARS = 80
+WARNING_CHARS = 500
 NONE = "none"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
 NO_MODEL = "no model of this run embeds {}s, so none can ask; give 02_embed one that does"
@@ -286,7 +287,8 @@ def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked:
     right = find_right_answers(data.embedded_items, asked)
     hits = _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
     stands_in = asked.text == ANY_PHOTO and not (data.items["modality"] == "text").any()
-    return replace(hits, note=f"{NO_TEXT if stands_in else ''} {note}".strip())
+    notes = [NO_TEXT if stands_in else "", note, escape_markdown(found.warning, WARNING_CHARS)]
+    return replace(hits, note=" ".join(filter(None, notes)))
 
 
 def _search_many(data: RunData, query: Any, to: str | None, exact: bool, settings: Mapping[str, Any]) -> Hits:

@@ -30,11 +30,13 @@ class SearchResult:
     table: rank, score and the items' columns, best hits first; query_id in front where many queries were asked.
     timings: milliseconds by part: embed_ms, search_ms (the opening of the store in it), payload_ms, and rank_ms where
     hits were fused, calibrated or reranked. skipped: files that are no images, {"source": file, "reason": why}.
+    warning: why the probabilities may be off, as `FittedCalibration.differences` puts it, plain text; mostly empty.
     """
 
     table: pd.DataFrame
     timings: Mapping[str, float] = field(default_factory=dict)
     skipped: Sequence[Mapping[str, str]] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)
