@@ -175,22 +175,19 @@ def group_panels(groups: pd.DataFrame, axis_name: str) -> "Figure":
 
 
 def recall_panels(table: pd.DataFrame) -> "Figure":
-    """Return a figure with what each filter loses and takes, a row of panels for each direction.
+    """Return a figure with a panel for each direction: the recall under each filter, its share of items and latency.
 
-    `table`: direction, filter, passing (the share of the items), k, queries, recall with low and high, p50_ms.
+    `table`: direction, filter, passing (the share of the items), k, recall with low and high, p50_ms.
     """
-    parts = dict(list(table.groupby("direction", sort=False)))
-    rows = max(map(len, parts.values()))
-    fig, axs = figure(2, width=10, height=(1.2 + 0.32 * rows) * len(parts), rows=len(parts))
-    for number, (direction, part) in enumerate(parts.items()):
+    parts = list(table.groupby("direction", sort=False))
+    fig, axs = figure(len(parts), width=11, height=1.2 + 0.5 * max(len(part) for _, part in parts))
+    for ax, (direction, part) in zip(axs, parts, strict=True):
         names = [
-            f"{shorten_label(name, MAX_NAME_COLUMNS)} ({100 * share:.3g} % pass)"
-            for name, share in zip(part["filter"], part["passing"], strict=True)
+            f"{shorten_label(name, MAX_NAME_COLUMNS)}\n{100 * share:.3g} % pass, {milliseconds:.2f} ms"
+            for name, share, milliseconds in zip(part["filter"], part["passing"], part["p50_ms"], strict=True)
         ]
-        lost, taken = f"recall@{part['k'].iloc[0]} against exact search (95 %)", "median latency, ms"
-        bounds, title = part[["low", "high"]].to_numpy(), f"{direction}, {part['queries'].iloc[0]} queries"
-        bars(axs[2 * number], names, part["recall"], lost, title, bounds, "{:.3f}")
-        bars(axs[2 * number + 1], [""] * len(part), part["p50_ms"], taken, "What it takes", form="{:.2f}")
+        lost, title = f"recall@{part['k'].iloc[0]} against exact search (95 %)", f"{direction}, by filter"
+        bars(ax, names, part["recall"], lost, title, part[["low", "high"]].to_numpy(), "{:.3f}")
     return fig
 
 
