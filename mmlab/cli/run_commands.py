@@ -12,6 +12,7 @@ import click
 
 from mmlab.cli.group import (
     cli,
+    name_older_notebooks,
     parameter_option,
     print_failures,
     print_table,
@@ -136,6 +137,7 @@ def sweep(file: Path, jobs: int | None, resume: bool) -> None:
         settings = read_settings(file, notebooks)
         if not all("dataset" in setting.values for setting in settings):
             raise ValueError(f"{file}: dataset is missing; give it under parameters")
+    name_older_notebooks()
     roots = plan_steps(settings, notebooks)
     steps = sum(1 for root in roots for _ in root.walk())
     whole = len(settings) * len(notebooks)
@@ -182,6 +184,7 @@ def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
     from mmlab.runs.execute.execution import Stopped
     from mmlab.runs.execute.notebooks import notebook_number
 
+    name_older_notebooks()
     try:
         run_notebooks(name, given, start=notebook_number(start))
     except NotebookFailed as error:

@@ -5,7 +5,15 @@ from contextlib import suppress
 
 import click
 
-from mmlab.cli.group import cli, complete_runs, parameter_option, report_run, split_parameters, usage_errors
+from mmlab.cli.group import (
+    cli,
+    complete_runs,
+    name_older_notebooks,
+    parameter_option,
+    report_run,
+    split_parameters,
+    usage_errors,
+)
 from mmlab.items.files import NoProject
 
 STUDY_EXAMPLES = """
@@ -83,6 +91,7 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
             raise ValueError(f"{name} is one of the runs compared; give the comparison another --name")
         check_runs(runs)
         given = check_parameters({**split_parameters(parameters), "runs": list(runs)}, [notebook])
+    name_older_notebooks()
     run_notebooks(name, given, [notebook])
     report_run(name)
 
@@ -99,5 +108,6 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
         check_runs([run])
         notebooks = [*find_notebooks(), notebook]
         given = check_parameters(split_parameters(parameters), notebooks)
+    name_older_notebooks()
     run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
     report_run(run)
