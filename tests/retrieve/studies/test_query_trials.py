@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from qdrant_client import QdrantClient
 
 from mmlab.index import Hnsw, Index, build_index, open_store
 from mmlab.retrieve.studies.query_trials import (
@@ -224,3 +225,19 @@ def test_the_worst_case_is_named_with_what_it_is_worth() -> None:
         "This index (HNSW) finds every one of the exact neighbours, with filters and without (1 case); 100 queries "
         "rule out a recall below 96.0% (at 95 %)."
     )
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect", "ignore:Local mode performs exact")
+@pytest.mark.parametrize("layout", ["unified", "separate", "named"])
+@pytest.mark.parametrize("engine", ["edge", "memory"])
+def test_every_layout_and_engine_is_measured_alike(tmp_path, layout: str, engine: str) -> None:
+    pairs = make_pairs(40)  # 32 images, of which 11 are shoes; too few for a graph, so that all is found
+    store = open_store(tmp_path if engine == "edge" else QdrantClient(":memory:"))
+    index = build_index(store, "demo", pairs.items, pairs.vectors, layout, progress=False)
+    asked = {"text-to-image": pairs.both.take(pairs.items.loc[pairs.items["modality"] == "text", "item_id"])}
+    table = try_filters(index, asked, pairs.items, 3, 20, [{"label": "shoe"}])
+    shoes = ((pairs.items["modality"] == "image") & (pairs.items["label"] == "shoe")).sum()
+    assert table[["filter", "items", "recall", "high"]].to_numpy().tolist() == [
+        ["none", 32, 1, 1],
+        ["label = shoe", shoes, 1, 1],
+    ]
