@@ -81,6 +81,7 @@ def run(dataset: str | None, name: str, models: Sequence[str], start: str, param
     """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
     from mmlab.runs.record.parameters import check_dataset, check_model
 
+    name_older_notebooks()
     if dataset is None and start in ("01", "01_ingest"):
         raise click.UsageError(
             "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"
@@ -109,6 +110,7 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
     from mmlab.demo import draw_catalogue
     from mmlab.items import data
 
+    name_older_notebooks()
     folder = data() / "demo"
     given = check(name, {**split_parameters(parameters), "dataset": str(folder), "models": ["demo"]})
     draw_catalogue(folder, products=products)
@@ -132,12 +134,12 @@ def sweep(file: Path, jobs: int | None, resume: bool) -> None:
     from mmlab.runs.execute.run_sweep import plan_steps, run_sweep
     from mmlab.runs.execute.sweep_file import read_settings
 
+    name_older_notebooks()
     with usage_errors():
         notebooks = find_notebooks()
         settings = read_settings(file, notebooks)
         if not all("dataset" in setting.values for setting in settings):
             raise ValueError(f"{file}: dataset is missing; give it under parameters")
-    name_older_notebooks()
     roots = plan_steps(settings, notebooks)
     steps = sum(1 for root in roots for _ in root.walk())
     whole = len(settings) * len(notebooks)
@@ -184,7 +186,6 @@ def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
     from mmlab.runs.execute.execution import Stopped
     from mmlab.runs.execute.notebooks import notebook_number
 
-    name_older_notebooks()
     try:
         run_notebooks(name, given, start=notebook_number(start))
     except NotebookFailed as error:

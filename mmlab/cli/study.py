@@ -81,6 +81,7 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
     from mmlab.runs.record.parameters import check_parameters
     from mmlab.runs.record.run_files import COMPARISON
 
+    name_older_notebooks()
     name = name or f"compare-{'-'.join(runs)}"[:100]
     with usage_errors():
         notebook = find_notebook(COMPARISON)
@@ -91,7 +92,6 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
             raise ValueError(f"{name} is one of the runs compared; give the comparison another --name")
         check_runs(runs)
         given = check_parameters({**split_parameters(parameters), "runs": list(runs)}, [notebook])
-    name_older_notebooks()
     run_notebooks(name, given, [notebook])
     report_run(name)
 
@@ -103,11 +103,11 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
     from mmlab.runs.record.manifest import check_runs
     from mmlab.runs.record.parameters import check_parameters
 
+    name_older_notebooks()
     with usage_errors():
         notebook = find_study(name)
         check_runs([run])
         notebooks = [*find_notebooks(), notebook]
         given = check_parameters(split_parameters(parameters), notebooks)
-    name_older_notebooks()
     run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
     report_run(run)

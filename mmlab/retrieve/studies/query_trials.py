@@ -189,22 +189,26 @@ def target_of(direction: str) -> str:
 def summarize_filters(table: pd.DataFrame) -> str:
     """Name the case of `try_filters` with the lowest recall, beside what is found without a filter."""
     worst = table.loc[table["recall"].idxmin()]
-    index, cases = f"this index ({worst['search']})", f"{len(table)} case{'s' * (len(table) > 1)}"
+    kinds = "with filters and without" if (table["filter"] != NO_FILTER).any() else "without a filter"
+    cases = f"{len(table)} case{'s' * (len(table) > 1)}, {kinds}"
     if worst["recall"] == 1:
-        return (
-            f"T{index[1:]} finds every one of the exact neighbours, with filters and without ({cases}); "
-            f"{worst['queries']} queries rule out a recall below {table['low'].min():.1%} (at 95 %)."
-        )
+        least = table.loc[table["low"].idxmin()]
+        return f"This index ({worst['search']}) finds every one of the exact neighbours in {cases}: {_interval(least)}."
     plain = table[(table["filter"] == NO_FILTER) & (table["direction"] == worst["direction"])].iloc[0]
     limit, beside = "without a filter", ""
     if worst["filter"] != NO_FILTER:
         limit = f"where {escape_markdown(worst['filter'])} ({100 * worst['passing']:.3g} % of the items)"
         beside = f"; without a filter {plain['recall']:.1%}"
     return (
-        f"Of {cases}, with filters and without, {index} does worst for {worst['direction']} {limit}: it finds "
-        f"{worst['recall']:.1%} of the {worst['k']} exact neighbours (95 % interval {worst['low']:.1%} to "
-        f"{worst['high']:.1%}, {worst['queries']} queries) in {worst['p50_ms']:.2f} ms{beside}."
+        f"Of {cases}, this index ({worst['search']}) does worst for {worst['direction']} {limit}: it finds "
+        f"{worst['recall']:.1%} of the {worst['k']} exact neighbours ({_interval(worst)}) in {worst['p50_ms']:.2f} ms"
+        f"{beside}."
     )
+
+
+def _interval(row: pd.Series) -> str:
+    queries = f"{row['queries']} quer{'y' if row['queries'] == 1 else 'ies'}"
+    return f"95 % interval {row['low']:.1%} to {row['high']:.1%}, {queries}"
 
 
 def time_queries(

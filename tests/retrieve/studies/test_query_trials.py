@@ -222,8 +222,8 @@ def test_the_worst_case_is_named_with_what_it_is_worth() -> None:
         table.iloc[[0, 2]]
     )
     assert summarize_filters(table.iloc[[2]]) == (
-        "This index (HNSW) finds every one of the exact neighbours, with filters and without (1 case); 100 queries "
-        "rule out a recall below 96.0% (at 95 %)."
+        "This index (HNSW) finds every one of the exact neighbours in 1 case, without a filter: 95 % interval 96.0% to "
+        "100.0%, 100 queries."
     )
 
 
