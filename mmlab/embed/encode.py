@@ -194,7 +194,7 @@ def _prepare_image(path: str, content: str, model: Model) -> Inputs:
 
 def _stack(prepared: list[Inputs]) -> Inputs:
     """Return one batch of what was prepared image by image."""
-    import torch
+    torch = _torch()
 
     def join(values: list[Any]) -> Any:
         return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
@@ -203,7 +203,11 @@ def _stack(prepared: list[Inputs]) -> Inputs:
 
 
 def _empty_device_cache() -> None:
+    if _torch().cuda.is_available():
+        _torch().cuda.empty_cache()
+
+
+def _torch() -> Any:
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    return torch

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 QUERIES_SHOWN = 6
 CAPTION_CHARS = 120
 QUERY_CHARS = 80
+WARNING_CHARS = 500
 NONE = "none"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
 OWN_PAIR = (
@@ -289,8 +290,9 @@ def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked:
     right = find_right_answers(data.embedded_items, asked)
     hits = _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
     stands_in = asked.text == ANY_PHOTO and not (data.items["modality"] == "text").any()
-    parts = [NO_TEXT if stands_in else "", note, _by_its_own_pair(data, hits)]
-    return replace(hits, note=" ".join(filter(None, parts)))
+    warning = escape_markdown(found.warning, WARNING_CHARS)
+    notes = [NO_TEXT if stands_in else "", note, _by_its_own_pair(data, hits), warning]
+    return replace(hits, note=" ".join(filter(None, notes)))
 
 
 def _by_its_own_pair(data: RunData, hits: Hits) -> str:
