@@ -64,13 +64,14 @@ def inspect_dataset(
     found = find_images(read.rows, index, read.image_folders, first)
     unlisted = index.unlisted(found["name"])
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
-    looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
+    read = read._replace(tree=index.tree)
+    looked = Inspection(str(dataset), read, found, {} if cut_off else unlisted, rules, looks_only, cut_off)
     return replace(looked, advice=_advise(looked, source, cache))
 
 
 def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:
     """Return the files that rows may name, and the folder that the user named, which comes first."""
-    index, first = ImageIndex(source.root, rules.follow_links), []
+    index, first = ImageIndex(source.root, rules.follow_links, tree=source.tree), []
     if rules.images_at:
         first = [index.add_folder(_images_at(rules.images_at, index.root))]
     above = index.root.parent
@@ -175,7 +176,7 @@ def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
         return f"{packed} was not read: unpack it"
     there = "no image lies there"
     if looked.unlisted:
-        there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"
+        there = f"{len(looked.unlisted):,} others lie there, such as {next(iter(looked.unlisted))}"
     return (
         f"looked below {root} for {', '.join(names[:3])}; {there}: give -p images_at=FOLDER, or "
         "-p columns=image=NAME for another column"

@@ -165,7 +165,7 @@ def _note_failures(reasons: pd.Series, done: str) -> list[str]:
 
 def _rows_to_ingest(looked: Inspection) -> pd.DataFrame:
     """Return the rows, then one for each image file that none names; with name and listed."""
-    files = pd.DataFrame({"image": looked.unlisted, "caption": "", "origin": "caption"}, dtype="str")
+    files = pd.DataFrame({"image": list(looked.unlisted), "caption": "", "origin": "caption"}, dtype="str")
     files.index += len(looked.source.rows) + 1
     rows = looked.source.rows[SOURCE_COLUMNS].assign(name=looked.found["name"])
     files = files.assign(name=files["image"])
@@ -179,10 +179,8 @@ def _named_images(looked: Inspection) -> pd.DataFrame:
     files = named.drop_duplicates("name").set_index("name")[FILE_COLUMNS]
     if UNLISTED in looked.rules.refused or not looked.unlisted:
         return files
-    paths = [str(looked.source.root / name) for name in looked.unlisted]
-    unlisted = pd.DataFrame(
-        {"file": paths}, pd.Index(looked.unlisted, dtype="str"), FILE_COLUMNS, dtype="str"
-    )
+    paths, names = list(looked.unlisted.values()), pd.Index(list(looked.unlisted), dtype="str")
+    unlisted = pd.DataFrame({"file": paths}, names, FILE_COLUMNS, dtype="str")
     return pd.concat([files, unlisted]).rename_axis("name")
 
 

@@ -107,12 +107,6 @@ def _coco_captions(
     return captions, unknown
 
 
-def coco_folders(path: Path) -> tuple[str, ...]:
-    """Return the folders where the images of this file usually lie: val2017 for captions_val2017.json."""
-    suffix = path.stem.removeprefix("captions_")
-    return (suffix, f"images/{suffix}", "images")
-
-
 def _coco_address(image: dict[str, Any]) -> str | None:
     return next(
         (image[field] for field in COCO_ADDRESSES if isinstance(image.get(field), str) and image[field]), None

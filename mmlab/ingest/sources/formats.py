@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mmlab.ingest.file_walk import FileTree, inside_folders, is_inside
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
 from mmlab.ingest.sources.column_names import parse_columns
@@ -49,6 +50,7 @@ class Source(NamedTuple):
     tables: the files that were read, as in the column table.
     unread: the files below root that look like data and were passed over: why, and what to do.
     notes: what was guessed, in sentences.
+    tree: the files below root, where they were looked through.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Source(NamedTuple):
     tables: tuple[str, ...] = ()
     unread: Mapping[str, str] = MappingProxyType({})
     notes: tuple[str, ...] = ()
+    tree: FileTree | None = None
 
 
 def read_source(
@@ -97,7 +100,7 @@ def recognise(
     where it is not clear what is meant.
     """
     name = str(dataset)
-    path = resolve(name)
+    path = find_dataset(name)
     if HUB_ADDRESS.match(name) or (kind == "huggingface" and not path.exists()):
         return _hub_dataset(HUB_ADDRESS.sub("", name, count=1), kind, path)
     if path.is_file():
@@ -105,6 +108,13 @@ def recognise(
     if not path.is_dir():
         raise FileNotFoundError(f"dataset {path}: expected a folder or a file, found nothing there")
     return choose(path, kind, columns)
+
+
+def find_dataset(name: str) -> Path:
+    """Return the absolute path; a link stays as it is where it leads to the blobs of its Hugging Face cache."""
+    path = resolve(name)
+    link = resolve(Path(name).expanduser().parent) / Path(name).name
+    return link if path.is_file() and is_inside(str(path), inside_folders(link.parent)) else path
 
 
 def _hub_dataset(name: str, kind: str, path: Path) -> Choice:
@@ -118,8 +128,11 @@ def _hub_dataset(name: str, kind: str, path: Path) -> Choice:
 
 def _read_folder(choice: Choice) -> Source:
     texts = choice.texts if choice.kind == "sidecar" else {}
-    part = read_sidecars(choice.root, choice.images, texts) if texts else read_images(choice.images)
-    return Source(choice.kind, choice.root, make_table([part]), unread=choice.unread, notes=tuple(part.notes))
+    part = read_sidecars(choice.images, texts) if texts else read_images(choice.images)
+    rows = make_table([part])
+    return Source(
+        choice.kind, choice.root, rows, unread=choice.unread, notes=tuple(part.notes), tree=choice.tree
+    )
 
 
 def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:
@@ -136,7 +149,8 @@ def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) 
     rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)
     notes = dict.fromkeys(f"{file.name}: {note}" for file, part in parts.items() for note in part.notes)
     tables = tuple(file.name for file in parts if file.name)
-    return Source(choice.kind, choice.root, rows, _image_folders(parts), tables, unread, tuple(notes))
+    folders = _image_folders(parts)
+    return Source(choice.kind, choice.root, rows, folders, tables, unread, tuple(notes), choice.tree)
 
 
 def _named(choice: Choice) -> str:
@@ -167,7 +181,7 @@ def _image_folders(files: Iterable[DataFile]) -> tuple[str, ...]:
     folders: list[str] = []
     files = [file for file in files if file.kind in (*FIXED, "flickr")]
     for file in files:
-        stem = file.path.name.partition(".")[0]
+        stem = file.name.rpartition("/")[2].partition(".")[0]
         for name in filter(None, (re.sub(r"^captions_", "", stem), file.split)):
             folders += [name, f"images/{name}", f"{name}_images"]
     return tuple(dict.fromkeys([*folders, *FLICKR_FOLDERS, "data"] if files else []))

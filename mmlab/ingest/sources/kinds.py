@@ -67,9 +67,10 @@ HERE, ON_THE_WEB, NOT_HERE = range(3)  # places of images
 class DataFile(NamedTuple):
     """A file that may be read as a table, or as a part of one.
 
-    name: relative to the folder of the source. shape: the names of its columns of images and of texts, which the
-    parts of one source share. texts: whether it has texts. place: where its images are. pairs: its first images and
-    texts. split: what its name says. web: whether it has addresses of images.
+    path: where its content lies. name: relative to the folder of the source, with the suffix that says its kind.
+    shape: the names of its columns of images and of texts, which the parts of one source share. texts: whether it has
+    texts. place: where its images are. pairs: its first images and texts. split: what its name says. web: whether it
+    has addresses of images.
     """
 
     kind: str
@@ -90,7 +91,7 @@ class DataFile(NamedTuple):
     @property
     def preference(self) -> int:
         """What the name and the kind say: the smaller, the sooner it is read."""
-        stem = self.path.name.partition(".")[0].lower()
+        stem = self.name.rpartition("/")[2].partition(".")[0].lower()
         if stem in PREFERRED:
             return PREFERRED.index(stem)
         return {"flickr": 2, "karpathy": 3, "coco": 4, "webdataset": 6}.get(self.kind, 5)
@@ -100,11 +101,10 @@ def look_at(
     path: Path, name: str, columns: Columns, on_disk: Callable[[str], bool], kind: str = "auto"
 ) -> DataFile:
     """Return what the first records of a file say; raise ValueError where it is no table of images."""
-    found = kind_of(path)
-    split = next(
-        filter(None, (split_in(part) for part in [path.stem, *reversed(name.split("/")[:-1])])), None
-    )
-    if LEMMAS in path.name.lower():
+    found = kind_of(path, name)
+    *folders, last = name.split("/")
+    split = next(filter(None, map(split_in, [last.rpartition(".")[0], *reversed(folders)])), None)
+    if LEMMAS in last.lower():
         raise ValueError("lemmas are no captions")
     if found in FIXED:
         texts = found != "coco" or has_captions(path)
@@ -113,7 +113,7 @@ def look_at(
         raise ValueError("no table of images")
     found = "csv" if found == "text" else found
     seen = glance(TABLES[found](path), columns, name, on_disk)
-    if len(seen.columns.names) == 1 and plain_suffix(path) in LIST_SUFFIXES:
+    if len(seen.columns.names) == 1 and plain_suffix(Path(name)) in LIST_SUFFIXES:
         found, seen = "lists", glance(open_lists(path), columns, name, on_disk)
     pairs = frozenset(seen.pairs)
     images = [image for image, _ in pairs if image]
@@ -133,13 +133,13 @@ def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:
     return HERE if not names or any(map(on_disk, names)) else NOT_HERE
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, name: str) -> str:
     """Return the kind of a file by its name and, for JSON and text, its content; "" for a file that is none.
 
     text: a .txt that may be a table, or not.
     """
-    name = path.name.lower()
-    kind = "webdataset" if re.search(r"\.tar(\.\w+)?$", name) else SUFFIXES.get(plain_suffix(path), "")
+    name = name.rpartition("/")[2].lower()
+    kind = "webdataset" if re.search(r"\.tar(\.\w+)?$", name) else SUFFIXES.get(plain_suffix(Path(name)), "")
     if kind in ("json", "jsonl"):
         return fixed_kind(path) or kind
     head = _head(path) if kind in ("csv", "text") else ""

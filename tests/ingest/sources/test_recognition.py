@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source, recognise
 from mmlab.items import open_image
@@ -368,15 +369,43 @@ def test_a_list_without_texts_is_no_source(read):
     )
 
 
-def test_files_of_a_cache_are_links(write, image):
-    folder = write({"blobs/m": CSV, "blobs/0": image(), "refs/main": "abc"})
-    for name, blob in (("metadata.csv", "m"), ("images/a.jpg", "0")):
-        link = folder / "snapshots/abc" / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(folder / "blobs" / blob)
-    for given in (folder, folder / "snapshots/abc"):
+@pytest.mark.parametrize("written", [False, True], ids=["links", "what git writes for them"])
+def test_files_of_a_cache_are_links(write, image, written):
+    table = f"file_name,text\nimages/a.jpg,{A}\nimages/b.jpg,{B}\n"
+    folder = write({"blobs/m": table, "blobs/0": image(), "blobs/1": image("blue"), "refs/main": "abc"})
+    snapshot = folder / "snapshots/abc"
+    (snapshot / "images").mkdir(parents=True)
+    for name, blob in (("metadata.csv", "m"), ("images/a.jpg", "0"), ("images/b.jpg", "1")):
+        target = f"{'../' * (name.count('/') + 2)}blobs/{blob}"
+        (snapshot / name).write_text(target) if written else (snapshot / name).symlink_to(target)
+    for given in (folder, snapshot, snapshot / "metadata.csv"):
         source = read_source(given)
-        assert (source.kind, source.root.name, len(source.rows)) == ("csv", "abc", 2)
+        assert (source.kind, source.root, len(source.rows)) == ("csv", snapshot, 2)
+        looked = inspect_dataset(given)
+        assert (looked.images, looked.texts, looked.links, looked.advice) == (2, 2, {}, "")
+        told = "3 files, such as images/a.jpg, are what git writes where it can make no links"
+        assert any(note.startswith(told) for note in looked.notes) == written
+    items = ingest_items(snapshot / "metadata.csv", rules=Rules(keep=["tiny"]), progress=False).items
+    assert items["modality"].value_counts().to_dict() == {"image": 2, "text": 2}
+
+
+def test_what_git_writes_for_links_without_a_table(write, image):
+    folder = write(
+        {"a.png": "photos/a.png", "photos/a.png": image(), "a.caption": "../captions", "captions": A}
+    )
+    (folder / "a.caption").write_text("texts/a.caption")
+    write({"texts/a.caption": A})
+    source = read_source(folder, "sidecar")
+    assert source.rows.loc[source.rows["image"] == "a.png", "caption"].tolist() == [A]
+    result = ingest_items(folder, rules=Rules(keep=["tiny"]), progress=False)
+    assert result.skipped["reason"].tolist() == ["duplicate image"]
+
+
+def test_a_link_to_a_table_elsewhere_is_the_table_there(write):
+    folder = write({"far/captions.csv": CSV, "far/a.jpg": b"", "near/b.jpg": b""})
+    (folder / "near" / "table.csv").symlink_to(folder / "far" / "captions.csv")
+    source = read_source(folder / "near" / "table.csv")
+    assert (source.root, source.tables) == (folder / "far", ("captions.csv",))
 
 
 WITHOUT_EXTRAS = """
