@@ -129,9 +129,9 @@ class Inspection:
             f"{count:,} images lie behind {link}, a link that leads out{advice}."
             for link, count in self.links.items()
         ]
-        if written := list(self.source.tree.written if self.source.tree else ()):
+        if written := self.source.tree.written if self.source.tree else {}:
             notes.append(
-                f"{len(written):,} files, such as {written[0]}, are what git writes where it can make no links: "
+                f"{len(written):,} files, such as {min(written)}, are what git writes where it can make no links: "
                 "the files that they name are read."
             )
         unread = [f"{file} was not read: {why}" for file, why in self.unread.items()]
