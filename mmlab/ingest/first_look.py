@@ -62,7 +62,7 @@ def inspect_dataset(
     read = read_source(dataset, source, columns, blobs)
     index, first = _index_images(read, resolve(str(dataset)).is_file(), rules)
     found = find_images(read.rows, index, read.image_folders, first)
-    unlisted = index.unlisted(found["name"])
+    unlisted = index.unlisted(found["name"].unique())
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
     read = read._replace(tree=index.tree)
     looked = Inspection(str(dataset), read, found, {} if cut_off else unlisted, rules, looks_only, cut_off)

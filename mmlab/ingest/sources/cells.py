@@ -19,6 +19,7 @@ MAX_LIST_CHARS = 100_000  # of a cell that is read as a list
 MAX_NAME_CHARS = 2000  # of an image; more is a text
 MAX_NESTED_CHARS = 10_000  # of a user's nested value; of more only the size is kept
 IMAGE_SEPARATORS = ("|", ";", ",", "\n")
+SEVERAL = re.compile(r"[|;,\n\[{]")  # which one of several images has; few names have any
 LISTED = re.compile(r"\s*[\[{]")
 # between the texts of an array that was written as a text
 NUMPY_LIST = re.compile(r"""(?<=['"])\s+(?=['"])""")
@@ -35,6 +36,8 @@ def texts_of(cell: Any) -> list[str]:
     >>> texts_of("['a mug', 'a cup']"), texts_of([{"raw": "a mug"}]), texts_of("[red] mug")
     (['a mug', 'a cup'], ['a mug'], ['[red] mug'])
     """
+    if isinstance(cell, str) and not LISTED.match(cell):
+        return [cell]
     cell = _listed(cell)
     if isinstance(cell, dict):
         cell = _texts_inside(cell)
@@ -58,6 +61,8 @@ def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:
     >>> images_of("a.png; b.png", is_image_name), images_of("a; b.png", is_image_name)
     (['a.png', 'b.png'], ['a; b.png'])
     """
+    if isinstance(cell, str) and not SEVERAL.search(cell):
+        return [cell]
     cell = _listed(cell)
     if isinstance(cell, list):
         return cell or [""]
@@ -83,8 +88,8 @@ def image_of(cell: Any) -> tuple[str, bytes | None]:
             return name, content
     if isinstance(cell, dict | list):
         raise ValueError(f"expected an image's path, address or bytes, found {_describe(cell)}")
-    name = to_text(to_plain(cell)) or ""
-    numbered = NUMBERED_CAPTION.fullmatch(name.strip())
+    name = cell if isinstance(cell, str) else to_text(to_plain(cell)) or ""
+    numbered = NUMBERED_CAPTION.fullmatch(name.strip()) if "#" in name else None
     return (numbered[1], None) if numbered and is_image_name(numbered[1]) else (name, None)
 
 
@@ -166,9 +171,7 @@ def _listed(cell: Any) -> Any:
 
     An object with a list of texts, as Label Studio exports it, is this list too.
     """
-    if not isinstance(cell, str) or not LISTED.match(cell):
-        return cell
-    text = cell.strip()
+    text = cell.strip() if isinstance(cell, str) else ""
     if text[:1] + text[-1:] not in ("[]", "{}") or len(text) > MAX_LIST_CHARS:
         return cell
     for parse in (json.loads, lambda text: ast.literal_eval(NUMPY_LIST.sub(", ", text))):

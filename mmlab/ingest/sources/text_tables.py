@@ -82,8 +82,10 @@ def _dialect_of(head: list[str], path: Path) -> tuple[Dialect, int]:
 
 def _is_comment(line: str) -> bool:
     """Return whether a line is a comment; a header may begin with # too."""
+    if line[:1] not in ("#", "\ufeff") or not line.lstrip("\ufeff").startswith("#"):
+        return False
     words = re.split(r"[,;\t|]", line.lstrip("\ufeff# "))
-    return line.lstrip("\ufeff").startswith("#") and not {normalized(word) for word in words} & {*IMAGE_NAMES}
+    return not {normalized(word) for word in words} & {*IMAGE_NAMES}
 
 
 def _delimiter_of(lines: list[str], path: Path) -> str:
