@@ -13,16 +13,16 @@ import pandas as pd
 from mmlab.ingest.findings_cache import Blobs, FindingsCache, UnkeptBlobs
 from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normalize_name
 from mmlab.ingest.images.image_index import ImageIndex
-from mmlab.ingest.images.resolve import check_downloads
 from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.rules import UNPAIRED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
-from mmlab.ingest.web.fetch import count_new
+from mmlab.ingest.web.fetch import check_downloads, count_new
 from mmlab.items import data
 from mmlab.items.files import resolve
 
 # whose texts are missed where it is passed over, unlike a table of sizes
 CAPTION_FILE = re.compile(r"caption|metadata|annotation|description|prompt|title|text", re.IGNORECASE)
+HAS_TEXTS = re.compile("give dataset=|it has texts|which is no caption")  # why a file with texts was not read
 NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
 FILES_LOOKED_AT = 100_000  # in the folder above, for the same
 # that are looked for beside the folder of a table which the user named
@@ -108,7 +108,7 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
         return _advise_on_images(looked)
     if not looked.texts and kind == "auto":
         for file, why in looked.unread.items():
-            if CAPTION_FILE.search(file.rpartition("/")[2]) or "give dataset=" in why:
+            if CAPTION_FILE.search(file.rpartition("/")[2]) or HAS_TEXTS.search(why):
                 onwards = "-p source=images goes on without texts"
                 return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
     if _are_pointers(looked.found["file"].dropna().iloc[:FILES_PEEKED_INTO]):
@@ -116,7 +116,7 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
             "the images are pointers of Git LFS, not images: run git lfs pull in the folder that was cloned"
         )
     try:
-        check_downloads(_count_new(looked.addresses, cache), looked.rules)
+        check_downloads(_count_new(looked.addresses, cache), looked.rules.max_downloads)
     except ValueError as error:
         return str(error)
     return ""

@@ -7,7 +7,6 @@ import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.first_look import inspect_dataset
-from mmlab.ingest.images.resolve import FILE_COLUMNS, resolve_images
 from mmlab.ingest.ingest_result import (
     IngestResult,
     image_rows,
@@ -17,7 +16,7 @@ from mmlab.ingest.ingest_result import (
     make_skipped,
 )
 from mmlab.ingest.inspection import Inspection
-from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
+from mmlab.ingest.outcomes import FILE_COLUMNS, TEXT_ITEM, assign_splits, decide_outcomes, resolve_images
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.texts.captioner import GENERATED, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Embedded, embed_with_models
+from mmlab.embed.models.interface import SUGGESTIONS
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import summarize_space_comparison
@@ -83,7 +84,18 @@ class EmbedReport(Report):
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        return Result(describe_work(self.results), sentence, digits=1)
+        return Result(describe_work(self.results), f"{sentence} {self._not_embedded()}".strip(), digits=1)
+
+    def _not_embedded(self) -> str:
+        """Say which items no model embeds, what can be asked all the same, and which model to add."""
+        embedded = {kind for result in self.results for kind in result.counts["modality"]}
+        counts = self.items["modality"].value_counts()
+        return " ".join(
+            f"No model embeds the {count:,} {kind}s: {opposite_modality(kind)}s find {opposite_modality(kind)}s, each "
+            f"shown with its pair. To find {kind}s too, add {SUGGESTIONS[kind]}."
+            for kind, count in counts.items()
+            if kind not in embedded
+        )
 
     def spaces(self) -> Result:
         """Show all that decides where each model puts an input: vectors of two spaces cannot be compared.
@@ -138,14 +150,12 @@ class EmbedReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the vectors, by claim."""
-        modalities = {kind for result in self.results for kind in result.counts["modality"]}
         complete = [
             len(result.vectors) + len(result.skipped) == result.counts["items"].sum()
             for result in self.results
         ]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),
-            "texts and images are each embedded by a model": modalities == set(self.items["modality"]),
         }
 
     def write(self, step: Step) -> Html:

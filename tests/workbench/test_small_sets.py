@@ -13,6 +13,7 @@ from PIL import Image
 import mmlab
 from mmlab.items import read_table
 from mmlab.runs import find_notebook, write_report
+from tests.bench.sentences import find_minilm
 from tests.conftest import data_in
 
 WORDS = ("one", "two", "three", "four", "five", "six")
@@ -56,7 +57,19 @@ def one_text(folder: Path) -> None:
     table(folder, rows, header)
 
 
+def captioned(folder: Path) -> None:
+    """Each image has two captions, one of them about all."""
+    names = images(folder, 6)
+    rows = [(name, f"picture {word} of a ramp", "train") for name, word in zip(names, WORDS, strict=True)]
+    table(
+        folder,
+        rows + [(name, f"a small square on {name}", "train") for name in names],
+        ("image", "caption", "split"),
+    )
+
+
 SETS = {
+    "text encoder": (captioned, {"models": [str(find_minilm())]}),
     "photos": (photos, {}),
     "one pair": (one_pair, {}),
     "texts": (texts, KEPT),
@@ -117,6 +130,16 @@ def test_01_says_what_such_items_cannot_serve_for(small):
         "one text": "All 3 texts are the same, so they tell no image from another",
     }
     assert [other for other, words in says.items() if words in shown["01-26"]] == [name] * (name in says)
+
+
+def test_02_says_what_a_text_encoder_alone_can_find(small):
+    name, run, shown = small
+    words = "No model embeds the 6 images: texts find texts, each shown with its pair. To find images too, add a model"
+    assert (words in shown["02-04"]) == (name == "text encoder")
+    if name == "text encoder":
+        hits = run.search("picture four of a ramp", k=1)
+        assert hits.found[["modality", "text"]].to_numpy().tolist() == [["text", "picture four of a ramp"]]
+        assert "no model of this run embeds images" in hits.explain(rank=1).sentence
 
 
 def test_the_report_says_that_nothing_is_judged(small):

@@ -24,7 +24,9 @@ from mmlab.ingest.images.image_index import (
 )
 
 WEB_SCHEMES = ("http://", "https://")
-FOREIGN = re.compile(r"^(?:[A-Za-z]:/?|/+|(?:\.\.(?:/|$))+)")  # the beginning of a path that leads out
+# the beginning of a path that leads out: of another disk, of a bucket, of the root, of a folder above; of a wiki
+FOREIGN = re.compile(r"^(?:[A-Za-z]:/?|[A-Za-z][\w+.-]+:/+|(?:File|Image):|/+|(?:\.\.(?:/|$))+)")
+UPLOADED = re.compile(r"^data/upload/(?:\d+/)?[0-9a-f]{8}-")  # what Label Studio puts before a name
 MISSING, OUTSIDE, AMBIGUOUS = "missing file", "path leaves the dataset", "ambiguous name"
 MAX_FILES_NAMED = 3  # in a message
 FEW, MANY = 8, 1000  # files of one name that are compared one by one; with more, none is nearer than others
@@ -109,7 +111,7 @@ def find_images(
 
 def _with_address(found: Found, address: str) -> Found:
     """Name an image by its address where it has one and no file is here."""
-    is_away = address and found.name and not (found.file or found.link)
+    is_away = address and found.name and not (found.file or found.link or is_address(found.name))
     return found._replace(name=address, reason=None, detail=None) if is_away else found
 
 
@@ -167,6 +169,8 @@ class _Finder:
     def _guess(self, name: str, base: str) -> Found:
         path = _path_of(name)
         near, spelling = self._fitting(path, base, SPELLINGS)
+        if not near and UPLOADED.match(path):
+            near, spelling = self._fitting(UPLOADED.sub("", path), base, SPELLINGS)
         if len(near) == 1:
             return self._found(near[0], _kind_of_guess(name, near[0], spelling))
         if near:

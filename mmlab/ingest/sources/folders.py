@@ -50,8 +50,8 @@ def read_sidecars(names: Sequence[str], texts: Mapping[str, Path]) -> Part:
     return Part(rows)
 
 
-def match_texts(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
-    """Return the text file of each image that has one: beside it, or in a folder of texts.
+def match_texts(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
+    """Return the text file of each image that has one: beside it, in a folder of texts, or anywhere by its name.
 
     >>> match_texts(["a/1.jpg", "images/2.png"], ["a/1.txt", "captions/2.TXT", "readme.txt"])
     {'a/1.jpg': 'a/1.txt', 'images/2.png': 'captions/2.TXT'}
@@ -75,7 +75,17 @@ def match_texts(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
         )
         if text:
             found[name] = text
-    return found
+    return found or _match_by_stem(list(names), files)
+
+
+def _match_by_stem(names: list[str], files: list[str]) -> dict[str, str]:
+    """Return the text file of each image by its name without folders, where most images have one and each is alone."""
+    images, texts = (
+        {os.path.splitext(os.path.basename(name))[0]: name for name in some} for some in (names, files)
+    )
+    found = {images[stem]: texts[stem] for stem in images.keys() & texts.keys()}
+    unique = len(images) == len(names) and len(texts) == len(files)
+    return found if unique and len(found) * 2 > len(names) else {}
 
 
 def are_texts(paths: Iterable[Path]) -> bool:

@@ -15,10 +15,11 @@ import pandas as pd
 
 from mmlab.ingest.file_walk import FileTree, inside_folders, is_inside
 from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.rules import parse_columns
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
-from mmlab.ingest.sources.column_names import parse_columns
 from mmlab.ingest.sources.folders import read_images, read_sidecars
-from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, TABLES, DataFile
+from mmlab.ingest.sources.joins import open_file
+from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, DataFile
 from mmlab.ingest.sources.recognition import Choice, choose, choose_file
 from mmlab.ingest.sources.records import TableImages, glance, read_table
 from mmlab.ingest.sources.rows import Part, make_table
@@ -151,7 +152,8 @@ def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) 
             raise ValueError(f"{_named(choice)} has no rows: add one row per caption")
         rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)
     notes = dict.fromkeys(f"{file.name}: {note}" for file, part in parts.items() for note in part.notes)
-    tables = tuple(file.name for file in parts if file.name)
+    joined = (name for file in parts if file.join for name in file.join.names)
+    tables = tuple(dict.fromkeys([*joined, *(file.name for file in parts if file.name)]))
     folders = _image_folders(parts)
     return Source(choice.kind, choice.root, rows, folders, tables, unread, tuple(notes), choice.tree)
 
@@ -178,7 +180,7 @@ def _read_file(
     if file.kind in FIXED:
         return FIXED[file.kind](file.path)
     images.table = file.name or file.path.name
-    return read_table(glance(TABLES[file.kind](file.path), columns, file.path, on_disk), images)
+    return read_table(glance(open_file(file), columns, file.path, on_disk), images)
 
 
 def _tagged(part: Part, file: DataFile) -> Part:

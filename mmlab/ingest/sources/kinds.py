@@ -18,7 +18,7 @@ from mmlab.ingest.sources.text_tables import open_delimited, open_excel
 
 SUFFIXES = {  # of files that are looked at, without that of a packing
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".token": "text", ".lst": "text",
-    ".json": "json", ".jsonl": "jsonl", ".jsonlines": "jsonl", ".ndjson": "jsonl",
+    ".json": "json", ".jsonl": "jsonl", ".jsonlines": "jsonl", ".ndjson": "jsonl", ".manifest": "jsonl",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xls": "excel", ".xlsm": "excel", ".xlsb": "excel",
     ".ods": "excel", ".tar": "webdataset", ".tgz": "webdataset",
 }  # fmt: skip
@@ -64,13 +64,26 @@ MAX_SEARCHED_BYTES = 2_000_000_000
 HERE, ON_THE_WEB, NOT_HERE = range(3)  # places of images
 
 
+class Join(NamedTuple):
+    """Where a table of images has its texts: in other files, in the records whose column says what its own says.
+
+    texts: kind and path of each file, and their names. whole: whether these texts belong to no other table of images.
+    """
+
+    texts: tuple[tuple[str, Path], ...]
+    names: tuple[str, ...]
+    text_column: str
+    image_column: str
+    whole: bool = True
+
+
 class DataFile(NamedTuple):
     """A file that may be read as a table, or as a part of one.
 
     path: where its content lies. name: relative to the folder of the source, with the suffix that says its kind.
     shape: the names of its columns of images and of texts, which the parts of one source share. texts: whether it has
     texts. place: where its images are. pairs: its first images and texts. split: what its name says. web: whether it
-    has addresses of images.
+    has addresses of images. join: where its texts are, if not in itself.
     """
 
     kind: str
@@ -82,6 +95,12 @@ class DataFile(NamedTuple):
     pairs: frozenset[tuple[str, str]] = frozenset()
     split: str | None = None
     web: bool = False
+    join: Join | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether one of the first images has a text."""
+        return not self.pairs or any(text for _, text in self.pairs)
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -102,9 +121,8 @@ def look_at(
 ) -> DataFile:
     """Return what the first records of a file say; raise ValueError where it is no table of images."""
     found = kind_of(path, name)
-    *folders, last = name.split("/")
-    split = next(filter(None, map(split_in, [last.rpartition(".")[0], *reversed(folders)])), None)
-    if LEMMAS in last.lower():
+    split = split_of(name)
+    if LEMMAS in name.rpartition("/")[2].lower():
         raise ValueError("lemmas are no captions")
     if found in FIXED:
         texts = found != "coco" or has_captions(path)
@@ -121,6 +139,12 @@ def look_at(
     place = HERE if not images or any(map(on_disk, images)) else ON_THE_WEB if web else NOT_HERE
     texts, web = bool(seen.columns.texts), bool(images) and (web or seen.columns.address is not None)
     return DataFile(found, path, name, seen.columns.shape, texts, place, pairs, split, web)
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that the name of a file says, or that of the nearest folder above it."""
+    *folders, last = name.split("/")
+    return next(filter(None, map(split_in, [last.rpartition(".")[0], *reversed(folders)])), None)
 
 
 def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mmlab.ingest.file_walk import IMAGE_SUFFIXES, FileTree, inside_folders, walk_files, written_link
 from mmlab.ingest.sources.folders import KIND_FOLDERS, TEXT_SUFFIXES, are_texts, match_texts
+from mmlab.ingest.sources.joins import Side, find_joins, open_side, why_alone
 from mmlab.ingest.sources.kinds import (
     FIXED,
     FOLDERS,
@@ -17,15 +18,17 @@ from mmlab.ingest.sources.kinds import (
     NOT_READ,
     PREFERRED,
     SUFFIXES,
+    TABLES,
     Columns,
     DataFile,
     folded,
     kind_of,
     look_at,
     names_on_disk,
+    split_of,
 )
 from mmlab.ingest.sources.rows import split_in
-from mmlab.ingest.sources.text_files import PACKED
+from mmlab.ingest.sources.text_files import NUMBERED_SUFFIX, PACKED
 
 MAX_DEPTH = 5  # of folders in which tables are looked for
 MAX_LOOKS = 200  # files whose content is looked at
@@ -71,6 +74,9 @@ def choose(folder: Path, kind: str, columns: Columns) -> Choice:
     if kind not in FOLDERS:
         found.look_at_files(columns)
     best = found.best()
+    joined = found.joined(best, columns)
+    if joined:
+        return found.choice(joined[0].kind, joined)
     if best is not None:
         return found.choice(best.kind, found.parts_of(best))
     found.raise_failure(columns)
@@ -132,6 +138,7 @@ class _Folder:
         self.unread = {
             name: f"not read: {NOT_READ[_suffix(name)]}" for name in self.others if _suffix(name) in NOT_READ
         }
+        self.families: list[list[str]] = []
         self.files: list[DataFile] = []
         self.failures: dict[str, Exception] = {}
         self.sidecars = self._sidecars()
@@ -169,6 +176,7 @@ class _Folder:
                 families.setdefault(_family(name), []).append(name)
         for number, names in enumerate(families.values()):
             several = len(names) >= FAMILY
+            self.families += [names] if several else [[name] for name in names]
             for name in names[:1] if several else names:
                 file = self._look(name, columns) if number < MAX_LOOKS else None
                 if file:
@@ -184,7 +192,7 @@ class _Folder:
             return look_at(path, name, columns, self.on_disk, self.kind)
         except (ValueError, OSError, ModuleNotFoundError) as error:
             self.failures[name] = error
-            self.unread[name] = _reason(error, path)
+            self.unread[name] = _reason(error, path, name)
         return None
 
     def best(self) -> DataFile | None:
@@ -214,6 +222,39 @@ class _Folder:
             else:
                 self.unread[file.name] = reason
         return sorted(chosen, key=lambda file: _natural(file.name))
+
+    def joined(self, best: DataFile | None, columns: Columns) -> list[DataFile]:
+        """Return tables of images that have their texts in other tables; none where the best file needs no others."""
+        needs_none = best and best.texts and best.place != NOT_HERE and (best.kind in FIXED or best.has_text)
+        if needs_none or self.sidecars or self.kind not in ("auto", *TABLES):
+            return []
+        looks = [found for names in self.families[:MAX_LOOKS] if (found := self._side(names, columns))]
+        found = find_joins(looks, columns)
+        self.unread |= {
+            file.name: reason for side in looks if (reason := why_alone(side)) for file in side.files
+        }
+        for name in [name for file in found if file.join for name in (file.name, *file.join.names)]:
+            self.unread.pop(name, None)
+        used = {name for file in found if file.join for name in (file.name, *file.join.names)}
+        self.unread |= (
+            {
+                file.name: "it is none of the tables that are joined"
+                for file in self.files
+                if file.name not in used
+            }
+            if found
+            else {}
+        )
+        return found
+
+    def _side(self, names: list[str], columns: Columns) -> Side | None:
+        kind = kind_of(self.path(names[0]), names[0])
+        try:
+            kind = {"text": "csv"}.get(kind, kind)
+            files = [DataFile(kind, self.path(name), name, split=split_of(name)) for name in names]
+            return open_side(files, columns, self.on_disk) if kind in TABLES else None
+        except (ValueError, OSError, ModuleNotFoundError):
+            return None
 
     def _ambiguous(self, *files: DataFile) -> ValueError:
         named = ", ".join(f"dataset={file.path}" for file in files)
@@ -303,15 +344,16 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+    suffix = os.path.splitext(name)[1].lower()
+    return NUMBERED_SUFFIX.sub(r"\1", suffix) if suffix[-1:].isdigit() else suffix
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, path: Path, name: str) -> str:
     """Return why a file was passed over, in short."""
     no_images = re.search(r"expected a column with the images .* found (\[.*\]): rename", str(error))
     if no_images:
         return f"no column holds images; found {no_images[1][:300]}"
-    return str(error).replace(str(path), path.name)[:500]
+    return str(error).removeprefix(f"{name}: ").replace(str(path), path.name)[:500]
 
 
 def _nothing_found(folder: Path, kind: str, unread: Mapping[str, str]) -> FileNotFoundError:

@@ -119,18 +119,21 @@ def read_records(
             yield cells._replace(split=usual_split(cells.split))
             continue
         try:
-            fitted = _fitted(cells, columns, table)
+            fitting = fitted(cells, columns, table)
             if table.delimiter == "|":  # set between blanks
-                fitted = [cell.strip() for cell in fitted]
+                fitting = [cell.strip() for cell in fitting]
             counts["joined"] += len(cells) > len(columns.names)
-            rows = _rows_of_record(product.filled(fitted), number, columns, images)
+            rows = _rows_of_record(product.filled(fitting), number, columns, images)
             yield from rows if product.handle is None else filter(product.is_row, rows)
         except (ValueError, RecursionError) as error:
             yield _broken_record(cells, columns, table.delimiter, str(error))
 
 
-def _fitted(cells: Sequence[Any], columns: ColumnMap, table: Table) -> Sequence[Any]:
-    """Return as many cells as there are columns: what is left over belongs to the one text, or to the last column."""
+def fitted(cells: Sequence[Any], columns: ColumnMap, table: Table) -> Sequence[Any]:
+    """Return as many cells as there are columns: what is left over belongs to the one text, or to the last column.
+
+    Raise ValueError where it may belong to another one, or where cells are missing.
+    """
     width, surplus = len(columns.names), len(cells) - len(columns.names)
     if surplus == 0:
         return cells
@@ -187,30 +190,21 @@ def _rows_of_record(cells: Sequence[Any], number: int, columns: ColumnMap, image
     label, split, address = [None if place is None else to_text(to_plain(cells[place])) for place in places]
     split = usual_split(split)
     named = [(place, *images.keep(cell, number)) for place, cell in _image_cells(cells, columns)]
-    rows = [
+    positives = [pair for pair in texts if pair[0].origin != NEGATIVE]
+    pairs = [
+        (image, file, address, own)
+        for image, file, texts_of_image in _paired(named, positives)
+        for own in texts_of_image or [(NO_TEXT, "")]
+    ]
+    if len(positives) < len(texts):
+        pairs += [("", None, None, pair) for pair in texts if pair[0].origin == NEGATIVE]
+    return [
         Row(
-            image,
-            text,
-            one.origin,
-            label,
-            split,
-            file,
-            address=address,
+            image, text, one.origin, label, split, file, address=place,
             user_values=_values(values, one, columns),
         )
-        for image, file, own in _paired(named, [pair for pair in texts if pair[0].origin != NEGATIVE])
-        for one, text in own or [(NO_TEXT, "")]
-    ]
-    negatives = [pair for pair in texts if pair[0].origin == NEGATIVE]
-    return (
-        rows
-        if not negatives
-        else rows
-        + [
-            Row("", text, NEGATIVE, label, split, user_values=_values(values, one, columns))
-            for one, text in negatives
-        ]
-    )
+        for image, file, place, (one, text) in pairs
+    ]  # fmt: skip
 
 
 def _paired(

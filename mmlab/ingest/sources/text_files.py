@@ -16,6 +16,7 @@ PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 MAGIC = re.compile(
     rb"(?P<gzip>\x1f\x8b)|(?P<bz2>BZh[1-9]1AY)|(?P<zstd>\x28\xb5\x2f\xfd)|(?P<lz4>\x04\x22\x4d\x18)"
 )
+NUMBERED_SUFFIX = re.compile(r"^(\.[ct]sv)\d+$")  # .tsv000, the first of several
 BYTES_PER_READ = 1 << 20
 MAX_GUESSED_BYTES = 1 << 24  # that are looked at to guess an old encoding
 MAX_JSON_BYTES = 2_000_000_000
@@ -31,7 +32,7 @@ def plain_suffix(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+    return NUMBERED_SUFFIX.sub(r"\1", suffixes[-1]) if suffixes else ""
 
 
 @contextmanager
