@@ -89,7 +89,7 @@ def why_alone(side: Side) -> str:
     places = [text.place for text in side.columns.texts]
     words = [words_in(cells[place]) for cells in side.first for place in places if place < len(cells)]
     if (
-        side.has_images
+        side.columns.images
         or side.files[0].name.endswith(".txt")
         or sum(words) < WORDS_OF_A_TEXT * len(words)
         or not words

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_images_in_base64_have_their_texts_elsewhere(write, image, tmp_path):
         files |= {f"{split}_imgs.tsv": "".join(rows), f"{split}_texts.jsonl": lines(*texts)}
     looked = inspect_dataset(write(files), cache=tmp_path / "cache")
     assert (looked.images, looked.texts, looked.splits) == (4, 4, {"train": 2, "valid": 2})
-    found = looked.found["file"].map(lambda path: open(path, "rb").read())
+    found = looked.found["file"].map(lambda path: Path(path).read_bytes())
     colours = looked.source.rows["caption"].str.split(" ").str[1]
     assert found.tolist() == [image(colour) for colour in colours]
 
@@ -153,7 +154,9 @@ def test_columns_of_both_tables_can_be_named(write):
 
 def test_a_table_that_needs_no_other_is_left_alone(write):
     styles = f"id,productDisplayName\n7,{A}\n8,{B}\n"
-    source = read_source(write({"styles.csv": styles, "images.csv": "id,filename\n7,7.jpg\n", "7.jpg": b""}))
+    source = read_source(
+        write({"styles.csv": styles, "images.csv": "id,filename\n7,7.jpg\n", "7.jpg": b"", "8.jpg": b""})
+    )
     assert source.tables == ("styles.csv",) and source.rows["caption"].tolist() == [A, B]
 
 
