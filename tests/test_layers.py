@@ -39,7 +39,7 @@ ORDER = {
         "texts",
         "inspection",
         "first_look",
-        "row_outcomes",
+        "outcomes",
         "ingest_result",
     ],
     "embed": ["models"],

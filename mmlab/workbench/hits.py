@@ -152,7 +152,7 @@ class Hits(Report):
     def explain(self, rank: int = 1) -> Explanation:
         """Return why the hit at `rank` was found: which parts of the image and which words the match rests on.
 
-        A collection without images says so instead.
+        A collection without images, or without a model that embeds them, says so instead.
 
         Raises:
             ValueError: unless one text asked for images, or for a rank that is not there.
@@ -163,8 +163,10 @@ class Hits(Report):
             ['row', 'column', 'left', 'top', 'right', 'bottom', 'cosine', 'drop']
         """
         found = self.found
-        if not self.query or not (self.data.items["modality"] == "image").any():
-            raise TooFew(f"an explanation needs an image that a text has found: {self.data.held}")
+        if not self.query or not (self.data.embedded_items["modality"] == "image").any():
+            no_model = (self.data.items["modality"] == "image").any()
+            lacking = "no model of this run embeds images" if no_model else self.data.held
+            raise TooFew(f"an explanation needs an image that a text has found: {lacking}")
         if "query_id" in found or not self.text or (found["modality"] != "image").any():
             raise ValueError(
                 "explain: expected the hits of one text query for images; search with a text, to='image'"

@@ -197,7 +197,7 @@ class RunData:
     @cached_property
     def vectors_by_modality(self) -> dict[str, Vectors]:
         """The vectors of the texts and those of the images, from the main space where it holds them."""
-        return vectors_by_modality(self.all_vectors, self.items)
+        return vectors_by_modality(self.all_vectors, self.embedded_items)
 
     @property
     def space_sentence(self) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mmlab.embed import Embedded, embed_with_models
 from mmlab.embed.embedding import QUERY
+from mmlab.embed.models.interface import SUGGESTIONS
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
@@ -87,7 +88,8 @@ class EmbedReport(Report):
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        return Result(describe_work(self.results), f"{sentence} {self._asked_apart()}".strip(), digits=1)
+        told = filter(None, (sentence, self._asked_apart(), self._not_embedded()))
+        return Result(describe_work(self.results), " ".join(told), digits=1)
 
     def _asked_apart(self) -> str:
         """Say which models embed a text that asks in another way than one that is found."""
@@ -97,6 +99,17 @@ class EmbedReport(Report):
         return (
             f"Texts have a second vector of {', '.join(map(escape_markdown, apart))}, behind its prompt for queries: "
             "with that one they ask, with the other they are found."
+        )
+
+    def _not_embedded(self) -> str:
+        """Say which items no model embeds, what can be asked all the same, and which model to add."""
+        embedded = {kind for result in self.results for kind in result.counts["modality"]}
+        counts = self.items["modality"].value_counts()
+        return " ".join(
+            f"No model embeds the {count:,} {kind}s: {opposite_modality(kind)}s find {opposite_modality(kind)}s, each "
+            f"shown with its pair. To find {kind}s too, add {SUGGESTIONS[kind]}."
+            for kind, count in counts.items()
+            if kind not in embedded
         )
 
     def spaces(self) -> Result:
@@ -152,11 +165,9 @@ class EmbedReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the vectors, by claim."""
-        modalities = {kind for result in self.results for kind in result.counts["modality"]}
         complete = [len(result.vectors) + len(result.skipped) == _items_of(result) for result in self.results]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),
-            "texts and images are each embedded by a model": modalities == set(self.items["modality"]),
             "every text that is found can ask": all(map(self._all_ask, self.vectors)),
         }
 

@@ -77,6 +77,15 @@ def fetch_images(
     return pd.DataFrame(rows, pd.Index(urls, dtype="str", name="url"), Download._fields).astype("str")
 
 
+def check_downloads(new: int, most: int) -> None:
+    """Raise ValueError where more images are to be fetched than `most`."""
+    if new > most:
+        raise ValueError(
+            f"{new:,} images lie on the web, and no more than {most:,} are fetched unasked: give "
+            f"-p max_downloads={new} to fetch them all, or -p images_at=FOLDER where they are on disk"
+        )
+
+
 def count_new(urls: Sequence[str], blobs: Blobs, cache: FindingsCache) -> int:
     """Return how many of the urls `fetch_images` would download: those whose file is not kept from before."""
     urls = list(dict.fromkeys(urls))
