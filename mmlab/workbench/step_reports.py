@@ -88,8 +88,8 @@ class EmbedReport(Report):
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        told = filter(None, (sentence, self._asked_apart(), self._not_embedded()))
-        return Result(describe_work(self.results), " ".join(told), digits=1)
+        sentences = filter(None, (sentence, self._asked_apart(), self._not_embedded()))
+        return Result(describe_work(self.results), " ".join(sentences), digits=1)
 
     def _asked_apart(self) -> str:
         """Say which models embed a text that asks in another way than one that is found."""
