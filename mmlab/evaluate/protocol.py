@@ -65,12 +65,19 @@ def protocol_card(
         }
         always = {"tie rule": TIE_RULE, "interval": INTERVAL}
         further = (rules or {}).get(direction, {})
-        used = (answering or {}).get(direction) or [asked]
-        space = {"model": " + ".join(one.space.model for one in used)}
-        space |= {"prompt": " + ".join(one.space.prompt or "none" for one in used)}
-        space |= {"side of texts": " + ".join(_side_of_texts(one, direction) for one in used)}
+        space = _spaces((answering or {}).get(direction) or [asked], direction)
         rows.append({**counts, **further, **always, **space, **of_all})
     return pd.DataFrame(rows)
+
+
+def _spaces(answering: Sequence[Vectors], direction: str) -> dict[str, str]:
+    """Return model, prompt and side of texts, of several models one after the other."""
+    parts = {
+        "model": [one.space.model for one in answering],
+        "prompt": [one.space.prompt or "none" for one in answering],
+        "side of texts": [_side_of_texts(one, direction) for one in answering],
+    }
+    return {name: " + ".join(values) for name, values in parts.items()}
 
 
 def _side_of_texts(vectors: Vectors, direction: str) -> str:

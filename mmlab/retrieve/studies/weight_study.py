@@ -122,24 +122,18 @@ def try_model_weights(
     if not any(by_part):
         by_part = [_as_embedded_and_centred(vectors[0], part, k) for part in parts]
     used = "weighted_sum" if fusion == "none" else fusion
-    trials = {
-        direction: try_system_weights(
-            {
-                name: pd.concat([one[direction][name] for one in by_part if direction in one])
-                for name in ranked
-            },
-            pd.concat([part.within(qrels[direction]) for part in parts]),
-            judged,
-            used,
-            seed,
-            rrf_k,
-        )
-        for direction, ranked in by_part[0].items()
-    }
-    return {
-        direction: trial._replace(summary=trial.summary + _left_out(vectors, known, DIRECTIONS[direction][0]))
-        for direction, trial in trials.items()
-    }
+    trials = {}
+    for direction, ranked in by_part[0].items():
+        systems = {name: _joined(by_part, direction, name) for name in ranked}
+        right = pd.concat([part.within(qrels[direction]) for part in parts])
+        trial = try_system_weights(systems, right, judged, used, seed, rrf_k)
+        left_out = _left_out(vectors, known, DIRECTIONS[direction][0])
+        trials[direction] = trial._replace(summary=trial.summary + left_out)
+    return trials
+
+
+def _joined(by_part: Sequence[dict[str, dict[str, pd.DataFrame]]], direction: str, name: str) -> pd.DataFrame:
+    return pd.concat([one[direction][name] for one in by_part if direction in one])
 
 
 def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> str:
