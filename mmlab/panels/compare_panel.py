@@ -100,10 +100,10 @@ def compare_answers(
     found = [result.table for result in results]
     changes = rank_changes(*found)
     relevant = [find_right_answers(data.items, query) for query in queries]
-    moves = {}, dict(zip(changes["item_id"], changes["change"], strict=True))
+    moved = dict(zip(changes["item_id"], changes["change"], strict=True))
     columns = [
         _answer_column(*side)
-        for side in zip(("Left", "Right"), queries, results, relevant, moves, strict=True)
+        for side in zip(("Left", "Right"), queries, results, relevant, ({}, moved), strict=True)
     ]
     words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
     shown = changes[(changes["before"] <= left.k) | (changes["after"] <= right.k)]
