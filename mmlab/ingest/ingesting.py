@@ -41,8 +41,8 @@ def ingest_items(
     dataset: a folder, a file, or the id of a Hugging Face dataset ("hf://owner/name"); a relative path starts at
         the project. Or what `inspect_dataset` returned, which is not read again; source and columns are its own then.
     source: "auto" (recognised by its files), or one of `sources.formats.KINDS`.
-    columns: names that the table has for image, caption, label and split, as a dict, as texts like "image=url", as one
-        such text ("image=url,caption=alt"), or as JSON of these.
+    columns: names that the table has for image, caption, label, split and id (see `parse_columns`), as a dict, as texts
+        like "image=url", as one such text ("image=url,caption=alt"), or as JSON of these.
     cache: a folder, data/cache by default, that keeps downloaded images and all findings: a second time, or after a
         kill, nothing is done twice.
 

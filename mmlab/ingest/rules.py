@@ -102,7 +102,8 @@ def join_flags(masks: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
 def parse_columns(columns: str | Mapping[str, Any] | Iterable[str]) -> dict[str, list[str]]:
     """Return the table's names for each of ours, from a dict, texts like "image=url", one such text, or either as JSON.
 
-    Several names may be given for the image and the caption, as a list, or by naming it again.
+    Several names may be given for the image and the caption, as a list, or by naming it again. `id` is the column that
+    joins a table of texts with one of images; where it has two names, that of the texts comes first.
 
     >>> parse_columns("image=photo,caption=title") == parse_columns('{"image": "photo", "caption": "title"}')
     True

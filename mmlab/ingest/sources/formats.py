@@ -74,8 +74,8 @@ def read_source(
 ) -> Source:
     """Read a folder, a file, or a dataset of Hugging Face by its id ("hf://owner/name").
 
-    kind: one of KINDS, or "auto" to recognise it. columns: names that a table has for image, caption, label and
-    split, in one of the forms that `parse_columns` takes; those that it does not mention are recognised.
+    kind: one of KINDS, or "auto" to recognise it. columns: names that a table has for image, caption, label, split
+    and id, in one of the forms that `parse_columns` takes; those that it does not mention are recognised.
     blobs: keeps the images whose bytes come inside the source, by default in data/cache/images.
 
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read, saying what was expected, what

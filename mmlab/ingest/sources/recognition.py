@@ -228,23 +228,12 @@ class _Folder:
         needs_none = best and best.texts and best.place != NOT_HERE and (best.kind in FIXED or best.has_text)
         if needs_none or self.sidecars or self.kind not in ("auto", *TABLES):
             return []
-        looks = [found for names in self.families[:MAX_LOOKS] if (found := self._side(names, columns))]
-        found = find_joins(looks, columns)
-        self.unread |= {
-            file.name: reason for side in looks if (reason := why_alone(side)) for file in side.files
-        }
-        for name in [name for file in found if file.join for name in (file.name, *file.join.names)]:
-            self.unread.pop(name, None)
+        tables = list(filter(None, (self._side(names, columns) for names in self.families[:MAX_LOOKS])))
+        found = find_joins(tables, columns)
         used = {name for file in found if file.join for name in (file.name, *file.join.names)}
-        self.unread |= (
-            {
-                file.name: "it is none of the tables that are joined"
-                for file in self.files
-                if file.name not in used
-            }
-            if found
-            else {}
-        )
+        reasons = {file.name: "it is none of the tables that are joined" for file in self.files if found}
+        reasons |= {file.name: why for side in tables if (why := why_alone(side)) for file in side.files}
+        self.unread = {name: why for name, why in (self.unread | reasons).items() if name not in used}
         return found
 
     def _side(self, names: list[str], columns: Columns) -> Side | None:
