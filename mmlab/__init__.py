@@ -6,6 +6,7 @@ Words, each with one meaning:
 
 item        an image or a text; items: the table of them, a row each
 pair        an image and the texts that belong to it, tied by `pair_id`
+siblings    of a query of the collection: the other texts, or the other images, of its pair
 modality    "text" or "image"
 direction   which modality asks for which: "text-to-image" or "image-to-text"
 dataset     what 01_ingest reads: a folder, a table, or a Hugging Face dataset

@@ -6,7 +6,7 @@ gallery; the queries of other splits are ranked beside, and are the bank of a re
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -17,8 +17,12 @@ from mmlab.items.options import check_option
 from mmlab.items.rankings import first_rows, no_rankings
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rank import (
+    KEEP,
+    LEAVE_OUT,
     bridge_modality,
     gallery_vectors,
+    have_joint_space,
+    pairs_of_queries,
     query_vectors,
     rank,
     rank_exactly,
@@ -62,9 +66,10 @@ class RetrievalConfig:
     with the k of "rrf" in rrf_k (of a run whose model answers alone, its vectors as embedded and centred are the two
     systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
-    again; seed: for halves of the pairs where there is no validation split; split: whose queries are asked against
-    whose items, "auto", "all" or a name, see `choose_split`. Raises ValueError for an unknown name and a
-    number out of range.
+    again; siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
+    pair, or "keep" it (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
+    whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`. Raises ValueError for an
+    unknown name and a number out of range.
 
     >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
     (0.7, 0.3)
@@ -79,10 +84,11 @@ class RetrievalConfig:
     rerank: int = 0
     seed: int = 0
     rrf_k: float = RRF_K
+    siblings: str = LEAVE_OUT
     split: str = AUTO
 
     def __post_init__(self) -> None:
-        for name in ("fusion", "rescoring", "calibration"):
+        for name in ("fusion", "rescoring", "calibration", "siblings"):
             check_option(name, getattr(self, name))
         if self.depth < 1 or self.rerank < 0 or self.rrf_k < 0:
             raise ValueError(
@@ -218,10 +224,12 @@ def rank_direction(
     vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
     by `match`. What is fitted is fitted on validation, see `split_queries`; the queries of other splits are the bank of
     a rescoring, where there are enough (`find_banks`). Raises ValueError for a step that this run cannot take, saying
-    what it lacks, and for a split that no item is of. Without items of both modalities nothing is ranked.
+    what it lacks, and for a split that no item is of. Without items of both modalities nothing is ranked, nor where
+    siblings are left out and no model holds both: no query could find a right item. Weights are never learned on
+    siblings.
     """
     asked = _Direction(index, vectors, choose_split(items, config.split), source, target, config)
-    if not {source, target} <= set(asked.judged.items["modality"]):
+    if not asked.can_be_answered:
         return RankedDirection({"exact": no_rankings(), "index": no_rankings()}, no_rankings())
     with index.session():
         searched = asked.searched()
@@ -251,6 +259,13 @@ class _Direction:
     target: str
     config: RetrievalConfig
 
+    @property
+    def can_be_answered(self) -> bool:
+        """Whether there are queries and items, and a way from the ones to the right others."""
+        items = self.judged.items
+        both = {self.source, self.target} <= set(items["modality"])
+        return both and (self.config.siblings == KEEP or have_joint_space(self.vectors, items))
+
     @cached_property
     def split(self) -> CalibrationSplit | None:
         """The queries to fit on and those to evaluate on; None where nothing is fitted."""
@@ -271,18 +286,33 @@ class _Direction:
 
     def searched(self) -> dict[str, pd.DataFrame]:
         """Return the rankings of the judged queries by exact search, by the graph and by quantized copies."""
-        part, (queries, *_) = self.judged, self.queries(self.judged)
-        exact = rank_exactly(
-            self.index, self.vectors, part.items, queries, self.target, self.config.depth, part.where
-        )
-        steps = {"exact": exact, "index": self._walk(queries, quantized=False)}
+        queries, *_ = self.queries(self.judged)
+        steps = {
+            "exact": self._scan(self.judged, queries),
+            "index": self._walk(self.judged, queries, quantized=False),
+        }
         searched = bridge_modality(self.index, queries, self.target) or self.target
         if self.index.schemas[self.index.collection(queries.space, searched)].quantization:
-            steps["quantized"] = self._walk(queries)
+            steps["quantized"] = self._walk(self.judged, queries)
         return steps
 
-    def _walk(self, queries: Vectors, **settings: bool) -> pd.DataFrame:
-        return rank(self.index, queries, self.target, self.config.depth, within=self.judged.where, **settings)
+    def _scan(self, part: Split, queries: Vectors) -> pd.DataFrame:
+        depth, siblings = self.config.depth, self.config.siblings
+        return rank_exactly(
+            self.index, self.vectors, part.items, queries, self.target, depth, part.where, siblings
+        )
+
+    def _walk(self, part: Split, queries: Vectors, quantized: bool = True) -> pd.DataFrame:
+        depth, own_pairs = self.config.depth, pairs_of_queries(part.items, self.config.siblings)
+        return rank(
+            self.index,
+            queries,
+            self.target,
+            depth,
+            within=part.where,
+            own_pairs=own_pairs,
+            quantized=quantized,
+        )
 
     def queries(self, part: Split) -> list[Vectors]:
         """Return the vectors of the queries of a split, from every model that embeds them."""
@@ -296,18 +326,12 @@ class _Direction:
     def search(self, part: Split) -> pd.DataFrame:
         """Rank the queries of a split by the first model that embeds them, as the run answers."""
         queries, *_ = self.queries(part)
-        if not self.config.exact:
-            return rank(self.index, queries, self.target, self.config.depth, within=part.where)
-        return rank_exactly(
-            self.index, self.vectors, part.items, queries, self.target, self.config.depth, part.where
-        )
+        return self._scan(part, queries) if self.config.exact else self._walk(part, queries)
 
     def _by_model(self, part: Split) -> dict[str, pd.DataFrame]:
         """Return the rankings of each model that embeds the queries, by exact search or by the graph."""
-        depth, exact = self.config.depth, self.config.exact
-        return rank_models(
-            self.index, self.vectors, part.items, self.source, self.target, depth, exact, part.where
-        )
+        settings = (self.config.depth, self.config.exact, part.where, self.config.siblings)
+        return rank_models(self.index, self.vectors, part.items, self.source, self.target, *settings)
 
     def systems(self) -> dict[str, pd.DataFrame]:
         """Return the rankings to fuse, by the system's name; none where one of several models answers alone."""
@@ -334,8 +358,11 @@ class _Direction:
         return self.fitted_on.within(qrels)
 
     def weights(self, ranked: Mapping[str, pd.DataFrame], qrels: pd.DataFrame) -> dict[str, float]:
-        """Return the weight of each system: learned, given, or equal."""
+        """Return the weight of each system: given, equal, or learned, though not on siblings."""
         shares = self.config.shares(len(ranked)) or (1 / len(ranked),) * len(ranked)
+        if self.config.weights == LEARNED and self.config.siblings == KEEP:
+            without = replace(self, config=replace(self.config, siblings=LEAVE_OUT))
+            return without.weights(without.systems(), qrels)
         if self.config.weights == LEARNED and self.split:
             fitting = [self.split.fitting_rows(one) for one in ranked.values()]
             right = self.split.fitting_rows(self.right(qrels))

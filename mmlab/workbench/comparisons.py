@@ -10,9 +10,9 @@ import pandas as pd
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
 from mmlab.evaluate.paired_comparison import non_inferiority, shared_queries
-from mmlab.evaluate.protocol import transpose_card
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, transpose_card
 from mmlab.evaluate.resampling import holm
-from mmlab.evaluate.summaries import NOTHING_JUDGED, write_metrics
+from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
@@ -157,10 +157,29 @@ class RunComparison(Report):
     @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
         """The scores of every query that all runs judge, by direction and run."""
-        return {
-            direction: shared_queries({run.name: self._scores(run, direction) for run in self.runs})
+        scores = {
+            direction: {run.name: self._scores(run, direction) for run in self.runs}
             for direction in DIRECTIONS
         }
+        for tables in scores.values():
+            nothing = [name for name, table in tables.items() if table.empty]
+            if nothing and len(nothing) < len(tables):
+                raise ValueError(
+                    f"runs: expected those that measured something, found {' and '.join(nothing)}, whose 05_evaluate "
+                    "says why there is nothing; leave it out"
+                )
+        return {direction: shared_queries(tables) for direction, tables in scores.items()}
+
+    @cached_property
+    def siblings_sentence(self) -> str:
+        """Which runs found right answers by siblings of the queries; empty where none did."""
+        kept = [run.name for run in self.runs if SIBLINGS_KEPT in set(run.protocol.get("siblings", []))]
+        if not kept:
+            return ""
+        return (
+            f"Siblings are kept in {', '.join(map(escape_markdown, kept))}: there a caption finds its image by other "
+            "captions of it, which does not compare with finding the image itself."
+        )
 
     def _scores(self, run: RunData, direction: str) -> pd.DataFrame:
         """Return the asked measures of a run; "RR" and "AP" are those at the depth that it kept."""
@@ -198,6 +217,7 @@ class RunComparison(Report):
         table = self.differences.differences
         sure = int((table["p_holm"] < LEVEL).sum())
         sentence = f"{sure} of {len(table)} differences are more than chance (p after Holm below {LEVEL})."
+        sentence = f"{sentence} {self.siblings_sentence}".strip()
         return Result(table, sentence, shown.draw, shown=shown.shown, digits=4)
 
     def parameters(self) -> Result:
@@ -404,7 +424,8 @@ class RunComparison(Report):
         ]
         listed = "; ".join(parts) or "no difference is more than chance"
         held = f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items"
-        return f"{held}, compared with **{self.names[0]}**: {listed}."
+        found = f"{held}, compared with **{self.names[0]}**: {listed}."
+        return f"{found} {self.siblings_sentence}".strip()
 
     def write(self, step: Step) -> Html:
         """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written.

@@ -26,9 +26,14 @@ from mmlab.evaluate.measures.scoring import (
     success_by_gallery_size,
 )
 from mmlab.evaluate.paired_comparison import label_effect, shared_queries
-from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
+from mmlab.evaluate.protocol import (
+    SIBLINGS_KEPT,
+    benchmark_name,
+    compare_with_published,
+    protocol_card,
+    transpose_card,
+)
 from mmlab.evaluate.summaries import (
-    NOTHING_JUDGED,
     summarize_gallery_sizes,
     summarize_groups,
     summarize_labels,
@@ -53,6 +58,10 @@ from mmlab.workbench.run_rankings import Rankings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+NOT_BESIDE_PUBLISHED = (
+    "No published results beside these: siblings are kept, so a caption finds another of its image."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,9 +129,14 @@ class Evaluation(Report):
         interval = "{value:.3f} ({low:.3f} to {high:.3f})".format_map
         shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
-        return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
+        sentence = (
+            f"{summarize_measures(self.measures, self.first_measure)} {self.rankings.siblings_sentence}"
+        )
+        return Result(self.measures, sentence.strip(), draw, shown=wide)
 
     def _nothing_judged(self) -> str:
+        if self.rankings.out_of_reach:
+            return self.rankings.nothing_judged
         return (
             f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
             "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
@@ -135,7 +149,13 @@ class Evaluation(Report):
         """Under which rules the measures were taken, a row for each direction."""
         held, items = self.rankings.vectors_by_modality, self.rankings.items
         return protocol_card(
-            held, items, self.qrels, self.rankings.answers, self.rankings.judged.name, self.rankings.rules()
+            held,
+            items,
+            self.qrels,
+            self.rankings.answers,
+            self.rankings.judged.name,
+            self.rankings.rules(),
+            self.rankings.answering,
         )
 
     def protocol(self) -> Result:
@@ -163,6 +183,8 @@ class Evaluation(Report):
         captions = self.protocol_table["captions per image"].iloc[0]
         images = len(self.rankings.vectors_by_modality["image"])
         table = compare_with_published(space.model, dataset, self.measures, images, captions)
+        if len(table) and SIBLINGS_KEPT in self.rankings.siblings.values():
+            return Result(table.head(0), "", shown=no_table(), caption=NOT_BESIDE_PUBLISHED)
         shown = table.drop(columns=["queries", "pairs", "source", "reasons"])
         return Result(table, "", shown=shown, caption=summarize_published(table, space.model, dataset))
 
@@ -197,7 +219,7 @@ class Evaluation(Report):
         """
         columns, measure = columns or ("label",), self.first_measure
         if self.measures.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
@@ -234,7 +256,7 @@ class Evaluation(Report):
         """
         k, tables = self.k_values[0], {}
         if self.measures.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         for name in self.directions:
             held = len(self.rankings.vectors_by_modality[DIRECTIONS[name][1]])
             asked = [size for size in sizes or _halves(held) if size <= held]
@@ -264,7 +286,7 @@ class Evaluation(Report):
             ['test', 'train', 'validation']
         """
         if self.measures.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         judged = self.rankings.judged
         if not judged.rest:
             raise TooFew(f"{str(judged).capitalize()} are judged: there is no other to show beside")
@@ -345,7 +367,7 @@ class Evaluation(Report):
         if which not in choose:
             raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
         if scores.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         ids = choose[which]()
         cards = query_gallery(ids, ranked, self.qrels[direction], items)
         return Result(scores[scores["query_id"].isin(ids)], "", html=cards, shown=no_table())
@@ -400,11 +422,12 @@ class Evaluation(Report):
             f"**{' and '.join(asked)} of {self.rankings.judged} evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
+            self.rankings.siblings_sentence,
             failures.sentence,
             self.by_group(group_by).sentence,
             failures.suspects().sentence,
         )
-        return " ".join(sentences)
+        return " ".join(filter(None, sentences))
 
     def write(self, step: Step, benchmark: str = "") -> Html:
         """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written.

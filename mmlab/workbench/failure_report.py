@@ -27,7 +27,6 @@ from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
-    NOTHING_JUDGED,
     summarize_failures,
     summarize_losses,
     summarize_separation,
@@ -101,7 +100,7 @@ class FailureReport(Report):
         """Show how many queries each step loses, from all queries down to those that are answered."""
         falls = {name: loss_changes(table) for name, table in self.per_query.items() if len(table)}
         if not falls:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
 
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
@@ -114,7 +113,7 @@ class FailureReport(Report):
         """Show which of text and image stands among wrong neighbours, for the misses and for queries that were found.
 
         Example:
-            >>> run.evaluate().failures().failed_modality().table.columns.tolist()[:6]
+            >>> run.evaluate().failures(k=1).failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
         items, vectors, tables = self.rankings.items, self.rankings.vectors_by_modality, {}
@@ -125,7 +124,7 @@ class FailureReport(Report):
         table = join_directions(tables)
         if table.empty:
             judged = any(map(len, self.per_query.values()))
-            raise TooFew(summarize_failures(table) if judged else NOTHING_JUDGED)
+            raise TooFew(summarize_failures(table) if judged else self.rankings.nothing_judged)
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=4.6)
@@ -147,8 +146,8 @@ class FailureReport(Report):
             ['query_id', 'item_id', 'positive', 'negative']
         """
         vectors = self.rankings.vectors_by_modality
-        right = self.data.qrels("image", self.rankings.judged.name)
-        cosines = pair_cosines(vectors["text"], vectors["image"], right, self.seed)
+        right, asked = self.data.qrels("image", self.rankings.judged.name), vectors["text"].asking()
+        cosines = pair_cosines(asked, vectors["image"], right, self.seed)
 
         def draw() -> "Figure":
             fig, (ax,) = figure()
@@ -187,7 +186,7 @@ class FailureReport(Report):
             if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
         )
         if table.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         first = table.iloc[0]
         if suspects.empty:
             return Result(table, "No false negative is suspected, so the measures stay as they are.")

@@ -188,6 +188,7 @@ class Run(RunData):
         rescoring: str | None = None,
         calibration: str | None = None,
         rerank: int | None = None,
+        siblings: str | None = None,
         seed: int | None = None,
         split: str | None = None,
     ) -> Rankings:
@@ -206,6 +207,8 @@ class Run(RunData):
             rescoring: against hubs: "none", "centring", "csls", "inverted_softmax" or "qb_norm".
             calibration: of the scores: "none", "temperature", "logistic" or "isotonic".
             rerank: how many first items a matching head ranks again.
+            siblings: "leave_out" what a model without a joint space finds by the other captions (or images) of the
+                query's own pair, or "keep" it: a caption then finds another caption of its image.
             seed: divides the pairs where there is no validation split.
             split: whose queries are asked against whose items: "auto" (test where there is one, else validation, else
                 all), the name of a split, or "all".

@@ -1,7 +1,7 @@
 """The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -181,14 +181,23 @@ class RunData:
         The main space is the first that holds both images and texts.
         """
         paths = self._files.read_all(f"{run_files.VECTORS}/*.npz")
-        vectors = [Vectors.load(path) for path in paths]
+        vectors = [self._with_queries(Vectors.load(path)) for path in paths]
         main = main_vectors(vectors, self.items)
         return [main, *(other for other in vectors if other is not main)]
+
+    def _with_queries(self, vectors: Vectors) -> Vectors:
+        """Return the vectors with those of their texts as queries, where 02_embed wrote some."""
+        file = run_files.QUERY_VECTORS.format(vectors.space.key)
+        return (
+            replace(vectors, queries=Vectors.load(self._files.read(file)))
+            if self._files.has(file)
+            else vectors
+        )
 
     @cached_property
     def vectors_by_modality(self) -> dict[str, Vectors]:
         """The vectors of the texts and those of the images, from the main space where it holds them."""
-        return vectors_by_modality(self.all_vectors, self.items)
+        return vectors_by_modality(self.all_vectors, self.embedded_items)
 
     @property
     def space_sentence(self) -> str:
@@ -197,12 +206,16 @@ class RunData:
             return f"{self.held[0].upper()}{self.held[1:]}: nothing is compared across modalities."
         return summarize_spaces(self.vectors_by_modality)
 
-    def vectors(self, modality: str | None = None, model: str | None = None) -> Vectors:
+    def vectors(
+        self, modality: str | None = None, model: str | None = None, as_queries: bool = False
+    ) -> Vectors:
         """Return the vectors of the run's items: ids (N,), unit rows float32 (N, D), and their space.
 
         Args:
             modality: "text" or "image"; both unless given.
             model: one of `models`, or the key of its space; the main space unless given.
+            as_queries: the texts as they ask, where the model puts another prompt before a query than before a text
+                that is found.
 
         Raises:
             ValueError: for an unknown modality or model.
@@ -214,6 +227,7 @@ class RunData:
         if modality not in (None, *MODALITIES):
             raise ValueError(f"modality: expected text, image or None, found {modality!r}")
         found = self.all_vectors[0] if model is None else self._vectors_of(model)
+        found = found.asking() if as_queries else found
         if modality is None:
             return found
         ids = self.items.loc[self.items["modality"] == modality, "item_id"]
@@ -277,6 +291,13 @@ class RunData:
         for row in self.protocol_rows:
             return str(row.get("split", ALL)).partition(":")[0]
         return choose_split(self.items, str(self.parameters.get("split", AUTO))).name
+
+    @property
+    def protocol(self) -> pd.DataFrame:
+        """The rules by which 05_evaluate measured, a row for each direction; without rows where it has not run."""
+        if not self._files.has(run_files.METRICS):
+            return pd.DataFrame()
+        return pd.DataFrame(read_metrics(self._files.read(run_files.METRICS)).get("protocol", []))
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Return the scores of every query that 05_evaluate wrote: query_id and a column for each measure.

@@ -9,7 +9,9 @@ import pandas as pd
 
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.items import DIRECTIONS, Vectors, is_among, write_table
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
+from mmlab.evaluate.summaries import NOTHING_JUDGED, summarize_siblings
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import (
@@ -19,6 +21,7 @@ from mmlab.retrieve.pipeline import (
     summarize_steps,
 )
 from mmlab.retrieve.query.explain import ranks_of_query
+from mmlab.retrieve.query.rank import KEEP, answering_through_pairs, have_joint_space, query_vectors
 from mmlab.retrieve.query.rerank import find_matcher
 from mmlab.retrieve.scores.query_split import ALL, Split
 from mmlab.runs import Step
@@ -30,6 +33,12 @@ from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+OUT_OF_REACH = (
+    "nothing is measured here: no model of this run holds both texts and images, so a query finds its right answer "
+    'only by other captions, or other images, of its own pair, which are left out; with siblings="keep" 04_retrieve '
+    "measures whether a caption finds another caption of its image"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,8 +80,10 @@ class Rankings(Report):
 
     @classmethod
     def saved(cls, data: RunData) -> Self:
-        """Read the run's own answers."""
-        config, ranked = retrieval_config(data), {}
+        """Read the run's own answers; siblings were kept before they could be left out."""
+        record = data.manifest["steps"].get("04_retrieve")
+        known = record is not None and "siblings" in record["parameters"]
+        config, ranked = retrieval_config(data, {} if known else {"siblings": KEEP}), {}
         for name, (source, _) in DIRECTIONS.items():
             steps, answer, beside = data.ranking_steps(name), data.answer(name), data.answers_beside(name)
             split = fitting_split(data.judged(config.split), source, config) if len(answer) else None
@@ -103,17 +114,25 @@ class Rankings(Report):
     def qrels(self) -> dict[str, pd.DataFrame]:
         """What is right, by direction: query_id, item_id, relevance; of no query that something was fitted on.
 
+        No rows where no right answer can be found.
+
         Example:
             >>> list(run.rankings.qrels)
             ['text-to-image', 'image-to-text']
         """
         right = {name: self.data.qrels(DIRECTIONS[name][1], self.config.split) for name in self.ranked}
+        if self.out_of_reach:
+            return {name: table.head(0) for name, table in right.items()}
         fitted = {name: one.split for name, one in self.ranked.items() if one.split}
         return {name: fitted[name].evaluation_rows(t) if name in fitted else t for name, t in right.items()}
 
     def rules(self) -> dict[str, dict[str, str]]:
         """Return what served the answer beside the queries that are judged, by direction and rule."""
-        return {name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config) for name in self.ranked}
+        return {
+            name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config)
+            | {"siblings": self.siblings[name]}
+            for name in self.ranked
+        }
 
     @property
     def answers(self) -> dict[str, pd.DataFrame]:
@@ -140,11 +159,59 @@ class Rankings(Report):
         """The rankings of each direction from exact search to its answer, each made from the one before."""
         return {direction: ranked.chain for direction, ranked in self.ranked.items()}
 
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the right answers are reached by siblings of the queries alone, which were left out."""
+        if any(map(len, self.answers.values())):
+            return False
+        both = set(MODALITIES) <= set(self.items["modality"])
+        return both and not have_joint_space(self.data.all_vectors, self.items)
+
+    @property
+    def nothing_judged(self) -> str:
+        """Why there is nothing to judge, where that is so."""
+        return OUT_OF_REACH if self.out_of_reach else NOTHING_JUDGED
+
+    @cached_property
+    def answering(self) -> dict[str, list[Vectors]]:
+        """The vectors that ask in each direction: of all models in a fusion, else of the first."""
+        vectors, items = self.data.all_vectors, self.items
+        if not set(MODALITIES) <= set(items["modality"]):
+            return {}
+        asking = {name: query_vectors(vectors, items, DIRECTIONS[name][0]) for name in self.ranked}
+        return {name: own if self.config.fusion != "none" else own[:1] for name, own in asking.items()}
+
+    @cached_property
+    def _through_pairs(self) -> dict[str, list[str]]:
+        """The models that answer a direction through pairs alone, and so right by siblings of the query alone."""
+        vectors, items, found = self.data.all_vectors, self.items, {}
+        for name, used in self.answering.items():
+            bridging = {own.space for own in answering_through_pairs(vectors, items, DIRECTIONS[name][0])}
+            found[name] = [own.space.model for own in used if own.space in bridging]
+        return {name: models for name, models in found.items() if models}
+
+    @property
+    def siblings(self) -> dict[str, str]:
+        """What became of the siblings of the queries, in each direction: as the protocol says it.
+
+        Siblings are the other texts, or images, of the query's own pair, by which a model without a joint space gets
+        to the right answer.
+        """
+        kept = self._through_pairs if self.config.siblings == KEEP else {}
+        return {name: SIBLINGS_KEPT if name in kept else SIBLINGS_LEFT_OUT for name in self.ranked}
+
+    @property
+    def siblings_sentence(self) -> str:
+        """What the siblings of the queries mean for these figures; empty where no model answers through pairs."""
+        kept = self.config.siblings == KEEP
+        return "" if self.out_of_reach else summarize_siblings(self._through_pairs, kept)
+
     def _overview(self) -> Result:
         """Show which steps ran, and what share of the queries has a right answer among the first k hits."""
         queries = sum(answer["query_id"].nunique() for answer in self.answers.values())
         if not queries:
-            raise TooFew(f"a ranking needs texts and images: {self.data.held}, so no item asks for another")
+            reason = f"a ranking needs texts and images: {self.data.held}, so no item asks for another"
+            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
         depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
 
         def draw() -> "Figure":
@@ -155,9 +222,9 @@ class Rankings(Report):
         alone = "" if self.judged.name == ALL else " by its items alone"
         sentence = (
             f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
-            f"{summarize_steps(self.ranked)}"
+            f"{summarize_steps(self.ranked)} {self.siblings_sentence}"
         )
-        return Result(join_directions(self.answers), sentence, draw, shown=no_table())
+        return Result(join_directions(self.answers), sentence.strip(), draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
         """Return the rank of the first right answer of every query, missing where none is ranked."""
@@ -212,7 +279,8 @@ class Rankings(Report):
 
     def _known_queries(self, qrels: pd.DataFrame) -> pd.Series:
         if qrels.empty:
-            raise TooFew(f"no query has a known right answer to show: {self.data.held}")
+            reason = f"no query has a known right answer to show: {self.data.held}"
+            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
         return qrels["query_id"].drop_duplicates()
 
     @property
@@ -222,7 +290,7 @@ class Rankings(Report):
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
             held = self.vectors_by_modality
-            asked = set(held[source].ids) if len(held[target]) else set()
+            asked = set(held[source].ids) if len(held[target]) and not self.out_of_reach else set()
             claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
             claims |= self.split_claims(direction)
         return claims

@@ -156,7 +156,8 @@ class CalibrationStudy(Report):
         judged, rankings, qrels = data.judged(split), {}, {}
         for direction, (source, target) in DIRECTIONS.items():
             parts = [
-                [part.take(data.vectors(side)) for side in (source, target)] for part in judged.galleries
+                (part.take(data.vectors(source, as_queries=True)), part.take(data.vectors(target)))
+                for part in judged.galleries
             ]
             if all(map(len, parts[0])):
                 rankings[direction] = pd.concat(

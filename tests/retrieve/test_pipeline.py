@@ -10,7 +10,8 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.evaluate.losses import attribute_losses, loss_changes
 from mmlab.index import build_index, open_store
-from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
+from mmlab.items import DIRECTIONS, ITEM_COLUMNS, Space, Vectors, exact_search, unit_rows
+from mmlab.items.tables import item_id
 from mmlab.retrieve import RetrievalConfig, csls, rank_directions, rrf, split_queries, weighted_sum
 from mmlab.retrieve.pipeline import (
     describe_fitting,
@@ -25,6 +26,7 @@ from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.hubness import rescore
 from mmlab.retrieve.scores.query_split import choose_split
+from mmlab.retrieve.studies.score_studies import try_rescorings
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +283,61 @@ def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tm
     ]
     index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
     with pytest.raises(ValueError, match="one model alone answers here, and it holds no texts and images"):
-        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf"), qrels)
+        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf", siblings="keep"), qrels)
+    for ranked in rank_directions(index, apart, items, RetrievalConfig(), qrels).values():
+        assert ranked.answer.empty  # by siblings alone
+
+
+JOINT = Space("joint", "1", "", "", "", 2)
+
+
+def rows(ids, degrees, space=JOINT, queries=None):
+    radians = np.radians(list(degrees))
+    return Vectors(ids, np.stack([np.cos(radians), np.sin(radians)], axis=1), space, queries)
+
+
+@pytest.fixture(scope="module")
+def two_sides(tmp_path_factory):
+    """Two pairs by hand: as documents each text lies at its own image, as queries at the other one's."""
+    made = [("text", "a", 0), ("text", "b", 90), ("image", "a", 10), ("image", "b", 80)]
+    ids = [item_id(modality, pair, "") for modality, pair, _ in made]
+    queries = rows(ids[:2], [70, 30])
+    vectors = rows(ids, [degrees for *_, degrees in made], queries=queries)
+    items = pd.DataFrame([one[:2] for one in made], columns=["modality", "pair_id"]).assign(item_id=ids)
+    items = items.reindex(columns=ITEM_COLUMNS).assign(width=1, height=1)
+    index = build_index(
+        open_store(tmp_path_factory.mktemp("sides")), "sides", items, [vectors], progress=False
+    )
+    return items, vectors, index
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"fusion": "rrf"}, {"exact": False}, {"rescoring": "centring"}], ids=str
+)
+def test_texts_ask_as_queries_and_are_found_as_documents(two_sides, settings) -> None:
+    items, vectors, index = two_sides
+    right = {name: qrels_from_pairs(items, *sides) for name, sides in DIRECTIONS.items()}
+    found = rank_directions(index, [vectors], items, RetrievalConfig(**settings), right)
+    success = {
+        name: score_queries(found[name].answer, right[name], ["Success@1"])["Success@1"].tolist()
+        for name in found
+    }
+    assert success == {"text-to-image": [0, 0], "image-to-text": [1, 1]}
+    if not settings:
+        scores = found["text-to-image"].answer["score"].to_numpy()
+        degrees = [10, 60, 20, 50]  # of the queries at 70 and 30 to the images at 80 and 10
+        assert scores == pytest.approx(np.cos(np.radians(degrees)), abs=1e-6)
+
+
+def test_texts_among_texts_ask_as_queries_too(two_sides) -> None:
+    items, vectors, _ = two_sides
+    texts = vectors.take(items.loc[items["modality"] == "text", "item_id"])
+    tried = try_rescorings(vectors, choose_split(items), k=2)["text-to-image"].rescored["none"].rankings
+    assert tried["score"].to_numpy() == pytest.approx(np.cos(np.radians([10, 60, 20, 50])), abs=1e-6)
+    within = exact_search(texts.asking(), texts, 1)
+    assert within["score"].to_numpy() == pytest.approx(
+        np.cos(np.radians([20, 30])), abs=1e-6
+    )  # 70 to 90, 30 to 0
 
 
 SPACE = Space("by hand", "1", "", "", "", 2)
@@ -437,7 +493,7 @@ def test_captions_that_stand_for_images_are_of_the_same_split(collection, tmp_pa
     index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
     right = {name: qrels_from_pairs(items, *sides) for name, sides in DIRECTIONS.items()}
     split = items.set_index("item_id")["split"]
-    for found in rank_directions(index, apart, items, RetrievalConfig(8), right).values():
+    for found in rank_directions(index, apart, items, RetrievalConfig(8, siblings="keep"), right).values():
         assert len(found.answer)
         for step in found.steps.values():
             assert (

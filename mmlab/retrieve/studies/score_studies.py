@@ -152,7 +152,11 @@ def _ranked_by_value(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rankings and qrels of those drawn queries that are of this gallery."""
     asked = [item for item, known in zip(drawn, is_among(drawn, own["item_id"]), strict=True) if known]
-    ranked = exact_search(vectors.take(asked), vectors.take(own["item_id"]), k) if asked else no_rankings()
+    ranked = (
+        exact_search(vectors.take(asked).asking(), vectors.take(own["item_id"]), k)
+        if asked
+        else no_rankings()
+    )
     return ranked, _qrels_by_value(own, asked, column)
 
 
@@ -200,7 +204,7 @@ def try_rescorings(vectors: Vectors, judged: Split, k: int = 100, seed: int = 0)
         return {}
     return {
         direction: _try_direction(
-            by_modality[source],
+            by_modality[source].asking(),
             by_modality[target],
             source,
             judged,
@@ -295,7 +299,7 @@ def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     Beside it stands the mean cosine of a text and an image of one pair ("cosine of pairs"), which the gap lowers. No
     rows where the vectors do not hold both modalities; the first row alone where all texts or all images are alike.
     """
-    text, image = (vectors_of_modality(vectors, items, modality) for modality in MODALITIES)
+    text, image = (vectors_of_modality(vectors, items, modality).asking() for modality in MODALITIES)
     if not (len(text) and len(image)):
         return pd.DataFrame({"vectors": [], "modality gap": [], "cosine of pairs": []})
     centring = Centring.fit(text, image)

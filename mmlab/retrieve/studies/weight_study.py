@@ -10,7 +10,14 @@ from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models, vectors_of_modality
+from mmlab.retrieve.query.rank import (
+    answering_through_pairs,
+    have_joint_space,
+    query_vectors,
+    rank_exactly,
+    rank_models,
+    vectors_of_modality,
+)
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
 from mmlab.retrieve.scores.hubness import CENTRING, NONE, rescore
@@ -100,30 +107,44 @@ def try_model_weights(
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
     By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
-    centred are the systems. See `try_system_weights`. Raises TooFew where there are too few pairs, or items that do
-    not differ and so cannot be centred.
+    centred are the systems. Siblings of the queries are left out: no weight is learned on them. See
+    `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items that do not differ and
+    so cannot be centred.
     """
+    known = pd.concat([judged.items, judged.others])
+    if not have_joint_space(vectors, known):
+        raise TooFew(
+            "it takes texts and images in one space: without it a right answer is found by siblings of the query "
+            "alone, and no weight is learned on them"
+        )
     parts = judged.galleries
     by_part = [_by_model(index, vectors, part, k) for part in parts]
     if not any(by_part):
         by_part = [_as_embedded_and_centred(vectors[0], part, k) for part in parts]
-    if not by_part[0]:
-        raise TooFew("it takes several models, or texts and images in one space")
     used = "weighted_sum" if fusion == "none" else fusion
-    return {
-        direction: try_system_weights(
-            {
-                name: pd.concat([one[direction][name] for one in by_part if direction in one])
-                for name in ranked
-            },
-            pd.concat([part.within(qrels[direction]) for part in parts]),
-            judged,
-            used,
-            seed,
-            rrf_k,
-        )
-        for direction, ranked in by_part[0].items()
-    }
+    trials = {}
+    for direction, ranked in by_part[0].items():
+        systems = {name: _joined(by_part, direction, name) for name in ranked}
+        right = pd.concat([part.within(qrels[direction]) for part in parts])
+        trial = try_system_weights(systems, right, judged, used, seed, rrf_k)
+        left_out = _left_out(vectors, known, DIRECTIONS[direction][0])
+        trials[direction] = trial._replace(summary=trial.summary + left_out)
+    return trials
+
+
+def _joined(by_part: Sequence[dict[str, dict[str, pd.DataFrame]]], direction: str, name: str) -> pd.DataFrame:
+    return pd.concat([one[direction][name] for one in by_part if direction in one])
+
+
+def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> str:
+    """Say which models find nothing right for want of siblings; "" where there are none."""
+    names = [own.space.key for own in answering_through_pairs(vectors, items, source)]
+    if not names:
+        return ""
+    return (
+        f"; {' and '.join(names)} answers through pairs, and siblings of the query are left out, so that it finds "
+        "nothing right here: its weight says nothing about queries of your own"
+    )
 
 
 def _by_model(
@@ -145,7 +166,7 @@ def _as_embedded_and_centred(vectors: Vectors, part: Split, k: int) -> dict[str,
         queries, gallery = (vectors_of_modality(vectors, part.items, side) for side in (source, target))
         if len(queries) and len(gallery):
             ranked[direction] = {
-                name: rescore(queries, gallery, pairs, rescoring, source, k).rankings
+                name: rescore(queries.asking(), gallery, pairs, rescoring, source, k).rankings
                 for name, rescoring in (("as embedded", NONE), ("centred", CENTRING))
             }
     return ranked

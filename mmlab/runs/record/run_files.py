@@ -23,6 +23,7 @@ ITEMS = "items.parquet"
 SKIPPED = "skipped.parquet"
 CHANGES = "changes.parquet"
 VECTORS = "vectors"
+QUERY_VECTORS = "vectors/queries/{}.npz"  # of the space's key, where texts ask behind another prompt
 EMBED_SKIPPED = "embed_skipped.parquet"
 STORE = "store"
 INDEX = "index.parquet"
