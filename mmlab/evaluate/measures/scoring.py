@@ -221,10 +221,12 @@ def score_directions(
     qrels: Mapping[str, pd.DataFrame],
     items: pd.DataFrame,
     k_values: Sequence[int],
+    depth: int | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Score the queries of each direction: the measures of `measure_names`, Rprec and AP@R, and "nDCG@10 by labels".
 
-    Rprec and AP@R are given where a query has several right answers.
+    Rprec and AP@R are given where a query has several right answers. `depth`: how many hits were asked for, by which RR
+    and AP are named; as many as are kept unless given, which are fewer where a gallery is small.
 
     `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. By labels, an item of the query's pair
     has relevance 2 and one of its label 1 (`qrels_from_labels`); the column is left out where no item has a label.
@@ -236,7 +238,7 @@ def score_directions(
     >>> score_directions({"text-to-image": ranked}, qrels, items, [1])["text-to-image"]["Success@1"].tolist()
     [1.0]
     """
-    names = measure_names(k_values, kept_depth(rankings))
+    names = measure_names(k_values, depth or kept_depth(rankings))
     scores = {}
     for name, right in qrels.items():
         several = right.loc[right["relevance"] > 0, "query_id"].duplicated().any()

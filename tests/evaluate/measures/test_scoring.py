@@ -267,3 +267,15 @@ def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
     assert find_measure(["RR", "RR@10"], "RR") == "RR"
     with pytest.raises(ValueError, match="expected one of Success@1; found 0 of it"):
         find_measure(["Success@1"], "RR")
+
+
+def test_measures_are_named_by_the_depth_that_was_asked_for():
+    """In a gallery of one item rankings end at rank 1, and two systems still have the same measures."""
+    items = pd.DataFrame(
+        {"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a", "label": [None, None]}
+    )
+    ranked = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "rank": [1], "score": [0.9]})
+    qrels = {"text-to-image": pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "relevance": [1]})}
+    for depth, name in ((100, "RR@100"), (None, "RR@1")):
+        table = score_directions({"text-to-image": ranked}, qrels, items, [1], depth)["text-to-image"]
+        assert table[name].tolist() == [1.0]
