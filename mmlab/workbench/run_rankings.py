@@ -127,7 +127,12 @@ class Rankings(Report):
         return {name: fitted[name].evaluation_rows(t) if name in fitted else t for name, t in right.items()}
 
     def rules(self) -> dict[str, dict[str, str]]:
-        """Return what served the answer beside the queries that are judged, by direction and rule."""
+        """Return what served the answer beside the queries that are judged, by direction and rule.
+
+        Example:
+            >>> run.rankings.rules()["text-to-image"]["fitted on"]
+            'nothing'
+        """
         return {
             name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config)
             | {"siblings": self.siblings[name]}
@@ -296,7 +301,12 @@ class Rankings(Report):
         return claims
 
     def split_claims(self, direction: str) -> dict[str, bool]:
-        """Return whether queries and hits of an answer are of the split that is judged, by claim."""
+        """Return whether queries and hits of an answer are of the split that is judged, by claim.
+
+        Example:
+            >>> run.rankings.split_claims("text-to-image")
+            {'text-to-image: queries and hits are of the test split': True}
+        """
         answer = self.answers[direction]
         asked, found = (answer[name].drop_duplicates() for name in ("query_id", "item_id"))
         own = is_among(asked, self.items["item_id"]).all() and is_among(found, self.items["item_id"]).all()
