@@ -222,8 +222,8 @@ def score_directions(
 
     Rprec and AP@R are given where a query has several right answers.
 
-    `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. `depth`: how many hits were asked for, by
-    which RR and AP are named, also where the gallery holds fewer. By labels, an item of the query's pair
+    `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. `depth`: how many hits were asked for;
+    RR and AP are named by it, also where the gallery holds fewer. By labels, an item of the query's pair
     has relevance 2 and one of its label 1 (`qrels_from_labels`); the column is left out where no item has a label.
     Rows are the queries of `qrels`. Raises ValueError as `score_queries` does.
 
