@@ -13,6 +13,7 @@ TIE_RULE = "equal scores count against the system"
 INTERVAL = "95 %, Clopper-Pearson with the design effect of pairs"
 PUBLISHED_CSV = Path(__file__).parent / "published.csv"
 MAX_NEAR_DIFFERENCE = 0.005  # half a point
+MAX_SHOWN_CHARS = 60  # of an item in a message
 PUBLISHED_KEYS = ["checkpoint", "model", "pretrained", "dataset", "images", "captions_per_image", "source"]
 COMPARED_COLUMNS = ["direction", "measure", "value", "published", "difference", "near", "source", "reasons"]
 COMMON_REASONS = (
@@ -79,6 +80,19 @@ def _as_text(value: str | float) -> str:
     return f"{value:,}" if value == int(value) and not isinstance(value, float) else f"{value:,.2f}"
 
 
+def check_same_items(items: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the items of the first run if all runs are over the same items with the same splits.
+
+    `items` holds the items of each run by its name. Raises ValueError where the items of a run or their splits differ
+    from those of the first run; the message says how many, and names one.
+    """
+    first, *others = items
+    for run in others:
+        _check_items(first, items[first], run, items[run])
+        _check_splits(first, items[first], run, items[run])
+    return items[first]
+
+
 def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
     """Read published results, one row per figure.
 
@@ -143,3 +157,32 @@ def _differing(row: Mapping[Any, Any], images: int | None, captions_per_image: f
         for name, own in found.items()
         if own is not None and own != row[name]
     ]
+
+
+def _check_items(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
+    for name, table, other, other_table in ((first, mine, run, theirs), (run, theirs, first, mine)):
+        only = table[~is_among(table["item_id"], other_table["item_id"])]
+        if len(only):
+            raise ValueError(
+                f"{first} and {run} are over different items and cannot be compared: {len(only)} of {name} are not "
+                f"in {other}, first {_describe(only.iloc[0])}; run both on the same dataset with the same 01_ingest"
+            )
+
+
+def _check_splits(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
+    before, after = (
+        table.set_index("item_id")["split"].astype("object").fillna("none") for table in (mine, theirs)
+    )
+    after = after.reindex(before.index)
+    different = before[before != after].index
+    if len(different):
+        item = mine.set_index("item_id").loc[different[0]]
+        raise ValueError(
+            f"{first} and {run} have different splits and cannot be compared: {len(different)} items, first "
+            f"{_describe(item)}, which is {before[different[0]]!r} in {first} and {after[different[0]]!r} in {run}"
+        )
+
+
+def _describe(item: pd.Series) -> str:
+    words = item["text"] if item["modality"] == "text" else item["pair_id"]
+    return f"the {item['modality']} {str(words)[:MAX_SHOWN_CHARS]!r}"
