@@ -24,17 +24,10 @@ from mmlab.evaluate.resampling import (
 from mmlab.items import is_among
 from mmlab.items.tables import TooFew
 
+STANDARDISED = ["standardised", "standardised_low", "standardised_high"]
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
-COLUMNS += [
-    "difference_high",
-    "standardised",
-    "standardised_low",
-    "standardised_high",
-    "wins",
-    "ties",
-    "losses",
-]
-COLUMNS += ["p", "p_holm", "smallest_difference", "queries", "pairs"]
+COLUMNS += ["difference_high", *STANDARDISED, "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
+COLUMNS += ["queries", "pairs"]
 POWER_PAIRS = (50, 100, 200, 500, 1000, 2000, 5000)
 EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
 

@@ -121,30 +121,13 @@ def read_trec_run(path: str | Path, items: pd.DataFrame) -> pd.DataFrame:
         raise FileNotFoundError(f"there is no TREC run file {path}")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} is larger than {MAX_BYTES / 1e6:g} MB: keep fewer hits of each query")
-    ids = items["item_id"].array
-    places = {name.encode(): place for place, name in enumerate(ids)}
-    places |= {
-        _escape(name).encode(): place for place, name in enumerate(ids)
-    }  # these count where both are ids
-    is_text = (items["modality"] == "text").tolist()
-    query, item, line = array("i"), array("i"), array("i")
-    stated, score = array("d"), array("d")
-    for number, text in _lines(path):
-        try:
-            row = _parse(text, places, is_text)
-        except ValueError as error:
-            raise ValueError(f"{path.name}, line {number}: {error}") from error
-        query.append(row[0])
-        item.append(row[1])
-        stated.append(row[2])
-        score.append(row[3])
-        line.append(number)
-    if not query:
+    line, query, item, stated, score = _read_columns(path, items)
+    if not len(line):
         raise ValueError(f"{path.name} holds no line; expected {' '.join(TREC_COLUMNS)} in each")
-    asked, found = np.asarray(query), np.asarray(item)
-    _check_twice(path, asked.astype(np.int64) * len(ids) + found, line)
-    rows = {"query_id": ids[asked], "item_id": ids[found], "rank": 0, "score": np.asarray(score)}
-    return rank_by_score(pd.DataFrame({**rows, "stated": np.asarray(stated)}))
+    _check_twice(path, query.astype(np.int64) * len(items) + item, line)
+    ids = items["item_id"].array
+    rows = {"query_id": ids[query], "item_id": ids[item], "rank": 0, "score": score, "stated": stated}
+    return rank_by_score(pd.DataFrame(rows))
 
 
 @dataclass(frozen=True)
@@ -234,6 +217,25 @@ def _escaped(ids: pd.Series) -> pd.Series:
     return ids.map({name: _escape(name) for name in ids.unique()})
 
 
+def _read_columns(path: Path, items: pd.DataFrame) -> list[np.ndarray]:
+    """Return of each line its number, the places of query and item among the items, the file's rank, and the score."""
+    ids = items["item_id"].tolist()
+    places = {name.encode(): place for place, name in enumerate(ids)}
+    places |= {
+        _escape(name).encode(): place for place, name in enumerate(ids)
+    }  # these count where both are ids
+    is_text = (items["modality"] == "text").tolist()
+    columns: list[array] = [array(kind) for kind in "iiidd"]
+    for number, text in _lines(path):
+        try:
+            row = _parse(text, places, is_text)
+        except ValueError as error:
+            raise ValueError(f"{path.name}, line {number}: {error}") from error
+        for column, value in zip(columns, (number, *row), strict=True):
+            column.append(value)
+    return [np.asarray(column) for column in columns]
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the number and the text of each line that is not blank; raise ValueError for an endless one."""
     with open(path, "rb") as file:
@@ -275,7 +277,7 @@ def _shown(text: bytes) -> str:
     return repr(text.decode("utf-8", "replace").strip()[:MAX_SHOWN_CHARS])
 
 
-def _check_twice(path: Path, key: np.ndarray, line: "array[int]") -> None:
+def _check_twice(path: Path, key: np.ndarray, line: np.ndarray) -> None:
     order = np.argsort(key, kind="stable")
     again = np.flatnonzero(key[order][1:] == key[order][:-1])
     if len(again):
