@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmlab.evaluate import compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.evaluate.paired_comparison import non_inferiority, pairs_needed, power_curve
+from mmlab.evaluate.paired_comparison import STANDARDISED, non_inferiority, pairs_needed, power_curve
 from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import NOTHING_JUDGED
 from mmlab.items.tables import TooFew
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVEL = 0.05  # of p after Holm's correction, below which a difference is called more than chance
+LEAST_P = 0.0001  # a smaller one is not told more exactly
 MARGIN = 0.5  # points: hundredths of a measure
-DIFFERENCE, STANDARDISED, COUNTS = "difference, 95 %", "standardised, 95 %", "wins / ties / losses"
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +74,7 @@ class SystemComparison(Report):
     def _overview(self) -> Result:
         """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
         self._check_judged()
-        return Result(self.differences, self._sentence(), self._draw, shown=self._shown(), digits=4)
+        return Result(self.differences, self._sentence(), self._draw, shown=self._shown())
 
     def _draw(self) -> "Figure":
         table = self.differences
@@ -93,17 +93,20 @@ class SystemComparison(Report):
         """Return the table to read: under each direction and measure the baseline's own row, then the others."""
         table = pd.concat([self._baseline_rows(), self.differences], ignore_index=True)
         table = table.sort_values(["direction", "measure", "system"], key=_first_seen, kind="stable")
-        signed = "{0:+.3f} ({1:+.3f} to {2:+.3f})"
-        texts = {
-            "value": _formatted(table, "{0:.3f} ({1:.3f} to {2:.3f})", "value", "low", "high"),
-            DIFFERENCE: _formatted(table, signed, "difference", "difference_low", "difference_high"),
-            STANDARDISED: _formatted(
-                table, signed.replace("3f", "2f"), "standardised", "standardised_low", "standardised_high"
+        interval = "{0:+.3f} ({1:+.3f} to {2:+.3f})", "difference", "difference_low", "difference_high"
+        deviations = "{0:+.2f} ({1:+.2f} to {2:+.2f})", *STANDARDISED
+        shown = {
+            "system": table["system"],
+            "value": table["value"].map("{:.3f}".format),
+            "difference, 95 %": _formatted(table, *interval),
+            "standardised, 95 %": _formatted(table, *deviations),
+            "wins / ties / losses": _formatted(
+                table, "{0:,.0f} / {1:,.0f} / {2:,.0f}", "wins", "ties", "losses"
             ),
-            COUNTS: _formatted(table, "{0:,.0f} / {1:,.0f} / {2:,.0f}", "wins", "ties", "losses"),
+            "p_holm": table["p_holm"].map(_p_text),
+            "smallest difference": _formatted(table, "{0:.4f}", "smallest_difference"),
         }
-        columns = ["direction", "measure", "system", *texts, "p", "p_holm", "smallest_difference"]
-        return table.assign(**texts)[columns]
+        return pd.DataFrame({**_headings(table), **shown})
 
     def _baseline_rows(self) -> pd.DataFrame:
         means = []
@@ -115,15 +118,15 @@ class SystemComparison(Report):
     def _sentence(self) -> str:
         rows = self.differences[self.differences["measure"] == self.measure].to_dict("records")
         parts = [
-            f"{row['direction']} {row['difference']:+.3f} ({row['difference_low']:+.3f} to "
+            f"*{row['system']}* {row['direction']} {row['difference']:+.3f} ({row['difference_low']:+.3f} to "
             f"{row['difference_high']:+.3f}), better for {row['wins']:,} queries and worse for {row['losses']:,}, "
-            f"{'more than' if row['p_holm'] < LEVEL else 'no more than'} chance (p {row['p_holm']:.3f})"
+            f"{'more than' if row['p_holm'] < LEVEL else 'no more than'} chance (p {_p_text(row['p_holm'])})"
             for row in rows
         ]
         first = self.differences.iloc[0]
         return (
-            f"*{first['system']}* against *{first['baseline']}*, {self.measure} over {first['queries']:,} queries of "
-            f"{first['pairs']:,} pairs: {'; '.join(parts)}."
+            f"Against *{first['baseline']}*, {self.measure} over {first['queries']:,} queries of {first['pairs']:,} "
+            f"pairs: {'; '.join(parts)}."
         )
 
     @or_reason
@@ -154,25 +157,27 @@ class SystemComparison(Report):
         }
         table = join_directions(tables)
         table = table.assign(p_holm=holm(table["p"].to_numpy()))
+        table = table.sort_values(["direction", "measure"], key=_first_seen, kind="stable", ignore_index=True)
         shown = pd.DataFrame(
             {
-                **{name: table[name] for name in ("direction", "measure", "system")},
+                **_headings(table),
+                "system": table["system"],
                 "difference, points": (100 * table["difference"]).map("{:+.2f}".format),
                 "largest loss, points": (100 * table["largest_loss"]).map("{:.2f}".format),
                 f"at most {margin:g} points": table["p_holm"].map(
                     lambda p: "yes" if p < LEVEL else "not shown"
                 ),
-                "p": table["p"],
-                "p_holm": table["p_holm"],
+                "p": table["p"].map(_p_text),
+                "p_holm": table["p_holm"].map(_p_text),
             }
         )
-        return Result(table, self._loss_sentence(table, margin), shown=shown, digits=4)
+        return Result(table, self._loss_sentence(table, margin), shown=shown)
 
     def _loss_sentence(self, table: pd.DataFrame, margin: float) -> str:
         parts = [
             f"*{row['system']}* loses at most {margin:g} points of {self.measure} {row['direction']} to "
-            f"*{row['baseline']}*: {'yes' if row['p_holm'] < LEVEL else 'not shown'}, p {row['p_holm']:.4f}; "
-            f"the loss is at most {100 * row['largest_loss']:.2f} points (95 % sure)"
+            f"*{row['baseline']}*: {'yes' if row['p_holm'] < LEVEL else 'not shown'} (p {_p_text(row['p_holm'])} after "
+            f"Holm; the loss is at most {100 * row['largest_loss']:.2f} points, 95 % sure)"
             for row in table[table["measure"] == self.measure].to_dict("records")
         ]
         return f"{'. '.join(parts)}."
@@ -205,7 +210,7 @@ class SystemComparison(Report):
             for ax, (direction, part) in zip(axs, directions, strict=True):
                 points = part.assign(points=100 * part["smallest_difference"])
                 points = points[~points["own"]]
-                names = ("pairs", f"smallest difference of {self.measure}, points")
+                names = ("pairs", "smallest difference, points")
                 throughput_curves(ax, points, "system", "pairs", "points", names, str(direction))
             return fig
 
@@ -231,6 +236,22 @@ class SystemComparison(Report):
 def _first_seen(names: pd.Series) -> pd.Series:
     """Return for each name the place at which it was seen first."""
     return pd.Series(pd.factorize(names)[0], index=names.index)
+
+
+def _headings(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return direction and measure of each row, empty where they are those of the row above."""
+    direction = table["direction"]
+    both = direction + " " + table["measure"]
+    return {
+        "direction": direction.where(direction != direction.shift(), ""),
+        "measure": table["measure"].where(both != both.shift(), ""),
+    }
+
+
+def _p_text(p: float) -> str:
+    if pd.isna(p):
+        return ""
+    return f"{p:.4f}" if p >= LEAST_P else f"< {LEAST_P}"
 
 
 def _formatted(table: pd.DataFrame, form: str, *columns: str) -> pd.Series:
