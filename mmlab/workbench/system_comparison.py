@@ -251,7 +251,7 @@ def _headings(table: pd.DataFrame) -> dict[str, pd.Series]:
 def _p_text(p: float) -> str:
     if pd.isna(p):
         return ""
-    return f"{p:.4f}" if p >= LEAST_P else f"< {LEAST_P}"
+    return f"{p:.4f}" if p >= LEAST_P else f"<\u00a0{LEAST_P}"
 
 
 def _formatted(table: pd.DataFrame, form: str, *columns: str) -> pd.Series:
