@@ -317,7 +317,10 @@ class Run(RunData):
         """
         target = Path(folder) if folder is not None else self.folder / "export"
         evaluation = self.evaluate(rankings, self.parameters.get("k_values", (1, 5, 10)))
-        name = re.sub(r"[^\w.-]+", "-", evaluation.rankings.name)
+        own = (
+            self.name if evaluation.rankings.name == self.name else f"{self.name}-{evaluation.rankings.name}"
+        )
+        name = re.sub(r"[^\w.-]+", "-", own)
         answers, items = evaluation.rankings.answers, self.embedded_items
         table = write_trec(target, name, answers, evaluation.qrels, evaluation.per_query, items)
         return Result(table, f"{len(table)} files are in `{target}`.")

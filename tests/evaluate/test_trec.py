@@ -174,3 +174,11 @@ def test_what_does_not_count_is_said() -> None:
     )
     with pytest.raises(ValueError, match="bm25 answers no query that is judged"):
         TrecRun.of("bm25", table, ITEMS, {"text-to-image": ["t05%"]}, {"text-to-image": 5})
+
+
+def test_a_run_without_answers_writes_empty_files(tmp_path) -> None:
+    nothing = ranked().head(0)
+    scores = score_queries(nothing, RIGHT.head(0), MEASURES)
+    tables = ({"text-to-image": one} for one in (nothing, RIGHT.head(0), scores))
+    assert write_trec(tmp_path, "x", *tables, ITEMS)["rows"].tolist() == [22, 0, 0, 0]
+    assert (tmp_path / "x.text-to-image.run").read_bytes() == b""

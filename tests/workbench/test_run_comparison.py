@@ -1,5 +1,6 @@
 """Runs and TREC run files side by side, and what a run writes for other tools."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -101,3 +102,9 @@ def test_the_folder_of_an_export_is_that_of_the_run(run):
     scores = pd.read_csv(folder / "good.text-to-image.csv").set_index("query_id")
     ours = run.per_query("text-to-image").set_index("query_id")["Success@1"]
     assert scores["Success@1"].to_dict() == ours.to_dict()
+
+
+def test_other_rankings_of_a_run_have_a_name_of_their_own(run, tmp_path):
+    run.export(tmp_path, replace(run.rankings, name="rrf, k 5"))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {"good-rrf-k-5.text-to-image.run", "good-rrf-k-5.items.csv"}
