@@ -115,7 +115,7 @@ class FailureReport(Report):
         """Show which of text and image stands among wrong neighbours, for the misses and for queries that were found.
 
         Example:
-            >>> run.evaluate().failures().failed_modality().table.columns.tolist()[:6]
+            >>> run.evaluate().failures(k=1).failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
         items, vectors, tables = self.data.embedded_items, self.data.vectors_by_modality, {}
