@@ -193,8 +193,8 @@ class SystemComparison(Report):
             direction, system, measure, pairs, smallest_difference (a share), own (true of the pairs at hand).
 
         Example:
-            >>> comparison.power(difference=1).table.columns.tolist()[:4]
-            ['direction', 'system', 'measure', 'pairs']
+            >>> "Success@1" in comparison.power(difference=1).sentence
+            True
         """
         if not 0 < difference <= 100:
             raise ValueError(f"difference: expected points over 0 and up to 100, found {difference}")
