@@ -95,8 +95,11 @@ def whole_items(names: list[str], captions: list[str], owner: np.ndarray) -> pd.
     return items.assign(content=items["item_id"]).reindex(columns=ITEM_COLUMNS)
 
 
-def make_judged_run(run: str, noise: float, pairs: int = 30) -> None:
-    """A run up to 05 over drawn items, whose texts lie the further from their images the more noise there is."""
+def make_judged_run(run: str, noise: float, pairs: int = 30, test: int | None = None) -> None:
+    """A run up to 05 over drawn items, whose texts lie the further from their images the more noise there is.
+
+    `test`: how many pairs are the test split, which is judged; the others are for training. Without it there is none.
+    """
     rng = np.random.default_rng(0)
     names = [f"{number}.jpg" for number in range(pairs)]
     rows = [("image", name, None, f"/none/{name}") for name in names]
@@ -108,7 +111,10 @@ def make_judged_run(run: str, noise: float, pairs: int = 30) -> None:
     space = Space(run, "1", "projected", "", "", 8)
     spaces = [Vectors(items["item_id"], np.vstack([images, texts]), space)]
     items = items.assign(content="c", origin="caption").reindex(columns=ITEM_COLUMNS)
+    if test is not None:
+        items["split"] = np.where(items["pair_id"].isin(names[:test]), "test", "train")
     make_run(run, items, spaces)
+    items = items[items["split"].isin(["test"])] if test else items
     step = start_step("03_index", run, ef=50)
     judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1 + noise]})
     write_table(judged, step.write("index.parquet"))

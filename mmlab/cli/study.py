@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from mmlab.cli.group import cli, complete_runs, parameter_option, report_run, split_parameters, usage_errors
+from mmlab.cli.group import (
+    cli,
+    complete_runs,
+    name_older_notebooks,
+    parameter_option,
+    report_run,
+    split_parameters,
+    usage_errors,
+)
 from mmlab.items.files import NoProject
 
 STUDY_EXAMPLES = """
@@ -80,6 +88,7 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
     from mmlab.runs.record.parameters import check_parameters
     from mmlab.runs.record.run_files import COMPARISON
 
+    name_older_notebooks()
     named = f"compare-{'-'.join(Path(run).name for run in runs)}"
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", named)[:100]
     with usage_errors():
@@ -114,6 +123,7 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
     from mmlab.runs.record.manifest import check_runs
     from mmlab.runs.record.parameters import check_parameters
 
+    name_older_notebooks()
     with usage_errors():
         notebook = find_study(name)
         check_runs([run])

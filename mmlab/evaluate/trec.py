@@ -109,12 +109,12 @@ def falling_scores(query: np.ndarray, score: np.ndarray) -> np.ndarray:
 
 
 def read_trec_run(path: str | Path, items: pd.DataFrame) -> pd.DataFrame:
-    """Read a TREC run file over these items: query_id, item_id, rank (by score), score, stated (the file's rank).
+    """Read a TREC run file over these items: query_id, item_id, rank (by score), score, stated, direction.
 
-    The file may hold both directions; ids are item_ids. As for trec_eval the score decides, not the file's rank or its
-    order. Raises FileNotFoundError where there is no file, and ValueError, with the number of the line, for a line that
-    has not six columns, an id that no item has, a query and an item of one modality, a score that is no number, and an
-    item that a query has twice; also for a file without lines or over 500 MB.
+    stated is the file's rank. The file may hold both directions; ids are item_ids. As for trec_eval the score decides,
+    not the file's rank or its order. Raises FileNotFoundError where there is no file, and ValueError, with the number
+    of the line, for a line that has not six columns, an id that no item has, a query and an item of one modality, a score
+    that is no number, and an item that a query has twice; also for a file without lines or over 500 MB.
     """
     path = Path(path)
     if not path.is_file():
@@ -126,8 +126,9 @@ def read_trec_run(path: str | Path, items: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"{path.name} holds no line; expected {' '.join(TREC_COLUMNS)} in each")
     _check_twice(path, query.astype(np.int64) * len(items) + item, line)
     ids = items["item_id"].array
+    directions = items["modality"].map({source: name for name, (source, _) in DIRECTIONS.items()}).array
     rows = {"query_id": ids[query], "item_id": ids[item], "rank": 0, "score": score, "stated": stated}
-    return rank_by_score(pd.DataFrame(rows))
+    return rank_by_score(pd.DataFrame({**rows, "direction": directions[query]}))
 
 
 @dataclass(frozen=True)
@@ -153,16 +154,15 @@ class TrecRun:
         `depths`: direction -> the hits of a query that the others keep. A direction of which the file answers no judged
         query is left out. Raises ValueError where none is left.
         """
-        modality = table["query_id"].map(items.set_index("item_id")["modality"])
         answers, notes = {}, []
         for direction, queries in judged.items():
-            rows = table[(modality == DIRECTIONS[direction][0]).to_numpy()]
+            rows = table[table["direction"] == direction]
             asked = is_among(rows["query_id"], queries)
             kept = rows[asked & is_among(rows["item_id"], items["item_id"])]
             if kept.empty:
                 notes.append(f"{direction}: answers no query, so it is not compared")
                 continue
-            answers[direction] = first_rows(kept, depths[direction]).drop(columns="stated")
+            answers[direction] = first_rows(kept, depths[direction]).drop(columns=["stated", "direction"])
             notes.append(
                 f"{direction}: {'; '.join(_describe(rows, kept, len(set(queries)), depths[direction]))}"
             )

@@ -15,13 +15,16 @@ from mmlab.evaluate.measures.scoring import (
     WITHOUT_CUTOFF,
     add_ndcg_by_labels,
     find_measure,
+    kept_depth,
 )
-from mmlab.evaluate.protocol import check_same_items
-from mmlab.evaluate.summaries import NOTHING_JUDGED, write_metrics
+from mmlab.evaluate.paired_comparison import shared_queries
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, check_same_items, check_same_split, transpose_card
+from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, write_metrics
 from mmlab.evaluate.trec import TrecRun, read_trec_run
 from mmlab.items import DIRECTIONS, check_columns, is_among, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
+from mmlab.retrieve.scores.query_split import Split, choose_split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import differing_parameters
@@ -56,7 +59,8 @@ class RunComparison(Report):
         files: TREC run files of other systems. They are scored as the first run is: its queries, items and depth.
 
     Raises:
-        ValueError: for fewer than two, without a run, where items or splits differ, and for a damaged file.
+        ValueError: for fewer than two, without a run, where items, splits or the split that is judged differ, and for a
+            damaged file.
 
     Example:
         >>> comparison = run.compare("graph")
@@ -74,6 +78,13 @@ class RunComparison(Report):
         if self.runs and self.measure in WITHOUT_CUTOFF:
             columns = self.runs[0].per_query(QUALITY_DIRECTION).columns
             object.__setattr__(self, "measure", find_measure(columns, self.measure))
+        if len(self.runs) > 1:
+            check_same_split(self._splits)
+
+    @property
+    def _splits(self) -> dict[str, str]:
+        """The name of the split that each run judges."""
+        return {run.name: run.judged_name for run in self.runs}
 
     @property
     def names(self) -> list[str]:
@@ -89,6 +100,11 @@ class RunComparison(Report):
         return check_same_items({run.name: run.items for run in self.runs})
 
     @cached_property
+    def judged(self) -> Split:
+        """The split that all runs judge, queries and gallery."""
+        return choose_split(self.items, check_same_split(self._splits))
+
+    @cached_property
     def trec_runs(self) -> list[TrecRun]:
         """The files, as far as they answer what the first run is judged by."""
         return [
@@ -102,8 +118,13 @@ class RunComparison(Report):
         base = self.runs[0]
         found = read_trec_run(base.step.read_outside(path) if base.step else path, self.items)
         judged = {direction: base.per_query(direction)["query_id"] for direction in DIRECTIONS}
-        depths = {direction: int(base.answer(direction)["rank"].max()) for direction in DIRECTIONS}
-        return TrecRun.of(name, found, base.embedded_items, judged, depths)
+        depths = {direction: kept_depth({"": base.answer(direction)}) for direction in DIRECTIONS}
+        return TrecRun.of(name, found, self._gallery, judged, depths)
+
+    @property
+    def _gallery(self) -> pd.DataFrame:
+        """The items of the split that is judged, as far as the first run can find them."""
+        return self.runs[0].judged(self.judged.name).items
 
     @cached_property
     def answers(self) -> dict[str, dict[str, pd.DataFrame]]:
@@ -116,8 +137,8 @@ class RunComparison(Report):
 
     @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
-        """The scores of every query, by direction and run."""
-        return {
+        """The scores of every query that all runs judge, by direction and run."""
+        scores = {
             direction: {run.name: self._scores(run, direction) for run in self.runs}
             | {
                 file.name: self._score_file(file.answers[direction], direction)
@@ -126,6 +147,25 @@ class RunComparison(Report):
             }
             for direction in DIRECTIONS
         }
+        for tables in scores.values():
+            nothing = [name for name, table in tables.items() if table.empty]
+            if nothing and len(nothing) < len(tables):
+                raise ValueError(
+                    f"runs: expected those that measured something, found {' and '.join(nothing)}, whose 05_evaluate "
+                    "says why there is nothing; leave it out"
+                )
+        return {direction: shared_queries(tables) for direction, tables in scores.items()}
+
+    @cached_property
+    def siblings_sentence(self) -> str:
+        """Which runs found right answers by siblings of the queries; empty where none did."""
+        kept = [run.name for run in self.runs if SIBLINGS_KEPT in set(run.protocol.get("siblings", []))]
+        if not kept:
+            return ""
+        return (
+            f"Siblings are kept in {', '.join(map(escape_markdown, kept))}: there a caption finds its image by other "
+            "captions of it, which does not compare with finding the image itself."
+        )
 
     def _scores(self, run: RunData, direction: str) -> pd.DataFrame:
         """Return the asked measures of a run; "RR" and "AP" are those at the depth that it kept."""
@@ -138,12 +178,12 @@ class RunComparison(Report):
     def _score_file(self, rankings: pd.DataFrame, direction: str) -> pd.DataFrame:
         """Return the measures of the first run for the rankings of a file, over the same queries."""
         base, own = self.runs[0], self._scores(self.runs[0], direction)
-        qrels = base.qrels(DIRECTIONS[direction][1])
+        qrels = base.qrels(DIRECTIONS[direction][1], self.judged.name)
         judged = qrels[is_among(qrels["query_id"], own["query_id"])]
         names = [name for name in own.columns if name not in ("query_id", NDCG_BY_LABELS)]
         scores = score_queries(rankings, judged, names)
         if NDCG_BY_LABELS in own:
-            scores = add_ndcg_by_labels(scores, rankings, base.embedded_items, direction)
+            scores = add_ndcg_by_labels(scores, rankings, self._gallery, direction)
         return scores[own.columns]
 
     @cached_property
@@ -170,6 +210,7 @@ class RunComparison(Report):
         table = self.differences.differences
         sure = int((table["p_holm"] < LEVEL).sum())
         sentence = f"{sure} of {len(table)} differences are more than chance (p after Holm below {LEVEL})."
+        sentence = f"{sentence} {self.siblings_sentence}".strip()
         return replace(self.differences.overview(), sentence=sentence)
 
     def non_inferiority(self, margin: float = MARGIN) -> Result:
@@ -197,10 +238,27 @@ class RunComparison(Report):
             >>> comparison.parameters().table.columns.tolist()
             ['notebook', 'parameter', 'demo', 'graph']
         """
-        caption = f"{_counted(self.runs, self.files)} over {len(self.items):,} items; parameters that differ"
+        counted = _counted(self.runs, self.files)
+        caption = f"{counted} over {self.judged} of {len(self.items):,} items; parameters that differ"
         lines = [f"- *{file.name}*, {note}." for file in self.trec_runs for note in file.notes]
         notes = "\n".join(lines)
         return Result(differing_parameters([run.name for run in self.runs]), notes, caption=caption)
+
+    def protocol(self) -> Result:
+        """Show under which rules each run was measured: figures compare only where these agree.
+
+        Example:
+            >>> comparison.protocol().table["split"].tolist()
+            ['test', 'test', 'test', 'test']
+        """
+        rows = [{"run": run.name, **row} for run in self.runs for row in run.protocol_rows]
+        table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["run", "direction"])
+        named = table["run"] + ", " + table["direction"]
+        shown = transpose_card(table.drop(columns="run").assign(direction=named))
+        asked = ", ".join(
+            f"{len(next(iter(tables.values()))):,} {direction}" for direction, tables in self.scores.items()
+        )
+        return Result(table, f"All runs judge {self.judged}; compared are {asked} queries.", shown=shown)
 
     @or_reason
     def measures(self) -> Result:
@@ -288,12 +346,13 @@ class RunComparison(Report):
     def _saved(self) -> "PanelData":
         from mmlab.panels import PanelData
 
-        return PanelData(saved_rankings_by_run(self.answers, self.items), self.items)
+        return PanelData(saved_rankings_by_run(self.answers, self.judged.items), self.judged.items)
 
     def _text(self, query: str, seed: int) -> str:
         """Return the query, or a text that all have ranked: drawn by the seed."""
         self._check_judged()
-        texts = self.items[self.items["modality"] == "text"]
+        items = self.judged.items
+        texts = items[items["modality"] == "text"]
         for ranked in self.answers[QUALITY_DIRECTION].values():
             texts = texts[is_among(texts["item_id"], ranked["query_id"])]
         if texts.empty and not query:
@@ -350,7 +409,8 @@ class RunComparison(Report):
     def conclusion(self) -> str:
         """The differences that are more than chance, the surest first."""
         if self.means.empty:
-            return f"{_counted(self.runs, self.files)} over {len(self.items):,} items: {self.sentence}"
+            counted = _counted(self.runs, self.files)
+            return f"{counted} over {self.judged} of {len(self.items):,} items: {self.sentence}"
         table = self.differences.differences
         sure = table[table["p_holm"] < LEVEL].sort_values("p_holm").head(LISTED)
         parts = [
@@ -358,8 +418,9 @@ class RunComparison(Report):
             for row in sure.itertuples()
         ]
         listed = "; ".join(parts) or "no difference is more than chance"
-        counted = _counted(self.runs, self.files)
-        return f"{counted} over {len(self.items):,} items, compared with **{self.names[0]}**: {listed}."
+        held = f"{_counted(self.runs, self.files)} over {self.judged} of {len(self.items):,} items"
+        found = f"{held}, compared with **{self.names[0]}**: {listed}."
+        return f"{found} {self.siblings_sentence}".strip()
 
     def write(self, step: Step) -> Html:
         """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written.

@@ -10,6 +10,7 @@ from mmlab.evaluate import qrels_from_pairs
 from mmlab.evaluate.protocol import (
     benchmark_name,
     check_same_items,
+    check_same_split,
     compare_with_published,
     protocol_card,
     read_published,
@@ -29,7 +30,7 @@ ITEMS = pd.DataFrame(
 )
 
 
-def card(kept=ITEMS):
+def card(kept=ITEMS, split="test"):
     space = Space("some/model", "1", "", "a photo of {}", "", 6)
     texts, images = ITEMS["item_id"][:4], ITEMS["item_id"][4:]
     both = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
@@ -38,7 +39,8 @@ def card(kept=ITEMS):
         "image-to-text": qrels_from_pairs(kept, "image", "text"),
     }
     rankings = {name: pd.DataFrame({"rank": [1, 2]}) for name in qrels}
-    return protocol_card(both, ITEMS, qrels, rankings)
+    rules = {"text-to-image": {"fitted on": "nothing"}, "image-to-text": {"fitted on": "weights: val"}}
+    return protocol_card(both, ITEMS, qrels, rankings, split, rules)
 
 
 def test_the_card_counts_queries_gallery_and_captions():
@@ -49,7 +51,12 @@ def test_the_card_counts_queries_gallery_and_captions():
     assert (texts["right answers per query"], images["right answers per query"]) == (3 / 3, 3 / 2)
     assert (texts["ranks kept"], texts["model"], texts["prompt"]) == (2, "some/model", "a photo of {}")
     assert "against the system" in texts["tie rule"]
-    assert texts["splits"] == "test"
+    assert texts["split"] == "test"
+
+
+def test_the_card_says_what_is_judged_and_what_else_served():
+    assert card()["fitted on"].tolist() == ["nothing", "weights: val"]
+    assert card(split="all")["split"].tolist() == ["all: test"] * 2
 
 
 def test_a_card_of_one_query_and_of_none_counts_what_there_is():
@@ -186,3 +193,9 @@ def test_other_items_and_other_splits_are_refused(items, message):
 def test_items_that_only_the_other_has_are_told():
     with pytest.raises(ValueError, match="1 of a are not in b"):
         check_same_items({"b": COMPARED.iloc[:2], "a": COMPARED})
+
+
+def test_runs_that_judge_another_split_are_refused():
+    assert check_same_split({"a": "test", "b": "test"}) == "test"
+    with pytest.raises(ValueError, match="a judges test and c judges all, .* of c with -p split=test"):
+        check_same_split({"a": "test", "b": "test", "c": "all"})

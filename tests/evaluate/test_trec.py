@@ -149,7 +149,7 @@ def test_ids_may_stand_as_they_are_and_lines_end_as_on_windows(tmp_path) -> None
 
 def rows(*lines) -> pd.DataFrame:
     table = pd.DataFrame(lines, columns=["query_id", "item_id", "rank", "score", "stated"])
-    return table.astype({"stated": float})
+    return table.astype({"stated": float}).assign(direction="text-to-image")
 
 
 def test_what_does_not_count_is_said() -> None:

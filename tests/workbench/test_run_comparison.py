@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -41,7 +42,9 @@ def test_what_a_run_writes_is_that_run_again(run, exported):
         "- *good.text-to-image.run*, text-to-image: answers 30 of 30 queries." in found.parameters().sentence
     )
     assert "image-to-text: answers no query, so it is not compared" in found.parameters().sentence
-    assert found.conclusion.startswith("2 runs and 2 TREC run files over 60 items, compared with **good**")
+    assert found.conclusion.startswith(
+        "2 runs and 2 TREC run files over all items of 60 items, compared with **good**"
+    )
     assert set(found.measures().table["run"]) == set(found.names)
     assert found.costs().table["run"].tolist() == ["good", "poor"]
     assert found.changed(1).table["changed queries"].tolist()[1:2] == [0]
@@ -76,6 +79,33 @@ def test_texts_are_shown_side_by_side_that_all_have_ranked(run, exported, tmp_pa
     assert "few.run" in str(comparison.side_by_side())
     only = run.compare(exported / "good.image-to-text.run", measures=MEASURES)
     assert only.side_by_side().sentence == "Only one run has ranked text-to-image."
+
+
+def test_a_file_over_all_splits_is_judged_by_the_split_of_the_run(run, tmp_path):
+    """Every text puts 20 images of the training split before its own: among those of the test split it is the first."""
+    make_judged_run("split", 0.5, test=10)
+    parted = mmlab.open_run("split")
+    images = parted.items[parted.items["modality"] == "image"]
+    texts = parted.items[parted.items["modality"] == "text"]
+    lines = []
+    for text in texts.itertuples():
+        score = np.where(
+            images["split"] == "train", 2.0, np.where(images["pair_id"] == text.pair_id, 1.0, 0.5)
+        )
+        lines += [
+            f"{text.item_id} Q0 {item} 0 {one} x\n"
+            for item, one in zip(images["item_id"], score, strict=True)
+        ]
+    (tmp_path / "all.run").write_text("".join(lines))
+    found = parted.compare(tmp_path / "all.run", measures=MEASURES)
+    table = found.differences.differences
+    assert table["value"].tolist() == [1, 1]
+    assert table["queries"].tolist() == [10, 10]
+    said = (
+        "answers 10 of 10 queries; left out, of other queries or items than those that are judged: 800 lines"
+    )
+    assert said in found.parameters().sentence
+    assert "1 run and 1 TREC run file over the test split of 60 items" in found.conclusion
 
 
 def test_a_file_alone_or_a_name_that_is_neither_is_refused(run, exported):
