@@ -112,9 +112,9 @@ def read_trec_run(path: str | Path, items: pd.DataFrame) -> pd.DataFrame:
     """Read a TREC run file over these items: query_id, item_id, rank (by score), score, stated, direction.
 
     stated is the file's rank. The file may hold both directions; ids are item_ids. As for trec_eval the score decides,
-    not the file's rank or its order. Raises FileNotFoundError where there is no file, and ValueError, with the number
-    of the line, for a line that has not six columns, an id that no item has, a query and an item of one modality, a score
-    that is no number, and an item that a query has twice; also for a file without lines or over 500 MB.
+    not the file's rank or its order. Raises FileNotFoundError where there is no file, and ValueError for a file without
+    lines or over 500 MB and, with the number of the line, for one that has not six columns, an id that no item has, a
+    query and an item of one modality, a score that is no number, and an item that a query has twice.
     """
     path = Path(path)
     if not path.is_file():
