@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from mmlab.evaluate import changed_queries, compare_systems
-from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, power_curve
+from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, pairs_needed, power_curve
 
 QUERIES = [f"q{n}" for n in range(40)]
 ITEMS = pd.DataFrame({"item_id": QUERIES, "pair_id": [f"p{n // 2}" for n in range(40)]})
@@ -120,6 +120,8 @@ def test_a_system_that_loses_little_is_not_inferior() -> None:
     assert index["p"] == pytest.approx(ttest_1samp(change, -0.01, alternative="greater").pvalue)
     assert index["p"] < 0.05 < worse["p"] == 1
     assert index["p_holm"] == pytest.approx(2 * index["p"])
+    interval = ttest_1samp(change, 0, alternative="greater").confidence_interval(0.95)
+    assert index["largest_loss"] == pytest.approx(-interval.low)
     with pytest.raises(ValueError, match="a difference over 0 and up to 1, found 0"):
         non_inferiority(systems, items, margin=0)
 
@@ -131,6 +133,10 @@ def test_more_pairs_show_smaller_differences() -> None:
     assert np.isnan(curve[5])  # no test of 5 pairs has a p below 0.05
     assert curve[40] == pytest.approx(row["smallest_difference"])
     assert curve[160] == pytest.approx(row["smallest_difference"] / 2)
+    table = power_curve(systems, items)
+    assert table.loc[table["own"], "pairs"].tolist() == [40]
+    half = pairs_needed(table, row["smallest_difference"] / 2)
+    assert half.to_dict("records") == [{"system": "new", "measure": "RR", "pairs": 160}]
 
 
 def test_systems_that_were_not_asked_the_same_are_refused() -> None:
