@@ -26,6 +26,7 @@ from mmlab.items.tables import TooFew
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
 COLUMNS += ["difference_high", "standardised", "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
 COLUMNS += ["queries", "pairs"]
+ROUNDING = 1e-9  # what differences of equal size may differ by
 POWER_PAIRS = (50, 100, 200, 500, 1000, 2000, 5000)
 EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
 
@@ -203,7 +204,7 @@ def _standardised(differences: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         return np.full(differences.shape[1], np.nan)
     deviation = (sums / sizes[:, None]).std(axis=0, ddof=1)
     return np.divide(
-        differences.mean(axis=0), deviation, out=np.full(len(deviation), np.nan), where=deviation > 0
+        differences.mean(axis=0), deviation, out=np.full(len(deviation), np.nan), where=deviation > ROUNDING
     )
 
 
