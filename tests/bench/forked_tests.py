@@ -8,8 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 LOADED = (
-    "hypothesis", "matplotlib.pyplot", "nbformat", "pandas", "pyarrow.parquet", "pytest", "qdrant_client", "qdrant_edge",
-    "scipy.optimize", "scipy.special", "scipy.stats", "sklearn.isotonic", "sklearn.linear_model", "torch",
+    "hypothesis", "matplotlib.pyplot", "nbformat", "pandas", "pyarrow.parquet", "pytest",
+    "qdrant_client", "qdrant_edge", "scipy.optimize", "scipy.special", "scipy.stats", "sklearn.isotonic",
+    "sklearn.linear_model", "torch",
 )  # fmt: skip
 LOG = "tests.log"  # what they print
 

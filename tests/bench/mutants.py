@@ -1,8 +1,9 @@
 """Random changes of the code, and which of them no test notices: `make bench ONLY=mutants`, by hand.
 
 mutmut's operators, with a few more, say what can be changed in the files of PLACES; some of it is drawn by a seed. Each
-change is made in a copy of the project, where first the tests that mirror its module run, then those of its room. `mutmut
-run` itself changes no constant of a module, no decorated function, and draws no sample. Another draw:
+change is made in a copy of the project, where first the tests that mirror its module run, then those of its room. They
+notice a change also by not coming to an end. `mutmut run` itself changes no constant of a module and no decorated
+function, and draws no sample. Another draw:
 `MMLAB_MUTANTS="seed=1 number=50 minutes=20 under=mmlab/index/build.py" make bench ONLY=mutants`.
 """
 

@@ -41,6 +41,35 @@ def test_without_a_validation_split_half_of_the_pairs_are_drawn(split) -> None:
     assert "drawn by seed 3" in division.summary
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "VAL"])
+def test_validation_has_several_names(name) -> None:
+    table = items([name, "test", "train", None])
+    division = split_queries(table, table["item_id"])
+    assert (division.fitting, division.evaluation) == ({"q0"}, {"q1"})
+    assert split_queries(items([name, "train", None]), ["q0", "q2"]).evaluation == {"q2"}
+
+
+def test_of_an_odd_number_of_pairs_the_larger_half_is_evaluated() -> None:
+    table = items(["train"] * 11, [*"aaabbccdde", "e"])
+    division = split_queries(table, table["item_id"])
+    assert division == split_queries(table, table["item_id"], seed=0)
+    assert division != split_queries(table, table["item_id"], seed=1)
+    pair = table.set_index("item_id")["pair_id"]
+    assert [len(set(pair[list(ids)])) for ids in (division.fitting, division.evaluation)] == [2, 3]
+    assert division.summary == (
+        f"not divided by a validation split: fitted on the {len(division.fitting)} queries of half of the pairs, "
+        f"drawn by seed 0, evaluated on the {len(division.evaluation)} of the other half"
+    )
+
+
+def test_tables_are_divided_as_their_queries_are() -> None:
+    table = items(["val", "test", "train"])
+    division = split_queries(table, table["item_id"])
+    rows = pd.DataFrame({"query_id": ["q1", "q0", "q2", "q0"], "score": range(4)})
+    assert division.fitting_rows(rows)["score"].tolist() == [1, 3]
+    assert division.evaluation_rows(rows)["score"].tolist() == [0]
+
+
 def test_a_single_pair_cannot_be_divided() -> None:
     with pytest.raises(ValueError, match="two pairs or more to divide, found 1"):
         split_queries(items([None]), ["q0"])
