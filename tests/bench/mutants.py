@@ -34,7 +34,7 @@ PLACES = {  # what is changed, and the tests that run where those that mirror a 
     "mmlab/runs/record/lineage.py": ["tests/runs/record"],
 }
 DRAWN = {"seed": "0", "number": "10", "minutes": "30", "under": "mmlab"}  # number: of each place
-PATIENCE = 3, 20  # a change runs out of time after so many times the tests' own seconds, and so many more
+PATIENCE = 4, 40  # a change runs out of time after so many times the tests' own seconds, and so many more
 
 
 def mutants() -> list[Figure]:

@@ -258,7 +258,8 @@ def test_the_worst_tenth_is_rounded_up(count, tenth):
     )
     assert summarize_suspects(wrong, 1234, pd.DataFrame()) == (
         "3 suspected wrong pairs and 1,234 suspected false negatives. "
-        f"Of the {tenth} texts that fit their image worst, {tenth - 1}% are expected to be false alarms (by the scores of texts with images drawn at random)."
+        f"Of the {tenth} texts that fit their image worst, {tenth - 1}% are expected to be false alarms "
+        "(by the scores of texts with images drawn at random)."
     )
     unknown = wrong.assign(false_alarms=np.nan)
     plain = "3 suspected wrong pairs and 1,234 suspected false negatives."

@@ -175,6 +175,18 @@ def test_what_was_read_from_elsewhere_is_not_looked_for(tmp_path, long_chain):
     assert check_input(long_chain, tmp_path / "store", "store", {}) == "s"
 
 
+def test_a_step_behind_one_that_was_looked_at_already_is_not_passed_over(tmp_path, long_chain):
+    """03 read the items and the vectors, 02 the items and a list of words that another step wrote."""
+    words = {"words.csv": "w"}
+    long_chain["steps"]["00_words"] = record(parameters={"language": "en"}, writes=words)
+    index, embed = (long_chain["steps"][name]["reads"] for name in ("03_index", "02_embed"))
+    long_chain["steps"]["03_index"]["reads"] = dict(reversed(index.items()))
+    embed |= words
+    assert check_input(long_chain, tmp_path / "store", "store", {"language": "en"}) == "s"
+    with pytest.raises(StaleInput, match="language is 'de' here and was 'en' in 00_words"):
+        check_input(long_chain, tmp_path / "store", "store", {"language": "de"})
+
+
 def test_steps_that_read_from_each_other_are_each_looked_at_once(tmp_path, long_chain):
     """05 writes labels that 04 reads when it is run again."""
     long_chain["steps"]["01_ingest"]["reads"] = {"store": "s"}
