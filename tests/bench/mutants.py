@@ -1,9 +1,9 @@
 """Random changes of the code, and which of them no test notices: `make bench ONLY=mutants`, by hand.
 
 mutmut's operators, with a few more, say what can be changed in the files of PLACES; some of it is drawn by a seed. Each
-change is made in a copy of the project, where first the tests that mirror its module run, then those of its room. They
-notice a change also by not coming to an end. `mutmut run` itself changes no constant of a module and no decorated
-function, and draws no sample. Another draw:
+change is made in a copy of the project, where the tests that mirror its module run; others may notice what these do
+not. Not to come to an end is to notice. `mutmut run` itself changes no constant of a module and no decorated function,
+and draws no sample. Another draw:
 `MMLAB_MUTANTS="seed=1 number=50 minutes=20 under=mmlab/index/build.py" make bench ONLY=mutants`.
 """
 
@@ -24,15 +24,18 @@ from mmlab.items.files import project
 from tests.bench.figures import Figure
 from tests.bench.forked_tests import LOG, run_forked
 
-PLACES = {  # what is changed, and the tests that run where those that mirror a module notice nothing
-    "mmlab/evaluate": ["tests/evaluate"],
-    "mmlab/retrieve/scores": ["tests/retrieve/scores", "tests/retrieve/studies"],
-    "mmlab/index/build.py": ["tests/index"],
-    "mmlab/index/collections.py": ["tests/index"],
-    "mmlab/index/index.py": ["tests/index"],
-    "mmlab/index/schema": ["tests/index"],
-    "mmlab/runs/record/lineage.py": ["tests/runs/record"],
-}
+PLACES = (
+    "mmlab/evaluate",
+    "mmlab/retrieve/scores",
+    "mmlab/index/build.py",
+    "mmlab/index/collections.py",
+    "mmlab/index/index.py",
+    "mmlab/index/schema",
+    "mmlab/runs/record/lineage.py",
+)
+MORE_TESTS = {
+    "mmlab/evaluate/losses.py": ("tests/evaluate/test_missed_queries.py",)
+}  # than those of its name
 DRAWN = {"seed": "0", "number": "10", "minutes": "30", "under": "mmlab"}  # number: of each place
 PATIENCE = 4, 40  # a change runs out of time after so many times the tests' own seconds, and so many more
 
@@ -47,7 +50,7 @@ def mutants() -> list[Figure]:
         for place, file, number in _draw(given):
             if time.monotonic() < until:
                 before, after = _change(copy / file, number)
-                outcome = _try(copy, file, after, PLACES[place])
+                outcome = _try(copy, file, after)
                 counts.setdefault("/".join(place.split("/")[:2]), Counter())[outcome] += 1
                 if outcome != "killed":
                     _print_difference(f"{outcome}: {file} #{number}", before, after)
@@ -106,24 +109,24 @@ def _change(path: Path, number: int) -> tuple[str, str]:
     return code, module.deep_replace(*changes[number]).code
 
 
-def _try(copy: Path, file: str, code: str, room: list[str]) -> str:
-    """Return how the tests take it: killed, survived or timeout."""
+def _try(copy: Path, file: str, code: str) -> str:
+    """Return how the tests of a module take its changed code: killed, survived or timeout."""
+    tests = _mirror(copy, file)
+    limit = _time_unchanged(copy, tests) * PATIENCE[0] + PATIENCE[1]
     original = (copy / file).read_text(encoding="utf-8")
-    outcome = "survived"
-    for tests in (_mirror(copy, file), tuple(room)):
-        if tests and outcome == "survived":
-            limit = _time_unchanged(copy, tests) * PATIENCE[0] + PATIENCE[1]
-            (copy / file).write_text(code, encoding="utf-8")
-            outcome = run_forked(copy, tests, limit)
-            (copy / file).write_text(original, encoding="utf-8")
-    return outcome
+    (copy / file).write_text(code, encoding="utf-8")
+    try:
+        return run_forked(copy, tests, limit)
+    finally:
+        (copy / file).write_text(original, encoding="utf-8")
 
 
 def _mirror(copy: Path, file: str) -> tuple[str, ...]:
     """Return the test files named after a module."""
     path = Path(file)
     folder = copy / "tests" / path.parent.relative_to("mmlab")
-    return tuple(str(test.relative_to(copy)) for test in sorted(folder.glob(f"test_{path.stem}*.py")))
+    named = sorted(folder.glob(f"test_{path.stem}.py")) + sorted(folder.glob(f"test_{path.stem}_*.py"))
+    return *(str(test.relative_to(copy)) for test in named), *MORE_TESTS.get(file, ())
 
 
 @cache

@@ -13,6 +13,7 @@ from mmlab.index.schema.payload import (
     payload_table,
     read_filter,
 )
+from mmlab.items import ITEM_COLUMNS
 
 
 def test_fields_are_typed_by_the_columns():
@@ -190,3 +191,13 @@ def test_a_column_of_plain_numbers_or_texts_is_taken_as_it_is():
         payload_rows(table.assign(price=[0.5, -np.inf]), FIELDS)
     with pytest.raises(ValueError, match=r"column 'size \(cm\)': "):
         payload_rows(table.assign(**{"size (cm)": [1.0, np.inf]}), FIELDS)
+
+
+def test_mmlabs_own_columns_have_their_kind_whatever_they_hold():
+    kinds = {"text": "text", "image": "text", "content": "text", "width": "integer", "height": "integer"}
+    kinds |= dict.fromkeys(
+        ("modality", "pair_id", "label", "split", "origin", "flags", "duplicate_of"), "keyword"
+    )
+    assert set(kinds) == set(ITEM_COLUMNS) - {"item_id"}
+    for value in (None, "x" * 300, 1.5, True):
+        assert payload_fields(pd.DataFrame({name: [value] for name in ("item_id", *kinds)})) == kinds
