@@ -70,12 +70,19 @@ class Changes(cst.CSTVisitor):
         self.found: list[tuple[cst.CSTNode, cst.CSTNode]] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, NO_BEHAVIOUR) or _is_prose(node):
+        if isinstance(node, NO_BEHAVIOUR) or _is_prose(node) or (isinstance(node, cst.Arg) and _is_zip(node)):
             return False
         for kind, operator in OPERATORS:
-            if isinstance(node, kind):
+            if isinstance(node, kind) and not _is_zip(node):
                 self.found += [(node, changed) for changed in operator(node)]
         return True
+
+
+def _is_zip(node: cst.CSTNode) -> bool:
+    """Return whether it is `zip(..., strict=...)` or its last argument, which asserts what is so anyway."""
+    if isinstance(node, cst.Call):
+        return isinstance(node.func, cst.Name) and node.func.value == "zip"
+    return isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "strict"
 
 
 def _is_prose(node: cst.CSTNode) -> bool:

@@ -28,7 +28,7 @@ ITEMS = pd.DataFrame(
 )
 
 
-def card(kept=ITEMS):
+def card(kept=ITEMS, split="test"):
     space = Space("some/model", "1", "", "a photo of {}", "", 6)
     texts, images = ITEMS["item_id"][:4], ITEMS["item_id"][4:]
     both = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
@@ -37,7 +37,8 @@ def card(kept=ITEMS):
         "image-to-text": qrels_from_pairs(kept, "image", "text"),
     }
     rankings = {name: pd.DataFrame({"rank": [1, 2]}) for name in qrels}
-    return protocol_card(both, ITEMS, qrels, rankings)
+    rules = {"text-to-image": {"fitted on": "nothing"}, "image-to-text": {"fitted on": "weights: val"}}
+    return protocol_card(both, ITEMS, qrels, rankings, split, rules)
 
 
 def test_the_card_counts_queries_gallery_and_captions():
@@ -48,7 +49,12 @@ def test_the_card_counts_queries_gallery_and_captions():
     assert (texts["right answers per query"], images["right answers per query"]) == (3 / 3, 3 / 2)
     assert (texts["ranks kept"], texts["model"], texts["prompt"]) == (2, "some/model", "a photo of {}")
     assert "against the system" in texts["tie rule"]
-    assert texts["splits"] == "test"
+    assert texts["split"] == "test"
+
+
+def test_the_card_says_what_is_judged_and_what_else_served():
+    assert card()["fitted on"].tolist() == ["nothing", "weights: val"]
+    assert card(split="all")["split"].tolist() == ["all: test"] * 2
 
 
 def test_a_card_of_one_query_and_of_none_counts_what_there_is():
@@ -85,12 +91,13 @@ def test_the_card_names_the_splits_of_what_is_judged_and_the_prompt():
         "image-to-text": pd.DataFrame({"rank": []}),
     }
     texts, images = protocol_card(both, items, qrels, rankings).to_dict("records")
-    assert texts["splits"] == images["splits"] == "test, val"
+    assert texts["split"] == images["split"] == "all: test, val"
     assert (texts["ranks kept"], images["ranks kept"]) == (7, 0)
     assert texts["prompt"] == "none"
     assert texts["split hash"] == split_hash(items[items["item_id"] != "t4"])
     without = protocol_card(both, items.assign(split=None), qrels, rankings)
-    assert without["splits"].tolist() == ["none", "none"]
+    assert without["split"].tolist() == ["all", "all"]
+    assert protocol_card(both, items, qrels, rankings, split="test")["split"].tolist() == ["test", "test"]
 
 
 def test_the_hash_tells_the_items_not_their_order():

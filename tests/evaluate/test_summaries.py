@@ -20,6 +20,7 @@ from mmlab.evaluate.summaries import (
     summarize_separation,
     summarize_space_comparison,
     summarize_spaces,
+    summarize_splits,
     summarize_steps_beside,
     summarize_suspects,
     write_metrics,
@@ -157,7 +158,7 @@ def test_suspects_are_held_against_what_is_known():
     assert "Of the 2 texts that fit their image worst, 5% are expected to be false alarms" in summary
     assert summary.endswith("Of 6 known wrong pairs 50% are listed, and 75% of the list are right.")
     nothing = frame([("false negatives", 0, 0, 0, np.nan, np.nan)], columns)
-    none = "0 suspected wrong pairs and 0 suspected false negatives."
+    none = "0 suspected wrong pairs of 0 read, of all splits, and 0 suspected false negatives of the queries judged."
     assert summarize_suspects(wrong.head(0), 0, nothing) == none
 
 
@@ -256,16 +257,17 @@ def test_the_worst_tenth_is_rounded_up(count, tenth):
     wrong = pd.DataFrame(
         {"suspected": [True] * 3 + [False] * (count - 3), "false_alarms": np.arange(count) / 100}
     )
+    plain = f"3 suspected wrong pairs of {count} read, of all splits, "
+    plain += "and 1,234 suspected false negatives of the queries judged."
     assert summarize_suspects(wrong, 1234, pd.DataFrame()) == (
-        "3 suspected wrong pairs and 1,234 suspected false negatives. "
-        f"Of the {tenth} texts that fit their image worst, {tenth - 1}% are expected to be false alarms "
+        f"{plain} Of the {tenth} texts that fit their image worst, {tenth - 1}% are expected to be false alarms "
         "(by the scores of texts with images drawn at random)."
     )
     unknown = wrong.assign(false_alarms=np.nan)
-    plain = "3 suspected wrong pairs and 1,234 suspected false negatives."
     assert summarize_suspects(unknown, 1234, pd.DataFrame()) == plain
     columns = "list listed right known precision recall"
     scored = frame([("wrong pairs", 0, 0, 1200, np.nan, 0.0)], columns)
+    assert summarize_suspects(pd.DataFrame(), 1, scored.head(0)).startswith("0 suspected wrong pairs")
     assert summarize_suspects(unknown, 1234, scored) == f"{plain} Of 1,200 known wrong pairs 0% are listed."
 
 
@@ -287,4 +289,19 @@ def test_names_are_cut_to_eighty_letters_and_judgements_counted_at_most():
     compared = frame([("RR", 2000), ("AP", 5)], "measure queries_changed")
     assert summarize_labels(compared, 1200) == (
         "1,200 judgements by hand, which change the scores of up to 2,000 queries of a direction."
+    )
+
+
+def test_splits_are_given_with_their_galleries_and_in_one_size():
+    rows = [
+        ("text-to-image", "test", 200, 0.9, 0.8, 0.95, 100, 0.93),
+        ("text-to-image", "*train*", 100, 0.7, 0.6, 0.8, 100, 0.7),
+    ]
+    table = pd.DataFrame(
+        rows, columns=["direction", "split", "gallery", "value", "low", "high", "size", "same_size"]
+    )
+    assert summarize_splits(table, "Success@1", ["huge"]) == (
+        "Success@1 by split, each against its own items: text-to-image test 0.900 (0.800 to 0.950; 200 items), "
+        "\\*train\\* 0.700 (0.600 to 0.800; 100 items); among 100 items test 0.930, \\*train\\* 0.700. "
+        "Too large to rank beside: huge."
     )

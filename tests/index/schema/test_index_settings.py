@@ -55,6 +55,20 @@ def test_binary_warns_and_others_do_not(recwarn):
         Quantization("binary").warn()
 
 
+def test_the_line_that_asks_for_a_binary_index_is_warned():
+    """Not the line of mmlab that looks at the quantization."""
+
+    def builds() -> None:
+        Quantization("binary").warn()
+
+    with pytest.warns(BinaryWarning) as caught:
+        builds()
+    assert caught[0].filename == __file__
+    assert (
+        caught[0].lineno == test_the_line_that_asks_for_a_binary_index_is_warned.__code__.co_firstlineno + 7
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

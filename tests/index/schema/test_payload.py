@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mmlab.index.schema.payload import (
+    FINGERPRINT,
     Condition,
     clean_value,
     json_path,
@@ -191,6 +192,10 @@ def test_a_column_of_plain_numbers_or_texts_is_taken_as_it_is():
         payload_rows(table.assign(price=[0.5, -np.inf]), FIELDS)
     with pytest.raises(ValueError, match=r"column 'size \(cm\)': "):
         payload_rows(table.assign(**{"size (cm)": [1.0, np.inf]}), FIELDS)
+
+
+def test_points_that_were_stored_are_known_by_their_fingerprint():
+    assert FINGERPRINT == "_fingerprint"  # as stores and servers have it
 
 
 def test_mmlabs_own_columns_have_their_kind_whatever_they_hold():
