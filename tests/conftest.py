@@ -18,6 +18,7 @@ from filelock import FileLock
 import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
+from mmlab.runs.execute.kernels import THREAD_SETTINGS
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
@@ -35,7 +36,11 @@ def find_shared(path: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear."""
+    """Threads that wait for work sleep, in the workers and all that they start, as in the kernels of a run.
+
+    Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear.
+    """
+    os.environ |= THREAD_SETTINGS | os.environ
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
