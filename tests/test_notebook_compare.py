@@ -10,7 +10,8 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_table, unit_rows, write_table
 from mmlab.items.tables import item_id
-from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_folder, run_notebooks, start_step
+from mmlab.runs import find_notebook, read_manifest, run_folder, run_notebooks, start_step
+from tests.cells import run_here
 from tests.made_run import make_run
 
 PAIRS, SECRET = 30, "the-planted-secret"
@@ -83,10 +84,8 @@ def test_plain_papermill_does_the_same(compared, tmp_path):
 def test_runs_over_other_items_are_refused(compared):
     make("fewer", 0.1, PAIRS - 1)
     told = "good and fewer are over different items and cannot be compared: 2 of good are not in fewer"
-    with pytest.raises(NotebookFailed, match=told):
-        run_notebooks(
-            "refused", {**GIVEN, "runs": ["good", "fewer"]}, [find_notebook("08_compare")], progress=False
-        )
+    with pytest.raises(ValueError, match=told):
+        run_here("refused", {**GIVEN, "runs": ["good", "fewer"]}, [find_notebook("08_compare")])
 
 
 def test_no_secret_of_the_environment_is_written(compared):
