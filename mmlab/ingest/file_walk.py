@@ -1,7 +1,7 @@
 """The files below a folder, found in one walk that opens nothing; what lies behind a link out of it is marked."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,7 @@ class FileTree:
         names: of the files, relative to root with forward slashes, sorted.
         linked: of these, those that lie outside: the name -> the link that leads there (itself, or a folder above).
         links: the links that lead out: the name -> the file or folder where it ends.
+        written: the links that git wrote as text: the name -> the file or folder that it names.
         complete: False where the walk ended at `MAX_FILES`.
     """
 
@@ -32,13 +33,14 @@ class FileTree:
     names: list[str] = field(default_factory=list)
     linked: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
     complete: bool = True
 
     def path(self, name: str) -> str:
         """Return the absolute path of one of the files."""
         link = self.linked.get(name)
         if link is None:
-            return os.path.join(self.root, name)
+            return self.written.get(name) or os.path.join(self.root, name)
         return self.links[link] + name[len(link) :]
 
 
@@ -46,7 +48,8 @@ def walk_files(root: Path, max_files: int = MAX_FILES) -> FileTree:
     """Return the files below a folder; none where it is not there. Folders that cannot be read count as empty.
 
     The files of a Hugging Face cache are links into the `blobs` of their own repository, which does not lead out.
-    Where git could make no links, as on Windows, it writes a text file with the path: that is a link too.
+    Where git could make no links, as on Windows, it writes a text file with the path: that is a link too, one to a file
+    only where it leads nowhere else.
     """
     tree = FileTree(Path(os.path.realpath(root)))
     walk = _Walk(tree, inside_folders(tree.root), {str(tree.root)}, [("", "", str(tree.root))])
@@ -78,11 +81,18 @@ class _Walk:
             elif entry.is_dir(follow_symlinks=False):
                 self.waiting.append((name, link, entry.path))
             elif entry.is_file(follow_symlinks=False):
-                written = _written_link(entry) if "." not in entry.name and not link else ""
-                if written:
-                    self.follow(name, link, written)
-                else:
-                    self.add(name, link)
+                self.add_file(name, link, entry)
+
+    def add_file(self, name: str, link: str, entry: os.DirEntry[str]) -> None:
+        """Add a file that is no link, or follow what git wrote in place of one."""
+        small = not link and 0 < entry.stat(follow_symlinks=False).st_size <= MAX_LINK_BYTES
+        target = written_link(entry.path, self.inside) if small else ""
+        if target:
+            self.tree.written[name] = target
+        if os.path.isdir(target):
+            self.follow(name, link, target)
+        else:
+            self.add(name, link)
 
     def follow(self, name: str, link: str, target: str) -> None:
         """Add the file that a link leads to; a folder waits, unless it lies inside and is read there anyway."""
@@ -103,25 +113,24 @@ class _Walk:
             self.tree.linked[name] = link
 
 
-def _written_link(entry: os.DirEntry[str]) -> str:
-    """Return the folder that a small text file names, as git writes a link; "" where it is none."""
+def written_link(path: str, inside: list[str]) -> str:
+    """Return the file or folder that a small text file names, as git writes a link; "" where it is none.
+
+    A link to a folder has no suffix. One to a file has the suffix of the file, or leads to one without a suffix, as the
+    blobs of a Hugging Face cache are; it must lie in one of the folders `inside`.
+    """
     try:
-        if not 0 < entry.stat(follow_symlinks=False).st_size <= MAX_LINK_BYTES:
-            return ""
-        text = Path(entry.path).read_text(encoding="utf-8")
-        target = os.path.realpath(os.path.join(os.path.dirname(entry.path), text))
+        with open(path, "rb") as file:
+            text = file.read(MAX_LINK_BYTES).decode("utf-8")
     except (OSError, ValueError):
         return ""
-    return target if "\n" not in text and os.path.isdir(target) else ""
-
-
-def files_below(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
-    """Return the files with these suffixes in any case, in the order of `FileTree.names`.
-
-    Files behind a link that leads out of `root` are there too; whether they may be used is decided when images are
-    found.
-    """
-    return [name for name in walk_files(root).names if os.path.splitext(name)[1].lower() in suffixes]
+    suffix, own = (os.path.splitext(name)[1].lower() for name in (text, path))
+    to_file = suffix == own != "" or (not suffix and "/" in text)
+    if not text or "\n" in text or "\0" in text or not (to_file or not own):
+        return ""
+    target = os.path.realpath(os.path.join(os.path.dirname(path), text))
+    is_link = to_file and is_inside(target, inside) and os.path.isfile(target)
+    return target if is_link or (not own and os.path.isdir(target)) else ""
 
 
 def inside_folders(root: Path) -> list[str]:

@@ -13,16 +13,16 @@ import pandas as pd
 from mmlab.ingest.findings_cache import Blobs, FindingsCache, UnkeptBlobs
 from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normalize_name
 from mmlab.ingest.images.image_index import ImageIndex
-from mmlab.ingest.images.resolve import check_downloads
 from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.rules import UNPAIRED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
-from mmlab.ingest.web.fetch import count_new
+from mmlab.ingest.web.fetch import check_downloads, count_new
 from mmlab.items import data
 from mmlab.items.files import resolve
 
 # whose texts are missed where it is passed over, unlike a table of sizes
 CAPTION_FILE = re.compile(r"caption|metadata|annotation|description|prompt|title|text", re.IGNORECASE)
+HAS_TEXTS = re.compile("give dataset=|it has texts|which is no caption")  # why a file with texts was not read
 NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
 FILES_LOOKED_AT = 100_000  # in the folder above, for the same
 # that are looked for beside the folder of a table which the user named
@@ -62,15 +62,16 @@ def inspect_dataset(
     read = read_source(dataset, source, columns, blobs)
     index, first = _index_images(read, resolve(str(dataset)).is_file(), rules)
     found = find_images(read.rows, index, read.image_folders, first)
-    unlisted = index.unlisted(found["name"])
+    unlisted = index.unlisted(found["name"].unique())
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
-    looked = Inspection(str(dataset), read, found, [] if cut_off else unlisted, rules, looks_only, cut_off)
+    read = read._replace(tree=index.tree)
+    looked = Inspection(str(dataset), read, found, {} if cut_off else unlisted, rules, looks_only, cut_off)
     return replace(looked, advice=_advise(looked, source, cache))
 
 
 def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:
     """Return the files that rows may name, and the folder that the user named, which comes first."""
-    index, first = ImageIndex(source.root, rules.follow_links), []
+    index, first = ImageIndex(source.root, rules.follow_links, tree=source.tree), []
     if rules.images_at:
         first = [index.add_folder(_images_at(rules.images_at, index.root))]
     above = index.root.parent
@@ -107,7 +108,7 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
         return _advise_on_images(looked)
     if not looked.texts and kind == "auto":
         for file, why in looked.unread.items():
-            if CAPTION_FILE.search(file.rpartition("/")[2]) or "give dataset=" in why:
+            if CAPTION_FILE.search(file.rpartition("/")[2]) or HAS_TEXTS.search(why):
                 onwards = "-p source=images goes on without texts"
                 return f"{looked.images:,} images and no text; {file} was not read: {why}; {onwards}"
     if _are_pointers(looked.found["file"].dropna().iloc[:FILES_PEEKED_INTO]):
@@ -115,7 +116,7 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
             "the images are pointers of Git LFS, not images: run git lfs pull in the folder that was cloned"
         )
     try:
-        check_downloads(_count_new(looked.addresses, cache), looked.rules)
+        check_downloads(_count_new(looked.addresses, cache), looked.rules.max_downloads)
     except ValueError as error:
         return str(error)
     return ""
@@ -175,7 +176,7 @@ def _look_elsewhere(looked: Inspection, names: pd.Series) -> str:
         return f"{packed} was not read: unpack it"
     there = "no image lies there"
     if looked.unlisted:
-        there = f"{len(looked.unlisted):,} others lie there, such as {looked.unlisted[0]}"
+        there = f"{len(looked.unlisted):,} others lie there, such as {next(iter(looked.unlisted))}"
     return (
         f"looked below {root} for {', '.join(names[:3])}; {there}: give -p images_at=FOLDER, or "
         "-p columns=image=NAME for another column"

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from mmlab.ingest.images.resolve import IMAGE_ITEM
-from mmlab.ingest.row_outcomes import MERGED, NO_CAPTION, TEXT_ITEM
+from mmlab.ingest.outcomes import IMAGE_ITEM, MERGED, NO_CAPTION, TEXT_ITEM
 from mmlab.ingest.texts.captioner import GENERATED
 from mmlab.ingest.texts.ocr import OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among

@@ -7,7 +7,6 @@ import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.first_look import inspect_dataset
-from mmlab.ingest.images.resolve import FILE_COLUMNS, resolve_images
 from mmlab.ingest.ingest_result import (
     IngestResult,
     image_rows,
@@ -17,7 +16,7 @@ from mmlab.ingest.ingest_result import (
     make_skipped,
 )
 from mmlab.ingest.inspection import Inspection
-from mmlab.ingest.row_outcomes import TEXT_ITEM, assign_splits, decide_outcomes
+from mmlab.ingest.outcomes import FILE_COLUMNS, TEXT_ITEM, assign_splits, decide_outcomes, resolve_images
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.texts.captioner import GENERATED, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
@@ -42,8 +41,8 @@ def ingest_items(
     dataset: a folder, a file, or the id of a Hugging Face dataset ("hf://owner/name"); a relative path starts at
         the project. Or what `inspect_dataset` returned, which is not read again; source and columns are its own then.
     source: "auto" (recognised by its files), or one of `sources.formats.KINDS`.
-    columns: names that the table has for image, caption, label and split, as a dict, as texts like "image=url", as one
-        such text ("image=url,caption=alt"), or as JSON of these.
+    columns: names that the table has for image, caption, label, split and id (see `parse_columns`), as a dict, as texts
+        like "image=url", as one such text ("image=url,caption=alt"), or as JSON of these.
     cache: a folder, data/cache by default, that keeps downloaded images and all findings: a second time, or after a
         kill, nothing is done twice.
 
@@ -165,7 +164,7 @@ def _note_failures(reasons: pd.Series, done: str) -> list[str]:
 
 def _rows_to_ingest(looked: Inspection) -> pd.DataFrame:
     """Return the rows, then one for each image file that none names; with name and listed."""
-    files = pd.DataFrame({"image": looked.unlisted, "caption": "", "origin": "caption"}, dtype="str")
+    files = pd.DataFrame({"image": list(looked.unlisted), "caption": "", "origin": "caption"}, dtype="str")
     files.index += len(looked.source.rows) + 1
     rows = looked.source.rows[SOURCE_COLUMNS].assign(name=looked.found["name"])
     files = files.assign(name=files["image"])
@@ -179,10 +178,8 @@ def _named_images(looked: Inspection) -> pd.DataFrame:
     files = named.drop_duplicates("name").set_index("name")[FILE_COLUMNS]
     if UNLISTED in looked.rules.refused or not looked.unlisted:
         return files
-    paths = [str(looked.source.root / name) for name in looked.unlisted]
-    unlisted = pd.DataFrame(
-        {"file": paths}, pd.Index(looked.unlisted, dtype="str"), FILE_COLUMNS, dtype="str"
-    )
+    paths, names = list(looked.unlisted.values()), pd.Index(list(looked.unlisted), dtype="str")
+    unlisted = pd.DataFrame({"file": paths}, names, FILE_COLUMNS, dtype="str")
     return pd.concat([files, unlisted]).rename_axis("name")
 
 

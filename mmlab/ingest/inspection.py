@@ -1,6 +1,7 @@
 """A first look at a dataset: what would be read and joined, what refused, and what to do. No image is opened."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,7 @@ class Inspection:
         dataset: as it was given.
         source: what was read: see `mmlab.ingest.sources.formats.Source`.
         found: one line per row of the source: name, file, guess, reason, detail, link, as `Found` describes them.
-        unlisted: the image files that no row names.
+        unlisted: the image files that no row names: the name -> the path.
         rules: the rules it was looked at with.
         looks_only: images inside the source were not unpacked, so that `ingest_items` has to read it again.
         cut_off: of large tables only the first records were looked at.
@@ -32,7 +33,7 @@ class Inspection:
     dataset: str
     source: Source
     found: pd.DataFrame
-    unlisted: list[str]
+    unlisted: Mapping[str, str]
     rules: Rules
     looks_only: bool = False
     cut_off: bool = False
@@ -97,7 +98,7 @@ class Inspection:
             "detail": rows["detail"].fillna(self.found["detail"]),
         })  # fmt: skip
         if UNLISTED in self.rules.refused:
-            files = pd.DataFrame({"reason": UNLISTED, "example": self.unlisted}, dtype="str")
+            files = pd.DataFrame({"reason": UNLISTED, "example": list(self.unlisted)}, dtype="str")
             table = pd.concat([table, files]) if self.unlisted else table
         groups = table.dropna(subset="reason").groupby("reason", sort=False)
         counted = groups.agg(
@@ -128,6 +129,11 @@ class Inspection:
             f"{count:,} images lie behind {link}, a link that leads out{advice}."
             for link, count in self.links.items()
         ]
+        if written := self.source.tree.written if self.source.tree else {}:
+            notes.append(
+                f"{len(written):,} files, such as {min(written)}, are what git writes where it can make no links: "
+                "the files that they name are read."
+            )
         unread = [f"{file} was not read: {why}" for file, why in self.unread.items()]
         if len(unread) > UNREAD_SHOWN:
             unread[UNREAD_SHOWN:] = [f"{len(unread) - UNREAD_SHOWN:,} more files were not read."]

@@ -1,8 +1,11 @@
-"""The settings of one ingest, and the names of what it can find in a dataset."""
+"""The settings of one ingest, how its columns are named, and the names of what it can find in a dataset."""
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +14,7 @@ TINY, BLURRED, DARK, BLANK, ASPECT = "tiny", "blurred", "dark", "blank", "extrem
 UNLISTED, UNPAIRED = "unlisted image", "no image named"
 REPEATED, VAGUE, SHORT = "repeated caption", "vague caption", "short text"
 
+OURS = ("image", "caption", "label", "split", "id")  # columns; id joins a table of texts with one of images
 QUALITY_FLAGS = (TINY, BLURRED, DARK, BLANK, ASPECT)
 # A finding leaves an item usable: its name becomes one of the item's flags, or the reason why the item is refused.
 FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE, SHORT)
@@ -93,3 +97,64 @@ def join_flags(masks: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
     for name, mask in masks.items():
         joined = joined.mask(mask, joined + ", " + name)
     return joined.str.removeprefix(", ")
+
+
+def parse_columns(columns: str | Mapping[str, Any] | Iterable[str]) -> dict[str, list[str]]:
+    """Return the table's names for each of ours, from a dict, texts like "image=url", one such text, or either as JSON.
+
+    Several names may be given for the image and the caption, as a list, or by naming it again. `id` is the column that
+    joins a table of texts with one of images; where it has two names, that of the texts comes first.
+
+    >>> parse_columns("image=photo,caption=title") == parse_columns('{"image": "photo", "caption": "title"}')
+    True
+    >>> parse_columns(["caption=title", "caption=description"])
+    {'caption': ['title', 'description']}
+    """
+    if isinstance(columns, str):
+        columns = _parsed_text(columns)
+    if isinstance(columns, Mapping):
+        pairs = [(ours, theirs) for ours, given in columns.items() for theirs in _listed(given)]
+    else:
+        pairs = [_parsed_pair(pair) for text in columns for pair in _pairs_in(text)]
+    found: dict[str, list[str]] = {}
+    for ours, theirs in pairs:
+        found.setdefault(ours, []).append(theirs)
+    unknown = [ours for ours in found if ours not in OURS]
+    if unknown:
+        raise ValueError(f"columns: {unknown} cannot be mapped; expected some of {list(OURS)}")
+    return found
+
+
+def _listed(given: Any) -> list[str]:
+    names = [given] if isinstance(given, str) else given
+    if (
+        not isinstance(names, Sequence)
+        or not names
+        or not all(isinstance(name, str) and name for name in names)
+    ):
+        raise ValueError(f"columns: expected the name of a column, or a list of names, found {given!r}")
+    return list(names)
+
+
+def _parsed_text(text: str) -> Any:
+    text = text.strip()
+    if text[:1] in ("{", "["):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ValueError(
+                f'columns: expected JSON such as {{"image": "photo"}}, found {text!r}'
+            ) from error
+    return [text] if text else []
+
+
+def _pairs_in(text: Any) -> list[Any]:
+    """Return the pairs of a text such as "image=photo, caption=title; label=kind"."""
+    return re.split(rf"[,;]\s*(?=(?:{'|'.join(OURS)})\s*=)", text) if isinstance(text, str) else [text]
+
+
+def _parsed_pair(text: Any) -> tuple[str, str]:
+    ours, _, theirs = text.partition("=") if isinstance(text, str) else ("", "", "")
+    if not (ours.strip() and theirs.strip()):
+        raise ValueError(f"columns: expected texts like 'image=url', found {text!r}")
+    return ours.strip(), theirs.strip()

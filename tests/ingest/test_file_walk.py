@@ -1,8 +1,10 @@
 """What a walk finds, and which files it marks as lying outside."""
 
+import os
+
 import pytest
 
-from mmlab.ingest.file_walk import files_below, walk_files
+from mmlab.ingest.file_walk import walk_files
 
 
 @pytest.fixture
@@ -54,6 +56,31 @@ def test_what_git_writes_in_place_of_a_link_is_a_link(folder):
     assert "LICENSE" in tree.names
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "target"),
+    [
+        ("c.jpg", "b.jpg", "b.jpg"),
+        ("sub/c.jpg", "../b.jpg", "b.jpg"),
+        ("c.jpg", "sub/plain", "sub/plain"),  # a file without suffix may be anything
+        ("c.jpg", "b.jpg\n", ""),
+        ("c.jpg", "b.jpg\0", ""),
+        ("c.jpg", "none.jpg", ""),
+        ("c.jpg", "../store/d.jpg", ""),  # leads out
+        ("c.txt", "b.jpg", ""),  # a list of one image
+        ("c.txt", "sub", ""),  # a caption of one word
+        ("c.jpg", "./" * 600 + "b.jpg", ""),  # no path is so long
+    ],
+)
+def test_what_git_writes_in_place_of_a_link_to_a_file(folder, name, text, target):
+    (folder / "sub" / "plain").touch()
+    (folder.parent / "store" / "d.jpg").touch()
+    (folder / name).write_text(text)
+    tree = walk_files(folder)
+    assert name in tree.names and tree.linked == {}
+    assert tree.path(name) == os.path.join(folder, target or name)
+    assert tree.written == ({name: str(folder / target)} if target else {})
+
+
 def test_links_in_circles_end(folder):
     (folder / "self").symlink_to(folder)
     (folder / "above").symlink_to(folder.parent)
@@ -81,9 +108,3 @@ def test_a_walk_ends_where_there_are_too_many(folder):
     tree = walk_files(folder, max_files=2)
     assert not tree.complete
     assert len(tree.names) < 4
-
-
-def test_files_of_some_suffixes(folder):
-    (folder / "sub/A.JPG").touch()
-    assert files_below(folder) == ["b.jpg", "sub/A.JPG", "sub/a.png"]
-    assert files_below(folder, {".txt"}) == ["notes.txt"]

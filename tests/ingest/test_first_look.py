@@ -119,12 +119,13 @@ def test_a_linked_folder_is_counted_and_told(linked):
         "0 of 2 images found under these names; 2 lie behind images, a link that leads out of the dataset: "
         "give -p follow_links=true"
     )
-    assert looked.unlisted == []
+    assert looked.unlisted == {}
 
 
 def test_a_linked_folder_that_is_followed_is_used(linked):
     looked = look(linked, follow_links=True)
-    assert (looked.images, looked.texts, looked.advice, looked.unlisted) == (2, 2, "", ["images/more.png"])
+    assert (looked.images, looked.texts, looked.advice) == (2, 2, "")
+    assert list(looked.unlisted) == ["images/more.png"]
     result = ingest_items(linked, rules=Rules(follow_links=True, keep=["duplicate image"]), progress=False)
     assert result.items["modality"].value_counts().to_dict() == {"image": 2, "text": 2}
 
@@ -218,7 +219,7 @@ def test_files_that_were_passed_over_stop_a_dataset_without_text(make):
     read = looked.source._replace(unread={"titles.doc": "a Word document; save it as csv"})
     from mmlab.ingest.first_look import _advise
 
-    passed_over = type(looked)(looked.dataset, read, looked.found, [], Rules())
+    passed_over = type(looked)(looked.dataset, read, looked.found, {}, Rules())
     advice = _advise(passed_over, "auto", None)
     assert advice == (
         "1 images and no text; titles.doc was not read: a Word document; save it as csv; "

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from mmlab.ingest import FINDINGS, REFUSED, Rules
-from mmlab.ingest.rules import join_flags
+from mmlab.ingest.rules import join_flags, parse_columns
 
 
 def test_what_is_usually_refused_is_a_finding():
@@ -50,3 +50,44 @@ def test_flags_are_joined_in_their_order():
         "tiny": pd.Series([True, False, False], index),
     }
     assert join_flags(holds, index).tolist() == ["dark, tiny", "", "dark"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"image": "photo", "caption": ["title", "note"]},
+        {"image": ["photo"], "caption": ["title", "note"]},
+        ["image=photo", "caption=title", "caption=note"],
+        ("image = photo", "caption=title; caption=note"),
+        "image=photo,caption=title,caption=note",
+        "image=photo; caption=title; caption=note",
+        '{"image": "photo", "caption": ["title", "note"]}',
+        '["image=photo", "caption=title", "caption=note"]',
+    ],
+)
+def test_every_form_that_columns_are_given_in(columns):
+    assert parse_columns(columns) == {"image": ["photo"], "caption": ["title", "note"]}
+
+
+def test_no_columns():
+    assert parse_columns(()) == parse_columns("") == parse_columns([]) == parse_columns({}) == {}
+
+
+def test_names_with_commas_and_equals_signs():
+    assert parse_columns("caption=a, b=c,image=d") == {"caption": ["a, b=c"], "image": ["d"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["image"], "columns: expected texts like 'image=url', found 'image'"),
+        ("image=", "columns: expected texts like 'image=url', found 'image='"),
+        ([5], "columns: expected texts like 'image=url', found 5"),
+        ({"image": 5}, "columns: expected the name of a column, or a list of names, found 5"),
+        ('{"image": ', "columns: expected JSON such as"),
+        ({"photo": "image"}, r"columns: \['photo'\] cannot be mapped; expected some of \['image', 'caption'"),
+    ],
+)
+def test_columns_that_are_given_in_no_form(columns, message):
+    with pytest.raises(ValueError, match=message):
+        parse_columns(columns)

@@ -5,6 +5,8 @@ import csv
 import json
 import re
 import warnings
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 import mmlab
 from mmlab.items import read_table
 from mmlab.runs import find_notebook, write_report
+from tests.bench.sentences import find_minilm
 from tests.conftest import data_in
 
 WORDS = ("one", "two", "three", "four", "five", "six")
@@ -56,6 +59,13 @@ def one_text(folder: Path) -> None:
     table(folder, rows, header)
 
 
+def captioned(folder: Path) -> None:
+    """Each image has two captions."""
+    names = images(folder, 6)
+    rows = [(name, f"drawing {word} of a ramp") for name, word in zip(names, WORDS, strict=True)]
+    table(folder, rows + [(name, f"a small square on {name}") for name in names])
+
+
 SETS = {
     "photos": (photos, {}),
     "one pair": (one_pair, {}),
@@ -82,24 +92,34 @@ def run_cells(notebook: str, given: dict) -> dict[str, str]:
     return shown
 
 
-@pytest.fixture(scope="module", params=SETS)
-def small(request, tmp_path_factory):
-    """The name of a set, its run, and what the cells of all notebooks showed; warnings of numpy are errors."""
-    name = request.param
-    make, more = SETS[name]
-    folder = tmp_path_factory.mktemp("small")
+@contextmanager
+def ran(folder: Path, name: str, make: Callable[[Path], None], more: dict, notebooks: Iterable[str] = RUN):
+    """Make a set and run the notebooks on it: the run, and what their cells showed; warnings of numpy are errors."""
     (folder / "set").mkdir()
     make(folder / "set")
-    run = name.replace(" ", "-")
-    given = {"name": run, "dataset": str(folder / "set"), "ocr": False, **more}
+    given = {"name": name, "dataset": str(folder / "set"), "ocr": False, **more}
     with data_in(folder / "data"), warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        shown = [run_cells(notebook, given) for notebook in RUN]
-        yield (
-            name,
-            mmlab.open_run(run),
-            {cell: html for cells in shown for cell, html in cells.items()},
-        )
+        shown = [run_cells(notebook, given) for notebook in notebooks]
+        yield mmlab.open_run(name), {cell: html for cells in shown for cell, html in cells.items()}
+
+
+@pytest.fixture(scope="module", params=SETS)
+def small(request, tmp_path_factory):
+    """The name of a set, its run, and what the cells of all notebooks showed."""
+    name = request.param
+    with ran(tmp_path_factory.mktemp("small"), name.replace(" ", "-"), *SETS[name]) as (run, shown):
+        yield name, run, shown
+
+
+def test_a_text_encoder_alone_finds_texts_and_says_what_to_add(tmp_path):
+    given = {"models": [str(find_minilm())]}
+    with ran(tmp_path, "sentences", captioned, given, RUN[:6]) as (run, shown):
+        assert "No model embeds the 6 images: texts find texts, each shown with its pair." in shown["02-04"]
+        assert "To find images too, add a model of texts and images such as openai/clip" in shown["02-04"]
+        hits = run.search("drawing four of a ramp", k=1)
+        assert hits.found[["modality", "text"]].to_numpy().tolist() == [["text", "drawing four of a ramp"]]
+        assert "no model of this run embeds images" in hits.explain(rank=1).sentence
 
 
 def test_all_cells_run_and_show_no_number_that_is_none(small):
@@ -122,7 +142,7 @@ def test_01_says_what_such_items_cannot_serve_for(small):
 def test_the_report_says_that_nothing_is_judged(small):
     name, run, _ = small
     page = write_report(run.name).read_text(encoding="utf-8")
-    assert ("No query has a known right answer: 05_evaluate says" in page) == (name in ("photos", "texts"))
+    assert ("Nothing could be measured: 05_evaluate says why" in page) == (name in ("photos", "texts"))
 
 
 def test_05_says_what_to_judge_by_where_there_is_nothing(small):

@@ -24,7 +24,9 @@ from mmlab.ingest.images.image_index import (
 )
 
 WEB_SCHEMES = ("http://", "https://")
-FOREIGN = re.compile(r"^(?:[A-Za-z]:/?|/+|(?:\.\.(?:/|$))+)")  # the beginning of a path that leads out
+# the beginning of a path that leads out: of another disk, of a bucket, of the root, of a folder above; of a wiki
+FOREIGN = re.compile(r"^(?:[A-Za-z]:/?|[A-Za-z][\w+.-]+:/+|(?:File|Image):|/+|(?:\.\.(?:/|$))+)")
+UPLOADED = re.compile(r"^data/upload/(?:\d+/)?[0-9a-f]{8}-")  # what Label Studio puts before a name
 MISSING, OUTSIDE, AMBIGUOUS = "missing file", "path leaves the dataset", "ambiguous name"
 MAX_FILES_NAMED = 3  # in a message
 FEW, MANY = 8, 1000  # files of one name that are compared one by one; with more, none is nearer than others
@@ -85,25 +87,32 @@ def find_images(
     A row with a problem names nothing for sure; one whose bytes came inside the source keeps its name. Files that
     two different names would take by a guess are given to neither.
     """
-    keys = list(zip(*(rows[name].fillna("").to_numpy(object) for name in ("table", "image")), strict=True))
     to_find = rows["file"].isna() & rows["problem"].isna()
-    wanted = dict.fromkeys(key for key, is_wanted in zip(keys, to_find.to_numpy(), strict=True) if is_wanted)
+    cells = [rows[name].fillna("").tolist() for name in ("table", "image", "address")]
+    numbers: dict[
+        tuple[str, str, str, bool], int
+    ] = {}  # images have several texts each: each name is found once
+    places = [numbers.setdefault(key, len(numbers)) for key in zip(*cells, to_find.tolist(), strict=True)]
     finder = _Finder(index, folders, first)
-    known = _refuse_contradictions({key: finder.find(*key) for key in wanted}, index)
-    all_found = [known[key] if key in known else Found(normalize_name(key[1])) for key in keys]
-    found = pd.DataFrame(all_found, rows.index, Found._fields).astype("str")
-    found["file"] = found["file"].fillna(rows["file"])
-    found["name"] = found["name"].where(rows["problem"].isna(), "")
-    return _use_addresses(found, rows["address"])
-
-
-def _use_addresses(found: pd.DataFrame, addresses: pd.Series) -> pd.DataFrame:
-    """Name the images by their address where they have one and no file is here."""
-    away = found["file"].isna() & (found["name"] != "") & addresses.notna() & found["link"].isna()
-    found["name"] = found["name"].mask(away, addresses).astype("str")
-    for column in ("reason", "detail"):
-        found[column] = found[column].mask(away)
+    wanted = {
+        (table, image): finder.find(table, image) for table, image, _, is_wanted in numbers if is_wanted
+    }
+    known = _refuse_contradictions(wanted, index)
+    all_found = [
+        _with_address(known[table, image], address) if is_wanted else Found(normalize_name(image))
+        for table, image, address, is_wanted in numbers
+    ]
+    found = pd.DataFrame(all_found, columns=Found._fields, dtype="str").take(places).set_axis(rows.index)
+    if not to_find.all():
+        found["file"] = found["file"].fillna(rows["file"])
+        found["name"] = found["name"].where(rows["problem"].isna(), "")
     return found
+
+
+def _with_address(found: Found, address: str) -> Found:
+    """Name an image by its address where it has one and no file is here."""
+    is_away = address and found.name and not (found.file or found.link or is_address(found.name))
+    return found._replace(name=address, reason=None, detail=None) if is_away else found
 
 
 class _Finder:
@@ -160,6 +169,8 @@ class _Finder:
     def _guess(self, name: str, base: str) -> Found:
         path = _path_of(name)
         near, spelling = self._fitting(path, base, SPELLINGS)
+        if not near and UPLOADED.match(path):
+            near, spelling = self._fitting(UPLOADED.sub("", path), base, SPELLINGS)
         if len(near) == 1:
             return self._found(near[0], _kind_of_guess(name, near[0], spelling))
         if near:

@@ -30,8 +30,14 @@ class ImageIndex:
         follow_links: files behind such links may be used.
     """
 
-    def __init__(self, root: Path, follow_links: bool = False, max_files: int = MAX_FILES) -> None:
-        self.tree: FileTree = walk_files(root, max_files)
+    def __init__(
+        self,
+        root: Path,
+        follow_links: bool = False,
+        max_files: int = MAX_FILES,
+        tree: FileTree | None = None,
+    ) -> None:
+        self.tree = tree or walk_files(root, max_files)
         self.root = self.tree.root
         self.follow_links = follow_links
         self.roots = [(str(self.root), "")]
@@ -71,11 +77,10 @@ class ImageIndex:
 
     def _add_names(self, tree: FileTree, prefix: str) -> None:
         root = os.path.join(tree.root, "")
+        links = tree.linked.keys() | tree.written.keys()
         # a table holds no names that are not text
         names = (name for name in tree.names if name.isascii() or _is_text(name))
-        self.paths |= {
-            prefix + name: tree.path(name) if name in tree.linked else root + name for name in names
-        }
+        self.paths |= {prefix + name: tree.path(name) if name in links else root + name for name in names}
 
     @cached_property
     def images(self) -> list[str]:
@@ -132,11 +137,15 @@ class ImageIndex:
             self._known_folders[folder] = os.path.isdir(os.path.join(self.root, folder))
         return self._known_folders[folder]
 
-    def unlisted(self, used: Iterable[str]) -> list[str]:
-        """Return the image files of the dataset that are not in use, sorted; behind links if they are followed."""
+    def unlisted(self, used: Iterable[str]) -> dict[str, str]:
+        """Return the images of the dataset that are not in use, name -> path; behind links if they are followed."""
         used = set(used)
         names = (name for name in self.tree.names if self.follow_links or name not in self.linked)
-        return [replace_surrogates(name) for name in names if name not in used and has_image_suffix(name)]
+        return {
+            replace_surrogates(name): replace_surrogates(self.tree.path(name))
+            for name in names
+            if name not in used and has_image_suffix(name)
+        }
 
 
 def has_image_suffix(name: str) -> bool:

@@ -35,11 +35,16 @@ def read_coco(path: Path) -> Part:
     captions, unknown = _coco_captions(annotations, known) if _has_captions(annotations) else ({}, [])
     labels = {} if captions else _coco_labels(whole)
     rows = [
-        Row(image["file_name"], caption, label=labels.get(number), address=_coco_address(image))
+        row
         for number, image in known.items()
-        for caption in captions.get(number, [""])
+        for row in _coco_rows(image, captions.get(number) or [""], labels.get(number))
     ]
     return Part(rows + broken + unknown)
+
+
+def _coco_rows(image: dict[str, Any], captions: list[str], label: str | None) -> list[Row]:
+    name, address = image["file_name"], _coco_address(image)
+    return [Row(name, caption, label=label, address=address) for caption in captions]
 
 
 def _has_captions(annotations: list[Any]) -> bool:
@@ -93,24 +98,21 @@ def _coco_captions(
     annotations: list[Any], known: dict[str, dict[str, Any]]
 ) -> tuple[dict[str, list[str]], list[Row]]:
     """Return the captions by the ids of their images, and a malformed row for each that belongs to none."""
-    captions: dict[str, list[str]] = {}
+    captions: dict[str, list[str]] = {number: [] for number in known}
     unknown = []
     for annotation in annotations:
-        fields = annotation if isinstance(annotation, dict) else {}
-        number, caption = fields.get("image_id"), fields.get("caption")
-        if not isinstance(number, int | str) or not isinstance(caption, str):
+        try:
+            number, caption = annotation["image_id"], annotation["caption"]
+            usable = isinstance(number, int | str) and isinstance(caption, str)
+        except (TypeError, KeyError):
+            usable = False
+        if not usable:
             unknown.append(malformed_row(annotation, "expected an annotation with image_id and caption"))
-        elif str(number) not in known:
-            unknown.append(malformed_row(caption, f"expected the id of an image, found image_id {number!r}"))
+        elif (own := captions.get(str(number))) is not None:
+            own.append(caption)
         else:
-            captions.setdefault(str(number), []).append(caption)
+            unknown.append(malformed_row(caption, f"expected the id of an image, found image_id {number!r}"))
     return captions, unknown
-
-
-def coco_folders(path: Path) -> tuple[str, ...]:
-    """Return the folders where the images of this file usually lie: val2017 for captions_val2017.json."""
-    suffix = path.stem.removeprefix("captions_")
-    return (suffix, f"images/{suffix}", "images")
 
 
 def _coco_address(image: dict[str, Any]) -> str | None:

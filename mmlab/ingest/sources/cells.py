@@ -1,6 +1,7 @@
 """What one cell of an entry says: a plain value, an image or several, a text or several."""
 
 import ast
+import base64
 import json
 import os
 import re
@@ -12,18 +13,26 @@ from mmlab.ingest.file_walk import IMAGE_SUFFIXES
 
 PlainValue = bool | int | float | str | None
 
-TEXT_FIELDS = ("raw", "text", "caption", "value", "sentence")  # the names that a text has inside an object
+# the names that a text has inside an object
+TEXT_FIELDS = ("raw", "text", "caption", "value", "sentence", "phrase", "content", "description")
 PATH_FIELDS = ("path", "file_name", "src", "url")  # the names that an image has inside an object
-ASKER = "human"  # who speaks in a conversation with a model: the question, which is the same for all
+SPEAKER_FIELDS, QUESTIONERS = (
+    ("from", "role"),
+    ("human", "user", "system"),
+)  # of what is no answer in a conversation
 MAX_LIST_CHARS = 100_000  # of a cell that is read as a list
 MAX_NAME_CHARS = 2000  # of an image; more is a text
 MAX_NESTED_CHARS = 10_000  # of a user's nested value; of more only the size is kept
 IMAGE_SEPARATORS = ("|", ";", ",", "\n")
+SEVERAL = re.compile(r"[|;,\n\[{]")  # which one of several images has; few names have any
 LISTED = re.compile(r"\s*[\[{]")
 # between the texts of an array that was written as a text
 NUMPY_LIST = re.compile(r"""(?<=['"])\s+(?=['"])""")
-# name.jpg#0, as Flickr's lists write it
-NUMBERED_CAPTION = re.compile(r"(.+\.\w{2,5})#(?:enc|enr)?\d+", re.IGNORECASE)
+# name.jpg#0, as Flickr's lists write it, or name#zh#0, as those in other languages do
+NUMBERED_CAPTION = re.compile(r"(.+?)#((?:en|zh|ja|de|fr)[a-z]?#?)?\d+", re.IGNORECASE)
+# JPEG, PNG, GIF and WebP; after what a data URI puts before them
+ENCODED_IMAGE = re.compile(r"\s*(?:data:image/[\w.+-]{1,20};base64,)?(?=/9j/|iVBORw0KGgo|R0lGOD|UklGR)")
+MIN_ENCODED_CHARS = 60
 INT64 = range(-(2**63), 2**63)
 
 
@@ -35,14 +44,18 @@ def texts_of(cell: Any) -> list[str]:
     >>> texts_of("['a mug', 'a cup']"), texts_of([{"raw": "a mug"}]), texts_of("[red] mug")
     (['a mug', 'a cup'], ['a mug'], ['[red] mug'])
     """
+    if isinstance(cell, str) and not LISTED.match(cell):
+        return [cell]
     cell = _listed(cell)
     if isinstance(cell, dict):
         cell = _texts_inside(cell)
     if not isinstance(cell, list):
         return [_one_text(cell)]
-    return [_one_text(one) for one in cell if not (isinstance(one, dict) and one.get("from") == ASKER)] or [
-        ""
-    ]
+    return [_one_text(one) for one in cell if not _is_question(one)] or [""]
+
+
+def _is_question(one: Any) -> bool:
+    return isinstance(one, dict) and any(one.get(field) in QUESTIONERS for field in SPEAKER_FIELDS)
 
 
 def _texts_inside(cell: dict[str, Any]) -> Any:
@@ -58,6 +71,8 @@ def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:
     >>> images_of("a.png; b.png", is_image_name), images_of("a; b.png", is_image_name)
     (['a.png', 'b.png'], ['a; b.png'])
     """
+    if isinstance(cell, str) and not SEVERAL.search(cell):
+        return [cell]
     cell = _listed(cell)
     if isinstance(cell, list):
         return cell or [""]
@@ -70,7 +85,7 @@ def images_of(cell: Any, is_image: Callable[[str], bool]) -> list[Any]:
 
 
 def image_of(cell: Any) -> tuple[str, bytes | None]:
-    """Return the name and the bytes of an image: a text, bytes, or an object with path and bytes.
+    """Return the name and the bytes of an image: a text, bytes or their base64, or an object with path and bytes.
 
     Raise ValueError for a list and for an object without path and bytes.
     """
@@ -83,9 +98,25 @@ def image_of(cell: Any) -> tuple[str, bytes | None]:
             return name, content
     if isinstance(cell, dict | list):
         raise ValueError(f"expected an image's path, address or bytes, found {_describe(cell)}")
-    name = to_text(to_plain(cell)) or ""
-    numbered = NUMBERED_CAPTION.fullmatch(name.strip())
-    return (numbered[1], None) if numbered and is_image_name(numbered[1]) else (name, None)
+    name = cell if isinstance(cell, str) else to_text(to_plain(cell)) or ""
+    if len(name) > MIN_ENCODED_CHARS and (content := _decoded(name)):
+        return "", content
+    numbered = NUMBERED_CAPTION.fullmatch(name.strip()) if "#" in name else None
+    is_numbered = numbered and (is_image_name(numbered[1]) or numbered[2])
+    return (numbered[1], None) if numbered and is_numbered else (name, None)
+
+
+def _decoded(text: str) -> bytes | None:
+    """Return the bytes of an image that is written in base64; None for any other text."""
+    encoded = ENCODED_IMAGE.match(text)
+    if not encoded:
+        return None
+    try:
+        return base64.b64decode(
+            text[encoded.end() :].strip(), b"-_" if {*text} & {*"-_"} else None, validate=True
+        )
+    except ValueError:
+        return None
 
 
 def is_address(cell: Any) -> bool:
@@ -102,7 +133,17 @@ def is_image_name(text: str) -> bool:
     text = text.strip()
     if not 0 < len(text) <= MAX_NAME_CHARS or "\n" in text or "\t" in text:
         return False
-    return is_address(text) or os.path.splitext(re.split(r"[?#]", text)[0])[1].lower() in IMAGE_SUFFIXES
+    return is_address(text) or is_image_file(text)
+
+
+def is_image_file(text: str) -> bool:
+    """Return whether a path or an address ends as image files do."""
+    return os.path.splitext(re.split(r"[?#]", text.strip())[0])[1].lower() in IMAGE_SUFFIXES
+
+
+def is_encoded_image(text: str) -> bool:
+    """Return whether a text begins like an image in base64."""
+    return len(text) > MIN_ENCODED_CHARS and ENCODED_IMAGE.match(text) is not None
 
 
 def is_image_cell(cell: Any) -> bool:
@@ -111,7 +152,7 @@ def is_image_cell(cell: Any) -> bool:
     return bool(cells) and all(
         isinstance(one, bytes)
         or (isinstance(one, dict) and bool(one.keys() & {*PATH_FIELDS, "bytes"}))
-        or (isinstance(one, str) and is_image_name(one))
+        or (isinstance(one, str) and (is_image_name(one) or is_encoded_image(one)))
         for one in cells
     )
 
@@ -127,11 +168,16 @@ def is_text_cell(cell: Any) -> bool:
 
 
 def words_in(cell: Any) -> float:
-    """Return how many words a cell holds; in a script without spaces, two characters count as one."""
+    """Return how many words with letters a cell holds; in a script without spaces, two characters count as one."""
     if not isinstance(cell, str) or not is_text_cell(cell):
         return 0
     unspaced = sum(char.isalpha() and char >= "\u0e00" for char in cell)
-    return max(len(cell.split()), unspaced / 2)
+    return max(sum(map(_is_word, cell.split())), unspaced / 2)
+
+
+def _is_word(word: str) -> bool:
+    """Return whether a word has more letters than digits: no number, and no id of a class."""
+    return sum(map(str.isalpha, word)) > sum(map(str.isdigit, word))
 
 
 def to_plain(cell: Any) -> PlainValue:
@@ -164,11 +210,9 @@ def to_text(value: PlainValue) -> str | None:
 def _listed(cell: Any) -> Any:
     """Return the list that a text spells, as JSON, Python or numpy write it; any other cell as it is.
 
-    An object with a list of texts, as Label Studio exports it, is this list too.
+    An object with a list of texts or one, as Label Studio and VIA export them, is this list too.
     """
-    if not isinstance(cell, str) or not LISTED.match(cell):
-        return cell
-    text = cell.strip()
+    text = cell.strip() if isinstance(cell, str) else ""
     if text[:1] + text[-1:] not in ("[]", "{}") or len(text) > MAX_LIST_CHARS:
         return cell
     for parse in (json.loads, lambda text: ast.literal_eval(NUMPY_LIST.sub(", ", text))):
@@ -177,7 +221,10 @@ def _listed(cell: Any) -> Any:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, dict):
-            found = next((found[name] for name in TEXT_FIELDS if isinstance(found.get(name), list)), None)
+            found = next(
+                (found[name] for name in TEXT_FIELDS if isinstance(found.get(name), list | str)), None
+            )
+            found = [found] if isinstance(found, str) else found
         if isinstance(found, list) and all(isinstance(one, str | dict) for one in found):
             return found
     return cell

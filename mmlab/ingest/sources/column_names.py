@@ -1,11 +1,18 @@
 """What the columns of a table say, by their names and by a look at their first cells."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from mmlab.ingest.sources.cells import is_address, is_image_cell, is_text_cell, words_in
+from mmlab.ingest.sources.cells import (
+    image_of,
+    is_address,
+    is_image_cell,
+    is_image_file,
+    is_text_cell,
+    words_in,
+)
 from mmlab.ingest.sources.rows import OUR_COLUMNS
 from mmlab.ingest.sources.text_files import replace_surrogates
 from mmlab.items import ITEM_COLUMNS
@@ -14,22 +21,23 @@ IMAGE_NAMES = (  # in the order of preference, as `normalized` writes them
     "image", "images", "image_path", "image_paths", "img_path", "file_name", "filename", "filepath", "file_path",
     "path", "file", "image_file", "image_file_name", "image_filename", "image_name", "img", "imgs", "img_name",
     "img_file", "image_src", "photo", "photos", "photo_path", "photo_file", "pic", "image_location",
-    "relative_path", "local_path", "image_url", "image_urls", "img_url", "image_link", "image_uri", "photo_url",
-    "photo_image_url", "main_image", "main_image_url", "url", "link", "src", "uri", "image_id", "image_key", "img_id",
+    "relative_path", "local_path", "image_url", "image_urls", "img_url", "image_link", "image_uri", "photo_image_url",
+    "photo_url", "main_image", "main_image_url", "source_ref",
+    "image_base_64", "img_base_64", "url", "link", "src", "uri", "image_id", "image_key", "img_id",
     "photo_id", "main_image_id",
 )  # fmt: skip
 SINGLE_NAMES = {
     "label": ("label", "labels", "class_name", "class", "category", "cls"),
     "split": ("split", "splits", "subset", "partition", "set_name", "set"),
 }
-OURS = ("image", "caption", *SINGLE_NAMES)
 ADDRESS_NAMES = (
     "image_url", "img_url", "image_link", "photo_url", "photo_image_url", "coco_url", "flickr_url", "url",
 )  # fmt: skip
 TEXT_WORDS = {
     "caption", "captions", "text", "texts", "txt", "sentence", "sentences", "description", "descriptions", "desc",
     "title", "titles", "alt", "alttext", "prompt", "prompts", "comment", "comments", "raw", "headline", "summary",
-    "body", "narrative", "blurb", "conversations",
+    "body", "narrative", "blurb", "conversations", "messages", "query", "queries", "phrase", "phrases", "regions",
+    "paragraph", "findings", "impression", "utterance",
 }  # fmt: skip
 NAME_WORDS = {  # of a product, such as productDisplayName
     "name", "product", "item", "prod", "display", "full", "article",
@@ -39,8 +47,9 @@ NO_TEXT_WORDS = {
     "filename", "index", "idx", "type", "source", "score", "scores", "lang", "similarity", "language", "tokens",
     "token", "tokenized", "embedding", "key", "author", "user", "date", "time", "timed", "timestamp", "page",
     "section", "context", "model", "hash", "phash", "label", "labels", "class", "category", "seo", "position",
-    "width", "height", "prob", "confidence",
+    "width", "height", "prob", "confidence", "modality", "format", "mode",
 }  # fmt: skip
+COMPOSED = ({"candidate", "target"}, {"reference", "target_hard"}, {"reference", "target"})
 NEGATIVE_WORDS = {
     "negative", "negatives", "neg", "foil", "foils", "distractor", "distractors", "incorrect", "false",
 }  # fmt: skip
@@ -54,7 +63,17 @@ LANGUAGE_NAMES = {
     "japanese": "ja", "korean": "ko", "czech": "cs", "russian": "ru", "portuguese": "pt", "cn": "zh", "jp": "ja",
 }  # fmt: skip
 RESERVED = {*ITEM_COLUMNS, *OUR_COLUMNS}  # columns that ingest itself fills
+UNNAMED = re.compile(r"column_\d+|unnamed_\d+")
 MAX_COLUMNS = 1000  # a file with more of them is no table of captions
+CELLS_ALIKE = 5
+IMAGE_WORDS = (
+    "image",
+    "img",
+    "photo",
+    "pic",
+    "iiif",
+    "thumb",
+)  # in the name of a column with addresses of images
 MOST = 0.5  # of the cells looked at decide what a column holds
 WORDS_OF_A_TEXT = 3  # on average, in a column whose name says nothing
 NEGATIVE = "negative"  # origin of a text that is made to be wrong for the image of its row
@@ -110,84 +129,26 @@ def normalized(name: str) -> str:
     return "_".join(re.findall(r"[^\W_]+", name.casefold()))
 
 
-def parse_columns(columns: str | Mapping[str, Any] | Iterable[str]) -> dict[str, list[str]]:
-    """Return the table's names for each of ours, from a dict, texts like "image=url", one such text, or either as JSON.
-
-    Several names may be given for the image and the caption, as a list, or by naming it again.
-
-    >>> parse_columns("image=photo,caption=title") == parse_columns('{"image": "photo", "caption": "title"}')
-    True
-    >>> parse_columns(["caption=title", "caption=description"])
-    {'caption': ['title', 'description']}
-    """
-    if isinstance(columns, str):
-        columns = _parsed_text(columns)
-    if isinstance(columns, Mapping):
-        pairs = [(ours, theirs) for ours, given in columns.items() for theirs in _listed(given)]
-    else:
-        pairs = [_parsed_pair(pair) for text in columns for pair in _pairs_in(text)]
-    found: dict[str, list[str]] = {}
-    for ours, theirs in pairs:
-        found.setdefault(ours, []).append(theirs)
-    unknown = [ours for ours in found if ours not in OURS]
-    if unknown:
-        raise ValueError(f"columns: {unknown} cannot be mapped; expected some of {list(OURS)}")
-    return found
-
-
-def _listed(given: Any) -> list[str]:
-    names = [given] if isinstance(given, str) else given
-    if (
-        not isinstance(names, Sequence)
-        or not names
-        or not all(isinstance(name, str) and name for name in names)
-    ):
-        raise ValueError(f"columns: expected the name of a column, or a list of names, found {given!r}")
-    return list(names)
-
-
-def _parsed_text(text: str) -> Any:
-    text = text.strip()
-    if text[:1] in ("{", "["):
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise ValueError(
-                f'columns: expected JSON such as {{"image": "photo"}}, found {text!r}'
-            ) from error
-    return [text] if text else []
-
-
-def _pairs_in(text: Any) -> list[Any]:
-    """Return the pairs of a text such as "image=photo, caption=title; label=kind"."""
-    return re.split(rf"[,;]\s*(?=(?:{'|'.join(OURS)})\s*=)", text) if isinstance(text, str) else [text]
-
-
-def _parsed_pair(text: Any) -> tuple[str, str]:
-    ours, _, theirs = text.partition("=") if isinstance(text, str) else ("", "", "")
-    if not (ours.strip() and theirs.strip()):
-        raise ValueError(f"columns: expected texts like 'image=url', found {text!r}")
-    return ours.strip(), theirs.strip()
-
-
 def map_columns(
     names: Sequence[str],
     columns: Mapping[str, list[str]],
     table: object,
     sample: Sequence[Sequence[Any]] = (),
     on_disk: Callable[[str], bool] = lambda _: False,
+    needs_image: bool = True,
 ) -> ColumnMap:
     """Find our columns among the names of a table; `columns` maps ours to the table's, where they are unusual.
 
     sample: the first records. on_disk: whether a file has the name that a cell says, with or without its suffix.
     A column of the user's with the name of one that ingest fills is renamed `source_<name>`.
-    Raise ValueError where no column holds images, or one that `columns` names is missing.
+    Raise ValueError where no column holds images though `needs_image`, or one that `columns` names is missing.
     """
+    columns = {ours: theirs for ours, theirs in columns.items() if ours != "id"}
     if len(names) > MAX_COLUMNS:
         raise ValueError(f"{table}: expected at most {MAX_COLUMNS} columns, found {len(names)}")
     names = unique_names(names)
     _check_names(names, columns, table)
-    return _Finder(names, columns, sample, on_disk).find(table)
+    return _Finder(names, columns, sample, on_disk).find(table, needs_image)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -222,10 +183,11 @@ class _Finder:
         }
         self.notes: list[str] = []
 
-    def find(self, table: object) -> ColumnMap:
+    def find(self, table: object, needs_image: bool) -> ColumnMap:
+        self._refuse_composed(table)
         single = {ours: self._single(ours) for ours in SINGLE_NAMES}
         images = self._images()
-        if not images:
+        if not images and needs_image:
             raise ValueError(
                 f"{table}: expected a column with the images ({', '.join(IMAGE_NAMES[:9])}, ...), found "
                 f'{shortened(self.names)}: rename one, or name it with columns={{"image": "..."}}'
@@ -242,6 +204,15 @@ class _Finder:
             images, texts, single["label"], single["split"], address, handle, user_places, user_names, self.names,
             "; ".join(self.notes), has_language,
         )  # fmt: skip
+
+    def _refuse_composed(self, table: object) -> None:
+        """Raise ValueError for queries that are composed of an image and its change, as in FashionIQ and CIRR."""
+        if "image" not in self.given and any(pair <= {*self.normal} for pair in COMPOSED):
+            raise ValueError(
+                f"{table}: its texts say how an image differs from another one, which is no caption: to take them for "
+                "captions of one of the two, give -p columns=image=NAME; a run asks by image and text together with "
+                "run.search(text, image=...)"
+            )
 
     def _single(self, ours: str) -> int | None:
         if ours in self.given:
@@ -284,12 +255,11 @@ class _Finder:
         usual = [self.normal.index(name) for name in IMAGE_NAMES if name in self.normal]
         usual = [place for place in usual if place in self.free]
         disk = {place for place in self.free if self._share(place, self._names_a_file) > MOST}
-        looks = {place for place in self.free if self._share(place, is_image_cell) > MOST}
-        others = sorted(
-            disk - set(usual), key=lambda place: ("id" not in self.normal[place].split("_"), place)
-        )
-        chosen = [place for place in usual if place in disk] + others
-        chosen += [place for place in usual if place in looks] + usual + sorted(looks)
+        looks = {place for place in self.free if self._share(place, partial(self._is_image, place)) > MOST}
+        ids = sorted(disk - set(usual), key=lambda place: (not self._is_id(place), place))
+        counts = [place for place in ids if not self._is_id(place) and self._share(place, _is_count) > MOST]
+        chosen = [place for place in usual if place in disk] + [place for place in ids if place not in counts]
+        chosen += [place for place in usual if place in looks] + usual + sorted(looks) + counts
         if not chosen:
             return None
         if chosen[0] not in usual:
@@ -299,9 +269,18 @@ class _Finder:
             )
         return chosen[0]
 
+    def _is_image(self, place: int, cell: Any) -> bool:
+        """Return whether a cell is an image; under a name that says nothing, an address has to look like one too."""
+        name = self.normal[place]
+        named = name in IMAGE_NAMES or UNNAMED.fullmatch(name) or any(word in name for word in IMAGE_WORDS)
+        return is_image_cell(cell) and bool(named or not is_address(cell) or is_image_file(cell))
+
+    def _is_id(self, place: int) -> bool:
+        return "id" in self.normal[place].split("_")
+
     def _names_a_file(self, cell: Any) -> bool:
         plain = isinstance(cell, str | int) and not isinstance(cell, bool) and not is_address(cell)
-        return plain and self.on_disk(str(cell))
+        return plain and self.on_disk(image_of(str(cell))[0])
 
     def _address(self, images: list[tuple[int, str]]) -> int | None:
         places = [self.normal.index(name) for name in ADDRESS_NAMES if name in self.normal]
@@ -319,6 +298,8 @@ class _Finder:
             if not self.normal[place].startswith("raw_") or self.normal[place][4:] not in normal
         ]
         places = places or [place for place in sorted(self.free) if self.normal[place] in LANGUAGES]
+        differing = [place for place in places if not self._is_same_everywhere(place)]
+        places = differing or places
         return self._with_origins(places or self._longest_texts())
 
     def _is_text(self, place: int) -> bool:
@@ -332,13 +313,18 @@ class _Finder:
             not self.sample or self._share(place, is_text_cell) > 0 or self._share(place, lambda _: True) == 0
         )
 
+    def _is_same_everywhere(self, place: int) -> bool:
+        """Return whether all texts looked at are one, as an instruction is that was given to a model."""
+        cells = [str(cells[place]) for cells in self.sample if place < len(cells) and cells[place]]
+        return len(cells) >= CELLS_ALIKE and len(set(cells)) == 1
+
     def _longest_texts(self) -> list[int]:
         """Return the column with the longest texts, where its cells hold several words."""
         lengths = {
             place: self._words(place) for place in self.free if self._share(place, is_image_cell) <= MOST
         }
         best = max(lengths, key=lambda place: lengths[place], default=None)
-        named = any(not re.fullmatch(r"column_\d+", name) for name in self.names)
+        named = not all(map(UNNAMED.fullmatch, self.names))
         if best is None or lengths[best] < (WORDS_OF_A_TEXT if named else 1):
             return []
         self.notes.append(
@@ -384,6 +370,10 @@ def _language(normal: str) -> str | None:
 
 def _number(normal: str) -> str:
     return next((word for word in normal.split("_") if word.isdigit()), "")
+
+
+def _is_count(cell: Any) -> bool:
+    return isinstance(cell, int) or (isinstance(cell, str) and cell.strip().isdigit())
 
 
 def _free_names(names: list[str]) -> list[str]:

@@ -37,21 +37,21 @@ def read_images(names: Sequence[str]) -> Part:
     return Part([Row(name, **tags._asdict()) for name, tags in zip(names, folder_tags(names), strict=True)])
 
 
-def read_sidecars(root: Path, names: Sequence[str], texts: Mapping[str, str]) -> Part:
-    """Return the rows of each image, by the texts of the file that `match_texts` found for it, if any.
+def read_sidecars(names: Sequence[str], texts: Mapping[str, Path]) -> Part:
+    """Return the rows of each image, by the texts of the file that belongs to it, if any.
 
     The paragraphs and lines of a text file are texts (`texts_in`); of a JSON file, those that a table would give.
     """
     rows = [
         row._replace(label=row.label or tags.label, split=row.split or tags.split)
         for name, tags in zip(names, folder_tags(names), strict=True)
-        for row in (_rows_of(root, name, texts[name]) if name in texts else [Row(name)])
+        for row in (_rows_of(name, texts[name]) if name in texts else [Row(name)])
     ]
     return Part(rows)
 
 
-def match_texts(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
-    """Return the text file of each image that has one: beside it, or in a folder of texts.
+def match_texts(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
+    """Return the text file of each image that has one: beside it, in a folder of texts, or anywhere by its name.
 
     >>> match_texts(["a/1.jpg", "images/2.png"], ["a/1.txt", "captions/2.TXT", "readme.txt"])
     {'a/1.jpg': 'a/1.txt', 'images/2.png': 'captions/2.TXT'}
@@ -75,12 +75,22 @@ def match_texts(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
         )
         if text:
             found[name] = text
-    return found
+    return found or _match_by_stem(list(names), files)
 
 
-def are_texts(root: Path, names: Sequence[str]) -> bool:
+def _match_by_stem(names: list[str], files: list[str]) -> dict[str, str]:
+    """Return the text file of each image by its name without folders, where most images have one and each is alone."""
+    images, texts = (
+        {os.path.splitext(os.path.basename(name))[0]: name for name in some} for some in (names, files)
+    )
+    found = {images[stem]: texts[stem] for stem in images.keys() & texts.keys()}
+    unique = len(images) == len(names) and len(texts) == len(files)
+    return found if unique and len(found) * 2 > len(names) else {}
+
+
+def are_texts(paths: Iterable[Path]) -> bool:
     """Return whether any of these files holds more than numbers."""
-    return any(not NUMBERS_ONLY.fullmatch(_content(root / name)) for name in names)
+    return any(not NUMBERS_ONLY.fullmatch(_content(path)) for path in paths)
 
 
 def texts_in(content: str) -> list[str]:
@@ -140,13 +150,12 @@ def _folders_of_all(names: Sequence[str]) -> int:
     return len(above)
 
 
-def _rows_of(root: Path, name: str, text: str) -> list[Row]:
-    path = root / text
+def _rows_of(name: str, path: Path) -> list[Row]:
     if not path.is_file() or not path.stat().st_size:
         return [Row(name)]
     try:
         content = read_text(path, MAX_SIDECAR_BYTES)
-        if _suffix(text) == ".json":
+        if path.suffix.lower() == ".json":
             return _rows_of_json(name, json.loads(content))
         return [Row(name, one) for one in texts_in(content)] or [Row(name)]
     except (ValueError, RecursionError) as error:

@@ -3,19 +3,23 @@
 Nothing is cleaned, opened as an image or refused here.
 """
 
+import gc
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
+from mmlab.ingest.file_walk import FileTree, inside_folders, is_inside
 from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.rules import parse_columns
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
-from mmlab.ingest.sources.column_names import parse_columns
 from mmlab.ingest.sources.folders import read_images, read_sidecars
-from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, TABLES, DataFile
+from mmlab.ingest.sources.joins import open_file
+from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, DataFile
 from mmlab.ingest.sources.recognition import Choice, choose, choose_file
 from mmlab.ingest.sources.records import TableImages, glance, read_table
 from mmlab.ingest.sources.rows import Part, make_table
@@ -49,6 +53,7 @@ class Source(NamedTuple):
     tables: the files that were read, as in the column table.
     unread: the files below root that look like data and were passed over: why, and what to do.
     notes: what was guessed, in sentences.
+    tree: the files below root, where they were looked through.
     """
 
     kind: str
@@ -58,6 +63,7 @@ class Source(NamedTuple):
     tables: tuple[str, ...] = ()
     unread: Mapping[str, str] = MappingProxyType({})
     notes: tuple[str, ...] = ()
+    tree: FileTree | None = None
 
 
 def read_source(
@@ -68,8 +74,8 @@ def read_source(
 ) -> Source:
     """Read a folder, a file, or a dataset of Hugging Face by its id ("hf://owner/name").
 
-    kind: one of KINDS, or "auto" to recognise it. columns: names that a table has for image, caption, label and
-    split, in one of the forms that `parse_columns` takes; those that it does not mention are recognised.
+    kind: one of KINDS, or "auto" to recognise it. columns: names that a table has for image, caption, label, split
+    and id, in one of the forms that `parse_columns` takes; those that it does not mention are recognised.
     blobs: keeps the images whose bytes come inside the source, by default in data/cache/images.
 
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read, saying what was expected, what
@@ -97,7 +103,7 @@ def recognise(
     where it is not clear what is meant.
     """
     name = str(dataset)
-    path = resolve(name)
+    path = find_dataset(name)
     if HUB_ADDRESS.match(name) or (kind == "huggingface" and not path.exists()):
         return _hub_dataset(HUB_ADDRESS.sub("", name, count=1), kind, path)
     if path.is_file():
@@ -105,6 +111,13 @@ def recognise(
     if not path.is_dir():
         raise FileNotFoundError(f"dataset {path}: expected a folder or a file, found nothing there")
     return choose(path, kind, columns)
+
+
+def find_dataset(name: str) -> Path:
+    """Return the absolute path; a link stays as it is where it leads to the blobs of its Hugging Face cache."""
+    path = resolve(name)
+    link = resolve(Path(name).expanduser().parent) / Path(name).name
+    return link if path.is_file() and is_inside(str(path), inside_folders(link.parent)) else path
 
 
 def _hub_dataset(name: str, kind: str, path: Path) -> Choice:
@@ -118,25 +131,43 @@ def _hub_dataset(name: str, kind: str, path: Path) -> Choice:
 
 def _read_folder(choice: Choice) -> Source:
     texts = choice.texts if choice.kind == "sidecar" else {}
-    part = read_sidecars(choice.root, choice.images, texts) if texts else read_images(choice.images)
-    return Source(choice.kind, choice.root, make_table([part]), unread=choice.unread, notes=tuple(part.notes))
+    part = read_sidecars(choice.images, texts) if texts else read_images(choice.images)
+    rows = make_table([part])
+    return Source(
+        choice.kind, choice.root, rows, unread=choice.unread, notes=tuple(part.notes), tree=choice.tree
+    )
 
 
 def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:
     images, parts, unread = TableImages(blobs), dict[DataFile, Part](), dict(choice.unread)
-    for file in choice.files:
-        try:
-            parts[file] = _tagged(_read_file(file, columns, images, choice.on_disk), file)
-        except (ValueError, ModuleNotFoundError) as error:
-            if len(choice.files) == 1:
-                raise
-            unread[file.name] = str(error)
-    if not any(part.rows for part in parts.values()):
-        raise ValueError(f"{_named(choice)} has no rows: add one row per caption")
-    rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)
+    with _no_collections():
+        for file in choice.files:
+            try:
+                parts[file] = _tagged(_read_file(file, columns, images, choice.on_disk), file)
+            except (ValueError, ModuleNotFoundError) as error:
+                if len(choice.files) == 1:
+                    raise
+                unread[file.name] = str(error)
+        if not any(part.rows for part in parts.values()):
+            raise ValueError(f"{_named(choice)} has no rows: add one row per caption")
+        rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)
     notes = dict.fromkeys(f"{file.name}: {note}" for file, part in parts.items() for note in part.notes)
-    tables = tuple(file.name for file in parts if file.name)
-    return Source(choice.kind, choice.root, rows, _image_folders(parts), tables, unread, tuple(notes))
+    joined = (name for file in parts if file.join for name in file.join.names)
+    tables = tuple(dict.fromkeys([*joined, *(file.name for file in parts if file.name)]))
+    folders = _image_folders(parts)
+    return Source(choice.kind, choice.root, rows, folders, tables, unread, tuple(notes), choice.tree)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Collect no garbage: the rows of a large source hold none, and to look for some takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _named(choice: Choice) -> str:
@@ -149,17 +180,16 @@ def _read_file(
     if file.kind in FIXED:
         return FIXED[file.kind](file.path)
     images.table = file.name or file.path.name
-    return read_table(glance(TABLES[file.kind](file.path), columns, file.path, on_disk), images)
+    return read_table(glance(open_file(file), columns, file.path, on_disk), images)
 
 
 def _tagged(part: Part, file: DataFile) -> Part:
     """Return the rows with the name of their file, and the split that a list or this name says."""
     listed = flickr_splits(file.path.parent) if file.kind in TEXT_KINDS else {}
-    rows = [
-        row._replace(table=file.name or None, split=row.split or listed.get(row.image) or file.split)
-        for row in part.rows
-    ]
-    return part._replace(rows=rows)
+    if listed:
+        rows = [row._replace(split=row.split or listed.get(row.image)) for row in part.rows]
+        part = part._replace(rows=rows)
+    return part._replace(table=file.name or None, split=file.split)
 
 
 def _image_folders(files: Iterable[DataFile]) -> tuple[str, ...]:
@@ -167,7 +197,7 @@ def _image_folders(files: Iterable[DataFile]) -> tuple[str, ...]:
     folders: list[str] = []
     files = [file for file in files if file.kind in (*FIXED, "flickr")]
     for file in files:
-        stem = file.path.name.partition(".")[0]
+        stem = file.name.rpartition("/")[2].partition(".")[0]
         for name in filter(None, (re.sub(r"^captions_", "", stem), file.split)):
             folders += [name, f"images/{name}", f"{name}_images"]
     return tuple(dict.fromkeys([*folders, *FLICKR_FOLDERS, "data"] if files else []))

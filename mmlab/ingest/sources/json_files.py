@@ -14,6 +14,8 @@ from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, read_json
 
 MAX_LINE_CHARS = 100_000_000  # of one entry of JSON Lines
+VIA_FIELDS = ("file_attributes", "regions")
+VIA_IMAGES = "_via_img_metadata"  # in a project of the VGG Image Annotator
 KEY = "key"  # the column of the names of objects; only what they look like shows whether images have them
 LIST_FIELDS = ("annotations", "data", "images", "samples", "items", "rows", "records", "captions", "entries", "train",
                "val", "test", "results", "dataset")  # fmt: skip
@@ -79,6 +81,8 @@ def _entries_of(whole: Any, path: Path) -> tuple[list[Any], tuple[str, ...]]:
 
 def _list_inside(whole: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
     """Return the list of entries that an object holds, or the object itself where it holds them by name."""
+    if isinstance(whole.get(VIA_IMAGES), dict):
+        return whole[VIA_IMAGES], ()
     columns = {name: cells for name, cells in whole.items() if isinstance(cells, list | dict) and cells}
     names = {normalized(name) for name in columns}
     if columns and names & {*IMAGE_NAMES} and len({len(cells) for cells in columns.values()}) == 1:
@@ -144,7 +148,13 @@ def _names_image(value: dict[str, Any]) -> bool:
 
 
 def _flat(entry: Any) -> Any:
-    """Return an entry with the fields of its `data`, and the texts that Label Studio's people wrote for it."""
+    """Return an entry with the fields of its `data`, and the texts that Label Studio's people wrote for it.
+
+    What people wrote about an image in the VGG Image Annotator are its `file_attributes`.
+    """
+    written = entry.get("file_attributes") if isinstance(entry, dict) else None
+    if isinstance(written, dict):
+        return {name: cell for name, cell in entry.items() if name not in VIA_FIELDS} | written
     data = entry.get("data") if isinstance(entry, dict) else None
     if not isinstance(data, dict):
         return entry

@@ -18,7 +18,7 @@ from mmlab.ingest.sources.text_tables import open_delimited, open_excel
 
 SUFFIXES = {  # of files that are looked at, without that of a packing
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".token": "text", ".lst": "text",
-    ".json": "json", ".jsonl": "jsonl", ".jsonlines": "jsonl", ".ndjson": "jsonl",
+    ".json": "json", ".jsonl": "jsonl", ".jsonlines": "jsonl", ".ndjson": "jsonl", ".manifest": "jsonl",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xls": "excel", ".xlsm": "excel", ".xlsb": "excel",
     ".ods": "excel", ".tar": "webdataset", ".tgz": "webdataset",
 }  # fmt: skip
@@ -64,12 +64,26 @@ MAX_SEARCHED_BYTES = 2_000_000_000
 HERE, ON_THE_WEB, NOT_HERE = range(3)  # places of images
 
 
+class Join(NamedTuple):
+    """Where a table of images has its texts: in other files, in the records whose column says what its own says.
+
+    texts: kind and path of each file, and their names. whole: whether these texts belong to no other table of images.
+    """
+
+    texts: tuple[tuple[str, Path], ...]
+    names: tuple[str, ...]
+    text_column: str
+    image_column: str
+    whole: bool = True
+
+
 class DataFile(NamedTuple):
     """A file that may be read as a table, or as a part of one.
 
-    name: relative to the folder of the source. shape: the names of its columns of images and of texts, which the
-    parts of one source share. texts: whether it has texts. place: where its images are. pairs: its first images and
-    texts. split: what its name says. web: whether it has addresses of images.
+    path: where its content lies. name: relative to the folder of the source, with the suffix that says its kind.
+    shape: the names of its columns of images and of texts, which the parts of one source share. texts: whether it has
+    texts. place: where its images are. pairs: its first images and texts. split: what its name says. web: whether it
+    has addresses of images. join: where its texts are, if not in itself.
     """
 
     kind: str
@@ -81,6 +95,12 @@ class DataFile(NamedTuple):
     pairs: frozenset[tuple[str, str]] = frozenset()
     split: str | None = None
     web: bool = False
+    join: Join | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether one of the first images has a text."""
+        return not self.pairs or any(text for _, text in self.pairs)
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -90,7 +110,7 @@ class DataFile(NamedTuple):
     @property
     def preference(self) -> int:
         """What the name and the kind say: the smaller, the sooner it is read."""
-        stem = self.path.name.partition(".")[0].lower()
+        stem = self.name.rpartition("/")[2].partition(".")[0].lower()
         if stem in PREFERRED:
             return PREFERRED.index(stem)
         return {"flickr": 2, "karpathy": 3, "coco": 4, "webdataset": 6}.get(self.kind, 5)
@@ -100,11 +120,9 @@ def look_at(
     path: Path, name: str, columns: Columns, on_disk: Callable[[str], bool], kind: str = "auto"
 ) -> DataFile:
     """Return what the first records of a file say; raise ValueError where it is no table of images."""
-    found = kind_of(path)
-    split = next(
-        filter(None, (split_in(part) for part in [path.stem, *reversed(name.split("/")[:-1])])), None
-    )
-    if LEMMAS in path.name.lower():
+    found = kind_of(path, name)
+    split = split_of(name)
+    if LEMMAS in name.rpartition("/")[2].lower():
         raise ValueError("lemmas are no captions")
     if found in FIXED:
         texts = found != "coco" or has_captions(path)
@@ -113,7 +131,7 @@ def look_at(
         raise ValueError("no table of images")
     found = "csv" if found == "text" else found
     seen = glance(TABLES[found](path), columns, name, on_disk)
-    if len(seen.columns.names) == 1 and plain_suffix(path) in LIST_SUFFIXES:
+    if len(seen.columns.names) == 1 and plain_suffix(Path(name)) in LIST_SUFFIXES:
         found, seen = "lists", glance(open_lists(path), columns, name, on_disk)
     pairs = frozenset(seen.pairs)
     images = [image for image, _ in pairs if image]
@@ -121,6 +139,12 @@ def look_at(
     place = HERE if not images or any(map(on_disk, images)) else ON_THE_WEB if web else NOT_HERE
     texts, web = bool(seen.columns.texts), bool(images) and (web or seen.columns.address is not None)
     return DataFile(found, path, name, seen.columns.shape, texts, place, pairs, split, web)
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that the name of a file says, or that of the nearest folder above it."""
+    *folders, last = name.split("/")
+    return next(filter(None, map(split_in, [last.rpartition(".")[0], *reversed(folders)])), None)
 
 
 def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:
@@ -133,13 +157,13 @@ def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:
     return HERE if not names or any(map(on_disk, names)) else NOT_HERE
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, name: str) -> str:
     """Return the kind of a file by its name and, for JSON and text, its content; "" for a file that is none.
 
     text: a .txt that may be a table, or not.
     """
-    name = path.name.lower()
-    kind = "webdataset" if re.search(r"\.tar(\.\w+)?$", name) else SUFFIXES.get(plain_suffix(path), "")
+    name = name.rpartition("/")[2].lower()
+    kind = "webdataset" if re.search(r"\.tar(\.\w+)?$", name) else SUFFIXES.get(plain_suffix(Path(name)), "")
     if kind in ("json", "jsonl"):
         return fixed_kind(path) or kind
     head = _head(path) if kind in ("csv", "text") else ""

@@ -7,25 +7,29 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from mmlab.ingest.file_walk import IMAGE_SUFFIXES, files_below
+from mmlab.ingest.file_walk import IMAGE_SUFFIXES, FileTree, inside_folders, walk_files, written_link
 from mmlab.ingest.sources.folders import KIND_FOLDERS, TEXT_SUFFIXES, are_texts, match_texts
+from mmlab.ingest.sources.joins import Side, find_joins, open_side, why_alone
 from mmlab.ingest.sources.kinds import (
     FIXED,
     FOLDERS,
     HERE,
     NOT_HERE,
     NOT_READ,
+    ON_THE_WEB,
     PREFERRED,
     SUFFIXES,
+    TABLES,
     Columns,
     DataFile,
     folded,
     kind_of,
     look_at,
     names_on_disk,
+    split_of,
 )
 from mmlab.ingest.sources.rows import split_in
-from mmlab.ingest.sources.text_files import PACKED
+from mmlab.ingest.sources.text_files import NUMBERED_SUFFIX, PACKED
 
 MAX_DEPTH = 5  # of folders in which tables are looked for
 MAX_LOOKS = 200  # files whose content is looked at
@@ -43,15 +47,19 @@ EXPECTED = (
 
 
 class Choice(NamedTuple):
-    """What is read: files, or images with the text files that belong to them; and what is not, with the reason."""
+    """What is read: files, or images with the text files that belong to them; and what is not, with the reason.
+
+    tree: the files of the folder, None where a file was named.
+    """
 
     kind: str
     root: Path
     files: list[DataFile]
     images: list[str]
-    texts: dict[str, str]
+    texts: dict[str, Path]
     unread: dict[str, str]
     on_disk: Callable[[str], bool]
+    tree: FileTree | None = None
 
 
 def choose(folder: Path, kind: str, columns: Columns) -> Choice:
@@ -67,6 +75,9 @@ def choose(folder: Path, kind: str, columns: Columns) -> Choice:
     if kind not in FOLDERS:
         found.look_at_files(columns)
     best = found.best()
+    joined = found.joined(best, columns)
+    if joined:
+        return found.choice(joined[0].kind, joined)
     if best is not None:
         return found.choice(best.kind, found.parts_of(best))
     found.raise_failure(columns)
@@ -81,11 +92,12 @@ def choose_file(path: Path, kind: str, columns: Columns) -> Choice:
     """Return the choice of the one file that was named; raise ValueError where it has no such kind."""
     if kind in ("huggingface", *FOLDERS):
         raise ValueError(f"dataset {path}: expected a folder for the kind {kind}, found a file")
-    seen = kind_of(path) if kind == "auto" else kind
+    content = Path(written_link(str(path), inside_folders(path.parent)) or path)
+    seen = kind_of(content, path.name) if kind == "auto" else kind
     if not seen:
         raise ValueError(f"dataset {path}: expected {EXPECTED}; found {path.name}: name its kind by source=")
     seen = "csv" if seen == "text" else seen
-    file = DataFile(seen, path, path.name, split=split_in(path.stem))
+    file = DataFile(seen, content, path.name, split=split_in(path.stem))
     return Choice(seen, path.parent, [file], [], {}, {}, names_on_disk(_images_near(path)))
 
 
@@ -119,27 +131,32 @@ class _Folder:
     """What lies in a folder, and what is known of each file."""
 
     def __init__(self, folder: Path, kind: str) -> None:
-        self.folder, self.kind = folder, kind
-        names = files_below(folder, {*IMAGE_SUFFIXES, *TEXT_SUFFIXES, *SUFFIXES, *NOT_READ, *PACKED})
-        self.images = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
-        self.others = [name for name in names if _suffix(name) not in IMAGE_SUFFIXES]
+        self.folder, self.kind, self.tree = folder, kind, walk_files(folder)
+        suffixes = {*TEXT_SUFFIXES, *SUFFIXES, *NOT_READ, *PACKED}
+        self.images = [name for name in self.tree.names if _suffix(name) in IMAGE_SUFFIXES]
+        self.others = [name for name in self.tree.names if _suffix(name) in suffixes]
         self.on_disk = names_on_disk(self.images)
         self.unread = {
             name: f"not read: {NOT_READ[_suffix(name)]}" for name in self.others if _suffix(name) in NOT_READ
         }
+        self.families: list[list[str]] = []
         self.files: list[DataFile] = []
         self.failures: dict[str, Exception] = {}
         self.sidecars = self._sidecars()
+
+    def path(self, name: str) -> Path:
+        """Return where the content of a file lies."""
+        return Path(self.tree.path(name))
 
     def _sidecars(self) -> dict[str, str]:
         texts = match_texts(self.images, self.others)
         shared = {
             name
             for name in texts.values()
-            if _suffix(name) == ".json" and kind_of(self.folder / name) in FIXED
+            if _suffix(name) == ".json" and kind_of(self.path(name), name) in FIXED
         }
         texts = {image: name for image, name in texts.items() if name not in shared}
-        if texts and not are_texts(self.folder, sorted(set(texts.values()))[:TEXTS_LOOKED_AT]):
+        if texts and not are_texts(map(self.path, sorted(set(texts.values()))[:TEXTS_LOOKED_AT])):
             self.unread |= dict.fromkeys(list(texts.values())[:1000], "it holds numbers only, no text")
             return {}
         return texts
@@ -160,22 +177,23 @@ class _Folder:
                 families.setdefault(_family(name), []).append(name)
         for number, names in enumerate(families.values()):
             several = len(names) >= FAMILY
+            self.families += [names] if several else [[name] for name in names]
             for name in names[:1] if several else names:
                 file = self._look(name, columns) if number < MAX_LOOKS else None
                 if file:
-                    others = [self.folder / other for other in names[1:]] if several else []
-                    self.files += [file, *(_like(file, path, self.folder) for path in others)]
+                    others = names[1:] if several else []
+                    self.files += [file, *(_like(file, self.path(other), other) for other in others)]
 
     def _look(self, name: str, columns: Columns) -> DataFile | None:
-        path = self.folder / name
-        if ANSWERS.search(path.stem):
+        path = self.path(name)
+        if ANSWERS.search(name.rpartition("/")[2]):
             self.unread[name] = "a form for the answers of a competition, no captions"
             return None
         try:
             return look_at(path, name, columns, self.on_disk, self.kind)
         except (ValueError, OSError, ModuleNotFoundError) as error:
             self.failures[name] = error
-            self.unread[name] = _reason(error, path)
+            self.unread[name] = _reason(error, path, name)
         return None
 
     def best(self) -> DataFile | None:
@@ -205,6 +223,33 @@ class _Folder:
             else:
                 self.unread[file.name] = reason
         return sorted(chosen, key=lambda file: _natural(file.name))
+
+    def joined(self, best: DataFile | None, columns: Columns) -> list[DataFile]:
+        """Return tables of images that have their texts in other tables; none where the best file needs no others."""
+        needs_none = best and best.texts and best.place == HERE and (best.kind in FIXED or best.has_text)
+        if needs_none or self.sidecars or self.kind not in ("auto", *TABLES):
+            return []
+        tables = list(filter(None, (self._side(names, columns) for names in self.families[:MAX_LOOKS])))
+        try:
+            found = find_joins(tables, columns)
+        except ValueError:
+            if best and best.texts and best.place == ON_THE_WEB:
+                return []
+            raise
+        used = {name for file in found if file.join for name in (file.name, *file.join.names)}
+        reasons = {file.name: "it is none of the tables that are joined" for file in self.files if found}
+        reasons |= {file.name: why for side in tables if (why := why_alone(side)) for file in side.files}
+        self.unread = {name: why for name, why in (self.unread | reasons).items() if name not in used}
+        return found
+
+    def _side(self, names: list[str], columns: Columns) -> Side | None:
+        kind = kind_of(self.path(names[0]), names[0])
+        try:
+            kind = {"text": "csv"}.get(kind, kind)
+            files = [DataFile(kind, self.path(name), name, split=split_of(name)) for name in names]
+            return open_side(files, columns, self.on_disk) if kind in TABLES else None
+        except (ValueError, OSError, ModuleNotFoundError):
+            return None
 
     def _ambiguous(self, *files: DataFile) -> ValueError:
         named = ", ".join(f"dataset={file.path}" for file in files)
@@ -242,9 +287,10 @@ class _Folder:
                 else "it names images without texts"
             )
             self.unread.setdefault(file.name, reason)
-        texts = self.sidecars if kind == "sidecar" else {}
+        sidecars = self.sidecars if kind == "sidecar" else {}
+        texts = {image: self.path(name) for image, name in sidecars.items()}
         kind = {"text": "csv"}.get(kind, kind)
-        return Choice(kind, self.folder, files, self.images, texts, self.unread, self.on_disk)
+        return Choice(kind, self.folder, files, self.images, texts, self.unread, self.on_disk, self.tree)
 
 
 AMBIGUOUS = "?"
@@ -278,9 +324,9 @@ def _share(one: DataFile, other: DataFile) -> bool:
     return bool(pairs and others) and len(pairs & others) * 2 > min(len(pairs), len(others))
 
 
-def _like(file: DataFile, path: Path, folder: Path) -> DataFile:
-    split = split_in(path.stem) or file.split
-    return file._replace(path=path, name=path.relative_to(folder).as_posix(), pairs=frozenset(), split=split)
+def _like(file: DataFile, path: Path, name: str) -> DataFile:
+    split = split_in(os.path.splitext(os.path.basename(name))[0]) or file.split
+    return file._replace(path=path, name=name, pairs=frozenset(), split=split)
 
 
 def _family(name: str) -> tuple[str, str]:
@@ -293,15 +339,16 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+    suffix = os.path.splitext(name)[1].lower()
+    return NUMBERED_SUFFIX.sub(r"\1", suffix) if suffix[-1:].isdigit() else suffix
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, path: Path, name: str) -> str:
     """Return why a file was passed over, in short."""
     no_images = re.search(r"expected a column with the images .* found (\[.*\]): rename", str(error))
     if no_images:
         return f"no column holds images; found {no_images[1][:300]}"
-    return str(error).replace(str(path), path.name)[:500]
+    return str(error).removeprefix(f"{name}: ").replace(str(path), path.name)[:500]
 
 
 def _nothing_found(folder: Path, kind: str, unread: Mapping[str, str]) -> FileNotFoundError:

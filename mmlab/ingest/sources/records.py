@@ -119,18 +119,21 @@ def read_records(
             yield cells._replace(split=usual_split(cells.split))
             continue
         try:
-            fitted = _fitted(cells, columns, table)
+            fitting = fitted(cells, columns, table)
             if table.delimiter == "|":  # set between blanks
-                fitted = [cell.strip() for cell in fitted]
+                fitting = [cell.strip() for cell in fitting]
             counts["joined"] += len(cells) > len(columns.names)
-            rows = _rows_of_record(product.filled(fitted), number, columns, images)
-            yield from (row for row in rows if not product.is_variant(row))
+            rows = _rows_of_record(product.filled(fitting), number, columns, images)
+            yield from rows if product.handle is None else filter(product.is_row, rows)
         except (ValueError, RecursionError) as error:
             yield _broken_record(cells, columns, table.delimiter, str(error))
 
 
-def _fitted(cells: Sequence[Any], columns: ColumnMap, table: Table) -> Sequence[Any]:
-    """Return as many cells as there are columns: what is left over belongs to the one text, or to the last column."""
+def fitted(cells: Sequence[Any], columns: ColumnMap, table: Table) -> Sequence[Any]:
+    """Return as many cells as there are columns: what is left over belongs to the one text, or to the last column.
+
+    Raise ValueError where it may belong to another one, or where cells are missing.
+    """
     width, surplus = len(columns.names), len(cells) - len(columns.names)
     if surplus == 0:
         return cells
@@ -164,9 +167,9 @@ class _Product:
         self.known: Any = None
         self.first: Sequence[Any] = ()
 
-    def is_variant(self, row: Row) -> bool:
-        """Return whether a row is a size or a colour of a product, without an image or a text of its own."""
-        return self.handle is not None and not (row.image or row.file or row.caption)
+    def is_row(self, row: Row) -> bool:
+        """Return whether a row is more than a size or a colour of a product, which has no image or text of its own."""
+        return bool(row.image or row.file or row.caption)
 
     def filled(self, cells: Sequence[Any]) -> Sequence[Any]:
         """Return the cells with the texts of the product's first row, where they have an image and no text."""
@@ -187,33 +190,32 @@ def _rows_of_record(cells: Sequence[Any], number: int, columns: ColumnMap, image
     label, split, address = [None if place is None else to_text(to_plain(cells[place])) for place in places]
     split = usual_split(split)
     named = [(place, *images.keep(cell, number)) for place, cell in _image_cells(cells, columns)]
-    rows = [
+    positives = [pair for pair in texts if pair[0].origin != NEGATIVE]
+    pairs = [
+        (image, file, address, own)
+        for image, file, texts_of_image in _paired(named, positives)
+        for own in texts_of_image or [(NO_TEXT, "")]
+    ]
+    if len(positives) < len(texts):
+        pairs += [("", None, None, pair) for pair in texts if pair[0].origin == NEGATIVE]
+    return [
         Row(
-            image,
-            text,
-            one.origin,
-            label,
-            split,
-            file,
-            address=address,
+            image, text, one.origin, label, split, file, address=place,
             user_values=_values(values, one, columns),
         )
-        for image, file, own in _paired(named, [pair for pair in texts if pair[0].origin != NEGATIVE])
-        for one, text in own or [(NO_TEXT, "")]
-    ]
-    negatives = [pair for pair in texts if pair[0].origin == NEGATIVE]
-    return rows + [
-        Row("", text, NEGATIVE, label, split, user_values=_values(values, one, columns))
-        for one, text in negatives
-    ]
+        for image, file, place, (one, text) in pairs
+    ]  # fmt: skip
 
 
 def _paired(
     named: list[tuple[str, str, str | None]], texts: list[Pair]
 ) -> Iterator[tuple[str, str | None, list[Pair]]]:
     """Yield each image with its texts: all, or those of the same number where both have numbers in their columns."""
+    if len(named) == 1:
+        yield *named[0][1:], texts
+        return
     numbers = {number for number, _, _ in named}
-    by_number = len(named) > 1 and numbers != {""} and numbers == {one.number for one, _ in texts}
+    by_number = numbers != {""} and numbers == {one.number for one, _ in texts}
     for number, image, file in named:
         yield image, file, [pair for pair in texts if not by_number or pair[0].number == number]
 
@@ -224,11 +226,13 @@ def _values(values: tuple[Any, ...], text: TextColumn, columns: ColumnMap) -> tu
 
 def _image_cells(cells: Sequence[Any], columns: ColumnMap) -> list[tuple[str, Any]]:
     """Return the images of a record, each with the number in the name of its column; one at least, "" for none."""
-    single = len(columns.images) == 1
+    if len(columns.images) == 1:
+        place, number = columns.images[0]
+        return [(number, one) for one in images_of(cells[place], is_image_name)]
     found = [
         (number, one)
         for place, number in columns.images
         for one in images_of(cells[place], is_image_name)
-        if single or one not in (None, "")
+        if one not in (None, "")
     ]
     return found or [("", "")]

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
 from mmlab.ingest.sources.cells import PlainValue, to_plain, to_text
 from mmlab.ingest.sources.text_files import replace_surrogates
@@ -32,20 +34,24 @@ class Row(NamedTuple):
     file: str | None = None
     problem: str | None = None
     detail: str | None = None
-    table: str | None = None
     address: str | None = None
     user_values: tuple[PlainValue, ...] = ()
 
 
 class Part(NamedTuple):
-    """The rows of one file of a source, the names of their user_values, and what was guessed."""
+    """The rows of one file of a source, the names of their user_values, and what was guessed.
+
+    table: the name of the file. split: of the rows that have none of their own.
+    """
 
     rows: list[Row]
     user_names: list[str] = []  # noqa: RUF012 - never changed
     notes: list[str] = []  # noqa: RUF012
+    table: str | None = None
+    split: str | None = None
 
 
-OUR_COLUMNS = Row._fields[:-1]
+OUR_COLUMNS = (*Row._fields[:8], "table", "address")
 
 
 def malformed_row(raw: Any, detail: str, image: str = "") -> Row:
@@ -84,15 +90,23 @@ def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataF
     numbers_in_text: whether a user's column that holds nothing but numbers, written as text, becomes numeric.
     """
     parts = list(parts)
-    rows = [row for part in parts for row in part.rows]
-    index = pd.RangeIndex(1, len(rows) + 1, name="row")
-    ours = {name: _string_array([getattr(row, name) for row in rows]) for name in OUR_COLUMNS}
+    index = pd.RangeIndex(1, sum(len(part.rows) for part in parts) + 1, name="row")
+    ours = {name: _string_array(_our_values(parts, name)) for name in OUR_COLUMNS}
     names = dict.fromkeys(name for part in parts for name in part.user_names)
     users = {name: _typed_array(_values_of(parts, name)) for name in names}
     table = pd.DataFrame({**ours, **users}, index=index)
     for name in names if numbers_in_text else ():
         table[name] = _as_numbers(table[name])
     return table
+
+
+def _our_values(parts: Sequence[Part], name: str) -> list[str | None]:
+    if name == "table":
+        return [part.table for part in parts for _ in part.rows]
+    cell = itemgetter(Row._fields.index(name))
+    if name == "split":
+        return [cell(row) or part.split for part in parts for row in part.rows]
+    return [value for part in parts for value in map(cell, part.rows)]
 
 
 def _values_of(parts: Sequence[Part], name: str) -> list[PlainValue]:
@@ -119,9 +133,10 @@ def _typed_array(values: list[PlainValue]) -> pd.api.extensions.ExtensionArray:
 
 def _string_array(values: list[str | None]) -> pd.api.extensions.ExtensionArray:
     try:
-        return pd.array(values, dtype="str")
+        texts = pa.array(values, pa.large_string())  # faster than from a list
     except UnicodeEncodeError:  # JSON can spell half of a character
-        return pd.array([value and replace_surrogates(value) for value in values], dtype="str")
+        texts = pa.array([value and replace_surrogates(value) for value in values], pa.large_string())
+    return pd.array(texts, dtype="str")
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:

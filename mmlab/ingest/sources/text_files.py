@@ -3,6 +3,7 @@
 import codecs
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,6 +13,10 @@ from typing import IO, Any, TextIO
 import ftfy
 
 PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+MAGIC = re.compile(
+    rb"(?P<gzip>\x1f\x8b)|(?P<bz2>BZh[1-9]1AY)|(?P<zstd>\x28\xb5\x2f\xfd)|(?P<lz4>\x04\x22\x4d\x18)"
+)
+NUMBERED_SUFFIX = re.compile(r"^(\.[ct]sv)\d+$")  # .tsv000, the first of several
 BYTES_PER_READ = 1 << 20
 MAX_GUESSED_BYTES = 1 << 24  # that are looked at to guess an old encoding
 MAX_JSON_BYTES = 2_000_000_000
@@ -27,17 +32,19 @@ def plain_suffix(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+    return NUMBERED_SUFFIX.sub(r"\1", suffixes[-1]) if suffixes else ""
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, unpacked where its name says that it is packed; ValueError where that fails, now or on reading."""
-    packing = PACKED.get(path.suffix.lower())
-    if not packing:
-        with open(path, "rb") as file:
+    """Open a file, unpacked where its first bytes or its name ask for it; ValueError where that fails, now or later."""
+    with open(path, "rb") as file:
+        magic = MAGIC.match(file.read(10))
+        packing = magic.lastgroup if magic else PACKED.get(path.suffix.lower())
+        if not packing:
+            file.seek(0)
             yield file
-        return
+            return
     import pyarrow as pa
 
     try:

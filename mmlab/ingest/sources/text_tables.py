@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from mmlab.ingest.sources.cells import is_image_name
+from mmlab.ingest.sources.cells import NUMBERED_CAPTION, is_encoded_image, is_image_name
 from mmlab.ingest.sources.column_names import IMAGE_NAMES, normalized
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Row, malformed_row
@@ -16,9 +16,11 @@ from mmlab.ingest.sources.text_files import open_text, plain_suffix
 
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are taken where several fit as well
 MAX_LINE_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
+MAX_IMAGE_LINE_CHARS = 100_000_000  # of a row that holds an image in base64
 MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was never closed
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
+MIN_ID_CHARS = 4  # of an id in the first row that shows that it is no header
 NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
@@ -73,17 +75,30 @@ def _dialect_of(head: list[str], path: Path) -> tuple[Dialect, int]:
     is_token = ".token" in path.suffixes
     delimiter = separator[1] if separator else "\t" if is_token else _delimiter_of(lines, path)
     rows = [split_line(line, delimiter)[0] for line in lines]
-    headed = not is_token and not any(map(is_image_name, rows[0]))
+    named = any(is_image_name(cell) or is_encoded_image(cell) for cell in rows[0])
+    headed = not (is_token or named or _continues(rows))
     width = len(rows[0]) if headed else min((len(row) for row in rows if len(row) > 1), default=1)
     names = rows[0] if headed else [f"column_{number}" for number in range(1, width + 1)]
     names[0] = names[0].removeprefix("#")
     return Dialect(delimiter, names, headed, _image_place(rows[headed:])), begin + headed
 
 
+def _continues(rows: list[list[str]]) -> bool:
+    """Return whether the first row is like all others, so that it is no header: ids that differ in their numbers."""
+    shapes = [[re.sub(r"\d+", "#", cell.strip()) for cell in row] for row in rows]
+    return len(rows) > 1 and any(
+        len(rows[0][place]) >= MIN_ID_CHARS and "#" in shape and " " not in shape
+        and all(len(row) > place and row[place] == shape for row in shapes)
+        for place, shape in enumerate(shapes[0])
+    )  # fmt: skip
+
+
 def _is_comment(line: str) -> bool:
     """Return whether a line is a comment; a header may begin with # too."""
+    if line[:1] not in ("#", "\ufeff") or not line.lstrip("\ufeff").startswith("#"):
+        return False
     words = re.split(r"[,;\t|]", line.lstrip("\ufeff# "))
-    return line.lstrip("\ufeff").startswith("#") and not {normalized(word) for word in words} & {*IMAGE_NAMES}
+    return not {normalized(word) for word in words} & {*IMAGE_NAMES}
 
 
 def _delimiter_of(lines: list[str], path: Path) -> str:
@@ -96,7 +111,14 @@ def _delimiter_of(lines: list[str], path: Path) -> str:
         most = max(Counter(map(len, rows)).values(), default=0)
         return most, sum(any(map(is_image_name, row)) for row in rows)
 
-    return max(order, key=fit)
+    best = max(order, key=fit)
+    named = [line.partition(" ")[0] for line in lines]
+    return " " if fit(best)[0] == 0 and all(map(is_image_of_line, named)) else best
+
+
+def is_image_of_line(word: str) -> bool:
+    """Return whether the first word of a line names an image: a.jpg, a.jpg#0, or an id as 1000092795#zhb#0."""
+    return is_image_name(word) or NUMBERED_CAPTION.fullmatch(word) is not None
 
 
 def _image_place(rows: list[list[str]]) -> int | None:
@@ -112,10 +134,18 @@ def _image_place(rows: list[list[str]]) -> int | None:
 def _bounded_lines(file: TextIO) -> Iterator[str]:
     """Yield the lines of a file; one that is too long is cut after one character too many, its rest skipped."""
     while line := file.readline(MAX_LINE_CHARS + 1):
+        if len(line) > MAX_LINE_CHARS and _holds_image(line):
+            line += file.readline(MAX_IMAGE_LINE_CHARS)
+            yield line
+            continue
         rest = line
         while len(rest) > MAX_LINE_CHARS and not rest.endswith("\n"):
             rest = file.readline(MAX_LINE_CHARS + 1)
         yield line
+
+
+def _holds_image(line: str) -> bool:
+    return any(map(is_encoded_image, re.split(r"[,;\t|]", line)))
 
 
 class _Lines:
@@ -156,7 +186,7 @@ def _delimited_records(path: Path, dialect: Dialect, begin: int) -> Iterator[lis
     with open_text(path) as file:
         lines = _Lines(islice(_bounded_lines(file), begin, None), dialect.begins_row)
         while (line := lines.next()) is not None:
-            if len(line) > MAX_LINE_CHARS:
+            if len(line) > MAX_LINE_CHARS and not _holds_image(line):
                 yield malformed_row(
                     line, f"expected at most {MAX_LINE_CHARS:,} characters in a row, found more"
                 )

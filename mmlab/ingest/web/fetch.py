@@ -77,6 +77,15 @@ def fetch_images(
     return pd.DataFrame(rows, pd.Index(urls, dtype="str", name="url"), Download._fields).astype("str")
 
 
+def check_downloads(new: int, most: int) -> None:
+    """Raise ValueError where more images are to be fetched than `most`."""
+    if new > most:
+        raise ValueError(
+            f"{new:,} images lie on the web, and no more than {most:,} are fetched unasked: give "
+            f"-p max_downloads={new} to fetch them all, or -p images_at=FOLDER where they are on disk"
+        )
+
+
 def count_new(urls: Sequence[str], blobs: Blobs, cache: FindingsCache) -> int:
     """Return how many of the urls `fetch_images` would download: those whose file is not kept from before."""
     urls = list(dict.fromkeys(urls))
@@ -95,7 +104,7 @@ class Downloader:
         import httpcore
         import httpx
 
-        self.limits = limits
+        self.limits, self._as_url = limits, httpcore.URL
         self._network = CheckedNetwork(
             limits.connect, limits.read, limits.private_addresses, resolver, network
         )
@@ -153,9 +162,7 @@ class Downloader:
 
     def _request(self, url: "httpx.URL", deadline: float) -> bytes | str:
         """Return the body of one response, or the address that it redirects to."""
-        import httpcore
-
-        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        target = self._as_url(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         headers = HEADERS | {"Host": url.netloc}
         extensions = {"timeout": dict.fromkeys(TIMEOUTS, deadline)}
         with self._pool.stream("GET", target, headers=headers, extensions=extensions) as response:

@@ -153,7 +153,9 @@ def check_dataset(text: str) -> str:
     """Return the dataset as the notebooks take it, a path made absolute; raise ValueError if there is no such path."""
     if text.startswith("hf://"):
         return text
-    path = Path(text).expanduser().resolve()
+    path = Path(text).expanduser()
+    # a file keeps its name where it is a link to a file without suffix, as in a Hugging Face cache
+    path = path.parent.resolve() / path.name if path.is_file() else path.resolve()
     if path.exists():
         return str(path)
     raise ValueError(

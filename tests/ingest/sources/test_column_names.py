@@ -9,7 +9,6 @@ from mmlab.ingest.sources.column_names import (
     SINGLE_NAMES,
     map_columns,
     normalized,
-    parse_columns,
 )
 
 TEXT = "A red card lies on the table"
@@ -155,47 +154,6 @@ def test_a_column_that_is_mapped_is_not_taken_twice():
 )
 def test_a_column_that_ingest_fills_is_renamed(name):
     assert map_columns(["image", name], {}, "t").user_names == [f"source_{name}"]
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"image": "photo", "caption": ["title", "note"]},
-        {"image": ["photo"], "caption": ["title", "note"]},
-        ["image=photo", "caption=title", "caption=note"],
-        ("image = photo", "caption=title; caption=note"),
-        "image=photo,caption=title,caption=note",
-        "image=photo; caption=title; caption=note",
-        '{"image": "photo", "caption": ["title", "note"]}',
-        '["image=photo", "caption=title", "caption=note"]',
-    ],
-)
-def test_every_form_that_columns_are_given_in(columns):
-    assert parse_columns(columns) == {"image": ["photo"], "caption": ["title", "note"]}
-
-
-def test_no_columns():
-    assert parse_columns(()) == parse_columns("") == parse_columns([]) == parse_columns({}) == {}
-
-
-def test_names_with_commas_and_equals_signs():
-    assert parse_columns("caption=a, b=c,image=d") == {"caption": ["a, b=c"], "image": ["d"]}
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        (["image"], "columns: expected texts like 'image=url', found 'image'"),
-        ("image=", "columns: expected texts like 'image=url', found 'image='"),
-        ([5], "columns: expected texts like 'image=url', found 5"),
-        ({"image": 5}, "columns: expected the name of a column, or a list of names, found 5"),
-        ('{"image": ', "columns: expected JSON such as"),
-        ({"photo": "image"}, r"columns: \['photo'\] cannot be mapped; expected some of \['image', 'caption'"),
-    ],
-)
-def test_columns_that_are_given_in_no_form(columns, message):
-    with pytest.raises(ValueError, match=message):
-        parse_columns(columns)
 
 
 def test_two_columns_never_get_one_name():

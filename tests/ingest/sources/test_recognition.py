@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source, recognise
 from mmlab.items import open_image
@@ -213,6 +214,102 @@ LAYOUTS = {  # name: files, then kind, images, texts and splits that are read
 }  # fmt: skip
 
 
+VIA = {
+    "a.jpg10": {"filename": "a.jpg", "size": 10, "regions": [], "file_attributes": {"caption": A, "public": "no"}},
+    "b.jpg10": {
+        "filename": "b.jpg", "size": 10, "file_attributes": {"caption": B},
+        "regions": [{"shape_attributes": {"name": "rect"}, "region_attributes": {"name": "x"}}],
+    },
+}  # fmt: skip
+VIA_CSV = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes\n" + "".join(
+    f'{name},10,"{{""caption"":""{text}""}}",0,0,"{{}}"\n' for name, text in (("a.jpg", A), ("b.jpg", B))
+)
+REGIONS = [
+    {
+        "id": 1,
+        "regions": [{"region_id": 5, "image_id": 1, "phrase": A, "x": 1}, {"region_id": 6, "phrase": B}],
+    },
+    {"id": 2, "regions": [{"region_id": 7, "image_id": 2, "phrase": C}]},
+]
+CHAT = [
+    {"images": ["a.jpg"], "messages": [
+        {"role": "user", "content": "<image>What is it?"}, {"role": "assistant", "content": A},
+    ]},
+]  # fmt: skip
+UNSPLASH = (
+    "photo_id\tphoto_url\tphoto_image_url\tphoto_description\tai_description\n"
+    f"x\thttps://u.example/photos/x\thttps://i.example/x1\t{A}\t{B}\n"
+)
+LAYOUTS |= {
+    "VGG Image Annotator": ({"via_export_json.json": VIA, **IMAGES}, "json", 2, 2, ""),
+    "VGG Image Annotator, a project": ({
+        "via_project.json": {"_via_settings": {"ui": {}}, "_via_img_metadata": VIA, "_via_image_id_list": [*VIA]},
+        **IMAGES,
+    }, "json", 2, 2, ""),
+    "VGG Image Annotator, csv": ({"via_export_csv.csv": VIA_CSV, **IMAGES}, "csv", 2, 2, ""),
+    "Visual Genome, regions": ({
+        "region_descriptions.json": REGIONS, "image_data.json": [{"image_id": 1, "url": "https://v.example/1.jpg"}],
+        "VG_100K/1.jpg": b"", "VG_100K/2.jpg": b"",
+    }, "json", 2, 3, ""),
+    "Visual Genome, paragraphs": ({
+        "paragraphs_v1.json": [{"url": "https://v.example/1.jpg", "image_id": 1, "paragraph": f"{A}. {B}"}],
+        "VG_100K/1.jpg": b"",
+    }, "json", 1, 1, ""),
+    "ROCO": ({
+        "train/radiology/captions.txt": f"ROCO_00002\t {A}\nROCO_00003\t {B}\n",
+        "train/radiology/licences.txt": "ROCO_00002\tPMC1\thttp://x.example\tCC BY\n",
+        "train/radiology/images/ROCO_00002.jpg": b"", "train/radiology/images/ROCO_00003.jpg": b"",
+    }, "csv", 2, 2, "train"),
+    "ROCOv2": ({
+        "train_captions.csv": f"ID,Caption\nROCOv2_train_1,{A}\n",
+        "test_captions.csv": f"ID,Caption\nROCOv2_test_1,{B}\n",
+        "train/ROCOv2_train_1.jpg": b"", "test/ROCOv2_test_1.jpg": b"",
+    }, "csv", 2, 2, "test train"),
+    "COCO-CN": ({
+        "imageid.human-written-caption.txt": f"COCO_train2014_042#zh#0\t{A}\nCOCO_train2014_043#zh#0\t{B}\n",
+        "coco-cn_train.txt": "COCO_train2014_042\n", "train2014/COCO_train2014_042.jpg": b"",
+        "train2014/COCO_train2014_043.jpg": b"",
+    }, "csv", 2, 2, ""),
+    "Flickr30k-CN": ({
+        "flickr30kcn.caption.txt": f"1000092795#zhb#0 {A}\n1000092795#zhb#1 {B}\n10002456#zhb#0 {C}\n",
+        "flickr30k-images/1000092795.jpg": b"", "flickr30k-images/10002456.jpg": b"",
+    }, "csv", 2, 3, ""),
+    "names and texts divided by a blank": ({"list.txt": f"a.jpg {A}\nb.jpg {B}\n", **IMAGES}, "csv", 2, 2, ""),
+    "AI Challenger": ({
+        "caption_train_annotations.json": [{"url": "http://w.example/x", "image_id": "a.jpg", "caption": [A, B]}],
+        "caption_train_images/a.jpg": b"",
+    }, "json", 1, 2, "train"),
+    "LLaMA-Factory": ({"mllm_demo.json": CHAT, "a.jpg": b""}, "json", 1, 1, ""),
+    "Unsplash Lite": ({
+        "photos.tsv000": UNSPLASH, "keywords.tsv000": "photo_id\tkeyword\nx\tred card\n",
+    }, "tsv", 1, 2, ""),
+    "Ground Truth": ({
+        "output.manifest": [{"source-ref": "s3://bucket/images/a.jpg", "caption": A, "caption-metadata": {}}],
+    }, "jsonl", 1, 1, ""),
+    "DiffusionDB": ({
+        "part-000001/part-000001.json": {"a.jpg": {"p": A, "se": 38753269, "st": 50}}, "part-000001/a.jpg": b"",
+    }, "json", 1, 1, ""),
+    "tags of Danbooru": ({
+        "metadata.jsonl": [{"id": number, "tag_string": f"1girl {one} table", "rating": "s"} for number, one in
+                           ((1, "red_card"), (2, "blue_card"))],
+        "0001/1.jpg": b"", "0001/2.jpg": b"",
+    }, "jsonl", 2, 2, ""),
+    "texts in folders of their own": ({
+        "text_c10/class_00001/image_1.txt": f"{A}\n{B}\n", "text_c10/class_00002/image_2.txt": f"{C}\n",
+        "jpg/image_1.jpg": b"", "jpg/image_2.jpg": b"",
+    }, "sidecar", 2, 3, ""),
+    "ImageNet's boxes are no texts": ({
+        "LOC_train_solution.csv": "ImageId,PredictionString\nn01440764_1,n01440764 13 18 465 413\n",
+        "train/n01440764/n01440764_1.jpg": b"",
+    }, "csv", 1, 0, "train"),
+    "Hateful Memes": ({
+        "train.jsonl": [{"id": 42953, "img": "img/42953.png", "label": 0, "text": A}],
+        "dev.jsonl": [{"id": 8291, "img": "img/08291.png", "label": 1, "text": B}],
+        "img/42953.png": b"", "img/08291.png": b"",
+    }, "jsonl", 2, 2, "dev train"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(read, layout):
     files, kind, images, texts, splits = LAYOUTS[layout]
@@ -313,6 +410,44 @@ def test_two_tables_of_one_content_are_read_once(write):
     )
 
 
+def test_queries_composed_of_an_image_and_its_change_are_no_captions(write):
+    """FashionIQ, and CIRR: an image and what differs in another one."""
+    triplets = [{"target": "a", "candidate": "b", "captions": ["is more red", "has long sleeves"]}]
+    files = {"captions/cap.dress.train.json": triplets, "images/a.jpg": b"", "images/b.jpg": b""}
+    looked = inspect_dataset(write(files))
+    assert looked.advice.startswith(
+        "2 images and no text; captions/cap.dress.train.json was not read: its texts say how an image differs"
+    )
+    meant = read_source(write({}), columns="image=target,caption=captions")
+    assert meant.rows[["image", "caption"]].values.tolist() == [
+        ["a", "is more red"],
+        ["a", "has long sleeves"],
+    ]
+
+
+def test_a_table_of_texts_without_images_stops_a_look(write):
+    files = {"X_train.csv": f"designation,description,imageid\n{A},{B},77\n", "image_77_product_5.jpg": b""}
+    looked = inspect_dataset(write(files))
+    assert (
+        "X_train.csv was not read: it has texts (description) and no column of images: name" in looked.advice
+    )
+    assert "1 images and no text" in looked.advice and looked.advice.endswith("goes on without texts")
+
+
+def test_an_image_on_the_web_is_not_its_page(write):
+    assert (
+        read_source(write({"photos.tsv000": UNSPLASH})).rows["image"].tolist() == ["https://i.example/x1"] * 2
+    )
+    assert inspect_dataset(write({})).addresses == ["https://i.example/x1"]
+
+
+def test_names_that_label_studio_made(write):
+    studio = [{"data": {"image": f"/data/upload/7/1b2c3d4e-{name}.jpg"}, "annotations": [
+        {"result": [{"value": {"text": [A]}}]}]} for name in "ab"]  # fmt: skip
+    looked = inspect_dataset(write({"project-7.json": studio, **IMAGES}))
+    assert looked.pairs["image"].tolist() == ["images/a.jpg", "images/b.jpg"]
+
+
 def test_what_is_not_read_is_told(write):
     found = recognise(
         write({"captions.csv": CSV, "x.zip": b"PK", "p.pkl": b"", "h.heic": b"", "notes.json": {"a": 1}})
@@ -368,15 +503,43 @@ def test_a_list_without_texts_is_no_source(read):
     )
 
 
-def test_files_of_a_cache_are_links(write, image):
-    folder = write({"blobs/m": CSV, "blobs/0": image(), "refs/main": "abc"})
-    for name, blob in (("metadata.csv", "m"), ("images/a.jpg", "0")):
-        link = folder / "snapshots/abc" / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(folder / "blobs" / blob)
-    for given in (folder, folder / "snapshots/abc"):
+@pytest.mark.parametrize("written", [False, True], ids=["links", "what git writes for them"])
+def test_files_of_a_cache_are_links(write, image, written):
+    table = f"file_name,text\nimages/a.jpg,{A}\nimages/b.jpg,{B}\n"
+    folder = write({"blobs/m": table, "blobs/0": image(), "blobs/1": image("blue"), "refs/main": "abc"})
+    snapshot = folder / "snapshots/abc"
+    (snapshot / "images").mkdir(parents=True)
+    for name, blob in (("metadata.csv", "m"), ("images/a.jpg", "0"), ("images/b.jpg", "1")):
+        target = f"{'../' * (name.count('/') + 2)}blobs/{blob}"
+        (snapshot / name).write_text(target) if written else (snapshot / name).symlink_to(target)
+    for given in (folder, snapshot, snapshot / "metadata.csv"):
         source = read_source(given)
-        assert (source.kind, source.root.name, len(source.rows)) == ("csv", "abc", 2)
+        assert (source.kind, source.root, len(source.rows)) == ("csv", snapshot, 2)
+        looked = inspect_dataset(given)
+        assert (looked.images, looked.texts, looked.links, looked.advice) == (2, 2, {}, "")
+        told = "3 files, such as images/a.jpg, are what git writes where it can make no links"
+        assert any(note.startswith(told) for note in looked.notes) == written
+    items = ingest_items(snapshot / "metadata.csv", rules=Rules(keep=["tiny"]), progress=False).items
+    assert items["modality"].value_counts().to_dict() == {"image": 2, "text": 2}
+
+
+def test_what_git_writes_for_links_without_a_table(write, image):
+    folder = write(
+        {"a.png": "photos/a.png", "photos/a.png": image(), "a.caption": "../captions", "captions": A}
+    )
+    (folder / "a.caption").write_text("texts/a.caption")
+    write({"texts/a.caption": A})
+    source = read_source(folder, "sidecar")
+    assert source.rows.loc[source.rows["image"] == "a.png", "caption"].tolist() == [A]
+    result = ingest_items(folder, rules=Rules(keep=["tiny"]), progress=False)
+    assert set(result.skipped["reason"]) == {"repeated caption", "duplicate image"}
+
+
+def test_a_link_to_a_table_elsewhere_is_the_table_there(write):
+    folder = write({"far/captions.csv": CSV, "far/a.jpg": b"", "near/b.jpg": b""})
+    (folder / "near" / "table.csv").symlink_to(folder / "far" / "captions.csv")
+    source = read_source(folder / "near" / "table.csv")
+    assert (source.root, source.tables) == (folder / "far", ("captions.csv",))
 
 
 WITHOUT_EXTRAS = """

@@ -28,6 +28,7 @@ def test_packed_files_are_unpacked_as_they_are_read(tmp_path, packing):
     with pa.output_stream(str(path), compression={"gz": "gzip", "zst": "zstd"}.get(packing, packing)) as file:
         file.write("Käfer\n".encode())
     assert read_text(path, 1000) == "Käfer\n"
+    assert read_text(path.rename(tmp_path / "a.csv"), 1000) == "Käfer\n"
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08broken"])

@@ -148,6 +148,9 @@ def test_a_model_folder_becomes_absolute(here):
 def test_a_dataset_is_there_or_on_the_hub(here):
     assert check_dataset("hf://owner/name") == "hf://owner/name"
     assert check_dataset(".") == str(here)
+    (here / "blob").touch()
+    (here / "table.csv").symlink_to("blob")
+    assert check_dataset("table.csv") == str(here / "table.csv")
     with pytest.raises(ValueError, match=r"dataset .*none does not exist; expected a folder"):
         check_dataset("none")
 
