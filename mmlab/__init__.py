@@ -6,6 +6,7 @@ Words, each with one meaning:
 
 item        an image or a text; items: the table of them, a row each
 pair        an image and the texts that belong to it, tied by `pair_id`
+siblings    of a query of the collection: the other texts, or the other images, of its pair
 modality    "text" or "image"
 direction   which modality asks for which: "text-to-image" or "image-to-text"
 dataset     what 01_ingest reads: a folder, a table, or a Hugging Face dataset
@@ -18,6 +19,7 @@ where       a filter on payload fields
 query       what is asked: a text, an image, or both; hits: what is found for it
 gallery     the items that can be found
 rankings    query_id, item_id, rank from 1, score: what many queries found
+split       a part of the items, as train or test; a run judges one: its queries, with its items as the gallery
 qrels       query_id, item_id, relevance: what is right
 fusion      several rankings made one; weights: how much each counts
 rescoring   scores changed against hubs (items that come up for everything)

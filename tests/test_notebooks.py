@@ -161,8 +161,8 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks_and_the_study_o
     }
     assert stages == {
         f"text-to-image/{name}.parquet" for name in ("exact", "index", "quantized", "fused")
-    } | {
-        f"image-to-text/{name}.parquet" for name in ("exact", "index", "quantized")
+    } | {f"image-to-text/{name}.parquet" for name in ("exact", "index", "quantized")} | {
+        f"other_splits/{name}.parquet" for name in ("image-to-text", "text-to-image")
     }  # only one of them can ask by image: nothing to fuse
     summary = read_manifest("pair")["steps"]["04_retrieve"]["summary"]
     assert re.search(r"fused \(\S+ \S+ \+ \S+ \S+, fitted on \d+ queries of the validation split", summary), (

@@ -1,6 +1,7 @@
 """The group that the commands belong to, and what several of them share."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -64,6 +65,19 @@ def usage_errors() -> Iterator[None]:
         yield
     except (ValueError, FileNotFoundError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def name_older_notebooks() -> None:
+    """Print a line on the notebooks of this folder that another version of mmlab wrote, if there are any."""
+    from mmlab.items.files import project
+    from mmlab.runs.execute.notebooks import older_notebooks
+
+    if found := older_notebooks():
+        click.echo(
+            f"note: unlike those of mmlab {mmlab.__version__}: {', '.join(found)} in {project() / 'notebooks'}. Move "
+            f"out those that are not your own, and run `mmlab init {shlex.quote(str(project()))}`",
+            err=True,
+        )
 
 
 def report_run(name: str) -> None:

@@ -1,6 +1,5 @@
 """`mmlab init`, `verify`, `clean`, `push`: a folder to work in, whether a run holds, what can go, a copy elsewhere."""
 
-import json
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -168,14 +167,19 @@ def init(folder: Path) -> None:
     In it and in the folders below, mmlab works with these notebooks. Whatever is there already stays as it is: a second
     time only what is missing is written, and notebooks that differ from those of this version are named.
     """
-    source = find_files()
+    from mmlab.runs.execute.notebooks import carried_files, fingerprint, record_written
+
+    source = carried_files()
     notebooks = [path.relative_to(source) for path in sorted(source.glob("notebooks/*.ipynb"))]
     missing = [path for path in notebooks if not (folder / path).exists()]
     differing = [
-        path for path in notebooks if path not in missing and is_edited(folder / path, source / path)
+        path
+        for path in notebooks
+        if path not in missing and fingerprint(folder / path) != fingerprint(source / path)
     ]
     for path in (*missing, Path("data/README.md")):
         write_missing(source / path, folder / path)
+    record_written(folder)
     click.echo(f"{folder}: {len(missing)} notebooks written, {len(notebooks) - len(missing)} were there")
     if differing:
         click.echo(
@@ -185,29 +189,8 @@ def init(folder: Path) -> None:
     click.echo(f"Next: cd {shlex.quote(str(folder))}; mmlab demo; jupyter lab notebooks/04_retrieve.ipynb")
 
 
-def find_files() -> Path:
-    """Return the folder with the files to write: in an installed package its own, in a checkout the checkout."""
-    package = Path(mmlab.__file__).resolve().parent
-    carried = package / "project"
-    return carried if carried.is_dir() else package.parent
-
-
 def write_missing(source: Path, target: Path) -> None:
     """Copy a file to where there is none yet."""
     if not target.exists():
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
-
-
-def is_edited(path: Path, original: Path) -> bool:
-    """Return whether a notebook has other cells; that it was run, and has outputs, makes no difference."""
-    return read_cells(path) != read_cells(original)
-
-
-def read_cells(path: Path) -> list[tuple[str, str]] | None:
-    """Return the type and the text of each cell of a notebook, or None where the file is no notebook."""
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    except (ValueError, LookupError, TypeError):
-        return None

@@ -12,6 +12,7 @@ import click
 
 from mmlab.cli.group import (
     cli,
+    name_older_notebooks,
     parameter_option,
     print_failures,
     print_table,
@@ -80,6 +81,7 @@ def run(dataset: str | None, name: str, models: Sequence[str], start: str, param
     """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
     from mmlab.runs.record.parameters import check_dataset, check_model
 
+    name_older_notebooks()
     if dataset is None and start in ("01", "01_ingest"):
         raise click.UsageError(
             "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"
@@ -108,6 +110,7 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
     from mmlab.demo import draw_catalogue
     from mmlab.items import data
 
+    name_older_notebooks()
     folder = data() / "demo"
     given = check(name, {**split_parameters(parameters), "dataset": str(folder), "models": ["demo"]})
     draw_catalogue(folder, products=products)
@@ -131,6 +134,7 @@ def sweep(file: Path, jobs: int | None, resume: bool) -> None:
     from mmlab.runs.execute.run_sweep import plan_steps, run_sweep
     from mmlab.runs.execute.sweep_file import read_settings
 
+    name_older_notebooks()
     with usage_errors():
         notebooks = find_notebooks()
         settings = read_settings(file, notebooks)

@@ -5,7 +5,15 @@ from contextlib import suppress
 
 import click
 
-from mmlab.cli.group import cli, complete_runs, parameter_option, report_run, split_parameters, usage_errors
+from mmlab.cli.group import (
+    cli,
+    complete_runs,
+    name_older_notebooks,
+    parameter_option,
+    report_run,
+    split_parameters,
+    usage_errors,
+)
 from mmlab.items.files import NoProject
 
 STUDY_EXAMPLES = """
@@ -73,6 +81,7 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
     from mmlab.runs.record.parameters import check_parameters
     from mmlab.runs.record.run_files import COMPARISON
 
+    name_older_notebooks()
     name = name or f"compare-{'-'.join(runs)}"[:100]
     with usage_errors():
         notebook = find_notebook(COMPARISON)
@@ -94,6 +103,7 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
     from mmlab.runs.record.manifest import check_runs
     from mmlab.runs.record.parameters import check_parameters
 
+    name_older_notebooks()
     with usage_errors():
         notebook = find_study(name)
         check_runs([run])

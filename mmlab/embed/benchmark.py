@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -65,18 +65,14 @@ def used_memory(device: str = "cpu") -> int:
     """Return the bytes in use now: of this process, or allocated on a CUDA device."""
     gc.collect()
     if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.memory_allocated(device)
+        return _cuda().memory_allocated(device)
     return _resident_memory()
 
 
 def free_memory(device: str = "cpu") -> int:
     """Return the bytes that are still available."""
     if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.mem_get_info(device)[0]
+        return _cuda().mem_get_info(device)[0]
     import psutil
 
     return psutil.virtual_memory().available
@@ -90,11 +86,9 @@ def measure_peak_memory(work: Callable[[], T], device: str = "cpu") -> tuple[T, 
     (45, True)
     """
     if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        return work(), torch.cuda.max_memory_allocated(device)
+        _cuda().empty_cache()
+        _cuda().reset_peak_memory_stats(device)
+        return work(), _cuda().max_memory_allocated(device)
     peak, ended = [_resident_memory()], Event()
     watcher = Thread(target=_watch_memory, args=(peak, ended), daemon=True)
     watcher.start()
@@ -104,6 +98,12 @@ def measure_peak_memory(work: Callable[[], T], device: str = "cpu") -> tuple[T, 
         ended.set()
         watcher.join()
     return result, peak[0]
+
+
+def _cuda() -> Any:
+    import torch
+
+    return torch.cuda
 
 
 def _sweep(

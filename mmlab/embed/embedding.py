@@ -1,13 +1,14 @@
 """Items become vectors: each content once, from the cache where it is known, in the order of the items.
 
-The cache is one SQLite file: content x space -> float32 bytes.
+The cache is one SQLite file: content x space -> float32 bytes. A text that asks is another content than the same text
+where it is found, if the model puts another prompt before it.
 """
 
 import json
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,13 @@ import pandas as pd
 from mmlab.embed.encode import encode_items
 from mmlab.embed.models import Model
 from mmlab.embed.models.interface import unsupported_modality
-from mmlab.items import Space, Vectors
+from mmlab.items import Space, Vectors, is_among
 from mmlab.items.files import SqliteFile
 from mmlab.items.tables import SKIPPED_COLUMNS, check_items
 
 CONTENTS_PER_QUERY = 1000
+DOCUMENT, QUERY, EITHER = "document", "query", "both"
+QUERY_CONTENT = "query "  # before the content of a text, in the cache, where its vector is that of a query
 
 TABLE = """CREATE TABLE IF NOT EXISTS vectors
 (space TEXT NOT NULL, content TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (space, content))"""
@@ -82,9 +85,10 @@ class VectorCache(SqliteFile):
 class Embedded:
     """The vectors in the order of the items, the skipped items, and what was done.
 
-    counts has one row per modality: items, embedded (contents that the model embedded), cached (items whose vector
-    was known), failed, truncated (texts longer than the model's window), halved (batches that did not fit into memory
-    and were split in two), seconds, per_second (embedded).
+    counts has one row per modality, and one more for texts as queries where these have vectors of their own: side
+    ("document", "query", or "both" where they are the same), items, embedded (contents that the model embedded), cached
+    (items whose vector was known), failed, truncated (texts longer than the model's window), halved (batches that did
+    not fit into memory and were split in two), seconds, per_second (embedded).
     """
 
     vectors: Vectors
@@ -111,6 +115,7 @@ def embed_items(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: bool = True,
+    as_queries: bool = False,
 ) -> Embedded:
     """Embed all items in the model's space; an image that cannot be opened becomes a skipped row.
 
@@ -118,6 +123,7 @@ def embed_items(
     interrupted run continues where it stopped.
     batch_size: the most items that go through the model at a time. A batch that does not fit into memory is split in
     two; an item that does not fit even alone becomes a skipped row.
+    as_queries: embed texts as they ask, behind the model's query prompt, instead of as they are found.
 
     Raises ModelError if the model cannot embed a modality of the items, ValueError for other wrong arguments.
     """
@@ -129,9 +135,10 @@ def embed_items(
         for modality in items["modality"].unique():
             chosen = (items["modality"] == modality).to_numpy()
             started = time.perf_counter()
-            rows = _embed_rows(items[chosen], model, opened, batch_size, progress)
+            side = _side(model, modality, as_queries)
+            rows = _embed_rows(items[chosen], model, opened, batch_size, progress, side)
             array[chosen], reasons[chosen] = rows.vectors, rows.reasons
-            counts.append(_count(items[chosen], model, rows, time.perf_counter() - started))
+            counts.append(_count(items[chosen], model, rows, time.perf_counter() - started, side))
     kept = pd.isna(reasons)
     return Embedded(
         vectors=Vectors(items["item_id"].to_numpy()[kept], array[kept], model.space),
@@ -150,28 +157,61 @@ def _check_arguments(items: pd.DataFrame, model: Model, batch_size: int) -> None
             raise unsupported_modality(model.space.model, model.modalities, modality)
 
 
+def embed_with_queries(
+    items: pd.DataFrame,
+    model: Model,
+    cache: str | Path | None = None,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> Embedded:
+    """Return what `embed_items` does, with the texts as they ask in `vectors.queries` where the model tells them apart.
+
+    A text that has no vector on one of its sides has none.
+    """
+    found = embed_items(items, model, cache, batch_size, progress)
+    texts = items[(items["modality"] == "text") & is_among(items["item_id"], found.vectors.ids)]
+    if not model.tells_queries_apart or texts.empty:
+        return found
+    asking = embed_items(texts, model, cache, batch_size, progress, as_queries=True)
+    lost = set(texts["item_id"]) - set(asking.vectors.ids)
+    kept = found.vectors.take([item for item in found.vectors.ids if item not in lost])
+    return Embedded(
+        vectors=replace(kept, queries=asking.vectors),
+        skipped=pd.concat([found.skipped, asking.skipped], ignore_index=True),
+        counts=pd.concat([found.counts, asking.counts], ignore_index=True),
+    )
+
+
+def _side(model: Model, modality: str, as_queries: bool) -> str:
+    if modality != "text" or not model.tells_queries_apart:
+        return EITHER
+    return QUERY if as_queries else DOCUMENT
+
+
 def _embed_rows(
-    rows: pd.DataFrame, model: Model, cache: VectorCache | None, batch_size: int, progress: bool
+    rows: pd.DataFrame, model: Model, cache: VectorCache | None, batch_size: int, progress: bool, side: str
 ) -> _Rows:
     from tqdm.auto import tqdm
 
     unique = rows.drop_duplicates("content")
     contents = unique["content"].to_numpy(dtype=object)
+    if side == QUERY:
+        contents = QUERY_CONTENT + contents
     found, vectors = np.zeros(len(unique), bool), np.zeros((len(unique), model.space.dimension), np.float32)
     if cache:
         found, vectors = cache.get(contents, model.space)
     missing = np.flatnonzero(~found)
     reasons, halved = np.full(len(unique), None, dtype=object), 0
-    name = rows["modality"].iloc[0] + "s"
+    name = "queries" if side == QUERY else rows["modality"].iloc[0] + "s"
     silent = not progress or not len(missing)
     with tqdm(total=len(missing), desc=name, unit=f" {name}", disable=silent) as bar:
-        for batch in encode_items(unique.iloc[missing], model, batch_size):
+        for batch in encode_items(unique.iloc[missing], model, batch_size, as_queries=side == QUERY):
             positions = missing[batch.positions]
             vectors[positions] = _keep(cache, contents[positions], batch.vectors, model)
             reasons[missing[list(batch.failures)]] = list(batch.failures.values())
             halved += batch.halved
             bar.update(len(positions) + len(batch.failures))
-    source = pd.Index(contents).get_indexer(rows["content"])
+    source = pd.Index(unique["content"]).get_indexer(rows["content"])
     return _Rows(vectors[source], reasons[source], len(missing) - pd.notna(reasons).sum(), halved)
 
 
@@ -183,15 +223,19 @@ def _keep(cache: VectorCache | None, contents: np.ndarray, vectors: np.ndarray, 
     return cache.get(contents, model.space)[1]
 
 
-def _count(items: pd.DataFrame, model: Model, rows: _Rows, seconds: float) -> dict[str, str | int | float]:
+def _count(
+    items: pd.DataFrame, model: Model, rows: _Rows, seconds: float, side: str
+) -> dict[str, str | int | float]:
     modality, failed = items["modality"].iloc[0], pd.notna(rows.reasons).sum()
+    longer = model.count_truncated(items["text"].tolist(), side == QUERY) if modality == "text" else 0
     return {
         "modality": modality,
+        "side": side,
         "items": len(items),
         "embedded": rows.embedded,
         "cached": len(items) - rows.embedded - failed,
         "failed": failed,
-        "truncated": model.count_truncated(items["text"].tolist()) if modality == "text" else 0,
+        "truncated": longer,
         "halved": rows.halved,
         "seconds": seconds,
         "per_second": rows.embedded / seconds,

@@ -46,8 +46,12 @@ class EncodedBatch(NamedTuple):
     halved: int
 
 
-def encode_items(rows: pd.DataFrame, model: Model, batch_size: int) -> Iterator[EncodedBatch]:
+def encode_items(
+    rows: pd.DataFrame, model: Model, batch_size: int, as_queries: bool = False
+) -> Iterator[EncodedBatch]:
     """Embed items of one modality, in worker threads; yield each batch when it is done.
+
+    `as_queries`: texts as they ask, behind the model's query prompt.
 
     A file fails with the reason of its ImageError, or as "changed file" where its bytes no longer have the hash in
     the column content. An item that does not fit into memory even alone fails as "out of memory".
@@ -59,7 +63,7 @@ def encode_items(rows: pd.DataFrame, model: Model, batch_size: int) -> Iterator[
         texts = rows["text"].tolist()
         tokens = estimate_tokens(texts)
         batches = cut_by_length(longest_first(tokens, texts), tokens, batch_size, workers)
-        encode = partial(encode_texts, texts=texts, model=model)
+        encode = partial(encode_texts, texts=texts, model=model, as_queries=as_queries)
     else:
         paths, contents = rows["image"].tolist(), rows["content"].tolist()
         batches = cut_evenly(range(len(paths)), batch_size, workers)
@@ -67,11 +71,14 @@ def encode_items(rows: pd.DataFrame, model: Model, batch_size: int) -> Iterator[
     yield from run_in_workers(encode, batches, workers)
 
 
-def encode_texts(positions: Sequence[int], texts: Sequence[str], model: Model) -> EncodedBatch:
+def encode_texts(
+    positions: Sequence[int], texts: Sequence[str], model: Model, as_queries: bool = False
+) -> EncodedBatch:
     """Embed the texts at these positions as one batch."""
+    embed_batch = model.embed_queries if as_queries else model.embed_texts
 
     def embed(batch: list[int]) -> np.ndarray:
-        return model.embed_texts([texts[position] for position in batch])
+        return embed_batch([texts[position] for position in batch])
 
     return _encode(list(positions), embed, model, {})
 
@@ -187,7 +194,7 @@ def _prepare_image(path: str, content: str, model: Model) -> Inputs:
 
 def _stack(prepared: list[Inputs]) -> Inputs:
     """Return one batch of what was prepared image by image."""
-    import torch
+    torch = _torch()
 
     def join(values: list[Any]) -> Any:
         return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
@@ -196,7 +203,11 @@ def _stack(prepared: list[Inputs]) -> Inputs:
 
 
 def _empty_device_cache() -> None:
+    if _torch().cuda.is_available():
+        _torch().cuda.empty_cache()
+
+
+def _torch() -> Any:
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    return torch

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.embed.embedding import Embedded, embed_items
+from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queries
 from mmlab.embed.models import load_for, load_model
 from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import Space, Vectors, is_among
@@ -28,7 +28,7 @@ def embed_with_models(
     batch_size: int = 32,
     progress: bool = True,
 ) -> list[Embedded]:
-    """Embed with each model the items that it can; return what `embed_items` returns, in the order of the models.
+    """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
     models, prompts, precision: as in `load_model`. cache, batch_size, progress: as in `embed_items`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
@@ -42,7 +42,7 @@ def embed_with_models(
         chosen = items[items["modality"].isin(model.modalities)]
         if chosen.empty and len(items):
             raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
-        results[model.space] = embed_items(chosen, model, cache, batch_size, progress)
+        results[model.space] = embed_with_queries(chosen, model, cache, batch_size, progress)
         # Free its memory for the next model.
         del model
     if not results:
@@ -51,16 +51,28 @@ def embed_with_models(
 
 
 def describe_spaces(results: Sequence[Embedded]) -> pd.DataFrame:
-    """Return the fields of each space: a row per field (column `part`), a column per space, called by its key."""
+    """Return the fields of each space: a row per field (column `part`), a column per space, called by its key.
+
+    The last row says whether a text that asks is embedded in another way than one that is found.
+    """
     spaces = [result.vectors.space for result in results]
-    columns = {space.key: list(space.to_dict().values()) for space in spaces}
-    return pd.DataFrame({"part": list(spaces[0].to_dict()), **columns})
+    columns = {
+        result.vectors.space.key: [*result.vectors.space.to_dict().values(), _asked_as(result)]
+        for result in results
+    }
+    return pd.DataFrame({"part": [*spaces[0].to_dict(), "texts that ask"], **columns})
+
+
+def _asked_as(result: Embedded) -> str:
+    if "text" not in set(result.counts["modality"]):
+        return "none"
+    return "as queries" if QUERY in set(result.counts["side"]) else "as they are found"
 
 
 def describe_work(results: Sequence[Embedded]) -> pd.DataFrame:
-    """Return what each model did: a row per space and modality with the counts of `Embedded`."""
+    """Return what each model did: a row per space, modality and side with the counts of `Embedded`."""
     rows = [result.counts.assign(space=result.vectors.space.key) for result in results]
-    table = pd.concat(rows, ignore_index=True)[["space", "modality", *WORK_COLUMNS]]
+    table = pd.concat(rows, ignore_index=True)[["space", "modality", "side", *WORK_COLUMNS]]
     return table.rename(columns={"per_second": "items per second"})
 
 

@@ -166,7 +166,7 @@ def failed_modalities(
     missed = qrels[is_among(qrels["query_id"], misses)]
     asked = "text" if is_among(missed["query_id"], by_modality["text"].ids).any() else "image"
     answered = opposite_modality(asked)
-    pairs = nearest_right(by_modality[asked], by_modality[answered], missed)
+    pairs = nearest_right(by_modality[asked].asking(), by_modality[answered], missed)
     for modality, column in ((asked, "query_id"), (answered, "item_id")):
         ids = pairs[column].to_numpy()
         pairs[f"{modality}_share"] = _right_shares(ids, by_modality[modality], items, neighbours)

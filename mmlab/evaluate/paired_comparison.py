@@ -57,6 +57,18 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
     return table.assign(p_holm=holm(table["p"].to_numpy()))[COLUMNS]
 
 
+def shared_queries(systems: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the rows of the queries that all systems have: one whose weights were fitted on some judges the others.
+
+    >>> scores = pd.DataFrame({"query_id": ["a", "b"], "RR": [1.0, 0.5]})
+    >>> [len(one) for one in shared_queries({"one": scores, "other": scores.tail(1)}).values()]
+    [1, 1]
+    """
+    shared = set.intersection(*(set(one["query_id"]) for one in systems.values()))
+    kept = {name: one["query_id"].isin(shared) for name, one in systems.items()}
+    return {name: one if kept[name].all() else one[kept[name]] for name, one in systems.items()}
+
+
 def changed_queries(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return the queries whose score changed, most first: query_id, before, after, change (after - before).
 

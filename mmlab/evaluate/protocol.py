@@ -1,16 +1,18 @@
 """What makes figures comparable: the rules that they were measured by, and published results beside them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
 
 TIE_RULE = "equal scores count against the system"
 INTERVAL = "95 %, Clopper-Pearson with the design effect of pairs"
+SIBLINGS_LEFT_OUT, SIBLINGS_KEPT = "left out", "kept: they answer and vote"
 PUBLISHED_CSV = Path(__file__).parent / "published.csv"
 MAX_NEAR_DIFFERENCE = 0.005  # half a point
 PUBLISHED_KEYS = ["checkpoint", "model", "pretrained", "dataset", "images", "captions_per_image", "source"]
@@ -28,26 +30,32 @@ def protocol_card(
     items: pd.DataFrame,
     qrels: Mapping[str, pd.DataFrame],
     rankings: Mapping[str, pd.DataFrame],
+    split: str = "all",
+    rules: Mapping[str, Mapping[str, str]] | None = None,
+    answering: Mapping[str, Sequence[Vectors]] | None = None,
 ) -> pd.DataFrame:
     """Return the rules of an evaluation, one row per direction ("text-to-image", "image-to-text").
 
-    `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`). `qrels`, `rankings`: direction -> table.
-    Columns: direction, queries (those with a right answer), not judged (those without), gallery (items that can be
-    found), captions per image (mean over the images that have one), right answers per query, ranks kept, tie rule,
-    interval, model and prompt of the queries' vectors, splits, split hash (`split_hash` of all items judged).
+    `by_modality`: "text" and "image" -> the vectors of the split that is judged. `qrels`, `rankings`: direction ->
+    table. `split`: its name, "all" where all items are one gallery. `rules`: direction -> further rules by name, as
+    what was fitted on which other queries. `answering`: direction -> the vectors of each model that answers, those of
+    `by_modality` unless given. Columns: direction, split, queries (those that are judged), not judged (those without a
+    right answer, or that something was fitted on), gallery (items that can be found), captions per image (mean over
+    the images that have one), right answers per query, ranks kept, the further rules, tie rule, interval, model and
+    prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents, or are embedded
+    alike), split hash (`split_hash` of all items judged).
     """
     judged = items[is_among(items["item_id"], [*by_modality["text"].ids, *by_modality["image"].ids])]
-    captions = qrels["image-to-text"].groupby("query_id").size()
-    of_all = {
-        "splits": ", ".join(sorted(judged["split"].dropna().astype(str).unique())) or "none",
-        "split hash": split_hash(judged),
-    }
+    captions = qrels_from_pairs(judged, "image", "text").groupby("query_id").size()
+    of_all = {"split hash": split_hash(judged)}
+    held = ", ".join(sorted(judged["split"].dropna().astype(str).unique()))
     rows = []
     for direction, right in qrels.items():
         asked, gallery = (by_modality[modality] for modality in DIRECTIONS[direction])
         queries = right["query_id"].nunique()
         counts = {
             "direction": direction,
+            "split": f"{split}: {held}" if split == "all" and held else split,
             "queries": queries,
             "not judged": len(asked) - queries,
             "gallery": len(gallery),
@@ -55,10 +63,27 @@ def protocol_card(
             "right answers per query": len(right) / max(queries, 1),
             "ranks kept": int(rankings[direction]["rank"].max()) if len(rankings[direction]) else 0,
         }
-        rules = {"tie rule": TIE_RULE, "interval": INTERVAL}
-        space = {"model": asked.space.model, "prompt": asked.space.prompt or "none"}
-        rows.append({**counts, **rules, **space, **of_all})
+        always = {"tie rule": TIE_RULE, "interval": INTERVAL}
+        further = (rules or {}).get(direction, {})
+        space = _spaces((answering or {}).get(direction) or [asked], direction)
+        rows.append({**counts, **further, **always, **space, **of_all})
     return pd.DataFrame(rows)
+
+
+def _spaces(answering: Sequence[Vectors], direction: str) -> dict[str, str]:
+    """Return model, prompt and side of texts, of several models one after the other."""
+    parts = {
+        "model": [one.space.model for one in answering],
+        "prompt": [one.space.prompt or "none" for one in answering],
+        "side of texts": [_side_of_texts(one, direction) for one in answering],
+    }
+    return {name: " + ".join(values) for name, values in parts.items()}
+
+
+def _side_of_texts(vectors: Vectors, direction: str) -> str:
+    if vectors.queries is None:
+        return "queries and documents alike"
+    return "queries" if DIRECTIONS[direction][0] == "text" else "documents"
 
 
 def transpose_card(protocol: pd.DataFrame) -> pd.DataFrame:

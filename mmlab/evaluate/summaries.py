@@ -6,7 +6,7 @@ Sentences beside figures are Markdown, in which labels stay text (`escape_markdo
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from mmlab.items import Vectors, replacing
 NOTHING_JUDGED = "No query has a known right answer here, so there is nothing to evaluate."
 MIN_TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks
 MAX_NAME_CHARS = 80
+# what is found, by which siblings of the query, and what is measured where they are kept
+SIBLINGS = {
+    "text-to-image": ("images", "captions", "a caption finds another caption of its image"),
+    "image-to-text": ("texts", "images", "an image finds another image of its texts"),
+}
 ONE_SPACE = "Texts and images lie in one space, so every text has a cosine with every image."
 
 
@@ -52,9 +57,30 @@ def summarize_spaces(by_modality: Mapping[str, Vectors]) -> str:
     return (
         f"Texts lie in the space of {text} and images in that of {image}: a text and an image have no cosine. "
         "Their histogram, the modality gap, hubness and suspected wrong pairs need one and are left out. A text finds "
-        "an image by the image's captions: another caption of the same photo gives it away, so these figures are "
-        "higher than the images alone would earn, and do not compare with those of a joint space."
+        "an image by the image's captions, so these figures do not compare with those of a joint space."
     )
+
+
+def summarize_siblings(through_pairs: Mapping[str, Sequence[str]], kept: bool) -> str:
+    """Say what siblings of the queries mean for figures; `through_pairs`: the models that need them, by direction.
+
+    Siblings are the other texts, or the other images, of a query's own pair. Nothing is said where no model needs them.
+
+    >>> summarize_siblings({}, kept=True)
+    ''
+    """
+    parts = []
+    for direction, models in through_pairs.items():
+        names = " + ".join(map(escape_markdown, models))
+        found, siblings, measured = SIBLINGS[direction]
+        parts.append(
+            f"Siblings are kept: {direction} by {names} measures whether {measured}, so these figures compare neither "
+            "with published ones nor with those of a joint space."
+            if kept
+            else f"{direction}: {names} finds {found} through {siblings} of their pair alone, and those of the query's "
+            f"own pair are left out: only wrong {found} get its vote, unlike for questions of your own."
+        )
+    return " ".join(parts)
 
 
 def summarize_separation(cosines: pd.DataFrame) -> str:
@@ -145,6 +171,25 @@ def summarize_gallery_sizes(sizes: pd.DataFrame, measure: str) -> str:
     return f"{measure}: {'; '.join(parts)}."
 
 
+def summarize_splits(splits: pd.DataFrame, measure: str, not_ranked: Sequence[str] = ()) -> str:
+    """Give a measure by split, each against its own items, then in galleries of one size; say which were not ranked.
+
+    `splits`: direction, split, gallery, value, low, high, size, same_size.
+    """
+    parts = []
+    for direction, part in splits.groupby("direction", sort=False):
+        rows = part.to_dict("records")
+        own = ", ".join(
+            f"{escape_markdown(row['split'])} {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}; "
+            f"{row['gallery']:,} items)"
+            for row in rows
+        )
+        sizes = ", ".join(f"{escape_markdown(row['split'])} {row['same_size']:.3f}" for row in rows)
+        parts.append(f"{direction} {own}; among {rows[0]['size']:,} items {sizes}")
+    left = f" Too large to rank beside: {', '.join(map(escape_markdown, not_ranked))}." if not_ranked else ""
+    return f"{measure} by split, each against its own items: {'. '.join(parts)}.{left}"
+
+
 def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
     """Say per direction what exact search misses and what later steps change; `changes`: `loss_changes` of each."""
     parts = []
@@ -198,7 +243,10 @@ def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.Dat
     `wrong`: `suspected_wrong_pairs`, of whose worst tenth the expected share of false alarms is given.
     """
     suspected = int(wrong["suspected"].sum()) if len(wrong) else 0
-    summary = f"{suspected:,} suspected wrong pairs and {false_negatives:,} suspected false negatives."
+    summary = (
+        f"{suspected:,} suspected wrong pairs of {len(wrong):,} read, of all splits, and {false_negatives:,} "
+    )
+    summary += "suspected false negatives of the queries judged."
     tenth = -(-len(wrong) // 10)
     chance = wrong["false_alarms"].iloc[tenth - 1] if tenth else np.nan
     if pd.notna(chance):

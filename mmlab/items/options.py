@@ -15,6 +15,7 @@ OPTIONS = {
     "layout": ("unified", "separate", "named"),
     "quantization": ("none", "scalar", "product", "binary", "turbo"),  # with a size as in product-32
     "fusion": ("none", "weighted_sum", "rrf", "dbsf"),
+    "siblings": ("leave_out", "keep"),
     "rescoring": ("none", "centring", "csls", "inverted_softmax", "qb_norm"),
     "calibration": ("none", "temperature", "logistic", "isotonic"),
 }  # fmt: skip

@@ -70,8 +70,10 @@ class Space:
 class Vectors:
     """Ids (N,), unit rows float32 (N, D) and their space; all three are checked when made.
 
-    Lists and other dtypes are converted. Raises ValueError for lengths that do not agree, an id that comes twice and
-    rows whose norm is not 1 (see `unit_rows`).
+    Lists and other dtypes are converted. `queries`: the texts among them as they ask, in the same space, where the
+    model puts another prompt before a query than before a text that is found; see `asking`. Raises ValueError for
+    lengths that do not agree, an id that comes twice and rows whose norm is not 1 (see `unit_rows`), SpaceMismatch for
+    queries of another space.
 
     >>> Vectors(["a", "b"], unit_rows([[3, 4], [0, 2]]), Space("toy", "1", "", "", "", 2)).array.tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 1.0]]
@@ -80,6 +82,7 @@ class Vectors:
     ids: np.ndarray
     array: np.ndarray
     space: Space
+    queries: "Vectors | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=str))
@@ -96,6 +99,8 @@ class Vectors:
                 f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
                 f"first {self.ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
             )
+        if self.queries is not None:
+            self.space.check_same(self.queries.space)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -112,10 +117,24 @@ class Vectors:
         missing = self.ids[rows] != wanted if len(order) else np.ones(len(wanted), dtype=bool)
         if missing.any():
             raise KeyError(f"{missing.sum()} of {len(wanted)} ids have no vector, first {wanted[missing][0]}")
-        return Vectors(wanted, self.array[rows], self.space)
+        return Vectors(wanted, self.array[rows], self.space, self.queries)
+
+    def asking(self) -> "Vectors":
+        """Return the same items as they ask: texts by their rows in `queries`, all others as they are found.
+
+        >>> space = Space("toy", "1", "", "", "", 2)
+        >>> found = Vectors(["a", "b"], np.eye(2), space, queries=Vectors(["b"], [[0.6, 0.8]], space))
+        >>> found.asking().array.round(1).tolist()
+        [[1.0, 0.0], [0.6000000238418579, 0.800000011920929]]
+        """
+        if self.queries is None:
+            return self
+        array, asks = self.array.copy(), np.isin(self.ids, self.queries.ids)
+        array[asks] = self.queries.take(self.ids[asks]).array
+        return Vectors(self.ids, array, self.space, self.queries)
 
     def save(self, path: str | Path) -> Path:
-        """Write ids, rows and space as one `.npz` without pickles, whole or not at all."""
+        """Write ids, rows and space, not `queries`, as one `.npz` without pickles, whole or not at all."""
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, ids=self.ids, array=self.array, space=np.array(json.dumps(self.space.to_dict())))
         return Path(path)

@@ -13,10 +13,10 @@ import pandas as pd
 
 from mmlab.panels import controls
 from mmlab.panels.hit_grids import PanelData, describe_hit
-from mmlab.panels.outputs import FONT, show_in, status_line
+from mmlab.panels.outputs import FONT, show_in, status_line, warning_line
 from mmlab.panels.query_panel import QueryForm
 from mmlab.panels.search_controls import SearchControls
-from mmlab.retrieve import Query
+from mmlab.retrieve import Query, SearchResult
 from mmlab.retrieve.query.explain import describe_change, rank_changes
 from mmlab.retrieve.query.known_queries import find_right_answers
 from mmlab.retrieve.query.spec import differing_settings, format_setting
@@ -96,18 +96,14 @@ def compare_answers(
     a query that the systems cannot answer.
     """
     queries = (left, right)
-    found = [data.search(replace(query, k=max(query.k, query.depth))).table for query in queries]
+    results = [data.search(replace(query, k=max(query.k, query.depth))) for query in queries]
+    found = [result.table for result in results]
     changes = rank_changes(*found)
     relevant = [find_right_answers(data.items, query) for query in queries]
+    moved = dict(zip(changes["item_id"], changes["change"], strict=True))
     columns = [
-        _answer_column("Left", left, found[0], relevant[0], {}),
-        _answer_column(
-            "Right",
-            right,
-            found[1],
-            relevant[1],
-            dict(zip(changes["item_id"], changes["change"], strict=True)),
-        ),
+        _answer_column(*side)
+        for side in zip(("Left", "Right"), queries, results, relevant, ({}, moved), strict=True)
     ]
     words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
     shown = changes[(changes["before"] <= left.k) | (changes["after"] <= right.k)]
@@ -185,10 +181,10 @@ def changes_table(changes: pd.DataFrame, words: pd.Series) -> Html:
 
 
 def _answer_column(
-    place: str, query: Query, hits: pd.DataFrame, right: Sequence[str] | None, changes: dict[str, float]
+    place: str, query: Query, result: SearchResult, right: Sequence[str] | None, changes: dict[str, float]
 ) -> str:
     """Return one answer under the name of its system, each hit with the ranks that it gained or lost."""
-    shown = hits.head(query.k)
+    shown = result.table.head(query.k)
     marks = None if right is None else [item in right for item in shown["item_id"]]
     captions = [
         describe_hit(hit) + _arrow(changes.get(hit["item_id"], 0)) for hit in shown.to_dict("records")
@@ -197,7 +193,8 @@ def _answer_column(
     name = escape(f"{place}: {systems}" if systems else place)
     heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
     grid = gallery(list(shown["pair_image"]), captions, marks)
-    return f'<section aria-label="{name}" style="{COLUMN_STYLE}">{heading}{grid}</section>'
+    shown_as = f"{heading}{warning_line(result.warning)}{grid}"
+    return f'<section aria-label="{name}" style="{COLUMN_STYLE}">{shown_as}</section>'
 
 
 def _arrow(change: float) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from mmlab.panels.outputs import status_line
+from mmlab.panels.outputs import status_line, warning_line
 from mmlab.retrieve import CALIBRATIONS, Query, SearchResult, search
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.rerank import Match
@@ -119,7 +119,7 @@ def show_hits(query: Query, result: SearchResult, right: Collection[str] | None 
     asked = "".join(str(image_card(part)) for part in query.contents if not isinstance(part, str))
     times = _describe_times(result.timings, 1000 * (time.perf_counter() - started))
     line = f"<b><bdi>{escape(query.describe())}</bdi></b>: {len(hits)} hits{_first_right(marks)}; {times}"
-    return Html(f"{status_line(line)}{asked}{grid}")
+    return Html(f"{status_line(line)}{warning_line(result.warning)}{asked}{grid}")
 
 
 def describe_hit(hit: Mapping[str, Any]) -> str:

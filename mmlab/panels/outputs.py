@@ -14,6 +14,7 @@ from mmlab.visualize import Html
 
 FONT = "font:13px sans-serif"
 ERROR_STYLE = "color:#b00020;white-space:pre-wrap;overflow-wrap:anywhere"
+WARNING_STYLE = "color:#7a4100;border-left:3px solid #e69f00;padding-left:8px;overflow-wrap:anywhere"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text that begins so for a formula
 
 
@@ -24,6 +25,15 @@ class Unfinished(ValueError):
 def status_line(content: str) -> str:
     """Return a line that screen readers read out when it changes; `content` is HTML."""
     return f'<p role="status" style="{FONT};overflow-wrap:anywhere">{content}</p>'
+
+
+def warning_line(text: str) -> str:
+    """Return a plain text as a line that stands out; nothing for none.
+
+    >>> warning_line("")
+    ''
+    """
+    return f'<p role="note" style="{FONT};{WARNING_STYLE}">{escape(text)}</p>' if text else ""
 
 
 def notice(text: str) -> widgets.VBox:

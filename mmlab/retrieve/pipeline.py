@@ -1,17 +1,28 @@
-"""A run's answer: all queries of a direction, step by step: searched, then fused, rescored, calibrated, reranked."""
+"""A run's answer: the queries of a split, step by step: searched, then fused, rescored, calibrated, reranked.
+
+Every query is asked against the items of its own split. What is fitted is fitted on the validation split in its own
+gallery; the queries of other splits are ranked beside, and are the bank of a rescoring.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import check_option
-from mmlab.items.rankings import first_rows, no_rankings, opposite_modality
+from mmlab.items.rankings import first_rows, no_rankings
+from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rank import (
+    KEEP,
+    LEAVE_OUT,
     bridge_modality,
     gallery_vectors,
+    have_joint_space,
+    pairs_of_queries,
     query_vectors,
     rank,
     rank_exactly,
@@ -21,10 +32,29 @@ from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
 from mmlab.retrieve.scores.fuse import RRF_K, SUM_TOLERANCE, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
-from mmlab.retrieve.scores.hubness import NONE, TEMPERED, centre, fit_centring, rescore
-from mmlab.retrieve.scores.query_split import CalibrationSplit, split_queries
+from mmlab.retrieve.scores.hubness import (
+    MIN_REFERENCES,
+    NONE,
+    RESCORINGS,
+    TEMPERED,
+    centre,
+    fit_centring,
+    fit_temperature,
+    rescore,
+)
+from mmlab.retrieve.scores.query_split import (
+    AUTO,
+    CalibrationSplit,
+    Split,
+    choose_split,
+    split_names,
+    split_queries,
+)
 
 EQUAL, LEARNED = "equal", "learned"
+MAX_SCORES_BESIDE = (
+    200_000_000  # of a split that is ranked beside the judged one: queries times items, some seconds
+)
 AS_EMBEDDED, CENTRED = "as embedded", "centred"  # the two systems of a model that answers alone
 
 
@@ -36,8 +66,10 @@ class RetrievalConfig:
     with the k of "rrf" in rrf_k (of a run whose model answers alone, its vectors as embedded and centred are the two
     systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
-    again; seed: for halves of the pairs where there is no validation split. Raises ValueError for an unknown name and a
-    number out of range.
+    again; siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
+    pair, or "keep" it (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
+    whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`. Raises ValueError for an
+    unknown name and a number out of range.
 
     >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
     (0.7, 0.3)
@@ -52,9 +84,11 @@ class RetrievalConfig:
     rerank: int = 0
     seed: int = 0
     rrf_k: float = RRF_K
+    siblings: str = LEAVE_OUT
+    split: str = AUTO
 
     def __post_init__(self) -> None:
-        for name in ("fusion", "rescoring", "calibration"):
+        for name in ("fusion", "rescoring", "calibration", "siblings"):
             check_option(name, getattr(self, name))
         if self.depth < 1 or self.rerank < 0 or self.rrf_k < 0:
             raise ValueError(
@@ -97,8 +131,10 @@ class RetrievalConfig:
 class RankedDirection:
     """The rankings after every step, in order, and which of them is the answer; what was fitted for it, and on what.
 
-    weights: of each model in the fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to
-    fit on and those to evaluate on; exact: whether the answer was made from exact search, not from the graph.
+    steps, answer: of the queries that are judged, against the items of their split. weights: of each model in the
+    fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to fit on and those to evaluate
+    on, None where nothing is fitted; exact: whether the answer was made from exact search, not from the graph; beside:
+    the same answer to queries of other splits, each against the items of its own split.
     """
 
     steps: dict[str, pd.DataFrame]
@@ -107,6 +143,7 @@ class RankedDirection:
     split: CalibrationSplit | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     exact: bool = True
+    beside: pd.DataFrame = field(default_factory=no_rankings)
 
     @property
     def chain(self) -> dict[str, pd.DataFrame]:
@@ -153,16 +190,13 @@ def rank_directions(
     config: RetrievalConfig,
     qrels: Mapping[str, pd.DataFrame],
     match: Match | None = None,
-    others: pd.DataFrame | None = None,
 ) -> dict[str, RankedDirection]:
     """Rank texts that ask for images and images that ask for texts: those directions that `qrels` names.
 
     See `rank_direction`, which also says what it raises.
     """
     return {
-        direction: rank_direction(
-            index, vectors, items, source, target, config, qrels[direction], match, others
-        )
+        direction: rank_direction(index, vectors, items, source, target, config, qrels[direction], match)
         for direction, (source, target) in DIRECTIONS.items()
         if direction in qrels
     }
@@ -177,41 +211,280 @@ def rank_direction(
     config: RetrievalConfig,
     qrels: pd.DataFrame,
     match: Match | None = None,
-    others: pd.DataFrame | None = None,
 ) -> RankedDirection:
     """Rank the items of modality `target` for every item of modality `source`: "text" and "image".
+
+    The queries of the configuration's split are asked against its own items: all that the index holds are `items`, and
+    its filters let one split through. Other splits of up to 200,000,000 queries times items are ranked beside, unless a
+    matching head ranks again, which takes minutes.
 
     `vectors`: those of the run's models, the main one first. The first that embeds `source` answers "exact", "index"
     (the graph, by the vectors themselves) and, where the index has them, "quantized"; then come the steps of the
     configuration: "fused" (not where one alone embeds `source`, unless one alone answers in both directions: then its
     vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
-    by `match`. What is fitted is fitted on validation, see `split_queries`; `others`: items outside the gallery, as
-    those of a training split, whose queries are the bank of a rescoring (`find_banks`). Raises ValueError for a step
-    that this run cannot take, saying what it lacks. Without items of both modalities nothing is ranked.
+    by `match`. What is fitted is fitted on validation, see `split_queries`; the queries of other splits are the bank of
+    a rescoring, where there are enough (`find_banks`). Raises ValueError for a step that this run cannot take, saying
+    what it lacks, and for a split that no item is of. Without items of both modalities nothing is ranked, nor where
+    siblings are left out and no model holds both: no query could find a right item. Weights are never learned on
+    siblings.
     """
-    if not {source, target} <= set(items["modality"]):
+    asked = _Direction(index, vectors, choose_split(items, config.split), source, target, config)
+    if not asked.can_be_answered:
         return RankedDirection({"exact": no_rankings(), "index": no_rankings()}, no_rankings())
-    queries = query_vectors(vectors, items, source)
-    split = split_queries(items, queries[0].ids, config.seed) if config.needs_fitting else None
     with index.session():
-        steps = _searched(index, vectors, items, queries[0], target, config.depth)
-        answer = steps["exact"] if config.exact else list(steps.values())[-1]
-        ranked = _systems(index, vectors, items, source, config) if config.fusion != NONE else {}
-    weights = _weights(ranked, config, qrels, split) if ranked else {}
-    if ranked:
-        steps["fused"] = answer = _fused(list(ranked.values()), weights, config)
-    if config.rescoring != NONE:
-        steps["rescored"] = answer = _rescored(
-            vectors, queries, items, source, config, weights, split, others
-        )
-    fitted = None
-    if config.calibration != NONE and split:
-        held = int((items["modality"] == target).sum())
-        fitted = fit_calibration(config.calibration, answer, qrels, split, held)
-        steps["calibrated"] = answer = fitted.apply(answer)
+        searched = asked.searched()
+        systems = asked.systems() if config.fusion != NONE else {}
+        weights = asked.weights(systems, qrels) if systems else {}
+        ranked = asked.later_steps(systems, weights) or asked.as_searched(searched)
+    fitted = asked.fit(ranked, qrels) if config.calibration != NONE else None
+    if fitted:
+        ranked["calibrated"] = fitted.apply(list(ranked.values())[-1])
+    last = list(ranked)[-1]
+    steps = searched | {name: asked.judged.asked(table) for name, table in ranked.items()}
+    answer = steps[last]
     if config.rerank:
-        steps["reranked"] = answer = _reranked(answer, items, config, match)
-    return RankedDirection(steps, answer, fitted, split, weights, config.exact)
+        answer = steps["reranked"] = _reranked(answer, asked.judged.items, config, match)
+    beside = asked.judged.not_asked(ranked[last])
+    return RankedDirection(steps, answer, fitted, asked.split, weights, config.exact, beside)
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """One direction of a run: queries of modality `source`, against the items of modality `target` of their split."""
+
+    index: Index
+    vectors: Sequence[Vectors]
+    judged: Split
+    source: str
+    target: str
+    config: RetrievalConfig
+
+    @property
+    def can_be_answered(self) -> bool:
+        """Whether there are queries and items, and a way from the ones to the right others."""
+        items = self.judged.items
+        both = {self.source, self.target} <= set(items["modality"])
+        return both and (self.config.siblings == KEEP or have_joint_space(self.vectors, items))
+
+    @cached_property
+    def split(self) -> CalibrationSplit | None:
+        """The queries to fit on and those to evaluate on; None where nothing is fitted."""
+        return fitting_split(self.judged, self.source, self.config)
+
+    @cached_property
+    def parts(self) -> list[Split]:
+        """The splits whose queries are ranked: the judged one, that which is fitted on, and small ones beside."""
+        parts = self.judged.galleries if self.split else [self.judged]
+        known = {part.name for part in parts}
+        beside = [] if self.config.rerank else [part for part in self.judged.rest if part.name not in known]
+        return parts + [part for part in beside if part.scores(self.source) <= MAX_SCORES_BESIDE]
+
+    @property
+    def fitted_on(self) -> Split:
+        """The split that the fitting queries are of."""
+        return self.split.gallery if self.split and self.split.gallery else self.judged
+
+    def searched(self) -> dict[str, pd.DataFrame]:
+        """Return the rankings of the judged queries by exact search, by the graph and by quantized copies."""
+        queries, *_ = self.queries(self.judged)
+        steps = {
+            "exact": self._scan(self.judged, queries),
+            "index": self._walk(self.judged, queries, quantized=False),
+        }
+        searched = bridge_modality(self.index, queries, self.target) or self.target
+        if self.index.schemas[self.index.collection(queries.space, searched)].quantization:
+            steps["quantized"] = self._walk(self.judged, queries)
+        return steps
+
+    def _scan(self, part: Split, queries: Vectors) -> pd.DataFrame:
+        depth, siblings = self.config.depth, self.config.siblings
+        return rank_exactly(
+            self.index, self.vectors, part.items, queries, self.target, depth, part.where, siblings
+        )
+
+    def _walk(self, part: Split, queries: Vectors, quantized: bool = True) -> pd.DataFrame:
+        depth, own_pairs = self.config.depth, pairs_of_queries(part.items, self.config.siblings)
+        return rank(
+            self.index,
+            queries,
+            self.target,
+            depth,
+            within=part.where,
+            own_pairs=own_pairs,
+            quantized=quantized,
+        )
+
+    def queries(self, part: Split) -> list[Vectors]:
+        """Return the vectors of the queries of a split, from every model that embeds them."""
+        return query_vectors(self.vectors, part.items, self.source)
+
+    def as_searched(self, searched: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        """Return the search that is the answer, by its name, with the queries of the other parts."""
+        name = "exact" if self.config.exact else list(searched)[-1]
+        return {name: _joined([searched[name], *map(self.search, self.parts[1:])])}
+
+    def search(self, part: Split) -> pd.DataFrame:
+        """Rank the queries of a split by the first model that embeds them, as the run answers."""
+        queries, *_ = self.queries(part)
+        return self._scan(part, queries) if self.config.exact else self._walk(part, queries)
+
+    def _by_model(self, part: Split) -> dict[str, pd.DataFrame]:
+        """Return the rankings of each model that embeds the queries, by exact search or by the graph."""
+        settings = (self.config.depth, self.config.exact, part.where, self.config.siblings)
+        return rank_models(self.index, self.vectors, part.items, self.source, self.target, *settings)
+
+    def systems(self) -> dict[str, pd.DataFrame]:
+        """Return the rankings to fuse, by the system's name; none where one of several models answers alone."""
+        by_part = [self._systems_of(part) for part in self.parts]
+        return {name: _joined([one[name] for one in by_part if name in one]) for name in by_part[0]}
+
+    def _systems_of(self, part: Split) -> dict[str, pd.DataFrame]:
+        if len(self.queries(part)) > 1:
+            return self._by_model(part)
+        if any(len(query_vectors(self.vectors, part.items, one)) > 1 for one in MODALITIES):
+            return {}
+        (own,) = self.queries(part)
+        gallery = gallery_vectors(self.vectors, part.items, own, self.target)
+        if not len(gallery):
+            raise ValueError(
+                "fusion: one model alone answers here, and it holds no texts and images in one space to fuse "
+                "as embedded and centred; give more models to 02_embed"
+            )
+        centred = exact_search(*centre(own, gallery, self.source), self.config.depth)
+        return {AS_EMBEDDED: self.search(part), CENTRED: centred}
+
+    def right(self, qrels: pd.DataFrame) -> pd.DataFrame:
+        """Return what is right for the queries to fit on, in their gallery."""
+        return self.fitted_on.within(qrels)
+
+    def weights(self, ranked: Mapping[str, pd.DataFrame], qrels: pd.DataFrame) -> dict[str, float]:
+        """Return the weight of each system: given, equal, or learned, though not on siblings."""
+        shares = self.config.shares(len(ranked)) or (1 / len(ranked),) * len(ranked)
+        if self.config.weights == LEARNED and self.config.siblings == KEEP:
+            without = replace(self, config=replace(self.config, siblings=LEAVE_OUT))
+            return without.weights(without.systems(), qrels)
+        if self.config.weights == LEARNED and self.split:
+            fitting = [self.split.fitting_rows(one) for one in ranked.values()]
+            right = self.split.fitting_rows(self.right(qrels))
+            shares = learn_weights(fitting, right, self.config.fusion, rrf_k=self.config.rrf_k).weights
+        return dict(zip(ranked, shares, strict=True))
+
+    def later_steps(
+        self, ranked: Mapping[str, pd.DataFrame], weights: Mapping[str, float]
+    ) -> dict[str, pd.DataFrame]:
+        """Return the rankings after fusing and rescoring, of the queries of all parts."""
+        steps = {}
+        if ranked:
+            steps["fused"] = _fused(list(ranked.values()), weights, self.config)
+        if self.config.rescoring != NONE:
+            steps["rescored"] = self._rescored(weights)
+        return steps
+
+    def fit(self, ranked: Mapping[str, pd.DataFrame], qrels: pd.DataFrame) -> FittedCalibration | None:
+        """Fit the calibration to the last rankings of the fitting queries."""
+        if self.split is None:
+            return None
+        answer, held = list(ranked.values())[-1], self.split.holds(self.target)
+        return fit_calibration(self.config.calibration, answer, self.right(qrels), self.split, held)
+
+    def _rescored(self, weights: Mapping[str, float]) -> pd.DataFrame:
+        """Rescore each system, or the first model, and fuse them as they were; small splits beside may lack a bank."""
+        temperatures = self._temperatures(weights)
+        needed = {self.judged.name, self.fitted_on.name if self.config.calibration != NONE else ""}
+        tables = []
+        for part in self.parts:
+            try:
+                tables.append(self._rescored_part(part, weights, temperatures))
+            except TooFew:
+                if part.name in needed:
+                    raise
+        return _joined(tables)
+
+    def _temperatures(self, weights: Mapping[str, float]) -> list[float | None]:
+        """Return the temperature of each system, chosen on the fitting queries; None for the default."""
+        part, config = self.fitted_on, self.config
+        systems = self._rescorable(part, weights)
+        if self.split is None or config.rescoring not in TEMPERED:
+            return [None] * len(systems)
+        with suppress(TooFew):  # such a split may lack a bank where the judged one has one
+            return [
+                fit_temperature(
+                    *own[:2], self.pairs, config.rescoring, list(self.split.fitting), config.seed, own[2]
+                )
+                for own in systems
+            ]
+        return [None] * len(systems)
+
+    def _rescored_part(
+        self, part: Split, weights: Mapping[str, float], temperatures: Sequence[float | None]
+    ) -> pd.DataFrame:
+        config = self.config
+        ranked = [
+            rescore(
+                queries, gallery, self.pairs, config.rescoring, self.source, config.depth, config.seed,
+                temperature, references,
+            ).rankings
+            for (queries, gallery, references), temperature in zip(
+                self._rescorable(part, weights), temperatures, strict=True
+            )
+        ]  # fmt: skip
+        return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, config)
+
+    @cached_property
+    def pairs(self) -> pd.Series:
+        """The pair_id of every item of the run, by its id."""
+        return pd.concat([self.judged.items, self.judged.others]).set_index("item_id")["pair_id"]
+
+    def _rescorable(
+        self, part: Split, weights: Mapping[str, float]
+    ) -> list[tuple[Vectors, Vectors, Vectors]]:
+        """Return queries, gallery and reference queries outside both the gallery and the judged split, by system."""
+        asking, outside = self.queries(part), self.judged.outside(part)
+        systems = []
+        for own in asking if weights else asking[:1]:
+            gallery = gallery_vectors(self.vectors, part.items, own, self.target)
+            if not len(gallery):
+                raise ValueError(
+                    f"rescoring: {own.space.key} holds no items of the other modality to compare with"
+                )
+            systems.append((own, gallery, gallery_vectors(self.vectors, outside, own, self.source)))
+        if CENTRED in weights:
+            centring = fit_centring(*systems[0][:2], self.source)
+            modalities = (self.source, self.target, self.source)
+            centred = [centring.apply(one, side) for one, side in zip(systems[0], modalities, strict=True)]
+            systems.append((centred[0], centred[1], centred[2]))
+        return systems
+
+
+def fitting_split(judged: Split, source: str, config: RetrievalConfig) -> CalibrationSplit | None:
+    """Return the queries of modality `source` to fit on and to evaluate on; None where nothing is fitted."""
+    if not config.needs_fitting:
+        return None
+    known = pd.concat([judged.items, judged.others])
+    return split_queries(judged, known.loc[known["modality"] == source, "item_id"], config.seed)
+
+
+def describe_fitting(judged: Split, source: str, config: RetrievalConfig) -> dict[str, str]:
+    """Say what served an answer beside the queries that it is judged by: what was "fitted on", "bank of rescoring"."""
+    fitted = {
+        "weights": config.weights == LEARNED,
+        "temperature": config.rescoring in TEMPERED,
+        "calibration": config.calibration != NONE,
+    }
+    split = fitting_split(judged, source, config)
+    what = " and ".join(name for name, is_so in fitted.items() if is_so)
+    if config.rescoring not in RESCORINGS:
+        bank = "none"
+    else:
+        asked = judged.others[judged.others["modality"] == source]
+        outside = (~is_among(asked["pair_id"], judged.items["pair_id"])).sum()
+        names = ", ".join(dict.fromkeys(split_names(judged.others)))
+        bank = (
+            f"queries of {names}"
+            if outside >= MIN_REFERENCES
+            else "queries of pairs that neither ask nor answer"
+        )
+    return {"fitted on": f"{what}: {split.summary}" if split else "nothing", "bank of rescoring": bank}
 
 
 def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
@@ -226,104 +499,14 @@ def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
     return "; ".join(parts) + "."
 
 
-def _searched(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str, depth: int
-) -> dict[str, pd.DataFrame]:
-    steps = {
-        "exact": rank_exactly(index, vectors, items, queries, target, depth),
-        "index": rank(index, queries, target, depth, quantized=False),
-    }
-    searched = bridge_modality(index, queries, target) or target
-    if index.schemas[index.collection(queries.space, searched)].quantization:
-        steps["quantized"] = rank(index, queries, target, depth)
-    return steps
-
-
-def _systems(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, source: str, config: RetrievalConfig
-) -> dict[str, pd.DataFrame]:
-    """Return the rankings to fuse, by the system's name; none where one of several models answers this direction."""
-    target = opposite_modality(source)
-    if len(query_vectors(vectors, items, source)) > 1:
-        return rank_models(index, vectors, items, source, target, config.depth, config.exact)
-    if any(len(query_vectors(vectors, items, modality)) > 1 for modality in MODALITIES):
-        return {}
-    (own,) = query_vectors(vectors, items, source)
-    gallery = gallery_vectors(vectors, items, own, target)
-    if not len(gallery):
-        raise ValueError(
-            "fusion: one model alone answers here, and it holds no texts and images in one space to fuse "
-            "as embedded and centred; give more models to 02_embed"
-        )
-    (embedded,) = rank_models(index, vectors, items, source, target, config.depth, config.exact).values()
-    return {
-        AS_EMBEDDED: embedded,
-        CENTRED: exact_search(*centre(own, gallery, source), config.depth),
-    }
-
-
-def _weights(
-    ranked: Mapping[str, pd.DataFrame],
-    config: RetrievalConfig,
-    qrels: pd.DataFrame,
-    split: CalibrationSplit | None,
-) -> dict[str, float]:
-    shares = config.shares(len(ranked)) or (1 / len(ranked),) * len(ranked)
-    if config.weights == LEARNED and split:
-        fitting = [split.fitting_rows(one) for one in ranked.values()]
-        shares = learn_weights(fitting, split.fitting_rows(qrels), config.fusion, rrf_k=config.rrf_k).weights
-    return dict(zip(ranked, shares, strict=True))
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 def _fused(
     rankings: list[pd.DataFrame], weights: Mapping[str, float], config: RetrievalConfig
 ) -> pd.DataFrame:
     return first_rows(fuse(config.fusion, rankings, list(weights.values()), config.rrf_k), config.depth)
-
-
-def _rescored(
-    vectors: Sequence[Vectors],
-    queries: Sequence[Vectors],
-    items: pd.DataFrame,
-    source: str,
-    config: RetrievalConfig,
-    weights: Mapping[str, float],
-    split: CalibrationSplit | None,
-    others: pd.DataFrame | None,
-) -> pd.DataFrame:
-    """Rescore the answer of each fused system, or of the first model, and fuse them as they were."""
-    known = items if others is None else pd.concat([items, others])
-    pairs, rescoring = known.set_index("item_id")["pair_id"], config.rescoring
-    systems = [
-        _rescorable(vectors, own, items, source, others) for own in (queries if weights else queries[:1])
-    ]
-    if CENTRED in weights:
-        systems.append(_centred(*systems[0], source))
-    ranked = [
-        rescore(
-            own, gallery, pairs, rescoring, source, config.depth, config.seed, split, None, references
-        ).rankings
-        for own, gallery, references in systems
-    ]
-    return ranked[0] if len(ranked) == 1 else _fused(ranked, weights, config)
-
-
-def _rescorable(
-    vectors: Sequence[Vectors], own: Vectors, items: pd.DataFrame, source: str, others: pd.DataFrame | None
-) -> tuple[Vectors, Vectors, Vectors | None]:
-    """Return queries, gallery and reference queries outside the gallery, of one model."""
-    gallery = gallery_vectors(vectors, items, own, opposite_modality(source))
-    if not len(gallery):
-        raise ValueError(f"rescoring: {own.space.key} holds no items of the other modality to compare with")
-    return own, gallery, None if others is None else gallery_vectors(vectors, others, own, source)
-
-
-def _centred(
-    queries: Vectors, gallery: Vectors, references: Vectors | None, source: str
-) -> tuple[Vectors, Vectors, Vectors | None]:
-    centring = fit_centring(queries, gallery, source)
-    others = None if references is None else centring.apply(references, source)
-    return *centre(queries, gallery, source), others
 
 
 def _reranked(

@@ -35,6 +35,23 @@ def check_same_items(items: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return items[first]
 
 
+def check_same_split(splits: Mapping[str, str]) -> str:
+    """Return the split that all runs judge; raise ValueError, naming two runs, where they judge different ones.
+
+    >>> check_same_split({"demo": "test", "graph": "test"})
+    'test'
+    """
+    first, *others = splits
+    for run in others:
+        if splits[run] != splits[first]:
+            raise ValueError(
+                f"{first} judges {splits[first]} and {run} judges {splits[run]}, against its own gallery each: their "
+                f"figures answer different questions; run 04_retrieve and 05_evaluate of {run} with -p split="
+                f"{splits[first]}"
+            )
+    return splits[first]
+
+
 def differing_parameters(runs: Sequence[str]) -> pd.DataFrame:
     """Return the parameters that differ between runs: notebook, parameter, and a column of values for each run."""
     steps = {run: read_manifest(run)["steps"] for run in runs}

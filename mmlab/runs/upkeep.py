@@ -100,7 +100,7 @@ def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFram
     rows: list[tuple[str, str, object, object]] = []
     for pattern, compare in (
         (ITEMS, _compare_items),
-        (f"{VECTORS}/*.npz", _compare_vectors),
+        (f"{VECTORS}/**/*.npz", _compare_vectors),
         (f"{RANKINGS}/*.parquet", _compare_rankings),
         (METRICS, _compare_measures),
     ):

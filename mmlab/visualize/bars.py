@@ -174,6 +174,23 @@ def group_panels(groups: pd.DataFrame, axis_name: str) -> "Figure":
     return fig
 
 
+def recall_panels(table: pd.DataFrame) -> "Figure":
+    """Return a figure with a panel for each direction: the recall under each filter, its share of items and latency.
+
+    `table`: direction, filter, passing (the share of the items), k, recall with low and high, p50_ms.
+    """
+    parts = list(table.groupby("direction", sort=False))
+    fig, axs = figure(len(parts), width=11, height=1.2 + 0.5 * max(len(part) for _, part in parts))
+    for ax, (direction, part) in zip(axs, parts, strict=True):
+        names = [
+            f"{shorten_label(name, MAX_NAME_COLUMNS)}\n{100 * share:.3g} % pass, {milliseconds:.2f} ms"
+            for name, share, milliseconds in zip(part["filter"], part["passing"], part["p50_ms"], strict=True)
+        ]
+        lost, title = f"recall@{part['k'].iloc[0]} against exact search (95 %)", f"{direction}, by filter"
+        bars(ax, names, part["recall"], lost, title, part[["low", "high"]].to_numpy(), "{:.3f}")
+    return fig
+
+
 def waterfall_panels(falls: Mapping[str, pd.DataFrame], unit: str) -> "Figure":
     """Return a figure with a waterfall for each name, from all queries down to those found.
 

@@ -9,14 +9,22 @@ import pandas as pd
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures
 from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
-from mmlab.evaluate.paired_comparison import non_inferiority
+from mmlab.evaluate.paired_comparison import non_inferiority, shared_queries
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, transpose_card
 from mmlab.evaluate.resampling import holm
-from mmlab.evaluate.summaries import NOTHING_JUDGED, write_metrics
+from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, write_metrics
 from mmlab.items import DIRECTIONS, check_columns, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
+from mmlab.retrieve.scores.query_split import Split, choose_split
 from mmlab.runs import Step
-from mmlab.runs.compared_runs import changes_gallery, check_same_items, differing_parameters, run_costs
+from mmlab.runs.compared_runs import (
+    changes_gallery,
+    check_same_items,
+    check_same_split,
+    differing_parameters,
+    run_costs,
+)
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, forest, paired_bars, under_headings
 from mmlab.workbench.result import Report, Result, or_reason, unanswered
@@ -106,7 +114,7 @@ class RunComparison(Report):
         seed: of the bootstrap and the permutations.
 
     Raises:
-        ValueError: for fewer than two runs, and where items or splits differ.
+        ValueError: for fewer than two runs, and where items, splits or the split that is judged differ.
 
     Example:
         >>> comparison = run.compare("graph")
@@ -123,6 +131,13 @@ class RunComparison(Report):
         if self.runs and self.measure in WITHOUT_CUTOFF:
             columns = self.runs[0].per_query(QUALITY_DIRECTION).columns
             object.__setattr__(self, "measure", find_measure(columns, self.measure))
+        if len(self.runs) > 1:
+            check_same_split(self._splits)
+
+    @property
+    def _splits(self) -> dict[str, str]:
+        """The name of the split that each run judges."""
+        return {run.name: run.judged_name for run in self.runs}
 
     @property
     def names(self) -> list[str]:
@@ -135,12 +150,36 @@ class RunComparison(Report):
         return check_same_items({run.name: run.items for run in self.runs})
 
     @cached_property
+    def judged(self) -> Split:
+        """The split that all runs judge, queries and gallery."""
+        return choose_split(self.items, check_same_split(self._splits))
+
+    @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
-        """The scores of every query, by direction and run."""
-        return {
+        """The scores of every query that all runs judge, by direction and run."""
+        scores = {
             direction: {run.name: self._scores(run, direction) for run in self.runs}
             for direction in DIRECTIONS
         }
+        for tables in scores.values():
+            nothing = [name for name, table in tables.items() if table.empty]
+            if nothing and len(nothing) < len(tables):
+                raise ValueError(
+                    f"runs: expected those that measured something, found {' and '.join(nothing)}, whose 05_evaluate "
+                    "says why there is nothing; leave it out"
+                )
+        return {direction: shared_queries(tables) for direction, tables in scores.items()}
+
+    @cached_property
+    def siblings_sentence(self) -> str:
+        """Which runs found right answers by siblings of the queries; empty where none did."""
+        kept = [run.name for run in self.runs if SIBLINGS_KEPT in set(run.protocol.get("siblings", []))]
+        if not kept:
+            return ""
+        return (
+            f"Siblings are kept in {', '.join(map(escape_markdown, kept))}: there a caption finds its image by other "
+            "captions of it, which does not compare with finding the image itself."
+        )
 
     def _scores(self, run: RunData, direction: str) -> pd.DataFrame:
         """Return the asked measures of a run; "RR" and "AP" are those at the depth that it kept."""
@@ -178,6 +217,7 @@ class RunComparison(Report):
         table = self.differences.differences
         sure = int((table["p_holm"] < LEVEL).sum())
         sentence = f"{sure} of {len(table)} differences are more than chance (p after Holm below {LEVEL})."
+        sentence = f"{sentence} {self.siblings_sentence}".strip()
         return Result(table, sentence, shown.draw, shown=shown.shown, digits=4)
 
     def parameters(self) -> Result:
@@ -187,8 +227,26 @@ class RunComparison(Report):
             >>> comparison.parameters().table.columns.tolist()
             ['notebook', 'parameter', 'demo', 'graph']
         """
-        caption = f"{len(self.runs)} runs over {len(self.items):,} items; parameters that differ"
+        caption = (
+            f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items; parameters that differ"
+        )
         return Result(differing_parameters(self.names), "", caption=caption)
+
+    def protocol(self) -> Result:
+        """Show under which rules each run was measured: figures compare only where these agree.
+
+        Example:
+            >>> comparison.protocol().table["split"].tolist()
+            ['test', 'test', 'test', 'test']
+        """
+        rows = [{"run": run.name, **row} for run in self.runs for row in run.protocol_rows]
+        table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["run", "direction"])
+        named = table["run"] + ", " + table["direction"]
+        shown = transpose_card(table.drop(columns="run").assign(direction=named))
+        asked = ", ".join(
+            f"{len(next(iter(tables.values()))):,} {direction}" for direction, tables in self.scores.items()
+        )
+        return Result(table, f"All runs judge {self.judged}; compared are {asked} queries.", shown=shown)
 
     @or_reason
     def measures(self) -> Result:
@@ -300,11 +358,12 @@ class RunComparison(Report):
         from mmlab.panels import PanelData
 
         rankings = {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}
-        return PanelData(saved_rankings_by_run(rankings, self.items), self.items)
+        return PanelData(saved_rankings_by_run(rankings, self.judged.items), self.judged.items)
 
     def _text(self, query: str, seed: int) -> str:
         self._check_judged()
-        texts = self.items.loc[self.items["modality"] == "text", "text"]
+        items = self.judged.items
+        texts = items.loc[items["modality"] == "text", "text"]
         return query or texts.sample(1, random_state=seed).iloc[0]
 
     @cached_property
@@ -356,7 +415,7 @@ class RunComparison(Report):
     def conclusion(self) -> str:
         """The differences that are more than chance, the surest first."""
         if self.means.empty:
-            return f"{len(self.runs)} runs over {len(self.items):,} items: {self.sentence}"
+            return f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items: {self.sentence}"
         table = self.differences.differences
         sure = table[table["p_holm"] < LEVEL].sort_values("p_holm").head(LISTED)
         parts = [
@@ -364,7 +423,9 @@ class RunComparison(Report):
             for row in sure.itertuples()
         ]
         listed = "; ".join(parts) or "no difference is more than chance"
-        return f"{len(self.runs)} runs over {len(self.items):,} items, compared with **{self.names[0]}**: {listed}."
+        held = f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items"
+        found = f"{held}, compared with **{self.names[0]}**: {listed}."
+        return f"{found} {self.siblings_sentence}".strip()
 
     def write(self, step: Step) -> Html:
         """Write comparison.parquet, costs.parquet and metrics.json, and show what the step has written.

@@ -21,22 +21,29 @@ from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import (
     find_measure,
     join_directions,
-    kept_depth,
+    score_ranks,
     success_by_gallery_size,
 )
-from mmlab.evaluate.paired_comparison import label_effect
-from mmlab.evaluate.protocol import benchmark_name, compare_with_published, protocol_card, transpose_card
+from mmlab.evaluate.paired_comparison import label_effect, shared_queries
+from mmlab.evaluate.protocol import (
+    SIBLINGS_KEPT,
+    benchmark_name,
+    compare_with_published,
+    protocol_card,
+    transpose_card,
+)
 from mmlab.evaluate.summaries import (
-    NOTHING_JUDGED,
     summarize_gallery_sizes,
     summarize_groups,
     summarize_labels,
     summarize_measures,
     summarize_published,
+    summarize_splits,
     write_metrics,
 )
 from mmlab.items import DIRECTIONS, write_table
 from mmlab.items.tables import TooFew
+from mmlab.retrieve.scores.query_split import Split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
@@ -50,6 +57,10 @@ from mmlab.workbench.run_rankings import Rankings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+NOT_BESIDE_PUBLISHED = (
+    "No published results beside these: siblings are kept, so a caption finds another of its image."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,17 +95,18 @@ class Evaluation(Report):
     @cached_property
     def qrels(self) -> dict[str, pd.DataFrame]:
         """What is right, by direction: query_id, item_id, relevance."""
-        return {direction: self.data.qrels(DIRECTIONS[direction][1]) for direction in self.directions}
+        return self.rankings.qrels
 
     @cached_property
     def per_query(self) -> dict[str, pd.DataFrame]:
         """The score of every query, by direction: query_id and a column for each measure."""
-        return score_directions(self.rankings.answers, self.qrels, self.data.embedded_items, self.k_values)
+        answers, depth = self.rankings.answers, self.rankings.config.depth
+        return score_directions(answers, self.qrels, self.rankings.items, self.k_values, depth)
 
     @cached_property
     def measures(self) -> pd.DataFrame:
         """The mean of every measure: direction, measure, value, low, high (95 %), queries, pairs."""
-        items = self.data.embedded_items
+        items = self.rankings.items
         return join_directions({name: mean_measures(t, items) for name, t in self.per_query.items()})
 
     @property
@@ -117,9 +129,14 @@ class Evaluation(Report):
         interval = "{value:.3f} ({low:.3f} to {high:.3f})".format_map
         shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
-        return Result(self.measures, summarize_measures(self.measures, self.first_measure), draw, shown=wide)
+        sentence = (
+            f"{summarize_measures(self.measures, self.first_measure)} {self.rankings.siblings_sentence}"
+        )
+        return Result(self.measures, sentence.strip(), draw, shown=wide)
 
     def _nothing_judged(self) -> str:
+        if self.rankings.out_of_reach:
+            return self.rankings.nothing_judged
         return (
             f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
             "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "
@@ -130,8 +147,15 @@ class Evaluation(Report):
     @cached_property
     def protocol_table(self) -> pd.DataFrame:
         """Under which rules the measures were taken, a row for each direction."""
+        held, items = self.rankings.vectors_by_modality, self.rankings.items
         return protocol_card(
-            self.data.vectors_by_modality, self.data.embedded_items, self.qrels, self.rankings.answers
+            held,
+            items,
+            self.qrels,
+            self.rankings.answers,
+            self.rankings.judged.name,
+            self.rankings.rules(),
+            self.rankings.answering,
         )
 
     def protocol(self) -> Result:
@@ -157,8 +181,10 @@ class Evaluation(Report):
         space = self.data.vectors_by_modality["text"].space
         dataset = benchmark or benchmark_name(self.data.manifest)
         captions = self.protocol_table["captions per image"].iloc[0]
-        images = len(self.data.vectors_by_modality["image"])
+        images = len(self.rankings.vectors_by_modality["image"])
         table = compare_with_published(space.model, dataset, self.measures, images, captions)
+        if len(table) and SIBLINGS_KEPT in self.rankings.siblings.values():
+            return Result(table.head(0), "", shown=no_table(), caption=NOT_BESIDE_PUBLISHED)
         shown = table.drop(columns=["queries", "pairs", "source", "reasons"])
         return Result(table, "", shown=shown, caption=summarize_published(table, space.model, dataset))
 
@@ -170,8 +196,8 @@ class Evaluation(Report):
             ['direction', 'measure', 'without', 'low']
         """
         labels = read_labels(self.data.folder / run_files.LABELS)
-        items = self.data.embedded_items
-        names = measure_names(self.k_values, kept_depth(self.rankings.answers))
+        items = self.rankings.items
+        names = measure_names(self.k_values, self.rankings.config.depth)
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
             name: label_effect(self.rankings.answers[name], self.qrels[name], own[name], names, items)
@@ -185,15 +211,15 @@ class Evaluation(Report):
         """Show the first measure for each value of items columns, the worst first.
 
         Args:
-            columns: such as "label", "split", "origin" or a column of your own; the first is read by the sentence.
+            columns: such as "label", "origin" or a column of your own; the first is read by the sentence.
 
         Example:
-            >>> run.evaluate().by_group("label", "split").table["column"].unique().tolist()
-            ['label', 'split']
+            >>> run.evaluate().by_group("label", "origin").table["column"].unique().tolist()
+            ['label', 'origin']
         """
         columns, measure = columns or ("label",), self.first_measure
         if self.measures.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         table = pd.concat([self._group_means(column) for column in dict.fromkeys(columns)], ignore_index=True)
 
         def draw() -> "Figure":
@@ -205,7 +231,7 @@ class Evaluation(Report):
 
     def _group_means(self, column: str) -> pd.DataFrame:
         if column not in self._means_by_column:
-            items, measure = self.data.embedded_items, self.first_measure
+            items, measure = self.rankings.items, self.first_measure
             means = mean_by_groups(self.per_query, items, measure, [column])
             self._means_by_column[column] = means
         return self._means_by_column[column]
@@ -230,9 +256,9 @@ class Evaluation(Report):
         """
         k, tables = self.k_values[0], {}
         if self.measures.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         for name in self.directions:
-            held = len(self.data.vectors_by_modality[DIRECTIONS[name][1]])
+            held = len(self.rankings.vectors_by_modality[DIRECTIONS[name][1]])
             asked = [size for size in sizes or _halves(held) if size <= held]
             if not asked:
                 raise TooFew(f"{name} has a gallery of {held:,} items, fewer than {min(sizes):,}")
@@ -247,6 +273,58 @@ class Evaluation(Report):
             return fig
 
         return Result(table, summarize_gallery_sizes(table, f"Success@{k}"), draw)
+
+    @or_reason
+    def by_split(self) -> Result:
+        """Show the first Success@k of every split that was ranked, each against its own items, the judged one first.
+
+        Galleries differ in size and with them all measures: `same_size` is the value in as many items as the smallest
+        of them holds, see `by_gallery_size`.
+
+        Example:
+            >>> run.evaluate().by_split().table["split"].unique().tolist()
+            ['test', 'train', 'validation']
+        """
+        if self.measures.empty:
+            raise TooFew(self.rankings.nothing_judged)
+        judged = self.rankings.judged
+        if not judged.rest:
+            raise TooFew(f"{str(judged).capitalize()} are judged: there is no other to show beside")
+        table = join_directions({name: self._split_means(name) for name in self.directions})
+        left = [part.name for part in judged.rest if part.name not in set(table["split"])]
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure()
+            axis_name = f"{self.first_measure}, each against its own items (0 to 1)"
+            paired_bars(ax, table, "split", "direction", axis_name)
+            return fig
+
+        return Result(table, summarize_splits(table, self.first_measure, left), draw)
+
+    def _split_means(self, direction: str) -> pd.DataFrame:
+        """Return a row for each ranked split: split, served, gallery, value, low, high, queries, pairs, size, ..."""
+        ranked, target, k = self.rankings.ranked[direction], DIRECTIONS[direction][1], self.k_values[0]
+        tables = {self.rankings.judged: (ranked.answer, self.qrels[direction])}
+        for part in self.rankings.judged.rest:
+            found = part.asked(ranked.beside)
+            if len(found):
+                tables[part] = found, self.data.qrels(target, part.name)
+        held = {part: len(part.take(self.data.vectors_by_modality[target])) for part in tables}
+        rows = []
+        for part, (found, right) in tables.items():
+            ranks = right_ranks(found, right)
+            means = mean_measures(score_ranks(ranks, [self.first_measure]), part.items).iloc[0]
+            same = success_by_gallery_size(ranks, held[part], [min(held.values())], k)
+            row = {"split": part.name, "served": self._served(part, direction), "gallery": held[part]}
+            row |= means.drop("measure").to_dict()
+            rows.append({**row, "size": min(held.values()), "same_size": same["value"].iloc[0]})
+        return pd.DataFrame(rows)
+
+    def _served(self, part: Split, direction: str) -> str:
+        split = self.rankings.ranked[direction].split
+        if part is self.rankings.judged:
+            return "judged"
+        return "fitted on" if split and split.gallery and split.gallery.name == part.name else ""
 
     def failures(self, k: int | None = None) -> FailureReport:
         """Return where the answers of missed queries are lost: by the model, the index or a later step.
@@ -280,7 +358,7 @@ class Evaluation(Report):
         """
         direction = direction or self.directions[0]
         scores, ranked = self.per_query[direction], self.rankings.answers[direction]
-        items = self.data.embedded_items
+        items = self.rankings.items
         choose = {
             "worst": lambda: worst_queries(scores, ranked, items, count),
             "best": lambda: best_queries(scores, ranked, items, count),
@@ -289,7 +367,7 @@ class Evaluation(Report):
         if which not in choose:
             raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
         if scores.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         ids = choose[which]()
         cards = query_gallery(ids, ranked, self.qrels[direction], items)
         return Result(scores[scores["query_id"].isin(ids)], "", html=cards, shown=no_table())
@@ -301,7 +379,7 @@ class Evaluation(Report):
             other: the evaluation that serves as the baseline.
 
         Raises:
-            ValueError: where no direction was ranked by both, or the queries differ.
+            ValueError: where no direction was ranked by both, or the splits that they judge differ.
 
         Example:
             >>> graph = run.evaluate(run.rank(to="image", exact=False))
@@ -311,13 +389,18 @@ class Evaluation(Report):
         shared = [name for name in self.directions if name in other.directions]
         if not shared:
             raise ValueError(f"no direction in common: {self.directions} and {other.directions}")
+        splits = [one.rankings.judged.name for one in (self, other)]
+        if splits[0] != splits[1]:
+            raise ValueError(
+                f"expected rankings of one split to compare, found {splits[0]} and {splits[1]}: rank both with the same"
+            )
         names = (other.rankings.name, self.rankings.name)
         if names[0] == names[1]:
             names = (f"{names[0]} (baseline)", names[1])
         tables = {
             name: compare_systems(
-                dict(zip(names, (other.per_query[name], self.per_query[name]), strict=True)),
-                self.data.embedded_items,
+                shared_queries(dict(zip(names, (other.per_query[name], self.per_query[name]), strict=True))),
+                self.rankings.items,
                 self.seed,
             )
             for name in shared
@@ -333,16 +416,18 @@ class Evaluation(Report):
         """
         if self.measures.empty:
             return self.sentence
-        held, failures = self.data.vectors_by_modality, self.failures()
+        failures = self.failures()
+        asked = [f"{len(scores):,} {DIRECTIONS[name][0]}s" for name, scores in self.per_query.items()]
         sentences = (
-            f"**{len(held['text']):,} texts and {len(held['image']):,} images evaluated.**",
+            f"**{' and '.join(asked)} of {self.rankings.judged} evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
+            self.rankings.siblings_sentence,
             failures.sentence,
             self.by_group(group_by).sentence,
             failures.suspects().sentence,
         )
-        return " ".join(sentences)
+        return " ".join(filter(None, sentences))
 
     def write(self, step: Step, benchmark: str = "") -> Html:
         """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written.
@@ -358,6 +443,7 @@ class Evaluation(Report):
         write_table(suspects.wrong_pairs, step.write(f"{run_files.SUSPECTS}/wrong_pairs.parquet"))
         write_table(suspects.false_negatives, step.write(f"{run_files.SUSPECTS}/false_negatives.parquet"))
         more = {
+            "splits": self.by_split().table,
             "losses": failures.shares,
             "failed": failures.failed_modality().table,
             "space": failures.space().table,
@@ -373,7 +459,9 @@ class Evaluation(Report):
         """What must hold of the measures, by claim."""
         inside = self.measures["value"].between(self.measures["low"], self.measures["high"])
         losses = self.failures().per_query
+        claims = [self.rankings.split_claims(name) for name in self.directions]
         return {
+            **{claim: holds for one in claims for claim, holds in one.items()},
             "every interval holds its mean": bool(inside.all()),
             "every query is attributed once": all(
                 len(losses[name]) == len(scores) for name, scores in self.per_query.items()

@@ -27,7 +27,6 @@ from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
-    NOTHING_JUDGED,
     summarize_failures,
     summarize_losses,
     summarize_separation,
@@ -35,7 +34,6 @@ from mmlab.evaluate.summaries import (
     summarize_suspects,
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
-from mmlab.items import DIRECTIONS
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.pipeline import parent_steps
 from mmlab.runs.record import run_files
@@ -76,9 +74,9 @@ class FailureReport(Report):
     @cached_property
     def per_query(self) -> dict[str, pd.DataFrame]:
         """For each query whether each step found it, what it is attributed to and which modality failed."""
-        vectors, items = self.data.vectors_by_modality, self.data.embedded_items
+        vectors, items = self.rankings.vectors_by_modality, self.rankings.items
         return {
-            name: explain_queries(steps, self.data.qrels(DIRECTIONS[name][1]), vectors, items, self.k)
+            name: explain_queries(steps, self.rankings.qrels[name], vectors, items, self.k)
             for name, steps in self.rankings.chains.items()
         }
 
@@ -89,20 +87,20 @@ class FailureReport(Report):
         for name, ranked in self.rankings.ranked.items():
             parents = parent_steps(ranked.steps, ranked.exact)
             others = {step: parent for step, parent in parents.items() if step not in ranked.chain}
-            tables[name] = losses_beside(ranked.steps, others, self.data.qrels(DIRECTIONS[name][1]), self.k)
+            tables[name] = losses_beside(ranked.steps, others, self.rankings.qrels[name], self.k)
         return tables
 
     @cached_property
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95 % intervals."""
-        items = self.data.embedded_items
+        items = self.rankings.items
         return join_directions({name: losses_by_stage(t, items) for name, t in self.per_query.items()})
 
     def _overview(self) -> Result:
         """Show how many queries each step loses, from all queries down to those that are answered."""
         falls = {name: loss_changes(table) for name, table in self.per_query.items() if len(table)}
         if not falls:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
 
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
@@ -118,15 +116,15 @@ class FailureReport(Report):
             >>> run.evaluate().failures(k=1).failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
-        items, vectors, tables = self.data.embedded_items, self.data.vectors_by_modality, {}
+        items, vectors, tables = self.rankings.items, self.rankings.vectors_by_modality, {}
         for name, explained in self.per_query.items():
-            qrels = self.data.qrels(DIRECTIONS[name][1])
-            found = failed_modalities(vectors, items, qrels, draw_found(explained, self.seed))
+            drawn = draw_found(explained, self.seed)
+            found = failed_modalities(vectors, items, self.rankings.qrels[name], drawn)
             tables[name] = failure_shares(explained, items, found)
         table = join_directions(tables)
         if table.empty:
             judged = any(map(len, self.per_query.values()))
-            raise TooFew(summarize_failures(table) if judged else NOTHING_JUDGED)
+            raise TooFew(summarize_failures(table) if judged else self.rankings.nothing_judged)
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=4.6)
@@ -147,8 +145,9 @@ class FailureReport(Report):
             >>> run.evaluate().failures().separation().table.columns.tolist()
             ['query_id', 'item_id', 'positive', 'negative']
         """
-        vectors = self.data.vectors_by_modality
-        cosines = pair_cosines(vectors["text"], vectors["image"], self.data.qrels("image"), self.seed)
+        vectors = self.rankings.vectors_by_modality
+        right, asked = self.data.qrels("image", self.rankings.judged.name), vectors["text"].asking()
+        cosines = pair_cosines(asked, vectors["image"], right, self.seed)
 
         def draw() -> "Figure":
             fig, (ax,) = figure()
@@ -166,7 +165,7 @@ class FailureReport(Report):
             >>> run.evaluate().failures().space().table.columns.tolist()
             ['measure', 'of', 'value', 'meaning', 'items']
         """
-        return Result(describe_space(self.data.vectors_by_modality), "")
+        return Result(describe_space(self.rankings.vectors_by_modality), "")
 
     @or_reason
     def upper_bound(self) -> Result:
@@ -178,16 +177,16 @@ class FailureReport(Report):
         """
         _, suspects, _ = self._suspects
         names = [f"Success@{k}" for k in sorted({1, self.k})]
-        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.rankings.qrels[TEXT_TO_IMAGE]
         judged = (qrels, merge_qrels(qrels, suspects.assign(relevance=1)))
         own, bound = (
-            mean_measures(score_queries(answer, right, names), self.data.embedded_items) for right in judged
+            mean_measures(score_queries(answer, right, names), self.rankings.items) for right in judged
         )
         table = own[["measure", "value", "low", "high"]].assign(
             if_right=bound["value"], if_right_low=bound["low"], if_right_high=bound["high"]
         )
         if table.empty:
-            raise TooFew(NOTHING_JUDGED)
+            raise TooFew(self.rankings.nothing_judged)
         first = table.iloc[0]
         if suspects.empty:
             return Result(table, "No false negative is suspected, so the measures stay as they are.")
@@ -199,6 +198,8 @@ class FailureReport(Report):
 
     def suspects(self, shown: int = 6) -> "SuspectLists":
         """Return pairs that may be wrong and misses that may be right, for review; `shown` of each are displayed.
+
+        Pairs of all splits are read, for the more neighbours the better; misses are those of the queries judged here.
 
         Example:
             >>> wrong = run.evaluate().failures().suspects().wrong_pairs
@@ -221,9 +222,7 @@ class FailureReport(Report):
 
         labels = self.data.folder / run_files.LABELS
         missed = {
-            name: MissedQueries(
-                explained, self.rankings.answers[name], self.data.qrels(DIRECTIONS[name][1]), labels
-            )
+            name: MissedQueries(explained, self.rankings.answers[name], self.rankings.qrels[name], labels)
             for name, explained in self.per_query.items()
         }
         return inspect_panel(missed, self.data.embedded_items, k, by)
@@ -232,7 +231,7 @@ class FailureReport(Report):
     def _suspects(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """The wrong pairs, the false negatives, and how many of the known faults they hold."""
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
-        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.data.qrels("image")
+        answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.rankings.qrels[TEXT_TO_IMAGE]
         above = suspected_false_negatives(vectors["text"], items, answer, qrels, threshold=-1.0)
         wrong = suspected_wrong_pairs(joint_vectors(vectors), items)
         return wrong, above_threshold(above), score_suspects(wrong, above, items)

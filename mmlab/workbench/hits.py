@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
-from mmlab.items import MODALITIES, Vectors
+from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult, search
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 QUERIES_SHOWN = 6
 CAPTION_CHARS = 120
 QUERY_CHARS = 80
+WARNING_CHARS = 500
 NONE = "none"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
+OWN_PAIR = (
+    "The right answer was found by a text or an image of its own pair, maybe by the query itself: see `via`."
+)
 NO_MODEL = "no model of this run embeds {}s, so none can ask; give 02_embed one that does"
 NO_TEXT = f"The collection has no text of its own: “{ANY_PHOTO}” stands in for a query of yours."
 
@@ -288,7 +292,18 @@ def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked:
     right = find_right_answers(data.embedded_items, asked)
     hits = _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
     stands_in = asked.text == ANY_PHOTO and not (data.items["modality"] == "text").any()
-    return replace(hits, note=f"{NO_TEXT if stands_in else ''} {note}".strip())
+    warning = escape_markdown(found.warning, WARNING_CHARS)
+    notes = [NO_TEXT if stands_in else "", note, _by_its_own_pair(data, hits), warning]
+    return replace(hits, note=" ".join(filter(None, notes)))
+
+
+def _by_its_own_pair(data: RunData, hits: Hits) -> str:
+    """Say where a right answer was found by an item of its own pair, as a text of the collection finds itself."""
+    if not hits.right or "via" not in hits.found:
+        return ""
+    right = hits.found[is_among(hits.found["item_id"], hits.right)]
+    own = right["via"].map(data.items.set_index("item_id")["pair_id"]) == right["pair_id"]
+    return OWN_PAIR if own.any() else ""
 
 
 def _search_many(data: RunData, query: Any, to: str | None, exact: bool, settings: Mapping[str, Any]) -> Hits:

@@ -17,6 +17,8 @@ from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_uma
 from mmlab.visualize.map_figures import measure_maps, summarize_maps
 from mmlab.visualize.map_layout import (
     MIN_POINTS,
+    MISSED,
+    NOT_JUDGED,
     found_first,
     has_pairs,
     is_paired,
@@ -156,8 +158,13 @@ class MapReport(Report):
         sentence = summarize_maps(self._trust)
         if self.paired:
             texts = (self.items["modality"] == "text").to_numpy()
-            missed = (self.groups["result"][texts] == "missed").mean()
-            sentence += f" {missed:.0%} of the texts shown miss their image at rank 1."
+            results = self.groups["result"][texts]
+            known = results[results != NOT_JUDGED]
+            if len(known):
+                missed = (known == MISSED).mean()
+                sentence += (
+                    f" {missed:.0%} of the {len(known):,} texts shown that are judged miss their image."
+                )
         return Result(self._trust, sentence)
 
     def page(self, path: str | Path | None = None) -> Html:

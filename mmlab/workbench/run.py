@@ -9,9 +9,8 @@ import pandas as pd
 
 from mmlab.embed.benchmark import sweep_batches
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
-from mmlab.items import DIRECTIONS, Vectors, is_among
+from mmlab.items import Vectors, is_among
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.pipeline import RankedDirection
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -189,9 +188,11 @@ class Run(RunData):
         rescoring: str | None = None,
         calibration: str | None = None,
         rerank: int | None = None,
+        siblings: str | None = None,
         seed: int | None = None,
+        split: str | None = None,
     ) -> Rankings:
-        """Rank the items of the collection for each of its texts and images.
+        """Rank the items of a split for each of its texts and images.
 
         What is not given is as the run's own answers have it (the parameters of 04_retrieve).
 
@@ -206,7 +207,11 @@ class Run(RunData):
             rescoring: against hubs: "none", "centring", "csls", "inverted_softmax" or "qb_norm".
             calibration: of the scores: "none", "temperature", "logistic" or "isotonic".
             rerank: how many first items a matching head ranks again.
+            siblings: "leave_out" what a model without a joint space finds by the other captions (or images) of the
+                query's own pair, or "keep" it: a caption then finds another caption of its image.
             seed: divides the pairs where there is no validation split.
+            split: whose queries are asked against whose items: "auto" (test where there is one, else validation, else
+                all), the name of a split, or "all".
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.
@@ -231,17 +236,12 @@ class Run(RunData):
             >>> sorted(run.rankings.answers)
             ['image-to-text', 'text-to-image']
         """
-        exact = bool(self.parameters.get("exact", True))
-        ranked = {
-            name: RankedDirection(self.ranking_steps(name), self.answer(name), exact=exact)
-            for name in DIRECTIONS
-        }
-        return Rankings(self, ranked, self.name)
+        return Rankings.saved(self)
 
     def evaluate(
         self, rankings: Rankings | None = None, k_values: Sequence[int] = (1, 5, 10), seed: int = 0
     ) -> Evaluation:
-        """Evaluate rankings of the run's queries: measures with 95 % intervals, groups, losses, suspects.
+        """Evaluate rankings of the split that is judged: measures with 95 % intervals, groups, losses, suspects.
 
         Args:
             rankings: what is evaluated; the run's own answers unless given.
@@ -280,11 +280,11 @@ class Run(RunData):
             seed: of the bootstrap and the permutations.
 
         Raises:
-            ValueError: for fewer than two runs, and where their items or splits differ.
+            ValueError: for fewer than two runs, and where their items, splits or the split that they judge differ.
 
         Example:
             >>> run.compare("graph").conclusion
-            '2 runs over ... items, compared with **demo**: no difference is more than chance.'
+            '2 runs over the test split of ... items, compared with **demo**: no difference is more than chance.'
         """
         own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
@@ -301,7 +301,7 @@ class Run(RunData):
         """
         from mmlab.retrieve.studies.score_studies import measure_gap
 
-        table = measure_gap(self.all_vectors[0], self.embedded_items)
+        table = measure_gap(self.all_vectors[0], self.judged().items)
         if table.empty:
             return Result(
                 table, f"The modality gap needs texts and images in one space. {self.space_sentence}"
@@ -343,23 +343,27 @@ class Run(RunData):
             table, "", shown=table[["rank", "pair_id", "score", "by min-max", "by z-score", "by rank"]]
         )
 
-    def calibrate(self, depth: int = 100, seed: int = 0) -> CalibrationStudy:
+    def calibrate(self, depth: int = 100, seed: int = 0, split: str | None = None) -> CalibrationStudy:
         """Fit every kind of calibration on validation queries and evaluate it on others, for each direction.
+
+        Queries are asked against the items of their own split.
 
         Args:
             depth: how many items are ranked for each query.
             seed: divides the pairs where there is no validation split.
+            split: the split to evaluate on, as of `rank`; "all" fits and evaluates where all items are one gallery.
 
         Example:
             >>> study = run.calibrate()
             >>> sorted(study.fitted)
             ['isotonic', 'logistic', 'temperature']
         """
-        return CalibrationStudy.of(self, depth, seed)
+        return CalibrationStudy.of(self, depth, seed, split)
 
     @cached_property
     def _calibrations(self) -> CalibrationStudy:
-        return self.calibrate()
+        """The calibrations of a search, which finds items of all splits."""
+        return self.calibrate(split="all")
 
     def study_fusion(
         self,

@@ -1,7 +1,7 @@
 """The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
-from mmlab.items.rankings import opposite_modality
+from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
+from mmlab.retrieve.scores.query_split import ALL, AUTO, Split, choose_split
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record import run_files
 from mmlab.runs.record.lineage import check_input, find_maker, find_writer, written_files
 from mmlab.runs.record.manifest import Manifest, given_parameters
+from mmlab.runs.report.summary import read_metrics
 from mmlab.workbench.result import Report, Result
 
 
@@ -179,9 +181,18 @@ class RunData:
         The main space is the first that holds both images and texts.
         """
         paths = self._files.read_all(f"{run_files.VECTORS}/*.npz")
-        vectors = [Vectors.load(path) for path in paths]
+        vectors = [self._with_queries(Vectors.load(path)) for path in paths]
         main = main_vectors(vectors, self.items)
         return [main, *(other for other in vectors if other is not main)]
+
+    def _with_queries(self, vectors: Vectors) -> Vectors:
+        """Return the vectors with those of their texts as queries, where 02_embed wrote some."""
+        file = run_files.QUERY_VECTORS.format(vectors.space.key)
+        return (
+            replace(vectors, queries=Vectors.load(self._files.read(file)))
+            if self._files.has(file)
+            else vectors
+        )
 
     @cached_property
     def vectors_by_modality(self) -> dict[str, Vectors]:
@@ -195,12 +206,16 @@ class RunData:
             return f"{self.held[0].upper()}{self.held[1:]}: nothing is compared across modalities."
         return summarize_spaces(self.vectors_by_modality)
 
-    def vectors(self, modality: str | None = None, model: str | None = None) -> Vectors:
+    def vectors(
+        self, modality: str | None = None, model: str | None = None, as_queries: bool = False
+    ) -> Vectors:
         """Return the vectors of the run's items: ids (N,), unit rows float32 (N, D), and their space.
 
         Args:
             modality: "text" or "image"; both unless given.
             model: one of `models`, or the key of its space; the main space unless given.
+            as_queries: the texts as they ask, where the model puts another prompt before a query than before a text
+                that is found.
 
         Raises:
             ValueError: for an unknown modality or model.
@@ -212,6 +227,7 @@ class RunData:
         if modality not in (None, *MODALITIES):
             raise ValueError(f"modality: expected text, image or None, found {modality!r}")
         found = self.all_vectors[0] if model is None else self._vectors_of(model)
+        found = found.asking() if as_queries else found
         if modality is None:
             return found
         ids = self.items.loc[self.items["modality"] == modality, "item_id"]
@@ -224,18 +240,64 @@ class RunData:
         known = [vectors.space.key for vectors in self.all_vectors]
         raise ValueError(f"model: expected one of {', '.join([*self.models, *known])}, found {model!r}")
 
-    def qrels(self, to: str = "image") -> pd.DataFrame:
+    def judged(self, split: str | None = None) -> Split:
+        """Return the split that is judged, queries and gallery: name, items, and the items of other splits.
+
+        Args:
+            split: "auto" (test where there is one, else validation, else all), the name of a split, or "all"; the
+                run's parameter unless given.
+
+        Raises:
+            ValueError: for a split that no item is of, naming those that there are.
+
+        Example:
+            >>> run.judged().name
+            'test'
+        """
+        wanted = split or str(self.parameters.get("split", AUTO))
+        if wanted not in self._splits:
+            self._splits[wanted] = choose_split(self.embedded_items, wanted)
+        return self._splits[wanted]
+
+    @cached_property
+    def _splits(self) -> dict[str, Split]:
+        """The splits that were asked for, each chosen once."""
+        return {}
+
+    def qrels(self, to: str = "image", split: str | None = None) -> pd.DataFrame:
         """Return what is right: query_id, item_id, relevance (1), a row for each right answer.
 
         Args:
             to: the modality that is found: "image" (texts ask) or "text" (images ask). An item answers the queries of
                 its own pair; a query without an item of this modality in its pair has no row.
+            split: whose queries and items, as of `judged`; those that the run judges unless given.
 
         Example:
             >>> run.qrels("text").columns.tolist()
             ['query_id', 'item_id', 'relevance']
         """
-        return qrels_from_pairs(self.embedded_items, opposite_modality(to), to)
+        return qrels_from_pairs(self.judged(split).items, opposite_modality(to), to)
+
+    @property
+    def protocol_rows(self) -> list[dict[str, Any]]:
+        """The rules that 05_evaluate measured under, one for each direction; with the name of the split it judged."""
+        if not self._files.has(run_files.METRICS):
+            return []
+        return read_metrics(self._files.read(run_files.METRICS)).get("protocol", [])
+
+    @property
+    def judged_name(self) -> str:
+        """The name of the split that 05_evaluate judged, "all" where it was all items."""
+        for row in self.protocol_rows:
+            return str(row.get("split", ALL)).partition(":")[0]
+        return choose_split(self.items, str(self.parameters.get("split", AUTO))).name
+
+    @property
+    def protocol(self) -> pd.DataFrame:
+        """The rules by which 05_evaluate measured, a row for each direction; without rows where it has not run."""
+        if not self._files.has(run_files.METRICS):
+            return pd.DataFrame()
+        return pd.DataFrame(read_metrics(self._files.read(run_files.METRICS)).get("protocol", []))
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Return the scores of every query that 05_evaluate wrote: query_id and a column for each measure.
@@ -275,6 +337,16 @@ class RunData:
             ['query_id', 'item_id', 'rank', 'score']
         """
         return read_table(self._files.read(f"{run_files.RANKINGS}/{direction}.parquet"), RANKING_COLUMNS)
+
+    def answers_beside(self, direction: str) -> pd.DataFrame:
+        """Return the run's answers to queries of other splits than the judged one, each in its own gallery.
+
+        Example:
+            >>> run.answers_beside("text-to-image").columns.tolist()
+            ['query_id', 'item_id', 'rank', 'score']
+        """
+        file = f"{run_files.OTHER_SPLITS}/{direction}.parquet"
+        return read_table(self._files.read(file), RANKING_COLUMNS) if self._files.has(file) else no_rankings()
 
     def ranking_steps(self, direction: str) -> dict[str, pd.DataFrame]:
         """Return the rankings after each step of a direction, by the step's name, in their order.

@@ -1,19 +1,29 @@
-"""All queries of a run, ranked: the answer of each direction and the rankings after each step that led to it."""
+"""The queries of a split, ranked: the answer of each direction and the rankings after each step that led to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.items import DIRECTIONS, write_table
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
+from mmlab.evaluate.summaries import NOTHING_JUDGED, summarize_siblings
+from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
-from mmlab.retrieve.pipeline import RankedDirection, summarize_steps
+from mmlab.retrieve.pipeline import (
+    RankedDirection,
+    describe_fitting,
+    fitting_split,
+    summarize_steps,
+)
 from mmlab.retrieve.query.explain import ranks_of_query
+from mmlab.retrieve.query.rank import KEEP, answering_through_pairs, have_joint_space, query_vectors
 from mmlab.retrieve.query.rerank import find_matcher
+from mmlab.retrieve.scores.query_split import ALL, Split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, query_gallery
@@ -24,10 +34,16 @@ from mmlab.workbench.run_data import RunData
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OUT_OF_REACH = (
+    "nothing is measured here: no model of this run holds both texts and images, so a query finds its right answer "
+    'only by other captions, or other images, of its own pair, which are left out; with siblings="keep" 04_retrieve '
+    "measures whether a caption finds another caption of its image"
+)
+
 
 @dataclass(frozen=True, repr=False)
 class Rankings(Report):
-    """The ranked items of every query of a run, in one direction or in both.
+    """The ranked items of every query of the split that is judged, in one direction or in both.
 
     Made by `Run.rank`, and read from the run's files by `Run.rankings`.
 
@@ -35,6 +51,7 @@ class Rankings(Report):
         data: the run whose queries were ranked.
         ranked: for each direction its answer, the rankings after each step, and what was fitted.
         name: what comparisons call these rankings.
+        config: how they were made, and of which split.
 
     Example:
         >>> rankings = run.rank(to="image")
@@ -45,20 +62,77 @@ class Rankings(Report):
     data: RunData
     ranked: Mapping[str, RankedDirection]
     name: str
+    config: RetrievalConfig
 
     @classmethod
     def of(cls, data: RunData, to: str | None, given: Mapping[str, Any]) -> Self:
-        """Rank all queries of one direction, or of both; what is not given is as the run's parameters have it."""
-        names = {field.name for field in fields(RetrievalConfig)}
-        own = {name: value for name, value in data.parameters.items() if name in names}
-        config = RetrievalConfig(**{**own, **given})
-        qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items() if to in (None, target)}
+        """Rank the queries of one direction, or of both; what is not given is as the run's parameters have it."""
+        config = retrieval_config(data, given)
+        qrels = {
+            name: data.qrels(target, ALL) for name, (_, target) in DIRECTIONS.items() if to in (None, target)
+        }
         vectors = data.index.in_order(data.all_vectors)
         loaded = {id(one): one.model for one in data.retrievers.values()} if config.rerank else {}
         matcher = find_matcher(data.all_vectors, config.rerank, loaded.values())
         ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, matcher)
         changed = ", ".join(f"{name} {value}" for name, value in given.items())
-        return cls(data, ranked, changed or data.name)
+        return cls(data, ranked, changed or data.name, config)
+
+    @classmethod
+    def saved(cls, data: RunData) -> Self:
+        """Read the run's own answers; siblings were kept before they could be left out."""
+        record = data.manifest["steps"].get("04_retrieve")
+        known = record is not None and "siblings" in record["parameters"]
+        config, ranked = retrieval_config(data, {} if known else {"siblings": KEEP}), {}
+        for name, (source, _) in DIRECTIONS.items():
+            steps, answer, beside = data.ranking_steps(name), data.answer(name), data.answers_beside(name)
+            split = fitting_split(data.judged(config.split), source, config) if len(answer) else None
+            ranked[name] = RankedDirection(steps, answer, None, split, {}, config.exact, beside)
+        return cls(data, ranked, data.name, config)
+
+    @property
+    def judged(self) -> Split:
+        """The split that is judged: its name, its items, which are queries and gallery, and those of other splits.
+
+        Example:
+            >>> run.rankings.judged.name
+            'test'
+        """
+        return self.data.judged(self.config.split)
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """The items of the split that is judged."""
+        return self.judged.items
+
+    @cached_property
+    def vectors_by_modality(self) -> dict[str, Vectors]:
+        """The vectors of the texts and those of the images of the split that is judged."""
+        return {name: self.judged.take(own) for name, own in self.data.vectors_by_modality.items()}
+
+    @cached_property
+    def qrels(self) -> dict[str, pd.DataFrame]:
+        """What is right, by direction: query_id, item_id, relevance; of no query that something was fitted on.
+
+        No rows where no right answer can be found.
+
+        Example:
+            >>> list(run.rankings.qrels)
+            ['text-to-image', 'image-to-text']
+        """
+        right = {name: self.data.qrels(DIRECTIONS[name][1], self.config.split) for name in self.ranked}
+        if self.out_of_reach:
+            return {name: table.head(0) for name, table in right.items()}
+        fitted = {name: one.split for name, one in self.ranked.items() if one.split}
+        return {name: fitted[name].evaluation_rows(t) if name in fitted else t for name, t in right.items()}
+
+    def rules(self) -> dict[str, dict[str, str]]:
+        """Return what served the answer beside the queries that are judged, by direction and rule."""
+        return {
+            name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config)
+            | {"siblings": self.siblings[name]}
+            for name in self.ranked
+        }
 
     @property
     def answers(self) -> dict[str, pd.DataFrame]:
@@ -85,11 +159,59 @@ class Rankings(Report):
         """The rankings of each direction from exact search to its answer, each made from the one before."""
         return {direction: ranked.chain for direction, ranked in self.ranked.items()}
 
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the right answers are reached by siblings of the queries alone, which were left out."""
+        if any(map(len, self.answers.values())):
+            return False
+        both = set(MODALITIES) <= set(self.items["modality"])
+        return both and not have_joint_space(self.data.all_vectors, self.items)
+
+    @property
+    def nothing_judged(self) -> str:
+        """Why there is nothing to judge, where that is so."""
+        return OUT_OF_REACH if self.out_of_reach else NOTHING_JUDGED
+
+    @cached_property
+    def answering(self) -> dict[str, list[Vectors]]:
+        """The vectors that ask in each direction: of all models in a fusion, else of the first."""
+        vectors, items = self.data.all_vectors, self.items
+        if not set(MODALITIES) <= set(items["modality"]):
+            return {}
+        asking = {name: query_vectors(vectors, items, DIRECTIONS[name][0]) for name in self.ranked}
+        return {name: own if self.config.fusion != "none" else own[:1] for name, own in asking.items()}
+
+    @cached_property
+    def _through_pairs(self) -> dict[str, list[str]]:
+        """The models that answer a direction through pairs alone, and so right by siblings of the query alone."""
+        vectors, items, found = self.data.all_vectors, self.items, {}
+        for name, used in self.answering.items():
+            bridging = {own.space for own in answering_through_pairs(vectors, items, DIRECTIONS[name][0])}
+            found[name] = [own.space.model for own in used if own.space in bridging]
+        return {name: models for name, models in found.items() if models}
+
+    @property
+    def siblings(self) -> dict[str, str]:
+        """What became of the siblings of the queries, in each direction: as the protocol says it.
+
+        Siblings are the other texts, or images, of the query's own pair, by which a model without a joint space gets
+        to the right answer.
+        """
+        kept = self._through_pairs if self.config.siblings == KEEP else {}
+        return {name: SIBLINGS_KEPT if name in kept else SIBLINGS_LEFT_OUT for name in self.ranked}
+
+    @property
+    def siblings_sentence(self) -> str:
+        """What the siblings of the queries mean for these figures; empty where no model answers through pairs."""
+        kept = self.config.siblings == KEEP
+        return "" if self.out_of_reach else summarize_siblings(self._through_pairs, kept)
+
     def _overview(self) -> Result:
         """Show which steps ran, and what share of the queries has a right answer among the first k hits."""
         queries = sum(answer["query_id"].nunique() for answer in self.answers.values())
         if not queries:
-            raise TooFew(f"a ranking needs texts and images: {self.data.held}, so no item asks for another")
+            reason = f"a ranking needs texts and images: {self.data.held}, so no item asks for another"
+            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
         depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
 
         def draw() -> "Figure":
@@ -97,14 +219,18 @@ class Rankings(Report):
             success_curves(ax, self._first_ranks(), depth)
             return fig
 
-        sentence = f"**{queries:,} queries** answered, up to {depth} hits kept of each; {summarize_steps(self.ranked)}"
-        return Result(join_directions(self.answers), sentence, draw, shown=no_table())
+        alone = "" if self.judged.name == ALL else " by its items alone"
+        sentence = (
+            f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
+            f"{summarize_steps(self.ranked)} {self.siblings_sentence}"
+        )
+        return Result(join_directions(self.answers), sentence.strip(), draw, shown=no_table())
 
     def _first_ranks(self) -> dict[str, pd.Series]:
         """Return the rank of the first right answer of every query, missing where none is ranked."""
         ranks = {}
         for direction, answer in self.answers.items():
-            right = right_ranks(answer, self.data.qrels(DIRECTIONS[direction][1]))
+            right = right_ranks(answer, self.qrels[direction])
             ranks[direction] = right.groupby("query_id", sort=False)["rank"].min()
         return ranks
 
@@ -122,7 +248,7 @@ class Rankings(Report):
             2
         """
         direction = direction or next(iter(self.ranked))
-        qrels = self.data.qrels(DIRECTIONS[direction][1])
+        qrels = self.qrels[direction]
         known = self._known_queries(qrels)
         drawn = known.sample(min(count, len(known)), random_state=seed)
         cards = query_gallery(drawn, self.answers[direction], qrels, self.data.embedded_items)
@@ -143,7 +269,7 @@ class Rankings(Report):
             3
         """
         direction = direction or next(iter(self.ranked))
-        known = self._known_queries(self.data.qrels(DIRECTIONS[direction][1]))
+        known = self._known_queries(self.qrels[direction])
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
         table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)
@@ -153,7 +279,8 @@ class Rankings(Report):
 
     def _known_queries(self, qrels: pd.DataFrame) -> pd.Series:
         if qrels.empty:
-            raise TooFew(f"no query has a known right answer to show: {self.data.held}")
+            reason = f"no query has a known right answer to show: {self.data.held}"
+            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
         return qrels["query_id"].drop_duplicates()
 
     @property
@@ -162,13 +289,23 @@ class Rankings(Report):
         claims = {}
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
-            held = self.data.vectors_by_modality
-            asked = set(held[source].ids) if len(held[target]) else set()
+            held = self.vectors_by_modality
+            asked = set(held[source].ids) if len(held[target]) and not self.out_of_reach else set()
             claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
+            claims |= self.split_claims(direction)
         return claims
+
+    def split_claims(self, direction: str) -> dict[str, bool]:
+        """Return whether queries and hits of an answer are of the split that is judged, by claim."""
+        answer = self.answers[direction]
+        asked, found = (answer[name].drop_duplicates() for name in ("query_id", "item_id"))
+        own = is_among(asked, self.items["item_id"]).all() and is_among(found, self.items["item_id"]).all()
+        return {f"{direction}: queries and hits are of {self.judged}": bool(own)}
 
     def write(self, step: Step) -> Html:
         """Write the answers and the rankings after each step to rankings/, and show what the step has written.
+
+        Answers to queries of other splits go to rankings/other_splits/.
 
         Example:
             >>> files = run.rankings.write(step)
@@ -177,4 +314,13 @@ class Rankings(Report):
             for name, rankings in ranked.steps.items():
                 write_table(rankings, step.write(f"{run_files.RANKINGS}/{direction}/{name}.parquet"))
             write_table(ranked.answer, step.write(f"{run_files.RANKINGS}/{direction}.parquet"))
+            if len(ranked.beside):
+                write_table(ranked.beside, step.write(f"{run_files.OTHER_SPLITS}/{direction}.parquet"))
         return step.outputs()
+
+
+def retrieval_config(data: RunData, given: Mapping[str, Any] | None = None) -> RetrievalConfig:
+    """Return how a run's queries are ranked: by its parameters, but for what is given."""
+    names = {field.name for field in fields(RetrievalConfig)}
+    own = {name: value for name, value in data.parameters.items() if name in names}
+    return RetrievalConfig(**{**own, **(given or {})})

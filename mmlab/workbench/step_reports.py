@@ -9,20 +9,24 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Embedded, embed_with_models
+from mmlab.embed.embedding import QUERY
 from mmlab.embed.models.interface import SUGGESTIONS
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
-from mmlab.evaluate.summaries import summarize_space_comparison
+from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import search_settings
+from mmlab.index.schema.payload import Where
 from mmlab.index.store.layouts import describe_fields
-from mmlab.items import Vectors, write_table
+from mmlab.items import Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.vectors import main_vectors
+from mmlab.retrieve.studies.query_trials import summarize_filters, target_of, try_filters
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure
+from mmlab.visualize.bars import recall_panels
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
 from mmlab.workbench.run_data import RunData
@@ -84,7 +88,18 @@ class EmbedReport(Report):
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        return Result(describe_work(self.results), f"{sentence} {self._not_embedded()}".strip(), digits=1)
+        sentences = filter(None, (sentence, self._asked_apart(), self._not_embedded()))
+        return Result(describe_work(self.results), " ".join(sentences), digits=1)
+
+    def _asked_apart(self) -> str:
+        """Say which models embed a text that asks in another way than one that is found."""
+        apart = [own.space.model for own in self.vectors if own.queries is not None]
+        if not apart:
+            return ""
+        return (
+            f"Texts have a second vector of {', '.join(map(escape_markdown, apart))}, behind its prompt for queries: "
+            "with that one they ask, with the other they are found."
+        )
 
     def _not_embedded(self) -> str:
         """Say which items no model embeds, what can be asked all the same, and which model to add."""
@@ -150,24 +165,36 @@ class EmbedReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the vectors, by claim."""
-        complete = [
-            len(result.vectors) + len(result.skipped) == result.counts["items"].sum()
-            for result in self.results
-        ]
+        complete = [len(result.vectors) + len(result.skipped) == _items_of(result) for result in self.results]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),
+            "every text that is found can ask": all(map(self._all_ask, self.vectors)),
         }
+
+    def _all_ask(self, vectors: Vectors) -> bool:
+        texts = self.items.loc[self.items["modality"] == "text", "item_id"]
+        found = texts[is_among(texts, vectors.ids)]
+        return vectors.queries is None or set(vectors.queries.ids) == set(found)
 
     def write(self, step: Step) -> Html:
         """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
+
+        Texts that ask behind another prompt are in vectors/queries/.
 
         Example:
             >>> files = report.write(step)
         """
         for vectors in self.vectors:
             vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
+            if vectors.queries is not None:
+                vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
+
+
+def _items_of(result: Embedded) -> int:
+    """Return how many items a model was given: one that asks and is found counts once."""
+    return int(result.counts.loc[result.counts["side"] != QUERY, "items"].sum())
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,7 +205,9 @@ class IndexReport(Report):
 
     Attributes:
         index: the index, open for searches.
-        queries: vectors of the modality that asks, a sample of which the index is measured with.
+        asking: the vectors that ask in each direction, such as "text-to-image", a sample of which the index is measured
+            with; a modality that shares a space with no other asks itself.
+        items: the items that the index was built from.
 
     Example:
         >>> report = run.build_index(progress=False)
@@ -187,7 +216,8 @@ class IndexReport(Report):
     """
 
     index: Index
-    queries: Vectors
+    asking: Mapping[str, Vectors]
+    items: pd.DataFrame
 
     @classmethod
     def of(cls, data: RunData, settings: Mapping[str, Any]) -> Self:
@@ -195,8 +225,7 @@ class IndexReport(Report):
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
         index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)
-        asking = data.vectors(opposite_modality(index.modalities(index.spaces[0])[0]))
-        return cls(index, asking if len(asking) else data.vectors())
+        return cls(index, _asking(index, data), data.embedded_items)
 
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""
@@ -240,9 +269,8 @@ class IndexReport(Report):
             >>> report.benchmark(queries=5).table.columns.tolist()
             ['search', 'recall', 'p50_ms', 'p95_ms', 'p99_ms']
         """
-        target = self.index.modalities(self.queries.space)[0]
-        drawn = pd.Series(self.queries.ids).sample(min(queries, len(self.queries)), random_state=seed)
-        asked = self.queries.take(drawn.to_numpy())
+        direction = next(iter(self.asking))
+        asked, target = self._sample(direction, queries, seed), target_of(direction)
         k = min(neighbours, self.index.count(target))
         table = benchmark_search(self.index, asked, target, k, search_settings(self.index, k, ef))
         own, exact = table.iloc[1], table.iloc[0]
@@ -260,6 +288,63 @@ class IndexReport(Report):
 
         caption = f"{len(asked)} queries for {target} items, k = {k}, each timed alone after 20 others"
         return Result(table, sentence, draw, caption=caption)
+
+    def benchmark_filters(
+        self,
+        neighbours: int = 10,
+        ef: int = 50,
+        queries: int = 100,
+        seed: int = 0,
+        filters: Sequence[Where] = (),
+    ) -> Result:
+        """Compare the index, in each direction, with exact search under the same filter: recall and latency.
+
+        Args:
+            neighbours: how many of the nearest are compared.
+            ef: candidates that the graph looks at.
+            queries: how many queries are drawn and asked one at a time, the same under every filter.
+            seed: draws the queries.
+            filters: what is asked for beside no filter, such as {"label": "mug"}; unless given, a common, a middling
+                and a rare value of the fields that have a payload index.
+
+        Returns:
+            A row for each direction and filter: direction, filter, passing (the share of the items), items (that may be
+            found), queries, recall with its 95 % interval low and high (by the queries' pairs), p50_ms, p95_ms.
+
+        Raises:
+            ValueError: for an unknown field, and for filters that let nothing through.
+
+        Example:
+            >>> report.benchmark_filters(queries=5, filters=[{"label": "mug"}]).table["filter"].unique().tolist()
+            ['none', 'label = mug']
+        """
+        asked = {direction: self._sample(direction, queries, seed) for direction in self.asking}
+        table = try_filters(self.index, asked, self.items, neighbours, ef, filters)
+
+        def draw() -> "Figure":
+            return recall_panels(table)
+
+        caption = f"k = {neighbours}, each query timed alone after 20 others; intervals of 95 % by pair"
+        return Result(table, summarize_filters(table), draw, caption=caption)
+
+    def _sample(self, direction: str, queries: int, seed: int) -> Vectors:
+        vectors = self.asking[direction]
+        drawn = pd.Series(vectors.ids).sample(min(queries, len(vectors)), random_state=seed)
+        return vectors.take(drawn.to_numpy())
+
+
+def _asking(index: Index, data: RunData) -> dict[str, Vectors]:
+    """Return the vectors that ask in each direction, those of the main space first."""
+    found: dict[str, Vectors] = {}
+    for space in index.spaces:
+        for target in index.modalities(space):
+            others = data.vectors(opposite_modality(target), space.key, as_queries=True)
+            source = opposite_modality(target) if len(others) else target
+            if not any(direction.endswith(target) for direction in found):
+                found[f"{source}-to-{target}"] = (
+                    others if len(others) else data.vectors(target, space.key, as_queries=True)
+                )
+    return found
 
 
 def index_settings(parameters: dict) -> dict:

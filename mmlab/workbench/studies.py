@@ -9,10 +9,11 @@ import pandas as pd
 
 from mmlab.evaluate import compare_systems
 from mmlab.evaluate.measures.scoring import join_directions
-from mmlab.items import DIRECTIONS, MODALITIES, exact_search, is_among
+from mmlab.items import DIRECTIONS, exact_search, is_among
 from mmlab.items.options import OPTIONS
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.fitted_calibration import Calibrations, risk_coverage, write_calibrations
+from mmlab.retrieve.scores.query_split import ALL
 from mmlab.retrieve.studies.score_studies import (
     CalibrationTrial,
     RescoringsTried,
@@ -68,10 +69,9 @@ class HubStudy(Report):
     @classmethod
     def of(cls, data: RunData, depth: int, seed: int) -> Self:
         """Rank queries plainly and by every rescoring, and count how often each item comes up."""
-        vectors, items = data.all_vectors[0], data.embedded_items
         qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
         try:
-            tried = try_rescorings(vectors, items, depth, seed)
+            tried = try_rescorings(data.all_vectors[0], data.judged(), depth, seed)
         except TooFew as error:
             tried, lacks = {}, f"No rescoring was tried: {error}; {data.held}."
         else:
@@ -151,21 +151,23 @@ class CalibrationStudy(Report):
         return self.trial.fitted
 
     @classmethod
-    def of(cls, data: RunData, depth: int, seed: int) -> Self:
-        """Fit and evaluate on exact rankings of all queries, between the modalities and within each."""
-        vectors, items = data.all_vectors[0], data.embedded_items
-        rankings, qrels = {}, {}
-        galleries = {
-            f"{one}-to-{other}": len(data.vectors(other)) for one in MODALITIES for other in MODALITIES
-        }
+    def of(cls, data: RunData, depth: int, seed: int, split: str | None = None) -> Self:
+        """Fit and evaluate on exact rankings, between the modalities and within each, of each split by itself."""
+        judged, rankings, qrels = data.judged(split), {}, {}
         for direction, (source, target) in DIRECTIONS.items():
-            asked, gallery = data.vectors(source), data.vectors(target)
-            if len(asked) and len(gallery):
-                rankings[direction] = exact_search(asked, gallery, depth)
-                qrels[direction] = data.qrels(target)
-        within = rank_intra_modal(vectors, items, depth, seed)
+            parts = [
+                (part.take(data.vectors(source, as_queries=True)), part.take(data.vectors(target)))
+                for part in judged.galleries
+            ]
+            if all(map(len, parts[0])):
+                rankings[direction] = pd.concat(
+                    [exact_search(*both, depth) for both in parts if all(map(len, both))]
+                )
+                right = data.qrels(target, ALL)
+                qrels[direction] = pd.concat([part.within(right) for part in judged.galleries])
+        within = rank_intra_modal(data.all_vectors[0], judged, depth, seed)
         rankings, qrels = rankings | within.rankings, qrels | within.qrels
-        trial = try_calibrations(rankings, items, qrels, galleries, seed)
+        trial = try_calibrations(rankings, judged, qrels, seed)
         risk = {}
         for direction, one in trial.fitted.get("logistic", {}).items():
             others = rankings[direction][~is_among(rankings[direction]["query_id"], one.fitted_on)]
@@ -257,18 +259,20 @@ class FusionStudy(Report):
     @classmethod
     def of(cls, data: RunData, systems: str, fusion: str, depth: int, seed: int) -> Self:
         """Learn the weights of "text and image" or of the run's "models"; ValueError for anything else."""
-        index, items = data.index, data.embedded_items
+        index, judged = data.index, data.judged()
         vectors = index.in_order(data.all_vectors)
         if systems == "text and image":
-            trials = _tried(systems, lambda: {systems: try_query_weights(index, vectors, items, depth, seed)})
-        elif systems == "models":
-            qrels = {name: data.qrels(target) for name, (_, target) in DIRECTIONS.items()}
             trials = _tried(
-                systems, lambda: try_model_weights(index, vectors, items, qrels, fusion, depth, seed)
+                systems, lambda: {systems: try_query_weights(index, vectors, judged, depth, seed)}
+            )
+        elif systems == "models":
+            qrels = {name: data.qrels(target, ALL) for name, (_, target) in DIRECTIONS.items()}
+            trials = _tried(
+                systems, lambda: try_model_weights(index, vectors, judged, qrels, fusion, depth, seed)
             )
         else:
             raise ValueError(f"systems: expected 'text and image' or 'models', found {systems!r}")
-        return cls(trials, items, seed)
+        return cls(trials, judged.items, seed)
 
     @cached_property
     def compared(self) -> dict[str, pd.DataFrame]:

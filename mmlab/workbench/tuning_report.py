@@ -116,7 +116,7 @@ class TuningReport(Report):
     @cached_property
     def queries(self) -> Vectors:
         """The vectors that ask."""
-        return self._drawn(self._modalities[1], MAX_QUERIES)
+        return self._drawn(self._modalities[1], MAX_QUERIES).asking()
 
     @property
     def k(self) -> int:

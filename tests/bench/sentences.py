@@ -63,7 +63,8 @@ def score_captions(model: Path, photos: int = 1_000) -> pd.DataFrame:
     """Run 01 to 05 on the captions of the first photos, and return Success@k, a row per kind of answer.
 
     captions: of all other captions, is one of the same photo among the first k? photos: does the photo stand among
-    the first k, each photo at its best other caption? Several captions of one wrong photo take one place then.
+    the first k, each photo at its best other caption? Several captions of one wrong photo take one place then. Siblings
+    are kept: they are what is measured.
     """
     with TemporaryDirectory() as folder:
         write_captions(Path(folder, "photos"), photos)
@@ -71,7 +72,7 @@ def score_captions(model: Path, photos: int = 1_000) -> pd.DataFrame:
         # Texts and images must both be embedded; this one only embeds images, so that the text encoder answers.
         models = [str(model), str(vit(Path(folder, "vit")))]
         settings = {"dataset": str(Path(folder, "photos")), "models": models, "min_words": 0}
-        settings |= {"keep": ["repeated caption"], "ocr": False}
+        settings |= {"keep": ["repeated caption"], "ocr": False, "siblings": "keep"}
         with patch.dict(os.environ, given):
             run_notebooks("captions", settings, find_notebooks()[:5], progress=False)
             run = mmlab.open_run("captions")

@@ -36,11 +36,13 @@ def test_a_new_folder_has_the_notebooks_and_an_empty_data(installed, tmp_path, c
     written = sorted(path for path in (tmp_path / "bench").rglob("*") if path.is_file())
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
         "bench/data/README.md",
+        "bench/notebooks/.written.json",
         *(f"bench/notebooks/{name}" for name in NOTEBOOKS),
     ]
     assert all(
         path.read_bytes() == (installed / path.relative_to(tmp_path / "bench")).read_bytes()
         for path in written
+        if path.name != ".written.json"
     )
     assert capsys.readouterr().out.splitlines() == [
         f"bench: {len(NOTEBOOKS)} notebooks written, 0 were there",
@@ -85,7 +87,7 @@ def test_a_notebook_that_was_only_run_does_not_differ(installed, tmp_path, capsy
 def test_a_checkout_writes_its_own_notebooks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["init", str(tmp_path / "bench")]) == 0
-    assert sorted(path.name for path in (tmp_path / "bench" / "notebooks").iterdir()) == NOTEBOOKS
+    assert sorted(path.name for path in (tmp_path / "bench" / "notebooks").glob("*.ipynb")) == NOTEBOOKS
 
 
 def test_a_file_is_no_folder(installed, tmp_path, capsys):

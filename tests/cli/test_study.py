@@ -1,6 +1,7 @@
 import pytest
 from click.shell_completion import ShellComplete
 
+import mmlab
 from mmlab.cli import cli, main
 from mmlab.runs import read_manifest, start_step
 
@@ -26,6 +27,29 @@ def test_a_study_goes_on_with_the_parameters_of_the_run_and_joins_its_report(her
     folder = tmp_path / "data" / "runs" / "a"
     assert (folder / "07_tune.html").is_file()
     assert '<a href="07_tune.html">' in (folder / "index.html").read_text()
+
+
+def test_notebooks_of_an_older_version_are_named_in_one_line(here, tmp_path, monkeypatch, capsys):
+    start_step("03_index", "a", seed=3, k="7").finish("")
+    (here / "data").mkdir()
+    (here / "data" / "README.md").touch()
+    assert main(["init", str(tmp_path / "bench")]) == 0
+    monkeypatch.chdir(tmp_path / "bench")
+    for name in ("07_tune", "08_compare"):  # a new version, and an edit of the user's own
+        path = (here if name == "07_tune" else tmp_path / "bench") / "notebooks" / f"{name}.ipynb"
+        path.write_text(path.read_text().replace("seed: int = 0", "seed: int = 1"))
+    capsys.readouterr()
+    assert main(["study", "tune", "a"]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    folder = tmp_path / "bench"
+    assert notes == [
+        f"note: unlike those of mmlab {mmlab.__version__}: 07_tune.ipynb in {folder / 'notebooks'}. Move out those "
+        f"that are not your own, and run `mmlab init {folder}`"
+    ]
+    (folder / "notebooks" / "07_tune.ipynb").unlink()
+    assert main(["init", str(folder)]) == 0
+    assert main(["study", "tune", "a"]) == 0
+    assert "note: " not in capsys.readouterr().err
 
 
 def test_a_study_takes_parameters(here):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from mmlab.embed import ModelError, embed_items, embed_with_models, load_model
+from mmlab.embed.embedding import VectorCache, embed_with_queries
 from mmlab.embed.multi_model import cosines_to_float32, describe_rows, describe_spaces, describe_work
 from tests.embed.checkpoints import guide_pair
 
@@ -89,3 +90,73 @@ def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
     expected = pd.Series(expected, index=half.ids)[cosines.index]
     np.testing.assert_allclose(cosines, expected, atol=1e-6)
     assert cosines.between(0.99, 0.999999).all()
+
+
+def test_texts_have_a_second_vector_where_queries_have_a_prompt_of_their_own(items, models):
+    texts, model = items[items["modality"] == "text"], models("bge")
+    embedded = embed_with_queries(texts, model, progress=False)
+    queries = embedded.vectors.queries
+    assert queries.ids.tolist() == embedded.vectors.ids.tolist() == texts["item_id"].tolist()
+    np.testing.assert_allclose(queries.array, model.embed_queries(texts["text"].tolist()), atol=1e-5)
+    np.testing.assert_allclose(embedded.vectors.array, model.embed_texts(texts["text"].tolist()), atol=1e-5)
+    assert queries.space == embedded.vectors.space
+    work = describe_work([embedded])
+    assert work[["side", "items", "embedded", "cached"]].to_numpy().tolist() == [
+        ["document", 10, 9, 1],
+        ["query", 10, 9, 1],
+    ]
+    assert describe_spaces([embedded])[model.space.key].iloc[-1] == "as queries"
+
+
+def test_where_both_prompts_are_the_same_nothing_is_embedded_twice(results):
+    assert [result.vectors.queries for result in results] == [None, None]
+    assert set(describe_work(results)["side"]) == {"both"}
+    assert describe_spaces(results).iloc[-1].tolist() == [
+        "texts that ask",
+        "as they are found",
+        "as they are found",
+    ]
+
+
+def test_the_cache_keeps_both_sides_apart_and_goes_on_where_it_was_stopped(items, models, tmp_path):
+    texts, model, cache = items[items["modality"] == "text"], models("bge"), tmp_path / "cache"
+    whole = embed_with_queries(texts, model, progress=False)
+    embed_items(texts, model, cache, progress=False)  # stopped after the documents
+    embed_items(texts.iloc[:4], model, cache, progress=False, as_queries=True)  # and within the queries
+    resumed = embed_with_queries(texts, model, cache, progress=False)
+    assert resumed.counts["embedded"].tolist() == [0, 9 - texts["content"].iloc[:4].nunique()]
+    np.testing.assert_allclose(resumed.vectors.array, whole.vectors.array, atol=1e-5)
+    np.testing.assert_allclose(resumed.vectors.queries.array, whole.vectors.queries.array, atol=1e-5)
+    assert embed_with_queries(texts, model, cache, progress=False).counts["embedded"].tolist() == [0, 0]
+    with VectorCache(cache) as opened:
+        found, rows = opened.get(texts["content"].tolist(), model.space)
+    assert found.all()
+    np.testing.assert_allclose(rows, whole.vectors.array, atol=1e-5)
+
+
+def test_a_text_that_does_not_fit_as_a_query_is_skipped(items, models):
+    class Short:
+        """The model, with no memory for one query."""
+
+        def __getattr__(self, name):
+            return getattr(models("bge"), name)
+
+        def embed_queries(self, texts):
+            if lost["text"] in texts:
+                raise MemoryError
+            return models("bge").embed_queries(texts)
+
+    texts = items[items["modality"] == "text"]
+    lost = texts.drop_duplicates("content", keep=False).iloc[2]
+    embedded = embed_with_queries(texts, Short(), progress=False)
+    kept = texts.loc[texts["item_id"] != lost["item_id"], "item_id"].tolist()
+    assert embedded.vectors.ids.tolist() == kept
+    assert sorted(embedded.vectors.queries.ids) == sorted(kept)
+    assert embedded.skipped["reason"].tolist() == ["out of memory"]
+
+
+def test_a_query_longer_than_the_window_is_counted_within_its_own_prompt(items, models):
+    texts = items[items["modality"] == "text"].copy()
+    texts["text"] = "x" * 12  # 14 tokens of 16 with start and end; four letters of "find: " and a colon more
+    counts = embed_with_queries(texts, models("bge"), progress=False).counts.set_index("side")
+    assert counts["truncated"].to_dict() == {"document": 0, "query": 10}

@@ -18,8 +18,10 @@ from mmlab.evaluate.summaries import (
     summarize_measures,
     summarize_published,
     summarize_separation,
+    summarize_siblings,
     summarize_space_comparison,
     summarize_spaces,
+    summarize_splits,
     summarize_suspects,
     write_metrics,
 )
@@ -156,7 +158,7 @@ def test_suspects_are_held_against_what_is_known():
     assert "Of the 2 texts that fit their image worst, 5% are expected to be false alarms" in summary
     assert summary.endswith("Of 6 known wrong pairs 50% are listed, and 75% of the list are right.")
     nothing = frame([("false negatives", 0, 0, 0, np.nan, np.nan)], columns)
-    none = "0 suspected wrong pairs and 0 suspected false negatives."
+    none = "0 suspected wrong pairs of 0 read, of all splits, and 0 suspected false negatives of the queries judged."
     assert summarize_suspects(wrong.head(0), 0, nothing) == none
 
 
@@ -180,6 +182,19 @@ def test_whether_texts_and_images_share_a_space_is_named():
     assert "do not compare with those of a joint space" in summary
 
 
+def test_what_siblings_mean_is_said_where_a_model_needs_them():
+    needed = {"text-to-image": ["owner/mpnet"], "image-to-text": ["dino"]}
+    kept = summarize_siblings(needed, kept=True)
+    assert (
+        "text-to-image by owner/mpnet measures whether a caption finds another caption of its image" in kept
+    )
+    assert "image-to-text by dino measures whether an image finds another image of its texts" in kept
+    left_out = summarize_siblings({"text-to-image": ["a", "b"]}, kept=False)
+    assert left_out.startswith("text-to-image: a + b finds images through captions of their pair alone")
+    assert "only wrong images get its vote" in left_out
+    assert summarize_siblings({}, kept=True) == summarize_siblings({}, kept=False) == ""
+
+
 def test_spaces_are_compared_by_their_matched_pairs():
     rows = [
         ("clip-1", "texts with images", 4, 0.9, 0.325, 15 / 16),
@@ -191,4 +206,19 @@ def test_spaces_are_compared_by_their_matched_pairs():
     assert summarize_space_comparison(table) == (
         "In clip-1 a matched pair (texts with images) has the higher cosine in 93.8% of all comparisons (AUC), 0.90 "
         "against 0.33 in the mean. dino-1 does not hold two items of a pair: not comparable."
+    )
+
+
+def test_splits_are_given_with_their_galleries_and_in_one_size():
+    rows = [
+        ("text-to-image", "test", 200, 0.9, 0.8, 0.95, 100, 0.93),
+        ("text-to-image", "*train*", 100, 0.7, 0.6, 0.8, 100, 0.7),
+    ]
+    table = pd.DataFrame(
+        rows, columns=["direction", "split", "gallery", "value", "low", "high", "size", "same_size"]
+    )
+    assert summarize_splits(table, "Success@1", ["huge"]) == (
+        "Success@1 by split, each against its own items: text-to-image test 0.900 (0.800 to 0.950; 200 items), "
+        "\\*train\\* 0.700 (0.600 to 0.800; 100 items); among 100 items test 0.930, \\*train\\* 0.700. "
+        "Too large to rank beside: huge."
     )

@@ -8,6 +8,7 @@ from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.sources.formats import KINDS
 from mmlab.items.options import OPTIONS, check_option
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
+from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT
 
 
 def test_the_rooms_know_the_same_names():
@@ -17,6 +18,7 @@ def test_the_rooms_know_the_same_names():
         "layout": set(LAYOUTS),
         "quantization": {"none", *QUANTIZATIONS},
         "fusion": {"none", *FUSIONS},
+        "siblings": {LEAVE_OUT, KEEP},
         "rescoring": {"none", "centring", *RESCORINGS},
         "calibration": {"none", *CALIBRATIONS},
     }

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -101,3 +102,22 @@ def test_the_main_vectors_are_the_first_of_both_modalities():
     texts, both, again = (Vectors(ids, np.eye(len(ids), 2), SPACE) for ids in (["t"], ["t", "i"], ["i", "t"]))
     assert main_vectors([texts, both, again], items) is both
     assert main_vectors([texts], items) is texts
+
+
+def test_texts_ask_by_their_own_rows_and_are_found_by_the_others():
+    space = Space("toy", "1", "", "", "", 2)
+    queries = Vectors(["t2", "t1"], [[0.6, 0.8], [0.8, 0.6]], space)
+    found = Vectors(["i", "t1", "t2"], [[1, 0], [1, 0], [0, 1]], space, queries)
+    asked = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8]], dtype="f4")
+    np.testing.assert_array_equal(found.asking().array, asked)
+    np.testing.assert_array_equal(found.take(["t2", "i"]).asking().array, asked[[2, 0]])
+    np.testing.assert_array_equal(found.array[1], [1, 0])  # what is found stays
+    assert found.asking().ids.tolist() == ["i", "t1", "t2"]
+    assert queries.asking() is queries
+
+
+def test_queries_of_another_space_are_refused():
+    space = Space("toy", "1", "", "", "", 2)
+    foreign = Vectors(["t"], [[1, 0]], replace(space, prompt="find: {}"))
+    with pytest.raises(SpaceMismatch, match="prompt: '' and 'find: {}'"):
+        Vectors(["t"], [[1, 0]], space, foreign)

@@ -52,6 +52,7 @@ def test_each_side_has_settings_of_its_own(collection):
     for words in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red", "p 0."):
         assert words in panel.result.value
     assert panel.result.value.count("<figure") == 3 + 2
+    assert panel.result.value.count("no filter (here colour = red)") == 1  # on the right
 
 
 def test_one_system_is_held_against_its_own_exact_search(collection):

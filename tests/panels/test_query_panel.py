@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,6 +107,20 @@ def test_a_calibration_adds_probabilities_and_says_where_it_has_none(panel) -> N
     assert re.search(r"1\. 0\.\d{3}  p 0\.\d\d", panel.result.value)
     panel.form.to.value = "text"
     assert "of this model is fitted for text-to-image; text-to-text is asked here" in panel.result.value
+
+
+def test_a_calibration_that_is_used_elsewhere_says_so_once_as_text(collection) -> None:
+    one = FittedCalibration(Temperature(0.1), frozenset(), gallery=7, filter="label = <script>")
+    data = PanelData(collection.retriever, collection.items, {"": {"temperature": {"text-to-image": one}}})
+    panel = QueryPanel(data, "a red mug", 3)
+    assert 'role="note"' not in panel.result.value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        panel.settings.calibration.value = "temperature"
+    images = (collection.items["modality"] == "image").sum()
+    said = f"with 7 items to be found (here {images}), label = &lt;script&gt; (here none). Trust their order"
+    assert panel.result.value.count("probabilities may be off") == panel.result.value.count(said) == 1
+    assert "<script" not in panel.result.value
 
 
 def test_the_table_can_be_saved(panel) -> None:

@@ -1,20 +1,32 @@
 """A run's answer step by step, on the drawn catalogue."""
 
 from dataclasses import replace
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.evaluate.losses import attribute_losses, loss_changes
 from mmlab.index import build_index, open_store
-from mmlab.items import DIRECTIONS, Space, Vectors, unit_rows
+from mmlab.items import DIRECTIONS, ITEM_COLUMNS, Space, Vectors, exact_search, unit_rows
+from mmlab.items.tables import item_id
 from mmlab.retrieve import RetrievalConfig, csls, rank_directions, rrf, split_queries, weighted_sum
-from mmlab.retrieve.pipeline import parent_steps, rank_direction, summarize_steps
+from mmlab.retrieve.pipeline import (
+    describe_fitting,
+    fitting_split,
+    parent_steps,
+    rank_direction,
+    summarize_steps,
+)
 from mmlab.retrieve.query.rank import rank, rank_models
+from mmlab.retrieve.scores.fitted_calibration import fit_calibration
 from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.hubness import rescore
+from mmlab.retrieve.scores.query_split import choose_split
+from mmlab.retrieve.studies.score_studies import try_rescorings
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +54,7 @@ def both(collection, second, tmp_path_factory):
 
 def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) -> None:
     items, vectors, retriever = collection
-    ranked = rank_directions(retriever.index, [vectors], items, RetrievalConfig(depth=7), qrels)
+    ranked = rank_directions(retriever.index, [vectors], items, RetrievalConfig(depth=7, split="all"), qrels)
     assert list(ranked) == ["text-to-image", "image-to-text"]
     for name, (source, target) in DIRECTIONS.items():
         assert list(ranked[name].steps) == ["exact", "index", "quantized"]
@@ -53,7 +65,7 @@ def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) 
 
 def test_every_step_of_the_configuration_runs_in_its_order(collection, both, qrels) -> None:
     index, spaces = both
-    config = RetrievalConfig(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3)
+    config = RetrievalConfig(20, True, "rrf", rescoring="csls", calibration="logistic", rerank=3, split="all")
 
     def match(texts, images):
         return np.arange(len(texts), 0, -1) / 100 - 1  # keeps every query's order, below any probability
@@ -92,7 +104,7 @@ def test_the_waterfall_ends_at_what_the_measure_says(collection, both, qrels, se
     index, spaces = both
     right = qrels["text-to-image"]
     found = rank_direction(
-        index, spaces, collection.items, "text", "image", RetrievalConfig(20, **settings), right
+        index, spaces, collection.items, "text", "image", RetrievalConfig(20, split="all", **settings), right
     )
     assert next(iter(found.chain)) == "exact"
     assert found.chain[list(found.chain)[-1]] is found.answer
@@ -145,7 +157,7 @@ def test_models_are_weighed_by_hand_or_as_validation_says(collection, both, qrel
     items, right = collection.items, qrels["text-to-image"]
 
     def fused(weights: str):
-        config = RetrievalConfig(20, fusion="weighted_sum", weights=weights)
+        config = RetrievalConfig(20, fusion="weighted_sum", weights=weights, split="all")
         return rank_direction(index, spaces, items, "text", "image", config, right)
 
     alone = rank_models(index, spaces, items, "text", "image", 20)
@@ -156,7 +168,7 @@ def test_models_are_weighed_by_hand_or_as_validation_says(collection, both, qrel
     assert list(by_hand.weights.values()) == [0.9, 0.1]
     assert list(fused("equal").weights.values()) == [0.5, 0.5]
     learned = fused("learned")
-    split = split_queries(items, right["query_id"].unique())
+    split = split_queries(choose_split(items, "all"), right["query_id"].unique())
     best = learn_weights(
         [split.fitting_rows(one) for one in alone.values()], split.fitting_rows(right)
     ).weights
@@ -184,13 +196,13 @@ def test_weights_that_do_not_add_up_are_refused(both, collection, qrels, weights
 def test_equal_weights_of_a_run_and_of_a_hybrid_mean_the_same_k_of_60(both, collection, qrels) -> None:
     index, spaces = both
     alone = list(rank_models(index, spaces, collection.items, "text", "image", 30).values())
-    config = RetrievalConfig(30, fusion="rrf", weights="0.5, 0.5")
+    config = RetrievalConfig(30, fusion="rrf", weights="0.5, 0.5", split="all")
     found = rank_direction(
         index, spaces, collection.items, "text", "image", config, qrels["text-to-image"]
     ).answer
     expected = rrf(alone)
     assert found["score"].tolist() == expected.loc[expected["rank"] <= 30, "score"].tolist()
-    config = RetrievalConfig(30, fusion="rrf", rrf_k=5)
+    config = RetrievalConfig(30, fusion="rrf", rrf_k=5, split="all")
     steep = rank_direction(
         index, spaces, collection.items, "text", "image", config, qrels["text-to-image"]
     ).answer
@@ -217,17 +229,13 @@ def test_a_calibration_does_not_follow_scores_on_two_scales() -> None:
 
 def test_queries_outside_the_gallery_are_the_bank_where_there_are_some(collection, qrels) -> None:
     items, vectors, retriever = collection
-    pair = items["pair_id"]
-    kept = items[pair.isin(pair.drop_duplicates().iloc[:60])]
-    others = items[~pair.isin(kept["pair_id"])]
-    right = {"text-to-image": qrels_from_pairs(kept, "text", "image")}
-    config = RetrievalConfig(5, rescoring="csls")
-    answer = rank_directions(retriever.index, [vectors], kept, config, right, others=others)[
+    answer = rank_directions(retriever.index, [vectors], items, RetrievalConfig(5, rescoring="csls"), qrels)[
         "text-to-image"
     ].answer
+    test = items["split"] == "test"
     asked, found, outside = (
-        vectors.take(table.loc[table["modality"] == side, "item_id"])
-        for table, side in ((kept, "text"), (kept, "image"), (others, "text"))
+        vectors.take(items.loc[rows & (items["modality"] == side), "item_id"])
+        for rows, side in ((test, "text"), (test, "image"), (~test, "text"))
     )
     scores = csls(asked.array @ found.array.T, outside.array @ found.array.T)
     first = answer[answer["rank"] == 1]
@@ -236,7 +244,7 @@ def test_queries_outside_the_gallery_are_the_bank_where_there_are_some(collectio
 
 def test_a_model_alone_is_fused_with_itself_centred(collection, qrels) -> None:
     items, vectors, retriever = collection
-    config = RetrievalConfig(20, fusion="rrf", weights="0.7, 0.3")
+    config = RetrievalConfig(20, fusion="rrf", weights="0.7, 0.3", split="all")
     ranked = rank_directions(retriever.index, [vectors], items, config, qrels)
     for direction, found in ranked.items():
         systems = [ranked_by(collection, direction, name, 20) for name in ("none", "centring")]
@@ -252,7 +260,11 @@ def test_a_model_alone_is_rescored_as_embedded_and_centred(collection, qrels) ->
     items, vectors, retriever = collection
     direction = {"text-to-image": qrels["text-to-image"]}
     found = rank_directions(
-        retriever.index, [vectors], items, RetrievalConfig(10, fusion="rrf", rescoring="centring"), direction
+        retriever.index,
+        [vectors],
+        items,
+        RetrievalConfig(10, fusion="rrf", rescoring="centring", split="all"),
+        direction,
     )
     assert list(found) == ["text-to-image"]
     fused = found["text-to-image"]
@@ -271,4 +283,230 @@ def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tm
     ]
     index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
     with pytest.raises(ValueError, match="one model alone answers here, and it holds no texts and images"):
-        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf"), qrels)
+        rank_directions(index, apart, items, RetrievalConfig(fusion="rrf", siblings="keep"), qrels)
+    for ranked in rank_directions(index, apart, items, RetrievalConfig(), qrels).values():
+        assert ranked.answer.empty  # by siblings alone
+
+
+JOINT = Space("joint", "1", "", "", "", 2)
+
+
+def rows(ids, degrees, space=JOINT, queries=None):
+    radians = np.radians(list(degrees))
+    return Vectors(ids, np.stack([np.cos(radians), np.sin(radians)], axis=1), space, queries)
+
+
+@pytest.fixture(scope="module")
+def two_sides(tmp_path_factory):
+    """Two pairs by hand: as documents each text lies at its own image, as queries at the other one's."""
+    made = [("text", "a", 0), ("text", "b", 90), ("image", "a", 10), ("image", "b", 80)]
+    ids = [item_id(modality, pair, "") for modality, pair, _ in made]
+    queries = rows(ids[:2], [70, 30])
+    vectors = rows(ids, [degrees for *_, degrees in made], queries=queries)
+    items = pd.DataFrame([one[:2] for one in made], columns=["modality", "pair_id"]).assign(item_id=ids)
+    items = items.reindex(columns=ITEM_COLUMNS).assign(width=1, height=1)
+    index = build_index(
+        open_store(tmp_path_factory.mktemp("sides")), "sides", items, [vectors], progress=False
+    )
+    return items, vectors, index
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"fusion": "rrf"}, {"exact": False}, {"rescoring": "centring"}], ids=str
+)
+def test_texts_ask_as_queries_and_are_found_as_documents(two_sides, settings) -> None:
+    items, vectors, index = two_sides
+    right = {name: qrels_from_pairs(items, *sides) for name, sides in DIRECTIONS.items()}
+    found = rank_directions(index, [vectors], items, RetrievalConfig(**settings), right)
+    success = {
+        name: score_queries(found[name].answer, right[name], ["Success@1"])["Success@1"].tolist()
+        for name in found
+    }
+    assert success == {"text-to-image": [0, 0], "image-to-text": [1, 1]}
+    if not settings:
+        scores = found["text-to-image"].answer["score"].to_numpy()
+        degrees = [10, 60, 20, 50]  # of the queries at 70 and 30 to the images at 80 and 10
+        assert scores == pytest.approx(np.cos(np.radians(degrees)), abs=1e-6)
+
+
+def test_texts_among_texts_ask_as_queries_too(two_sides) -> None:
+    items, vectors, _ = two_sides
+    texts = vectors.take(items.loc[items["modality"] == "text", "item_id"])
+    tried = try_rescorings(vectors, choose_split(items), k=2)["text-to-image"].rescored["none"].rankings
+    assert tried["score"].to_numpy() == pytest.approx(np.cos(np.radians([10, 60, 20, 50])), abs=1e-6)
+    within = exact_search(texts.asking(), texts, 1)
+    assert within["score"].to_numpy() == pytest.approx(
+        np.cos(np.radians([20, 30])), abs=1e-6
+    )  # 70 to 90, 30 to 0
+
+
+SPACE = Space("by hand", "1", "", "", "", 2)
+
+
+def by_hand(rows, tmp_path):
+    """Items of (item_id, modality, pair, split, angle in degrees), their vectors, qrels and index."""
+    items = pd.DataFrame([row[:4] for row in rows], columns=["name", "modality", "pair_id", "split"]).assign(
+        label=None, text="a text", image=None
+    )
+    ids = {name: str(uuid5(NAMESPACE_OID, name)) for name in items["name"]}
+    items.insert(0, "item_id", items["name"].map(ids))
+    angles = np.radians([row[4] for row in rows])
+    vectors = Vectors(items["item_id"], np.column_stack([np.cos(angles), np.sin(angles)]), SPACE)
+    index = build_index(open_store(tmp_path), "hand", items, [vectors], progress=False)
+    right = {name: qrels_from_pairs(items, *sides) for name, sides in DIRECTIONS.items()}
+    return index, vectors, items, right
+
+
+def named(table, items):
+    """Rows of rankings as (query, item), by name."""
+    name = items.set_index("item_id")["name"]
+    return list(zip(table["query_id"].map(name), table["item_id"].map(name), strict=True))
+
+
+ROWS = [
+    ("ask", "text", "a", "test", 0), ("right", "image", "a", "test", 30), ("wrong", "image", "b", "test", 60),
+    ("nearest", "image", "c", "train", 1), ("learned", "text", "c", "train", 2),
+    ("loose", "image", "d", None, 3), ("word", "text", "d", None, 50),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_lies_nearest_in_another_split_is_not_found(tmp_path, exact) -> None:
+    index, vectors, items, right = by_hand(ROWS, tmp_path)
+
+    def ranked(split):
+        config = RetrievalConfig(5, exact, split=split)
+        return rank_directions(index, [vectors], items, config, right)["text-to-image"]
+
+    found = ranked("auto")
+    for step in found.steps.values():
+        assert named(step, items) == [("ask", "right"), ("ask", "wrong")]
+    assert named(found.answer, items) == [("ask", "right"), ("ask", "wrong")]
+    assert named(found.beside, items) == [("learned", "nearest"), ("word", "loose")]  # each by its own split
+    assert named(ranked("none").answer, items) == [("word", "loose")]
+    everything = ranked("all")
+    assert named(everything.answer, items)[:3] == [("ask", "nearest"), ("ask", "loose"), ("ask", "right")]
+    assert everything.beside.empty
+
+
+def test_no_split_is_ranked_beside_where_a_matching_head_ranks_again(collection, qrels) -> None:
+    items, vectors, retriever = collection
+    right = {"image-to-text": qrels["image-to-text"]}
+    config = RetrievalConfig(5, rerank=1)
+    found = rank_directions(
+        retriever.index, [vectors], items, config, right, lambda texts, _: [0.5] * len(texts)
+    )["image-to-text"]
+    assert list(found.steps)[-1] == "reranked"
+    assert found.beside.empty
+
+
+def test_a_large_split_is_not_ranked_beside(tmp_path, monkeypatch) -> None:
+    index, vectors, items, right = by_hand(ROWS, tmp_path)
+    monkeypatch.setattr("mmlab.retrieve.pipeline.MAX_SCORES_BESIDE", 0)
+    found = rank_directions(index, [vectors], items, RetrievalConfig(5), right)
+    assert found["text-to-image"].beside.empty
+    assert len(found["text-to-image"].answer) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_hits_of_a_query_are_of_its_split(collection, qrels, tmp_path, seed) -> None:
+    """Splits drawn at random, of very unlike sizes, some items without one; every step, exact and by the graph."""
+    rng = np.random.default_rng(seed)
+    pairs = collection.items["pair_id"].drop_duplicates()
+    drawn = rng.choice(["test", "val", "train", None], len(pairs), p=rng.dirichlet([1, 1, 1, 1]))
+    items = collection.items.assign(
+        split=collection.items["pair_id"].map(dict(zip(pairs, drawn, strict=True)))
+    )
+    index = build_index(open_store(tmp_path), "drawn", items, [collection.vectors], progress=False)
+    config = RetrievalConfig(9, exact=bool(seed % 2), rescoring="centring", split=("auto", "train")[seed % 2])
+    split = items.set_index("item_id")["split"].fillna("none")
+    for direction, found in rank_directions(index, [collection.vectors], items, config, qrels).items():
+        judged = choose_split(items, config.split)
+        source, target = DIRECTIONS[direction]
+        asking = judged.items.loc[judged.items["modality"] == source, "item_id"]
+        for step in found.steps.values():
+            assert set(step["query_id"]) == set(asking)
+            assert set(split[step["item_id"]]) == {judged.name}
+            held = int((judged.items["modality"] == target).sum())
+            assert step.groupby("query_id").size().max() == min(9, held)
+        assert (split[found.beside["query_id"]].to_numpy() == split[found.beside["item_id"]].to_numpy()).all()
+        assert not set(found.beside["query_id"]) & set(asking)
+
+
+def test_what_is_fitted_is_fitted_in_the_gallery_of_validation(collection, both, qrels) -> None:
+    index, spaces = both
+    items, right = collection.items, qrels["text-to-image"]
+    config = RetrievalConfig(20, fusion="weighted_sum", weights="learned", calibration="logistic")
+    found = rank_directions(index, spaces, items, config, {"text-to-image": right})["text-to-image"]
+    ranked = {}
+    for split in ("validation", "test"):
+        own = items[items["split"] == split]
+        ranked[split] = [
+            exact_search(
+                *(one.take(own.loc[own["modality"] == side, "item_id"]) for side in ("text", "image")), 20
+            )
+            for one in spaces
+        ]
+    learned = learn_weights(ranked["validation"], right).weights
+    assert tuple(found.weights.values()) == learned
+    expected = fuse("weighted_sum", ranked["test"], learned)
+    assert found.steps["fused"]["item_id"].tolist() == expected[expected["rank"] <= 20]["item_id"].tolist()
+    own = items[items["split"] == "validation"]
+    assert found.calibration.fitted_on == set(own.loc[own["modality"] == "text", "item_id"])
+    assert found.calibration.gallery == (own["modality"] == "image").sum()
+    fused = fuse("weighted_sum", ranked["validation"], learned)
+    fused = fused[fused["rank"] <= 20].reset_index(drop=True)
+    by_hand = fit_calibration("logistic", fused, right, found.split)
+    assert by_hand.calibration == found.calibration.calibration
+
+
+def test_without_validation_half_of_the_judged_pairs_are_fitted_on_and_not_judged(collection, qrels) -> None:
+    items = collection.items
+    two = items.assign(split=items["split"].replace({"validation": "train"}))
+    config = RetrievalConfig(20, fusion="rrf", weights="learned")
+    judged = choose_split(two)
+    split = fitting_split(judged, "text", config)
+    texts = set(judged.items.loc[judged.items["modality"] == "text", "item_id"])
+    assert split.fitting | split.evaluation == texts
+    assert 0.4 < len(split.fitting) / len(texts) < 0.6
+    told = describe_fitting(judged, "text", config)
+    assert told["fitted on"].startswith("weights: not divided by a validation split: fitted on the")
+    assert describe_fitting(judged, "text", RetrievalConfig(rescoring="csls")) == {
+        "fitted on": "nothing", "bank of rescoring": "queries of train",
+    }  # fmt: skip
+    assert (
+        describe_fitting(choose_split(two, "all"), "text", RetrievalConfig(rescoring="csls"))[
+            "bank of rescoring"
+        ]
+        == "queries of pairs that neither ask nor answer"
+    )
+
+
+def test_captions_that_stand_for_images_are_of_the_same_split(collection, tmp_path) -> None:
+    """A text encoder beside an image encoder: a text finds the images of the captions near it."""
+    items = collection.items
+    apart = [
+        replace(part, space=replace(part.space, model=f"{modality}-encoder"))
+        for modality in ("text", "image")
+        for part in [collection.vectors.take(items.loc[items["modality"] == modality, "item_id"])]
+    ]
+    index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
+    right = {name: qrels_from_pairs(items, *sides) for name, sides in DIRECTIONS.items()}
+    split = items.set_index("item_id")["split"]
+    for found in rank_directions(index, apart, items, RetrievalConfig(8, siblings="keep"), right).values():
+        assert len(found.answer)
+        for step in found.steps.values():
+            assert (
+                set(split[step["query_id"]])
+                == set(split[step["item_id"]])
+                == set(split[step["via"]])
+                == {"test"}
+            )
+
+
+def test_a_split_that_is_not_there_is_told(collection, qrels) -> None:
+    items, vectors, retriever = collection
+    with pytest.raises(
+        ValueError, match="split: expected auto, all or one of test, train, validation; found 'dev1'"
+    ):
+        rank_directions(retriever.index, [vectors], items, RetrievalConfig(split="dev1"), qrels)

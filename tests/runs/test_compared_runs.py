@@ -6,6 +6,7 @@ from mmlab.runs import run_folder, start_step
 from mmlab.runs.compared_runs import (
     changes_gallery,
     check_same_items,
+    check_same_split,
     differing_parameters,
     run_costs,
 )
@@ -52,6 +53,12 @@ def test_the_items_are_those_of_the_first_run():
 def test_other_items_and_other_splits_are_refused(items, message):
     with pytest.raises(ValueError, match=message):
         check_same_items({"a": ITEMS, "b": items})
+
+
+def test_runs_that_judge_another_split_are_refused():
+    assert check_same_split({"a": "test", "b": "test"}) == "test"
+    with pytest.raises(ValueError, match="a judges test and c judges all, .* of c with -p split=test"):
+        check_same_split({"a": "test", "b": "test", "c": "all"})
 
 
 def test_items_that_only_the_other_has_are_told():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.visualize import bars, figure, forest, paired_bars, waterfall
-from mmlab.visualize.bars import group_panels, waterfall_panels
+from mmlab.visualize.bars import group_panels, recall_panels, waterfall_panels
 
 
 def words(ax: object) -> list[str]:
@@ -75,6 +75,16 @@ def test_a_waterfall_per_direction_ends_in_what_is_found() -> None:
     fig = waterfall_panels({"text-to-image": table, "image-to-text": table}, "queries")
     assert words(fig.axes[1]) == ["10", "-2", "0", "8"]
     assert fig.axes[1].get_yticklabels()[-1].get_text() == "found"
+
+
+def test_each_direction_has_a_panel_with_recall_share_and_latency_of_each_filter() -> None:
+    rows = [("there", "none", 1.0, 0.5), ("there", "price = $1", 0.0123, 0.25), ("back", "none", 1.0, 1.0)]
+    table = pd.DataFrame(rows, columns=["direction", "filter", "passing", "recall"])
+    fig = recall_panels(table.assign(low=0.2, high=1.0, k=10, p50_ms=0.75))
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["there, by filter", "back, by filter"]
+    assert [words(ax) for ax in fig.axes] == [["0.500", "0.250"], ["1.000"]]
+    names = [tick.get_text() for tick in fig.axes[0].get_yticklabels()]
+    assert names == ["none\n100 % pass, 0.75 ms", "price = \\$1\n1.23 % pass, 0.75 ms"]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The door: a run, opened, and what it answers."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,18 @@ def test_a_calibrated_search_tells_a_probability(demo_run):
     table = demo_run.search(demo_run.sample("text"), k=3, calibration="logistic").table
     assert table["probability"].between(0, 1).all()
     assert table["probability"].is_monotonic_decreasing
+
+
+def test_a_calibration_says_once_where_it_was_not_fitted(demo_run):
+    asked = {"k": 3, "calibration": "logistic"}
+    text, label = demo_run.sample("text"), demo_run.items["label"].iloc[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain, filtered = (demo_run.search(text, where=where, **asked) for where in (None, {"label": label}))
+    assert "probabilities" not in plain.sentence
+    for shown in (filtered.sentence, repr(filtered), filtered._repr_html_()):
+        assert shown.count("probabilities may be off") == 1
+    assert f"no filter (here label = {label})" in filtered.note.replace("\\", "")
 
 
 def test_hits_know_what_is_right_and_render_as_images(demo_run):

@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 
+from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import ITEM_COLUMNS, write_items, write_table
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
+from mmlab.workbench.comparisons import RunComparison
 from mmlab.workbench.run_data import RunData, RunReader
 
 ITEMS = pd.DataFrame(
@@ -51,3 +53,39 @@ def test_files_that_were_changed_or_are_missing_are_refused(within):
         RunReader("b", step).read("items.parquet")
     with pytest.raises(FileNotFoundError, match="run 05_evaluate for this run first"):
         RunData(RunReader("a", step)).per_query("image-to-text")
+
+
+def evaluated(name, siblings, scores):
+    """Let 05_evaluate of a run have written these scores of its text and image, and its protocol."""
+    step = start_step("05_evaluate", name)
+    step.read("items.parquet")
+    for direction, query in (("text-to-image", "t1"), ("image-to-text", "i1")):
+        table = pd.DataFrame({"query_id": [query] * len(scores), "Success@1": scores})
+        write_table(table, step.write(f"per_query/{direction}.parquet"))
+    protocol = pd.DataFrame({"direction": ["text-to-image"], "siblings": [siblings]})
+    write_metrics(step.write("metrics.json"), pd.DataFrame(), protocol)
+    step.finish("")
+
+
+def test_runs_whose_queries_found_siblings_are_named_where_they_are_compared():
+    evaluated("a", "left out", [0.0])
+    evaluated("b", "kept: they answer and vote", [1.0])
+    runs = [RunData(RunReader(name)) for name in "ab"]
+    compared = RunComparison(runs, ("Success@1",))
+    assert compared.conclusion.endswith(
+        "Siblings are kept in b: there a caption finds its image by other captions of it, which does not compare with "
+        "finding the image itself."
+    )
+    assert "Siblings are kept in b" in compared.overview().sentence
+    assert RunComparison([runs[0], runs[0]], ("Success@1",)).siblings_sentence == ""
+    assert runs[1].protocol["siblings"].tolist() == ["kept: they answer and vote"]
+
+
+def test_a_run_that_measured_nothing_is_not_compared_with_one_that_did():
+    evaluated("a", "left out", [0.0])
+    evaluated("b", "left out", [])
+    compared = RunComparison([RunData(RunReader(name)) for name in "ab"], ("Success@1",))
+    with pytest.raises(
+        ValueError, match="expected those that measured something, found b, whose 05_evaluate says"
+    ):
+        compared.overview()

@@ -89,6 +89,7 @@ class Adapter(ABC):
     """A network behind `mmlab.embed.Model`; a subclass names its modalities and projects prepared inputs."""
 
     modalities: tuple[str, ...] = ("text", "image")
+    tells_queries_apart = False
     advice = "give a model that embeds both texts and images, such as CLIP or SigLIP"
 
     def __init__(
@@ -179,7 +180,7 @@ class Adapter(ABC):
             ) from error
         return average_prompts(rows, self.prompts) if modality == "text" else rows
 
-    def count_truncated(self, texts: list[str]) -> int:
+    def count_truncated(self, texts: list[str], as_queries: bool = False) -> int:
         """Count the texts that have more tokens than the window."""
         return self._text_tokenizer().count_truncated(texts)
 

@@ -36,6 +36,9 @@ class Model(Protocol):
     space: Space
     device: str  # such as "cpu" or "cuda"
     modalities: tuple[str, ...]  # of "text", "image", "audio", "video"
+    tells_queries_apart: (
+        bool  # whether a text that asks has another vector than the same text where it is found
+    )
 
     def embed_texts(self, texts: list[str]) -> np.ndarray:
         """Return unit rows, float32 (N, D)."""
@@ -61,7 +64,7 @@ class Model(Protocol):
         """Return unit rows, float32 (N, D), of what the prepare method of this modality returned."""
         ...
 
-    def count_truncated(self, texts: list[str]) -> int:
+    def count_truncated(self, texts: list[str], as_queries: bool = False) -> int:
         """Count the texts that, within their prompt, are longer than the model's window and lose their end."""
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmlab.embed.models.checkpoint import (
     Checkpoint,
@@ -145,22 +145,25 @@ def _find_part(main: Repository) -> str:
 
 
 def _read_config(model: str, main: Repository, part: str) -> "PreTrainedConfig":
-    from transformers import AutoConfig, PreTrainedConfig
-
+    transformers = _transformers()
     advice = ASK_HUB if main.commit else "give a folder written by save_pretrained"
     with unreadable_as_model_error(model, "config", advice):
         folder = main.folder / part
-        if PreTrainedConfig.get_config_dict(folder)[0].get("model_type") == "imagebind":
+        if transformers.PreTrainedConfig.get_config_dict(folder)[0].get("model_type") == "imagebind":
             raise ModelError(f"model {model!r} {IMAGEBIND}")
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+
+def _transformers() -> Any:
+    import transformers
+
+    return transformers
 
 
 def _find_family(model: str, config: "PreTrainedConfig") -> str:
-    from transformers import MODEL_MAPPING
-
     if config.model_type in FAMILIES:
         return config.model_type
-    mapped = MODEL_MAPPING.get(type(config), None)
+    mapped = _transformers().MODEL_MAPPING.get(type(config), None)
     kind = mapped[0] if isinstance(mapped, tuple | list) else mapped
     if hasattr(kind, "get_text_features") and hasattr(kind, "get_image_features"):
         return "texts and images"

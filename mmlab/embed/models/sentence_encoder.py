@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Router
 from transformers import AutoModel
 
 from mmlab.embed.models.adapter import Adapter
@@ -42,10 +43,20 @@ class SentenceEncoder(Adapter):
         check_vocabulary(checkpoint, tokenizer, network.config.vocab_size)
         window = find_window(tokenizer, network, network.config)
         self.pipeline.max_seq_length = window
-        # It only counts tokens: the library prepares the texts.
-        whole = tuple(self.document_prompt + template for template in checkpoint.prompts or ("{}",))
-        counter = TextTokenizer(tokenizer, window, whole)
+        # They only count tokens: the library prepares the texts.
+        counter, self.query_counter = (
+            TextTokenizer(tokenizer, window, tuple(prompt + one for one in checkpoint.prompts or ("{}",)))
+            for prompt in (self.document_prompt, self.query_prompt)
+        )
+        self.query_counter.lock = counter.lock
         super().__init__(checkpoint, self.pipeline, describe_pooling(self.pipeline), counter)
+
+    @property
+    def tells_queries_apart(self) -> bool:  # type: ignore[override]  # others have one answer for their family
+        """Whether queries have a prompt, or a network, of their own."""
+        return self.query_prompt != self.document_prompt or any(
+            isinstance(module, Router) for module in self.pipeline
+        )
 
     def describe_preprocessing(self) -> str:
         """Return the preprocessing of the space, with the name of the tokenizer and the model's own prompts."""
@@ -57,6 +68,10 @@ class SentenceEncoder(Adapter):
     def embed_queries(self, texts: list[str]) -> np.ndarray:
         """Return unit rows, float32 (N, D), of texts behind the model's own query prompt."""
         return self.embed_prepared("text", self._prepare(texts, self.query_prompt, "query"))
+
+    def count_truncated(self, texts: list[str], as_queries: bool = False) -> int:
+        """Count the texts that have more tokens than the window, as documents or as queries."""
+        return (self.query_counter if as_queries else self._text_tokenizer()).count_truncated(texts)
 
     def prepare_texts(self, texts: list[str]) -> Inputs:
         """Return token tensors on the CPU, and what the library keeps beside them."""

@@ -45,8 +45,8 @@ def share_space(by_modality: Mapping[str, Vectors]) -> bool:
 
 
 def joint_vectors(by_modality: Mapping[str, Vectors]) -> Vectors:
-    """Return texts and images in one, without any rows where they lie in two spaces."""
-    text, image = by_modality["text"], by_modality["image"]
+    """Return texts, as they ask, and images in one, without any rows where they lie in two spaces."""
+    text, image = by_modality["text"].asking(), by_modality["image"]
     if not share_space(by_modality):
         return Vectors(text.ids[:0], text.array[:0], text.space)
     return Vectors(np.r_[text.ids, image.ids], np.r_[text.array, image.array], text.space)
@@ -162,7 +162,8 @@ def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFr
     if share_space(by_modality) and len(text) and len(image):
         gap, both = modality_gap(text, image), len(text) + len(image)
         rows.append(("modality gap", "text and image", gap, "0: none, 2: opposite", both))
-        for modality, value in (("text", hubness(image, text, k)), ("image", hubness(text, image, k))):
+        counted = hubness(image, text, k), hubness(text.asking(), image, k)
+        for modality, value in zip(MODALITIES, counted, strict=True):
             meaning = "over 1: a few come up for everything"
             rows.append(("hubness", modality, value, meaning, len(by_modality[modality])))
     return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning", "items"]).dropna(subset="value")

@@ -130,6 +130,7 @@ def matched_cosines(vectors: Vectors, items: pd.DataFrame, seed: int = 0) -> Mat
 
     Where it holds both modalities, each text is compared with its own image and with one drawn from the others. Where
     it holds texts alone, each further text of a pair is compared with the first one of its own and of another pair.
+    The former ask (`Vectors.asking`).
     Where there are not two pairs of either kind it is "not comparable", without rows.
     """
     held = items[is_among(items["item_id"], vectors.ids)]
@@ -138,7 +139,7 @@ def matched_cosines(vectors: Vectors, items: pd.DataFrame, seed: int = 0) -> Mat
         (TEXTS_OF_A_PAIR, _between_texts(held)),
     ):
         if qrels["item_id"].nunique() > 1:
-            return MatchedCosines(compared, pair_cosines(vectors, vectors, qrels, seed))
+            return MatchedCosines(compared, pair_cosines(vectors.asking(), vectors, qrels, seed))
     return MatchedCosines(NOT_COMPARABLE, pd.DataFrame(columns=list(COSINE_COLUMNS)))
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
@@ -76,14 +76,42 @@ def benchmark_search(
     ...     benchmark_search(index, queries, "image", 1, {"exact": {"exact": True}})["recall"].tolist()
     [1.0]
     """
-    rows = []
+    measured = measure_searches(index, queries, target, k, settings, where)
+    rows = [
+        {"search": name, "recall": float(one.recalls.mean()), **percentiles(one.milliseconds)}
+        for name, one in measured.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+class Measured(NamedTuple):
+    """How one setting answered: the recall of each query, in [0, 1], and its milliseconds, both (Q,)."""
+
+    recalls: np.ndarray
+    milliseconds: np.ndarray
+
+
+def measure_searches(
+    index: Index,
+    queries: Vectors,
+    target: str,
+    k: int,
+    settings: Mapping[str, SearchOptions],
+    where: Where | None = None,
+) -> dict[str, Measured]:
+    """Return the recall and the time of each query with each setting, by its name; see `benchmark_search`.
+
+    Exact search is under the same filter. A query for which it finds less than `k`, since `where` lets fewer through,
+    is held against what it finds; where that is nothing, the recall is NaN.
+    """
+    measured = {}
     with index.session():
         exact = index.search(queries, target, k, where, exact=True)
         for name, options in settings.items():
             found, milliseconds = time_queries(index, queries, target, k, where, **options)
-            found = with_cosines(index, queries, found)
-            rows.append({"search": name, "recall": recall(found, exact), **percentiles(milliseconds)})
-    return pd.DataFrame(rows)
+            recalls = query_recalls(with_cosines(index, queries, found), exact).reindex(queries.ids)
+            measured[name] = Measured(recalls.to_numpy(), milliseconds)
+    return measured
 
 
 def with_cosines(index: Index, queries: Vectors, found: pd.DataFrame) -> pd.DataFrame:
@@ -96,10 +124,15 @@ def with_cosines(index: Index, queries: Vectors, found: pd.DataFrame) -> pd.Data
 
 def recall(found: pd.DataFrame, exact: pd.DataFrame) -> float:
     """Return the share of exact items that `found` has, or has one as good as; the mean over the exact queries."""
+    return float(query_recalls(found, exact).mean())
+
+
+def query_recalls(found: pd.DataFrame, exact: pd.DataFrame) -> pd.Series:
+    """Return `recall` for each of the exact queries, by its id."""
     least = exact.groupby("query_id", sort=False)["score"].agg(["min", "size"])
     good = found["score"].to_numpy() >= found["query_id"].map(least["min"]).to_numpy() - TIE
     hits = found["query_id"][good].value_counts().reindex(least.index, fill_value=0)
-    return float((hits.clip(upper=least["size"]) / least["size"]).mean())
+    return hits.clip(upper=least["size"]) / least["size"]
 
 
 def time_queries(
@@ -234,8 +267,7 @@ def compare_layouts(workload: Workload) -> pd.DataFrame:
     for layout in LAYOUTS:
         with workload.built(layout) as (index, build_s), index.session():
             collections = index.collections()
-            found, milliseconds = time_queries(index, *asked)
-            exact = index.search(*asked, exact=True)
+            measured = benchmark_search(index, *asked, {"own": {}}).iloc[0]
         rows.append(
             {
                 "layout": layout,
@@ -243,8 +275,8 @@ def compare_layouts(workload: Workload) -> pd.DataFrame:
                 "points": collections["points"].sum(),
                 "build_s": build_s,
                 "disk_mb": collections["disk_bytes"].sum() / 1e6,
-                "recall": recall(found, exact),
-                "p50_ms": percentiles(milliseconds)["p50_ms"],
+                "recall": measured["recall"],
+                "p50_ms": measured["p50_ms"],
             }
         )
     return pd.DataFrame(rows)

@@ -157,13 +157,15 @@ def _facts(image: "Image.Image") -> ImageFacts:
     cells = image.resize((CELLS, CELLS), Image.Resampling.BOX).tobytes()
     grey = image.convert("L")
     values = np.asarray(grey, dtype=np.float32)
+    tiles = Image.fromarray(_laplacian(values) ** 2).resize((CELLS, CELLS), Image.Resampling.BOX)
     return ImageFacts(
         # Resized here: phash would use a slower filter.
         phash=str(phash(grey.resize((PHASH_SIDE, PHASH_SIDE), Image.Resampling.HAMMING))),
         signature=base64.b64encode(cells).decode(),
         brightness=float(values.mean(dtype=np.float64) / 255),
         contrast=_contrast(image),
-        sharpness=_sharpness(values),
+        # of the sharpest tile: an image with a soft background is not blurred
+        sharpness=float(np.asarray(tiles).max()),
     )
 
 
@@ -175,15 +177,12 @@ def _contrast(image: "Image.Image") -> float:
     return float(np.sqrt((counts * (levels - means[:, None]) ** 2).sum(axis=1).max()))
 
 
-def _sharpness(grey: np.ndarray) -> float:
-    """Return the sharpness of the sharpest tile: an image with a soft background is not blurred."""
-    from PIL import Image
-
+def _laplacian(grey: np.ndarray) -> np.ndarray:
+    """Return how far each pixel is from its four neighbours, in shares of the range of all."""
     wide = np.pad(grey, 1, mode="edge")
     neighbours = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
-    laplacian = (neighbours - 4 * grey) / max(np.ptp(grey), 1)
-    tiles = np.asarray(Image.fromarray(laplacian**2).resize((CELLS, CELLS), Image.Resampling.BOX))
-    return float(tiles.max())
+    found: np.ndarray = (neighbours - 4 * grey) / max(np.ptp(grey), 1)
+    return found
 
 
 def quality_flags(facts: pd.DataFrame) -> pd.Series:

@@ -88,12 +88,9 @@ class Captioner:
 
     def describe(self, images: "list[Image]") -> list[str]:
         """Return one caption per RGB image; the batch makes no difference."""
-        import torch
-
         network, tokenizer, image_processor = self._parts
-        with torch.inference_mode():
-            pixels = image_processor(images, return_tensors="pt")["pixel_values"]  # (N, 3, H, W)
-            tokens = network.generate(pixel_values=pixels.to(network.device, network.dtype), **DECODING)
+        pixels = image_processor(images, return_tensors="pt")["pixel_values"]  # (N, 3, H, W)
+        tokens = network.generate(pixel_values=pixels.to(network.device, network.dtype), **DECODING)
         return [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
     def key(self, content: str) -> str:
@@ -129,13 +126,12 @@ class Captioner:
     @cached_property
     def _parts(self) -> "tuple[BlipForConditionalGeneration, Any, Any]":
         """The network on its device, its tokenizer and its image processor."""
-        from transformers import AutoImageProcessor, AutoTokenizer
-
+        transformers = _transformers()
         config = self._read_config()
         with self._reading("tokenizer or image processor"):
-            tokenizer = AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
             # The Pillow processor everywhere: where torchvision is installed the pixels would differ otherwise.
-            image_processor = AutoImageProcessor.from_pretrained(
+            image_processor = transformers.AutoImageProcessor.from_pretrained(
                 self.source, backend="pil", trust_remote_code=False
             )
         network, missing = self._load_network(config)
@@ -145,20 +141,16 @@ class Captioner:
         return network.eval(), tokenizer, image_processor
 
     def _read_config(self) -> Any:
-        from transformers import AutoConfig
-
         with self._reading("config"):
-            config = AutoConfig.from_pretrained(self.source, trust_remote_code=False)
+            config = _transformers().AutoConfig.from_pretrained(self.source, trust_remote_code=False)
         if config.model_type != "blip":
             raise ValueError(f"captioner {self.model!r} is a {config.model_type} model: {EXPECTED}")
         return config
 
     def _load_network(self, config: Any) -> "tuple[BlipForConditionalGeneration, list[str]]":
         """Return the network and the names of the tensors that its weights lack."""
-        from transformers import BlipForConditionalGeneration
-
         with self._reading("weights"):
-            loaded = BlipForConditionalGeneration.from_pretrained(
+            loaded = _transformers().BlipForConditionalGeneration.from_pretrained(
                 self.source, config=config, use_safetensors=True, output_loading_info=True
             )
         network, report = cast("tuple[BlipForConditionalGeneration, dict[str, Any]]", loaded)
@@ -192,11 +184,16 @@ class Captioner:
             ) from error
 
 
+def _transformers() -> Any:
+    import transformers
+
+    return transformers
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep messages and progress bars of transformers off the screen."""
-    from transformers.utils import logging
-
+    logging = _transformers().utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from mmlab.ingest.findings_cache import FindingsCache
@@ -120,15 +121,13 @@ def _read_all(
 
 def _find_tesseract(language: str) -> str:
     """Return Tesseract's version, once it has read an empty image in this language."""
-    import pytesseract
-    from PIL import Image
-
+    engine = _tesseract()
     try:
-        version = str(pytesseract.get_tesseract_version())
-    except (pytesseract.TesseractNotFoundError, SystemExit) as error:  # it exits over an unreadable version
+        version = str(engine.get_tesseract_version())
+    except (engine.TesseractNotFoundError, SystemExit) as error:  # it exits over an unreadable version
         raise OcrMissing(f"Tesseract was not found on the PATH: install it ({INSTALL})") from error
     try:
-        _recognise_words(Image.new("L", (32, 32), "white"), language)
+        _recognise_words(np.full((32, 32), 255, np.uint8), language)
     except (RuntimeError, OSError) as error:
         raise OcrMissing(
             f"Tesseract {version} cannot read {language!r} ({str(error)[:200]}): install the language, such as "
@@ -148,21 +147,26 @@ def _resize_for_ocr(image: "Image") -> "Image":
     return grey
 
 
-def _recognise_words(image: "Image", language: str) -> list[tuple[str, int]]:
-    import pytesseract
-
-    table = pytesseract.image_to_data(
-        image, lang=language, config=PAGE_MODE, output_type=pytesseract.Output.DICT, timeout=TIMEOUT_SECONDS
+def _recognise_words(image: "Image | np.ndarray", language: str) -> list[tuple[str, int]]:
+    engine = _tesseract()
+    table = engine.image_to_data(
+        image, lang=language, config=PAGE_MODE, output_type=engine.Output.DICT, timeout=TIMEOUT_SECONDS
     )
     pairs = zip(table.get("text", []), table.get("conf", []), strict=False)
     return [(word.strip(), int(found)) for word, found in pairs if word.strip()]  # layout rows have no words
 
 
+def _tesseract() -> Any:
+    """Return the module that runs Tesseract, with its settings."""
+    from pytesseract import pytesseract
+
+    return pytesseract
+
+
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Limit Tesseract to one thread per image, since there is one image per core; set its environment, not ours."""
-    from pytesseract import pytesseract as engine
-
+    engine = _tesseract()
     before = engine.environ
     engine.environ = {**os.environ, "OMP_THREAD_LIMIT": "1"}
     try:

@@ -137,21 +137,20 @@ class CheckedNetwork:
         self.private_addresses, self.resolver = private_addresses, resolver
         self.stopped = threading.Event()
         self._network = network or httpcore.SyncBackend()
+        self._refusals = httpcore.ConnectError, httpcore.ConnectTimeout
 
     def connect_tcp(
         self, host: str, port: int, timeout: float, local_address: None = None, socket_options: Any = None
     ) -> "_Stream":
         """Connect to the first address of the host that accepts the connection."""
-        import httpcore
-
         failure: Exception | None = None
         for address in resolve_host(host, port, self.private_addresses, self.resolver):
             try:
                 wait = self.wait(timeout, self.connect)
                 return _Stream(self._network.connect_tcp(address, port, wait, None, socket_options), self)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            except self._refusals as error:
                 failure = error
-        raise failure or httpcore.ConnectError(f"{host} has no address")
+        raise failure or self._refusals[0](f"{host} has no address")
 
     def wait(self, deadline: float, at_most: float) -> float:
         """Return the seconds to wait: `at_most`, or those left until the deadline if these are fewer."""

@@ -104,7 +104,7 @@ class Downloader:
         import httpcore
         import httpx
 
-        self.limits = limits
+        self.limits, self._as_url = limits, httpcore.URL
         self._network = CheckedNetwork(
             limits.connect, limits.read, limits.private_addresses, resolver, network
         )
@@ -162,9 +162,7 @@ class Downloader:
 
     def _request(self, url: "httpx.URL", deadline: float) -> bytes | str:
         """Return the body of one response, or the address that it redirects to."""
-        import httpcore
-
-        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        target = self._as_url(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         headers = HEADERS | {"Host": url.netloc}
         extensions = {"timeout": dict.fromkeys(TIMEOUTS, deadline)}
         with self._pool.stream("GET", target, headers=headers, extensions=extensions) as response:

@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import Vectors, exact_search, is_among
-from mmlab.items.rankings import drop_self_matches, first_rows, tie_near_scores
+from mmlab.items import MODALITIES, Vectors, exact_search, is_among
+from mmlab.items.rankings import drop_self_matches, first_rows, opposite_modality, tie_near_scores
 from mmlab.items.tables import TooFew
 
 DEPTH_FACTOR = 4  # how many times deeper to search when the hits stand for too few items
 MAX_LISTED_PAIRS = 1000  # that are asked for by name; of more, all items are read
+# the siblings of a query: the other texts, or the other images, of its pair
+LEAVE_OUT, KEEP = "leave_out", "keep"
 
 
 def rank(
@@ -22,24 +24,29 @@ def rank(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str | None = None,
+    within: Mapping[str, Any] | None = None,
+    own_pairs: pd.Series | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Rank the items of modality `to` for every query: query_id, item_id, rank from 1, score (cosine).
 
     Returns at most `k` rows per query, queries in their own order. A query that is itself in the index is left out of
     its own ranking: it would always be found first. Where the queries' space holds no `to`, or `through` names a
-    modality to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`.
-    `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not, ValueError
-    for a `k` below 1.
+    modality to search instead, the ranking goes through pairs and has a column `via`: see `rank_through_pairs`, also
+    for `own_pairs`. `within` is a filter as `where` is, on the items that stand for others too: that of a split's
+    gallery. `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not,
+    ValueError for a `k` below 1.
     """
     if k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     with index.session():
         through = through or bridge_modality(index, queries, to)
         if through:
-            return rank_through_pairs(index, queries, to, k, where, exact, through, **settings)
+            return rank_through_pairs(
+                index, queries, to, k, where, exact, through, within, own_pairs, **settings
+            )
         held = index.store.count(index.collection(queries.space, to), modality=to)
-        found = index.search(queries, to, max(min(k + 1, held), 1), where, exact, **settings)
+        found = index.search(queries, to, max(min(k + 1, held), 1), _both(where, within), exact, **settings)
     return first_rows(drop_self_matches(tie_near_scores(found)), k)
 
 
@@ -60,22 +67,27 @@ def rank_through_pairs(
     where: Mapping[str, Any] | None = None,
     exact: bool = False,
     through: str = "text",
+    within: Mapping[str, Any] | None = None,
+    own_pairs: pd.Series | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Rank the items of modality `to` whose pair has an item of modality `through` near the query.
 
     A caption that is found stands for its image, where texts and images share no space. An item scores as the best hit
     of its pair, which the column `via` names; the query's own item is no hit. `where` holds for the items of modality
-    `to`. Searches deeper until every query has `k` items or all hits have been seen. `settings`: more of
-    `Index.search`.
+    `to`, `within` for those that are searched too. `own_pairs`: the pair_id of queries of the collection, by their id;
+    their siblings, the hits of the same pair, count as little as they do themselves. Searches deeper until every query
+    has `k` items or all hits have been seen. `settings`: more of `Index.search`.
     """
+    wanted = _both(where, within)
     with index.session():
-        held = index.store.count(index.collection(queries.space, through), modality=through)
+        held = index.store.count(index.collection(queries.space, through), within, through)
         depth = k
         while True:
             depth = min(DEPTH_FACTOR * depth, held)
-            found = tie_near_scores(index.search(queries, through, max(depth, 1), exact=exact, **settings))
-            ranked = _stand_in(found, *_pairs(index, found, to, where), k)
+            searched = index.search(queries, through, max(depth, 1), within, exact, **settings)
+            found = tie_near_scores(searched)
+            ranked = _stand_in(found, *_pairs(index, found, to, wanted), k, own_pairs)
             if depth == held or len(ranked) == k * len(queries):
                 return ranked
 
@@ -87,11 +99,13 @@ def vectors_of_modality(vectors: Vectors, items: pd.DataFrame, modality: str) ->
 
 
 def query_vectors(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
-    """Return the vectors of the items of modality `source`, from every model that embeds it.
+    """Return the vectors of the items of modality `source` as they ask, from every model that embeds it.
 
-    `vectors`: those of the run's models. Raises TooFew where no model embeds that modality.
+    `vectors`: those of the run's models. Texts ask behind the model's query prompt, where it has one of its own
+    (`Vectors.asking`); what is found keeps the prompt of documents. Raises TooFew where no model embeds that modality.
     """
-    found = [part for part in (vectors_of_modality(own, items, source) for own in vectors) if len(part)]
+    found = [vectors_of_modality(own, items, source).asking() for own in vectors]
+    found = [part for part in found if len(part)]
     if not found:
         raise TooFew(f"no model of this run has vectors of modality {source!r}: nothing can ask")
     return found
@@ -104,12 +118,47 @@ def gallery_vectors(
     return vectors_of_modality(next(own for own in vectors if own.space == queries.space), items, target)
 
 
+def answering_through_pairs(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
+    """Return the vectors of modality `source` of those models that hold no item of the other modality.
+
+    They get to its items through pairs alone, and so to the right ones by siblings of the query alone.
+    """
+    target = opposite_modality(source)
+    return [
+        own
+        for own in query_vectors(vectors, items, source)
+        if not len(gallery_vectors(vectors, items, own, target))
+    ]
+
+
+def have_joint_space(vectors: Sequence[Vectors], items: pd.DataFrame) -> bool:
+    """Return whether a model holds both texts and images, which finds a right item without siblings of the query."""
+    return any(all(len(vectors_of_modality(own, items, one)) for one in MODALITIES) for own in vectors)
+
+
+def pairs_of_queries(items: pd.DataFrame, siblings: str = LEAVE_OUT) -> pd.Series | None:
+    """Return the `own_pairs` of `rank` for queries that are items of the collection; None where siblings are kept."""
+    return items.set_index("item_id")["pair_id"] if siblings == LEAVE_OUT else None
+
+
 def rank_exactly(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str, k: int
+    index: Index,
+    vectors: Sequence[Vectors],
+    items: pd.DataFrame,
+    queries: Vectors,
+    target: str,
+    k: int,
+    within: Mapping[str, Any] | None = None,
+    siblings: str = LEAVE_OUT,
 ) -> pd.DataFrame:
-    """Rank by the vectors at hand where they hold the target, see `exact_search`; else through pairs of the index."""
+    """Rank `items` by the vectors at hand where they hold the target, see `exact_search`; else through pairs.
+
+    These are asked of the index, whose filter `within` lets the same items through. `siblings`: "leave_out" or "keep"
+    the query's own pair there, see `rank_through_pairs`.
+    """
     if bridge_modality(index, queries, target):
-        return rank(index, queries, target, k, exact=True)
+        own_pairs = pairs_of_queries(items, siblings)
+        return rank(index, queries, target, k, exact=True, within=within, own_pairs=own_pairs)
     return exact_search(queries, gallery_vectors(vectors, items, queries, target), k)
 
 
@@ -121,14 +170,25 @@ def rank_models(
     target: str,
     k: int = 100,
     exact: bool = True,
+    within: Mapping[str, Any] | None = None,
+    siblings: str = LEAVE_OUT,
 ) -> dict[str, pd.DataFrame]:
-    """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph."""
+    """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph.
+
+    `within`: the filter of the index that lets no other items through, None where it holds no others; `siblings`: see
+    `rank_exactly`.
+    """
+    own_pairs = pairs_of_queries(items, siblings)
     return {
-        queries.space.key: rank_exactly(index, vectors, items, queries, target, k)
+        queries.space.key: rank_exactly(index, vectors, items, queries, target, k, within, siblings)
         if exact
-        else rank(index, queries, target, k)
+        else rank(index, queries, target, k, within=within, own_pairs=own_pairs)
         for queries in query_vectors(vectors, items, source)
     }
+
+
+def _both(where: Mapping[str, Any] | None, within: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {**(where or {}), **(within or {})} or None
 
 
 def _pairs(
@@ -142,9 +202,13 @@ def _pairs(
     return pair, index.items(wanted, to)[["item_id", "pair_id"]].dropna()
 
 
-def _stand_in(found: pd.DataFrame, pair: pd.Series, targets: pd.DataFrame, k: int) -> pd.DataFrame:
+def _stand_in(
+    found: pd.DataFrame, pair: pd.Series, targets: pd.DataFrame, k: int, own_pairs: pd.Series | None
+) -> pd.DataFrame:
     """Put in place of every hit the items of its pair, each once and at its best hit."""
     others = drop_self_matches(found).rename(columns={"item_id": "via"})
     hits = others.assign(pair_id=others["via"].map(pair))
+    if own_pairs is not None:
+        hits = hits[~(hits["pair_id"] == hits["query_id"].map(own_pairs))]
     ranked = hits.merge(targets, on="pair_id").drop_duplicates(["query_id", "item_id"])
     return first_rows(ranked, k)[["query_id", "item_id", "rank", "score", "via"]]

@@ -20,7 +20,7 @@ from mmlab.retrieve.query.spec import (
     NONE,
     Query,
     SearchResult,
-    format_setting,
+    describe_filter,
     modality_of,
 )
 from mmlab.retrieve.query.systems import Searcher, System, Systems, systems_of
@@ -67,14 +67,16 @@ def search(
         for searcher in {id(part.searcher): part.searcher for part in parts}.values():
             stack.enter_context(searcher.session())
         result = _find(query, parts, len(chosen))
-    hits = result.table
+    hits, warning = result.table, ""
     if query.calibration != NONE:
-        gallery = parts[0].searcher.count(query.to)
-        hits = _calibrate(hits, query, names, gallery, calibrations or {})
+        fitted, gallery = _fitted(query, names, calibrations or {}), parts[0].searcher.count(query.to)
+        warning = fitted.differences(_rankings(hits), gallery, describe_filter(query.where))
+        hits = hits.assign(probability=fitted.probabilities(_rankings(hits))["score"].to_numpy())
     if query.rerank:
         hits = _rerank(hits, query, match)
     rest = 1000 * (time.perf_counter() - started) - sum(result.timings.values())
-    return SearchResult(hits.head(query.k).reset_index(drop=True), {**result.timings, "rank_ms": rest})
+    timings = {**result.timings, "rank_ms": rest}
+    return SearchResult(hits.head(query.k).reset_index(drop=True), timings, warning=warning)
 
 
 def _choose(systems: Systems, query: Query) -> tuple[list[str], list[System]]:
@@ -190,14 +192,8 @@ def _text_and_image(query: Query) -> list[float]:
     return [weight, 1 - weight]
 
 
-def _calibrate(
-    hits: pd.DataFrame,
-    query: Query,
-    names: Sequence[str],
-    gallery: int,
-    calibrations: CalibrationsBySystem,
-) -> pd.DataFrame:
-    """Add the probability of each hit, by what was fitted on the scores of this very system; see its `apply`."""
+def _fitted(query: Query, names: Sequence[str], calibrations: CalibrationsBySystem) -> FittedCalibration:
+    """Return what was fitted on the scores of this very system, in the direction of the query."""
     direction = f"{query.source}-to-{query.to}"
     if len(names) > 1:
         raise ValueError("scores of several models are calibrated for none of them: choose calibration none")
@@ -207,9 +203,7 @@ def _calibrate(
             f"the {query.calibration} calibration of {names[0] or 'this model'} is fitted for "
             f"{', '.join(known) or 'nothing'}; {direction} is asked here: choose calibration none"
         )
-    where = format_setting(query.where) if query.where else ""
-    found = known[direction].apply(_rankings(hits), gallery, where)
-    return hits.assign(probability=found["score"].to_numpy())
+    return known[direction]
 
 
 def _rerank(hits: pd.DataFrame, query: Query, match: Match | None) -> pd.DataFrame:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EARLY, CONFIDENCE, NONE = "early", "confidence", "none"
 QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
 MAX_QUERY_CHARS = 300  # that are shown
+SIGNS = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "not": "≠"}  # of the words of a filter
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class SearchResult:
     table: rank, score and the items' columns, best hits first; query_id in front where many queries were asked.
     timings: milliseconds by part: embed_ms, search_ms (the opening of the store in it), payload_ms, and rank_ms where
     hits were fused, calibrated or reranked. skipped: files that are no images, {"source": file, "reason": why}.
+    warning: why the probabilities may be off, as `FittedCalibration.differences` puts it, plain text; mostly empty.
     """
 
     table: pd.DataFrame
     timings: Mapping[str, float] = field(default_factory=dict)
     skipped: Sequence[Mapping[str, str]] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class Query:
         """Return what is asked in a few words, as the history of a panel shows it."""
         image = self.image_name or (self.image.name if isinstance(self.image, Path) else "an image")
         words = [f"“{part}”" if isinstance(part, str) else f"{image} (image)" for part in self.contents]
-        limits = "".join(f", {name} = {format_setting(value)}" for name, value in self.where.items())
+        limits = f", {describe_filter(self.where)}" if self.where else ""
         return f"{' + '.join(words)[:MAX_QUERY_CHARS]} → {self.to}{limits}"
 
 
@@ -157,6 +160,21 @@ def differing_settings(one: Query, other: Query) -> dict[str, tuple[Any, Any]]:
     """
     pairs = {item.name: (getattr(one, item.name), getattr(other, item.name)) for item in fields(Query)}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def describe_filter(where: Mapping[str, Any]) -> str:
+    """Return a filter in words, "" for none.
+
+    >>> describe_filter({"label": ["mug", "cup"], "price": {"gte": 1, "lt": 5}})
+    'label = mug or cup, price ≥ 1 and < 5'
+    """
+    return ", ".join(f"{name} {_describe_condition(wanted)}" for name, wanted in where.items())
+
+
+def _describe_condition(wanted: Any) -> str:
+    if not isinstance(wanted, Mapping):
+        return f"= {format_setting(wanted)}"
+    return " and ".join(f"{SIGNS.get(word, word)} {format_setting(bound)}" for word, bound in wanted.items())
 
 
 def format_setting(value: Any) -> str:

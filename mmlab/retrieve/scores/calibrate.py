@@ -5,6 +5,7 @@ it was fitted on, it looks better than it is. Fit and apply it to rankings of th
 monotone, so it leaves rows, order and ranks as they are, also where two scores become equal.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -111,9 +112,7 @@ class Logistic:
 
     def apply(self, rankings: pd.DataFrame) -> pd.DataFrame:
         """Return a probability in [0, 1] for each item on its own."""
-        from scipy.special import expit
-
-        return rankings.assign(score=expit(self.slope * finite_scores(rankings) + self.intercept))
+        return rankings.assign(score=_sigmoid(self.slope * finite_scores(rankings) + self.intercept))
 
     def to_dict(self) -> dict[str, Any]:
         """Return {"kind": "logistic", "slope": a, "intercept": b}."""
@@ -190,8 +189,6 @@ class Choice(NamedTuple):
 
 def _choice(query: np.ndarray, score: np.ndarray, beta: float, log_others: float, outside: float) -> Choice:
     """Return p of log odds beta s - log(w sum of exp(beta s') + exp(c)), the sum over the others of a query (R,)."""
-    from scipy.special import expit
-
     top = np.full(query.max(initial=-1) + 1, -np.inf)
     np.maximum.at(top, query, score)
     below = score - top[query]
@@ -202,7 +199,7 @@ def _choice(query: np.ndarray, score: np.ndarray, beta: float, log_others: float
     with np.errstate(divide="ignore"):
         log_rest = np.logaddexp(log_others + np.log(others), outside - beta * top[query])
     share = np.exp(np.minimum(log_others - log_rest, 500))  # of a unit of mass in what stands against the row
-    probability = expit(beta * below - log_rest)
+    probability = _sigmoid(beta * below - log_rest)
     by_others = -share * others
     by_beta = below + share * weighted + top[query] * (1 + by_others)
     return Choice(probability, by_beta, by_others, -1 - by_others)
@@ -210,7 +207,6 @@ def _choice(query: np.ndarray, score: np.ndarray, beta: float, log_others: float
 
 def _fit_choice(query: np.ndarray, score: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return log beta, log w and c of the least log loss, for scores of mean 0 and deviation 1."""
-    from scipy.optimize import minimize
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
         beta = np.exp(found[0])
@@ -223,28 +219,33 @@ def _fit_choice(query: np.ndarray, score: np.ndarray, target: np.ndarray) -> np.
     odds = np.log(target.mean() / (1 - target.mean()))
     bounds = [(-np.log(MAX_RATIO), np.log(MAX_RATIO)), (np.log(MIN_OTHERS), np.log(MAX_RATIO)), (None, None)]
     starts = ([0.0, np.log(MIN_OTHERS) / 2, -odds], [1.0, 0.0, -odds + 2.0])
-    tight = {"ftol": 1e-11, "gtol": 1e-8}
-    tried = [
-        minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=tight) for start in starts
-    ]
+    tried = [_minimize(loss, start, bounds, {"ftol": 1e-11, "gtol": 1e-8}) for start in starts]
     return min(tried, key=lambda one: one.fun).x
 
 
 def _fit_logistic(score: np.ndarray, target: np.ndarray) -> tuple[float, float]:
     """Return slope (at least 0) and intercept of the sigmoid nearest to targets in (0, 1); scores of deviation 1."""
-    from scipy.optimize import minimize
-    from scipy.special import expit
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
         x = found[0] * score + found[1]
-        away = expit(x) - target
+        away = _sigmoid(x) - target
         return float(np.mean(np.logaddexp(0, x) - target * x)), np.array(
             [np.mean(away * score), np.mean(away)]
         )
 
     start = [0.0, np.log(target.mean() / (1 - target.mean()))]
-    tight = {"ftol": 1e-15, "gtol": 1e-10}
-    slope, intercept = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)], options=tight
-    ).x
-    return float(slope), float(intercept)
+    found = _minimize(loss, start, [(0, None), (None, None)], {"ftol": 1e-15, "gtol": 1e-10})
+    return float(found.x[0]), float(found.x[1])
+
+
+def _minimize(loss: Any, start: Sequence[float], bounds: Sequence[Any], tight: Mapping[str, float]) -> Any:
+    """Return what L-BFGS-B finds from `start` on; `loss` returns its value and its slopes."""
+    from scipy.optimize import minimize
+
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=tight)
+
+
+def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
+    """Return the probability of log odds, exact to the last digits at both ends."""
+    found: np.ndarray = np.exp(-np.logaddexp(0, -log_odds))
+    return found

@@ -55,37 +55,42 @@ class FittedCalibration:
     filter: str = ""
 
     def apply(self, rankings: pd.DataFrame, gallery: int | None = None, where: str = "") -> pd.DataFrame:
+        """Return the rankings with the scores of `probabilities`, and warn of what `differences` finds."""
+        if found := self.differences(rankings, gallery, where):
+            warnings.warn(found, stacklevel=2)
+        return self.probabilities(rankings)
+
+    def probabilities(self, rankings: pd.DataFrame) -> pd.DataFrame:
         """Return the rankings with calibrated scores; unequal scores stay so, set apart within a millionth.
 
-        Ties count against a system, and a step function makes many that were none. What was equal stays equal. Warns
-        where the rankings have another depth, or come from a gallery of another size or under another filter, where
-        these are given.
+        Ties count against a system, and a step function makes many that were none. What was equal stays equal.
         """
-        self._warn(rankings, gallery, where)
         calibrated = self.calibration.apply(rankings)
         rank = rankings.groupby("query_id", sort=False)["score"].rank("max", ascending=False)
         place = 1 - rank / (calibrated["rank"].max() + 1)
         return calibrated.assign(score=(1 - RANK_SHARE) * calibrated["score"] + RANK_SHARE * place)
 
-    def _warn(self, rankings: pd.DataFrame, gallery: int | None, where: str) -> None:
+    def differences(self, rankings: pd.DataFrame, gallery: int | None = None, where: str = "") -> str:
+        """Say in words where these rankings differ from those that it was fitted on; "" where they do not.
+
+        They differ in how many hits each query has, in the size of the `gallery`, where that is given, and in the
+        filter `where`, as `describe_filter` puts it.
+        """
         depth = int(rankings.groupby("query_id").size().max()) if len(rankings) else self.depth
-        asked = {"hits of each query": (self.depth, depth), "items to be found": (self.gallery, gallery)}
+        sizes = {"hits of each query": (self.depth, depth), "items to be found": (self.gallery, gallery)}
         other = [
-            f"{found:,} {name}, fitted on {known:,}"
-            for name, (known, found) in asked.items()
+            f"{known:,} {name} (here {found:,})"
+            for name, (known, found) in sizes.items()
             if known and found is not None and known != found
         ]
-        other += (
-            [f"filter {where or 'none'}, fitted under {self.filter or 'none'}"]
-            if where != self.filter
-            else []
+        if where != self.filter:
+            other += [f"{self.filter or 'no filter'} (here {where or 'none'})"]
+        if not other:
+            return ""
+        return (
+            f"The probabilities may be off: this {self.calibration.kind} calibration was fitted with "
+            f"{', '.join(other)}. Trust their order, not their size."
         )
-        if other:
-            warnings.warn(
-                f"this {self.calibration.kind} calibration is applied elsewhere than where it was fitted: "
-                f"{'; '.join(other)}; its probabilities may be off, fit one there",
-                stacklevel=3,
-            )
 
     def reliability(self, rankings: pd.DataFrame, qrels: pd.DataFrame, bins: int = 10) -> Reliability:
         """Hold the calibrated rankings against what is right; raise ValueError for queries that were fitted on."""
@@ -95,7 +100,7 @@ class FittedCalibration:
                 f"{len(known)} of these queries are those that the calibration was fitted on, first {min(known)}: "
                 "evaluate it on others, see CalibrationSplit.evaluation_rows"
             )
-        calibrated = self.apply(rankings)
+        calibrated = self.probabilities(rankings)
         table = reliability_table(calibrated, qrels, bins)
         equal_mass = calibration_error(reliability_table(calibrated, qrels, bins, equal_mass=True))
         return Reliability(table, calibration_error(table), equal_mass, *_losses(calibrated, qrels))

@@ -14,8 +14,7 @@ import pandas as pd
 from mmlab.items import Vectors, exact_search, is_among
 from mmlab.items.options import check_option
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
-from mmlab.items.tables import TooFew
-from mmlab.retrieve.scores.query_split import CalibrationSplit
+from mmlab.items.tables import Ids, TooFew
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
 NONE, CENTRING = "none", "centring"
@@ -185,7 +184,6 @@ def rescore(
     source: str,
     k: int = 100,
     seed: int = 0,
-    split: CalibrationSplit | None = None,
     temperature: float | None = None,
     references: Vectors | None = None,
 ) -> Rescored:
@@ -193,9 +191,9 @@ def rescore(
 
     `rescoring`: "none" leaves the scores as they are; "centring" takes from each side its own mean (`source` is the
     queries' modality, the gallery is of the other); those of RESCORINGS need a bank of reference queries, see
-    `find_banks`. The `temperature`, where none is given, is chosen on the fitting queries of `split`
-    (`choose_temperature`), and 0.05 without a split; no other relevance is used. Raises ValueError for an unknown
-    rescoring, SpaceMismatch for vectors of two spaces, TooFew where there is no bank and for what is its own mean.
+    `find_banks`. The `temperature` is one that `fit_temperature` chose on other queries; 0.05 unless given. Raises
+    ValueError for an unknown rescoring, SpaceMismatch for vectors of two spaces, TooFew where there is no bank and for
+    what is its own mean.
     """
     check_option("rescoring", rescoring)
     queries.space.check_same(gallery.space)
@@ -203,9 +201,6 @@ def rescore(
         both = (queries, gallery) if rescoring == NONE else centre(queries, gallery, source)
         return Rescored(exact_search(*both, k))
     banks = find_banks(queries, gallery, pairs, references, seed)
-    if rescoring in TEMPERED and split and temperature is None:
-        fitting = is_among(queries.ids, split.fitting)
-        temperature = choose_temperature(queries, gallery, pairs, rescoring, banks, fitting, seed=seed)
     settings = {"temperature": temperature or DEFAULT_TEMPERATURE} if rescoring in TEMPERED else {}
     blocks = (
         (rows, _rescored_rows(queries.array[rows] @ gallery.array.T, scores, rescoring, settings))
@@ -213,6 +208,27 @@ def rescore(
     )
     rankings = rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
     return Rescored(rankings, settings.get("temperature"))
+
+
+def fit_temperature(
+    queries: Vectors,
+    gallery: Vectors,
+    pairs: pd.Series,
+    rescoring: str,
+    fitting: Ids,
+    seed: int = 0,
+    references: Vectors | None = None,
+) -> float | None:
+    """Return the temperature that suits the `fitting` queries best, in their own gallery and by a bank of their own.
+
+    None for a rescoring without one. See `find_banks` and `choose_temperature`; raises TooFew where there is no bank.
+    """
+    if rescoring not in TEMPERED:
+        return None
+    banks = find_banks(queries, gallery, pairs, references, seed)
+    return choose_temperature(
+        queries, gallery, pairs, rescoring, banks, is_among(queries.ids, fitting), seed=seed
+    )
 
 
 def choose_temperature(

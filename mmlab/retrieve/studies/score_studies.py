@@ -11,6 +11,7 @@ from mmlab.evaluate import modality_gap, score_queries
 from mmlab.evaluate.measures.geometry import count_occurrences, skewness
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import OPTIONS
+from mmlab.items.rankings import no_rankings
 from mmlab.items.tables import Ids, TooFew
 from mmlab.retrieve.query.rank import vectors_of_modality
 from mmlab.retrieve.scores.calibrate import CALIBRATIONS
@@ -22,13 +23,11 @@ from mmlab.retrieve.scores.fitted_calibration import (
 )
 from mmlab.retrieve.scores.hubness import (
     MIN_REFERENCES,
-    TEMPERED,
     Rescored,
-    choose_temperature,
-    find_banks,
+    fit_temperature,
     rescore,
 )
-from mmlab.retrieve.scores.query_split import TEST, VALIDATION, split_queries
+from mmlab.retrieve.scores.query_split import ALL, Split, split_queries
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 
 INTRA_MODAL = {"text-to-text": ("text", "pair_id"), "image-to-image": ("image", "label")}
@@ -66,23 +65,22 @@ class IntraModal(NamedTuple):
 
 def try_calibrations(
     rankings: Mapping[str, pd.DataFrame],
-    items: pd.DataFrame,
+    judged: Split,
     qrels: Mapping[str, pd.DataFrame],
-    galleries: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> CalibrationTrial:
-    """Fit every calibration in each direction on the fitting queries of `split_queries`, and evaluate it on the others.
+    """Fit every calibration in each direction on the fitting queries of `split_queries`, evaluate it on the others.
 
-    `rankings` and `qrels`: by direction, of one system: its calibrations hold for no other. `galleries`: how many items
-    can be found in each direction, those that are ranked unless given. A direction that cannot be fitted is left out.
+    `rankings` and `qrels`: by direction, of one system: its calibrations hold for no other; of the queries of each of
+    `judged.galleries` in its own gallery. A direction that cannot be fitted is left out.
     """
     tables: list[pd.DataFrame] = []
     fitted: dict[str, dict[str, FittedCalibration]] = {}
     splits = {}
     for direction, ranked in rankings.items():
         try:
-            split = split_queries(items, ranked["query_id"].unique(), seed)
-            gallery = (galleries or {}).get(direction)
+            split = split_queries(judged, ranked["query_id"].unique(), seed)
+            gallery = split.holds(direction.rsplit("-to-", 1)[1])
             found = {
                 kind: fit_calibration(kind, ranked, qrels[direction], split, gallery) for kind in CALIBRATIONS
             }
@@ -118,30 +116,48 @@ def summarize_calibrations(trial: CalibrationTrial) -> str:
     return " ".join(parts) or "Nothing to calibrate: these models have no joint space of texts and images."
 
 
-def rank_intra_modal(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> IntraModal:
+def rank_intra_modal(vectors: Vectors, judged: Split, k: int = 100, seed: int = 0) -> IntraModal:
     """Rank texts for texts, another text of the pair being right, and images for images of the same label.
 
-    The directions are "text-to-text" and "image-to-image"; one that no query has an answer in is left out. For
-    calibrating: only the queries to fit on and those to evaluate on (`split_queries`) are ranked, up to 1,000 of each.
+    Queries are asked against the items of their own split. The directions are "text-to-text" and "image-to-image"; one
+    that no query has an answer in is left out. For calibrating: only the queries to fit on and those to evaluate on
+    (`split_queries`) are ranked, up to 1,000 of each.
     """
     ranked, qrels = {}, {}
     for direction, (modality, column) in INTRA_MODAL.items():
-        own = items[
-            (items["modality"] == modality) & is_among(items["item_id"], vectors.ids) & items[column].notna()
-        ]
-        answered = own[own.duplicated(column, keep=False)]
-        if answered[column].nunique() < 2 or answered["pair_id"].nunique() < 2:
+        galleries = [_with_value(part.items, vectors, modality, column) for part in judged.galleries]
+        answered = [own[own.duplicated(column, keep=False)] for own in galleries]
+        if answered[0][column].nunique() < 2 or answered[0]["pair_id"].nunique() < 2:
             continue
-        split = split_queries(items, answered["item_id"], seed)
+        split = split_queries(judged, pd.concat(answered)["item_id"], seed)
         rng = np.random.default_rng(seed)
         drawn = [
             item
             for query_ids in (split.fitting, split.evaluation)
             for item in rng.permutation(sorted(query_ids))[:MAX_QUERIES]
         ]
-        ranked[direction] = exact_search(vectors.take(drawn), vectors.take(own["item_id"]), k)
-        qrels[direction] = _qrels_by_value(own, drawn, column)
+        found = [_ranked_by_value(vectors, own, drawn, column, k) for own in galleries]
+        ranked[direction], qrels[direction] = map(pd.concat, zip(*found, strict=True))
     return IntraModal(ranked, qrels)
+
+
+def _with_value(items: pd.DataFrame, vectors: Vectors, modality: str, column: str) -> pd.DataFrame:
+    """Return the items of a modality that have a vector, and a value in the column."""
+    own = items[(items["modality"] == modality) & items[column].notna()]
+    return own[is_among(own["item_id"], vectors.ids)]
+
+
+def _ranked_by_value(
+    vectors: Vectors, own: pd.DataFrame, drawn: list[str], column: str, k: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rankings and qrels of those drawn queries that are of this gallery."""
+    asked = [item for item, known in zip(drawn, is_among(drawn, own["item_id"]), strict=True) if known]
+    ranked = (
+        exact_search(vectors.take(asked).asking(), vectors.take(own["item_id"]), k)
+        if asked
+        else no_rankings()
+    )
+    return ranked, _qrels_by_value(own, asked, column)
 
 
 def _qrels_by_value(items: pd.DataFrame, queries: list[str], column: str) -> pd.DataFrame:
@@ -173,81 +189,60 @@ class RescoringTrial(NamedTuple):
 RescoringsTried = dict[str, RescoringTrial]  # by direction
 
 
-def try_rescorings(vectors: Vectors, items: pd.DataFrame, k: int = 100, seed: int = 0) -> RescoringsTried:
+def try_rescorings(vectors: Vectors, judged: Split, k: int = 100, seed: int = 0) -> RescoringsTried:
     """Rank the queries of both directions as they are ("none") and by every rescoring, from exact scores.
 
-    Where there is a test split (or a validation split beside others), the gallery are its items, the bank the queries
-    of the other splits, and temperatures are chosen on validation. Without splits the gallery are all items,
-    see `find_banks`, and temperatures are chosen on half of the pairs. A rescoring that has no bank, or vectors that do
-    not differ, is left out. Empty where the vectors do not hold texts and images: without a joint space there is
-    nothing to rescore. Raises TooFew for fewer than two pairs.
+    Queries and gallery are those of the judged split, the bank are the queries of the other splits, and temperatures
+    are chosen on validation. Where all items are one gallery see `find_banks`, and temperatures are chosen on half of
+    the pairs (`split_queries`). A rescoring that has no bank, or vectors that do not differ, is left out. Empty where
+    the vectors do not hold texts and images: without a joint space there is nothing to rescore. Raises TooFew for fewer
+    than two pairs.
     """
-    by_modality = {modality: vectors_of_modality(vectors, items, modality) for modality in MODALITIES}
-    if not all(map(len, by_modality.values())):
+    known = pd.concat([judged.items, judged.others])
+    by_modality = {modality: vectors_of_modality(vectors, known, modality) for modality in MODALITIES}
+    if not all(len(judged.take(one)) for one in by_modality.values()):
         return {}
     return {
-        direction: _try_direction(by_modality[source], by_modality[target], source, items, k, seed)
+        direction: _try_direction(
+            by_modality[source].asking(),
+            by_modality[target],
+            source,
+            judged,
+            known.set_index("item_id")["pair_id"],
+            k,
+            seed,
+        )
         for direction, (source, target) in DIRECTIONS.items()
     }
 
 
 def _try_direction(
-    queries: Vectors, gallery: Vectors, source: str, items: pd.DataFrame, k: int, seed: int
+    queries: Vectors, gallery: Vectors, source: str, judged: Split, pairs: pd.Series, k: int, seed: int
 ) -> RescoringTrial:
-    pairs = items.set_index("item_id")["pair_id"]
-    split = split_queries(items, queries.ids, seed)
-    name, own = _own_split(items, queries, gallery)
-    references = queries.take(queries.ids[~is_among(queries.ids, own)]) if name else None
-    asked, found = (
-        part.take(part.ids[is_among(part.ids, own)]) if name else part for part in (queries, gallery)
-    )
+    split = split_queries(judged, queries.ids, seed)
+    fitted_on = split.gallery or judged
+    asked, found, references = _vectors_of(queries, gallery, judged, judged)
     rescored, left_out = {}, {}
     for rescoring in OPTIONS["rescoring"]:
         try:
-            chosen = _temperature(queries, gallery, references, rescoring, items, seed) if name else None
-            rescored[rescoring] = rescore(
-                asked, found, pairs, rescoring, source, k, seed, split, chosen, references
-            )
+            asking, own, bank = _vectors_of(queries, gallery, judged, fitted_on)
+            chosen = fit_temperature(asking, own, pairs, rescoring, list(split.fitting), seed, bank)
+            rescored[rescoring] = rescore(asked, found, pairs, rescoring, source, k, seed, chosen, references)
         except TooFew as error:
             left_out[rescoring] = str(error)
-    held = f"{len(found):,} items of the {name} split" if name else f"all {len(found):,} items"
-    outside = references is not None and len(references) >= MIN_REFERENCES
-    bank = "queries of the other splits" if outside else "queries of pairs that neither ask nor answer"
-    summary = f"{held}, the bank are {bank}" if "csls" in rescored else f"{held}, no bank"
-    judged = frozenset(asked.ids) if name else split.evaluation
-    return RescoringTrial(rescored, found.ids, judged, summary, left_out)
+    held = f"all {len(found):,} items" if judged.name == ALL else f"{len(found):,} items of {judged}"
+    outside = len(references) >= MIN_REFERENCES
+    bank_of = "queries of the other splits" if outside else "queries of pairs that neither ask nor answer"
+    summary = f"{held}, the bank are {bank_of}" if "csls" in rescored else f"{held}, no bank"
+    return RescoringTrial(rescored, found.ids, split.evaluation, summary, left_out)
 
 
-def _own_split(items: pd.DataFrame, queries: Vectors, gallery: Vectors) -> tuple[str, frozenset[str]]:
-    """Return the split to evaluate on and its items; "" where the queries are not of several splits."""
-    known = items.set_index("item_id")["split"].astype("str").str.lower()
-    asked, found = known.loc[queries.ids], known.loc[gallery.ids]
-    for names in ((TEST,), VALIDATION):
-        own = asked.isin(names)
-        if own.any() and not own.all() and found.isin(names).any():
-            return names[0], frozenset(known.index[known.isin(names)])
-    return "", frozenset()
-
-
-def _temperature(
-    queries: Vectors,
-    gallery: Vectors,
-    references: Vectors | None,
-    rescoring: str,
-    items: pd.DataFrame,
-    seed: int,
-) -> float | None:
-    """Return the temperature with the best Success@1 among the references' validation pairs, or half of their pairs."""
-    if rescoring not in TEMPERED or references is None:
-        return None
-    pairs = items.set_index("item_id")["pair_id"]
-    fitting = split_queries(items, references.ids, seed).fitting
-    asked = references.take([name for name in references.ids if name in fitting])
-    found = gallery.take(gallery.ids[is_among(pairs.reindex(gallery.ids), pairs.reindex(asked.ids))])
-    banks = find_banks(asked, found, pairs, references, seed)
-    return choose_temperature(
-        asked, found, pairs, rescoring, banks, np.ones(len(asked), dtype=bool), seed=seed
-    )
+def _vectors_of(
+    queries: Vectors, gallery: Vectors, judged: Split, part: Split
+) -> tuple[Vectors, Vectors, Vectors]:
+    """Return the queries and the gallery of a split, and the queries outside both it and the judged one."""
+    outside = queries.ids[is_among(queries.ids, judged.outside(part)["item_id"])]
+    return part.take(queries), part.take(gallery), queries.take(outside)
 
 
 def compare_rescorings(
@@ -304,7 +299,7 @@ def measure_gap(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     Beside it stands the mean cosine of a text and an image of one pair ("cosine of pairs"), which the gap lowers. No
     rows where the vectors do not hold both modalities; the first row alone where all texts or all images are alike.
     """
-    text, image = (vectors_of_modality(vectors, items, modality) for modality in MODALITIES)
+    text, image = (vectors_of_modality(vectors, items, modality).asking() for modality in MODALITIES)
     if not (len(text) and len(image)):
         return pd.DataFrame({"vectors": [], "modality gap": [], "cosine of pairs": []})
     centring = Centring.fit(text, image)

@@ -10,11 +10,18 @@ from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.rank import query_vectors, rank_exactly, rank_models, vectors_of_modality
+from mmlab.retrieve.query.rank import (
+    answering_through_pairs,
+    have_joint_space,
+    query_vectors,
+    rank_exactly,
+    rank_models,
+    vectors_of_modality,
+)
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
 from mmlab.retrieve.scores.hubness import CENTRING, NONE, rescore
-from mmlab.retrieve.scores.query_split import split_queries
+from mmlab.retrieve.scores.query_split import Split, split_queries
 
 WEIGHT_COLUMNS = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
 
@@ -46,16 +53,16 @@ class WeightTrial(NamedTuple):
 def try_system_weights(
     systems: Mapping[str, pd.DataFrame],
     qrels: pd.DataFrame,
-    items: pd.DataFrame,
+    judged: Split,
     fusion: str = "weighted_sum",
     seed: int = 0,
     rrf_k: float = RRF_K,
 ) -> WeightTrial:
     """Learn the weights of the systems' rankings in a fusion of FUSIONS, by the mean reciprocal rank.
 
-    Learned on the queries to fit on (`split_queries`) and evaluated on the others.
+    Learned on the queries to fit on (`split_queries`) and evaluated on those of the `judged` split.
     """
-    split = split_queries(items, qrels["query_id"].unique(), seed)
+    split = split_queries(judged, qrels["query_id"].unique(), seed)
     fitting = [split.fitting_rows(one) for one in systems.values()]
     learned = learn_weights(fitting, split.fitting_rows(qrels), fusion, rrf_k=rrf_k)
     others = {name: split.evaluation_rows(one) for name, one in systems.items()}
@@ -69,18 +76,19 @@ def try_system_weights(
 
 
 def try_query_weights(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, k: int = 100, seed: int = 0
+    index: Index, vectors: Sequence[Vectors], judged: Split, k: int = 100, seed: int = 0
 ) -> WeightTrial:
     """Learn the weights of "text" and "image": a pair's first text and its image ask for the pair's other texts.
 
-    See `try_system_weights`. Beside it stands the rule of 60 % to the more confident of both. Raises TooFew unless two
-    pairs have two texts and an image.
+    Each is asked against the texts of its own split. See `try_system_weights`. Beside it stands the rule of 60 % to the
+    more confident of both. Raises TooFew unless two pairs of the judged split have two texts and an image.
     """
-    text, image, qrels = rank_by_both(index, vectors, items, k)
-    able = qrels["query_id"].nunique()
+    by_part = [rank_by_both(index, vectors, part, k) for part in judged.galleries]
+    able = by_part[0][2]["query_id"].nunique()
     if able < 2:
         raise TooFew(f"it takes two pairs or more with two texts and an image, and there are {able}")
-    trial = try_system_weights({"text": text, "image": image}, qrels, items, seed=seed)
+    text, image, qrels = map(pd.concat, zip(*by_part, strict=True))
+    trial = try_system_weights({"text": text, "image": image}, qrels, judged, seed=seed)
     both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, image)]
     by_rule = fuse("weighted_sum", both, weights_by_confidence(both))
     return trial._replace(rankings={**trial.rankings, "60 % to the more confident": by_rule})
@@ -89,7 +97,7 @@ def try_query_weights(
 def try_model_weights(
     index: Index,
     vectors: Sequence[Vectors],
-    items: pd.DataFrame,
+    judged: Split,
     qrels: Mapping[str, pd.DataFrame],
     fusion: str = "none",
     k: int = 100,
@@ -99,46 +107,80 @@ def try_model_weights(
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
     By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
-    centred are the systems. See `try_system_weights`. Raises TooFew where there are too few pairs, or items that do
-    not differ and so cannot be centred.
+    centred are the systems. Siblings of the queries are left out: no weight is learned on them. See
+    `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items that do not differ and
+    so cannot be centred.
     """
-    systems = {
-        direction: rank_models(index, vectors, items, source, target, k)
-        for direction, (source, target) in DIRECTIONS.items()
-        if len(query_vectors(vectors, items, source)) > 1
-    } or _as_embedded_and_centred(vectors[0], items, k)
-    if not systems:
-        raise TooFew("it takes several models, or texts and images in one space")
+    known = pd.concat([judged.items, judged.others])
+    if not have_joint_space(vectors, known):
+        raise TooFew(
+            "it takes texts and images in one space: without it a right answer is found by siblings of the query "
+            "alone, and no weight is learned on them"
+        )
+    parts = judged.galleries
+    by_part = [_by_model(index, vectors, part, k) for part in parts]
+    if not any(by_part):
+        by_part = [_as_embedded_and_centred(vectors[0], part, k) for part in parts]
     used = "weighted_sum" if fusion == "none" else fusion
+    trials = {}
+    for direction, ranked in by_part[0].items():
+        systems = {name: _joined(by_part, direction, name) for name in ranked}
+        right = pd.concat([part.within(qrels[direction]) for part in parts])
+        trial = try_system_weights(systems, right, judged, used, seed, rrf_k)
+        left_out = _left_out(vectors, known, DIRECTIONS[direction][0])
+        trials[direction] = trial._replace(summary=trial.summary + left_out)
+    return trials
+
+
+def _joined(by_part: Sequence[dict[str, dict[str, pd.DataFrame]]], direction: str, name: str) -> pd.DataFrame:
+    return pd.concat([one[direction][name] for one in by_part if direction in one])
+
+
+def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> str:
+    """Say which models find nothing right for want of siblings; "" where there are none."""
+    names = [own.space.key for own in answering_through_pairs(vectors, items, source)]
+    if not names:
+        return ""
+    return (
+        f"; {' + '.join(names)} answers through pairs, and siblings of the query are left out, so that it finds "
+        "nothing right here: its weight says nothing about queries of your own"
+    )
+
+
+def _by_model(
+    index: Index, vectors: Sequence[Vectors], part: Split, k: int
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return the rankings of each model by direction, where several answer it, in a split's own gallery."""
     return {
-        direction: try_system_weights(ranked, qrels[direction], items, used, seed, rrf_k)
-        for direction, ranked in systems.items()
+        direction: rank_models(index, vectors, part.items, source, target, k, within=part.where)
+        for direction, (source, target) in DIRECTIONS.items()
+        if len(query_vectors(vectors, part.items, source)) > 1
     }
 
 
-def _as_embedded_and_centred(
-    vectors: Vectors, items: pd.DataFrame, k: int
-) -> dict[str, dict[str, pd.DataFrame]]:
+def _as_embedded_and_centred(vectors: Vectors, part: Split, k: int) -> dict[str, dict[str, pd.DataFrame]]:
     """Return both answers of one model by direction; none where it has no joint space."""
-    pairs = items.set_index("item_id")["pair_id"]
+    pairs = part.items.set_index("item_id")["pair_id"]
     ranked = {}
     for direction, (source, target) in DIRECTIONS.items():
-        queries, gallery = (vectors_of_modality(vectors, items, side) for side in (source, target))
+        queries, gallery = (vectors_of_modality(vectors, part.items, side) for side in (source, target))
         if len(queries) and len(gallery):
             ranked[direction] = {
-                name: rescore(queries, gallery, pairs, rescoring, source, k).rankings
+                name: rescore(queries.asking(), gallery, pairs, rescoring, source, k).rankings
                 for name, rescoring in (("as embedded", NONE), ("centred", CENTRING))
             }
     return ranked
 
 
 def rank_by_both(
-    index: Index, vectors: Sequence[Vectors], items: pd.DataFrame, k: int = 100
+    index: Index, vectors: Sequence[Vectors], part: Split, k: int = 100
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rank texts by each pair's first text, and by its image, both with the text's id as query_id; and the qrels.
 
-    Right are the other texts of the pair; the asking text itself is in neither ranking. Exact search.
+    Asking and asked are of the split `part`. Right are the other texts of the pair; the asking text itself is in
+    neither ranking. Exact search.
     """
+    items = part.items
     by_modality = {modality: query_vectors(vectors, items, modality)[0] for modality in MODALITIES}
     known = {side: items[is_among(items["item_id"], own.ids)] for side, own in by_modality.items()}
     several = known["text"][known["text"].duplicated("pair_id", keep=False)]
@@ -148,7 +190,7 @@ def rank_by_both(
     ranked = []
     for modality in MODALITIES:
         queries = by_modality[modality].take(pairs[f"item_id_{modality}"])
-        own = rank_exactly(index, vectors, items, queries, "text", k + 1)
+        own = rank_exactly(index, vectors, items, queries, "text", k + 1, part.where)
         text_ids = dict(zip(pairs[f"item_id_{modality}"], pairs["item_id_text"], strict=True))
         named = own.assign(query_id=own["query_id"].map(text_ids))
         ranked.append(first_rows(drop_self_matches(named), k))

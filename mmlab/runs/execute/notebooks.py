@@ -1,10 +1,20 @@
-"""Find the notebooks of the project: the six of a run, and those beside them."""
+"""Find the notebooks of the project: the six of a run, those beside them, and those that another version wrote.
 
+`mmlab init` keeps the fingerprint of each notebook that it writes: so one that an older version wrote is told from one
+that somebody has edited.
+"""
+
+import hashlib
+import json
 from pathlib import Path
 
-from mmlab.items.files import project
+import mmlab
+from mmlab.items import replacing
+from mmlab.items.files import find_project, project
 from mmlab.runs.record.parameters import notebook_parameters
 from mmlab.runs.record.run_files import NOTEBOOKS
+
+WRITTEN = Path("notebooks", ".written.json")  # name -> fingerprint of the notebooks that `mmlab init` wrote
 
 
 def find_notebooks(folder: Path | None = None) -> list[Path]:
@@ -80,3 +90,65 @@ def find_study(name: str) -> Path:
             return path
     known = ", ".join(path.stem[3:] for path in studies)
     raise ValueError(f"no study is called {name!r}; known: {known}")
+
+
+def carried_files() -> Path:
+    """Return the folder with the files that `mmlab init` writes: the package's own, in a checkout the checkout."""
+    package = Path(mmlab.__file__).resolve().parent
+    carried = package / "project"
+    return carried if carried.is_dir() else package.parent
+
+
+def fingerprint(notebook: Path) -> str:
+    """Return a hash of the type and the text of a notebook's cells; of the file where it is no notebook.
+
+    That it was run, and has outputs or an empty cell at its end, makes no difference.
+    """
+    content = notebook.read_bytes()
+    try:
+        cells = json.loads(content)["cells"]
+        texts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+        content = json.dumps([cell for cell in texts if cell[1].strip()]).encode()
+    except (ValueError, LookupError, TypeError):
+        pass
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_written(folder: Path) -> dict[str, str]:
+    """Return the fingerprints that `record_written` kept in a project folder; none where there are none."""
+    try:
+        found = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))
+        return {str(name): str(value) for name, value in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def record_written(folder: Path) -> None:
+    """Keep the fingerprints of this version's notebooks for those that a project folder has.
+
+    One that is kept already stays where the notebook is as it was written then: an older version wrote it.
+    """
+    known, current = read_written(folder), {}
+    for path in sorted(carried_files().glob("notebooks/*.ipynb")):
+        own = folder / "notebooks" / path.name
+        is_older = own.is_file() and known.get(path.name) == fingerprint(own)
+        current[path.name] = known[path.name] if is_older else fingerprint(path)
+    with replacing(folder / WRITTEN) as temporary:
+        temporary.write_text(json.dumps(current, indent=1) + "\n", encoding="utf-8")
+
+
+def older_notebooks() -> list[str]:
+    """Return the names of the project's notebooks that another version of mmlab wrote.
+
+    Those that were edited since are not among them; where `mmlab init` kept no fingerprints, all are that differ.
+    """
+    folder = find_project()
+    if folder is None or folder.resolve() == carried_files():
+        return []
+    written, found = read_written(folder), []
+    for path in sorted(carried_files().glob("notebooks/*.ipynb")):
+        own = folder / "notebooks" / path.name
+        mine = fingerprint(own) if own.is_file() else ""
+        if mine and mine != fingerprint(path) and written.get(path.name, mine) == mine:
+            found.append(path.name)
+    return found

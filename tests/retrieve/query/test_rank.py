@@ -164,3 +164,70 @@ def test_few_are_found_by_searching_deeper(index) -> None:
 
 def test_within_its_own_space_nothing_goes_through_pairs(index) -> None:
     assert "via" not in rank(index, unit(["q"], [5], TEXTS), to="text", k=2)
+
+
+PAIRS = pd.Series({item: name[0] for name, item in zip(ANGLES, made(ANGLES, "text"), strict=True)})
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_siblings_of_a_query_neither_answer_nor_vote(index, exact) -> None:
+    """The sibling a2 of a1 (0 degrees) lies at 50, nearer than c1 (70): left out, the image of both is not found."""
+    own = unit(made(["a1"], "text"), [0], TEXTS)
+    kept = rank(index, own, to="image", k=3, exact=exact)
+    left_out = rank(index, own, to="image", k=3, exact=exact, own_pairs=PAIRS)
+    assert named(kept, "via") == ["b1", "a2", "c1"]
+    assert named(left_out, "via") == ["b1", "c1"]
+    assert left_out["rank"].tolist() == [1, 2]
+    assert left_out["score"].tolist() == kept["score"].tolist()[::2]
+
+
+def test_a_query_from_outside_has_no_siblings(index) -> None:
+    outside = unit(["q"], [0], TEXTS)
+    kept, left_out = (rank(index, outside, to="image", k=3, own_pairs=pairs) for pairs in (None, PAIRS))
+    pd.testing.assert_frame_equal(kept, left_out)
+    assert named(kept) == ["a", "b", "c"]
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A pair of thirty captions close together, and nine pairs of one that lie further off; two images a pair."""
+    pairs = ["own"] * 30 + [f"p{n}" for n in range(9)]
+    angles = [*np.linspace(0, 3, 30), *range(10, 19)]
+    texts = [item_id("text", pair, str(n)) for n, pair in enumerate(pairs)]
+    names = [*dict.fromkeys(pairs)]
+    images = [item_id("image", name, str(copy)) for name in names for copy in range(2)]
+    rows = [(i, "text", pair, "t", None) for i, pair in zip(texts, pairs, strict=True)]
+    rows += [(i, "image", names[n // 2], None, f"{n}.jpg") for n, i in enumerate(images)]
+    items = pd.DataFrame(rows, columns=["item_id", "modality", "pair_id", "text", "image"])
+    items = items.reindex(columns=ITEM_COLUMNS).assign(width=1, height=1)
+    vectors = [unit(texts, angles, TEXTS), unit(images, range(0, 5 * len(images), 5), IMAGES)]
+    folder = tmp_path_factory.mktemp("crowded")
+    return items, vectors, build_index(open_store(folder), "crowded", items, vectors, progress=False)
+
+
+def test_as_many_remain_as_were_asked_for_however_many_siblings_come_first(crowded) -> None:
+    """The thirty captions of the own pair are nearest: four times k reaches none of the others at first."""
+    items, (texts, _), index = crowded
+    asked = texts.take(texts.ids[:30])
+    pairs = items.set_index("item_id")["pair_id"]
+    for k in (1, 5, 18):
+        ranked = rank(index, asked, to="image", k=k, exact=True, own_pairs=pairs)
+        assert ranked.groupby("query_id").size().tolist() == [k] * 30
+        assert "own" not in set(pairs.loc[ranked["item_id"]])
+        first = ranked[ranked["query_id"] == asked.ids[-1]]  # at 3 degrees: p0 lies at 10, p1 at 11, ...
+        expected = [f"p{n // 2}" for n in range(k)]
+        assert pairs.loc[first["item_id"]].tolist() == expected
+        degrees = [7 + n // 2 for n in range(k)]
+        assert first["score"].tolist() == pytest.approx(np.cos(np.radians(degrees)), abs=1e-6)
+
+
+def test_the_other_images_of_a_pair_are_siblings_too(crowded) -> None:
+    """Of two images a pair, 5 degrees apart, each finds the texts of its own pair by the other one only."""
+    items, (_, images), index = crowded
+    pairs = items.set_index("item_id")["pair_id"]
+    asked = images.take(images.ids[2:])
+    kept = rank(index, asked, to="text", k=1, exact=True)
+    right = pairs.loc[kept["item_id"]].to_numpy() == pairs.loc[kept["query_id"]].to_numpy()
+    assert 0.4 < right.mean() < 1  # the neighbour on the other side is as near
+    left_out = rank(index, asked, to="text", k=1, exact=True, own_pairs=pairs)
+    assert (pairs.loc[left_out["item_id"]].to_numpy() != pairs.loc[left_out["query_id"]].to_numpy()).all()

@@ -1,5 +1,6 @@
 """The one search: a text, an image or both, of one model or several, calibrated and reranked."""
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -241,8 +242,12 @@ def test_every_kind_of_calibration_gives_probabilities(collection) -> None:
         assert hits["probability"].between(0, 1).all()
         assert hits["probability"].is_monotonic_decreasing
     filtered = Query(text=TEXT, k=5, calibration="logistic", where={"split": "test"}, depth=20)
-    with pytest.warns(UserWarning, match="filter split test, fitted under none"):
-        found(collection.retriever, filtered, {"": fitted})
+    plain = replace(filtered, where={})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the answer says it, and nobody else does
+        answered = [search(collection.retriever, query, {"": fitted}) for query in (filtered, plain)]
+    assert "no filter (here split = test)" in answered[0].warning
+    assert answered[1].warning == ""
 
 
 def test_a_calibration_is_not_lent_to_another_model(collection) -> None:

@@ -20,7 +20,7 @@ def test_a_query_says_who_asks() -> None:
     assert Query(text="mug", weight=0).contents == ["mug"]  # a weight counts where there are both
     where = {"label": ["mug", "cup"], "price": {"gte": 2}}
     shown = Query(text="mug", image=image, image_name="a.png", where=where)
-    assert shown.describe() == "“mug” + a.png (image) → image, label = mug or cup, price = gte 2"
+    assert shown.describe() == "“mug” + a.png (image) → image, label = mug or cup, price ≥ 2"
 
 
 @pytest.mark.parametrize(

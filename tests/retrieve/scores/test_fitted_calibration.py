@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, log_loss
@@ -73,10 +74,29 @@ def test_a_calibration_knows_where_it_holds_and_warns_elsewhere() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted.apply(FOUND, gallery=3)
-    with pytest.warns(UserWarning, match="applied elsewhere .*: 2 hits of each query, fitted on 3;"):
+    with pytest.warns(
+        UserWarning, match=r"logistic calibration was fitted with 3 hits of each query \(here 2\)\."
+    ):
         fitted.apply(FOUND[FOUND["rank"] <= 2])
-    with pytest.warns(UserWarning, match="5,000 items to be found, fitted on 3; filter colour = red, fitted"):
+    with pytest.warns(
+        UserWarning, match=r"3 items to be found \(here 5,000\), no filter \(here colour = red\)"
+    ):
         fitted.apply(FOUND, gallery=5000, where="colour = red")
+
+
+def test_probabilities_are_those_that_apply_gives_without_a_warning() -> None:
+    fitted = fit_calibration("logistic", FOUND, RIGHT, HALVES, gallery=3)
+    few = FOUND[FOUND["rank"] <= 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        probabilities = fitted.probabilities(few)
+    with pytest.warns(UserWarning, match="may be off"):
+        pd.testing.assert_frame_equal(fitted.apply(few), probabilities)
+    assert fitted.differences(FOUND, 3) == ""
+    assert fitted.differences(few) == (
+        "The probabilities may be off: this logistic calibration was fitted with 3 hits of each query (here 2). Trust "
+        "their order, not their size."
+    )
 
 
 def test_calibrations_are_kept_with_what_they_were_fitted_on(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from mmlab.retrieve.scores.hubness import (
     TEMPERATURES,
     choose_temperature,
     find_banks,
+    fit_temperature,
     inverted_softmax,
     rescore,
 )
-from mmlab.retrieve.scores.query_split import CalibrationSplit
 from mmlab.retrieve.scores.vector_arithmetic import Centring
 from tests.retrieve.tables import order_of
 
@@ -221,7 +221,6 @@ def success(ranked, pairs) -> float:
 def test_the_temperature_is_the_one_that_finds_most_on_validation(rescoring: str) -> None:
     texts, images, pairs = tempered(2)
     assert success(rescore(texts, images, pairs, "none", "text").rankings, pairs) == 0
-    every = CalibrationSplit(frozenset(texts.ids), frozenset(), "all")
     measured = {
         t: success(rescore(texts, images, pairs, rescoring, "text", temperature=t).rankings, pairs)
         for t in TEMPERATURES
@@ -231,7 +230,9 @@ def test_the_temperature_is_the_one_that_finds_most_on_validation(rescoring: str
     banks, fitting = find_banks(texts, images, pairs), np.ones(len(texts), dtype=bool)
     chosen = choose_temperature(texts, images, pairs, rescoring, banks, fitting)
     assert chosen == min(best, key=lambda t: abs(np.log(t / 0.05)))
-    found = rescore(texts, images, pairs, rescoring, "text", split=every)
+    assert fit_temperature(texts, images, pairs, rescoring, texts.ids) == chosen
+    assert fit_temperature(texts, images, pairs, "csls", texts.ids) is None
+    found = rescore(texts, images, pairs, rescoring, "text", temperature=chosen)
     assert found.temperature == chosen
     assert success(found.rankings, pairs) == max(measured.values())
 

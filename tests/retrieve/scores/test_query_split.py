@@ -1,46 +1,178 @@
-"""What is fitted on is not evaluated on."""
+"""Which split is judged, and that what is fitted on is not evaluated on."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mmlab.items import Space, Vectors
 from mmlab.retrieve import split_queries
+from mmlab.retrieve.scores.query_split import choose_split
+
+SPLITS = ["test", "val", "train", "restval", None]
 
 
-def items(splits, pairs=None):
-    names = [f"q{i}" for i in range(len(splits))]
-    return pd.DataFrame({"item_id": names, "pair_id": pairs or names, "split": splits})
+def items(splits, pairs=None, images=True):
+    """A text q0, q1, ... of each split, and the image i0, i1, ... of its pair in the split of the pair's first text."""
+    texts = [f"q{n}" for n in range(len(splits))]
+    table = pd.DataFrame(
+        {"item_id": texts, "modality": "text", "pair_id": pairs or [f"p{n}" for n in range(len(splits))],
+         "split": splits}
+    )  # fmt: skip
+    own = table.drop_duplicates("pair_id").assign(modality="image")
+    own["item_id"] = own["item_id"].str.replace("q", "i")
+    return pd.concat([table, own], ignore_index=True) if images else table
 
 
-def test_validation_is_fitted_on_and_test_evaluated_on() -> None:
-    table = items(["train", "Validation", "val", "test", "test"])
-    division = split_queries(table, table["item_id"])
+def texts_of(split):
+    return sorted(split.items.loc[split.items["modality"] == "text", "item_id"])
+
+
+@pytest.mark.parametrize(
+    ("splits", "name", "asked"),
+    [
+        (["train", "test", "val"], "test", ["q1"]),
+        (["train", "TEST", "val"], "test", ["q1"]),
+        (["train", "val", "train"], "val", ["q1"]),
+        (["train", "dev"], "dev", ["q1"]),
+        (["train", "restval"], "all", ["q0", "q1"]),
+        ([None, None], "all", ["q0", "q1"]),
+        ([None, "test"], "test", ["q1"]),
+        ([None, "train"], "all", ["q0", "q1"]),
+    ],
+)
+def test_auto_is_test_else_validation_else_all(splits, name, asked) -> None:
+    judged = choose_split(items(splits))
+    assert judged.name == name
+    assert texts_of(judged) == asked
+    assert len(judged.items) + len(judged.others) == 2 * len(splits)
+
+
+def test_a_test_split_of_photos_alone_is_passed_over() -> None:
+    """COCO's test photos have no captions: nothing can be judged there."""
+    table = items(["train", "val", "test"])
+    hidden = table[table["item_id"] != "q2"]
+    assert choose_split(hidden).name == "val"
+    assert choose_split(hidden, "test").items["item_id"].tolist() == ["i2"]
+    assert [part.name for part in choose_split(hidden).rest] == ["train"]
+
+
+def test_a_split_is_chosen_by_its_name_or_another_word_for_it() -> None:
+    table = items(["train", "val", None, "Fold 1"])
+    assert choose_split(table, "train").name == "train"
+    assert choose_split(table, "validation").name == choose_split(table, " VAL ").name == "val"
+    assert texts_of(choose_split(table, "none")) == ["q2"]
+    assert texts_of(choose_split(table, "fold 1")) == ["q3"]
+    assert choose_split(table, "all").others.empty
+    with pytest.raises(
+        ValueError, match="split: expected auto, all or one of fold 1, none, train, val; found 'tset'"
+    ):
+        choose_split(table, "tset")
+
+
+def test_the_filter_lets_the_items_of_a_split_through() -> None:
+    table = items(["Test", "test", "train", None])
+    assert choose_split(table).where == {"split": ["Test", "test"]}
+    assert choose_split(table, "none").where == {"split": {"not": ["Test", "test", "train"]}}
+    assert choose_split(table, "all").where is None
+    assert choose_split(items(["test", "test"])).where is None  # there are no others
+
+
+def test_each_other_split_is_a_gallery_of_its_own() -> None:
+    judged = choose_split(items(["train", "test", None, "val"]))
+    assert [part.name for part in judged.rest] == ["train", "none", "val"]
+    assert [texts_of(part) for part in judged.rest] == [["q0"], ["q2"], ["q3"]]
+    assert [part.name for part in judged.galleries] == ["test", "val"]
+    outside = judged.outside(judged.validation)["item_id"]
+    assert sorted(outside) == ["i0", "i2", "q0", "q2"]  # neither of validation nor of what is judged
+
+
+def test_vectors_qrels_and_rankings_are_cut_to_the_split() -> None:
+    judged = choose_split(items(["train", "test"]))
+    vectors = Vectors(["i1", "q0", "q1"], np.eye(3), Space("s", "1", "", "", "", 3))
+    assert judged.take(vectors).ids.tolist() == ["i1", "q1"]
+    both = pd.DataFrame({"query_id": ["q0", "q1", "q1"], "item_id": ["i1", "i0", "i1"]})
+    assert judged.within(both).to_numpy().tolist() == [["q1", "i1"]]
+    assert judged.asked(both)["query_id"].tolist() == ["q1", "q1"]
+    assert judged.not_asked(both)["query_id"].tolist() == ["q0"]
+
+
+def divided(table, split="auto", seed=0):
+    return split_queries(choose_split(table, split), table["item_id"], seed)
+
+
+def test_validation_is_fitted_on_in_its_own_gallery_and_test_evaluated_on() -> None:
+    table = items(["train", "Validation", "validation", "test", "test"])
+    division = split_queries(choose_split(table), ["q0", "q1", "q2", "q3", "q4"])
     assert division.fitting == {"q1", "q2"}
     assert division.evaluation == {"q3", "q4"}
     assert division.summary == "fitted on 2 queries of the validation split, evaluated on 2 of the test split"
+    assert texts_of(division.gallery) == ["q1", "q2"]
+    assert division.holds("image") == 2
 
 
-def test_without_a_test_split_all_others_are_evaluated_but_no_pair_is_in_both() -> None:
-    table = items(["dev", "train", "train"], ["p", "p", "r"])
-    assert split_queries(table, table["item_id"]).evaluation == {"q2"}
+def test_a_pair_of_both_splits_is_evaluated_and_not_fitted_on() -> None:
+    table = items(["test", "val", "val", "test"], ["p", "p", "r", "s"])
+    division = split_queries(choose_split(table), ["q0", "q1", "q2", "q3"])
+    assert division.fitting == {"q2"}
+    assert division.evaluation == {"q0", "q3"}
 
 
-@pytest.mark.parametrize("split", [None, "train", "val"])
-def test_without_a_validation_split_half_of_the_pairs_are_drawn(split) -> None:
-    table = items([split] * 6, ["a", "a", "b", "b", "c", "d"])
-    division = split_queries(table, table["item_id"], seed=3)
-    pairs = {
-        name: set(table.loc[table["item_id"].isin(ids), "pair_id"])
-        for name, ids in vars(division).items()
-        if name != "summary"
-    }
-    assert len(pairs["fitting"]) == len(pairs["evaluation"]) == 2
-    assert not pairs["fitting"] & pairs["evaluation"]
+def test_in_one_gallery_all_but_validation_is_evaluated() -> None:
+    table = items(["dev", "train", "test"])
+    division = split_queries(choose_split(table, "all"), ["q0", "q1", "q2"])
+    assert (division.fitting, division.evaluation) == ({"q0"}, {"q1", "q2"})
+    assert division.gallery.name == "all"
+
+
+@pytest.mark.parametrize("split", [None, "train", "val", "test"])
+def test_without_another_validation_split_half_of_the_pairs_are_drawn(split) -> None:
+    table = items([split] * 6, ["a", "a", "b", "b", "c", "d"], images=False)
+    division = divided(table, "all", seed=3)
+    pairs = [
+        set(table.loc[table["item_id"].isin(ids), "pair_id"])
+        for ids in (division.fitting, division.evaluation)
+    ]
+    assert len(pairs[0]) == len(pairs[1]) == 2
+    assert not pairs[0] & pairs[1]
     assert division.fitting | division.evaluation == set(table["item_id"])
-    assert division == split_queries(table, table["item_id"], seed=3)
+    assert division == divided(table, "all", seed=3)
     assert "not divided by a validation split" in division.summary
     assert "drawn by seed 3" in division.summary
 
 
+def test_a_training_split_beside_is_not_fitted_on() -> None:
+    """Half of the test pairs serve to fit, and are not judged: a model may have learned the training split."""
+    table = items(["train"] * 4 + ["test"] * 4)
+    division = divided(table)
+    assert division.gallery.name == "test"
+    both = division.fitting | division.evaluation
+    assert {name[1] for name in both} == set("4567")
+
+
 def test_a_single_pair_cannot_be_divided() -> None:
     with pytest.raises(ValueError, match="two pairs or more to divide, found 1"):
-        split_queries(items([None]), ["q0"])
+        divided(items([None]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(SPLITS), st.integers(0, 5)), min_size=4, max_size=14),
+    st.sampled_from(["auto", "all", "test", "val", "train", "none"]),
+)
+def test_no_pair_is_both_fitted_on_and_judged(drawn, wanted) -> None:
+    table = items([split for split, _ in drawn], [f"p{pair}" for _, pair in drawn])
+    try:
+        judged = choose_split(table, wanted)
+        division = split_queries(judged, table.loc[table["modality"] == "text", "item_id"])
+    except ValueError:  # no such split, or one pair alone
+        return
+    pair = table.set_index("item_id")["pair_id"]
+    assert not set(pair[list(division.fitting)]) & set(pair[list(division.evaluation)])
+    assert division.evaluation <= set(judged.items["item_id"])
+    assert division.fitting <= set(division.gallery.items["item_id"])
+    assert division.evaluation
+    parts = [judged, *judged.rest]
+    names = [name for part in parts for name in part.items["item_id"]]
+    assert len(names) == len(set(names))

@@ -6,6 +6,7 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
+from mmlab.retrieve.scores.query_split import choose_split
 from mmlab.retrieve.studies.score_studies import (
     rank_intra_modal,
     summarize_calibrations,
@@ -36,36 +37,40 @@ def made(pairs: int, texts: int) -> tuple[pd.DataFrame, Vectors]:
 
 def test_the_other_texts_of_a_pair_and_the_other_images_of_a_label_are_right() -> None:
     items, vectors = made(8, 2)
-    ranked, qrels = rank_intra_modal(vectors, items, k=5)
+    ranked, qrels = rank_intra_modal(vectors, choose_split(items), k=5)
     assert list(ranked) == list(qrels) == ["text-to-text", "image-to-image"]
     texts, images = qrels["text-to-text"], qrels["image-to-image"]
     assert sorted(zip(texts["query_id"], texts["item_id"], strict=True))[:2] == [
         ("t0-0", "t0-1"),
         ("t0-1", "t0-0"),
     ]
-    assert set(images.loc[images["query_id"] == "i0-0", "item_id"]) == {"i2-0", "i4-0", "i6-0"}
+    assert set(images.loc[images["query_id"] == "i0-0", "item_id"]) == {"i2-0"}  # of its label and its split
     for name, found in ranked.items():
         assert (found["query_id"] != found["item_id"]).all()
         assert set(found["query_id"]) == set(qrels[name]["query_id"])
-        assert found.groupby("query_id").size().eq(5).all()
+        held = {"text-to-text": 5, "image-to-image": 3}  # a split holds four images, of which one asks
+        assert found.groupby("query_id").size().eq(held[name]).all()
 
 
 def test_only_queries_of_validation_and_test_are_ranked() -> None:
     items, vectors = made(16, 2)
     items.loc[items["pair_id"].isin(["p8", "p9"]), "split"] = "train"
-    ranked, _ = rank_intra_modal(vectors, items, k=3)
-    assert not {"t8-0", "t9-1"} & set(ranked["text-to-text"]["query_id"])
-    assert {"t8-0", "t9-1"} & set(ranked["text-to-text"]["item_id"])
+    ranked, _ = rank_intra_modal(vectors, choose_split(items), k=3)
+    split = items.set_index("item_id")["split"]
+    for found in ranked.values():
+        asked = split[found["query_id"]].to_numpy()
+        assert set(asked) == {"validation", "test"}
+        assert (asked == split[found["item_id"]].to_numpy()).all()
 
 
 def test_a_direction_without_answers_is_left_out() -> None:
     items, vectors = made(8, 1)
-    assert rank_intra_modal(vectors, items.assign(label=None)) == ({}, {})
+    assert rank_intra_modal(vectors, choose_split(items.assign(label=None))) == ({}, {})
 
 
 def test_what_is_alike_is_calibrated_in_its_own_direction(collection) -> None:
-    ranked, qrels = rank_intra_modal(collection.vectors, collection.items, k=20)
-    table, splits, _ = try_calibrations(ranked, collection.items, qrels)
+    ranked, qrels = rank_intra_modal(collection.vectors, choose_split(collection.items), k=20)
+    table, splits, _ = try_calibrations(ranked, choose_split(collection.items), qrels)
     assert table["direction"].unique().tolist() == ["text-to-text", "image-to-image"]
     assert list(splits) == ["text-to-text", "image-to-image"]
     assert all("validation split" in summary for summary in splits.values())
@@ -85,7 +90,7 @@ def plain(collection):
 
 def test_every_calibration_is_tried_in_both_directions(collection, plain) -> None:
     ranked, qrels = plain
-    trial = try_calibrations(ranked, collection.items, qrels)
+    trial = try_calibrations(ranked, choose_split(collection.items), qrels)
     assert trial.table["direction"].unique().tolist() == list(DIRECTIONS)
     assert set(trial.table["calibration"]) == {"temperature", "logistic", "isotonic"}
     assert set(trial.fitted) == {"temperature", "logistic", "isotonic"}
@@ -115,12 +120,12 @@ def test_every_calibration_is_tried_in_both_directions(collection, plain) -> Non
 def test_a_direction_that_cannot_be_calibrated_says_why(collection, plain) -> None:
     ranked, qrels = plain
     nothing = {name: right.head(0) for name, right in qrels.items()}
-    table, splits, fitted = try_calibrations(ranked, collection.items, nothing)
+    table, splits, fitted = try_calibrations(ranked, choose_split(collection.items), nothing)
     assert fitted == {}
     assert table.empty
     assert list(splits) == list(DIRECTIONS)
     for summary in splits.values():
         assert summary.startswith("not calibrated: expected relevant and irrelevant items")
-    nothing_to_try = try_calibrations({}, collection.items, qrels)
+    nothing_to_try = try_calibrations({}, choose_split(collection.items), qrels)
     assert nothing_to_try.table.empty
     assert summarize_calibrations(nothing_to_try).startswith("Nothing to calibrate")

@@ -7,6 +7,7 @@ from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS
 from mmlab.retrieve import csls
 from mmlab.retrieve.scores.hubness import MIN_REFERENCES, Rescored
+from mmlab.retrieve.scores.query_split import choose_split
 from mmlab.retrieve.studies.score_studies import (
     compare_rescorings,
     hubness_table,
@@ -28,7 +29,7 @@ def qrels(collection):
 
 def test_rescorings_are_tried_in_both_directions(collection, qrels) -> None:
     items, vectors = collection.items, collection.vectors
-    tried = try_rescorings(vectors, items, k=20)
+    tried = try_rescorings(vectors, choose_split(items), k=20)
     hubs = compare_rescorings(tried, qrels)
     assert hubs["direction"].unique().tolist() == list(DIRECTIONS)
     assert hubs["rescoring"].tolist() == ["none", "centring", "csls", "inverted_softmax", "qb_norm"] * 2
@@ -57,14 +58,14 @@ def test_a_split_with_few_queries_beside_it_has_a_bank_of_its_own(collection) ->
     few = items["pair_id"].isin(items["pair_id"].unique()[:5])
     items = items.assign(split=few.map({True: "train", False: "test"}))
     assert 0 < (few & (items["modality"] == "text")).sum() < MIN_REFERENCES
-    summary = try_rescorings(collection.vectors, items, k=20)["text-to-image"].summary
+    summary = try_rescorings(collection.vectors, choose_split(items), k=20)["text-to-image"].summary
     assert "items of the test split, the bank are queries of pairs that neither ask nor answer" in summary
 
 
 def test_success_is_that_of_the_test_split_in_its_own_gallery(collection, qrels) -> None:
     """Recomputed from the vectors: the bank are all texts of the other splits."""
     items, vectors = collection.items, collection.vectors
-    hubs = compare_rescorings(try_rescorings(vectors, items, k=20), qrels).set_index(
+    hubs = compare_rescorings(try_rescorings(vectors, choose_split(items), k=20), qrels).set_index(
         ["direction", "rescoring"]
     )
     test = items["split"] == "test"
@@ -84,7 +85,7 @@ def test_without_a_bank_there_is_no_success_and_no_temperature(collection, qrels
     """30 pairs, no splits: nothing that a bank could be made of."""
     items = collection.items.assign(split=None)
     few = items[items["pair_id"].isin(items["pair_id"].drop_duplicates().iloc[:30])]
-    tried = try_rescorings(collection.vectors, few, k=5)
+    tried = try_rescorings(collection.vectors, choose_split(few), k=5)
     hubs = compare_rescorings(tried, qrels).set_index(["direction", "rescoring"]).loc["image-to-text"]
     assert hubs["Success@1"].notna().to_dict() == {
         "none": True, "centring": True, "csls": False, "inverted_softmax": False, "qb_norm": False,
@@ -97,7 +98,7 @@ def test_without_a_bank_there_is_no_success_and_no_temperature(collection, qrels
 
 def test_without_splits_the_pairs_serve_each_other(collection, qrels) -> None:
     items = collection.items.assign(split=None)
-    trial = try_rescorings(collection.vectors, items, k=5)["text-to-image"]
+    trial = try_rescorings(collection.vectors, choose_split(items), k=5)["text-to-image"]
     assert len(trial.gallery) == (items["modality"] == "image").sum()
     texts = items.loc[items["modality"] == "text", "item_id"]
     assert 0 < len(trial.judged) < len(texts)  # temperatures were chosen on the others
@@ -107,7 +108,7 @@ def test_without_splits_the_pairs_serve_each_other(collection, qrels) -> None:
 def test_without_a_joint_space_there_is_nothing_to_rescore(collection, qrels) -> None:
     items = collection.items
     texts = collection.vectors.take(items.loc[items["modality"] == "text", "item_id"])
-    assert try_rescorings(texts, items) == {}
+    assert try_rescorings(texts, choose_split(items)) == {}
     assert compare_rescorings({}, qrels).empty
     assert measure_gap(texts, items).empty
 

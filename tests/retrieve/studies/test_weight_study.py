@@ -8,9 +8,10 @@ from mmlab.index import build_index, open_store
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search
 from mmlab.items.rankings import rank_by_score
 from mmlab.items.tables import TooFew
-from mmlab.retrieve import split_queries, weighted_sum
+from mmlab.retrieve import weighted_sum
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.hubness import centre
+from mmlab.retrieve.scores.query_split import choose_split
 from mmlab.retrieve.studies.weight_study import (
     WeightTrial,
     summarize_weights,
@@ -31,7 +32,7 @@ def qrels(collection):
 
 def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> None:
     items, vectors, retriever = collection
-    trial = try_query_weights(retriever.index, [vectors], items, k=30)
+    trial = try_query_weights(retriever.index, [vectors], choose_split(items), k=30)
     assert list(trial.weights) == ["text", "image"]
     assert sum(trial.weights.values()) == pytest.approx(1)
     assert list(trial.rankings)[:3] == ["equal shares", "text alone", "image alone"]
@@ -48,30 +49,34 @@ def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> N
 def test_without_two_texts_of_a_pair_no_weight_is_learned(collection) -> None:
     items = collection.items.drop_duplicates(["pair_id", "modality"])
     with pytest.raises(TooFew, match="two pairs or more with two texts and an image, and there are 0"):
-        try_query_weights(collection.retriever.index, [collection.vectors], items)
+        try_query_weights(collection.retriever.index, [collection.vectors], choose_split(items))
 
 
-def asked_and_found(collection, direction):
+def asked_and_found(collection, direction, split=""):
     items, vectors = collection.items, collection.vectors
+    items = items[items["split"] == split] if split else items
     return [vectors.take(items.loc[items["modality"] == side, "item_id"]) for side in DIRECTIONS[direction]]
 
 
 def test_one_models_answers_are_weighed_as_embedded_and_centred(collection, qrels) -> None:
     items, vectors, retriever = collection
-    trials = try_model_weights(retriever.index, [vectors], items, qrels, k=20)
+    trials = try_model_weights(retriever.index, [vectors], choose_split(items), qrels, k=20)
     assert list(trials) == list(DIRECTIONS)
     for name, trial in trials.items():
         assert list(trial.weights) == ["as embedded", "centred"]
-        both = [exact_search(*asked_and_found(collection, name), 20)]
-        both.append(exact_search(*centre(*asked_and_found(collection, name), DIRECTIONS[name][0]), 20))
-        split = split_queries(items, qrels[name]["query_id"].unique())
-        learned = learn_weights([split.fitting_rows(one) for one in both], split.fitting_rows(qrels[name]))
+        by_split = {}
+        for split in ("validation", "test"):  # each by its own items, and centred by its own means
+            sides = asked_and_found(collection, name, split)
+            centred = centre(*sides, DIRECTIONS[name][0])
+            by_split[split] = [exact_search(*sides, 20), exact_search(*centred, 20)]
+        learned = learn_weights(by_split["validation"], qrels[name])
         assert tuple(trial.weights.values()) == learned.weights
         system = [one for one in trial.rankings if one.startswith("learned")] or ["equal shares"]
-        expected = weighted_sum([split.evaluation_rows(one) for one in both], learned.weights)
-        pd.testing.assert_frame_equal(trial.rankings[system[0]], expected)
+        expected = weighted_sum(by_split["test"], learned.weights)
+        pd.testing.assert_frame_equal(trial.rankings[system[0]].reset_index(drop=True), expected)
+        test = items.loc[items["split"] == "test", "item_id"]
+        assert trial.qrels["query_id"].isin(test).all()
         assert (system[0] == "equal shares") == (learned.weights == (0.5, 0.5))
-        assert not set(trial.qrels["query_id"]) & split.fitting
 
 
 def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_path) -> None:
@@ -79,7 +84,7 @@ def test_several_models_are_weighed_where_they_answer(collection, qrels, tmp_pat
     texts = vectors.take(items.loc[items["modality"] == "text", "item_id"])
     second = Vectors(texts.ids, texts.array, Space("second", "1", "", "", "", texts.space.dimension))
     index = build_index(open_store(tmp_path), "two", items, [vectors, second], progress=False)
-    trials = try_model_weights(index, [vectors, second], items, qrels, "rrf", k=10)
+    trials = try_model_weights(index, [vectors, second], choose_split(items), qrels, "rrf", k=10)
     assert list(trials) == ["text-to-image"]  # the second knows no images
     assert list(trials["text-to-image"].weights) == [vectors.space.key, second.space.key]
 
@@ -89,7 +94,7 @@ def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels)
     plain = exact_search(*asked_and_found(collection, "text-to-image"), 10)
     against = rank_by_score(plain.assign(score=-plain["score"]))  # the same in the opposite order
     three = {"none": plain, "against": against, "as much": against}
-    trial = try_system_weights(three, right, collection.items)
+    trial = try_system_weights(three, right, choose_split(collection.items, "all"))
     assert [name.split(":")[0] for name in trial.rankings] == [
         "equal shares", "none alone", "against alone", "as much alone", "learned",
     ]  # fmt: skip
@@ -98,7 +103,7 @@ def test_of_three_systems_each_is_judged_alone_and_as_learned(collection, qrels)
 
 def test_what_was_learned_is_told_with_its_interval(collection) -> None:
     items = collection.items
-    trial = try_query_weights(collection.retriever.index, [collection.vectors], items, k=30)
+    trial = try_query_weights(collection.retriever.index, [collection.vectors], choose_split(items), k=30)
     for name, found in trial.rankings.items():
         expected = score_queries(found, trial.qrels, ["RR"]).set_index("query_id")["RR"]
         ours = trial.scores()[name].set_index("query_id")["RR"]
