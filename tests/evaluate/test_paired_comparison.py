@@ -131,7 +131,17 @@ def test_every_measure_is_asked_for_a_loss_and_holm_counts_them_all() -> None:
     systems, items = uneven(2)
     more = {name: table.assign(AP=table["RR"] / 2, R=0.5) for name, table in systems.items()}
     table = non_inferiority({**more, "other": more["base"]}, items)
-    columns = ["system", "baseline", "measure", "difference", "margin", "p", "p_holm", "pairs"]
+    columns = [
+        "system",
+        "baseline",
+        "measure",
+        "difference",
+        "largest_loss",
+        "margin",
+        "p",
+        "p_holm",
+        "pairs",
+    ]
     assert table.columns.tolist() == columns
     assert table[["system", "measure"]].to_numpy().tolist() == [
         [system, measure] for system in ("new", "other") for measure in ("RR", "AP", "R")
