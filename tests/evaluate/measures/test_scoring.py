@@ -188,7 +188,7 @@ def both_directions(items=ITEMS):
 
 
 def test_each_direction_is_scored_by_pairs_and_by_labels():
-    scores = score_directions(*both_directions(), ITEMS, [1, 5])["text-to-image"].set_index("query_id")
+    scores = score_directions(*both_directions(), ITEMS, [1, 5], 2)["text-to-image"].set_index("query_id")
     assert scores["RR@2"].tolist() == [1, 1 / 2, 0]
     assert scores["Success@1"].tolist() == [1, 0, 0]
     ideal = 2 + 1 / np.log2(3)  # its pair's image first, the other mug second
@@ -197,8 +197,8 @@ def test_each_direction_is_scored_by_pairs_and_by_labels():
 
 def test_without_labels_there_is_no_graded_measure():
     items = ITEMS.assign(label=None)
-    scores = score_directions(*both_directions(items), items, [1])
-    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1], 2)]
+    scores = score_directions(*both_directions(items), items, [1], 100)
+    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1], 100)]
     assert measure_names([1, 5], 7)[:4] == ["P@1", "P@5", "R@1", "R@5"]
 
 
@@ -258,8 +258,25 @@ def test_success_in_smaller_galleries_is_the_mean_over_all_draws() -> None:
     assert success_by_gallery_size(two, 5, [3], k=1)["value"].item() == pytest.approx(2 / 3)
     alone = pd.DataFrame({"query_id": ["q"], "rank": [1]})  # nothing in the gallery is wrong
     assert success_by_gallery_size(alone, 1, [1])["value"].item() == 1
-    with pytest.raises(ValueError, match="expected 1 to 5, the size of the gallery"):
-        success_by_gallery_size(ranks, 5, [6])
+    default = success_by_gallery_size(ranks, 5, [2, 4])
+    assert default.equals(success_by_gallery_size(ranks, 5, [2, 4], k=1))
+    assert default.columns.tolist() == ["size", "value"]
+    for size in ([6], [0], [2, 6]):
+        with pytest.raises(ValueError, match="expected 1 to 5, the size of the gallery"):
+            success_by_gallery_size(ranks, 5, size)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_success_at_k_in_smaller_galleries_by_counting_draws(k: int) -> None:
+    """Seven items; the nearest right answers stand third and fifth, one query has two right answers."""
+    ranks = pd.DataFrame({"query_id": ["q", "q", "r", "s"], "rank": [3, 4, 5, np.nan]})
+    table = success_by_gallery_size(ranks, 7, [3, 4, 6, 7], k=k).set_index("size")["value"]
+    for size in (3, 4, 6, 7):
+        chances = []
+        for ahead, right in ((2, 2), (4, 1)):
+            draws = list(combinations(range(7 - right), size - right))
+            chances.append(np.mean([sum(one < ahead for one in draw) < k for draw in draws]))
+        assert table[size] == pytest.approx(sum(chances) / 3)
 
 
 def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
@@ -267,15 +284,11 @@ def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
     assert find_measure(["RR", "RR@10"], "RR") == "RR"
     with pytest.raises(ValueError, match="expected one of Success@1; found 0 of it"):
         find_measure(["Success@1"], "RR")
+    with pytest.raises(ValueError, match="expected one of RR@5, RR@10; found 2 of it"):
+        find_measure(["RR@5", "RR@10"], "RR")
 
 
-def test_measures_are_named_by_the_depth_that_was_asked_for():
-    """In a gallery of one item rankings end at rank 1, and two systems still have the same measures."""
-    items = pd.DataFrame(
-        {"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a", "label": [None, None]}
-    )
-    ranked = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "rank": [1], "score": [0.9]})
-    qrels = {"text-to-image": pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "relevance": [1]})}
-    for depth, name in ((100, "RR@100"), (None, "RR@1")):
-        table = score_directions({"text-to-image": ranked}, qrels, items, [1], depth)["text-to-image"]
-        assert table[name].tolist() == [1.0]
+def test_rr_and_ap_are_named_by_the_depth() -> None:
+    assert measure_names([1, 5], 7) == [
+        *("P@1", "P@5", "R@1", "R@5", "Success@1", "Success@5"), "RR@7", "AP@7", "nDCG@10",
+    ]  # fmt: skip
