@@ -134,8 +134,8 @@ class Evaluation(Report):
         return Result(self.measures, sentence.strip(), draw, shown=wide)
 
     def _nothing_judged(self) -> str:
-        if self.rankings.out_of_reach:
-            return self.rankings.nothing_judged
+        if self.rankings.unmeasured:
+            return self.rankings.unmeasured
         return (
             f"there is nothing to judge by: {self.data.held}, so no query has a known right answer. To judge, give "
             "01_ingest queries of your own: a captions.csv with the columns image and caption, in each line an image "

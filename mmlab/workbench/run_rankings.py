@@ -39,6 +39,7 @@ OUT_OF_REACH = (
     'only by other captions, or other images, of its own pair, which are left out; with siblings="keep" 04_retrieve '
     "measures whether a caption finds another caption of its image"
 )
+NOT_EMBEDDED = "nothing is measured here: no model embeds the {} of this run; give 02_embed one that does"
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,9 +174,18 @@ class Rankings(Report):
         return both and not have_joint_space(self.data.all_vectors, self.items)
 
     @property
+    def unmeasured(self) -> str:
+        """What the models lack for a right answer to be found; empty where that is not the reason."""
+        if self.out_of_reach:
+            return OUT_OF_REACH
+        held, embedded = (set(table["modality"]) for table in (self.data.items, self.data.embedded_items))
+        lacking = [f"{modality}s" for modality in MODALITIES if modality in held - embedded]
+        return NOT_EMBEDDED.format(lacking[0]) if lacking else ""
+
+    @property
     def nothing_judged(self) -> str:
         """Why there is nothing to judge, where that is so."""
-        return OUT_OF_REACH if self.out_of_reach else NOTHING_JUDGED
+        return self.unmeasured or NOTHING_JUDGED
 
     @cached_property
     def answering(self) -> dict[str, list[Vectors]]:
@@ -216,7 +226,7 @@ class Rankings(Report):
         queries = sum(answer["query_id"].nunique() for answer in self.answers.values())
         if not queries:
             reason = f"a ranking needs texts and images: {self.data.held}, so no item asks for another"
-            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
+            raise TooFew(self.unmeasured or reason)
         depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
 
         def draw() -> "Figure":
@@ -285,7 +295,7 @@ class Rankings(Report):
     def _known_queries(self, qrels: pd.DataFrame) -> pd.Series:
         if qrels.empty:
             reason = f"no query has a known right answer to show: {self.data.held}"
-            raise TooFew(OUT_OF_REACH if self.out_of_reach else reason)
+            raise TooFew(self.unmeasured or reason)
         return qrels["query_id"].drop_duplicates()
 
     @property

@@ -120,6 +120,8 @@ def test_a_text_encoder_alone_finds_texts_and_says_what_to_add(tmp_path):
         hits = run.search("drawing four of a ramp", k=1)
         assert hits.found[["modality", "text"]].to_numpy().tolist() == [["text", "drawing four of a ramp"]]
         assert "no model of this run embeds images" in hits.explain(rank=1).sentence
+        for cell in ("04-21", "05-06", "05-13"):
+            assert "Nothing is measured here: no model embeds the images of this run" in shown[cell]
 
 
 def test_all_cells_run_and_show_no_number_that_is_none(small):
