@@ -15,7 +15,6 @@ from mmlab.evaluate.measures.scoring import (
     WITHOUT_CUTOFF,
     add_ndcg_by_labels,
     find_measure,
-    kept_depth,
 )
 from mmlab.evaluate.paired_comparison import shared_queries
 from mmlab.evaluate.protocol import SIBLINGS_KEPT, check_same_items, check_same_split, transpose_card
@@ -118,7 +117,7 @@ class RunComparison(Report):
         base = self.runs[0]
         found = read_trec_run(base.step.read_outside(path) if base.step else path, self.items)
         judged = {direction: base.per_query(direction)["query_id"] for direction in DIRECTIONS}
-        depths = {direction: kept_depth({"": base.answer(direction)}) for direction in DIRECTIONS}
+        depths = {direction: int(max(base.answer(direction)["rank"], default=1)) for direction in DIRECTIONS}
         return TrecRun.of(name, found, self._gallery, judged, depths)
 
     @property
