@@ -8,7 +8,8 @@ import pytest
 
 import mmlab
 from mmlab.items.files import file_hash
-from mmlab.runs import NotebookFailed, find_notebook, read_manifest, run_folder, run_notebooks
+from mmlab.runs import find_notebook, read_manifest, run_folder, run_notebooks
+from tests.cells import run_here
 from tests.made_run import make_judged_run
 
 PAIRS, SECRET = 30, "the-planted-secret"
@@ -59,10 +60,8 @@ def test_plain_papermill_does_the_same(compared, tmp_path):
 def test_runs_over_other_items_are_refused(compared):
     make_judged_run("fewer", 0.1, PAIRS - 1)
     told = "good and fewer are over different items and cannot be compared: 2 of good are not in fewer"
-    with pytest.raises(NotebookFailed, match=told):
-        run_notebooks(
-            "refused", {**GIVEN, "runs": ["good", "fewer"]}, [find_notebook("08_compare")], progress=False
-        )
+    with pytest.raises(ValueError, match=told):
+        run_here("refused", {**GIVEN, "runs": ["good", "fewer"]}, [find_notebook("08_compare")])
 
 
 def test_a_run_file_of_another_system_stands_beside_the_runs(compared, tmp_path):
@@ -71,7 +70,7 @@ def test_a_run_file_of_another_system_stands_beside_the_runs(compared, tmp_path)
     path = tmp_path / "their results.txt"
     path.write_text(f"{items['0.jpg', 'text']} Q0 {items['0.jpg', 'image']} 1 7.5 theirs\n")
     given = {**GIVEN, "runs": ["good", str(path)], "name": "theirs"}
-    folder = run_notebooks("theirs", given, [find_notebook("08_compare")], progress=False)
+    folder, _ = run_here("theirs", given, [find_notebook("08_compare")])
     tests = pd.read_parquet(folder / "comparison.parquet")
     assert set(tests["system"]) == {"their-results.txt"}
     assert tests["direction"].unique().tolist() == ["text-to-image"]
@@ -79,8 +78,8 @@ def test_a_run_file_of_another_system_stands_beside_the_runs(compared, tmp_path)
     assert tests["losses"].eq(PAIRS - 1).all()
     assert read_manifest("theirs")["steps"]["08_compare"]["reads"][str(path)] == file_hash(path)
     path.write_text("only three columns\n")
-    with pytest.raises(NotebookFailed, match="their results.txt, line 1: expected 6 columns"):
-        run_notebooks("theirs", given, [find_notebook("08_compare")], progress=False)
+    with pytest.raises(ValueError, match="their results.txt, line 1: expected 6 columns"):
+        run_here("theirs", given, [find_notebook("08_compare")])
 
 
 def test_no_secret_of_the_environment_is_written(compared):

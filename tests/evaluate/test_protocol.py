@@ -17,7 +17,7 @@ from mmlab.evaluate.protocol import (
     split_hash,
     transpose_card,
 )
-from mmlab.items import ITEM_COLUMNS, Space, Vectors
+from mmlab.items import DIRECTIONS, ITEM_COLUMNS, Space, Vectors
 from tests.conftest import find_shared
 
 ITEMS = pd.DataFrame(
@@ -83,6 +83,37 @@ def test_it_can_be_read_with_a_column_per_direction():
     assert shown.set_index("rule").loc["captions per image"].tolist() == ["1.50", "1.50"]
 
 
+def test_numbers_are_written_to_be_read():
+    table = pd.DataFrame(
+        {"direction": ["a", "b"], "queries": [12345, 0], "mean": [1234.5, 2.0], "rule": ["x", ""]}
+    )
+    shown = transpose_card(table).set_index("rule")
+    assert shown.loc["queries"].tolist() == ["12,345", "0"]
+    assert shown.loc["mean"].tolist() == ["1,234.50", "2.00"]
+    assert shown.loc["rule"].tolist() == ["x", ""]
+
+
+def test_the_card_names_the_splits_of_what_is_judged_and_the_prompt():
+    space = Space("some/model", "1", "", "", "", 6)
+    items = ITEMS.assign(split=["val", "test", None, "never embedded", "test", "val"])
+    both = {
+        "text": Vectors(["t1", "t2", "t3"], np.eye(6)[:3], space), "image": Vectors(["i1", "i2"], np.eye(6)[4:], space)
+    }  # fmt: skip
+    qrels = {name: qrels_from_pairs(items, *pair) for name, pair in DIRECTIONS.items()}
+    rankings = {
+        "text-to-image": pd.DataFrame({"rank": [1, 2, 7]}),
+        "image-to-text": pd.DataFrame({"rank": []}),
+    }
+    texts, images = protocol_card(both, items, qrels, rankings).to_dict("records")
+    assert texts["split"] == images["split"] == "all: test, val"
+    assert (texts["ranks kept"], images["ranks kept"]) == (7, 0)
+    assert texts["prompt"] == "none"
+    assert texts["split hash"] == split_hash(items[items["item_id"] != "t4"])
+    without = protocol_card(both, items.assign(split=None), qrels, rankings)
+    assert without["split"].tolist() == ["all", "all"]
+    assert protocol_card(both, items, qrels, rankings, split="test")["split"].tolist() == ["test", "test"]
+
+
 def test_the_hash_tells_the_items_not_their_order():
     assert split_hash(ITEMS) == split_hash(ITEMS[::-1]) == card()["split hash"].iloc[0]
     assert split_hash(ITEMS) != split_hash(ITEMS[1:])
@@ -143,6 +174,24 @@ def test_another_row_is_another_line(tmp_path: Path) -> None:
     path.write_text(f"{columns},text-to-image Success@1\nme/net,net,mine,set,10,1,a paper,500\n")
     with pytest.raises(ValueError, match="in percent, found 'text-to-image Success@1' with 500"):
         read_published(path)
+    path.write_text(
+        f"{columns},text-to-image Success@1,image to text\nme/net,net,mine,set,10,1,a paper,0,100\n"
+    )
+    with pytest.raises(ValueError, match="found 'image to text' with 100"):
+        read_published(path)
+    path.write_text(
+        f"{columns},text-to-image R@1,image-to-text R@5\nme/net,net,mine,set,10,1,a paper,0,100\n"
+    )
+    rows = read_published(path)
+    assert rows[["direction", "measure", "published"]].to_numpy().tolist() == [
+        ["text-to-image", "R@1", 0], ["image-to-text", "R@5", 1],
+    ]  # fmt: skip
+    (gap,) = compare_with_published(
+        "net/mine", "set", pd.DataFrame({"direction": ["image-to-text"], "measure": "R@5", "value": 0.5}), 9, 1,
+        published=rows,
+    ).to_dict("records")  # fmt: skip
+    assert gap["reasons"].startswith("images: 9 here, 10 published; ")
+    assert "captions per image" not in gap["reasons"].split("; ")[1]
 
 
 @pytest.mark.skipif(not SOURCE.exists(), reason="the table that the rows came from is not on this machine")

@@ -3,7 +3,7 @@ import uuid
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among, read_items, read_table, write_items
@@ -90,6 +90,7 @@ def test_nothing_is_among_nothing():
     assert places_among(pd.Series(["a", None]), ["a"]).tolist() == [0, -1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))
 def test_places_are_those_of_a_search_by_hand(ids, known):
     expected = [known.index(name) if name in known else -1 for name in ids]
