@@ -32,7 +32,6 @@ from mmlab.visualize import Html, bars, figure, paired_bars, under_headings
 from mmlab.visualize.galleries import changes_gallery
 from mmlab.workbench.result import Report, Result, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.run_rankings import retrieval_config
 from mmlab.workbench.system_comparison import LEVEL, MARGIN, SystemComparison
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class RunComparison(Report):
         base = self.runs[0]
         found = read_trec_run(base.step.read_outside(path) if base.step else path, self.items)
         judged = {direction: base.per_query(direction)["query_id"] for direction in DIRECTIONS}
-        depths = dict.fromkeys(DIRECTIONS, retrieval_config(base).depth)
+        depths = {direction: int(max(base.answer(direction)["rank"], default=1)) for direction in DIRECTIONS}
         return TrecRun.of(name, found, self._gallery, judged, depths)
 
     @property
