@@ -71,14 +71,14 @@ def summarize_siblings(through_pairs: Mapping[str, Sequence[str]], kept: bool) -
     """
     parts = []
     for direction, models in through_pairs.items():
-        names = " and ".join(map(escape_markdown, models))
+        names = " + ".join(map(escape_markdown, models))
         found, siblings, measured = SIBLINGS[direction]
         parts.append(
             f"Siblings are kept: {direction} by {names} measures whether {measured}, so these figures compare neither "
             "with published ones nor with those of a joint space."
             if kept
-            else f"{direction}: {names} reaches {found} by {siblings} of their pair alone, and those of the query's "
-            f"own pair are left out: it can vote for wrong {found} only, unlike for questions of your own."
+            else f"{direction}: {names} finds {found} through {siblings} of their pair alone, and those of the query's "
+            f"own pair are left out: only wrong {found} get its vote, unlike for questions of your own."
         )
     return " ".join(parts)
 

@@ -21,7 +21,6 @@ from mmlab.evaluate.measures.ranks import right_ranks
 from mmlab.evaluate.measures.scoring import (
     find_measure,
     join_directions,
-    kept_depth,
     score_ranks,
     success_by_gallery_size,
 )
@@ -101,7 +100,8 @@ class Evaluation(Report):
     @cached_property
     def per_query(self) -> dict[str, pd.DataFrame]:
         """The score of every query, by direction: query_id and a column for each measure."""
-        return score_directions(self.rankings.answers, self.qrels, self.rankings.items, self.k_values)
+        answers, depth = self.rankings.answers, self.rankings.config.depth
+        return score_directions(answers, self.qrels, self.rankings.items, self.k_values, depth)
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -197,7 +197,7 @@ class Evaluation(Report):
         """
         labels = read_labels(self.data.folder / run_files.LABELS)
         items = self.rankings.items
-        names = measure_names(self.k_values, kept_depth(self.rankings.answers))
+        names = measure_names(self.k_values, self.rankings.config.depth)
         own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
             name: label_effect(self.rankings.answers[name], self.qrels[name], own[name], names, items)
@@ -416,9 +416,10 @@ class Evaluation(Report):
         """
         if self.measures.empty:
             return self.sentence
-        held, failures = self.rankings.vectors_by_modality, self.failures()
+        failures = self.failures()
+        asked = [f"{len(scores):,} {DIRECTIONS[name][0]}s" for name, scores in self.per_query.items()]
         sentences = (
-            f"**{len(held['text']):,} texts and {len(held['image']):,} images of {self.rankings.judged} evaluated.**",
+            f"**{' and '.join(asked)} of {self.rankings.judged} evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             self.rankings.siblings_sentence,

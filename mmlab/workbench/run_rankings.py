@@ -219,8 +219,9 @@ class Rankings(Report):
             success_curves(ax, self._first_ranks(), depth)
             return fig
 
+        alone = "" if self.judged.name == ALL else " by its items alone"
         sentence = (
-            f"**{queries:,} queries** of {self.judged} answered by its items alone, up to {depth} hits kept of each; "
+            f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
             f"{summarize_steps(self.ranked)} {self.siblings_sentence}"
         )
         return Result(join_directions(self.answers), sentence.strip(), draw, shown=no_table())

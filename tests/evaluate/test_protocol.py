@@ -28,7 +28,7 @@ ITEMS = pd.DataFrame(
 )
 
 
-def card(kept=ITEMS, split="test"):
+def card(kept=ITEMS, split="test", answering=None):
     space = Space("some/model", "1", "", "a photo of {}", "", 6)
     texts, images = ITEMS["item_id"][:4], ITEMS["item_id"][4:]
     both = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
@@ -38,7 +38,7 @@ def card(kept=ITEMS, split="test"):
     }
     rankings = {name: pd.DataFrame({"rank": [1, 2]}) for name in qrels}
     rules = {"text-to-image": {"fitted on": "nothing"}, "image-to-text": {"fitted on": "weights: val"}}
-    return protocol_card(both, ITEMS, qrels, rankings, split, rules)
+    return protocol_card(both, ITEMS, qrels, rankings, split, rules, answering)
 
 
 def test_the_card_counts_queries_gallery_and_captions():
@@ -55,6 +55,18 @@ def test_the_card_counts_queries_gallery_and_captions():
 def test_the_card_says_what_is_judged_and_what_else_served():
     assert card()["fitted on"].tolist() == ["nothing", "weights: val"]
     assert card(split="all")["split"].tolist() == ["all: test"] * 2
+
+
+def test_the_card_says_on_which_side_texts_are_embedded_for_each_model_that_answers():
+    space = Space("bge", "1", "", "", "", 6)
+    queries = Vectors(["t1"], np.eye(6)[[5]], space)
+    apart = Vectors(["t1", "i1"], np.eye(6)[:2], space, queries)
+    alike = Vectors(["t1", "i1"], np.eye(6)[:2], Space("clip", "1", "", "a photo of {}", "", 6))
+    assert card()["side of texts"].tolist() == ["queries and documents alike"] * 2
+    several = card(answering={"text-to-image": [alike, apart], "image-to-text": [apart]})
+    assert several["side of texts"].tolist() == ["queries and documents alike + queries", "documents"]
+    assert several["model"].tolist() == ["clip + bge", "bge"]
+    assert several["prompt"].tolist() == ["a photo of {} + none", "none"]
 
 
 def test_a_card_of_one_query_and_of_none_counts_what_there_is():

@@ -18,6 +18,7 @@ from mmlab.evaluate.summaries import (
     summarize_measures,
     summarize_published,
     summarize_separation,
+    summarize_siblings,
     summarize_space_comparison,
     summarize_spaces,
     summarize_splits,
@@ -180,6 +181,19 @@ def test_whether_texts_and_images_share_a_space_is_named():
     summary = summarize_spaces({"text": texts, "image": Vectors(["i"], [[1, 0]], other)})
     assert "space of bge and images in that of dino" in summary
     assert "do not compare with those of a joint space" in summary
+
+
+def test_what_siblings_mean_is_said_where_a_model_needs_them():
+    needed = {"text-to-image": ["owner/mpnet"], "image-to-text": ["dino"]}
+    kept = summarize_siblings(needed, kept=True)
+    assert (
+        "text-to-image by owner/mpnet measures whether a caption finds another caption of its image" in kept
+    )
+    assert "image-to-text by dino measures whether an image finds another image of its texts" in kept
+    left_out = summarize_siblings({"text-to-image": ["a", "b"]}, kept=False)
+    assert left_out.startswith("text-to-image: a + b finds images through captions of their pair alone")
+    assert "only wrong images get its vote" in left_out
+    assert summarize_siblings({}, kept=True) == summarize_siblings({}, kept=False) == ""
 
 
 def test_spaces_are_compared_by_their_matched_pairs():

@@ -161,11 +161,6 @@ def measure_names(k_values: Sequence[int], depth: int) -> list[str]:
     ]  # fmt: skip
 
 
-def kept_depth(rankings: Mapping[str, pd.DataFrame]) -> int:
-    """Return how many hits the rankings of all directions keep of a query, at least 1."""
-    return max([int(one["rank"].max()) for one in rankings.values() if len(one)], default=1)
-
-
 def find_measure(columns: Iterable[str], measure: str) -> str:
     """Return the column of a measure whose depth is not named: "RR" is "RR@100" where that many hits are kept.
 
@@ -221,23 +216,24 @@ def score_directions(
     qrels: Mapping[str, pd.DataFrame],
     items: pd.DataFrame,
     k_values: Sequence[int],
+    depth: int,
 ) -> dict[str, pd.DataFrame]:
     """Score the queries of each direction: the measures of `measure_names`, Rprec and AP@R, and "nDCG@10 by labels".
 
     Rprec and AP@R are given where a query has several right answers.
 
-    `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. By labels, an item of the query's pair
+    `rankings`, `qrels`: direction ("text-to-image", "image-to-text") -> table. `depth`: how many hits were asked for;
+    RR and AP are named by it, also where the gallery holds fewer. By labels, an item of the query's pair
     has relevance 2 and one of its label 1 (`qrels_from_labels`); the column is left out where no item has a label.
     Rows are the queries of `qrels`. Raises ValueError as `score_queries` does.
 
     >>> items = pd.DataFrame({"item_id": ["t", "i"], "modality": ["text", "image"], "pair_id": "a", "label": None})
     >>> ranked = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "rank": [1], "score": [0.9]})
     >>> qrels = {"text-to-image": qrels_from_pairs(items, "text", "image")}
-    >>> score_directions({"text-to-image": ranked}, qrels, items, [1])["text-to-image"]["Success@1"].tolist()
+    >>> score_directions({"text-to-image": ranked}, qrels, items, [1], 100)["text-to-image"]["Success@1"].tolist()
     [1.0]
     """
-    names = measure_names(k_values, kept_depth(rankings))
-    scores = {}
+    names, scores = measure_names(k_values, depth), {}
     for name, right in qrels.items():
         several = right.loc[right["relevance"] > 0, "query_id"].duplicated().any()
         scores[name] = score_queries(rankings[name], right, [*names, *(AT_R if several else ())])

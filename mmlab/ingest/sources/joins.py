@@ -1,16 +1,18 @@
 """Two tables that a shared column joins: one with texts, one with images, as shops and museums export them."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from mmlab.ingest.sources.cells import is_address, words_in
 from mmlab.ingest.sources.column_names import UNNAMED, ColumnMap, map_columns, normalized, unique_names
-from mmlab.ingest.sources.kinds import TABLES, Columns, DataFile, Join
+from mmlab.ingest.sources.kinds import HERE, NOT_HERE, ON_THE_WEB, TABLES, Columns, DataFile, Join
 from mmlab.ingest.sources.records import RECORDS_LOOKED_AT, NoBlobs, Table, fitted, read_records
 from mmlab.ingest.sources.rows import Row, malformed_row
 
 MOST = 0.5  # of the keys of the texts looked at lie in the column of the images
+DECIMAL = re.compile(r"(?<=\d)\.0$")  # pandas writes 7 as 7.0 where a column has gaps
 MAX_KEYS = 1_000_000  # records in which they are looked for
 MAX_KEY_CHARS = 100
 WORDS_OF_A_TEXT = 3  # on average
@@ -42,11 +44,12 @@ class Side(NamedTuple):
         return list(read_records(self.first, self.columns, NoBlobs(), self.table))
 
     @property
-    def has_images(self) -> bool:
-        """Whether any image is at hand: on disk, on the web or inside."""
+    def place(self) -> int:
+        """Where its images are: here, which is on disk or inside, on the web, or not here."""
         images = [row.image for row in self.rows]
-        inside = bool(images) and not any(images)
-        return inside or any(is_address(image) or self.on_disk(image) for image in images)
+        if images and (not any(images) or any(map(self.on_disk, images))):
+            return HERE
+        return ON_THE_WEB if any(map(is_address, images)) else NOT_HERE
 
     @property
     def has_texts(self) -> bool:
@@ -71,12 +74,13 @@ def find_joins(tables: Sequence[Side], columns: Columns) -> list[DataFile]:
     Parts of one table are joined as one, each with the texts of its split. Raise ValueError where several pairs of
     columns, or several tables, could be joined.
     """
-    texts = [side for side in tables if side.has_texts and not side.has_images]
-    images = [side for side in tables if side.has_images and not side.has_texts]
+    texts = [side for side in tables if side.has_texts and side.place != HERE]
+    images = [side for side in tables if side.place != NOT_HERE and not side.has_texts]
     found = [
         (text, image, pair)
         for text in _parts_together(texts)
         for image in _parts_together(images)
+        if image.place < text.place  # the address in a table of texts may be that of a page
         for pair in shared_columns(text, image, columns)
     ]
     if len(found) > 1:
@@ -143,8 +147,9 @@ def shared_columns(texts: Side, images: Side, columns: Columns) -> list[Pair]:
     to agree by chance.
     """
     if "id" in columns:
-        pairs = [(one, other) for one in columns["id"][:1] for other in columns["id"][-1:]]
-        return [pair for pair in pairs if pair[0] in texts.columns.names and pair[1] in images.columns.names]
+        one, other = columns["id"][0], columns["id"][-1]
+        there = one in texts.columns.names and other in images.columns.names
+        return [(one, other)] if there else []
     wanted = _keys_by_column(texts.columns.names, texts.first)
     found = _keys_found(images, set().union(*wanted.values()))
     lists = {
@@ -152,14 +157,14 @@ def shared_columns(texts: Side, images: Side, columns: Columns) -> list[Pair]:
         for place, name in enumerate(texts.columns.names)
         if any(place < len(cells) and isinstance(cells[place], list) for cells in texts.first)
     }
-    pairs = {
+    similar = {
         (one, other): max(_similarity(one, other, keys), 2 * (one in lists))
         for one, keys in wanted.items()
         for other, known in found.items()
         if len(keys & known) > MOST * len(keys)
     }
-    best = max(pairs.values(), default=0)
-    return [pair for pair, similarity in pairs.items() if similarity == best > 0]
+    best = max(similar.values(), default=0)
+    return [pair for pair, similarity in similar.items() if similarity == best > 0]
 
 
 def _keys_by_column(names: Sequence[str], records: Sequence[Sequence[Any]]) -> dict[str, set[str]]:
@@ -168,7 +173,8 @@ def _keys_by_column(names: Sequence[str], records: Sequence[Sequence[Any]]) -> d
     for place, name in enumerate(names):
         keys = [keys_of(cells[place]) for cells in records if place < len(cells)]
         several = {key for some in keys for key in some}
-        if several and all(keys) and (len(several) > 1 or len(records) == 1):
+        filled = sum(map(bool, keys))
+        if several and filled > MOST * len(keys) and (len(several) > 1 or len(records) == 1):
             found[name] = several
     return found
 
@@ -189,12 +195,13 @@ def _keys_found(side: Side, wanted: set[str]) -> dict[str, set[str]]:
 def keys_of(cell: Any) -> list[str]:
     """Return the keys in a cell: one, or those of a list.
 
-    >>> keys_of(7), keys_of(["a", "b"]), keys_of(0.5), keys_of("two words")
-    (['7'], ['a', 'b'], [], [])
+    >>> keys_of(7), keys_of("7.0"), keys_of(["a", "b"]), keys_of("0.5"), keys_of("two words")
+    (['7'], ['7'], ['a', 'b'], ['0.5'], [])
     """
     cells = cell if isinstance(cell, list) else [cell]
-    keys = [str(one).strip() for one in cells if isinstance(one, str | int) and not isinstance(one, bool)]
-    return [key for key in keys if 0 < len(key) <= MAX_KEY_CHARS and " " not in key]
+    kept = (one for one in cells if isinstance(one, str | int | float) and not isinstance(one, bool))
+    keys = [DECIMAL.sub("", str(one).strip()) for one in kept]
+    return [key for key in keys if 0 < len(key) <= MAX_KEY_CHARS and " " not in key and key != "nan"]
 
 
 def _similarity(one: str, other: str, keys: set[str]) -> int:

@@ -16,6 +16,7 @@ from mmlab.ingest.sources.kinds import (
     HERE,
     NOT_HERE,
     NOT_READ,
+    ON_THE_WEB,
     PREFERRED,
     SUFFIXES,
     TABLES,
@@ -225,11 +226,16 @@ class _Folder:
 
     def joined(self, best: DataFile | None, columns: Columns) -> list[DataFile]:
         """Return tables of images that have their texts in other tables; none where the best file needs no others."""
-        needs_none = best and best.texts and best.place != NOT_HERE and (best.kind in FIXED or best.has_text)
+        needs_none = best and best.texts and best.place == HERE and (best.kind in FIXED or best.has_text)
         if needs_none or self.sidecars or self.kind not in ("auto", *TABLES):
             return []
         tables = list(filter(None, (self._side(names, columns) for names in self.families[:MAX_LOOKS])))
-        found = find_joins(tables, columns)
+        try:
+            found = find_joins(tables, columns)
+        except ValueError:
+            if best and best.texts and best.place == ON_THE_WEB:
+                return []
+            raise
         used = {name for file in found if file.join for name in (file.name, *file.join.names)}
         reasons = {file.name: "it is none of the tables that are joined" for file in self.files if found}
         reasons |= {file.name: why for side in tables if (why := why_alone(side)) for file in side.files}

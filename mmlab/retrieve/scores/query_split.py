@@ -124,8 +124,8 @@ def split_names(items: pd.DataFrame) -> pd.Series:
 def _name(items: pd.DataFrame, names: pd.Series, split: str) -> str:
     wanted = split.strip().lower()
     if wanted == AUTO:
-        known = _answerable(items, names)
-        return next((name for name in (TEST, *VALIDATION) if name in known), ALL)
+        able = _answerable(items, names)
+        return next((name for name in (TEST, *VALIDATION) if name in able), ALL)
     same = VALIDATION if wanted in VALIDATION else ()
     found = [name for name in (wanted, *same) if name == ALL or (names == name).any()]
     if not found:

@@ -225,8 +225,8 @@ def _try_direction(
     rescored, left_out = {}, {}
     for rescoring in OPTIONS["rescoring"]:
         try:
-            *fitting, bank = _vectors_of(queries, gallery, judged, fitted_on)
-            chosen = fit_temperature(*fitting, pairs, rescoring, list(split.fitting), seed, bank)
+            asking, own, bank = _vectors_of(queries, gallery, judged, fitted_on)
+            chosen = fit_temperature(asking, own, pairs, rescoring, list(split.fitting), seed, bank)
             rescored[rescoring] = rescore(asked, found, pairs, rescoring, source, k, seed, chosen, references)
         except TooFew as error:
             left_out[rescoring] = str(error)

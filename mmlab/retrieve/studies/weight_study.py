@@ -142,7 +142,7 @@ def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> s
     if not names:
         return ""
     return (
-        f"; {' and '.join(names)} answers through pairs, and siblings of the query are left out, so that it finds "
+        f"; {' + '.join(names)} answers through pairs, and siblings of the query are left out, so that it finds "
         "nothing right here: its weight says nothing about queries of your own"
     )
 

@@ -189,7 +189,7 @@ def both_directions(items=ITEMS):
 
 
 def test_each_direction_is_scored_by_pairs_and_by_labels():
-    scores = score_directions(*both_directions(), ITEMS, [1, 5])["text-to-image"].set_index("query_id")
+    scores = score_directions(*both_directions(), ITEMS, [1, 5], 2)["text-to-image"].set_index("query_id")
     assert scores["RR@2"].tolist() == [1, 1 / 2, 0]
     assert scores["Success@1"].tolist() == [1, 0, 0]
     ideal = 2 + 1 / np.log2(3)  # its pair's image first, the other mug second
@@ -198,8 +198,8 @@ def test_each_direction_is_scored_by_pairs_and_by_labels():
 
 def test_without_labels_there_is_no_graded_measure():
     items = ITEMS.assign(label=None)
-    scores = score_directions(*both_directions(items), items, [1])
-    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1], 2)]
+    scores = score_directions(*both_directions(items), items, [1], 100)
+    assert list(scores["image-to-text"].columns) == ["query_id", *measure_names([1], 100)]
     assert measure_names([1, 5], 7)[:4] == ["P@1", "P@5", "R@1", "R@5"]
 
 

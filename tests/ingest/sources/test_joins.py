@@ -119,6 +119,13 @@ def test_what_one_of_two_tables_lacks_is_accounted_for(write):
     assert looked.refused[["reason", "count"]].values.tolist() == [["no image named", 1]]
 
 
+def test_a_page_on_the_web_is_no_image_where_another_table_has_them(write):
+    products = f"product_id,title,url\n11,{A},https://shop.example/p/11\n12,{B},https://shop.example/p/12\n"
+    images = IMAGES.replace("11,", "11.0,").replace("12,", "12.0,")
+    looked = inspect_dataset(write({"products.csv": products, "images.csv": images, **FILES}))
+    assert (looked.images, looked.texts, looked.addresses) == (3, 3, [])
+
+
 def test_the_users_columns_of_both_are_kept(write):
     rows = read_source(write(SHOP)).rows
     assert rows["price"].tolist() == [3, 3, 4] and rows["product_id"].tolist() == [11, 11, 12]
