@@ -18,7 +18,6 @@ from mmlab.evaluate import (
 from mmlab.evaluate.measures.scoring import (
     find_measure,
     join_directions,
-    kept_depth,
     qrels_for_ndcg,
     success_by_gallery_size,
 )
@@ -289,10 +288,7 @@ def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
         find_measure(["RR@5", "RR@10"], "RR")
 
 
-def test_the_depth_is_that_of_the_longest_ranking_of_any_direction() -> None:
-    deep = rankings(("t1", "i1", 1, 0.9), ("t1", "i2", 2, 0.8), ("t1", "i3", 3, 0.7))
-    assert kept_depth({"text-to-image": deep.head(1), "image-to-text": deep}) == 3
-    assert kept_depth({"text-to-image": deep.head(0)}) == kept_depth({}) == 1
+def test_measures_are_named_by_each_k_and_by_the_depth() -> None:
     assert measure_names([1, 5], 7) == [
         *("P@1", "P@5", "R@1", "R@5", "Success@1", "Success@5"), "RR@7", "AP@7", "nDCG@10",
     ]  # fmt: skip
