@@ -18,12 +18,14 @@ from filelock import FileLock
 import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
+from mmlab.runs.execute.kernels import THREAD_SETTINGS
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
-SLOW_FILES = (  # that run notebooks, longest first; the second needs no shared run, for the first is making it
-    "test_notebooks_again", "test_notebooks_hostile", "test_notebooks", "test_browser", "test_notebooks_studies",
-    "test_installed", "test_notebooks_tune", "test_notebooks_datasets", "test_notebooks_vectors", "test_examples",
+SLOW_FILES = (  # longest first; the second needs no shared run, for the first is making it
+    "test_notebooks_again", "test_notebooks_datasets", "test_browser", "test_notebooks", "test_notebooks_hostile",
+    "test_notebooks_tune", "test_notebooks_studies", "test_installed", "test_small_sets", "test_run_commands",
+    "test_notebooks_vectors", "test_notebooks_sentences", "test_examples", "test_train", "test_build", "test_weights",
     "test_run",
 )  # fmt: skip
 
@@ -35,7 +37,11 @@ def find_shared(path: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear."""
+    """Threads that wait for work sleep, in the workers and all that they start, as in the kernels of a run.
+
+    Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear.
+    """
+    os.environ |= THREAD_SETTINGS | os.environ
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from mmlab.cli import main
-from mmlab.items import RANKING_COLUMNS, Vectors, read_items, read_table
-from mmlab.items.tables import SKIPPED_COLUMNS
-from mmlab.panels.outputs import download_link, to_csv
+from mmlab.items import RANKING_COLUMNS, Space, SpaceMismatch, Vectors, read_items, read_table
+from mmlab.items.tables import SKIPPED_COLUMNS, to_csv
+from mmlab.panels.controls import download_link
 from mmlab.runs import (
     NotebookFailed,
     find_notebook,
@@ -22,6 +22,7 @@ from mmlab.runs import (
     write_report,
 )
 from mmlab.runs.report.html_report import write_single_file
+from tests.cells import run_here
 from tests.conftest import SECRET, find_shared
 from tests.embed.checkpoints import guide_pair
 
@@ -108,15 +109,14 @@ def test_a_notebook_refuses_what_was_made_with_another_parameter(demo_copy: Path
 def test_a_store_of_another_space_is_refused(demo_copy: Path) -> None:
     """A collection swapped for one of another model, behind the manifest's back."""
     from mmlab.index import build_index, open_store
-    from mmlab.items import Space
 
     store = open_store(demo_copy / "store")
     items = read_items(demo_copy / "items.parquet")
     rows = np.ones((len(items), 4), dtype=np.float32) / 2
     other = Vectors(items["item_id"], rows, Space("another", "1", "", "", "", 4))
     build_index(store, "demo", items, [other], progress=False)
-    with pytest.raises(NotebookFailed, match=re.escape("SpaceMismatch")):
-        run_notebooks("demo", {}, [find_notebook("04_retrieve")], progress=False)
+    with pytest.raises(SpaceMismatch, match=r"another"):
+        run_here("demo", {}, [find_notebook("04_retrieve")])
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the 200 photos are not on this machine")
@@ -129,7 +129,7 @@ def test_a_run_on_photos_with_several_captions_and_no_labels(own_data: Path, tmp
         "keep": ["unlisted image"],
         "sample": 20,
     }
-    folder = run_notebooks("photos", parameters, progress=False)
+    folder, _ = run_here("photos", parameters)
     items = read_items(folder / "items.parquet")
     assert items["modality"].value_counts().to_dict() == {"text": 200, "image": 40}
     measures = json.loads((folder / "metrics.json").read_text())["measures"]
@@ -150,7 +150,7 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks_and_the_study_o
         "sample": 40,
         **fused,
     }
-    folder = run_notebooks("pair", parameters, progress=False)
+    folder, _ = run_here("pair", parameters)
     vectors = [Vectors.load(path) for path in (folder / "vectors").glob("*.npz")]
     items = read_items(folder / "items.parquet")
     kinds = items.groupby("modality")["item_id"].agg(set)

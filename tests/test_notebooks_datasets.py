@@ -1,4 +1,8 @@
-"""What people bring, whole: ten small datasets of different kinds through 01 to 06, as `mmlab sweep` runs them."""
+"""What people bring, whole: ten small datasets of different kinds through 01 to 06.
+
+Two go through `mmlab sweep`, six through the cells of the notebooks in this process, which takes half the time; photos
+alone and one text for all go through them in tests/workbench/test_small_sets.py, with the studies.
+"""
 
 import csv
 import io
@@ -16,7 +20,8 @@ from PIL import Image, ImageDraw
 from mmlab.cli import main
 from mmlab.ingest import inspect_dataset
 from mmlab.items import read_items
-from mmlab.runs import read_manifest
+from mmlab.runs import read_manifest, write_report
+from tests.cells import run_here
 from tests.conftest import data_in
 
 COLOURS = ("red", "green", "blue", "orange", "purple")
@@ -148,37 +153,55 @@ DATASETS = {
 }
 
 
+SWEPT = ("bare-names", "karpathy-splits")
+ELSEWHERE = ("photos-alone", "one-text")
+GIVEN = {"sample": 5, "ocr": False}
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of ten runs, one a dataset; one kernel does them all."""
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder with the datasets, and the data folder of all their runs."""
     base = tmp_path_factory.mktemp("datasets")
     for name, dataset in DATASETS.items():
         dataset.make(base / name)
-    sets = [{"dataset": str(base / name)} for name in DATASETS]
-    (base / "whole.yaml").write_text(
-        yaml.safe_dump({"parameters": {"sample": 5, "ocr": False}, "sets": sets})
-    )
     with data_in(base / "data"):
-        assert main(["sweep", str(base / "whole.yaml"), "--jobs", "1"]) == 0
         yield base
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_a_look_tells_what_a_run_will_hold(runs: Path, name: str) -> None:
-    looked = inspect_dataset(runs / name, looks_only=True)
-    expected = DATASETS[name]
-    assert (looked.images, looked.texts, tuple(sorted(looked.splits))) == expected[1:]
-    assert looked.advice == ""
+@pytest.fixture(scope="module")
+def swept(base: Path) -> None:
+    """The runs of those that are swept; one kernel does them all."""
+    sets = [{"dataset": str(base / name)} for name in SWEPT]
+    (base / "whole.yaml").write_text(yaml.safe_dump({"parameters": GIVEN, "sets": sets}))
+    assert main(["sweep", str(base / "whole.yaml"), "--jobs", "1"]) == 0
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_a_run_ends_well_and_holds_everything(runs: Path, name: str) -> None:
-    folder = next((runs / "data" / "runs").glob(f"whole-*{name}*"))
+def check_run(folder: Path, expected: Dataset) -> None:
+    """The run holds what the dataset does, has all its steps and a report, and refused nothing."""
     items = read_items(folder / "items.parquet")
     counts = items["modality"].value_counts()
-    expected = DATASETS[name]
     assert (counts.get("image", 0), counts.get("text", 0)) == (expected.images, expected.texts)
     assert tuple(sorted(items["split"].dropna().unique())) == expected.splits
     assert len(read_manifest(folder.name)["steps"]) == 6
     assert (folder / "index.html").is_file()
     assert pd.read_parquet(folder / "skipped.parquet").empty
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_look_tells_what_a_run_will_hold(base: Path, name: str) -> None:
+    looked = inspect_dataset(base / name, looks_only=True)
+    expected = DATASETS[name]
+    assert (looked.images, looked.texts, tuple(sorted(looked.splits))) == expected[1:]
+    assert looked.advice == ""
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_a_sweep_ends_well_and_holds_everything(base: Path, swept: None, name: str) -> None:
+    check_run(next((base / "data" / "runs").glob(f"whole-*{name}*")), DATASETS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name not in SWEPT + ELSEWHERE])
+def test_a_run_ends_well_and_holds_everything(base: Path, name: str) -> None:
+    folder, _ = run_here(name, {"dataset": str(base / name), **GIVEN})
+    write_report(name)
+    check_run(folder, DATASETS[name])

@@ -1,4 +1,4 @@
-"""07 and 03 executed by papermill on the drawn catalogue, with the real engine, the real model and FAISS."""
+"""07 and 03 on the drawn catalogue, with the real engine, the real model and FAISS."""
 
 import os
 
@@ -9,6 +9,7 @@ from mmlab.index import Hnsw, Quantization, open_index, open_store
 from mmlab.index.bench.index_sweep import has_faiss
 from mmlab.runs import find_notebook, read_manifest, run_notebooks, write_report
 from mmlab.runs.record.parameters import check_parameters
+from tests.cells import run_here
 from tests.conftest import data_in
 from tests.made_run import make_run
 
@@ -24,16 +25,12 @@ def made(collection, tmp_path_factory):
         yield make_run("tuned", collection.items, [collection.vectors]), models
 
 
-def tune(models, **parameters) -> None:
-    given = check_parameters(SMALL | models | parameters, [find_notebook("07_tune")])
-    run_notebooks("tuned", given, [find_notebook("07_tune")], progress=False)
-
-
 @pytest.fixture(scope="module")
 def tuned(made):
     """The run's folder after 07, in the report of the run."""
     folder, models = made
-    tune(models)
+    given = check_parameters(SMALL | models, [find_notebook("07_tune")])
+    run_notebooks("tuned", given, [find_notebook("07_tune")], progress=False)
     write_report("tuned")
     return folder
 
@@ -77,10 +74,11 @@ def test_layouts_and_placements_are_measured_beside_them(tuned):
 
 
 def test_too_few_vectors_for_a_graph_say_so_and_nothing_is_left(made, tmp_path):
-    folder, models = made
+    _, models = made
     store = tmp_path / "store"
-    tune(models, tune_points=10, store=str(store))
-    assert "No graph was built: 10 points with 0 in the graph" in (folder / "07_tune.html").read_text("utf-8")
+    given = SMALL | models | {"tune_points": 10, "store": str(store)}
+    _, shown = run_here("tuned", given, [find_notebook("07_tune")])
+    assert "No graph was built: 10 points with 0 in the graph" in shown
     assert [name for name in os.listdir(store) if (store / name).is_dir()] == []
 
 
@@ -89,7 +87,7 @@ def test_03_builds_and_searches_as_it_is_told(made):
     folder, _ = made
     how = {"hnsw_m": 8, "ef": 30, "on_disk": True, "quantization": "product-32", "rescore": False}
     more = {"oversampling": 3.0, "always_ram": False, "neighbours": 5}
-    run_notebooks("tuned", how | more, [find_notebook("03_index")], progress=False)
+    run_here("tuned", how | more, [find_notebook("03_index")])
     (schema,) = open_index(open_store(folder / "store"), "tuned").schemas.values()
     assert (schema.hnsw, schema.on_disk) == (Hnsw(m=8, ef=30), True)
     assert schema.quantization == Quantization("product", 32, False, False, 3.0)

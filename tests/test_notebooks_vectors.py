@@ -1,9 +1,8 @@
-"""05 and 06 by papermill on vectors alone: photos without their files, and two encoders that share nothing."""
+"""05, 06 and 08 on vectors alone: photos without their files, and two encoders that share nothing."""
 
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,8 @@ import pytest
 
 from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.items import Space, Vectors, read_table, unit_rows, write_table
-from mmlab.runs import find_notebook, find_notebooks, read_manifest, run_notebooks, start_step
+from mmlab.runs import find_notebook, find_notebooks, read_manifest, start_step
+from tests.cells import run_here
 from tests.conftest import find_shared
 from tests.made_run import make_run, read_photos, whole_items
 
@@ -24,12 +24,9 @@ def data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def run_last_two(run: str, **parameters) -> None:
-    run_notebooks(run, parameters, find_notebooks()[4:], progress=False)
-
-
-def outputs(folder: Path, notebook: str) -> str:
-    return (folder / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8")
+def run_last_two(run: str, **parameters) -> list[str]:
+    """What the cells of 05 show, and those of 06."""
+    return [run_here(run, parameters, [notebook])[1] for notebook in find_notebooks()[4:]]
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the vectors of the 1,000 photos are not on this machine")
@@ -38,7 +35,7 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
     folder = make_run("photos", items, [vectors])
     top = read_table(folder / "rankings" / "text-to-image.parquet").query("rank == 1").head(20)
     append_labels(folder / "labels.jsonl", top.assign(relevance=1))
-    run_last_two("photos", sample=40)
+    shown, _ = run_last_two("photos", sample=40)
     metrics = json.loads((folder / "metrics.json").read_text())
     found = {(m["direction"], m["measure"]): round(m["value"], 3) for m in metrics["measures"]}
     assert [found["text-to-image", f"Success@{k}"] for k in (1, 5, 10)] == [0.176, 0.427, 0.559]
@@ -48,8 +45,8 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
     }
     assert sum(lost.values()) == 5000
     assert "lost by index" not in lost  # the answer is by exact search; what the index loses stands beside it
-    assert re.search(r"Not in the answer: text-to-image index loses \d+", outputs(folder, "05_evaluate"))
-    assert "20 judgements by hand" in outputs(folder, "05_evaluate")
+    assert re.search(r"Not in the answer: text-to-image index loses \d+", shown)
+    assert "20 judgements by hand" in shown
     assert (folder / "map.html").stat().st_size < 100_000
 
 
@@ -65,9 +62,9 @@ def test_two_runs_over_the_thousand_photos_are_compared() -> None:
         judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1.0]})
         write_table(judged, step.write("index.parquet"))
         step.finish("")
-        run_notebooks(name, {}, find_notebooks()[4:5], progress=False)
+        run_here(name, {}, find_notebooks()[4:5])
     compare = [find_notebook("08_compare")]
-    folder = run_notebooks("both", {"runs": ["whole", "short"]}, compare, progress=False)
+    folder, _ = run_here("both", {"runs": ["whole", "short"]}, compare)
     tests = read_table(folder / "comparison.parquet").set_index(["direction", "measure"])
     assert (tests["queries"].xs("Success@1", level=1) == [5000, 1000]).all()
     assert (tests["difference"].xs("Success@1", level=1) < 0).all()
@@ -89,9 +86,9 @@ def test_a_text_encoder_beside_an_image_encoder_shows_what_can_be_shown() -> Non
             Vectors(ids.get_group(modality), rows, Space(f"{modality}-encoder", "1", "", "", "", 8))
         )
     folder = make_run("two", items, spaces)
-    run_last_two("two", sample=20)
+    evaluated, drawn = run_last_two("two", sample=20)
     assert list(read_manifest("two")["steps"])[-2:] == ["05_evaluate", "06_visualize"]
-    assert "a text and an image have no cosine" in outputs(folder, "05_evaluate")
-    assert "each in a map of their own" in outputs(folder, "06_visualize")
+    assert "a text and an image have no cosine" in evaluated
+    assert "each in a map of their own" in drawn
     space = json.loads((folder / "metrics.json").read_text())["space"]
     assert {row["measure"] for row in space} == {"anisotropy", "effective dimension"}

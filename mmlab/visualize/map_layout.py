@@ -7,6 +7,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from inspect import getsource
 from pathlib import Path
@@ -45,8 +46,7 @@ def map_umap(vectors: Vectors, neighbours: int = 15, seed: int = 0) -> np.ndarra
     """Return the points of a UMAP map by cosine, float32 (N, 2) (McInnes, Healy, Melville 2018).
 
     `neighbours`: size of a neighbourhood, at most N - 1. The neighbours are exact: up to the sizes that fit a page
-    this is faster than compiling umap's own search. The first call in a process takes seconds to compile. Raises
-    TooFew for fewer than MIN_POINTS vectors.
+    this is faster than compiling umap's own search. Raises TooFew for fewer than MIN_POINTS vectors.
     """
     check_points(len(vectors))
     count = min(neighbours, len(vectors) - 1)
@@ -54,10 +54,8 @@ def map_umap(vectors: Vectors, neighbours: int = 15, seed: int = 0) -> np.ndarra
     distances, nearest = search.kneighbors(vectors.array)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap warns that a seed keeps it on one core, as intended here
-        import umap
-
         known = (nearest, distances.astype(np.float32), None)
-        reducer = umap.UMAP(
+        reducer = load_umap().UMAP(
             n_neighbors=count, metric="cosine", precomputed_knn=known, random_state=seed, n_jobs=1
         )
         return reducer.fit_transform(vectors.array).astype(np.float32)
@@ -81,6 +79,17 @@ def map_tsne(vectors: Vectors, perplexity: float = 30.0, seed: int = 0) -> np.nd
     # One thread: its threads wait for each other busily, and two on a busy machine take six times as long.
     with threadpool_limits(1):
         return reducer.fit_transform(vectors.array).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def load_umap() -> Any:
+    """Return umap, which keeps what it compiles for the next process: 4 of the 5.6 s that a first map takes."""
+    import umap
+    from umap.umap_ import compute_membership_strengths, smooth_knn_dist
+
+    for compiled in (smooth_knn_dist, compute_membership_strengths):
+        compiled.enable_caching()  # as numba.njit(cache=True): beside umap, else in the user's cache folder
+    return umap
 
 
 def load_sklearn() -> Any:

@@ -64,6 +64,8 @@ def here(project, tmp_path, monkeypatch):
     """The project for commands in this process; the current folder is the one above it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mmlab.__file__", str(project / "mmlab" / "__init__.py"))
+    # the notebooks use no models, and loading them ahead takes 3 processor seconds each time
+    monkeypatch.setattr("mmlab.runs.execute.kernels.AHEAD", {})
     return project
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from mmlab.evaluate import changed_queries, compare_systems, mean_measures, score_queries
-from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, power_curve
+from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, pairs_needed, power_curve
 from mmlab.items.tables import TooFew
 
 QUERIES = [f"q{n}" for n in range(40)]
@@ -121,6 +121,8 @@ def test_a_system_that_loses_little_is_not_inferior() -> None:
     assert index["p"] == pytest.approx(ttest_1samp(change, -0.01, alternative="greater").pvalue)
     assert index["p"] < 0.05 < worse["p"] == 1
     assert index["p_holm"] == pytest.approx(2 * index["p"])
+    interval = ttest_1samp(change, 0, alternative="greater").confidence_interval(0.95)
+    assert index["largest_loss"] == pytest.approx(-interval.low)
     with pytest.raises(ValueError, match="a difference over 0 and up to 1, found 0"):
         non_inferiority(systems, items, margin=0)
 
@@ -129,7 +131,17 @@ def test_every_measure_is_asked_for_a_loss_and_holm_counts_them_all() -> None:
     systems, items = uneven(2)
     more = {name: table.assign(AP=table["RR"] / 2, R=0.5) for name, table in systems.items()}
     table = non_inferiority({**more, "other": more["base"]}, items)
-    columns = ["system", "baseline", "measure", "difference", "margin", "p", "p_holm", "pairs"]
+    columns = [
+        "system",
+        "baseline",
+        "measure",
+        "difference",
+        "largest_loss",
+        "margin",
+        "p",
+        "p_holm",
+        "pairs",
+    ]
     assert table.columns.tolist() == columns
     assert table[["system", "measure"]].to_numpy().tolist() == [
         [system, measure] for system in ("new", "other") for measure in ("RR", "AP", "R")
@@ -166,15 +178,19 @@ def test_more_pairs_show_smaller_differences() -> None:
     assert np.isnan(curve[5])  # no test of 5 pairs has a p below 0.05
     assert curve[40] == pytest.approx(row["smallest_difference"])
     assert curve[160] == pytest.approx(row["smallest_difference"] / 2)
+    table = power_curve(systems, items)
+    assert table.loc[table["own"], "pairs"].tolist() == [40]
+    half = pairs_needed(table, row["smallest_difference"] / 2)
+    assert half.to_dict("records") == [{"system": "new", "measure": "RR", "pairs": 160}]
     more = {name: table.assign(AP=table["RR"] ** 2) for name, table in systems.items()}
     usual = power_curve({**more, "other": more["new"]}, items)
     assert usual[["system", "measure", "pairs"]].to_numpy().tolist() == [
-        [system, measure, pairs] for system in ("new", "other") for pairs in (50, 100, 200, 500, 1000, 2000, 5000)
+        [system, measure, pairs] for system in ("new", "other") for pairs in (40, 50, 100, 200, 500, 1000, 2000, 5000)
         for measure in ("RR", "AP")
     ]  # fmt: skip
     first = usual[(usual["measure"] == "RR") & (usual["system"] == "new")]["smallest_difference"]
     assert first.tolist() == pytest.approx(
-        [curve[160] * (160 / pairs) ** 0.5 for pairs in (50, 100, 200, 500, 1000, 2000, 5000)]
+        [curve[160] * (160 / pairs) ** 0.5 for pairs in (40, 50, 100, 200, 500, 1000, 2000, 5000)]
     )
 
 

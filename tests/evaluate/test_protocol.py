@@ -9,13 +9,15 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.evaluate.protocol import (
     benchmark_name,
+    check_same_items,
+    check_same_split,
     compare_with_published,
     protocol_card,
     read_published,
     split_hash,
     transpose_card,
 )
-from mmlab.items import DIRECTIONS, Space, Vectors
+from mmlab.items import DIRECTIONS, ITEM_COLUMNS, Space, Vectors
 from tests.conftest import find_shared
 
 ITEMS = pd.DataFrame(
@@ -215,3 +217,46 @@ def test_a_dataset_is_published_under_the_last_part_of_its_name() -> None:
     ):
         assert benchmark_name({"steps": {"01_ingest": {"parameters": {"dataset": given}}}}) == name
     assert benchmark_name({"steps": {}}) == "unknown"
+
+
+COMPARED = pd.DataFrame(
+    {
+        "item_id": ["i1", "t1", "t2"],
+        "modality": ["image", "text", "text"],
+        "pair_id": ["1.jpg", "1.jpg", "1.jpg"],
+        "text": [None, "a red mug", "a cup"],
+        "image": ["/1.jpg", None, None],
+        "split": ["test", "test", None],
+    }
+).reindex(columns=ITEM_COLUMNS)
+
+
+def test_the_items_are_those_of_the_first_run():
+    assert check_same_items({"a": COMPARED, "b": COMPARED.iloc[::-1]}) is COMPARED
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (COMPARED.iloc[:2],
+         "a and b are over different items .* 1 of a are not in b, first the text 'a cup'; run both"),
+        (COMPARED.assign(item_id=["i1", "t1", "t3"]), "1 of a are not in b, first the text 'a cup'"),
+        (COMPARED.assign(split=["train", "test", None]),
+         "different splits .*: 1 items, first the image '1.jpg', which is 'test' in a and 'train' in b"),
+        (COMPARED.assign(split="test"), "first the text 'a cup', which is 'none' in a and 'test' in b"),
+    ],
+)  # fmt: skip
+def test_other_items_and_other_splits_are_refused(items, message):
+    with pytest.raises(ValueError, match=message):
+        check_same_items({"a": COMPARED, "b": items})
+
+
+def test_items_that_only_the_other_has_are_told():
+    with pytest.raises(ValueError, match="1 of a are not in b"):
+        check_same_items({"b": COMPARED.iloc[:2], "a": COMPARED})
+
+
+def test_runs_that_judge_another_split_are_refused():
+    assert check_same_split({"a": "test", "b": "test"}) == "test"
+    with pytest.raises(ValueError, match="a judges test and c judges all, .* of c with -p split=test"):
+        check_same_split({"a": "test", "b": "test", "c": "all"})

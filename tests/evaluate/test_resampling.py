@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binomtest, bootstrap, norm, permutation_test, t, ttest_1samp
+from scipy.optimize import brentq
+from scipy.stats import beta, binomtest, bootstrap, nct, norm, permutation_test, t, ttest_1samp
 
 from mmlab.evaluate import resampling
 from mmlab.evaluate.resampling import (
@@ -10,11 +11,13 @@ from mmlab.evaluate.resampling import (
     detectable_difference,
     difference_intervals,
     holm,
+    largest_loss,
     mean_intervals,
     non_inferiority_p,
     permutation_p,
     smallest_difference,
     standard_error,
+    standardised_differences,
 )
 from tests.bench.evaluate import simulate_coverage, simulate_share_coverage
 
@@ -178,6 +181,47 @@ def test_what_no_cluster_shows_may_still_be_hidden() -> None:
     assert p == pytest.approx([0.995**1000])
     assert non_inferiority_p(np.full((50, 1), -0.01), np.arange(50), 0.005).tolist() == [1]
     assert non_inferiority_p(np.zeros((9, 1)), np.zeros(9), 0.005).tolist() == [1]
+
+
+def test_the_largest_loss_is_the_smallest_margin_that_is_held() -> None:
+    clusters = np.repeat(np.arange(40), np.arange(40) % 3 + 1)
+    values = np.random.default_rng(6).normal(-0.01, 0.05, (len(clusters), 1))
+    loss = largest_loss(values, clusters)
+    assert non_inferiority_p(values, clusters, loss[0]) == pytest.approx([0.05])
+    none = largest_loss(np.zeros((200, 1)), np.arange(200))[0]
+    assert non_inferiority_p(np.zeros((200, 1)), np.arange(200), none) == pytest.approx([0.05])
+    assert largest_loss(np.full((200, 1), -0.3), np.arange(200)) == pytest.approx([0.3])
+    assert largest_loss(np.ones((9, 1)), np.zeros(9)).tolist() == [1]  # one pair alone
+    better = np.random.default_rng(7).normal(0.5, 0.1, (50, 1))
+    assert largest_loss(better, np.arange(50)).tolist() == [0]
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.3, 1.0])
+def test_the_interval_of_a_standardised_difference_is_near_that_of_the_noncentral_t(effect) -> None:
+    """Exact for normal values, one of each cluster: the noncentralities whose tails hold d times the root of n."""
+    values = np.random.default_rng(9).normal(effect, 1, (80, 1))
+    d, low, high = standardised_differences(values, np.arange(80))[0]
+    assert d == pytest.approx(values.mean() / values.std(ddof=1))
+    found = d * 80**0.5
+    exact = [
+        brentq(lambda x, tail=tail: nct.cdf(found, 79, x) - tail, found - 5, found + 5)
+        for tail in (0.975, 0.025)
+    ]
+    assert [low, high] == pytest.approx(np.array(exact) / 80**0.5, abs=0.02)
+
+
+def test_the_interval_of_a_standardised_difference_counts_clusters() -> None:
+    """Of 60 clusters of one to four values, whose means have the standardised difference 0.4."""
+    rng, held = np.random.default_rng(10), 0
+    sizes = np.arange(60) % 4 + 1
+    clusters = np.repeat(np.arange(60), sizes)
+    for _ in range(400):
+        values = rng.normal(0.4, 1, 60)[clusters]  # all values of a cluster are its mean
+        _, low, high = standardised_differences(values[:, None], clusters)[0]
+        held += low <= 0.4 <= high
+    assert held / 400 >= 0.92
+    assert np.isnan(standardised_differences(np.ones((9, 1)), np.arange(9))).all()
+    assert np.isnan(standardised_differences(np.ones((9, 1)), np.zeros(9))).all()
 
 
 def test_a_true_difference_of_that_size_is_shown_in_80_percent_of_all_tests() -> None:

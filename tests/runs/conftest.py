@@ -14,6 +14,12 @@ def data_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def nothing_ahead(monkeypatch):
+    """Kernels load no models ahead: these notebooks use none, and it takes 3 processor seconds each time."""
+    monkeypatch.setattr("mmlab.runs.execute.kernels.AHEAD", {})
+
+
+@pytest.fixture
 def make_notebook(tmp_path):
     """A function that writes a notebook of a title, a parameters cell and the given code cells."""
 

@@ -4,7 +4,8 @@ They are handed from one notebook to the next: two take turns at one run, a pool
 
 A kernel works ahead for a notebook while the notebook before runs: it loads or computes what the notebook will wait
 for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 60 in all
-the first time and 30 the second: torch and transformers 3.4, the maps of 06 9.5 unless they are known.
+the first time and 30 the second: torch and transformers 3.4, the maps of 06 9.5 unless they are known, of which
+compiling umap takes 4 once in an installation.
 """
 
 import os

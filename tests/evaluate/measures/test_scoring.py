@@ -288,7 +288,7 @@ def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
         find_measure(["RR@5", "RR@10"], "RR")
 
 
-def test_measures_are_named_by_each_k_and_by_the_depth() -> None:
+def test_rr_and_ap_are_named_by_the_depth() -> None:
     assert measure_names([1, 5], 7) == [
         *("P@1", "P@5", "R@1", "R@5", "Success@1", "Success@5"), "RR@7", "AP@7", "nDCG@10",
     ]  # fmt: skip

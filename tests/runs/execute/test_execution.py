@@ -7,6 +7,8 @@ from papermill.engines import NotebookExecutionManager
 from mmlab.runs import NotebookFailed, read_manifest, run_notebooks, start_step
 from mmlab.runs.execute import execution
 
+pytestmark = pytest.mark.usefixtures("nothing_ahead")
+
 
 def outputs(copy):
     cells = nbformat.read(copy, as_version=4).cells
