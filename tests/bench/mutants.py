@@ -56,8 +56,8 @@ def mutants() -> list[Figure]:
                     _print_difference(f"{outcome}: {file} #{number}", before, after)
     return [
         Figure(
-            f"mutants of {room}, killed",
-            found["killed"] / found.total(),
+            f"mutants of {room}, noticed",
+            1 - found["survived"] / found.total(),
             "",
             _in_words(found),
             "at least .95",

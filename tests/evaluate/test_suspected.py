@@ -12,6 +12,7 @@ from mmlab.evaluate import (
 )
 from mmlab.evaluate.measures.geometry import joint_vectors
 from mmlab.evaluate.suspected import (
+    KnownFaults,
     _scores_of_wrong_pairs,
     above_threshold,
     expected_false_alarms,
@@ -378,6 +379,17 @@ def test_precision_and_recall_of_wrong_pairs(dataset):
     assert found.to_numpy().tolist() == [["wrong pairs", 2, 1, 2, 1 / 2, 1 / 2]]
 
 
+def test_an_empty_list_has_no_precision_and_no_known_fault_no_recall(dataset):
+    ranked = pd.DataFrame({"text_id": ["ta", "tc"], "suspected": [False, False]})
+    (row,) = score_wrong_pairs(ranked, read_known_faults(dataset)).to_dict("records")
+    assert (row["listed"], row["right"], row["known"], row["recall"]) == (0, 0, 2, 0)
+    assert np.isnan(row["precision"])
+    sound = KnownFaults(frozenset(), read_known_faults(dataset).product)
+    (row,) = score_wrong_pairs(ranked.assign(suspected=True), sound).to_dict("records")
+    assert (row["listed"], row["known"], row["precision"]) == (2, 0, 0)
+    assert np.isnan(row["recall"])
+
+
 def test_a_false_negative_shows_the_same_product(dataset):
     listed = pd.DataFrame({"query_id": ["tc", "ta"], "item_id": ["id", "ib"]})
     possible = pd.DataFrame({"query_id": ["tc", "td", "ta"], "item_id": ["id", "ic", "ib"]})
@@ -406,4 +418,6 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     scored = score_suspects(wrong, above, items).set_index("list")
     assert scored.loc["wrong pairs", "listed"] == wrong["suspected"].sum() > 0
     assert scored.loc["false negatives", "listed"] == len(closer)
-    assert score_suspects(wrong, above, items.assign(image="x")).empty
+    unknown = score_suspects(wrong, above, items.assign(image="x"))
+    assert unknown.columns.tolist() == ["list", "listed", "right", "known", "precision", "recall"]
+    assert unknown.empty

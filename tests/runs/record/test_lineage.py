@@ -175,6 +175,11 @@ def test_what_was_read_from_elsewhere_is_not_looked_for(tmp_path, long_chain):
     assert check_input(long_chain, tmp_path / "store", "store", {}) == "s"
 
 
+def test_of_two_steps_with_other_parameters_the_nearer_is_named(tmp_path, long_chain):
+    with pytest.raises(StaleInput, match="model is 'new' here and was 'm' in 02_embed"):
+        check_input(long_chain, tmp_path / "store", "store", {"min_words": 9, "model": "new"})
+
+
 def test_a_step_behind_one_that_was_looked_at_already_is_not_passed_over(tmp_path, long_chain):
     """03 read the items and the vectors, 02 the items and a list of words that another step wrote."""
     words = {"words.csv": "w"}
