@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate import vectors_by_modality
+from mmlab.evaluate import qrels_from_pairs, score_queries, vectors_by_modality
 from mmlab.evaluate.measures.geometry import share_space
 from mmlab.items import (
     DIRECTIONS,
@@ -14,10 +14,12 @@ from mmlab.items import (
     Space,
     Vectors,
     exact_search,
+    read_table,
     unit_rows,
     write_items,
     write_table,
 )
+from mmlab.items.tables import item_id
 from mmlab.runs import run_folder, start_step
 
 QUERIES_PER_LOSS = 40  # of so many queries one loses its best hit in the step "index"
@@ -91,3 +93,35 @@ def whole_items(names: list[str], captions: list[str], owner: np.ndarray) -> pd.
     items = pd.concat([images, texts.assign(origin="caption")], ignore_index=True).assign(split="test")
     items["item_id"] = [f"{kind}{number}" for number, kind in enumerate(items["modality"])]
     return items.assign(content=items["item_id"]).reindex(columns=ITEM_COLUMNS)
+
+
+def make_judged_run(run: str, noise: float, pairs: int = 30, test: int | None = None) -> None:
+    """A run up to 05 over drawn items, whose texts lie the further from their images the more noise there is.
+
+    `test`: how many pairs are the test split, which is judged; the others are for training. Without it there is none.
+    """
+    rng = np.random.default_rng(0)
+    names = [f"{number}.jpg" for number in range(pairs)]
+    rows = [("image", name, None, f"/none/{name}") for name in names]
+    rows += [("text", name, f"<b>{name}</b>", None) for name in names]
+    items = pd.DataFrame(rows, columns=["modality", "pair_id", "text", "image"])
+    items["item_id"] = [item_id(row.modality, row.pair_id, str(row.text)) for row in items.itertuples()]
+    images = unit_rows(rng.standard_normal((pairs, 8)))
+    texts = unit_rows(images + noise * rng.standard_normal((pairs, 8)))
+    space = Space(run, "1", "projected", "", "", 8)
+    spaces = [Vectors(items["item_id"], np.vstack([images, texts]), space)]
+    items = items.assign(content="c", origin="caption").reindex(columns=ITEM_COLUMNS)
+    if test is not None:
+        items["split"] = np.where(items["pair_id"].isin(names[:test]), "test", "train")
+    make_run(run, items, spaces)
+    items = items[items["split"].isin(["test"])] if test else items
+    step = start_step("03_index", run, ef=50)
+    judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1 + noise]})
+    write_table(judged, step.write("index.parquet"))
+    step.finish("")
+    step = start_step("05_evaluate", run)
+    for a, b in (("text", "image"), ("image", "text")):
+        ranked = read_table(step.read(f"rankings/{a}-to-{b}.parquet"))
+        scores = score_queries(ranked, qrels_from_pairs(items, a, b), ["Success@1", "RR"])
+        write_table(scores, step.write(f"per_query/{a}-to-{b}.parquet"))
+    step.finish("")

@@ -6,6 +6,7 @@ from importlib import import_module
 from mmlab.items.files import project
 from tests.bench.__main__ import ENTRIES
 from tests.bench.figures import Figure, format_table, keep
+from tests.bench.mutants import find_changes
 
 
 def test_every_entry_is_a_function():
@@ -45,3 +46,52 @@ def test_an_unknown_entry_is_named():
     done = subprocess.run(command, capture_output=True, text=True, cwd=project(), check=False)
     assert done.returncode == 2
     assert done.stderr == f"bench: no entry 'spped'; known: {', '.join(ENTRIES)}\n"
+
+
+CODE = '''LEAST = 3
+
+@cache
+def enough(rows: list[int], least: int = 2) -> bool:
+    """Whether there are enough."""
+    if len(rows) < LEAST:
+        raise ValueError("expected more of them")
+    check(rows)
+    return all(row > least for row in sorted(rows, key=1.5))
+'''
+
+
+def test_changes_are_of_what_code_does_not_of_its_words():
+    module, changes = find_changes(CODE)
+    made = [module.deep_replace(*change).code for change in changes]
+    for before, after in (
+        ("LEAST = 3", "LEAST = 4"), ("LEAST = 3", "LEAST = 2"), ("least: int = 2", "least: int = 3"),
+        ("rows) < LEAST", "rows) <= LEAST"), ("row > least", "row >= least"), ("all(", "any("), ("1.5", "3.0"),
+        ("if len(rows) < LEAST:", "if not (len(rows) < LEAST):"), ("    check(rows)", "    pass"),
+        ("sorted(rows, key=1.5)", "list(rows, key=1.5)"), ("rows, key=1.5", "rows, "),
+    ):  # fmt: skip
+        assert CODE.replace(before, after) in made, after
+    for kept in (
+        "@cache",
+        "list[int]",
+        "-> bool",
+        "Whether there are enough.",
+        'raise ValueError("expected more',
+    ):
+        assert all(kept in code for code in made)
+
+
+RUN = """
+from pathlib import Path
+from tests.bench import forked_tests
+forked_tests.LOADED = ("pytest",)
+for name, limit in (("good", 60), ("bad", 60), ("slow", 3)):
+    print(forked_tests.run_forked(Path({folder!r}), (f"test_{{name}}.py",), limit))
+"""
+
+
+def test_a_change_is_noticed_by_a_failure_or_by_no_end(tmp_path):
+    for name, code in {"good": "pass", "bad": "assert 0", "slow": "__import__('time').sleep(60)"}.items():
+        (tmp_path / f"test_{name}.py").write_text(f"def test_it():\n    {code}\n")
+    command = [sys.executable, "-c", RUN.format(folder=str(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project(), check=True)
+    assert done.stdout.split() == ["survived", "killed", "timeout"]

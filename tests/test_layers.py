@@ -25,7 +25,7 @@ SEES = {
     "workbench": {
         "items", "ingest", "embed", "index", "retrieve", "evaluate", "visualize", "panels", "runs",
     },
-    "cli": {"items", "ingest", "index", "visualize", "runs", "demo"},
+    "cli": {"items", "ingest", "index", "visualize", "runs", "workbench", "demo"},
 }  # fmt: skip
 # The sub-folders of a room from the ground up, with the files that they build on: each sees those before it.
 ORDER = {

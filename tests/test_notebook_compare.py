@@ -2,46 +2,18 @@
 
 import re
 
-import numpy as np
 import pandas as pd
 import papermill
 import pytest
 
-from mmlab.evaluate import qrels_from_pairs, score_queries
-from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_table, unit_rows, write_table
-from mmlab.items.tables import item_id
-from mmlab.runs import find_notebook, read_manifest, run_folder, run_notebooks, start_step
+import mmlab
+from mmlab.items.files import file_hash
+from mmlab.runs import find_notebook, read_manifest, run_folder, run_notebooks
 from tests.cells import run_here
-from tests.made_run import make_run
+from tests.made_run import make_judged_run
 
 PAIRS, SECRET = 30, "the-planted-secret"
 GIVEN = {"runs": ["good", "poor"], "measures": ["Success@1", "RR"]}
-
-
-def make(run, noise, pairs=PAIRS):
-    """A run over the same items, whose texts lie the further from their images the more noise there is."""
-    rng = np.random.default_rng(0)
-    names = [f"{number}.jpg" for number in range(pairs)]
-    rows = [("image", name, None, f"/none/{name}") for name in names]
-    rows += [("text", name, f"<b>{name}</b>", None) for name in names]
-    items = pd.DataFrame(rows, columns=["modality", "pair_id", "text", "image"])
-    items["item_id"] = [item_id(row.modality, row.pair_id, str(row.text)) for row in items.itertuples()]
-    images = unit_rows(rng.standard_normal((pairs, 8)))
-    texts = unit_rows(images + noise * rng.standard_normal((pairs, 8)))
-    space = Space(run, "1", "projected", "", "", 8)
-    spaces = [Vectors(items["item_id"], np.vstack([images, texts]), space)]
-    items = items.assign(content="c", origin="caption").reindex(columns=ITEM_COLUMNS)
-    make_run(run, items, spaces)
-    step = start_step("03_index", run, ef=50)
-    judged = pd.DataFrame({"search": ["HNSW ef=50"], "recall": [1.0], "p50_ms": [1 + noise]})
-    write_table(judged, step.write("index.parquet"))
-    step.finish("")
-    step = start_step("05_evaluate", run)
-    for a, b in (("text", "image"), ("image", "text")):
-        ranked = read_table(step.read(f"rankings/{a}-to-{b}.parquet"))
-        scores = score_queries(ranked, qrels_from_pairs(items, a, b), ["Success@1", "RR"])
-        write_table(scores, step.write(f"per_query/{a}-to-{b}.parquet"))
-    step.finish("")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +22,8 @@ def compared(tmp_path_factory):
         patch.setenv("MMLAB_DATA", str(tmp_path_factory.mktemp("data")))
         for name in ("QDRANT_API_KEY", "HF_TOKEN"):
             patch.setenv(name, SECRET)
-        make("good", 0.1)
-        make("poor", 3.0)
+        make_judged_run("good", 0.1)
+        make_judged_run("poor", 3.0)
         yield run_notebooks("both", GIVEN, [find_notebook("08_compare")], progress=False)
 
 
@@ -62,6 +34,10 @@ def test_the_better_run_is_found_and_by_more_than_chance(compared):
     assert tests["queries"].eq(PAIRS).all()
     assert "**poor** -" in read_manifest("both")["steps"]["08_compare"]["summary"]
     assert pd.read_parquet(compared / "costs.parquet")["p50_ms"].tolist() == [1.1, 4.0]
+    losses = pd.read_parquet(compared / "non_inferiority.parquet")
+    assert losses["margin"].eq(0.005).all()
+    assert (losses["p_holm"] > 0.9).all()
+    assert (compared / "figures" / "08_power.png").is_file()
     gallery = (compared / "galleries" / "08_changed.html").read_text()
     assert "<b>0.jpg" not in gallery
     _, *directions = re.split("text-to-image|image-to-text", gallery)
@@ -82,10 +58,28 @@ def test_plain_papermill_does_the_same(compared, tmp_path):
 
 
 def test_runs_over_other_items_are_refused(compared):
-    make("fewer", 0.1, PAIRS - 1)
+    make_judged_run("fewer", 0.1, PAIRS - 1)
     told = "good and fewer are over different items and cannot be compared: 2 of good are not in fewer"
     with pytest.raises(ValueError, match=told):
         run_here("refused", {**GIVEN, "runs": ["good", "fewer"]}, [find_notebook("08_compare")])
+
+
+def test_a_run_file_of_another_system_stands_beside_the_runs(compared, tmp_path):
+    """It answers one text of the 30 rightly, and no image: from the notebook's figures, one right of 30."""
+    items = mmlab.open_run("good").items.set_index(["pair_id", "modality"])["item_id"]
+    path = tmp_path / "their results.txt"
+    path.write_text(f"{items['0.jpg', 'text']} Q0 {items['0.jpg', 'image']} 1 7.5 theirs\n")
+    given = {**GIVEN, "runs": ["good", str(path)], "name": "theirs"}
+    folder, _ = run_here("theirs", given, [find_notebook("08_compare")])
+    tests = pd.read_parquet(folder / "comparison.parquet")
+    assert set(tests["system"]) == {"their-results.txt"}
+    assert tests["direction"].unique().tolist() == ["text-to-image"]
+    assert tests["value"].tolist() == pytest.approx([1 / PAIRS, 1 / PAIRS])
+    assert tests["losses"].eq(PAIRS - 1).all()
+    assert read_manifest("theirs")["steps"]["08_compare"]["reads"][str(path)] == file_hash(path)
+    path.write_text("only three columns\n")
+    with pytest.raises(ValueError, match="their results.txt, line 1: expected 6 columns"):
+        run_here("theirs", given, [find_notebook("08_compare")])
 
 
 def test_no_secret_of_the_environment_is_written(compared):

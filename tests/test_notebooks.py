@@ -11,8 +11,8 @@ import pytest
 
 from mmlab.cli import main
 from mmlab.items import RANKING_COLUMNS, Space, SpaceMismatch, Vectors, read_items, read_table
-from mmlab.items.tables import SKIPPED_COLUMNS
-from mmlab.panels.outputs import download_link, to_csv
+from mmlab.items.tables import SKIPPED_COLUMNS, to_csv
+from mmlab.panels.controls import download_link
 from mmlab.runs import (
     NotebookFailed,
     find_notebook,

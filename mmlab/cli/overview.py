@@ -1,4 +1,4 @@
-"""`mmlab inspect`, `mmlab list`, `mmlab report`, `mmlab parameters`: what there is in a dataset, a run, a notebook."""
+"""`mmlab inspect`, `list`, `report`, `export`, `parameters`: what there is in a dataset, a run, a notebook."""
 
 import json
 import re
@@ -44,6 +44,18 @@ Examples:
   mmlab report demo
   mmlab report demo --single-file
   mmlab report --all
+"""
+EXPORT_EXAMPLES = """
+\b
+Examples:
+  mmlab export demo
+  mmlab export demo --to exported/
+\b
+What other tools make of it (pip install ir-measures):
+  ir_measures exported/demo.text-to-image.qrels exported/demo.text-to-image.run 'Success@1 RR nDCG@10'
+\b
+and back: a run file that another system made with these ids, beside the run:
+  mmlab compare demo bm25.run
 """
 PARAMETERS_EXAMPLES = """
 \b
@@ -93,6 +105,30 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
     failures = write_for_each(names, lambda run: _write(run, single_file))
     click.echo(f"Index: {write_overview()}")
     print_failures(failures, len(names))
+
+
+@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write TREC files and CSV for other tools.")
+@click.argument("run", shell_complete=complete_runs)
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write into; without it export/ in the folder of the run.",
+)
+def export(run: str, folder: Path | None) -> None:
+    """Write the answers of RUN, what is right, and the scores of each query, for each direction.
+
+    RUN.DIRECTION.run and .qrels are TREC files: trec_eval, ir-measures and ranx find in them what 05 has judged, equal
+    scores against the system. RUN.DIRECTION.csv holds a row for each query, RUN.items.csv the texts and images behind
+    the ids; a spreadsheet opens both safely. Blanks in ids are written as %20, and a % as %25. Files of these names are
+    replaced.
+    """
+    from mmlab.workbench import open_run
+
+    with usage_errors():
+        written = open_run(run).export(folder)
+    print_table(written.table.to_dict("records"))
+    click.echo(plain_text(written.sentence))
 
 
 @cli.command(epilog=PARAMETERS_EXAMPLES, short_help="List the parameters of the notebooks.")

@@ -1,7 +1,9 @@
 """`mmlab study`, `mmlab tune` and `mmlab compare`: the notebooks beside the six, on finished runs."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -34,6 +36,8 @@ COMPARE_EXAMPLES = """
 Examples:
   mmlab compare base large
   mmlab compare base large siglip --name models -p measure=Success@10
+  mmlab compare base scalar binary -p margin=1      does an index lose at most a point?
+  mmlab compare base results/bm25.run               a TREC run file of another system, with the ids of mmlab export
 """
 
 
@@ -71,29 +75,45 @@ def tune(run: str, parameters: Sequence[str]) -> None:
 
 
 @cli.command(epilog=COMPARE_EXAMPLES, short_help="Compare runs query by query.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_runs)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN|FILE...", shell_complete=complete_runs)
 @click.option("--name", help="Name of the comparison; without it compare-RUN-RUN.")
 @parameter_option
 def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) -> None:
-    """Compare runs over the same items query by query (notebook 08): all with the first of them."""
+    """Compare runs over the same items query by query (notebook 08): all with the first of them.
+
+    FILE is a TREC run file of another system over the same items. It is scored as the first run is: the same queries,
+    items and depth; a query that it does not answer scores 0.
+    """
     from mmlab.runs import find_notebook, run_folder, run_notebooks
-    from mmlab.runs.record.manifest import check_runs
     from mmlab.runs.record.parameters import check_parameters
     from mmlab.runs.record.run_files import COMPARISON
 
     name_older_notebooks()
-    name = name or f"compare-{'-'.join(runs)}"[:100]
+    named = f"compare-{'-'.join(Path(run).name for run in runs)}"
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", named)[:100]
     with usage_errors():
         notebook = find_notebook(COMPARISON)
         run_folder(name)
-        if len(set(runs)) < 2:
-            raise ValueError("expected two runs or more; mmlab list shows those that are there")
-        if name in runs:
-            raise ValueError(f"{name} is one of the runs compared; give the comparison another --name")
-        check_runs(runs)
-        given = check_parameters({**split_parameters(parameters), "runs": list(runs)}, [notebook])
+        compared = check_compared(runs, name)
+        given = check_parameters({**split_parameters(parameters), "runs": compared}, [notebook])
     run_notebooks(name, given, [notebook])
     report_run(name)
+
+
+def check_compared(names: Sequence[str], comparison: str) -> list[str]:
+    """Return the runs and the absolute paths of the files of a comparison; raise ValueError unless it can be made."""
+    from mmlab.runs.record.manifest import find_compared
+
+    if len(set(names)) < 2:
+        raise ValueError(
+            "expected two runs or more, or a TREC run file beside a run; mmlab list shows the runs"
+        )
+    if comparison in names:
+        raise ValueError(f"{comparison} is one of the runs compared; give the comparison another --name")
+    runs, files = find_compared(names, Path.cwd())
+    if not runs:
+        raise ValueError("expected the name of a run as well: by its items and queries the files are judged")
+    return [*runs, *map(str, files)]
 
 
 def run_study(name: str, run: str, parameters: Sequence[str]) -> None:

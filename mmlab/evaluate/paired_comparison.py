@@ -10,21 +10,23 @@ from mmlab.evaluate.measures.qrels import merge_qrels
 from mmlab.evaluate.measures.scoring import score_queries
 from mmlab.evaluate.resampling import (
     Seed,
-    cluster_sums,
     detectable_difference,
     difference_intervals,
     holm,
+    largest_loss,
     mean_intervals,
     non_inferiority_p,
     permutation_p,
     smallest_difference,
     standard_error,
+    standardised_differences,
 )
 from mmlab.items import is_among
 from mmlab.items.tables import TooFew
 
+STANDARDISED = ["standardised", "standardised_low", "standardised_high"]
 COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference", "difference_low"]
-COLUMNS += ["difference_high", "standardised", "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
+COLUMNS += ["difference_high", *STANDARDISED, "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
 COLUMNS += ["queries", "pairs"]
 POWER_PAIRS = (50, 100, 200, 500, 1000, 2000, 5000)
 EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
@@ -36,10 +38,11 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
     `systems`: name -> per-query scores (`score_queries`) of the same queries and measures. Returns system, baseline,
     measure, value with its 95 % interval (low, high), difference (system - baseline) with difference_low and
     difference_high, standardised (the difference over the standard deviation of the pairs' mean differences, Cohen's d
-    of paired values; NaN where these are all equal), wins, ties and losses (queries that the system answers better, as
-    well, worse), p (permutation), p_holm (over all rows), smallest_difference (what these queries would have shown in
-    80 % of all tests), queries, pairs. Intervals, p and errors count pairs, not captions. Without queries there are no
-    rows. Raises ValueError where queries or measures differ, naming the first.
+    of paired values; NaN where these are all equal) with standardised_low and standardised_high, wins, ties and losses
+    (queries that the system answers better, as well, worse), p (permutation), p_holm (over all rows),
+    smallest_difference (what these queries would have shown in 80 % of all tests), queries, pairs. Intervals, p and
+    errors count pairs, not captions. Without queries there are no rows. Raises ValueError where queries or measures
+    differ, naming the first.
 
     >>> items = pd.DataFrame({"item_id": ["t1", "t2"], "pair_id": ["a", "b"]})
     >>> base = pd.DataFrame({"query_id": ["t1", "t2"], "RR": [0.5, 0.25]})
@@ -92,10 +95,11 @@ def non_inferiority(
 ) -> pd.DataFrame:
     """Ask of every system whether it loses at most `margin` to the first one, the baseline: a row per measure.
 
-    `systems`: as for `compare_systems`. Returns system, baseline, measure, difference, margin, p (one-sided, of a loss
-    of `margin` or more, see `non_inferiority_p`), p_holm, pairs. A p below 0.05 says that the system is not worse by
-    more than the margin, which a difference that is "no more than chance" does not say. Raises TooFew without
-    queries, ValueError as `compare_systems` does and for a margin out of (0, 1].
+    `systems`: as for `compare_systems`. Returns system, baseline, measure, difference, largest_loss (what the loss is
+    at most, 95 % sure), margin, p (one-sided, of a loss of `margin` or more, see `non_inferiority_p`), p_holm, pairs.
+    A p below 0.05 says that the system is not worse by more than the margin, which a difference that is "no more than
+    chance" does not say. Raises TooFew without queries, ValueError as `compare_systems` does and for a margin out of
+    (0, 1].
 
     >>> items = pd.DataFrame({"item_id": [f"t{n}" for n in range(1000)], "pair_id": range(1000)})
     >>> base = pd.DataFrame({"query_id": items["item_id"], "RR": 1.0})
@@ -114,10 +118,11 @@ def non_inferiority(
             "baseline": baseline,
             "measure": measures,
             "difference": differences.mean(0),
+            "largest_loss": largest_loss(differences, pairs),
         }
         rows.append(pd.DataFrame({**columns, "margin": margin, "p": p, "pairs": len(np.unique(pairs))}))
     table = pd.concat(rows, ignore_index=True)
-    table.insert(6, "p_holm", holm(table["p"].to_numpy()))
+    table.insert(table.columns.get_loc("pairs"), "p_holm", holm(table["p"].to_numpy()))
     return table
 
 
@@ -126,17 +131,37 @@ def power_curve(
 ) -> pd.DataFrame:
     """Return how many pairs show which difference to the first system: system, measure, pairs, smallest_difference.
 
-    The difference that 80 % of all tests at 0.05 would detect, if more or fewer pairs differed as these do.
+    The difference that 80 % of all tests at 0.05 would detect, if more or fewer pairs differed as these do. The number
+    of pairs at hand is among the rows, marked in the column `own`; those of few pairs have no value (NaN).
     """
     baseline, *others = systems
     rows = []
     for name in others:
-        measures, differences, own = _differences(systems, baseline, name, items)
-        error = standard_error(differences, own) * np.sqrt(len(np.unique(own)))
-        for count in pairs:
+        measures, differences, clusters = _differences(systems, baseline, name, items)
+        own = len(np.unique(clusters))
+        error = standard_error(differences, clusters) * np.sqrt(own)
+        for count in sorted({*pairs, own}):
             found = detectable_difference(error / np.sqrt(count), count)
-            rows += [(name, measure, count, value) for measure, value in zip(measures, found, strict=True)]
-    return pd.DataFrame(rows, columns=["system", "measure", "pairs", "smallest_difference"])
+            rows += [
+                (name, measure, count, value, count == own)
+                for measure, value in zip(measures, found, strict=True)
+            ]
+    return pd.DataFrame(rows, columns=["system", "measure", "pairs", "smallest_difference", "own"])
+
+
+def pairs_needed(curve: pd.DataFrame, difference: float) -> pd.DataFrame:
+    """Return how many pairs would show a difference in 80 % of all tests: system, measure, pairs.
+
+    `curve`: as `power_curve` returns it, of 30 pairs or more: half the difference needs four times the pairs. Where no
+    query differs there is nothing to count with, and pairs is 0.
+
+    >>> point = pd.DataFrame({"system": "new", "measure": ["RR"], "pairs": [100], "smallest_difference": [0.04]})
+    >>> pairs_needed(point, 0.02)["pairs"].tolist()
+    [400]
+    """
+    last = curve.sort_values("pairs").groupby(["system", "measure"], sort=False).tail(1)
+    needed = np.ceil((last["pairs"] * (last["smallest_difference"] / difference) ** 2).round(6))
+    return last[["system", "measure"]].assign(pairs=needed.fillna(0).astype(int)).reset_index(drop=True)
 
 
 def label_effect(
@@ -189,7 +214,7 @@ def _compare(
             "difference": differences.mean(axis=0),
             "difference_low": difference_low,
             "difference_high": difference_high,
-            "standardised": _standardised(differences, pairs),
+            **dict(zip(STANDARDISED, standardised_differences(differences, pairs).T, strict=True)),
             **_wins_ties_losses(differences),
             "p": permutation_p(differences, pairs, seed=rng),
             "smallest_difference": smallest_difference(differences, pairs),
@@ -207,16 +232,6 @@ def _differences(
     measures = [column for column in before.columns if column != "query_id"]
     differences = after[measures].to_numpy(dtype=float) - before[measures].to_numpy(dtype=float)
     return measures, differences, pair_numbers(before["query_id"], items)
-
-
-def _standardised(differences: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    sums, sizes = cluster_sums(differences, pairs)
-    if len(sizes) < 2:
-        return np.full(differences.shape[1], np.nan)
-    deviation = (sums / sizes[:, None]).std(axis=0, ddof=1)
-    return np.divide(
-        differences.mean(axis=0), deviation, out=np.full(len(deviation), np.nan), where=deviation > 0
-    )
 
 
 def _wins_ties_losses(differences: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ INTERVAL = "95 %, Clopper-Pearson with the design effect of pairs"
 SIBLINGS_LEFT_OUT, SIBLINGS_KEPT = "left out", "kept: they answer and vote"
 PUBLISHED_CSV = Path(__file__).parent / "published.csv"
 MAX_NEAR_DIFFERENCE = 0.005  # half a point
+MAX_SHOWN_CHARS = 60  # of an item in a message
 PUBLISHED_KEYS = ["checkpoint", "model", "pretrained", "dataset", "images", "captions_per_image", "source"]
 COMPARED_COLUMNS = ["direction", "measure", "value", "published", "difference", "near", "source", "reasons"]
 COMMON_REASONS = (
@@ -104,6 +105,36 @@ def _as_text(value: str | float) -> str:
     return f"{value:,}" if value == int(value) and not isinstance(value, float) else f"{value:,.2f}"
 
 
+def check_same_items(items: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the items of the first run if all runs are over the same items with the same splits.
+
+    `items` holds the items of each run by its name. Raises ValueError where the items of a run or their splits differ
+    from those of the first run; the message says how many, and names one.
+    """
+    first, *others = items
+    for run in others:
+        _check_items(first, items[first], run, items[run])
+        _check_splits(first, items[first], run, items[run])
+    return items[first]
+
+
+def check_same_split(splits: Mapping[str, str]) -> str:
+    """Return the split that all runs judge; raise ValueError, naming two runs, where they judge different ones.
+
+    >>> check_same_split({"demo": "test", "graph": "test"})
+    'test'
+    """
+    first, *others = splits
+    for run in others:
+        if splits[run] != splits[first]:
+            raise ValueError(
+                f"{first} judges {splits[first]} and {run} judges {splits[run]}, against its own gallery each: their "
+                f"figures answer different questions; run 04_retrieve and 05_evaluate of {run} with -p split="
+                f"{splits[first]}"
+            )
+    return splits[first]
+
+
 def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
     """Read published results, one row per figure.
 
@@ -168,3 +199,32 @@ def _differing(row: Mapping[Any, Any], images: int | None, captions_per_image: f
         for name, own in found.items()
         if own is not None and own != row[name]
     ]
+
+
+def _check_items(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
+    for name, table, other, other_table in ((first, mine, run, theirs), (run, theirs, first, mine)):
+        only = table[~is_among(table["item_id"], other_table["item_id"])]
+        if len(only):
+            raise ValueError(
+                f"{first} and {run} are over different items and cannot be compared: {len(only)} of {name} are not "
+                f"in {other}, first {_describe(only.iloc[0])}; run both on the same dataset with the same 01_ingest"
+            )
+
+
+def _check_splits(first: str, mine: pd.DataFrame, run: str, theirs: pd.DataFrame) -> None:
+    before, after = (
+        table.set_index("item_id")["split"].astype("object").fillna("none") for table in (mine, theirs)
+    )
+    after = after.reindex(before.index)
+    different = before[before != after].index
+    if len(different):
+        item = mine.set_index("item_id").loc[different[0]]
+        raise ValueError(
+            f"{first} and {run} have different splits and cannot be compared: {len(different)} items, first "
+            f"{_describe(item)}, which is {before[different[0]]!r} in {first} and {after[different[0]]!r} in {run}"
+        )
+
+
+def _describe(item: pd.Series) -> str:
+    words = item["text"] if item["modality"] == "text" else item["pair_id"]
+    return f"the {item['modality']} {str(words)[:MAX_SHOWN_CHARS]!r}"

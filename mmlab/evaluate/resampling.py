@@ -175,6 +175,46 @@ def non_inferiority_p(differences: np.ndarray, clusters: np.ndarray, margin: flo
     return np.where(same, np.where(mean > -margin, (1 - margin) ** count, 1.0), tested)
 
 
+def largest_loss(differences: np.ndarray, clusters: np.ndarray, level: float = 0.05) -> np.ndarray:
+    """Return how much the true mean of `differences` (Q, M) may lie below 0 at most, (M,), in [0, 1].
+
+    It is the smallest margin of which `non_inferiority_p` is at most `level`: the bound of a one-sided interval. 1 for
+    one cluster.
+
+    >>> largest_loss(np.zeros((1000, 1)), np.arange(1000)).round(4).tolist()
+    [0.003]
+    """
+    sums, sizes = cluster_sums(differences, clusters)
+    mean, count = sums.sum(axis=0) / sizes.sum(), len(sizes)
+    if count == 1:
+        return np.ones(len(mean))
+    bound = _distribution("t").isf(level, count - 1) * standard_error(differences, clusters) - mean
+    same = _all_same(differences)
+    hidden = np.maximum(1 - level ** (1 / count), -mean)
+    return np.clip(np.where(same, hidden, bound), 0, 1)
+
+
+def standardised_differences(
+    differences: np.ndarray, clusters: np.ndarray, level: float = 0.95
+) -> np.ndarray:
+    """Return the mean of `differences` (Q, M) in standard deviations of the clusters' means, with its interval, (M, 3).
+
+    Cohen's d of paired values. The interval is d plus and minus t of C - 1 times the root of (SE / deviation)² +
+    d² / (2 (C - 1)): the error of the mean and that of the deviation (Hedges and Olkin, Statistical Methods for
+    Meta-Analysis, 1985, for one value a cluster). NaN for one cluster and where all clusters have the same mean.
+    """
+    sums, sizes = cluster_sums(differences, clusters)
+    count = len(sizes)
+    if count < 2:
+        return np.full((differences.shape[1], 3), np.nan)
+    deviation = (sums / sizes[:, None]).std(axis=0, ddof=1)
+    deviation = np.where(deviation > 1e-9, deviation, np.nan)
+    d = sums.sum(axis=0) / sizes.sum() / deviation
+    error = np.sqrt((standard_error(differences, clusters) / deviation) ** 2 + d**2 / (2 * (count - 1)))
+    half = _distribution("t").isf((1 - level) / 2, count - 1) * error
+    return np.column_stack([d, d - half, d + half])
+
+
 def _distribution(name: str) -> Any:
     """Return a distribution of scipy.stats, which takes a while to load."""
     import scipy.stats

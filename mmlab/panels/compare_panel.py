@@ -12,8 +12,8 @@ import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
+from mmlab.panels.controls import FONT, show_in, status_line, warning_line
 from mmlab.panels.hit_grids import PanelData, describe_hit
-from mmlab.panels.outputs import FONT, show_in, status_line, warning_line
 from mmlab.panels.query_panel import QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query, SearchResult

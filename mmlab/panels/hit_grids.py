@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from mmlab.panels.outputs import status_line, warning_line
+from mmlab.panels.controls import status_line, warning_line
 from mmlab.retrieve import CALIBRATIONS, Query, SearchResult, search
 from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.rerank import Match

@@ -13,8 +13,8 @@ import pandas as pd
 
 from mmlab.items import ImageError, open_image
 from mmlab.panels import controls
+from mmlab.panels.controls import Unfinished, add_query_columns, download_link, show_in
 from mmlab.panels.hit_grids import PanelData, answer_query, shorten
-from mmlab.panels.outputs import Unfinished, add_query_columns, download_link, show_in
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.spec import summarize_settings

@@ -1,7 +1,7 @@
 """Galleries of images with captions as HTML: thumbnails are inside, every text is escaped, nothing is fetched."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -90,6 +90,29 @@ def query_gallery(
         parts.append(_heading(str(title)[:MAX_HEADING_CHARS], _describe_rank(found, right)))
         parts.append(_answer_cards(known, right, found.head(k)))
     return Html("".join(parts))
+
+
+def changes_gallery(
+    changed: pd.DataFrame,
+    rankings: Mapping[str, pd.DataFrame],
+    qrels: pd.DataFrame,
+    items: pd.DataFrame,
+    measure: str,
+    k: int = 5,
+) -> Html:
+    """Show the first `k` hits of two runs for each row of `changed` (query_id, before, after).
+
+    `rankings` holds the run before and the run after, by name; `measure` is the measure of the values before and
+    after.
+    """
+    parts = []
+    for row in changed.to_dict("records"):
+        for (run, ranked), score in zip(rankings.items(), (row["before"], row["after"]), strict=True):
+            found = ranked[ranked["query_id"] == row["query_id"]]
+            note = f"{escape(run)}, {escape(measure)} {score:.3f}"
+            parts.append(f'<p style="font:13px sans-serif;margin:14px 0 -8px;color:#5b6675">{note}</p>')
+            parts.append(str(query_gallery([row["query_id"]], found, qrels, items, k)))
+    return Html("".join(parts) or "<em>none</em>")
 
 
 def wrong_pairs_gallery(suspects: pd.DataFrame, items: pd.DataFrame, count: int) -> Html:

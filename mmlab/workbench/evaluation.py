@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.evaluate import (
-    compare_systems,
     mean_by_groups,
     mean_measures,
     measure_names,
@@ -49,11 +48,11 @@ from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, paired_bars, query_gallery
 from mmlab.visualize.bars import group_panels
 from mmlab.visualize.curves import throughput_curves
-from mmlab.workbench.comparisons import SystemComparison
 from mmlab.workbench.failure_report import FailureReport
 from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
+from mmlab.workbench.system_comparison import SystemComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -397,15 +396,11 @@ class Evaluation(Report):
         names = (other.rankings.name, self.rankings.name)
         if names[0] == names[1]:
             names = (f"{names[0]} (baseline)", names[1])
-        tables = {
-            name: compare_systems(
-                shared_queries(dict(zip(names, (other.per_query[name], self.per_query[name]), strict=True))),
-                self.rankings.items,
-                self.seed,
-            )
+        scores = {
+            name: shared_queries(dict(zip(names, (other.per_query[name], self.per_query[name]), strict=True)))
             for name in shared
         }
-        return SystemComparison.of(tables, self.first_measure)
+        return SystemComparison(scores, self.rankings.items, self.first_measure, self.seed)
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, where answers are lost and the weakest group, in a few sentences.

@@ -192,7 +192,7 @@ class MapReport(Report):
             >>> panel = run.map(pairs=20).panel()
         """
         from mmlab.panels import map_panel
-        from mmlab.panels.outputs import notice
+        from mmlab.panels.controls import notice
 
         if not self._enough:
             return notice(self.umap().sentence)

@@ -1,5 +1,6 @@
 """The door: a run, opened, and what one asks of it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import pandas as pd
 
 from mmlab.embed.benchmark import sweep_batches
+from mmlab.evaluate.trec import write_trec
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import Vectors, is_among
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
-from mmlab.workbench.comparisons import RunComparison
+from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
+from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunList, RunReader
 from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.step_reports import EmbedReport, IndexReport
@@ -266,7 +269,7 @@ class Run(RunData):
 
     def compare(
         self,
-        *others: str,
+        *others: str | Path,
         measures: Sequence[str] = ("Success@1", "Success@10", "RR"),
         measure: str = "Success@1",
         seed: int = 0,
@@ -274,21 +277,54 @@ class Run(RunData):
         """Compare finished runs over the same items with this one, query by query.
 
         Args:
-            others: names of runs. In a run that holds no items, as the one of 08_compare, the first is the baseline.
+            others: names of runs, and paths of TREC run files that another system made of the same items (`export`
+                writes these with their ids). In a run that holds no items, as the one of 08_compare, the first run
+                is the baseline.
             measures: the measures to compare, of those that 05_evaluate wrote in every run.
             measure: by which changed queries are found and quality is set beside cost.
             seed: of the bootstrap and the permutations.
 
         Raises:
-            ValueError: for fewer than two runs, and where their items, splits or the split that they judge differ.
+            ValueError: for fewer than two, where items, splits or the split that is judged differ, for a name that is
+                neither a run nor a file, and for a damaged file, with the number of the line.
 
         Example:
             >>> run.compare("graph").conclusion
             '2 runs over the test split of ... items, compared with **demo**: no difference is more than chance.'
         """
         own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
-        runs = [*own, *(RunData(RunReader(name, self.step)) for name in others)]
-        return RunComparison(runs, tuple(measures), measure, seed)
+        names, files = find_compared(others)
+        runs = [*own, *(RunData(RunReader(name, self.step)) for name in names)]
+        return RunComparison(runs, tuple(measures), measure, seed, files)
+
+    def export(self, folder: str | Path | None = None, rankings: Rankings | None = None) -> Result:
+        """Write rankings, right answers and the scores of each query for other tools: TREC files and CSV.
+
+        Every file begins with the name of the run: NAME.text-to-image.run and .qrels are read by trec_eval, ir-measures
+        and ranx, which find in them the rankings that 05_evaluate judges, equal scores against the system; .csv holds
+        a row for each query, NAME.items.csv the texts and images of the split that is judged. A spreadsheet opens these
+        safely.
+
+        Args:
+            folder: where to; export/ in the run's folder unless given. Files of these names are replaced.
+            rankings: what is written; the run's own answers unless given.
+
+        Returns:
+            A row for each file: file, rows, content.
+
+        Example:
+            >>> run.export("exported").table["file"].tolist()[:2]
+            ['demo.items.csv', 'demo.text-to-image.run']
+        """
+        target = Path(folder) if folder is not None else self.folder / "export"
+        evaluation = self.evaluate(rankings, self.parameters.get("k_values", (1, 5, 10)))
+        own = (
+            self.name if evaluation.rankings.name == self.name else f"{self.name}-{evaluation.rankings.name}"
+        )
+        name = re.sub(r"[^\w.-]+", "-", own)
+        answers, items = evaluation.rankings.answers, evaluation.rankings.items
+        table = write_trec(target, name, answers, evaluation.qrels, evaluation.per_query, items)
+        return Result(table, f"{len(table)} files are in `{target}`.")
 
     # Studies: what is tried out beside the run's own answers
 

@@ -23,11 +23,12 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "large": "tests.bench.large:large",
     "minilm": "tests.bench.sentences:minilm",
     "mpnet": "tests.bench.sentences:mpnet",
+    "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
 }
-ASKED_FOR = {"large", "mpnet"}  # takes long, or a folder: measured only by its name
+ASKED_FOR = {"large", "mpnet", "mutants"}  # takes long, or a folder: measured only by its name
 
 
 def main(names: list[str]) -> int:

@@ -2,6 +2,7 @@ from mmlab.cli import main
 from mmlab.runs import start_step
 from mmlab.runs.execute.notebooks import choose_notebooks
 from mmlab.runs.record.parameters import notebook_parameters
+from tests.made_run import make_judged_run
 
 
 def test_the_report_is_written_again_from_the_files(here, tmp_path, capsys):
@@ -77,3 +78,23 @@ def test_one_notebook_by_its_number(capsys):
     assert lines[1].split() == ["name", "type", "default"]
     assert any(line.split()[:3] == ["fusion", "str", '"none"'] for line in lines)
     assert "01_ingest" not in lines
+
+
+def test_a_run_is_written_for_other_tools(here, tmp_path, capsys):
+    make_judged_run("p", 0.5)
+    assert main(["export", "p", "--to", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert all(name in shown for name in files)
+    assert len(files) == 7
+    assert main(["export", "p"]) == 0
+    assert sorted(path.name for path in (tmp_path / "data/runs/p/export").iterdir()) == files
+
+
+def test_a_run_without_rankings_says_what_comes_first(here, tmp_path, capsys):
+    start_step("01_ingest", "p").finish("")
+    assert main(["export", "none"]) == 2
+    assert "there is no run 'none'" in capsys.readouterr().err
+    assert main(["export", "p"]) == 2
+    assert "run 04_retrieve for this run first" in capsys.readouterr().err
+    assert not (tmp_path / "data/runs/p/export").exists()

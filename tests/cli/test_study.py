@@ -19,6 +19,20 @@ def test_a_comparison_is_a_run_of_its_own_with_a_report(here, tmp_path, capsys):
     assert (folder / "08_compare.html").is_file()
 
 
+def test_a_run_is_compared_with_a_file_where_the_shell_stands(here, tmp_path, capsys):
+    start_step("05_evaluate", "a", seed=3).finish("")
+    (tmp_path / "bm25 1.run").write_text("q Q0 i 1 0.5 t")
+    assert main(["compare", "a", "bm25 1.run"]) == 0
+    steps = read_manifest("compare-a-bm25-1.run")["steps"]
+    assert steps["08_compare"]["parameters"]["runs"] == ["a", str(tmp_path / "bm25 1.run")]
+    assert main(["compare", "bm25 1.run", "./bm25 1.run", "--name", "x"]) == 2
+    assert main(["compare", "a", "none.run"]) == 2
+    assert "no TREC run file" in capsys.readouterr().err
+    (tmp_path / "b.run").write_text("q Q0 i 1 0.5 t")
+    assert main(["compare", "b.run", "bm25 1.run"]) == 2
+    assert "expected the name of a run as well" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["tune", "a"], ["study", "tune", "a"], ["study", "07", "a"]])
 def test_a_study_goes_on_with_the_parameters_of_the_run_and_joins_its_report(here, tmp_path, words):
     start_step("03_index", "a", seed=3, k="7").finish("")

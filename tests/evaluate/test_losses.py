@@ -14,6 +14,7 @@ from mmlab.evaluate.losses import (
     losses_beside,
     losses_by_stage,
 )
+from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Space, Vectors
 
 QUERIES = ["kept", "index", "quantized", "fused", "never", "gained", "back"]
@@ -229,6 +230,106 @@ def test_captions_of_one_image_are_judged_without_labels() -> None:
     assert table["text_share"].tolist() == [0 / 1, 1 / 1]
     assert table["image_share"].isna().all()
     assert table["failed"].tolist() == ["text", "unknown"]
+
+
+def irregular() -> tuple[Vectors, pd.DataFrame]:
+    """Thirty pairs of one to three captions and one or two images, some of them without a label."""
+    rng = np.random.default_rng(6)
+    rows = []
+    for pair in range(30):
+        label = [None, "mug", "hat", "shoe"][rng.integers(4)]
+        for kind, count in (("text", pair % 3 + 1), ("image", 2 if pair % 7 == 3 else 1)):
+            rows += [(f"{kind[0]}{pair}.{n}", kind, f"p{pair}", label) for n in range(count)]
+    items = pd.DataFrame(rows, columns=["item_id", "modality", "pair_id", "label"])
+    centre = items.groupby("pair_id", sort=False).ngroup() * 2.4
+    angles = centre + rng.normal(0, 1, len(items))
+    return Vectors(items["item_id"], np.column_stack([np.cos(angles), np.sin(angles)]), SPACE), items
+
+
+def plain_share(asked: str, vectors: Vectors, items: pd.DataFrame, neighbours: int) -> float:
+    """Right ones among the nearest, over those that could be there, by sorting all others."""
+    of = items.set_index("item_id")
+    row = dict(zip(vectors.ids, vectors.array, strict=True))
+    others = sorted((one for one in vectors.ids if one != asked), key=lambda one: -row[one] @ row[asked])
+    right = [
+        of.loc[one, "pair_id"] == of.loc[asked, "pair_id"]
+        or (pd.notna(of.loc[asked, "label"]) and of.loc[one, "label"] == of.loc[asked, "label"])
+        for one in others
+    ]
+    possible = min(sum(right), neighbours)
+    return sum(right[:neighbours]) / possible if possible else np.nan
+
+
+@pytest.mark.parametrize("queries", ["text", "image"])
+@pytest.mark.parametrize(("neighbours", "given"), [(5, {}), (2, {"neighbours": 2}), (1, {"neighbours": 1})])
+def test_shares_and_failures_are_those_of_a_plain_loop(queries: str, neighbours: int, given: dict) -> None:
+    vectors, items = irregular()
+    by_modality = split(vectors, items)
+    gallery = "image" if queries == "text" else "text"
+    qrels = qrels_from_pairs(items, queries, gallery)
+    missed = by_modality[queries].ids[::2].tolist()
+    table = failed_modalities(by_modality, items, qrels, missed, **given)
+    assert table["query_id"].tolist() == missed
+    of = pd.DataFrame(vectors.array @ vectors.array.T, vectors.ids, vectors.ids)
+    for row in table.itertuples():
+        right = qrels.loc[qrels["query_id"] == row.query_id, "item_id"]
+        assert row.item_id == of.loc[row.query_id, right].idxmax()
+        text, image = (row.query_id, row.item_id) if queries == "text" else (row.item_id, row.query_id)
+        shares = [
+            plain_share(one, by_modality[kind], items, neighbours)
+            for one, kind in ((text, "text"), (image, "image"))
+        ]
+        assert [row.text_share, row.image_share] == pytest.approx(shares, nan_ok=True)
+        failed = {kind for kind, share in zip(("text", "image"), shares, strict=True) if share < 0.5}
+        names = {2: "both", 1: next(iter(failed), ""), 0: "unknown" if np.isnan(shares).any() else "neither"}
+        assert row.failed == names[len(failed)]
+    assert table["failed"].nunique() >= 4
+
+
+def test_shares_have_the_intervals_of_their_pairs() -> None:
+    items = ITEMS.assign(pair_id=["p", "p", "r", "s", "s", "s", "t"])
+    clusters = np.array([0, 0, 1, 2, 2, 2, 3])
+    losses = attribute_losses(STAGES, QRELS, k=1)
+    table = losses_by_stage(losses, items)
+    for row in table.itertuples():
+        own = (losses["outcome"] == row.outcome).to_numpy(dtype=float)[:, None]
+        assert (row.low, row.high) == pytest.approx(tuple(mean_intervals(own, clusters)[0]))
+    missed = losses.assign(failed=["text", None, "image", "both", "unknown", "text", None], image_share=0.5)
+    missed.loc[[0, 3], "image_share"] = np.nan
+    shares = failure_shares(missed, items, losses.assign(failed="text").head(0))
+    assert shares["queries"].tolist() == [2, 1, 1, 0, 1]
+    assert shares["value"].tolist() == [2 / 5, 1 / 5, 1 / 5, 0, 1 / 5]
+    assert shares["image_unknown"].tolist() == [2 / 5] * 5
+    assert shares["among_found"].isna().all()
+    for row, kind in zip(shares.itertuples(), ("text", "image", "both", "neither", "unknown"), strict=True):
+        kept = missed["failed"].notna()
+        own = (missed.loc[kept, "failed"] == kind).to_numpy(dtype=float)[:, None]
+        assert (row.low, row.high) == pytest.approx(tuple(mean_intervals(own, clusters[kept])[0]))
+
+
+def test_every_change_on_the_way_down_is_booked() -> None:
+    changes = loss_changes(attribute_losses(STAGES, QRELS, k=1))
+    assert changes.to_numpy().tolist() == [
+        ["queries", 7], ["missed by exact search", -2], ["lost by HNSW", -1], ["lost by int8", -1],
+        ["lost by fusion", -1], ["gained by fusion", 1],
+    ]  # fmt: skip
+    assert changes["queries"].sum() == 3
+    gained = attribute_losses({"exact": stage("kept"), "fused": stage("kept", "index")}, QRELS, k=1)
+    table = losses_by_stage(gained, ITEMS)
+    assert table["outcome"].tolist() == ["found", "gained by fused", "lost by fused", "never found"]
+    assert table["queries"].tolist() == [1, 1, 0, 5]
+    assert losses_by_stage(gained.head(0), ITEMS).columns.tolist() == table.columns.tolist()
+
+
+def test_of_many_found_queries_a_thousand_are_drawn_by_the_seed() -> None:
+    found = pd.DataFrame({"query_id": [f"q{n}" for n in range(1005)], "outcome": "found", "exact": True})
+    found.loc[[3, 1004], "exact"] = False
+    drawn = draw_found(found)
+    assert len(set(drawn)) == len(drawn) == 1000
+    assert not {"q3", "q1004"} & set(drawn)
+    assert drawn == draw_found(found, seed=0)
+    assert drawn != draw_found(found, seed=1)
+    assert sorted(draw_found(found.head(999))) == sorted(set(found["query_id"].head(999)) - {"q3"})
 
 
 def test_without_misses_there_is_nothing_to_explain() -> None:

@@ -62,6 +62,23 @@ def test_groups_are_sorted_by_their_mean_not_by_name_and_small_ones_are_marked()
     assert table["few"].tolist() == [True, True, False]
 
 
+def test_a_small_group_is_one_of_few_pairs_however_many_captions() -> None:
+    items = pd.DataFrame({"item_id": [f"q{n}" for n in range(40)]})
+    items["pair_id"] = [f"p{n // 2}" for n in range(18)] + [f"p{n}" for n in range(18, 28)] + ["p30"] * 12
+    items["label"] = ["nine"] * 18 + ["ten"] * 10 + ["one"] * 12
+    per_query = pd.DataFrame({"query_id": items["item_id"], "RR": 0.5})
+    table = mean_by_group(per_query, items, "RR", "label")
+    assert table.columns.tolist() == ["label", "value", "low", "high", "queries", "pairs", "few"]
+    assert table["label"].tolist() == ["nine", "one", "ten"]  # by name among equal means
+    assert table[["queries", "pairs", "few"]].to_numpy().tolist() == [
+        [18, 9, True],
+        [12, 1, True],
+        [10, 10, False],
+    ]
+    alone = mean_measures(per_query.head(18), items).iloc[0]
+    assert table.loc[0, ["value", "low", "high"]].tolist() == alone[["value", "low", "high"]].tolist()
+
+
 def test_groups_may_be_numbers_with_gaps() -> None:
     items = ITEMS.assign(width=pd.array([64, 64, 32, None], dtype="Int32"))
     table = mean_by_group(PER_QUERY, items, "RR", "width")
@@ -102,6 +119,16 @@ RANKINGS = pd.DataFrame(
 
 def test_the_best_are_right_by_the_widest_gap() -> None:
     assert best_queries(SCORES, RANKINGS, ASKED, 2) == ["clear", "close"]
+
+
+def test_among_equals_the_first_query_comes_first() -> None:
+    ids = [f"q{n}" for n in range(30)]
+    asked = pd.DataFrame({"item_id": ids, "pair_id": ids})
+    scores = pd.DataFrame({"query_id": ids, "RR": [n % 2 for n in range(30)]}).astype({"RR": float})
+    hits = pd.DataFrame({"query_id": ids * 2, "item_id": "a", "rank": [1] * 30 + [2] * 30, "score": 0.5})
+    assert best_queries(scores, hits, asked, 15) == ids[1::2]
+    assert worst_queries(scores, hits, asked, 15) == ids[::2]
+    assert random_queries(scores, asked, 30) == random_queries(scores, asked, 30, seed=0)
 
 
 def test_the_worst_are_wrong_and_surest_of_it() -> None:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from mmlab.evaluate import read_labels
 from mmlab.evaluate.losses import MissedQueries
 
 
@@ -45,3 +46,25 @@ def test_judgements_stand_over_the_qrels_and_the_last_one_counts(missed):
 def test_a_query_whose_only_right_answer_is_judged_wrong_keeps_its_qrels(missed):
     missed.add_judgement("a", "u", 0)
     assert missed.right_answers("a")["item_id"].tolist() == ["u"]
+
+
+def test_the_first_five_hits_are_shown_by_rank_and_kinds_by_how_many(missed):
+    rows = [("a", f"x{rank}", rank, 1 / rank) for rank in (3, 7, 1, 6, 2, 5, 4)]
+    more = pd.DataFrame([*rows, ("b", "y", 1, 0.5)], columns=["query_id", "item_id", "rank", "score"])
+    explained = pd.DataFrame({"query_id": [*"abcde"], "failed": ["text", "both", "both", None, "both"]})
+    missed = replace(missed, rankings=more, explained=explained)
+    assert missed.hits("a")["item_id"].tolist() == [f"x{rank}" for rank in range(1, 6)]
+    assert missed.hits("a").index.tolist() == [0, 1, 2, 3, 4]
+    assert missed.hits("b")["item_id"].tolist() == ["y"]
+    assert [name for name, _ in missed.kinds()] == ["all misses (4)", "both failed (3)", "text failed (1)"]
+    assert missed.query_ids("both") == ["b", "c", "e"]
+    graded = replace(
+        missed, qrels=pd.DataFrame({"query_id": "a", "item_id": ["x1", "x2"], "relevance": [0, 2]})
+    )
+    assert graded.hits("a", 3)["relevant"].tolist() == [False, True, False]
+
+
+def test_who_judged_is_kept(missed):
+    missed.add_judgement("a", "x", 1, by="Zoë")
+    missed.add_judgement("a", "y", 0)
+    assert read_labels(missed.labels)["by"].tolist() == ["Zoë", ""]

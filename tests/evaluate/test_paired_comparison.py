@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from mmlab.evaluate import changed_queries, compare_systems
-from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, power_curve
+from mmlab.evaluate import changed_queries, compare_systems, mean_measures, score_queries
+from mmlab.evaluate.paired_comparison import label_effect, non_inferiority, pairs_needed, power_curve
+from mmlab.items.tables import TooFew
 
 QUERIES = [f"q{n}" for n in range(40)]
 ITEMS = pd.DataFrame({"item_id": QUERIES, "pair_id": [f"p{n // 2}" for n in range(40)]})
@@ -120,8 +121,54 @@ def test_a_system_that_loses_little_is_not_inferior() -> None:
     assert index["p"] == pytest.approx(ttest_1samp(change, -0.01, alternative="greater").pvalue)
     assert index["p"] < 0.05 < worse["p"] == 1
     assert index["p_holm"] == pytest.approx(2 * index["p"])
+    interval = ttest_1samp(change, 0, alternative="greater").confidence_interval(0.95)
+    assert index["largest_loss"] == pytest.approx(-interval.low)
     with pytest.raises(ValueError, match="a difference over 0 and up to 1, found 0"):
         non_inferiority(systems, items, margin=0)
+
+
+def test_every_measure_is_asked_for_a_loss_and_holm_counts_them_all() -> None:
+    systems, items = uneven(2)
+    more = {name: table.assign(AP=table["RR"] / 2, R=0.5) for name, table in systems.items()}
+    table = non_inferiority({**more, "other": more["base"]}, items)
+    columns = [
+        "system",
+        "baseline",
+        "measure",
+        "difference",
+        "largest_loss",
+        "margin",
+        "p",
+        "p_holm",
+        "pairs",
+    ]
+    assert table.columns.tolist() == columns
+    assert table[["system", "measure"]].to_numpy().tolist() == [
+        [system, measure] for system in ("new", "other") for measure in ("RR", "AP", "R")
+    ]
+    assert (set(table["baseline"]), set(table["margin"])) == ({"base"}, {0.005})
+    assert set(table["pairs"]) == {40}
+    change = (systems["new"]["RR"] - systems["base"]["RR"]).mean()
+    assert table["difference"].tolist() == pytest.approx([change, change / 2, 0, 0, 0, 0])
+    alike = 0.995**40  # the chance that 40 pairs hide a loss
+    assert table["p"].iloc[2:].tolist() == pytest.approx([alike] * 4)
+    assert table["p_holm"].tolist() == pytest.approx([6 * p for p in table["p"].iloc[:2]] + [1] * 4, abs=1e-9)
+    none = {name: scores.head(0) for name, scores in systems.items()}
+    with pytest.raises(TooFew, match="no query was judged"):
+        non_inferiority(none, items)
+
+
+def test_differences_of_one_size_have_no_standard_size_and_tiny_ones_are_ties() -> None:
+    table = compare_systems({**SYSTEMS, "nearly": scores(BASE + 1e-12)}, ITEMS)
+    assert table["standardised"].isna().tolist() == [True, True, True]
+    assert table[["wins", "ties", "losses"]].to_numpy().tolist() == [[40, 0, 0], [0, 40, 0], [0, 40, 0]]
+    two = pd.DataFrame({"query_id": QUERIES[:2], "RR": [0.5, 0.25]})
+    one_pair = compare_systems({"a": two, "b": two.assign(RR=[1.0, 0.25])}, ITEMS)
+    assert np.isnan(one_pair["standardised"].item())
+    assert one_pair[["difference_low", "difference_high"]].to_numpy().tolist() == [[-1, 1]]
+    pd.testing.assert_frame_equal(compare_systems(SYSTEMS, ITEMS), compare_systems(SYSTEMS, ITEMS, 0))
+    empty = {name: found.head(0) for name, found in SYSTEMS.items()}
+    assert compare_systems(empty, ITEMS).columns.tolist() == table.columns.tolist()
 
 
 def test_more_pairs_show_smaller_differences() -> None:
@@ -131,6 +178,20 @@ def test_more_pairs_show_smaller_differences() -> None:
     assert np.isnan(curve[5])  # no test of 5 pairs has a p below 0.05
     assert curve[40] == pytest.approx(row["smallest_difference"])
     assert curve[160] == pytest.approx(row["smallest_difference"] / 2)
+    table = power_curve(systems, items)
+    assert table.loc[table["own"], "pairs"].tolist() == [40]
+    half = pairs_needed(table, row["smallest_difference"] / 2)
+    assert half.to_dict("records") == [{"system": "new", "measure": "RR", "pairs": 160}]
+    more = {name: table.assign(AP=table["RR"] ** 2) for name, table in systems.items()}
+    usual = power_curve({**more, "other": more["new"]}, items)
+    assert usual[["system", "measure", "pairs"]].to_numpy().tolist() == [
+        [system, measure, pairs] for system in ("new", "other") for pairs in (40, 50, 100, 200, 500, 1000, 2000, 5000)
+        for measure in ("RR", "AP")
+    ]  # fmt: skip
+    first = usual[(usual["measure"] == "RR") & (usual["system"] == "new")]["smallest_difference"]
+    assert first.tolist() == pytest.approx(
+        [curve[160] * (160 / pairs) ** 0.5 for pairs in (40, 50, 100, 200, 500, 1000, 2000, 5000)]
+    )
 
 
 def test_systems_that_were_not_asked_the_same_are_refused() -> None:
@@ -167,7 +228,12 @@ def test_a_judgement_moves_the_mean_and_counts_its_query():
     found = label_effect(FOUND, RIGHT, labels, ["RR", "R@1"], TWO).set_index("measure")
     assert found.loc["RR", ["without", "with", "queries_changed"]].tolist() == [(1 / 2 + 1) / 2, 1, 1]
     assert found.loc["R@1", ["without", "with"]].tolist() == [(0 + 1) / 2, (1 / 2 + 1) / 2]
-    assert (found["low"] <= found["without"]).all() and (found["with"] <= found["with_high"]).all()
+    judged = {"": RIGHT, "with_": pd.concat([RIGHT, labels])}
+    for name, right in judged.items():
+        means = mean_measures(score_queries(FOUND, right, ["RR", "R@1"]), TWO).set_index("measure")
+        assert found[[f"{name}low", f"{name}high"]].to_numpy() == pytest.approx(
+            means[["low", "high"]].to_numpy()
+        )
 
 
 def test_a_query_that_loses_its_only_answer_is_not_judged_any_more():

@@ -9,13 +9,15 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.evaluate.protocol import (
     benchmark_name,
+    check_same_items,
+    check_same_split,
     compare_with_published,
     protocol_card,
     read_published,
     split_hash,
     transpose_card,
 )
-from mmlab.items import Space, Vectors
+from mmlab.items import DIRECTIONS, ITEM_COLUMNS, Space, Vectors
 from tests.conftest import find_shared
 
 ITEMS = pd.DataFrame(
@@ -81,6 +83,37 @@ def test_it_can_be_read_with_a_column_per_direction():
     assert shown.set_index("rule").loc["captions per image"].tolist() == ["1.50", "1.50"]
 
 
+def test_numbers_are_written_to_be_read():
+    table = pd.DataFrame(
+        {"direction": ["a", "b"], "queries": [12345, 0], "mean": [1234.5, 2.0], "rule": ["x", ""]}
+    )
+    shown = transpose_card(table).set_index("rule")
+    assert shown.loc["queries"].tolist() == ["12,345", "0"]
+    assert shown.loc["mean"].tolist() == ["1,234.50", "2.00"]
+    assert shown.loc["rule"].tolist() == ["x", ""]
+
+
+def test_the_card_names_the_splits_of_what_is_judged_and_the_prompt():
+    space = Space("some/model", "1", "", "", "", 6)
+    items = ITEMS.assign(split=["val", "test", None, "never embedded", "test", "val"])
+    both = {
+        "text": Vectors(["t1", "t2", "t3"], np.eye(6)[:3], space), "image": Vectors(["i1", "i2"], np.eye(6)[4:], space)
+    }  # fmt: skip
+    qrels = {name: qrels_from_pairs(items, *pair) for name, pair in DIRECTIONS.items()}
+    rankings = {
+        "text-to-image": pd.DataFrame({"rank": [1, 2, 7]}),
+        "image-to-text": pd.DataFrame({"rank": []}),
+    }
+    texts, images = protocol_card(both, items, qrels, rankings).to_dict("records")
+    assert texts["split"] == images["split"] == "all: test, val"
+    assert (texts["ranks kept"], images["ranks kept"]) == (7, 0)
+    assert texts["prompt"] == "none"
+    assert texts["split hash"] == split_hash(items[items["item_id"] != "t4"])
+    without = protocol_card(both, items.assign(split=None), qrels, rankings)
+    assert without["split"].tolist() == ["all", "all"]
+    assert protocol_card(both, items, qrels, rankings, split="test")["split"].tolist() == ["test", "test"]
+
+
 def test_the_hash_tells_the_items_not_their_order():
     assert split_hash(ITEMS) == split_hash(ITEMS[::-1]) == card()["split hash"].iloc[0]
     assert split_hash(ITEMS) != split_hash(ITEMS[1:])
@@ -141,6 +174,24 @@ def test_another_row_is_another_line(tmp_path: Path) -> None:
     path.write_text(f"{columns},text-to-image Success@1\nme/net,net,mine,set,10,1,a paper,500\n")
     with pytest.raises(ValueError, match="in percent, found 'text-to-image Success@1' with 500"):
         read_published(path)
+    path.write_text(
+        f"{columns},text-to-image Success@1,image to text\nme/net,net,mine,set,10,1,a paper,0,100\n"
+    )
+    with pytest.raises(ValueError, match="found 'image to text' with 100"):
+        read_published(path)
+    path.write_text(
+        f"{columns},text-to-image R@1,image-to-text R@5\nme/net,net,mine,set,10,1,a paper,0,100\n"
+    )
+    rows = read_published(path)
+    assert rows[["direction", "measure", "published"]].to_numpy().tolist() == [
+        ["text-to-image", "R@1", 0], ["image-to-text", "R@5", 1],
+    ]  # fmt: skip
+    (gap,) = compare_with_published(
+        "net/mine", "set", pd.DataFrame({"direction": ["image-to-text"], "measure": "R@5", "value": 0.5}), 9, 1,
+        published=rows,
+    ).to_dict("records")  # fmt: skip
+    assert gap["reasons"].startswith("images: 9 here, 10 published; ")
+    assert "captions per image" not in gap["reasons"].split("; ")[1]
 
 
 @pytest.mark.skipif(not SOURCE.exists(), reason="the table that the rows came from is not on this machine")
@@ -166,3 +217,46 @@ def test_a_dataset_is_published_under_the_last_part_of_its_name() -> None:
     ):
         assert benchmark_name({"steps": {"01_ingest": {"parameters": {"dataset": given}}}}) == name
     assert benchmark_name({"steps": {}}) == "unknown"
+
+
+COMPARED = pd.DataFrame(
+    {
+        "item_id": ["i1", "t1", "t2"],
+        "modality": ["image", "text", "text"],
+        "pair_id": ["1.jpg", "1.jpg", "1.jpg"],
+        "text": [None, "a red mug", "a cup"],
+        "image": ["/1.jpg", None, None],
+        "split": ["test", "test", None],
+    }
+).reindex(columns=ITEM_COLUMNS)
+
+
+def test_the_items_are_those_of_the_first_run():
+    assert check_same_items({"a": COMPARED, "b": COMPARED.iloc[::-1]}) is COMPARED
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (COMPARED.iloc[:2],
+         "a and b are over different items .* 1 of a are not in b, first the text 'a cup'; run both"),
+        (COMPARED.assign(item_id=["i1", "t1", "t3"]), "1 of a are not in b, first the text 'a cup'"),
+        (COMPARED.assign(split=["train", "test", None]),
+         "different splits .*: 1 items, first the image '1.jpg', which is 'test' in a and 'train' in b"),
+        (COMPARED.assign(split="test"), "first the text 'a cup', which is 'none' in a and 'test' in b"),
+    ],
+)  # fmt: skip
+def test_other_items_and_other_splits_are_refused(items, message):
+    with pytest.raises(ValueError, match=message):
+        check_same_items({"a": COMPARED, "b": items})
+
+
+def test_items_that_only_the_other_has_are_told():
+    with pytest.raises(ValueError, match="1 of a are not in b"):
+        check_same_items({"b": COMPARED.iloc[:2], "a": COMPARED})
+
+
+def test_runs_that_judge_another_split_are_refused():
+    assert check_same_split({"a": "test", "b": "test"}) == "test"
+    with pytest.raises(ValueError, match="a judges test and c judges all, .* of c with -p split=test"):
+        check_same_split({"a": "test", "b": "test", "c": "all"})

@@ -2,17 +2,22 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap, norm, permutation_test, t, ttest_1samp
+from scipy.optimize import brentq
+from scipy.stats import beta, binomtest, bootstrap, nct, norm, permutation_test, t, ttest_1samp
 
 from mmlab.evaluate import resampling
 from mmlab.evaluate.resampling import (
     bootstrap_intervals,
+    detectable_difference,
     difference_intervals,
     holm,
+    largest_loss,
     mean_intervals,
     non_inferiority_p,
     permutation_p,
     smallest_difference,
+    standard_error,
+    standardised_differences,
 )
 from tests.bench.evaluate import simulate_coverage, simulate_share_coverage
 
@@ -178,6 +183,47 @@ def test_what_no_cluster_shows_may_still_be_hidden() -> None:
     assert non_inferiority_p(np.zeros((9, 1)), np.zeros(9), 0.005).tolist() == [1]
 
 
+def test_the_largest_loss_is_the_smallest_margin_that_is_held() -> None:
+    clusters = np.repeat(np.arange(40), np.arange(40) % 3 + 1)
+    values = np.random.default_rng(6).normal(-0.01, 0.05, (len(clusters), 1))
+    loss = largest_loss(values, clusters)
+    assert non_inferiority_p(values, clusters, loss[0]) == pytest.approx([0.05])
+    none = largest_loss(np.zeros((200, 1)), np.arange(200))[0]
+    assert non_inferiority_p(np.zeros((200, 1)), np.arange(200), none) == pytest.approx([0.05])
+    assert largest_loss(np.full((200, 1), -0.3), np.arange(200)) == pytest.approx([0.3])
+    assert largest_loss(np.ones((9, 1)), np.zeros(9)).tolist() == [1]  # one pair alone
+    better = np.random.default_rng(7).normal(0.5, 0.1, (50, 1))
+    assert largest_loss(better, np.arange(50)).tolist() == [0]
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.3, 1.0])
+def test_the_interval_of_a_standardised_difference_is_near_that_of_the_noncentral_t(effect) -> None:
+    """Exact for normal values, one of each cluster: the noncentralities whose tails hold d times the root of n."""
+    values = np.random.default_rng(9).normal(effect, 1, (80, 1))
+    d, low, high = standardised_differences(values, np.arange(80))[0]
+    assert d == pytest.approx(values.mean() / values.std(ddof=1))
+    found = d * 80**0.5
+    exact = [
+        brentq(lambda x, tail=tail: nct.cdf(found, 79, x) - tail, found - 5, found + 5)
+        for tail in (0.975, 0.025)
+    ]
+    assert [low, high] == pytest.approx(np.array(exact) / 80**0.5, abs=0.02)
+
+
+def test_the_interval_of_a_standardised_difference_counts_clusters() -> None:
+    """Of 60 clusters of one to four values, whose means have the standardised difference 0.4."""
+    rng, held = np.random.default_rng(10), 0
+    sizes = np.arange(60) % 4 + 1
+    clusters = np.repeat(np.arange(60), sizes)
+    for _ in range(400):
+        values = rng.normal(0.4, 1, 60)[clusters]  # all values of a cluster are its mean
+        _, low, high = standardised_differences(values[:, None], clusters)[0]
+        held += low <= 0.4 <= high
+    assert held / 400 >= 0.92
+    assert np.isnan(standardised_differences(np.ones((9, 1)), np.arange(9))).all()
+    assert np.isnan(standardised_differences(np.ones((9, 1)), np.zeros(9))).all()
+
+
 def test_a_true_difference_of_that_size_is_shown_in_80_percent_of_all_tests() -> None:
     rng, shown = np.random.default_rng(8), 0
     clusters = np.repeat(np.arange(60), 3)
@@ -192,3 +238,118 @@ def test_a_true_difference_of_that_size_is_shown_in_80_percent_of_all_tests() ->
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="found 2 and 3"):
         bootstrap_intervals(np.zeros((3, 1)), np.arange(2))
+
+
+def plain_interval(values: np.ndarray, clusters: np.ndarray, level: float) -> tuple[float, float]:
+    """The interval of one column, in loops, as the docstring describes it."""
+    parts = [values[clusters == one] for one in np.unique(clusters)]
+    usual, count = len(values) / len(parts), len(parts)
+    sums, sizes = [part.sum() for part in parts] + [0.0, usual], [len(part) for part in parts] + [usual] * 2
+    middle = sum(sums) / sum(sizes)
+    variance = (
+        sum((one - size * middle) ** 2 for one, size in zip(sums, sizes, strict=True)) / sum(sizes) ** 2
+    )
+    worth = middle * (1 - middle) / variance * len(values) / sum(sizes)
+    if set(values) <= {0.0, 1.0}:
+        worth = min(worth, len(values))
+    tail = (1 - level) / 2
+    worth *= (t.isf(tail, max(worth - 1, 1)) / t.isf(tail, count - 1)) ** 2
+    right = values.mean() * worth
+    low = beta.ppf(tail, right, worth - right + 1) if right else 0
+    return low, beta.isf(tail, right + 1, worth - right) if values.mean() < 1 else 1
+
+
+@pytest.mark.parametrize("level", [0.95, 0.8])
+@pytest.mark.parametrize("sizes", [[4, 1], [1, 5, 2], [1] * 9 + [3, 7], [2, 1, 5] * 12])
+def test_the_interval_of_clusters_of_unlike_size_is_that_of_a_plain_loop(sizes: list, level: float) -> None:
+    rng = np.random.default_rng(len(sizes))
+    clusters = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    alike = rng.random(len(sizes))[clusters]
+    columns = [(alike < 0.6), alike * rng.random(len(clusters)), rng.random(len(clusters)) < 0.9]
+    columns += [np.zeros(len(clusters)), np.ones(len(clusters)), rng.choice([0, 0.5, 1], len(clusters))]
+    values = np.column_stack(columns).astype(float)
+    expected = [plain_interval(column, clusters, level) for column in values.T]
+    assert mean_intervals(values, clusters, level) == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_the_standard_error_of_one_cluster_is_unknown_and_of_two_is_not() -> None:
+    values = np.array([[1.0, 0.0], [0.5, 0.25], [0.0, 1.0]])
+    assert np.isnan(standard_error(values, np.zeros(3))).tolist() == [True, True]
+    # sums 1.5 and 0, sizes 2 and 1, mean 0.5: residuals 0.5 and -0.5; then sums 0.25 and 1, mean 1.25 / 3
+    expected = [np.sqrt(2 * 0.5) / 3, np.sqrt(2 * 2 * (1 - 1.25 / 3) ** 2) / 3]
+    assert standard_error(values, np.array([0, 0, 1])) == pytest.approx(expected)
+
+
+def test_from_thirty_clusters_on_the_bootstrap_is_sure_enough() -> None:
+    values = np.random.default_rng(9).normal(0.1, 0.2, (30, 1))
+    drawn = bootstrap_intervals(values, np.arange(30)).tolist()
+    assert difference_intervals(values, np.arange(30)).tolist() == drawn
+    fewer = values[:29]
+    half = t.isf(0.025, 28) * fewer.std(ddof=1) / np.sqrt(29)
+    bounds = [fewer.mean() - half, fewer.mean() + half]
+    assert difference_intervals(fewer, np.arange(29))[0] == pytest.approx(bounds)
+    error = np.array([0.01, 0.02])
+    z, students = norm.ppf(0.975) + norm.ppf(0.8), t(28).ppf(0.975) + t(28).ppf(0.8)
+    assert detectable_difference(error, 30) == pytest.approx(z * error)
+    assert detectable_difference(error, 29) == pytest.approx(students * error)
+
+
+def test_level_power_and_seed_are_those_that_are_given() -> None:
+    values = np.random.default_rng(10).normal(0.1, 0.2, (40, 1))
+    clusters = np.arange(40)
+    many = difference_intervals(values, clusters, level=0.5, seed=3)
+    assert many.tolist() == bootstrap_intervals(values, clusters, level=0.5, seed=3).tolist()
+    assert np.ptp(many) < 0.6 * np.ptp(difference_intervals(values, clusters, seed=3))
+    few = difference_intervals(values[:9], np.arange(9), level=0.5)[0]
+    half = t.isf(0.25, 8) * values[:9].std(ddof=1) / 3
+    assert few == pytest.approx([values[:9].mean() - half, values[:9].mean() + half])
+    hidden = 1 - 0.25 ** (1 / 9)
+    same = difference_intervals(np.full((9, 1), 0.5), np.arange(9), level=0.5)[0]
+    assert same == pytest.approx([0.5 - hidden * 1.5, 0.5 + hidden * 0.5])
+    z = norm.ppf(0.995) + norm.ppf(0.9)
+    error = standard_error(values, clusters)
+    assert smallest_difference(values, clusters, level=0.01, power=0.9) == pytest.approx(z * error)
+    for of in (bootstrap_intervals, difference_intervals, permutation_p):
+        assert of(values, clusters).tolist() == of(values, clusters, seed=0).tolist()
+        assert of(values, clusters).tolist() != of(values, clusters, seed=1).tolist()
+
+
+def test_an_interval_of_differences_stays_within_what_differences_can_be() -> None:
+    assert difference_intervals(np.array([[1.0], [-0.5]]), np.arange(2))[0].tolist() == [-1, 1]
+    nearly = 0.25 + np.array([[1e-12], [0], [-1e-12]])  # as differences of floats are
+    hidden = 1 - 0.025 ** (1 / 3)
+    bounds = [0.25 - hidden * 1.25, 0.25 + hidden * 0.75]
+    assert difference_intervals(nearly, np.arange(3))[0] == pytest.approx(bounds)
+
+
+def test_ten_thousand_are_drawn_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert permutation_p(np.ones((60, 1)), np.arange(60)).tolist() == [1 / 10_001]
+    for block in (50 * 10, 10):  # ten draws at a time, and one where not even one fits
+        monkeypatch.setattr(resampling, "DRAWS_PER_BLOCK", block)
+        columns = np.stack([np.zeros(50), np.ones(50)], axis=1)
+        assert permutation_p(columns, np.arange(50), resamples=1001).tolist() == [1, 1 / 1002]
+
+
+def test_a_loss_as_large_as_the_margin_is_not_ruled_out() -> None:
+    clusters = np.arange(8)
+    loss = np.full((8, 1), -0.25)
+    assert non_inferiority_p(loss, clusters, 0.25).tolist() == [1]
+    assert non_inferiority_p(loss + 1e-12 * clusters[:, None], clusters, 0.5) == pytest.approx([0.5**8])
+    assert non_inferiority_p(loss, clusters, 1).tolist() == [0]
+    for margin in (0, 1.01):
+        with pytest.raises(ValueError, match=f"a difference over 0 and up to 1, found {margin}"):
+            non_inferiority_p(loss, clusters, margin)
+
+
+def test_a_loss_counted_by_pairs_of_unlike_size() -> None:
+    clusters = np.repeat(np.arange(7), [1, 4, 2, 1, 3, 1, 2])
+    values = np.random.default_rng(11).normal(0, 0.1, (14, 2))
+    values[:, 1] = 0.1
+    statistic = (values[:, 0].mean() + 0.05) / standard_error(values, clusters)[0]
+    expected = [t.sf(statistic, 6), 0.95**7]
+    assert non_inferiority_p(values, clusters, 0.05) == pytest.approx(expected)
+
+
+def test_no_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="found 0 and 0"):
+        mean_intervals(np.zeros((0, 1)), np.arange(0))

@@ -22,6 +22,7 @@ from mmlab.evaluate.summaries import (
     summarize_space_comparison,
     summarize_spaces,
     summarize_splits,
+    summarize_steps_beside,
     summarize_suspects,
     write_metrics,
 )
@@ -206,6 +207,102 @@ def test_spaces_are_compared_by_their_matched_pairs():
     assert summarize_space_comparison(table) == (
         "In clip-1 a matched pair (texts with images) has the higher cosine in 93.8% of all comparisons (AUC), 0.90 "
         "against 0.33 in the mean. dino-1 does not hold two items of a pair: not comparable."
+    )
+
+
+def test_nothing_to_say_is_said():
+    means = frame([("text-to-image", "RR", 0.5, 0.4, 0.6)], "direction measure value low high")
+    nothing = "No query has a known right answer here, so there is nothing to evaluate."
+    assert summarize_measures(means, "AP") == nothing
+    none = pd.DataFrame({"step": ["queries", "missed by exact search"], "queries": [0, 0]})
+    assert summarize_losses({"text-to-image": none}, 5) == summarize_losses({}, 5) == nothing
+    assert summarize_steps_beside({}) == summarize_steps_beside({"text-to-image": none.head(0)}) == ""
+    assert summarize_failures(pd.DataFrame()) == "No query was missed, so neither modality failed."
+
+
+def test_both_directions_stand_in_one_sentence():
+    columns = "direction measure value low high"
+    rows = [("text-to-image", "RR", 0.5, 0.4, 0.6), ("image-to-text", "RR", 1, 0.9, 1), ("x", "AP", 0, 0, 0)]
+    assert summarize_measures(frame(rows, columns), "RR") == (
+        "RR: text-to-image 0.500 (0.400 to 0.600), image-to-text 1.000 (0.900 to 1.000)."
+    )
+    one = pd.DataFrame({"step": list("abcde"), "queries": [2000, -1500, -3, 4, -5]})
+    other = pd.DataFrame({"step": list("ab"), "queries": [3, -1]})
+    assert summarize_losses({"text-to-image": one, "image-to-text": other, "none": other * 0}, 10) == (
+        "Within the first 10, text-to-image: of 2,000 queries exact search misses 1,500 (75.0%), later steps lose 8 "
+        "and gain 4; image-to-text: of 3 queries exact search misses 1 (33.3%), later steps lose 0 and gain 0."
+    )
+    beside = frame([("index", "exact", 1200, 3), ("fused", "index", 0, 7)], "step made_from lost gained")
+    assert summarize_steps_beside({"text-to-image": beside}) == (
+        "Not in the answer: text-to-image index loses 1,200 and gains 3 of exact; "
+        "text-to-image fused loses 0 and gains 7 of index."
+    )
+    columns = "direction failed value queries among_found image_unknown"
+    rows = [
+        ("text-to-image", "text", 0.25, 1000, np.nan, 0), ("text-to-image", "both", 0.75, 3000, np.nan, 0),
+        ("image-to-text", "image", 1.0, 2, 0.125, 0.5),
+    ]  # fmt: skip
+    assert summarize_failures(frame(rows, columns)) == (
+        "text-to-image misses: most often *both* (3,000 of 4,000, 75%); image-to-text misses: most often *image* "
+        "(2 of 2, 100%, 12% of the found), 50% with an image that has no pair or label to be judged by."
+    )
+
+
+def test_groups_of_other_columns_and_directions_are_left_out_and_small_ones_named_only_alone():
+    rows = [
+        ("text-to-image", "label", "mug", 0.9, False), ("text-to-image", "label", "hat", 0.1, True),
+        ("text-to-image", "label", "cap", 0.4, False), ("image-to-text", "label", "pan", 0.0, False),
+        ("text-to-image", "split", "test", 0.0, False),
+    ]  # fmt: skip
+    groups = frame(rows, "direction column group value few")
+    assert summarize_groups(groups, "label", "RR") == (
+        "Worst of 2 groups by label is *cap* with 0.40, best *mug* with 0.90 (RR, text-to-image). "
+        "1 groups of fewer than 10 pairs say little."
+    )
+    assert summarize_groups(groups.iloc[:2], "label", "RR").startswith(
+        "Worst of 2 groups by label is *hat* with 0.10"
+    )
+    alone = "The queries have one split or none, so there is nothing to compare."
+    assert summarize_groups(groups, "split", "RR") == summarize_groups(groups.head(0), "split", "RR") == alone
+
+
+@pytest.mark.parametrize(("count", "tenth"), [(20, 2), (21, 3), (29, 3), (30, 3)])
+def test_the_worst_tenth_is_rounded_up(count, tenth):
+    wrong = pd.DataFrame(
+        {"suspected": [True] * 3 + [False] * (count - 3), "false_alarms": np.arange(count) / 100}
+    )
+    plain = f"3 suspected wrong pairs of {count} read, of all splits, "
+    plain += "and 1,234 suspected false negatives of the queries judged."
+    assert summarize_suspects(wrong, 1234, pd.DataFrame()) == (
+        f"{plain} Of the {tenth} texts that fit their image worst, {tenth - 1}% are expected to be false alarms "
+        "(by the scores of texts with images drawn at random)."
+    )
+    unknown = wrong.assign(false_alarms=np.nan)
+    assert summarize_suspects(unknown, 1234, pd.DataFrame()) == plain
+    columns = "list listed right known precision recall"
+    scored = frame([("wrong pairs", 0, 0, 1200, np.nan, 0.0)], columns)
+    assert summarize_suspects(pd.DataFrame(), 1, scored.head(0)).startswith("0 suspected wrong pairs")
+    assert summarize_suspects(unknown, 1234, scored) == f"{plain} Of 1,200 known wrong pairs 0% are listed."
+
+
+def test_peaks_are_two_where_ashmans_d_is_over_two():
+    """Variance 0.01 and 0.01: D is the distance of the means over 0.1."""
+    cosines = pd.DataFrame({"positive": [0.4, 0.6] * 600})
+    for distance, peaks in ((0.199, "one peak"), (0.201, "two peaks")):
+        summary = summarize_separation(cosines.assign(negative=cosines["positive"] - distance))
+        assert summary.startswith(
+            "Of 1,200 right pairs and as many wrong ones, a right pair scores above a wrong one in"
+        )
+        assert summary.endswith(f"Ashman's D is {10 * distance:.2f}, {peaks} (two if over 2).")
+
+
+def test_names_are_cut_to_eighty_letters_and_judgements_counted_at_most():
+    assert escape_markdown("a" * 79 + "*b") == "a" * 79 + r"\*"
+    assert escape_markdown("abc", most=2) == "ab"
+    assert escape_markdown("'\"&") == "'\"&amp;"
+    compared = frame([("RR", 2000), ("AP", 5)], "measure queries_changed")
+    assert summarize_labels(compared, 1200) == (
+        "1,200 judgements by hand, which change the scores of up to 2,000 queries of a direction."
     )
 
 

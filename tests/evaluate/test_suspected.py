@@ -12,6 +12,7 @@ from mmlab.evaluate import (
 )
 from mmlab.evaluate.measures.geometry import joint_vectors
 from mmlab.evaluate.suspected import (
+    _scores_of_wrong_pairs,
     above_threshold,
     expected_false_alarms,
     read_known_faults,
@@ -98,6 +99,36 @@ def test_false_alarms_are_what_wrong_pairs_do_not_explain() -> None:
     assert shares[40:] == pytest.approx(1 - 40 / np.arange(41, 101), abs=0.03)
     assert expected_false_alarms(np.arange(5.0), np.arange(5.0)).tolist() == [1] * 5
     assert expected_false_alarms(np.empty(0), np.empty(0)).tolist() == []
+
+
+def plain_false_alarms(scores: np.ndarray, wrong_scores: np.ndarray) -> list[float]:
+    """The same in loops: the largest number of wrong pairs that no list of 20 or more speaks against."""
+    share = [np.mean(wrong_scores <= score) for score in scores]
+    lists = [(n, f) for n, f in enumerate(share, start=1) if n >= 20 and f >= 0.02]
+    wrong = min(n / f for n, f in lists)
+    right = [1 - min(wrong * f / n, 1) for n, f in enumerate(share, start=1)]
+    return [np.nan if n < 20 else min(right[n - 1 :]) for n in range(1, len(scores) + 1)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_false_alarms_are_those_of_a_plain_loop_also_where_scores_are_equal(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = np.sort(np.r_[rng.normal(-6, 2, 15), rng.normal(0, 1, 90)].round(1))
+    wrong_scores = rng.normal(-5, 2 + seed, 400).round(1)
+    found = expected_false_alarms(scores, wrong_scores)
+    assert found == pytest.approx(np.array(plain_false_alarms(scores, wrong_scores)), nan_ok=True)
+
+
+def test_a_list_that_few_surely_wrong_pairs_reach_tells_nothing() -> None:
+    """Of 100 wrong pairs 2 score as low as the first 20 of 21, or only 1 does."""
+    scores = np.r_[np.arange(-20.0, 0.0), 10]
+    two, one = np.r_[-30.0, -25.0, np.full(98, 5.0)], np.r_[-30.0, np.full(99, 5.0)]
+    # 21 wrong ones at most, for at 10 all wrong ones are counted: 2 % of them are expected among 20
+    assert expected_false_alarms(scores, two)[[19, 20]] == pytest.approx([0, 0])
+    assert expected_false_alarms(scores, one)[[19, 20]] == pytest.approx([0, 0])
+    assert expected_false_alarms(scores[:20], one).tolist() == [1] * 20
+    assert expected_false_alarms(scores[:20], two)[19] == 0
+    assert expected_false_alarms(scores[:19], two).tolist() == [1] * 19
 
 
 def photos_with_swapped_texts(share: float) -> tuple[Vectors, pd.DataFrame, set[str]]:
@@ -206,6 +237,27 @@ def test_three_neighbours_are_needed_for_a_score() -> None:
     }
 
 
+def test_surely_wrong_pairs_are_drawn_from_all_images_of_other_pairs() -> None:
+    """All wrong pairs are scored in a loop; those that were drawn are some of them."""
+    vectors, items = random_pairs(30)
+    pairs = score_pairs(vectors, items).dropna(subset=["score"])
+    found = _scores_of_wrong_pairs(vectors, items, pairs)
+    own = items.set_index("item_id")["pair_id"]
+    images = items.loc[items["modality"] == "image", "item_id"]
+    possible = []
+    for row in pairs.itertuples():
+        spread = (row.cosine - row.expected) / row.score
+        text = vectors.take([row.text_id]).array[0]
+        others = [image for image in images if own[image] != own[row.text_id]]
+        possible += [(vectors.take([image]).array[0] @ text - row.expected) / spread for image in others]
+    assert len(possible) == 29 * len(pairs)
+    assert 4.5 * len(pairs) < len(found) < 5 * len(pairs)  # five a text, without its own image
+    assert np.abs(found[:, None] - np.array(possible)).min(axis=1).max() < 1e-3
+    assert np.mean(found) == pytest.approx(np.mean(possible), abs=0.25 * float(np.std(possible)))
+    assert found.tolist() == _scores_of_wrong_pairs(vectors, items, pairs, seed=0).tolist()
+    assert found.tolist() != _scores_of_wrong_pairs(vectors, items, pairs, seed=1).tolist()
+
+
 SPACE = Space("model", "1", "", "", "", 2)
 ITEMS = pd.DataFrame(
     [
@@ -243,6 +295,43 @@ def test_what_stands_under_the_right_one_or_too_deep_is_not_suspected() -> None:
     assert suspected(rankings("t a", "i a", "i b"), "text", "image").empty
     assert suspected(rankings("t a", "i c", "i b", "i a"), "text", "image", max_rank=1).empty
     assert suspected(rankings("t a", "i b", "i a"), "text", "image", threshold=0.999).empty
+
+
+def test_the_deepest_rank_and_the_least_cosine_count_still() -> None:
+    ranked = rankings("t a", "i c", "i b", "i a")
+    assert suspected(ranked, "text", "image", max_rank=2)["item_id"].tolist() == ["i b"]
+    (score,) = suspected(ranked, "text", "image")["score"]
+    assert suspected(ranked, "text", "image", threshold=score)["item_id"].tolist() == ["i b"]
+    fillers = [f"x{n}" for n in range(10)]
+    for place, listed in ((10, ["i b"]), (11, [])):  # the tenth rank is looked at unless another is given
+        deep = rankings("t a", *fillers[: place - 1], "i b")
+        assert suspected(deep, "text", "image")["item_id"].tolist() == listed
+    found = suspected(ranked, "text", "image", threshold=0.0)
+    assert found["item_id"].tolist() == ["i b", "i c"]  # the closest captions first
+    assert above_threshold(found, score)["item_id"].tolist() == ["i b"]
+    assert found["rank"].tolist() == [2, 1]
+
+
+def test_several_queries_keep_their_own_hits_whatever_the_block(monkeypatch) -> None:
+    ranked = pd.concat(
+        [rankings("t a", "i b", "i c"), rankings("t b2", "i a", "i c"), rankings("t c", "i b")]
+    )
+    whole = suspected(ranked, "text", "image", threshold=-1.0)
+    of_pair = {"i a": ["t a"], "i b": ["t b", "t b2"], "i c": ["t c"]}
+    at = {
+        name: np.array([z.real, z.imag])
+        for name, z in zip(ANGLES, map(complex, ANGLES.values()), strict=True)
+    }
+    expected = {
+        (query, item): max(at[query] @ at[text] for text in of_pair[item])
+        for query, item in (("t a", "i b"), ("t a", "i c"), ("t b2", "i a"), ("t b2", "i c"), ("t c", "i b"))
+    }
+    found = dict(zip(zip(whole["query_id"], whole["item_id"], strict=True), whole["score"], strict=True))
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert whole["score"].is_monotonic_decreasing
+    for pairs in (1, 2):
+        monkeypatch.setattr("mmlab.evaluate.suspected.PAIRS_PER_BLOCK", pairs)
+        pd.testing.assert_frame_equal(suspected(ranked, "text", "image", threshold=-1.0), whole)
 
 
 def test_it_is_listed_too_where_the_right_one_was_not_ranked_at_all() -> None:

@@ -30,6 +30,7 @@ from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.items import write_items
 from tests.index.conftest import opened
+from tests.index.loopback import http_server
 from tests.index.pairs import BOTH, Pairs, make_pairs
 
 pytestmark = [
@@ -260,6 +261,33 @@ def test_a_push_goes_on_where_it_stopped_and_follows_the_source(tmp_path):
     assert totals(push(source, "demo", target, progress=False)) == [points - 4, 4, 0]
     build_index(source, "demo", PAIRS.items.iloc[3:], [PAIRS.both], progress=False)
     assert totals(push(source, "demo", target, progress=False)) == [points - 3, 0, 3]
+
+
+def test_batches_leave_no_point_out_whatever_their_size(tmp_path):
+    source, target = open_store(tmp_path / "source"), open_store(tmp_path / "target")
+    points = len(PAIRS.items)
+    for batch, kept in ((3, points), (2, points - 7), (50, points - 8), (1, points - 11), (7, points)):
+        items = PAIRS.items.iloc[points - kept :]
+        built = build_index(source, "demo", items, [PAIRS.both], batch=batch, progress=False)
+        pushed = push(source, "demo", target, batch=batch, progress=False)
+        for index in (built, pushed):
+            assert index.items()["item_id"].tolist() == sorted(items["item_id"])
+        before = totals(built)
+        assert before == totals(pushed)
+        assert before[0] + before[1] == kept
+        assert pushed.report["points"].tolist() == [kept]
+        assert (built.report[["upsert_s", "build_s"]] >= 0).all(axis=None)
+        assert built.report["collection"].tolist() == pushed.report["collection"].tolist() == ["demo-unified"]
+
+
+def test_a_server_and_a_folder_are_waited_for_as_long_as_asked(tmp_path):
+    with http_server(**{"GET /collections": [{"collections": []}]}) as server:
+        for given, seconds in (({}, 60), ({"timeout": 5}, 5)):
+            store = open_store(server.url, grpc=False, **given)
+            assert store._engine._client._client._timeout == seconds
+        assert open_store(server.url.replace("http", "HTTP"), grpc=False).shared
+    assert open_store(tmp_path)._engine._wait == 10
+    assert open_store(str(tmp_path), wait=0.5)._engine._wait == 0.5
 
 
 def test_a_changed_point_is_sent_again(tmp_path):

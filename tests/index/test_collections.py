@@ -134,8 +134,14 @@ def test_an_index_finds_its_collections_by_the_same_names_again(arguments, expec
 
 def test_a_name_that_is_too_long_is_cut_to_what_a_collection_may_have():
     name = collection_name("a" * 100, "separate", "clip-9a22c5cf", "image")
-    assert len(name) <= 63
+    assert len(name) == 63
     assert name.endswith("-separate-9a22c5cf-image")
+    assert name.startswith("r-" + "a" * 28 + "-")
+    short = collection_name("A b" * 30, "unified")
+    assert short.startswith("r-a-ba-ba-ba-ba-ba-ba-ba-ba-ba-ba-ba-ba-")
+    assert len(short) == 40 + len("-12345678-unified")
+    assert collection_name("a" * 55, "unified") == "a" * 55 + "-unified"  # 63 letters
+    assert collection_name("a" * 56, "unified") != "a" * 56 + "-unified"
 
 
 @pytest.mark.parametrize("run", ["demo", "Ünlike a name", "a" * 60])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Index, NoCollection, build_index, open_index
+from mmlab.index import Index, NoCollection, Store, build_index, open_index, open_store
 from mmlab.index.index import EmptyIndex
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import SpaceMismatch, Vectors
@@ -215,6 +215,83 @@ def test_what_cannot_be_answered_says_why_in_a_sentence(index):
         index.search(PAIRS.ask_both, "image", 3, diversity=2)
     with pytest.raises(ValueError, match="has no items of modality 'sound'"):
         index.count("sound")
+
+
+class Recording(Store):
+    """A store that keeps how it was searched."""
+
+    def search(self, *given, **options):
+        self.asked = [*getattr(self, "asked", []), (given, options)]
+        return super().search(*given, **options)
+
+
+def test_what_a_search_is_told_reaches_the_store(tmp_path):
+    store = Recording(open_store(tmp_path)._engine)
+    index = build_index(store, NAME, PAIRS.items, [PAIRS.both], progress=False)
+    index.search(PAIRS.ask_both, "image", 3)
+    usual = {
+        "exact": False,
+        "ef": None,
+        "quantized": True,
+        "rescore": None,
+        "oversampling": None,
+        "diversity": None,
+    }
+    ((given, options),) = store.asked
+    assert given == (f"{NAME}-unified", PAIRS.ask_both, 3, None, "image")
+    assert options == usual
+    own = {"ef": 99, "quantized": False, "rescore": False, "oversampling": 3.0, "diversity": 0.5}
+    index.search(PAIRS.ask_both, "text", 2, {"price": {"lt": 90}}, True, **own)
+    given, options = store.asked[1]
+    assert given[2:] == (2, {"price": {"lt": 90}}, "text")
+    assert options == {"exact": True, **own}
+    store.asked = []
+    index.search(PAIRS.ask_both, "text", 5, {"price": {"lt": 90}}, **own, group_by_pair=True)
+    assert {(given[3]["price"]["lt"], given[4]) for given, _ in store.asked} == {(90, "text")}
+    assert all(options == {"exact": False, **own} for _, options in store.asked)
+    depths = [given[2] for given, _ in store.asked]
+    assert depths[0] == 20 and depths == sorted(set(depths))
+    for diversity in (0, 1):
+        assert len(index.search(PAIRS.ask_both, "image", 3, diversity=diversity)) == 6
+    with pytest.raises(ValueError, match=r"diversity lies in \[0, 1\], found -0.1"):
+        index.search(PAIRS.ask_both, "image", 3, diversity=-0.1)
+
+
+def test_an_index_says_what_it_is_and_which_other_layouts_there_are(tmp_path):
+    store = open_store(tmp_path)
+    built = {
+        layout: build_index(store, NAME, PAIRS.items, PAIRS.vectors, layout, progress=False)
+        for layout in LAYOUTS
+    }
+    build_index(store, "other", PAIRS.items, [PAIRS.both], "separate", progress=False)
+    assert repr(built["separate"]) == f"Index('{NAME}', separate, 3 collections, {store})"
+    others = built["named"].other_layouts()
+    assert [one.layout for one in others] == ["separate", "unified"]
+    for one in others:
+        assert one.schemas == built[one.layout].schemas
+        assert (
+            one.search(PAIRS.ask_both, "image", 3)["item_id"].tolist()
+            == built["named"].search(PAIRS.ask_both, "image", 3)["item_id"].tolist()
+        )
+    assert open_index(store, "other", "separate").other_layouts() == []
+
+
+def test_vectors_are_sorted_as_the_spaces_of_the_index(index):
+    assert [one.space for one in index.in_order([PAIRS.texts, PAIRS.both])] == [BOTH, TEXTS]
+    assert index.in_order([]) == []
+    with pytest.raises(SpaceMismatch, match="mmlab/other"):
+        index.in_order([PAIRS.both, replace(PAIRS.texts, space=replace(TEXTS, model="mmlab/other"))])
+
+
+def test_ids_may_be_asked_twice_and_in_any_order(index):
+    ids = PAIRS.items["item_id"].iloc[[5, 2, 5, 60, 2]].tolist()
+    assert index.fetch(ids)["item_id"].tolist() == ids
+    once = ids[1:4]
+    np.testing.assert_allclose(index.vectors(once, BOTH).array, PAIRS.both.take(once).array, atol=1e-6)
+    assert index.fetch([]).columns.tolist() == index.items().columns.tolist()
+    gone = [f"00000000-0000-0000-0000-0000000ffff{n}" for n in (2, 1)]
+    with pytest.raises(KeyError, match=f"2 of 3 ids are not in index '{NAME}', first {gone[0]}"):
+        index.fetch([ids[0], *gone])
 
 
 def test_an_empty_collection_says_so(engine, tmp_path, name, layout):

@@ -3,11 +3,11 @@ import uuid
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among, read_items, read_table, write_items
-from mmlab.items.tables import check_items, item_id, places_among
+from mmlab.items.tables import check_items, item_id, places_among, to_csv
 
 
 @pytest.fixture
@@ -90,8 +90,21 @@ def test_nothing_is_among_nothing():
     assert places_among(pd.Series(["a", None]), ["a"]).tolist() == [0, -1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))
 def test_places_are_those_of_a_search_by_hand(ids, known):
     expected = [known.index(name) if name in known else -1 for name in ids]
     assert places_among(ids, known).tolist() == expected
     assert is_among(pd.Series(ids, dtype="str"), known).tolist() == [name in known for name in ids]
+
+
+def test_what_looks_like_a_formula_is_quoted_and_numbers_are_not():
+    table = pd.DataFrame(
+        {
+            "words": ["=1+1", "+a", "-b", "@c", "\t=d", "fine", None, "\uff1d1"],
+            "score": [-0.5, 1, 2, 3, 4, 5, 6, 7],
+        }
+    )
+    lines = to_csv(table).splitlines()
+    assert lines[:6] == ["words,score", "'=1+1,-0.5", "'+a,1.0", "'-b,2.0", "'@c,3.0", "'\t=d,4.0"]
+    assert lines[6:] == ["fine,5.0", ",6.0", "'\uff1d1,7.0"]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mmlab.panels import PanelData
-from mmlab.panels.outputs import Unfinished
+from mmlab.panels.controls import Unfinished
 from mmlab.panels.query_panel import MAX_UPLOAD_BYTES, QueryForm, open_upload
 from mmlab.retrieve import Query
 

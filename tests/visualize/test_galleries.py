@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.items import ITEM_COLUMNS
 from mmlab.visualize import gallery, hits_gallery, query_gallery
-from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
+from mmlab.visualize.galleries import changes_gallery, false_negatives_gallery, wrong_pairs_gallery
 from tests.visualize.tags import Tags
 
 HOSTILE = [
@@ -160,3 +161,47 @@ def test_an_image_without_label_goes_by_a_caption_of_its_pair(image: str) -> Non
     rankings = pd.DataFrame({"query_id": ["t1"], "item_id": ["i2"], "rank": [1], "score": [0.9]})
     qrels = pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"], "relevance": [1]})
     assert f"0.900  {HOSTILE[1]}" in Tags(query_gallery(["t1"], rankings, qrels, items)).words
+
+
+COMPARED = pd.DataFrame(
+    {
+        "item_id": ["i1", "i2", "t1"],
+        "modality": ["image", "image", "text"],
+        "pair_id": ["1", "2", "1"],
+        "text": [None, None, "<script>a mug"],
+        "image": ["/none/1.jpg", "/none/2.jpg", None],
+        "label": ["mug", "cup", "mug"],
+    }
+).reindex(columns=ITEM_COLUMNS)
+RIGHT = pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"], "relevance": [1]})
+CHANGED = pd.DataFrame({"query_id": ["t1"], "before": [1.0], "after": [0.5]})
+
+
+def ranked_for_a_mug(*items):
+    return pd.DataFrame(
+        {
+            "query_id": "t1",
+            "item_id": items,
+            "rank": range(1, len(items) + 1),
+            "score": [0.9, 0.8][: len(items)],
+        }
+    )
+
+
+def test_both_answers_are_shown_one_under_the_other():
+    html = str(
+        changes_gallery(
+            CHANGED,
+            {"a<b>": ranked_for_a_mug("i1"), "c": ranked_for_a_mug("i2", "i1")},
+            RIGHT,
+            COMPARED,
+            "RR",
+        )
+    )
+    assert html.index("a&lt;b&gt;, RR 1.000") < html.index("c, RR 0.500")
+    assert html.index("first right answer at rank 1") < html.index("first right answer at rank 2")
+    assert "<script>" not in html
+
+
+def test_nothing_changed_is_said():
+    assert str(changes_gallery(CHANGED.head(0), {}, RIGHT, COMPARED, "RR")) == "<em>none</em>"

@@ -239,10 +239,17 @@ def score_directions(
         scores[name] = score_queries(rankings[name], right, [*names, *(AT_R if several else ())])
     if items["label"].notna().any():
         for name, table in scores.items():
-            graded = qrels_for_ndcg(rankings[name], items, *DIRECTIONS[name])
-            gains = score_queries(rankings[name], graded, [NDCG]).set_index("query_id")[NDCG]
-            scores[name] = table.assign(**{NDCG_BY_LABELS: gains.reindex(table["query_id"]).to_numpy()})
+            scores[name] = add_ndcg_by_labels(table, rankings[name], items, name)
     return scores
+
+
+def add_ndcg_by_labels(
+    per_query: pd.DataFrame, rankings: pd.DataFrame, items: pd.DataFrame, direction: str
+) -> pd.DataFrame:
+    """Add the column "nDCG@10 by labels" to the scores of the queries of a direction, see `score_directions`."""
+    graded = qrels_for_ndcg(rankings, items, *DIRECTIONS[direction])
+    gains = score_queries(rankings, graded, [NDCG]).set_index("query_id")[NDCG]
+    return per_query.assign(**{NDCG_BY_LABELS: gains.reindex(per_query["query_id"]).to_numpy()})
 
 
 def qrels_for_ndcg(

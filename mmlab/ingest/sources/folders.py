@@ -79,13 +79,13 @@ def match_texts(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
 
 
 def _match_by_stem(names: list[str], files: list[str]) -> dict[str, str]:
-    """Return the text file of each image by its name without folders, where most images have one and each is alone."""
+    """Return the text file of each image by its name without folders, where most of several have one of their own."""
     images, texts = (
         {os.path.splitext(os.path.basename(name))[0]: name for name in some} for some in (names, files)
     )
     found = {images[stem]: texts[stem] for stem in images.keys() & texts.keys()}
     unique = len(images) == len(names) and len(texts) == len(files)
-    return found if unique and len(found) * 2 > len(names) else {}
+    return found if unique and len(found) > 1 and len(found) * 2 > len(names) else {}
 
 
 def are_texts(paths: Iterable[Path]) -> bool:

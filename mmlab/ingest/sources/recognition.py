@@ -243,7 +243,8 @@ class _Folder:
         return found
 
     def _side(self, names: list[str], columns: Columns) -> Side | None:
-        kind = kind_of(self.path(names[0]), names[0])
+        known = next((file.kind for file in self.files if file.name == names[0]), None)
+        kind = known or kind_of(self.path(names[0]), names[0])
         try:
             kind = {"text": "csv"}.get(kind, kind)
             files = [DataFile(kind, self.path(name), name, split=split_of(name)) for name in names]

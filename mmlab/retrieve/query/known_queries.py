@@ -94,10 +94,15 @@ class SavedRankings:
 def saved_rankings_by_run(
     rankings: Mapping[str, Mapping[str, pd.DataFrame]], items: pd.DataFrame
 ) -> dict[str, SavedRankings]:
-    """Return each run's saved rankings by its name, from the rankings of each direction by run."""
+    """Return each run's saved rankings by its name, from the rankings of each direction by run.
+
+    A run need not have ranked both directions.
+    """
     runs = dict.fromkeys(run for tables in rankings.values() for run in tables)
     return {
-        run: SavedRankings({direction: tables[run] for direction, tables in rankings.items()}, items)
+        run: SavedRankings(
+            {direction: tables[run] for direction, tables in rankings.items() if run in tables}, items
+        )
         for run in runs
     }
 

@@ -16,6 +16,7 @@ from mmlab.evaluate import mark_relevant
 from mmlab.items.rankings import finite_scores
 
 MAX_RATIO = 1e3  # of a temperature to the spread of the scores, or of the spread to it
+ROUNDING = 1e-9  # of a mean score: a smaller deviation is none
 MIN_OTHERS = 1e-6  # weight of the items beside one: less is none
 
 
@@ -65,7 +66,8 @@ class Temperature:
         """
         marked = _marked(rankings, qrels)
         query = pd.factorize(marked["query_id"])[0]
-        centre, spread = marked["score"].mean(), marked["score"].std() or 1.0
+        centre = marked["score"].mean()
+        spread = _spread(centre, marked["score"].std())
         score = (marked["score"].to_numpy() - centre) / spread
         log_beta, log_others, outside = _fit_choice(query, score, _targets(marked["relevant"].to_numpy()))
         temperature = float(spread / np.exp(log_beta))
@@ -106,7 +108,8 @@ class Logistic:
         """Find the slope and intercept of the least log-loss."""
         marked = _marked(rankings, qrels)
         relevant, score = marked["relevant"].to_numpy(), marked["score"].to_numpy()
-        centre, spread = score.mean(), score.std() or 1.0
+        centre = score.mean()
+        spread = _spread(centre, score.std())
         slope, intercept = _fit_logistic((score - centre) / spread, _targets(relevant))
         return cls(float(slope / spread), float(intercept - slope * centre / spread))
 
@@ -171,6 +174,11 @@ def _marked(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
             f"{len(marked) - relevant}; check that rankings and qrels have the same ids, and rank deeper"
         )
     return marked
+
+
+def _spread(centre: float, deviation: float) -> float:
+    """Return the standard deviation of scores, and 1 where they differ by rounding alone."""
+    return deviation if deviation > ROUNDING * abs(centre) else 1.0
 
 
 def _targets(relevant: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from mmlab.items import replacing
-from mmlab.items.files import project
-from mmlab.runs.record.run_files import MANIFEST, STORE, run_folder
+from mmlab.items.files import project, resolve
+from mmlab.runs.record.run_files import MANIFEST, RUN_NAME, STORE, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,9 @@ PACKAGES = (
     "matplotlib",
     "papermill",
 )
+
+
+MAX_SHOWN_CHARS = 60  # of the value of a parameter in a table
 
 
 class GitState(TypedDict):
@@ -186,6 +189,24 @@ def given_parameters(steps: Mapping[str, StepRecord]) -> dict[str, Any]:
     }
 
 
+def differing_parameters(runs: Sequence[str]) -> "pd.DataFrame":
+    """Return the parameters that differ between runs: notebook, parameter, and a column of values for each run."""
+    import pandas as pd
+
+    steps = {run: read_manifest(run)["steps"] for run in runs}
+    names = dict.fromkeys(
+        (step, name) for records in steps.values() for step in records for name in records[step]["parameters"]
+    )
+    rows = []
+    for step, name in names:
+        values = [
+            records[step]["parameters"].get(name) if step in records else None for records in steps.values()
+        ]
+        if any(value != values[0] for value in values):
+            rows.append([step, name, *(str(value)[:MAX_SHOWN_CHARS] for value in values)])
+    return pd.DataFrame(rows, columns=["notebook", "parameter", *runs])
+
+
 def locate_index(manifest: Manifest) -> IndexLocation:
     """Return where the index of a run is.
 
@@ -208,3 +229,32 @@ def check_runs(names: Sequence[str]) -> None:
             raise ValueError(
                 f"run {name!r}: no notebook has finished in {run_folder(name)}; mmlab list shows all runs"
             )
+
+
+def find_compared(names: Sequence[str | Path], folder: Path | None = None) -> tuple[list[str], list[Path]]:
+    """Return which of the names are runs, and which are files, as absolute paths; a run counts before a file.
+
+    Relative paths start at `folder`, at the project folder unless given. Raises ValueError for a name that is neither,
+    and for one that is given twice.
+    """
+    runs: list[str] = []
+    files: list[Path] = []
+    for name in names:
+        text = str(name)
+        path = (folder / Path(text).expanduser()).resolve() if folder else resolve(text)
+        if RUN_NAME.fullmatch(text) and read_manifest(text)["steps"]:
+            runs.append(text)
+        elif path.is_file():
+            files.append(path)
+        elif RUN_NAME.fullmatch(text):
+            raise ValueError(
+                f"run {text!r}: no notebook has finished in {run_folder(text)}, and there is no TREC run file {path}; "
+                "mmlab list shows all runs"
+            )
+        else:
+            raise ValueError(
+                f"there is no TREC run file {path}; mmlab list shows the runs that can be compared"
+            )
+    if len(set(runs)) < len(runs) or len(set(files)) < len(files):
+        raise ValueError(f"expected each run and each file once; found {', '.join(map(str, names))}")
+    return runs, files

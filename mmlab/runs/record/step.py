@@ -76,6 +76,17 @@ class Step:
             raise StaleInput(f"run {run_name}: {error}") from error
         return path
 
+    def read_outside(self, path: Path) -> Path:
+        """Return the absolute path of a file that no run wrote; record it and its fingerprint.
+
+        Raises FileNotFoundError if there is none.
+        """
+        path = path.resolve()
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+        self.reads[str(path)] = fingerprint(path, {}, {})
+        return path
+
     def write(self, file: str) -> Path:
         """Return the path for an output of this step and make its folder; `finish` records the file."""
         path = self._inside(file)

@@ -1,20 +1,27 @@
 """What a run is, in a few words and figures: dataset, models, how far it came, measures, latency."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmlab.runs.record.manifest import Environment, Manifest, given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
     COMPARISON,
     METRICS,
     NOTEBOOKS,
+    STORE,
+    VECTORS,
+    disk_bytes,
     executed_copy,
     is_locked,
     run_folder,
     run_names,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # what reading a damaged manifest may raise
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
@@ -139,6 +146,31 @@ def tabulate_latency(path: Path) -> list[dict[str, str]]:
         return []
     rows = table[shown].rename(columns={"p50_ms": "median, ms", "p95_ms": "95th percentile, ms"})
     return [{str(name): _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def run_costs(benchmarks: Mapping[str, "pd.DataFrame"]) -> "pd.DataFrame":
+    """Return what each run costs, one row for each.
+
+    `benchmarks` holds index.parquet of each run by its name. The columns are run; embed_s, index_s and retrieve_s, the
+    seconds of 02, 03 and 04; p50_ms, the median latency of one query as 03 measured it with the `ef` of the run; and
+    disk_mb, the size of its store and vectors.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_cost(run, benchmark) for run, benchmark in benchmarks.items()])
+
+
+def _cost(run: str, benchmark: "pd.DataFrame") -> dict[str, Any]:
+    records = read_manifest(run)["steps"]
+    names = {"embed_s": "02_embed", "index_s": "03_index", "retrieve_s": "04_retrieve"}
+    seconds = {
+        column: records[name]["seconds"] if name in records else None for column, name in names.items()
+    }
+    ef = records["03_index"]["parameters"].get("ef")
+    own = benchmark[benchmark["search"].astype(str).str.contains(f"ef={ef}", regex=False)]
+    latency = (own if len(own) else benchmark)["p50_ms"].iloc[0] if "p50_ms" in benchmark else float("nan")
+    size = sum(disk_bytes(run_folder(run) / name) for name in (STORE, VECTORS))
+    return {"run": run, **seconds, "p50_ms": latency, "disk_mb": size / 1e6}
 
 
 def _row(name: str) -> dict[str, Any]:

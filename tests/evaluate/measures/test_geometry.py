@@ -17,7 +17,7 @@ from mmlab.evaluate.measures.geometry import (
     share_space,
     skewness,
 )
-from mmlab.items import Space, SpaceMismatch, Vectors
+from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 
 SPACE = Space("model", "1", "", "", "", 2)
 CROSS = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
@@ -56,6 +56,52 @@ def test_the_effective_dimension_counts_directions_in_equal_use() -> None:
     assert np.isnan(effective_dimension(CROSS[:2]))
 
 
+@pytest.mark.parametrize("shape", [(3, 2), (7, 12), (12, 7), (30, 3)])
+def test_the_effective_dimension_is_estimated_from_the_covariance_of_the_rows(shape) -> None:
+    """Bai and Saranadasa's sums of the eigenvalues and of their squares, from n = N - 1 degrees of freedom."""
+    rows = np.random.default_rng(shape).standard_normal(shape) * np.sqrt(1 / np.arange(1, shape[1] + 1) ** 2)
+    own, n = np.linalg.eigvalsh(np.cov(rows.T)), shape[0] - 1
+    squares = n**2 / ((n + 2) * (n - 1)) * ((own**2).sum() - own.sum() ** 2 / n)
+    estimated = (own.sum() ** 2 - 2 / n * squares) / squares
+    expected = shape[1] if squares <= 0 else min(max(estimated, 1), shape[1])
+    assert effective_dimension(rows) == pytest.approx(expected)
+    assert effective_dimension(rows + 5) == pytest.approx(expected)
+
+
+def test_the_mean_cosine_is_that_of_all_pairs_of_rows_however_they_lie() -> None:
+    rows = np.random.default_rng(0).standard_normal((9, 4)) + 0.5
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = rows @ rows.T
+    assert anisotropy(rows) == pytest.approx(cosines[~np.eye(9, dtype=bool)].mean())
+    assert anisotropy(rows[:2]) == pytest.approx(rows[0] @ rows[1])
+
+
+def test_each_modality_is_described_by_its_own_vectors() -> None:
+    rng = np.random.default_rng(3)
+    arrays = {"text": rng.standard_normal((31, 5)) + 0.4, "image": rng.standard_normal((23, 5)) - 0.2}
+    space = Space("model", "1", "", "", "", 5)
+    both = {
+        name: Vectors([f"{name} {n}" for n in range(len(rows))], unit_rows(rows), space)
+        for name, rows in arrays.items()
+    }
+    found = describe_space(both)
+    assert found[["measure", "of", "items"]].to_numpy().tolist() == [
+        ["anisotropy", "text", 31], ["effective dimension", "text", 31],
+        ["anisotropy", "image", 23], ["effective dimension", "image", 23],
+        ["modality gap", "text and image", 54], ["hubness", "text", 31], ["hubness", "image", 23],
+    ]  # fmt: skip
+    text, image = (both[name].array for name in ("text", "image"))
+    first = [
+        np.bincount(np.argsort(-a @ b.T)[:, :10].ravel(), minlength=len(b))
+        for a, b in ((image, text), (text, image))
+    ]
+    expected = [anisotropy(text), effective_dimension(text), anisotropy(image), effective_dimension(image)]
+    expected += [np.linalg.norm(text.mean(0) - image.mean(0)), *map(skew, first)]
+    assert found["value"].tolist() == pytest.approx(expected, abs=1e-6)
+    assert hubness(both["image"], both["text"]) == pytest.approx(skew(first[0]))
+    assert (describe_space(both, k=3)["value"].iloc[5:] != found["value"].iloc[5:]).all()
+
+
 @pytest.mark.parametrize("count", [40, 400])
 def test_the_effective_dimension_does_not_grow_with_the_sample(count: int) -> None:
     """100 directions of variance 1 to 1/100: (sum l)² / sum l² of the true variances, not of the rows' own."""
@@ -89,6 +135,8 @@ def test_occurrences_are_counted_in_the_first_k_and_items_never_found_count_0() 
         ("q2", "c", 2, 1.0),
     ]
     table = pd.DataFrame(rows, columns=["query_id", "item_id", "rank", "score"])
+    deep = pd.DataFrame({"query_id": "q", "item_id": list("abcdefghijk"), "rank": range(1, 12), "score": 0.5})
+    assert count_occurrences(deep, list("abcdefghijk")).tolist() == [1] * 10 + [0]
     assert count_occurrences(table, ["a", "b", "c", "d"], k=2).to_dict() == {"a": 2, "b": 1, "c": 1, "d": 0}
     with pytest.raises(ValueError, match="1 ranked items are not in the gallery, first c"):
         count_occurrences(table, ["a", "b"])

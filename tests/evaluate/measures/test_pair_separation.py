@@ -12,7 +12,7 @@ from mmlab.evaluate.measures.pair_separation import (
     pair_cosines,
     separation,
 )
-from mmlab.items import Space, Vectors
+from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.tables import TooFew
 
 SPACE = Space("model", "1", "", "", "", 2)
@@ -50,7 +50,7 @@ def test_one_image_alone_has_no_wrong_pairs() -> None:
 
 def test_an_item_that_answers_all_has_no_wrong_pairs() -> None:
     everything = pd.DataFrame({"query_id": ["t1", "t1"], "item_id": ["i1", "i2"], "relevance": 1})
-    with pytest.raises(TooFew, match="no wrong item was found"):
+    with pytest.raises(TooFew, match="no wrong item was found in 1,000 draws: nearly every item"):
         pair_cosines(VECTORS, VECTORS, everything)
 
 
@@ -70,6 +70,27 @@ def test_overlap_is_the_area_under_both_densities() -> None:
     one, other = norm(0.2, 0.1), norm(0.4, 0.1)  # two bells overlap by 2 x Phi(-distance / 2 widths)
     drawn = [bell.rvs(20_000, random_state=seed) for seed, bell in enumerate((one, other))]
     assert separation(*drawn).overlap == pytest.approx(2 * norm.cdf(-1), abs=0.01)
+
+
+def plain_overlap(positive: np.ndarray, negative: np.ndarray) -> float:
+    """The area under the lower of two sums of normal densities of Silverman's width, on a fine grid."""
+    at, below = np.linspace(-20, 20, 40_001), []
+    for values in (positive, negative):
+        middle = np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.34
+        width = 0.9 * min(one for one in (values.std(), middle) if one > 0) * len(values) ** -0.2
+        below.append(np.mean([norm.pdf(at, value, width) for value in values], axis=0))
+    return float(np.minimum(*below).sum() * (at[1] - at[0]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_overlap_is_that_of_silvermans_kernels_for_samples_of_unlike_size_and_shape(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    few, many = rng.exponential(0.5, 17) + seed / 2, rng.normal(1, 0.3, 90)
+    flat = np.r_[np.full(60, 1.5), rng.normal(1.5, 1, 20)]  # whose quartiles are one value
+    for positive, negative in ((few, many), (many, few), (flat, few)):
+        assert separation(positive, negative).overlap == pytest.approx(
+            plain_overlap(positive, negative), abs=0.01
+        )
 
 
 def test_fifty_draws_of_one_distribution_look_alike() -> None:
@@ -133,5 +154,33 @@ def test_spaces_side_by_side():
     assert table["pairs"].tolist() == [4, 2, 0]
     # Of 16 comparisons the 0.6 loses one, against 0.8; of 4 there is none to lose.
     np.testing.assert_allclose(table["AUC"], [15 / 16, 1, np.nan])
+    np.testing.assert_allclose(table["matched mean"], [3.6 / 4, 1.8 / 2, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(table["mismatched mean"], [0.8 / 4, 0.6 / 2, np.nan], rtol=1e-6)
+    assert table["space"].tolist() == [one.space.key for one in (BOTH, TEXTS, IMAGES)]
+    assert table["compared"].tolist() == ["texts with images", "texts of a pair", "not comparable"]
     # The means are (0.4, 0.7) of the texts and (0.5, 0.5) of the images.
     np.testing.assert_allclose(table["modality gap"], [0.05**0.5, np.nan, np.nan], rtol=1e-6)
+
+
+def test_the_wrong_items_are_drawn_by_the_seed_from_those_that_are_named_and_not_right() -> None:
+    rng = np.random.default_rng(1)
+    held = Vectors([f"i{n}" for n in range(12)], unit_rows(rng.standard_normal((12, 2))), SPACE)
+    asked = Vectors([f"t{n}" for n in range(20)], unit_rows(rng.standard_normal((20, 2))), SPACE)
+    rows = [(f"t{n}", f"i{item}", 1) for n in range(20) for item in rng.choice(10, 1 + n % 4, replace=False)]
+    right = pd.DataFrame(rows, columns=["query_id", "item_id", "relevance"])
+    cosines = pair_cosines(asked, held, right)
+    assert cosines[["query_id", "item_id"]].equals(right[["query_id", "item_id"]])
+    of = pd.DataFrame(asked.array @ held.array.T, asked.ids, held.ids)
+    assert cosines["positive"].tolist() == pytest.approx([of.loc[query, item] for query, item, _ in rows])
+    drawn = [
+        (np.abs(of.loc[query] - value)).idxmin()
+        for query, value in cosines[["query_id", "negative"]].to_numpy()
+    ]
+    named = set(right["item_id"])
+    answers = right.groupby("query_id")["item_id"].agg(set)
+    assert all(item in named - answers[query] for item, query in zip(drawn, right["query_id"], strict=True))
+    assert len(set(drawn)) > 5
+    assert cosines.equals(pair_cosines(asked, held, right, seed=0))
+    assert not cosines.equals(pair_cosines(asked, held, right, seed=1))
+    with_seed = [matched_cosines(BOTH, ITEMS, seed).cosines for seed in (0, 0)]
+    assert matched_cosines(BOTH, ITEMS).cosines.equals(with_seed[0])

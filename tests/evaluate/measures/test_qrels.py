@@ -47,6 +47,9 @@ def test_labels_grade_the_same_pair_above_the_same_label() -> None:
 def test_a_label_is_not_worth_more_than_the_pair() -> None:
     with pytest.raises(ValueError, match="same_pair >= same_label >= 0, found 1 and 2"):
         qrels_from_labels(LABELLED, "text", "image", same_pair=1, same_label=2)
+    with pytest.raises(ValueError, match="same_pair >= same_label >= 0, found 1 and -1"):
+        qrels_from_labels(LABELLED, "text", "image", same_pair=1, same_label=-1)
+    assert qrels_from_labels(LABELLED, "text", "image", 3, 3)["relevance"].tolist() == [3, 3, 3]
 
 
 def test_a_judgement_by_hand_holds_over_the_pairs_and_a_later_one_over_an_earlier() -> None:
@@ -151,6 +154,17 @@ def test_a_wrong_judgement_is_refused_whole(tmp_path, row, reason):
     with pytest.raises(ValueError, match=reason):
         append_labels(path, judged(("t1", "i1", 1), row))
     assert read_labels(path).empty
+
+
+def test_the_largest_relevance_and_the_longest_name_are_kept(tmp_path):
+    path, longest = tmp_path / "labels.jsonl", "t" * 200
+    assert append_labels(path, judged((longest, "i", 100), ("t", "i", 0)), by="b" * 200) == 2
+    assert read_labels(path)["relevance"].tolist() == [100, 0]
+    assert read_labels(path)["by"].str.len().tolist() == [200, 200]
+    with pytest.raises(ValueError, match="whole number in 0 to 100, found 101"):
+        append_labels(path, judged(("t", "i", 101)))
+    with pytest.raises(ValueError, match="200 characters"):
+        append_labels(path, judged(("t", "i", 1)), by="b" * 201)
 
 
 def test_judgements_are_told_apart_by_direction():

@@ -258,8 +258,25 @@ def test_success_in_smaller_galleries_is_the_mean_over_all_draws() -> None:
     assert success_by_gallery_size(two, 5, [3], k=1)["value"].item() == pytest.approx(2 / 3)
     alone = pd.DataFrame({"query_id": ["q"], "rank": [1]})  # nothing in the gallery is wrong
     assert success_by_gallery_size(alone, 1, [1])["value"].item() == 1
-    with pytest.raises(ValueError, match="expected 1 to 5, the size of the gallery"):
-        success_by_gallery_size(ranks, 5, [6])
+    default = success_by_gallery_size(ranks, 5, [2, 4])
+    assert default.equals(success_by_gallery_size(ranks, 5, [2, 4], k=1))
+    assert default.columns.tolist() == ["size", "value"]
+    for size in ([6], [0], [2, 6]):
+        with pytest.raises(ValueError, match="expected 1 to 5, the size of the gallery"):
+            success_by_gallery_size(ranks, 5, size)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_success_at_k_in_smaller_galleries_by_counting_draws(k: int) -> None:
+    """Seven items; the nearest right answers stand third and fifth, one query has two right answers."""
+    ranks = pd.DataFrame({"query_id": ["q", "q", "r", "s"], "rank": [3, 4, 5, np.nan]})
+    table = success_by_gallery_size(ranks, 7, [3, 4, 6, 7], k=k).set_index("size")["value"]
+    for size in (3, 4, 6, 7):
+        chances = []
+        for ahead, right in ((2, 2), (4, 1)):
+            draws = list(combinations(range(7 - right), size - right))
+            chances.append(np.mean([sum(one < ahead for one in draw) < k for draw in draws]))
+        assert table[size] == pytest.approx(sum(chances) / 3)
 
 
 def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
@@ -267,3 +284,11 @@ def test_a_measure_without_its_depth_is_the_one_that_is_there() -> None:
     assert find_measure(["RR", "RR@10"], "RR") == "RR"
     with pytest.raises(ValueError, match="expected one of Success@1; found 0 of it"):
         find_measure(["Success@1"], "RR")
+    with pytest.raises(ValueError, match="expected one of RR@5, RR@10; found 2 of it"):
+        find_measure(["RR@5", "RR@10"], "RR")
+
+
+def test_rr_and_ap_are_named_by_the_depth() -> None:
+    assert measure_names([1, 5], 7) == [
+        *("P@1", "P@5", "R@1", "R@5", "Success@1", "Success@5"), "RR@7", "AP@7", "nDCG@10",
+    ]  # fmt: skip

@@ -55,6 +55,20 @@ def test_binary_warns_and_others_do_not(recwarn):
         Quantization("binary").warn()
 
 
+def test_the_line_that_asks_for_a_binary_index_is_warned():
+    """Not the line of mmlab that looks at the quantization."""
+
+    def builds() -> None:
+        Quantization("binary").warn()
+
+    with pytest.warns(BinaryWarning) as caught:
+        builds()
+    assert caught[0].filename == __file__
+    assert (
+        caught[0].lineno == test_the_line_that_asks_for_a_binary_index_is_warned.__code__.co_firstlineno + 7
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -66,3 +80,41 @@ def test_binary_warns_and_others_do_not(recwarn):
 def test_a_cluster_that_cannot_be_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Cluster(**settings)
+
+
+def test_the_usual_settings_and_the_least_of_each():
+    assert Hnsw() == Hnsw(64, 128, 50, 256)
+    assert Hnsw(1, 4, 1, 10) == Hnsw(m=1, ef_construct=4, ef=1, scan_kb=10)
+    assert Cluster() == Cluster(1, 1, 1)
+    assert Cluster(shards=1, replicas=3, write_consistency=3).replicas == 3
+    assert Quantization("scalar") == Quantization("scalar", 8, True, True, 2.0)
+    for oversampling in (1, 100):
+        assert Quantization("scalar", oversampling=oversampling).oversampling == oversampling
+    with pytest.raises(ValueError, match=r"oversampling lies in \[1, 100\], found 100.5"):
+        Quantization("scalar", oversampling=100.5)
+    with pytest.raises(ValueError, match="hnsw: ef is a whole number from 1, found True"):
+        Hnsw(ef=True)
+    with pytest.raises(ValueError, match="cluster: write_consistency is a whole number from 1, found 0"):
+        Cluster(write_consistency=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [("scalar", [8]), ("product", [4, 8, 16, 32, 64]), ("binary", [1]), ("turbo", [1, 2, 4, 8])],
+)
+def test_each_kind_of_quantization_has_its_sizes(kind, sizes):
+    assert [size for size in range(1, 70) if accepted(kind, size)] == sizes
+    assert Quantization(kind).size in sizes
+
+
+def accepted(kind, size) -> bool:
+    try:
+        return Quantization(kind, size).size == size
+    except ValueError:
+        return False
+
+
+def test_a_name_is_read_with_what_is_given_beside_it():
+    given = {"always_ram": False, "rescore": False, "oversampling": 7.0}
+    assert Quantization.from_name("product-64", **given) == Quantization("product", 64, False, False, 7.0)
+    assert Quantization.from_name("turbo") == Quantization("turbo", 4, True, True, 2.0)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema
-from mmlab.index.schema.schema import OldSchema, Schema
-from mmlab.items import Space
+from mmlab.index.schema.schema import OldSchema, Schema, check_collection_name
+from mmlab.items import Space, SpaceMismatch
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)
 OTHER = Space("mmlab/other", "1", "mean", "", "none", 2)
@@ -103,3 +103,65 @@ def test_an_older_format_says_what_to_do():
 def test_a_wrong_schema_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Schema(SPACE, **arguments)
+
+
+def test_a_plain_schema_has_no_index_no_names_and_the_usual_graph():
+    assert Schema(SPACE) == Schema(SPACE, {}, "unified", Hnsw(), None, False, Cluster(), {}, (), "", 0)
+    fields = {
+        "label": "keyword",
+        "price": "float",
+        "width": "integer",
+        "origin": "keyword",
+        "new": "bool",
+        "x": "text",
+    }
+    schema = Schema(SPACE, fields)
+    assert schema.filterable == {name: kind for name, kind in fields.items() if name != "x"}
+    assert schema.indexed == {"label": "keyword", "price": "float", "new": "bool"}
+
+
+def test_each_setting_that_differs_is_named_with_both_values():
+    one = Schema(SPACE, {"label": "keyword"}, hnsw=Hnsw(m=8), modalities=("image",), index="a")
+    other = Schema(SPACE, {"price": "float"}, quantization=Quantization("scalar"), on_disk=True, position=2)
+    found = one.differences(other).split("; ")
+    assert found[0] == "fields.label: keyword and absent"
+    assert set(found) >= {
+        "hnsw.m: 8 and 64", "on_disk: False and True", "modalities: ['image'] and []", "position: 0 and 2",
+        "fields.price: absent and float", "quantization.kind: absent and scalar", "index: a and ",
+    }  # fmt: skip
+    assert one.differences(one) == ""
+    with pytest.raises(WrongSchema, match=r"'demo' exists with another schema; they differ in fields.label"):
+        one.check_same(other, "demo")
+    one.check_same(Schema.from_dict(one.to_dict(), "demo"), "demo")
+
+
+def test_a_space_of_another_model_is_refused_and_each_named_one_is_known():
+    named = Schema(SPACE, layout="named", vector_spaces={"toy-image": SPACE, "other-text": OTHER})
+    for space in (SPACE, OTHER):
+        named.check_space(space, "demo")
+    with pytest.raises(
+        SpaceMismatch, match="'demo' holds vectors of toy-.*, these are of other-.*Embed with mmlab/toy"
+    ):
+        Schema(SPACE).check_space(OTHER, "demo")
+    with pytest.raises(SpaceMismatch):
+        Schema(SPACE).check_same(Schema(OTHER), "demo")
+
+
+def test_only_a_declared_modality_can_be_missing():
+    Schema(SPACE).check_modality("image")
+    images = Schema(SPACE, modalities=("image",))
+    images.check_modality("image")
+    images.check_modality(None)
+    with pytest.raises(ValueError, match=r"no items of modality 'text'; there are \['image'\]"):
+        images.check_modality("text")
+
+
+@pytest.mark.parametrize("name", ["a", "9", "demo-unified", "a" * 63, "a_b-c"])
+def test_names_that_a_collection_may_have(name):
+    assert check_collection_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "_a", "A", "a" * 64, "a b", "a/b", None, 3])
+def test_names_that_a_collection_may_not_have(name):
+    with pytest.raises(ValueError, match="1 to 63 of a-z, 0-9, '-' and '_', a letter or digit first; found"):
+        check_collection_name(name)

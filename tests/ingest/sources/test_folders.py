@@ -102,6 +102,12 @@ def test_lines_that_an_editor_broke_are_one_text(content, texts):
             {"train/images/a.jpg": "train/texts/a.txt"},
         ),
         (["x/a.jpg"], ["y/a.txt"], {}),
+        (
+            ["x/a.jpg", "x/b.jpg"],
+            ["y/1/a.txt", "y/2/b.txt"],
+            {"x/a.jpg": "y/1/a.txt", "x/b.jpg": "y/2/b.txt"},
+        ),
+        (["x/a.jpg", "x/b.jpg", "z/b.jpg"], ["y/1/a.txt", "y/2/b.txt"], {}),
         (["a.jpg"], ["readme.txt", "b.txt"], {}),
     ],
 )

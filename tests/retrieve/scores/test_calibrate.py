@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import CALIBRATIONS
-from mmlab.retrieve.scores.calibrate import Isotonic, Logistic, Temperature
+from mmlab.retrieve.scores.calibrate import Isotonic, Logistic, Temperature, _choice
 from tests.retrieve.tables import SOME_RANKINGS, qrels, rankings, scores_of
 
 every_calibration = pytest.mark.parametrize("kind", CALIBRATIONS.values(), ids=list(CALIBRATIONS))
@@ -200,7 +201,15 @@ def test_a_fit_needs_both_right_and_wrong_items(kind: type, right: list) -> None
     [
         (Temperature, {"temperature": 0}, "positive number, found 0"),
         (Temperature, {"temperature": 1, "others": -1}, "others from 0 and a finite"),
+        (Temperature, {"temperature": math.inf}, "positive number, found inf"),
+        (Temperature, {"temperature": 1, "others": math.inf}, "others from 0 and a finite"),
+        (Temperature, {"temperature": 1, "outside": math.inf}, "others from 0 and a finite"),
         (Logistic, {"slope": -1, "intercept": 0}, "a finite slope from 0"),
+        (Logistic, {"slope": math.inf, "intercept": 0}, "a finite slope from 0"),
+        (Logistic, {"slope": 1, "intercept": math.nan}, "a finite intercept"),
+        (Isotonic, {"scores": [], "probabilities": []}, "found 0 and 0"),
+        (Isotonic, {"scores": [0, math.inf], "probabilities": [0, 1]}, "expected rising scores"),
+        (Isotonic, {"scores": [1, 2], "probabilities": [-0.1, 1]}, r"in \[0, 1\]"),
         (Isotonic, {"scores": [1, 1], "probabilities": [0, 1]}, "expected rising scores"),
         (Isotonic, {"scores": [1], "probabilities": [0, 1]}, "found 1 and 2"),
         (Isotonic, {"scores": [1, 2], "probabilities": [1, 0]}, "that never fall"),
@@ -210,3 +219,120 @@ def test_a_fit_needs_both_right_and_wrong_items(kind: type, right: list) -> None
 def test_numbers_that_make_no_calibration_are_refused(kind: type, numbers: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**numbers)
+
+
+def test_the_ends_of_every_range_make_a_calibration() -> None:
+    table = rankings({"q": {"a": 1.0, "b": 0.0}})
+    assert Logistic(0, 0).apply(table)["score"].tolist() == [1 / 2, 1 / 2]
+    assert Isotonic([0.5], [1]).apply(table)["score"].tolist() == [1, 1]
+    assert Isotonic([0, 1], [0, 0]).apply(table)["score"].tolist() == [0, 0]
+    assert Temperature(1.0) == Temperature(1.0, 1.0, 0.0)
+    assert Temperature(0.5, 2.0, -1.0).to_dict() == {
+        "kind": "temperature", "temperature": 0.5, "others": 2.0, "outside": -1.0,
+    }  # fmt: skip
+    assert Logistic(2.0, -1.0).to_dict() == {"kind": "logistic", "slope": 2.0, "intercept": -1.0}
+    assert Isotonic([0, 1], [0, 0.5]).to_dict() == {
+        "kind": "isotonic",
+        "scores": [0, 1],
+        "probabilities": [0, 0.5],
+    }
+
+
+def draw_uneven(alone: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """200 queries of one to nine items, scored with ties; one is right or none, or each is `alone`."""
+    rng = np.random.default_rng(5)
+    scores, right = {}, {}
+    for n in range(200):
+        found = {f"i{item}": float(rng.integers(-8, 9)) / 4 for item in range(1 + n % 9)}
+        mass = np.exp(1.5 * np.array([*found.values()]) - 1)
+        shares = np.r_[mass, 1] / (1 + mass.sum())
+        drawn = rng.random(len(mass)) < mass / (1 + mass) if alone else rng.multinomial(1, shares)[:-1] > 0
+        scores[f"q{n}"] = found
+        right[f"q{n}"] = [item for item, is_right in zip(found, drawn, strict=True) if is_right] or ["none"]
+    return rankings(scores), qrels(right)
+
+
+@pytest.fixture(scope="module")
+def uneven() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return draw_uneven(alone=False)
+
+
+def test_items_that_do_not_rule_each_other_out_weigh_nothing() -> None:
+    fitted = Temperature.fit(*draw_uneven(alone=True))
+    assert fitted.others == pytest.approx(1e-6)  # the least that is tried
+    assert fitted.temperature == pytest.approx(1 / 1.5, rel=0.25)
+
+
+def mean_log_loss(fitted, table: pd.DataFrame, judged: pd.DataFrame) -> float:
+    """Of Platt's targets."""
+    right = pd.MultiIndex.from_frame(table[["query_id", "item_id"]]).isin(
+        pd.MultiIndex.from_frame(judged[["query_id", "item_id"]])
+    )
+    target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
+    p = fitted.apply(table)["score"].to_numpy()
+    return float(-np.mean(target * np.log(p) + (1 - target) * np.log(1 - p)))
+
+
+@pytest.mark.parametrize("kind", [Temperature, Logistic])
+def test_no_other_numbers_have_a_lower_log_loss(kind: type, uneven: tuple) -> None:
+    fitted = kind.fit(*uneven)
+    least = mean_log_loss(fitted, *uneven)
+    numbers = {name: value for name, value in fitted.to_dict().items() if name != "kind"}
+    for name, value in numbers.items():
+        for change in (0.98, 1.02):
+            other = {**numbers, name: value * change}
+            assert mean_log_loss(kind(**other), *uneven) > least
+    start = [
+        math.log(max(abs(value), 1e-3)) if name != "outside" else value for name, value in numbers.items()
+    ]
+    sign = np.sign(list(numbers.values()))
+
+    def loss(found: np.ndarray) -> float:
+        given = {
+            name: one if name == "outside" else float(s * math.exp(one))
+            for name, one, s in zip(numbers, found, sign, strict=True)
+        }
+        return mean_log_loss(kind(**given), *uneven)
+
+    searched = minimize(loss, np.array(start) + 0.3, method="Nelder-Mead", options={"maxfev": 150})
+    assert least <= searched.fun + 1e-6
+
+
+@pytest.mark.parametrize("kind", [Temperature, Logistic])
+def test_scores_on_another_scale_have_the_same_probabilities(kind: type, uneven: tuple) -> None:
+    table, judged = uneven
+    moved = table.assign(score=table["score"] * 20 + 7)
+    one, other = (kind.fit(rows, judged) for rows in (table, moved))
+    assert other.apply(moved)["score"].tolist() == pytest.approx(one.apply(table)["score"].tolist(), abs=1e-4)
+    if kind is Temperature:
+        assert other.temperature == pytest.approx(20 * one.temperature, rel=1e-3)
+        assert other.outside == pytest.approx(20 * one.outside + 7, rel=1e-3)
+        assert other.others == pytest.approx(one.others, rel=1e-3)
+    else:
+        assert other.slope == pytest.approx(one.slope / 20, rel=1e-4)
+
+
+def test_equal_scores_everywhere_give_the_share_that_is_right() -> None:
+    """The mean of many 0.4 is not quite 0.4: their deviation is 6e-17, and no scale to measure by."""
+    table = rankings({f"q{n}": {"a": 0.4, "b": 0.4} for n in range(30)})
+    judged = qrels({f"q{n}": ["a"] if n % 3 else ["z"] for n in range(30)})
+    targets = (20 * 21 / 22 + 40 * 1 / 42) / 60
+    for kind in (Temperature, Logistic):
+        assert kind.fit(table, judged).apply(table)["score"].tolist() == pytest.approx(
+            [targets] * 60, abs=2e-3
+        )
+
+
+def test_the_slopes_of_the_log_odds_are_those_of_small_steps(uneven: tuple) -> None:
+    table, _ = uneven
+    query, score = pd.factorize(table["query_id"])[0], table["score"].to_numpy()
+    at = np.array([0.8, -0.7, 0.3])
+
+    def log_odds(beta: float, log_others: float, outside: float) -> np.ndarray:
+        p = _choice(query, score, beta, log_others, outside).probability
+        return np.log(p / (1 - p))
+
+    found = _choice(query, score, *at)
+    for number, slopes in enumerate((found.by_beta, found.by_others, found.by_outside)):
+        step = np.eye(3)[number] * 1e-5
+        assert slopes == pytest.approx((log_odds(*(at + step)) - log_odds(*(at - step))) / 2e-5, abs=1e-5)

@@ -10,8 +10,11 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, log_loss
 
+from mmlab.evaluate.resampling import mean_intervals
 from mmlab.retrieve import CALIBRATIONS, fit_calibration
+from mmlab.retrieve.scores.calibrate import Isotonic, Temperature
 from mmlab.retrieve.scores.fitted_calibration import (
+    FittedCalibration,
     calibration_error,
     reliability_table,
     risk_coverage,
@@ -172,3 +175,115 @@ def test_the_surest_queries_are_answered_first() -> None:
     assert table["threshold"].tolist() == [0.9, 0.7, 0.2]
     assert table["coverage"].tolist() == [1 / 5, 3 / 5, 4 / 5]
     assert table["risk"].tolist() == [0, 1 / 3, 1 / 4]
+
+
+@pytest.fixture(scope="module")
+def many():
+    """120 queries of one to six items each, scored with many ties, some without a right item among them."""
+    rng = np.random.default_rng(0)
+    scores = {f"q{n}": dict(zip("abcdef", rng.choice(20, 1 + n % 6) / 19, strict=False)) for n in range(120)}
+    right = {q: [str(rng.choice(list("abcdef")))] for q in scores}
+    return rankings(scores), qrels(right)
+
+
+def marked_rows(table, judged) -> tuple[np.ndarray, np.ndarray]:
+    right = set(zip(judged["query_id"], judged["item_id"], strict=True))
+    rows = [(row.score, (row.query_id, row.item_id) in right) for row in table.itertuples()]
+    score, relevant = np.array(rows).T
+    return score, relevant.astype(bool)
+
+
+@pytest.mark.parametrize(("bins", "given"), [(15, {}), (4, {"bins": 4}), (1, {"bins": 1})])
+def test_bins_are_counted_one_by_one(many, bins: int, given: dict) -> None:
+    score, relevant = marked_rows(*many)
+    table = reliability_table(*many, **given)
+    place = np.minimum((score * bins + 1e-9).astype(int), bins - 1)
+    assert table["count"].tolist() == [n for n in np.bincount(place) if n]
+    for row, number in zip(table.itertuples(), np.unique(place), strict=True):
+        assert (row.low, row.high) == pytest.approx((number / bins, (number + 1) / bins))
+        assert row.predicted == pytest.approx(score[place == number].mean())
+        assert row.observed == pytest.approx(relevant[place == number].mean())
+        queries = many[0]["query_id"].to_numpy()[place == number]
+        interval = mean_intervals(relevant[place == number, None].astype(float), queries)[0]
+        assert (row.observed_low, row.observed_high) == pytest.approx(tuple(interval))
+
+
+def test_bins_of_equal_mass_with_ties_hold_each_score_once(many) -> None:
+    score, relevant = marked_rows(*many)
+    table = reliability_table(*many, bins=7, equal_mass=True)
+    edges = np.unique(np.quantile(score, np.linspace(0, 1, 8)))
+    assert table["low"].tolist() == pytest.approx(edges[:-1].tolist())
+    assert table["high"].tolist() == pytest.approx(edges[1:].tolist())
+    for row, low, high in zip(table.itertuples(), edges[:-1], edges[1:], strict=True):
+        own = (score >= low) & ((score < high) | (high == edges[-1]))
+        assert row.count == own.sum()
+        assert row.observed == pytest.approx(relevant[own].mean())
+    one_score = rankings({"q": {"a": 0.5}, "r": {"a": 0.5}})
+    (row,) = reliability_table(one_score, qrels({"q": ["a"], "r": ["b"]}), 3, equal_mass=True).to_dict(
+        "records"
+    )
+    assert (row["low"], row["high"], row["predicted"], row["observed"], row["count"]) == (
+        0.5,
+        0.5,
+        0.5,
+        0.5,
+        2,
+    )
+
+
+def test_the_figures_are_those_of_ten_bins_on_queries_that_were_not_fitted_on(many) -> None:
+    table, judged = many
+    names = table["query_id"].unique().tolist()
+    split = CalibrationSplit(frozenset(names[::2]), frozenset(names[1::2]), "every other one")
+    fitted = fit_calibration("logistic", table, judged, split)
+    assert fitted.fitted_on == set(names[::2])
+    assert (fitted.depth, fitted.gallery) == (6, 6)
+    fitting = split.fitting_rows(table), split.fitting_rows(judged)
+    assert fitted.calibration == CALIBRATIONS["logistic"].fit(*fitting)
+    others = split.evaluation_rows(table)
+    calibrated = fitted.apply(others)
+    found = fitted.reliability(others, judged)
+    assert found.table.equals(reliability_table(calibrated, judged, bins=10))
+    assert found.error == calibration_error(found.table)
+    mass = reliability_table(calibrated, judged, bins=10, equal_mass=True)
+    assert found.equal_mass_error == calibration_error(mass)
+    wider = fitted.reliability(others, judged, bins=3)
+    assert wider.table.equals(reliability_table(calibrated, judged, bins=3))
+    score, relevant = marked_rows(calibrated, judged)
+    assert found.brier == pytest.approx(brier_score_loss(relevant, score))
+    assert found.log_loss == pytest.approx(log_loss(relevant, score))
+
+
+def test_a_certainty_that_was_wrong_costs_much_and_not_all() -> None:
+    sure = FittedCalibration(Isotonic((0.0, 1.0), (0.0, 1.0)), frozenset())
+    table, judged = rankings({"q": {"a": 1.0, "b": 0.0}}), qrels({"q": ["b"]})
+    found = sure.reliability(table, judged)
+    low, high = (1 - 1e-6) * 0 + 1e-6 * (1 - 2 / 3), (1 - 1e-6) + 1e-6 * (1 - 1 / 3)
+    assert found.log_loss == pytest.approx((-np.log(low) - np.log(1 - high)) / 2)
+    assert sure.apply(table)["score"].tolist() == pytest.approx([high, low], abs=1e-12)
+    assert found.brier == pytest.approx((high**2 + (1 - low) ** 2) / 2)
+
+
+def test_where_a_calibration_does_not_say_where_it_holds_it_does_not_warn() -> None:
+    unknown = FittedCalibration(Temperature(0.1), frozenset())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unknown.apply(FOUND, gallery=99)
+        fit_calibration("logistic", FOUND, RIGHT, HALVES).apply(FOUND.head(0))
+    with pytest.warns(UserWarning, match=r"was fitted with colour = red \(here none\)"):
+        FittedCalibration(Temperature(0.1), frozenset(), filter="colour = red").apply(FOUND)
+
+
+def test_risk_and_coverage_are_counted_query_by_query(many) -> None:
+    table, judged = many
+    judged = judged.assign(relevance=np.arange(len(judged)) % 7 > 0).astype({"relevance": int})
+    first = table[table["rank"] == 1]
+    right = set(zip(judged["query_id"], judged["item_id"], judged["relevance"], strict=True))
+    hits = {row.query_id: (row.score, (row.query_id, row.item_id, 1) in right) for row in first.itertuples()}
+    found = risk_coverage(table, judged)
+    assert found["threshold"].tolist() == sorted({score for score, _ in hits.values()}, reverse=True)
+    queries = (judged["relevance"] > 0).sum()
+    for row in found.itertuples():
+        answered = [was_right for score, was_right in hits.values() if score >= row.threshold]
+        assert row.coverage == pytest.approx(len(answered) / queries)
+        assert row.risk == pytest.approx(1 - np.mean(answered))

@@ -182,6 +182,14 @@ def test_a_weighted_sum_wants_weights_that_add_up_and_rrf_a_number_from_0() -> N
         weighted_sum([rankings(A), rankings(B)], [0.6, 0.6])
     with pytest.raises(ValueError, match="k: expected 0 or a positive number, found -1"):
         rrf([rankings(A)], k=-1)
+    with pytest.raises(ValueError, match="k: expected 0 or a positive number, found inf"):
+        rrf([rankings(A)], k=np.inf)
+    assert scores_of(rrf([rankings(A)], k=0))["q2"] == {"a": 1, "b": 1 / 2}
+    nearly = scores_of(weighted_sum([rankings(A), rankings(B)], [0.5, 0.5 + 5e-7]))  # as thirds add up to
+    assert nearly["q2"] == {"a": 0.5, "b": 0}
+    with pytest.raises(ValueError, match="divide them by their sum"):
+        weighted_sum([rankings(A), rankings(B)], [0.5, 0.5 + 5e-6])
+    assert fuse("rrf", [rankings(A)], rrf_k=3)["score"].tolist() == rrf([rankings(A)], k=3)["score"].tolist()
 
 
 def test_equal_scores_share_a_rank_in_rrf_and_none_of_them_wins() -> None:

@@ -108,3 +108,58 @@ def test_the_rule_is_for_two_rankings_and_a_share_from_a_half() -> None:
         weights_by_confidence([table] * 3)
     with pytest.raises(ValueError, match="share: expected a number from 0.5 to 1, found 0.4"):
         weights_by_confidence([table] * 2, share=0.4)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_weight_has_the_reciprocal_rank_of_the_fusion_itself(fusion: str) -> None:
+    """Three rankings of unlike depth with many ties, queries that one lacks, several right answers or none ranked."""
+    rng = np.random.default_rng(4)
+    tables = []
+    for depth in (3, 6, 8):
+        scores = {
+            f"q{n}": {f"i{item}": float(rng.integers(4)) for item in rng.choice(9, depth, replace=False)}
+            for n in range(12)
+            if (n + depth) % 5
+        }
+        tables.append(rankings(scores))
+    right = {f"q{n}": [f"i{item}" for item in rng.choice(9, n % 3 + 1, replace=False)] for n in range(11)}
+    judged = qrels({**right, "q5": ["nowhere"], "not asked": ["i1"]})
+    learned = learn_weights(tables, judged, fusion, rrf_k=7)
+    assert len(learned.table) == 67  # equal ones, and 66 in steps of a tenth
+    assert learned.table["weights"].iloc[0] == pytest.approx((1 / 3,) * 3)
+    means = []
+    for weights in learned.table["weights"].iloc[::9]:
+        fused = fuse(fusion, tables, weights, rrf_k=7)
+        scored = score_queries(fused, judged, ["RR"])
+        means.append(scored["RR"].mean())
+    assert learned.table["value"].iloc[::9].tolist() == pytest.approx(means)
+    best = learned.table.loc[learned.table["value"] >= learned.table["value"].max() - 1e-12, "weights"]
+    off = [round(sum((one - 1 / 3) ** 2 for one in weights), 9) for weights in best]
+    assert learned.weights == min(weights for weights, one in zip(best, off, strict=True) if one == min(off))
+
+
+def test_the_usual_fusion_is_the_weighted_sum_and_the_usual_constant_60() -> None:
+    a, b = rankings({"q": {"x": 0.9, "y": 0.8, "z": 0.1}}), rankings({"q": {"z": 5.0, "y": 4.5, "x": 1.0}})
+    judged = qrels({"q": ["y"]})
+    plain = learn_weights([a, b], judged)
+    assert plain.table.equals(learn_weights([a, b], judged, "weighted_sum").table)
+    usual, other = (learn_weights([a, b], judged, "rrf", rrf_k=k).table["value"].tolist() for k in (60, 0.5))
+    assert learn_weights([a, b], judged, "rrf").table["value"].tolist() == usual != other
+
+
+def test_the_weights_of_one_ranking_and_of_very_many() -> None:
+    assert list(weight_grid(1)) == [(1.0,)]
+    many = list(weight_grid(70))
+    assert len(many) == 70  # more than are tried of fewer, but a step is needed
+    assert {sum(one) for one in many} == {1}
+
+
+def test_any_share_from_a_half_to_all_is_a_rule() -> None:
+    a, b = rankings({"q": {"x": 1.0, "y": 0.2, "z": 0.0}}), rankings({"q": {"x": 1.0, "y": 0.9, "z": 0.0}})
+    for share in (0.5, 1.0):
+        first, second = weights_by_confidence([a, b], share)
+        assert (first["q"], second["q"]) == (share, 1 - share)
+    with pytest.raises(ValueError, match="from 0.5 to 1, found 1.1"):
+        weights_by_confidence([a, b], 1.1)
+    nearly = rankings({"q": {"x": 1.0, "y": 0.2 + 1e-12, "z": 0.0}})
+    assert weights_by_confidence([a, nearly])[0]["q"] == 0.5

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items.tables import TooFew
 from mmlab.retrieve import RESCORINGS, csls, qb_norm
 from mmlab.retrieve.scores.hubness import (
     TEMPERATURES,
@@ -88,9 +89,38 @@ def test_settings_out_of_range_are_refused() -> None:
         csls(SCORES, BANK, k=3)
     with pytest.raises(ValueError, match="the number of items, 3; found 4"):
         qb_norm(SCORES, BANK, k=4)
+    for k in (0, 3):
+        with pytest.raises(ValueError, match=f"found k {k}, 3 items, 2 reference queries"):
+            csls(SCORES, BANK, k=k)
+    with pytest.raises(ValueError, match="found k 3, 2 items, 3 reference queries"):
+        csls(np.ones((4, 2)), np.ones((3, 2)), k=3)
+    assert csls(np.ones((4, 2)), np.zeros((2, 2)), k=2).tolist() == [[1, 1]] * 4
+    with pytest.raises(ValueError, match="the number of items, 3; found 0"):
+        qb_norm(SCORES, BANK, k=0)
+    assert qb_norm(SCORES, BANK, k=3).tolist() == inverted_softmax(SCORES, BANK).tolist()  # all are active
     for rescoring in (inverted_softmax, qb_norm):
-        with pytest.raises(ValueError, match="temperature: expected a positive number, found 0"):
-            rescoring(SCORES, BANK, temperature=0)
+        for temperature in (0, np.inf):
+            with pytest.raises(
+                ValueError, match=f"temperature: expected a positive number, found {temperature}"
+            ):
+                rescoring(SCORES, BANK, temperature=temperature)
+    with pytest.raises(ValueError, match=r"found \(3,\) and \(2, 3\)"):
+        csls(SCORES[0], BANK)
+
+
+def test_the_temperature_is_a_twentieth_unless_given_and_the_neighbours_ten() -> None:
+    rng = np.random.default_rng(2)
+    scores, bank = rng.random((5, 40)), rng.random((30, 40))
+    assert (
+        inverted_softmax(scores, bank).tolist() == inverted_softmax(scores, bank, temperature=0.05).tolist()
+    )
+    assert qb_norm(scores, bank).tolist() == qb_norm(scores, bank, temperature=0.05, k=1).tolist()
+    assert csls(scores, bank).tolist() == csls(scores, bank, k=10).tolist()
+    ratios = np.divide(TEMPERATURES[1:], TEMPERATURES[:-1])
+    assert ratios.min() >= 2 - 1e-9 and ratios.max() <= 2.5 + 1e-9  # two decades in even steps
+    assert (TEMPERATURES[0], TEMPERATURES[-1]) == (0.005, 0.5)
+    assert 0.05 in TEMPERATURES
+    assert qb_norm(np.array([[1, 0]]), np.array([[0, 1]])).dtype == np.float64  # of whole numbers
 
 
 SPACE = Space("s", "1", "", "", "", 8)
@@ -154,6 +184,90 @@ def test_queries_of_pairs_outside_the_gallery_are_the_bank(isotropic) -> None:
     mixed = Vectors([*outside.ids, *texts.ids], np.r_[outside.array, texts.array], SPACE)
     again = rescore(texts, images, known, "csls", "text", k=30, references=mixed).rankings
     assert order_of(again) == order_of(ranked)  # references of the gallery's own pairs are not taken
+
+
+def test_fifty_references_outside_the_gallery_are_enough_and_five_thousand_are_drawn(isotropic) -> None:
+    texts, images, pairs = isotropic(0, images=150, captions=1)
+    outside, _, others = isotropic(1, images=60, captions=1, prefix="o")
+    known = pd.concat([pairs, others])
+    (bank,) = find_banks(texts, images, known, outside.take(outside.ids[:50]))
+    assert bank.references.tolist() == outside.array[:50].tolist()
+    assert bank.rows.tolist() == list(range(150))
+    assert bank.scores(images) == pytest.approx(outside.array[:50] @ images.array.T)
+    assert (
+        len(find_banks(texts, images, known, outside.take(outside.ids[:49]))) == 10
+    )  # their own queries instead
+    many = Vectors([f"m{n}" for n in range(5050)], np.resize(outside.array, (5050, 8)), SPACE)
+    of_many = pd.concat([pairs, pd.Series("m", index=many.ids)])
+    assert [len(one.references) for one in find_banks(texts, images, of_many, many)] == [5000]
+
+
+@pytest.mark.parametrize(("count", "found"), [(63, 49), (64, 50)])
+def test_queries_that_are_their_own_bank_leave_fifty_beside_the_two_largest_parts(
+    isotropic, count, found
+) -> None:
+    """Ten parts of 63 pairs hold 6 or 7: beside two of 7 are 49."""
+    texts, images, pairs = isotropic(0, images=count, captions=1)
+    if found < 50:
+        with pytest.raises(TooFew, match=f"found {found} among {count} queries"):
+            find_banks(texts, images, pairs)
+        return
+    banks = find_banks(texts, images, pairs)
+    assert [len(bank.rows) for bank in banks] == [7, 7, 7, 7, 6, 6, 6, 6, 6, 6]
+    least = min(np.isfinite(bank.scores(images)).sum(axis=0).min() for bank in banks)
+    assert least == found
+    for seed, same in ((0, True), (1, False)):
+        again = find_banks(texts, images, pairs, seed=seed)
+        alike = [one.rows.tolist() == other.rows.tolist() for one, other in zip(banks, again, strict=True)]
+        assert all(alike) == same
+
+
+def test_items_without_a_pair_are_each_of_their_own(isotropic) -> None:
+    texts, images, pairs = isotropic(0, images=100, captions=1)
+    alone = pairs.where(~pairs.isin(["p3", "p4"]))
+    banks = find_banks(texts, images, alone)
+    assert sorted(row for bank in banks for row in bank.rows) == list(range(100))
+    parts = {int(row): bank.part for bank in banks for row in bank.rows}
+    assert len(banks[0].item_parts) == 100
+    assert len(set(parts.values())) == 10
+    sizes = np.bincount(np.r_[list(parts.values()), banks[0].item_parts], minlength=10)
+    assert sizes.max() - sizes.min() <= 4  # 102 names: 98 pairs of two, and four of one
+
+
+def test_a_hundred_hits_are_kept_unless_told_otherwise(isotropic) -> None:
+    texts, images, pairs = isotropic(0, images=120, captions=1)
+    for name, temperature in (("none", None), ("centring", None), ("csls", None), ("qb_norm", 0.05)):
+        found = rescore(texts, images, pairs, name, "text")
+        assert set(found.rankings.groupby("query_id").size()) == {100}
+        assert found.temperature == temperature
+    given = rescore(texts, images, pairs, "inverted_softmax", "text", temperature=0.2)
+    assert given.temperature == 0.2
+    by_seed = [rescore(texts, images, pairs, "csls", "text", seed=seed).rankings for seed in (0, 1)]
+    plain = rescore(texts, images, pairs, "csls", "text").rankings
+    assert plain.equals(by_seed[0])
+    assert not plain.equals(by_seed[1])
+
+
+def test_a_temperature_is_chosen_on_at_most_a_thousand_queries_with_an_answer(isotropic, monkeypatch) -> None:
+    texts, images, pairs = isotropic(0, images=150, captions=8)
+    asked = []
+
+    def counting(scores, bank, temperature):
+        asked.append(len(scores))
+        return qb_norm(scores, bank, temperature)
+
+    monkeypatch.setitem(RESCORINGS, "qb_norm", counting)
+    banks, everybody = find_banks(texts, images, pairs), np.ones(1200, dtype=bool)
+    for gallery, fitting, expected in (
+        (images, everybody, 1000),
+        (images, np.arange(1200) < 1001, 1000),
+        (images, np.arange(1200) < 300, 300),
+        (images.take(images.ids[:20]), everybody, 160),  # the others have no answer there
+    ):
+        asked.clear()
+        banks = find_banks(texts, gallery, pairs)
+        choose_temperature(texts, gallery, pairs, "qb_norm", banks, fitting, temperatures=(0.1, 0.3))
+        assert sum(asked) == 2 * expected
 
 
 @pytest.fixture(scope="module")

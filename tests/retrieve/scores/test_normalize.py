@@ -78,8 +78,16 @@ def test_equal_scores_share_their_mean_rank() -> None:
 def test_a_temperature_of_one_is_the_plain_softmax() -> None:
     found = scores_of(softmax(rankings({"q": {"a": math.log(3), "b": 0.0}}), temperature=1))
     assert found["q"] == pytest.approx({"a": 3 / 4, "b": 1 / 4})
-    with pytest.raises(ValueError, match="temperature: expected a positive number, found 0"):
-        softmax(rankings(TABLE), temperature=0)
+    for temperature in (0, np.inf):
+        with pytest.raises(ValueError, match=f"temperature: expected a positive number, found {temperature}"):
+            softmax(rankings(TABLE), temperature=temperature)
+
+
+@pytest.mark.parametrize("how", NORMALIZERS)
+def test_a_single_score_is_like_equal_ones(how: str) -> None:
+    alone = normalize(rankings({"q": {"a": 0.3}, "r": {"a": 1.0, "b": 0.5}}), how)
+    expected = {"min-max": 0, "z-score": 0, "rank": 1, "sum": 0, "softmax": 1, "three-sigma": 1 / 2}
+    assert alone["score"].iloc[0] == pytest.approx(expected[how])
 
 
 def test_scales_stand_beside_each_other() -> None:

@@ -151,6 +151,25 @@ def test_a_training_split_beside_is_not_fitted_on() -> None:
     assert {name[1] for name in both} == set("4567")
 
 
+def test_of_an_odd_number_of_pairs_the_larger_half_is_evaluated() -> None:
+    table = items(["train"] * 11, [*"aaabbccdde", "e"])
+    division, same, other = (divided(table, **given) for given in ({}, {"seed": 0}, {"seed": 1}))
+    assert division == same != other
+    pair = table.set_index("item_id")["pair_id"]
+    assert [len(set(pair[list(ids)])) for ids in (division.fitting, division.evaluation)] == [2, 3]
+    assert division.summary == (
+        f"not divided by a validation split: fitted on the {len(division.fitting)} queries of half of the pairs, "
+        f"drawn by seed 0, evaluated on the {len(division.evaluation)} of the other half"
+    )
+
+
+def test_tables_are_divided_as_their_queries_are() -> None:
+    division = divided(items(["val", "test", "train"]))
+    rows = pd.DataFrame({"query_id": ["q1", "q0", "q2", "q0"], "score": range(4)})
+    assert division.fitting_rows(rows)["score"].tolist() == [1, 3]
+    assert division.evaluation_rows(rows)["score"].tolist() == [0]
+
+
 def test_a_single_pair_cannot_be_divided() -> None:
     with pytest.raises(ValueError, match="two pairs or more to divide, found 1"):
         divided(items([None]))

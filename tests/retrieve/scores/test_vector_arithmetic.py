@@ -131,3 +131,46 @@ def test_what_cannot_be_centred_is_refused() -> None:
         Centring.fit(TEXTS, Vectors([], np.empty((0, 2)), SPACE))
     with pytest.raises(ValueError, match="expected 2 finite numbers as the mean image, found 1"):
         Centring((0.0, 0.0), (1.0,), SPACE)
+
+
+def test_a_query_is_steered_away_by_half_unless_told_otherwise() -> None:
+    rows = np.array([[0.8, 0.6], [0.6, -0.8]])
+    queries, minus = Vectors(["p", "q"], rows, SPACE), Vectors(["m", "n", "o"], np.eye(2)[[0, 1, 1]], SPACE)
+    away = np.array([1, 2]) / 3
+    for given, weight in (({}, 0.5), ({"weight": 0.25}, 0.25), ({"weight": 0}, 0)):
+        expected = unit_rows(rows - weight * away)
+        assert rocchio(queries, minus=minus, **given).array == pytest.approx(expected, abs=1e-6)
+    nothing = minus.take([])
+    assert rocchio(queries, nothing, nothing).array.tolist() == queries.array.tolist()
+    with pytest.raises(ValueError, match="minus_weight: expected a number from 0, found inf"):
+        rocchio(queries, minus=minus, weight=np.inf)
+
+
+def test_what_is_almost_cancelled_is_still_a_direction() -> None:
+    """A thousandth of a vector is left, which float32 can tell from nothing; of a ten-millionth it cannot."""
+    assert mix_vectors([one(EAST), one(EAST)], [1, -0.999]).array[0] == pytest.approx([1, 0])
+    with pytest.raises(ValueError, match="the weighted rows of 1 queries cancel each other out"):
+        mix_vectors([one(EAST), one(EAST)], [1, -(1 - 1e-7)])
+
+
+def test_rows_of_a_batch_are_mixed_each_with_its_own() -> None:
+    rng = np.random.default_rng(0)
+    parts = [Vectors(["a", "b", "c"], unit_rows(rng.standard_normal((3, 2))), SPACE) for _ in range(3)]
+    weights = [0.2, 0.5, -0.1]
+    expected = sum(weight * part.array for weight, part in zip(weights, parts, strict=True))
+    assert mix_vectors(parts, weights).array == pytest.approx(unit_rows(expected), abs=1e-6)
+    assert mix_vectors(parts).array == pytest.approx(mix_vectors(parts, [2, 2, 2]).array)
+    with pytest.raises(ValueError, match="first b: no direction"):
+        mix_vectors([parts[0], Vectors(["a", "b", "c"], -parts[0].array * [[-1], [1], [-1]], SPACE)])
+
+
+def test_a_row_near_the_mean_is_its_own_direction_and_one_on_it_is_none() -> None:
+    centring = Centring((1.0, 0.0), (0.0, 0.0), SPACE)
+    near = Vectors(["a", "b"], np.array([[1.0, 1e-4], [0.6, 0.8]]), SPACE)
+    assert centring.apply(near, "text").array[0] == pytest.approx([0, 1], abs=1e-3)
+    with pytest.raises(TooFew, match="1 of 2 are their own mean"):
+        centring.apply(Vectors(["a", "b"], np.array([[1.0, 1e-8], [0.6, 0.8]]), SPACE), "text")
+    with pytest.raises(ValueError, match="expected 2 finite numbers as the mean text, found 2"):
+        Centring((0.0, np.nan), (1.0, 0.0), SPACE)
+    other = Centring((1.0, 0.0), (0.0, 1e-9), SPACE)
+    assert other.centred_space != centring.centred_space

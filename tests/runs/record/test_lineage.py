@@ -3,6 +3,7 @@ import pytest
 from mmlab.runs.record.lineage import (
     StaleInput,
     check_input,
+    find_maker,
     find_writer,
     fingerprint,
     is_done,
@@ -90,3 +91,112 @@ def test_a_step_is_not_done_once_what_it_wrote_is_gone_or_changed(tmp_path, item
     assert not is_done(chain, tmp_path, "01_ingest", {})
     items[0].unlink()
     assert not is_done(chain, tmp_path, "01_ingest", {})
+
+
+def test_a_file_was_made_in_this_run_or_in_the_one_that_shares_it():
+    shared = record(writes={"items.parquet": "1"}) | {"shared_from": "first"}
+    steps = {"01_ingest": shared, "02_embed": record(writes={"vectors/a.npz": "2"})}
+    files = ("items.parquet", "vectors/a.npz", "nobody.npz")
+    assert [find_maker({"run": "r", "steps": steps}, file) for file in files] == ["first", "r", "r"]
+
+
+def test_a_file_that_two_steps_wrote_is_listed_once_where_it_was_written_first():
+    first, second = (dict.fromkeys(names, "1") for names in (("b.npz", "a.npz"), ("a.npz", "c.npz", "c.csv")))
+    manifest = {"run": "r", "steps": {"02_embed": record(writes=first), "04_retrieve": record(writes=second)}}
+    assert written_files(manifest, "*.npz") == ["b.npz", "a.npz", "c.npz"]
+
+
+@pytest.mark.parametrize(
+    ("file", "maker"),
+    [
+        ("items.parquet", "run 01_ingest for this run first"),
+        ("vectors/a.npz", "run 02_embed for this run first"),
+        ("own/a.csv", "run the notebook that writes it for this run first"),
+    ],
+)
+def test_a_file_that_is_not_there_names_who_writes_it(tmp_path, file, maker):
+    with pytest.raises(FileNotFoundError, match=f"no {file} in .*: {maker}"):
+        check_input({"run": "r", "steps": {}}, tmp_path / file, file, {})
+    steps = {"03_own": record(writes={file: "1"})}
+    with pytest.raises(FileNotFoundError, match="run 03_own for this run first"):
+        check_input({"run": "r", "steps": steps}, tmp_path / file, file, {})
+
+
+def test_a_file_that_no_step_recorded_may_not_be_used(items):
+    steps = {"02_embed": record(writes={"vectors/a.npz": "1"})}
+    with pytest.raises(StaleInput, match="names no step that wrote it: run 01_ingest to the end"):
+        check_input({"run": "r", "steps": steps}, items[0], "items.parquet", {})
+
+
+@pytest.fixture
+def long_chain(tmp_path, items):
+    """01 -> 02 -> 03, which wrote a store, a folder, from the vectors and the items."""
+    (tmp_path / "store").mkdir()
+    read = {"items.parquet": items[1]}
+    steps = {
+        "01_ingest": record(parameters={"seed": 1, "min_words": 3}, writes=read),
+        "02_embed": record(parameters={"seed": 1, "model": "m"}, reads=read, writes={"vectors/a.npz": "a"}),
+        "03_index": record(parameters={"m": 16}, reads={"vectors/a.npz": "a", **read}, writes={"store": "s"}),
+    }
+    return {"run": "r", "steps": steps}
+
+
+def test_a_folder_is_known_by_what_it_was_made_from(tmp_path, long_chain):
+    mine = {"m": 16, "model": "m", "seed": 1, "min_words": 3, "k": 10}
+    assert check_input(long_chain, tmp_path / "store", "store", mine) == "s"
+    assert check_input(long_chain, tmp_path / "store", "store", {}) == "s"
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("m", "03_index"), ("model", "02_embed"), ("min_words", "01_ingest")]
+)
+def test_a_parameter_of_any_step_upstream_must_be_the_same(tmp_path, long_chain, name, step):
+    was = long_chain["steps"][step]["parameters"][name]
+    message = f"store was made with other parameters: {name} is 'new' here and was {was!r} in {step}; " \
+        f"run {step} and what follows it with {name}='new', or use {was!r} here"  # fmt: skip
+    with pytest.raises(StaleInput, match=message):
+        check_input(long_chain, tmp_path / "store", "store", {"k": 1, name: "new"})
+
+
+@pytest.mark.parametrize(("file", "writer"), [("items.parquet", "01_ingest"), ("vectors/a.npz", "02_embed")])
+def test_what_any_step_upstream_read_must_still_be_there(tmp_path, long_chain, file, writer):
+    long_chain["steps"][writer]["writes"][file] = "another"
+    reader = {"items.parquet": "03_index", "vectors/a.npz": "03_index"}[file]
+    with pytest.raises(StaleInput, match=f"{reader} read another {file} than {writer} has written since"):
+        check_input(long_chain, tmp_path / "store", "store", {})
+    del long_chain["steps"]["03_index"]["reads"]["items.parquet"]
+    with pytest.raises(StaleInput, match=f"read another {file} than {writer} has written since"):
+        check_input(long_chain, tmp_path / "store", "store", {})
+
+
+def test_what_was_read_from_elsewhere_is_not_looked_for(tmp_path, long_chain):
+    """As a file of another run, or of the user's."""
+    long_chain["steps"]["02_embed"]["reads"]["other:items.parquet"] = "1"
+    assert check_input(long_chain, tmp_path / "store", "store", {}) == "s"
+
+
+def test_a_step_behind_one_that_was_looked_at_already_is_not_passed_over(tmp_path, long_chain):
+    """03 read the items and the vectors, 02 the items and a list of words that another step wrote."""
+    words = {"words.csv": "w"}
+    long_chain["steps"]["00_words"] = record(parameters={"language": "en"}, writes=words)
+    index, embed = (long_chain["steps"][name]["reads"] for name in ("03_index", "02_embed"))
+    long_chain["steps"]["03_index"]["reads"] = dict(reversed(index.items()))
+    embed |= words
+    assert check_input(long_chain, tmp_path / "store", "store", {"language": "en"}) == "s"
+    with pytest.raises(StaleInput, match="language is 'de' here and was 'en' in 00_words"):
+        check_input(long_chain, tmp_path / "store", "store", {"language": "de"})
+
+
+def test_steps_that_read_from_each_other_are_each_looked_at_once(tmp_path, long_chain):
+    """05 writes labels that 04 reads when it is run again."""
+    long_chain["steps"]["01_ingest"]["reads"] = {"store": "s"}
+    assert check_input(long_chain, tmp_path / "store", "store", {"m": 16}) == "s"
+
+
+def test_a_step_is_done_whatever_the_parameters_of_those_before_it(tmp_path, long_chain):
+    """Its own are compared; the others were when it read their files."""
+    (tmp_path / "vectors").mkdir()
+    assert is_done(long_chain, tmp_path, "03_index", {"m": 16})
+    assert not is_done(long_chain, tmp_path, "02_embed", {"seed": 1, "model": "m"})  # its file is not there
+    long_chain["steps"]["01_ingest"]["parameters"]["m"] = 99
+    assert is_done(long_chain, tmp_path, "03_index", {"m": 16})

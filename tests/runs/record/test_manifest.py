@@ -5,7 +5,15 @@ import pytest
 
 from mmlab.runs import start_step
 from mmlab.runs.execute.step_cache import share_step
-from mmlab.runs.record.manifest import check_runs, given_parameters, locate_index, read_manifest, record_step
+from mmlab.runs.record.manifest import (
+    check_runs,
+    differing_parameters,
+    find_compared,
+    given_parameters,
+    locate_index,
+    read_manifest,
+    record_step,
+)
 from mmlab.runs.record.run_files import run_folder
 
 
@@ -111,3 +119,28 @@ def test_a_run_whose_folder_was_renamed_goes_by_its_new_name():
     record_step("a", "01_ingest", {"a": 1})
     run_folder("a").rename(run_folder("b"))
     assert read_manifest("b") == {"run": "b", "steps": {"01_ingest": {"a": 1}}}
+
+
+def test_parameters_that_differ_are_a_row_each():
+    for run, ef in (("a", 50), ("b", 100)):
+        start_step("01_ingest", run, dataset="d").finish("")
+        start_step("03_index", run, ef=ef).finish("")
+    assert differing_parameters(["a", "b"]).to_dict("records") == [
+        {"notebook": "03_index", "parameter": "ef", "a": "50", "b": "100"}
+    ]
+
+
+def test_what_is_compared_is_a_run_or_a_file(tmp_path):
+    start_step("01_ingest", "a").finish("")
+    for name in ("a", "b.run"):  # a run counts before a file of its name
+        (tmp_path / name).touch()
+    assert find_compared(["b.run", "a"], tmp_path) == (["a"], [tmp_path / "b.run"])
+    assert find_compared([str(tmp_path / "a")]) == ([], [tmp_path / "a"])
+    with pytest.raises(
+        ValueError, match="run 'c.run': no notebook has finished in .* no TREC run file .*c.run"
+    ):
+        find_compared(["a", "c.run"], tmp_path)
+    with pytest.raises(ValueError, match="there is no TREC run file .*/x/c.run; mmlab list shows the runs"):
+        find_compared(["a", "x/c.run"], tmp_path)
+    with pytest.raises(ValueError, match="each run and each file once; found b.run, ./b.run"):
+        find_compared(["b.run", "./b.run"], tmp_path)

@@ -223,3 +223,15 @@ def test_a_file_of_its_own_stays_the_same_file(tmp_path):
     copy_on_write(path)
     copy_on_write(tmp_path / "none")
     assert path.stat().st_ino == before
+
+
+def test_a_file_that_no_run_wrote_is_recorded_with_its_fingerprint(tmp_path):
+    (tmp_path / "bm25.run").write_bytes(b"theirs")
+    step = start_step("08_compare", "r")
+    path = step.read_outside(tmp_path / "x" / ".." / "bm25.run")
+    step.finish("")
+    assert read_manifest("r")["steps"]["08_compare"]["reads"] == {
+        str(path): hashlib.sha256(b"theirs").hexdigest()
+    }
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.run"):
+        step.read_outside(tmp_path / "none.run")

@@ -4,12 +4,13 @@ import re
 import pandas as pd
 import pytest
 
-from mmlab.items import write_table
+from mmlab.items import read_table, write_table
 from mmlab.runs import list_runs, read_manifest, run_folder, run_names, start_step
 from mmlab.runs.record.run_files import NOTEBOOKS
 from mmlab.runs.report.summary import (
     first_measure,
     read_metrics,
+    run_costs,
     summarize_run,
     tabulate_latency,
     tabulate_measures,
@@ -125,3 +126,24 @@ def test_latency_is_that_of_03(tmp_path):
     ]
     write_table(table.drop(columns="p50_ms"), path)
     assert tabulate_latency(path) == []
+
+
+def make_index(run, ef=50, latency=0.5):
+    step = start_step("03_index", run, ef=ef)
+    benchmark = pd.DataFrame(
+        {"search": ["exact", "HNSW ef=20", f"HNSW ef={ef}"], "p50_ms": [9.0, 8.0, latency]}
+    )
+    write_table(benchmark, step.write("index.parquet"))
+    step.finish("")
+
+
+def test_the_cost_is_that_of_the_runs_own_setting():
+    make_index("a")
+    make_index("b", ef=100, latency=0.25)
+    (run_folder("b") / "vectors").mkdir()
+    (run_folder("b") / "vectors" / "x.npz").write_bytes(bytes(range(256)) * 4096)
+    spent = run_costs({run: read_table(run_folder(run) / "index.parquet") for run in "ab"}).set_index("run")
+    assert spent["p50_ms"].to_dict() == {"a": 0.5, "b": 0.25}
+    assert spent["disk_mb"]["a"] == 0
+    assert spent["disk_mb"]["b"] == pytest.approx(1.05, abs=0.05)
+    assert (spent["index_s"] >= 0).all()

@@ -1,34 +1,39 @@
-"""Two or more systems of one run, or several runs over the same items, compared query by query; what each run costs."""
+"""Runs over the same items compared query by query, TREC run files of other systems beside them, and what runs cost."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.evaluate import changed_queries, compare_systems, mean_measures
-from mmlab.evaluate.measures.scoring import WITHOUT_CUTOFF, find_measure, join_directions
-from mmlab.evaluate.paired_comparison import non_inferiority, shared_queries
-from mmlab.evaluate.protocol import SIBLINGS_KEPT, transpose_card
-from mmlab.evaluate.resampling import holm
+from mmlab.evaluate import changed_queries, mean_measures, score_queries
+from mmlab.evaluate.measures.scoring import (
+    NDCG_BY_LABELS,
+    WITHOUT_CUTOFF,
+    add_ndcg_by_labels,
+    find_measure,
+)
+from mmlab.evaluate.paired_comparison import shared_queries
+from mmlab.evaluate.protocol import SIBLINGS_KEPT, check_same_items, check_same_split, transpose_card
 from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, write_metrics
-from mmlab.items import DIRECTIONS, check_columns, write_table
+from mmlab.evaluate.trec import TrecRun, read_trec_run
+from mmlab.items import DIRECTIONS, check_columns, is_among, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.retrieve.scores.query_split import Split, choose_split
 from mmlab.runs import Step
-from mmlab.runs.compared_runs import (
-    changes_gallery,
-    check_same_items,
-    check_same_split,
-    differing_parameters,
-    run_costs,
-)
 from mmlab.runs.record import run_files
-from mmlab.visualize import Html, bars, figure, forest, paired_bars, under_headings
+from mmlab.runs.record.manifest import differing_parameters
+from mmlab.runs.report.summary import run_costs
+from mmlab.visualize import Html, bars, figure, paired_bars, under_headings
+from mmlab.visualize.galleries import changes_gallery
 from mmlab.workbench.result import Report, Result, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_rankings import retrieval_config
+from mmlab.workbench.system_comparison import LEVEL, MARGIN, SystemComparison
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -38,68 +43,7 @@ if TYPE_CHECKING:
 
 QUALITY_DIRECTION = "text-to-image"  # whose quality is set beside the cost
 LISTED = 5  # differences that the conclusion names
-
-
-@dataclass(frozen=True, repr=False)
-class SystemComparison(Report):
-    """The paired differences of a system to a baseline: value, interval, p and the smallest difference detectable.
-
-    Made by `Evaluation.compare`.
-
-    Attributes:
-        differences: direction, system, baseline, measure, value, low, high, difference with its interval, p, p_holm,
-            standardised, wins, ties, losses, smallest_difference (what such queries show in 80 % of all tests),
-            queries, pairs.
-        measure: the measure that the sentence reads.
-
-    Example:
-        >>> graph = run.evaluate(run.rank(to="image", exact=False))
-        >>> comparison = graph.compare(run.evaluate())
-        >>> comparison.differences["system"].unique().tolist()
-        ['exact False']
-    """
-
-    differences: pd.DataFrame
-    measure: str
-
-    @classmethod
-    def of(cls, tables: Mapping[str, pd.DataFrame], measure: str) -> Self:
-        """Join the comparisons of each direction (`compare_systems`); Holm's correction counts all of their rows."""
-        table = join_directions(tables)
-        return cls(table.assign(p_holm=holm(table["p"])), measure)
-
-    def _overview(self) -> Result:
-        """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
-        if self.differences.empty:
-            raise TooFew(NOTHING_JUDGED)
-        table, baseline = self.differences, self.differences["baseline"].iloc[0]
-        interval, numbers = "difference, 95 %", ["p", "p_holm", "smallest_difference"]
-        shown = table.assign(**{interval: _intervals(table)})
-
-        def draw() -> "Figure":
-            directions = list(table.groupby("direction", sort=False))
-            fig, axs = figure(len(directions), width=10, height=1.2 + 0.3 * len(table) / len(directions))
-            for ax, (direction, part) in zip(axs, directions, strict=True):
-                bounds = part[["difference_low", "difference_high"]].to_numpy()
-                label = f"difference to {baseline}, with 95 % interval"
-                forest(ax, part["measure"], part["difference"], bounds, label, str(direction))
-            return fig
-
-        shown = shown[["direction", "measure", "system", "value", interval, *numbers]]
-        return Result(table, self._sentence(), draw, shown=shown, digits=4)
-
-    def _sentence(self) -> str:
-        rows = self.differences[self.differences["measure"] == self.measure].to_dict("records")
-        parts = [
-            f"{row['direction']} {row['difference']:+.3f} ({row['difference_low']:+.3f} to "
-            f"{row['difference_high']:+.3f}), {_verdict(row['p_holm'])}"
-            for row in rows
-        ]
-        first = self.differences.iloc[0]
-        return (
-            f"*{first['system']}* against *{first['baseline']}*, {self.measure} over {first['queries']:,} queries of "
-            f"{first['pairs']:,} pairs: {'; '.join(parts)}."
-        )
+MAX_NAME_CHARS = 40  # of a file, in tables and figures
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,9 +56,11 @@ class RunComparison(Report):
             the depth that the runs kept.
         measure: by which changed queries are found and quality is set beside cost.
         seed: of the bootstrap and the permutations.
+        files: TREC run files of other systems. They are scored as the first run is: its queries, items and depth.
 
     Raises:
-        ValueError: for fewer than two runs, and where items, splits or the split that is judged differ.
+        ValueError: for fewer than two, without a run, where items, splits or the split that is judged differ, and for a
+            damaged file.
 
     Example:
         >>> comparison = run.compare("graph")
@@ -126,6 +72,7 @@ class RunComparison(Report):
     asked: Sequence[str] = ("Success@1", "Success@10", "RR")
     measure: str = "Success@1"
     seed: int = 0
+    files: Sequence[Path] = ()
 
     def __post_init__(self) -> None:
         if self.runs and self.measure in WITHOUT_CUTOFF:
@@ -141,12 +88,15 @@ class RunComparison(Report):
 
     @property
     def names(self) -> list[str]:
-        """The names of the runs, the baseline first."""
-        return [run.name for run in self.runs]
+        """The names of the runs, the baseline first, and of the files."""
+        return [*(run.name for run in self.runs), *(file.name for file in self.trec_runs)]
 
     @cached_property
     def items(self) -> pd.DataFrame:
         """The items that all runs are over."""
+        if not self.runs or len(self.runs) + len(self.files) < 2:
+            found = [*(run.name for run in self.runs), *(file.name for file in self.files)]
+            raise ValueError(f"expected a run, and another run or a TREC run file to compare; found {found}")
         return check_same_items({run.name: run.items for run in self.runs})
 
     @cached_property
@@ -155,10 +105,46 @@ class RunComparison(Report):
         return choose_split(self.items, check_same_split(self._splits))
 
     @cached_property
+    def trec_runs(self) -> list[TrecRun]:
+        """The files, as far as they answer what the first run is judged by."""
+        return [
+            self._read(path, name)
+            for path, name in zip(
+                self.files, _name_files(self.files, [run.name for run in self.runs]), strict=True
+            )
+        ]
+
+    def _read(self, path: Path, name: str) -> TrecRun:
+        base = self.runs[0]
+        found = read_trec_run(base.step.read_outside(path) if base.step else path, self.items)
+        judged = {direction: base.per_query(direction)["query_id"] for direction in DIRECTIONS}
+        depths = dict.fromkeys(DIRECTIONS, retrieval_config(base).depth)
+        return TrecRun.of(name, found, self._gallery, judged, depths)
+
+    @property
+    def _gallery(self) -> pd.DataFrame:
+        """The items of the split that is judged, as far as the first run can find them."""
+        return self.runs[0].judged(self.judged.name).items
+
+    @cached_property
+    def answers(self) -> dict[str, dict[str, pd.DataFrame]]:
+        """The rankings, by direction and run; a file need not answer both directions."""
+        return {
+            direction: {run.name: run.answer(direction) for run in self.runs}
+            | {file.name: file.answers[direction] for file in self.trec_runs if direction in file.answers}
+            for direction in DIRECTIONS
+        }
+
+    @cached_property
     def scores(self) -> dict[str, dict[str, pd.DataFrame]]:
         """The scores of every query that all runs judge, by direction and run."""
         scores = {
             direction: {run.name: self._scores(run, direction) for run in self.runs}
+            | {
+                file.name: self._score_file(file.answers[direction], direction)
+                for file in self.trec_runs
+                if direction in file.answers
+            }
             for direction in DIRECTIONS
         }
         for tables in scores.values():
@@ -189,6 +175,17 @@ class RunComparison(Report):
         columns = ["query_id", *dict.fromkeys(known)]
         return check_columns(scores, columns, f"run {run.name}, {direction}")[columns]
 
+    def _score_file(self, rankings: pd.DataFrame, direction: str) -> pd.DataFrame:
+        """Return the measures of the first run for the rankings of a file, over the same queries."""
+        base, own = self.runs[0], self._scores(self.runs[0], direction)
+        qrels = base.qrels(DIRECTIONS[direction][1], self.judged.name)
+        judged = qrels[is_among(qrels["query_id"], own["query_id"])]
+        names = [name for name in own.columns if name not in ("query_id", NDCG_BY_LABELS)]
+        scores = score_queries(rankings, judged, names)
+        if NDCG_BY_LABELS in own:
+            scores = add_ndcg_by_labels(scores, rankings, self._gallery, direction)
+        return scores[own.columns]
+
     @cached_property
     def means(self) -> pd.DataFrame:
         """The mean of every measure with its interval: direction, run, measure, value, low, high, queries, pairs."""
@@ -204,33 +201,48 @@ class RunComparison(Report):
 
     @cached_property
     def differences(self) -> SystemComparison:
-        """The paired differences of every run to the first."""
-        tables = {
-            name: compare_systems(tables, self.items, self.seed) for name, tables in self.scores.items()
-        }
-        return SystemComparison.of(tables, self.measure)
+        """The paired differences of every run and file to the first run."""
+        return SystemComparison(self.scores, self.items, self.measure, self.seed)
 
     def _overview(self) -> Result:
         """Show every difference to the first run with its interval, and how many are more than chance."""
         self._check_judged()
-        shown = self.differences.overview()
         table = self.differences.differences
         sure = int((table["p_holm"] < LEVEL).sum())
         sentence = f"{sure} of {len(table)} differences are more than chance (p after Holm below {LEVEL})."
         sentence = f"{sentence} {self.siblings_sentence}".strip()
-        return Result(table, sentence, shown.draw, shown=shown.shown, digits=4)
+        return replace(self.differences.overview(), sentence=sentence)
+
+    def non_inferiority(self, margin: float = MARGIN) -> Result:
+        """Show whether each run loses at most `margin` points to the first, see `SystemComparison.non_inferiority`.
+
+        Example:
+            >>> comparison.non_inferiority(margin=5).table["system"].unique().tolist()
+            ['graph']
+        """
+        return self.differences.non_inferiority(margin)
+
+    def power(self, difference: float = MARGIN) -> Result:
+        """Show how many pairs would show which difference to the first run, see `SystemComparison.power`.
+
+        Example:
+            >>> comparison.power(difference=1).sentence
+            'No query differs in Success@1, so there is nothing to count pairs with.'
+        """
+        return self.differences.power(difference)
 
     def parameters(self) -> Result:
-        """Show the parameters in which the runs differ.
+        """Show the parameters in which the runs differ, and what of the files is not compared.
 
         Example:
             >>> comparison.parameters().table.columns.tolist()
             ['notebook', 'parameter', 'demo', 'graph']
         """
-        caption = (
-            f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items; parameters that differ"
-        )
-        return Result(differing_parameters(self.names), "", caption=caption)
+        counted = _counted(self.runs, self.files)
+        caption = f"{counted} over {self.judged} of {len(self.items):,} items; parameters that differ"
+        lines = [f"- *{file.name}*, {note}." for file in self.trec_runs for note in file.notes]
+        notes = "\n".join(lines)
+        return Result(differing_parameters([run.name for run in self.runs]), notes, caption=caption)
 
     def protocol(self) -> Result:
         """Show under which rules each run was measured: figures compare only where these agree.
@@ -262,7 +274,7 @@ class RunComparison(Report):
         wide = table.pivot_table("value", ["direction", "measure"], "run", "first", sort=False)
 
         def draw() -> "Figure":
-            rows = self.means["measure"].nunique() * len(self.runs)
+            rows = self.means["measure"].nunique() * len(self.names)
             fig, axs = figure(2, width=10, height=1.4 + 0.25 * rows)
             for ax, (direction, part) in zip(axs, self.means.groupby("direction", sort=False), strict=True):
                 paired_bars(ax, part, "measure", "run", "mean, with 95 % interval", str(direction))
@@ -278,31 +290,6 @@ class RunComparison(Report):
         sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
 
-    @or_reason
-    def non_inferiority(self, margin: float = 0.005) -> Result:
-        """Show whether each run loses at most `margin` to the first one, which "no more than chance" does not say.
-
-        Args:
-            margin: the difference that would matter, over 0; 0.005 is half a point.
-
-        Example:
-            >>> comparison.non_inferiority(margin=0.05).table.columns.tolist()[:4]
-            ['direction', 'system', 'baseline', 'measure']
-        """
-        self._check_judged()
-        tables = {name: non_inferiority(tables, self.items, margin) for name, tables in self.scores.items()}
-        table = join_directions(tables)
-        table = table.assign(p_holm=holm(table["p"].to_numpy()))
-        parts = [
-            f"{row['direction']} *{row['system']}* {row['difference']:+.4f}, "
-            f"{'at most the margin' if row['p_holm'] < LEVEL else 'not shown'} (p {row['p_holm']:.4f})"
-            for row in table[table["measure"] == self.measure].to_dict("records")
-        ]
-        sentence = (
-            f"A loss of {self.measure} to *{self.names[0]}* of less than {margin:g}: {'; '.join(parts)}."
-        )
-        return Result(table, sentence, digits=4)
-
     def changed(self, count: int = 3) -> Result:
         """Show `count` queries of each direction whose answers changed most, with the answers of both runs.
 
@@ -310,19 +297,19 @@ class RunComparison(Report):
             >>> comparison.changed(count=1).table["changed queries"].tolist()
             [0, 0]
         """
-        galleries, rows = {}, []
-        for direction in DIRECTIONS:
-            base, *others = self.runs
-            tables = self.scores[direction]
+        galleries, rows, base = {}, [], self.runs[0]
+        for direction, tables in self.scores.items():
             changes = {
-                run.name: changed_queries(tables[base.name], tables[run.name], self.measure) for run in others
+                name: changed_queries(tables[base.name], scores, self.measure)
+                for name, scores in tables.items()
+                if name != base.name
             }
             rows += [(direction, name, len(changed)) for name, changed in changes.items()]
-            other = max(others, key=lambda run: len(changes[run.name]))
-            rankings = {run.name: run.answer(direction) for run in (base, other)}
-            qrels = base.qrels(DIRECTIONS[direction][1])
-            few = changes[other.name].head(count)
-            galleries[direction] = changes_gallery(few, rankings, qrels, self.items, self.measure)
+            if changes:
+                other = max(changes, key=lambda name: len(changes[name]))
+                rankings = {name: self.answers[direction][name] for name in (base.name, other)}
+                qrels, few = base.qrels(DIRECTIONS[direction][1]), changes[other].head(count)
+                galleries[direction] = changes_gallery(few, rankings, qrels, self.items, self.measure)
         table = pd.DataFrame(rows, columns=["direction", "run", "changed queries"])
         caption = f"Queries whose {self.measure} differs from {self.names[0]}"
         return Result(table, "", html=under_headings(galleries), caption=caption)
@@ -336,6 +323,8 @@ class RunComparison(Report):
         """
         from mmlab.panels import compare_two_systems
 
+        if len(self.answers[QUALITY_DIRECTION]) < 2:
+            raise TooFew(f"only one run has ranked {QUALITY_DIRECTION}")
         parameters = self.parameters().table
         return compare_two_systems(self._saved, self._text(query, seed), parameters=parameters)
 
@@ -346,7 +335,7 @@ class RunComparison(Report):
             >>> panel = comparison.panel(seed=1)
         """
         from mmlab.panels import compare_panel
-        from mmlab.panels.outputs import notice
+        from mmlab.panels.controls import notice
 
         if self.means.empty:
             return notice(NOTHING_JUDGED)
@@ -357,14 +346,18 @@ class RunComparison(Report):
     def _saved(self) -> "PanelData":
         from mmlab.panels import PanelData
 
-        rankings = {name: {run.name: run.answer(name) for run in self.runs} for name in DIRECTIONS}
-        return PanelData(saved_rankings_by_run(rankings, self.judged.items), self.judged.items)
+        return PanelData(saved_rankings_by_run(self.answers, self.judged.items), self.judged.items)
 
     def _text(self, query: str, seed: int) -> str:
+        """Return the query, or a text that all have ranked: drawn by the seed."""
         self._check_judged()
         items = self.judged.items
-        texts = items.loc[items["modality"] == "text", "text"]
-        return query or texts.sample(1, random_state=seed).iloc[0]
+        texts = items[items["modality"] == "text"]
+        for ranked in self.answers[QUALITY_DIRECTION].values():
+            texts = texts[is_among(texts["item_id"], ranked["query_id"])]
+        if texts.empty and not query:
+            raise TooFew("no text was ranked by all runs and files, so none is shown side by side")
+        return query or texts["text"].sample(1, random_state=seed).iloc[0]
 
     @cached_property
     def _costs(self) -> pd.DataFrame:
@@ -381,15 +374,16 @@ class RunComparison(Report):
         if self.means.empty:
             return replace(unanswered(NOTHING_JUDGED), table=self._costs, shown=self._costs, caption=caption)
         chosen = (self.means["measure"] == self.measure) & (self.means["direction"] == QUALITY_DIRECTION)
-        quality = self.means[chosen].set_index("run").loc[self.names, ["value", "low", "high"]]
+        names = [run.name for run in self.runs]
+        quality = self.means[chosen].set_index("run").loc[names, ["value", "low", "high"]]
         spent = self._costs
 
         def draw() -> "Figure":
             fig, axs = figure(3, width=10, height=1.2 + 0.3 * len(self.runs))
             label = f"{self.measure}, {QUALITY_DIRECTION}"
             bounds = quality[["low", "high"]].to_numpy()
-            bars(axs[0], self.names, quality["value"], label, "Quality", bounds, "{:.3f}")
-            blank = [""] * len(self.names)
+            bars(axs[0], names, quality["value"], label, "Quality", bounds, "{:.3f}")
+            blank = [""] * len(names)
             bars(axs[1], blank, spent["p50_ms"], "median latency of a query, ms", "Time", form="{:.2f}")
             bars(axs[2], blank, spent["disk_mb"], "store and vectors, MB", "Space", form="{:.1f}")
             return fig
@@ -415,7 +409,8 @@ class RunComparison(Report):
     def conclusion(self) -> str:
         """The differences that are more than chance, the surest first."""
         if self.means.empty:
-            return f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items: {self.sentence}"
+            counted = _counted(self.runs, self.files)
+            return f"{counted} over {self.judged} of {len(self.items):,} items: {self.sentence}"
         table = self.differences.differences
         sure = table[table["p_holm"] < LEVEL].sort_values("p_holm").head(LISTED)
         parts = [
@@ -423,7 +418,7 @@ class RunComparison(Report):
             for row in sure.itertuples()
         ]
         listed = "; ".join(parts) or "no difference is more than chance"
-        held = f"{len(self.runs)} runs over {self.judged} of {len(self.items):,} items"
+        held = f"{_counted(self.runs, self.files)} over {self.judged} of {len(self.items):,} items"
         found = f"{held}, compared with **{self.names[0]}**: {listed}."
         return f"{found} {self.siblings_sentence}".strip()
 
@@ -441,14 +436,17 @@ class RunComparison(Report):
         return step.outputs()
 
 
-LEVEL = 0.05  # of p after Holm's correction, below which a difference is called more than chance
+def _counted(runs: Sequence[RunData], files: Sequence[Path]) -> str:
+    counts = (("run", len(runs)), ("TREC run file", len(files)))
+    return " and ".join(f"{count} {name}{'s' * (count > 1)}" for name, count in counts if count)
 
 
-def _intervals(table: pd.DataFrame) -> pd.Series:
-    return table.apply(
-        "{difference:+.4f} ({difference_low:+.4f} to {difference_high:+.4f})".format_map, axis=1
-    )
-
-
-def _verdict(p: float) -> str:
-    return f"{'more than' if p < LEVEL else 'no more than'} chance (p {p:.3f})"
+def _name_files(files: Sequence[Path], taken: Sequence[str]) -> list[str]:
+    """Return a name for each file, of letters, digits, `.`, `_` and `-`, that no run and no other file has."""
+    names: list[str] = []
+    for path in files:
+        forms = (path.name, f"{path.parent.name}-{path.name}", str(path))
+        plain = [re.sub(r"[^\w.-]+", "-", form)[-MAX_NAME_CHARS:].strip("-") for form in forms]
+        free = [name for name in plain if name not in (*taken, *names)]
+        names.append(free[0] if free else f"file-{len(names) + 1}")
+    return names
