@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from mmlab.workbench.comparisons import RunComparison
 
 from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.items import DIRECTIONS, ITEM_COLUMNS, write_items, write_table
 from mmlab.runs import start_step
+from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunReader
 
 

@@ -2,11 +2,11 @@
 
 import pandas as pd
 import pytest
-from mmlab.workbench.comparisons import RunComparison
 
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.items import ITEM_COLUMNS, write_items, write_table
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
+from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunReader
 
 ITEMS = pd.DataFrame(

@@ -18,9 +18,10 @@ from mmlab.retrieve import Query
 from mmlab.runs import read_manifest
 from mmlab.workbench.hits import panel_data
 from tests.bench.sentences import find_minilm
+from tests.cells import run_cells
 from tests.conftest import data_in
 from tests.embed.checkpoints import clip, vit
-from tests.workbench.test_small_sets import run_cells, table
+from tests.workbench.test_small_sets import table
 
 CAPTIONS = {
     "dog": ["a brown dog runs over the grass", "a dog is running outside", "the puppy plays in a meadow"],

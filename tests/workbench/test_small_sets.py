@@ -1,8 +1,6 @@
 """Small and odd collections, through the cells of the notebooks: what an answer lacks it says, and nothing raises."""
 
-import ast
 import csv
-import json
 import re
 import warnings
 from collections.abc import Callable, Iterable
@@ -14,8 +12,9 @@ from PIL import Image
 
 import mmlab
 from mmlab.items import read_table
-from mmlab.runs import find_notebook, write_report
+from mmlab.runs import write_report
 from tests.bench.sentences import find_minilm
+from tests.cells import run_cells
 from tests.conftest import data_in
 
 WORDS = ("one", "two", "three", "four", "five", "six")
@@ -72,24 +71,6 @@ SETS = {
     "texts": (texts, KEPT),
     "one text": (one_text, {}),
 }
-
-
-def run_cells(notebook: str, given: dict) -> dict[str, str]:
-    """Execute the cells of a notebook in this process; return what each shows, by the name that it gives its answer."""
-    cells = json.loads(find_notebook(notebook).read_text(encoding="utf-8"))["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    namespace: dict = {}
-    shown = {}
-    for cell in code:
-        tree = ast.parse("".join(cell["source"]))
-        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, cell["id"], "exec"), namespace)  # noqa: S102 - the notebook's own code
-        if "parameters" in cell["metadata"].get("tags", []):
-            namespace |= {name: value for name, value in given.items() if name in namespace}
-        if last is not None:
-            answer = eval(compile(ast.Expression(last.value), cell["id"], "eval"), namespace)  # noqa: S307
-            shown[cell["id"]] = answer._repr_html_() if hasattr(answer, "_repr_html_") else ""
-    return shown
 
 
 @contextmanager
