@@ -250,7 +250,7 @@ class RunComparison(Report):
             >>> comparison.protocol().table["split"].tolist()
             ['test', 'test', 'test', 'test']
         """
-        rows = [{"run": run.name, **row} for run in self.runs for row in run.protocol_rows]
+        rows = [{"run": run.name, **row} for run in self.runs for row in run.protocol.to_dict("records")]
         table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["run", "direction"])
         named = table["run"] + ", " + table["direction"]
         shown = transpose_card(table.drop(columns="run").assign(direction=named))

@@ -16,7 +16,7 @@ from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
-from mmlab.retrieve.scores.query_split import ALL, AUTO, Split, choose_split
+from mmlab.retrieve.scores.query_split import AUTO, Split, choose_split
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record import run_files
 from mmlab.runs.record.lineage import check_input, find_maker, find_writer, written_files
@@ -279,17 +279,10 @@ class RunData:
         return qrels_from_pairs(self.judged(split).items, opposite_modality(to), to)
 
     @property
-    def protocol_rows(self) -> list[dict[str, Any]]:
-        """The rules that 05_evaluate measured under, one for each direction; with the name of the split it judged."""
-        if not self._files.has(run_files.METRICS):
-            return []
-        return read_metrics(self._files.read(run_files.METRICS)).get("protocol", [])
-
-    @property
     def judged_name(self) -> str:
         """The name of the split that 05_evaluate judged, "all" where it was all items."""
-        for row in self.protocol_rows:
-            return str(row.get("split", ALL)).partition(":")[0]
+        for split in self.protocol.get("split", [])[:1]:
+            return str(split).partition(":")[0]
         return choose_split(self.items, str(self.parameters.get("split", AUTO))).name
 
     @property
@@ -298,6 +291,14 @@ class RunData:
         if not self._files.has(run_files.METRICS):
             return pd.DataFrame()
         return pd.DataFrame(read_metrics(self._files.read(run_files.METRICS)).get("protocol", []))
+
+    @property
+    def refused(self) -> str:
+        """How many entries of the dataset 01_ingest refused, by reason; of all splits, since not each has one."""
+        if not self._files.has(run_files.SKIPPED):
+            return "not recorded"
+        counts = read_table(self._files.read(run_files.SKIPPED))["reason"].value_counts()
+        return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "nothing"
 
     def per_query(self, direction: str) -> pd.DataFrame:
         """Return the scores of every query that 05_evaluate wrote: query_id and a column for each measure.

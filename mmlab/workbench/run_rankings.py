@@ -136,7 +136,7 @@ class Rankings(Report):
         """
         return {
             name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config)
-            | {"siblings": self.siblings[name]}
+            | {"siblings": self.siblings[name], "refused by 01_ingest": self.data.refused}
             for name in self.ranked
         }
 

@@ -89,3 +89,17 @@ def test_a_run_that_measured_nothing_is_not_compared_with_one_that_did():
         ValueError, match="expected those that measured something, found b, whose 05_evaluate says"
     ):
         compared.overview()
+
+
+def test_the_card_says_what_ingest_refused():
+    step = start_step("01_ingest", "a")
+    write_table(
+        pd.DataFrame({"reason": ["damaged file", "short", "damaged file"]}), step.write("skipped.parquet")
+    )
+    step.finish("")
+    assert RunData(RunReader("a")).refused == "damaged file 2, short 1"
+    write_table(
+        pd.DataFrame({"reason": pd.Series(dtype="str")}),
+        start_step("01_ingest", "b").write("skipped.parquet"),
+    )
+    assert RunData(RunReader("b")).refused == "not recorded"  # since 01 has not finished
