@@ -200,7 +200,8 @@ import mmlab
 from mmlab.panels import PanelData, compare_panel
 from mmlab.retrieve.query.known_queries import SavedRankings
 run = mmlab.open_run("demo")
-text = run.sample("text")
+asked = run.rankings.answers["text-to-image"]["query_id"].iloc[0]
+text = run.items.set_index("item_id")["text"][asked]
 ranked = {step: {"text-to-image": table} for step, table in run.rankings.steps["text-to-image"].items()}
 saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "index")}
 """.strip()
@@ -261,6 +262,7 @@ def test_the_map_lists_what_is_chosen_and_marks_the_place_of_a_query(other_panel
 def test_two_saved_answers_stand_side_by_side(other_panels, screens):
     panel = other_panels.locator(".mmlab-compare").first
     panel.scroll_into_view_if_needed()
+    panel.locator("section").nth(1).wait_for(timeout=SOON)
     assert panel.locator("section").count() == 2
     assert panel.locator(IMAGE).count() == 8
     assert panel.get_by_label("exact search").count() == 0  # which cannot act on saved rankings

@@ -109,13 +109,11 @@ def _holds_objects(cells: Any) -> bool:
 
 def _from_columns(columns: Mapping[str, Any]) -> list[Any]:
     """Return objects for columns, each a list or, as pandas writes them, an object by number."""
-    numbers = list(next(iter(columns.values())))
-    if all(isinstance(cells, list) for cells in columns.values()):
+    by_number = {name: cells for name, cells in columns.items() if isinstance(cells, dict)}
+    if not by_number:
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return [
-        {name: cells.get(number) for name, cells in columns.items() if isinstance(cells, dict)}
-        for number in numbers
-    ]
+    numbers = next(iter(by_number.values()))
+    return [{name: cells.get(number) for name, cells in by_number.items()} for number in numbers]
 
 
 def _labelled(whole: dict[str, Any]) -> list[Any]:

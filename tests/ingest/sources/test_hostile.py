@@ -101,6 +101,7 @@ def test_any_text_with_the_marks_of_tables(name, text):
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json", "captions_x.json", "dataset_x.json"])
 @given(value=JSON)
+@example(value={"images": [None, []], "annotations": {"id": None, "image_id": None}})
 @FEW
 def test_any_json(name, value):
     check(name, json.dumps(value).encode())

@@ -28,6 +28,7 @@ from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.scores.calibrate import Temperature
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
+from mmlab.retrieve.scores.query_split import ALL, choose_split
 from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
 from mmlab.retrieve.studies.score_studies import try_calibrations
 
@@ -239,7 +240,7 @@ def test_every_kind_of_calibration_gives_probabilities(collection) -> None:
     texts: Vectors = vectors.take(items.loc[items["modality"] == "text", "item_id"])
     ranked = {"text-to-image": rank(collection.retriever.index, texts, "image", k=20, exact=True)}
     right = {"text-to-image": qrels_from_pairs(items, "text", "image")}
-    fitted = try_calibrations(ranked, items, right).fitted
+    fitted = try_calibrations(ranked, choose_split(items, ALL), right).fitted
     assert list(fitted) == list(CALIBRATIONS)
     for kind in fitted:
         hits = found(collection.retriever, Query(text=TEXT, k=5, calibration=kind), {"": fitted})
