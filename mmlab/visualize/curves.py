@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import LineStyleType
 
+TOP_MARGIN = 0.06  # of the height, so that the highest point is drawn whole
 SERIES_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 STROKES: "tuple[LineStyleType, ...]" = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 RELIABILITY_COLUMNS = ("direction", "calibration", "ece", "predicted", "observed", "count")
@@ -86,7 +87,8 @@ def throughput_curves(
         )
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+    lowest, highest = min(0, ax.get_ylim()[0]), ax.get_ylim()[1]
+    ax.set_ylim(lowest, highest + TOP_MARGIN * (highest - lowest))
     ax.legend(fontsize=8, frameon=False)
     return name_axes(ax, *axis_names, title=title)
 

@@ -36,6 +36,15 @@ def test_curves_leave_gaps_out_and_differ_in_stroke():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["8", "16"]
 
 
+def test_the_highest_point_of_a_narrow_range_is_drawn_whole():
+    table = pd.DataFrame({"index": "a", "size": [8, 16], "speed": [0.96, 0.97]})
+    _, (ax,) = figure()
+    throughput_curves(ax, table, "index", "size", "speed", ("items", "Success@1"))
+    lowest, highest = ax.get_ylim()
+    assert lowest == 0
+    assert highest >= 0.97 * 1.05
+
+
 def test_a_line_for_each_calibration_with_its_error_beside_the_diagonal() -> None:
     table = pd.DataFrame(
         {
