@@ -411,12 +411,14 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     both = vectors_by_modality([collection.vectors], items)
     rankings = exact_search(both["text"], both["image"], 10)
     qrels = qrels_from_pairs(items, *DIRECTIONS["text-to-image"])
-    wrong = suspected_wrong_pairs(joint_vectors(both), items)
+    wrong = suspected_wrong_pairs(
+        joint_vectors(both), items, threshold=-1.5
+    )  # also of a catalogue without OCR's texts
     above = suspected_false_negatives(both["text"], items, rankings, qrels, threshold=-1.0)
     closer = suspected_false_negatives(both["text"], items, rankings, qrels)
     pd.testing.assert_frame_equal(above_threshold(above), closer)
     scored = score_suspects(wrong, above, items).set_index("list")
-    assert scored.loc["wrong pairs", "listed"] == wrong["suspected"].sum() > 0
+    assert scored.loc["wrong pairs", "listed"] == 5
     assert scored.loc["false negatives", "listed"] == len(closer)
     unknown = score_suspects(wrong, above, items.assign(image="x"))
     assert unknown.columns.tolist() == ["list", "listed", "right", "known", "precision", "recall"]
