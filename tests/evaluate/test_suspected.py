@@ -411,9 +411,8 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     both = vectors_by_modality([collection.vectors], items)
     rankings = exact_search(both["text"], both["image"], 10)
     qrels = qrels_from_pairs(items, *DIRECTIONS["text-to-image"])
-    wrong = suspected_wrong_pairs(
-        joint_vectors(both), items, threshold=-1.5
-    )  # also of a catalogue without OCR's texts
+    scores = suspected_wrong_pairs(joint_vectors(both), items)
+    wrong = scores.assign(suspected=np.arange(len(scores)) < 5)  # without OCR's texts none may be
     above = suspected_false_negatives(both["text"], items, rankings, qrels, threshold=-1.0)
     closer = suspected_false_negatives(both["text"], items, rankings, qrels)
     pd.testing.assert_frame_equal(above_threshold(above), closer)
