@@ -6,9 +6,10 @@ stderr shows which notebook and which of its cells is at work.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
@@ -76,6 +77,8 @@ def _count_cells(notebook: Path) -> int:
 MAX_ERROR_CHARS = 1000
 # what a kill of papermill itself may cost of an executed copy
 SAVE_INTERVAL_S = 10
+# jsonschema, which checks notebooks, takes a second to build it for addresses (IRIs) that no notebook's schema has
+ADDRESS_GRAMMAR = "rfc3987_syntax"
 ENGINE = "mmlab"
 PAPERMILL_OPTIONS = {"kernel_name": "python3", "start_timeout": 300}
 
@@ -149,9 +152,9 @@ def execute(
 
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
+    papermill, name = _load_papermill(), notebook.stem
     from nbclient.exceptions import DeadKernelError
 
-    papermill, name = _load_papermill(), notebook.stem
     bar.show_start(name)
     options = {"progress_bar": False, "on_cell_start": partial(bar.show_cell, name), **PAPERMILL_OPTIONS}
     try:
@@ -171,6 +174,19 @@ def execute(
         kernel.stop_clients()
 
 
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let other modules load as if this optional one of theirs were not installed."""
+    loaded = module in sys.modules
+    if not loaded:
+        sys.modules[module] = None  # type: ignore[assignment]  # by which `import` raises ImportError
+    try:
+        yield
+    finally:
+        if not loaded:
+            del sys.modules[module]
+
+
 # once in a process
 @lru_cache(maxsize=1)
 def _load_papermill() -> Any:
@@ -179,8 +195,9 @@ def _load_papermill() -> Any:
     papermill writes the copy twice for each cell, and the next cell waits for that: 4 of 34 processor seconds of the
     demo. Here it is written every few seconds, and when the notebook ends, however it ends.
     """
-    import papermill
-    from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+    with _without(ADDRESS_GRAMMAR):
+        import papermill
+        from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
     class SparingEngine(NBClientEngine):
         @classmethod
