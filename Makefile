@@ -23,7 +23,7 @@ test: $(STAMP) ## run the tests, then the linter
 lint: $(STAMP) ## check style, layout and types without changing anything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy --num-workers 2
 
 format: $(STAMP) ## repair style and layout, strip the notebooks
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . ; $(BIN)/nbstripout notebooks/*.ipynb

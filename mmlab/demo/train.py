@@ -280,4 +280,4 @@ def build_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
     merged = ("".join(pair) for pair in merges)
     tokens = dict.fromkeys([START, END, *alphabet, *(byte + "</w>" for byte in alphabet), *merged])
     vocab = {token: number for number, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)  # type: ignore[arg-type]  # pairs, as BPE takes them
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)

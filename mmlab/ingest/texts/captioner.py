@@ -137,7 +137,7 @@ class Captioner:
         network, missing = self._load_network(config)
         self._check_parts(missing, len(tokenizer), config.text_config.vocab_size)
         with self._reading("device"):
-            network.to(_pick_device(self.device))  # type: ignore[arg-type]  # the stub knows no names of devices
+            network.to(_pick_device(self.device))
         return network.eval(), tokenizer, image_processor
 
     def _read_config(self) -> Any:
