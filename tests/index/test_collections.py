@@ -116,6 +116,20 @@ def test_an_older_index_in_a_folder_is_made_anew_and_stays_where_it_may_not(tmp_
     assert build(store).report["sent"].tolist() == [len(PAIRS.items)]
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_collection_that_is_made_otherwise_is_found_beside_one_that_is_gone_or_old(tmp_path, gone):
+    store = open_store(tmp_path)
+    names = list(build(store, layout="separate").schemas)
+    other = names[1 - gone]
+    store.drop(names[gone])
+    with pytest.raises(WrongSchema, match=f"{other}' in .* is not replaced: they differ in hnsw.m: 64 and 8"):
+        build(store, layout="separate", hnsw=Hnsw(m=8), replace=False)
+    build(store, layout="separate")
+    age(tmp_path / names[gone] / "schema.json")
+    build(store, layout="separate", hnsw=Hnsw(m=8))
+    assert {schema.hnsw.m for schema in open_index(store, "demo", "separate").schemas.values()} == {8}
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -265,6 +265,10 @@ def test_an_index_says_what_it_is_and_which_other_layouts_there_are(tmp_path):
     }
     build_index(store, "other", PAIRS.items, [PAIRS.both], "separate", progress=False)
     assert repr(built["separate"]) == f"Index('{NAME}', separate, 3 collections, {store})"
+    parts = built["separate"].collections()[["collection", "space", "modality"]]
+    assert parts["collection"].tolist() == list(built["separate"].schemas)
+    assert parts["space"].tolist() == [BOTH.key, BOTH.key, TEXTS.key]
+    assert parts["modality"].tolist() == ["image", "text", "text"]
     others = built["named"].other_layouts()
     assert [one.layout for one in others] == ["separate", "unified"]
     for one in others:
