@@ -54,6 +54,16 @@ def test_a_plain_push_or_build_keeps_how_a_server_spreads_the_collection(source,
         assert [schema.cluster for schema in index.schemas.values()] == [WIDE]
 
 
+def test_a_build_and_a_push_show_how_far_they_are_if_told_to(source, server, capfd):
+    shift(source, to=server)
+    assert capfd.readouterr().err == ""
+    push(source, "demo", server, progress=True)
+    build_index(server, "demo", PAIRS.items, [PAIRS.both], progress=True)
+    shown = capfd.readouterr().err
+    assert shown.count("demo-unified: 100%") == 2
+    assert "point/s" in shown
+
+
 def test_a_push_replaces_what_differs_only_if_told_to(source, server):
     shift(source, to=server)
     build(source, hnsw=Hnsw(m=8))
