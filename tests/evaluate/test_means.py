@@ -157,7 +157,9 @@ def test_random_queries_are_repeated_by_the_seed_and_come_from_different_pairs()
 
 def test_without_queries_there_is_nothing_to_mean() -> None:
     none = SCORES.head(0)
-    assert mean_measures(none, ASKED).empty
+    means = mean_measures(none, ASKED)
+    assert means.empty
+    assert means.columns.tolist() == ["measure", "value", "low", "high", "queries", "pairs"]
     groups = mean_by_groups({"text-to-image": none}, ASKED.assign(label=None), "RR", ["label"])
     assert groups.empty
     assert groups.columns.tolist()[:3] == ["direction", "column", "group"]

@@ -38,6 +38,8 @@ def test_the_nearest_right_answer_is_found_for_each_query_that_has_one() -> None
     qrels = pd.DataFrame(rows, columns=["query_id", "item_id", "relevance"])
     assert nearest_right(VECTORS, VECTORS, qrels).to_numpy().tolist() == [["t1", "i1", pytest.approx(0.6)]]
     other = Vectors(["i1", "i2"], np.eye(2), Space("other", "1", "", "", "", 2))
+    apart = pd.concat([qrels.assign(query_id=name) for name in ("t1", "t2")], ignore_index=True)
+    assert nearest_right(VECTORS, other, apart).index.tolist() == [0, 1]
     (row,) = nearest_right(VECTORS, other, qrels).to_dict("records")
     assert (row["query_id"], row["item_id"]) == ("t1", "i2")  # the first, where there is no cosine
     assert np.isnan(row["cosine"])
