@@ -416,7 +416,9 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     above = suspected_false_negatives(both["text"], items, rankings, qrels, threshold=-1.0)
     closer = suspected_false_negatives(both["text"], items, rankings, qrels)
     pd.testing.assert_frame_equal(above_threshold(above), closer)
-    scored = score_suspects(wrong, above, items).set_index("list")
+    scored = score_suspects(wrong, above, items)
+    assert scored.index.tolist() == [0, 1]
+    scored = scored.set_index("list")
     assert scored.loc["wrong pairs", "listed"] == 5
     assert scored.loc["false negatives", "listed"] == len(closer)
     unknown = score_suspects(wrong, above, items.assign(image="x"))

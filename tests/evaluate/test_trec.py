@@ -172,6 +172,8 @@ def test_what_does_not_count_is_said() -> None:
     assert shallow.notes == (
         "text-to-image: answers 1 of 1 queries; keeps up to 1 hits of a query and the run 5: others are not found",
     )
+    as_deep = TrecRun.of("bm25", table.tail(1), ITEMS, {"text-to-image": ["t01%"]}, {"text-to-image": 1})
+    assert as_deep.notes == ("text-to-image: answers 1 of 1 queries",)
     with pytest.raises(ValueError, match="bm25 answers no query that is judged"):
         TrecRun.of("bm25", table, ITEMS, {"text-to-image": ["t05%"]}, {"text-to-image": 5})
 

@@ -70,7 +70,7 @@ def judged(*rows):
 
 
 def test_judgements_are_appended_with_time_and_name(tmp_path):
-    path = tmp_path / "labels.jsonl"
+    path = tmp_path / "a run" / "without a folder" / "labels.jsonl"
     before = datetime.now(UTC)
     assert append_labels(path, judged(("t1", "i1", 2), ("t1", "i2", 0)), by="Zoë") == 2
     assert append_labels(path, judged(("t1", "i1", 1))) == 3
