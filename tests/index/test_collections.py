@@ -110,6 +110,7 @@ def test_a_space_that_is_not_given_any_more_stays_on_a_server(server):
 def test_a_folder_is_the_runs_own(tmp_path):
     store = open_store(tmp_path)
     build(store)
+    assert not open_index(store, "demo").schemas["demo-unified"].on_disk
     assert build(store, hnsw=Hnsw(m=8)).schemas["demo-unified"].hnsw.m == 8
     with pytest.raises(WrongSchema, match="hnsw.m: 8 and 64"):
         build(store, replace=False)
