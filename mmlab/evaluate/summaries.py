@@ -78,7 +78,8 @@ def summarize_siblings(through_pairs: Mapping[str, Sequence[str]], kept: bool) -
             "with published ones nor with those of a joint space."
             if kept
             else f"{direction}: {names} finds {found} through {siblings} of their pair alone, and those of the query's "
-            f"own pair are left out: only wrong {found} get its vote, unlike for questions of your own."
+            f"own pair are left out: only wrong {found} get its vote, unlike for questions of your own, so a fusion in "
+            "which it counts is measured far too low."
         )
     return " ".join(parts)
 
