@@ -63,7 +63,7 @@ JSON = st.recursive(
     ),
     max_leaves=25,
 )  # fmt: skip
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check(name, content):
