@@ -274,14 +274,19 @@ def test_a_model_alone_is_rescored_as_embedded_and_centred(collection, qrels) ->
     assert first["item_id"].tolist() == centred.loc[centred["rank"] == 1, "item_id"].tolist()
 
 
-def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tmp_path) -> None:
+def built_apart(collection, folder):
+    """Build an index of a text encoder beside an image encoder: the same vectors, in two spaces."""
     items = collection.items
     apart = [
         replace(part, space=replace(part.space, model=f"{modality}-encoder"))
         for modality in ("text", "image")
         for part in [collection.vectors.take(items.loc[items["modality"] == modality, "item_id"])]
     ]
-    index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
+    return build_index(open_store(folder), "apart", items, apart, progress=False), apart
+
+
+def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tmp_path) -> None:
+    items, (index, apart) = collection.items, built_apart(collection, tmp_path)
     with pytest.raises(ValueError, match="one model alone answers here, and it holds no texts and images"):
         rank_directions(index, apart, items, RetrievalConfig(fusion="rrf", siblings="keep"), qrels)
     for ranked in rank_directions(index, apart, items, RetrievalConfig(), qrels).values():
@@ -484,13 +489,7 @@ def test_without_validation_half_of_the_judged_pairs_are_fitted_on_and_not_judge
 
 def test_captions_that_stand_for_images_are_of_the_same_split(collection, tmp_path) -> None:
     """A text encoder beside an image encoder: a text finds the images of the captions near it."""
-    items = collection.items
-    apart = [
-        replace(part, space=replace(part.space, model=f"{modality}-encoder"))
-        for modality in ("text", "image")
-        for part in [collection.vectors.take(items.loc[items["modality"] == modality, "item_id"])]
-    ]
-    index = build_index(open_store(tmp_path), "apart", items, apart, progress=False)
+    items, (index, apart) = collection.items, built_apart(collection, tmp_path)
     right = {name: qrels_from_pairs(items, *sides) for name, sides in DIRECTIONS.items()}
     split = items.set_index("item_id")["split"]
     for found in rank_directions(index, apart, items, RetrievalConfig(8, siblings="keep"), right).values():
