@@ -221,9 +221,8 @@ def _read_columns(path: Path, items: pd.DataFrame) -> list[np.ndarray]:
     """Return of each line its number, the places of query and item among the items, the file's rank, and the score."""
     ids = items["item_id"].tolist()
     places = {name.encode(): place for place, name in enumerate(ids)}
-    places |= {
-        _escape(name).encode(): place for place, name in enumerate(ids)
-    }  # these count where both are ids
+    # where an id as it is and another one escaped are the same, the escaped one counts
+    places |= {_escape(name).encode(): place for place, name in enumerate(ids)}
     is_text = (items["modality"] == "text").tolist()
     columns: list[array] = [array(kind) for kind in "iiidd"]
     for number, text in _lines(path):

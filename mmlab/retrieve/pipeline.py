@@ -52,9 +52,8 @@ from mmlab.retrieve.scores.query_split import (
 )
 
 EQUAL, LEARNED = "equal", "learned"
-MAX_SCORES_BESIDE = (
-    200_000_000  # of a split that is ranked beside the judged one: queries times items, some seconds
-)
+# of a split that is ranked beside the judged one, queries times items: some seconds
+MAX_SCORES_BESIDE = 200_000_000
 AS_EMBEDDED, CENTRED = "as embedded", "centred"  # the two systems of a model that answers alone
 
 
