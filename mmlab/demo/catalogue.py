@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.demo.captions import write_captions
 from mmlab.demo.drawing import map_processes
 from mmlab.demo.faults import (
     CAPTION_FAULTS,
@@ -29,7 +28,7 @@ from mmlab.demo.faults import (
     printed_text,
     spoil_caption,
 )
-from mmlab.demo.products import Product, Purpose, sample_product
+from mmlab.demo.products import Product, Purpose, sample_product, write_captions
 from mmlab.items import replacing
 
 MAKER = "mmlab.demo"

@@ -11,9 +11,8 @@ from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-from mmlab.demo.captions import BACKGROUND_PHRASES
 from mmlab.demo.drawing import IMAGE_SIDE, draw_product, jpeg_bytes
-from mmlab.demo.products import Product, Purpose
+from mmlab.demo.products import BACKGROUND_PHRASES, Product, Purpose
 
 SWAPPED, PRINTED = "swapped captions", "text in image"
 MISSING, TRUNCATED = "missing file", "truncated file"

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from mmlab.demo import CHECKPOINT
-from mmlab.demo.captions import write_captions
 from mmlab.demo.drawing import draw_product, jpeg_bytes
 from mmlab.demo.products import (
     BACKGROUNDS,
@@ -25,6 +24,7 @@ from mmlab.demo.products import (
     WITHHELD,
     Product,
     sample_product,
+    write_captions,
 )
 
 BATCH_SIZE = 128

@@ -23,9 +23,8 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProce
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from mmlab.demo import CHECKPOINT
-from mmlab.demo.captions import STYLES, write_caption
 from mmlab.demo.drawing import draw_product, jpeg_bytes, map_processes
-from mmlab.demo.products import Product, Purpose, sample_product
+from mmlab.demo.products import STYLES, Product, Purpose, sample_product, write_caption
 from mmlab.demo.score import score_checkpoint, write_card
 from mmlab.items import replacing
 

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from mmlab.embed.batching import count_workers
 from mmlab.embed.embedding import embed_items
-from mmlab.embed.encode import OUT_OF_MEMORY
+from mmlab.embed.encode import OUT_OF_MEMORY, count_workers
 from mmlab.embed.models import Model, ModelError, load_model
 from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import Vectors

@@ -7,8 +7,13 @@ These are the names for everyday use. The others are imported from `mmlab.evalua
 from mmlab.evaluate.losses import explain_queries
 from mmlab.evaluate.means import mean_by_groups, mean_measures
 from mmlab.evaluate.measures.geometry import modality_gap, vectors_by_modality
-from mmlab.evaluate.measures.qrels import merge_qrels, qrels_from_labels, qrels_from_pairs, read_labels
-from mmlab.evaluate.measures.ranks import mark_relevant
+from mmlab.evaluate.measures.qrels import (
+    mark_relevant,
+    merge_qrels,
+    qrels_from_labels,
+    qrels_from_pairs,
+    read_labels,
+)
 from mmlab.evaluate.measures.scoring import MEASURES, measure_names, score_directions, score_queries
 from mmlab.evaluate.paired_comparison import changed_queries, compare_systems
 from mmlab.evaluate.suspected import suspected_false_negatives, suspected_wrong_pairs

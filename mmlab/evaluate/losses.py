@@ -18,8 +18,7 @@ import pandas as pd
 from mmlab.evaluate.means import mean_measures, pair_numbers
 from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
-from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels
-from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels, right_ranks
 from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import opposite_modality

@@ -17,8 +17,7 @@ import pandas as pd
 
 from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
-from mmlab.evaluate.measures.qrels import qrels_from_pairs
-from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.qrels import qrels_from_pairs, right_ranks
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE, score_blocks
 

@@ -22,8 +22,8 @@ from mmlab.ingest.rules import (
     join_flags,
 )
 from mmlab.ingest.sources.column_names import NEGATIVE
+from mmlab.ingest.web.addresses import DownloadLimits
 from mmlab.ingest.web.fetch import check_downloads, count_new, fetch_images
-from mmlab.ingest.web.responses import DownloadLimits
 from mmlab.items import is_among
 from mmlab.items.words import count_words
 

@@ -15,8 +15,7 @@ from mmlab.evaluate import (
     score_directions,
 )
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
-from mmlab.evaluate.measures.qrels import labels_between
-from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.qrels import labels_between, right_ranks
 from mmlab.evaluate.measures.scoring import (
     find_measure,
     join_directions,

@@ -13,8 +13,7 @@ from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
-from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
-from mmlab.retrieve.query.systems import crop_matcher
+from mmlab.retrieve.query.systems import add_pair_columns, crop_matcher, find_right_answers
 from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.visualize import Html, figure, gallery, under_headings
 from mmlab.visualize.image_figures import image_grid, occlusion_map, word_bars

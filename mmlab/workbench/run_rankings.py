@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.qrels import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
 from mmlab.evaluate.summaries import NOTHING_JUDGED, summarize_siblings

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Model, embed_items, load_model
-from mmlab.embed.batching import count_workers
+from mmlab.embed.encode import count_workers
 from mmlab.items import ITEM_COLUMNS
 from mmlab.items.files import file_hash
 from mmlab.items.tables import item_id

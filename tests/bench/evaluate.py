@@ -20,7 +20,7 @@ from mmlab.evaluate import (
     suspected_false_negatives,
     suspected_wrong_pairs,
 )
-from mmlab.evaluate.measures.ranks import exact_ranks
+from mmlab.evaluate.measures.qrels import exact_ranks
 from mmlab.evaluate.measures.scoring import score_ranks
 from mmlab.evaluate.resampling import bootstrap_intervals, mean_intervals
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows

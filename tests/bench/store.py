@@ -106,7 +106,7 @@ def _upserts(folder: Path, items: pd.DataFrame, points: Vectors) -> Iterator[Fig
 def _bare_upserts(folder: Path, schema: Schema, points: Vectors, payloads: list[dict[str, Any]]) -> float:
     from qdrant_edge import EdgeShard, Point, UpdateOperation
 
-    from mmlab.index.engines.edge_convert import to_config, to_index_type
+    from mmlab.index.engines.edge_engine import to_config, to_index_type
 
     folder.mkdir(parents=True)
     shard = EdgeShard.create(str(folder), to_config(schema))

@@ -19,7 +19,7 @@ KILLS, TEXTS, IMAGES = 3, 1200, 40
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "mmlab.embed.models.vision",
+        "mmlab.embed.models.dual_encoders",
         "transformers.models.clip.modeling_clip",
         "transformers.models.clip.image_processing_pil_clip",
     ]

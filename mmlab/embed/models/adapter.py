@@ -14,9 +14,14 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
-from mmlab.embed.models.interface import Inputs, ModelError, unsupported_modality
+from mmlab.embed.models.interface import (
+    Inputs,
+    ModelError,
+    average_prompts,
+    format_prompts,
+    unsupported_modality,
+)
 from mmlab.embed.models.parts import TextTokenizer
-from mmlab.embed.models.prompts import average_prompts, format_prompts
 from mmlab.items import Space, unit_rows
 from mmlab.items.options import OPTIONS
 

@@ -13,9 +13,8 @@ from mmlab.embed.models.checkpoint import (
     suggest_id,
     unreadable_as_model_error,
 )
-from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError
+from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError, check_prompts, parse_prompts
 from mmlab.embed.models.open_clip import read_open_clip_config
-from mmlab.embed.models.prompts import check_prompts, parse_prompts
 from mmlab.embed.models.repository import CONFIG, OPEN_CLIP_CONFIG, Repository, find_commit, join
 from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
 FAMILIES = {
     "blip": ("blip", "Blip"),
     "blip-2": ("blip", "Blip2"),
-    "clap": ("audio_video", "Clap"),
-    "pe_audio": ("audio_video", "PeAudio"),
-    "pe_audio_video": ("audio_video", "PeAudio"),
-    "xclip": ("audio_video", "VideoEncoder"),
-    "texts and images": ("vision", "DualEncoder"),
+    "clap": ("dual_encoders", "Clap"),
+    "pe_audio": ("dual_encoders", "PeAudio"),
+    "pe_audio_video": ("dual_encoders", "PeAudio"),
+    "xclip": ("dual_encoders", "VideoEncoder"),
+    "texts and images": ("dual_encoders", "DualEncoder"),
     "texts": ("sentence_encoder", "SentenceEncoder"),
-    "images": ("vision", "ImageEncoder"),
+    "images": ("dual_encoders", "ImageEncoder"),
 }
 # What a class embeds, by the name of its first input.
 FIRST_INPUTS = {"input_ids": "texts", "pixel_values": "images"}

@@ -17,9 +17,8 @@ from transformers import (
 )
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
-from mmlab.embed.models.interface import Inputs, ModelError
+from mmlab.embed.models.interface import Inputs, ModelError, fill_prompts
 from mmlab.embed.models.open_clip import read_open_clip_preprocessing, read_open_clip_tensors
-from mmlab.embed.models.prompts import fill_prompts
 from mmlab.embed.models.weights import check_weights
 
 SAVE_PARTS = "save them beside the weights with save_pretrained"

@@ -14,9 +14,8 @@ from transformers import AutoModel
 
 from mmlab.embed.models.adapter import Adapter
 from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable_as_model_error
-from mmlab.embed.models.interface import Inputs, ModelError
+from mmlab.embed.models.interface import Inputs, ModelError, fill_prompts
 from mmlab.embed.models.parts import SAVE_PARTS, TextTokenizer, check_vocabulary, find_window, read_network
-from mmlab.embed.models.prompts import fill_prompts
 from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_weights, find_weights
 
 # The library looks for them in this order.

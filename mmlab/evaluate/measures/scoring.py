@@ -24,8 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.measures.qrels import qrels_from_labels, qrels_from_pairs
-from mmlab.evaluate.measures.ranks import right_ranks
+from mmlab.evaluate.measures.qrels import qrels_from_labels, qrels_from_pairs, right_ranks
 from mmlab.items import DIRECTIONS, QREL_COLUMNS
 
 NDCG_CUTOFF = 10

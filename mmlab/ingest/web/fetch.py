@@ -18,8 +18,17 @@ import pandas as pd
 
 from mmlab import __version__
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.web.addresses import CheckedNetwork, DownloadError, Resolver, parse_url
-from mmlab.ingest.web.responses import DownloadLimits, check_image, check_response, explain_failure, read_body
+from mmlab.ingest.web.addresses import (
+    CheckedNetwork,
+    DownloadError,
+    DownloadLimits,
+    Resolver,
+    check_image,
+    check_response,
+    explain_failure,
+    parse_url,
+    read_body,
+)
 
 if TYPE_CHECKING:
     import httpx

@@ -12,8 +12,9 @@ from qdrant_client import QdrantClient, models
 
 import mmlab
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema, open_store
-from mmlab.index.engines.server_convert import to_config
+from mmlab.index.engines.server_engine import to_config, to_requests
 from mmlab.index.schema.schema import Schema
+from mmlab.index.store.engine import Search
 from mmlab.items import Space
 from tests.index.loopback import grpc_server, http_server
 
@@ -241,7 +242,35 @@ def test_only_the_files_of_the_server_import_its_client():
     package = Path(mmlab.__file__).parent
     imports = re.compile(r"(from|import) qdrant_client\b")
     importing = [file for file in package.rglob("*.py") if imports.search(file.read_text(encoding="utf-8"))]
-    assert {file.relative_to(package).as_posix() for file in importing} == {
-        "index/engines/server_convert.py",
-        "index/engines/server_engine.py",
-    }
+    assert {file.relative_to(package).as_posix() for file in importing} == {"index/engines/server_engine.py"}
+
+
+SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)
+
+
+@pytest.mark.parametrize("name", ["scalar", "product-32", "binary", "turbo-2"])
+def test_every_quantization_is_in_the_words_of_the_client(name):
+    schema = Schema(SPACE, quantization=Quantization.from_name(name))
+    found = to_config(schema)["quantization_config"].model_dump(exclude_none=True)
+    ram = {"always_ram": True}
+    assert (
+        found
+        == {
+            "scalar": {"scalar": {"type": "int8", **ram}},
+            "product-32": {"product": {"compression": "x32", **ram}},
+            "binary": {"binary": ram},
+            "turbo-2": {"turbo": {"bits": "bits2", **ram}},
+        }[name]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "ignored"),
+    [({}, False), ({"quantized": False}, True), ({"exact": True}, True)],
+)
+def test_quantized_copies_are_ignored_if_asked_and_by_exact_search(options, ignored):
+    search = Search(k=3, ef=9, rescore=True, oversampling=2.0, **options)
+    params = to_requests(search, None)([1.0, 0.0, 0.0]).params
+    assert params.quantization.ignore is ignored
+    assert (params.quantization.rescore, params.quantization.oversampling) == (True, 2.0)
+    assert (params.hnsw_ef, params.exact) == (9, options.get("exact", False))

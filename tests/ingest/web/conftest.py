@@ -3,8 +3,8 @@
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.web.addresses import DownloadLimits
 from mmlab.ingest.web.fetch import fetch_images
-from mmlab.ingest.web.responses import DownloadLimits
 from tests.ingest.web.server import QUICK, WebServer
 
 

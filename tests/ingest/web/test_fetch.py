@@ -13,9 +13,8 @@ import pytest
 
 from mmlab import __version__
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.web.addresses import DownloadError
+from mmlab.ingest.web.addresses import DownloadError, DownloadLimits
 from mmlab.ingest.web.fetch import Downloader, fetch_images
-from mmlab.ingest.web.responses import DownloadLimits
 from tests.ingest.web.server import JPEG, QUICK, WebServer, failing, image_bytes, outcome
 
 

@@ -1,8 +1,10 @@
-"""The adapters for texts with audio, CLAP and PE-AV, and for texts with videos, X-CLIP.
+"""The adapters for plain encoders of transformers: dual encoders of texts with images, audio or videos; images alone.
 
-CLAP (Wu et al. 2023) reads ten seconds of sound or music. PE-AV (Meta 2025) reads a whole recording; of its checkpoint
-the space of texts and audio is used. X-CLIP (Ni et al. 2022) is a CLIP that reads a few frames together; the library's
-own scores change each text for each video, which a vector cannot, so a text has the vector before that.
+For images these are CLIP and OpenCLIP checkpoints, MetaCLIP 2, SigLIP, SigLIP 2 (also NaFlex), AltCLIP, Chinese-CLIP,
+ALIGN: all that have get_text_features and get_image_features. CLAP (Wu et al. 2023) reads ten seconds of sound or
+music. PE-AV (Meta 2025) reads a whole recording; of its checkpoint the space of texts and audio is used. X-CLIP (Ni et
+al. 2022) is a CLIP that reads a few frames together; the library's own scores change each text for each video, which a
+vector cannot, so a text has the vector before that. The classes of transformers are read where one is used.
 Letters: N inputs, F frames, C channels, D dimensions.
 """
 
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import ClapModel, PeAudioModel, XCLIPModel
+import transformers
 
 from mmlab.embed.models.adapter import Adapter
 from mmlab.embed.models.checkpoint import Checkpoint
@@ -24,6 +26,52 @@ from mmlab.embed.models.parts import (
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Families that saw every text padded to the whole window in training.
+TRAINED_PADDED = {"siglip", "siglip2"}
+# Tokens of a text in training, for families that have more positions than that.
+TRAINED_WINDOW = {"align": 64}
+
+
+class DualEncoder(Adapter):
+    """Two towers with one space: the projected features, which texts and images share, not the towers' output."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        network = read_network(transformers.AutoModel, checkpoint, self.advice)
+        family = network.config.model_type
+        tokenizer = read_tokenizer(
+            checkpoint,
+            network,
+            getattr(network.config, "text_config", network.config),
+            TRAINED_WINDOW.get(family),
+            "max_length" if family in TRAINED_PADDED else "longest",
+        )
+        super().__init__(checkpoint, network, "joint projection", tokenizer, read_image_processor(checkpoint))
+
+    def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
+        """Return the joint projection (N, D)."""
+        network = self.network
+        features = network.get_text_features if modality == "text" else network.get_image_features
+        return features(**inputs).pooler_output
+
+
+class ImageEncoder(Adapter):
+    """One tower such as ViT or DINOv2: its pooled output, or its first token where it has no pooler."""
+
+    modalities = ("image",)
+    advice = "give an image encoder such as facebook/dinov2-base"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        # Classifiers have no pooler.
+        network = read_network(transformers.AutoModel, checkpoint, self.advice, optional="pooler")
+        self.pooled = getattr(network, "pooler", True) is not None
+        pooling = "pooled output" if self.pooled else "first token"
+        super().__init__(checkpoint, network, pooling, processor=read_image_processor(checkpoint))
+
+    def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
+        """Return the pooled output, or the first token (N, D)."""
+        output = self.network(**inputs)
+        return output.pooler_output.flatten(1) if self.pooled else output.last_hidden_state[:, 0]
 
 
 class AudioEncoder(Adapter):
@@ -50,7 +98,7 @@ class Clap(AudioEncoder):
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__(checkpoint, read_network(ClapModel, checkpoint, self.advice))
+        super().__init__(checkpoint, read_network(transformers.ClapModel, checkpoint, self.advice))
 
     def prepare_audio(self, waveforms: list[np.ndarray]) -> Inputs:
         """Return spectrograms on the CPU, of waveforms as `embed_audio` takes them."""
@@ -73,7 +121,7 @@ class PeAudio(AudioEncoder):
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = getattr(checkpoint.config, "audio_video_config", None)
         options = {"config": checkpoint.config.audio_config} if config else {}
-        network = read_network(PeAudioModel, checkpoint, self.advice, **options)
+        network = read_network(transformers.PeAudioModel, checkpoint, self.advice, **options)
         _keep_codec_in_float32(network.audio_encoder.embedder)
         super().__init__(checkpoint, network)
 
@@ -110,7 +158,7 @@ class VideoEncoder(Adapter):
     advice = "give a model that embeds texts and videos, such as microsoft/xclip-base-patch32"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        network = read_network(XCLIPModel, checkpoint, self.advice)
+        network = read_network(transformers.XCLIPModel, checkpoint, self.advice)
         tokenizer = read_tokenizer(checkpoint, network, network.config.text_config)
         self.frames: int = network.config.vision_config.num_frames
         super().__init__(checkpoint, network, "joint projection", tokenizer, read_image_processor(checkpoint))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmlab.embed import load_model
-from mmlab.embed.models.prompts import (
+from mmlab.embed.models.interface import (
     average_prompts,
     check_prompts,
     fill_prompts,
