@@ -141,8 +141,7 @@ class CheckedNetwork:
         network: Any = None,
     ) -> None:
         """Dial through `network`, by default httpcore.SyncBackend."""
-        import httpcore
-
+        httpcore = _httpcore()
         self.connect, self.read = connect, read
         self.private_addresses, self.resolver = private_addresses, resolver
         self.stopped = threading.Event()
@@ -291,8 +290,7 @@ def check_image(data: bytes) -> None:
 
 def explain_failure(error: Exception, deadline: float, limits: DownloadLimits) -> DownloadError:
     """Say why there was no response; a failure that may be temporary can be retried until the deadline."""
-    import httpcore
-
+    httpcore = _httpcore()
     if time.monotonic() >= deadline or isinstance(error, TimeoutError):
         return DownloadError("timed out", f"not complete after {limits.deadline:g} s")
     if isinstance(error, httpcore.TimeoutException):
@@ -304,3 +302,9 @@ def explain_failure(error: Exception, deadline: float, limits: DownloadLimits) -
         return DownloadError("unreachable", type(error).__name__)
     unknown_name = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
     return DownloadError("unreachable", str(error), None if unknown_name else 0)
+
+
+def _httpcore() -> Any:
+    import httpcore
+
+    return httpcore
