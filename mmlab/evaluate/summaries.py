@@ -61,25 +61,29 @@ def summarize_spaces(by_modality: Mapping[str, Vectors]) -> str:
     )
 
 
-def summarize_siblings(through_pairs: Mapping[str, Sequence[str]], kept: bool) -> str:
-    """Say what siblings of the queries mean for figures; `through_pairs`: the models that need them, by direction.
+def summarize_siblings(
+    through_pairs: Mapping[str, Sequence[str]], answering: Mapping[str, Sequence[str]], kept: bool
+) -> str:
+    """Say what siblings of the queries mean for figures.
+
+    through_pairs: the models that need them, by direction; answering: those whose answers count.
 
     Siblings are the other texts, or the other images, of a query's own pair. Nothing is said where no model needs them.
 
-    >>> summarize_siblings({}, kept=True)
+    >>> summarize_siblings({}, {}, kept=True)
     ''
     """
     parts = []
     for direction, models in through_pairs.items():
-        names = " + ".join(map(escape_markdown, models))
+        names, others = (" + ".join(map(escape_markdown, some)) for some in (models, answering[direction]))
         found, siblings, measured = SIBLINGS[direction]
         parts.append(
             f"Siblings are kept: {direction} by {names} measures whether {measured}, so these figures compare neither "
             "with published ones nor with those of a joint space."
             if kept
             else f"{direction}: {names} finds {found} through {siblings} of their pair alone, and those of the query's "
-            f"own pair are left out: only wrong {found} get its vote, unlike for questions of your own, so a fusion in "
-            "which it counts is measured far too low."
+            f"own pair are left out, so that it could find wrong {found} only: it has no vote here, unlike for "
+            f"questions of your own, and {others} answers."
         )
     return " ".join(parts)
 

@@ -27,6 +27,7 @@ from mmlab.retrieve.query.rank import (
     rank,
     rank_exactly,
     rank_models,
+    voting_models,
 )
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
@@ -66,7 +67,8 @@ class RetrievalConfig:
     systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
     again; siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
-    pair, or "keep" it (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
+    pair, and the votes of models that reach nothing right without them (`voting_models`), or "keep" it
+    (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
     whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`. Raises ValueError for an
     unknown name and a number out of range.
 
@@ -217,15 +219,15 @@ def rank_direction(
     its filters let one split through. Other splits of up to 200,000,000 queries times items are ranked beside, unless a
     matching head ranks again, which takes minutes.
 
-    `vectors`: those of the run's models, the main one first. The first that embeds `source` answers "exact", "index"
-    (the graph, by the vectors themselves) and, where the index has them, "quantized"; then come the steps of the
-    configuration: "fused" (not where one alone embeds `source`, unless one alone answers in both directions: then its
-    vectors as embedded and centred are fused), "rescored" (each system's scores, fused again), "calibrated", "reranked"
-    by `match`. What is fitted is fitted on validation, see `split_queries`; the queries of other splits are the bank of
-    a rescoring, where there are enough (`find_banks`). Raises ValueError for a step that this run cannot take, saying
-    what it lacks, and for a split that no item is of. Without items of both modalities nothing is ranked, nor where
-    siblings are left out and no model holds both: no query could find a right item. Weights are never learned on
-    siblings.
+    `vectors`: those of the run's models, the main one first. The first that embeds `source`, and votes
+    (`voting_models`), answers "exact", "index" (the graph, by the vectors themselves) and, where the index has them,
+    "quantized"; then come the steps of the configuration: "fused" (not where one alone votes, unless one alone answers
+    in both directions: then its vectors as embedded and centred are fused), "rescored" (each system's scores, fused
+    again), "calibrated", "reranked" by `match`. What is fitted is fitted on validation, see `split_queries`; the
+    queries of other splits are the bank of a rescoring, where there are enough (`find_banks`). Raises ValueError for a
+    step that this run cannot take, saying what it lacks, and for a split that no item is of. Without items of both
+    modalities nothing is ranked, nor where siblings are left out and no model holds both: no query could find a right
+    item. Weights are never learned on siblings.
     """
     asked = _Direction(index, vectors, choose_split(items, config.split), source, target, config)
     if not asked.can_be_answered:
@@ -313,9 +315,14 @@ class _Direction:
             quantized=quantized,
         )
 
+    @cached_property
+    def voters(self) -> list[Vectors]:
+        """The vectors of the models whose answers count in this direction."""
+        return voting_models(self.vectors, self.judged.items, self.source, self.config.siblings)
+
     def queries(self, part: Split) -> list[Vectors]:
-        """Return the vectors of the queries of a split, from every model that embeds them."""
-        return query_vectors(self.vectors, part.items, self.source)
+        """Return the vectors of the queries of a split, from every model that embeds them and votes."""
+        return query_vectors(self.voters, part.items, self.source)
 
     def as_searched(self, searched: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         """Return the search that is the answer, by its name, with the queries of the other parts."""
@@ -330,7 +337,7 @@ class _Direction:
     def _by_model(self, part: Split) -> dict[str, pd.DataFrame]:
         """Return the rankings of each model that embeds the queries, by exact search or by the graph."""
         settings = (self.config.depth, self.config.exact, part.where, self.config.siblings)
-        return rank_models(self.index, self.vectors, part.items, self.source, self.target, *settings)
+        return rank_models(self.index, self.voters, part.items, self.source, self.target, *settings)
 
     def systems(self) -> dict[str, pd.DataFrame]:
         """Return the rankings to fuse, by the system's name; none where one of several models answers alone."""
@@ -358,15 +365,27 @@ class _Direction:
 
     def weights(self, ranked: Mapping[str, pd.DataFrame], qrels: pd.DataFrame) -> dict[str, float]:
         """Return the weight of each system: given, equal, or learned, though not on siblings."""
-        shares = self.config.shares(len(ranked)) or (1 / len(ranked),) * len(ranked)
+        shares = self._given_shares(ranked) or (1 / len(ranked),) * len(ranked)
         if self.config.weights == LEARNED and self.config.siblings == KEEP:
             without = replace(self, config=replace(self.config, siblings=LEAVE_OUT))
-            return without.weights(without.systems(), qrels)
+            voting, alone = without.systems(), without.queries(self.judged)[0].space.key
+            learned = without.weights(voting, qrels) if voting else {alone: 1.0}
+            return {name: learned.get(name, 0.0) for name in ranked}
         if self.config.weights == LEARNED and self.split:
             fitting = [self.split.fitting_rows(one) for one in ranked.values()]
             right = self.split.fitting_rows(self.right(qrels))
             shares = learn_weights(fitting, right, self.config.fusion, rrf_k=self.config.rrf_k).weights
         return dict(zip(ranked, shares, strict=True))
+
+    def _given_shares(self, names: Iterable[str]) -> tuple[float, ...] | None:
+        """Return the given weights of the systems that vote, adding up to 1; None where none are given or left."""
+        asking = [own.space.key for own in query_vectors(self.vectors, self.judged.items, self.source)]
+        names = list(names)
+        given = self.config.shares(len(asking)) if len(asking) > 1 else self.config.shares(len(names))
+        if given is None or len(given) == len(names):
+            return given
+        left = [share for key, share in zip(asking, given, strict=True) if key in names]
+        return tuple(share / sum(left) for share in left) if sum(left) else None
 
     def later_steps(
         self, ranked: Mapping[str, pd.DataFrame], weights: Mapping[str, float]

@@ -1,6 +1,6 @@
 """The queries of a split, ranked: the answer of each direction and the rankings after each step that led to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +21,13 @@ from mmlab.retrieve.pipeline import (
     summarize_steps,
 )
 from mmlab.retrieve.query.explain import ranks_of_query
-from mmlab.retrieve.query.rank import KEEP, answering_through_pairs, have_joint_space, query_vectors
+from mmlab.retrieve.query.rank import (
+    KEEP,
+    answering_through_pairs,
+    have_joint_space,
+    query_vectors,
+    voting_models,
+)
 from mmlab.retrieve.query.rerank import find_matcher
 from mmlab.retrieve.scores.query_split import ALL, Split
 from mmlab.runs import Step
@@ -189,18 +195,25 @@ class Rankings(Report):
 
     @cached_property
     def answering(self) -> dict[str, list[Vectors]]:
-        """The vectors that ask in each direction: of all models in a fusion, else of the first."""
-        vectors, items = self.data.all_vectors, self.items
-        if not set(MODALITIES) <= set(items["modality"]):
+        """The vectors that ask in each direction: of all models in a fusion that vote, else of the first."""
+        vectors, siblings = self.data.all_vectors, self.config.siblings
+        sources = {name: DIRECTIONS[name][0] for name in self.ranked}
+        return self._asking(
+            {n: voting_models(vectors, self.items, one, siblings) for n, one in sources.items()}
+        )
+
+    def _asking(self, vectors: Mapping[str, Sequence[Vectors]]) -> dict[str, list[Vectors]]:
+        """Return those of the vectors in each direction that a fusion asks, or that ask alone; {} for one modality."""
+        if not set(MODALITIES) <= set(self.items["modality"]):
             return {}
-        asking = {name: query_vectors(vectors, items, DIRECTIONS[name][0]) for name in self.ranked}
+        asking = {name: query_vectors(own, self.items, DIRECTIONS[name][0]) for name, own in vectors.items()}
         return {name: own if self.config.fusion != "none" else own[:1] for name, own in asking.items()}
 
     @cached_property
     def _through_pairs(self) -> dict[str, list[str]]:
-        """The models that answer a direction through pairs alone, and so right by siblings of the query alone."""
+        """The models that would answer a direction through pairs alone, and so right by siblings of the query alone."""
         vectors, items, found = self.data.all_vectors, self.items, {}
-        for name, used in self.answering.items():
+        for name, used in self._asking(dict.fromkeys(self.ranked, vectors)).items():
             bridging = {own.space for own in answering_through_pairs(vectors, items, DIRECTIONS[name][0])}
             found[name] = [own.space.model for own in used if own.space in bridging]
         return {name: models for name, models in found.items() if models}
@@ -219,7 +232,8 @@ class Rankings(Report):
     def siblings_sentence(self) -> str:
         """What the siblings of the queries mean for these figures; empty where no model answers through pairs."""
         kept = self.config.siblings == KEEP
-        return "" if self.out_of_reach else summarize_siblings(self._through_pairs, kept)
+        answering = {name: [own.space.model for own in used] for name, used in self.answering.items()}
+        return "" if self.out_of_reach else summarize_siblings(self._through_pairs, answering, kept)
 
     def _overview(self) -> Result:
         """Show which steps ran, and what share of the queries has a right answer among the first k hits."""

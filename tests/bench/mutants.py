@@ -27,15 +27,22 @@ from tests.bench.forked_tests import LOG, run_forked
 PLACES = (
     "mmlab/evaluate",
     "mmlab/retrieve/scores",
+    "mmlab/retrieve/query",
     "mmlab/index/build.py",
     "mmlab/index/collections.py",
     "mmlab/index/index.py",
     "mmlab/index/schema",
-    "mmlab/runs/record/lineage.py",
+    "mmlab/index/store",
+    "mmlab/runs/record",
 )
-MORE_TESTS = {
-    "mmlab/evaluate/losses.py": ("tests/evaluate/test_missed_queries.py",)
-}  # than those of its name
+MORE_TESTS = {  # than those of its name
+    "mmlab/evaluate/losses.py": ("tests/evaluate/test_missed_queries.py",),
+    "mmlab/index/store/layout_base.py": (
+        "tests/index/store/test_layouts.py",
+        "tests/index/store/test_store.py",
+    ),
+    "mmlab/runs/record/manifest.py": ("tests/runs/record/test_machine.py",),
+}
 DRAWN = {"seed": "0", "number": "10", "minutes": "30", "under": "mmlab"}  # number: of each place
 PATIENCE = 4, 40  # a change runs out of time after so many times the tests' own seconds, and so many more
 

@@ -185,15 +185,16 @@ def test_whether_texts_and_images_share_a_space_is_named():
 
 def test_what_siblings_mean_is_said_where_a_model_needs_them():
     needed = {"text-to-image": ["owner/mpnet"], "image-to-text": ["dino"]}
-    kept = summarize_siblings(needed, kept=True)
+    answering = {"text-to-image": ["clip"], "image-to-text": ["clip"]}
+    kept = summarize_siblings(needed, answering, kept=True)
     assert (
         "text-to-image by owner/mpnet measures whether a caption finds another caption of its image" in kept
     )
     assert "image-to-text by dino measures whether an image finds another image of its texts" in kept
-    left_out = summarize_siblings({"text-to-image": ["a", "b"]}, kept=False)
+    left_out = summarize_siblings({"text-to-image": ["a", "b"]}, answering, kept=False)
     assert left_out.startswith("text-to-image: a + b finds images through captions of their pair alone")
-    assert "only wrong images get its vote" in left_out
-    assert summarize_siblings({}, kept=True) == summarize_siblings({}, kept=False) == ""
+    assert "it has no vote here, unlike for questions of your own, and clip answers." in left_out
+    assert summarize_siblings({}, {}, kept=True) == summarize_siblings({}, {}, kept=False) == ""
 
 
 def test_spaces_are_compared_by_their_matched_pairs():

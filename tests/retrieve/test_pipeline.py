@@ -293,6 +293,38 @@ def test_models_without_a_joint_space_have_nothing_to_fuse(collection, qrels, tm
         assert ranked.answer.empty  # by siblings alone
 
 
+@pytest.fixture(scope="module")
+def three(collection, both, tmp_path_factory):
+    """An index of a text encoder, whose vectors are better than any, beside the two joint models; its vectors first."""
+    texts = collection.items.loc[collection.items["modality"] == "text", "item_id"]
+    own = collection.vectors.take(texts)
+    spaces = [replace(own, space=replace(own.space, model="text-encoder")), *both[1]]
+    store = open_store(tmp_path_factory.mktemp("three"))
+    return build_index(store, "three", collection.items, spaces, progress=False), spaces
+
+
+def test_a_text_encoder_has_no_vote_where_siblings_are_left_out(collection, three, qrels) -> None:
+    (index, spaces), right = three, qrels["text-to-image"]
+
+    def answer(vectors=spaces, **settings):
+        config = RetrievalConfig(20, split="all", **settings)
+        return rank_direction(index, vectors, collection.items, "text", "image", config, right)
+
+    alone = answer(spaces[1:2])
+    assert answer().answer.equals(alone.answer)  # it comes first, and would answer
+    assert list(answer(spaces[:2], fusion="rrf").steps) == list(
+        alone.steps
+    )  # nobody to fuse the other one with
+    kept = answer(fusion="weighted_sum", weights="0.5, 0.3, 0.2", siblings="keep")
+    assert list(kept.weights.values()) == [0.5, 0.3, 0.2]
+    left_out = answer(fusion="weighted_sum", weights="0.5, 0.3, 0.2")
+    assert list(left_out.weights) == [own.space.key for own in spaces[1:]]
+    assert list(left_out.weights.values()) == pytest.approx([0.6, 0.4])
+    fused = answer(spaces[1:], fusion="weighted_sum", weights="0.6, 0.4")
+    assert left_out.answer["item_id"].tolist() == fused.answer["item_id"].tolist()
+    assert list(answer(fusion="rrf", weights="1, 0, 0").weights.values()) == [0.5, 0.5]
+
+
 JOINT = Space("joint", "1", "", "", "", 2)
 
 

@@ -131,6 +131,20 @@ def answering_through_pairs(vectors: Sequence[Vectors], items: pd.DataFrame, sou
     ]
 
 
+def voting_models(
+    vectors: Sequence[Vectors], items: pd.DataFrame, source: str, siblings: str = LEAVE_OUT
+) -> list[Vectors]:
+    """Return the vectors of those models whose answers to queries of modality `source` count.
+
+    All, where siblings are kept or no model holds both modalities. Otherwise none that gets to the other modality
+    through pairs alone: without siblings it finds wrong items only, so its vote could do nothing but harm.
+    """
+    if siblings == KEEP or not have_joint_space(vectors, items):
+        return list(vectors)
+    bridging = {own.space for own in answering_through_pairs(vectors, items, source)}
+    return [own for own in vectors if own.space not in bridging]
+
+
 def have_joint_space(vectors: Sequence[Vectors], items: pd.DataFrame) -> bool:
     """Return whether a model holds both texts and images, which finds a right item without siblings of the query."""
     return any(all(len(vectors_of_modality(own, items, one)) for one in MODALITIES) for own in vectors)
