@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+    from mmlab.embed import DeferredModel
     from mmlab.panels import PanelData
 
     Asked = str | Path | Image
@@ -358,6 +359,8 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
     from mmlab.panels import PanelData
 
     main = next(iter(data.systems))
+    for retriever in data.retrievers.values():
+        cast("DeferredModel", retriever.model).load_soon()
     matcher = crop_matcher(data.systems)
     return PanelData(data.systems, data.embedded_items, {main: lambda: calibrate().fitted}, matcher)
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pandas as pd
 
-from mmlab.embed import Model, load_for
+from mmlab.embed import DeferredModel, Model
 from mmlab.index import Index
 from mmlab.items import MODALITIES, Vectors
 from mmlab.retrieve.query.rerank import Match, match_by_crops
@@ -58,8 +58,8 @@ def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFram
     """Return for each modality that can ask, "text" and "image", the first of the run's models that embeds it.
 
     `vectors`: those of the run's models, the main one first. Where no item is of a modality, as no text is in a
-    collection of photos, the first model that is able to embed it answers. The models are loaded; with a joint space
-    both retrievers are one and the same.
+    collection of photos, the first model that is able to embed it answers. A model is loaded when it is first asked;
+    with a joint space both retrievers are one and the same.
     """
     modality = items.set_index("item_id")["modality"]
     models: dict[str, Model] = {}
@@ -68,7 +68,7 @@ def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFram
         holding = [own for own in vectors if (modality.reindex(own.ids) == source).any()]
         for own in holding or ([] if (modality == source).any() else vectors):
             key = own.space.key
-            models[key] = models.get(key) or load_for(own.space)
+            models[key] = models.get(key) or cast("Model", DeferredModel(own.space))
             if holding or source in models[key].modalities:
                 found[source] = Retriever(index, models[key])
                 break
@@ -80,7 +80,7 @@ def open_systems(
 ) -> dict[str, dict[str, Retriever]]:
     """Open the systems of a run that a panel lets choose from, the one that is `opened` (`open_retrievers`) first.
 
-    One for each further model of `vectors`, which is loaded; in the index's own layout and in every other one that the
+    One for each further model of `vectors`, in the index's own layout and in every other one that the
     same store holds this index in. They are called by their models, and by the layout where there are several.
     """
     index = next(iter(opened.values())).index
