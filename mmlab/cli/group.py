@@ -19,7 +19,7 @@ EXAMPLES = {"-p": "k=5", "--where": "label=mug"}
 TERMINAL_COMMAND = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # of Markdown, where no backslash stands before it
 EMPHASIS = re.compile(r"(?<!\\)[*`]+")
-ESCAPED = re.compile(r"\\([^\w\s])")
+ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 EXIT_CODES = """
 \b
 Exit codes:
@@ -155,7 +155,7 @@ def plain_text(text: str) -> str:
 def plain_markdown(text: str) -> str:
     """Return a sentence of a result as one line for a terminal: no emphasis, no escapes.
 
-    >>> plain_markdown("**3 of 4** in *my\\\\_run* &lt;a&gt;")
-    '3 of 4 in my_run <a>'
+    >>> plain_markdown("**3 of 4** in *demo*, &lt;a&gt;")
+    '3 of 4 in demo, <a>'
     """
     return plain_text(unescape(ESCAPED.sub(r"\1", EMPHASIS.sub("", text))))
