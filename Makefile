@@ -30,7 +30,7 @@ format: $(STAMP) ## repair style and layout, strip the notebooks
 
 lab: $(STAMP) ## open JupyterLab at the query panel; runs the demo first where there is none
 	@test -e "$${MMLAB_DATA:-data}/runs/demo/index.html" || $(MAKE) --no-print-directory demo
-	@$(BIN)/jupyter lab notebooks/04_retrieve.ipynb
+	@$(OFFLINE) $(BIN)/mmlab lab demo $(ARGS)
 
 bench: $(STAMP) ## measure the figures, all or those in ONLY="name name"
 	@$(OFFLINE) $(BIN)/python -m tests.bench $(ONLY)

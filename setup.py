@@ -24,7 +24,7 @@ class BuildWithFiles(build_py):
     def _files(self) -> dict[str, str]:
         if self.editable_mode:
             return {}
-        sources = [*map(str, sorted(Path("notebooks").glob("*.ipynb"))), "data/README.md"]
+        sources = [*map(str, sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))), "data/README.md"]
         return {source: str(Path(self.build_lib, "mmlab", "project", source)) for source in sources}
 
 

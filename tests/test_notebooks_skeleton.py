@@ -14,7 +14,8 @@ from mmlab.ingest import Rules
 from mmlab.retrieve import RetrievalConfig
 
 FOLDER = Path(mmlab.__file__).parents[1] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SIX = ["01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize"]
+NOTEBOOKS = [FOLDER / f"{name}.ipynb" for name in (*SIX, "07_tune", "08_compare", "09_fusion", "10_scores")]
 PARAMETER = re.compile(
     r"(?P<name>[a-z_]\w*): (?P<type>str|int|float|bool|list(\[\w+\])?) = (?P<value>.+?)  # (?P<help>.+)"
 )
@@ -52,9 +53,15 @@ def parameters(cells):
     return [PARAMETER.fullmatch(line) for line in cells[1].source.splitlines()]
 
 
-def test_the_six_notebooks_come_first_and_the_studies_after_them():
-    six = ["01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize"]
-    assert [path.stem for path in NOTEBOOKS] == [*six, "07_tune", "08_compare", "09_fusion", "10_scores"]
+def test_the_first_notebook_asks_in_three_lines():
+    text, code = nbformat.read(FOLDER / "00_ask.ipynb", as_version=4).cells
+    assert text.source.startswith("# 00 Ask\n")
+    assert [line for line in code.source.splitlines() if line] == [
+        "import mmlab",
+        'run = mmlab.open_run("demo")',
+        "run.panel()",
+    ]
+    assert code.outputs == []
 
 
 def test_a_notebook_is_read_in_one_sitting(cells):

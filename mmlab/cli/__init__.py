@@ -1,4 +1,4 @@
-"""The `mmlab` command: write the notebooks, look at a dataset, run them on it, sweep, compare, study, report, verify.
+"""The `mmlab` command: write the notebooks, look at a dataset, run them on it, ask, sweep, compare, study, report.
 
 Exit codes: 0 all went well; 1 a notebook failed, or a check did not hold; 2 wrong arguments; 130 Ctrl-C.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 # each adds its commands to the group
-from mmlab.cli import maintenance, overview, run_commands, study  # noqa: F401
+from mmlab.cli import ask, maintenance, overview, run_commands, study  # noqa: F401
 from mmlab.cli.group import cli, plain_text
 from mmlab.items.files import NoProject
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from html import unescape
 from typing import Any
 
 import click
@@ -13,8 +14,12 @@ from mmlab.items.files import NoProject
 
 # parameters with an option of their own
 OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model"}
+EXAMPLES = {"-p": "k=5", "--where": "label=mug"}
 # colours and other commands to a terminal: ECMA-48, CSI
 TERMINAL_COMMAND = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# of Markdown, where no backslash stands before it
+EMPHASIS = re.compile(r"(?<!\\)[*`]+")
+ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 EXIT_CODES = """
 \b
 Exit codes:
@@ -32,10 +37,15 @@ parameter_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES, invoke_without_command=True
+)
 @click.version_option(mmlab.__version__, prog_name="mmlab")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Multimodal retrieval, from a set of images and texts to a report."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -49,13 +59,24 @@ def complete_runs(context: click.Context, parameter: click.Parameter, typed: str
 
 def split_parameters(texts: Sequence[str]) -> dict[str, str]:
     """Return the NAME=VALUE texts of -p as a dict; raise UsageError for one without a name or a `=`."""
-    pairs = [text.partition("=") for text in texts]
-    for text, (name, equals, _) in zip(texts, pairs, strict=True):
-        if not (name and equals):
-            raise click.UsageError(f"-p takes NAME=VALUE, as in -p k=5; found {text!r}")
+    pairs = split_pairs("-p", texts)
+    for name, _ in pairs:
         if name in OPTIONS:
             raise click.UsageError(f"-p {name}=... is given by {OPTIONS[name]}")
-    return {name: value for name, _, value in pairs}
+    return dict(pairs)
+
+
+def split_pairs(option: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the NAME=VALUE texts of an option as pairs; raise UsageError for one without a name or a `=`."""
+    pairs = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.UsageError(
+                f"{option} takes NAME=VALUE, as in {option} {EXAMPLES[option]}; found {text!r}"
+            )
+        pairs.append((name, value))
+    return pairs
 
 
 @contextmanager
@@ -129,3 +150,12 @@ def plain_text(text: str) -> str:
     """Return the text as one line for a terminal: no line breaks, no colours, no control characters."""
     line = re.sub(r"\s*[\r\n]\s*", " ", TERMINAL_COMMAND.sub("", text).strip())
     return "".join(c if c.isprintable() else " " for c in line)
+
+
+def plain_markdown(text: str) -> str:
+    """Return a sentence of a result as one line for a terminal: no emphasis, no escapes.
+
+    >>> plain_markdown("**3 of 4** in *demo*, &lt;a&gt;")
+    '3 of 4 in demo, <a>'
+    """
+    return plain_text(unescape(ESCAPED.sub(r"\1", EMPHASIS.sub("", text))))

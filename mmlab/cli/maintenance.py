@@ -167,10 +167,10 @@ def init(folder: Path) -> None:
     In it and in the folders below, mmlab works with these notebooks. Whatever is there already stays as it is: a second
     time only what is missing is written, and notebooks that differ from those of this version are named.
     """
-    from mmlab.runs.execute.notebooks import carried_files, fingerprint, record_written
+    from mmlab.runs.execute.notebooks import NUMBERED, carried_files, fingerprint, record_written
 
     source = carried_files()
-    notebooks = [path.relative_to(source) for path in sorted(source.glob("notebooks/*.ipynb"))]
+    notebooks = [path.relative_to(source) for path in sorted(source.glob(f"notebooks/{NUMBERED}"))]
     missing = [path for path in notebooks if not (folder / path).exists()]
     differing = [
         path
@@ -186,7 +186,7 @@ def init(folder: Path) -> None:
             f"Kept, though unlike those of mmlab {mmlab.__version__}: {', '.join(map(str, differing))}. To have the "
             "new ones, move these out of the folder and run the same command again."
         )
-    click.echo(f"Next: cd {shlex.quote(str(folder))}; mmlab demo; jupyter lab notebooks/04_retrieve.ipynb")
+    click.echo(f"Next: cd {shlex.quote(str(folder))}; mmlab demo; mmlab lab")
 
 
 def write_missing(source: Path, target: Path) -> None:

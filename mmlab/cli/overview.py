@@ -12,6 +12,7 @@ from mmlab.cli.group import (
     cli,
     complete_runs,
     parameter_option,
+    plain_markdown,
     plain_text,
     print_failures,
     print_table,
@@ -128,7 +129,7 @@ def export(run: str, folder: Path | None) -> None:
     with usage_errors():
         written = open_run(run).export(folder)
     print_table(written.table.to_dict("records"))
-    click.echo(plain_text(written.sentence))
+    click.echo(plain_markdown(written.sentence))
 
 
 @cli.command(epilog=PARAMETERS_EXAMPLES, short_help="List the parameters of the notebooks.")

@@ -2,10 +2,11 @@
 
 from mmlab.embed.embedding import Embedded, VectorCache, embed_items
 from mmlab.embed.encode import embed_queries
-from mmlab.embed.models import Matcher, Model, ModelError, load_for, load_model
+from mmlab.embed.models import DeferredModel, Matcher, Model, ModelError, load_for, load_model
 from mmlab.embed.multi_model import embed_with_models
 
 __all__ = [
+    "DeferredModel",
     "Embedded",
     "Matcher",
     "Model",

@@ -18,8 +18,8 @@ from mmlab.panels.query_panel import QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query, SearchResult
 from mmlab.retrieve.query.explain import describe_change, rank_changes
+from mmlab.retrieve.query.known_queries import find_right_answers
 from mmlab.retrieve.query.spec import differing_settings, format_setting
-from mmlab.retrieve.query.systems import find_right_answers
 from mmlab.visualize import Html, gallery, table
 
 
@@ -125,7 +125,7 @@ def compare_two_systems(
 
     query: a text, or the path of an image; parameters: as in `compare_answers`.
 
-    >>> from mmlab.retrieve.query.systems import SavedRankings
+    >>> from mmlab.retrieve.query.known_queries import SavedRankings
     >>> items = pd.DataFrame({"item_id": [*"qab"], "modality": ["text", "image", "image"], "pair_id": [*"aab"]})
     >>> items = items.assign(text=["a mug", None, None], image=None, label="mug")
     >>> before = pd.DataFrame({"query_id": "q", "item_id": [*"ab"], "rank": [1, 2], "score": [0.9, 0.8]})

@@ -14,18 +14,11 @@ import pandas as pd
 
 from mmlab.panels.controls import status_line, warning_line
 from mmlab.retrieve import CALIBRATIONS, Query, SearchResult, search
+from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
 from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.search import Calibrations
 from mmlab.retrieve.query.spec import NONE
-from mmlab.retrieve.query.systems import (
-    Searcher,
-    System,
-    Systems,
-    add_pair_columns,
-    find_right_answers,
-    retrievers_of,
-    systems_of,
-)
+from mmlab.retrieve.query.systems import Searcher, System, Systems, retrievers_of, systems_of
 from mmlab.visualize import Html, gallery
 
 if TYPE_CHECKING:
@@ -102,7 +95,7 @@ def answer_query(data: PanelData, query: Query) -> Answer:
     score, the items' columns, `pair_image` and `words`, and `probability` where they are calibrated. Raises ValueError
     for a query that the systems cannot answer, saying what to choose.
 
-    >>> from mmlab.retrieve.query.systems import SavedRankings
+    >>> from mmlab.retrieve.query.known_queries import SavedRankings
     >>> items = pd.DataFrame({"item_id": ["q", "a"], "modality": ["text", "image"], "pair_id": "p"})
     >>> items = items.assign(text=["a mug", None], image=None, label="mug")
     >>> rankings = pd.DataFrame({"query_id": ["q"], "item_id": ["a"], "rank": [1], "score": [0.9]})

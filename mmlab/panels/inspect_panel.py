@@ -10,7 +10,7 @@ import pandas as pd
 from mmlab.evaluate.losses import ALL_MISSES, RELEVANCE_WORDS, MissedQueries
 from mmlab.panels import controls
 from mmlab.panels.controls import show_in, status_line
-from mmlab.retrieve.query.systems import add_pair_columns
+from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery, query_gallery
 
 RELEVANT, NOT_RELEVANT = 1, 0

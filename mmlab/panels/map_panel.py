@@ -15,7 +15,7 @@ from mmlab.items import Space, Vectors
 from mmlab.panels import controls
 from mmlab.panels.controls import show_in, status_line
 from mmlab.panels.hit_grids import shorten
-from mmlab.retrieve.query.systems import add_pair_columns
+from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery
 from mmlab.visualize.map_layout import listed_items, map_points, query_on_map
 from mmlab.visualize.style import COLOURS

@@ -13,7 +13,8 @@ from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult, search
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
-from mmlab.retrieve.query.systems import add_pair_columns, crop_matcher, find_right_answers
+from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
+from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.visualize import Html, figure, gallery, under_headings
 from mmlab.visualize.image_figures import image_grid, occlusion_map, word_bars
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+    from mmlab.embed import DeferredModel
     from mmlab.panels import PanelData
 
     Asked = str | Path | Image
@@ -357,6 +359,8 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
     from mmlab.panels import PanelData
 
     main = next(iter(data.systems))
+    for retriever in data.retrievers.values():
+        cast("DeferredModel", retriever.model).load_soon()
     matcher = crop_matcher(data.systems)
     return PanelData(data.systems, data.embedded_items, {main: lambda: calibrate().fitted}, matcher)
 

@@ -22,7 +22,7 @@ from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, write_metr
 from mmlab.evaluate.trec import TrecRun, read_trec_run
 from mmlab.items import DIRECTIONS, check_columns, is_among, write_table
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.systems import saved_rankings_by_run
+from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.retrieve.scores.query_split import Split, choose_split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files

@@ -322,12 +322,12 @@ class RunData:
 
     @cached_property
     def retrievers(self) -> Mapping[str, Retriever]:
-        """What answers queries by text and by image: {"text": ..., "image": ...}; loads their models."""
+        """What answers queries by text and by image: {"text": ..., "image": ...}."""
         return open_retrievers(self.index, self.index.in_order(self.all_vectors), self.embedded_items)
 
     @cached_property
     def systems(self) -> Mapping[str, Mapping[str, Retriever]]:
-        """Every model of the run in every layout of its index, by name; loads all models."""
+        """Every model of the run in every layout of its index, by name."""
         return open_systems(self.retrievers, self.index.in_order(self.all_vectors), self.embedded_items)
 
     def answer(self, direction: str) -> pd.DataFrame:

@@ -198,7 +198,7 @@ def test_a_hit_that_is_judged_is_found_in_the_file(evaluate, run, screens):
 SAVED_RANKINGS = """
 import mmlab
 from mmlab.panels import PanelData, compare_panel
-from mmlab.retrieve.query.systems import SavedRankings
+from mmlab.retrieve.query.known_queries import SavedRankings
 run = mmlab.open_run("demo")
 asked = run.rankings.answers["text-to-image"]["query_id"].iloc[0]
 text = run.items.set_index("item_id")["text"][asked]

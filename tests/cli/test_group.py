@@ -2,7 +2,8 @@ import pytest
 from click.testing import CliRunner
 
 from mmlab.cli import cli
-from mmlab.cli.group import plain_text, print_table, split_parameters
+from mmlab.cli.group import plain_markdown, plain_text, print_table, split_parameters
+from mmlab.evaluate.summaries import escape_markdown
 
 
 @pytest.mark.parametrize("command", sorted(cli.commands))
@@ -24,6 +25,11 @@ def test_a_message_is_one_line_without_commands_to_the_terminal():
         plain_text("it failed:\n  \x1b[1;31mred\x1b[0m\r\n\x07a \u202eb\u2028c  d\n")
         == "it failed: red  a  b c  d"
     )
+
+
+def test_a_sentence_is_plain_on_a_terminal():
+    text = f"**3 of 4** `a` {escape_markdown('my_run [x](y) *b* <i>')}\x1b[31m"
+    assert plain_markdown(text) == "3 of 4 a my_run [x](y) *b* <i>"
 
 
 def test_a_value_may_hold_an_equals_sign():

@@ -10,7 +10,7 @@ from mmlab.items import data
 from mmlab.items.files import NoProject, project, resolve
 
 CHECKOUT = Path(mmlab.__file__).parents[1]
-NOTEBOOKS = sorted(path.name for path in CHECKOUT.glob("notebooks/*.ipynb"))
+NOTEBOOKS = sorted(path.name for path in CHECKOUT.glob("notebooks/[0-9]*.ipynb"))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_new_folder_has_the_notebooks_and_an_empty_data(installed, tmp_path, c
     )
     assert capsys.readouterr().out.splitlines() == [
         f"bench: {len(NOTEBOOKS)} notebooks written, 0 were there",
-        "Next: cd bench; mmlab demo; jupyter lab notebooks/04_retrieve.ipynb",
+        "Next: cd bench; mmlab demo; mmlab lab",
     ]
 
 

@@ -7,7 +7,8 @@ import pytest
 from mmlab.panels import PanelData, compare_answers, compare_two_systems
 from mmlab.panels.compare_panel import ComparePanel, describe_difference, parameters_table
 from mmlab.retrieve import Query
-from mmlab.retrieve.query.systems import SavedRankings, crop_matcher, systems_of
+from mmlab.retrieve.query.known_queries import SavedRankings
+from mmlab.retrieve.query.systems import crop_matcher, systems_of
 from mmlab.retrieve.scores.calibrate import Temperature
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 

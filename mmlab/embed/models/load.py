@@ -1,6 +1,8 @@
 """From a name to a loaded model: this file knows names and configs, the adapters know tensors."""
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +85,34 @@ def load_for(space: Space, device: str = "auto") -> Model:
             "run 02_embed again, or restore the model as it was"
         )
     return model
+
+
+class DeferredModel:
+    """The model of a space, loaded when anything but its space is asked of it, or in the background by `load_soon`."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._lock = threading.Lock()
+        self._model: Model | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by copy and pickle, which need no model
+            raise AttributeError(name)
+        return getattr(self._loaded(), name)
+
+    def load_soon(self) -> None:
+        """Load the model in a thread, so that the first question need not wait for it; errors come with that."""
+        threading.Thread(target=self._try, daemon=True).start()
+
+    def _try(self) -> None:
+        with suppress(Exception):  # the first question raises it where a person sees it
+            self._loaded()
+
+    def _loaded(self) -> Model:
+        with self._lock:
+            if self._model is None:
+                self._model = load_for(self.space)
+            return self._model
 
 
 def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], revision: str = "") -> Model:

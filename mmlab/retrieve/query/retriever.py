@@ -79,6 +79,7 @@ class Retriever:
         without a filter, for a `k` of more items than there are, ImageError for a single file that is no image,
         TypeError for what is neither text nor image, SpaceMismatch for a model that the index has no vectors of.
         """
+        _ = self.model.device  # loads a model that is deferred: no part of an answer's time
         times = [time.perf_counter()]
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())

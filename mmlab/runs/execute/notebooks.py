@@ -14,6 +14,7 @@ from mmlab.items.files import find_project, project
 from mmlab.runs.record.parameters import notebook_parameters
 from mmlab.runs.record.run_files import NOTEBOOKS
 
+NUMBERED = "[0-9][0-9]_*.ipynb"  # other notebooks in the folder are somebody's own
 WRITTEN = Path("notebooks", ".written.json")  # name -> fingerprint of the notebooks that `mmlab init` wrote
 
 
@@ -48,15 +49,22 @@ def find_notebook(name: str) -> Path:
 
 
 def choose_notebooks(name: str | None = None) -> list[Path]:
-    """Return the notebook with this number or name, like "04" or "04_retrieve", or all of the project.
+    """Return the notebook with this number or name, like "04" or "04_retrieve", or all that have parameters.
 
     Raises ValueError if there is none.
     """
-    known = sorted((project() / "notebooks").glob("*.ipynb"))
+    known = [path for path in sorted((project() / "notebooks").glob(NUMBERED)) if _has_parameters(path)]
     chosen = [path for path in known if name in (None, path.stem, path.stem[:2])]
     if not chosen:
         raise ValueError(f"no notebook is called {name!r}; known: {', '.join(path.stem for path in known)}")
     return chosen
+
+
+def _has_parameters(path: Path) -> bool:
+    try:
+        return bool(notebook_parameters(path))
+    except ValueError:  # whoever reads a damaged one of the six says what is wrong with it
+        return path.stem in NOTEBOOKS
 
 
 def notebook_number(name: str) -> int:
@@ -78,7 +86,7 @@ def find_studies() -> list[Path]:
 
     A notebook with a parameter `runs` compares several runs and is no study.
     """
-    beside = [path for path in choose_notebooks() if path.stem > NOTEBOOKS[-1] and path.stem[:2].isdigit()]
+    beside = [path for path in choose_notebooks() if path.stem > NOTEBOOKS[-1]]
     return [path for path in beside if "runs" not in notebook_parameters(path)]
 
 
@@ -129,7 +137,7 @@ def record_written(folder: Path) -> None:
     One that is kept already stays where the notebook is as it was written then: an older version wrote it.
     """
     known, current = read_written(folder), {}
-    for path in sorted(carried_files().glob("notebooks/*.ipynb")):
+    for path in sorted(carried_files().glob(f"notebooks/{NUMBERED}")):
         own = folder / "notebooks" / path.name
         is_older = own.is_file() and known.get(path.name) == fingerprint(own)
         current[path.name] = known[path.name] if is_older else fingerprint(path)
@@ -146,7 +154,7 @@ def older_notebooks() -> list[str]:
     if folder is None or folder.resolve() == carried_files():
         return []
     written, found = read_written(folder), []
-    for path in sorted(carried_files().glob("notebooks/*.ipynb")):
+    for path in sorted(carried_files().glob(f"notebooks/{NUMBERED}")):
         own = folder / "notebooks" / path.name
         mine = fingerprint(own) if own.is_file() else ""
         if mine and mine != fingerprint(path) and written.get(path.name, mine) == mine:

@@ -43,7 +43,16 @@ def test_a_notebook_goes_by_its_number_or_its_name(project):
     with pytest.raises(ValueError, match="no notebook is called '4'; known: 01_ingest, 02_embed"):
         notebook_number("4")
     assert [path.stem for path in choose_notebooks("08")] == ["08_compare"]
-    assert len(choose_notebooks()) == 10
+    assert "scratch" not in [path.stem for path in choose_notebooks()]
+
+
+def test_notebooks_of_ones_own_in_the_folder_break_nothing(project, tmp_path):
+    known = choose_notebooks()
+    for name in ("Untitled", "11_mine", "12_broken"):
+        write_cells(tmp_path / "notebooks" / f"{name}.ipynb", "x = (")
+    (tmp_path / "notebooks" / "12_broken.ipynb").write_text("no notebook")
+    assert choose_notebooks() == known
+    assert [path.stem for path in find_studies()] == ["07_tune", "09_fusion"]
 
 
 def test_studies_are_found_by_looking_and_a_comparison_is_none(project):

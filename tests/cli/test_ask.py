@@ -1,0 +1,112 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mmlab.cli import main
+from mmlab.cli.ask import read_filter
+from mmlab.runs.execute.lab import notebook_to_ask
+
+
+def test_without_a_command_the_help_is_printed(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Usage: mmlab")
+    assert "\n  ask " in shown.out
+    assert shown.err == ""
+
+
+def test_a_question_prints_the_hits_of_the_run(demo_run, capsys):
+    assert main(["ask", "demo", "a red mug", "-k", "3"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["rank", "score", "image", "file"]
+    expected = demo_run.search("a red mug", k=3).table
+    assert [line.split()[-1] for line in lines[:3]] == expected["image"].tolist()
+    assert "**" not in lines[3]
+
+
+def test_hits_as_json_are_those_of_the_api(demo_run, capsys):
+    image = demo_run.sample("image")
+    assert main(["ask", "demo", "--image", str(image), "--to", "text", "-k", "2", "--json"]) == 0
+    hits = json.loads(capsys.readouterr().out)
+    assert [hit["item_id"] for hit in hits] == demo_run.search(image, to="text", k=2).table[
+        "item_id"
+    ].tolist()
+
+
+def test_a_filter_is_read_by_value(demo_run, capsys):
+    label = demo_run.items["label"].dropna().iloc[0]
+    assert main(["ask", "demo", "a product", "-k", "4", "--where", f"label={label}", "--json"]) == 0
+    assert {hit["label"] for hit in json.loads(capsys.readouterr().out)} == {label}
+    assert read_filter(["price=9.5", "sold=true", "size=007", "name=1e"]) == {
+        "price": 9.5,
+        "sold": True,
+        "size": "007",
+        "name": "1e",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ask", "demo"], "nothing is asked: give a text"),
+        (["ask", "none", "a mug"], "there is no run 'none'"),
+        (["ask", "demo", "a mug", "--where", "label"], "--where takes NAME=VALUE, as in --where label=mug"),
+        (["open", "none"], "no run 'none'"),
+        (["lab", "none"], "there is no run 'none'"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(demo_run, capsys, words, message):
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_report_is_opened(demo_run, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr("click.launch", lambda address: opened.append(address) or 0)
+    assert main(["open", "demo"]) == 0
+    page = demo_run.folder / "index.html"
+    assert capsys.readouterr().out == f"Report: {page}\n"
+    assert opened == [page.as_uri()]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, demo_data):
+    """A project folder of one's own, in which we are, over the shared data."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "."]) == 0
+    monkeypatch.setenv("MMLAB_DATA", str(demo_data))
+    return tmp_path
+
+
+def test_the_notebook_that_asks_is_written_once_for_each_run(folder):
+    own = notebook_to_ask("photos-2")
+    assert own == folder / "work" / "00_ask_photos-2.ipynb"
+    assert 'run = mmlab.open_run("photos-2")' in nbformat.read(own, as_version=4).cells[1].source
+    own.write_text("mine")
+    assert notebook_to_ask("photos-2").read_text() == "mine"
+    assert 'open_run("demo")' in nbformat.read(notebook_to_ask("demo"), as_version=4).cells[1].source
+
+
+def test_the_lab_is_open_at_the_notebook_with_its_kernel_and_stops_with_the_command(folder):
+    home = {name: str(folder / "jupyter") for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    command = [sys.executable, "-m", "mmlab", "lab", "--no-browser", "demo", "--allow-root"]
+    with subprocess.Popen(command, env=os.environ | home, stdout=subprocess.PIPE, text=True) as lab:
+        address = next(line for line in lab.stdout if "The panel of demo:" in line).split()[-1]
+        assert "/lab/tree/work/00_ask.ipynb?token=" in address
+        server, token = address.split("lab/tree/")[0], address.split("token=")[1]
+        with urllib.request.urlopen(f"{server}api/sessions?token={token}") as answer:  # noqa: S310 - our own
+            assert [session["path"] for session in json.load(answer)] == ["work/00_ask.ipynb"]
+        with urllib.request.urlopen(  # noqa: S310 - our own
+            f"{server}lab/extensions/mmlab-ask/static/run_on_open.js?token={token}"
+        ) as answer:
+            assert b"run-all-cells" in answer.read()
+        lab.send_signal(signal.SIGTERM)
+        assert lab.wait(30) == 0
+    assert not list(Path(home["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json"))
