@@ -20,13 +20,30 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
-from qdrant_edge import CountRequest, EdgeShard, Point, QueryBatchRequest, ScrollRequest, UpdateOperation
+from qdrant_edge import (
+    CountRequest,
+    EdgeShard,
+    FacetRequest,
+    Point,
+    QueryBatchRequest,
+    ScrollRequest,
+    UpdateOperation,
+)
 
 from mmlab.index.engines.edge_convert import to_config, to_filter, to_index_type, to_requests
 from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names
 from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Hits, Payload, Record, Row, Search, read_hits
+from mmlab.index.store.engine import (
+    MAX_FACET_VALUES,
+    Counts,
+    Hits,
+    Payload,
+    Record,
+    Row,
+    Search,
+    read_hits,
+)
 from mmlab.items.files import resolve
 
 SCROLL_POINTS = 10_000  # per step
@@ -104,6 +121,10 @@ class EdgeEngine:
         if not conditions:
             return shard.info().points_count
         return shard.count(CountRequest(exact=True, filter=to_filter(conditions)))
+
+    def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
+        request = FacetRequest(path, MAX_FACET_VALUES, exact=True, filter=to_filter(conditions))
+        return {hit.value: hit.count for hit in self._open(name)[0].facet(request).hits}
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)

@@ -29,7 +29,17 @@ from mmlab.index.engines.server_convert import (
 )
 from mmlab.index.schema.payload import Conditions
 from mmlab.index.schema.schema import Schema, WrongSchema
-from mmlab.index.store.engine import Hits, NoCollection, Payload, Record, Row, Search, read_hits
+from mmlab.index.store.engine import (
+    MAX_FACET_VALUES,
+    Counts,
+    Hits,
+    NoCollection,
+    Payload,
+    Record,
+    Row,
+    Search,
+    read_hits,
+)
 
 SCROLL_POINTS = 1_000  # per step of a scroll or a fetch
 BATCH_QUERIES = 100  # per call
@@ -94,6 +104,10 @@ class ServerEngine:
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
         return self._client.count(name, count_filter=to_filter(conditions), exact=True).count
+
+    def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
+        found = self._client.facet(name, path, to_filter(conditions), limit=MAX_FACET_VALUES, exact=True)
+        return {hit.value: hit.count for hit in found.hits}
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         points = zip(ids, cast("list[Any]", rows), payloads, strict=True)

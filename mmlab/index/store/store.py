@@ -4,6 +4,7 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 `with store.session():` it stays open.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,9 +14,19 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.schema.index_settings import Cluster
-from mmlab.index.schema.payload import FINGERPRINT, Conditions, Where, payload_table
+from mmlab.index.schema.payload import (
+    COUNTABLE,
+    FINGERPRINT,
+    Conditions,
+    Value,
+    Where,
+    check_filterable,
+    json_path,
+    payload_table,
+)
 from mmlab.index.schema.schema import Schema, check_collection_name
 from mmlab.index.store.engine import (
+    Counts,
     Engine,
     Hits,
     NoCollection,
@@ -107,6 +118,26 @@ class Store:
         with self.session():
             filters = self._layout(collection).filters(where, modality)
             return sum(self._engine.count(collection, conditions) for conditions in filters.values())
+
+    def facets(
+        self, collection: str, field: str, where: Where | None = None, modality: str | None = None
+    ) -> Counts:
+        """Return how many items that `where` lets through have each value of a field; see `Index.facets`.
+
+        The engine counts where the field has a payload index; else the payloads are read.
+        """
+        with self.session():
+            layout = self._layout(collection)
+            check_filterable(field, layout.schema.filterable)
+            counts: Counter[Value] = Counter()
+            for part, conditions in layout.filters(where, modality).items():
+                path = json_path(field, part)
+                if layout.payload_indexes().get(path) in COUNTABLE:
+                    counts.update(self._engine.facet(collection, path, conditions))
+                else:
+                    found = layout.scroll(self._engine, collection, {part: conditions})
+                    counts.update(payload[field] for _, payload in found if field in payload)
+        return dict(counts)
 
     def upsert(
         self, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False
