@@ -7,6 +7,7 @@ Run as a process of its own, this file opens a shard, searches, and prints what 
 of files that were mapped and read count. Standard input: a line of JSON, then the rows as float32.
 """
 
+import atexit
 import json
 import os
 import subprocess
@@ -55,8 +56,15 @@ class _Folder:
     """A folder's lock and the shards open under it: one per process, shared by all stores on that folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.lock = FolderLock(folder)
+        self.lock = FolderLock(folder, self.close_all)
         self.open: dict[str, tuple[EdgeShard, Schema]] = {}
+        self.written = False  # since the shards were opened: closing them brings it to the disk
+
+    def close_all(self) -> None:
+        """Close all shards."""
+        for name in list(self.open):
+            self.close(name)
+        self.written = False
 
     def close(self, name: str) -> None:
         """Close a shard if it is open."""
@@ -69,30 +77,36 @@ _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
 _FOLDERS_LOCK = threading.Lock()
 
 
+@atexit.register
+def _release_all() -> None:
+    for folder in list(_FOLDERS.values()):
+        folder.lock.release()
+
+
 class EdgeEngine:
     """A folder of Edge shards."""
 
     ignores_settings = False
     shared = False
 
-    def __init__(self, folder: str | os.PathLike[str], wait: float) -> None:
+    def __init__(self, folder: str | os.PathLike[str], wait: float, keep_open: float = 0.0) -> None:
         self.folder = resolve(Path(folder))
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"a store is a folder or an http(s):// URL; {self.folder} is a file")
         self.place = f"Qdrant Edge at {self.folder}"
-        self._wait = wait
+        self._wait, self._keep_open = wait, keep_open
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        with self._shared.lock.held(self._wait) as outermost:
-            try:
-                yield
-            finally:
-                if outermost:
-                    for name in list(self._shared.open):
-                        self._shared.close(name)
+        """Open what is needed; keep it open for the next session for a while, unless something was written."""
+        shared = self._shared
+        with shared.lock.held(self._wait, lambda: 0.0 if shared.written else self._keep_open):
+            yield
+
+    def close(self) -> None:
+        self._shared.lock.release()
 
     def collections(self) -> list[str]:
         return collection_names(self.folder)
@@ -100,6 +114,7 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
         if name in self.collections():
             return
+        self._shared.written = True
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
@@ -129,13 +144,13 @@ class EdgeEngine:
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)
         points = [Point(*part) for part in parts]
-        self._open(name)[0].update(UpdateOperation.upsert_points(points))
+        self._write(name).update(UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        self._open(name)[0].update(UpdateOperation.delete_points(list(ids)))
+        self._write(name).update(UpdateOperation.delete_points(list(ids)))
 
     def build(self, name: str, progress: bool = False) -> None:
-        self._open(name)[0].optimize()
+        self._write(name).optimize()
 
     def info(self, name: str) -> dict[str, Any]:
         info = self._open(name)[0].info()
@@ -182,6 +197,11 @@ class EdgeEngine:
                 yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
             if offset is None:
                 return
+
+    def _write(self, name: str) -> EdgeShard:
+        """Return a shard that is about to be changed."""
+        self._shared.written = True
+        return self._open(name)[0]
 
     def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
         """Return the shard and its schema, opened when a session first needs them."""

@@ -72,6 +72,9 @@ class ServerEngine:
         finally:
             del self._session.schemas
 
+    def close(self) -> None:
+        """Do nothing: a server is always open."""
+
     def collections(self) -> list[str]:
         with plain_errors(self.place):
             return sorted(found.name for found in self._client.get_collections().collections)

@@ -199,6 +199,9 @@ class Engine(Protocol):
     def session(self) -> AbstractContextManager[None]:
         """Keep collections open until the block ends; sessions may be nested."""
 
+    def close(self) -> None:
+        """Give back what is kept open between sessions; do nothing while one is open."""
+
     def collections(self) -> list[str]:
         """Return the names of the collections, sorted."""
 

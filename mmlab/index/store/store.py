@@ -1,7 +1,7 @@
 """The store: collections of vectors with payload, in mmlab's nouns. It makes all checks; engines only obey.
 
 Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store, works and closes it; inside
-`with store.session():` it stays open.
+`with store.session():` it stays open, and with `keep_open` of `open_store` for some seconds more.
 """
 
 from collections import Counter
@@ -78,6 +78,10 @@ class Store:
         """Keep the store open for a loop; while it is open, no other process can use a folder."""
         with self._engine.session():
             yield self
+
+    def close(self) -> None:
+        """Give back at once what `keep_open` of `open_store` keeps; the next session opens the store again."""
+        self._engine.close()
 
     def collections(self) -> list[str]:
         """Return the names of the collections, sorted."""
