@@ -32,14 +32,17 @@ def open_store(
     location: "str | os.PathLike[str] | QdrantClient",
     *,
     wait: float = 10.0,
+    keep_open: float = 0.0,
     timeout: int = 60,
     grpc: bool = True,
 ) -> Store:
     """Open the store at a folder (Qdrant Edge) or at an http(s):// URL (Qdrant server or cluster).
 
     A folder need not exist yet; a relative one starts at the project folder. `wait`: seconds to wait for another
-    process that has the store open, before StoreTaken. For a server: `timeout` in seconds, `grpc=False` for REST only;
-    its key comes from the environment, QDRANT_API_KEY. A QdrantClient is taken as it is.
+    process that has the store open, before StoreTaken. `keep_open`: seconds that a folder which is only read stays
+    open for the next question; another process that wants it gets it at once all the same. For a server: `timeout` in
+    seconds, `grpc=False` for REST only; its key comes from the environment, QDRANT_API_KEY. A QdrantClient is taken as
+    it is.
 
     Raises ValueError for a text that is neither, such as "localhost:6333", ConnectionError if no server answers,
     PermissionError if it refuses the key.
@@ -55,7 +58,7 @@ def open_store(
         from mmlab.index.engines.edge_engine import EdgeEngine
 
         _check_folder(location)
-        return Store(EdgeEngine(location, wait))
+        return Store(EdgeEngine(location, wait, keep_open))
     from mmlab.index.engines.server_engine import ServerEngine
 
     return Store(ServerEngine(location, "a Qdrant client that was handed over"))

@@ -1,5 +1,6 @@
 """The index of a run: its collections in one layout, searched and read as if they were one."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import stored_schemas
-from mmlab.index.schema.payload import Where, payload_table
+from mmlab.index.schema.payload import (
+    KEYWORD,
+    Where,
+    check_filterable,
+    closest,
+    payload_table,
+    read_filter,
+)
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import SearchOptions
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
@@ -17,6 +25,7 @@ from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
 
 DEEPER_FACTOR = 4  # times deeper, if the hits are of too few pairs
+MAX_VALUES_SHOWN = 12  # of a field, in a message
 
 
 class EmptyIndex(LookupError):
@@ -139,6 +148,55 @@ class Index:
             if len(set(held)) == len(held):  # no item is in two collections
                 return sum(self.store.count(name, where, modality) for name in names)
             return len({item for name in names for item in self.store.item_ids(name, where, modality)})
+
+    def facets(self, field: str, where: Where | None = None, modality: str | None = None) -> pd.DataFrame:
+        """Return the values of a field with the number of items that have each: value, count, most frequent first.
+
+        Of the items that `where` lets through, of one modality or of all; equal counts are in the order of the values.
+        Qdrant counts words, whole numbers and truth values that have a payload index, in about a millisecond; for
+        other fields the payloads are read. Raises ValueError for a field that cannot be filtered by.
+
+        Example: `index.facets("colour", {"label": "mug"}, modality="image")`.
+        """
+        names = self._collections_of(modality)
+        held = [one for name in names for one in self.schemas[name].modalities if modality in (None, one)]
+        if len(set(held)) == len(held):  # no item is in two collections
+            with self.session():
+                found = [self.store.facets(name, field, where, modality) for name in names]
+            counts = sum(map(Counter, found), Counter())
+        else:
+            check_filterable(field, self.schemas[names[0]].filterable)
+            counts = Counter(self.items(where, modality)[field].dropna())
+        rows = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+        return pd.DataFrame(rows, columns=["value", "count"])
+
+    def check_filter(self, where: Where | None) -> None:
+        """Raise ValueError, which names what is there instead, for a word in a filter that no item has.
+
+        Only fields with a payload index are looked at, and only where words are wanted, not excluded: under a filter
+        on the very words the engine counts them at once.
+        """
+        schema = next(iter(self.schemas.values()))
+        read_filter(where, schema.filterable)
+        for name, wanted in (where or {}).items():
+            if isinstance(wanted, Mapping) or schema.indexed.get(name) != KEYWORD:
+                continue
+            values = [wanted] if isinstance(wanted, str) else list(wanted)
+            known = set(self.facets(name, {name: values})["value"])
+            for value in values:
+                if value not in known:
+                    raise ValueError(self._no_such_value(name, value))
+
+    def _no_such_value(self, name: str, value: str) -> str:
+        known = self.facets(name)
+        shown = [
+            f"{row.value} ({row.count:,})" for row in known.head(MAX_VALUES_SHOWN).itertuples(index=False)
+        ]
+        more = f" and {len(known) - len(shown):,} more" if len(known) > len(shown) else ""
+        return (
+            f"where: no item has {name} {value!r}{closest(value, known['value'])}; values: "
+            f"{', '.join(shown) or 'none'}{more}"
+        )
 
     def fetch(self, ids: Sequence[str]) -> pd.DataFrame:
         """Return the payloads in the order asked: item_id, then the items' columns; KeyError for a missing id."""

@@ -242,7 +242,7 @@ def search_run(
 ) -> Hits:
     """Answer the query of `Run.search`; `calibrate` gives the calibrations when they are first needed."""
     exact = bool(data.parameters.get("exact", True)) if exact is None else exact
-    settings |= {"where": dict(settings["where"] or {})}
+    settings |= {"where": settings["where"] or {}}
     settings |= {name: tuple(one for one in settings[name] if one is not None) for name in ("plus", "minus")}
     if _asks_many(query):
         return _search_many(data, query, to, exact, settings)

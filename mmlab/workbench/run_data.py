@@ -24,6 +24,8 @@ from mmlab.runs.record.manifest import Manifest, given_parameters
 from mmlab.runs.report.summary import read_metrics
 from mmlab.workbench.result import Report, Result
 
+KEEP_OPEN_SECONDS = 30.0  # that the store of a run stays open for the next question
+
 
 @dataclass(frozen=True)
 class RunReader:
@@ -318,7 +320,8 @@ class RunData:
         """The run's index, opened; raises FileNotFoundError naming 03_index where there is none yet."""
         layout = self.parameters.get("layout", "unified")
         self._files.read(run_files.INDEX)
-        return open_index(open_store(self.store), find_maker(self.manifest, run_files.INDEX), layout)
+        store = open_store(self.store, keep_open=KEEP_OPEN_SECONDS)
+        return open_index(store, find_maker(self.manifest, run_files.INDEX), layout)
 
     @cached_property
     def retrievers(self) -> Mapping[str, Retriever]:

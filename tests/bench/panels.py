@@ -9,7 +9,7 @@ import numpy as np
 from tests.bench.figures import Figure
 
 TIMES = 20
-EXPECTED = "<= 300"
+EXPECTED = "<= 150"
 
 
 def panels() -> list[Figure]:
@@ -52,5 +52,5 @@ def _collection(folder: Path):
     model = load_model("demo")
     items = ingest_items(draw_catalogue(folder / "demo", progress=False), cache=folder, progress=False).items
     vectors = embed_items(items, model, progress=False).vectors
-    index = build_index(open_store(folder / "store"), "demo", items, [vectors], progress=False)
+    index = build_index(open_store(folder / "store", keep_open=60), "demo", items, [vectors], progress=False)
     return PanelData(Retriever(index, model), items)

@@ -90,6 +90,39 @@ def test_where_is_about_the_items_asked_for(index, to, where, passes):
     assert index.items(where, to)["item_id"].tolist() == sorted(items["item_id"])
 
 
+def test_a_facet_counts_the_items_with_each_value(index):
+    cups = {"label": ["cup", "lamp"]}
+    for modality, where in [(None, None), (None, cups), ("image", cups), ("text", None)]:
+        items = PAIRS.items if modality is None else of(modality)
+        items = items if where is None else items[items["label"] == "cup"]
+        for field in ("label", "width", "price"):  # the engine counts words with an index; others are read
+            counts = items[field].dropna().value_counts()
+            expected = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+            found = index.facets(field, where, modality)
+            assert list(found.itertuples(index=False, name=None)) == expected
+
+
+def test_a_word_that_no_item_has_is_refused_with_what_is_there(index):
+    counts = PAIRS.items["label"].value_counts()
+    message = (
+        rf"where: no item has label 'shoes' \(did you mean 'shoe'\?\); values: .*shoe \({counts['shoe']}\)"
+    )
+    for where in ({"label": "shoes"}, {"label": ["cup", "shoes"]}):
+        with pytest.raises(ValueError, match=message):
+            index.check_filter(where)
+    for where in (
+        None,
+        {},
+        {"label": "shoe"},
+        {"label": {"not": ["shoes"]}},
+        {"price": 10**6},
+        {"width": 10**6},
+    ):
+        index.check_filter(where)
+    with pytest.raises(ValueError, match="no filterable field 'lable' .did you mean 'label'"):
+        index.facets("lable")
+
+
 def test_items_come_back_as_they_were(index):
     found = index.fetch(PAIRS.items["item_id"].tolist())
     assert found["item_id"].tolist() == PAIRS.items["item_id"].tolist()

@@ -174,6 +174,7 @@ def time_parts(index: Index, queries: Vectors, target: str, k: int, samples: int
     single = [queries.take([item]) for item in queries.ids]
     cold = []
     for i in range(samples):
+        index.store.close()
         with index.session():
             cold.append(_time_query(index, single[i % len(single)], target, k))
     with index.session():

@@ -8,6 +8,7 @@ Run as a process of its own, this file opens a shard, searches, and prints what 
 of files that were mapped and read count. Standard input: a line of JSON, then the rows as float32.
 """
 
+import atexit
 import json
 import os
 import subprocess
@@ -29,6 +30,7 @@ from qdrant_edge import (
     EdgeOptimizersConfig,
     EdgeShard,
     EdgeVectorParams,
+    FacetRequest,
     FieldCondition,
     Filter,
     HnswIndexConfig,
@@ -53,6 +55,8 @@ from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collec
 from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import (
+    MAX_FACET_VALUES,
+    Counts,
     FilterTerms,
     Hits,
     Payload,
@@ -75,8 +79,15 @@ class _Folder:
     """A folder's lock and the shards open under it: one per process, shared by all stores on that folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.lock = FolderLock(folder)
+        self.lock = FolderLock(folder, self.close_all)
         self.open: dict[str, tuple[EdgeShard, Schema]] = {}
+        self.written = False  # since the shards were opened: closing them brings it to the disk
+
+    def close_all(self) -> None:
+        """Close all shards."""
+        for name in list(self.open):
+            self.close(name)
+        self.written = False
 
     def close(self, name: str) -> None:
         """Close a shard if it is open."""
@@ -89,30 +100,36 @@ _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
 _FOLDERS_LOCK = threading.Lock()
 
 
+@atexit.register
+def _release_all() -> None:
+    for folder in list(_FOLDERS.values()):
+        folder.lock.release()
+
+
 class EdgeEngine:
     """A folder of Edge shards."""
 
     ignores_settings = False
     shared = False
 
-    def __init__(self, folder: str | os.PathLike[str], wait: float) -> None:
+    def __init__(self, folder: str | os.PathLike[str], wait: float, keep_open: float = 0.0) -> None:
         self.folder = resolve(Path(folder))
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"a store is a folder or an http(s):// URL; {self.folder} is a file")
         self.place = f"Qdrant Edge at {self.folder}"
-        self._wait = wait
+        self._wait, self._keep_open = wait, keep_open
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        with self._shared.lock.held(self._wait) as outermost:
-            try:
-                yield
-            finally:
-                if outermost:
-                    for name in list(self._shared.open):
-                        self._shared.close(name)
+        """Open what is needed; keep it open for the next session for a while, unless something was written."""
+        shared = self._shared
+        with shared.lock.held(self._wait, lambda: 0.0 if shared.written else self._keep_open):
+            yield
+
+    def close(self) -> None:
+        self._shared.lock.release()
 
     def collections(self) -> list[str]:
         return collection_names(self.folder)
@@ -120,6 +137,7 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
         if name in self.collections():
             return
+        self._shared.written = True
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
@@ -142,16 +160,20 @@ class EdgeEngine:
             return shard.info().points_count
         return shard.count(CountRequest(exact=True, filter=to_filter(conditions)))
 
+    def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
+        request = FacetRequest(path, MAX_FACET_VALUES, exact=True, filter=to_filter(conditions))
+        return {hit.value: hit.count for hit in self._open(name)[0].facet(request).hits}
+
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)
         points = [Point(*part) for part in parts]
-        self._open(name)[0].update(UpdateOperation.upsert_points(points))
+        self._write(name).update(UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        self._open(name)[0].update(UpdateOperation.delete_points(list(ids)))
+        self._write(name).update(UpdateOperation.delete_points(list(ids)))
 
     def build(self, name: str, progress: bool = False) -> None:
-        self._open(name)[0].optimize()
+        self._write(name).optimize()
 
     def info(self, name: str) -> dict[str, Any]:
         info = self._open(name)[0].info()
@@ -198,6 +220,11 @@ class EdgeEngine:
                 yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
             if offset is None:
                 return
+
+    def _write(self, name: str) -> EdgeShard:
+        """Return a shard that is about to be changed."""
+        self._shared.written = True
+        return self._open(name)[0]
 
     def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
         """Return the shard and its schema, opened when a session first needs them."""

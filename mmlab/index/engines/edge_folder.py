@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from mmlab.index.store.engine import NoCollection
 from mmlab.items import replacing
 
 POLL_SECONDS = 0.02
+KEEPER_SECONDS = 0.05  # between two looks at whether a kept lock is wanted
 MAX_ACTIVITY_CHARS = 300
 
 
@@ -82,13 +83,18 @@ class FolderLock:
 
     A session holds all it may need, so two sessions never wait for each other. The system frees the lock if its
     holder dies. There are two lock files: a process that wants the second waits in line at the first, so that a loop
-    which gives the store back and takes it again at once lets the next one in.
+    which gives the store back and takes it again at once lets the next one in. So does a lock that is kept for the
+    next question: it is given back as soon as another process stands in line, when its time is over, and at exit.
+
+    close: what is done before the lock is given back.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, close: Callable[[], None]) -> None:
         from filelock import FileLock
 
-        self.folder = folder
+        self.folder, self._close = folder, close
+        self._depth, self._kept_until, self._file = 0, 0.0, ()
+        self._keeper: threading.Thread | None = None
         self._holder = folder / ".holder.json"
         self._threads = threading.RLock()
         # fallback_to_soft: a lock that is only a file would outlive a killed holder.
@@ -98,25 +104,84 @@ class FolderLock:
         )
 
     @contextmanager
-    def held(self, wait: float) -> Iterator[bool]:
-        """Hold the folder for the block; yield whether it was free before. StoreTaken after `wait` seconds."""
+    def held(self, wait: float, keep: Callable[[], float]) -> Iterator[None]:
+        """Hold the folder for the block, then for as many more seconds as `keep` says; StoreTaken after `wait`."""
         deadline = time.monotonic() + wait
         if not self._threads.acquire(timeout=wait):
             raise StoreTaken(
                 f"the store {self.folder} is in use by another thread of this process: waited {wait:g} s"
             )
         try:
-            if self._owner.is_locked:
-                yield False
-                return
-            self._acquire(deadline, wait)
+            if not self._depth and self._owner.is_locked and self._was_replaced():
+                self._release()
+            if not self._owner.is_locked:
+                self._acquire(deadline, wait)
+            self._depth += 1
             try:
-                yield True
+                yield
             finally:
-                self._holder.unlink(missing_ok=True)
-                self._owner.release()
+                self._depth -= 1
+                if not self._depth:
+                    self._leave(keep())
         finally:
             self._threads.release()
+
+    def release(self) -> None:
+        """Give back a lock that is kept; do nothing while a session is open."""
+        if self._threads.acquire(blocking=False):
+            try:
+                if self._owner.is_locked and not self._depth:
+                    self._release()
+            finally:
+                self._threads.release()
+
+    def _leave(self, seconds: float) -> None:
+        """Keep the lock for the next session for so long, or give it back at once."""
+        if not seconds or self._is_wanted():
+            self._release()
+            return
+        self._kept_until = time.monotonic() + seconds
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._watch, name="mmlab store", daemon=True)
+            self._keeper.start()
+
+    def _watch(self) -> None:
+        """Give the lock back when its time is over, or another process wants it."""
+        while True:
+            time.sleep(KEEPER_SECONDS)
+            if not self._threads.acquire(blocking=False):
+                continue
+            try:
+                late = time.monotonic() >= self._kept_until
+                if self._owner.is_locked and not self._depth and (late or self._is_wanted()):
+                    self._release()
+                if not self._owner.is_locked:
+                    self._keeper = None
+                    return
+            finally:
+                self._threads.release()
+
+    def _is_wanted(self) -> bool:
+        """Return whether another process stands in line, or the folder is no more what was opened."""
+        from filelock import Timeout
+
+        if self._was_replaced():  # the lock of the line would make a folder that was removed anew
+            return True
+        try:
+            with self._line.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _was_replaced(self) -> bool:
+        return self._file != _identity(self._owner.lock_file)
+
+    def _release(self) -> None:
+        try:
+            self._close()
+        finally:
+            self._holder.unlink(missing_ok=True)
+            self._owner.release()
 
     def _acquire(self, deadline: float, wait: float) -> None:
         from filelock import Timeout
@@ -130,8 +195,18 @@ class FolderLock:
                 f"the store {self.folder} is in use by {_describe_holder(self._holder)}; waited {wait:g} s. Let it "
                 "finish, or shut that kernel down, which frees the store; open_store(..., wait=60) waits longer"
             ) from None
+        self._file = _identity(self._owner.lock_file)
         with replacing(self._holder) as temporary:
             temporary.write_text(json.dumps(_this_process()))
+
+
+def _identity(file: str) -> tuple[int, ...]:
+    """Return what tells a file from another one that is put in its place; () where there is none."""
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        return ()
+    return found.st_dev, found.st_ino
 
 
 def _this_process() -> dict[str, Any]:

@@ -33,6 +33,8 @@ from qdrant_client.models import PayloadSchemaType as Type
 from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.schema.schema import Schema, WrongSchema
 from mmlab.index.store.engine import (
+    MAX_FACET_VALUES,
+    Counts,
     FilterTerms,
     Hits,
     NoCollection,
@@ -78,6 +80,9 @@ class ServerEngine:
         finally:
             del self._session.schemas
 
+    def close(self) -> None:
+        """Do nothing: a server is always open."""
+
     def collections(self) -> list[str]:
         with plain_errors(self.place):
             return sorted(found.name for found in self._client.get_collections().collections)
@@ -110,6 +115,10 @@ class ServerEngine:
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
         return self._client.count(name, count_filter=to_filter(conditions), exact=True).count
+
+    def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
+        found = self._client.facet(name, path, to_filter(conditions), limit=MAX_FACET_VALUES, exact=True)
+        return {hit.value: hit.count for hit in found.hits}
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         points = zip(ids, cast("list[Any]", rows), payloads, strict=True)

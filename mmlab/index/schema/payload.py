@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from numbers import Real
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from mmlab.items import check_columns
 KEYWORD, INTEGER, FLOAT, BOOL, TEXT = "keyword", "integer", "float", "bool", "text"
 DTYPES = {KEYWORD: "str", INTEGER: "Int64", FLOAT: "float64", BOOL: "boolean", TEXT: "str"}
 FILTERABLE = (KEYWORD, INTEGER, FLOAT, BOOL)  # text is only stored
+COUNTABLE = (KEYWORD, INTEGER, BOOL)  # whose values Qdrant counts, where they have a payload index
 # mmlab's own notes on an item. A filter on them reads the payloads: each payload index takes a tenth of a second when
 # a collection is built, and some milliseconds whenever it is opened.
 NOT_INDEXED = ("origin", "width", "height", "flags", "duplicate_of")
@@ -144,16 +146,43 @@ def read_filter(where: Where | None, fields: Mapping[str, str], part: str = "") 
     """Return the conditions of a filter on `fields`, the filterable ones as {name: kind}.
 
     `part` is the part of the payload that holds the fields, "" for the payload itself. Raises ValueError for an
-    unknown field, an empty list, an unknown word, or a value of another kind.
+    unknown field, an empty list, an unknown word, a value of another kind, and for what is no filter.
     """
-    unknown = [name for name in where or {} if name not in fields]
-    if unknown:
-        raise ValueError(f"where: no filterable field {unknown[0]!r}; there are {list(fields)}")
+    if where is not None and not isinstance(where, Mapping):
+        raise ValueError(
+            f"where: expected a dict such as {_as_filter(where)}, found {where!r}; the fields are {list(fields)}"
+        )
+    for name in where or {}:
+        check_filterable(name, fields)
     return tuple(
         condition
         for name, wanted in (where or {}).items()
         for condition in _read_field(name, fields[name], wanted, json_path(name, part))
     )
+
+
+def check_filterable(name: str, fields: Mapping[str, str]) -> None:
+    """Raise ValueError unless `fields` has this name."""
+    if name not in fields:
+        raise ValueError(
+            f"where: no filterable field {name!r}{closest(name, fields)}; there are {list(fields)}"
+        )
+
+
+def closest(found: object, known: Iterable[object]) -> str:
+    """Return a question that names the known word most like the one that was found; "" where none is like it.
+
+    >>> closest("mugg", ["cup", "mug"])
+    " (did you mean 'mug'?)"
+    """
+    near = get_close_matches(str(found), [str(one) for one in known], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _as_filter(text: object) -> str:
+    """Return the filter that a text such as "label=mug" or "label: mug" may stand for, as it is written in Python."""
+    found = re.fullmatch(r"\s*([^=:]+?)\s*[=:]+\s*(.+?)\s*", text) if isinstance(text, str) else None
+    return str({found[1]: found[2]}) if found else "{'label': 'mug'}"
 
 
 def _read_field(name: str, kind: str, wanted: object, path: str) -> list[Condition]:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.internals import create_dataframe_from_blocks
 
-from mmlab.index.schema.payload import FLOAT, INTEGER, KEYWORD, Condition, Conditions
+from mmlab.index.schema.payload import FLOAT, INTEGER, KEYWORD, Condition, Conditions, Value
 from mmlab.index.schema.schema import Schema
 from mmlab.items import RANKING_COLUMNS
 
@@ -116,10 +116,12 @@ def _translate(condition: Condition, terms: FilterTerms) -> Any:
     return terms.all_of(should=fields)
 
 
+MAX_FACET_VALUES = 1_000_000  # of a field that are counted
 MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Qdrant takes no more
 
 Payload = dict[str, Any]  # values by field; in the named layout such a dict by modality
 Row = list[float] | dict[str, list[float]]  # a point's vector, or its vectors by name
+Counts = dict[Value, int]  # points by value of a field
 Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
 
 
@@ -197,6 +199,9 @@ class Engine(Protocol):
     def session(self) -> AbstractContextManager[None]:
         """Keep collections open until the block ends; sessions may be nested."""
 
+    def close(self) -> None:
+        """Give back what is kept open between sessions; do nothing while one is open."""
+
     def collections(self) -> list[str]:
         """Return the names of the collections, sorted."""
 
@@ -214,6 +219,9 @@ class Engine(Protocol):
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
         """Return the exact number of points that meet all conditions."""
+
+    def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
+        """Return the exact number of points with each value of an indexed path, of those that meet all conditions."""
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         """Add or replace points; once it returns they survive the death of this process."""

@@ -1,9 +1,10 @@
 """The store: collections of vectors with payload, in mmlab's nouns. It makes all checks; engines only obey.
 
 Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store, works and closes it; inside
-`with store.session():` it stays open.
+`with store.session():` it stays open, and with `keep_open` of `open_store` for some seconds more.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,9 +14,19 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.schema.index_settings import Cluster
-from mmlab.index.schema.payload import FINGERPRINT, Conditions, Where, payload_table
+from mmlab.index.schema.payload import (
+    COUNTABLE,
+    FINGERPRINT,
+    Conditions,
+    Value,
+    Where,
+    check_filterable,
+    json_path,
+    payload_table,
+)
 from mmlab.index.schema.schema import Schema, check_collection_name
 from mmlab.index.store.engine import (
+    Counts,
     Engine,
     Hits,
     NoCollection,
@@ -68,6 +79,10 @@ class Store:
         with self._engine.session():
             yield self
 
+    def close(self) -> None:
+        """Give back at once what `keep_open` of `open_store` keeps; the next session opens the store again."""
+        self._engine.close()
+
     def collections(self) -> list[str]:
         """Return the names of the collections, sorted."""
         return self._engine.collections()
@@ -107,6 +122,26 @@ class Store:
         with self.session():
             filters = self._layout(collection).filters(where, modality)
             return sum(self._engine.count(collection, conditions) for conditions in filters.values())
+
+    def facets(
+        self, collection: str, field: str, where: Where | None = None, modality: str | None = None
+    ) -> Counts:
+        """Return how many items that `where` lets through have each value of a field; see `Index.facets`.
+
+        The engine counts where the field has a payload index; else the payloads are read.
+        """
+        with self.session():
+            layout = self._layout(collection)
+            check_filterable(field, layout.schema.filterable)
+            counts: Counter[Value] = Counter()
+            for part, conditions in layout.filters(where, modality).items():
+                path = json_path(field, part)
+                if layout.payload_indexes().get(path) in COUNTABLE:
+                    counts.update(self._engine.facet(collection, path, conditions))
+                else:
+                    found = layout.scroll(self._engine, collection, {part: conditions})
+                    counts.update(payload[field] for _, payload in found if field in payload)
+        return dict(counts)
 
     def upsert(
         self, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False

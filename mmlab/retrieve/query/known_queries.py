@@ -85,8 +85,9 @@ def _ids(items: pd.DataFrame, modality: str, wanted: pd.Series) -> list[str]:
 
 def add_pair_columns(hits: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Add `pair_image`, the path of the pair's image, and `words`, the pair's first text or its label, to hits."""
-    images = items[items["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["image"]
-    texts = items[items["modality"] == "text"].drop_duplicates("pair_id").set_index("pair_id")["text"]
+    near = items[is_among(items["pair_id"], hits["pair_id"])]
+    images = near[near["modality"] == "image"].drop_duplicates("pair_id").set_index("pair_id")["image"]
+    texts = near[near["modality"] == "text"].drop_duplicates("pair_id").set_index("pair_id")["text"]
     words = hits["text"].astype(object)
     for fallback in (hits["pair_id"].map(texts), hits["label"], hits["pair_id"]):
         words = words.fillna(fallback)

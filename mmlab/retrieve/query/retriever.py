@@ -81,6 +81,7 @@ class Retriever:
         """
         _ = self.model.device  # loads a model that is deferred: no part of an answer's time
         times = [time.perf_counter()]
+        self.index.check_filter(where)
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())
         with self.index.session():

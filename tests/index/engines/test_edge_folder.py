@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +42,27 @@ for i in range(count):
     assert store.count("demo", {"writer": first}) == i + 1
     print(store.count("demo"), flush=True)
 """
+
+
+COUNT = """
+import sys, time
+from mmlab.index import open_store
+started = time.monotonic()
+counts = [open_store(sys.argv[1], keep_open=60).count("demo") for _ in range(2)]
+print(counts, time.monotonic() - started, flush=True)
+"""
+
+
+def filled(folder: Path, points: int) -> None:
+    """A store with a collection of so many points."""
+    store = open_store(folder)
+    store.create("demo", Schema(SPACE))
+    ids = [f"00000000-0000-0000-0000-{i:012d}" for i in range(points)]
+    upsert(store, "demo", Vectors(ids, [[1, 0]] * points, SPACE), pd.DataFrame({"item_id": ids}))
+
+
+def is_held(folder: Path) -> bool:
+    return (folder / ".holder.json").exists()
 
 
 def start(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
@@ -160,3 +182,56 @@ def test_nothing_is_left_behind(tmp_path: Path):
     with open_store(tmp_path).session():
         assert (tmp_path / ".holder.json").exists()
     assert sorted(file.name for file in tmp_path.iterdir()) == [".line", ".lock"]
+
+
+def test_a_store_that_is_kept_open_is_given_to_another_process_at_once_and_at_exit(tmp_path):
+    filled(tmp_path, 3)
+    store = open_store(tmp_path, keep_open=60)
+    assert not is_held(tmp_path)
+    assert (store.count("demo"), is_held(tmp_path)) == (3, True)
+    with start(COUNT, tmp_path) as other:
+        counts, seconds = other.stdout.readline().rsplit(" ", 1)
+    assert counts == "[3, 3]"
+    assert float(seconds) < 5  # of the 60 that it is kept
+    assert not is_held(tmp_path)
+    assert store.count("demo") == 3
+    store.close()
+    assert not is_held(tmp_path)
+
+
+def test_it_is_closed_when_its_time_is_over_and_after_a_write(tmp_path):
+    filled(tmp_path, 3)
+    store = open_store(tmp_path, keep_open=0.3)
+    assert (store.count("demo"), is_held(tmp_path)) == (3, True)
+    deadline = time.monotonic() + 20
+    while is_held(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_held(tmp_path)
+    store.count("demo")
+    store.delete("demo", ["00000000-0000-0000-0000-000000000001"])
+    assert not is_held(tmp_path)
+    store.count("demo")
+    assert open_store(tmp_path).count("demo") == 2  # another store of this process, which keeps nothing
+    assert not is_held(tmp_path)
+
+
+def test_a_folder_that_was_replaced_is_opened_anew(tmp_path):
+    filled(tmp_path / "store", 3)
+    filled(tmp_path / "other", 5)
+    store = open_store(tmp_path / "store", keep_open=60)
+    assert store.count("demo") == 3
+    (tmp_path / "store").rename(tmp_path / "away")
+    (tmp_path / "other").rename(tmp_path / "store")
+    assert store.count("demo") == 5
+    (tmp_path / "store").rename(tmp_path / "other")
+    store.close()
+    assert not (tmp_path / "store").exists()
+
+
+def test_threads_share_a_store_that_opens_and_closes_all_the_time(tmp_path):
+    filled(tmp_path, 3)
+    stores = [open_store(tmp_path, keep_open=seconds) for seconds in (0.0, 0.001, 0.06, 1.0)]
+    with ThreadPoolExecutor(4) as threads:
+        counts = threads.map(lambda i: stores[i % 4].count("demo"), range(60))
+        assert set(counts) == {3}
+    stores[0].close()

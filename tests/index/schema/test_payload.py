@@ -114,6 +114,12 @@ def test_a_filter_is_read_as_its_conditions(where, expected):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
+        (
+            "colour=red",
+            r"where: expected a dict such as {'colour': 'red'}, found 'colour=red'; the fields are",
+        ),
+        (["red"], r"where: expected a dict such as {'label': 'mug'}, found \['red'\]"),
+        ({"color": "red"}, r"no filterable field 'color' \(did you mean 'colour'\?\); there are"),
         ({"shape": 1}, r"no filterable field 'shape'; there are \['colour', 'price', 'size \(cm\)', 'new'\]"),
         ({"colour": []}, "'colour': the list of allowed values is empty"),
         ({"colour": [3]}, "'colour' holds keyword, found 3"),

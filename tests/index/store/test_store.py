@@ -116,6 +116,21 @@ def test_a_wrong_where_is_refused(filled, where, message):
         filled.search(TOY, X, 3, where=where)
 
 
+@pytest.mark.parametrize(
+    ("field", "where", "counts"),
+    [
+        ("label", None, {"cup": 2, "shoe": 1, "lamp": 1}),
+        ("label", {"modality": "image"}, {"cup": 1, "shoe": 1, "lamp": 1}),
+        ("size (cm)", None, {10: 2, 20: 1, 40: 1}),
+        ("new", None, {True: 2, False: 2}),
+        ("price", None, {1.5: 2, 2.25: 1, 4.0: 1}),
+        ("label", {"price": {"gt": 9}}, {}),
+    ],
+)
+def test_facets_count_the_values_of_a_field(filled, field, where, counts):
+    assert filled.facets(TOY, field, where) == counts
+
+
 @pytest.mark.parametrize(("k", "ef", "message"), [(0, None, "k is at least 1"), (3, 0, "ef is at least 1")])
 def test_numbers_below_one_are_refused(filled, k, ef, message):
     with pytest.raises(ValueError, match=message):
