@@ -14,8 +14,10 @@ import pandas as pd
 from mmlab.items import Space, Vectors
 from mmlab.panels import controls
 from mmlab.panels.controls import show_in, status_line
+from mmlab.panels.hit_grid import HitGrid, hit_cards, item_details
 from mmlab.panels.hit_grids import shorten
 from mmlab.panels.map_view import (
+    MAP_HEIGHT,
     NO_NAMES,
     TELLING_WORDS,
     MapView,
@@ -24,9 +26,10 @@ from mmlab.panels.map_view import (
     columns_to_name_by,
     is_numeric,
 )
+from mmlab.panels.panel_box import PanelBox
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery
-from mmlab.visualize.map_layout import NO_GROUP, listed_items, name_groups, order_groups
+from mmlab.visualize.map_layout import NO_GROUP, name_groups, order_groups
 
 
 class QueryModel(Protocol):
@@ -45,15 +48,17 @@ MAX_QUERY_CHARS = 300  # that are shown
 MAX_OFFERED = 100  # values of a column to choose points by
 IMAGE_PIXELS = 80
 ALONE = "(none)"
-HINT = status_line(
+HINT = (
     "Press the lasso at the left of the map and draw around points, or choose a group, to list them here. The image "
     "of a point is shown when the pointer rests on it."
 )
-# JupyterLab says on its body whether its theme is light; a map turned light to dark keeps its hues.
-DARK = """<style>
-[data-jp-theme-light="false"] .mmlab-map canvas, [data-jp-theme-light="false"] .mmlab-map-mark {
-  filter: invert(0.93) hue-rotate(180deg);
-}
+NOTHING_POINTED_AT = f'<p style="{controls.FONT}">&nbsp;</p>'
+# A map that is turned from light to dark keeps its hues.
+STYLE = """<style>
+[data-jp-theme-light="false"] .mmlab-map canvas, [data-jp-theme-light="false"] .mmlab-map-mark,
+.vscode-dark .mmlab-map canvas, .vscode-dark .mmlab-map-mark { filter: invert(0.93) hue-rotate(180deg); }
+[data-jp-theme-light="false"] .mmlab-map div:has(> div > canvas),
+.vscode-dark .mmlab-map div:has(> div > canvas) { background: var(--jp-layout-color1, #111) !important; }
 </style>"""
 
 
@@ -73,7 +78,7 @@ def map_panel(
     return MapPanel(maps, items, load, colour, names)
 
 
-class MapPanel(widgets.VBox):
+class MapPanel(PanelBox):
     """Maps of the items, those of two models side by side if wanted, and what is chosen or found on them.
 
     Attributes:
@@ -90,19 +95,19 @@ class MapPanel(widgets.VBox):
         colour: str = "modality",
         names: str = "label",
     ) -> None:
-        super().__init__()
         self.items, self.load = items, load
         self.maps = {one.name: one for one in maps}
         self.models: dict[str, QueryModel] = {}
         self.chosen: list[str] = []
         self.listening = controls.Listening()
         self._make_controls(maps, colour, names)
-        self.legend, self.listing, self.nearest = widgets.HTML(), widgets.HTML(HINT), widgets.HTML()
-        self.plots = controls.row()
-        found = widgets.VBox([self.nearest, self.listing], layout=_flexible(300))
-        self.children = [*self._control_rows(), self.legend, controls.row(self.plots, found)]
-        self.plots.layout.flex, self.plots.layout.width = "2 1 420px", "auto"
-        self.add_class("mmlab-map")
+        self.legend, self.pointed = widgets.HTML(), widgets.HTML(NOTHING_POINTED_AT)
+        self.plots = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", grid_gap="0 10px"))
+        self.grid = HitGrid((), lambda item_id: item_details(items, item_id), size=110, empty=HINT)
+        self.grid.layout = widgets.Layout(max_height=f"{MAP_HEIGHT + 60}px", overflow="auto")
+        left = widgets.VBox([self.legend, self.plots, self.pointed], layout=_flexible(2, 420))
+        right = widgets.VBox([self.grid], layout=_flexible(1, 300))
+        super().__init__([*self._control_rows(), controls.row(left, right)], "map")
         self.views: list[MapView] = []
         self._show_maps(ALONE)
         self._listen()
@@ -128,7 +133,7 @@ class MapPanel(widgets.VBox):
         query = [self.text] if self.load else []
         beside = [self.beside] if len(self.maps) > 1 else []
         first = controls.row(*query, self.method, *beside)
-        return [widgets.HTML(DARK), first, controls.row(self.colour, self.naming, self.group)]
+        return [widgets.HTML(STYLE), first, controls.row(self.colour, self.naming, self.group)]
 
     def _listen(self) -> None:
         for control, changed in {
@@ -144,22 +149,24 @@ class MapPanel(widgets.VBox):
     def _show_maps(self, beside: str) -> None:
         """Show the first map, and beside it that of another model."""
         wanted = [next(iter(self.maps)), *([beside] if beside != ALONE else [])]
-        self.views = [self._view(name) for name in wanted]
-        self.plots.children = [
-            widgets.VBox([_title(view.maps.name, len(view.rows)), view.widget], layout=_flexible(380))
-            for view in self.views
-        ]
+        known = {view.maps.name: view for view in self.views}
+        self.views = [known.get(name) or self._new_view(name) for name in wanted]
         self.draw()
         self._share_selection(self.chosen)
+        for view in self.views:
+            if view.maps.name not in known:
+                self._watch(view)
+        self.plots.children = [
+            widgets.VBox([_title(view.maps.name, len(view.rows)), view.widget], layout=_flexible(1, 380))
+            for view in self.views
+        ]
 
-    def _view(self, name: str) -> MapView:
-        known = {view.maps.name: view for view in self.views}
-        if name in known:
-            return known[name]
-        view = MapView(self.maps[name], self.items, self.method.value)
+    def _new_view(self, name: str) -> MapView:
+        return MapView(self.maps[name], self.items, self.method.value)
+
+    def _watch(self, view: MapView) -> None:
         view.widget.observe(lambda _: self._chosen_on(view), "selection")
         view.widget.observe(lambda _: self._pointed_on(view), "hovering")
-        return view
 
     def draw(self) -> None:
         """Draw all maps as the controls have it."""
@@ -189,7 +196,14 @@ class MapPanel(widgets.VBox):
 
     def _choose(self, ids: list[str]) -> None:
         self._share_selection(ids)
-        show_in(self.listing, lambda: items_gallery(self.chosen, self.items))
+        chosen = self.items.set_index("item_id").loc[self.chosen].reset_index()
+        self._list(describe_chosen(len(chosen)), add_pair_columns(chosen, self.items))
+
+    def _list(self, line: str, hits: pd.DataFrame) -> None:
+        """Show items beside the map, and in a saved notebook in its place."""
+        self.grid.show(hit_cards(hits))
+        self.grid.status = line if len(hits) else ""
+        self.show_static(listing(line, hits))
 
     def _share_selection(self, ids: list[str]) -> None:
         with self.listening.silenced():
@@ -199,8 +213,9 @@ class MapPanel(widgets.VBox):
         self.chosen = [item for item in ids if item in on_maps]
 
     def _pointed_on(self, view: MapView) -> None:
-        """Mark the item under the pointer on the other map too."""
+        """Mark the item under the pointer on the other map too, and write its words below."""
         if self.listening.active:
+            self.pointed.value = view.describe_pointed() or NOTHING_POINTED_AT
             with self.listening.silenced():
                 for other in self.views:
                     if other is not view:
@@ -218,14 +233,23 @@ class MapPanel(widgets.VBox):
         return {"pair_id": pairs} if pairs else {}
 
     def ask(self, text: str) -> None:
-        """Show where a query belongs on the maps."""
-        if text.strip():
-            show_in(self.nearest, lambda: self.place_query(text))
-
-    def place_query(self, text: str) -> Html:
-        """Mark the place of a query by a cross on each map, and return its nearest items on the first."""
-        nearest = [view.place(self._embed(text, view.maps.vectors.space)) for view in self.views]
-        return nearest_gallery(text, nearest[0], self.items)
+        """Show where a query belongs on the maps: the cross on each, and its nearest items on the first."""
+        if not text.strip():
+            return
+        self.grid.busy, self.grid.error = True, ""
+        try:
+            nearest, *_ = [view.place(self._embed(text, view.maps.vectors.space)) for view in self.views]
+        except Exception as error:  # whatever it is, the person at the panel has to see it
+            self.grid.busy, self.grid.error = False, f"{type(error).__name__}: {error}"
+            return
+        hits = nearest.merge(self.items, on="item_id", suffixes=("_map", "")).assign(
+            rank=range(1, len(nearest) + 1)
+        )
+        line = (
+            f"“{shorten(text, MAX_QUERY_CHARS)}” lands at the cross: at the weighted mean of the places of its "
+            f"{len(hits)} nearest items on the map"
+        )
+        self._list(line, add_pair_columns(hits, self.items))
 
     def _embed(self, text: str, space: Space) -> Vectors:
         if space.key not in self.models:
@@ -236,27 +260,34 @@ class MapPanel(widgets.VBox):
         return Vectors(np.array(["query"]), model.embed_queries([text]), model.space)
 
 
-def _flexible(width: int) -> widgets.Layout:
+def _flexible(share: int, width: int) -> widgets.Layout:
     """Return the layout of a part that takes its share of a row, and a row of its own where there is no room."""
-    return widgets.Layout(flex=f"1 1 {width}px", min_width="0", max_width="100%")
+    return widgets.Layout(flex=f"{share} 1 {width}px", min_width="0", max_width="100%")
 
 
 def _title(name: str, points: int) -> widgets.HTML:
-    return widgets.HTML(f'<b style="{controls.FONT}"><bdi>{escape(name)}</bdi></b>: {points:,} items')
-
-
-def nearest_gallery(query: str, nearest: pd.DataFrame, items: pd.DataFrame) -> Html:
-    """Return the items of the map that are nearest to a query as a gallery; `nearest`: see `query_on_map`."""
-    hits = add_pair_columns(nearest.merge(items, on="item_id", suffixes=("", "_item")), items)
-    captions = [
-        f"{rank}. {hit.score:.3f}  {shorten(hit.words, MAX_CAPTION_CHARS)}"
-        for rank, hit in enumerate(hits.itertuples(), 1)
-    ]
-    line = (
-        f"<b><bdi>{escape(query[:MAX_QUERY_CHARS])}</bdi></b> lands at the cross: at the weighted mean of the places "
-        f"of its {len(hits)} nearest items on the map."
+    return widgets.HTML(
+        f'<div style="{controls.FONT}"><b><bdi>{escape(name)}</bdi></b>: {points:,} items</div>'
     )
-    return Html(f"{status_line(line)}{gallery(list(hits['pair_image']), captions, side=IMAGE_PIXELS)}")
+
+
+def describe_chosen(count: int) -> str:
+    """Return how many items are chosen, and where Python finds them."""
+    return f"{count:,} chosen: `panel.selection` is their table, `panel.where` a filter for `run.search`"
+
+
+def listing(line: str, hits: pd.DataFrame) -> Html:
+    """Return items as a gallery under a line, the first of many; the hint where there are none.
+
+    hits: item_id, modality, words, pair_image, as `add_pair_columns` returns them.
+    """
+    if hits.empty:
+        return Html(status_line(HINT))
+    first = hits.head(MAX_LISTED)
+    captions = [f"{hit.modality}: {shorten(hit.words, MAX_CAPTION_CHARS)}" for hit in first.itertuples()]
+    more = f" (the first {MAX_LISTED})" if len(hits) > MAX_LISTED else ""
+    grid = gallery(list(first["pair_image"]), captions, side=IMAGE_PIXELS)
+    return Html(f"{status_line(escape(line + more))}{grid}")
 
 
 def items_gallery(ids: Sequence[str], items: pd.DataFrame) -> Html:
@@ -266,10 +297,5 @@ def items_gallery(ids: Sequence[str], items: pd.DataFrame) -> Html:
     >>> "text: a mug" in str(items_gallery(["a"], items.assign(image=None)))
     True
     """
-    if not ids:
-        return Html(HINT)
-    hits = add_pair_columns(listed_items(list(ids), items, MAX_LISTED), items)
-    captions = [f"{hit.modality}: {shorten(hit.words, MAX_CAPTION_CHARS)}" for hit in hits.itertuples()]
-    more = f", the first {MAX_LISTED}" if len(ids) > MAX_LISTED else ""
-    grid = gallery(list(hits["pair_image"]), captions, side=IMAGE_PIXELS)
-    return Html(f"{status_line(f'<b>{len(ids):,} chosen</b>{more}')}{grid}")
+    chosen = items.set_index("item_id").loc[list(ids)].reset_index()
+    return listing(f"{len(ids):,} chosen", add_pair_columns(chosen, items))

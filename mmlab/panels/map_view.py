@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import pandas as pd
 
 from mmlab.items import ImageError, Vectors, is_among
 from mmlab.items.images import thumbnail
+from mmlab.panels.controls import FONT
 from mmlab.panels.hit_grids import shorten
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize.map_layout import NO_GROUP, name_clusters, name_groups, order_groups, query_on_map
@@ -21,8 +22,8 @@ from mmlab.visualize.style import COLOURS, OTHER_COLOUR, group_styles, load_matp
 
 MAP_HEIGHT = 460  # pixels
 MARGIN = 0.05  # of the extent, beside the outermost points
-IMAGE_SIDE = 160  # pixels, of the image under the pointer
-MAX_TOOLTIP_CHARS, MAX_NAME_CHARS = 120, 24
+IMAGE_SIDE = 130  # pixels, of the image under the pointer
+MAX_TEXT_CHARS, MAX_NAME_CHARS = 160, 24
 MAX_NAMES = 60  # on the map
 MAX_IN_LEGEND = 12
 NO_COLUMN = (
@@ -117,21 +118,26 @@ class MapView:
         self.table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "preview": NO_IMAGE}).assign(
             modality=self.rows["modality"].astype(object),
             label=name_groups(self.rows, "label").astype(object),
-            text=self.rows["words"].astype(str).str.slice(0, MAX_TOOLTIP_CHARS).astype(object),
+            text=self.rows["words"].astype(str).str.slice(0, MAX_TEXT_CHARS).astype(object),
         )
         self.scatter = load_jscatter().Scatter("x", "y", self.table, height=MAP_HEIGHT, **self._scales())
         self.scatter.size(default=5).axes(axes=False).legend(False).color(selected="#000000")
         self.scatter.opacity(unselected=0.3)
         self.scatter.tooltip(
             enable=True,
-            properties=["modality", "label", "text"],
+            properties=["modality", "label"],
             histograms=False,
             preview="preview",
             preview_type="image",
             preview_image_height=IMAGE_SIDE,
         )
-        self.widget: widgets.DOMWidget = self.scatter.widget
-        self.widget.observe(lambda change: self._show_image(change["new"]), "hovering")
+
+    @cached_property
+    def widget(self) -> widgets.DOMWidget:
+        """The widget, made when the first drawing is done: it is sent as a whole then, not piece by piece."""
+        made = self.scatter.widget
+        made.observe(lambda change: self._show_image(change["new"]), "hovering")
+        return made
 
     def _scales(self) -> dict[str, tuple[float, float]]:
         """Return the ends of both axes, the same length, a margin beyond the outermost points."""
@@ -222,6 +228,15 @@ class MapView:
         """The item_id of the point under the pointer."""
         row = self.widget.hovering
         return None if row is None or row < 0 else str(self.rows.at[row, "item_id"])
+
+    def describe_pointed(self) -> str:
+        """Return the words of the item under the pointer as a line of HTML; nothing where there is none."""
+        row = self.widget.hovering
+        if row is None or row < 0:
+            return ""
+        item = self.table.loc[row]
+        kind = escape(f"{item['modality']}, {item['label']}")
+        return f'<p style="{FONT}">{kind}: <bdi>{escape(item["text"])}</bdi></p>'
 
     def place(self, query: Vectors) -> pd.DataFrame:
         """Mark the place of a query by a cross, and return its nearest items; see `query_on_map`."""

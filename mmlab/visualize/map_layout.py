@@ -333,8 +333,3 @@ def found_first(shown: pd.DataFrame, *per_query: pd.DataFrame) -> pd.Series:
     of_items = scores.reindex(shown["item_id"]).to_numpy()
     results = np.where(np.isnan(of_items), NOT_JUDGED, np.where(of_items == 1, FOUND_FIRST, MISSED))
     return pd.Series(pd.Categorical(results, categories=[FOUND_FIRST, MISSED, NOT_JUDGED]))
-
-
-def listed_items(ids: list[str], items: pd.DataFrame, max_items: int = 24) -> pd.DataFrame:
-    """Return the first `max_items` of these items in the order of `ids`, as the selection of a map lists them."""
-    return items.set_index("item_id").loc[ids[:max_items]].reset_index()
