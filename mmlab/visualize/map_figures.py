@@ -11,8 +11,10 @@ from mmlab.visualize.map_layout import load_sklearn, order_groups
 from mmlab.visualize.style import (
     COLOURS,
     MARKERS,
+    OTHER_COLOUR,
     escape_mathtext,
     figure,
+    group_styles,
     legend_below,
     load_matplotlib,
     name_axes,
@@ -54,8 +56,8 @@ def plot_map(
     rest = ~groups.isin(first).to_numpy()
     if rest.any():
         x, y = points[rest].T
-        ax.scatter(x, y, s=8, color="#c8c8c8", label="other", linewidths=0)
-    for number, name in enumerate(first):
+        ax.scatter(x, y, s=8, color=OTHER_COLOUR, alpha=0.5, label="other", linewidths=0)
+    for number, name in zip(group_styles(first), first, strict=True):
         x, y = points[(groups == name).to_numpy()].T
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         label = escape_mathtext(name)

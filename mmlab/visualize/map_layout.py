@@ -5,6 +5,7 @@ A map shows neighbourhoods, not distances: read clusters, not the gaps between t
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +19,7 @@ import pandas as pd
 
 from mmlab.items import Vectors, check_columns, is_among, replacing
 from mmlab.items.tables import TooFew
+from mmlab.items.words import split_words
 
 LIBRARIES = ("numpy", "scikit-learn", "umap-learn")  # another version may lay out another map
 GAP = 0.2  # between maps side by side, each 1 wide
@@ -34,6 +36,7 @@ class QueryPlace(NamedTuple):
 
 
 MIN_POINTS = 5  # of a map; fewer have no neighbourhoods to keep
+MAX_POINTS = 100_000  # of a map; laid out in minutes, and drawn without delay
 
 
 def check_points(count: int) -> None:
@@ -94,6 +97,7 @@ def load_umap() -> Any:
 
 def load_sklearn() -> Any:
     """Return scikit-learn with what maps need of it, which is loaded with the first map: it takes a second."""
+    import sklearn.cluster
     import sklearn.manifold
     import sklearn.neighbors
 
@@ -225,6 +229,18 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     return pd.concat([texts.loc[chosen], images.loc[chosen]], ignore_index=True)
 
 
+def all_items(items: pd.DataFrame, by: str = "label", seed: int = 0) -> pd.DataFrame:
+    """Return all texts, then all images; of more than MAX_POINTS as many, each value of `by` with its share.
+
+    >>> items = pd.DataFrame({"item_id": ["i", "t", "u"], "modality": ["image", "text", "text"], "label": "mug"})
+    >>> all_items(items)["item_id"].tolist()
+    ['t', 'u', 'i']
+    """
+    check_columns(items, ("item_id", "modality", by), "items")
+    drawn = items if len(items) <= MAX_POINTS else _draw_by_group(items, MAX_POINTS, by, seed).sort_index()
+    return drawn.sort_values("modality", ascending=False, kind="stable", ignore_index=True)
+
+
 def _draw_by_group(rows: pd.DataFrame, count: int, by: str, seed: int) -> pd.DataFrame:
     """Return at most `count` of the rows, of each value of the column `by` its share."""
     shuffled = rows.sample(frac=1, random_state=seed)
@@ -258,6 +274,37 @@ def order_groups(groups: pd.Series, max_groups: int) -> list[str]:
     return groups.value_counts().index[:max_groups].tolist()
 
 
+def name_clusters(points: np.ndarray, texts: pd.Series, clusters: int = 15, words: int = 2) -> pd.Series:
+    """Return the name of each point's cluster: the `words` that its texts have more often than all texts.
+
+    points (N, 2) are divided by k-means; texts (N,), missing where there is none. A word counts once a text and scores
+    its term of the Kullback-Leibler divergence, p log(p / q), for shares p in the cluster and q in all. A cluster
+    without texts, or whose texts are as all others, is "(none)".
+
+    >>> texts = pd.Series(["a red mug", "a red cup", "a blue car", "a blue van"])
+    >>> name_clusters(np.array([[0, 0], [0, 1], [9, 0], [9, 1]]), texts, clusters=2, words=1).tolist()
+    ['red', 'red', 'blue', 'blue']
+    """
+    count = min(clusters, len(np.unique(points, axis=0)))
+    found = load_sklearn().cluster.KMeans(n_clusters=count, random_state=0, n_init=3).fit_predict(points)
+    in_texts = texts.dropna().map(_words_of)
+    pairs = pd.DataFrame({"word": in_texts, "cluster": found[in_texts.index]}).explode("word")
+    inside = pairs.value_counts().reset_index(name="texts")
+    sizes = pd.Series(found[in_texts.index]).value_counts()
+    share = inside["texts"] / inside["cluster"].map(sizes)
+    everywhere = inside.groupby("word")["texts"].transform("sum") / max(len(in_texts), 1)
+    inside["score"] = share * np.log(share / everywhere)
+    best = inside[inside["score"] > 0].sort_values(["score", "word"], ascending=[False, True])
+    names = best.groupby("cluster").head(words).groupby("cluster")["word"].agg(" ".join)
+    return pd.Series(found).map(names).fillna(NO_GROUP).astype("str")
+
+
+def _words_of(text: str) -> list[str]:
+    """Return the different words of a text in small letters, without marks."""
+    bare = (re.sub(r"^\W+|\W+$", "", word).casefold() for word in split_words(text))
+    return sorted({word for word in bare if word})
+
+
 def sampled_vectors(vectors_by_modality: Mapping[str, Vectors], shown: pd.DataFrame) -> list[Vectors]:
     """Return the vectors of the sample `shown`, one `Vectors` for each space, in the order of the sample.
 
@@ -286,8 +333,3 @@ def found_first(shown: pd.DataFrame, *per_query: pd.DataFrame) -> pd.Series:
     of_items = scores.reindex(shown["item_id"]).to_numpy()
     results = np.where(np.isnan(of_items), NOT_JUDGED, np.where(of_items == 1, FOUND_FIRST, MISSED))
     return pd.Series(pd.Categorical(results, categories=[FOUND_FIRST, MISSED, NOT_JUDGED]))
-
-
-def listed_items(ids: list[str], items: pd.DataFrame, max_items: int = 24) -> pd.DataFrame:
-    """Return the first `max_items` of these items in the order of `ids`, as the selection of a map lists them."""
-    return items.set_index("item_id").loc[ids[:max_items]].reset_index()

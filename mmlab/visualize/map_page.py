@@ -19,6 +19,7 @@ import pandas as pd
 from mmlab.items import ImageError, open_image
 from mmlab.visualize.map_layout import is_paired, order_groups
 from mmlab.visualize.markup import Html
+from mmlab.visualize.style import COLOURS, OTHER_COLOUR, group_styles
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL_SIDE, JPEG_QUALITY = 64, 60  # about 2 KB for each image
@@ -49,6 +50,7 @@ def interactive_map(
     data = {
         "maps": [{"name": name, "points": _scale_points(points)} for name, points in maps.items()],
         "groups": [{"name": name, **_number_groups(values)} for name, values in groups.items()],
+        "colours": [*COLOURS, OTHER_COLOUR],
         "links": links,
         **_describe_items(shown),
     }
@@ -117,10 +119,11 @@ def _scale_points(points: np.ndarray) -> list[list[int]]:
 
 
 def _number_groups(values: pd.Series) -> dict[str, list]:
-    """Return the names of the groups in the order of `order_groups`, and the number of each value's group."""
+    """Return the names of the groups in the order of `order_groups`, their styles, and the number of each value's."""
     column = pd.Series(values)
     names = order_groups(column, len(column))
-    return {"names": [str(name) for name in names], "of": pd.Index(names).get_indexer(column).tolist()}
+    numbers = pd.Index(names).get_indexer(column).tolist()
+    return {"names": [str(name) for name in names], "styles": group_styles(names), "of": numbers}
 
 
 def _thumbnails(paths: Sequence[str | None]) -> list[str | None]:

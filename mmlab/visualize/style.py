@@ -2,7 +2,10 @@
 
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from mmlab.items import MODALITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
+OTHER_COLOUR = "#8a8a8a"  # of the groups past the first
 INK = "#333333"
 POINTS_PER_INCH = 72
 NOTE_WIDTH = 110  # characters of a line
@@ -32,6 +36,17 @@ RC_PARAMS: "dict[RcKeyType, Any]" = {
     "figure.constrained_layout.w_pad": 0.08,
     "savefig.dpi": 150,
 }
+
+
+def group_styles(names: Sequence[str]) -> list[int]:
+    """Return for each group the place of its colour and marker: text and image always have the same, others in order.
+
+    >>> group_styles(["image", "text"]), group_styles(["image"]), group_styles(["mug", "cup"])
+    ([1, 0], [1], [0, 1])
+    """
+    if set(names) <= set(MODALITIES):
+        return [MODALITIES.index(name) for name in names]
+    return list(range(len(names)))
 
 
 def figure(

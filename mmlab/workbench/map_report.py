@@ -1,7 +1,8 @@
 """What 06_visualize shows: two maps of images and texts, how far they can be trusted, and a page to explore."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import load_for
-from mmlab.items import DIRECTIONS, Vectors, write_table
+from mmlab.items import DIRECTIONS, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -19,6 +20,7 @@ from mmlab.visualize.map_layout import (
     MIN_POINTS,
     MISSED,
     NOT_JUDGED,
+    all_items,
     found_first,
     has_pairs,
     is_paired,
@@ -35,16 +37,19 @@ if TYPE_CHECKING:
     import ipywidgets
     from matplotlib.figure import Figure
 
+    from mmlab.panels.map_view import SpaceMaps
+
 
 @dataclass(frozen=True, repr=False)
 class MapReport(Report):
-    """Maps of a sample of pairs, by UMAP and by t-SNE. Made by `Run.map`.
+    """Maps of a sample of pairs, or of all items, by UMAP and by t-SNE. Made by `Run.map`.
 
     A map shows neighbourhoods; distances between clusters mean little.
 
     Attributes:
         data: the run's items and vectors.
-        pairs: how many pairs are drawn, each with one image and one text.
+        pairs: how many pairs are drawn, each with one image and one text; None for all items, of more than 100,000 as
+            many.
         group_by: the items column whose values are the categories; each has its share of the sample.
         umap_neighbours: how many neighbours make a neighbourhood for UMAP.
         perplexity: the same for t-SNE, bounded by the sample.
@@ -57,7 +62,7 @@ class MapReport(Report):
     """
 
     data: RunData
-    pairs: int = 500
+    pairs: int | None = 500
     group_by: str = "label"
     umap_neighbours: int = 15
     perplexity: float = 30.0
@@ -65,7 +70,9 @@ class MapReport(Report):
 
     @cached_property
     def items(self) -> pd.DataFrame:
-        """The items on the maps: all texts, then the images of their pairs in the same order."""
+        """The items on the maps: all texts, then the images; of a sample those of their pairs, in the same order."""
+        if self.pairs is None:
+            return all_items(self.data.embedded_items, self.group_by, self.seed)
         return sample_pairs(self.data.embedded_items, self.pairs, self.group_by, self.seed)
 
     @property
@@ -99,13 +106,37 @@ class MapReport(Report):
     @cached_property
     def points(self) -> dict[str, np.ndarray]:
         """The points of each map, float32 (N, 2), in the order of `items`."""
+        return {method: self._lay_out(self.vectors, method) for method in ("UMAP", "t-SNE")}
+
+    def _lay_out(self, vectors: Sequence[Vectors], method: str) -> np.ndarray:
+        """Return the points of a map, from the cache where it was made before."""
         cache = data_folder() / "cache" / "maps"
-        settings = {"neighbours": self.umap_neighbours, "seed": self.seed}
-        umap = map_spaces(self.vectors, map_umap, cache, **settings)
-        return {
-            "UMAP": umap,
-            "t-SNE": map_spaces(self.vectors, map_tsne, cache, perplexity=self.perplexity, seed=self.seed),
-        }
+        if method == "UMAP":
+            return map_spaces(vectors, map_umap, cache, neighbours=self.umap_neighbours, seed=self.seed)
+        return map_spaces(vectors, map_tsne, cache, perplexity=self.perplexity, seed=self.seed)
+
+    @property
+    def _of_spaces(self) -> "list[SpaceMaps]":
+        """The maps of the main space or spaces, and those of each other model that embedded enough of these items."""
+        from mmlab.panels.map_view import SpaceMaps
+
+        ids = self.items["item_id"]
+        others = [vectors for vectors in self.data.all_vectors if not self._shows(vectors)]
+        parts = {vectors.space.key: [vectors.take(ids[is_among(ids, vectors.ids)])] for vectors in others}
+        main = " and ".join(vectors.space.model for vectors in self.vectors)
+        return [
+            SpaceMaps(
+                name,
+                np.concatenate([part.ids for part in of_space]),
+                of_space[0],
+                partial(self._lay_out, of_space),
+            )
+            for name, of_space in {main: self.vectors, **parts}.items()
+            if all(len(part) >= MIN_POINTS for part in of_space)
+        ]
+
+    def _shows(self, vectors: Vectors) -> bool:
+        return any(vectors.space == shown.space for shown in self.vectors)
 
     def _overview(self) -> Result:
         """Show how many images and texts there are and how many pairs are drawn."""
@@ -186,17 +217,24 @@ class MapReport(Report):
         return map_frame(document)
 
     def panel(self) -> "ipywidgets.VBox":
-        """Return a panel for JupyterLab with the map by UMAP, and a list of what is chosen on it.
+        """Return a panel for JupyterLab: the maps of the run's models, and what is chosen on them.
+
+        `.selection` is what the lasso has chosen, as a table; `.where` is a filter for it, for `Run.search`. The map
+        by t-SNE, and that of a second model, are laid out when they are first wanted.
 
         Example:
             >>> panel = run.map(pairs=20).panel()
+            >>> hits = run.search("a red mug", where=panel.where)
         """
         from mmlab.panels import map_panel
         from mmlab.panels.controls import notice
 
         if not self._enough:
             return notice(self.umap().sentence)
-        return map_panel(self.umap().table, self.vectors[0], self.data.items, load_for)
+        known = self.data.items.set_index("item_id").index
+        result = pd.Series(self.groups["result"].to_numpy(), index=self.items["item_id"]).reindex(known)
+        items = self.data.items.assign(result=result.astype(object).to_numpy())
+        return map_panel(self._of_spaces, items, load_for, names=self.group_by)
 
     @property
     def conclusion(self) -> str:

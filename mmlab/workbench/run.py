@@ -468,11 +468,11 @@ class Run(RunData):
 
     # Seeing
 
-    def map(self, pairs: int = 500, group_by: str = "label", **settings: Any) -> MapReport:
-        """Lay out a sample of pairs by UMAP and by t-SNE.
+    def map(self, pairs: int | None = 500, group_by: str = "label", **settings: Any) -> MapReport:
+        """Lay out a sample of pairs, or all items, by UMAP and by t-SNE.
 
         Args:
-            pairs: how many pairs are drawn, each with one image and one text.
+            pairs: how many pairs are drawn, each with one image and one text; None for all items, up to 100,000.
             group_by: the items column whose values are the categories.
             settings: umap_neighbours, perplexity, seed: see `MapReport`.
 
@@ -491,7 +491,8 @@ class Run(RunData):
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "inspect" (walk through
                 missed queries and judge hits by hand) or "map" (the map of 06, with a list of what is chosen).
             settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; k and
-                by (who judges) for "inspect"; maps (a `MapReport`; `run.map()` if it is left out) for "map".
+                by (who judges) for "inspect"; maps (a `MapReport`; all items, `run.map(None)`, if it is left out) for
+                "map".
 
         Example:
             >>> panel = run.panel()
@@ -503,7 +504,7 @@ class Run(RunData):
             "query": lambda query="", k=HITS_IN_PANEL: query_panel(searched(), query, k),
             "compare": lambda query="", k=HITS_IN_PANEL: compare_panel(searched(), query, k),
             "inspect": lambda k=5, by=None: self.evaluate().failures().panel(k, by),
-            "map": lambda maps=None: (maps or self.map()).panel(),
+            "map": lambda maps=None: (maps or self.map(None)).panel(),
         }
         if kind not in openers:
             raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")

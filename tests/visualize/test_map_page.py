@@ -62,7 +62,9 @@ def test_each_text_is_tied_to_its_image_and_points_fill_the_square():
     points = np.array(data["maps"][0]["points"])
     assert points.min() == 0
     assert points.max() == 1000
-    assert data["groups"] == [{"name": "modality", "names": ["text", "image"], "of": [0, 0, 0, 1, 1, 1]}]
+    assert data["groups"] == [
+        {"name": "modality", "names": ["text", "image"], "styles": [0, 1], "of": [0, 0, 0, 1, 1, 1]}
+    ]
     assert data["thumbs"] == [None] * 6
 
 

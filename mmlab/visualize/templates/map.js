@@ -2,15 +2,15 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
 const view = find("view"), pen = view.getContext("2d");
-const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"];
 const SIGNS = ["\u25CF", "\u25B2", "\u25A0", "\u25C6", "\u25BC", "\u271A"];
-const OTHER = "#8a8a8a", SIZE = 5, NEAR = 14, SPAN = 1000;
+const FIRST = data.colours.length - 1, SIZE = 5, NEAR = 14, SPAN = 1000;
 let zoom = 1, shift = [0, 0], chosen = -1, hidden = new Set();
 
 const points = () => data.maps[+find("map").value].points;
 const group = () => data.groups[+find("group").value];
-const colour = (number) => (number < COLOURS.length ? COLOURS[number] : OTHER);
-const kind = (item) => Math.min(group().of[item], COLOURS.length);
+const style = (number) => (number < FIRST ? group().styles[number] : FIRST);
+const colour = (number) => data.colours[style(number)];
+const kind = (item) => Math.min(group().of[item], FIRST);
 const shown = (item) => !hidden.has(kind(item));
 
 function scale() {
@@ -44,7 +44,7 @@ function corners(path) {
 function mark(item, size) {
   const number = kind(item);
   pen.beginPath();
-  SHAPES[number](...place(item), size);
+  SHAPES[style(number)](...place(item), size);
   pen.fillStyle = data.image[item] ? colour(number) : "#fff";
   pen.strokeStyle = colour(number);
   pen.lineWidth = 1.6;
@@ -117,14 +117,14 @@ function nearest(x, y, allowed) {
 }
 
 function legend() {
-  const box = find("legend"), names = group().names.slice(0, COLOURS.length);
+  const box = find("legend"), names = group().names.slice(0, FIRST);
   if (group().names.length > names.length) names.push("other");
   box.replaceChildren();
   names.forEach((name, number) => {
     const button = add(box, "button", "");
     button.type = "button";
     button.setAttribute("aria-pressed", "true");
-    const sign = add(button, "span", SIGNS[number] || "\u00B7");
+    const sign = add(button, "span", SIGNS[style(number)] || "\u00B7");
     sign.className = "mark";
     sign.style.color = colour(number);
     add(button, "span", name + " (" + data.captions.filter((_, item) => kind(item) === number).length + ")");
