@@ -24,6 +24,7 @@ from mmlab.cli.run_commands import check, look_at, run_line
 
 if TYPE_CHECKING:
     from mmlab.ingest import Inspection
+    from mmlab.workbench import Run
 
 INSPECT_EXAMPLES = """
 \b
@@ -51,6 +52,7 @@ EXPORT_EXAMPLES = """
 Examples:
   mmlab export demo
   mmlab export demo --to exported/
+  mmlab export demo --fixes      what to repair in the dataset, for whoever owns it
 \b
 What other tools make of it (pip install ir-measures):
   ir_measures exported/demo.text-to-image.qrels exported/demo.text-to-image.run 'Success@1 RR nDCG@10'
@@ -116,18 +118,26 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write into; without it export/ in the folder of the run.",
 )
-def export(run: str, folder: Path | None) -> None:
+@click.option("--fixes", is_flag=True, help="Write the repair list of the dataset instead: RUN.fixes.csv.")
+def export(run: str, folder: Path | None, fixes: bool) -> None:
     """Write the answers of RUN, what is right, and the scores of each query, for each direction.
 
     RUN.DIRECTION.run and .qrels are TREC files: trec_eval, ir-measures and ranx find in them what 05 has judged, equal
     scores against the system. RUN.DIRECTION.csv holds a row for each query, RUN.items.csv the texts and images behind
     the ids; a spreadsheet opens both safely. Blanks in ids are written as %20, and a % as %25. Files of these names are
     replaced.
+
+    With --fixes: what to repair in the dataset of RUN, as a csv for whoever owns it, the costliest first: file, row,
+    finding, suggestion.
     """
     from mmlab.workbench import open_run
 
     with usage_errors():
-        written = open_run(run).export(folder)
+        opened = open_run(run)
+        if fixes:
+            _export_fixes(opened, folder)
+            return
+        written = opened.export(folder)
     print_table(written.table.to_dict("records"))
     click.echo(plain_markdown(written.sentence))
 
@@ -146,6 +156,15 @@ def parameters(notebook: str | None) -> None:
         found = notebook_parameters(path).values()
         print_table([{"name": p.name, "type": p.type, "default": p.default, "": p.help} for p in found])
         click.echo("")
+
+
+def _export_fixes(run: "Run", folder: Path | None) -> None:
+    """Write the repair list, and print where it is and what it holds."""
+    path = (folder or run.folder / "export") / f"{run.name}.fixes.csv"
+    found = run.fixes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.save(path)
+    click.echo(f"{path}: {plain_text(found.sentence)}")
 
 
 def _write(name: str, single_file: bool) -> None:

@@ -27,6 +27,9 @@ class IngestResult:
         is "text item", "no caption" (the row names an image only), or the reason why the row was skipped.
     images: source, file, outcome, detail, width, height, flags, duplicate_of: one line per image that the rows
         name. The outcome is "image item", or the reason why it is none.
+    places: row, item_id, file, record: where each item, and each row that was skipped (without item_id), stands in
+        the source. file: its table, else the name of its image; record: the entry in this table, from 1 below the
+        header, missing where there is none. An image stands where it is named first.
     kind: how the source was read, such as "csv".
     counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
     guesses: how many images do not lie where their name says, by how they were found.
@@ -41,6 +44,7 @@ class IngestResult:
     changes: pd.DataFrame
     outcomes: pd.DataFrame
     images: pd.DataFrame
+    places: pd.DataFrame
     kind: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     guesses: dict[str, int] = field(default_factory=dict)
@@ -125,7 +129,7 @@ class IngestResult:
 def make_items(
     outcomes: pd.DataFrame, images: pd.DataFrame, added: pd.DataFrame, user_columns: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return the items in the order of the rows, an image before its texts.
+    """Return the items in the order of the rows, an image before its texts, indexed by row.
 
     images: as `image_rows` returns them. added: text and origin by content, found for images without text.
     user_columns: the label and the user's columns of each row; an image has those of its first row.
@@ -142,7 +146,7 @@ def make_items(
     strings = dict.fromkeys(set(ITEM_COLUMNS) - set(SIZE_DTYPES), "str")
     order = [*ITEM_COLUMNS, *user_columns.columns.drop("label")]
     items = items.replace({"flags": {"": None}})[order]
-    return items.astype({**strings, **SIZE_DTYPES}).reset_index(drop=True)
+    return items.astype({**strings, **SIZE_DTYPES})
 
 
 def _item_ids(items: pd.DataFrame) -> list[str]:
@@ -168,6 +172,17 @@ def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     tables = (rows, merged.rename(columns={"outcome": "reason"}))
     skipped = pd.concat([table.reindex(columns=SKIPPED_COLUMNS).astype(object) for table in tables])
     return skipped.astype(dict.fromkeys(SKIPPED_COLUMNS, "str") | {"row": "Int64"}).reset_index(drop=True)
+
+
+def make_places(items: pd.DataFrame, outcomes: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return where each item and each refused row stands in the source; `items`: indexed by row."""
+    refused = outcomes.index[~outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
+    stands = rows[["table", "record", "name"]]
+    stands = stands.assign(file=stands["table"].fillna(stands["name"]))
+    stands["record"] = stands["record"].where(stands["table"].notna()).astype("Int64")
+    listed = pd.concat([items[["item_id"]], pd.DataFrame(index=refused)])
+    places = listed.join(stands[["file", "record"]]).rename_axis("row").reset_index()
+    return places.astype({"item_id": "str", "file": "str"})
 
 
 def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from mmlab.ingest.ingest_result import (
     make_changes,
     make_images,
     make_items,
+    make_places,
     make_skipped,
 )
 from mmlab.ingest.inspection import Inspection
@@ -25,7 +26,9 @@ from mmlab.items import data, is_among
 from mmlab.items.files import resolve
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
-SOURCE_COLUMNS = ["image", "caption", "origin", "split", "file", "problem", "detail", "table", "address"]
+SOURCE_COLUMNS = [
+    "image", "caption", "origin", "split", "file", "problem", "detail", "table", "address", "record",
+]  # fmt: skip
 
 
 def ingest_items(
@@ -75,14 +78,15 @@ def ingest_items(
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
+    own = looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)
+    items = make_items(outcomes, kept, added, own)
     return IngestResult(
-        items=make_items(
-            outcomes, kept, added, looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)
-        ),
+        items=items.reset_index(drop=True),
         skipped=make_skipped(outcomes, images),
         changes=make_changes(outcomes),
         outcomes=outcomes.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
         images=make_images(outcomes, images),
+        places=make_places(items, outcomes, rows),
         kind=looked.source.kind,
         counts=_count_work(images, decoded, added),
         guesses=looked.guesses,

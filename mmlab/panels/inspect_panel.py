@@ -1,29 +1,40 @@
 """The inspect panel walks through missed queries, and a person judges their hits. `misses_gallery` shows the same."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import pandas as pd
 
-from mmlab.evaluate.losses import ALL_MISSES, RELEVANCE_WORDS, MissedQueries
+from mmlab.evaluate import read_labels
+from mmlab.evaluate.losses import ALL_MISSES, MissedQueries
+from mmlab.items import is_among
 from mmlab.panels import controls
-from mmlab.panels.controls import show_in, status_line
+from mmlab.panels.controls import status_line
+from mmlab.panels.hit_grid import LABEL, HitGrid, hit_cards, item_details
+from mmlab.panels.panel_box import PanelBox
 from mmlab.retrieve.query.known_queries import add_pair_columns
-from mmlab.visualize import Html, gallery, query_gallery
+from mmlab.visualize import Html, query_gallery
 
 RELEVANT, NOT_RELEVANT = 1, 0
-CARD_PIXELS = 130
+SAVED = (
+    "Each judgement is saved at once, as a line of <code>{}</code>; undo adds a line that takes it back. 05_evaluate "
+    "counts them beside its own measures."
+)
 
 
 def inspect_panel(
     missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int = 5, by: str | None = None
-) -> widgets.VBox:
-    """Return a panel that shows one missed query at a time with its first `k` hits, and two buttons over each hit.
+) -> PanelBox:
+    """Return a panel that shows one missed query at a time with its first `k` hits, to be judged by mouse or by keys.
 
-    missed: by direction ("text-to-image"), the one that is shown first at the front. items: all items of their
-    rankings. by: who judges, the login name unless given; it can be changed in the panel.
+    y and n judge the hit that has the focus, 1 to 9 the hit in that place, u takes the last judgement back. Once a hit
+    is relevant, or all are judged, the next miss follows. missed: by direction ("text-to-image"), the one that is shown
+    first at the front. items: all items of their rankings. by: who judges, the login name unless given; it can be
+    changed in the panel.
     """
     return InspectPanel(missed, items, k, login_name() if by is None else by).box
 
@@ -54,30 +65,57 @@ def misses_gallery(
     return query_gallery(chosen[:count], missed.rankings, missed.qrels, items)
 
 
+class Judgement(NamedTuple):
+    """What was judged, and what of it stood before."""
+
+    direction: str
+    query_id: str
+    item_id: str
+    before: int | None
+
+
+class JudgedGrid(HitGrid):
+    """A grid whose undo is that of the panel, which goes back to the misses before as well."""
+
+    def __init__(self, back: Callable[[], Any], **settings: Any) -> None:
+        self.back = back
+        super().__init__(**settings)
+
+    def undo(self) -> None:
+        """Take back the last judgement of the panel."""
+        self.back()
+
+
 class InspectPanel:
-    """Direction and kind of failure, the place among them, the query, and a card with two buttons for each hit."""
+    """Direction and kind of failure, the place among the misses, the query, and the grid in which hits are judged."""
 
     def __init__(self, missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int, by: str) -> None:
         self.by_direction, self.items, self.k = missed, items, k
         self.query_ids: list[str] = []
+        self.done: list[Judgement] = []
         self.direction = controls.choose_one(list(missed), "Direction")
         self.kind = controls.choose_one([("", "")], "Failed")
         self.by = controls.text_line(by, "Judged by", "your name, which is kept with each judgement")
         self.place = controls.slider(1, 1, 1, "Miss number")
         self.before = controls.button("previous", "the miss before this one", lambda: self.step(-1))
         self.after = controls.button("next", "the miss after this one", lambda: self.step(1))
-        self.heading, self.status = widgets.HTML(), widgets.HTML()
-        self.cards = [HitCard(self, number) for number in range(k)]
+        self.goes_on = controls.checkbox(True, "go on once it is judged")
+        self.query = widgets.HTML()
+        details = partial(item_details, items)
+        self.grid = JudgedGrid(self.undo, actions=[LABEL], details=details, page=k, empty="No query failed.")
+        self.grid.on_label(self.judge)
+        self.saved = widgets.HTML()
         which = controls.row(self.direction, self.kind, self.by)
-        walk = controls.row(self.place, self.before, self.after)
-        grid = controls.row(*(card.box for card in self.cards))
-        self.box = widgets.VBox([which, walk, self.heading, grid, self.status])
-        self.box.add_class("mmlab-inspect")
+        walk = controls.row(self.place, self.before, self.after, self.goes_on)
+        self.box = PanelBox([which, walk, self.query, self.grid, self.saved], "inspect")
+        self._listen()
+        self.choose_direction()
+
+    def _listen(self) -> None:
         self.listening = controls.Listening()
         self.listening.watch(self.direction, lambda _: self.choose_direction())
         self.listening.watch(self.kind, lambda _: self.choose_kind())
         self.listening.watch(self.place, lambda _: self.show())
-        self.choose_direction()
 
     @property
     def missed(self) -> MissedQueries:
@@ -93,6 +131,7 @@ class InspectPanel:
         """Walk through the missed queries of another direction."""
         with self.listening.silenced():
             self.kind.options = self.missed.kinds()
+        self.saved.value = status_line(SAVED.format(escape(str(self.missed.labels))))
         self.choose_kind()
 
     def choose_kind(self) -> None:
@@ -107,57 +146,94 @@ class InspectPanel:
         self.place.value += by
 
     def show(self) -> None:
-        """Show the missed query at this place."""
-        self.status.value = ""
-        show_in(self.heading, self.describe_miss)
+        """Show the missed query at this place; what goes wrong is shown in the grid."""
+        self.grid.status = ""
+        try:
+            self._draw()
+        except Exception as error:  # whatever it is, the person at the panel has to see it
+            self.grid.error = f"{type(error).__name__}: {error}"
 
-    def describe_miss(self) -> Html:
-        """Fill the cards, and return the query and its right answer."""
-        hits = self.hits() if self.query_ids else pd.DataFrame()
-        for number, card in enumerate(self.cards):
-            card.fill(hits.iloc[number] if number < len(hits) else None)
-        return self.describe_query() if self.query_ids else Html("<p>No query failed.</p>")
+    def _draw(self) -> None:
+        hits = self.hits() if self.query_ids else pd.DataFrame(columns=["item_id", "judged"])
+        self.grid.show(self._cards(hits) if len(hits) else [], _labels(hits))
+        self.grid.undoable = bool(self.done)
+        self._describe()
 
-    def describe_query(self) -> Html:
-        """Return the query and the rank of its first right answer, those judged right by hand among them."""
+    def _cards(self, hits: pd.DataFrame) -> list[dict[str, Any]]:
+        """Return a card for each hit; those of the query's own pair are marked, the others are to be judged."""
+        own = self.missed.qrels[self.missed.qrels["query_id"] == self.query_id]["item_id"]
+        texts = hits["modality"] == "text"
+        table = hits.drop(columns="judged").assign(pair_image=hits["pair_image"].mask(texts, None))
+        return [{**card, "right": card["right"] or None} for card in hit_cards(table, own)]
+
+    def _describe(self) -> None:
+        """Show the query, its right answers and their rank, those judged right by hand among them."""
+        if not self.query_ids:
+            self.query.value = ""
+            return
         right = self.missed.right_answers(self.query_id)
-        return query_gallery([self.query_id], self.missed.rankings, right, self.items, 0)
+        judged = is_among(self.query_ids, read_labels(self.missed.labels)["query_id"]).sum()
+        count = f"Miss {self.place.value} of {len(self.query_ids)}; {judged} of them judged"
+        shown = query_gallery([self.query_id], self.missed.rankings, right, self.items, 0)
+        self.query.value = f"{status_line(count)}{shown}"
+        self.box.show_static(query_gallery([self.query_id], self.missed.rankings, right, self.items, self.k))
 
     def hits(self) -> pd.DataFrame:
         """Return the first hits of the query with their images, words and judgements."""
         hits = self.missed.hits(self.query_id, self.k)
         return add_pair_columns(hits.merge(self.items, on="item_id"), self.items)
 
-    def add_judgement(self, number: int, relevance: int) -> None:
-        """Write down the judgement of one hit, and show that it is written."""
-        card = self.cards[number]
-        if show_in(self.status, lambda: self._write(card.item_id, relevance)):
-            card.fill(self.hits().iloc[number])
-            self.heading.value = str(self.describe_query())
+    def judge(self, item_id: str, relevance: int | None) -> None:
+        """Write down the judgement of a hit, say so, and go on once the miss is judged."""
+        before = self.hits().set_index("item_id")["judged"][item_id]
+        known = None if pd.isna(before) else int(before)
+        try:
+            sentence = self.missed.add_judgement(self.query_id, item_id, relevance, self.by.value)
+        except Exception:
+            self.grid.labels = _labels(self.hits())
+            raise
+        self.done.append(Judgement(self.direction.value, self.query_id, item_id, known))
+        self.grid.undoable = True
+        if relevance is None or not self.goes_on.value or not self._is_judged() or not self._go_on():
+            self._describe()
+        self.grid.status = sentence[0].upper() + sentence[1:]
 
-    def _write(self, item_id: str, relevance: int) -> str:
-        return status_line(self.missed.add_judgement(self.query_id, item_id, relevance, self.by.value))
+    def _is_judged(self) -> bool:
+        labels = self.grid.labels
+        return RELEVANT in labels.values() or len(labels) == len(self.grid.cards)
 
+    def _go_on(self) -> bool:
+        """Show the next miss that nobody judged; return whether there is one."""
+        known = is_among(self.query_ids, read_labels(self.missed.labels)["query_id"])
+        rest = [place for place, judged in enumerate(known, 1) if not judged and place > self.place.value]
+        if rest:
+            self.place.value = rest[0]
+        return bool(rest)
 
-class HitCard:
-    """One hit: the buttons that judge it, which stay in their place, over its image and words."""
-
-    def __init__(self, panel: InspectPanel, number: int) -> None:
-        self.item_id = ""
-        self.image = widgets.HTML()
-        self.yes = controls.button("relevant", "", lambda: panel.add_judgement(number, RELEVANT), "88px")
-        self.no = controls.button("not", "", lambda: panel.add_judgement(number, NOT_RELEVANT), "48px")
-        self.box = widgets.VBox([controls.row(self.yes, self.no), self.image])
-
-    def fill(self, hit: "pd.Series | None") -> None:
-        """Show a hit, or nothing where there is none."""
-        self.box.layout.display = "none" if hit is None else "flex"
-        if hit is None:
+    def undo(self) -> None:
+        """Take back the last judgement, and show the miss that it is of."""
+        if not self.done:
             return
-        self.item_id = hit["item_id"]
-        judged = "" if pd.isna(hit["judged"]) else f" ({RELEVANCE_WORDS[min(int(hit['judged']), 1)]})"
-        caption = f"{hit['rank']}. {hit['score']:.3f}{judged}  {hit['words']}"
-        marks = [bool(hit["relevant"])]
-        self.image.value = str(gallery([hit["pair_image"]], [caption], marks, side=CARD_PIXELS))
-        self.yes.tooltip = f"hit {hit['rank']} answers the query"
-        self.no.tooltip = f"hit {hit['rank']} does not answer the query"
+        last = self.done.pop()
+        missed = self.by_direction[last.direction]
+        sentence = missed.add_judgement(last.query_id, last.item_id, last.before, self.by.value)
+        self._go_to(last)
+        self.show()
+        self.grid.status = f"Undone: {sentence}"
+
+    def _go_to(self, last: Judgement) -> None:
+        with self.listening.silenced():
+            if last.direction != self.direction.value:
+                self.direction.value = last.direction
+                self.kind.options = self.missed.kinds()
+            if last.query_id not in self.missed.query_ids(self.kind.value):
+                self.kind.value = ALL_MISSES
+            self.query_ids = self.missed.query_ids(self.kind.value)
+            self.place.max = max(len(self.query_ids), 1)
+            self.place.value = self.query_ids.index(last.query_id) + 1
+
+
+def _labels(hits: pd.DataFrame) -> dict[str, int]:
+    """Return the judgements of hits by item_id."""
+    judged = hits.dropna(subset="judged")
+    return {item: min(int(one), 1) for item, one in zip(judged["item_id"], judged["judged"], strict=True)}

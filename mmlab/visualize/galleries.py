@@ -22,6 +22,12 @@ IDS_STYLE = "color:#666;font-size:11px;overflow-wrap:anywhere"
 MAX_CARD_CHARS = 160  # of a caption; the tooltip shows more
 MAX_TOOLTIP_CHARS = 2000
 MAX_HEADING_CHARS = 240
+MAX_LINE_CHARS = 600  # of a text that was found
+MAX_RIGHT_TEXTS = 5
+QUERY_PIXELS = 150
+LINES_STYLE = (
+    "font:13px/1.5 sans-serif;margin:2px 0 8px;padding-left:2.2em;max-width:80ch;overflow-wrap:anywhere"
+)
 
 ImagePath = str | Path | None  # None, or NaN in a table: no image
 
@@ -71,6 +77,7 @@ def query_gallery(
 ) -> Html:
     """Return queries with their results: each query, its right answer and its rank, and its first `k` hits, marked.
 
+    Images that are found are cards, texts are lines; an image that asks stands before them as "the query".
     `rankings`: query_id, item_id, rank, score. `qrels`: query_id, item_id. `items`: item_id, modality, pair_id, text,
     image, label; it holds every item of the rankings. A query that qrels does not judge shows its hits unmarked.
 
@@ -88,7 +95,11 @@ def query_gallery(
         query = known.loc[query_id]
         title = query["text"] if query["modality"] == "text" else query["pair_id"]
         parts.append(_heading(str(title)[:MAX_HEADING_CHARS], _describe_rank(found, right)))
-        parts.append(_answer_cards(known, right, found.head(k)))
+        if query["modality"] == "image":
+            parts.append(str(gallery([query["image"]], ["the query"], side=QUERY_PIXELS)))
+            parts.append(_answer_lines(known, right, found.head(k)))
+        else:
+            parts.append(_answer_cards(known, right, found.head(k)))
     return Html("".join(parts))
 
 
@@ -183,6 +194,29 @@ def _answer_cards(known: pd.DataFrame, right: list[str], found: pd.DataFrame) ->
         captions.insert(0, f"right: {_name(answer, known)}")
         marks.insert(0, None)
     return str(gallery(images, captions, marks, side=96))
+
+
+def _answer_lines(known: pd.DataFrame, right: list[str], found: pd.DataFrame) -> str:
+    """Return the right texts and then those that were found, a line each with its rank."""
+    answers = "".join(f"<li>{_text_line(known.at[item, 'text'])}</li>" for item in right[:MAX_RIGHT_TEXTS])
+    marks = [MARKS[item in right if right else None] for item in found["item_id"]]
+    lines = [
+        f'<li value="{rank}"><b style="color:{colour}" title="{meaning}">{sign}</b> {score:.3f} '
+        f"{_text_line(known.at[item, 'text'])}</li>"
+        for item, rank, score, (meaning, colour, sign) in zip(
+            found["item_id"], found["rank"], found["score"], marks, strict=True
+        )
+    ]
+    hits = f'<ol style="{LINES_STYLE}">{"".join(lines)}</ol>' if lines else ""
+    return (
+        f'<div style="{HEADING_STYLE}">right</div><ul style="{LINES_STYLE}">{answers}</ul>{hits}'
+        if right
+        else hits
+    )
+
+
+def _text_line(text: object) -> str:
+    return f"<bdi>{escape(str(text)[:MAX_LINE_CHARS])}</bdi>"
 
 
 def _image_of_pair(known: pd.DataFrame, pair_id: str) -> ImagePath:

@@ -424,7 +424,7 @@ class Evaluation(Report):
         return " ".join(filter(None, sentences))
 
     def write(self, step: Step, benchmark: str = "") -> Html:
-        """Write metrics.json, per_query/, losses/ and suspects/, and show what the step has written.
+        """Write metrics.json, per_query/, losses/, suspects/ and fixes.csv, and show what the step has written.
 
         Example:
             >>> files = run.evaluate().write(step)
@@ -436,6 +436,7 @@ class Evaluation(Report):
         suspects = failures.suspects()
         write_table(suspects.wrong_pairs, step.write(f"{run_files.SUSPECTS}/wrong_pairs.parquet"))
         write_table(suspects.false_negatives, step.write(f"{run_files.SUSPECTS}/false_negatives.parquet"))
+        failures.fixes().save(step.write(run_files.FIXES))
         more = {
             "splits": self.by_split().table,
             "losses": failures.shares,

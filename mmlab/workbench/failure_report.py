@@ -40,6 +40,7 @@ from mmlab.runs.record import run_files
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
 from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
+from mmlab.workbench.fixes import list_fixes, missed_queries
 from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
@@ -205,6 +206,16 @@ class FailureReport(Report):
             >>> wrong = run.evaluate().failures().suspects().wrong_pairs
         """
         return SuspectLists(*self._suspects, self.data.embedded_items, shown)
+
+    def fixes(self) -> Result:
+        """List what to repair in the dataset, as `Run.fixes` does from the files of the run.
+
+        Example:
+            >>> run.evaluate().failures().fixes().table["finding"].iloc[0]
+            'suspected wrong pair'
+        """
+        wrong, above, _ = self._suspects
+        return list_fixes(self.data, wrong, above, missed_queries(self.per_query))
 
     def panel(self, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":
         """Return a panel for JupyterLab that walks through the missed queries, whose hits can be judged by hand.

@@ -269,7 +269,7 @@ class IngestReport(Report):
         return Result(words.describe().rename("words").reset_index(), sentence, draw, shown=no_table())
 
     def write(self, step: Step) -> Html:
-        """Write items.parquet, skipped.parquet and changes.parquet, and show what the step has written.
+        """Write items.parquet, skipped.parquet, changes.parquet and places.parquet, and show what the step has written.
 
         Example:
             >>> files = report.write(step)
@@ -277,4 +277,5 @@ class IngestReport(Report):
         write_items(self.items, step.write(run_files.ITEMS))
         write_table(self.result.skipped, step.write(run_files.SKIPPED))
         write_table(self.result.changes, step.write(run_files.CHANGES))
+        write_table(self.result.places, step.write(run_files.PLACES))
         return step.outputs()

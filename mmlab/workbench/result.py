@@ -13,7 +13,7 @@ import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
 from mmlab.items import replacing
-from mmlab.items.tables import TooFew
+from mmlab.items.tables import TooFew, to_csv
 from mmlab.visualize import Html, table
 from mmlab.visualize.labels import fit_labels
 from mmlab.visualize.markup import render_markdown
@@ -85,12 +85,13 @@ class Result:
         """Write the result and return it, so that a notebook shows it as well.
 
         The ending of `path` decides: .png writes the figure (150 dots per inch, the sentence kept inside as its
-        description), .html the gallery, .parquet the table. Raises ValueError for another ending.
+        description), .html the gallery, .parquet the table, .csv the table for a spreadsheet, which opens it safely.
+        Raises ValueError for another ending.
 
         Example:
             >>> result = run.evaluate().protocol().save("protocol.parquet")
         """
-        writers = {".png": self._png, ".html": self._gallery, ".parquet": self._parquet}
+        writers = {".png": self._png, ".html": self._gallery, ".parquet": self._parquet, ".csv": self._csv}
         if Path(path).suffix not in writers:
             raise ValueError(f"{path}: expected a file name ending in {', '.join(writers)}")
         with replacing(path) as temporary:
@@ -109,6 +110,9 @@ class Result:
 
     def _parquet(self) -> bytes:
         return self.table.to_parquet(index=False)
+
+    def _csv(self) -> bytes:
+        return to_csv(self.table).encode("utf-8-sig")  # the mark by which a spreadsheet knows it
 
     def _repr_html_(self) -> str:
         parts = [str(self.html)] if self.html is not None else []
@@ -165,7 +169,7 @@ class Report(ABC):
         return self.overview().figure()
 
     def save(self, path: str | Path) -> Self:
-        """Write the overview as .png, .html or .parquet, see `Result.save`, and return the report.
+        """Write the overview as .png, .html, .parquet or .csv, see `Result.save`, and return the report.
 
         Example:
             >>> evaluation = run.evaluate().save("measures.png")

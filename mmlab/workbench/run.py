@@ -19,6 +19,7 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
+from mmlab.workbench.fixes import list_fixes, missed_queries, read_losses
 from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
@@ -326,6 +327,27 @@ class Run(RunData):
         answers, items = evaluation.rankings.answers, evaluation.rankings.items
         table = write_trec(target, name, answers, evaluation.qrels, evaluation.per_query, items)
         return Result(table, f"{len(table)} files are in `{target}`.")
+
+    def fixes(self) -> Result:
+        """List what to repair in the dataset, the costliest first, for whoever owns the data.
+
+        Made of the files of the run: suspected wrong pairs and texts that fit another image as well (05_evaluate), what
+        01_ingest refused, marked, added or cleaned, and judgements by hand that contradict the pairs.
+
+        Returns:
+            A row for each entry: file, row (of the file, from 1 below the header; missing where it has none), finding,
+            suggestion, image, text, missed_queries (how many it may explain).
+
+        Example:
+            >>> run.fixes().table.columns.tolist()
+            ['file', 'row', 'finding', 'suggestion', 'image', 'text', 'missed_queries']
+            >>> fixes = run.fixes().save("fixes.csv")
+        """
+        wrong, above = (
+            self.saved_table(f"{run_files.SUSPECTS}/{name}.parquet")
+            for name in ("wrong_pairs", "false_negatives")
+        )
+        return list_fixes(self, wrong, above, missed_queries(read_losses(self)))
 
     # Studies: what is tried out beside the run's own answers
 

@@ -362,6 +362,15 @@ class RunData:
         paths = self._files.read_all(f"{run_files.RANKINGS}/{direction}/*.parquet")
         return {path.stem: read_table(path, RANKING_COLUMNS) for path in paths}
 
+    def saved_table(self, file: str) -> pd.DataFrame:
+        """Return a table that a notebook of the run wrote; one without rows and columns where none has.
+
+        Example:
+            >>> run.saved_table("skipped.parquet").columns.tolist()
+            ['row', 'source', 'text', 'reason', 'detail']
+        """
+        return read_table(self._files.read(file)) if self._files.has(file) else pd.DataFrame()
+
     @property
     def benchmark(self) -> pd.DataFrame:
         """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""

@@ -1,8 +1,8 @@
 """What counts as a right answer, by pair, by label or judged by hand, and at which rank the right answers stand.
 
 Qrels are tables of query_id, item_id and relevance; an answer is right where its relevance is above 0. Judgements by
-hand are lines of JSON in a file that is only ever appended to, so version n of it is its first n judgements. Ranks are
-those in rankings, or in the whole gallery.
+hand are lines of JSON in a file that is only ever appended to, so version n of it is its first n lines. A line whose
+relevance is null takes the judgements of its answer back. Ranks are those in rankings, or in the whole gallery.
 """
 
 import json
@@ -94,17 +94,30 @@ def _join(items: pd.DataFrame, queries: str, gallery: str, column: str) -> pd.Da
 
 
 def append_labels(path: str | Path, labels: pd.DataFrame, by: str = "") -> int:
-    """Append the judgements in `labels` to the file and return its new version, the number of its judgements.
+    """Append the judgements in `labels` to the file and return its new version, the number of its lines.
 
     `labels`: query_id, item_id and relevance, a whole number in 0 to 100. `by`: the name of who judged. All rows get
     the current time. The file is made where there is none, several processes may append at once, and the judgements
     are on the disk when this returns. Raises ValueError, and writes nothing, where a relevance is no whole number in
     0 to 100 or an id is empty or longer than 200 characters.
     """
+    rows = _checked(labels, by).itertuples(index=False, name=None)
+    return _append(Path(path), b"".join(_line(row, by) for row in rows))
+
+
+def retract_labels(path: str | Path, answers: pd.DataFrame, by: str = "") -> int:
+    """Append lines that take back all judgements of these answers, and return the new version of the file.
+
+    `answers`: query_id and item_id. Nothing is deleted, and an answer may be judged again. Raises ValueError as
+    `append_labels` does.
+    """
+    rows = _checked(answers.assign(relevance=0), by).itertuples(index=False, name=None)
+    return _append(Path(path), b"".join(_line((*row[:2], None), by) for row in rows))
+
+
+def _append(path: Path, lines: bytes) -> int:
     from filelock import FileLock
 
-    path = Path(path)
-    lines = b"".join(_line(row, by) for row in _checked(labels, by).itertuples(index=False, name=None))
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_S), open(path, "a+b") as file:
         if file.tell() and not _ends_with_newline(path):
@@ -112,14 +125,15 @@ def append_labels(path: str | Path, labels: pd.DataFrame, by: str = "") -> int:
         file.write(lines)
         file.flush()
         os.fsync(file.fileno())
-        return len(read_labels(path))
+        return len(list(_rows(path.read_bytes())))
 
 
 def read_labels(path: str | Path, version: int | None = None) -> pd.DataFrame:
-    """Read all judgements in the order they were made: query_id, item_id, relevance, judged, by.
+    """Read the judgements that stand, in the order they were made: query_id, item_id, relevance, judged, by.
 
     There are no rows where there is no file. A pair may occur several times; `merge_qrels` lets the last judgement
-    hold. `version`: read only the first so many. Raises ValueError for a version that the file has not reached.
+    hold. What was taken back (`retract_labels`) is left out. `version`: read only the first so many lines. Raises
+    ValueError for a version that the file has not reached.
 
     >>> read_labels("no-such-file.jsonl").columns.tolist()
     ['query_id', 'item_id', 'relevance', 'judged', 'by']
@@ -128,11 +142,20 @@ def read_labels(path: str | Path, version: int | None = None) -> pd.DataFrame:
     rows = list(_rows(path.read_bytes())) if path.is_file() else []
     if version is not None and not 0 <= version <= len(rows):
         raise ValueError(
-            f"expected a version from 0 to {len(rows)}, the judgements in {path.name}; found {version}"
+            f"expected a version from 0 to {len(rows)}, the lines of {path.name}; found {version}"
         )
-    table = pd.DataFrame(rows[:version], columns=list(LABEL_COLUMNS))
+    table = _standing(pd.DataFrame(rows[:version], columns=list(LABEL_COLUMNS)))
     text = {name: "str" for name in LABEL_COLUMNS if name != "relevance"}
     return table.astype({**text, "relevance": "int64"})
+
+
+def _standing(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the judgements without those that a later line of the same answer takes back, and without these lines."""
+    back = records["relevance"].isna()
+    place = pd.Series(range(len(records)), records.index)
+    keys = [records[name] for name in ("query_id", "item_id")]
+    last = place.where(back, -1).groupby(keys).transform("max")
+    return records[place > last].reset_index(drop=True)
 
 
 def labels_between(labels: pd.DataFrame, items: pd.DataFrame, queries: str, gallery: str) -> pd.DataFrame:
@@ -163,7 +186,7 @@ def _checked(labels: pd.DataFrame, by: str) -> pd.DataFrame:
     return table.assign(relevance=grades.astype(int))
 
 
-def _line(row: tuple[str, str, int], by: str) -> bytes:
+def _line(row: tuple[str, str, int | None], by: str) -> bytes:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     record = dict(zip(LABEL_COLUMNS, (*row, now, by), strict=True))
     return (json.dumps(record) + "\n").encode("ascii")

@@ -46,6 +46,8 @@ class Source(NamedTuple):
         problem, detail: "malformed row" and what was expected and found, where the entry could not be read. Such a
             row has the image and the caption that could be saved, else the raw text as caption.
         table: the file that the row was read from, relative to root with forward slashes; missing where there is none.
+        record: the number of the row's entry in this file, from 1 below the header; missing where texts and images
+            were joined from two files, and in formats with fixed fields.
         address: where the image lies on the web, for where the file of the name `image` is not at hand; missing where
             the source has none.
         then the user's own columns: text, Int64, float64 or boolean; language where the names of columns say it.
@@ -189,6 +191,8 @@ def _tagged(part: Part, file: DataFile) -> Part:
     if listed:
         rows = [row._replace(split=row.split or listed.get(row.image)) for row in part.rows]
         part = part._replace(rows=rows)
+    if file.join:
+        part = part._replace(rows=[row._replace(record=None) for row in part.rows])
     return part._replace(table=file.name or None, split=file.split)
 
 

@@ -116,7 +116,7 @@ def read_records(
     counts = {"joined": 0} if counts is None else counts
     for number, cells in enumerate(records, 1):
         if isinstance(cells, Row):
-            yield cells._replace(split=usual_split(cells.split))
+            yield cells._replace(split=usual_split(cells.split), record=number)
             continue
         try:
             fitting = fitted(cells, columns, table)
@@ -126,7 +126,7 @@ def read_records(
             rows = _rows_of_record(product.filled(fitting), number, columns, images)
             yield from rows if product.handle is None else filter(product.is_row, rows)
         except (ValueError, RecursionError) as error:
-            yield _broken_record(cells, columns, table.delimiter, str(error))
+            yield _broken_record(cells, columns, table.delimiter, str(error))._replace(record=number)
 
 
 def fitted(cells: Sequence[Any], columns: ColumnMap, table: Table) -> Sequence[Any]:
@@ -201,7 +201,7 @@ def _rows_of_record(cells: Sequence[Any], number: int, columns: ColumnMap, image
     return [
         Row(
             image, text, one.origin, label, split, file, address=place,
-            user_values=_values(values, one, columns),
+            user_values=_values(values, one, columns), record=number,
         )
         for image, file, place, (one, text) in pairs
     ]  # fmt: skip

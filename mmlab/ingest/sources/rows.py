@@ -24,7 +24,10 @@ SPLIT_WORDS = {  # how a split is written, and what it is called
 
 
 class Row(NamedTuple):
-    """One row of a source, as `Source.rows` describes it; `user_values` in their order, () where none was read."""
+    """One row of a source, as `Source.rows` describes it; `user_values` in their order, () where none was read.
+
+    record: the number of its entry in its file, from 1.
+    """
 
     image: str = ""
     caption: str = ""
@@ -36,6 +39,7 @@ class Row(NamedTuple):
     detail: str | None = None
     address: str | None = None
     user_values: tuple[PlainValue, ...] = ()
+    record: int | None = None
 
 
 class Part(NamedTuple):
@@ -51,7 +55,7 @@ class Part(NamedTuple):
     split: str | None = None
 
 
-OUR_COLUMNS = (*Row._fields[:8], "table", "address")
+OUR_COLUMNS = (*Row._fields[:8], "table", "address", "record")
 
 
 def malformed_row(raw: Any, detail: str, image: str = "") -> Row:
@@ -91,10 +95,11 @@ def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataF
     """
     parts = list(parts)
     index = pd.RangeIndex(1, sum(len(part.rows) for part in parts) + 1, name="row")
-    ours = {name: _string_array(_our_values(parts, name)) for name in OUR_COLUMNS}
+    ours = {name: _string_array(_our_values(parts, name)) for name in OUR_COLUMNS[:-1]}
+    record = pd.array([row.record for part in parts for row in part.rows], dtype="Int64")
     names = dict.fromkeys(name for part in parts for name in part.user_names)
     users = {name: _typed_array(_values_of(parts, name)) for name in names}
-    table = pd.DataFrame({**ours, **users}, index=index)
+    table = pd.DataFrame({**ours, "record": record, **users}, index=index)
     for name in names if numbers_in_text else ():
         table[name] = _as_numbers(table[name])
     return table

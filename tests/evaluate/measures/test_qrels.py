@@ -1,5 +1,6 @@
 """Which answers count as right: by pair, by label, judged by hand."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,7 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmlab.evaluate import mark_relevant, merge_qrels, qrels_from_labels, qrels_from_pairs, read_labels
-from mmlab.evaluate.measures.qrels import append_labels, exact_ranks, labels_between, right_ranks
+from mmlab.evaluate.measures.qrels import (
+    append_labels,
+    exact_ranks,
+    labels_between,
+    retract_labels,
+    right_ranks,
+)
 from mmlab.items import Space, SpaceMismatch, Vectors, exact_search, rankings, unit_rows
 
 ITEMS = pd.DataFrame(
@@ -176,6 +183,26 @@ def test_judgements_are_told_apart_by_direction():
     labels = judged(("t", "i", 0), ("i", "t", 1), ("typed", "i", 1))
     assert labels_between(labels, items, "text", "image")["query_id"].tolist() == ["t"]
     assert labels_between(labels, items, "image", "text")["query_id"].tolist() == ["i"]
+
+
+def test_what_is_taken_back_counts_no_more_and_stays_in_the_file(tmp_path) -> None:
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 1), ("t1", "i1", 0), ("t1", "i2", 1)), by="a")
+    assert retract_labels(path, pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"]}), by="b") == 4
+    assert read_labels(path)["item_id"].tolist() == ["i2"]
+    assert append_labels(path, judged(("t1", "i1", 2))) == 5
+    assert read_labels(path)[["item_id", "relevance"]].to_numpy().tolist() == [["i2", 1], ["i1", 2]]
+    assert read_labels(path, version=3)["relevance"].tolist() == [1, 0, 1]
+    last = json.loads(path.read_text().splitlines()[3])
+    assert (last["query_id"], last["item_id"], last["relevance"], last["by"]) == ("t1", "i1", None, "b")
+
+
+def test_a_retraction_that_was_cut_off_takes_nothing_back(tmp_path) -> None:
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 1)))
+    retract_labels(path, pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"]}))
+    path.write_bytes(path.read_bytes()[:-5])
+    assert read_labels(path)["relevance"].tolist() == [1]
 
 
 QRELS = pd.DataFrame({"query_id": ["q", "q", "p"], "item_id": ["a", "b", "a"], "relevance": [1, 2, 1]})

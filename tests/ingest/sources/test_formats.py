@@ -5,9 +5,22 @@ import pytest
 
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import KINDS, read_source, recognise
+from mmlab.ingest.sources.kinds import TABLES
 from tests.ingest.sources.archive_files import workbook_of
 
-COLUMNS = ["image", "caption", "origin", "label", "split", "file", "problem", "detail", "table", "address"]
+COLUMNS = [
+    "image",
+    "caption",
+    "origin",
+    "label",
+    "split",
+    "file",
+    "problem",
+    "detail",
+    "table",
+    "address",
+    "record",
+]
 CAPTIONS = {"a.png": ("A red dog, asleep", 'A "dog"'), "b.png": ("Ein Käfer",), "c.png": ("",)}
 PAIRS = [(name, caption) for name, captions in CAPTIONS.items() for caption in captions]
 SPLIT = "train"
@@ -82,7 +95,8 @@ def test_every_kind_gives_the_same_rows(read, image, kind, forced):
         has_it = column not in WITHOUT.get(kind, ())
         assert source.rows[column].dropna().tolist() == ([value] * len(pairs) if has_it else [])
     assert source.rows[["file", "problem", "detail"]].isna().all(axis=None)
-    assert set(source.rows.dtypes.astype(str)) == {"str"}
+    assert set(source.rows.drop(columns="record").dtypes.astype(str)) == {"str"}
+    assert source.rows["record"].notna().all() == (kind in TABLES)
     assert source.rows["address"].isna().all()
     assert set(source.rows["table"].dropna()) == set(source.tables)
     assert len(source.tables) == (kind not in ("sidecar", "images"))

@@ -63,7 +63,7 @@ def test_the_users_values_keep_their_type(rows_of):
             "label": [7, None],
         }
     )
-    assert [str(dtype) for dtype in rows.dtypes[10:]] == [
+    assert [str(dtype) for dtype in rows.dtypes[11:]] == [
         "Int64",
         "float64",
         "boolean",
@@ -72,8 +72,8 @@ def test_the_users_values_keep_their_type(rows_of):
         "str",
         "str",
     ]
-    assert rows.loc[1].tolist()[10:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
-    assert rows.isna().loc[2].tolist()[10:] == [True] * 6 + [False]
+    assert rows.loc[1].tolist()[11:] == [1, 0.5, True, "2024-05-01T12:00:00", '{"k":[1]}', "3 bytes", "x"]
+    assert rows.isna().loc[2].tolist()[11:] == [True] * 6 + [False]
     assert rows.loc[1, "label"] == "7"
 
 

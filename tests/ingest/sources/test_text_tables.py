@@ -212,7 +212,7 @@ def test_values_of_json_keep_their_type(read):
         {"image": "c"},
     ]
     rows = json_rows(read, lines)
-    types = {name: str(rows[name].dtype) for name in rows.columns[10:]}
+    types = {name: str(rows[name].dtype) for name in rows.columns[11:]}
     assert types == {
         "n": "Int64",
         "f": "float64",
@@ -222,7 +222,7 @@ def test_values_of_json_keep_their_type(read):
         "o": "str",
         "big": "str",
     }
-    assert rows.loc[1].tolist()[10:] == [1, 1.0, True, "007", "1", '{"k":[1]}', str(2**70)]
+    assert rows.loc[1].tolist()[11:] == [1, 1.0, True, "007", "1", '{"k":[1]}', str(2**70)]
     assert rows.loc[2, ["f", "b", "m", "o", "big"]].tolist() == [2.5, False, "x", "[]", "1"]
     assert rows.isna().loc[2, ["n", "t"]].all() and rows.loc[3].tolist()[1] == ""
     assert rows["label"].dropna().tolist() == ["3", "true"]
@@ -264,3 +264,15 @@ def test_halves_of_characters_do_no_harm(read):
 def test_a_json_lines_file_that_cannot_be_read(read, content, message):
     with pytest.raises(ValueError, match=message):
         json_rows(read, content)
+
+
+def test_rows_know_their_entry_in_their_own_file(read):
+    wide = "image,caption_1,caption_2\na.png,one,two\nb.png,three\nc.png,four,five\n"
+    rows = read({"train.csv": wide, "test.csv": "image,caption_1,caption_2\nd.png,six,seven\n"}).rows
+    found = dict(zip(rows["caption"], zip(rows["table"], rows["record"], strict=True), strict=True))
+    assert [found[text] for text in ("two", "three", "five", "seven")] == [
+        ("train.csv", 1),
+        ("train.csv", 2),
+        ("train.csv", 3),
+        ("test.csv", 1),
+    ]
