@@ -15,7 +15,7 @@ import pandas as pd
 from mmlab.items import ImageError, Vectors, is_among
 from mmlab.items.images import thumbnail
 from mmlab.panels.controls import FONT
-from mmlab.panels.hit_grids import shorten
+from mmlab.panels.panel_data import shorten
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize.map_layout import NO_GROUP, name_clusters, name_groups, order_groups, query_on_map
 from mmlab.visualize.style import COLOURS, OTHER_COLOUR, group_styles, load_matplotlib

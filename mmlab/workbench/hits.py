@@ -10,7 +10,7 @@ import pandas as pd
 from mmlab.evaluate.summaries import escape_markdown
 from mmlab.ingest.web.addresses import DownloadError
 from mmlab.ingest.web.fetch import Downloader
-from mmlab.ingest.web.responses import DownloadLimits
+from mmlab.ingest.web.addresses import DownloadLimits
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
