@@ -54,7 +54,7 @@ class PanelData:
     items: pd.DataFrame
     calibrations: Mapping[str, Calibrations | Callable[[], Calibrations]] = field(default_factory=dict)
     match: Match | None = None
-    exact: bool = False
+    exact: bool = Query.exact
     questions: SavedQuestions | None = None
     fetch: Callable[[str], bytes] | None = None
 
