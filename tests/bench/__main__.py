@@ -14,7 +14,6 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "embed-texts": "tests.bench.embed:texts",
     "embed-workers": "tests.bench.embed:workers",
     "evaluate": "tests.bench.evaluate:evaluate",
-    "first-answer": "tests.bench.first_answer:first_answer",
     "fuse": "tests.bench.fuse:fuse",
     "hubness": "tests.bench.hubness:hubness",
     "ingest-decode": "tests.bench.ingest_images:decode",
