@@ -78,8 +78,8 @@ def ingest_items(
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
-    own = looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)
-    items = make_items(outcomes, kept, added, own)
+    own = looked.source.rows.drop(columns=SOURCE_COLUMNS)
+    items = make_items(outcomes, kept, added, own.reindex(rows.index))
     return IngestResult(
         items=items.reset_index(drop=True),
         skipped=make_skipped(outcomes, images),
