@@ -1,9 +1,9 @@
 """Panels of ipywidgets over the plain calls of other rooms. Each shows what a plain call returns as well."""
 
 from mmlab.panels.compare_panel import compare_answers, compare_panel, compare_two_systems
-from mmlab.panels.hit_grids import PanelData, answer_query
 from mmlab.panels.inspect_panel import inspect_panel, misses_gallery
 from mmlab.panels.map_panel import items_gallery, map_panel
+from mmlab.panels.panel_data import PanelData, answer_query
 from mmlab.panels.query_panel import query_panel
 
 __all__ = [

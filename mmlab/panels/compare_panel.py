@@ -3,40 +3,48 @@
 `compare_answers` gives the same by a plain call.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.controls import FONT, show_in, status_line, warning_line
-from mmlab.panels.hit_grids import PanelData, describe_hit
-from mmlab.panels.query_panel import QueryForm
+from mmlab.panels.controls import FONT, show_quietly, status_line, warning_line
+from mmlab.panels.hit_grid import HitGrid, hit_cards, item_details
+from mmlab.panels.panel_box import PanelBox
+from mmlab.panels.panel_data import PanelData, describe_answer, describe_hit
+from mmlab.panels.query_form import QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query, SearchResult
 from mmlab.retrieve.query.explain import describe_change, rank_changes
-from mmlab.retrieve.query.known_queries import find_right_answers
+from mmlab.retrieve.query.known_queries import RightAnswers, find_right_answers
 from mmlab.retrieve.query.spec import differing_settings, format_setting
 from mmlab.visualize import Html, gallery, table
 
 
 def compare_panel(
     data: PanelData, query: str | Path = "", k: int = 8, parameters: pd.DataFrame | None = None
-) -> widgets.VBox:
+) -> "ComparePanel":
     """Return a panel with the query on top, then the settings of either side, both answers and their differences.
 
-    The first system answers on the left, the second on the right; a single one answers by exact search on the right.
-    query: a text, or the path of an image of the collection; k: how many hits, 1 to 50; parameters: as in
-    `compare_answers`. Raises ValueError for an image that the collection does not have.
+    The first system answers on the left, the second on the right; a single one answers by the index on the left and by
+    exact search on the right. query: a text, or the path of an image of the collection; k: how many hits, 1 to 200;
+    parameters: as in `compare_answers`. Raises ValueError for an image that the collection does not have.
     """
-    return ComparePanel(data, query, k, parameters).box
+    return ComparePanel(data, query, k, parameters)
 
 
-class ComparePanel:
-    """A form, two sets of settings, the left one first, and the two answers."""
+class ComparePanel(PanelBox):
+    """A form, two sets of settings, the left one first, and the two answers.
+
+    Attributes:
+        hits: the hits of either side, by "left" and "right", as DataFrames. questions: their queries.
+    """
 
     def __init__(
         self, data: PanelData, query: str | Path = "", k: int = 8, parameters: pd.DataFrame | None = None
@@ -44,45 +52,136 @@ class ComparePanel:
         self.data, self.parameters = data, parameters
         self.form = QueryForm(data, query)
         first, second = (list(data.systems) * 2)[:2]
-        self.settings = (
-            SearchControls(data, k, first),
-            SearchControls(data, k, second, exact=data.live and first == second),
+        alone = data.live and first == second
+        self.settings = tuple(
+            SearchControls(data, k, name, exact=exact if alone else None)
+            for name, exact in ((first, False), (second, True))
         )
-        self.result = widgets.HTML()
-        columns = [_settings_column(*pair) for pair in zip(("Left", "Right"), self.settings, strict=True)]
-        last = controls.row(*self.form.last)
-        self.box = widgets.VBox([*self.form.rows, last, controls.row(*columns), self.result])
-        self.box.add_class("mmlab-compare")
+        self.grids = tuple(HitGrid((), partial(item_details, data.items)) for _ in PLACES)
+        self.hits: dict[str, pd.DataFrame] = {}
+        self.questions: dict[str, Query] = {}
+        self.message, self.difference, self.result = (widgets.HTML() for _ in range(3))
+        self.ask_soon = controls.LastCall(self.answer_now)
+        self.static_soon = controls.LastCall(self._show_static, STATIC_SECONDS)
+        columns = [_column(*side) for side in zip(PLACES, self.settings, self.grids, strict=True)]
+        above = [*self.form.rows, self.message, self.difference]
+        super().__init__([*above, controls.row(*columns), self.result], "compare")
         for part in (self.form, *self.settings):
             part.listen(self.ask)
         if query:
-            self.ask()
+            self.answer_now()
 
     def ask(self) -> None:
-        """Answer what the form says, in both ways."""
-        show_in(self.result, self.answer)
+        """Answer what the form says soon, on both sides; the old answers are dimmed."""
+        for grid in self.grids:
+            grid.busy = True
+        self.ask_soon()
 
-    def answer(self) -> Html:
-        """Return both answers, and how they differ."""
+    def answer_now(self) -> None:
+        """Answer what the form says, on both sides; what is missing or goes wrong is shown above them."""
+        self.ask_soon.cancel()
+        for settings in self.settings:
+            settings.count(self.form.to.value)
+        if not show_quietly(self.message, self._answer):
+            self.hits, self.questions = {}, {}
+            self.difference.value = self.result.value = ""
+            for grid in self.grids:
+                grid.status = ""
+                grid.show([])
+
+    def _answer(self) -> str:
+        """Show both answers, and return the warnings that come with them."""
         left, right = (self.form.query(**settings.values) for settings in self.settings)
-        return compare_answers(self.data, left, right, self.parameters)
+        self._last = comparison = Comparison.of(self.data, left, right)
+        for name, grid, side in zip(PLACES, self.grids, comparison.answers, strict=True):
+            self.hits[name.lower()], self.questions[name.lower()] = side.shown, side.query
+            grid.show(side.cards())
+            _, facts = describe_answer(side.query, replace(side.result, table=side.shown), side.right)
+            grid.status = f"{name}{_system_name(side.query)}: {facts}"
+        self.difference.value = status_line(escape(describe_difference(left, right)))
+        self.result.value = comparison.differences(self.parameters)
+        self.static_soon()
+        return "".join(warning_line(side.result.warning) for side in comparison.answers)
+
+    def _show_static(self) -> None:
+        self.show_static(self._last.html(self.parameters))
 
 
-def _settings_column(place: str, settings: SearchControls) -> widgets.VBox:
-    """Put the settings of one side under its name, all but the model folded away."""
+def _column(place: str, settings: SearchControls, grid: HitGrid) -> widgets.VBox:
+    """Put the settings of one side over its answer, all but the model behind buttons."""
     models = [one for one in settings.ranking if one is settings.models]
     parts = {
-        f"{place}: how it is ranked": [one for one in settings.ranking if one is not settings.models],
+        f"{place}: ranking": [one for one in settings.ranking if one is not settings.models],
         f"{place}: filters": list(settings.filters.values()),
     }
-    layout = widgets.Layout(flex="1 1 300px", min_width="0")
-    heading = widgets.HTML(f"<b>{place}</b>")
-    return widgets.VBox([heading, *models, settings.k, controls.folded_rows(parts)], layout=layout)
+    layout = widgets.Layout(flex="1 1 320px", min_width="0")
+    folded = controls.folded_rows(parts, settings.k)
+    return widgets.VBox([*models, folded, settings.set_filters, grid], layout=layout)
 
 
+PLACES = ("Left", "Right")
+STATIC_SECONDS = 0.4  # after an answer, what stands in for the panel is made
 COLUMN_STYLE = "flex:1 1 320px;min-width:0"
 MAX_CHANGES = 12  # that are listed
 MAX_WORDS_CHARS = 80  # of an item in the list
+
+
+@dataclass(frozen=True)
+class OneAnswer:
+    """The answer of one side: the first `depth` hits, what is right, and the ranks that hits have gained."""
+
+    query: Query
+    result: SearchResult
+    right: RightAnswers | None
+    gained: Mapping[str, float]
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The first `k` hits."""
+        return self.result.table.head(self.query.k)
+
+    def cards(self) -> list[dict[str, Any]]:
+        """Return a card for each hit, with the ranks that it gained or lost."""
+        cards = hit_cards(self.shown, self.right and self.right.item_ids)
+        return [card | {"note": _arrow(self.gained.get(card["item_id"], 0))} for card in cards]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two answers, and how the ranks differ (see `rank_changes`)."""
+
+    answers: tuple[OneAnswer, OneAnswer]
+    changes: pd.DataFrame
+
+    @classmethod
+    def of(cls, data: PanelData, left: Query, right: Query) -> "Comparison":
+        """Answer both queries, each as deep as hits are compared."""
+        queries = (left, right)
+        results = [data.search(replace(query, k=max(query.k, query.depth))) for query in queries]
+        changes = rank_changes(*(result.table for result in results))
+        gained = dict(zip(changes["item_id"], changes["change"], strict=True))
+        one, other = (
+            OneAnswer(query, result, find_right_answers(data.items, query), ranks)
+            for query, result, ranks in zip(queries, results, ({}, gained), strict=True)
+        )
+        return cls((one, other), changes)
+
+    def html(self, parameters: pd.DataFrame | None) -> Html:
+        """Return both answers and their differences as HTML."""
+        left, right = self.answers
+        columns = "".join(map(_answer_column, PLACES, self.answers))
+        return Html(
+            f"{status_line(escape(describe_difference(left.query, right.query)))}"
+            f'<div style="display:flex;flex-wrap:wrap;gap:16px">{columns}</div>{self.differences(parameters)}'
+        )
+
+    def differences(self, parameters: pd.DataFrame | None) -> str:
+        """Return the parameters in which the runs differ, and the hits that changed their rank, as HTML."""
+        left, right = self.answers
+        words = pd.concat([one.result.table for one in self.answers]).drop_duplicates("item_id")
+        near = (self.changes["before"] <= left.query.k) | (self.changes["after"] <= right.query.k)
+        table_ = changes_table(self.changes[near], words.set_index("item_id")["words"])
+        return f"{parameters_table(parameters, left.query.models + right.query.models)}{table_}"
 
 
 def compare_answers(
@@ -95,23 +194,7 @@ def compare_answers(
     (`differing_parameters`); where each query is answered by one run, those of the two are shown. Raises ValueError for
     a query that the systems cannot answer.
     """
-    queries = (left, right)
-    results = [data.search(replace(query, k=max(query.k, query.depth))) for query in queries]
-    found = [result.table for result in results]
-    changes = rank_changes(*found)
-    relevant = [find_right_answers(data.items, query) for query in queries]
-    moved = dict(zip(changes["item_id"], changes["change"], strict=True))
-    columns = [
-        _answer_column(*side)
-        for side in zip(("Left", "Right"), queries, results, relevant, ({}, moved), strict=True)
-    ]
-    words = pd.concat(found).drop_duplicates("item_id").set_index("item_id")["words"]
-    shown = changes[(changes["before"] <= left.k) | (changes["after"] <= right.k)]
-    return Html(
-        f"{status_line(escape(describe_difference(left, right)))}"
-        f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(columns)}</div>'
-        f"{parameters_table(parameters, left.models + right.models)}{changes_table(shown, words)}"
-    )
+    return Comparison.of(data, left, right).html(parameters)
 
 
 def compare_two_systems(
@@ -180,25 +263,32 @@ def changes_table(changes: pd.DataFrame, words: pd.Series) -> Html:
     return table(pd.DataFrame(rows), f"What moved, the furthest first ({len(changed)} in all)", digits=0)
 
 
-def _answer_column(
-    place: str, query: Query, result: SearchResult, right: Sequence[str] | None, changes: dict[str, float]
-) -> str:
+def _answer_column(place: str, one: OneAnswer) -> str:
     """Return one answer under the name of its system, each hit with the ranks that it gained or lost."""
-    shown = result.table.head(query.k)
-    marks = None if right is None else [item in right for item in shown["item_id"]]
+    cards = one.cards()
     captions = [
-        describe_hit(hit) + _arrow(changes.get(hit["item_id"], 0)) for hit in shown.to_dict("records")
+        f"{describe_hit(hit)} {card['note']}".rstrip()
+        for hit, card in zip(_records(one.shown), cards, strict=True)
     ]
-    systems = " + ".join(query.models)
-    name = escape(f"{place}: {systems}" if systems else place)
+    name = escape(f"{place}{_system_name(one.query)}")
     heading = f'<h4 style="font:600 13px sans-serif;margin:4px 0">{name}</h4>'
-    grid = gallery(list(shown["pair_image"]), captions, marks)
-    shown_as = f"{heading}{warning_line(result.warning)}{grid}"
+    grid = gallery(list(one.shown["pair_image"]), captions, [card["right"] for card in cards])
+    shown_as = f"{heading}{warning_line(one.result.warning)}{grid}"
     return f'<section aria-label="{name}" style="{COLUMN_STYLE}">{shown_as}</section>'
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = table.to_dict("records")
+    return records
+
+
+def _system_name(query: Query) -> str:
+    systems = " + ".join(query.models)
+    return f": {systems}" if systems else ""
 
 
 def _arrow(change: float) -> str:
     """Return the ranks that a hit gained or lost in a few characters; `change`: NA for a hit on the right only."""
     if pd.isna(change):
-        return " (new)"
-    return "" if change == 0 else f" ({'▲' if change > 0 else '▼'} {abs(int(change))})"
+        return "(new)"
+    return "" if change == 0 else f"({'▲' if change > 0 else '▼'} {abs(int(change))})"

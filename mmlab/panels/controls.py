@@ -3,6 +3,7 @@
 Rows of widgets wrap, so that they fit a narrow window.
 """
 
+import asyncio
 import base64
 import json
 import traceback
@@ -10,19 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import pandas as pd
+import traitlets
 
 from mmlab.items.tables import to_csv
+from mmlab.panels.panel_box import EXPANDS
 from mmlab.visualize import Html
 
 CONTROL_WIDTH = "300px"
 MAX_ROWS_SHOWN = 5  # of a list to choose from
 FONT = "font:13px sans-serif"
-ERROR_STYLE = "color:#b00020;white-space:pre-wrap;overflow-wrap:anywhere"
-WARNING_STYLE = "color:#7a4100;border-left:3px solid #e69f00;padding-left:8px;overflow-wrap:anywhere"
+ERROR_STYLE = "color:var(--mm-error,#b00020);white-space:pre-wrap;overflow-wrap:anywhere"
+WARNING_STYLE = (
+    "color:var(--mm-warning,#7a4100);border-left:3px solid #e69f00;padding-left:8px;overflow-wrap:anywhere"
+)
 
 
 class Listening:
@@ -83,6 +90,18 @@ def choose_one(options: Sequence[Any], label: str, width: str = CONTROL_WIDTH) -
     return widgets.Dropdown(options=options, value=first, **common_options(label, width=width))
 
 
+class FacetList(anywidget.AnyWidget):
+    """A list of values to tick, each with its count, and a search field where it is long; none ticked means all.
+
+    options: [value, count] of each; value: those that are ticked.
+    """
+
+    _esm = Path(__file__).parent / "facet_list.js"
+    label = traitlets.Unicode().tag(sync=True)
+    options = traitlets.List().tag(sync=True)
+    value = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+
 def choose_many(options: Sequence[Any], label: str) -> widgets.SelectMultiple:
     """Make a list to choose any number of options from with Ctrl or Shift; none chosen means all."""
     return widgets.SelectMultiple(
@@ -102,12 +121,6 @@ def button(label: str, hint: str, pressed: Callable[[], Any], width: str = "90px
     made = widgets.Button(description=label, tooltip=hint, layout=widgets.Layout(width=width))
     made.on_click(lambda _: pressed())
     return made
-
-
-def upload_button(label: str) -> widgets.FileUpload:
-    """Make a button to upload one image file."""
-    wide = widgets.Layout(width="auto")
-    return widgets.FileUpload(accept="image/*", description=label, tooltip=label, layout=wide)
 
 
 def slider(
@@ -140,24 +153,24 @@ def checkbox(value: bool, label: str) -> widgets.Checkbox:
 
 def row(*children: widgets.Widget) -> widgets.HBox:
     """Put widgets side by side, wrapped where there is no room."""
-    wrapped = widgets.Layout(
-        flex_flow="row wrap", align_items="flex-start", grid_gap="4px 10px", width="100%"
-    )
+    wrapped = widgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 12px", width="100%")
     return widgets.HBox(children, layout=wrapped)
 
 
-def folded_rows(parts: Mapping[str, Sequence[widgets.Widget]]) -> widgets.VBox:
-    """Hide rows of controls behind buttons of their names, which fold them out; an empty row is left out."""
+def folded_rows(parts: Mapping[str, Sequence[widgets.Widget]], *first: widgets.Widget) -> widgets.VBox:
+    """Hide rows of controls behind buttons of their names, which fold them out; an empty row is left out.
+
+    first: widgets that stand before the buttons.
+    """
     rows = {name: row(*children) for name, children in parts.items() if children}
     wide = widgets.Layout(width="auto")
-    switches = [
-        widgets.ToggleButton(description=name, tooltip="show or hide these", icon="bars", layout=wide)
-        for name in rows
-    ]
+    switches = [widgets.ToggleButton(description=name, tooltip=name, layout=wide) for name in rows]
     for switch, hidden in zip(switches, rows.values(), strict=True):
+        switch.add_class(EXPANDS)
+        hidden.add_class("mmlab-fields")
         hidden.layout.display = "none"
         switch.observe(partial(_show_row, hidden), "value")
-    return widgets.VBox([row(*switches), *rows.values()])
+    return widgets.VBox([row(*first, *switches), *rows.values()])
 
 
 def _show_row(hidden: widgets.HBox, change: Mapping[str, Any]) -> None:
@@ -196,6 +209,11 @@ def show_in(area: widgets.HTML, work: Callable[[], Html | str]) -> bool:
     Until then the area says that the panel is busy.
     """
     area.value = BUSY
+    return show_quietly(area, work)
+
+
+def show_quietly(area: widgets.HTML, work: Callable[[], Html | str]) -> bool:
+    """Do what `show_in` does, but leave the area as it is until the result is there."""
     try:
         area.value = str(work())
     except Unfinished as hint:
@@ -205,6 +223,38 @@ def show_in(area: widgets.HTML, work: Callable[[], Html | str]) -> bool:
         area.value = str(describe_error(error))
         return False
     return True
+
+
+class LastCall:
+    """Runs `work` once for many calls in a row, `seconds` after the last: of ten questions only the last is answered.
+
+    Without a running event loop, as in a script, each call runs it at once.
+
+    >>> done = []
+    >>> later = LastCall(lambda: done.append(1))
+    >>> later()
+    >>> done
+    [1]
+    """
+
+    def __init__(self, work: Callable[[], Any], seconds: float = 0.015) -> None:
+        self.work, self.seconds = work, seconds
+        self._waiting: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> None:
+        """Run the work soon, in place of the call that waits."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.work()
+            return
+        self.cancel()
+        self._waiting = loop.call_later(self.seconds, self.work)
+
+    def cancel(self) -> None:
+        """Forget the call that waits."""
+        if self._waiting:
+            self._waiting.cancel()
 
 
 def describe_error(error: BaseException) -> Html:

@@ -162,7 +162,6 @@ function render({ model, el }) {
       made.push(button("mm-act mm-yes", "✓", "Relevant (y)", () => label(item, 1)));
       made.push(button("mm-act mm-no", "✗", "Not relevant (n)", () => label(item, 0)));
     }
-    if (can("select")) made.push(button("mm-act mm-select", "☐", "Select (s)", () => toggle(item)));
     return made;
   }
 
@@ -206,7 +205,9 @@ function render({ model, el }) {
     ]);
     const acts = make("div", "mm-acts", {}, actionsOf(card));
     const body = make("div", "mm-body", {}, [line, words]);
-    const item = make("li", `mm-card${card.modality === "text" ? " mm-text" : ""}`, {}, [open, body, acts]);
+    const frame = make("div", "mm-frame", {}, [open, acts]);
+    if (can("select")) frame.append(button("mm-act mm-select", "☐", "Select (s)", () => toggle(card.item_id)));
+    const item = make("li", `mm-card${card.modality === "text" ? " mm-text" : ""}`, {}, [frame, body]);
     if (mark) item.classList.add(`mm-is-${mark[1]}`);
     item.dataset.item = card.item_id;
     item.addEventListener("focusin", () => activate(card.item_id, false));

@@ -63,7 +63,7 @@ class HitGrid(anywidget.AnyWidget):
     labels = traitlets.Dict().tag(sync=True)
     undoable = traitlets.Bool(False).tag(sync=True)
     actions = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    size = traitlets.Int(140).tag(sync=True)
+    size = traitlets.Int(126).tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
     status = traitlets.Unicode("").tag(sync=True)
     error = traitlets.Unicode("").tag(sync=True)

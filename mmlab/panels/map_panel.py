@@ -14,7 +14,7 @@ import pandas as pd
 from mmlab.items import Space, Vectors
 from mmlab.panels import controls
 from mmlab.panels.controls import show_in, status_line
-from mmlab.panels.hit_grids import shorten
+from mmlab.panels.panel_data import shorten
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery
 from mmlab.visualize.map_layout import listed_items, map_points, query_on_map

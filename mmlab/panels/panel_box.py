@@ -19,7 +19,7 @@ EXPANDS = "mmlab-expands"  # class of a toggle button that shows and hides somet
 
 
 class PanelSupport(anywidget.AnyWidget):
-    """Looks after the panel that it stands in; draws nothing. `twin`: class of the HTML that stands in for the panel."""
+    """Looks after the panel that it stands in; draws nothing. twin: class of the HTML that stands in for the panel."""
 
     _esm = HERE / "panel_box.js"
     _css = HERE / "panel_box.css"

@@ -2,25 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.hit_grids import PanelData
+from mmlab.panels.panel_data import PanelData
 from mmlab.retrieve import Query
-from mmlab.retrieve.query.spec import NONE
+from mmlab.retrieve.query.spec import NONE, describe_filter
 from mmlab.retrieve.query.systems import filterable_fields, fusion_options
 from mmlab.retrieve.scores.fuse import RRF_K
 
 SETTINGS = ("models", "k", "fusion", "rrf_k", "calibration", "rerank", "exact")  # fields of a query
-MAX_HITS = 50  # that are shown, and that are ranked again
+MAX_HITS, MAX_RERANKED = 200, 50
 MAX_RRF_K = 10_000
-CHOICE, SEARCH, RANGE, YES_NO = "choice", "search", "range", "yes or no"
-MAX_CHOICES = 50  # values that a list to choose from has room for
-MAX_SUGGESTIONS = 500  # values; any other can be typed
-NOT_FILTERED = {"modality", "duplicate_of"}  # which has a control of its own, and which is no value but an id
+CHOICE, RANGE, YES_NO = "choice", "range", "yes or no"
+MAX_VALUES = 2000  # of a field to choose from, the most frequent
+NOT_FILTERED = {"modality", "duplicate_of", "pair_id"}  # which has a control of its own, and which are ids
 ANY, ANSWERS = "any", {"yes": True, "no": False}
 
 
@@ -31,22 +31,51 @@ class SearchControls:
     system and the number to choose.
     """
 
-    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool = False) -> None:
+    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool | None = None) -> None:
         self.data, self.listening = data, controls.Listening()
         self.models = controls.choose_many(list(data.systems), "Model")
         self.models.value = (next(iter(data.systems)) if first is None else first,)
-        self.k = controls.slider(min(k, MAX_HITS), 1, MAX_HITS, "How many")
+        self.k = controls.number_field(min(k, MAX_HITS), 1, MAX_HITS, "How many")
+        self.k.layout.width, self.k.style.description_width = "150px", "auto"
         self.fusion = controls.choose_one(fusion_options(data.systems, self.models.value), "Fusion")
         self.rrf_k = controls.number_field(RRF_K, 1, MAX_RRF_K, "RRF k")
         self.calibration = controls.choose_one([NONE], "Calibration")
-        self.rerank = controls.slider(0, 0, MAX_HITS, "Rerank first")
-        self.exact = controls.checkbox(exact, "exact search, not the graph")
+        self.rerank = controls.slider(0, 0, MAX_RERANKED, "Rerank first")
+        self.exact = controls.checkbox(data.exact if exact is None else exact, "exact search, not the graph")
         self.fields = filter_fields(data.items, filterable_fields(data.systems))
         self.filters = filter_controls(self.fields)
+        self.clear = controls.button(
+            "clear filters", "let everything through again", self.clear_filters, "auto"
+        )
+        self.active = widgets.HTML()
+        self.set_filters = controls.row(self.active, self.clear)
+        self.set_filters.add_class("mmlab-set")
+        self._changed: Callable[[], Any] = lambda: None
         self.models.observe(lambda _: self._offer(), "value")
         self.fusion.observe(lambda _: self._follow_fusion(), "value")
         self._offer()
         self._follow_fusion()
+        self.count("image")
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The filter that the controls stand for."""
+        return filter_from_controls(self.fields, {name: one.value for name, one in self.filters.items()})
+
+    def count(self, to: str) -> None:
+        """Count what each value of each filter would find of modality `to`, and show which filters are set."""
+        where = self.where
+        for name, counts in count_values(self.data.items, self.fields, where, to).items():
+            self.filters[name].options = counts
+        self.active.value = f"<b>Only {escape(describe_filter(where))}</b>" if where else ""
+        self.set_filters.layout.display = "flex" if where else "none"
+
+    def clear_filters(self) -> None:
+        """Let everything through again, and call what listens."""
+        with self.listening.silenced():
+            for name, value in controls_from_filter(self.fields, {}).items():
+                self.filters[name].value = value
+        self._changed()
 
     @property
     def ranking(self) -> list[widgets.Widget]:
@@ -62,12 +91,11 @@ class SearchControls:
     def values(self) -> dict[str, Any]:
         """The fields of a `Query` that the controls stand for."""
         values = {name: getattr(self, name).value for name in SETTINGS}
-        chosen = {name: control.value for name, control in self.filters.items()}
         if len(self.data.systems) == 1:
             values["models"] = ()
         if self.rrf_k.disabled:
             values["rrf_k"] = RRF_K
-        return {**values, "where": filter_from_controls(self.fields, chosen)}
+        return {**values, "where": self.where}
 
     def fill(self, query: Query) -> None:
         """Set the controls to the settings of a query, without asking it."""
@@ -80,6 +108,7 @@ class SearchControls:
 
     def listen(self, changed: Callable[[], Any]) -> None:
         """Call `changed` whenever a person changes a setting."""
+        self._changed = changed
         for control in [*(getattr(self, name) for name in SETTINGS), *self.filters.values()]:
             self.listening.watch(control, lambda _: changed())
 
@@ -113,8 +142,8 @@ class Filter:
 def filter_fields(items: pd.DataFrame, types: Mapping[str, str]) -> dict[str, Filter]:
     """Return a filter for each field that can be filtered by and in which the items differ.
 
-    `types`: keyword, integer, float or bool by field, see `filterable_fields`. Keywords are chosen from a list, or
-    searched for where there are many; numbers get a range.
+    `types`: keyword, integer, float or bool by field, see `filterable_fields`. Keywords are ticked in a list, the 2,000
+    most frequent; numbers get a range.
     """
     found = {}
     for name, kind in types.items():
@@ -135,7 +164,7 @@ def filter_from_controls(fields: Mapping[str, Filter], chosen: Mapping[str, Any]
     """Return the filter that the values of the controls stand for; what lets everything through is left out.
 
     >>> fields = {"label": Filter(CHOICE, ("mug", "cup")), "price": Filter(RANGE, (1, 9))}
-    >>> filter_from_controls(fields, {"label": ("mug",), "price": (1, 9)})
+    >>> filter_from_controls(fields, {"label": ["mug"], "price": (1, 9)})
     {'label': ['mug']}
     """
     where: dict[str, Any] = {}
@@ -148,7 +177,7 @@ def filter_from_controls(fields: Mapping[str, Filter], chosen: Mapping[str, Any]
             if value != ANY:
                 where[name] = ANSWERS[value]
         elif value:
-            where[name] = value if one.kind == SEARCH else list(value)
+            where[name] = list(value)
     return where
 
 
@@ -157,14 +186,40 @@ def controls_from_filter(fields: Mapping[str, Filter], where: Mapping[str, Any])
     return {name: _value(one, where.get(name)) for name, one in fields.items()}
 
 
+def count_values(
+    items: pd.DataFrame, fields: Mapping[str, Filter], where: Mapping[str, Any], to: str
+) -> dict[str, list[list[Any]]]:
+    """Return [value, count] of each value of the fields to choose from, among the items that pass the other filters.
+
+    >>> items = pd.DataFrame({"modality": "image", "label": ["mug", "cup", "mug"], "new": [True, True, False]})
+    >>> fields = {"label": Filter(CHOICE, ("mug", "cup")), "new": Filter(YES_NO, ())}
+    >>> count_values(items, fields, {"new": True, "label": ["cup"]}, "image")
+    {'label': [['mug', 1], ['cup', 1]]}
+    """
+    passing = {name: _passes(items[name], wanted) for name, wanted in where.items()}
+    found = {}
+    for name in [name for name, one in fields.items() if one.kind == CHOICE]:
+        rows = items["modality"] == to
+        for other, passes in passing.items():
+            rows &= passes if other != name else True
+        counts = items.loc[rows, name].astype(str).value_counts()
+        found[name] = [[value, int(counts.get(value, 0))] for value in fields[name].known]
+    return found
+
+
+def _passes(values: pd.Series, wanted: Any) -> pd.Series:
+    if isinstance(wanted, Mapping):
+        return values.between(wanted["gte"], wanted["lte"])
+    return values.astype(str).isin([str(one) for one in (wanted if isinstance(wanted, list) else [wanted])])
+
+
 def _filter(values: pd.Series, kind: str) -> Filter:
     if kind == "bool":
         return Filter(YES_NO, ())
     if kind in ("integer", "float"):
         whole = int if kind == "integer" else float
         return Filter(RANGE, (whole(values.min()), whole(values.max())))
-    names = values.astype(str).value_counts().index
-    return Filter(CHOICE if len(names) <= MAX_CHOICES else SEARCH, tuple(names))
+    return Filter(CHOICE, tuple(values.astype(str).value_counts().index[:MAX_VALUES]))
 
 
 def _control(one: Filter, name: str) -> widgets.Widget:
@@ -173,9 +228,7 @@ def _control(one: Filter, name: str) -> widgets.Widget:
         return controls.range_slider(low, high, name)
     if one.kind == YES_NO:
         return controls.choose_one([ANY, *ANSWERS], name)
-    if one.kind == SEARCH:
-        return controls.text_with_suggestions(one.known[:MAX_SUGGESTIONS], name, "a value, then Enter")
-    return controls.choose_many(one.known, name)
+    return controls.FacetList(label=name)
 
 
 def _value(one: Filter, wanted: Any) -> Any:
@@ -184,4 +237,4 @@ def _value(one: Filter, wanted: Any) -> Any:
         return bounds.get("gte", one.known[0]), bounds.get("lte", one.known[1])
     if one.kind == YES_NO:
         return ANY if wanted is None else next(word for word, yes in ANSWERS.items() if yes == wanted)
-    return (wanted or "") if one.kind == SEARCH else tuple(wanted or ())
+    return [wanted] if isinstance(wanted, str) else list(wanted or ())

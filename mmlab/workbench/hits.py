@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
+from mmlab.ingest.web.addresses import DownloadError
+from mmlab.ingest.web.fetch import Downloader
+from mmlab.ingest.web.responses import DownloadLimits
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
-from mmlab.retrieve import Query, Retriever, SearchResult, search
+from mmlab.retrieve import Query, Retriever, SearchResult
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
-from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
+from mmlab.retrieve.query.known_queries import (
+    SavedQuestions,
+    add_pair_columns,
+    find_right_answers,
+    search_known,
+)
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.studies.query_trials import time_queries
+from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, gallery, under_headings
 from mmlab.visualize.image_figures import image_grid, occlusion_map, word_bars
 from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
@@ -34,6 +43,7 @@ QUERIES_SHOWN = 6
 CAPTION_CHARS = 120
 QUERY_CHARS = 80
 WARNING_CHARS = 500
+FETCH_SECONDS = 15  # that a panel waits for an image on the web
 NONE = "none"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
 OWN_PAIR = (
@@ -280,17 +290,14 @@ def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked:
     systems = data.systems if asked.models else {"": data.retrievers}
     calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
     match = crop_matcher(systems) if asked.rerank else None
-    held = int((data.embedded_items["modality"] == asked.to).sum())
-    asked, note = asked.limited_to(held), ""
+    items, note = data.embedded_items, ""
     try:
-        found = search(systems, asked, calibrations, match)
+        found = search_known(systems, items, asked, calibrations, match)
     except TooFew as error:  # a calibration that could not be fitted
-        found, note = (
-            search(systems, replace(asked, calibration=NONE), None, match),
-            f"No probabilities: {error}.",
-        )
-    right = find_right_answers(data.embedded_items, asked)
-    hits = _hits(data, found, asked.describe(), None if right is None else frozenset(right), asked.text)
+        found = search_known(systems, items, replace(asked, calibration=NONE), None, match)
+        note = f"No probabilities: {error}."
+    right = find_right_answers(items, asked)
+    hits = _hits(data, found, asked.describe(), right and frozenset(right.item_ids), asked.text)
     stands_in = asked.text == ANY_PHOTO and not (data.items["modality"] == "text").any()
     warning = escape_markdown(found.warning, WARNING_CHARS)
     notes = [NO_TEXT if stands_in else "", note, _by_its_own_pair(data, hits), warning]
@@ -358,8 +365,25 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
     from mmlab.panels import PanelData
 
     main = next(iter(data.systems))
-    matcher = crop_matcher(data.systems)
-    return PanelData(data.systems, data.embedded_items, {main: lambda: calibrate().fitted}, matcher)
+    return PanelData(
+        data.systems,
+        data.embedded_items,
+        {main: lambda: calibrate().fitted},
+        crop_matcher(data.systems),
+        exact=bool(data.parameters.get("exact", True)),
+        questions=SavedQuestions(data.folder / run_files.QUESTIONS),
+        fetch=fetch_image,
+    )
+
+
+def fetch_image(url: str) -> bytes:
+    """Return the bytes of an image on the web, within the limits of the ingest; raise ValueError with the reason."""
+    try:
+        with Downloader(DownloadLimits(tries=1, deadline=FETCH_SECONDS)) as downloader:
+            return downloader.download(url)
+    except DownloadError as error:
+        detail = f" ({error.detail})" if error.detail else ""
+        raise ValueError(f"the image of this address cannot be had: {error.reason}{detail}") from error
 
 
 def time_run(data: RunData, texts: Sequence[str], k: int) -> Result:

@@ -13,6 +13,7 @@ from mmlab.evaluate.trec import write_trec
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import Vectors, is_among
 from mmlab.items.tables import TooFew
+from mmlab.retrieve.query.known_queries import SavedQuestions
 from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -529,6 +530,15 @@ class Run(RunData):
         if kind not in openers:
             raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
         return openers[kind](**settings)
+
+    @property
+    def questions(self) -> pd.DataFrame:
+        """The questions that were saved by name in the query panel: a row for each of their hits.
+
+        Columns: name, saved_at, question, rank, item_id, score, relevance (1 or 0 where it was labelled). They lie in
+        questions.jsonl of the run's folder; the panel opens them again.
+        """
+        return SavedQuestions(self.folder / run_files.QUESTIONS).table
 
     # What the numbered notebooks do
 

@@ -1,10 +1,10 @@
-"""The query panel: it shows what `answer_query` gives, and its errors."""
+"""The query panel: it shows what `answer_query` gives, and its errors; and hands back hits, labels and questions."""
 
+import asyncio
 import base64
 import io
 import re
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -12,115 +12,133 @@ import pytest
 from PIL import Image
 
 from mmlab.panels import PanelData, answer_query, query_panel
+from mmlab.panels.panel_box import PanelBox
 from mmlab.panels.query_panel import QueryPanel
 from mmlab.retrieve import Query, Retriever, search
+from mmlab.retrieve.query.known_queries import SavedQuestions
 from mmlab.retrieve.scores.calibrate import Temperature
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 
 
-def without_times(html: object) -> str:
-    return re.sub(r"\d+ ms", "", str(html))
-
-
-def upload(content: bytes, name: str = "mine.png") -> tuple[dict, ...]:
-    file = {"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)}
-    return ({**file, "last_modified": datetime.now(UTC)},)
+def found(panel) -> list[str]:
+    """The item_ids of the cards, which are those of `hits`."""
+    ids = [card["item_id"] for card in panel.grid.cards]
+    assert panel.hits.get("item_id", pd.Series()).tolist() == ids
+    return ids
 
 
 @pytest.fixture
-def panel(collection):
+def panel(collection, tmp_path):
     calibrations = {"": {"temperature": {"text-to-image": FittedCalibration(Temperature(0.1), frozenset())}}}
-    return QueryPanel(PanelData(collection.retriever, collection.items, calibrations), "a red mug", 3)
+    saved = SavedQuestions(tmp_path / "questions.jsonl")
+    data = PanelData(collection.retriever, collection.items, calibrations, questions=saved)
+    return QueryPanel(data, "a red mug", 3)
 
 
 @pytest.fixture
 def expected(collection):
     data = PanelData(collection.retriever, collection.items)
-    return lambda **query: without_times(answer_query(data, Query(**query)).shown)
+    return lambda **query: answer_query(data, Query(**query)).hits["item_id"].tolist()
+
+
+@pytest.fixture
+def image(collection):
+    return collection.items[collection.items["modality"] == "image"].iloc[0]
+
+
+def upload(panel, content: bytes, name: str = "mine.png") -> None:
+    panel.form.upload._receive(panel.form.upload, {"do": "image", "name": name}, [memoryview(content)])
 
 
 def test_it_opens_with_the_answer_of_the_plain_call(panel, expected) -> None:
-    assert without_times(panel.result.value) == expected(text="a red mug", k=3)
+    assert found(panel) == expected(text="a red mug", k=3)
+    assert panel.question == Query(text="a red mug", k=3)
+    assert panel.grid.status.startswith("“a red mug” → image: 3 hits; by the index, ")
+    assert not panel.grid.busy
 
 
 def test_every_control_asks_again(panel, expected) -> None:
     panel.form.text.value = "a teapot"
     panel.settings.k.value = 2
     panel.form.to.value = "text"
-    panel.settings.filters["label"].value = ("teapot", "mug")
+    panel.settings.filters["label"].value = ["teapot", "mug"]
     panel.settings.exact.value = True
     where = {"label": ["teapot", "mug"]}
-    assert without_times(panel.result.value) == expected(
-        text="a teapot", to="text", k=2, where=where, exact=True
-    )
+    assert found(panel) == expected(text="a teapot", to="text", k=2, where=where, exact=True)
+    assert all(card["modality"] == "text" for card in panel.grid.cards)
 
 
-def test_an_image_of_the_collection_asks_then_both_with_a_weight(collection, panel, expected) -> None:
-    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+def test_an_image_of_the_collection_asks_then_both_with_a_weight(image, panel, expected) -> None:
     panel.form.image.value = image["pair_id"]
     assert panel.form.mode.value == "image"
     asked = {"image": Path(image["image"]), "image_name": image["pair_id"], "k": 3}
-    assert without_times(panel.result.value) == expected(**asked)
+    assert found(panel) == expected(**asked)
+    assert image["item_id"] not in found(panel)  # the query leaves itself out
+    assert f"(right: the other images of label “{image['label']}”)" in panel.grid.status
     panel.form.mode.value = "both"
+    assert {card["right"] for card in panel.grid.cards} == {None}
     panel.form.weight.value = 0.25
     panel.settings.fusion.value = "rrf"
     both = {**asked, "text": "a red mug", "weight": 0.25, "fusion": "rrf"}
-    assert without_times(panel.result.value) == expected(**both)
+    assert found(panel) == expected(**both)
 
 
-def test_an_uploaded_image_asks(collection, panel) -> None:
-    image = collection.items[collection.items["modality"] == "image"].iloc[0]
-    panel.form.upload.value = upload(Path(image["image"]).read_bytes())
-    assert "mine.png (image)" in panel.result.value
+def test_an_uploaded_image_asks_and_finds_itself(image, panel) -> None:
+    upload(panel, Path(image["image"]).read_bytes())
+    assert panel.grid.status.startswith("mine.png (image) → image: 3 hits;")
     assert panel.asked[0].image.size == Image.open(image["image"]).size
-    assert "1. 1.000" in panel.result.value  # it finds itself
+    assert panel.hits[["item_id", "score"]].iloc[0].tolist() == [image["item_id"], pytest.approx(1, abs=1e-3)]
 
 
 @pytest.mark.parametrize(
     ("content", "cause"), [(b"no image", "ImageError: not an image"), (b"", "ImageError: empty file")]
 )
 def test_an_upload_that_is_no_image_is_refused_with_its_cause(panel, content, cause) -> None:
-    panel.form.upload.value = upload(content)
-    assert f"caused by {cause}" in panel.result.value
+    upload(panel, content)
+    assert f"caused by {cause}" in panel.message.value
+    assert found(panel) == []
 
 
 def test_errors_are_shown_in_the_panel_with_their_cause(panel) -> None:
     panel.form.image.value = "<i>nothing</i>"
-    assert "the collection has no image &#x27;&lt;i&gt;nothing" in panel.result.value
-    assert panel.link.value == ""
+    assert "the collection has no image &#x27;&lt;i&gt;nothing" in panel.message.value
+    assert (panel.link.value, panel.question, found(panel)) == ("", None, [])
+    panel.form.mode.value = "text"
+    assert panel.message.value == ""
+    assert len(found(panel)) == 3
 
 
 def test_history_asks_again_with_all_settings(panel) -> None:
-    before = without_times(panel.result.value)
-    panel.settings.filters["colour"].value = ("red",)
+    before = found(panel)
+    panel.settings.filters["colour"].value = ["red"]
     panel.form.text.value = "a lamp"
     panel.settings.exact.value = True
     assert [query.text for query in panel.asked] == ["a lamp", "a lamp", "a red mug", "a red mug"]
     panel.history.value = 3
-    assert without_times(panel.result.value) == before
+    assert found(panel) == before
     assert panel.form.query(**panel.settings.values) == panel.asked[0]
     assert len(panel.asked) == 4
 
 
 def test_a_calibration_adds_probabilities_and_says_where_it_has_none(panel) -> None:
     panel.settings.calibration.value = "temperature"
-    assert re.search(r"1\. 0\.\d{3}  p 0\.\d\d", panel.result.value)
+    assert all(0 < card["probability"] < 1 for card in panel.grid.cards)
     panel.form.to.value = "text"
-    assert "of this model is fitted for text-to-image; text-to-text is asked here" in panel.result.value
+    assert "of this model is fitted for text-to-image; text-to-text is asked here" in panel.message.value
 
 
 def test_a_calibration_that_is_used_elsewhere_says_so_once_as_text(collection) -> None:
     one = FittedCalibration(Temperature(0.1), frozenset(), gallery=7, filter="label = <script>")
     data = PanelData(collection.retriever, collection.items, {"": {"temperature": {"text-to-image": one}}})
     panel = QueryPanel(data, "a red mug", 3)
-    assert 'role="note"' not in panel.result.value
+    assert panel.message.value == ""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         panel.settings.calibration.value = "temperature"
     images = (collection.items["modality"] == "image").sum()
     said = f"with 7 items to be found (here {images}), label = &lt;script&gt; (here none). Trust their order"
-    assert panel.result.value.count("probabilities may be off") == panel.result.value.count(said) == 1
-    assert "<script" not in panel.result.value
+    assert panel.message.value.count("probabilities may be off") == panel.message.value.count(said) == 1
+    assert "<script" not in panel.message.value
 
 
 def test_the_table_can_be_saved(panel) -> None:
@@ -132,25 +150,17 @@ def test_the_table_can_be_saved(panel) -> None:
     assert all("a red mug" in row for row in rows)
 
 
-def test_several_models_can_be_chosen_and_fused(collection) -> None:
+def test_several_models_can_be_chosen_and_fused_and_none_chosen_means_all(collection) -> None:
     both = {"one": collection.retriever, "two": collection.retriever}
     panel = QueryPanel(PanelData(both, collection.items), "a red mug", 3)
-    alone = without_times(panel.result.value)
+    alone = found(panel)
     assert panel.settings.models.value == ("one",)
     panel.settings.models.value = ("one", "two")
     assert "early" not in panel.settings.fusion.options
     assert panel.settings.fusion.value == "weighted_sum"
-    order = re.compile(r"[123]\. [\d.]+ +([^<]+)")
-    assert order.findall(panel.result.value) == order.findall(alone)  # the same model twice changes no rank
-
-
-def test_none_chosen_means_all(collection) -> None:
-    both = {"one": collection.retriever, "two": collection.retriever}
-    panel = QueryPanel(PanelData(both, collection.items), "a red mug", 3)
-    panel.settings.models.value = ("one", "two")
-    fused = without_times(panel.result.value)
+    assert found(panel) == alone  # the same model twice changes no rank
     panel.settings.models.value = ()
-    assert without_times(panel.result.value) == fused
+    assert found(panel) == alone
     with pytest.raises(ValueError, match="choose weighted_sum, rrf, dbsf"):
         search(both, Query(text="a red mug"))
 
@@ -158,54 +168,130 @@ def test_none_chosen_means_all(collection) -> None:
 def test_what_is_still_missing_is_a_hint_and_no_error(panel) -> None:
     for mode, hint in (("image", "Choose an image"), ("both", "Choose an image")):
         panel.form.mode.value = mode
-        assert hint in panel.result.value
-        assert "alert" not in panel.result.value
+        assert hint in panel.message.value
+        assert "alert" not in panel.message.value
     panel.form.mode.value = "text"
     panel.form.text.value = " "
-    assert "Type what to look for" in panel.result.value
-    assert "alert" not in panel.result.value
+    assert "Type what to look for" in panel.message.value
+    assert "alert" not in panel.message.value
     assert panel.link.value == ""
 
 
-def test_the_button_asks_the_same_once_more(panel, monkeypatch) -> None:
+def test_the_button_asks_once_more_but_not_what_has_just_been_answered(panel, monkeypatch) -> None:
     def taken(*_, **__):
         raise OSError("the store is held by another notebook")
 
-    before = without_times(panel.result.value)
+    before = found(panel)
     with monkeypatch.context() as patch:
         patch.setattr(PanelData, "search", taken)
-        panel.form.button.click()
-        assert "held by another notebook" in panel.result.value
+        panel.form.button.click()  # at once: the answer that is there still holds
+        assert found(panel) == before
+        panel.settings.k.value = 2
+        assert "held by another notebook" in panel.message.value
     panel.form.button.click()
-    assert without_times(panel.result.value) == before
+    assert found(panel) == before[:2]
 
 
-def test_the_same_file_can_be_uploaded_twice(collection, panel) -> None:
-    image = collection.items[collection.items["modality"] == "image"].iloc[0]
-    file = upload(Path(image["image"]).read_bytes())
-    panel.form.upload.value = file
-    assert panel.form.upload.value == ()
-    first = without_times(panel.result.value)
+def test_of_ten_questions_in_a_row_the_last_is_answered(panel, monkeypatch) -> None:
+    asked, answer = [], PanelData.search
+    monkeypatch.setattr(
+        PanelData, "search", lambda data, query: asked.append(query.text) or answer(data, query)
+    )
+
+    async def click() -> None:
+        for number in range(10):
+            panel.form.text.value = f"question {number}"
+            panel.form.button.click()
+        assert panel.grid.busy
+        await asyncio.sleep(0.2)
+
+    asyncio.run(click())
+    assert asked == ["question 9"]
+    assert not panel.grid.busy
+
+
+def test_more_like_this_and_not_this_refine_the_question(panel, expected) -> None:
+    first, second, _ = panel.hits.to_dict("records")
+    panel.grid._receive(panel.grid, {"do": "act", "action": "more", "id": first["item_id"]}, [])
+    panel.refine("less", second["item_id"])
+    plus, minus = (Path(first["image"]),), (Path(second["image"]),)
+    assert found(panel) == expected(text="a red mug", k=3, plus=plus, minus=minus)
+    names = [chip.description for chip in panel.refined.children]
+    assert names == [f"+ {plus[0].name} ✕", f"− {minus[0].name} ✕"]
+    panel.refined.children[1].click()
+    assert found(panel) == expected(text="a red mug", k=3, plus=plus)
+    panel.history.value = 2  # the first question
+    assert (panel.refined.children, panel.question) == ((), Query(text="a red mug", k=3))
+
+
+def test_what_is_selected_and_labelled_comes_back_to_python(panel) -> None:
+    first, second, third = found(panel)
+    panel.grid.selected = [third, first]
+    assert panel.selected["item_id"].tolist() == [first, third]
+    panel.grid.press("y", second)
+    panel.grid.press("n", third)
+    panel.form.text.value = "a teapot"
+    assert panel.labels.to_numpy().tolist() == [
+        ["“a red mug” → image", second, 1],
+        ["“a red mug” → image", third, 0],
+    ]
+    assert (panel.grid.labels, len(panel.selected)) == ({}, 0)
+    panel.form.text.value = "a red mug"
+    assert panel.grid.labels == {second: 1, third: 0}
+
+
+def test_a_question_is_saved_by_name_and_opened_tomorrow(panel, collection) -> None:
+    panel.grid.press("n", found(panel)[1])
+    panel.saved.button.click()
+    assert "Type a name" in panel.saved.status.value
+    panel.saved.name.value = "<b>mugs</b>"
+    panel.saved.button.click()
+    assert "Saved in " in panel.saved.status.value
+    assert panel.data.questions.table["item_id"].tolist() == found(panel)
+    tomorrow = QueryPanel(PanelData(collection.retriever, collection.items, questions=panel.data.questions))
+    assert tomorrow.saved.opened.options == (("", ""), ("<b>mugs</b>", "<b>mugs</b>"))
+    tomorrow.saved.opened.value = "<b>mugs</b>"
+    assert tomorrow.question == panel.question
+    assert tomorrow.grid.labels == panel.grid.labels == {found(panel)[1]: 0}
+    panel.data.questions.path.write_text("no JSON")
+    tomorrow.saved.opened.value = ""
+    assert QueryPanel(panel.data).saved.status.value.count("line 1: no saved question; remove the line") == 1
+
+
+def test_the_last_answer_is_kept_as_html_for_a_notebook_without_a_kernel(panel) -> None:
+    assert "“a red mug” → image" in panel._static
+    panel.form.text.value = "<script>alert(1)</script>"
+    assert "&lt;script&gt;alert(1)" in panel._static
+    assert "<script" not in panel._static
+
+
+def test_the_same_file_can_be_uploaded_twice(image, panel) -> None:
+    content = Path(image["image"]).read_bytes()
+    upload(panel, content)
+    first = found(panel)
     panel.form.mode.value = "text"
-    panel.form.upload.value = file
-    assert without_times(panel.result.value) == first
+    upload(panel, content)
+    assert found(panel) == first
 
 
 def test_what_there_is_no_choice_in_is_not_shown(collection) -> None:
     panel = QueryPanel(PanelData(collection.retriever, collection.items))
-    assert panel.result.value == ""
+    assert (panel.grid.cards, panel.message.value, panel.saved.rows) == ([], "", [])
     assert panel.settings.ranking == [panel.settings.fusion, panel.settings.rrf_k, panel.settings.exact]
 
 
-def test_the_box_is_a_widget(collection) -> None:
-    assert type(query_panel(PanelData(collection.retriever, collection.items))).__name__ == "VBox"
+def test_it_begins_with_the_search_of_the_run(collection) -> None:
+    panel = query_panel(PanelData(collection.retriever, collection.items, exact=True), "a red mug")
+    assert isinstance(panel, PanelBox)
+    assert panel.question.exact
+    assert "; exact search, " in panel.grid.status
 
 
 def test_images_of_a_drawing_program_are_opened_within_bounds(panel) -> None:
     file = io.BytesIO()
     Image.new("RGBA", (3000, 20), (255, 0, 0, 0)).save(file, "PNG")
-    panel.form.upload.value = upload(file.getvalue())
-    assert "mine.png (image)" in panel.result.value
+    upload(panel, file.getvalue())
+    assert panel.grid.status.startswith("mine.png (image)")
 
 
 def test_a_calibration_is_fitted_when_it_is_chosen(collection) -> None:
@@ -218,15 +304,14 @@ def test_a_calibration_is_fitted_when_it_is_chosen(collection) -> None:
     panel = QueryPanel(PanelData(collection.retriever, collection.items, {"": fit}), "a red mug", 3)
     assert fitted == []
     panel.settings.calibration.value = "temperature"
-    assert "p 0." in panel.result.value
+    assert "probability" in panel.hits
     assert fitted == [1]
 
 
-def test_an_image_of_the_collection_may_begin(collection, expected) -> None:
-    image = collection.items[collection.items["modality"] == "image"].iloc[0]
+def test_an_image_of_the_collection_may_begin(image, collection, expected) -> None:
     panel = QueryPanel(PanelData(collection.retriever, collection.items), Path(image["image"]), 2)
     asked = {"image": Path(image["image"]), "image_name": image["pair_id"], "k": 2}
-    assert without_times(panel.result.value) == expected(**asked)
+    assert found(panel) == expected(**asked)
 
 
 @pytest.mark.parametrize("rrf_k", [60, 5])

@@ -5,10 +5,10 @@ from mmlab.panels import PanelData
 from mmlab.panels.search_controls import (
     CHOICE,
     RANGE,
-    SEARCH,
     YES_NO,
     SearchControls,
     controls_from_filter,
+    count_values,
     filter_controls,
     filter_fields,
     filter_from_controls,
@@ -41,17 +41,17 @@ def things():
 def test_filters_are_built_from_the_schema_and_read_back(things):
     fields = filter_fields(things, TYPES)
     found = {name: one.kind for name, one in fields.items()}
-    assert found == {"label": CHOICE, "code": SEARCH, "price": RANGE, "stock": RANGE, "new": YES_NO}
+    assert found == {"label": CHOICE, "code": CHOICE, "price": RANGE, "stock": RANGE, "new": YES_NO}
     assert fields["label"].known == ("mug", "cup")  # the most frequent first
     assert (fields["price"].known, fields["stock"].known) == ((1.5, 60.5), (0, 59))
-    nothing = {"label": (), "code": "", "price": (1.5, 60.5), "stock": (0, 59), "new": "any"}
+    nothing = {"label": [], "code": [], "price": (1.5, 60.5), "stock": (0, 59), "new": "any"}
     assert {name: one.value for name, one in filter_controls(fields).items()} == nothing
     assert filter_from_controls(fields, nothing) == {}
-    chosen = {"label": ("mug",), "code": "c07", "price": (1.5, 5.0), "stock": (3, 59), "new": "no"}
+    chosen = {"label": ["mug"], "code": ["c07"], "price": (1.5, 5.0), "stock": (3, 59), "new": "no"}
     where = filter_from_controls(fields, chosen)
     assert where == {
         "label": ["mug"],
-        "code": "c07",
+        "code": ["c07"],
         "price": {"gte": 1.5, "lte": 5.0},
         "stock": {"gte": 3, "lte": 59},
         "new": False,
@@ -60,11 +60,33 @@ def test_filters_are_built_from_the_schema_and_read_back(things):
     assert controls_from_filter(fields, {}) == nothing
 
 
-def test_the_values_of_a_search_are_suggested_and_others_can_be_typed(things):
-    control = filter_controls(filter_fields(things, {"code": "keyword"}))["code"]
-    assert len(control.options) == 60
-    control.value = "another"
-    assert control.value == "another"
+def test_values_are_counted_among_the_items_that_pass_the_other_filters(things):
+    """Images stand at even places: of six in a row a mug, a cup and a cup; new are those at 0, 3, 6, ..."""
+    fields = filter_fields(things, TYPES)
+    assert count_values(things, fields, {}, "image")["label"] == [["mug", 10], ["cup", 20]]
+    where = {"new": True, "label": ["mug"]}
+    counted = count_values(things, fields, where, "image")
+    assert counted["label"] == [["mug", 10], ["cup", 0]]  # the filter of the field itself does not count
+    assert sum(count for _, count in counted["code"]) == 10
+    below = count_values(things, fields, {"price": {"gte": 1.5, "lte": 7.5}}, "image")["label"]
+    assert below == [["mug", 2], ["cup", 2]]  # places 0, 2, 4, 6
+
+
+def test_filters_that_are_set_are_shown_and_cleared_by_one_button(collection):
+    settings, calls = SearchControls(PanelData(collection.retriever, collection.items), 3), []
+    settings.listen(lambda: calls.append(settings.where))
+    assert settings.set_filters.layout.display == "none"
+    settings.filters["colour"].value = ["red"]
+    settings.count("image")
+    assert settings.active.value == "<b>Only colour = red</b>"
+    assert settings.set_filters.layout.display == "flex"
+    settings.clear.click()
+    assert calls == [{"colour": ["red"]}, {}]
+    settings.count("image")
+    assert settings.set_filters.layout.display == "none"
+    options = dict(map(tuple, settings.filters["colour"].options))
+    images = collection.items[collection.items["modality"] == "image"]
+    assert options == images["colour"].value_counts().to_dict()
 
 
 @pytest.fixture

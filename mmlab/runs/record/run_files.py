@@ -46,6 +46,8 @@ COSTS = "costs.parquet"
 CALIBRATIONS = "scores/calibrations.json"
 # written by a person, one line for each relevance judgement
 LABELS = "labels.jsonl"
+# questions that a person saved in a panel, with their hits
+QUESTIONS = "questions.jsonl"
 EXECUTED = "notebooks"
 INDEX_PAGE = "index.html"
 

@@ -1,5 +1,6 @@
 """Queries that are items of the collection, and the rankings that a run saved for them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +9,12 @@ from PIL import Image
 
 from mmlab.retrieve import Query, search
 from mmlab.retrieve.query.known_queries import (
+    SavedQuestions,
     SavedRankings,
     add_pair_columns,
     find_right_answers,
     saved_rankings_by_run,
+    search_known,
 )
 
 ITEMS = pd.DataFrame(
@@ -26,13 +29,69 @@ ITEMS = pd.DataFrame(
 )
 
 
-def test_the_items_of_the_querys_pair_answer_it() -> None:
-    assert find_right_answers(ITEMS, Query(text="a cup")) == ["i1"]
-    assert find_right_answers(ITEMS, Query(text="a mug")) == ["i1", "i2"]  # two items have this text
-    assert find_right_answers(ITEMS, Query(image=Path("/a.jpg"), to="text")) == ["t1", "t2"]
-    assert find_right_answers(ITEMS, Query(text="a cup", image=Path("/b.jpg"))) == ["i2"]  # the image's
-    assert find_right_answers(ITEMS, Query(text="never seen")) is None
-    assert find_right_answers(ITEMS, Query(text="a cup", image=Image.new("RGB", (2, 2)))) is None
+def right(**query) -> list[str] | None:
+    found = find_right_answers(ITEMS, Query(**query))
+    return found and found.item_ids
+
+
+def test_between_texts_and_images_the_items_of_the_querys_pair_are_right() -> None:
+    assert right(text="a cup") == ["i1"]
+    assert right(text="a mug") == ["i1", "i2"]  # two items have this text
+    assert right(image=Path("/a.jpg"), to="text") == ["t1", "t2"]
+    assert right(text="never seen") is None
+    assert find_right_answers(ITEMS, Query(text="a cup")).meaning == "images of its own pair"
+
+
+def test_there_is_no_truth_where_two_parts_ask() -> None:
+    both = {"text": "a cup", "image": Path("/b.jpg")}
+    assert right(**both) is None
+    assert right(**both, weight=1.0) == ["i1"]  # the text alone asks
+    assert right(**both, weight=0.0, to="text") == ["t3"]
+    assert right(text="a cup", plus=("red",)) is None
+    assert right(text="a cup", minus=(Path("/a.jpg"),)) is None
+    assert right(text="a cup", image=Image.new("RGB", (2, 2))) is None
+
+
+def test_among_images_those_of_the_label_are_right_and_the_query_is_not() -> None:
+    more = pd.DataFrame([("i3", "image", "p3", None, "/c.jpg", "mug")], columns=ITEMS.columns)
+    items = pd.concat([ITEMS, more])
+    found = find_right_answers(items, Query(image=Path("/a.jpg"), to="image"))
+    assert found == (["i3"], "the other images of label “mug”")
+    assert right(image=Path("/a.jpg"), to="image") is None  # no other has its label
+    assert right(image=Path("/b.jpg"), to="image") is None  # it has none
+    assert right(text="a cup", to="text") == ["t1"]
+
+
+def test_a_query_is_not_its_own_answer(collection) -> None:
+    items = collection.items
+    image = items[items["modality"] == "image"].iloc[3]
+    query = Query(image=Path(image["image"]), to="image", k=3, exact=True)
+    first = search(collection.retriever, replace(query, k=4)).table
+    assert first["item_id"].iloc[0] == image["item_id"]
+    others = search_known(collection.retriever, items, query).table
+    assert others["item_id"].tolist() == first["item_id"].tolist()[1:]
+    assert others["rank"].tolist() == [1, 2, 3]
+
+
+def test_saved_questions_come_back_with_their_hits_and_labels(tmp_path) -> None:
+    saved = SavedQuestions(tmp_path / "run" / "questions.jsonl")
+    hits = pd.DataFrame({"rank": [1, 2], "item_id": ["i1", "i2"], "score": [0.9, 0.5]})
+    first = Query("a mug", where={"label": ["mug"]}, plus=(Path("/b.jpg"), "red"), models=("one",))
+    saved.save("mugs", first, hits)
+    mine = Query(image=Image.new("RGB", (4, 2), "white"), image_name="mine.png", to="text")
+    saved.save("mine", mine, hits.head(1))
+    saved.save("mugs", replace(first, k=3), hits, {"i2": 0})
+    assert list(saved.queries()) == ["mugs", "mine"]  # the newest first
+    assert saved.queries()["mugs"] == replace(first, k=3)
+    assert saved.queries()["mine"].image.size == (4, 2)
+    table = saved.table
+    assert table["name"].tolist() == ["mugs", "mugs", "mine"]
+    assert table["relevance"].fillna(-1).tolist() == [-1, 0, -1]
+    with pytest.raises(ValueError, match="name: expected 1 to 100 characters, found 0"):
+        saved.save(" ", first, hits)
+    saved.path.write_text(saved.path.read_text() + "{half a l")
+    with pytest.raises(ValueError, match=r"questions.jsonl, line 4: no saved question; remove the line"):
+        saved.queries()
 
 
 def test_hits_get_the_image_and_the_words_of_their_pair() -> None:

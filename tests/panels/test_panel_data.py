@@ -3,8 +3,9 @@ import time
 from PIL import Image
 
 from mmlab.panels import PanelData, answer_query
-from mmlab.panels.hit_grids import image_card, show_hits
+from mmlab.panels.panel_data import image_card, show_hits
 from mmlab.retrieve import Query
+from mmlab.retrieve.query.known_queries import RightAnswers
 
 
 def test_hostile_queries_are_shown_as_text(collection):
@@ -17,11 +18,19 @@ def test_hostile_queries_are_shown_as_text(collection):
 def test_known_answers_are_marked(collection):
     data, query = PanelData(collection.retriever, collection.items), Query(text="a red mug", k=2)
     result = data.search(query)
-    html = str(show_hits(query, result, right=[result.table["item_id"].iloc[1]]))
+    html = str(
+        show_hits(query, result, RightAnswers([result.table["item_id"].iloc[1]], "images of its <own> pair"))
+    )
     assert html.index("&#10007;") < html.index("&#10003;")
-    assert "a right one at rank 2" in html
-    assert "none of them right" in str(show_hits(query, result, right=[]))
+    assert "a right one at rank 2 (right: images of its &lt;own&gt; pair)" in html
+    assert "none of them right" in str(show_hits(query, result, RightAnswers([], "none")))
     assert "right" not in str(show_hits(query, result))
+
+
+def test_the_answer_says_whether_it_is_exact(collection):
+    data = PanelData(collection.retriever, collection.items)
+    for exact, words in ((True, "; exact search, "), (False, "; by the index, ")):
+        assert words in str(answer_query(data, Query(text="a red mug", k=2, exact=exact)).shown)
 
 
 def test_a_query_for_more_items_than_there_are_finds_them_all(collection):

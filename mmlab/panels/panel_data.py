@@ -1,9 +1,8 @@
-"""What a panel searches, and the hits of one query as a grid of images, marked where the right answers are known."""
+"""What a panel searches, and the hits of one query as HTML, marked where the right answers are known."""
 
 import base64
 import io
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -12,9 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from mmlab.items import is_among
 from mmlab.panels.controls import status_line, warning_line
-from mmlab.retrieve import CALIBRATIONS, Query, SearchResult, search
-from mmlab.retrieve.query.known_queries import add_pair_columns, find_right_answers
+from mmlab.retrieve import CALIBRATIONS, Query, SearchResult
+from mmlab.retrieve.query.known_queries import (
+    RightAnswers,
+    SavedQuestions,
+    add_pair_columns,
+    find_right_answers,
+    search_known,
+)
 from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.search import Calibrations
 from mmlab.retrieve.query.spec import NONE
@@ -39,12 +45,18 @@ class PanelData:
         calibrations: by the name of the system whose scores they were fitted on (see `try_calibrations`), or a function
             that fits them, which is called when a person first chooses a calibration.
         match: ranks the first hits again (`rerank`, `crop_matcher`); None where no model can.
+        exact: whether a panel begins with exact search, as the run was ranked.
+        questions: where questions are saved by name; None where they cannot be.
+        fetch: returns the bytes of an image at an address on the web; None where none is fetched.
     """
 
     searched: Searcher | Mapping[str, Searcher | System]
     items: pd.DataFrame
     calibrations: Mapping[str, Calibrations | Callable[[], Calibrations]] = field(default_factory=dict)
     match: Match | None = None
+    exact: bool = False
+    questions: SavedQuestions | None = None
+    fetch: Callable[[str], bytes] | None = None
 
     @cached_property
     def systems(self) -> Systems:
@@ -64,12 +76,11 @@ class PanelData:
         return tuple(CALIBRATIONS if callable(known) else known)
 
     def search(self, query: Query) -> SearchResult:
-        """Answer a query by `mmlab.retrieve.search`, with the image and the words of each hit's pair.
+        """Answer a query by `search_known`, with the image and the words of each hit's pair.
 
         A query for more items than there are finds them all. Raises ValueError as `search` does.
         """
-        held = int((self.items["modality"] == query.to).sum())
-        result = search(self.systems, query.limited_to(held), self._fitted_for(query), self.match)
+        result = search_known(self.systems, self.items, query, self._fitted_for(query), self.match)
         return replace(result, table=add_pair_columns(result.table, self.items))
 
     def _fitted_for(self, query: Query) -> dict[str, Calibrations]:
@@ -107,19 +118,34 @@ def answer_query(data: PanelData, query: Query) -> Answer:
     return Answer(show_hits(query, result, find_right_answers(data.items, query)), result.table)
 
 
-def show_hits(query: Query, result: SearchResult, right: Collection[str] | None = None) -> Html:
+def show_hits(query: Query, result: SearchResult, right: RightAnswers | None = None) -> Html:
     """Return the hits of `PanelData.search` as a grid of images under the query and the time it took.
 
-    right: the item_ids that answer the query, to mark hits as right or wrong.
+    right: what answers the query, to mark hits as right or wrong.
     """
-    started, hits = time.perf_counter(), result.table
-    marks = None if right is None else [item in right for item in hits["item_id"]]
+    hits = result.table
+    marks = None if right is None else [item in right.item_ids for item in hits["item_id"]]
     captions = [describe_hit(hit) for hit in hits.to_dict("records")]
     grid = gallery(list(hits["pair_image"]), captions, marks)
     asked = "".join(str(image_card(part)) for part in query.contents if not isinstance(part, str))
-    times = _describe_times(result.timings, 1000 * (time.perf_counter() - started))
-    line = f"<b><bdi>{escape(query.describe())}</bdi></b>: {len(hits)} hits{_first_right(marks)}; {times}"
+    question, facts = describe_answer(query, result, right)
+    line = f"<b><bdi>{escape(question)}</bdi></b>: {escape(facts)}"
     return Html(f"{status_line(line)}{warning_line(result.warning)}{asked}{grid}")
+
+
+def describe_answer(query: Query, result: SearchResult, right: RightAnswers | None) -> tuple[str, str]:
+    """Return what was asked, and in words how many hits there are, which is right, and what the search took."""
+    ranks = (
+        [] if right is None else result.table.loc[is_among(result.table["item_id"], right.item_ids), "rank"]
+    )
+    found = f"{len(result.table)} hits"
+    if right is not None:
+        found += f", a right one at rank {min(ranks)}" if len(ranks) else ", none of them right"
+        found += f" (right: {right.meaning})"
+    spent = result.timings
+    embedding, searching = spent["embed_ms"], sum(spent.values()) - spent["embed_ms"]
+    kind = "exact search" if query.exact else "by the index"
+    return query.describe(), f"{found}; {kind}, {embedding:.0f} ms to embed, {searching:.0f} ms to search"
 
 
 def describe_hit(hit: Mapping[str, Any]) -> str:
@@ -149,15 +175,3 @@ def image_card(image: "Path | Image.Image") -> Html:
     size = f"max-width:{QUERY_IMAGE_PIXELS}px;max-height:{QUERY_IMAGE_PIXELS}px"
     style = f"{size};border:2px solid #bbb;border-radius:6px;padding:4px"
     return Html(f'<p><img alt="the query" style="{style}" src="data:image/jpeg;base64,{content}"></p>')
-
-
-def _describe_times(timings: Mapping[str, float], drawing_ms: float) -> str:
-    embedding = timings["embed_ms"]
-    searching = sum(timings.values()) - embedding
-    return f"{embedding:.0f} ms to embed, {searching:.0f} ms to search, {drawing_ms:.0f} ms to draw"
-
-
-def _first_right(marks: list[bool] | None) -> str:
-    if marks is None:
-        return ""
-    return f", a right one at rank {marks.index(True) + 1}" if True in marks else ", none of them right"
