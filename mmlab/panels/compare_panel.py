@@ -64,8 +64,10 @@ class ComparePanel(PanelBox):
         self.ask_soon = controls.LastCall(self.answer_now)
         self.static_soon = controls.LastCall(self._show_static, STATIC_SECONDS)
         columns = [_column(*side) for side in zip(PLACES, self.settings, self.grids, strict=True)]
+        sides = controls.row(*columns)
+        sides.layout.align_items = "flex-start"
         above = [*self.form.rows, self.message, self.difference]
-        super().__init__([*above, controls.row(*columns), self.result], "compare")
+        super().__init__([*above, sides, self.result], "compare")
         for part in (self.form, *self.settings):
             part.listen(self.ask)
         if query:

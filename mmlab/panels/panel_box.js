@@ -58,7 +58,8 @@ function describe(panel) {
     set(readout, "aria-label", `${labelOf(readout)}, as a number`);
   }
   for (const field of panel.querySelectorAll("select, input:not([type=checkbox])")) {
-    if (!field.labels?.length && !field.getAttribute("aria-label")) set(field, "aria-label", labelOf(field) || field.placeholder || "");
+    const named = [...(field.labels ?? [])].some((label) => label.textContent.trim());
+    if (!named && !field.getAttribute("aria-label")) set(field, "aria-label", field.title || labelOf(field));
   }
 }
 

@@ -123,7 +123,8 @@ class QueryPanel(PanelBox):
 
     def refine(self, action: str, item_id: str) -> None:
         """Ask for more or for less like a hit."""
-        hit = self.hits[self.hits["item_id"] == item_id].iloc[0]
+        items = self.data.items
+        hit = items[items["item_id"] == item_id].iloc[0]
         part = Path(hit["image"]) if hit["modality"] == IMAGE else str(hit["text"])
         for parts in self.parts.values():
             parts[:] = [one for one in parts if one != part]

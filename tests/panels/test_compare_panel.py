@@ -13,22 +13,37 @@ from mmlab.retrieve.scores.calibrate import Temperature
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 
 
-def without_times(html):
-    return re.sub(r"\d+ ms", "", str(html))
+def found(panel) -> list[list[str]]:
+    """The item_ids of the cards of either side, which are those of `hits`."""
+    ids = [[card["item_id"] for card in grid.cards] for grid in panel.grids]
+    assert ids == [panel.hits[side]["item_id"].tolist() for side in ("left", "right")]
+    return ids
 
 
-def test_it_shows_its_static_twin_and_asks_again(collection):
+def answers(data, panel) -> list[list[str]]:
+    asked = [panel.form.query(**settings.values) for settings in panel.settings]
+    assert [panel.questions[side] for side in ("left", "right")] == asked
+    return [data.search(query).table["item_id"].tolist()[: query.k] for query in asked]
+
+
+def notes(panel) -> list[str]:
+    return [card["note"] for card in panel.grids[1].cards]
+
+
+def test_it_answers_both_and_keeps_them_as_html(collection):
     systems = {"one": collection.retriever, "two": collection.retriever}
     data = PanelData(systems, collection.items)
     panel = ComparePanel(data, "a red mug", 3)
     first, second = (Query(text="a red mug", k=3, models=(name,)) for name in systems)
-    expected = compare_answers(data, first, second)
-    assert without_times(panel.result.value) == without_times(expected)
+    assert panel._static == str(compare_answers(data, first, second))
+    assert found(panel) == answers(data, panel)
     assert "Nothing moved" in panel.result.value
+    assert [grid.status.split(" hits")[0] for grid in panel.grids] == ["Left: one: 3", "Right: two: 3"]
     panel.settings[1].exact.value = True
-    assert "exact: False | True" in panel.result.value
+    assert "exact: False | True" in panel.difference.value
     panel.form.text.value = " "
-    assert "Type what to look for" in panel.result.value
+    assert "Type what to look for" in panel.message.value
+    assert (panel.hits, [grid.cards for grid in panel.grids]) == ({}, [[], []])
 
 
 def test_each_side_has_settings_of_its_own(collection):
@@ -43,22 +58,22 @@ def test_each_side_has_settings_of_its_own(collection):
     left, right = panel.settings
     right.k.value = 2
     right.calibration.value = "temperature"
-    right.filters["colour"].value = ("red",)
+    right.filters["colour"].value = ["red"]
     right.rerank.value = 2
     left.models.value = ("one", "two")
     left.fusion.value = "rrf"
-    asked = [panel.form.query(**settings.values) for settings in panel.settings]
-    assert without_times(panel.result.value) == without_times(compare_answers(data, *asked))
-    for words in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red", "p 0."):
-        assert words in panel.result.value
-    assert panel.result.value.count("<figure") == 3 + 2
-    assert panel.result.value.count("no filter (here colour = red)") == 1  # on the right
+    assert [len(ids) for ids in found(panel)] == [3, 2]
+    for words in ("k: 3 | 2", "calibration: none | temperature", "rerank: 0 | 2", "colour red"):
+        assert words in panel.difference.value
+    assert all("probability" in card for card in panel.grids[1].cards)
+    assert panel._static.count("<figure") == 3 + 2
+    assert panel.message.value.count("no filter (here colour = red)") == 1  # of the right side
 
 
 def test_one_system_is_held_against_its_own_exact_search(collection):
-    panel = ComparePanel(PanelData(collection.retriever, collection.items), "a red mug", 3)
+    panel = ComparePanel(PanelData(collection.retriever, collection.items, exact=True), "a red mug", 3)
     assert [settings.exact.value for settings in panel.settings] == [False, True]
-    assert "exact: False | True" in panel.result.value
+    assert "exact: False | True" in panel.difference.value
 
 
 @pytest.fixture
@@ -79,25 +94,25 @@ def runs(collection):
 def test_written_rankings_have_no_controls_that_cannot_act(collection, runs):
     items = collection.items
     panel = ComparePanel(PanelData(runs, items), items.loc[items["modality"] == "text", "text"].iloc[0], 3)
-    assert "▲ 2" in panel.result.value
+    assert notes(panel) == ["(▲ 2)", "", "(▼ 2)"]
     assert [one.ranking for one in panel.settings] == [[one.models] for one in panel.settings]
     assert [one.filters for one in panel.settings] == [{}, {}]
     assert panel.form.mode.options == ("text", "image")
-    shown = controls_in(panel.box)
+    shown = controls_in(panel)
     assert not {panel.form.upload, panel.form.weight, panel.form.to} & shown
     assert not {panel.settings[0].fusion, panel.settings[0].exact} & shown
     panel.form.image.value = items.loc[items["modality"] == "image", "pair_id"].iloc[0]
     assert "Nothing moved" in panel.result.value
-    assert "→ text" in panel.result.value
+    assert "→ text" in panel.difference.value
     panel.form.mode.value = "text"
-    assert "→ image" in panel.result.value
+    assert "→ image" in panel.difference.value
 
 
 def test_a_saved_ranking_is_asked_by_an_image_of_the_collection(collection, runs):
     image = collection.items[collection.items["modality"] == "image"].iloc[0]
     panel = ComparePanel(PanelData(runs, collection.items), Path(image["image"]), 2)
     assert (panel.form.mode.value, panel.form.image.value) == ("image", image["pair_id"])
-    assert "→ text" in panel.result.value
+    assert "→ text" in panel.difference.value
     with pytest.raises(ValueError, match="the collection has no image elsewhere.jpg"):
         ComparePanel(PanelData(runs, collection.items), Path("elsewhere.jpg"))
 

@@ -1,3 +1,5 @@
+import asyncio
+
 import ipywidgets as widgets
 import pandas as pd
 import pytest
@@ -34,12 +36,31 @@ def test_numbers_are_whole_where_all_given_are():
 
 
 def test_rows_are_folded_out_by_a_button_of_their_name():
-    box = controls.folded_rows({"Filters": [controls.checkbox(False, "new")], "Empty": []})
+    first = controls.text_line("", "Name", "")
+    box = controls.folded_rows({"Filters": [controls.checkbox(False, "new")], "Empty": []}, first)
     switches, hidden = box.children
-    assert [switch.description for switch in switches.children] == ["Filters"]
+    assert [switch.description for switch in switches.children] == ["Name", "Filters"]
     assert hidden.layout.display == "none"
-    switches.children[0].value = True
+    switches.children[1].value = True
     assert hidden.layout.display == "flex"
+
+
+def test_of_many_calls_in_a_row_the_last_one_works():
+    done = []
+    later = controls.LastCall(lambda: done.append(len(done)), 0.01)
+
+    async def call():
+        for _ in range(5):
+            later()
+        await asyncio.sleep(0.05)
+        later()
+        later.cancel()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(call())
+    assert done == [0]
+    later()
+    assert done == [0, 1]  # at once, where no loop runs
 
 
 def test_a_name_of_a_column_or_file_cannot_break_out():
