@@ -20,7 +20,10 @@ WORST_FIRST, AS_READ = "worst suspects first", "as in the dataset"
 UNSORTED = ("item_id", "content", "image", "pair_image", "words", "place", "modality")
 PAGE = 48
 STATIC_CARDS = 12  # that a saved notebook shows
-CHOSEN = "{} selected: `panel.selected` is their table, `panel.where` a filter for `run.search`."
+CHOSEN = (
+    "{} selected: <code>panel.selected</code> is their table, <code>panel.where</code> a filter for "
+    "<code>run.search</code>."
+)
 
 
 def browse_panel(
@@ -78,20 +81,19 @@ class BrowsePanel(PanelBox):
         self.place = controls.slider(1, 1, 1, "Page")
         self.before = controls.button("previous", "the page before this one", lambda: self.turn(-1))
         self.after = controls.button("next", "the page after this one", lambda: self.turn(1))
-        self.every = controls.button("select all", "select all that are found", self.select_all)
-        self.none = controls.button("select none", "take the selection back", lambda: self.select([]))
+        self.every = controls.button("select all", "select all that are found", self.select_all, "auto")
+        self.none = controls.button("select none", "take the selection back", lambda: self.select([]), "auto")
 
     def _rows(self) -> list[widgets.Widget]:
         facets = widgets.VBox(list(self.filters.filters.values()))
         facets.add_class("mmlab-facets")
-        facets.layout.flex = "0 1 240px"
+        facets.layout = widgets.Layout(flex="0 1 240px", align_self="flex-start")
         main = widgets.VBox([self.filters.set_filters, self.grid, self.note])
-        main.layout = widgets.Layout(flex="1 1 420px", min_width="0")
-        shown = controls.row(self.to, self.words)
-        order = controls.row(self.order, self.falling)
+        main.layout = widgets.Layout(flex="1 1 420px", min_width="0", align_self="flex-start")
+        shown = controls.row(self.to, self.order, self.falling, self.words)
         turn = widgets.HBox([self.before, self.after])
         pages = controls.row(self.place, turn, widgets.HBox([self.every, self.none]))
-        return [shown, order, pages, controls.row(*([facets] if facets.children else []), main)]
+        return [shown, pages, controls.row(*([facets] if facets.children else []), main)]
 
     def _listen(self) -> None:
         self.listening = Listening()

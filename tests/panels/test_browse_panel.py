@@ -97,7 +97,7 @@ def test_a_selection_lasts_over_pages_and_comes_back_as_table_and_filter(panel):
     assert panel.grid.selected == ["i1"]
     assert panel.selected["item_id"].tolist() == ["i1", "i2"]
     assert panel.where == {"pair_id": ["1.jpg", "2.jpg"]}
-    assert "2 selected: `panel.selected`" in panel.note.value
+    assert "2 selected: <code>panel.selected</code>" in panel.note.value
     panel.grid.selected = []
     assert panel.where == {"pair_id": ["2.jpg"]}
 
