@@ -76,7 +76,7 @@ class BrowsePanel(PanelBox):
         if self.items["finding"].isna().all():
             self.order.value = AS_READ
         self.falling = controls.checkbox(False, "descending")
-        self.falling.indent = False
+        self.falling.indent, self.falling.layout.width = False, "auto"
         self.filters = FilterControls(self.items, types)
         self.place = controls.slider(1, 1, 1, "Page")
         self.before = controls.button("previous", "the page before this one", lambda: self.turn(-1))

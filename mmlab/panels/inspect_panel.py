@@ -105,8 +105,9 @@ class InspectPanel(PanelBox):
         self.before = controls.button("previous", "the miss before this one", lambda: self.step(-1))
         self.after = controls.button("next", "the miss after this one", lambda: self.step(1))
         self.goes_on = controls.checkbox(True, "go on once it is judged")
-        self.goes_on.indent = False
+        self.goes_on.indent, self.goes_on.layout.width = False, "auto"
         self.query = widgets.HTML()
+        self.query.add_class("mmlab-asked")
         details = partial(item_details, items)
         self.grid = JudgedGrid(self.undo, actions=[LABEL], details=details, page=k, empty="No query failed.")
         self.grid.on_label(self.add_label)
