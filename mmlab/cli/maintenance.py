@@ -30,7 +30,7 @@ Examples:
   mmlab clean try-1 try-2        two runs
   mmlab clean --unfinished       the runs that are not finished
   mmlab clean --cache --demo --yes
-  mmlab clean try-1 --labels     also the judgements made by hand, in labels.jsonl
+  mmlab clean try-1 --labels     also what was done by hand: labels.jsonl, questions.jsonl
 """
 PUSH_EXAMPLES = """
 \b
@@ -101,8 +101,8 @@ def clean(names: Sequence[str], unfinished: bool, cache: bool, demo: bool, label
         click.echo("Nothing is removed: name runs, or give --unfinished, --cache or --demo.")
     elif labelled := [entry.name for entry in found if entry.labels and not labels]:
         raise click.UsageError(
-            f"{', '.join(labelled)} would go with judgements made by hand, which cannot be made again; nothing is "
-            "removed: keep labels.jsonl elsewhere, or give --labels"
+            f"{', '.join(labelled)} would go with what was done by hand, which cannot be made again; nothing is "
+            "removed: keep labels.jsonl and questions.jsonl elsewhere, or give --labels"
         )
     elif yes or click.confirm(f"Remove these ({sum(entry.bytes for entry in found) / 1e6:.1f} MB)?"):
         remove(found)

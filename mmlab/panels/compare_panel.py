@@ -62,7 +62,7 @@ class ComparePanel(PanelBox):
         self.questions: dict[str, Query] = {}
         self.message, self.difference, self.result = (widgets.HTML() for _ in range(3))
         self.ask_soon = controls.LastCall(self.answer_now)
-        self.static_soon = controls.LastCall(self._show_static, STATIC_SECONDS)
+        self.static_soon = controls.LastCall(self._make_static, STATIC_SECONDS)
         columns = [_column(*side) for side in zip(PLACES, self.settings, self.grids, strict=True)]
         sides = controls.row(*columns)
         sides.layout.align_items = "flex-start"
@@ -105,8 +105,10 @@ class ComparePanel(PanelBox):
         self.static_soon()
         return "".join(warning_line(side.result.warning) for side in comparison.answers)
 
-    def _show_static(self) -> None:
-        self.show_static(self._last.html(self.parameters))
+    def _make_static(self) -> None:
+        self.static_soon.cancel()
+        if self.questions:
+            self.show_static(self._last.html(self.parameters))
 
 
 def _column(place: str, settings: SearchControls, grid: HitGrid) -> widgets.VBox:

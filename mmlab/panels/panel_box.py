@@ -45,11 +45,15 @@ class PanelBox(widgets.VBox):
         if self._displayed:
             update_display(self._stand_in(), display_id=self._twin)
 
+    def _make_static(self) -> None:
+        """Call `show_static` with what is not made yet; done before the panel is displayed."""
+
     def _stand_in(self) -> HTML:
         return HTML(f'<div class="mmlab-twin {self._twin}">{self._static}</div>')
 
     def _ipython_display_(self, **_: Any) -> None:
         """Show the panel, and below it what stands in for it, which the living panel hides."""
+        self._make_static()
         display(super()._repr_mimebundle_(), raw=True)
         display(self._stand_in(), display_id=self._twin)
         self._displayed = True

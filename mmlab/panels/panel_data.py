@@ -54,7 +54,7 @@ class PanelData:
     items: pd.DataFrame
     calibrations: Mapping[str, Calibrations | Callable[[], Calibrations]] = field(default_factory=dict)
     match: Match | None = None
-    exact: bool = False
+    exact: bool = Query.exact
     questions: SavedQuestions | None = None
     fetch: Callable[[str], bytes] | None = None
 
@@ -144,6 +144,8 @@ def describe_answer(query: Query, result: SearchResult, right: RightAnswers | No
         found += f" (right: {right.meaning})"
     spent = result.timings
     embedding, searching = spent["embed_ms"], sum(spent.values()) - spent["embed_ms"]
+    if not spent["embed_ms"] + spent["search_ms"]:
+        return query.describe(), f"{found}; from saved rankings"
     kind = "exact search" if query.exact else "by the index"
     return query.describe(), f"{found}; {kind}, {embedding:.0f} ms to embed, {searching:.0f} ms to search"
 

@@ -103,8 +103,8 @@ class QueryForm:
     def rows(self) -> list[widgets.Widget]:
         """The widgets in their places."""
         ask = widgets.HBox([self.text, self.button], layout=widgets.Layout(width="100%", grid_gap="6px"))
-        by_image = [self.image, self.upload, self.mode, self.to] if self.live else [self.image, self.mode]
-        return [ask, controls.row(*by_image, self.weight)]
+        live = [self.image, self.upload, self.mode, self.to, self.weight]
+        return [ask, controls.row(*(live if self.live else [self.image, self.mode]))]
 
     @property
     def state(self) -> tuple[Any, ...]:

@@ -68,7 +68,7 @@ class QueryPanel(PanelBox):
         self.listening = controls.Listening()
         self.message, self.link, self.refined = widgets.HTML(), widgets.HTML(), controls.row()
         self.ask_soon = controls.LastCall(self.answer_now)
-        self.static_soon = controls.LastCall(self._show_static, STATIC_SECONDS)
+        self.static_soon = controls.LastCall(self._make_static, STATIC_SECONDS)
         self.history = controls.choose_one([("", -1)], "Asked before", "600px")
         self.saved = SavedControls(self)
         super().__init__(self._rows(), "query")
@@ -163,9 +163,11 @@ class QueryPanel(PanelBox):
         self.static_soon()
         return warning_line(result.warning)
 
-    def _show_static(self) -> None:
-        query, result, right = self._last
-        self.show_static(show_hits(query, result, right))
+    def _make_static(self) -> None:
+        self.static_soon.cancel()
+        if self.question is not None:
+            query, result, right = self._last
+            self.show_static(show_hits(query, result, right))
 
     def _keep_label(self, item_id: str, relevance: int | None) -> None:
         if self.question is None:

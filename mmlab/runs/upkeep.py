@@ -25,6 +25,7 @@ from mmlab.runs.record.run_files import (
     LABELS,
     METRICS,
     NOTEBOOKS,
+    QUESTIONS,
     RANKINGS,
     VECTORS,
     disk_bytes,
@@ -216,8 +217,8 @@ def remove(entries: Sequence[Removable]) -> None:
 
 
 def count_labels(folder: Path) -> int:
-    """Return how many judgements by hand are in a folder and below it."""
-    files = [path for path in folder.rglob(LABELS) if path.is_file()]
+    """Return how many judgements by hand and saved questions are in a folder and below it."""
+    files = [path for name in (LABELS, QUESTIONS) for path in folder.rglob(name) if path.is_file()]
     return sum(bool(line.strip()) for path in files for line in path.read_bytes().splitlines())
 
 

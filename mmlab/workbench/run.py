@@ -506,7 +506,7 @@ class Run(RunData):
     def panel(
         self, kind: Literal["query", "compare", "browse", "inspect", "map"] = "query", **settings: Any
     ) -> "ipywidgets.VBox":
-        """Return a panel for JupyterLab.
+        """Return a panel for JupyterLab. The query panel hands back `hits`, `question`, `selected` and `labels`.
 
         Args:
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "browse" (all items

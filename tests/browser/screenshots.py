@@ -47,7 +47,7 @@ def take_panel(browser, home: Path) -> bytes:
         field = panel.get_by_label("Text", exact=True)
         field.fill(QUERY)
         field.press("Enter")
-        panel.locator("p[role=status]", has_text=QUERY).wait_for()
+        panel.locator(".mm-status", has_text=QUERY).wait_for()
         page.wait_for_timeout(500)  # the images are drawn
         return panel.screenshot()
 

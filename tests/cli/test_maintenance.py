@@ -42,7 +42,7 @@ def test_what_was_judged_by_hand_goes_only_with_a_word_of_its_own(runs, capsys):
     assert [row[3:] for row in rows[1:4]] == [[], ["2"], []]
     for choice in (["a", "b"], ["--unfinished"]):
         assert main(["clean", *choice, "--yes"]) == 2
-        assert "b would go with judgements made by hand" in capsys.readouterr().err
+        assert "b would go with what was done by hand" in capsys.readouterr().err
         assert (runs / "a").is_dir()
         assert (runs / "b" / "labels.jsonl").is_file()
     assert main(["clean", "b", "--yes", "--labels"]) == 0

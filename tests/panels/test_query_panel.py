@@ -53,7 +53,7 @@ def upload(panel, content: bytes, name: str = "mine.png") -> None:
 def test_it_opens_with_the_answer_of_the_plain_call(panel, expected) -> None:
     assert found(panel) == expected(text="a red mug", k=3)
     assert panel.question == Query(text="a red mug", k=3)
-    assert panel.grid.status.startswith("“a red mug” → image: 3 hits; by the index, ")
+    assert panel.grid.status.startswith("“a red mug” → image: 3 hits; ")
     assert not panel.grid.busy
 
 
