@@ -66,14 +66,14 @@ def ingest_items(
     >>> result.skipped[["row", "source", "reason"]].values.tolist()
     [[2, 'b.png', 'missing file']]
     """
-    cache = Path(cache) if cache else data() / "cache"
+    cache = Path(cache or data() / "cache")
     replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     looked = _look(dataset, source, columns, rules, cache)
     rows = _rows_to_ingest(looked)
     texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
-        named = _named_images(looked)
-        images, decoded = resolve_images(named, rules, findings, Blobs(cache / "images"), progress)
+        blobs = Blobs(cache / "images")
+        images, decoded = resolve_images(_named_images(looked), rules, findings, blobs, progress)
         images = assign_splits(rows, images, rules)
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)

@@ -1,7 +1,8 @@
 // Draws the cards of a HitGrid and reports what a person does. Everything from outside is written by textContent.
 
 const MARKS = { true: ["✓", "right"], false: ["✗", "wrong"] };
-const KEYS = "Arrows move, Enter opens, s selects";
+const KEYS = "Arrows move, Enter opens";
+const SELECT_KEYS = ", s selects";
 const LABEL_KEYS = ", y and n label, 1 to 9 label by place, u is undo";
 
 function make(tag, classes, properties = {}, children = []) {
@@ -122,7 +123,7 @@ function render({ model, el }) {
     clear.hidden = !count;
     undo.hidden = !can("label") || !model.get("undoable");
     sizeLabel.hidden = !cards().some((card) => card.modality !== "text");
-    keys.textContent = `${KEYS}${can("label") ? LABEL_KEYS : ""}.`;
+    keys.textContent = `${KEYS}${can("select") ? SELECT_KEYS : ""}${can("label") ? LABEL_KEYS : ""}.`;
   }
 
   function drawRest() {

@@ -36,7 +36,7 @@ def inspect_panel(
     first at the front. items: all items of their rankings. by: who judges, the login name unless given; it can be
     changed in the panel.
     """
-    return InspectPanel(missed, items, k, login_name() if by is None else by).box
+    return InspectPanel(missed, items, k, login_name() if by is None else by)
 
 
 def login_name() -> str:
@@ -86,8 +86,13 @@ class JudgedGrid(HitGrid):
         self.back()
 
 
-class InspectPanel:
-    """Direction and kind of failure, the place among the misses, the query, and the grid in which hits are judged."""
+class InspectPanel(PanelBox):
+    """Direction and kind of failure, the place among the misses, the query, and the grid in which hits are judged.
+
+    Attributes:
+        query_id: the missed query that is shown. hits: its first hits, as a DataFrame. labels: all judgements that
+            stand: query_id, item_id, relevance, judged, by.
+    """
 
     def __init__(self, missed: Mapping[str, MissedQueries], items: pd.DataFrame, k: int, by: str) -> None:
         self.by_direction, self.items, self.k = missed, items, k
@@ -100,14 +105,16 @@ class InspectPanel:
         self.before = controls.button("previous", "the miss before this one", lambda: self.step(-1))
         self.after = controls.button("next", "the miss after this one", lambda: self.step(1))
         self.goes_on = controls.checkbox(True, "go on once it is judged")
+        self.goes_on.indent, self.goes_on.layout.width = False, "auto"
         self.query = widgets.HTML()
+        self.query.add_class("mmlab-asked")
         details = partial(item_details, items)
         self.grid = JudgedGrid(self.undo, actions=[LABEL], details=details, page=k, empty="No query failed.")
-        self.grid.on_label(self.judge)
+        self.grid.on_label(self.add_label)
         self.saved = widgets.HTML()
         which = controls.row(self.direction, self.kind, self.by)
-        walk = controls.row(self.place, self.before, self.after, self.goes_on)
-        self.box = PanelBox([which, walk, self.query, self.grid, self.saved], "inspect")
+        walk = controls.row(self.place, widgets.HBox([self.before, self.after]), self.goes_on)
+        super().__init__([which, walk, self.query, self.grid, self.saved], "inspect")
         self._listen()
         self.choose_direction()
 
@@ -154,9 +161,9 @@ class InspectPanel:
             self.grid.error = f"{type(error).__name__}: {error}"
 
     def _draw(self) -> None:
-        hits = self.hits() if self.query_ids else pd.DataFrame(columns=["item_id", "judged"])
+        hits = self.hits if self.query_ids else pd.DataFrame(columns=["item_id", "judged"])
         self.grid.show(self._cards(hits) if len(hits) else [], _labels(hits))
-        self.grid.undoable = bool(self.done)
+        self.grid.undoable, self.grid.scores = bool(self.done), []  # too few for a threshold
         self._describe()
 
     def _cards(self, hits: pd.DataFrame) -> list[dict[str, Any]]:
@@ -172,25 +179,31 @@ class InspectPanel:
             self.query.value = ""
             return
         right = self.missed.right_answers(self.query_id)
-        judged = is_among(self.query_ids, read_labels(self.missed.labels)["query_id"]).sum()
+        judged = is_among(self.query_ids, self.labels["query_id"]).sum()
         count = f"Miss {self.place.value} of {len(self.query_ids)}; {judged} of them judged"
         shown = query_gallery([self.query_id], self.missed.rankings, right, self.items, 0)
         self.query.value = f"{status_line(count)}{shown}"
-        self.box.show_static(query_gallery([self.query_id], self.missed.rankings, right, self.items, self.k))
+        self.show_static(query_gallery([self.query_id], self.missed.rankings, right, self.items, self.k))
 
+    @property
+    def labels(self) -> pd.DataFrame:
+        """All judgements that stand: query_id, item_id, relevance, judged (the time), by."""
+        return read_labels(self.missed.labels)
+
+    @property
     def hits(self) -> pd.DataFrame:
-        """Return the first hits of the query with their images, words and judgements."""
+        """The first hits of the query with their images, words and judgements."""
         hits = self.missed.hits(self.query_id, self.k)
         return add_pair_columns(hits.merge(self.items, on="item_id"), self.items)
 
-    def judge(self, item_id: str, relevance: int | None) -> None:
+    def add_label(self, item_id: str, relevance: int | None) -> None:
         """Write down the judgement of a hit, say so, and go on once the miss is judged."""
-        before = self.hits().set_index("item_id")["judged"][item_id]
+        before = self.hits.set_index("item_id")["judged"][item_id]
         known = None if pd.isna(before) else int(before)
         try:
             sentence = self.missed.add_judgement(self.query_id, item_id, relevance, self.by.value)
         except Exception:
-            self.grid.labels = _labels(self.hits())
+            self.grid.labels = _labels(self.hits)
             raise
         self.done.append(Judgement(self.direction.value, self.query_id, item_id, known))
         self.grid.undoable = True
@@ -204,7 +217,7 @@ class InspectPanel:
 
     def _go_on(self) -> bool:
         """Show the next miss that nobody judged; return whether there is one."""
-        known = is_among(self.query_ids, read_labels(self.missed.labels)["query_id"])
+        known = is_among(self.query_ids, self.labels["query_id"])
         rest = [place for place, judged in enumerate(known, 1) if not judged and place > self.place.value]
         if rest:
             self.place.value = rest[0]

@@ -24,25 +24,15 @@ NOT_FILTERED = {"modality", "duplicate_of", "pair_id"}  # which has a control of
 ANY, ANSWERS = "any", {"yes": True, "no": False}
 
 
-class SearchControls:
-    """Model, number of hits, fusion, calibration, exact or not, filters: `values` is what they say.
+class FilterControls:
+    """A control for each field that items can be filtered by: `where` is what they say.
 
-    first: the name of the system that is chosen at the beginning; the first unless given. Saved rankings leave only the
-    system and the number to choose.
+    `types`: keyword, integer, float or bool by field.
     """
 
-    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool | None = None) -> None:
-        self.data, self.listening = data, controls.Listening()
-        self.models = controls.choose_many(list(data.systems), "Model")
-        self.models.value = (next(iter(data.systems)) if first is None else first,)
-        self.k = controls.number_field(min(k, MAX_HITS), 1, MAX_HITS, "How many")
-        self.k.layout.width, self.k.style.description_width = "150px", "auto"
-        self.fusion = controls.choose_one(fusion_options(data.systems, self.models.value), "Fusion")
-        self.rrf_k = controls.number_field(RRF_K, 1, MAX_RRF_K, "RRF k")
-        self.calibration = controls.choose_one([NONE], "Calibration")
-        self.rerank = controls.slider(0, 0, MAX_RERANKED, "Rerank first")
-        self.exact = controls.checkbox(data.exact if exact is None else exact, "exact search, not the graph")
-        self.fields = filter_fields(data.items, filterable_fields(data.systems))
+    def __init__(self, items: pd.DataFrame, types: Mapping[str, str]) -> None:
+        self.filtered, self.listening = items, controls.Listening()
+        self.fields = filter_fields(items, types)
         self.filters = filter_controls(self.fields)
         self.clear = controls.button(
             "clear filters", "let everything through again", self.clear_filters, "auto"
@@ -51,11 +41,6 @@ class SearchControls:
         self.set_filters = controls.row(self.active, self.clear)
         self.set_filters.add_class("mmlab-set")
         self._changed: Callable[[], Any] = lambda: None
-        self.models.observe(lambda _: self._offer(), "value")
-        self.fusion.observe(lambda _: self._follow_fusion(), "value")
-        self._offer()
-        self._follow_fusion()
-        self.count("image")
 
     @property
     def where(self) -> dict[str, Any]:
@@ -65,7 +50,7 @@ class SearchControls:
     def count(self, to: str) -> None:
         """Count what each value of each filter would find of modality `to`, and show which filters are set."""
         where = self.where
-        for name, counts in count_values(self.data.items, self.fields, where, to).items():
+        for name, counts in count_values(self.filtered, self.fields, where, to).items():
             self.filters[name].options = counts
         self.active.value = f"<b>Only {escape(describe_filter(where))}</b>" if where else ""
         self.set_filters.layout.display = "flex" if where else "none"
@@ -76,6 +61,38 @@ class SearchControls:
             for name, value in controls_from_filter(self.fields, {}).items():
                 self.filters[name].value = value
         self._changed()
+
+    def listen(self, changed: Callable[[], Any]) -> None:
+        """Call `changed` whenever a person changes a filter."""
+        self._changed = changed
+        for control in self.filters.values():
+            self.listening.watch(control, lambda _: changed())
+
+
+class SearchControls(FilterControls):
+    """Model, number of hits, fusion, calibration, exact or not, filters: `values` is what they say.
+
+    first: the name of the system that is chosen at the beginning; the first unless given. Saved rankings leave only the
+    system and the number to choose.
+    """
+
+    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool | None = None) -> None:
+        super().__init__(data.items, filterable_fields(data.systems))
+        self.data = data
+        self.models = controls.choose_many(list(data.systems), "Model")
+        self.models.value = (next(iter(data.systems)) if first is None else first,)
+        self.k = controls.number_field(min(k, MAX_HITS), 1, MAX_HITS, "How many")
+        self.k.layout.width, self.k.style.description_width = "150px", "auto"
+        self.fusion = controls.choose_one(fusion_options(data.systems, self.models.value), "Fusion")
+        self.rrf_k = controls.number_field(RRF_K, 1, MAX_RRF_K, "RRF k")
+        self.calibration = controls.choose_one([NONE], "Calibration")
+        self.rerank = controls.slider(0, 0, MAX_RERANKED, "Rerank first")
+        self.exact = controls.checkbox(data.exact if exact is None else exact, "exact search, not the graph")
+        self.models.observe(lambda _: self._offer(), "value")
+        self.fusion.observe(lambda _: self._follow_fusion(), "value")
+        self._offer()
+        self._follow_fusion()
+        self.count("image")
 
     @property
     def ranking(self) -> list[widgets.Widget]:
@@ -108,9 +125,9 @@ class SearchControls:
 
     def listen(self, changed: Callable[[], Any]) -> None:
         """Call `changed` whenever a person changes a setting."""
-        self._changed = changed
-        for control in [*(getattr(self, name) for name in SETTINGS), *self.filters.values()]:
-            self.listening.watch(control, lambda _: changed())
+        super().listen(changed)
+        for name in SETTINGS:
+            self.listening.watch(getattr(self, name), lambda _: changed())
 
     def _offer(self) -> None:
         """Offer only the fusions and the calibrations that the chosen models can do."""
@@ -196,15 +213,25 @@ def count_values(
     >>> count_values(items, fields, {"new": True, "label": ["cup"]}, "image")
     {'label': [['mug', 1], ['cup', 1]]}
     """
-    passing = {name: _passes(items[name], wanted) for name, wanted in where.items()}
+    held = items[items["modality"] == to]
     found = {}
     for name in [name for name, one in fields.items() if one.kind == CHOICE]:
-        rows = items["modality"] == to
-        for other, passes in passing.items():
-            rows &= passes if other != name else True
-        counts = items.loc[rows, name].astype(str).value_counts()
+        others = {field: wanted for field, wanted in where.items() if field != name}
+        counts = held.loc[passing(held, others), name].astype(str).value_counts()
         found[name] = [[value, int(counts.get(value, 0))] for value in fields[name].known]
     return found
+
+
+def passing(items: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series:
+    """Return which items pass a filter of `filter_from_controls`, bool, aligned with them.
+
+    >>> passing(pd.DataFrame({"label": ["mug", "cup"]}), {"label": ["mug"]}).tolist()
+    [True, False]
+    """
+    passed = pd.Series(True, items.index)
+    for name, wanted in where.items():
+        passed &= _passes(items[name], wanted)
+    return passed
 
 
 def _passes(values: pd.Series, wanted: Any) -> pd.Series:

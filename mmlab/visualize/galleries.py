@@ -25,6 +25,7 @@ MAX_HEADING_CHARS = 240
 MAX_LINE_CHARS = 600  # of a text that was found
 MAX_RIGHT_TEXTS = 5
 QUERY_PIXELS = 150
+BESIDE_STYLE = "display:flex;flex-wrap:wrap;gap:4px 18px;align-items:flex-start"
 LINES_STYLE = (
     "font:13px/1.5 sans-serif;margin:2px 0 8px;padding-left:2.2em;max-width:80ch;overflow-wrap:anywhere"
 )
@@ -96,8 +97,11 @@ def query_gallery(
         title = query["text"] if query["modality"] == "text" else query["pair_id"]
         parts.append(_heading(str(title)[:MAX_HEADING_CHARS], _describe_rank(found, right)))
         if query["modality"] == "image":
-            parts.append(str(gallery([query["image"]], ["the query"], side=QUERY_PIXELS)))
-            parts.append(_answer_lines(known, right, found.head(k)))
+            asked = gallery([query["image"]], ["the query"], side=QUERY_PIXELS)
+            lines = _answer_lines(known, right, found.head(k))
+            parts.append(
+                f'<div style="{BESIDE_STYLE}">{asked}<div style="flex:1 1 300px">{lines}</div></div>'
+            )
         else:
             parts.append(_answer_cards(known, right, found.head(k)))
     return Html("".join(parts))
@@ -207,12 +211,13 @@ def _answer_lines(known: pd.DataFrame, right: list[str], found: pd.DataFrame) ->
             found["item_id"], found["rank"], found["score"], marks, strict=True
         )
     ]
-    hits = f'<ol style="{LINES_STYLE}">{"".join(lines)}</ol>' if lines else ""
-    return (
-        f'<div style="{HEADING_STYLE}">right</div><ul style="{LINES_STYLE}">{answers}</ul>{hits}'
+    parts = (
+        [f'<b style="font:600 13px sans-serif">right</b><ul style="{LINES_STYLE}">{answers}</ul>']
         if right
-        else hits
+        else []
     )
+    parts += [f'<ol style="{LINES_STYLE}">{"".join(lines)}</ol>'] if lines else []
+    return "".join(parts)
 
 
 def _text_line(text: object) -> str:

@@ -40,7 +40,7 @@ from mmlab.runs.record import run_files
 from mmlab.visualize import figure, overlapping_histograms, paired_bars, under_headings
 from mmlab.visualize.bars import waterfall_panels
 from mmlab.visualize.galleries import false_negatives_gallery, wrong_pairs_gallery
-from mmlab.workbench.fixes import list_fixes, missed_queries
+from mmlab.workbench.fixes import FixList, list_fixes, missed_queries
 from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.run_rankings import Rankings
@@ -215,7 +215,7 @@ class FailureReport(Report):
             'suspected wrong pair'
         """
         wrong, above, _ = self._suspects
-        return list_fixes(self.data, wrong, above, missed_queries(self.per_query))
+        return list_fixes(FixList(self.data, wrong, above, missed_queries(self.per_query)))
 
     def panel(self, k: int = 5, by: str | None = None) -> "ipywidgets.VBox":
         """Return a panel for JupyterLab that walks through the missed queries, whose hits can be judged by hand.

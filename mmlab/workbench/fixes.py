@@ -1,9 +1,9 @@
 """The repair list: what is wrong in a dataset, where it stands there and what to do, for whoever owns the data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -48,12 +48,9 @@ TEXT_ADVICE = {
 }
 
 
-def list_fixes(data: RunData, wrong: pd.DataFrame, above: pd.DataFrame, missed: Iterable[str]) -> Result:
-    """Return what to repair in the dataset of a run, a row each, the costliest first.
-
-    `wrong`: `suspected_wrong_pairs`; `above`: `suspected_false_negatives`; `missed`: the query_ids that were missed.
-    """
-    table = FixList(data, wrong, above, frozenset(missed)).table
+def list_fixes(fixes: "FixList") -> Result:
+    """Return what to repair in the dataset of a run, a row each, the costliest first, and say what it is."""
+    table = fixes.table
     counts = table["finding"].value_counts().items()
     listed = ", ".join(f"{finding} {count:,}" for finding, count in counts)
     costly = int((table["missed_queries"] > 0).sum())
@@ -70,16 +67,32 @@ def list_fixes(data: RunData, wrong: pd.DataFrame, above: pd.DataFrame, missed: 
 
 @dataclass(frozen=True, repr=False)
 class FixList:
-    """What is to be repaired, kind by kind: item_id or row, image, text, finding, suggestion."""
+    """What is to be repaired, kind by kind: item_id or row, image, text, finding, suggestion.
+
+    Attributes:
+        wrong: `suspected_wrong_pairs`. above: `suspected_false_negatives`. missed: the query_ids that were missed.
+    """
 
     data: RunData
     wrong: pd.DataFrame
     above: pd.DataFrame
     missed: frozenset[str]
 
-    @cached_property
+    @classmethod
+    def of_run(cls, data: RunData) -> Self:
+        """Make the list from the files of a run; what 05_evaluate finds is left out where it has not run."""
+        names = ("wrong_pairs", "false_negatives")
+        wrong, above = (data.saved_table(f"{run_files.SUSPECTS}/{name}.parquet") for name in names)
+        return cls(data, wrong, above, missed_queries(_read_losses(data)))
+
+    @property
     def table(self) -> pd.DataFrame:
-        """All kinds, located in the dataset: `COLUMNS`, sorted by missed queries, then by kind."""
+        """What whoever owns the data reads of the rows: `COLUMNS`."""
+        return self.rows[COLUMNS]
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """All kinds, located in the dataset: item_id and `COLUMNS`, sorted by missed queries, then by kind."""
         kinds = (
             self._wrong_pairs(),
             self._judged(),
@@ -92,7 +105,18 @@ class FixList:
         rows = pd.DataFrame([row for kind in kinds for row in kind], columns=["item_id", "place", *COLUMNS])
         rows = self._located(rows.assign(missed_queries=self._count_missed(rows["item_id"])))
         order = rows["missed_queries"].sort_values(ascending=False, kind="stable").index
-        return rows.loc[order, COLUMNS].reset_index(drop=True)
+        return rows.loc[order].reset_index(drop=True)
+
+    @property
+    def by_item(self) -> pd.DataFrame:
+        """The first finding of each item, an image having those of its texts too: item_id, finding, place from 0."""
+        pair = self._items["pair_id"]
+        rows = self.rows.dropna(subset="item_id").assign(place=range(len(self.rows.dropna(subset="item_id"))))
+        own = rows[["item_id", "finding", "place"]]
+        images = pair[self._items["modality"] == "image"].rename("pair").reset_index()
+        shared = own.assign(pair=own["item_id"].map(pair)).drop(columns="item_id").merge(images, on="pair")
+        found = pd.concat([own, shared[own.columns]]).sort_values("place", kind="stable")
+        return found.drop_duplicates("item_id", ignore_index=True)
 
     @cached_property
     def _items(self) -> pd.DataFrame:
@@ -217,17 +241,14 @@ class FixList:
         return rows.assign(file=file, row=found["record"].astype("Int64"), image=image)
 
 
-def missed_queries(explained: Mapping[str, pd.DataFrame]) -> list[str]:
+def missed_queries(explained: Mapping[str, pd.DataFrame]) -> frozenset[str]:
     """Return the query_ids that no right answer was found for; `explained`: by direction, see `explain_queries`."""
-    return [
-        query
-        for name in DIRECTIONS
-        if name in explained
-        for query in explained[name].loc[explained[name]["failed"].notna(), "query_id"]
-    ]
+    return frozenset(
+        query for table in explained.values() for query in table.loc[table["failed"].notna(), "query_id"]
+    )
 
 
-def read_losses(data: RunData) -> dict[str, pd.DataFrame]:
+def _read_losses(data: RunData) -> dict[str, pd.DataFrame]:
     """Return what 05_evaluate wrote about every query, by direction; nothing where it has not run."""
     tables = {name: data.saved_table(f"{run_files.LOSSES}/{name}.parquet") for name in DIRECTIONS}
     return {name: table for name, table in tables.items() if len(table)}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mmlab.embed.benchmark import sweep_batches
 from mmlab.evaluate.trec import write_trec
+from mmlab.index.schema.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import Vectors, is_among
 from mmlab.items.tables import TooFew
@@ -19,7 +20,7 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
-from mmlab.workbench.fixes import list_fixes, missed_queries, read_losses
+from mmlab.workbench.fixes import FixList, list_fixes
 from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
@@ -34,6 +35,8 @@ from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 if TYPE_CHECKING:
     import ipywidgets
     from PIL.Image import Image
+
+    from mmlab.panels.browse_panel import BrowsePanel
 
     Asked = str | Path | Image
 
@@ -343,11 +346,7 @@ class Run(RunData):
             ['file', 'row', 'finding', 'suggestion', 'image', 'text', 'missed_queries']
             >>> fixes = run.fixes().save("fixes.csv")
         """
-        wrong, above = (
-            self.saved_table(f"{run_files.SUSPECTS}/{name}.parquet")
-            for name in ("wrong_pairs", "false_negatives")
-        )
-        return list_fixes(self, wrong, above, missed_queries(read_losses(self)))
+        return list_fixes(FixList.of_run(self))
 
     # Studies: what is tried out beside the run's own answers
 
@@ -505,13 +504,14 @@ class Run(RunData):
         return MapReport(self, pairs, group_by, **settings)
 
     def panel(
-        self, kind: Literal["query", "compare", "inspect", "map"] = "query", **settings: Any
+        self, kind: Literal["query", "compare", "browse", "inspect", "map"] = "query", **settings: Any
     ) -> "ipywidgets.VBox":
         """Return a panel for JupyterLab. The query panel hands back `hits`, `question`, `selected` and `labels`.
 
         Args:
-            kind: "query" (ask by text, image or both), "compare" (two settings side by side), "inspect" (walk through
-                missed queries and judge hits by hand) or "map" (the map of 06, with a list of what is chosen).
+            kind: "query" (ask by text, image or both), "compare" (two settings side by side), "browse" (all items
+                without a question, the worst suspects first), "inspect" (walk through missed queries and judge hits by
+                hand) or "map" (the map of 06, with a list of what is chosen).
             settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; k and
                 by (who judges) for "inspect"; maps (a `MapReport`; all items, `run.map(None)`, if it is left out) for
                 "map".
@@ -525,12 +525,19 @@ class Run(RunData):
         openers: dict[str, Callable[..., ipywidgets.VBox]] = {
             "query": lambda query="", k=HITS_IN_PANEL: query_panel(searched(), query, k),
             "compare": lambda query="", k=HITS_IN_PANEL: compare_panel(searched(), query, k),
+            "browse": self._browse,
             "inspect": lambda k=5, by=None: self.evaluate().failures().panel(k, by),
             "map": lambda maps=None: (maps or self.map(None)).panel(),
         }
         if kind not in openers:
             raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
         return openers[kind](**settings)
+
+    def _browse(self) -> "BrowsePanel":
+        from mmlab.panels import browse_panel
+
+        types = {name: kind for name, kind in payload_fields(self.items).items() if kind in FILTERABLE}
+        return browse_panel(self.items, types, FixList.of_run(self).by_item)
 
     @property
     def questions(self) -> pd.DataFrame:

@@ -322,28 +322,51 @@ def evaluate(browser, lab, screens):
     page.close()
 
 
-def test_a_hit_that_is_judged_is_found_in_the_file(evaluate, run, screens):
+@pytest.fixture
+def misses(evaluate):
+    """The inspect panel, in sight, with the focus on its first hit."""
     panel = evaluate.locator(".mmlab-inspect")
     panel.scroll_into_view_if_needed()
-    panel.get_by_role("button", name="relevant", exact=True).first.click()
-    panel.get_by_text("judged relevant: version 1").wait_for(timeout=SOON)
+    panel.locator(".mm-open").first.focus()
+    return panel
+
+
+def judged(run):
+    return read_labels(run / "labels.jsonl")[["relevance", "by"]].to_numpy().tolist()
+
+
+def test_hits_are_judged_by_keys_alone_and_undo_goes_back(misses, evaluate, run, screens):
+    evaluate.keyboard.press("y")
+    misses.get_by_text("Judged relevant: version 1 of labels.jsonl").wait_for(timeout=SOON)
+    misses.get_by_text("Miss 2 of").wait_for(timeout=SOON)
     evaluate.screenshot(path=screens / "05_judged.png")
+    assert judged(run) == [[1, getpass.getuser()]]
     labels = read_labels(run / "labels.jsonl")
-    assert labels[["relevance", "by"]].to_numpy().tolist() == [[1, getpass.getuser()]]
     assert labels["item_id"].isin(read_items(run / "items.parquet")["item_id"]).all()
-    panel.get_by_role("button", name="next").click()
-    panel.get_by_label("Failed").select_option(index=1)
-    evaluate.screenshot(path=screens / "05_next.png")
-    panel.get_by_label("Direction").select_option("image-to-text")
-    panel.get_by_label("Judged by").fill("a colleague")
-    panel.get_by_role("button", name="not", exact=True).first.click()
-    panel.get_by_text("judged not relevant: version 2").wait_for(timeout=SOON)
-    panel.locator("figcaption", has_text="(judged not relevant)").first.wait_for(timeout=SOON)
+    evaluate.keyboard.press("ArrowRight")
+    evaluate.keyboard.press("n")
+    misses.get_by_text("Judged not relevant: version 2").wait_for(timeout=SOON)
+    for version in (3, 4):
+        evaluate.keyboard.press("u")
+        misses.get_by_text(f"Undone: judgement taken back: version {version}").wait_for(timeout=SOON)
+    misses.get_by_text("Miss 1 of").wait_for(timeout=SOON)
+    assert judged(run) == []
+    assert str(run / "labels.jsonl") in misses.inner_text()
+
+
+def test_an_image_that_asks_stands_beside_texts_that_can_be_read(misses, evaluate, run, screens):
+    misses.get_by_label("Direction").select_option("image-to-text")
+    misses.get_by_text("the query", exact=True).first.wait_for(timeout=SOON)
+    misses.locator(".mm-text").first.wait_for(timeout=SOON)
+    assert misses.locator(".mm-cards img").count() == 0
     evaluate.screenshot(path=screens / "05_image_to_text.png")
-    labels, modality = read_labels(run / "labels.jsonl"), read_items(run / "items.parquet")
-    asked = modality.set_index("item_id").loc[labels["query_id"], "modality"]
-    assert asked.tolist() == ["text", "image"]
-    assert labels["by"].tolist() == [getpass.getuser(), "a colleague"]
+    misses.get_by_label("Judged by").fill("a colleague")
+    misses.locator(".mm-text").first.hover()
+    misses.get_by_role("button", name="Not relevant").first.click()
+    misses.get_by_text("Judged not relevant: version 5").wait_for(timeout=SOON)
+    assert judged(run) == [[0, "a colleague"]]
+    labels, items = read_labels(run / "labels.jsonl"), read_items(run / "items.parquet")
+    assert items.set_index("item_id")["modality"][labels["query_id"].iloc[0]] == "image"
 
 
 SAVED_RANKINGS = """
@@ -360,12 +383,13 @@ saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "ind
 
 @pytest.fixture(scope="module")
 def other_panels(browser, lab):
-    """A small notebook of the map and two compare panels, of saved rankings and live; all cells run."""
+    """A small notebook of the map, two compare panels, of saved rankings and live, and browsing; all cells run."""
     cells = [
         SAVED_RANKINGS,
         "run.panel('map', maps=run.map(60))",
         "compare_panel(PanelData(saved, run.items), text, k=4)",
         "run.panel('compare', query=text, k=4)",
+        "browsed = run.panel('browse')\nbrowsed",
     ]
     nbformat.write(
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
@@ -443,6 +467,25 @@ def test_each_side_of_a_live_comparison_is_set_by_itself(other_panels, screens):
     other_panels.screenshot(path=screens / "04_compare.png")
 
 
+def test_a_collection_is_browsed_filtered_and_selected(other_panels, screens):
+    panel = other_panels.locator(".mmlab-browse")
+    panel.scroll_into_view_if_needed()
+    panel.get_by_text("page 1 of").wait_for(timeout=SOON)
+    panel.get_by_label("split").get_by_text("test", exact=True).click()
+    panel.get_by_text("Only split = test").wait_for(timeout=SOON)
+    panel.locator(".mm-card").first.hover()
+    panel.locator(".mm-select").first.click()
+    panel.get_by_text("is their table").wait_for(timeout=SOON)
+    other_panels.screenshot(path=screens / "browse.png")
+    panel.locator(".mm-open").first.click()
+    panel.get_by_text("item_id").wait_for(timeout=SOON)
+    other_panels.screenshot(path=screens / "browse_details.png")
+    other_panels.keyboard.press("Escape")
+    panel.get_by_role("button", name="clear filters").click()
+    panel.get_by_role("button", name="text", exact=True).click()
+    panel.locator(".mm-text").first.wait_for(timeout=SOON)
+
+
 CONTROLS = "input:not([type=file]), select, button, [role=slider]"
 SEEN = f"""box => [...box.querySelectorAll("{CONTROLS}")].filter(
   one => one.checkVisibility({{visibilityProperty: true}}) && one.tabIndex >= 0
@@ -502,6 +545,7 @@ def hide_files(page):
         ("other_panels", ".mmlab-compare >> nth=0"),
         ("other_panels", ".mmlab-compare >> nth=1"),
         ("other_panels", ".mmlab-map"),
+        ("other_panels", ".mmlab-browse"),
     ],
 )
 def test_a_panel_is_named_reached_by_keys_and_fits_a_narrow_window(request, screens, notebook, place):

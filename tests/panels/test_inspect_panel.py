@@ -69,6 +69,12 @@ def test_a_hit_is_judged_by_its_key_and_found_in_the_file(panel, missed):
     assert [row[2] for row in judged(missed)] == [1, 0, 1]
 
 
+def test_judgements_come_back_as_a_table(panel, missed):
+    panel.grid.press("1", cards(panel)[0])
+    assert panel.labels.equals(read_labels(missed.labels))
+    assert len(panel.labels) == 1
+
+
 def test_where_judgements_are_saved_is_said(panel, missed):
     assert str(missed.labels) in panel.saved.value
 
@@ -137,7 +143,7 @@ def test_only_a_hit_of_the_querys_pair_is_marked(panel, backwards, collection):
 
 
 def test_a_saved_notebook_shows_the_miss(panel):
-    assert "not among the first 3" in panel.box._static
+    assert "not among the first 3" in panel._static
 
 
 def test_walking_and_filtering(panel, missed):

@@ -205,3 +205,21 @@ def test_both_answers_are_shown_one_under_the_other():
 
 def test_nothing_changed_is_said():
     assert str(changes_gallery(CHANGED.head(0), {}, RIGHT, COMPARED, "RR")) == "<em>none</em>"
+
+
+def test_an_image_that_asks_is_named_and_texts_are_lines(image: str) -> None:
+    items = SUSPECTED.assign(image=[None, None, image, image], label=None)
+    rankings = pd.DataFrame({"query_id": "i1", "item_id": ["t2", "t1"], "rank": [1, 2], "score": [0.9, 0.4]})
+    right = pd.DataFrame({"query_id": ["i1"], "item_id": ["t1"]})
+    tags = Tags(query_gallery(["i1"], rankings, right, items))
+    assert "the query" in tags.words
+    assert sum(tag == "img" for tag, _ in tags.found) == 1
+    assert [
+        attributes["title"] for tag, attributes in tags.found if tag == "b" and "title" in attributes
+    ] == [
+        "wrong",
+        "right",
+    ]
+    assert [attributes.get("value") for tag, attributes in tags.found if tag == "li"] == [None, "1", "2"]
+    assert "script" not in [tag for tag, _ in tags.found]
+    assert HOSTILE[1] in tags.words

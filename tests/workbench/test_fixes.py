@@ -11,7 +11,7 @@ from mmlab.evaluate.measures.qrels import append_labels
 from mmlab.ingest import FINDINGS
 from mmlab.items import write_table
 from mmlab.runs import start_step
-from mmlab.workbench.fixes import ADVICE
+from mmlab.workbench.fixes import ADVICE, FixList
 
 ROWS = """image,caption
 1.png,a small black cat on a red sofa
@@ -80,6 +80,15 @@ def test_what_was_found_is_listed_with_its_row_and_what_to_do(run):
     assert swapped == "exchange the texts of 1.png and 2.png: each fits the other's image"
     assert moved == "move the text to 1.png (cosine 0.90; with its own image 0.10), or write another"
     assert cleaned == "write: a cat that sleeps on some cushions"
+
+
+def test_an_image_has_the_findings_of_its_texts(run):
+    evaluate(run)
+    found = FixList.of_run(mmlab.open_run("p")).by_item.set_index("item_id")
+    ids = [(row, kind) for row in (CAT, DOGS, RED) for kind in ("text", "image")]
+    assert [found.at[id_of(run, *one), "place"] for one in ids] == [0, 0, 1, 1, 2, 2]
+    assert set(found["finding"]) == {"suspected wrong pair"}  # the short text comes after it
+    assert id_of(run, CUSHIONS) not in found.index
 
 
 def test_the_last_judgement_by_hand_counts_where_it_contradicts_the_pairs(run):
