@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
@@ -28,7 +29,8 @@ def compare_panel(
 ) -> widgets.VBox:
     """Return a panel with the query on top, then the settings of either side, both answers and their differences.
 
-    The first system answers on the left, the second on the right; a single one answers by exact search on the right.
+    The first system answers on the left, the second on the right; a single one answers on the right by the graph,
+    or by exact search where the run's own answers are by the graph.
     query: a text, or the path of an image of the collection; k: how many hits, 1 to 50; parameters: as in
     `compare_answers`. Raises ValueError for an image that the collection does not have.
     """
@@ -46,7 +48,7 @@ class ComparePanel:
         first, second = (list(data.systems) * 2)[:2]
         self.settings = (
             SearchControls(data, k, first),
-            SearchControls(data, k, second, exact=data.live and first == second),
+            SearchControls(data, k, second, exact=data.exact != (data.live and first == second)),
         )
         self.result = widgets.HTML()
         columns = [_settings_column(*pair) for pair in zip(("Left", "Right"), self.settings, strict=True)]
@@ -136,7 +138,8 @@ def compare_two_systems(
     True
     """
     content = {"text": query} if isinstance(query, str) else {"image": query}
-    first, second = (Query(**content, k=k, to=to, models=(name,)) for name in list(data.systems)[:2])
+    common: dict[str, Any] = {**content, "k": k, "to": to, "exact": data.exact}
+    first, second = (Query(**common, models=(name,)) for name in list(data.systems)[:2])
     return compare_answers(data, first, second, parameters)
 
 

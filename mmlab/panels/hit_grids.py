@@ -39,12 +39,14 @@ class PanelData:
         calibrations: by the name of the system whose scores they were fitted on (see `try_calibrations`), or a function
             that fits them, which is called when a person first chooses a calibration.
         match: ranks the first hits again (`rerank`, `crop_matcher`); None where no model can.
+        exact: whether answers are by exact search until a person chooses otherwise; as the run's own answers.
     """
 
     searched: Searcher | Mapping[str, Searcher | System]
     items: pd.DataFrame
     calibrations: Mapping[str, Calibrations | Callable[[], Calibrations]] = field(default_factory=dict)
     match: Match | None = None
+    exact: bool = True
 
     @cached_property
     def systems(self) -> Systems:
@@ -118,7 +120,8 @@ def show_hits(query: Query, result: SearchResult, right: Collection[str] | None 
     grid = gallery(list(hits["pair_image"]), captions, marks)
     asked = "".join(str(image_card(part)) for part in query.contents if not isinstance(part, str))
     times = _describe_times(result.timings, 1000 * (time.perf_counter() - started))
-    line = f"<b><bdi>{escape(query.describe())}</bdi></b>: {len(hits)} hits{_first_right(marks)}; {times}"
+    found = f"{len(hits)} hits{_first_right(marks)}, {result.method}"
+    line = f"<b><bdi>{escape(query.describe())}</bdi></b>: {found}; {times}"
     return Html(f"{status_line(line)}{warning_line(result.warning)}{asked}{grid}")
 
 

@@ -27,11 +27,12 @@ ANY, ANSWERS = "any", {"yes": True, "no": False}
 class SearchControls:
     """Model, number of hits, fusion, calibration, exact or not, filters: `values` is what they say.
 
-    first: the name of the system that is chosen at the beginning; the first unless given. Saved rankings leave only the
+    first: the name of the system that is chosen at the beginning; the first unless given. exact: as the run's own
+    answers unless given. Saved rankings leave only the
     system and the number to choose.
     """
 
-    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool = False) -> None:
+    def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool | None = None) -> None:
         self.data, self.listening = data, controls.Listening()
         self.models = controls.choose_many(list(data.systems), "Model")
         self.models.value = (next(iter(data.systems)) if first is None else first,)
@@ -40,7 +41,7 @@ class SearchControls:
         self.rrf_k = controls.number_field(RRF_K, 1, MAX_RRF_K, "RRF k")
         self.calibration = controls.choose_one([NONE], "Calibration")
         self.rerank = controls.slider(0, 0, MAX_HITS, "Rerank first")
-        self.exact = controls.checkbox(exact, "exact search, not the graph")
+        self.exact = controls.checkbox(data.exact if exact is None else exact, "exact search, not the graph")
         self.fields = filter_fields(data.items, filterable_fields(data.systems))
         self.filters = filter_controls(self.fields)
         self.models.observe(lambda _: self._offer(), "value")

@@ -25,8 +25,8 @@ def test_it_shows_its_static_twin_and_asks_again(collection):
     expected = compare_answers(data, first, second)
     assert without_times(panel.result.value) == without_times(expected)
     assert "Nothing moved" in panel.result.value
-    panel.settings[1].exact.value = True
-    assert "exact: False | True" in panel.result.value
+    panel.settings[1].exact.value = False
+    assert "exact: True | False" in panel.result.value
     panel.form.text.value = " "
     assert "Type what to look for" in panel.result.value
 
@@ -55,10 +55,10 @@ def test_each_side_has_settings_of_its_own(collection):
     assert panel.result.value.count("no filter (here colour = red)") == 1  # on the right
 
 
-def test_one_system_is_held_against_its_own_exact_search(collection):
+def test_one_system_is_held_against_its_own_graph(collection):
     panel = ComparePanel(PanelData(collection.retriever, collection.items), "a red mug", 3)
-    assert [settings.exact.value for settings in panel.settings] == [False, True]
-    assert "exact: False | True" in panel.result.value
+    assert [settings.exact.value for settings in panel.settings] == [True, False]
+    assert "exact: True | False" in panel.result.value
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def controls_in(box):
 
 def test_what_differs_is_said():
     one = Query(text="a mug", models=("a",))
-    other = Query(text="a mug", models=("b",), where={"colour": ["red"]}, exact=True)
+    other = Query(text="a mug", models=("b",), where={"colour": ["red"]}, exact=False)
     words = describe_difference(one, other)
-    assert words.endswith("where: none | colour red; models: a | b; exact: False | True")
+    assert words.endswith("where: none | colour red; models: a | b; exact: True | False")
     assert "the same settings" in describe_difference(one, one)
 
 

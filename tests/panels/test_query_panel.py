@@ -48,10 +48,10 @@ def test_every_control_asks_again(panel, expected) -> None:
     panel.settings.k.value = 2
     panel.form.to.value = "text"
     panel.settings.filters["label"].value = ("teapot", "mug")
-    panel.settings.exact.value = True
+    panel.settings.exact.value = False
     where = {"label": ["teapot", "mug"]}
     assert without_times(panel.result.value) == expected(
-        text="a teapot", to="text", k=2, where=where, exact=True
+        text="a teapot", to="text", k=2, where=where, exact=False
     )
 
 
@@ -94,7 +94,7 @@ def test_history_asks_again_with_all_settings(panel) -> None:
     before = without_times(panel.result.value)
     panel.settings.filters["colour"].value = ("red",)
     panel.form.text.value = "a lamp"
-    panel.settings.exact.value = True
+    panel.settings.exact.value = False
     assert [query.text for query in panel.asked] == ["a lamp", "a lamp", "a red mug", "a red mug"]
     panel.history.value = 3
     assert without_times(panel.result.value) == before
