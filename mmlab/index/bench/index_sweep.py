@@ -202,7 +202,7 @@ def summarize_directions(measured: Mapping[str, Measured]) -> dict[str, float]:
 
 def _megabytes(sizes: Sequence[int | None]) -> float:
     known = [size for size in sizes if size is not None]
-    return max(sum(known), 0) / 1e6 if len(known) == len(sizes) else float("nan")
+    return sum(known) / 1e6 if len(known) == len(sizes) else float("nan")
 
 
 def _check_graph(index: Index) -> None:
