@@ -120,8 +120,9 @@ def _sweep(
         else:
             measure = partial(_measure, items, model, size, rounds, exact)
             figures, peak = measure_peak_memory(measure, device)
-            per_item = (peak - loaded) / size
-            row |= figures | {"memory_mb": (peak - loaded) / 1e6}
+            taken = max(peak - loaded, 0)  # less where the process gave back what it had loaded with
+            per_item = taken / size
+            row |= figures | {"memory_mb": taken / 1e6}
         rows.append(row)
     return rows
 

@@ -6,7 +6,7 @@ A second push sends only what the target does not have yet.
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ import pandas as pd
 from mmlab.index.collections import check_related, make_collections, plan_index, stored_schemas
 from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.layout_base import Points
-from mmlab.index.store.layouts import layout_of
+from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.index.store.store import BATCH_POINTS, Store
 from mmlab.items import Vectors
 from mmlab.items.options import check_option
@@ -121,8 +122,8 @@ def build_index(
     quantization: or its name, see `Quantization.from_name`. The default, int8 copies rescored by the vectors
     themselves, gives scores that are exact cosines in half the time, for a quarter more disk; None goes without.
     cluster: without it a server keeps how it has spread the collections.
-    replace: whether a collection of this index with other settings or other points is made anew. None does so in a
-    folder, which is the run's own, and not on a server.
+    replace: whether a collection of this index with other settings or other points is made anew, and one of another
+    layout dropped. None does so in a folder, which is the run's own, and not on a server.
 
     Raises WrongSchema if `replace` does not allow it and for a collection that is not of this index, ValueError for
     vectors of no item. Example: see `Index`.
@@ -140,7 +141,32 @@ def build_index(
             if not replace:
                 check_related(store, collection, points.ids.tolist())
             report.append({"collection": collection, **_fill(store, collection, points, batch, progress)})
+        if replace:
+            for other in sorted(set(LAYOUTS) - {layout}):
+                current = plan_index(name, other, items, vectors, hnsw, quantization, on_disk)
+                _drop_if_outdated(store, name, other, current, items, vectors)
     return Index(store, name, layout, schemas, pd.DataFrame(report))
+
+
+def _drop_if_outdated(
+    store: Store,
+    name: str,
+    layout: str,
+    current: Mapping[str, Schema],
+    items: pd.DataFrame,
+    vectors: Sequence[Vectors],
+) -> None:
+    """Drop an index in another layout that has other settings, items or vectors than the one that was just built."""
+    stored, _ = stored_schemas(store, name, layout)
+    points = {
+        one: layout_of(schema).arrange(items, vectors) for one, schema in stored.items() if one in current
+    }
+    same = stored == current and all(
+        store.fingerprints(one) == dict(zip(own.ids.tolist(), own.fingerprints(), strict=True))
+        for one, own in points.items()
+    )
+    for collection in () if same else stored:
+        store.drop(collection)
 
 
 def _fill(

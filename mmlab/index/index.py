@@ -25,6 +25,7 @@ from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
 
 DEEPER_FACTOR = 4  # times deeper, if the hits are of too few pairs
+BYTES_PER_NUMBER = 4  # of a vector
 MAX_VALUES_SHOWN = 12  # of a field, in a message
 
 
@@ -139,6 +140,25 @@ class Index:
             if len(found) < k * len(queries):
                 self._check_k(name, to, k)
         return found
+
+    def has_graph(self, space: Space, to: str) -> bool:
+        """Return whether a search for items of modality `to` can walk a graph; few vectors get none, see `Hnsw`."""
+        name = self.collection(space, to)
+        with self.session():
+            kilobytes = self.store.count(name) * space.dimension * BYTES_PER_NUMBER / 1024
+        return not self.store.ignores_settings and kilobytes > self.schemas[name].hnsw.scan_kb
+
+    def describe_search(self, space: Space, to: str, exact: bool, ef: int | None = None) -> str:
+        """Return in words how a search for items of modality `to` finds the nearest.
+
+        Example: "exact search", or "graph search, ef = 50, scalar copies rescored".
+        """
+        if exact or not self.has_graph(space, to):
+            return "exact search"
+        schema = self.schemas[self.collection(space, to)]
+        kept = schema.quantization
+        copies = f", {kept.kind} copies{' rescored' if kept.rescore else ''}" if kept else ""
+        return f"graph search, ef = {ef or schema.hnsw.ef}{copies}"
 
     def count(self, modality: str | None = None, where: Where | None = None) -> int:
         """Return the number of items that `where` lets through, of one modality or of all."""

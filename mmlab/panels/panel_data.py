@@ -146,8 +146,10 @@ def describe_answer(query: Query, result: SearchResult, right: RightAnswers | No
     embedding, searching = spent["embed_ms"], sum(spent.values()) - spent["embed_ms"]
     if not spent["embed_ms"] + spent["search_ms"]:
         return query.describe(), f"{found}; from saved rankings"
-    kind = "exact search" if query.exact else "by the index"
-    return query.describe(), f"{found}; {kind}, {embedding:.0f} ms to embed, {searching:.0f} ms to search"
+    return (
+        query.describe(),
+        f"{found}; {result.method}, {embedding:.0f} ms to embed, {searching:.0f} ms to search",
+    )
 
 
 def describe_hit(hit: Mapping[str, Any]) -> str:

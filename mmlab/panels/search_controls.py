@@ -72,7 +72,8 @@ class FilterControls:
 class SearchControls(FilterControls):
     """Model, number of hits, fusion, calibration, exact or not, filters: `values` is what they say.
 
-    first: the name of the system that is chosen at the beginning; the first unless given. Saved rankings leave only the
+    first: the name of the system that is chosen at the beginning; the first unless given. exact: as the run's own
+    answers unless given. Saved rankings leave only the
     system and the number to choose.
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from mmlab.retrieve.query.known_queries import (
     find_right_answers,
     search_known,
 )
+from mmlab.retrieve.query.spec import image_path, names_image
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.studies.query_trials import time_queries
 from mmlab.runs.record import run_files
@@ -128,6 +129,7 @@ class Hits(Report):
         query: what was asked, in words.
         right: the item_ids that answer the query; None where that is not known.
         text: the text that asked; empty where an image or many queries did.
+        method: how the nearest were found, as "exact search" or "graph search, ef = 50".
         note: why nothing was asked, or what is special about the answer; mostly empty.
 
     Example:
@@ -144,6 +146,7 @@ class Hits(Report):
     right: frozenset[str] | None = None
     text: str = ""
     note: str = ""
+    method: str = ""
 
     def __len__(self) -> int:
         return len(self.found)
@@ -212,7 +215,7 @@ class Hits(Report):
 
     def _summary(self) -> str:
         spent = self.timings
-        found = f"{len(self):,} hits"
+        found = f"{len(self):,} hits" + (f" by {self.method}" if self.method else "")
         if self.right is not None:
             ranks = self.found.loc[self.found["item_id"].isin(self.right), "rank"]
             found += f", a right one at rank {ranks.min()}" if len(ranks) else ", none of them right"
@@ -234,24 +237,24 @@ def search_run(
     calibrate: Callable[[], CalibrationStudy],
     query: "Asked | Sequence[Asked] | Vectors | None",
     *,
-    image: "Path | Image | None",
+    image: "Asked | None",
     to: str | None,
     models: str | Sequence[str],
     exact: bool | None,
     **settings: Any,
 ) -> Hits:
     """Answer the query of `Run.search`; `calibrate` gives the calibrations when they are first needed."""
-    exact = bool(data.parameters.get("exact", True)) if exact is None else exact
+    exact = data.exact if exact is None else exact
     settings |= {"where": settings["where"] or {}}
-    settings |= {name: tuple(one for one in settings[name] if one is not None) for name in ("plus", "minus")}
+    for name in ("plus", "minus"):
+        settings[name] = tuple(_content(data, one) for one in settings[name] if one is not None)
     if _asks_many(query):
         return _search_many(data, query, to, exact, settings)
-    if query is not None and not isinstance(query, str):
-        query, image = "", cast("Path | Image", query)
-    if query is None and image is None:
+    text, image = _text_and_image(data, query, image)
+    if text is None and image is None:
         return _nothing_asked(data)
-    source = "image" if query in ("", None) and image is not None else "text"
-    for kind, given in (("text", query), ("image", image)):
+    source = "image" if not text and image is not None else "text"
+    for kind, given in (("text", text), ("image", image)):
         if given and kind not in data.retrievers:
             return no_hits(data, NO_MODEL.format(kind))
     if settings["fusion"] is None:
@@ -259,9 +262,27 @@ def search_run(
         settings["fusion"] = "early" if joint and not models else "rrf"
     target = to or _target(data, source)
     asked = Query(
-        text=query or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
+        text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
     )
     return _search_one(data, calibrate, asked)
+
+
+def _text_and_image(data: RunData, query: Any, image: Any) -> tuple[str | None, "Path | Image | None"]:
+    """Return what asks by text and what by image; raise ValueError where two images do."""
+    image = image_path(image) if isinstance(image, str) else image
+    query = _content(data, query)
+    if query is None or isinstance(query, str):
+        return query, image
+    if image is not None:
+        raise ValueError("two images ask: give one of them, and the other in plus=[...]")
+    return None, query
+
+
+def _content(data: RunData, asked: Any) -> Any:
+    """Return the path where a str names an image and no text of the collection reads so; else what was given."""
+    if not isinstance(asked, str) or not names_image(asked) or (data.items["text"] == asked).any():
+        return asked
+    return image_path(asked)
 
 
 def _target(data: RunData, source: str) -> str:
@@ -317,6 +338,8 @@ def _by_its_own_pair(data: RunData, hits: Hits) -> str:
 def _search_many(data: RunData, query: Any, to: str | None, exact: bool, settings: Mapping[str, Any]) -> Hits:
     if not isinstance(query, Vectors | Path) and not len(query):
         return _nothing_asked(data)
+    if not isinstance(query, Vectors | Path):
+        query = [_content(data, one) for one in query]
     alone = {name: settings[name] for name in ("where", "plus", "minus", "diversity", "group_by_pair")}
     source = _source_of(data, query)
     if source not in data.retrievers:
@@ -331,7 +354,7 @@ def _search_many(data: RunData, query: Any, to: str | None, exact: bool, setting
 
 def _hits(data: RunData, found: SearchResult, query: str, right: frozenset[str] | None, text: str) -> Hits:
     table = add_pair_columns(found.table, data.items)
-    return Hits(data, table, found.timings, tuple(found.skipped), query, right, text)
+    return Hits(data, table, found.timings, tuple(found.skipped), query, right, text, method=found.method)
 
 
 def _asks_many(query: Any) -> bool:
@@ -373,7 +396,7 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
         data.embedded_items,
         {main: lambda: calibrate().fitted},
         crop_matcher(data.systems),
-        exact=bool(data.parameters.get("exact", True)),
+        exact=data.exact,
         questions=SavedQuestions(data.folder / run_files.QUESTIONS),
         fetch=fetch_image,
     )

@@ -97,7 +97,7 @@ class Run(RunData):
         self,
         query: "Asked | Sequence[Asked] | Vectors | None" = None,
         *,
-        image: "Path | Image | None" = None,
+        image: "Asked | None" = None,
         to: Literal["image", "text"] | None = None,
         k: int = 10,
         where: Mapping[str, Any] | None = None,
@@ -117,8 +117,9 @@ class Run(RunData):
 
         Args:
             query: a text (str), an image (Path or PIL image), several of them (a list, or the Path of a folder of
-                images), or Vectors of a space of the index.
-            image: an image that asks together with the text `query`.
+                images), or Vectors of a space of the index. A str that ends like the file of an image, such as
+                "dog.jpg", is its path, unless it is a text of the collection.
+            image: an image that asks together with the text `query`: a path, or a PIL image.
             to: the modality to find, "image" or "text"; the one that the query is not, unless given or the only one.
             k: how many hits; all items where there are fewer.
             where: a filter on payload fields, such as {"label": ["mug", "cup"], "width": {"gte": 200}}.
@@ -130,7 +131,8 @@ class Run(RunData):
                 searches, fused). Early where texts and images share a space, else rrf, unless given.
             rrf_k: the constant k of reciprocal rank fusion, 60 in Cormack et al. (SIGIR 2009).
             models: the models that answer; several are fused. The first of the run for each modality unless given.
-            exact: scan all vectors instead of walking the graph; as the run's own answers unless given.
+            exact: scan all vectors instead of walking the graph. Unless given, as the run's own answers, and also where
+                that takes no longer; the sentence of the hits says which it was.
             diversity: trade nearness for variety by maximal marginal relevance, from 0 (none) to 1.
             group_by_pair: keep only the best item of each pair.
             calibration: "temperature", "logistic" or "isotonic" adds a column `probability`; fitted on validation.
@@ -141,8 +143,9 @@ class Run(RunData):
             several queries ask.
 
         Raises:
-            ValueError: for an empty query, an unknown field or option.
+            ValueError: for an empty query, an unknown field, value or option, and for the URL of an image.
             ImageError: for a file that is no image.
+            FileNotFoundError: for the name of an image where no such file is.
 
         Example:
             >>> hits = run.search("two dogs", k=8, where={"label": "dog"})

@@ -324,6 +324,18 @@ class RunData:
         return open_index(store, find_maker(self.manifest, run_files.INDEX), layout)
 
     @cached_property
+    def exact(self) -> bool:
+        """Whether a search scans all vectors unless it is asked otherwise.
+
+        As the run's own answers do, the parameter `exact` of 04_retrieve; also where 03_index has measured that a scan
+        takes no longer than the graph.
+        """
+        if self.parameters.get("exact", True):
+            return True
+        exact_ms, own_ms = self.benchmark["p50_ms"].iloc[:2]
+        return bool(exact_ms <= own_ms)
+
+    @cached_property
     def retrievers(self) -> Mapping[str, Retriever]:
         """What answers queries by text and by image: {"text": ..., "image": ...}."""
         return open_retrievers(self.index, self.index.in_order(self.all_vectors), self.embedded_items)

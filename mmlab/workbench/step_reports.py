@@ -328,9 +328,13 @@ class IndexReport(Report):
         return Result(table, summarize_filters(table), draw, caption=caption)
 
     def _sample(self, direction: str, queries: int, seed: int) -> Vectors:
-        vectors = self.asking[direction]
-        drawn = pd.Series(vectors.ids).sample(min(queries, len(vectors)), random_state=seed)
-        return vectors.take(drawn.to_numpy())
+        return draw_queries(self.asking[direction], queries, seed)
+
+
+def draw_queries(vectors: Vectors, count: int, seed: int) -> Vectors:
+    """Draw up to `count` of the vectors, the same for a seed."""
+    drawn = pd.Series(vectors.ids).sample(min(count, len(vectors)), random_state=seed)
+    return vectors.take(drawn.to_numpy())
 
 
 def _asking(index: Index, data: RunData) -> dict[str, Vectors]:

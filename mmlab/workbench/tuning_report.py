@@ -3,20 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from mmlab.index import Hnsw, Workload, compare_layouts, compare_placements, open_store, sweep_index
-from mmlab.index.bench.index_sweep import has_faiss, sweep_faiss
+from mmlab.index import (
+    Hnsw,
+    Workload,
+    benchmark_search,
+    compare_layouts,
+    compare_placements,
+    open_store,
+    sweep_index,
+)
+from mmlab.index.bench.index_sweep import has_faiss, sweep_faiss, temporary_index
 from mmlab.index.bench.recommend import (
     best_of_graphs,
     frontier,
     name_settings,
+    parameters_of,
     recommend,
     summarize_placement,
 )
 from mmlab.items import Vectors, is_among, write_table
+from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -24,15 +36,20 @@ from mmlab.visualize import Html, bars, figure, pareto
 from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
+from mmlab.workbench.step_reports import draw_queries, index_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_QUERIES = 200
+MAX_QUERIES = 100  # in each direction, the same as 03_index asks
 LAYOUT_PAIRS = 200
 LAYOUT_QUERIES = 60
 PLACED_ITEMS = 500
 SCANNED_KB = 10  # below which no graph is built: so small that every layout gets one
+
+
+# of its parameters that a tuning leaves as they are
+DEFAULTS_OF_03 = {"always_ram": True, "rescore": True, "oversampling": 2.0, "replace": False}
 
 
 @dataclass(frozen=True)
@@ -98,30 +115,43 @@ class TuningReport(Report):
         return items[is_among(items["item_id"], main.ids)]
 
     @property
-    def _modalities(self) -> tuple[str, str]:
-        """The modality that is searched and the one that asks; the same where the main space holds one only."""
-        return self._items["modality"].min(), self._items["modality"].max()
+    def layout(self) -> str:
+        """The layout of the run's index, in which every setting is built."""
+        return str(self.data.parameters.get("layout", "unified"))
 
-    def _drawn(self, modality: str, count: int) -> Vectors:
-        held = self._items[self._items["modality"] == modality]
-        return self.data.all_vectors[0].take(
-            held.sample(min(count, len(held)), random_state=self.seed)["item_id"]
-        )
+    @cached_property
+    def _swept_items(self) -> pd.DataFrame:
+        count = min(self.points, len(self._items))
+        return self._items.sample(count, random_state=self.seed).sort_index()
 
     @cached_property
     def vectors(self) -> Vectors:
-        """The vectors that are indexed."""
-        return self._drawn(self._modalities[0], self.points)
+        """The vectors that are indexed, of both modalities where the main space holds them."""
+        return self.data.all_vectors[0].take(self._swept_items["item_id"])
 
     @cached_property
-    def queries(self) -> Vectors:
-        """The vectors that ask."""
-        return self._drawn(self._modalities[1], MAX_QUERIES).asking()
+    def asked(self) -> dict[str, Vectors]:
+        """The vectors that ask, by the modality that they search: those that 03_index is measured with.
+
+        Where the main space holds one modality only, it asks itself.
+        """
+        key, held = self.vectors.space.key, sorted(self._items["modality"].unique())
+        sources = {to: opposite_modality(to) if opposite_modality(to) in held else to for to in held}
+        return {
+            to: draw_queries(self.data.vectors(source, key, as_queries=True), MAX_QUERIES, self.seed)
+            for to, source in sources.items()
+        }
+
+    @property
+    def _target(self) -> str:
+        """The modality that layouts and placements search, images where there are any."""
+        return next(iter(self.asked))
 
     @property
     def k(self) -> int:
-        """How many nearest items a search is judged by: at most as many as there are."""
-        return min(self.neighbours, len(self.vectors))
+        """How many nearest items a search is measured by: at most as many as there are of a modality."""
+        counts = self._swept_items["modality"].value_counts()
+        return min(self.neighbours, *(int(counts.get(to, 1)) for to in self.asked))
 
     @property
     def swept(self) -> pd.DataFrame:
@@ -134,18 +164,23 @@ class TuningReport(Report):
     def _sweep(self) -> pd.DataFrame | TooFew:
         """The sweep, or why there is none: it is not tried again for every part of the report."""
         engine = open_store(self.store) if self.store else None
-        settings = {name: list(getattr(self.grid, name)) for name in self.grid.__dataclass_fields__}
+        settings: dict[str, Any] = {
+            name: list(getattr(self.grid, name)) for name in self.grid.__dataclass_fields__
+        }
         try:
-            return sweep_index(self.vectors, self.queries, self.k, **settings, store=engine, progress=True)
+            asked = self._swept_items, self.vectors, self.asked, self.k, self.layout
+            return sweep_index(*asked, **settings, store=engine, progress=True)
         except TooFew as error:
             return error
 
     @cached_property
     def settings(self) -> pd.DataFrame:
         """The same with those of FAISS where it is installed, each with a name, and whether no other beats it."""
-        faiss = sweep_faiss(
-            self.vectors, self.queries, self.k, self.grid.m, max(self.grid.ef_construct), self.grid.ef
-        )
+        modality = self._swept_items.set_index("item_id")["modality"]
+        searched = {
+            to: (self.vectors.take(modality.index[modality == to]), own) for to, own in self.asked.items()
+        }
+        faiss = sweep_faiss(searched, self.k, self.grid.m, max(self.grid.ef_construct), self.grid.ef)
         table = name_settings(pd.concat([self.swept, faiss], ignore_index=True))
         return table.assign(front=[*frontier(self.swept), *[False] * len(faiss)])
 
@@ -156,10 +191,10 @@ class TuningReport(Report):
 
     def _overview(self) -> Result:
         """Show the best settings of each graph."""
-        target, source = self._modalities
+        asking = " and ".join(f"{len(own)} queries for {to}s" for to, own in self.asked.items())
         sentence = (
-            f"**{len(self.vectors):,} {target} vectors** of `{self.vectors.space.key}` are searched by "
-            f"{len(self.queries)} {source} vectors."
+            f"**{len(self.vectors):,} vectors** of `{self.vectors.space.key}`, built in the run's own layout "
+            f"({self.layout}), answer {asking}; recall is that of the modality which is found worse."
         )
         caption = (
             f"recall@{self.k} against exact search, and the latency of one query: the best of {len(self.settings)} "
@@ -220,11 +255,26 @@ class TuningReport(Report):
         Example:
             >>> advice = report.recommendation().sentence
         """
-        advice = recommend(self.swept, self.data.name)
         note = (
             f"Numbers of this machine and of {len(self.vectors):,} vectors: tune again when either changes."
         )
-        return Result(no_table(), f"{advice} {note}")
+        return Result(no_table(), f"{self._advice} {note}")
+
+    @cached_property
+    def _advice(self) -> str:
+        return recommend(self.swept, self.data.name, self._measure_as_built, self.layout)
+
+    def _measure_as_built(self, setting: pd.Series) -> dict[str, float]:
+        """Build the run's whole index by a setting, as 03_index would, and return its recall by modality, as there."""
+        settings = index_settings({**DEFAULTS_OF_03, **parameters_of(setting)})
+        with TemporaryDirectory(prefix="mmlab-") as folder:
+            store = open_store(self.store or Path(folder) / "store")
+            built = self.data.items, self.data.all_vectors, self.layout
+            with temporary_index(store, *built, **settings) as index:
+                return {
+                    to: float(benchmark_search(index, own, to, self.k, {"own": {}})["recall"].iloc[0])
+                    for to, own in self.asked.items()
+                }
 
     def layouts(self) -> Result:
         """Show what the three layouts cost, built from up to 200 pairs in a temporary folder.
@@ -236,9 +286,9 @@ class TuningReport(Report):
         pair_ids = self._items["pair_id"].drop_duplicates()
         drawn = pair_ids.sample(min(LAYOUT_PAIRS, len(pair_ids)), random_state=self.seed)
         some = self._items[is_among(self._items["pair_id"], drawn)]
-        target, source = self._modalities
+        target = self._target
         near = min(self.k, int((some["modality"] == target).sum()))
-        queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
+        queries = self.asked[target].take(self.asked[target].ids[:LAYOUT_QUERIES])
         vectors = [self.data.all_vectors[0]]
         table = compare_layouts(Workload(some, vectors, queries, target, near, self._small_graph))
         costs = table.set_index("layout")
@@ -247,7 +297,7 @@ class TuningReport(Report):
             f"{costs['disk_mb'].max():.1f} MB); the fastest query is with {costs['p50_ms'].idxmin()} "
             f"({costs['p50_ms'].min():.2f} ms), the fastest build with {costs['build_s'].idxmin()}."
         )
-        return Result(table, sentence, caption=f"{len(some):,} items, {source} to {target}, k = {near}")
+        return Result(table, sentence, caption=f"{len(some):,} items, queries for {target}s, k = {near}")
 
     def placements(self) -> Result:
         """Show the time of one query with vectors in memory and on disk, just opened and warm.
@@ -256,10 +306,10 @@ class TuningReport(Report):
             >>> report.placements().table["vectors"].unique().tolist()
             ['in memory', 'on disk']
         """
-        target, _ = self._modalities
+        target = self._target
         held = self._items[self._items["modality"] == target]
         some = held.sample(min(PLACED_ITEMS, len(held)), random_state=self.seed)
-        queries = self.queries.take(self.queries.ids[:LAYOUT_QUERIES])
+        queries = self.asked[target].take(self.asked[target].ids[:LAYOUT_QUERIES])
         k = min(self.k, len(some))
         vectors = [self.data.all_vectors[0]]
         table = compare_placements(Workload(some, vectors, queries, target, k, self._small_graph))

@@ -452,9 +452,9 @@ def test_two_saved_answers_stand_side_by_side(other_panels, screens):
 def test_each_side_of_a_live_comparison_is_set_by_itself(other_panels, screens):
     panel = other_panels.locator(".mmlab-compare").last
     panel.scroll_into_view_if_needed()
-    panel.get_by_text("exact: False | True").wait_for(timeout=SOON)
+    panel.get_by_text("exact: True | False").wait_for(timeout=SOON)
     panel.get_by_role("button", name="Right: ranking").click()
-    panel.get_by_label("exact search, not the graph").last.uncheck()
+    panel.get_by_label("exact search, not the graph").last.check()
     panel.get_by_text("the same settings on both sides").wait_for(timeout=SOON)
     panel.get_by_role("button", name="Right: filters").click()
     panel.get_by_role("group", name="colour").last.get_by_label("red").check()

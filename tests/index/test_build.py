@@ -167,6 +167,19 @@ def test_vectors_must_be_of_the_items_and_each_of_its_own_space(tmp_path):
         built(store, "demo", pairs, "flat")
 
 
+def test_another_layout_stays_while_it_holds_the_same_and_goes_when_it_is_outdated(tmp_path):
+    """Beside the new index, the answers of the old one would be compared with it."""
+    store = open_store(tmp_path)
+    few, more = make_pairs(4), make_pairs(5)
+    for layout in ("named", "separate", "unified"):
+        built(store, "demo", few, layout)
+    assert {one.layout for one in built(store, "demo", few).other_layouts()} == {"named", "separate"}
+    assert built(store, "demo", more).other_layouts() == []
+    built(store, "demo", more, "separate")
+    assert [one.layout for one in built(store, "demo", more).other_layouts()] == ["separate"]
+    assert built(store, "demo", more, quantization="none").other_layouts() == []
+
+
 def test_a_folder_is_one_shard(tmp_path):
     store = open_store(tmp_path)
     with pytest.raises(ValueError, match="is one shard on this machine; only a server has Cluster"):

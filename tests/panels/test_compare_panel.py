@@ -39,8 +39,8 @@ def test_it_answers_both_and_keeps_them_as_html(collection):
     assert found(panel) == answers(data, panel)
     assert "Nothing moved" in panel.result.value
     assert [grid.status.split(" hits")[0] for grid in panel.grids] == ["Left: one: 3", "Right: two: 3"]
-    panel.settings[1].exact.value = True
-    assert "exact: False | True" in panel.difference.value
+    panel.settings[1].exact.value = False
+    assert "exact: True | False" in panel.difference.value
     panel.form.text.value = " "
     assert "Type what to look for" in panel.message.value
     assert (panel.hits, [grid.cards for grid in panel.grids]) == ({}, [[], []])
@@ -125,9 +125,9 @@ def controls_in(box):
 
 def test_what_differs_is_said():
     one = Query(text="a mug", models=("a",))
-    other = Query(text="a mug", models=("b",), where={"colour": ["red"]}, exact=True)
+    other = Query(text="a mug", models=("b",), where={"colour": ["red"]}, exact=False)
     words = describe_difference(one, other)
-    assert words.endswith("where: none | colour red; models: a | b; exact: False | True")
+    assert words.endswith("where: none | colour red; models: a | b; exact: True | False")
     assert "the same settings" in describe_difference(one, one)
 
 

@@ -108,7 +108,7 @@ def test_what_was_asked_stands_beside_what_was_found():
     query = Query(text="=mug", k=3, where={"label": ["cup"]}, models=("a", "b"), fusion="rrf")
     table = add_query_columns(pd.DataFrame({"rank": [1, 2]}), query.to_dict())
     assert table["asked_text"].tolist() == ["=mug", "=mug"]
-    assert table.loc[1, ["asked_k", "asked_fusion", "asked_exact"]].tolist() == [3, "rrf", False]
+    assert table.loc[1, ["asked_k", "asked_fusion", "asked_exact"]].tolist() == [3, "rrf", True]
     assert (table["asked_where"][0], table["asked_models"][0]) == ('{"label": ["cup"]}', '["a", "b"]')
     assert "1,'=mug," in to_csv(table)
 

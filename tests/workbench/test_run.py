@@ -60,6 +60,73 @@ def test_a_text_finds_images_and_an_image_texts(demo_run):
     assert demo_run.search(photo, to="image", k=1).table["image"].tolist() == [str(photo)]
 
 
+def test_a_str_that_names_an_image_asks_by_the_image(demo_run, tmp_path, monkeypatch):
+    photo = demo_run.sample("image")
+    monkeypatch.chdir(tmp_path)
+    Image.open(photo).save(tmp_path / "my photo.png")
+    expected = demo_run.search(tmp_path / "my photo.png", k=3).table
+    assert demo_run.search("my photo.png", k=3).table.equals(expected)
+    both = demo_run.search("a red mug", image="my photo.png", k=3)
+    assert both.table.equals(demo_run.search("a red mug", image=Path("my photo.png"), k=3).table)
+    many = demo_run.search(["my photo.png", "a red mug"], k=2, to="text")
+    assert many.table["query_id"].unique().tolist() == ["my photo.png", "a red mug"]
+    assert len(demo_run.search("a mug as in your photo.png", k=2, to="image")) == 2  # a sentence is a text
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no image 'yours\.jpg' in .*; to ask by these words"
+    ):
+        demo_run.search("yours.jpg")
+    for asked in (
+        {"query": "https://x.org/dog.jpg"},
+        {"query": "at night", "image": "https://x.org/dog.jpg"},
+    ):
+        with pytest.raises(
+            ValueError, match="a search fetches nothing: save the image of 'https://x.org/dog.jpg'"
+        ):
+            demo_run.search(**asked)
+    with pytest.raises(ValueError, match="two images ask: give one of them"):
+        demo_run.search(photo, image="my photo.png")
+
+
+def test_a_text_of_the_collection_asks_as_it_reads(demo_run):
+    named = demo_run.items.copy()
+    first = named.index[named["modality"] == "text"][0]
+    named.loc[first, "text"] = "IMG_0001.jpg"
+    demo_run.__dict__["items"] = named
+    assert demo_run.search("IMG_0001.jpg", k=2).query.startswith("“IMG_0001.jpg”")
+
+
+def test_a_filter_that_asks_for_what_is_not_there_says_what_is(demo_run):
+    count = (demo_run.items["label"] == "mug").sum()
+    with pytest.raises(
+        ValueError, match=r"no item has label 'mugg' \(did you mean 'mug'\?\); values: "
+    ) as error:
+        demo_run.search("a mug", where={"label": "mugg"})
+    assert f"mug ({count})" in str(error.value) or "more" in str(error.value)
+    with pytest.raises(
+        ValueError, match=r"where: expected a dict such as \{'label': 'mug'\}, found 'label=mug'"
+    ):
+        demo_run.search("a mug", where="label=mug")
+
+
+def test_a_search_is_exact_as_the_runs_own_answers_are_and_says_so(demo_run):
+    assert " hits by exact search" in demo_run.search("a red mug", k=3).sentence
+    by_graph = demo_run.search("a red mug", k=3, exact=False)
+    few = not demo_run.index.has_graph(demo_run.index.spaces[0], "image")
+    expected = "exact search" if few else "graph search, ef = 50, scalar copies rescored"
+    assert by_graph.method == expected
+    assert f"3 hits by {expected}" in by_graph.sentence
+    panel = demo_run.panel(query="a red mug")
+    assert any(
+        widget.value is True for widget in controls_in(panel) if "exact" in getattr(widget, "description", "")
+    )
+
+
+def controls_in(box):
+    """All widgets inside."""
+    inside = getattr(box, "children", ())
+    return [*inside, *(one for child in inside for one in controls_in(child))]
+
+
 def test_hits_are_those_of_exact_search_by_hand(demo_run):
     text = demo_run.sample("text", seed=3)
     hits = demo_run.search(text, k=5)

@@ -1,13 +1,17 @@
 """What is read of a run is checked; within a step of another run it is recorded with the name of the run it is of."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mmlab.evaluate.summaries import write_metrics
-from mmlab.items import ITEM_COLUMNS, write_items, write_table
+from mmlab.index import build_index, open_index, open_store
+from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows, write_items, write_table
+from mmlab.items.tables import item_id
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunReader
+from tests.made_run import make_run, whole_items
 
 ITEMS = pd.DataFrame(
     {
@@ -103,3 +107,25 @@ def test_the_card_says_what_ingest_refused():
         start_step("01_ingest", "b").write("skipped.parquet"),
     )
     assert RunData(RunReader("b")).refused == "not recorded"  # since 01 has not finished
+
+
+def test_the_models_answer_in_the_order_in_which_they_were_given(tmp_path):
+    """Not in that of the files' names: "zeta" leads "alpha", in the vectors and in the index of every layout."""
+    pairs = [f"{number}.jpg" for number in range(6)]
+    items = whole_items(pairs, ["a text"] * 6, np.arange(6))
+    items["item_id"] = [
+        item_id(*row)
+        for row in zip(items["modality"], items["pair_id"], items.index.astype(str), strict=True)
+    ]
+    rows = unit_rows(np.random.default_rng(0).standard_normal((2, 12, 4)).reshape(24, 4)).reshape(2, 12, 4)
+    names = ("zeta", "alpha")
+    spaces = [Space(name, "1", "projected", "", "", 4) for name in names]
+    make_run("two", items, [Vectors(items["item_id"], *own) for own in zip(rows, spaces, strict=True)])
+    vectors = RunData(RunReader("two")).all_vectors
+    assert [own.space.model for own in vectors] == ["zeta", "alpha"]
+    store = open_store(tmp_path / "store")
+    for layout in ("unified", "separate", "named"):
+        build_index(store, "two", items, vectors, layout, progress=False)
+        index = open_index(store, "two", layout)
+        assert [space.model for space in index.spaces] == ["zeta", "alpha"]
+        assert [own.space.model for own in index.in_order(vectors[::-1])] == ["zeta", "alpha"]

@@ -1,12 +1,13 @@
-"""Which settings of an index: every setting is built on the same vectors and measured against exact search.
+"""Which settings of an index: every setting is built of the same items and measured against exact search.
 
-The collections hold nothing but vectors; each query is searched alone, after a warm-up. Beside them stand bare
-indexes of FAISS in memory, flat and HNSW, where it is installed: the optional extra, pip install "mmlab[tune]".
+Each is built as the index of a run is, in its layout and with its payload, whose indexes change the graph, and asked in
+both directions, one query at a time, after a warm-up. Beside them stand bare indexes of FAISS in memory, flat and HNSW,
+where it is installed: the optional extra, pip install "mmlab[tune]".
 """
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -19,7 +20,13 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from mmlab.index.bench.search_benchmark import TIE, WARM_UP_QUERIES, benchmark_search, percentiles
+from mmlab.index.bench.search_benchmark import (
+    TIE,
+    WARM_UP_QUERIES,
+    Measured,
+    measure_searches,
+    percentiles,
+)
 from mmlab.index.build import build_index, open_store
 from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import BinaryWarning, Hnsw
@@ -28,7 +35,7 @@ from mmlab.index.store.store import Store
 from mmlab.items import Vectors
 from mmlab.items.tables import TooFew
 
-SCAN_KB = 10  # a graph is built over everything larger: a sweep is about graphs
+SCAN_KB = 10  # a graph is built over everything larger, where a run would scan: a sweep is about graphs
 
 
 class NotTunable(RuntimeError):
@@ -62,9 +69,11 @@ class GraphSearch:
 
 
 def sweep_index(
+    items: pd.DataFrame,
     vectors: Vectors,
-    queries: Vectors,
+    asked: Mapping[str, Vectors],
     k: int,
+    layout: str = "unified",
     m: Sequence[int] = (16, 64),
     ef_construct: Sequence[int] = (128,),
     ef: Sequence[int] = (16, 50, 128),
@@ -76,18 +85,21 @@ def sweep_index(
 ) -> pd.DataFrame:
     """Measure every graph without quantization, and the densest one with each quantization in each placement.
 
-    Quantized copies are searched alone, and rescored from `oversampling` times k candidates. `on_disk` says where the
-    vectors themselves lie; copies stay in memory. The collections are made in a temporary folder, or in the given
-    store, which is left as it was.
+    items, vectors, layout: what `build_index` takes. asked: the queries, by the modality that they search. Quantized
+    copies are searched alone, and rescored from `oversampling` times k candidates. `on_disk` says where the vectors
+    themselves lie; copies stay in memory. The collections are made in a temporary folder, or in the given store, which
+    is left as it was.
 
     Returns a row per setting, exact search first: engine, m, ef_construct, quantization, on_disk, ef, rescored,
-    oversampling, recall, p50_ms, p95_ms, p99_ms, upsert_s, build_s (the graph alone, on all threads that the engine
-    takes), disk_mb, and memory_mb, which a fresh process needs to open the collection and answer the queries. The
-    sizes are NaN on a server, which does not tell.
+    oversampling, recall (that of the modality which is found worse), recall_image and recall_text where they are asked
+    for, p50_ms, p95_ms, p99_ms, upsert_s, build_s (the graph alone, on all threads that the engine takes), disk_mb, and
+    memory_mb, which a fresh process needs to open the collections and answer the queries. The sizes are NaN on a
+    server, which does not tell.
 
     Raises NotTunable if the engine ignores the settings, TooFew if no graph was built.
 
-    Example: `sweep_index(vectors, queries, k=10, m=(16, 32), quantizations=("none", "scalar"))`; it takes minutes.
+    Example: `sweep_index(items, vectors, {"image": texts}, k=10, m=(16, 32), quantizations=("none", "scalar"))`; it
+    takes minutes.
     """
     from tqdm.auto import tqdm
 
@@ -100,8 +112,9 @@ def sweep_index(
         for graph in tqdm(graphs, desc="sweep", unit="graph", disable=not progress):
             searches = _searches(graph.quantization != "none", ef, oversampling)
             searches = searches if tables else [GraphSearch("exact"), *searches]
-            with _built(store, graph, vectors) as index:
-                tables.append(_measure(index, graph, queries, k, searches))
+            settings = _settings(graph, vectors)
+            with temporary_index(store, items, [vectors], layout, **settings) as index:
+                tables.append(_measure(index, graph, asked, k, searches))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -132,23 +145,21 @@ def _searches(quantized: bool, efs: Sequence[int], oversampling: Sequence[float]
     return list(dict.fromkeys(searches))
 
 
+def _settings(graph: Graph, vectors: Vectors) -> dict[str, Any]:
+    """Return the settings of `build_index`; a graph is built also where a run would scan so few vectors."""
+    scan_kb = Hnsw().scan_kb if vectors.array.nbytes > 1024 * Hnsw().scan_kb else SCAN_KB
+    hnsw = Hnsw(graph.m, graph.ef_construct, scan_kb=scan_kb)
+    return {"hnsw": hnsw, "quantization": graph.quantization, "on_disk": graph.on_disk}
+
+
 @contextmanager
-def _built(store: Store, graph: Graph, vectors: Vectors) -> Iterator[Index]:
-    """Build the graph in a collection of a name that nobody else has, and drop it in the end, whatever happens."""
+def temporary_index(
+    store: Store, items: pd.DataFrame, vectors: Sequence[Vectors], layout: str, **settings: Any
+) -> Iterator[Index]:
+    """Build an index of a name that nobody else has, see `build_index`, and drop it in the end, whatever happens."""
     name = f"mmlab-sweep-{uuid4().hex[:12]}"
-    items = pd.DataFrame({"item_id": vectors.ids, "modality": "image", "pair_id": None})  # no further payload
     try:
-        yield build_index(
-            store,
-            name,
-            items,
-            [vectors],
-            "separate",
-            Hnsw(graph.m, graph.ef_construct, scan_kb=SCAN_KB),
-            graph.quantization,
-            on_disk=graph.on_disk,
-            progress=False,
-        )
+        yield build_index(store, name, items, vectors, layout, progress=False, **settings)
     finally:
         for collection in store.collections():
             if collection.startswith(name):
@@ -156,31 +167,50 @@ def _built(store: Store, graph: Graph, vectors: Vectors) -> Iterator[Index]:
 
 
 def _measure(
-    index: Index, graph: Graph, queries: Vectors, k: int, searches: Sequence[GraphSearch]
+    index: Index, graph: Graph, asked: Mapping[str, Vectors], k: int, searches: Sequence[GraphSearch]
 ) -> pd.DataFrame:
     """Return a row for each search, with what the graph took."""
     _check_graph(index)
     settings = {repr(search): search.options() for search in searches}
-    measured = benchmark_search(index, queries, "image", k, settings).drop(columns="search")
+    measured = [measure_searches(index, queries, to, k, settings) for to, queries in asked.items()]
+    found = [
+        summarize_directions(dict(zip(asked, (one[name] for one in measured), strict=True)))
+        for name in settings
+    ]
     rows = pd.DataFrame([asdict(graph) | asdict(search) for search in searches])
-    sizes = {
-        "disk_mb": index.collections()["disk_bytes"].iloc[0],
-        "memory_mb": index.store.resident_bytes(next(iter(index.schemas)), queries),
-    }
-    table = pd.concat([rows.astype({"oversampling": float}), measured], axis=1)
+    held = [index.collection(queries.space, to) for to, queries in asked.items()]
+    memory = [
+        index.store.resident_bytes(name, queries, to=to)
+        for name, (to, queries) in zip(held, asked.items(), strict=True)
+        if held.index(name) == list(asked).index(to)
+    ]
+    sizes = {"disk_mb": index.collections()["disk_bytes"].tolist(), "memory_mb": memory}
+    table = pd.concat([rows.astype({"oversampling": float}), pd.DataFrame(found)], axis=1)
     return table.assign(
         upsert_s=index.report["upsert_s"].sum(),
         build_s=index.report["build_s"].sum(),
-        **{name: float("nan") if size is None else size / 1e6 for name, size in sizes.items()},
+        **{name: _megabytes(parts) for name, parts in sizes.items()},
     )
 
 
+def summarize_directions(measured: Mapping[str, Measured]) -> dict[str, float]:
+    """Return recall, of the modality that is found worse, the recall of each, and the percentiles of all latencies."""
+    recalls = {f"recall_{to}": float(one.recalls.mean()) for to, one in measured.items()}
+    milliseconds = np.concatenate([one.milliseconds for one in measured.values()])
+    return {"recall": min(recalls.values()), **recalls, **percentiles(milliseconds)}
+
+
+def _megabytes(sizes: Sequence[int | None]) -> float:
+    known = [size for size in sizes if size is not None]
+    return sum(known) / 1e6 if len(known) == len(sizes) else float("nan")
+
+
 def _check_graph(index: Index) -> None:
-    info = index.collections().iloc[0]
-    if not info["hnsw"]:
+    held = index.collections()
+    if not held["hnsw"].any():
         raise TooFew(
-            f"no graph was built: {info['points']:,} points with {info['indexed_vectors']:,} in the graph, and up to "
-            f"{SCAN_KB} KB of vectors are scanned. Sweep on more vectors"
+            f"no graph was built: {held['points'].sum():,} points with {held['indexed_vectors'].sum():,} in the graph, "
+            f"and up to {SCAN_KB} KB of vectors are scanned. Sweep on more vectors"
         )
 
 
@@ -190,34 +220,40 @@ def has_faiss() -> bool:
 
 
 def sweep_faiss(
-    vectors: Vectors, queries: Vectors, k: int, m: Sequence[int], ef_construct: int, ef: Sequence[int]
+    searched: Mapping[str, tuple[Vectors, Vectors]],
+    k: int,
+    m: Sequence[int],
+    ef_construct: int,
+    ef: Sequence[int],
 ) -> pd.DataFrame:
     """Measure FAISS flat (a scan), then HNSW with each m and ef; no rows without FAISS.
 
-    Returns the columns of `sweep_index`. An item counts as found if its cosine is as high as that of the k-th exact
-    one. Graphs are built on all threads, queries searched one at a time on one. memory_mb and disk_mb are both the
-    bytes of the serialized index; nothing is sent to it first, so upsert_s is 0.
+    searched: the vectors that are searched and those that ask, by modality: each modality is an index of its own, for
+    FAISS has no filter. Returns the columns of `sweep_index`. An item counts as found if its cosine is as high as that
+    of the k-th exact one. Graphs are built on all threads, queries searched one at a time on one. memory_mb and disk_mb
+    are both the bytes of the serialized indexes; nothing is sent to them first, so upsert_s is 0.
     """
     if not has_faiss():
         return pd.DataFrame()
     import faiss
 
-    least = np.sort(queries.array @ vectors.array.T, axis=1)[:, -k]
     rows: list[dict[str, Any]] = []
     for edges in (None, *m):
         started = time.perf_counter()
-        index = _faiss_index(faiss, vectors.array, edges, ef_construct)
+        indexes = [_faiss_index(faiss, own.array, edges, ef_construct) for own, _ in searched.values()]
         costs = {"upsert_s": 0.0, "build_s": time.perf_counter() - started}
-        costs |= dict.fromkeys(("disk_mb", "memory_mb"), faiss.serialize_index(index).nbytes / 1e6)
+        size = sum(faiss.serialize_index(index).nbytes for index in indexes) / 1e6
+        costs |= dict.fromkeys(("disk_mb", "memory_mb"), size)
         graph = {"engine": "FAISS HNSW" if edges else "FAISS flat", "m": edges}
         graph |= {"ef_construct": ef_construct if edges else None, "quantization": "none", "on_disk": False}
         for candidates in ef if edges else (None,):
-            if candidates:
-                index.hnsw.efSearch = candidates
             search = {"ef": candidates, "rescored": False, "oversampling": np.nan}
             with _one_thread(faiss):
-                measured = _measure_faiss(index, queries.array, k, least)
-            rows.append({**graph, **search, **measured, **costs})
+                measured = {
+                    to: _measure_faiss(index, *searched[to], k, candidates)
+                    for to, index in zip(searched, indexes, strict=True)
+                }
+            rows.append({**graph, **search, **summarize_directions(measured), **costs})
     return pd.DataFrame(rows)
 
 
@@ -242,8 +278,12 @@ def _one_thread(faiss: Any) -> Iterator[None]:
         faiss.omp_set_num_threads(threads)
 
 
-def _measure_faiss(index: Any, rows: np.ndarray, k: int, least: np.ndarray) -> dict[str, float]:
-    """Return recall, as an item counts that scores at least `least` (Q,), and the percentiles of the latency."""
+def _measure_faiss(index: Any, vectors: Vectors, queries: Vectors, k: int, ef: int | None) -> Measured:
+    """Return recall and milliseconds of each query; an item is found that scores as high as the k-th exact one."""
+    if ef:
+        index.hnsw.efSearch = ef
+    rows = queries.array
+    least = np.sort(rows @ vectors.array.T, axis=1)[:, -k]
     shares, milliseconds = [], []
     for row in rows[:WARM_UP_QUERIES]:
         index.search(row[None], k)
@@ -252,4 +292,4 @@ def _measure_faiss(index: Any, rows: np.ndarray, k: int, least: np.ndarray) -> d
         scores, _ = index.search(row[None], k)
         milliseconds.append(1000 * (time.perf_counter() - started))
         shares.append((scores[0] >= score - TIE).mean())
-    return {"recall": float(np.mean(shares)), **percentiles(np.array(milliseconds))}
+    return Measured(np.array(shares), np.array(milliseconds))

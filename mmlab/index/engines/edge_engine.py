@@ -264,7 +264,7 @@ def _print_resident(arguments: dict[str, Any], rows: np.ndarray) -> None:
     shard = EdgeShard.load(arguments["shard"])
     for row in rows.tolist():
         shard.query(make_request(row))
-    print(psutil.Process().memory_info().rss - before)  # noqa: T201 - what the parent reads
+    print(max(psutil.Process().memory_info().rss - before, 0))  # noqa: T201 - what the parent reads
 
 
 def to_config(schema: Schema) -> "EdgeConfig":

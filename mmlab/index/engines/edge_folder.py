@@ -93,7 +93,8 @@ class FolderLock:
         from filelock import FileLock
 
         self.folder, self._close = folder, close
-        self._depth, self._kept_until, self._file = 0, 0.0, ()
+        self._depth, self._kept_until = 0, 0.0
+        self._file: tuple[int, ...] = ()
         self._keeper: threading.Thread | None = None
         self._holder = folder / ".holder.json"
         self._threads = threading.RLock()

@@ -139,7 +139,8 @@ class SavedRankings:
         ranked = check_columns(self.rankings[direction], RANKING_COLUMNS, direction)
         found = ranked[ranked["query_id"] == self._query_id(query, ranked)].nsmallest(k, "rank")
         hits = found[["item_id", "rank", "score"]].merge(self.items, on="item_id")
-        return SearchResult(hits, {"embed_ms": 0.0, "search_ms": 0.0, "payload_ms": 0.0})
+        timings = dict.fromkeys(("embed_ms", "search_ms", "payload_ms"), 0.0)
+        return SearchResult(hits, timings, method="a saved ranking")
 
     def _query_id(self, query: str | Path, ranked: pd.DataFrame) -> str:
         known = self.items.loc[self.items[modality_of(query)] == str(query), "item_id"]

@@ -71,7 +71,8 @@ class Retriever:
         table then has a column query_id (the text, or the file's name), and files that are no images are skipped.
         `plus` and `minus` steer every query towards and away from more texts and images, see `rocchio`; those that the
         model does not embed are skipped. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`; `settings`:
-        more of `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`.
+        more of `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`. Where there is no graph
+        (`Index.has_graph`), the search is exact.
 
         The table has rank, score (cosine in [-1, 1]; with `diversity` still in the order of MMR) and the item's
         payload, a field that is called like one of these with `_payload` behind it; and `via`, the hit that stands for
@@ -85,7 +86,11 @@ class Retriever:
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())
         with self.index.session():
-            found = self._find(embedded.vectors, to, k, where, exact, settings)
+            through = bridge_modality(self.index, embedded.vectors, to)
+            searched = embedded.vectors.space, through or to
+            exact = exact or not self.index.has_graph(*searched)
+            method = self.index.describe_search(*searched, exact, settings.get("ef"))
+            found = self._find(embedded.vectors, to, k, where, exact, through, settings)
             times.append(time.perf_counter())
             payload = self.index.fetch(found["item_id"].unique())
         single = not isinstance(query, Vectors) and not _is_many(query)
@@ -94,7 +99,7 @@ class Retriever:
         times.append(time.perf_counter())
         spent = 1000 * np.diff(times)
         timings = dict(zip(("embed_ms", "search_ms", "payload_ms"), spent.tolist(), strict=True))
-        return SearchResult(hits, timings, embedded.skipped)
+        return SearchResult(hits, timings, embedded.skipped, method=method)
 
     def embed(self, query: "Content | Iterable[Content]") -> Vectors:
         """Return the query as one unit row (1, D) in the model's space, or several queries as one row each."""
@@ -139,9 +144,9 @@ class Retriever:
         k: int,
         where: Mapping[str, Any] | None,
         exact: bool,
+        through: str | None,
         settings: dict[str, Any],
     ) -> pd.DataFrame:
-        through = bridge_modality(self.index, queries, to)
         if through is None:
             return self.index.search(queries, to, k, where, exact, **settings)
         found = rank_through_pairs(self.index, queries, to, k, where, exact, through, **settings)

@@ -76,7 +76,7 @@ def search(
         hits = _rerank(hits, query, match)
     rest = 1000 * (time.perf_counter() - started) - sum(result.timings.values())
     timings = {**result.timings, "rank_ms": rest}
-    return SearchResult(hits.head(query.k).reset_index(drop=True), timings, warning=warning)
+    return SearchResult(hits.head(query.k).reset_index(drop=True), timings, (), warning, result.method)
 
 
 def _choose(systems: Systems, query: Query) -> tuple[list[str], list[System]]:
@@ -130,7 +130,8 @@ def _find(query: Query, parts: Sequence[Part], systems: int) -> SearchResult:
     ]
     hits = _fuse([answer.table for answer in answers], query, systems)
     timings = {name: sum(answer.timings[name] for answer in answers) for name in answers[0].timings}
-    return SearchResult(hits, timings)
+    methods = dict.fromkeys(answer.method for answer in answers if answer.method)
+    return SearchResult(hits, timings, method=" and ".join(methods))
 
 
 def _find_early(query: Query, text: Part, image: Part) -> SearchResult:
@@ -144,7 +145,7 @@ def _find_early(query: Query, text: Part, image: Part) -> SearchResult:
     spent = 1000 * (time.perf_counter() - started)
     result = _search_part(reader, mixed, query, _depth(reader, query, single=True))
     timings = {**result.timings, "embed_ms": result.timings["embed_ms"] + spent}
-    return SearchResult(result.table.drop(columns="query_id"), timings)
+    return SearchResult(result.table.drop(columns="query_id"), timings, method=result.method)
 
 
 def _search_part(searcher: Searcher, content: Any, query: Query, depth: int) -> SearchResult:

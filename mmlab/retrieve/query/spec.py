@@ -1,5 +1,6 @@
 """What is asked of a search, and what comes back: a query with all its settings as one value, and its hits."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 EARLY, CONFIDENCE, NONE = "early", "confidence", "none"
 QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
+IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif)$", re.IGNORECASE)
+URL = re.compile(r"(https?|s3|gs|data):\S+", re.IGNORECASE)
 MAX_QUERY_CHARS = 300  # that are shown
 SIGNS = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "not": "≠"}  # of the words of a filter
 
@@ -31,12 +34,14 @@ class SearchResult:
     timings: milliseconds by part: embed_ms, search_ms (the opening of the store in it), payload_ms, and rank_ms where
     hits were fused, calibrated or reranked. skipped: files that are no images, {"source": file, "reason": why}.
     warning: why the probabilities may be off, as `FittedCalibration.differences` puts it, plain text; mostly empty.
+    method: how the nearest were found, as "exact search" or "graph search, ef = 50".
     """
 
     table: pd.DataFrame
     timings: Mapping[str, float] = field(default_factory=dict)
     skipped: Sequence[Mapping[str, str]] = ()
     warning: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,17 @@ class Query:
     depth: int = 100
     calibration: str = NONE
     rerank: int = 0
-    exact: bool = False
+    exact: bool = True
     diversity: float | None = None
     group_by_pair: bool = False
 
     def __post_init__(self) -> None:
         if not self.text.strip() and self.image is None:
             raise ValueError("the query is empty: type a text, or give an image")
+        if isinstance(self.image, str):
+            raise ValueError(
+                f"image: expected a Path or a PIL image, found the str {self.image[:MAX_QUERY_CHARS]!r}"
+            )
         if self.to not in MODALITIES:
             raise ValueError(f"to: expected 'text' or 'image', found {self.to!r}")
         if self.weight != CONFIDENCE and not (isinstance(self.weight, int | float) and 0 <= self.weight <= 1):
@@ -133,6 +142,41 @@ class Query:
         words = [f"“{part}”" if isinstance(part, str) else f"{image} (image)" for part in self.contents]
         limits = f", {describe_filter(self.where)}" if self.where else ""
         return f"{' + '.join(words)[:MAX_QUERY_CHARS]} → {self.to}{limits}"
+
+
+def names_image(text: str) -> bool:
+    """Return whether a text reads as the path or the URL of an image: it ends like one, or is a URL.
+
+    >>> [names_image(text) for text in ("dog.jpg", "a dog", "a photo, dog.jpg", "https://x.org/dog")]
+    [True, False, False, True]
+    """
+    if not IMAGE_SUFFIX.search(text):
+        return bool(URL.fullmatch(text))
+    return " " not in text or is_file(text)
+
+
+def image_path(text: str) -> Path:
+    """Return the path of the image file that a text names.
+
+    Raises ValueError for the URL of an image, FileNotFoundError where no such file is there.
+    """
+    shown = text[:MAX_QUERY_CHARS]
+    if URL.fullmatch(text):
+        raise ValueError(f"a search fetches nothing: save the image of {shown!r} to a file and give its path")
+    if not is_file(text):
+        raise FileNotFoundError(
+            f"there is no image {shown!r} in {Path.cwd()}; to ask by these words, leave out what makes them the name "
+            "of a file"
+        )
+    return Path(text).expanduser()
+
+
+def is_file(text: str) -> bool:
+    """Return whether a text is the path of a file; False for what cannot be a path."""
+    try:
+        return Path(text).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, no home
+        return False
 
 
 def modality_of(content: "Content") -> str:

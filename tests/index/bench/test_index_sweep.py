@@ -12,13 +12,25 @@ from mmlab.items.tables import TooFew
 from tests.index.pairs import random_vectors
 
 VECTORS, QUERIES = random_vectors(1500, 0), random_vectors(40, 1)
+IMAGES, TEXTS = VECTORS.take(VECTORS.ids[:1000]), VECTORS.take(VECTORS.ids[1000:])
+ASKED = {"image": QUERIES, "text": QUERIES}
+SEARCHED = {"image": (IMAGES, QUERIES), "text": (TEXTS, QUERIES)}
+
+
+def items_of(vectors):
+    """Every third item is a text; labels have a payload index."""
+    rows = {"item_id": vectors.ids, "modality": "image", "pair_id": None, "label": "cup"}
+    items = pd.DataFrame(rows)
+    items.loc[items["item_id"].isin(TEXTS.ids), ["modality", "label"]] = ["text", "shoe"]
+    return items
 
 
 @pytest.fixture(scope="module")
 def swept() -> pd.DataFrame:
     return sweep_index(
+        items_of(VECTORS),
         VECTORS,
-        QUERIES,
+        ASKED,
         10,
         m=(4, 16),
         ef_construct=(16,),
@@ -40,6 +52,7 @@ def test_a_row_for_exact_search_and_for_every_setting(swept):
     }
     assert swept["engine"].tolist() == ["exact"] + ["Qdrant HNSW"] * 18
     assert swept["recall"].iloc[0] == 1
+    assert (swept["recall"] == swept[["recall_image", "recall_text"]].min(axis=1)).all()
     assert (swept["oversampling"].notna() == swept["rescored"]).all()
     costs = ["p50_ms", "p95_ms", "p99_ms", "upsert_s", "build_s", "memory_mb", "disk_mb"]
     assert (swept[costs] > 0).all(axis=None)
@@ -52,9 +65,9 @@ def recall(swept: pd.DataFrame, m: int, ef: int, kind: str = "none", times: floa
 
 
 def test_the_settings_have_their_effect(swept):
-    """More candidates, more edges and rescoring of more find more; one bit of 32 random numbers says little."""
+    """More candidates and rescoring of more find more; one bit of 32 random numbers says little."""
     assert recall(swept, 4, 10) < recall(swept, 4, 200)
-    assert recall(swept, 4, 10) < recall(swept, 16, 10)
+    assert recall(swept, 16, 10) < recall(swept, 16, 200)
     alone, some, more = (recall(swept, 16, 200, "binary", times) for times in (0, 1, 4))
     assert max(alone, some) < more < recall(swept, 16, 200)
 
@@ -64,13 +77,14 @@ def test_an_engine_that_ignores_the_settings_is_not_swept():
     with pytest.raises(
         NotTunable, match="scans all vectors and ignores the settings of graph and quantization"
     ):
-        sweep_index(VECTORS, QUERIES, 10, store=store)
+        sweep_index(items_of(VECTORS), VECTORS, ASKED, 10, store=store)
 
 
 def test_without_a_graph_there_is_nothing_to_tune_and_nothing_is_left(tmp_path):
     store = open_store(tmp_path)
+    few = random_vectors(50, 0)
     with pytest.raises(TooFew, match="no graph was built: 50 points with 0 in the graph"):
-        sweep_index(random_vectors(50, 0), QUERIES, 10, store=store)
+        sweep_index(items_of(few), few, {"image": QUERIES}, 10, store=store)
     assert store.collections() == []
 
 
@@ -80,7 +94,17 @@ def test_a_given_store_is_left_as_it_was(tmp_path):
     items = pd.DataFrame({"item_id": few.ids, "modality": "image"})
     build_index(store, "mmlab-sweep", items, [few], "separate", quantization="none", progress=False)
     before = store.collections()
-    sweep_index(VECTORS, QUERIES, 10, m=(4,), ef_construct=(16,), ef=(10,), quantizations=(), store=store)
+    sweep_index(
+        items_of(VECTORS),
+        VECTORS,
+        ASKED,
+        10,
+        m=(4,),
+        ef_construct=(16,),
+        ef=(10,),
+        quantizations=(),
+        store=store,
+    )
     assert store.collections() == before == ["mmlab-sweep-separate-image"]
     assert store.count(before[0]) == 5
 
@@ -97,7 +121,9 @@ class Silent(EdgeEngine):
 
 def test_sizes_that_the_engine_does_not_tell_are_missing_and_not_zero(tmp_path):
     store = Store(Silent(tmp_path, 1.0))
-    table = sweep_index(VECTORS, QUERIES, 10, (4,), (16,), (10,), quantizations=(), store=store)
+    table = sweep_index(
+        items_of(VECTORS), VECTORS, ASKED, 10, "separate", (4,), (16,), (10,), quantizations=(), store=store
+    )
     assert table[["disk_mb", "memory_mb"]].dtypes.tolist() == [float, float]
     assert table[["disk_mb", "memory_mb"]].isna().all(axis=None)
 
@@ -105,7 +131,7 @@ def test_sizes_that_the_engine_does_not_tell_are_missing_and_not_zero(tmp_path):
 def test_faiss_is_measured_in_the_same_columns(swept):
     faiss = pytest.importorskip("faiss")
     threads = faiss.omp_get_max_threads()
-    table = sweep_faiss(VECTORS, QUERIES, 10, (4, 16), 16, (10, 200))
+    table = sweep_faiss(SEARCHED, 10, (4, 16), 16, (10, 200))
     assert table["engine"].tolist() == ["FAISS flat"] + ["FAISS HNSW"] * 4
     assert set(table.columns) == set(swept.columns)
     assert table["recall"].iloc[0] == 1
@@ -114,10 +140,10 @@ def test_faiss_is_measured_in_the_same_columns(swept):
 
 
 def test_an_index_of_faiss_takes_its_bytes():
-    """Flat: 1,500 rows of 32 float32 and a head of less than 100 bytes; links come on top."""
+    """Flat: 1,500 rows of 32 float32 and two heads of less than 100 bytes; links come on top."""
     pytest.importorskip("faiss")
-    flat, few, many = sweep_faiss(VECTORS, QUERIES, 10, (4, 16), 16, (10,))["disk_mb"] * 1e6
-    assert 0 <= flat - 1500 * 32 * 4 < 100
+    flat, few, many = sweep_faiss(SEARCHED, 10, (4, 16), 16, (10,))["disk_mb"] * 1e6
+    assert 0 <= flat - 1500 * 32 * 4 < 200
     assert few > flat + 1500 * 4 * 4  # each point has m links of 4 bytes at least
     assert many > few + 1500 * (16 - 4) * 4
 
@@ -126,5 +152,5 @@ def test_faiss_gets_its_threads_back_where_a_search_fails():
     faiss = pytest.importorskip("faiss")
     threads = faiss.omp_get_max_threads()
     with pytest.raises(AssertionError):  # FAISS itself refuses to look for 0 neighbours
-        sweep_faiss(VECTORS, QUERIES, 0, (4,), 16, (10,))
+        sweep_faiss(SEARCHED, 0, (4,), 16, (10,))
     assert faiss.omp_get_max_threads() == threads

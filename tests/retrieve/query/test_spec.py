@@ -47,8 +47,8 @@ def test_a_query_that_cannot_be_asked_says_what_is_wrong(wrong: dict, message: s
 def test_settings_are_summarized_where_they_are_not_the_defaults() -> None:
     assert summarize_settings(Query(text="a", where={"label": ["mug"]})) == ""
     assert summarize_settings(Query(text="a", weight=1)) == ""  # which counts with an image only
-    query = Query(text="a", k=3, models=("one", "two"), fusion="rrf", exact=True)
-    assert summarize_settings(query) == "k 3, fusion rrf, models one + two, exact True"
+    query = Query(text="a", k=3, models=("one", "two"), fusion="rrf", exact=False)
+    assert summarize_settings(query) == "k 3, fusion rrf, models one + two, exact False"
 
 
 def test_queries_differ_in_their_settings() -> None:

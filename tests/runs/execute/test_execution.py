@@ -1,9 +1,11 @@
+import re
 import sys
 
 import nbformat
 import pytest
 from papermill.engines import NotebookExecutionManager
 
+from mmlab.items import write_items
 from mmlab.runs import NotebookFailed, read_manifest, run_notebooks, start_step
 from mmlab.runs.execute import execution
 
@@ -54,6 +56,37 @@ def test_notebooks_run_in_order_each_with_the_parameters_it_has(first, second, d
     assert "01_ingest cell 9/9" in shown.err
     assert "02_embed cell 5/6" in shown.err
     assert "WARNING" not in shown.err
+
+
+SLOW_MODEL = """
+import time
+from mmlab.embed import embed_items, load_model
+from mmlab.items import read_items
+model = load_model("demo")
+embed = model.embed_texts
+def slowly(texts):
+    time.sleep(0.4)
+    return embed(texts)
+model.embed_texts = slowly
+"""
+
+
+def test_the_bar_moves_inside_a_cell_while_a_slow_model_embeds(make_notebook, data_folder, capfd, collection):
+    """A real model that takes 0.4 s more for each batch: 24 texts in batches of 4 are 2.4 s."""
+    texts = collection.items[collection.items["modality"] == "text"].drop_duplicates("content").head(24)
+    write_items(texts, data_folder.parent / "texts.parquet")
+    embedding = f"embed_items(read_items({str(data_folder.parent / 'texts.parquet')!r}), model, batch_size=4)"
+    notebook = make_notebook("02_embed", 'name: str = "demo"', SLOW_MODEL, f"{embedding};")
+    run_notebooks("r", {}, [notebook])
+    shown = capfd.readouterr().err
+    inside = re.findall(
+        r"02_embed cell 6/6: (\d+)/24, +([\d.]+) ?(?:texts/s|s/ texts), (\d\d:\d\d) left: +(\d+)%", shown
+    )
+    counts = [int(count) for count, *_ in inside]
+    assert counts == sorted(counts)
+    assert len(set(counts)) >= 3  # of the six batches
+    shares = [int(share) for *_, share in inside]
+    assert shares[0] < shares[-1] <= 100
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_folder, capfd):
