@@ -18,6 +18,7 @@ from mmlab.evaluate.means import MIN_GROUP_PAIRS
 from mmlab.evaluate.measures.geometry import share_space
 from mmlab.evaluate.measures.pair_separation import separation
 from mmlab.items import Vectors, replacing
+from mmlab.items.sentences import count, listed, measure_with_interval, of_100
 
 NOTHING_JUDGED = "No query has a known right answer here, so there is nothing to evaluate."
 MIN_TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks
@@ -27,6 +28,8 @@ SIBLINGS = {
     "text-to-image": ("images", "captions", "a caption finds another caption of its image"),
     "image-to-text": ("texts", "images", "an image finds another image of its texts"),
 }
+# what the steps of a ranking are called in sentences
+STEP_NAMES = {"exact": "exact search", "index": "the index", "quantized": "its quantized copies"}
 ONE_SPACE = "Texts and images lie in one space, so every text has a cosine with every image."
 
 
@@ -191,20 +194,34 @@ def summarize_splits(splits: pd.DataFrame, measure: str, not_ranked: Sequence[st
     return f"{measure} by split, each against its own items: {'. '.join(parts)}.{left}"
 
 
-def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
-    """Say per direction what exact search misses and what later steps change; `changes`: `loss_changes` of each."""
+def summarize_losses(causes: pd.DataFrame, queries: Mapping[str, int], k: int) -> str:
+    """Say per direction how many queries are missed, and by which causes; `causes`: `count_causes` of each direction.
+
+    `queries`: how many were asked in each direction.
+    """
     parts = []
-    for direction, table in changes.items():
-        total, missed, *later = table["queries"].tolist()
-        if not total:
-            continue
-        lost = sum(-change for change in later if change < 0)
-        gained = sum(change for change in later if change > 0)
-        parts.append(
-            f"{direction}: of {total:,} queries exact search misses {-missed:,} ({-missed / total:.1%}), "
-            f"later steps lose {lost:,} and gain {gained:,}"
-        )
-    return f"Within the first {k}, {'; '.join(parts)}." if parts else NOTHING_JUDGED
+    for direction, total in queries.items():
+        own = causes[causes["direction"] == direction] if len(causes) else causes
+        missed = int(own["missed"].sum()) if len(own) else 0
+        named = ", ".join(f"{row['cause']} {row['missed']:,}" for row in own.to_dict("records"))
+        share = f" ({missed / total:.1%}): {named}" if missed else ""
+        if total:
+            parts.append(f"{direction} {missed:,} of {total:,} queries{share}")
+    if not parts:
+        return NOTHING_JUDGED
+    return f"Without a right answer among the first {k}: {'; '.join(parts)}. {_kinds(causes)}".strip()
+
+
+def _kinds(causes: pd.DataFrame) -> str:
+    """Say how many of the misses are the model's, and how many have odd data."""
+    if not len(causes):
+        return ""
+    of_kind, missed = causes.groupby("kind")["missed"].sum(), int(causes["missed"].sum())
+    own, data = int(of_kind.get("model", 0)), int(of_kind.get("data", 0))
+    if not data:
+        return ""
+    rest = "none is the model's" if not own else f"{own:,} {'is' if own == 1 else 'are'} the model's"
+    return f"Of the {count(missed, 'miss')} {data:,} come from the data, and {rest}."
 
 
 def summarize_failures(shares: pd.DataFrame) -> str:
@@ -229,13 +246,17 @@ def summarize_failures(shares: pd.DataFrame) -> str:
 
 
 def summarize_steps_beside(beside: Mapping[str, pd.DataFrame]) -> str:
-    """Say what steps lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+    """Say what steps would lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+    rows = [(direction, row) for direction, table in beside.items() for row in table.to_dict("records")]
     parts = [
         f"{direction} {row['step']} loses {row['lost']:,} and gains {row['gained']:,} of {row['made_from']}"
-        for direction, table in beside.items()
-        for row in table.to_dict("records")
+        for direction, row in rows
+        if row["lost"] or row["gained"]
     ]
-    return f"Not in the answer: {'; '.join(parts)}." if parts else ""
+    if parts:
+        return f"Not in the answer: {'; '.join(parts)}."
+    steps = dict.fromkeys(STEP_NAMES.get(row["step"], row["step"]) for _, row in rows)
+    return f"Not in the answer, and no right answer would be lost by {listed(list(steps))}." if rows else ""
 
 
 def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.DataFrame) -> str:

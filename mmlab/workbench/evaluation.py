@@ -326,7 +326,7 @@ class Evaluation(Report):
         return "fitted on" if split and split.gallery and split.gallery.name == part.name else ""
 
     def failures(self, k: int | None = None) -> FailureReport:
-        """Return where the answers of missed queries are lost: by the model, the index or a later step.
+        """Return why queries are missed: by their data, the model, the index or a later step.
 
         Args:
             k: a query is missed without a right answer among the first `k`; the largest cutoff unless given.
@@ -440,6 +440,7 @@ class Evaluation(Report):
         more = {
             "splits": self.by_split().table,
             "losses": failures.shares,
+            "causes": failures.causes,
             "failed": failures.failed_modality().table,
             "space": failures.space().table,
             "published": self.published(benchmark).table,
