@@ -171,7 +171,7 @@ def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k:
 
 
 def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95 %, by pair).
+    """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95%, by pair).
 
     The queries add up to all; without any there are no rows. Order: found, then for each stage what it gained and lost
     (a stage that did neither has 0 losses), then never found.
@@ -260,7 +260,7 @@ def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, found: pd.DataF
     """Return the share of each kind of failure among the misses, and how often the found queries look the same.
 
     `explained`: see `explain_queries`; `found`: `failed_modalities` of queries that were found, which says how often a
-    text or an image stands among strangers where nothing is lost. Returns failed, value, low, high (95 %, by pair),
+    text or an image stands among strangers where nothing is lost. Returns failed, value, low, high (95%, by pair),
     queries, among_found (share, NaN without found queries), image_unknown (share of the misses whose image has nothing
     to be judged by). One row each for text, image, both, neither and unknown; no rows without misses.
     """

@@ -5,7 +5,8 @@ the name of a variable, a parameter or an id. A run, a model and a dataset have 
 item_id and the repr of an object are for tables and code.
 
 - Things that were counted are counted: "93 of 437 images", "1,090 texts" (`count`); one is "1 text".
-- A share that stands for all is said of 100: "94 of 100" (`of_100`), with its interval "(92 to 96)" (`of_100_interval`).
+- A share that stands for all is said of 100: "94 of 100" (`of_100`), with its interval "94 of 100 (92 to 96)"
+  (`of_100_interval`).
 - A measure is named as papers name it, with three decimals and its interval: "Success@1 0.940 (0.917 to 0.959)"
   (`measure_with_interval`).
 - Per cent are written without a blank, "98.0%"; a difference of two of them is in points, "2.1 points" (`points`).
@@ -15,6 +16,7 @@ item_id and the repr of an object are for tables and code.
 """
 
 import re
+from collections.abc import Iterable
 
 DIRECTION_WORDS = {
     "text-to-image": ("text", "texts find their image"),
@@ -40,7 +42,7 @@ def count(number: int, what: str) -> str:
     >>> count(1090, "text"), count(1, "query"), count(2, "query")
     ('1,090 texts', '1 query', '2 queries')
     """
-    plural = re.sub("([^aeiou])y$", r"\1ie", what) + ("es" if what.endswith("s") else "s")
+    plural = re.sub("([^aeiou])y$", r"\1ie", what) + ("es" if what[-1] in "sx" else "s")
     return f"{number:,} {what if number == 1 else plural}"
 
 
@@ -103,6 +105,16 @@ def listed(parts: list[str]) -> str:
     ('a, b and c', 'a')
     """
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def as_list(sentences: Iterable[str]) -> str:
+    r"""Return several sentences as Markdown: the first for itself, each of the others in a line of a list.
+
+    >>> as_list(["Two.", "One.", "None."])
+    'Two.\n\n- One.\n- None.'
+    """
+    first, *others = sentences
+    return "\n".join([f"{first}\n", *(f"- {one}" for one in others)]) if others else first
 
 
 def heading(column: str) -> str:

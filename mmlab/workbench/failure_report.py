@@ -101,7 +101,7 @@ class FailureReport(Report):
 
     @cached_property
     def shares(self) -> pd.DataFrame:
-        """The share of queries that is found or lost at each step, with 95 % intervals."""
+        """The share of queries that is found or lost at each step, with 95% intervals."""
         items = self.rankings.items
         return join_directions({name: losses_by_stage(t, items) for name, t in self.per_query.items()})
 

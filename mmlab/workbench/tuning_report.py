@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from mmlab.evaluate.summaries import escape_markdown
 from mmlab.index import Hnsw, Workload, compare_layouts, compare_placements, open_store, sweep_index
 from mmlab.index.bench.index_sweep import has_faiss, sweep_faiss
 from mmlab.index.bench.recommend import (
@@ -158,8 +159,8 @@ class TuningReport(Report):
         """Show the best settings of each graph."""
         target, source = self._modalities
         sentence = (
-            f"**{len(self.vectors):,} {target} vectors** of `{self.vectors.space.key}` are searched by "
-            f"{len(self.queries)} {source} vectors."
+            f"**{len(self.vectors):,} {target} vectors** of {escape_markdown(self.vectors.space.model)} are searched "
+            f"by {len(self.queries)} {source} vectors."
         )
         caption = (
             f"recall@{self.k} against exact search, and the latency of one query: the best of {len(self.settings)} "

@@ -135,7 +135,7 @@ def _describe_best(best: pd.Series, name: str) -> str:
     """Return the setting, what it finds and costs, and the command."""
     parameters = {key: _shell_value(value) for key, value in parameters_of(best).items()}
     options = " ".join(f"-p {key}={value}" for key, value in parameters.items())
-    costs = [f"{best['p50_ms']:.2f} ms (95 % of the queries within {best['p95_ms']:.2f} ms)"]
+    costs = [f"{best['p50_ms']:.2f} ms (95% of the queries within {best['p95_ms']:.2f} ms)"]
     costs += [f"{best['memory_mb']:.1f} MB of memory"] if best["memory_mb"] > 0 else []
     costs += [f"{best['disk_mb']:.1f} MB on disk"] if best["disk_mb"] > 0 else []
     return (
