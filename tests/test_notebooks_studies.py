@@ -33,7 +33,7 @@ def page_of(folder: Path, study: str) -> str:
 
 def test_text_and_image_are_fused_with_learned_weights(fused: Path) -> None:
     table = pd.read_parquet(fused / "fusion" / "text_and_image.parquet").set_index("system")
-    assert {"text alone", "image alone", "60 % to the more confident"} <= set(table.index)
+    assert {"text alone", "image alone", "60% to the more confident"} <= set(table.index)
     assert (table["difference_low"] <= table["difference"]).all()
     assert (table["difference"] <= table["difference_high"]).all()
     assert table["value"].between(0, 1).all()

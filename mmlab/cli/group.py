@@ -5,12 +5,15 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import mmlab
 from mmlab.items.files import NoProject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # parameters with an option of their own
 OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model"}
@@ -20,6 +23,7 @@ TERMINAL_COMMAND = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # of Markdown, where no backslash stands before it
 EMPHASIS = re.compile(r"(?<!\\)[*`]+")
 ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
+SHOWN_SETTINGS = 4  # of a leaderboard in a terminal
 EXIT_CODES = """
 \b
 Exit codes:
@@ -101,12 +105,21 @@ def name_older_notebooks() -> None:
         )
 
 
-def report_run(name: str) -> None:
-    """Write the report of a run and the index of all runs, and print where the report is."""
+def report_run(name: str, step: str = "") -> None:
+    """Write the report of a run and the index of all runs; print the verdict, and where the report is.
+
+    The verdict is what the notebook `step` concluded, where one is named.
+    """
+    from mmlab.runs import read_manifest
     from mmlab.runs.report.html_report import write_index, write_overview
+    from mmlab.runs.report.verdict import conclusion_of, make_verdict
 
     index = write_index(name)
     write_overview()
+    manifest = read_manifest(name)
+    verdict = conclusion_of(manifest, step) if step else make_verdict(manifest)
+    for line in verdict.lines():
+        click.echo(plain_text(line))
     click.echo(f"Report: {index}")
 
 
@@ -140,6 +153,23 @@ def print_table(rows: Sequence[Mapping[Any, Any]]) -> None:
     for line in table:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def print_runs(table: "pd.DataFrame") -> None:
+    """Print a leaderboard of runs, of `rank_runs`: what a terminal has room for, and of the settings the first."""
+    from mmlab.items.sentences import measure_with_interval
+    from mmlab.runs.report.summary import ROW_KEYS, is_known
+
+    rows = []
+    for row in table.to_dict("records"):
+        low, high = (row[name] if is_known(row[name]) else None for name in ("low", "high"))
+        value = measure_with_interval(row["value"], low, high) if is_known(row["value"]) else None
+        shown = {name: row[name] for name in ("name", "dataset", "models", "finished", "seconds", "measure")}
+        settings = {name: row[name] for name in table.columns[len(ROW_KEYS) + 1 :][:SHOWN_SETTINGS]}
+        shown |= {"models": ", ".join(row["models"]), "value": value, "ms": row["latency_ms"], **settings}
+        rows.append({name: cell if is_known(cell) else None for name, cell in shown.items()})
+        rows[-1]["state"] = row["state"]
+    print_table(rows)
 
 
 def _plain(value: Any) -> str:

@@ -15,6 +15,7 @@ from mmlab.cli.group import (
     plain_markdown,
     plain_text,
     print_failures,
+    print_runs,
     print_table,
     split_parameters,
     usage_errors,
@@ -23,6 +24,8 @@ from mmlab.cli.group import (
 from mmlab.cli.run_commands import check, look_at, run_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mmlab.ingest import Inspection
     from mmlab.workbench import Run
 
@@ -39,7 +42,10 @@ LIST_EXAMPLES = """
 \b
 Examples:
   mmlab list
+  mmlab list --csv > runs.csv
+  mmlab list --json | jq '.[] | select(.front) | .name'
 """
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 REPORT_EXAMPLES = """
 \b
 Examples:
@@ -72,18 +78,38 @@ A parameter is given to run, study, tune and compare by -p, or stands in the fil
 """
 
 
-@cli.command("list", epilog=LIST_EXAMPLES, short_help="List all runs.")
-def list_() -> None:
-    """List all runs: dataset, models, when finished, a first measure, how far they came."""
-    from mmlab.runs import list_runs
-    from mmlab.runs.report.html_report import write_overview
+@cli.command("list", epilog=LIST_EXAMPLES, short_help="List all runs, the best first.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the whole table as CSV, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as a JSON list of objects, and nothing else.")
+def list_(as_csv: bool, as_json: bool) -> None:
+    """List all runs as a leaderboard: a first measure with its interval, cost, the settings in which they differ.
 
-    rows = list_runs()
-    if not rows:
+    Runs of one dataset stand together, the best first. On a terminal the first settings are shown; --csv, --json and
+    the index over the runs have all.
+    """
+    from mmlab.runs.report.html_report import write_overview
+    from mmlab.runs.report.summary import rank_runs, summarize_runs
+
+    if as_csv and as_json:
+        raise click.UsageError("expected --csv or --json, not both")
+    table = rank_runs()
+    if as_csv or as_json:
+        click.echo(_as_csv(table) if as_csv else table.to_json(orient="records", indent=1))
+        return
+    if table.empty:
         click.echo("No runs yet: mmlab run makes one.")
         return
-    print_table([{**row, "models": ", ".join(row["models"])} for row in rows])
+    print_runs(table)
+    if sentence := summarize_runs(table):
+        click.echo(plain_text(sentence))
     click.echo(f"Index: {write_overview()}")
+
+
+def _as_csv(table: "pd.DataFrame") -> str:
+    """Return a table as CSV that a spreadsheet opens safely: no text begins a formula."""
+    lists = table.assign(models=table["models"].map(", ".join))
+    safe = lists.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell)
+    return str(safe.to_csv(index=False)).rstrip("\n")
 
 
 @cli.command(epilog=REPORT_EXAMPLES, short_help="Write a run's HTML again, or as one file.")

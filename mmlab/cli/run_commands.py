@@ -14,8 +14,9 @@ from mmlab.cli.group import (
     cli,
     name_older_notebooks,
     parameter_option,
+    plain_text,
     print_failures,
-    print_table,
+    print_runs,
     report_run,
     split_parameters,
     usage_errors,
@@ -210,16 +211,19 @@ def run_line(name: str, given: Mapping[str, Any], start: str = "") -> str:
 
 
 def _report_sweep(names: Sequence[str], failures: dict[str, str]) -> None:
-    """Write the reports of the runs and list them; print last which failed and why."""
-    from mmlab.runs import list_runs, run_names
+    """Write the reports of the runs and list them, the best first; print last which failed and why."""
+    from mmlab.runs import run_names
     from mmlab.runs.report.html_report import write_index, write_overview
+    from mmlab.runs.report.summary import rank_runs, summarize_runs
 
     there = set(run_names())
     failed = write_for_each([name for name in names if name in there], write_index)
     failures |= {name: f"no report: {reason}" for name, reason in failed.items() if name not in failures}
-    found = {row["name"]: row for row in list_runs()}
-    shown = ("name", "seconds", "measure", "value", "state")
-    print_table([{key: found[name][key] for key in shown} for name in names if name in found])
+    table = rank_runs()
+    swept = table[table["name"].isin(names)]
+    print_runs(swept)
+    if sentence := summarize_runs(swept):
+        click.echo(plain_text(sentence))
     click.echo(f"Index: {write_overview()}")
     print_failures(failures, len(names))
 

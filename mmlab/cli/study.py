@@ -130,4 +130,4 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
         notebooks = [*find_notebooks(), notebook]
         given = check_parameters(split_parameters(parameters), notebooks)
     run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
-    report_run(run)
+    report_run(run, notebook.stem)

@@ -1,4 +1,8 @@
-"""Where right answers are lost: at which step, and whether the text or the image of the pair failed.
+"""Where right answers are lost, and why: by the data, the model or a step, and whether text or image failed.
+
+The cause of a miss (`name_causes`): a query that exact search finds is lost by the step that lost it. Of the others,
+those whose data are marked, as suspected wrong pairs, as text that was read from the image, or as odd by 01_ingest, are
+put down to that mark, if such queries miss at least twice as often as those without any. What remains is the model's.
 
 A missed pair is judged by its neighbours. An item's neighbours are the n nearest others of its own modality (not
 itself). One is right if it has the same `pair_id` or the same label. With r right ones among the neighbours, and a
@@ -24,7 +28,14 @@ from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import opposite_modality
 
 FOUND, NEVER_FOUND = "found", "never found"
-NOT_STAGES = ("query_id", "outcome", "failed", "text_share", "image_share")
+NOT_STAGES = ("query_id", "outcome", "failed", "text_share", "image_share", "mark", "cause")
+WRONG_PAIR, PRINTED, BY_MODEL = "suspected wrong pair", "printed text", "the model"
+PRINTED_ORIGIN = "ocr"
+# of the findings of 01_ingest those by which an item may be missed; duplicates are not among them
+DEFECTS = ("short text", "vague caption", "blank", "dark", "blurred", "tiny", "extreme aspect")
+INDEX_STEPS = ("index", "quantized")
+LEAST_RATIO = 2  # of the misses of queries with a mark to those of queries without any
+CAUSE_COLUMNS = ["cause", "kind", "missed", "marked", "queries", "k"]
 FAILED = {(True, True): "both", (True, False): "text", (False, True): "image", (False, False): "neither"}
 UNKNOWN = "unknown"
 MAX_FOUND = 1000  # queries whose neighbours are compared with those of the misses
@@ -62,6 +73,71 @@ def explain_queries(
     return losses.merge(failed.drop(columns="item_id"), on="query_id", how="left")
 
 
+def name_causes(
+    explained: pd.DataFrame, qrels: pd.DataFrame, items: pd.DataFrame, wrong_pairs: pd.DataFrame
+) -> pd.DataFrame:
+    """Return `explained` with two more columns: `mark`, what is odd about a query's data, and `cause` of a miss.
+
+    `wrong_pairs`: text_id and suspected, see `suspected_wrong_pairs`. A query is marked if each of its right answers
+    is, by itself or by the query. cause is "lost by <stage>", a mark, or "the model"; both columns are missing where
+    there is none.
+
+    >>> items = pd.DataFrame({"item_id": ["t", "i"], "origin": ["ocr", "image"], "flags": None})
+    >>> explained = pd.DataFrame({"query_id": ["t"], "outcome": ["never found"], "exact": [False]})
+    >>> qrels = pd.DataFrame({"query_id": ["t"], "item_id": ["i"], "relevance": [1]})
+    >>> none = pd.DataFrame({"text_id": [], "suspected": []})
+    >>> name_causes(explained, qrels, items, none)["cause"].tolist()
+    ['printed text']
+    """
+    mark = explained["query_id"].map(_marks(qrels, items, wrong_pairs)).astype("str")
+    missed = ~explained[_stages(explained)[-1]].astype(bool)
+    usual = LEAST_RATIO * missed[mark.isna()].mean() if mark.isna().any() else 0.0
+    often = missed.groupby(mark).mean()
+    blamed = mark.where(mark.isin(often.index[often >= usual]))
+    lost = explained["outcome"].where(explained["outcome"].str.startswith("lost by"))
+    cause = lost.fillna(blamed).fillna(BY_MODEL).where(missed)
+    return explained.assign(mark=mark, cause=cause.astype("str"))
+
+
+def _marks(qrels: pd.DataFrame, items: pd.DataFrame, wrong_pairs: pd.DataFrame) -> pd.Series:
+    """Return the mark of each query whose right answers are all marked, by query_id."""
+    known = items.set_index("item_id")
+    flags = known["flags"].fillna("").astype("str").str.split(", ")
+    own = pd.Series(np.nan, known.index, dtype="str")
+    for defect in reversed(DEFECTS):
+        own = own.mask(flags.map(lambda found, defect=defect: defect in found).astype(bool), defect)
+    own = own.mask((known["origin"] == PRINTED_ORIGIN).fillna(False), PRINTED)
+    suspected = wrong_pairs.loc[wrong_pairs["suspected"].astype(bool), "text_id"] if len(wrong_pairs) else []
+    own = own.mask(is_among(known.index, suspected), WRONG_PAIR)
+    order = {name: place for place, name in enumerate((WRONG_PAIR, PRINTED, *DEFECTS))}
+    right = qrels[qrels["relevance"] > 0]
+    places = pd.concat([right[name].map(own).map(order) for name in ("query_id", "item_id")], axis="columns")
+    first = places.min(axis="columns").groupby(right["query_id"], sort=False).agg(["min", "count", "size"])
+    whole = first.loc[first["count"] == first["size"], "min"].astype(int)
+    return whole.map(dict(enumerate(order)))
+
+
+def count_causes(explained: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Count the causes of `name_causes`, the data first: cause, kind, missed, marked, queries, k.
+
+    kind is "data", "model", "index" or "later step"; missed are the queries without a right answer among the first
+    `k`, marked all queries with this mark (missing where it is none), queries all.
+    """
+    missed, marked = (explained[name].value_counts() for name in ("cause", "mark"))
+    rows = [
+        (cause, _kind(cause), int(number), marked.get(cause), len(explained), k)
+        for cause, number in missed.items()
+    ]
+    kinds = ("data", "model", "index", "later step")
+    return pd.DataFrame(sorted(rows, key=lambda row: kinds.index(row[1])), columns=CAUSE_COLUMNS)
+
+
+def _kind(cause: str) -> str:
+    if not cause.startswith("lost by "):
+        return "model" if cause == BY_MODEL else "data"
+    return "index" if cause.removeprefix("lost by ") in INDEX_STEPS else "later step"
+
+
 def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k: int) -> pd.DataFrame:
     """Attribute every query to one step: query_id, outcome, and per stage whether a right answer is in the first k.
 
@@ -94,7 +170,7 @@ def attribute_losses(stages: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, k:
 
 
 def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95 %, by pair).
+    """Count the outcomes of `attribute_losses`: outcome, queries, share, low, high (95%, by pair).
 
     The queries add up to all; without any there are no rows. Order: found, then for each stage what it gained and lost
     (a stage that did neither has 0 losses), then never found.
@@ -115,11 +191,17 @@ def losses_by_stage(losses: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
 def loss_changes(losses: pd.DataFrame) -> pd.DataFrame:
     """Return the way down from all queries to those found in the end: step, queries (each change, signed).
 
-    The first row counts all queries, the second what the first stage misses, the others what each later stage loses
-    and gains. They add up to the number that the last stage finds.
+    The first row counts all queries. Then come the causes of what no step finds, where `name_causes` has named them,
+    else "missed by <first stage> search"; then what each later stage loses and gains. They add up to the number that
+    the last stage finds.
     """
     first, *others = _stages(losses)
-    rows = [("queries", len(losses)), (f"missed by {first} search", -int((~losses[first]).sum()))]
+    lost_by_first, never = ~losses[first].astype(bool), losses["outcome"] == NEVER_FOUND
+    by_first = f"missed by {first} search"
+    missed = losses["cause"].where(never) if "cause" in losses else pd.Series(by_first, losses.index)
+    causes = missed.fillna(by_first)[lost_by_first].value_counts()
+    rows = [("queries", len(losses)), *((str(name), -int(number)) for name, number in causes.items())]
+    rows += [(by_first, 0)] if causes.empty else []
     for name in others:
         lost, gained = (
             int((losses["outcome"] == f"{change} by {name}").sum()) for change in ("lost", "gained")
@@ -177,7 +259,7 @@ def failure_shares(explained: pd.DataFrame, items: pd.DataFrame, found: pd.DataF
     """Return the share of each kind of failure among the misses, and how often the found queries look the same.
 
     `explained`: see `explain_queries`; `found`: `failed_modalities` of queries that were found, which says how often a
-    text or an image stands among strangers where nothing is lost. Returns failed, value, low, high (95 %, by pair),
+    text or an image stands among strangers where nothing is lost. Returns failed, value, low, high (95%, by pair),
     queries, among_found (share, NaN without found queries), image_unknown (share of the misses whose image has nothing
     to be judged by). One row each for text, image, both, neither and unknown; no rows without misses.
     """

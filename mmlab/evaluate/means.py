@@ -17,7 +17,7 @@ MEAN_COLUMNS = ["measure", "value", "low", "high", "queries", "pairs"]
 def mean_measures(per_query: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Return the mean of every measure: measure, value, low, high, queries, pairs.
 
-    `per_query`: query_id and a column per measure (`score_queries`). low and high are the 95 % interval, which counts
+    `per_query`: query_id and a column per measure (`score_queries`). low and high are the 95% interval, which counts
     pairs (`mean_intervals`). One pair alone tells nothing of others: its interval is all that a measure can be, 0 to 1.
     Without queries there are no rows. Raises KeyError for a query that is not among the items.
 

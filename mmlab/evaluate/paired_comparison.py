@@ -36,11 +36,11 @@ def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, se
     """Compare every system with the first one (the baseline): one row per system and measure.
 
     `systems`: name -> per-query scores (`score_queries`) of the same queries and measures. Returns system, baseline,
-    measure, value with its 95 % interval (low, high), difference (system - baseline) with difference_low and
+    measure, value with its 95% interval (low, high), difference (system - baseline) with difference_low and
     difference_high, standardised (the difference over the standard deviation of the pairs' mean differences, Cohen's d
     of paired values; NaN where these are all equal) with standardised_low and standardised_high, wins, ties and losses
     (queries that the system answers better, as well, worse), p (permutation), p_holm (over all rows),
-    smallest_difference (what these queries would have shown in 80 % of all tests), queries, pairs. Intervals, p and
+    smallest_difference (what these queries would have shown in 80% of all tests), queries, pairs. Intervals, p and
     errors count pairs, not captions. Without queries there are no rows. Raises ValueError where queries or measures
     differ, naming the first.
 
@@ -96,7 +96,7 @@ def non_inferiority(
     """Ask of every system whether it loses at most `margin` to the first one, the baseline: a row per measure.
 
     `systems`: as for `compare_systems`. Returns system, baseline, measure, difference, largest_loss (what the loss is
-    at most, 95 % sure), margin, p (one-sided, of a loss of `margin` or more, see `non_inferiority_p`), p_holm, pairs.
+    at most, 95% sure), margin, p (one-sided, of a loss of `margin` or more, see `non_inferiority_p`), p_holm, pairs.
     A p below 0.05 says that the system is not worse by more than the margin, which a difference that is "no more than
     chance" does not say. Raises TooFew without queries, ValueError as `compare_systems` does and for a margin out of
     (0, 1].
@@ -131,7 +131,7 @@ def power_curve(
 ) -> pd.DataFrame:
     """Return how many pairs show which difference to the first system: system, measure, pairs, smallest_difference.
 
-    The difference that 80 % of all tests at 0.05 would detect, if more or fewer pairs differed as these do. The number
+    The difference that 80% of all tests at 0.05 would detect, if more or fewer pairs differed as these do. The number
     of pairs at hand is among the rows, marked in the column `own`; those of few pairs have no value (NaN).
     """
     baseline, *others = systems
@@ -150,7 +150,7 @@ def power_curve(
 
 
 def pairs_needed(curve: pd.DataFrame, difference: float) -> pd.DataFrame:
-    """Return how many pairs would show a difference in 80 % of all tests: system, measure, pairs.
+    """Return how many pairs would show a difference in 80% of all tests: system, measure, pairs.
 
     `curve`: as `power_curve` returns it, of 30 pairs or more: half the difference needs four times the pairs. Where no
     query differs there is nothing to count with, and pairs is 0.
@@ -174,7 +174,7 @@ def label_effect(
     """Compare every measure without and with the relevance judged by hand: one row per measure.
 
     `labels`: judgements of this direction (`labels_between`). Returns measure, its mean on `qrels` (without, low,
-    high) and with `labels` over them (with, with_low, with_high), intervals 95 % by pair, and queries_changed: how
+    high) and with `labels` over them (with, with_low, with_high), intervals 95% by pair, and queries_changed: how
     many queries have another score. A query that loses its last right answer or gets its first one does not count as
     changed. Without labels there are no rows.
     """

@@ -11,7 +11,7 @@ from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
 
 TIE_RULE = "equal scores count against the system"
-INTERVAL = "95 %, Clopper-Pearson with the design effect of pairs"
+INTERVAL = "95%, Clopper-Pearson with the design effect of pairs"
 SIBLINGS_LEFT_OUT, SIBLINGS_KEPT = "left out", "kept: they answer and vote"
 PUBLISHED_CSV = Path(__file__).parent / "published.csv"
 MAX_NEAR_DIFFERENCE = 0.005  # half a point

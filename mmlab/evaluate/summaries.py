@@ -18,7 +18,9 @@ from mmlab.evaluate.means import MIN_GROUP_PAIRS
 from mmlab.evaluate.measures.geometry import share_space
 from mmlab.evaluate.measures.pair_separation import separation
 from mmlab.items import Vectors, replacing
+from mmlab.items.sentences import count, listed, measure_with_interval
 
+BY_CHANCE = 0.025  # of groups that are no worse, so many lie below the mean by more than their interval
 NOTHING_JUDGED = "No query has a known right answer here, so there is nothing to evaluate."
 MIN_TWO_PEAKS = 2  # Ashman's D above which two groups are two peaks
 MAX_NAME_CHARS = 80
@@ -26,6 +28,16 @@ MAX_NAME_CHARS = 80
 SIBLINGS = {
     "text-to-image": ("images", "captions", "a caption finds another caption of its image"),
     "image-to-text": ("texts", "images", "an image finds another image of its texts"),
+}
+# what the steps of a ranking are called in sentences
+STEP_NAMES = {"exact": "exact search", "index": "the index", "quantized": "its quantized copies"}
+# what of a pair stands among wrong neighbours
+FAILED_WORDS = {
+    "text": "the *text*",
+    "image": "the *image*",
+    "both": "*both* text and image",
+    "neither": "*neither* text nor image",
+    "unknown": "what is *unknown*",
 }
 ONE_SPACE = "Texts and images lie in one space, so every text has a cosine with every image."
 
@@ -103,13 +115,20 @@ def summarize_separation(cosines: pd.DataFrame) -> str:
 
 def summarize_space_comparison(compared: pd.DataFrame) -> str:
     """Give AUC and mean cosines of each space of `compare_spaces`."""
+    names = _model_names(compared["space"].tolist())
     return " ".join(
-        f"In {row['space']} a matched pair ({row['compared']}) has the higher cosine in {row['AUC']:.1%} of all "
-        f"comparisons (AUC), {row['matched mean']:z.2f} against {row['mismatched mean']:z.2f} in the mean."
+        f"By {name} a matched pair ({row['compared']}) has a higher cosine than a mismatched one in {row['AUC']:.1%} "
+        f"of all comparisons (AUC): {row['matched mean']:z.2f} against {row['mismatched mean']:z.2f} in the mean."
         if row["pairs"]
-        else f"{row['space']} does not hold two items of a pair: not comparable."
-        for row in compared.to_dict("records")
+        else f"By {name} no two items of a pair can be compared."
+        for name, row in zip(names, compared.to_dict("records"), strict=True)
     )
+
+
+def _model_names(keys: Sequence[str]) -> list[str]:
+    """Return the names of the models of spaces: their keys without the hash, unless two would be called alike."""
+    short = [key.rpartition("-")[0] or key for key in keys]
+    return [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
 
 
 def summarize_measures(means: pd.DataFrame, measure: str) -> str:
@@ -117,7 +136,7 @@ def summarize_measures(means: pd.DataFrame, measure: str) -> str:
     rows = means[means["measure"] == measure].to_dict("records")
     if not rows:
         return NOTHING_JUDGED
-    parts = [f"{r['direction']} {r['value']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in rows]
+    parts = [f"{r['direction']} {measure_with_interval(r['value'], r['low'], r['high'])}" for r in rows]
     return f"{measure}: {', '.join(parts)}."
 
 
@@ -142,9 +161,10 @@ def summarize_labels(effect: pd.DataFrame, judgements: int) -> str:
 
 
 def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
-    """Name the worst and the best group of one column, text-to-image; `groups`: `mean_by_groups`.
+    """Say how many groups of one column lie below the mean, text-to-image, and name the lowest.
 
-    Groups of few pairs are counted, not named, unless there are no others.
+    `groups`: `mean_by_groups`. A group whose interval holds the mean is no finding. Groups of few pairs are counted,
+    not named, unless there are no others.
     """
     part = groups[(groups["column"] == column) & (groups["direction"] == "text-to-image")]
     few = int(part["few"].sum())
@@ -153,12 +173,20 @@ def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:
     name = escape_markdown(column)
     if len(part) < 2:
         return f"The queries have one {name} or none, so there is nothing to compare."
-    worst, best = (
-        f"*{escape_markdown(row['group'])}* with {row['value']:.2f}"
-        for row in part.iloc[[0, -1]].to_dict("records")
+    mean = float(np.average(part["value"], weights=part["queries"]))
+    below, lowest = int((part["high"] < mean).sum()), part.iloc[0]
+    worst = f"*{escape_markdown(lowest['group'])}* with {measure_with_interval(*lowest[['value', 'low', 'high']])}"
+    chance = round(BY_CHANCE * len(part))
+    summary = (
+        f"Of {len(part)} groups by {name} {below or 'none'} {'lies' if below < 2 else 'lie'} below the mean of "
+        f"{mean:.3f} by more than the interval{f' ({chance} would by chance)' if below and chance else ''}; the lowest "
+        f"is {worst} ({measure}, text-to-image)."
     )
-    summary = f"Worst of {len(part)} groups by {name} is {worst}, best {best} ({measure}, text-to-image)."
-    return f"{summary} {few} groups of fewer than {MIN_GROUP_PAIRS} pairs say little." if few else summary
+    return (
+        f"{summary} {count(few, 'group')} of fewer than {MIN_GROUP_PAIRS} pairs say little."
+        if few
+        else summary
+    )
 
 
 def summarize_gallery_sizes(sizes: pd.DataFrame, measure: str) -> str:
@@ -192,23 +220,42 @@ def summarize_splits(splits: pd.DataFrame, measure: str, not_ranked: Sequence[st
         sizes = ", ".join(f"{escape_markdown(row['split'])} {row['same_size']:.3f}" for row in rows)
         parts.append(f"{direction} {own}; among {rows[0]['size']:,} items {sizes}")
     left = f" Too large to rank beside: {', '.join(map(escape_markdown, not_ranked))}." if not_ranked else ""
-    return f"{measure} by split, each against its own items: {'. '.join(parts)}.{left}"
+    apart = (
+        splits["low"].groupby(splits["direction"]).max() > splits["high"].groupby(splits["direction"]).min()
+    )
+    alike = "" if apart.any() else " No two splits differ by more than their intervals."
+    return f"{measure} by split, each against its own items: {'. '.join(parts)}.{alike}{left}"
 
 
-def summarize_losses(changes: Mapping[str, pd.DataFrame], k: int) -> str:
-    """Say per direction what exact search misses and what later steps change; `changes`: `loss_changes` of each."""
+def summarize_losses(causes: pd.DataFrame, queries: Mapping[str, int], k: int) -> str:
+    """Say per direction how many queries are missed, and by which causes; `causes`: `count_causes` of each direction.
+
+    `queries`: how many were asked in each direction.
+    """
     parts = []
-    for direction, table in changes.items():
-        total, missed, *later = table["queries"].tolist()
-        if not total:
-            continue
-        lost = sum(-change for change in later if change < 0)
-        gained = sum(change for change in later if change > 0)
-        parts.append(
-            f"{direction}: of {total:,} queries exact search misses {-missed:,} ({-missed / total:.1%}), "
-            f"later steps lose {lost:,} and gain {gained:,}"
-        )
-    return f"Within the first {k}, {'; '.join(parts)}." if parts else NOTHING_JUDGED
+    for direction, total in queries.items():
+        own = causes[causes["direction"] == direction] if len(causes) else causes
+        missed = int(own["missed"].sum()) if len(own) else 0
+        named = ", ".join(f"{row['cause']} {row['missed']:,}" for row in own.to_dict("records"))
+        share = f" ({missed / total:.1%}): {named}" if missed else ""
+        if total:
+            parts.append(f"{direction} {missed:,} of {total:,} queries{share}")
+    if not parts:
+        return NOTHING_JUDGED
+    return f"Without a right answer among the first {k}: {'; '.join(parts)}. {_kinds(causes)}".strip()
+
+
+def _kinds(causes: pd.DataFrame) -> str:
+    """Say how many of the misses come from the data, and how many are the model's."""
+    of_kind = causes.groupby("kind")["missed"].sum() if len(causes) else pd.Series(dtype=int)
+    own, data, missed = int(of_kind.get("model", 0)), int(of_kind.get("data", 0)), int(of_kind.sum())
+    if not data:
+        return ""
+    rest = f"{own or 'none'} {'are' if own > 1 else 'is'} put down to the model"
+    whole = (
+        f"All {count(missed, 'miss')} come" if data == missed else f"Of {count(missed, 'miss')} {data:,} come"
+    )
+    return f"{whole} from the data; {rest}."
 
 
 def summarize_failures(shares: pd.DataFrame) -> str:
@@ -221,10 +268,10 @@ def summarize_failures(shares: pd.DataFrame) -> str:
     parts = []
     for direction, part in shares.groupby("direction", sort=False):
         first, misses = part.loc[part["value"].idxmax()], part["queries"].sum()
-        usual = "" if pd.isna(first["among_found"]) else f", {first['among_found']:.0%} of the found"
+        usual = "" if pd.isna(first["among_found"]) else f"; of the found {first['among_found']:.0%}"
         words = (
-            f"{direction} misses: most often *{first['failed']}* ({first['queries']:,} of {misses:,}, "
-            f"{first['value']:.0%}{usual})"
+            f"{direction}: {first['queries']:,} of {count(misses, 'miss')} stand among wrong neighbours by "
+            f"{FAILED_WORDS.get(first['failed'], first['failed'])} ({first['value']:.0%}{usual})"
         )
         if first["image_unknown"] > 0:
             words += f", {first['image_unknown']:.0%} with an image that has no pair or label to be judged by"
@@ -233,13 +280,17 @@ def summarize_failures(shares: pd.DataFrame) -> str:
 
 
 def summarize_steps_beside(beside: Mapping[str, pd.DataFrame]) -> str:
-    """Say what steps lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+    """Say what steps would lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+    rows = [(direction, row) for direction, table in beside.items() for row in table.to_dict("records")]
     parts = [
         f"{direction} {row['step']} loses {row['lost']:,} and gains {row['gained']:,} of {row['made_from']}"
-        for direction, table in beside.items()
-        for row in table.to_dict("records")
+        for direction, row in rows
+        if row["lost"] or row["gained"]
     ]
-    return f"Not in the answer: {'; '.join(parts)}." if parts else ""
+    if parts:
+        return f"Not in the answer: {'; '.join(parts)}."
+    steps = dict.fromkeys(STEP_NAMES.get(row["step"], row["step"]) for _, row in rows)
+    return f"Not in the answer, and no right answer would be lost by {listed(list(steps))}." if rows else ""
 
 
 def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.DataFrame) -> str:

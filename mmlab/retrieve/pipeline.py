@@ -11,10 +11,12 @@ from functools import cached_property
 
 import pandas as pd
 
+from mmlab.evaluate.summaries import STEP_NAMES
 from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
 from mmlab.items.options import check_option
 from mmlab.items.rankings import first_rows, no_rankings
+from mmlab.items.sentences import listed
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rank import (
     KEEP,
@@ -507,14 +509,25 @@ def describe_fitting(judged: Split, source: str, config: RetrievalConfig) -> dic
 
 def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
     """Return a sentence on the steps of each direction, with which weights, and how a calibration was fitted."""
-    parts = []
+    parts: dict[str, list[str]] = {}
     for direction, found in ranked.items():
-        steps = f"**{direction}**: {', then '.join(found.steps)}"
         kind = found.calibration.calibration.kind if found.calibration else ""
         weights = " + ".join(f"{weight:.2g} {name}" for name, weight in found.weights.items())
         details = [part for part in (weights, kind, found.split.summary if found.split else "") if part]
-        parts.append(f"{steps} ({', '.join(details)})" if details else steps)
-    return "; ".join(parts) + "."
+        words = _steps_in_words(found)
+        parts.setdefault(f"{words} ({', '.join(details)})" if details else words, []).append(direction)
+    return "; ".join(f"**{listed(names)}**: {words}" for words, names in parts.items()) + "."
+
+
+def _steps_in_words(found: RankedDirection) -> str:
+    """Return the steps that led to the answer, and those that are ranked beside it for comparison."""
+    own = found.chain if "index" not in found.chain else [step for step in found.chain if step != "exact"]
+    chain, beside = (
+        [STEP_NAMES.get(step, step) for step in found.steps if (step in own) == inside]
+        for inside in (True, False)
+    )
+    answer = f"answered by {', then '.join(chain)}"
+    return f"{answer}; beside the answer {listed(beside)}" if beside else answer
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -183,10 +183,10 @@ def recall_panels(table: pd.DataFrame) -> "Figure":
     fig, axs = figure(len(parts), width=11, height=1.2 + 0.5 * max(len(part) for _, part in parts))
     for ax, (direction, part) in zip(axs, parts, strict=True):
         names = [
-            f"{shorten_label(name, MAX_NAME_COLUMNS)}\n{100 * share:.3g} % pass, {milliseconds:.2f} ms"
+            f"{shorten_label(name, MAX_NAME_COLUMNS)}\n{100 * share:.3g}% pass, {milliseconds:.2f} ms"
             for name, share, milliseconds in zip(part["filter"], part["passing"], part["p50_ms"], strict=True)
         ]
-        lost, title = f"recall@{part['k'].iloc[0]} against exact search (95 %)", f"{direction}, by filter"
+        lost, title = f"recall@{part['k'].iloc[0]} against exact search (95%)", f"{direction}, by filter"
         bars(ax, names, part["recall"], lost, title, part[["low", "high"]].to_numpy(), "{:.3f}")
     return fig
 

@@ -11,14 +11,15 @@ from mmlab.items import ImageError
 from mmlab.items.images import thumbnail
 from mmlab.visualize.markup import Html
 
+# The pages of a report have these colours for light and dark; elsewhere the second one is taken.
 MARKS = {
-    True: ("right", "#009E73", "&#10003;"),
-    False: ("wrong", "#D55E00", "&#10007;"),
-    None: ("", "#bbb", ""),
+    True: ("right", "var(--right,#007a58)", "&#10003;"),
+    False: ("wrong", "var(--wrong,#b34400)", "&#10007;"),
+    None: ("", "var(--line,#bbb)", ""),
 }
 ROW_STYLE = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px;font:12px sans-serif"
 HEADING_STYLE = "font:13px sans-serif;margin:14px 0 4px"
-IDS_STYLE = "color:#666;font-size:11px;overflow-wrap:anywhere"
+IDS_STYLE = "color:var(--soft,#666);font-size:11px;overflow-wrap:anywhere"
 MAX_CARD_CHARS = 160  # of a caption; the tooltip shows more
 MAX_TOOLTIP_CHARS = 2000
 MAX_HEADING_CHARS = 240
@@ -125,7 +126,9 @@ def changes_gallery(
         for (run, ranked), score in zip(rankings.items(), (row["before"], row["after"]), strict=True):
             found = ranked[ranked["query_id"] == row["query_id"]]
             note = f"{escape(run)}, {escape(measure)} {score:.3f}"
-            parts.append(f'<p style="font:13px sans-serif;margin:14px 0 -8px;color:#5b6675">{note}</p>')
+            parts.append(
+                f'<p style="font:13px sans-serif;margin:14px 0 -8px;color:var(--soft,#5b6675)">{note}</p>'
+            )
             parts.append(str(query_gallery([row["query_id"]], found, qrels, items, k)))
     return Html("".join(parts) or "<em>none</em>")
 

@@ -71,12 +71,21 @@ def under_headings(pieces: Mapping[str, Html]) -> Html:
     """Return several pieces below each other, each under its escaped heading.
 
     >>> str(under_headings({"Hits": Html("<p>none</p>")}))
-    '<h4 style="font:600 14px sans-serif;margin:18px 0 4px">Hits</h4><p>none</p>'
+    '<h3 style="font:600 14px sans-serif;margin:18px 0 4px">Hits</h3><p>none</p>'
     """
     style = "font:600 14px sans-serif;margin:18px 0 4px"
     return Html(
-        "".join(f'<h4 style="{style}">{escape(title)}</h4>{piece}' for title, piece in pieces.items())
+        "".join(f'<h3 style="{style}">{escape(title)}</h3>{piece}' for title, piece in pieces.items())
     )
+
+
+def folded(piece: Html, title: str) -> Html:
+    """Return a piece of HTML that a click on its escaped title unfolds.
+
+    >>> str(folded(Html("<p>12</p>"), "The <numbers>"))
+    '<details><summary>The &lt;numbers&gt;</summary><p>12</p></details>'
+    """
+    return Html(f"<details><summary>{escape(title)}</summary>{piece}</details>")
 
 
 def render_markdown(text: str) -> str:

@@ -40,6 +40,7 @@ from mmlab.evaluate.summaries import (
     write_metrics,
 )
 from mmlab.items import DIRECTIONS, write_table
+from mmlab.items.sentences import as_list, count, listed
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.query_split import Split
 from mmlab.runs import Step
@@ -63,7 +64,7 @@ NOT_BESIDE_PUBLISHED = (
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Report):
-    """Rankings of a run's queries, evaluated: the mean of every measure with its 95 % interval.
+    """Rankings of a run's queries, evaluated: the mean of every measure with its 95% interval.
 
     Made by `Run.evaluate`. Success@k is the share of queries with a right answer among the first k (papers on
     captioning sets call it R@k), R@k the share of all right answers that are found. Intervals count pairs.
@@ -103,7 +104,7 @@ class Evaluation(Report):
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """The mean of every measure: direction, measure, value, low, high (95 %), queries, pairs."""
+        """The mean of every measure: direction, measure, value, low, high (95%), queries, pairs."""
         items = self.rankings.items
         return join_directions({name: mean_measures(t, items) for name, t in self.per_query.items()})
 
@@ -113,14 +114,14 @@ class Evaluation(Report):
         return f"Success@{self.k_values[0]}"
 
     def _overview(self) -> Result:
-        """Show the mean of every measure with its 95 % interval, for each direction."""
+        """Show the mean of every measure with its 95% interval, for each direction."""
         if self.measures.empty:
             raise TooFew(self._nothing_judged())
 
         def draw() -> "Figure":
             fig, (ax,) = figure(height=1.2 + 0.4 * self.measures["measure"].nunique())
             paired_bars(
-                ax, self.measures, "measure", "direction", "mean over queries, with 95 % interval (0 to 1)"
+                ax, self.measures, "measure", "direction", "mean over queries, with 95% interval (0 to 1)"
             )
             return fig
 
@@ -325,7 +326,7 @@ class Evaluation(Report):
         return "fitted on" if split and split.gallery and split.gallery.name == part.name else ""
 
     def failures(self, k: int | None = None) -> FailureReport:
-        """Return where the answers of missed queries are lost: by the model, the index or a later step.
+        """Return why queries are missed: by their data, the model, the index or a later step.
 
         Args:
             k: a query is missed without a right answer among the first `k`; the largest cutoff unless given.
@@ -402,7 +403,7 @@ class Evaluation(Report):
         return SystemComparison(scores, self.rankings.items, self.first_measure, self.seed)
 
     def conclusion(self, group_by: str = "label") -> str:
-        """Return the measures, where answers are lost and the weakest group, in a few sentences.
+        """Return the measures, why queries are missed and the weakest group, as a list of sentences.
 
         Example:
             >>> run.evaluate().conclusion("label").startswith("**")
@@ -411,9 +412,9 @@ class Evaluation(Report):
         if self.measures.empty:
             return self.sentence
         failures = self.failures()
-        asked = [f"{len(scores):,} {DIRECTIONS[name][0]}s" for name, scores in self.per_query.items()]
+        asked = [count(len(scores), DIRECTIONS[name][0]) for name, scores in self.per_query.items()]
         sentences = (
-            f"**{' and '.join(asked)} of {self.rankings.judged} evaluated.**",
+            f"**{listed(asked)} of {self.rankings.judged} evaluated.**",
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             self.rankings.siblings_sentence,
@@ -421,7 +422,7 @@ class Evaluation(Report):
             self.by_group(group_by).sentence,
             failures.suspects().sentence,
         )
-        return " ".join(filter(None, sentences))
+        return as_list(filter(None, sentences))
 
     def write(self, step: Step, benchmark: str = "") -> Html:
         """Write metrics.json, per_query/, losses/, suspects/ and fixes.csv, and show what the step has written.
@@ -440,6 +441,7 @@ class Evaluation(Report):
         more = {
             "splits": self.by_split().table,
             "losses": failures.shares,
+            "causes": failures.causes,
             "failed": failures.failed_modality().table,
             "space": failures.space().table,
             "published": self.published(benchmark).table,

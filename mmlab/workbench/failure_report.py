@@ -1,4 +1,4 @@
-"""Why queries fail: where their answers are lost, which modality failed, and which data may be wrong."""
+"""Why queries fail: by the data, the model or a step, which modality failed, and which data may be wrong."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +16,14 @@ from mmlab.evaluate import (
 )
 from mmlab.evaluate.losses import (
     MissedQueries,
+    count_causes,
     draw_found,
     failed_modalities,
     failure_shares,
     loss_changes,
     losses_beside,
     losses_by_stage,
+    name_causes,
 )
 from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
 from mmlab.evaluate.measures.pair_separation import pair_cosines
@@ -54,7 +56,7 @@ TEXT_TO_IMAGE = "text-to-image"
 
 @dataclass(frozen=True, repr=False)
 class FailureReport(Report):
-    """Where the right answers of queries are lost, and why. Made by `Evaluation.failures`.
+    """Where the right answers of queries are lost, and why: each miss has one cause. Made by `Evaluation.failures`.
 
     Attributes:
         data: the run's items and vectors.
@@ -74,12 +76,19 @@ class FailureReport(Report):
 
     @cached_property
     def per_query(self) -> dict[str, pd.DataFrame]:
-        """For each query whether each step found it, what it is attributed to and which modality failed."""
+        """For each query whether each step found it, the cause of a miss and which modality failed."""
         vectors, items = self.rankings.vectors_by_modality, self.rankings.items
-        return {
-            name: explain_queries(steps, self.rankings.qrels[name], vectors, items, self.k)
-            for name, steps in self.rankings.chains.items()
-        }
+        tables = {}
+        for name, steps in self.rankings.chains.items():
+            qrels = self.rankings.qrels[name]
+            explained = explain_queries(steps, qrels, vectors, items, self.k)
+            tables[name] = name_causes(explained, qrels, items, self._wrong_pairs)
+        return tables
+
+    @cached_property
+    def causes(self) -> pd.DataFrame:
+        """How many queries are missed by which cause: direction, cause, kind, missed, marked, queries, k."""
+        return join_directions({name: count_causes(t, self.k) for name, t in self.per_query.items()})
 
     @cached_property
     def beside(self) -> dict[str, pd.DataFrame]:
@@ -93,7 +102,7 @@ class FailureReport(Report):
 
     @cached_property
     def shares(self) -> pd.DataFrame:
-        """The share of queries that is found or lost at each step, with 95 % intervals."""
+        """The share of queries that is found or lost at each step, with 95% intervals."""
         items = self.rankings.items
         return join_directions({name: losses_by_stage(t, items) for name, t in self.per_query.items()})
 
@@ -106,7 +115,9 @@ class FailureReport(Report):
         def draw() -> "Figure":
             return waterfall_panels(falls, "queries")
 
-        sentence = f"{summarize_losses(falls, self.k)} {summarize_steps_beside(self.beside)}".strip()
+        queries = {name: len(table) for name, table in self.per_query.items()}
+        losses = summarize_losses(self.causes, queries, self.k)
+        sentence = f"{losses} {summarize_steps_beside(self.beside)}".strip()
         return Result(join_directions(falls), sentence, draw, shown=no_table())
 
     @or_reason
@@ -239,12 +250,16 @@ class FailureReport(Report):
         return inspect_panel(missed, self.data.embedded_items, k, by)
 
     @cached_property
+    def _wrong_pairs(self) -> pd.DataFrame:
+        return suspected_wrong_pairs(joint_vectors(self.data.vectors_by_modality), self.data.embedded_items)
+
+    @cached_property
     def _suspects(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """The wrong pairs, the false negatives, and how many of the known faults they hold."""
         vectors, items = self.data.vectors_by_modality, self.data.embedded_items
         answer, qrels = self.rankings.answers[TEXT_TO_IMAGE], self.rankings.qrels[TEXT_TO_IMAGE]
         above = suspected_false_negatives(vectors["text"], items, answer, qrels, threshold=-1.0)
-        wrong = suspected_wrong_pairs(joint_vectors(vectors), items)
+        wrong = self._wrong_pairs
         return wrong, above_threshold(above), score_suspects(wrong, above, items)
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
-from mmlab.ingest.web.addresses import DownloadError
+from mmlab.ingest.web.addresses import DownloadError, DownloadLimits
 from mmlab.ingest.web.fetch import Downloader
-from mmlab.ingest.web.addresses import DownloadLimits
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew

@@ -13,10 +13,11 @@ import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
 from mmlab.items import replacing
+from mmlab.items.sentences import count, heading
 from mmlab.items.tables import TooFew, to_csv
 from mmlab.visualize import Html, table
 from mmlab.visualize.labels import fit_labels
-from mmlab.visualize.markup import render_markdown
+from mmlab.visualize.markup import folded, render_markdown
 from mmlab.visualize.style import note, render_png
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 150
 MAX_ROWS_SHOWN = 60
+MAX_ROWS_BESIDE = 6  # of a table that stands below its figure; a longer one is folded
 MAX_LABEL_CHARS = 2000  # of all labels that stand beside a figure
 
 Asked = ParamSpec("Asked")
@@ -126,7 +128,9 @@ class Result:
         rows = self.table if self.shown is None else self.shown
         if not len(rows.columns) or (rows.empty and not self.caption):
             return Html("")
-        return table(rows.head(MAX_ROWS_SHOWN), self.caption, digits=self.digits)
+        shown = table(rows.head(MAX_ROWS_SHOWN).rename(columns=_heading), self.caption, digits=self.digits)
+        is_long = self.draw is not None and len(rows) > MAX_ROWS_BESIDE
+        return folded(shown, f"The numbers: {count(len(rows), 'row')}") if is_long else shown
 
 
 class Report(ABC):
@@ -190,6 +194,10 @@ def image_tag(png: bytes, words: str) -> str:
     data = base64.b64encode(png).decode()
     style = f"width:{width}px;max-width:100%"
     return f'<img alt="{escape(words, quote=True)}" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def _heading(column: object) -> object:
+    return heading(column) if isinstance(column, str) else column
 
 
 def no_table() -> pd.DataFrame:

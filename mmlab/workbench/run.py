@@ -125,7 +125,7 @@ class Run(RunData):
             where: a filter on payload fields, such as {"label": ["mug", "cup"], "width": {"gte": 200}}.
             plus: further texts or images to steer towards (Rocchio 1971).
             minus: further texts or images to steer away from, with half the weight.
-            weight: the share of the text, in [0, 1], where text and image ask; "confidence" gives 60 % to the more
+            weight: the share of the text, in [0, 1], where text and image ask; "confidence" gives 60% to the more
                 confident of both.
             fusion: "early" (one search with the weighted mean of both vectors), "weighted_sum", "rrf" or "dbsf" (two
                 searches, fused). Early where texts and images share a space, else rrf, unless given.
@@ -252,7 +252,7 @@ class Run(RunData):
     def evaluate(
         self, rankings: Rankings | None = None, k_values: Sequence[int] = (1, 5, 10), seed: int = 0
     ) -> Evaluation:
-        """Evaluate rankings of the split that is judged: measures with 95 % intervals, groups, losses, suspects.
+        """Evaluate rankings of the split that is judged: measures with 95% intervals, groups, losses, suspects.
 
         Args:
             rankings: what is evaluated; the run's own answers unless given.

@@ -276,7 +276,7 @@ class RunComparison(Report):
             rows = self.means["measure"].nunique() * len(self.names)
             fig, axs = figure(2, width=10, height=1.4 + 0.25 * rows)
             for ax, (direction, part) in zip(axs, self.means.groupby("direction", sort=False), strict=True):
-                paired_bars(ax, part, "measure", "run", "mean, with 95 % interval", str(direction))
+                paired_bars(ax, part, "measure", "run", "mean, with 95% interval", str(direction))
             return fig
 
         best = (

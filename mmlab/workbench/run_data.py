@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
-from mmlab.evaluate.summaries import summarize_spaces
+from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
 from mmlab.items.rankings import no_rankings, opposite_modality
+from mmlab.items.sentences import count
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
@@ -21,10 +22,15 @@ from mmlab.runs import Step, list_runs, read_manifest, run_folder
 from mmlab.runs.record import run_files
 from mmlab.runs.record.lineage import check_input, find_maker, find_writer, written_files
 from mmlab.runs.record.manifest import Manifest, given_parameters
-from mmlab.runs.report.summary import read_metrics
+from mmlab.runs.report.summary import rank_runs, read_metrics, summarize_runs
+from mmlab.visualize import figure, pareto
 from mmlab.workbench.result import Report, Result
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 KEEP_OPEN_SECONDS = 30.0  # that the store of a run stays open for the next question
+MAX_BEST_CHARS = 1000  # of the sentence on the best runs
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,9 @@ class RunReader:
 
 @dataclass(frozen=True, repr=False)
 class RunList(Report):
-    """The runs of the data folder, a row each: name, dataset, models, when, how good, and whether it finished.
+    """The runs of the data folder as a leaderboard: quality with its interval, cost, and the settings that differ.
+
+    Runs of one dataset stand together, the best first; see `rank_runs` for the columns.
 
     Example:
         >>> mmlab.open_run().table["name"].tolist()
@@ -88,14 +96,25 @@ class RunList(Report):
     """
 
     def _overview(self) -> Result:
-        """Show all runs; open one with `mmlab.open_run(name)`."""
-        table = pd.DataFrame(list_runs())
+        """Show all runs, and quality against cost; open one with `mmlab.open_run(name)`."""
+        table = rank_runs()
         if table.empty:
             return Result(
                 table, "There is no run yet: make one with `mmlab demo` or `mmlab run --dataset ...`."
             )
-        shown = table.assign(models=table["models"].map(", ".join))
-        return Result(table, f"{len(table)} runs; open one with `mmlab.open_run(name)`.", shown=shown)
+        shown = table.assign(models=table["models"].map(", ".join)).drop(columns="front")
+        sentence = f"{count(len(table), 'run')}; open one with `mmlab.open_run(name)`."
+        best = escape_markdown(summarize_runs(table), most=MAX_BEST_CHARS)
+        drawn = table.dropna(subset=["value", "latency_ms"])
+        drawn = drawn[drawn["dataset"].isin(drawn["dataset"].mode().head(1))]
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=3.6)
+            names = ("median time of a query, ms (log)", drawn["measure"].iloc[0])
+            pareto(ax, drawn, "name", "latency_ms", "value", names, "Quality against cost")
+            return fig
+
+        return Result(table, f"{sentence} {best}".strip(), draw if len(drawn) > 1 else None, shown=shown)
 
     def __len__(self) -> int:
         return len(list_runs())

@@ -21,6 +21,7 @@ from mmlab.index.store.layouts import describe_fields
 from mmlab.items import Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.rankings import opposite_modality
+from mmlab.items.sentences import count, milliseconds
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve.studies.query_trials import summarize_filters, target_of, try_filters
 from mmlab.runs import Step
@@ -118,7 +119,8 @@ class EmbedReport(Report):
         Example:
             >>> spaces = report.spaces().table
         """
-        return Result(describe_spaces(self.results), f"The run's main space is `{self.main.space.key}`.")
+        main = escape_markdown(self.main.space.model)
+        return Result(describe_spaces(self.results), f"The run's main space is that of {main}.")
 
     @cached_property
     def _norms(self) -> pd.DataFrame:
@@ -230,10 +232,14 @@ class IndexReport(Report):
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""
         built, held = self.index.report, self.index.collections()
+        there, sent, deleted = (int(built[name].sum()) for name in ("were_there", "sent", "deleted"))
+        done = (
+            f"{sent:,} were sent, {there:,} were in their place" if self.sent else "all were in their place"
+        )
+        gone = f", {deleted:,} were deleted" if deleted else ""
         sentence = (
-            f"**{held['points'].sum():,} points** in {len(held)} collection{'s' * (len(held) > 1)}, "
-            f"{self.index.layout} layout: {built['were_there'].sum():,} were there, {built['sent'].sum():,} were sent, "
-            f"{built['deleted'].sum():,} deleted."
+            f"**{count(int(held['points'].sum()), 'point')}** in {count(len(held), 'collection')}, "
+            f"{self.index.layout} layout: {done}{gone}."
         )
         return Result(built.merge(held, on="collection"), sentence, digits=2)
 
@@ -275,8 +281,8 @@ class IndexReport(Report):
         table = benchmark_search(self.index, asked, target, k, search_settings(self.index, k, ef))
         own, exact = table.iloc[1], table.iloc[0]
         sentence = (
-            f"This index ({own['search']}) finds {own['recall']:.1%} of the {k} exact neighbours, in "
-            f"{own['p50_ms']:.2f} ms a query; exact search takes {exact['p50_ms']:.2f} ms."
+            f"This index ({own['search']}) finds {own['recall']:.1%} of the {k} nearest items, in "
+            f"{milliseconds(own['p50_ms'])} a query; exact search takes {milliseconds(exact['p50_ms'])}."
         )
 
         def draw() -> "Figure":
@@ -309,7 +315,7 @@ class IndexReport(Report):
 
         Returns:
             A row for each direction and filter: direction, filter, passing (the share of the items), items (that may be
-            found), queries, recall with its 95 % interval low and high (by the queries' pairs), p50_ms, p95_ms.
+            found), queries, recall with its 95% interval low and high (by the queries' pairs), p50_ms, p95_ms.
 
         Raises:
             ValueError: for an unknown field, and for filters that let nothing through.
@@ -324,7 +330,7 @@ class IndexReport(Report):
         def draw() -> "Figure":
             return recall_panels(table)
 
-        caption = f"k = {neighbours}, each query timed alone after 20 others; intervals of 95 % by pair"
+        caption = f"k = {neighbours}, each query timed alone after 20 others; intervals of 95% by pair"
         return Result(table, summarize_filters(table), draw, caption=caption)
 
     def _sample(self, direction: str, queries: int, seed: int) -> Vectors:

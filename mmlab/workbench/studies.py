@@ -284,7 +284,7 @@ class FusionStudy(Report):
         }
 
     def _overview(self) -> Result:
-        """Show each system's difference to equal shares with its 95 % interval."""
+        """Show each system's difference to equal shares with its 95% interval."""
         tables = [table.assign(of=name) for name, table in self.compared.items()]
         if not tables:
             return unanswered(summarize_weights(self.trials, self.compared))
@@ -294,7 +294,7 @@ class FusionStudy(Report):
             fig, axs = figure(len(tables), width=10, height=1.4 + 0.3 * max(map(len, tables)))
             for ax, part in zip(axs, tables, strict=True):
                 bounds = part[["difference_low", "difference_high"]].to_numpy()
-                label = "difference in mean reciprocal rank (95 %)"
+                label = "difference in mean reciprocal rank (95%)"
                 forest(ax, part["system"], part["difference"], bounds, label, part["of"].iloc[0])
             return fig
 

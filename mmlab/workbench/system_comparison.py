@@ -61,7 +61,7 @@ class SystemComparison(Report):
 
         Columns: direction, system, baseline, measure, value, low, high, difference with its interval, standardised
         (Cohen's d) with its interval, wins, ties, losses, p, p_holm (over all rows), smallest_difference (what such
-        queries show in 80 % of all tests), queries, pairs.
+        queries show in 80% of all tests), queries, pairs.
         """
         tables = {name: compare_systems(one, self.items, self.seed) for name, one in self._compared.items()}
         table = join_directions(tables)
@@ -72,7 +72,7 @@ class SystemComparison(Report):
             raise TooFew(NOTHING_JUDGED)
 
     def _overview(self) -> Result:
-        """Show every difference to the baseline with its 95 % interval, and say which are more than chance."""
+        """Show every difference to the baseline with its 95% interval, and say which are more than chance."""
         self._check_judged()
         return Result(self.differences, self._sentence(), self._draw, shown=self._shown())
 
@@ -85,7 +85,7 @@ class SystemComparison(Report):
         for ax, (direction, part) in zip(axs, directions, strict=True):
             names = part["measure"] + ", " + part["system"] if several else part["measure"]
             bounds = part[["difference_low", "difference_high"]].to_numpy()
-            label = f"difference to {part['baseline'].iloc[0]}, with 95 % interval"
+            label = f"difference to {part['baseline'].iloc[0]}, with 95% interval"
             forest(ax, names, part["difference"], bounds, label, str(direction))
         return fig
 
@@ -98,8 +98,8 @@ class SystemComparison(Report):
         shown = {
             "system": table["system"],
             "value": table["value"].map("{:.3f}".format),
-            "difference, 95 %": _formatted(table, *interval),
-            "standardised, 95 %": _formatted(table, *deviations),
+            "difference, 95%": _formatted(table, *interval),
+            "standardised, 95%": _formatted(table, *deviations),
             "wins / ties / losses": _formatted(
                 table, "{0:,.0f} / {1:,.0f} / {2:,.0f}", "wins", "ties", "losses"
             ),
@@ -140,7 +140,7 @@ class SystemComparison(Report):
 
         Returns:
             A row for each direction, system and measure: the difference, largest_loss (what the true loss is at most,
-            95 % sure), margin, p of a loss of `margin` or more, p_holm (over all rows), pairs. Shares, not points.
+            95% sure), margin, p of a loss of `margin` or more, p_holm (over all rows), pairs. Shares, not points.
 
         Raises:
             ValueError: for a margin out of its range.
@@ -177,14 +177,14 @@ class SystemComparison(Report):
         parts = [
             f"*{row['system']}* loses at most {margin:g} points of {self.measure} {row['direction']} to "
             f"*{row['baseline']}*: {'yes' if row['p_holm'] < LEVEL else 'not shown'} (p {_p_text(row['p_holm'])} after "
-            f"Holm; the loss is at most {100 * row['largest_loss']:.2f} points, 95 % sure)"
+            f"Holm; the loss is at most {100 * row['largest_loss']:.2f} points, 95% sure)"
             for row in table[table["measure"] == self.measure].to_dict("records")
         ]
         return f"{'. '.join(parts)}."
 
     @or_reason
     def power(self, difference: float = MARGIN) -> Result:
-        """Show how many pairs would show which difference to the baseline in 80 % of all tests.
+        """Show how many pairs would show which difference to the baseline in 80% of all tests.
 
         Args:
             difference: the one for which the sentence says how many pairs it needs, in points.
@@ -230,7 +230,7 @@ class SystemComparison(Report):
                 f"points; {difference:g} points need about {needed[row['system']]:,} pairs"
                 for row in part[part["own"]].to_dict("records")
             ]
-        return f"A true difference of {self.measure} is found in 80 % of all tests: {'; '.join(parts)}."
+        return f"A true difference of {self.measure} is found in 80% of all tests: {'; '.join(parts)}."
 
 
 def _first_seen(names: pd.Series) -> pd.Series:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from mmlab.evaluate.summaries import escape_markdown
 from mmlab.index import (
     Hnsw,
     Workload,
@@ -193,7 +194,7 @@ class TuningReport(Report):
         """Show the best settings of each graph."""
         asking = " and ".join(f"{len(own)} queries for {to}s" for to, own in self.asked.items())
         sentence = (
-            f"**{len(self.vectors):,} vectors** of `{self.vectors.space.key}`, built in the run's own layout "
+            f"**{len(self.vectors):,} vectors** of {escape_markdown(self.vectors.space.model)}, built in the run's own layout "
             f"({self.layout}), answer {asking}; recall is that of the modality which is found worse."
         )
         caption = (

@@ -1,3 +1,6 @@
+import csv
+import json
+
 from mmlab.cli import main
 from mmlab.runs import start_step
 from mmlab.runs.execute.notebooks import choose_notebooks
@@ -55,10 +58,26 @@ def test_runs_are_listed(here, capsys):
         "seconds",
         "measure",
         "value",
+        "ms",
         "state",
     ]
     assert lines[1].startswith("p     photos")
     assert lines[1].endswith("stopped before 02_embed")
+
+
+def test_runs_are_listed_for_other_tools(here, capsys):
+    for name, seed in (("a", 1), ("b", 2)):
+        start_step("01_ingest", name, dataset="=photos()", seed=seed).finish("")
+    assert main(["list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["seed"], row["models"]) for row in rows] == [("a", "1", []), ("b", "2", [])]
+    assert main(["list", "--csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["name"], row["dataset"], row["value"]) for row in rows] == [
+        ("a", "'=photos()", ""), ("b", "'=photos()", "")
+    ]  # fmt: skip
+    assert main(["list", "--csv", "--json"]) == 2
+    assert "--csv or --json, not both" in capsys.readouterr().err
 
 
 def test_every_parameter_of_every_notebook_is_listed(capsys):

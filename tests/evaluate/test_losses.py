@@ -6,15 +6,19 @@ import pytest
 
 from mmlab.evaluate import explain_queries, qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.losses import (
+    DEFECTS,
     attribute_losses,
+    count_causes,
     draw_found,
     failed_modalities,
     failure_shares,
     loss_changes,
     losses_beside,
     losses_by_stage,
+    name_causes,
 )
 from mmlab.evaluate.resampling import mean_intervals
+from mmlab.ingest.rules import FINDINGS
 from mmlab.items import Space, Vectors
 
 QUERIES = ["kept", "index", "quantized", "fused", "never", "gained", "back"]
@@ -365,3 +369,72 @@ def test_a_missed_text_without_a_vector_is_left_out() -> None:
     qrels = qrels_from_pairs(items, "text", "image")
     table = failed_modalities(split(vectors, items), items, qrels, ["t lost", "t both"], 3)
     assert table[["query_id", "item_id", "failed"]].to_numpy().tolist() == [["t both", "i both", "both"]]
+
+
+MARKED = pd.DataFrame(
+    {
+        "item_id": ["swapped", "printed", "brief", "brief2", "plain", "lost", "image"],
+        "origin": ["caption", "ocr", "caption", "caption", "caption", "caption", "image"],
+        "flags": [None, None, "short text, near duplicate", "short text", None, "short text", None],
+    }
+)
+WRONG = pd.DataFrame({"text_id": ["swapped", "plain"], "suspected": [True, False]})
+
+
+def caused(outcomes: dict[str, str]) -> dict[str, str | None]:
+    """The cause of each query; those that are lost by the index were found by exact search."""
+    explained = pd.DataFrame({"query_id": list(outcomes), "outcome": outcomes.values()})
+    explained["exact"] = explained["outcome"] != "never found"
+    explained["index"] = explained["outcome"] == "found"
+    qrels = pd.DataFrame({"query_id": list(outcomes), "item_id": "image", "relevance": 1})
+    found = name_causes(explained, qrels, MARKED, WRONG)
+    return found.set_index("query_id")["cause"].astype(object).where(lambda one: one.notna(), None).to_dict()
+
+
+def test_a_miss_is_put_down_to_its_data_to_the_step_that_lost_it_or_to_the_model() -> None:
+    never = "never found"
+    found = caused(
+        {"swapped": never, "printed": never, "brief": never, "plain": "found", "lost": "lost by index"}
+    )
+    assert found == {
+        "swapped": "suspected wrong pair",
+        "printed": "printed text",
+        "brief": "short text",
+        "plain": None,
+        "lost": "lost by index",  # exact search finds it: its text is short, and that is no reason
+    }
+    assert caused({"swapped": never, "plain": never})["plain"] == "the model"
+    assert set(DEFECTS) <= set(FINDINGS)
+
+
+def test_a_mark_is_no_cause_where_queries_without_one_are_missed_nearly_as_often() -> None:
+    """Of the short texts one half is missed, and so is half of the others; then none of the others."""
+    outcomes = {"brief": "never found", "brief2": "found", "plain": "never found", "lost": "found"}
+    other = MARKED.assign(flags=MARKED["flags"].where(MARKED["item_id"] != "lost"))
+    for missed, cause in (("never found", "the model"), ("found", "short text")):
+        explained = pd.DataFrame({"query_id": list(outcomes), "outcome": [*outcomes.values()]})
+        explained.loc[2, "outcome"] = missed
+        explained["exact"] = explained["outcome"] == "found"
+        qrels = pd.DataFrame({"query_id": list(outcomes), "item_id": "image", "relevance": 1})
+        assert name_causes(explained, qrels, other, WRONG)["cause"].tolist()[0] == cause
+
+
+def test_an_image_is_missed_for_its_texts_where_all_of_them_are_marked() -> None:
+    explained = pd.DataFrame({"query_id": ["image"], "outcome": ["never found"], "exact": [False]})
+    for texts, cause in ((["swapped", "brief"], "suspected wrong pair"), (["swapped", "plain"], "the model")):
+        qrels = pd.DataFrame({"query_id": "image", "item_id": texts, "relevance": 1})
+        named = name_causes(explained, qrels, MARKED, WRONG)
+        assert named["cause"].tolist() == [cause]
+        counted = count_causes(named, k=5).drop(columns="marked").to_numpy().tolist()
+        assert counted == [[cause, "model" if cause == "the model" else "data", 1, 1, 5]]
+
+
+def test_causes_are_on_the_way_down_and_the_sums_balance() -> None:
+    losses = attribute_losses(STAGES, QRELS, k=1)
+    named = losses.assign(cause=["", "lost by HNSW", "lost by int8", "lost by fusion", "the model", "", ""])
+    changes = loss_changes(named.replace({"cause": {"": None}}))
+    assert changes.to_numpy().tolist() == [
+        ["queries", 7], ["the model", -1], ["missed by exact search", -1], ["lost by HNSW", -1],
+        ["lost by int8", -1], ["lost by fusion", -1], ["gained by fusion", 1],
+    ]  # fmt: skip
+    assert changes["queries"].sum() == 3

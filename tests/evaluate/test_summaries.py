@@ -124,11 +124,25 @@ def test_the_smallest_and_the_largest_gallery_are_named_and_one_size_once():
     )
 
 
-def test_losses_and_gains_are_summed():
-    steps = ["queries", "missed by exact search", "lost by index", "gained by fused"]
-    table = pd.DataFrame({"step": steps, "queries": [10, -2, -1, 1]})
-    summary = summarize_losses({"text-to-image": table}, 5)
-    assert "of 10 queries exact search misses 2 (20.0%), later steps lose 1 and gain 1" in summary
+def causes(*rows):
+    return frame(rows, "direction cause kind missed")
+
+
+def test_misses_are_given_with_their_causes_and_the_models_share():
+    found = causes(
+        ("text-to-image", "suspected wrong pair", "data", 3),
+        ("text-to-image", "the model", "model", 1),
+        ("image-to-text", "lost by index", "index", 1),
+    )
+    assert summarize_losses(found, {"text-to-image": 2000, "image-to-text": 10, "none": 0}, 10) == (
+        "Without a right answer among the first 10: text-to-image 4 of 2,000 queries (0.2%): suspected wrong pair 3, "
+        "the model 1; image-to-text 1 of 10 queries (10.0%): lost by index 1. Of the 5 misses 3 come from the data, "
+        "and 1 is the model's."
+    )
+    assert summarize_losses(found.head(1), {"text-to-image": 4}, 1).endswith("none is the model's.")
+    assert summarize_losses(found.head(0), {"text-to-image": 4}, 1) == (
+        "Without a right answer among the first 1: text-to-image 0 of 4 queries."
+    )
 
 
 def test_the_most_frequent_failure_is_named():
@@ -215,9 +229,9 @@ def test_nothing_to_say_is_said():
     means = frame([("text-to-image", "RR", 0.5, 0.4, 0.6)], "direction measure value low high")
     nothing = "No query has a known right answer here, so there is nothing to evaluate."
     assert summarize_measures(means, "AP") == nothing
-    none = pd.DataFrame({"step": ["queries", "missed by exact search"], "queries": [0, 0]})
-    assert summarize_losses({"text-to-image": none}, 5) == summarize_losses({}, 5) == nothing
-    assert summarize_steps_beside({}) == summarize_steps_beside({"text-to-image": none.head(0)}) == ""
+    assert summarize_losses(pd.DataFrame(), {"text-to-image": 0}, 5) == nothing
+    assert summarize_losses(pd.DataFrame(), {}, 5) == nothing
+    assert summarize_steps_beside({}) == summarize_steps_beside({"text-to-image": pd.DataFrame()}) == ""
     assert summarize_failures(pd.DataFrame()) == "No query was missed, so neither modality failed."
 
 
@@ -227,16 +241,14 @@ def test_both_directions_stand_in_one_sentence():
     assert summarize_measures(frame(rows, columns), "RR") == (
         "RR: text-to-image 0.500 (0.400 to 0.600), image-to-text 1.000 (0.900 to 1.000)."
     )
-    one = pd.DataFrame({"step": list("abcde"), "queries": [2000, -1500, -3, 4, -5]})
-    other = pd.DataFrame({"step": list("ab"), "queries": [3, -1]})
-    assert summarize_losses({"text-to-image": one, "image-to-text": other, "none": other * 0}, 10) == (
-        "Within the first 10, text-to-image: of 2,000 queries exact search misses 1,500 (75.0%), later steps lose 8 "
-        "and gain 4; image-to-text: of 3 queries exact search misses 1 (33.3%), later steps lose 0 and gain 0."
-    )
     beside = frame([("index", "exact", 1200, 3), ("fused", "index", 0, 7)], "step made_from lost gained")
     assert summarize_steps_beside({"text-to-image": beside}) == (
         "Not in the answer: text-to-image index loses 1,200 and gains 3 of exact; "
         "text-to-image fused loses 0 and gains 7 of index."
+    )
+    nothing = beside.assign(lost=0, gained=0)
+    assert summarize_steps_beside({"text-to-image": nothing, "image-to-text": nothing.head(1)}) == (
+        "Not in the answer, and no right answer would be lost by the index and fused."
     )
     columns = "direction failed value queries among_found image_unknown"
     rows = [

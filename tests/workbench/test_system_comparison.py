@@ -33,12 +33,12 @@ def test_the_baselines_own_row_comes_first(comparison):
     shown = comparison.overview().shown
     assert shown["system"].tolist() == ["base", "index", "poor"]
     assert shown["value"].iloc[0] == "0.750"
-    assert shown["difference, 95 %"].tolist()[0] == ""
+    assert shown["difference, 95%"].tolist()[0] == ""
     assert shown["wins / ties / losses"].tolist() == ["", "3 / 193 / 4", "50 / 50 / 100"]
     assert shown["p_holm"].tolist() == ["", "1.0000", "0.0002"]
     change = INDEX - BASE
     d = change.mean() / change.std(ddof=1)
-    assert shown["standardised, 95 %"].iloc[1].startswith(f"{d:+.2f} (")
+    assert shown["standardised, 95%"].iloc[1].startswith(f"{d:+.2f} (")
     # a direction that only one system answered is not compared
     assert comparison.table["direction"].unique().tolist() == ["text-to-image"]
     assert comparison.figure().axes
@@ -64,7 +64,7 @@ def test_a_loss_is_held_against_the_margin_in_points(comparison):
     assert answer.shown["at most 4 points"].tolist() == ["yes", "not shown"]
     assert answer.sentence.startswith(
         f"*index* loses at most 4 points of Success@1 text-to-image to *base*: yes (p {2 * p:.4f} after Holm; the loss "
-        f"is at most {100 * (t.isf(0.05, 199) * error - change.mean()):.2f} points, 95 % sure)"
+        f"is at most {100 * (t.isf(0.05, 199) * error - change.mean()):.2f} points, 95% sure)"
     )
     assert comparison.non_inferiority(margin=1).shown["at most 1 points"].tolist() == ["not shown"] * 2
     for wrong in (0, 101):
@@ -92,7 +92,7 @@ def test_systems_that_answer_alike_say_what_can_be_said():
     answer = alike.non_inferiority(margin=2)
     assert answer.table["p"].tolist() == pytest.approx([0.98**200])
     assert answer.table["largest_loss"].tolist() == pytest.approx([1 - 0.05 ** (1 / 200)])
-    assert alike.overview().shown["standardised, 95 %"].tolist() == ["", ""]
+    assert alike.overview().shown["standardised, 95%"].tolist() == ["", ""]
     nothing = {name: scores(BASE).head(0) for name in ("base", "same")}
     empty = SystemComparison({"text-to-image": nothing}, ITEMS, "Success@1")
     assert empty.overview().sentence == empty.non_inferiority().sentence == empty.power().sentence

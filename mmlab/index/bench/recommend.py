@@ -154,7 +154,7 @@ def _describe_best(best: pd.Series, found: Mapping[str, float], name: str, layou
     """Return the setting, what it finds in the run's own index and costs, and the command."""
     given = parameters_of(best) | ({"layout": layout} if layout != "unified" else {})
     options = " ".join(f"-p {key}={_shell_value(value)}" for key, value in given.items())
-    costs = [f"{best['p50_ms']:.2f} ms (95 % of the queries within {best['p95_ms']:.2f} ms)"]
+    costs = [f"{best['p50_ms']:.2f} ms (95% of the queries within {best['p95_ms']:.2f} ms)"]
     costs += [f"{best['memory_mb']:.1f} MB of memory"] if best["memory_mb"] > 0 else []
     costs += [f"{best['disk_mb']:.1f} MB on disk"] if best["disk_mb"] > 0 else []
     return (

@@ -154,7 +154,7 @@ def reliability_table(
 ) -> pd.DataFrame:
     """Compare probabilities with relevance in bins of equal width over [0, 1], or that hold as many items each.
 
-    Returns low, high, predicted (mean score), observed (share of relevant), observed_low, observed_high (95 %, by
+    Returns low, high, predicted (mean score), observed (share of relevant), observed_low, observed_high (95%, by
     query), count. A bin holds low <= score < high, the last one its end too; bins without items are left out. Raises
     ValueError for scores outside [0, 1].
 

@@ -138,7 +138,7 @@ def try_filters(
     unless given, those of `choose_filters` on the fields with a payload index, for each direction.
 
     Returns a row for each direction and filter that lets items through, "none" first: direction, filter, passing (their
-    share), items, search, k (at most so many), queries, recall with its 95 % interval low and high (by the queries'
+    share), items, search, k (at most so many), queries, recall with its 95% interval low and high (by the queries'
     pairs), p50_ms, p95_ms. Raises ValueError for an unknown field, and for a filter that lets no item through.
     """
     indexed = next(iter(index.schemas.values())).indexed
@@ -197,7 +197,7 @@ def summarize_filters(table: pd.DataFrame) -> str:
     plain = table[(table["filter"] == NO_FILTER) & (table["direction"] == worst["direction"])].iloc[0]
     limit, beside = "without a filter", ""
     if worst["filter"] != NO_FILTER:
-        limit = f"where {escape_markdown(worst['filter'])} ({100 * worst['passing']:.3g} % of the items)"
+        limit = f"where {escape_markdown(worst['filter'])} ({100 * worst['passing']:.3g}% of the items)"
         beside = f"; without a filter {plain['recall']:.1%}"
     return (
         f"Of {cases}, this index ({worst['search']}) does worst for {worst['direction']} {limit}: it finds "
@@ -208,7 +208,7 @@ def summarize_filters(table: pd.DataFrame) -> str:
 
 def _interval(row: pd.Series) -> str:
     queries = f"{row['queries']} quer{'y' if row['queries'] == 1 else 'ies'}"
-    return f"95 % interval {row['low']:.1%} to {row['high']:.1%}, {queries}"
+    return f"95% interval {row['low']:.1%} to {row['high']:.1%}, {queries}"
 
 
 def time_queries(

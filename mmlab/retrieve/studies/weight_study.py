@@ -80,7 +80,7 @@ def try_query_weights(
 ) -> WeightTrial:
     """Learn the weights of "text" and "image": a pair's first text and its image ask for the pair's other texts.
 
-    Each is asked against the texts of its own split. See `try_system_weights`. Beside it stands the rule of 60 % to the
+    Each is asked against the texts of its own split. See `try_system_weights`. Beside it stands the rule of 60% to the
     more confident of both. Raises TooFew unless two pairs of the judged split have two texts and an image.
     """
     by_part = [rank_by_both(index, vectors, part, k) for part in judged.galleries]
@@ -91,7 +91,7 @@ def try_query_weights(
     trial = try_system_weights({"text": text, "image": image}, qrels, judged, seed=seed)
     both = [one[is_among(one["query_id"], trial.qrels["query_id"])] for one in (text, image)]
     by_rule = fuse("weighted_sum", both, weights_by_confidence(both))
-    return trial._replace(rankings={**trial.rankings, "60 % to the more confident": by_rule})
+    return trial._replace(rankings={**trial.rankings, "60% to the more confident": by_rule})
 
 
 def try_model_weights(
@@ -235,5 +235,5 @@ def _summarize_trial(trial: WeightTrial, compared: pd.DataFrame | None) -> str:
     weights = ", ".join(f"{name} {weight:.2g}" for name, weight in trial.weights.items())
     return (
         f"the learned weights are {weights}; against equal shares they change the mean reciprocal rank by "
-        f"{learned['difference']:+.3f} (95 % {low:+.3f} to {high:+.3f}), {sure}; {trial.summary}."
+        f"{learned['difference']:+.3f} (95% {low:+.3f} to {high:+.3f}), {sure}; {trial.summary}."
     )

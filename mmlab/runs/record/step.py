@@ -118,7 +118,7 @@ class Step:
         failed = [claim for claim, holds in claims.items() if not holds]
         if failed:
             raise ValueError(f"{self.name}: does not hold: {'; '.join(failed)}")
-        return table(pd.DataFrame({"claim": list(claims), "": "holds"}))
+        return table(pd.DataFrame({"claim": list(claims), "found": "holds"}))
 
     def finish(self, summary: str) -> Html:
         """Record the step in the manifest of the run and return `summary`, the conclusion in Markdown, as HTML.

@@ -10,22 +10,36 @@ import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from mmlab.items import data, replacing
+from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.manifest import Manifest, read_manifest
 from mmlab.runs.record.run_files import EXECUTED, INDEX, INDEX_PAGE, METRICS, run_folder
-from mmlab.runs.report.sections import allow_scripts, find_findings, read_figures, read_galleries, read_map
+from mmlab.runs.report.sections import (
+    Gallery,
+    allow_scripts,
+    draw_runs,
+    read_figures,
+    read_galleries,
+    read_map,
+    shrink_figures,
+)
 from mmlab.runs.report.summary import (
-    list_runs,
+    ROW_KEYS,
+    rank_runs,
     read_metrics,
+    run_costs,
     summarize_run,
+    summarize_runs,
     tabulate_latency,
     tabulate_measures,
 )
+from mmlab.runs.report.verdict import Action, make_verdict
 from mmlab.visualize.map_page import script_hash
 from mmlab.visualize.markup import render_markdown
 
@@ -38,7 +52,13 @@ MAX_VALUE_CHARS = 400
 MAX_FILE_BYTES = 15_000_000
 # sections of the first page, in the order in which they are left out
 LARGE_SECTIONS = ("galleries", "map")
+# the repair list of 05_evaluate
+FIXES = "fixes.csv"
+CHECKED, SEEN = ("## Check", "## Save"), "## What we saw"
 MAIN = re.compile(r"<main>(.*)</main>", re.DOTALL)
+HEADING = re.compile("<h2>")
+WITH_TABLE = re.compile(r'(<div class="[^"]*output_subarea[^"]*")(>(?:(?!</div>).)*?<table)', re.DOTALL)
+LINKED_PAGE = re.compile(r'href="(\w+)\.html(?:#[^"]*)?"')
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
@@ -66,11 +86,14 @@ def write_index(name: str) -> Path:
 def write_single_file(name: str) -> Path:
     """Write `<name>-report.html` into the folder of a run, which holds the first page and all pages; return its path.
 
-    Where that is more than 15 MB, the largest pages are left out, then the galleries, then the map, and the file says
-    which. Raises FileNotFoundError if there is no such run, and ValueError if the file is too large even so.
+    What pages hold is not on the first page as well, and figures become WebP images. Where that is more than 15 MB, the
+    largest pages are left out, then the galleries, then the map, and the file says which. Raises FileNotFoundError if
+    there is no such run, and ValueError if the file is too large even so.
     """
     folder, manifest = existing_folder(name), read_manifest(name)
-    pages = {page: (folder / f"{page}.html").read_text(encoding="utf-8") for page in page_names(folder)}
+    pages = {
+        page: shrink_figures((folder / f"{page}.html").read_text("utf-8")) for page in page_names(folder)
+    }
     largest_last = sorted(pages, key=lambda page: len(pages[page]))
     parts, left_out = [*reversed(LARGE_SECTIONS), *largest_last], list[str]()
     while (size := len((content := _render_single(manifest, pages, left_out)).encode())) > MAX_FILE_BYTES:
@@ -85,14 +108,20 @@ def write_single_file(name: str) -> Path:
 
 
 def write_overview() -> Path:
-    """Write `data/runs/index.html`, a table of all runs that can be sorted, and return its path.
+    """Write `data/runs/index.html`, the leaderboard of all runs that can be sorted, and return its path.
 
-    A run whose manifest is damaged says so in its row.
+    Quality is drawn against cost for each dataset of several runs. A run whose manifest is damaged says so in its row.
     """
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    rows = [{**row, "link": (run_folder(row["name"]) / INDEX_PAGE).is_file()} for row in list_runs()]
+    script, table = (TEMPLATES / "sort.js").read_text(encoding="utf-8"), rank_runs()
+    settings = list(table.columns[len(ROW_KEYS) + 1 :])
+    rows = [
+        {**row, "link": (run_folder(row["name"]) / INDEX_PAGE).is_file()} for row in table.to_dict("records")
+    ]
     shown = {
         "rows": rows,
+        "settings": settings,
+        "sentence": summarize_runs(table),
+        "drawings": draw_runs(table),
         "script": Markup(script),  # noqa: S704 - our own file
         "scripts": allow_scripts(f"<script>{script}</script>"),
     }
@@ -118,26 +147,81 @@ def render_index(
 ) -> str:
     """Return the first page as HTML; `links`: notebook -> what to link to.
 
-    A report in a single file leaves out what `without` names, galleries or map, and adds `more`.
+    A report in a single file leaves out what `without` names, galleries or map, and adds `more`; what its `parts`, the
+    pages, show is not shown twice.
     """
     folder = run_folder(manifest["run"])
-    metrics, latency = read_metrics(folder / METRICS), tabulate_latency(folder / INDEX)
-    galleries = [] if "galleries" in without else read_galleries(manifest)
-    chart = "" if "map" in without else read_map(manifest)
+    measures = tabulate_measures(read_metrics(folder / METRICS))
+    pages = more.get("parts", {})
+    galleries = [] if "galleries" in without else read_galleries(manifest, pages)
+    chart = "" if "map" in without else read_map(manifest, pages)
+    verdict = make_verdict(manifest)
     shown = {
         "run": manifest["run"],
         "links": links,
+        "titles": {name: title_of_page(name) for name in links},
         "summary": summarize_run(manifest),
         "steps": _steps(manifest, links),
-        "measures": tabulate_measures(metrics),
-        "latency": latency,
-        "findings": find_findings(manifest, metrics, latency, galleries, links),
-        "figures": read_figures(manifest),
+        "verdict": verdict,
+        "directions": measures.directions,
+        "actions": [_action(one, links, galleries, folder) for one in verdict.actions],
+        "measures": measures,
+        "latency": tabulate_latency(folder / INDEX),
+        "cost": _cost(manifest["run"], folder),
+        "figures": read_figures(manifest, pages),
         "galleries": galleries,
         "map": chart,
         "scripts": allow_scripts(chart),
     }
     return _fill("index.html.j2", shown | more)
+
+
+def title_of_page(name: str) -> str:
+    """Return the title of a notebook's page.
+
+    >>> title_of_page("05_evaluate")
+    '05 Evaluate'
+    """
+    number, _, words = name.partition("_")
+    return f"{number} {words.replace('_', ' ').capitalize()}".strip()
+
+
+def _action(
+    action: Action, links: Mapping[str, str], galleries: Sequence[Gallery], folder: Path
+) -> dict[str, Any]:
+    """Return an action of the verdict with its links: the repair list, a gallery, a page, as far as they are there."""
+    found = []
+    if action.link == "suspects":
+        if (folder / FIXES).is_file() and not _is_single(links):
+            found.append({"name": "the repair list", "to": FIXES})
+        found += [
+            {"name": "examples", "to": f"#{one.id}"} for one in galleries if one.title.lower() == action.link
+        ]
+    page = action.link if action.link in links else "05_evaluate"
+    if not found and page in links:
+        found.append({"name": title_of_page(page), "to": links[page]})
+    text = _inline(action.text)
+    return {"text": text, "gain": action.gain, "links": found}
+
+
+def _is_single(links: Mapping[str, str]) -> bool:
+    return any(link.startswith("#") for link in links.values())
+
+
+def _inline(text: str) -> Markup:
+    """Return one paragraph of Markdown as HTML without the paragraph."""
+    return _markup(render_markdown(text).strip().removeprefix("<p>").removesuffix("</p>"))
+
+
+def _cost(name: str, folder: Path) -> str:
+    """Say what a query takes as 03_index measured it, and how large store and vectors are."""
+    import pandas as pd
+
+    if not (folder / INDEX).is_file():
+        return ""
+    costs = run_costs({name: pd.read_parquet(folder / INDEX)}).iloc[0]
+    taken = f"A query takes {milliseconds(costs['p50_ms'])} in the index, by the median, without the time to embed it"
+    return f"{taken}. The store and the vectors take {costs['disk_mb']:,.1f} MB on disk."
 
 
 def _render_single(manifest: Manifest, pages: Mapping[str, str], left_out: Sequence[str]) -> str:
@@ -155,7 +239,7 @@ def _render_single(manifest: Manifest, pages: Mapping[str, str], left_out: Seque
 def _body(page: str) -> Markup:
     """Return what a page holds between its <main> tags, which `write_page` wrote once."""
     found = MAIN.search(page)
-    return _markup(found.group(1) if found else "")
+    return _markup(LINKED_PAGE.sub(r'href="#page-\1"', found.group(1)) if found else "")
 
 
 def _markup(text: str) -> Markup:
@@ -167,6 +251,7 @@ def _steps(manifest: Manifest, links: Mapping[str, str]) -> list[dict[str, Any]]
     return [
         {
             "name": name,
+            "title": title_of_page(name),
             "summary": Markup(render_markdown(record["summary"])),  # noqa: S704 - render_markdown escapes
             "parameters": {key: _shorten(value) for key, value in record["parameters"].items()},
             "seconds": record["seconds"],
@@ -192,7 +277,15 @@ def _fill(template: str, shown: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader
 
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    templates.filters["markdown"] = lambda text: _markup(render_markdown(text))
+    templates.filters["decimals"] = _decimals
+    templates.filters["basename"] = lambda path: Path(path).name
     return templates.get_template(template).render(shown)
+
+
+def _decimals(value: float | None, places: int = 3) -> str:
+    """Return a number with so many decimals, "" for none."""
+    return "" if value is None or value != value else f"{value:.{places}f}"
 
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -202,7 +295,7 @@ _EXPORTER_LOCK = threading.Lock()
 
 
 def write_page(notebook: Path, folder: Path) -> Path:
-    """Write an executed notebook as `folder/NAME.html` and return the path."""
+    """Write an executed notebook as `folder/NAME.html` and return the path: its conclusion first, its checks folded."""
     import nbformat
 
     content = nbformat.read(notebook, as_version=4)
@@ -211,13 +304,68 @@ def write_page(notebook: Path, folder: Path) -> Path:
         cell["id"] = f"{notebook.stem}-{number}"
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    content.cells = _arrange(content.cells, notebook.stem)
+    before, after = _neighbours(notebook)
     resources = {"metadata": {"name": notebook.stem}, "map_script": script_hash()}
     with _EXPORTER_LOCK:
-        body, _ = _exporter().from_notebook_node(content, resources)
+        body, _ = _exporter().from_notebook_node(content, resources | {"before": before, "after": after})
     page = folder / f"{notebook.stem}.html"
     with replacing(page) as temporary:
-        temporary.write_text(body, encoding="utf-8")
+        temporary.write_text(_with_anchors(body, notebook.stem), encoding="utf-8")
     return page
+
+
+def _arrange(cells: list[Any], name: str) -> list[Any]:
+    """Return the cells of a page: the title, what was seen, the contents, the sections, and last what is folded.
+
+    Folded are the parameters, the checks, the files and the versions. The metadata of a cell say where a part begins
+    and ends; the headings are numbered as `_with_anchors` numbers them.
+    """
+    parts = _divide(cells)
+    for kind in ("seen", "folded"):
+        if parts[kind]:
+            parts[kind][0].metadata["place"] = f"first {kind}"
+            parts[kind][-1].metadata["last"] = kind
+    ordered = [cell for cells in parts.values() for cell in cells]
+    texts = [cell.source for cell in ordered if cell.cell_type == "markdown"]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("## ")]
+    contents = [{"title": line[3:], "id": f"{name}-part-{place}"} for place, line in enumerate(lines)]
+    shown = [one for one, line in zip(contents, lines, strict=True) if line not in (*CHECKED, SEEN)]
+    if ordered:
+        (parts["seen"] or parts["title"] or ordered)[-1].metadata["contents"] = shown
+    return ordered
+
+
+def _divide(cells: list[Any]) -> dict[str, list[Any]]:
+    """Return the cells of each part of a page: title, seen, shown, folded; without a section all are the title."""
+    parts: dict[str, list[Any]] = {"title": [], "seen": [], "shown": [], "folded": []}
+    part, has_sections = "title", any(cell.source.startswith("## ") for cell in cells)
+    for cell in cells:
+        first = cell.source.partition("\n")[0].strip()
+        if cell.cell_type == "markdown" and first.startswith("## "):
+            part = "folded" if first in CHECKED else "seen" if first == SEEN else "shown"
+        elif part == "seen" and len(parts["seen"]) > 1:
+            part = "folded"
+        begins = part == "title" and cell.cell_type == "code" and has_sections
+        parts["folded" if begins else part].append(cell)
+    return parts
+
+
+def _neighbours(notebook: Path) -> list[dict[str, str] | None]:
+    """Return title and link of the pages before and after that of a notebook, None where there is none."""
+    names = ["", *sorted(path.stem for path in notebook.parent.glob("*.ipynb")), ""]
+    place = names.index(notebook.stem)
+    return [
+        {"title": title_of_page(name), "link": f"{name}.html"} if name else None
+        for name in (names[place - 1], names[place + 1])
+    ]
+
+
+def _with_anchors(body: str, name: str) -> str:
+    """Return a page whose second headings have anchors, and whose wide tables can be scrolled by keys."""
+    numbers = count()
+    body = HEADING.sub(lambda _: f'<h2 id="{name}-part-{next(numbers)}">', body)
+    return WITH_TABLE.sub(r'\1 tabindex="0"\2', body)
 
 
 # it compiles its templates, which takes longer than most pages

@@ -1,21 +1,33 @@
-"""The sections of the first page of a report: findings, figures, galleries, the interactive map."""
+"""The sections of the first page of a report: figures, galleries, the interactive map."""
 
 import base64
 import hashlib
+import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from markupsafe import Markup
 
+from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.manifest import Manifest
-from mmlab.runs.record.run_files import COMPARISON, MAP, NOTEBOOKS, run_folder
-from mmlab.runs.report.summary import Metrics
+from mmlab.runs.record.run_files import MAP, run_folder
 from mmlab.visualize.markup import render_markdown
 
-# recall against exact search under which an index deserves a look
-LOW_RECALL = 0.99
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from PIL.ImageFile import ImageFile
+
+# of the drawing of runs
+LEFT, RIGHT, TOP, BOTTOM, LEAST_DISTANCE, LABEL_WIDTH = 60.0, 560.0, 20.0, 260.0, 16.0, 150.0
+WEBP_QUALITY = 82
+PNG_DATA = re.compile("data:image/png;base64,([A-Za-z0-9+/=]+)")
+FIRST_GALLERY = "05_worst_queries"
 SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL | re.IGNORECASE)
 
 
@@ -28,64 +40,47 @@ class Figure(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """A piece of HTML with its title; `id` is its anchor."""
+    """A piece of HTML with its title; `id` is its anchor, and `first` says that it is shown unfolded."""
 
     id: str
     title: str
     html: Markup
+    first: bool = False
 
 
-class Finding(NamedTuple):
-    """A sentence that says what to look at, and what to link it to ("" for nothing)."""
-
-    text: str
-    link: str
-
-
-def find_findings(
-    manifest: Manifest,
-    metrics: Metrics,
-    latency: Sequence[Mapping[str, str]],
-    galleries: Sequence[Gallery],
-    links: Mapping[str, str],
-) -> list[Finding]:
-    """Return what to look at first in a report, the most urgent first; `links`: notebook -> its page."""
-    return [
-        *_missing_notebook(manifest, links),
-        *_weaker_direction(metrics, links),
-        *_index_loss(latency, links),
-        *(Finding(f"Gallery: {gallery.title.lower()}.", f"#{gallery.id}") for gallery in galleries),
-    ]
-
-
-def read_figures(manifest: Manifest) -> list[Figure]:
-    """Return the PNG files that the steps wrote, with the titles that their names make."""
+def read_figures(manifest: Manifest, but: Collection[str] = ()) -> list[Figure]:
+    """Return the PNG files that the steps wrote, `but` some, with the titles that their names make."""
     return [
         Figure(
             f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}",
             title_of(path.stem),
             Markup(render_markdown(_description(path))),  # noqa: S704 - render_markdown escapes
         )
-        for path in written_paths(manifest, ".png")
+        for path in written_paths(manifest, ".png", but)
     ]
 
 
-def read_galleries(manifest: Manifest) -> list[Gallery]:
-    """Return the pieces of HTML that the steps wrote, as `mmlab.visualize` escaped them; the map is none of them."""
+def read_galleries(manifest: Manifest, but: Collection[str] = ()) -> list[Gallery]:
+    """Return the pieces of HTML that the steps wrote, as `mmlab.visualize` escaped them; the map is none of them.
+
+    Of the steps in `but` only the one that is shown unfolded.
+    """
+    shown = written_paths(manifest, ".html", but)
     return [
         Gallery(
             f"gallery-{number}",
             title_of(path.stem),
             Markup(path.read_text(encoding="utf-8")),  # noqa: S704 - mmlab.visualize escaped it
+            path.stem == FIRST_GALLERY,
         )
         for number, path in enumerate(written_paths(manifest, ".html"))
-        if path.name != MAP
+        if path.name != MAP and (path in shown or path.stem == FIRST_GALLERY)
     ]
 
 
-def read_map(manifest: Manifest) -> str:
-    """Return the document of the interactive map, which has a script inside; "" if no step wrote one."""
-    found = [path for path in written_paths(manifest, ".html") if path.name == MAP]
+def read_map(manifest: Manifest, but: Collection[str] = ()) -> str:
+    """Return the document of the interactive map, which has a script inside; "" if no step, `but` some, wrote one."""
+    found = [path for path in written_paths(manifest, ".html", but) if path.name == MAP]
     return found[-1].read_text(encoding="utf-8").replace("\r\n", "\n") if found else ""
 
 
@@ -99,10 +94,11 @@ def allow_scripts(document: str) -> str:
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
-def written_paths(manifest: Manifest, suffix: str) -> list[Path]:
-    """Return the files with this suffix that the steps wrote and that still exist, in the order of the steps."""
+def written_paths(manifest: Manifest, suffix: str, but: Collection[str] = ()) -> list[Path]:
+    """Return the files with this suffix that the steps, `but` some, wrote and that still exist, in their order."""
     folder = run_folder(manifest["run"])
-    paths = [folder / file for record in manifest["steps"].values() for file in record["writes"]]
+    records = [record for step, record in manifest["steps"].items() if step not in but]
+    paths = [folder / file for record in records for file in record["writes"]]
     return [path for path in dict.fromkeys(paths) if path.suffix == suffix and path.is_file()]
 
 
@@ -116,42 +112,102 @@ def title_of(stem: str) -> str:
     return words[0].upper() + words[1:]
 
 
+class Point(NamedTuple):
+    """A run in the drawing of quality against cost: its place, the ends of its interval, its name and where that is."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    name: str
+    label: float
+    front: bool
+
+
+class Scatter(NamedTuple):
+    """Runs of one dataset as points over cost and quality, and the ticks of both axes as (place, label)."""
+
+    title: str
+    measure: str
+    points: list[Point]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+
+
+def draw_runs(table: "pd.DataFrame") -> list[Scatter]:
+    """Return a drawing of quality against cost for each dataset and measure of two runs or more of `rank_runs`."""
+    known = table.dropna(subset=["value", "latency_ms"])
+    groups = known.groupby(["dataset", "measure"], sort=False)
+    return [_scatter(dataset, measure, part) for (dataset, measure), part in groups if len(part) > 1]
+
+
+def _scatter(dataset: str, measure: str, part: "pd.DataFrame") -> Scatter:
+    lows, highs = part["low"].fillna(part["value"]), part["high"].fillna(part["value"])
+    x_of = _scale(np.log(part["latency_ms"]), LEFT, RIGHT)
+    y_of = _scale([*lows, *highs], BOTTOM, TOP)
+    points: list[Point] = []
+    for row, low, high in sorted(
+        zip(part.to_dict("records"), lows, highs, strict=True), key=lambda one: one[0]["latency_ms"]
+    ):
+        x, y = x_of(np.log(row["latency_ms"])), y_of(row["value"])
+        points.append(
+            Point(x, y, y_of(low), y_of(high), row["name"], _free(x, y, points), bool(row["front"]))
+        )
+    ends = part["latency_ms"].min(), part["latency_ms"].max()
+    x_ticks = [(x_of(np.log(tick)), milliseconds(tick)) for tick in ends]
+    y_ticks = [(y_of(tick), f"{tick:.3f}") for tick in (lows.min(), part["value"].max(), highs.max())]
+    return Scatter(Path(dataset).name, measure, points, _apart(x_ticks), _apart(y_ticks))
+
+
+def _scale(values: "Collection[float]", first: float, last: float) -> "Callable[[float], float]":
+    """Return a function from values to places between `first` and `last`, with a margin; the middle for one value."""
+    low, high = min(values), max(values)
+    span = high - low
+    return lambda value: round(
+        first + (last - first) * (0.5 if not span else 0.06 + 0.88 * (value - low) / span), 1
+    )
+
+
+def _free(x: float, y: float, others: Sequence[Point]) -> float:
+    """Return the height of a label beside a point at which it stands on none of the labels of others."""
+    near = [other.label for other in others if abs(other.x - x) < LABEL_WIDTH]
+    heights = [y + 4 + sign * step * LEAST_DISTANCE for step in range(1, len(near) + 2) for sign in (1, -1)]
+    return next(height for height in heights if all(abs(height - one) >= LEAST_DISTANCE - 2 for one in near))
+
+
+def _apart(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Return the ticks whose labels do not stand on one before."""
+    kept: list[tuple[float, str]] = []
+    for tick in ticks:
+        if all(abs(tick[0] - other[0]) > LEAST_DISTANCE for other in kept):
+            kept.append(tick)
+    return kept
+
+
+def shrink_figures(page: str) -> str:
+    """Return a page in which PNG images became WebP images of the same size, wherever these take less.
+
+    >>> shrink_figures("<p>no image</p>")
+    '<p>no image</p>'
+    """
+    return PNG_DATA.sub(_shrink, page)
+
+
+def _shrink(found: re.Match[str]) -> str:
+    smaller = io.BytesIO()
+    with suppress(OSError), _open_image(io.BytesIO(base64.b64decode(found[1]))) as image:
+        image.convert("RGB").save(smaller, "WEBP", quality=WEBP_QUALITY)
+    data = f"data:image/webp;base64,{base64.b64encode(smaller.getvalue()).decode()}"
+    return data if smaller.getvalue() and len(data) < len(found[0]) else found[0]
+
+
 def _description(path: Path) -> str:
     """Return the sentence that `render_png` of mmlab.visualize wrote into the file, "" for an image from elsewhere."""
-    from PIL import Image
-
-    with Image.open(path) as image:
+    with _open_image(path) as image:
         return str(image.info.get("Description", ""))
 
 
-def _missing_notebook(manifest: Manifest, links: Mapping[str, str]) -> Iterator[Finding]:
-    steps = manifest["steps"]
-    missing = [name for name in NOTEBOOKS if name not in steps]
-    if missing and COMPARISON not in steps:
-        yield Finding(f"The run is not finished: {missing[0]} is missing.", links.get(missing[0], ""))
+def _open_image(source: "Path | io.BytesIO") -> "ImageFile":
+    from PIL import Image
 
-
-def _weaker_direction(metrics: Metrics, links: Mapping[str, str]) -> Iterator[Finding]:
-    """Say which direction is worse, by the first Success@k that both have."""
-    found: dict[str, dict[str, float]] = {}
-    for entry in metrics.get("measures", []):
-        if entry["measure"].startswith("Success@") and entry["value"] is not None:
-            found.setdefault(entry["measure"], {})[entry["direction"]] = entry["value"]
-    both = [(measure, values) for measure, values in found.items() if len(values) == 2]
-    if both and "05_evaluate" in links:
-        measure, values = both[0]
-        worst, best = sorted(values, key=values.__getitem__)
-        yield Finding(
-            f"The weaker direction is {worst}: {measure} {values[worst]:.3f} against {values[best]:.3f}.",
-            links["05_evaluate"],
-        )
-
-
-def _index_loss(latency: Sequence[Mapping[str, str]], links: Mapping[str, str]) -> Iterator[Finding]:
-    """Say whether the index misses much in the run's own way to search; its row follows that of exact search."""
-    for row in latency[1:2]:
-        if row.get("recall") and float(row["recall"]) < LOW_RECALL:
-            yield Finding(
-                f"The index loses answers: recall {row['recall']} against exact search with {row['search']}.",
-                links.get("03_index", ""),
-            )
+    return Image.open(source)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mmlab.items.sentences import heading, listed, measure_with_interval
 from mmlab.runs.record.manifest import Environment, Manifest, given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
     COMPARISON,
+    INDEX,
     METRICS,
     NOTEBOOKS,
     STORE,
@@ -27,15 +29,34 @@ if TYPE_CHECKING:
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
+# of a row of the list of runs
+ROW_KEYS = (
+    "name", "dataset", "models", "finished", "seconds", "measure", "value", "low", "high", "latency_ms", "state",
+)  # fmt: skip
+MAX_SETTING_CHARS = 60
+FIRST_MEASURES = ("Success@", "RR")
+MEANINGS = {
+    "Success": "share of queries with a right answer among the first {k}; papers on captions call it R@{k}",
+    "P": "share of the first {k} that is right",
+    "R": "share of all right answers that are among the first {k}",
+    "RR": "one over the rank of the first right answer, 0 after rank {k}; its mean is known as MRR",
+    "AP": "precision at each right answer, averaged; its mean is known as MAP",
+    "AP@R": "the same, read down to as many hits as there are right answers",
+    "nDCG": "right answers among the first {k}, worth less the lower they stand; 1 is the best order",
+    "nDCG by labels": "the same, where an item of the same label is worth half",
+    "Rprec": "share of right ones among as many hits as there are right answers",
+}
+
 # entries of metrics.json: measure, direction, value, low, high, ...
 Metrics = dict[str, Any]
 
 
 class MeasureRow(NamedTuple):
-    """One measure: for each direction its value and its interval, each "" where there is none."""
+    """One measure: for each direction its value and its interval, each "" where there is none; and what it is."""
 
     measure: str
     cells: list[tuple[str, str]]
+    meaning: str = ""
 
 
 class MetricsTable(NamedTuple):
@@ -48,6 +69,11 @@ class MetricsTable(NamedTuple):
     rows: list[MeasureRow]
     protocol: list[tuple[str, list[str]]]
     protocol_of: list[str]
+
+    @property
+    def first(self) -> list[MeasureRow]:
+        """Every Success@k and the reciprocal rank; all rows where there are none of these."""
+        return [row for row in self.rows if row.measure.startswith(FIRST_MEASURES)] or self.rows
 
 
 @dataclass(frozen=True)
@@ -86,12 +112,88 @@ def summarize_run(manifest: Manifest) -> Summary:
 
 
 def list_runs() -> list[dict[str, Any]]:
-    """Return a row for each run in `data/runs`: what `mmlab list` shows.
+    """Return a row for each run in `data/runs`.
 
-    The keys are name, dataset, models, finished (UTC), seconds, measure, value (None without one) and state. A run
-    whose manifest is damaged says so in its state.
+    The keys are name, dataset, models, finished (UTC), seconds, measure, value, low, high (None without one),
+    latency_ms (the median of one query as the run answers) and state. A run whose manifest is damaged says so in its
+    state.
     """
-    return [_row(name) for name in run_names()]
+    return [_row(name)[0] for name in run_names()]
+
+
+def rank_runs() -> "pd.DataFrame":
+    """Return all runs as a leaderboard: the columns of `list_runs`, then front, then the settings that differ.
+
+    Runs of one dataset stand together, the best first. front says that no other of them is both better and as fast. A
+    setting is a parameter in which runs of one dataset differ, as text; empty where a run lacks it.
+    """
+    import pandas as pd
+
+    found = [_row(name) for name in run_names()]
+    table = pd.DataFrame([row for row, _ in found], columns=list(ROW_KEYS))
+    given = pd.DataFrame([parameters for _, parameters in found], index=table.index, dtype=object)
+    differing = [name for name in given if name not in ROW_KEYS and _differs(given[name], table["dataset"])]
+    table["front"] = _front(table)
+    settings = given[differing].apply(lambda column: column.map(_setting)) if differing else given[[]]
+    order = table.assign(known=table["value"].isna()).sort_values(
+        ["known", "dataset", "value"], ascending=[True, True, False], kind="stable"
+    )
+    return table.join(settings).loc[order.index].reset_index(drop=True)
+
+
+def summarize_runs(table: "pd.DataFrame") -> str:
+    """Say which run of each dataset is best, and which lie within its interval; `table`: of `rank_runs`.
+
+    Intervals are those of single runs: `mmlab compare` tests runs query by query and finds smaller differences.
+    """
+    sentences = []
+    for (dataset, measure), part in table.dropna(subset="value").groupby(["dataset", "measure"], sort=False):
+        best, others = part.iloc[0], part.iloc[1:]
+        if others.empty:
+            continue
+        near = others.loc[others["value"] >= best["low"], "name"].tolist() if is_known(best["low"]) else []
+        figure = measure_with_interval(
+            best["value"], *(best[name] if is_known(best[name]) else None for name in ("low", "high"))
+        )
+        words = f"{best['name']} leads on {Path(dataset).name or 'its dataset'}: {measure} {figure}"
+        within = (
+            f"; {listed(near)} {'lies' if len(near) == 1 else 'lie'} within its interval, so no worse by that"
+            if near
+            else ""
+        )
+        sentences.append(f"{words}{within}.")
+    return " ".join(sentences)
+
+
+def is_known(value: Any) -> bool:
+    """Tell whether a value of a table is there: neither None nor NaN."""
+    return value is not None and value == value
+
+
+def _differs(column: "pd.Series", datasets: "pd.Series") -> bool:
+    texts = column[column.notna()].map(str)
+    return bool((texts.groupby(datasets[texts.index]).nunique() > 1).any())
+
+
+def _front(table: "pd.DataFrame") -> list[bool]:
+    """Tell for each run whether none of the same dataset is better in value or latency and no worse in the other."""
+    rows = table[["dataset", "value", "latency_ms"]].to_dict("records")
+    return [
+        is_known(own["value"])
+        and is_known(own["latency_ms"])
+        and not any(
+            other["dataset"] == own["dataset"]
+            and other["value"] >= own["value"]
+            and other["latency_ms"] <= own["latency_ms"]
+            and (other["value"], other["latency_ms"]) != (own["value"], own["latency_ms"])
+            for other in rows
+        )
+        for own in rows
+    ]
+
+
+def _setting(value: Any) -> str:
+    return str(value)[:MAX_SETTING_CHARS] if isinstance(value, list) or is_known(value) else ""
 
 
 def read_metrics(path: Path) -> Metrics:
@@ -108,7 +210,11 @@ def tabulate_measures(metrics: Metrics) -> MetricsTable:
     entries = {(entry["measure"], entry["direction"]): entry for entry in metrics.get("measures", [])}
     directions = list(dict.fromkeys(direction for _, direction in entries))
     rows = [
-        MeasureRow(measure, [_figure(entries.get((measure, direction))) for direction in directions])
+        MeasureRow(
+            measure,
+            [_figure(entries.get((measure, direction))) for direction in directions],
+            explain_measure(measure),
+        )
         for measure in dict.fromkeys(measure for measure, _ in entries)
     ]
     protocol = metrics.get("protocol", [])
@@ -121,17 +227,28 @@ def tabulate_measures(metrics: Metrics) -> MetricsTable:
     )
 
 
-def first_measure(metrics: Metrics) -> tuple[str, float | None]:
-    """Return the measure that stands for a run in a list, as ("text-to-image Success@1", 0.83).
+def explain_measure(measure: str) -> str:
+    """Return in a clause what a measure is; "" for an unknown one.
 
-    It is the first Success@k, which papers on captioning sets call R@k, else the first measure; ("", None) if there
-    is none.
+    >>> explain_measure("Success@5")
+    'share of queries with a right answer among the first 5; papers on captions call it R@5'
+    """
+    if measure == "Success@1":
+        return "share of queries whose first answer is right; papers on captions call it R@1"
+    kind, _, k = measure.partition("@")
+    k, _, labels = k.partition(" ")
+    meaning = MEANINGS.get(f"{kind}@R" if k == "R" else f"{kind} {labels}".strip(), "")
+    return meaning.format(k=k)
+
+
+def first_measure(metrics: Metrics) -> dict[str, Any]:
+    """Return the entry of the measure that stands for a run in a list, {} if there is none.
+
+    It is the first Success@k, which papers on captioning sets call R@k, else the first measure.
     """
     entries = metrics.get("measures", [])
     chosen = [entry for entry in entries if entry["measure"].startswith("Success@")] or entries
-    if not chosen:
-        return "", None
-    return f"{chosen[0]['direction']} {chosen[0]['measure']}", chosen[0]["value"]
+    return chosen[0] if chosen else {}
 
 
 def tabulate_latency(path: Path) -> list[dict[str, str]]:
@@ -144,7 +261,7 @@ def tabulate_latency(path: Path) -> list[dict[str, str]]:
     shown = [name for name in ("search", "layout", "recall", "p50_ms", "p95_ms") if name in table.columns]
     if "p50_ms" not in shown:
         return []
-    rows = table[shown].rename(columns={"p50_ms": "median, ms", "p95_ms": "95th percentile, ms"})
+    rows = table[shown].rename(columns=heading)
     return [{str(name): _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
 
 
@@ -167,31 +284,53 @@ def _cost(run: str, benchmark: "pd.DataFrame") -> dict[str, Any]:
         column: records[name]["seconds"] if name in records else None for column, name in names.items()
     }
     ef = records["03_index"]["parameters"].get("ef")
-    own = benchmark[benchmark["search"].astype(str).str.contains(f"ef={ef}", regex=False)]
-    latency = (own if len(own) else benchmark)["p50_ms"].iloc[0] if "p50_ms" in benchmark else float("nan")
+    latency = own_search(benchmark, ef)["p50_ms"] if "p50_ms" in benchmark else float("nan")
     size = sum(disk_bytes(run_folder(run) / name) for name in (STORE, VECTORS))
     return {"run": run, **seconds, "p50_ms": latency, "disk_mb": size / 1e6}
 
 
-def _row(name: str) -> dict[str, Any]:
+def _row(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the row of a run in lists, and the parameters that it was given."""
     try:
-        found = summarize_run(read_manifest(name))
+        manifest = read_manifest(name)
+        found, given = summarize_run(manifest), given_parameters(manifest["steps"])
     except DAMAGE as error:
-        state = f"damaged manifest: {error}"
-        return dict.fromkeys(("dataset", "finished", "seconds", "measure"), "") | {
-            "name": name, "models": [], "value": None, "state": state
-        }  # fmt: skip
-    measure, value = first_measure(read_metrics(run_folder(name) / METRICS))
+        empty = dict.fromkeys(ROW_KEYS, None) | dict.fromkeys(("dataset", "finished", "measure"), "")
+        return empty | {"name": name, "models": [], "state": f"damaged manifest: {error}"}, {}
+    folder = run_folder(name)
+    entry = first_measure(read_metrics(folder / METRICS))
     return {
         "name": name,
         "dataset": found.dataset,
         "models": found.models,
         "finished": found.finished[:16].replace("T", " "),
         "seconds": round(found.seconds, 1),
-        "measure": measure,
-        "value": value,
+        "measure": f"{entry['direction']} {entry['measure']}" if entry else "",
+        **{key: entry.get(key) for key in ("value", "low", "high")},
+        "latency_ms": _latency_ms(folder / INDEX, given),
         "state": found.state,
-    }
+    }, given
+
+
+def _latency_ms(path: Path, given: Mapping[str, Any]) -> float | None:
+    """Return the median time of a query as the run answers: by exact search, or by its index."""
+    import pandas as pd
+
+    if not path.is_file():
+        return None
+    benchmark = pd.read_parquet(path)
+    if not {"search", "p50_ms"} <= set(benchmark.columns) or benchmark.empty:
+        return None
+    exact = benchmark["search"] == "exact"
+    if given.get("exact") and exact.any():
+        return float(benchmark.loc[exact, "p50_ms"].iloc[0])
+    return float(own_search(benchmark, given.get("ef"))["p50_ms"])
+
+
+def own_search(benchmark: "pd.DataFrame", ef: Any) -> "pd.Series":
+    """Return the row of a benchmark of 03_index that is the index's own: the first of its `ef`, else the first."""
+    own = benchmark[benchmark["search"].astype(str).str.contains(f"ef={ef}", regex=False)]
+    return (own if len(own) else benchmark).iloc[0]
 
 
 def _state(name: str, steps: list[str]) -> str:

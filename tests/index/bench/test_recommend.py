@@ -56,7 +56,7 @@ def test_the_cheapest_good_setting_is_recommended_with_its_command_and_the_runne
     assert recommend(table, "photos", as_swept) == (
         "A graph pays: a scan takes 5.00 ms. Take m = 16, ef_construct = 128, ef = 50: built as the run's own "
         "index is, it finds 99.5% for images and 99.9% for texts of the exact neighbours, in 1.00 ms "
-        "(95 % of the queries within 2.00 ms), 8.0 MB of memory, 4.0 MB on disk, built in 0.50 s. "
+        "(95% of the queries within 2.00 ms), 8.0 MB of memory, 4.0 MB on disk, built in 0.50 s. "
         "`mmlab run --name photos --from 03 -p hnsw_m=16 -p hnsw_ef_construct=128 -p ef=50 -p on_disk=false "
         "-p quantization=none` "
         "Runner-up: m = 16, ef_construct = 128, ef = 100 (100.0%); it takes 2 times the latency."

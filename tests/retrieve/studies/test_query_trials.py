@@ -215,14 +215,14 @@ def test_the_worst_case_is_named_with_what_it_is_worth() -> None:
     table = pd.DataFrame(rows, columns=columns).assign(search="HNSW", k=10, queries=100)
     assert summarize_filters(table) == (
         "Of 3 cases, with filters and without, this index (HNSW) does worst for text-to-image where label = &lt;b&gt; "
-        "(12.5 % of the items): it finds 90.0% of the 10 exact neighbours (95 % interval 85.0% to 94.0%, 100 queries) "
+        "(12.5% of the items): it finds 90.0% of the 10 exact neighbours (95% interval 85.0% to 94.0%, 100 queries) "
         "in 0.75 ms; without a filter 98.0%."
     )
     assert "does worst for text-to-image without a filter: it finds 98.0%" in summarize_filters(
         table.iloc[[0, 2]]
     )
     assert summarize_filters(table.iloc[[2]]) == (
-        "This index (HNSW) finds every one of the exact neighbours in 1 case, without a filter: 95 % interval 96.0% to "
+        "This index (HNSW) finds every one of the exact neighbours in 1 case, without a filter: 95% interval 96.0% to "
         "100.0%, 100 queries."
     )
 

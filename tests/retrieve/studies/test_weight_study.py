@@ -36,7 +36,7 @@ def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> N
     assert list(trial.weights) == ["text", "image"]
     assert sum(trial.weights.values()) == pytest.approx(1)
     assert list(trial.rankings)[:3] == ["equal shares", "text alone", "image alone"]
-    assert list(trial.rankings)[-1] == "60 % to the more confident"
+    assert list(trial.rankings)[-1] == "60% to the more confident"
     pair = items.set_index("item_id")["pair_id"]
     splits = items.set_index("item_id")["split"]
     assert set(splits[trial.qrels["query_id"]]) == {"test"}

@@ -8,11 +8,13 @@ import subprocess
 from html import unescape
 
 import nbformat
+import pandas as pd
 import pytest
 from markupsafe import escape
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image, PngImagePlugin
 
+from mmlab.items import write_table
 from mmlab.runs import run_folder, start_step, write_report
 from mmlab.runs.execute.step_cache import share_step
 from mmlab.runs.report.html_report import write_index, write_overview, write_page, write_single_file
@@ -68,6 +70,7 @@ def test_the_summary_is_there(html):
         "Success@1 0.81",
         "<strong>12</strong> items",
         ">Worst queries</h2>",
+        "81 of 100 texts find their image first",
         "<p>a gallery</p>",
         "0.812",
         "0.700 to 0.900",
@@ -79,7 +82,7 @@ def test_the_summary_is_there(html):
 
 def test_figures_are_inside_with_the_sentence_that_reads_them(html):
     assert (
-        len(re.findall(r'<img src="data:image/png;base64,iVBOR[^"]+" alt="By &lt;b&gt;category">', html)) == 1
+        len(re.findall(r'<img src="data:image/png;base64,iVBOR[^"]+" alt="By &lt;b&gt;category"', html)) == 1
     )
     assert "<strong>Red</strong> is best" in html
 
@@ -103,13 +106,16 @@ def test_the_map_is_inside_and_its_script_alone_is_allowed(html):
     assert "script-src" not in write_report("other").read_text(encoding="utf-8")
 
 
-def test_the_summary_comes_first(html):
-    places = [
-        html.index(text)
-        for text in ("<dt>Dataset", '<h2 id="measures', '<h2 id="findings', '<h2 id="summaries')
-    ]
+def test_the_verdict_comes_first_and_the_rest_is_folded(html):
+    order = ("<dt>Dataset", '<h2 id="verdict', '<h2 id="measures', ">Worst queries</h2>", '<h2 id="more')
+    places = [html.index(text) for text in order]
     assert places == sorted(places)
     assert "The run is not finished: 02_embed is missing." in html
+    folded = html[places[-1] :]
+    titles = re.findall(r"<details class=\"more[^>]*><summary>([^<]+)</summary>", folded)
+    assert titles[0] == "What each notebook found"
+    assert titles[-2:] == ["Parameters", "Versions"]
+    assert "weaker direction" not in html
 
 
 def test_a_step_that_another_run_did_says_so():
@@ -172,6 +178,7 @@ def test_the_map_and_the_table_of_runs_are_live(full):
         page.on("pageerror", lambda error: problems.append(str(error)))
         for path in (index, single):
             page.goto(path.as_uri())
+            page.get_by_text("Map of images and texts").click()
             page.frame_locator("iframe.map").get_by_text("the map's script ran").wait_for(timeout=5000)
         code = page.locator("#page-05_evaluate .code")
         before = code.is_visible()
@@ -198,9 +205,29 @@ def test_every_run_is_a_row(data_folder):
     assert path == data_folder / "runs" / "index.html"
     html = path.read_text(encoding="utf-8")
     assert html.count("<tr>") == 4
-    assert f"<bdi>{escape(HOSTILE_CELL)}</bdi>" in html
+    assert f'title="{escape(HOSTILE_CELL)}"' in html
+    assert f"<bdi>demo, {escape(HOSTILE_CELL)}</bdi>" in html
     assert "damaged manifest" in html
     assert re.findall(r"<a [^>]+>", html) == ['<a href="b/index.html">']
+    assert html.count("<script>") == 1
+
+
+def test_quality_is_drawn_against_cost_for_runs_of_one_dataset(data_folder):
+    for name, value, latency in (("a", 0.5, 1.0), ("b", 0.75, 4.0)):
+        start_step("01_ingest", name, dataset="photos", k=HOSTILE_CELL + name).finish("")
+        step = start_step("03_index", name)
+        table = pd.DataFrame({"search": ["exact"], "recall": [1.0], "p50_ms": [latency]})
+        write_table(table, step.write("index.parquet"))
+        step.finish("")
+        step = start_step("05_evaluate", name)
+        measures = [entry("text-to-image", "Success@1", value, low=value - 0.1, high=value + 0.1)]
+        step.write("metrics.json").write_text(json.dumps({"measures": measures}))
+        step.finish("")
+    html = write_overview().read_text(encoding="utf-8")
+    assert html.count("<circle") == html.count('class="interval"') == 2
+    assert "b leads on photos: text-to-image Success@1 0.750 (0.650 to 0.850)." in html
+    assert "0.400 to 0.600" in html
+    assert html.count(str(escape(HOSTILE_CELL))) == 2  # the setting in which they differ
     assert html.count("<script>") == 1
 
 
@@ -220,6 +247,44 @@ def made():
         nbformat.write(new_notebook(cells=cells), copies / f"{name}.ipynb")
     write_report("r")
     return run_folder("r")
+
+
+SECTIONS = [
+    "# 05 Evaluate", "setup", "## One", "shown", "text", "## Check", "checked", "## Save", "saved", "## What we saw",
+    "seen", "versions",
+]  # fmt: skip
+
+
+def test_a_page_begins_with_what_was_seen_and_folds_checks_and_versions(tmp_path):
+    """Headings are Markdown; other words stand for a code cell that prints them."""
+    cells = [
+        new_markdown_cell(source)
+        if "#" in source or source == "text"
+        else new_code_cell(f"print('{source}')", outputs=[new_output("stream", text=source)])
+        for source in SECTIONS
+    ]
+    for name in ("04_retrieve", "05_evaluate", "06_visualize"):
+        nbformat.write(new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+    html = write_page(tmp_path / "05_evaluate.ipynb", tmp_path).read_text(encoding="utf-8")
+    shown = [
+        "05 Evaluate",
+        "seen",
+        "One",
+        "shown",
+        "text",
+        "<details",
+        "setup",
+        "checked",
+        "saved",
+        "versions",
+    ]
+    body = html[html.index("<main") :]
+    places = [body.index(text) for text in [f">{word}" if word[0].islower() else word for word in shown]]
+    assert places == sorted(places)
+    assert re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', html) == [("05_evaluate-part-1", "One")]
+    assert '<h2 id="05_evaluate-part-1">One' in html
+    assert {'href="04_retrieve.html"', 'href="06_visualize.html"'} <= set(re.findall(r'href="[^"]+"', html))
+    assert html.count("<details") == html.count("</details>") == 1
 
 
 def test_all_pages_are_inside_under_their_anchors(made):
@@ -276,6 +341,14 @@ def test_then_the_galleries_stay_out_then_the_map(heavy, monkeypatch, less, mess
     assert message in html
     assert missing not in html
     assert missing in (heavy / "index.html").read_text(encoding="utf-8")
+
+
+def test_what_pages_hold_is_not_on_the_first_page_of_a_single_file_as_well(heavy):
+    parts = re.compile(r'<iframe|id="figures"|id="gallery-0"')
+    assert len(parts.findall(write_single_file("r").read_text(encoding="utf-8"))) == 3
+    nbformat.write(new_notebook(cells=[]), heavy / "notebooks" / "05_evaluate.ipynb")
+    assert len(parts.findall(write_report("r").read_text(encoding="utf-8"))) == 3
+    assert parts.findall(write_single_file("r").read_text(encoding="utf-8")) == []
 
 
 def test_a_first_page_that_is_too_large_is_an_error_and_no_file(heavy, monkeypatch):

@@ -1,9 +1,14 @@
-import pytest
-from markupsafe import Markup
+import base64
+import io
+import re
+from itertools import pairwise
 
-from mmlab.runs import read_manifest, start_step
-from mmlab.runs.record.run_files import NOTEBOOKS
-from mmlab.runs.report.sections import Gallery, allow_scripts, find_findings, title_of
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mmlab.runs.report.sections import allow_scripts, draw_runs, shrink_figures, title_of
 
 
 @pytest.mark.parametrize(
@@ -29,27 +34,48 @@ def test_scripts_are_allowed_by_their_hashes():
     assert allow_scripts("<script>a</script><script>b</script><script>a</script>").count("sha256-") == 2
 
 
-LINKS = {name: f"{name}.html" for name in NOTEBOOKS}
+def runs(*rows: tuple) -> pd.DataFrame:
+    columns = ["name", "dataset", "measure", "value", "low", "high", "latency_ms", "front"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def test_an_unfinished_run_says_what_is_missing():
-    start_step("01_ingest", "r").finish("")
-    assert find_findings(read_manifest("r"), {}, [], [], {}) == [
-        ("The run is not finished: 02_embed is missing.", "")
+def test_runs_of_one_dataset_are_drawn_over_cost_and_quality():
+    """0.1 and 10 ms are the ends of the axis, and 1 ms lies in its middle: it is logarithmic."""
+    some = [
+        ("a", "/data/photos", "Success@1", 0.8, 0.7, 0.9, 10.0, True),
+        ("b", "/data/photos", "Success@1", 0.5, 0.5, 0.5, 1.0, False),
+        ("c", "/data/photos", "Success@1", 0.6, None, None, 0.1, True),
+        ("alone", "/data/other", "Success@1", 0.6, 0.5, 0.7, 0.1, True),
+        ("unmeasured", "/data/photos", "", None, None, None, 1.0, False),
     ]
+    (drawing,) = draw_runs(runs(*some))
+    assert (drawing.title, drawing.measure) == ("photos", "Success@1")
+    points = {point.name: point for point in drawing.points}
+    assert points["c"].x < points["b"].x < points["a"].x
+    assert points["b"].x == pytest.approx((points["a"].x + points["c"].x) / 2, abs=0.1)
+    assert points["a"].high < points["a"].y < points["a"].low  # downwards
+    assert points["c"].low == points["c"].high == points["c"].y
+    assert [label for _, label in drawing.x_ticks] == ["0.10 ms", "10 ms"]
+    assert {name for name, point in points.items() if point.front} == {"a", "c"}
 
 
-def test_losses_and_the_weaker_direction_are_told_with_a_link():
-    for name in NOTEBOOKS:
-        start_step(name, "r").finish("")
-    measures = [
-        {"direction": direction, "measure": "Success@1", "value": value}
-        for direction, value in (("text-to-image", 0.8), ("image-to-text", 0.5))
-    ]
-    latency = [{"search": "exact", "recall": "1.000"}, {"search": "HNSW ef=10", "recall": "0.900"}]
-    galleries = [Gallery("gallery-1", "Worst queries", Markup())]
-    assert find_findings(read_manifest("r"), {"measures": measures}, latency, galleries, LINKS) == [
-        ("The weaker direction is image-to-text: Success@1 0.500 against 0.800.", "05_evaluate.html"),
-        ("The index loses answers: recall 0.900 against exact search with HNSW ef=10.", "03_index.html"),
-        ("Gallery: worst queries.", "#gallery-1"),
-    ]
+def test_names_of_runs_that_lie_together_do_not_stand_on_each_other():
+    same = [(name, "d", "Success@1", 0.8, 0.8, 0.8, 1.0, True) for name in "abcd"]
+    labels = sorted(point.label for point in draw_runs(runs(*same))[0].points)
+    assert all(later - earlier >= 14 for earlier, later in pairwise(labels))
+
+
+def test_a_figure_becomes_a_smaller_image_of_the_same_size():
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    stored = io.BytesIO()
+    noise.save(stored, "PNG")
+    page = f'<img src="data:image/png;base64,{base64.b64encode(stored.getvalue()).decode()}"><p>text</p>'
+    smaller = shrink_figures(page)
+    kind, data = re.search(r'src="data:image/(\w+);base64,([^"]+)"', smaller).groups()
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        assert (kind, image.size) == ("webp", (60, 40))
+    assert len(smaller) < len(page)
+    assert smaller.endswith("<p>text</p>")
+    damaged = '<img src="data:image/png;base64,iVBORw0KGgo=">'
+    assert shrink_figures(damaged) == damaged

@@ -4,14 +4,19 @@ import re
 import pandas as pd
 import pytest
 
+from mmlab.evaluate import measure_names
 from mmlab.items import read_table, write_table
 from mmlab.runs import list_runs, read_manifest, run_folder, run_names, start_step
 from mmlab.runs.record.run_files import NOTEBOOKS
 from mmlab.runs.report.summary import (
+    ROW_KEYS,
+    explain_measure,
     first_measure,
+    rank_runs,
     read_metrics,
     run_costs,
     summarize_run,
+    summarize_runs,
     tabulate_latency,
     tabulate_measures,
 )
@@ -66,6 +71,9 @@ def test_a_row_has_what_the_manifest_says():
         "seconds": 0.0,
         "measure": "",
         "value": None,
+        "low": None,
+        "high": None,
+        "latency_ms": None,
         "state": "stopped before 02_embed",
     }
 
@@ -93,10 +101,19 @@ def path(tmp_path):
 def test_measures_are_a_row_each_and_directions_a_column_each(path):
     table = tabulate_measures(read_metrics(path))
     assert table.directions == ["text-to-image", "image-to-text"]
-    assert table.rows == [
+    assert [row[:2] for row in table.rows] == [
         ("RR", [("1.000", ""), ("", "")]),
         ("Success@1", [("0.812", "0.700 to 0.900"), ("0.500", "0.250 to 0.750")]),
     ]
+    assert table.first == table.rows
+
+
+def test_every_measure_is_explained_in_a_clause():
+    names = [*measure_names([1, 10], 100), "nDCG@10 by labels", "Rprec", "AP@R"]
+    assert len({explain_measure(name) for name in names}) == len(names)
+    assert all(explain_measure(name) and "{" not in explain_measure(name) for name in names)
+    assert explain_measure("nDCG@10 by labels").startswith("the same, where an item of the same label")
+    assert explain_measure("another@3") == ""
 
 
 def test_the_protocol_is_a_row_for_each_rule(path):
@@ -106,12 +123,47 @@ def test_the_protocol_is_a_row_for_each_rule(path):
 
 
 def test_success_stands_for_a_run(path, tmp_path):
-    assert first_measure(read_metrics(path)) == ("text-to-image Success@1", 0.8125)
+    assert first_measure(read_metrics(path))["value"] == 0.8125
     path.write_text(json.dumps({"measures": [entry("a", "RR", 0.5)]}))
-    assert first_measure(read_metrics(path)) == ("a RR", 0.5)
+    assert first_measure(read_metrics(path))["measure"] == "RR"
     path.write_text("{")
-    assert first_measure(read_metrics(path)) == first_measure(read_metrics(tmp_path / "none")) == ("", None)
+    assert first_measure(read_metrics(path)) == first_measure(read_metrics(tmp_path / "none")) == {}
     assert tabulate_measures(read_metrics(path)).rows == []
+
+
+def evaluated(name, value, latency, ef=50, exact=False, dataset="/data/photos"):
+    """A run of this quality and latency: its intervals reach 0.05 to both sides."""
+    start_step("01_ingest", name, dataset=dataset, seed=0).finish("")
+    make_index(name, ef, latency)
+    start_step("04_retrieve", name, exact=exact).finish("")
+    step = start_step("05_evaluate", name)
+    measures = [entry("text-to-image", "Success@1", value, low=value - 0.05, high=value + 0.05)]
+    step.write("metrics.json").write_text(json.dumps({"measures": measures}))
+    step.finish("")
+
+
+def test_runs_are_ranked_with_the_settings_in_which_they_differ():
+    evaluated("slow", 0.9, 2.0, ef=200)
+    evaluated("fast", 0.86, 0.5)
+    evaluated("worse", 0.7, 1.0, ef=30)
+    evaluated("exact", 0.7, 1.0, exact=True)  # exact search takes 9 ms
+    evaluated("other", 0.99, 1.0, dataset="/data/other")
+    start_step("01_ingest", "begun", dataset="/data/photos", seed=0).finish("")
+    table = rank_runs()
+    assert table["name"].tolist() == ["other", "slow", "fast", "exact", "worse", "begun"]
+    assert table["latency_ms"].tolist()[:5] == [1.0, 2.0, 0.5, 9.0, 1.0]
+    assert table.loc[table["front"], "name"].tolist() == ["other", "slow", "fast"]
+    assert set(table.columns[len(ROW_KEYS) + 1 :]) == {"ef", "exact"}  # the seed is the same in all
+    assert table["ef"].tolist() == ["50", "200", "50", "50", "30", ""]
+    assert summarize_runs(table) == (
+        "slow leads on photos: text-to-image Success@1 0.900 (0.850 to 0.950); fast lies within its interval, so no "
+        "worse by that."
+    )
+
+
+def test_without_runs_the_leaderboard_is_empty(data_folder):
+    assert len(rank_runs()) == 0
+    assert summarize_runs(rank_runs()) == ""
 
 
 def test_latency_is_that_of_03(tmp_path):
