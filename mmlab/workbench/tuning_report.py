@@ -194,8 +194,8 @@ class TuningReport(Report):
         """Show the best settings of each graph."""
         asking = " and ".join(f"{len(own)} queries for {to}s" for to, own in self.asked.items())
         sentence = (
-            f"**{len(self.vectors):,} vectors** of {escape_markdown(self.vectors.space.model)}, built in the run's own layout "
-            f"({self.layout}), answer {asking}; recall is that of the modality which is found worse."
+            f"**{len(self.vectors):,} vectors** of {escape_markdown(self.vectors.space.model)}, built in the run's own "
+            f"layout ({self.layout}), answer {asking}; recall is that of the modality which is found worse."
         )
         caption = (
             f"recall@{self.k} against exact search, and the latency of one query: the best of {len(self.settings)} "
