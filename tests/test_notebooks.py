@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.cli import main
 from mmlab.items import RANKING_COLUMNS, Space, SpaceMismatch, Vectors, read_items, read_table
 from mmlab.items.tables import SKIPPED_COLUMNS, to_csv
 from mmlab.panels.controls import download_link
@@ -166,8 +165,7 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks_and_the_study_o
     }  # only one of them can ask by image: nothing to fuse
     summary = read_manifest("pair")["steps"]["04_retrieve"]["summary"]
     assert re.search(r"fused \(0.5 \S+ \+ 0.5 \S+\)", summary), summary
-    assert main(["study", "fusion", "pair", "-p", "depth=20"]) == 0
+    run_here("pair", {**parameters, "depth": 20}, [find_notebook("09_fusion")])
     weights = read_table(folder / "fusion" / "models.parquet")
     assert set(weights["of"]) == {"text-to-image"}  # the direction that both answer
     assert {f"{one.space.key} alone" for one in vectors} <= set(weights["system"])
-    assert '<a href="09_fusion.html">' in (folder / "index.html").read_text(encoding="utf-8")

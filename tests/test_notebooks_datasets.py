@@ -1,7 +1,7 @@
 """What people bring, whole: ten small datasets of different kinds through 01 to 06.
 
-Two go through `mmlab sweep`, six through the cells of the notebooks in this process, which takes half the time; photos
-alone and one text for all go through them in tests/workbench/test_small_sets.py, with the studies.
+They go through the cells of the notebooks in this process, which takes half the time; photos alone and one text for all
+do so in tests/workbench/test_small_sets.py, with the studies.
 """
 
 import csv
@@ -14,10 +14,8 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image, ImageDraw
 
-from mmlab.cli import main
 from mmlab.ingest import inspect_dataset
 from mmlab.items import read_items
 from mmlab.runs import read_manifest, write_report
@@ -153,7 +151,6 @@ DATASETS = {
 }
 
 
-SWEPT = ("bare-names", "karpathy-splits")
 ELSEWHERE = ("photos-alone", "one-text")
 GIVEN = {"sample": 5, "ocr": False}
 
@@ -166,14 +163,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         dataset.make(base / name)
     with data_in(base / "data"):
         yield base
-
-
-@pytest.fixture(scope="module")
-def swept(base: Path) -> None:
-    """The runs of those that are swept; one kernel does them all."""
-    sets = [{"dataset": str(base / name)} for name in SWEPT]
-    (base / "whole.yaml").write_text(yaml.safe_dump({"parameters": GIVEN, "sets": sets}))
-    assert main(["sweep", str(base / "whole.yaml"), "--jobs", "1"]) == 0
 
 
 def check_run(folder: Path, expected: Dataset) -> None:
@@ -195,12 +184,7 @@ def test_a_look_tells_what_a_run_will_hold(base: Path, name: str) -> None:
     assert looked.advice == ""
 
 
-@pytest.mark.parametrize("name", SWEPT)
-def test_a_sweep_ends_well_and_holds_everything(base: Path, swept: None, name: str) -> None:
-    check_run(next((base / "data" / "runs").glob(f"whole-*{name}*")), DATASETS[name])
-
-
-@pytest.mark.parametrize("name", [name for name in DATASETS if name not in SWEPT + ELSEWHERE])
+@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ELSEWHERE])
 def test_a_run_ends_well_and_holds_everything(base: Path, name: str) -> None:
     folder, _ = run_here(name, {"dataset": str(base / name), **GIVEN})
     write_report(name)

@@ -1,27 +1,22 @@
-"""The studies 09_fusion and 10_scores on the shared run, by `mmlab study`; their pages join the report of the run."""
+"""The studies 09_fusion and 10_scores on the shared run, in one kernel; their pages join the report of the run."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mmlab.cli import main
 from mmlab.items import DIRECTIONS
-from mmlab.runs import read_manifest
+from mmlab.runs import find_notebook, read_manifest, run_notebooks, write_report
 from tests.conftest import SECRET
 
 
 @pytest.fixture(scope="module")
-def fused(demo_copy: Path) -> Path:
-    """The run's folder after the study of fusion."""
-    assert main(["study", "fusion", "demo"]) == 0
-    return demo_copy
-
-
-@pytest.fixture(scope="module")
-def scored(demo_copy: Path) -> Path:
-    """The run's folder after the study of scores, with a depth of its own."""
-    assert main(["study", "scores", "demo", "-p", "depth=50"]) == 0
+def studied(demo_copy: Path) -> Path:
+    """The run's folder after both studies, with a depth of their own."""
+    run_notebooks(
+        "demo", {"depth": 50}, [find_notebook("09_fusion"), find_notebook("10_scores")], progress=False
+    )
+    write_report("demo")
     return demo_copy
 
 
@@ -31,23 +26,23 @@ def page_of(folder: Path, study: str) -> str:
     return (folder / f"{study}.html").read_text(encoding="utf-8")
 
 
-def test_text_and_image_are_fused_with_learned_weights(fused: Path) -> None:
-    table = pd.read_parquet(fused / "fusion" / "text_and_image.parquet").set_index("system")
+def test_text_and_image_are_fused_with_learned_weights(studied: Path) -> None:
+    table = pd.read_parquet(studied / "fusion" / "text_and_image.parquet").set_index("system")
     assert {"text alone", "image alone", "60% to the more confident"} <= set(table.index)
     assert (table["difference_low"] <= table["difference"]).all()
     assert (table["difference"] <= table["difference_high"]).all()
     assert table["value"].between(0, 1).all()
 
 
-def test_one_model_is_fused_with_itself_centred_in_both_directions(fused: Path) -> None:
-    table = pd.read_parquet(fused / "fusion" / "models.parquet")
+def test_one_model_is_fused_with_itself_centred_in_both_directions(studied: Path) -> None:
+    table = pd.read_parquet(studied / "fusion" / "models.parquet")
     assert table["of"].unique().tolist() == list(DIRECTIONS)
     for _, part in table.groupby("of"):
         assert {"as embedded alone", "centred alone"} <= set(part["system"])
 
 
-def test_the_study_of_fusion_joins_the_report(fused: Path) -> None:
-    page = page_of(fused, "09_fusion")
+def test_the_study_of_fusion_joins_the_report(studied: Path) -> None:
+    page = page_of(studied, "09_fusion")
     for heading in (
         "One query by text and image",
         "Weights by hand, and by a rule",
@@ -55,14 +50,14 @@ def test_the_study_of_fusion_joins_the_report(fused: Path) -> None:
     ):
         assert heading in page
     for name in ("text_and_image.png", "models.png"):
-        assert (fused / "fusion" / name).stat().st_size > 10_000
+        assert (studied / "fusion" / name).stat().st_size > 10_000
     summary = read_manifest("demo")["steps"]["09_fusion"]["summary"]
     assert "learned weights are" in summary
     assert "evaluated on" in summary
 
 
-def test_hubs_are_counted_for_every_rescoring_in_both_directions(scored: Path) -> None:
-    table = pd.read_parquet(scored / "scores" / "hubs.parquet")
+def test_hubs_are_counted_for_every_rescoring_in_both_directions(studied: Path) -> None:
+    table = pd.read_parquet(studied / "scores" / "hubs.parquet")
     rescorings = ["none", "centring", "csls", "inverted_softmax", "qb_norm"]
     for direction, part in table.groupby("direction"):
         assert direction in DIRECTIONS
@@ -72,24 +67,24 @@ def test_hubs_are_counted_for_every_rescoring_in_both_directions(scored: Path) -
     assert table["never"].between(0, 1).all()
 
 
-def test_the_study_of_scores_joins_the_report_with_its_own_parameters(scored: Path) -> None:
-    page = page_of(scored, "10_scores")
+def test_the_study_of_scores_joins_the_report_with_its_own_parameters(studied: Path) -> None:
+    page = page_of(studied, "10_scores")
     for heading in ("The modality gap", "Hubs", "One query on three scales", "Calibration"):
         assert heading in page
     assert "probability" in page
     for name in ("hubs.png", "reliability.png"):
-        assert (scored / "scores" / name).stat().st_size > 10_000
+        assert (studied / "scores" / name).stat().st_size > 10_000
     record = read_manifest("demo")["steps"]["10_scores"]
     assert record["parameters"]["depth"] == 50
     assert "The modality gap is" in record["summary"]
 
 
-def test_the_studies_change_nothing_that_the_run_had_made(fused: Path, scored: Path, demo_data: Path) -> None:
+def test_the_studies_change_nothing_that_the_run_had_made(studied: Path, demo_data: Path) -> None:
     before = demo_data / "runs" / "demo"
     for name in ("items.parquet", "metrics.json", "rankings/text-to-image.parquet", "06_visualize.html"):
-        assert (scored / name).read_bytes() == (before / name).read_bytes(), name
+        assert (studied / name).read_bytes() == (before / name).read_bytes(), name
 
 
-def test_no_secret_of_the_environment_is_written(fused: Path, scored: Path) -> None:
-    written = [path for path in scored.rglob("*") if path.is_file()]
+def test_no_secret_of_the_environment_is_written(studied: Path) -> None:
+    written = [path for path in studied.rglob("*") if path.is_file()]
     assert [path for path in written if SECRET.encode() in path.read_bytes()] == []

@@ -70,6 +70,11 @@ def test_another_reader_finds_the_ranking_that_is_judged() -> None:
     assert by_rank[2].iloc[0].startswith("my%20photo%20")
 
 
+def test_rankings_that_lack_a_column_are_refused_before_a_line_is_written() -> None:
+    with pytest.raises(ValueError, match="rankings: columns .*score"):
+        next(trec_run_lines(ranked().drop(columns="score"), RIGHT, "a"))
+
+
 def test_what_is_written_is_read_as_it_was(tmp_path) -> None:
     path = tmp_path / "a.run"
     path.write_text("".join(trec_run_lines(ranked(), RIGHT, "a")))

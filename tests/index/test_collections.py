@@ -6,8 +6,18 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mmlab.index import Cluster, Hnsw, Store, WrongSchema, build_index, open_index, open_store, push
-from mmlab.index.collections import collection_name
+from mmlab.index import (
+    Cluster,
+    Hnsw,
+    Quantization,
+    Store,
+    WrongSchema,
+    build_index,
+    open_index,
+    open_store,
+    push,
+)
+from mmlab.index.collections import collection_name, plan_index
 from mmlab.index.schema.schema import OldSchema, Schema
 from mmlab.index.store.layouts import LAYOUTS
 from tests.index.conftest import opened
@@ -42,6 +52,16 @@ def build(store: Store, items: pd.DataFrame = PAIRS.items, **settings):
 
 def shift(store: Store, **settings):
     return push(store, "demo", settings.pop("to"), progress=False, **settings)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_collection_is_planned_with_the_settings_that_are_given(layout):
+    given = {"hnsw": Hnsw(m=8), "quantization": Quantization("binary"), "on_disk": True}
+    planned = plan_index("demo", layout, PAIRS.items, [PAIRS.both], **given)
+    for schema in planned.values():
+        assert {name: getattr(schema, name) for name in given} == given
+        assert (schema.layout, schema.index) == (layout, "demo")
+    assert not any(s.on_disk for s in plan_index("demo", layout, PAIRS.items, [PAIRS.both]).values())
 
 
 def test_a_plain_push_or_build_keeps_how_a_server_spreads_the_collection(source, server):

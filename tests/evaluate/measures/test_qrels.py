@@ -49,6 +49,20 @@ def test_other_directions_are_refused() -> None:
 LABELLED = ITEMS.assign(label=["mug", "mug", None, "mug", "hat"])
 
 
+def test_of_many_queries_the_own_pair_comes_first_and_the_others_as_they_stand() -> None:
+    numbers = range(40)
+    rows = [
+        (f"{modality[0]}{n}", modality, f"p{n}", "mug") for modality in ("text", "image") for n in numbers
+    ]
+    items = pd.DataFrame(rows, columns=["item_id", "modality", "pair_id", "label"])
+    expected = [
+        [f"t{n}", f"i{other}", 2 if other == n else 1]
+        for n in numbers
+        for other in (n, *(number for number in numbers if number != n))
+    ]
+    assert qrels_from_labels(items, "text", "image").to_numpy().tolist() == expected
+
+
 def test_labels_grade_the_same_pair_above_the_same_label() -> None:
     qrels = qrels_from_labels(LABELLED, "text", "image")
     assert qrels.to_numpy().tolist() == [["t1", "i1", 2], ["t1", "i2", 1], ["t2", "i1", 2]]
