@@ -32,10 +32,10 @@ def compare_panel(
 ) -> "ComparePanel":
     """Return a panel with the query on top, then the settings of either side, both answers and their differences.
 
-    The first system answers on the left, the second on the right; a single one answers on the right by the graph,
-    or by exact search where the run's own answers are by the graph.
-    query: a text, or the path of an image of the collection; k: how many hits, 1 to 200; parameters: as in
-    `compare_answers`. Raises ValueError for an image that the collection does not have.
+    The first system answers on the left, the second on the right; a single one answers on the right by the graph, or by
+    exact search where the run's own answers are by the graph. query: a text, or the path of an image of the collection;
+    k: how many hits, 1 to 200; parameters: as in `compare_answers`. Raises ValueError for an image that the collection
+    does not have.
     """
     return ComparePanel(data, query, k, parameters)
 
@@ -69,8 +69,9 @@ class ComparePanel(PanelBox):
         sides.layout.align_items = "flex-start"
         above = [*self.form.rows, self.message, self.difference]
         super().__init__([*above, sides, self.result], "compare")
-        for part in (self.form, *self.settings):
-            part.listen(self.ask)
+        self.form.listen(self.ask)
+        for settings in self.settings:
+            settings.listen(self.ask)
         if query:
             self.answer_now()
 
