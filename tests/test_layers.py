@@ -51,9 +51,10 @@ ORDER = {
 # What takes a twentieth of a second or more to import, or comes with an optional extra. numpy, pandas and pyarrow are
 # loaded with `mmlab.items`: every room works with tables.
 HEAVY = {
-    "PIL", "datasets", "faiss", "httpcore", "httpx", "imagehash", "ipywidgets", "IPython", "jinja2", "jscatter",
-    "jupyter_client", "lxml", "matplotlib", "nbclient", "nbconvert", "nbformat", "numba", "papermill", "pytesseract",
-    "qdrant_client", "qdrant_edge", "scipy", "sentence_transformers", "sklearn", "torch", "transformers", "umap",
+    "datasets", "duckdb", "embedding_atlas", "faiss", "httpcore", "httpx", "imagehash", "IPython", "ipywidgets",
+    "jinja2", "jscatter", "jupyter_client", "lxml", "matplotlib", "nbclient", "nbconvert", "nbformat", "numba",
+    "papermill", "PIL", "pytesseract", "qdrant_client", "qdrant_edge", "scipy", "sentence_transformers",
+    "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
 
 

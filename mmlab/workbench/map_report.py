@@ -1,17 +1,19 @@
 """What 06_visualize shows: two maps of images and texts, how far they can be trusted, and a page to explore."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mmlab.embed import load_for
-from mmlab.items import DIRECTIONS, Vectors, is_among, write_table
+from mmlab.items import DIRECTIONS, ImageError, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
+from mmlab.items.images import thumbnail
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
@@ -19,12 +21,14 @@ from mmlab.visualize.map_figures import measure_maps, summarize_maps
 from mmlab.visualize.map_layout import (
     MIN_POINTS,
     MISSED,
+    NO_GROUP,
     NOT_JUDGED,
     all_items,
     found_first,
     has_pairs,
     is_paired,
     map_spaces,
+    name_clusters,
     name_groups,
     sampled_vectors,
 )
@@ -35,9 +39,12 @@ from mmlab.workbench.run_data import RunData
 
 if TYPE_CHECKING:
     import ipywidgets
+    from embedding_atlas.widget import EmbeddingAtlasWidget
     from matplotlib.figure import Figure
 
     from mmlab.panels.map_view import SpaceMaps
+
+THUMBNAIL_SIDE = 96  # pixels, of the images that embedding-atlas shows: about 3 KB each
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +134,7 @@ class MapReport(Report):
         return [
             SpaceMaps(
                 name,
-                np.concatenate([part.ids for part in of_space]),
+                [str(item) for part in of_space for item in part.ids],
                 of_space[0],
                 partial(self._lay_out, of_space),
             )
@@ -236,6 +243,80 @@ class MapReport(Report):
         items = self.data.items.assign(result=result.astype(object).to_numpy())
         return map_panel(self._of_spaces, items, load_for, names=self.group_by)
 
+    def atlas(self, neighbours: int = 10) -> "EmbeddingAtlasWidget":
+        """Return embedding-atlas's widget over the map by UMAP; see `Run.atlas`.
+
+        Raises:
+            ImportError: where the extra is not installed.
+            TooFew: for fewer items than make a map.
+
+        Example:
+            >>> widget = run.map(None).atlas()  # doctest: +SKIP
+        """
+        try:
+            from embedding_atlas.widget import EmbeddingAtlasWidget
+        except ImportError as error:
+            raise ImportError(
+                f"embedding-atlas cannot be used here ({error}): pip install -e '.[atlas]'"
+            ) from error
+        table = self._atlas_table(neighbours)
+        return EmbeddingAtlasWidget(
+            table,
+            row_id="item_id",
+            x="map_x",
+            y="map_y",
+            text="map_words",
+            image="map_image",
+            neighbors="map_neighbours",
+            labels=self._atlas_labels(table),
+        )
+
+    def _atlas_table(self, neighbours: int) -> pd.DataFrame:
+        """Return the items with their places, words, small images and nearest items, in columns map_...."""
+        points = self._lay_out(self.vectors, "UMAP")
+        texts = (
+            self.data.items.dropna(subset=["text"]).drop_duplicates("pair_id").set_index("pair_id")["text"]
+        )
+        words = self.items["text"].fillna(self.items["pair_id"].map(texts)).fillna(self.items["pair_id"])
+        with ThreadPoolExecutor() as pool:
+            images = list(pool.map(_small_image, self.items["image"]))
+        return self.items.assign(
+            map_x=points[:, 0],
+            map_y=points[:, 1],
+            map_words=words,
+            map_image=pd.Series(images, dtype=object),
+            map_neighbours=self._nearest(neighbours),
+        )
+
+    def _nearest(self, count: int) -> pd.Series:
+        """Return the nearest items of each item that are on the map, by the run's index: at most `count`."""
+        index, found = self.data.index, []
+        with index.session():
+            for vectors in self.vectors:
+                for to in index.modalities(vectors.space):
+                    held = index.count(to)
+                    found.append(index.search(vectors, to, min(count + 1, held)))
+        hits = pd.concat(found)
+        shown = is_among(hits["item_id"], self.items["item_id"])
+        hits = hits[shown & (hits["item_id"] != hits["query_id"])].sort_values("score", ascending=False)
+        nearest = hits.groupby("query_id").head(count).groupby("query_id")
+        ids, scores = nearest["item_id"].agg(list), nearest["score"].agg(list)
+        by_item = {
+            query: {"ids": ids[query], "distances": [1 - float(score) for score in scores[query]]}
+            for query in ids.index
+        }
+        none = {"ids": [], "distances": []}
+        return pd.Series([by_item.get(item, none) for item in self.items["item_id"]], dtype=object)
+
+    def _atlas_labels(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        """Return a name for each category at the middle of its points; of telling words where there are none."""
+        points = table[["map_x", "map_y"]]
+        names = name_groups(self.items, self.group_by)
+        if names.nunique() < 2:
+            names = name_clusters(points.to_numpy(), self.items["text"])
+        middles = points.groupby(names.to_numpy()).median().drop(index=NO_GROUP, errors="ignore")
+        return [{"x": float(x), "y": float(y), "text": str(name)} for name, x, y in middles.itertuples()]
+
     @property
     def conclusion(self) -> str:
         """How far the maps can be trusted, and how many of the shown texts miss their image."""
@@ -266,3 +347,13 @@ class MapReport(Report):
         write_table(pd.DataFrame({"item_id": self.items["item_id"], **columns}), step.write(run_files.MAPS))
         write_table(self._trust if points else pd.DataFrame(), step.write(run_files.MAPS_TRUST))
         return step.outputs()
+
+
+def _small_image(path: str | None) -> bytes | None:
+    """Return a thumbnail as JPEG; None where there is no file that can be opened."""
+    if path is None or pd.isna(path):
+        return None
+    try:
+        return thumbnail(path, THUMBNAIL_SIDE)
+    except ImageError:
+        return None

@@ -34,6 +34,7 @@ from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 
 if TYPE_CHECKING:
     import ipywidgets
+    from embedding_atlas.widget import EmbeddingAtlasWidget
     from PIL.Image import Image
 
     from mmlab.panels.browse_panel import BrowsePanel
@@ -505,6 +506,29 @@ class Run(RunData):
             ['item_id', 'x', 'y']
         """
         return MapReport(self, pairs, group_by, **settings)
+
+    def atlas(
+        self, pairs: int | None = None, neighbours: int = 10, **settings: Any
+    ) -> "EmbeddingAtlasWidget":
+        """Return embedding-atlas's widget over the run: a map, charts that filter each other, a table and a search.
+
+        It holds the items with all columns, their small images, and what the index finds nearest to each.
+        `.selection()` gives what is chosen as a DataFrame. It comes with an extra, `pip install -e '.[atlas]'`. Its
+        map is drawn by WebGPU: without it charts, table and search work, and `run.panel("map")` is the map.
+
+        Args:
+            pairs: how many pairs are drawn, each with one image and one text; None for all items, up to 100,000.
+            neighbours: how many nearest items are noted for each.
+            settings: group_by, umap_neighbours, seed: see `MapReport`.
+
+        Raises:
+            ImportError: where the extra is not installed.
+
+        Example:
+            >>> widget = run.atlas()  # doctest: +SKIP
+            >>> chosen = widget.selection()  # doctest: +SKIP
+        """
+        return self.map(pairs, **settings).atlas(neighbours)
 
     def panel(
         self, kind: Literal["query", "compare", "browse", "inspect", "map"] = "query", **settings: Any

@@ -445,9 +445,11 @@ def pixels_of(element, colour) -> int:
 
 def test_the_map_lists_what_is_chosen_and_marks_the_place_of_a_query(other_panels, screens):
     panel = other_panels.locator(".mmlab-map")
-    panel.locator("canvas").first.wait_for(timeout=SOON)
-    panel.get_by_label("Label").select_option(index=1)
-    panel.get_by_text("chosen").wait_for(timeout=SOON)
+    canvas = panel.locator("canvas").first
+    canvas.wait_for(timeout=SOON)
+    panel.get_by_label("Colour").select_option("label")
+    panel.get_by_label("Choose").select_option(index=1)
+    panel.get_by_text("chosen: `panel.selection`").wait_for(timeout=SOON)
     field = panel.get_by_label("Query")
     field.fill("a red mug")
     field.press("Enter")
@@ -455,17 +457,42 @@ def test_the_map_lists_what_is_chosen_and_marks_the_place_of_a_query(other_panel
     panel.scroll_into_view_if_needed()
     other_panels.wait_for_timeout(1000)  # the points move into place
     other_panels.screenshot(path=screens / "06_map.png")
-    assert pixels_of(panel.locator("canvas").first, (0x00, 0x72, 0xB2)) > 100  # the images' points are drawn
-    box = panel.locator("canvas").first.bounding_box()
+
+
+def test_the_map_shows_the_image_under_the_pointer_and_what_the_lasso_encloses(other_panels, screens):
+    panel = other_panels.locator(".mmlab-map")
+    canvas = panel.locator("canvas").first
+    panel.get_by_label("Colour").select_option("modality")
+    panel.get_by_label("Names").select_option("(no names)")
+    panel.get_by_text("image 60").wait_for(timeout=SOON)
+    other_panels.wait_for_timeout(1000)
+    assert (
+        pixels_of(canvas, (0xE6, 0x9F, 0x00)) > 100
+    )  # the images' points are drawn, in the colour of all figures
+    point_at_some_item(other_panels, panel, canvas.bounding_box())
+    preview = panel.locator("[style*='data:image/jpeg']").first
+    preview.wait_for(timeout=SOON)
+    other_panels.screenshot(path=screens / "06_pointed_at.png")
+    box = canvas.bounding_box()
     panel.get_by_title("Activate lasso selection").click()
-    lasso = [(0.15, 0.1), (0.85, 0.1), (0.85, 0.9), (0.15, 0.9), (0.15, 0.15)]
+    lasso = [(0.05, 0.02), (0.95, 0.02), (0.95, 0.98), (0.05, 0.98), (0.05, 0.06)]
     for number, (x, y) in enumerate(lasso):
         other_panels.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y, steps=10)
         if not number:
             other_panels.mouse.down()
     other_panels.mouse.up()
-    panel.get_by_text("the first 24").wait_for(timeout=SOON)
+    panel.get_by_text("120 chosen").wait_for(timeout=SOON)  # none is cut off at the edge
     other_panels.screenshot(path=screens / "06_lasso.png")
+
+
+def point_at_some_item(page, panel, box) -> None:
+    """Move the pointer along lines over the map until an item is named below it."""
+    for step in range(300):
+        x, y = (step % 50) / 50, 0.3 + 0.4 * (step // 50) / 6
+        page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        page.wait_for_timeout(20)
+        if panel.locator("p bdi").count():
+            return
 
 
 def test_two_saved_answers_stand_side_by_side(other_panels, screens):

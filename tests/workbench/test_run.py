@@ -1,5 +1,6 @@
 """The door: a run, opened, and what it answers."""
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -273,6 +274,47 @@ def test_right_answers_are_those_of_the_pair(demo_run):
 @pytest.mark.parametrize("kind", ["query", "compare", "inspect"])
 def test_panels_open(demo_run, kind):
     assert len(demo_run.panel(kind).children) > 2
+
+
+def test_what_is_chosen_on_the_map_filters_a_search(demo_run):
+    panel = demo_run.panel("map")
+    assert len(panel.views[0].rows) == len(demo_run.embedded_items)  # all of them, no sample
+    images = np.flatnonzero(panel.views[0].rows["modality"] == "image")[:5]
+    panel.views[0].widget.selection = images.astype("uint32")
+    hits = demo_run.search("a red mug", where=panel.where, k=20)
+    assert set(hits.table["item_id"]) == set(panel.selection["item_id"])
+    assert set(panel.selection["modality"]) == {"image"}
+
+
+def test_the_maps_colours_include_whether_the_answer_was_found(demo_run):
+    panel = demo_run.map(20).panel()
+    panel.colour.value = "result"
+    assert set(panel.views[0].table["colour"]) <= {"found first", "missed", "not judged"}
+    assert len(panel.views[0].rows) == 40
+
+
+def test_without_the_extra_the_atlas_says_what_to_install(demo_run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "embedding_atlas", None)
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[atlas\]'"):
+        demo_run.atlas()
+
+
+def test_the_atlas_holds_items_images_and_neighbours(demo_run):
+    pytest.importorskip("embedding_atlas", reason="embedding-atlas is an extra: pip install -e '.[atlas]'")
+    table = demo_run.atlas(pairs=20, neighbours=3).selection()
+    assert len(table) == 40
+    assert set(table["map_image"].notna() == (table["modality"] == "image")) == {True}
+    assert table["map_image"].dropna().map(lambda image: bytes(image[:3]) == b"\xff\xd8\xff").all()
+
+
+def test_neighbours_of_the_atlas_are_those_of_exact_search_by_hand(demo_run):
+    maps = demo_run.map(20)
+    [vectors] = maps.vectors
+    cosines = vectors.array @ demo_run.all_vectors[0].array.T
+    for row, nearest in enumerate(maps._nearest(2)):
+        others = demo_run.all_vectors[0].ids[np.argsort(-cosines[row], kind="stable")]
+        known = [item for item in others[:3] if item != vectors.ids[row] and item in set(vectors.ids)]
+        assert nearest["ids"][: len(known)] == known[:2]
 
 
 def test_an_unknown_panel_is_told_with_those_that_are_known(demo_run):
