@@ -68,8 +68,9 @@ class ComparePanel(PanelBox):
         sides.layout.align_items = "flex-start"
         above = [*self.form.rows, self.message, self.difference]
         super().__init__([*above, sides, self.result], "compare")
-        for part in (self.form, *self.settings):
-            part.listen(self.ask)
+        self.form.listen(self.ask)
+        for settings in self.settings:
+            settings.listen(self.ask)
         if query:
             self.answer_now()
 

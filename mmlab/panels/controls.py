@@ -98,7 +98,7 @@ class FacetList(anywidget.AnyWidget):
 
     _esm = Path(__file__).parent / "facet_list.js"
     label = traitlets.Unicode().tag(sync=True)
-    options = traitlets.List().tag(sync=True)
+    options: Any = traitlets.List().tag(sync=True)
     value = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
 

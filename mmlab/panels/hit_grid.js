@@ -196,7 +196,7 @@ function render({ model, el }) {
     const [first, ...others] = facts(card);
     if (first) line.append(make("b", "", {}, [first]), make("span", "", {}, [others.join("  ")]));
     const mark = MARKS[card.right];
-    if (mark) line.append(make("span", `mm-mark mm-${mark[1]}`, { title: mark[1] }, [`${mark[0]} ${mark[1]}`]));
+    if (mark) line.append(make("span", `mm-mark mm-${mark[1]}`, { title: mark[1] }, [mark[0]]));
     if (card.note) line.append(make("span", "mm-note", {}, [card.note]));
     if (card.judged === 0 || card.judged > 0) {
       line.append(make("span", "mm-judged", {}, [card.judged > 0 ? "judged relevant" : "judged not relevant"]));

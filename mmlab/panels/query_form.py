@@ -245,7 +245,7 @@ class QueryForm:
         try:
             if content is None and name and not name.lower().startswith(ON_THE_WEB):
                 shown = thumbnail(self._file(name), PREVIEW_PIXELS)
-            elif hasattr(content, "convert"):
+            elif content is not None and hasattr(content, "convert"):
                 shown = _small_jpeg(content)
         except (ImageError, ValueError):  # the answer says what is wrong with it
             pass

@@ -60,7 +60,8 @@ class QueryPanel(PanelBox):
         self.grid = HitGrid(details=partial(item_details, data.items), empty="")
         if not data.live:
             self.grid.actions = ["label", "select"]
-        self.hits, self.question = pd.DataFrame(), None
+        self.hits = pd.DataFrame()
+        self.question: Query | None = None
         self.asked: list[Query] = []
         self.parts: dict[str, list[Content]] = {MORE: [], LESS: []}
         self._judged: dict[str, dict[str, int]] = {}
@@ -155,18 +156,19 @@ class QueryPanel(PanelBox):
         cards = hit_cards(result.table, right and right.item_ids)
         self.grid.show(cards, self._judged.get(query.describe()))
         self.grid.status = ": ".join(describe_answer(query, result, right))
-        table = add_query_columns(
-            self.hits[[name for name in EXPORTED if name in self.hits]], query.to_dict()
-        )
-        self.link.value = str(download_link(table, "hits.csv"))
+        self.link.value = ""
         self._remember(query)
         self.static_soon()
         return warning_line(result.warning)
 
     def _make_static(self) -> None:
+        """Make what is not needed at once: what stands in for the panel, and the link that saves the hits."""
         self.static_soon.cancel()
         if self.question is not None:
             query, result, right = self._last
+            columns = [name for name in EXPORTED if name in result.table]
+            table = add_query_columns(result.table[columns], query.to_dict())
+            self.link.value = str(download_link(table, "hits.csv"))
             self.show_static(show_hits(query, result, right))
 
     def _keep_label(self, item_id: str, relevance: int | None) -> None:

@@ -41,6 +41,7 @@ class FilterControls:
         self.set_filters = controls.row(self.active, self.clear)
         self.set_filters.add_class("mmlab-set")
         self._changed: Callable[[], Any] = lambda: None
+        self._counted: tuple[dict[str, Any], str] | None = None
 
     @property
     def where(self) -> dict[str, Any]:
@@ -50,6 +51,9 @@ class FilterControls:
     def count(self, to: str) -> None:
         """Count what each value of each filter would find of modality `to`, and show which filters are set."""
         where = self.where
+        if (where, to) == self._counted:
+            return
+        self._counted = where, to
         for name, counts in count_values(self.filtered, self.fields, where, to).items():
             self.filters[name].options = counts
         self.active.value = f"<b>Only {escape(describe_filter(where))}</b>" if where else ""

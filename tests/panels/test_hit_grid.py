@@ -1,11 +1,12 @@
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.panels.hit_grid import THUMBNAIL_PIXELS, HitGrid, hit_cards, item_details
+from mmlab.panels.hit_grid import HERE, THUMBNAIL_PIXELS, HitGrid, hit_cards, item_details
 from mmlab.retrieve.query.known_queries import add_pair_columns
 
 CARDS = [
@@ -99,3 +100,13 @@ def test_details_hold_plain_values_and_name_what_cannot_be_opened(tmp_path):
     assert found["texts"] == []
     with pytest.raises(KeyError, match="nobody"):
         item_details(items, "nobody")
+
+
+def test_no_script_of_a_panel_writes_html():
+    """Captions, names and paths reach the page as text."""
+    scripts = sorted(HERE.glob("*.js"))
+    assert len(scripts) >= 4
+    for script in scripts:
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script.read_text()
+        )

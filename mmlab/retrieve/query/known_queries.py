@@ -218,7 +218,7 @@ class SavedQuestions:
     def _rows(self) -> dict[str, dict[str, Any]]:
         """Return the last line of each name, the newest first. Raises ValueError for a line that cannot be read."""
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for number, line in reversed(list(enumerate(lines, 1))):
             try:
                 row = json.loads(line)
@@ -244,14 +244,15 @@ def query_from_json(row: Mapping[str, Any]) -> Query:
     ('blue',)
     """
     names = {item.name for item in fields(Query)}
-    known = {
+    known: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in row.items()
         if name in names
     }
     known |= {name: tuple(_part_from_json(part) for part in row[name]) for name in PARTS}
     image = row["image"]
-    return Query(**{**known, "image": None if image is None else _part_from_json(image)})
+    known["image"] = None if image is None else _part_from_json(image)
+    return Query(**known)
 
 
 def _part_to_json(part: Any) -> dict[str, str]:
