@@ -98,6 +98,26 @@ def test_planted_faults_are_refused_or_repaired(folder: Path) -> None:
     assert not texts.str.contains(r"<[a-z]+>|&[a-z]+;|\n", regex=True).any()
 
 
+def test_the_repair_list_leads_to_the_rows_of_the_dataset(folder: Path) -> None:
+    fixes = pd.read_csv(folder / "fixes.csv").dropna(subset="row")
+    captions = pd.read_csv(folder.parents[1] / "demo" / "captions.csv")
+    assert set(fixes["file"]) == {"captions.csv"}
+    assert {"suspected wrong pair", "missing file", "short text", "text cleaned (html)"} <= set(
+        fixes["finding"]
+    )
+    rows = captions.iloc[fixes["row"].astype(int) - 1].reset_index(drop=True)
+    named = fixes["finding"].isin(["suspected wrong pair", "missing file", "short text"])
+    copy = r"b\.jpg$"  # of an image: its rows are those of the first
+    images = [
+        table.loc[named.to_numpy(), "image"].replace(copy, ".jpg", regex=True) for table in (rows, fixes)
+    ]
+    assert images[0].tolist() == images[1].tolist()
+    cleaned = fixes["finding"].str.startswith("text cleaned").to_numpy()
+    texts = [rows.loc[cleaned, "caption"], fixes.loc[cleaned, "text"].str.removeprefix("'")]
+    assert texts[0].tolist() == texts[1].tolist()
+    assert fixes["missed_queries"].is_monotonic_decreasing
+
+
 def test_a_notebook_refuses_what_was_made_with_another_parameter(demo_copy: Path) -> None:
     retrieve = [find_notebook("04_retrieve")]
     with pytest.raises(NotebookFailed, match=r"04_retrieve failed .*StaleInput.*store is 'elsewhere' here"):

@@ -122,10 +122,15 @@ class FixList:
     def _items(self) -> pd.DataFrame:
         return self.data.items.set_index("item_id")
 
+    @cached_property
+    def _known(self) -> dict[str, dict[str, Any]]:
+        """What a row says of its item, by item_id; a look-up in a table takes a hundred times as long."""
+        named = self.data.items.rename(columns={"pair_id": "image", "image": "path"})
+        rows = named[["item_id", "image", "text"]].to_dict("records")
+        return {row["item_id"]: row for row in rows}
+
     def _row(self, item_id: str, finding: str, suggestion: str) -> dict[str, Any]:
-        item = self._items.loc[item_id]
-        own = {"item_id": item_id, "image": item["pair_id"], "text": item["text"]}
-        return {**own, "finding": finding, "suggestion": suggestion}
+        return {**self._known[item_id], "finding": finding, "suggestion": suggestion}
 
     def _wrong_pairs(self) -> list[dict[str, Any]]:
         """List texts that do not fit their image, with the image that fits better; those of one image together."""
@@ -177,10 +182,11 @@ class FixList:
 
     def _flagged(self) -> list[dict[str, Any]]:
         """List what ingest marked and kept."""
-        flags = self._items["flags"].dropna().str.split(", ").explode()
+        marked = self._items.loc[self._items["flags"].notna(), ["flags", "duplicate_of"]]
         found = [
-            self._row(item, flag, _advice(flag, self._items.at[item, "duplicate_of"]))
-            for item, flag in flags.items()
+            self._row(item, flag, _advice(flag, repeated))
+            for item, flags, repeated in marked.itertuples(name=None)
+            for flag in flags.split(", ")
         ]
         return sorted(found, key=lambda row: _severity(row["finding"]))
 

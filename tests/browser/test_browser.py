@@ -346,63 +346,6 @@ def test_a_saved_notebook_shows_the_last_answer_without_a_kernel(browser, panel,
     page.close()
 
 
-@pytest.fixture(scope="module")
-def evaluate(browser, lab, screens):
-    """05 in JupyterLab, all cells run."""
-    page = browser.new_page(viewport=WIDE)
-    lab.open(page, "05_evaluate.ipynb")
-    lab.run_all(page)
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def misses(evaluate):
-    """The inspect panel, in sight, with the focus on its first hit."""
-    panel = evaluate.locator(".mmlab-inspect")
-    panel.scroll_into_view_if_needed()
-    panel.locator(".mm-open").first.focus()
-    return panel
-
-
-def judged(run):
-    return read_labels(run / "labels.jsonl")[["relevance", "by"]].to_numpy().tolist()
-
-
-def test_hits_are_judged_by_keys_alone_and_undo_goes_back(misses, evaluate, run, screens):
-    evaluate.keyboard.press("y")
-    misses.get_by_text("Judged relevant: version 1 of labels.jsonl").wait_for(timeout=SOON)
-    misses.get_by_text("Miss 2 of").wait_for(timeout=SOON)
-    evaluate.screenshot(path=screens / "05_judged.png")
-    assert judged(run) == [[1, getpass.getuser()]]
-    labels = read_labels(run / "labels.jsonl")
-    assert labels["item_id"].isin(read_items(run / "items.parquet")["item_id"]).all()
-    evaluate.keyboard.press("ArrowRight")
-    evaluate.keyboard.press("n")
-    misses.get_by_text("Judged not relevant: version 2").wait_for(timeout=SOON)
-    for version in (3, 4):
-        evaluate.keyboard.press("u")
-        misses.get_by_text(f"Undone: judgement taken back: version {version}").wait_for(timeout=SOON)
-    misses.get_by_text("Miss 1 of").wait_for(timeout=SOON)
-    assert judged(run) == []
-    assert str(run / "labels.jsonl") in misses.inner_text()
-
-
-def test_an_image_that_asks_stands_beside_texts_that_can_be_read(misses, evaluate, run, screens):
-    misses.get_by_label("Direction").select_option("image-to-text")
-    misses.get_by_text("the query", exact=True).first.wait_for(timeout=SOON)
-    misses.locator(".mm-text").first.wait_for(timeout=SOON)
-    assert misses.locator(".mm-cards img").count() == 0
-    evaluate.screenshot(path=screens / "05_image_to_text.png")
-    misses.get_by_label("Judged by").fill("a colleague")
-    misses.locator(".mm-text").first.hover()
-    misses.get_by_role("button", name="Not relevant").first.click()
-    misses.get_by_text("Judged not relevant: version 5").wait_for(timeout=SOON)
-    assert judged(run) == [[0, "a colleague"]]
-    labels, items = read_labels(run / "labels.jsonl"), read_items(run / "items.parquet")
-    assert items.set_index("item_id")["modality"][labels["query_id"].iloc[0]] == "image"
-
-
 SAVED_RANKINGS = """
 import mmlab
 from mmlab.panels import PanelData, compare_panel
@@ -417,13 +360,14 @@ saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "ind
 
 @pytest.fixture(scope="module")
 def other_panels(browser, lab):
-    """A small notebook of the map, two compare panels, of saved rankings and live, and browsing; all cells run."""
+    """A small notebook of the map, two compare panels (saved and live), browsing and misses; all cells run."""
     cells = [
         SAVED_RANKINGS,
         "run.panel('map', maps=run.map(60))",
         "compare_panel(PanelData(saved, run.items), text, k=4)",
         "run.panel('compare', query=text, k=4)",
-        "browsed = run.panel('browse')\nbrowsed",
+        "run.panel('browse')",
+        "run.evaluate(run.rank(split='all')).failures(k=1).panel()",
     ]
     nbformat.write(
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
@@ -434,6 +378,54 @@ def other_panels(browser, lab):
     lab.run_all(page)
     yield page
     page.close()
+
+
+@pytest.fixture
+def misses(other_panels):
+    """The inspect panel, in sight, with the focus on its first hit."""
+    panel = other_panels.locator(".mmlab-inspect")
+    panel.scroll_into_view_if_needed()
+    panel.locator(".mm-open").first.focus()
+    return panel
+
+
+def judged(run):
+    return read_labels(run / "labels.jsonl")[["relevance", "by"]].to_numpy().tolist()
+
+
+def test_hits_are_judged_by_keys_alone_and_undo_goes_back(misses, other_panels, run, screens):
+    other_panels.keyboard.press("y")
+    misses.get_by_text("Judged relevant: version 1 of labels.jsonl").wait_for(timeout=SOON)
+    misses.get_by_text("Miss 2 of").wait_for(timeout=SOON)
+    other_panels.screenshot(path=screens / "05_judged.png")
+    assert judged(run) == [[1, getpass.getuser()]]
+    labels = read_labels(run / "labels.jsonl")
+    assert labels["item_id"].isin(read_items(run / "items.parquet")["item_id"]).all()
+    other_panels.keyboard.press("ArrowRight")
+    other_panels.keyboard.press("n")
+    misses.get_by_text("Judged not relevant: version 2").wait_for(timeout=SOON)
+    for version in (3, 4):
+        other_panels.keyboard.press("u")
+        misses.get_by_text(f"Undone: judgement taken back: version {version}").wait_for(timeout=SOON)
+    misses.get_by_text("Miss 1 of").wait_for(timeout=SOON)
+    assert judged(run) == []
+    assert str(run / "labels.jsonl") in misses.inner_text()
+
+
+def test_an_image_that_asks_stands_beside_texts_that_can_be_read(misses, other_panels, run, screens):
+    misses.get_by_label("Direction").select_option("image-to-text")
+    misses.get_by_text("the query", exact=True).first.wait_for(timeout=SOON)
+    misses.locator(".mm-text").first.wait_for(timeout=SOON)
+    assert misses.locator(".mm-cards img").count() == 0
+    other_panels.screenshot(path=screens / "05_image_to_text.png")
+    misses.get_by_label("Judged by").fill("a colleague")
+    misses.locator(".mm-text").first.hover()
+    misses.get_by_role("button", name="Not relevant").first.click()
+    misses.get_by_text("Judged not relevant: version 5").wait_for(timeout=SOON)
+    assert judged(run) == [[0, "a colleague"]]
+    labels, items = read_labels(run / "labels.jsonl"), read_items(run / "items.parquet")
+    assert items.set_index("item_id")["modality"][labels["query_id"].iloc[0]] == "image"
+    assert press_dangerous_keys(other_panels, ".mmlab-inspect") == []
 
 
 def pixels_of(element, colour) -> int:
@@ -545,6 +537,14 @@ def test_a_collection_is_browsed_filtered_and_selected(other_panels, screens):
     panel.get_by_role("button", name="clear filters").click()
     panel.get_by_role("button", name="text", exact=True).click()
     panel.locator(".mm-text").first.wait_for(timeout=SOON)
+    field = panel.get_by_label("Words")
+    field.fill("no text has these words")
+    field.press("Enter")
+    panel.get_by_text("No item passes the filters").wait_for(timeout=SOON)
+    assert press_dangerous_keys(other_panels, ".mmlab-browse") == []
+    field.fill("")
+    field.press("Enter")
+    panel.locator(".mm-text").first.wait_for(timeout=SOON)
 
 
 CONTROLS = "input:not([type=file]), select, button, [role=slider]"
@@ -578,7 +578,13 @@ def set_theme(page, name):
 @pytest.mark.skipif(not AXE, reason="MMLAB_AXE names no axe.min.js")
 @pytest.mark.parametrize("theme", ["Dark", "Light"])
 @pytest.mark.parametrize(
-    ("notebook", "place"), [("retrieve", ".mmlab-query"), ("other_panels", ".mmlab-compare >> nth=1")]
+    ("notebook", "place"),
+    [
+        ("retrieve", ".mmlab-query"),
+        ("other_panels", ".mmlab-inspect"),
+        ("other_panels", ".mmlab-compare >> nth=1"),
+        ("other_panels", ".mmlab-browse"),
+    ],
 )
 def test_nothing_serious_is_found_by_axe(request, screens, notebook, place, theme):
     page = request.getfixturevalue(notebook)
@@ -602,7 +608,7 @@ def hide_files(page):
     ("notebook", "place"),
     [
         ("retrieve", ".mmlab-query"),
-        ("evaluate", ".mmlab-inspect"),
+        ("other_panels", ".mmlab-inspect"),
         ("other_panels", ".mmlab-compare >> nth=0"),
         ("other_panels", ".mmlab-compare >> nth=1"),
         ("other_panels", ".mmlab-map"),
