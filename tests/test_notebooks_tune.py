@@ -1,17 +1,23 @@
 """07 and 03 on the drawn catalogue, with the real engine, the real model and FAISS."""
 
 import os
+import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import mmlab
 from mmlab.index import Hnsw, Quantization, open_index, open_store
 from mmlab.index.bench.index_sweep import has_faiss
+from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items.tables import item_id
 from mmlab.runs import find_notebook, read_manifest, run_notebooks, write_report
 from mmlab.runs.record.parameters import check_parameters
+from mmlab.workbench.tuning_report import IndexGrid
 from tests.cells import run_here
 from tests.conftest import data_in
-from tests.made_run import make_run
+from tests.made_run import make_run, whole_items
 
 SMALL = {"tune_m": [8], "tune_ef": [100], "tune_quantization": ["scalar"], "tune_oversampling": [2.0]}
 SMALL |= {"tune_batch_sizes": [4], "tune_precisions": ["float32"], "tune_items": 8}
@@ -80,6 +86,32 @@ def test_too_few_vectors_for_a_graph_say_so_and_nothing_is_left(made, tmp_path):
     _, shown = run_here("tuned", given, [find_notebook("07_tune")])
     assert "No graph was built: 10 points with 0 in the graph" in shown
     assert [name for name in os.listdir(store) if (store / name).is_dir()] == []
+
+
+def test_what_07_promises_is_what_03_finds_when_its_command_is_run(tmp_path):
+    """A graph over 1,200 points, of which a search for images may find the half: to 0.5 points of recall."""
+    rng = np.random.default_rng(0)
+    pairs = [f"{number}.jpg" for number in range(600)]
+    items = whole_items(pairs, [f"text {pair}" for pair in pairs], np.arange(600))
+    keys = zip(items["modality"], items["pair_id"], items["content"], strict=True)
+    items["item_id"] = [item_id(*key) for key in keys]
+    images = rng.standard_normal((600, 128))
+    rows = unit_rows(np.vstack([images, images + 2 * rng.standard_normal((600, 128))]))
+    with data_in(tmp_path):
+        make_run(
+            "graph", items, [Vectors(items["item_id"], rows, Space("toy", "1", "projected", "", "", 128))]
+        )
+        grid = IndexGrid(m=[16], ef=[400], quantizations=["none"], on_disk=[False])
+        told = mmlab.open_run("graph").tune(grid).recommendation().sentence
+        promised = float(re.search(r"it finds ([\d.]+)% for images and [\d.]+% for texts", told)[1]) / 100
+        command = dict(re.findall(r"-p (\w+)=([\w.]+)", told))
+        given = check_parameters(command, [find_notebook("03_index")])
+        folder, _ = run_here("graph", given, [find_notebook("03_index")])
+        own = pd.read_parquet(folder / "index.parquet").iloc[1]
+        assert mmlab.open_run("graph").index.has_graph(mmlab.open_run("graph").index.spaces[0], "image")
+    assert f"ef={command['ef']}" in own["search"]
+    assert own["recall"] == pytest.approx(promised, abs=0.005)
+    assert promised >= 0.99
 
 
 def test_03_builds_and_searches_as_it_is_told(made):
