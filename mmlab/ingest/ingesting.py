@@ -67,10 +67,9 @@ def ingest_items(
     [[2, 'b.png', 'missing file']]
     """
     cache = Path(cache or data() / "cache")
-    replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     looked = _look(dataset, source, columns, rules, cache)
     rows = _rows_to_ingest(looked)
-    texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
+    texts = _clean_captions(rows, rules)
     with FindingsCache(cache / "ingest.sqlite") as findings:
         blobs = Blobs(cache / "images")
         images, decoded = resolve_images(_named_images(looked), rules, findings, blobs, progress)
@@ -92,6 +91,12 @@ def ingest_items(
         guesses=looked.guesses,
         notes=notes,
     )
+
+
+def _clean_captions(rows: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Return the captions of these rows as `clean_texts` does, by the replacements that the rules name."""
+    replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
+    return clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
 
 
 def _look(

@@ -65,10 +65,10 @@ class ComparePanel(PanelBox):
         self.ask_soon = controls.LastCall(self.answer_now)
         self.static_soon = controls.LastCall(self._make_static, STATIC_SECONDS)
         columns = [_column(*side) for side in zip(PLACES, self.settings, self.grids, strict=True)]
-        sides = controls.row(*columns)
-        sides.layout.align_items = "flex-start"
+        both = controls.row(*columns)
+        both.layout.align_items = "flex-start"
         above = [*self.form.rows, self.message, self.difference]
-        super().__init__([*above, sides, self.result], "compare")
+        super().__init__([*above, both, self.result], "compare")
         self.form.listen(self.ask)
         for settings in self.settings:
             settings.listen(self.ask)

@@ -195,6 +195,22 @@ def _without(module: str) -> Iterator[None]:
 
 # once in a process
 @lru_cache(maxsize=1)
+@contextmanager
+def _saving_when_due(manager: Any) -> Iterator[None]:
+    """Let papermill write the copy every few seconds inside the block; behind it papermill writes it once more."""
+    save = manager.save
+
+    def save_when_due(**given: Any) -> None:
+        if (manager.now() - manager.last_save_time).total_seconds() >= SAVE_INTERVAL_S:
+            save(**given)
+
+    manager.save = save_when_due
+    try:
+        yield
+    finally:
+        manager.save = save
+
+
 def _load_papermill() -> Any:
     """Return papermill, with an engine registered that writes less often and tells more; it takes seconds to load.
 
@@ -214,22 +230,10 @@ def _load_papermill() -> Any:
         def execute_managed_notebook(
             cls, manager: NotebookExecutionManager, kernel_name: str, **settings: Any
         ) -> None:
-            save = manager.save
-
-            def save_when_due(**given: Any) -> None:
-                if (manager.now() - manager.last_save_time).total_seconds() >= SAVE_INTERVAL_S:
-                    save(**given)
-
-            manager.save = save_when_due
-            try:
-                given = {name: settings[name] for name in ("km", "on_cell_start", "on_progress")}
-                timeout = settings["start_timeout"]
-                client(
-                    manager, kernel_name=kernel_name, startup_timeout=timeout, log=logger, **given
-                ).execute()
-            finally:
-                # papermill calls it once more
-                manager.save = save
+            given = {name: settings[name] for name in ("km", "on_cell_start", "on_progress")}
+            given |= {"kernel_name": kernel_name, "startup_timeout": settings["start_timeout"], "log": logger}
+            with _saving_when_due(manager):
+                client(manager, **given).execute()
 
     papermill_engines.register(ENGINE, SparingEngine)
     return papermill
