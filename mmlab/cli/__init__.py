@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 # each adds its commands to the group
-from mmlab.cli import ask, maintenance, overview, run_commands, study  # noqa: F401
+from mmlab.cli import finished_runs, maintenance, overview, run_commands  # noqa: F401
 from mmlab.cli.group import cli, plain_text
 from mmlab.items.files import NoProject
 

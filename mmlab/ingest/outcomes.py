@@ -25,7 +25,7 @@ from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.ingest.web.addresses import DownloadLimits
 from mmlab.ingest.web.fetch import check_downloads, count_new, fetch_images
 from mmlab.items import is_among
-from mmlab.items.words import count_words
+from mmlab.items.sentences import count_words
 
 IMAGE_ITEM = "image item"
 FILE_COLUMNS = ["file", "reason", "detail"]

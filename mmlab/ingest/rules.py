@@ -27,7 +27,7 @@ class Rules:
     """Say what one ingest cleans, refuses, flags and adds.
 
     min_words: texts of fewer words are marked as "short text", or refused where `refuse` names that; 0 marks none.
-        Words are counted by Unicode's rules, in Chinese, Japanese and Thai too (`mmlab.items.words`).
+        Words are counted by Unicode's rules, in Chinese, Japanese and Thai too (`mmlab.items.sentences`).
     max_chars: longer texts are cut after the last word that fits.
     replacements: path of a csv with the columns find and replace, applied to whole words; "" for none.
     refuse: findings (of `FINDINGS`) to refuse in addition to the usual ones (`REFUSED`).

@@ -7,9 +7,8 @@ From the ground up: `markup` and, on it, `galleries`; `style`, `labels` and, on 
 from mmlab.visualize.bars import bars, forest, paired_bars, waterfall
 from mmlab.visualize.curves import histogram, overlapping_histograms, pareto
 from mmlab.visualize.galleries import gallery, hits_gallery, query_gallery
-from mmlab.visualize.map_figures import map_panels
+from mmlab.visualize.map_figures import interactive_map, map_panels
 from mmlab.visualize.map_layout import map_tsne, map_umap, sample_pairs
-from mmlab.visualize.map_page import interactive_map
 from mmlab.visualize.markup import Html, table, under_headings
 from mmlab.visualize.style import figure
 

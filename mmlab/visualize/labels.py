@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlab.items.words import split_words
+from mmlab.items.sentences import split_words
 from mmlab.visualize.style import load_matplotlib
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors, check_columns, is_among, replacing
+from mmlab.items.sentences import split_words
 from mmlab.items.tables import TooFew
-from mmlab.items.words import split_words
 
 LIBRARIES = ("numpy", "scikit-learn", "umap-learn")  # another version may lay out another map
 GAP = 0.2  # between maps side by side, each 1 wide

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mmlab.ingest import IngestResult, Inspection, Rules
 from mmlab.items import write_items, write_table
-from mmlab.items.words import count_words
+from mmlab.items.sentences import count_words
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall

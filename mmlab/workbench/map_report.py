@@ -17,7 +17,7 @@ from mmlab.items.images import thumbnail
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
-from mmlab.visualize.map_figures import measure_maps, summarize_maps
+from mmlab.visualize.map_figures import map_frame, measure_maps, summarize_maps
 from mmlab.visualize.map_layout import (
     MIN_POINTS,
     MISSED,
@@ -32,7 +32,6 @@ from mmlab.visualize.map_layout import (
     name_groups,
     sampled_vectors,
 )
-from mmlab.visualize.map_page import map_frame
 from mmlab.visualize.markup import render_markdown
 from mmlab.workbench.result import Report, Result, no_table, or_reason
 from mmlab.workbench.run_data import RunData

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mmlab.visualize import interactive_map
-from mmlab.visualize.map_page import map_frame, script_hash
+from mmlab.visualize.map_figures import map_frame, script_hash
 
 HOSTILE = ["</script><script>alert(1)</script>", "<!--<script>", "\u2028&lt;%data%", "a" * 5000]
 

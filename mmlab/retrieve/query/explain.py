@@ -15,7 +15,7 @@ import pandas as pd
 from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import Space, Vectors, open_image
-from mmlab.items.words import split_words
+from mmlab.items.sentences import split_words
 from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.query.retriever import Retriever
 

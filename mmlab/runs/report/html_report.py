@@ -40,7 +40,7 @@ from mmlab.runs.report.summary import (
     tabulate_measures,
 )
 from mmlab.runs.report.verdict import Action, make_verdict
-from mmlab.visualize.map_page import script_hash
+from mmlab.visualize.map_figures import script_hash
 from mmlab.visualize.markup import render_markdown
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from mmlab.cli import main
-from mmlab.cli.ask import read_filter
+from mmlab.cli.finished_runs import read_filter
 from mmlab.runs.execute.lab import notebook_to_ask
 
 

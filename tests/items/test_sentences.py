@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmlab.items.words import count_words, split_words
+from mmlab.items.sentences import count_words, split_words
 
 
 @pytest.mark.parametrize(
