@@ -305,7 +305,7 @@ class MapReport(Report):
             query: {"ids": ids[query], "distances": [1 - float(score) for score in scores[query]]}
             for query in ids.index
         }
-        none = {"ids": [], "distances": []}
+        none: dict[str, list[Any]] = {"ids": [], "distances": []}
         return pd.Series([by_item.get(item, none) for item in self.items["item_id"]], dtype=object)
 
     def _atlas_labels(self, table: pd.DataFrame) -> list[dict[str, Any]]:
