@@ -78,8 +78,7 @@ def ingest_items(
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
-    own = looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)
-    items = make_items(outcomes, kept, added, own)
+    items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
     return IngestResult(
         items=items.reset_index(drop=True),
         skipped=make_skipped(outcomes, images),
@@ -92,6 +91,11 @@ def ingest_items(
         guesses=looked.guesses,
         notes=notes,
     )
+
+
+def _own_columns(looked: Inspection, rows: pd.Index) -> pd.DataFrame:
+    """Return the label and the user's columns of each row."""
+    return looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows)
 
 
 def _look(
