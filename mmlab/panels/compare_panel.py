@@ -32,9 +32,10 @@ def compare_panel(
 ) -> "ComparePanel":
     """Return a panel with the query on top, then the settings of either side, both answers and their differences.
 
-    The first system answers on the left, the second on the right; a single one answers by the index on the left and by
-    exact search on the right. query: a text, or the path of an image of the collection; k: how many hits, 1 to 200;
-    parameters: as in `compare_answers`. Raises ValueError for an image that the collection does not have.
+    The first system answers on the left, the second on the right; a single one answers on the right by the graph, or by
+    exact search where the run's own answers are by the graph. query: a text, or the path of an image of the collection;
+    k: how many hits, 1 to 200; parameters: as in `compare_answers`. Raises ValueError for an image that the collection
+    does not have.
     """
     return ComparePanel(data, query, k, parameters)
 
@@ -53,9 +54,9 @@ class ComparePanel(PanelBox):
         self.form = QueryForm(data, query)
         first, second = (list(data.systems) * 2)[:2]
         alone = data.live and first == second
-        self.settings = tuple(
-            SearchControls(data, k, name, exact=exact if alone else None)
-            for name, exact in ((first, False), (second, True))
+        self.settings = (
+            SearchControls(data, k, first),
+            SearchControls(data, k, second, exact=data.exact != alone),
         )
         self.grids = tuple(HitGrid((), partial(item_details, data.items)) for _ in PLACES)
         self.hits: dict[str, pd.DataFrame] = {}
@@ -224,7 +225,8 @@ def compare_two_systems(
     True
     """
     content = {"text": query} if isinstance(query, str) else {"image": query}
-    first, second = (Query(**content, k=k, to=to, models=(name,)) for name in list(data.systems)[:2])
+    common: dict[str, Any] = {**content, "k": k, "to": to, "exact": data.exact}
+    first, second = (Query(**common, models=(name,)) for name in list(data.systems)[:2])
     return compare_answers(data, first, second, parameters)
 
 

@@ -39,8 +39,8 @@ def test_it_answers_both_and_keeps_them_as_html(collection):
     assert found(panel) == answers(data, panel)
     assert "Nothing moved" in panel.result.value
     assert [grid.status.split(" hits")[0] for grid in panel.grids] == ["Left: one: 3", "Right: two: 3"]
-    panel.settings[1].exact.value = True
-    assert "exact: False | True" in panel.difference.value
+    panel.settings[1].exact.value = not data.exact
+    assert f"exact: {data.exact} | {not data.exact}" in panel.difference.value
     panel.form.text.value = " "
     assert "Type what to look for" in panel.message.value
     assert (panel.hits, [grid.cards for grid in panel.grids]) == ({}, [[], []])
@@ -70,10 +70,10 @@ def test_each_side_has_settings_of_its_own(collection):
     assert panel.message.value.count("no filter (here colour = red)") == 1  # of the right side
 
 
-def test_one_system_is_held_against_its_own_exact_search(collection):
+def test_one_system_is_held_against_its_own_graph(collection):
     panel = ComparePanel(PanelData(collection.retriever, collection.items, exact=True), "a red mug", 3)
-    assert [settings.exact.value for settings in panel.settings] == [False, True]
-    assert "exact: False | True" in panel.difference.value
+    assert [settings.exact.value for settings in panel.settings] == [True, False]
+    assert "exact: True | False" in panel.difference.value
 
 
 @pytest.fixture

@@ -62,9 +62,9 @@ def test_every_control_asks_again(panel, expected) -> None:
     panel.settings.k.value = 2
     panel.form.to.value = "text"
     panel.settings.filters["label"].value = ["teapot", "mug"]
-    panel.settings.exact.value = True
+    panel.settings.exact.value = not Query.exact
     where = {"label": ["teapot", "mug"]}
-    assert found(panel) == expected(text="a teapot", to="text", k=2, where=where, exact=True)
+    assert found(panel) == expected(text="a teapot", to="text", k=2, where=where, exact=not Query.exact)
     assert all(card["modality"] == "text" for card in panel.grid.cards)
 
 
@@ -112,7 +112,7 @@ def test_history_asks_again_with_all_settings(panel) -> None:
     before = found(panel)
     panel.settings.filters["colour"].value = ["red"]
     panel.form.text.value = "a lamp"
-    panel.settings.exact.value = True
+    panel.settings.exact.value = not Query.exact
     assert [query.text for query in panel.asked] == ["a lamp", "a lamp", "a red mug", "a red mug"]
     panel.history.value = 3
     assert found(panel) == before
