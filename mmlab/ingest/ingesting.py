@@ -67,9 +67,10 @@ def ingest_items(
     [[2, 'b.png', 'missing file']]
     """
     cache = Path(cache or data() / "cache")
+    replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     looked = _look(dataset, source, columns, rules, cache)
     rows = _rows_to_ingest(looked)
-    texts = _clean_captions(rows, rules)
+    texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
         blobs = Blobs(cache / "images")
         images, decoded = resolve_images(_named_images(looked), rules, findings, blobs, progress)
@@ -77,8 +78,7 @@ def ingest_items(
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
-    own = looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows.index)
-    items = make_items(outcomes, kept, added, own)
+    items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
     return IngestResult(
         items=items.reset_index(drop=True),
         skipped=make_skipped(outcomes, images),
@@ -93,10 +93,9 @@ def ingest_items(
     )
 
 
-def _clean_captions(rows: pd.DataFrame, rules: Rules) -> pd.DataFrame:
-    """Return the captions of these rows as `clean_texts` does, by the replacements that the rules name."""
-    replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
-    return clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
+def _own_columns(looked: Inspection, rows: pd.Index) -> pd.DataFrame:
+    """Return the label and the user's columns of each row."""
+    return looked.source.rows.drop(columns=SOURCE_COLUMNS).reindex(rows)
 
 
 def _look(

@@ -51,14 +51,14 @@ TEXT_ADVICE = {
 def list_fixes(fixes: "FixList") -> Result:
     """Return what to repair in the dataset of a run, a row each, the costliest first, and say what it is."""
     table = fixes.table
-    counts = table["finding"].value_counts().items()
+    counts = table["finding"].str.partition(" (")[0].value_counts().items()
     listed = ", ".join(f"{finding} {count:,}" for finding, count in counts)
     costly = int((table["missed_queries"] > 0).sum())
     if table.empty:
         return Result(table, "Nothing was found that is to be repaired in the dataset.")
     sentence = (
         f"{len(table):,} entries of the dataset are worth a look, the costliest first ({listed}); {costly:,} of them "
-        "stand beside missed queries. `row` counts the entries of `file` from 1, below the header."
+        "may explain queries that were missed. `row` counts the entries of `file` from 1, below the header."
     )
     shown = table.head(ROWS_SHOWN).astype(object).where(table.notna(), "")
     caption = f"The first {len(shown)} of {len(table):,} entries to repair"
@@ -132,20 +132,25 @@ class FixList:
     def _row(self, item_id: str, finding: str, suggestion: str) -> dict[str, Any]:
         return {**self._known[item_id], "finding": finding, "suggestion": suggestion}
 
+    @cached_property
+    def _suspected(self) -> pd.DataFrame:
+        return self.wrong[self.wrong["suspected"]] if len(self.wrong) else pd.DataFrame(columns=["text_id"])
+
     def _wrong_pairs(self) -> list[dict[str, Any]]:
         """List texts that do not fit their image, with the image that fits better; those of one image together."""
-        listed = self.wrong[self.wrong["suspected"]] if len(self.wrong) else self.wrong
-        pair = self._items["pair_id"]
-        fits = {(pair[row.text_id], pair[row.other_id]) for row in listed.itertuples()}
+        pair, origin = self._items["pair_id"], self._items["origin"]
+        fits = {(pair[row.text_id], pair[row.other_id]) for row in self._suspected.itertuples()}
         rows: dict[frozenset[str], list[dict[str, Any]]] = {}
-        for row in listed.itertuples():
+        for row in self._suspected.itertuples():
             own, other = pair[row.text_id], pair[row.other_id]
             better = f"{other} (cosine {row.other_cosine:.2f}; with its own image {row.cosine:.2f})"
-            moved = f"move the text to {better}, or write another"
-            swapped = f"exchange the texts of {own} and {other}: each fits the other's image"
-            both = (other, own) in fits
+            suggestion, both = f"move the text to {better}, or write another", (other, own) in fits
+            if both:
+                suggestion = f"exchange the texts of {own} and {other}: each fits the other's image"
+            if origin[row.text_id] in TEXT_ADVICE:
+                suggestion = TEXT_ADVICE[origin[row.text_id]][1]
             together = rows.setdefault(frozenset((own, other) if both else (own,)), [])
-            together.append(self._row(row.text_id, WRONG_PAIR, swapped if both else moved))
+            together.append(self._row(row.text_id, WRONG_PAIR, suggestion))
         return [row for some in rows.values() for row in some]
 
     def _judged(self) -> list[dict[str, Any]]:
@@ -177,7 +182,8 @@ class FixList:
         return rows
 
     def _added_texts(self) -> list[dict[str, Any]]:
-        added = self._items[self._items["origin"].isin(TEXT_ADVICE)]
+        listed = is_among(self._items.index, self._suspected["text_id"])
+        added = self._items[self._items["origin"].isin(TEXT_ADVICE) & ~listed]
         return [self._row(item, *TEXT_ADVICE[origin]) for item, origin in added["origin"].items()]
 
     def _flagged(self) -> list[dict[str, Any]]:

@@ -83,3 +83,10 @@ def test_a_result_that_does_not_balance_is_refused(result):
         replace(result, items=result.items.drop(image))
     with pytest.raises(ValueError, match="name 4 images, 3 have an outcome"):
         replace(result, images=result.images.iloc[1:])
+
+
+def test_every_item_and_every_refused_row_has_a_place(result):
+    places, refused = result.places, result.skipped["row"].dropna()
+    assert sorted(places["item_id"].dropna()) == sorted(result.items["item_id"])
+    assert sorted(places.loc[places["item_id"].isna(), "row"]) == sorted(refused)
+    assert (places["record"] == places["row"]).all()  # of one table with one text a row

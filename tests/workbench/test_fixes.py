@@ -82,6 +82,19 @@ def test_what_was_found_is_listed_with_its_row_and_what_to_do(run):
     assert cleaned == "write: a cat that sleeps on some cushions"
 
 
+def test_a_text_that_was_read_in_its_image_is_listed_once_and_not_moved(run):
+    evaluate(run)
+    opened = mmlab.open_run("p")
+    opened.items.loc[opened.items["item_id"] == id_of(run, RED), "origin"] = "ocr"
+    opened.items.loc[opened.items["item_id"] == id_of(run, CUSHIONS), "origin"] = "ocr"
+    table = opened.fixes().table
+    read = table[table["suggestion"].str.startswith("write a text for the image: print")]
+    assert read[["row", "finding"]].to_numpy().tolist() == [
+        [3, "suspected wrong pair"],
+        [5, "text read in the image"],
+    ]
+
+
 def test_an_image_has_the_findings_of_its_texts(run):
     evaluate(run)
     found = FixList.of_run(mmlab.open_run("p")).by_item.set_index("item_id")
