@@ -193,6 +193,22 @@ def _without(module: str) -> Iterator[None]:
             del sys.modules[module]
 
 
+@contextmanager
+def _saving_seldom(manager: Any) -> Iterator[None]:
+    """Let papermill write the executed copy every few seconds; it calls `manager.save` once more in the end."""
+    save = manager.save
+
+    def save_when_due(**given: Any) -> None:
+        if (manager.now() - manager.last_save_time).total_seconds() >= SAVE_INTERVAL_S:
+            save(**given)
+
+    manager.save = save_when_due
+    try:
+        yield
+    finally:
+        manager.save = save
+
+
 # once in a process
 @lru_cache(maxsize=1)
 def _load_papermill() -> Any:
@@ -214,22 +230,12 @@ def _load_papermill() -> Any:
         def execute_managed_notebook(
             cls, manager: NotebookExecutionManager, kernel_name: str, **settings: Any
         ) -> None:
-            save = manager.save
-
-            def save_when_due(**given: Any) -> None:
-                if (manager.now() - manager.last_save_time).total_seconds() >= SAVE_INTERVAL_S:
-                    save(**given)
-
-            manager.save = save_when_due
-            try:
-                given = {name: settings[name] for name in ("km", "on_cell_start", "on_progress")}
-                timeout = settings["start_timeout"]
+            given = {name: settings[name] for name in ("km", "on_cell_start", "on_progress")}
+            timeout = settings["start_timeout"]
+            with _saving_seldom(manager):
                 client(
                     manager, kernel_name=kernel_name, startup_timeout=timeout, log=logger, **given
                 ).execute()
-            finally:
-                # papermill calls it once more
-                manager.save = save
 
     papermill_engines.register(ENGINE, SparingEngine)
     return papermill
