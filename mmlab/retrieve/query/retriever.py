@@ -81,10 +81,10 @@ class Retriever:
         TypeError for what is neither text nor image, SpaceMismatch for a model that the index has no vectors of.
         """
         times = [time.perf_counter()]
-        self.index.check_filter(where)
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())
         with self.index.session():
+            self.index.check_filter(where)
             through = bridge_modality(self.index, embedded.vectors, to)
             searched = embedded.vectors.space, through or to
             exact = exact or not self.index.has_graph(*searched)
