@@ -82,10 +82,10 @@ class Retriever:
         """
         _ = self.model.device  # loads a model that is deferred: no part of an answer's time
         times = [time.perf_counter()]
-        self.index.check_filter(where)
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())
         with self.index.session():
+            self.index.check_filter(where)
             through = bridge_modality(self.index, embedded.vectors, to)
             searched = embedded.vectors.space, through or to
             exact = exact or not self.index.has_graph(*searched)

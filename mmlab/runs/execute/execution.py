@@ -193,11 +193,9 @@ def _without(module: str) -> Iterator[None]:
             del sys.modules[module]
 
 
-# once in a process
-@lru_cache(maxsize=1)
 @contextmanager
-def _saving_when_due(manager: Any) -> Iterator[None]:
-    """Let papermill write the copy every few seconds inside the block; behind it papermill writes it once more."""
+def _saving_seldom(manager: Any) -> Iterator[None]:
+    """Let papermill write the executed copy every few seconds; it calls `manager.save` once more in the end."""
     save = manager.save
 
     def save_when_due(**given: Any) -> None:
@@ -211,6 +209,8 @@ def _saving_when_due(manager: Any) -> Iterator[None]:
         manager.save = save
 
 
+# once in a process
+@lru_cache(maxsize=1)
 def _load_papermill() -> Any:
     """Return papermill, with an engine registered that writes less often and tells more; it takes seconds to load.
 
@@ -231,9 +231,11 @@ def _load_papermill() -> Any:
             cls, manager: NotebookExecutionManager, kernel_name: str, **settings: Any
         ) -> None:
             given = {name: settings[name] for name in ("km", "on_cell_start", "on_progress")}
-            given |= {"kernel_name": kernel_name, "startup_timeout": settings["start_timeout"], "log": logger}
-            with _saving_when_due(manager):
-                client(manager, **given).execute()
+            timeout = settings["start_timeout"]
+            with _saving_seldom(manager):
+                client(
+                    manager, kernel_name=kernel_name, startup_timeout=timeout, log=logger, **given
+                ).execute()
 
     papermill_engines.register(ENGINE, SparingEngine)
     return papermill
