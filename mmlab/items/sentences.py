@@ -31,6 +31,12 @@ HEADINGS = {
     "false_alarms": "false alarms",
     "made_from": "made from",
     "p_holm": "p, Holm",
+    "indexed_vectors": "indexed vectors",
+    "items_per_second": "items a second",
+    "batch_size": "batch size",
+    "if_right": "if they are right",
+    "if_right_low": "low, if right",
+    "if_right_high": "high, if right",
 }
 LATENCIES = {"p50": "median", "p95": "95th percentile", "p99": "99th percentile"}
 UNITS = {"ms": "ms", "s": "s", "mb": "MB", "kb": "KB"}

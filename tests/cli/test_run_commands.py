@@ -14,7 +14,8 @@ from mmlab.runs import read_manifest
 def test_a_run_from_the_shell_ends_in_a_report(shell, here, tmp_path, capsys):
     done = shell("run", "--dataset", "photos", "--name", "p", "-p", "seed=5")
     index = tmp_path / "data" / "runs" / "p" / "index.html"
-    assert (done.returncode, done.stdout) == (0, f"Report: {index}\n")
+    verdict = "Nothing could be measured: 05_evaluate says why, and what to judge by."
+    assert (done.returncode, done.stdout) == (0, f"{verdict}\nReport: {index}\n")
     assert "06_visualize cell" in done.stderr
     html = index.read_text()
     assert str(tmp_path / "photos") in html

@@ -11,7 +11,8 @@ def test_a_comparison_is_a_run_of_its_own_with_a_report(here, tmp_path, capsys):
         start_step("05_evaluate", name, seed=3).finish("")
     assert main(["compare", "a", "b", "-p", "seed=4"]) == 0
     folder = tmp_path / "data" / "runs" / "compare-a-b"
-    assert capsys.readouterr().out == f"Report: {folder / 'index.html'}\n"
+    report = f"Report: {folder / 'index.html'}\n"
+    assert capsys.readouterr().out == f"08_compare with seed 4\n{report}"
     steps = read_manifest("compare-a-b")["steps"]
     assert {name: record["parameters"] for name, record in steps.items()} == {
         "08_compare": {"seed": 4, "runs": ["a", "b"]}

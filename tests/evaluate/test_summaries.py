@@ -103,17 +103,31 @@ def test_published_figures_are_counted_and_a_gap_explained():
                                                  " What usually explains a gap: another prompt.")  # fmt: skip
 
 
-def test_the_worst_and_the_best_group_are_named():
+def with_intervals(groups):
+    """Every interval reaches 0.1 to both sides, and every group has 10 queries."""
+    return groups.assign(low=groups["value"] - 0.1, high=groups["value"] + 0.1, queries=10)
+
+
+def test_groups_below_the_mean_are_counted_where_their_interval_does_not_hold_it():
     rows = [("text-to-image", "label", "mug", 0.9), ("text-to-image", "label", "a<b>*c*", 0.1)]
-    groups = frame(rows, "direction column group value").assign(few=False)
+    groups = with_intervals(frame(rows, "direction column group value")).assign(few=False)
     summary = summarize_groups(groups, "label", "R@1")
     assert summary == (
-        r"Worst of 2 groups by label is *a&lt;b&gt;\*c\** with 0.10, best *mug* with 0.90 (R@1, text-to-image)."
+        "Of 2 groups by label 1 lies below the mean of 0.500 by more than the interval; the lowest is "
+        r"*a&lt;b&gt;\*c\** with 0.100 (0.000 to 0.200) (R@1, text-to-image)."
     )
     assert "nothing to compare" in summarize_groups(groups.head(1), "label", "R@1")
     small = groups.head(1).assign(group="tiny", value=0.0, few=True)
     with_small = summarize_groups(pd.concat([groups, small]), "label", "R@1")
-    assert with_small == f"{summary} 1 groups of fewer than 10 pairs say little."
+    assert with_small == f"{summary} 1 group of fewer than 10 pairs say little."
+    alike = summarize_groups(groups.assign(high=0.95), "label", "R@1")
+    assert alike.startswith(
+        "Of 2 groups by label none lies below the mean of 0.500 by more than the interval;"
+    )
+    many = pd.concat([groups.tail(1)] * 41 + [groups.head(1)])
+    assert "42 lie below the mean of 0.119 by more than the interval (1 would by chance)" in summarize_groups(
+        many.assign(high=0.11), "label", "R@1"
+    )
 
 
 def test_the_smallest_and_the_largest_gallery_are_named_and_one_size_once():
@@ -136,10 +150,12 @@ def test_misses_are_given_with_their_causes_and_the_models_share():
     )
     assert summarize_losses(found, {"text-to-image": 2000, "image-to-text": 10, "none": 0}, 10) == (
         "Without a right answer among the first 10: text-to-image 4 of 2,000 queries (0.2%): suspected wrong pair 3, "
-        "the model 1; image-to-text 1 of 10 queries (10.0%): lost by index 1. Of the 5 misses 3 come from the data, "
-        "and 1 is the model's."
+        "the model 1; image-to-text 1 of 10 queries (10.0%): lost by index 1. Of 5 misses 3 come from the data; 1 "
+        "is put down to the model."
     )
-    assert summarize_losses(found.head(1), {"text-to-image": 4}, 1).endswith("none is the model's.")
+    assert summarize_losses(found.head(1), {"text-to-image": 4}, 1).endswith(
+        "All 3 misses come from the data; none is put down to the model."
+    )
     assert summarize_losses(found.head(0), {"text-to-image": 4}, 1) == (
         "Without a right answer among the first 1: text-to-image 0 of 4 queries."
     )
@@ -148,7 +164,7 @@ def test_misses_are_given_with_their_causes_and_the_models_share():
 def test_the_most_frequent_failure_is_named():
     rows = [("text-to-image", "text", 0.75, 3, 0.5, 0), ("text-to-image", "image", 0.25, 1, 0.1, 0)]
     shares = frame(rows, "direction failed value queries among_found image_unknown")
-    first = "text-to-image misses: most often *text* (3 of 4, 75%, 50% of the found)"
+    first = "text-to-image: 3 of 4 misses stand among wrong neighbours by the *text* (75%; of the found 50%)"
     assert summarize_failures(shares) == f"{first}."
     unknown = summarize_failures(shares.assign(image_unknown=0.25))
     assert unknown == f"{first}, 25% with an image that has no pair or label to be judged by."
@@ -219,9 +235,11 @@ def test_spaces_are_compared_by_their_matched_pairs():
         rows, columns=["space", "compared", "pairs", "matched mean", "mismatched mean", "AUC"]
     )
     assert summarize_space_comparison(table) == (
-        "In clip-1 a matched pair (texts with images) has the higher cosine in 93.8% of all comparisons (AUC), 0.90 "
-        "against 0.33 in the mean. dino-1 does not hold two items of a pair: not comparable."
+        "By clip a matched pair (texts with images) has a higher cosine than a mismatched one in 93.8% of all "
+        "comparisons (AUC): 0.90 against 0.33 in the mean. By dino no two items of a pair can be compared."
     )
+    twice = table.assign(space=["clip-1", "clip-2"], pairs=4, AUC=1.0).fillna(0.0)
+    assert "By clip-2 a matched" in summarize_space_comparison(twice)  # two prompts of one model
 
 
 def test_nothing_to_say_is_said():
@@ -255,8 +273,9 @@ def test_both_directions_stand_in_one_sentence():
         ("image-to-text", "image", 1.0, 2, 0.125, 0.5),
     ]  # fmt: skip
     assert summarize_failures(frame(rows, columns)) == (
-        "text-to-image misses: most often *both* (3,000 of 4,000, 75%); image-to-text misses: most often *image* "
-        "(2 of 2, 100%, 12% of the found), 50% with an image that has no pair or label to be judged by."
+        "text-to-image: 3,000 of 4,000 misses stand among wrong neighbours by *both* text and image (75%); "
+        "image-to-text: 2 of 2 misses stand among wrong neighbours by the *image* (100%; of the found 12%), 50% with "
+        "an image that has no pair or label to be judged by."
     )
 
 
@@ -266,14 +285,12 @@ def test_groups_of_other_columns_and_directions_are_left_out_and_small_ones_name
         ("text-to-image", "label", "cap", 0.4, False), ("image-to-text", "label", "pan", 0.0, False),
         ("text-to-image", "split", "test", 0.0, False),
     ]  # fmt: skip
-    groups = frame(rows, "direction column group value few")
+    groups = with_intervals(frame(rows, "direction column group value few"))
     assert summarize_groups(groups, "label", "RR") == (
-        "Worst of 2 groups by label is *cap* with 0.40, best *mug* with 0.90 (RR, text-to-image). "
-        "1 groups of fewer than 10 pairs say little."
+        "Of 2 groups by label 1 lies below the mean of 0.650 by more than the interval; the lowest is *cap* with "
+        "0.400 (0.300 to 0.500) (RR, text-to-image). 1 group of fewer than 10 pairs say little."
     )
-    assert summarize_groups(groups.iloc[:2], "label", "RR").startswith(
-        "Worst of 2 groups by label is *hat* with 0.10"
-    )
+    assert "the lowest is *hat* with 0.100" in summarize_groups(groups.iloc[:2], "label", "RR")
     alone = "The queries have one split or none, so there is nothing to compare."
     assert summarize_groups(groups, "split", "RR") == summarize_groups(groups.head(0), "split", "RR") == alone
 
@@ -329,5 +346,7 @@ def test_splits_are_given_with_their_galleries_and_in_one_size():
     assert summarize_splits(table, "Success@1", ["huge"]) == (
         "Success@1 by split, each against its own items: text-to-image test 0.900 (0.800 to 0.950; 200 items), "
         "\\*train\\* 0.700 (0.600 to 0.800; 100 items); among 100 items test 0.930, \\*train\\* 0.700. "
-        "Too large to rank beside: huge."
+        "No two splits differ by more than their intervals. Too large to rank beside: huge."
     )
+    apart = summarize_splits(table.assign(low=[0.85, 0.6]), "Success@1")
+    assert "No two splits differ" not in apart

@@ -27,7 +27,7 @@ def test_a_long_caption_stands_above_and_no_rows_are_no_table() -> None:
 
 def test_pieces_stand_under_escaped_headings() -> None:
     tags = Tags(under_headings({"<b>": Html("<p>one</p>"), "two": Html("")}))
-    assert [tag for tag, _ in tags.found] == ["h4", "p", "h4"]
+    assert [tag for tag, _ in tags.found] == ["h3", "p", "h3"]
     assert tags.words == "<b>onetwo"
 
 

@@ -103,13 +103,13 @@ def make_verdict(manifest: Manifest) -> Verdict:
     if COMPARISON in steps:
         return conclusion_of(manifest, COMPARISON)
     files = _read(run_folder(manifest["run"]))
-    good = list(_how_good(files))
+    good = list(_quality(files))
     if missing:
         good.append(f"The run is not finished: {missing[0]} is missing.")
     if not files.rows("measures") and "05_evaluate" in steps:
         good.append("Nothing could be measured: 05_evaluate says why, and what to judge by.")
     causes = _causes(files)
-    actions = [*_repairs(causes, files), *_judge_more(files), *_search_exactly(files)]
+    actions = [*_repairs(causes, files), *_first_hits(files), *_search_exactly(files)]
     return Verdict(good, _why(causes, files), causes, sorted(actions, key=lambda one: -one.queries))
 
 
@@ -139,7 +139,7 @@ def _read(folder: Path) -> _Files:
     return _Files(read_metrics(folder / METRICS), rows, int(suspected), int(first))
 
 
-def _how_good(files: _Files) -> Iterator[str]:
+def _quality(files: _Files) -> Iterator[str]:
     """Say how many queries find a right answer first, with the interval, the split and the gallery."""
     measures = [row for row in files.rows("measures") if row["measure"].startswith("Success@")]
     first = next((row["measure"] for row in measures if row["value"] is not None), "")
@@ -234,7 +234,7 @@ def _repair(cause: Cause, files: _Files) -> tuple[str, str]:
     return f"**Replace what is marked as {cause.name}**, or refuse it: {marked}", "01_ingest"
 
 
-def _judge_more(files: _Files) -> Iterator[Action]:
+def _first_hits(files: _Files) -> Iterator[Action]:
     """Say how many queries have a first hit that may be right too, by its captions."""
     asked = {row["direction"]: row["queries"] for row in files.rows("causes")}.get("text-to-image", 0)
     if files.right_too and asked:
