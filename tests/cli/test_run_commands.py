@@ -127,10 +127,10 @@ def test_one_failure_does_not_stop_the_rest_and_is_told_at_the_end(file, tmp_pat
     shown = capsys.readouterr()
     assert "3 runs: 16 steps, 2 more are shared" in shown.err
     names = ["try-seed-5", "try-seed-13", "try-seed-5-k-other"]
-    rows = [line.split(maxsplit=2) for line in shown.out.splitlines()[1:4]]
-    assert [(row[0], row[-1]) for row in rows] == [
-        (names[0], "finished"), (names[1], "failed in 01_ingest"), (names[2], "finished")
-    ]  # fmt: skip
+    states = [(names[0], "finished"), (names[2], "finished"), (names[1], "failed in 01_ingest")]
+    for line, (name, state) in zip(shown.out.splitlines()[1:4], states, strict=True):
+        assert line.startswith(f"{name} ")
+        assert line.endswith(f"  {state}")
     failed, last = shown.err.splitlines()[-2:]
     assert failed.startswith("failed: try-seed-13: 01_ingest failed at cell 3")
     assert "ValueError: bad luck; executed copy: " in failed

@@ -174,7 +174,7 @@ def test_the_waterfall_ends_at_the_measure(demo_run):
     falls = evaluation.failures(k=1).table.groupby("direction")["queries"].sum()
     for direction, scores in evaluation.per_query.items():
         assert falls[direction] == scores["Success@1"].sum()
-    assert "Not in the answer: text-to-image index loses" in evaluation.failures(k=1).sentence
+    assert "Not in the answer" in evaluation.failures(k=1).sentence
 
 
 def test_another_way_to_rank_is_compared_query_by_query(demo_run):

@@ -135,8 +135,9 @@ def rank_runs() -> "pd.DataFrame":
     differing = [name for name in given if name not in ROW_KEYS and _differs(given[name], table["dataset"])]
     table["front"] = _front(table)
     settings = given[differing].apply(lambda column: column.map(_setting)) if differing else given[[]]
-    order = table.assign(known=table["value"].isna()).sort_values(
-        ["known", "dataset", "value"], ascending=[True, True, False], kind="stable"
+    lacking = {"unmeasured": table["value"].isna(), "unread": table["dataset"] == ""}
+    order = table.assign(**lacking).sort_values(
+        ["unmeasured", "unread", "dataset", "value"], ascending=[True, True, True, False], kind="stable"
     )
     return table.join(settings).loc[order.index].reset_index(drop=True)
 
