@@ -22,17 +22,6 @@ from tests.browser.lab import start_lab
 MAX_JPEG_BYTES = 200_000
 QUERY = "a red mug"
 WIDE = {"width": 1000, "height": 1000}
-SHOWN = ("measures", "map")
-SECTION = """id => {
-  const start = document.getElementById(id);
-  start.scrollIntoView();
-  scrollBy(0, -20);
-  let end = start.nextElementSibling;
-  while (end.nextElementSibling && end.nextElementSibling.tagName !== "H2") end = end.nextElementSibling;
-  const top = start.getBoundingClientRect().top;
-  const bottom = end.getBoundingClientRect().bottom;
-  return {x: 0, y: top - 20, width: innerWidth, height: Math.min(bottom + 20, innerHeight) - top + 20};
-}"""  # from a heading to the next, in view: a frame outside of it is not painted
 
 
 def take_panel(browser, home: Path) -> bytes:
@@ -53,24 +42,11 @@ def take_panel(browser, home: Path) -> bytes:
 
 
 def take_report(browser, run: Path) -> bytes:
-    """The report's measures, and its map with one item chosen by an arrow key."""
+    """The first page of the report, down to the end of its measures."""
     page = browser.new_page(viewport=WIDE)
     page.goto((run / "index.html").as_uri())
-    page.locator("iframe.map").content_frame.locator("#view").press("ArrowRight")
-    images = [take_section(page, name) for name in SHOWN]
-    sheet = Image.new("RGB", (WIDE["width"], sum(image.height for image in images)), "white")
-    for number, image in enumerate(images):
-        sheet.paste(image, (0, sum(above.height for above in images[:number])))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def take_section(page, name: str) -> Image.Image:
-    """The part of the report under a heading, as far as it is in view."""
-    seen = page.evaluate(SECTION, name)
-    page.wait_for_timeout(500)  # what has come into view is painted
-    return Image.open(io.BytesIO(page.screenshot(clip=seen)))
+    end = page.get_by_role("heading", name="Cost").bounding_box()["y"]
+    return page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": WIDE["width"], "height": end - 20})
 
 
 def save(image: bytes, path: Path) -> Path:

@@ -13,6 +13,7 @@ from PIL import Image
 from mmlab.evaluate import read_labels
 from mmlab.items import read_items
 
+PHONE = 390  # pixels wide
 WIDE, NARROW = {"width": 1300, "height": 950}, {"width": 480, "height": 950}
 IMAGE = "figure img[src^='data:image/jpeg']"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -369,12 +370,30 @@ def test_every_page_of_the_report_opens_from_disk_without_network(offline, run, 
         page.goto(file.as_uri())
         page.screenshot(path=screens / f"report_{file.stem}.png")
         assert page.title()
+        page.set_viewport_size({"width": PHONE, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE or file.stem == "map", file.stem
+        page.set_viewport_size(WIDE)
+    assert wrong == []
+
+
+def test_the_report_begins_with_the_verdict_and_has_five_screens_at_most(offline, run):
+    page, wrong = offline
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto((run / "index.html").as_uri())
+    assert page.get_by_role("heading", name="The verdict").bounding_box()["y"] < 400
+    assert page.get_by_text("texts find their image first").is_visible()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 5 * 800
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 25, 30)"
+    page.get_by_role("link", name="Which split, against how many items").click()
+    assert page.get_by_text("tie rule").is_visible()  # the link unfolds it
     assert wrong == []
 
 
 def test_the_map_of_the_report_reacts_to_the_mouse(offline, run, screens):
     page, wrong = offline
     page.goto((run / "index.html").as_uri())
+    page.get_by_text("Map of images and texts").click()
     frame = page.locator("iframe[title^='Interactive map']")
     frame.scroll_into_view_if_needed()
     card, view = frame.content_frame.locator("#card"), frame.content_frame.locator("#view")

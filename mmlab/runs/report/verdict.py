@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -35,6 +34,7 @@ EXACT_PAYS = 1.5
 SHOWN_ACTIONS = 3  # in a terminal
 SHOWN_SENTENCES = 4  # of the conclusion of a study
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[-*`A-Z0-9])")
+NO_WORD = re.compile(r"[^\w .-]")  # a split has a name from outside, which is no Markdown
 MAX_LINE = 600  # characters of a line in a terminal
 
 
@@ -79,6 +79,7 @@ class Verdict:
 class _Files(NamedTuple):
     """What the verdict is made from: metrics.json, index.parquet, and the counts of the lists of suspects."""
 
+    run: str
     metrics: Metrics
     benchmark: list[dict[str, Any]]
     wrong_pairs: int
@@ -102,7 +103,7 @@ def make_verdict(manifest: Manifest) -> Verdict:
     missing = [name for name in NOTEBOOKS if name not in steps]
     if COMPARISON in steps:
         return conclusion_of(manifest, COMPARISON)
-    files = _read(run_folder(manifest["run"]))
+    files = _read(manifest["run"])
     good = list(_quality(files))
     if missing:
         good.append(f"The run is not finished: {missing[0]} is missing.")
@@ -129,14 +130,15 @@ def plain(text: str) -> str:
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE].rpartition(' ')[0]} …"
 
 
-def _read(folder: Path) -> _Files:
+def _read(name: str) -> _Files:
+    folder = run_folder(name)
     wrong, right_too = (folder / SUSPECTS / f"{name}.parquet" for name in ("wrong_pairs", "false_negatives"))
     suspected = pd.read_parquet(wrong, columns=["suspected"])["suspected"].sum() if wrong.is_file() else 0
     above = pd.read_parquet(right_too, columns=["query_id", "rank"]) if right_too.is_file() else None
     first = above.loc[above["rank"] == 1, "query_id"].nunique() if above is not None else 0
     index = folder / INDEX
     rows = pd.read_parquet(index).to_dict("records") if index.is_file() else []
-    return _Files(read_metrics(folder / METRICS), rows, int(suspected), int(first))
+    return _Files(name, read_metrics(folder / METRICS), rows, int(suspected), int(first))
 
 
 def _quality(files: _Files) -> Iterator[str]:
@@ -152,7 +154,7 @@ def _quality(files: _Files) -> Iterator[str]:
         found = "image" if asked == "text" else "text"
         rule = rules.get(row["direction"], {})
         held = f" among {count(rule['gallery'], found)}" if rule.get("gallery") else ""
-        split = str(rule.get("split") or "all").partition(":")[0]
+        split = NO_WORD.sub("", str(rule.get("split") or "all").partition(":")[0])
         of_split = "" if split == "all" else f" of the {split} split"
         share = of_100_interval(row["value"], row.get("low"), row.get("high"))
         asking = f"{count(row['queries'], asked)}{of_split} asked{held}"
@@ -213,7 +215,11 @@ def _repairs(causes: Sequence[Cause], files: _Files) -> Iterator[Action]:
 def _repair(cause: Cause, files: _Files) -> tuple[str, str]:
     """Return what to do against a cause, and the name of the page or the section that shows it."""
     if cause.name == WRONG_PAIR:
-        return f"**Repair the {count(files.wrong_pairs, WRONG_PAIR)}** of all splits", "suspects"
+        listed_by = f"`mmlab export {files.run} --fixes`"
+        return (
+            f"**Repair the {count(files.wrong_pairs, WRONG_PAIR)}** of all splits ({listed_by})",
+            "suspects",
+        )
     if cause.name == PRINTED:
         return (
             f"**Describe the images whose only text was printed in them**, or leave them out (`-p ocr=false`): "

@@ -27,13 +27,13 @@ SOME = [
 ]
 
 
-def make(causes=SOME, exact_ms=0.5, recall=0.98, **more):
+def make(causes=SOME, exact_ms=0.5, recall=0.98, split="test"):
     """A whole run with these causes; its index takes 1 ms."""
     for name in NOTEBOOKS[:4]:
         start_step(name, "r").finish("")
     step = start_step("05_evaluate", "r")
     protocol = [
-        {"direction": name, "split": "test", "queries": QUERIES[name], "gallery": gallery}
+        {"direction": name, "split": split, "queries": QUERIES[name], "gallery": gallery}
         for name, gallery in zip(DIRECTIONS, (50, 200), strict=True)
     ]
     measures = [
@@ -41,7 +41,7 @@ def make(causes=SOME, exact_ms=0.5, recall=0.98, **more):
         for name, value in zip(DIRECTIONS, (0.9, 0.88), strict=True)
     ]
     measures = [{**row, "queries": QUERIES[row["direction"]]} for row in measures]
-    metrics = {"measures": measures, "protocol": protocol, "causes": causes, **more}
+    metrics = {"measures": measures, "protocol": protocol, "causes": causes}
     step.write("metrics.json").write_text(json.dumps(metrics))
     suspected = pd.DataFrame({"text_id": list("abc"), "suspected": [True, True, False]})
     write_table(suspected, step.write("suspects/wrong_pairs.parquet"))
@@ -61,6 +61,11 @@ def test_how_good_it_is_comes_with_interval_split_and_gallery():
         "**88 of 100 images find one of their texts first** (95% interval 84 to 92): 50 images of the test split asked "
         "among 200 texts.",
     ]
+
+
+def test_a_split_with_a_name_from_outside_is_no_markdown():
+    good = make(split="<b>[te*st](https://example.org)").good
+    assert not set("<>[]()*") & set(good[0].partition("texts of the ")[2].partition(" split")[0])
 
 
 def test_why_it_misses_is_counted_by_cause_over_both_directions():
@@ -123,7 +128,8 @@ def test_a_terminal_gets_five_plain_lines():
     assert len(lines) == 5
     assert not any(mark in line for line in lines for mark in ("**", "`", "&"))
     assert lines[2] == (
-        "Next: Repair the 2 suspected wrong pairs of all splits; gain: at most 4.0 points of Success@10 (10 queries)"
+        "Next: Repair the 2 suspected wrong pairs of all splits (mmlab export r --fixes); gain: at most 4.0 points of "
+        "Success@10 (10 queries)"
     )
 
 
