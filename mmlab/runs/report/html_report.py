@@ -19,7 +19,7 @@ from markupsafe import Markup
 from mmlab.items import data, replacing
 from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.manifest import Manifest, read_manifest
-from mmlab.runs.record.run_files import EXECUTED, INDEX, INDEX_PAGE, METRICS, run_folder
+from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, METRICS, run_folder
 from mmlab.runs.report.sections import (
     Gallery,
     allow_scripts,
@@ -52,8 +52,6 @@ MAX_VALUE_CHARS = 400
 MAX_FILE_BYTES = 15_000_000
 # sections of the first page, in the order in which they are left out
 LARGE_SECTIONS = ("galleries", "map")
-# the repair list of 05_evaluate
-FIXES = "fixes.csv"
 CHECKED, SEEN = ("## Check", "## Save"), "## What we saw"
 MAIN = re.compile(r"<main>(.*)</main>", re.DOTALL)
 HEADING = re.compile("<h2>")

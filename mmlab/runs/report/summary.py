@@ -1,7 +1,7 @@
 """What a run is, in a few words and figures: dataset, models, how far it came, measures, latency."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -132,7 +132,7 @@ def rank_runs() -> "pd.DataFrame":
     found = [_row(name) for name in run_names()]
     table = pd.DataFrame([row for row, _ in found], columns=list(ROW_KEYS))
     given = pd.DataFrame([parameters for _, parameters in found], index=table.index, dtype=object)
-    differing = [name for name in given if name not in ROW_KEYS and _differs(given[name], table["dataset"])]
+    differing = _differing([(row["dataset"], own) for row, own in found])
     table["front"] = _front(table)
     settings = given[differing].apply(lambda column: column.map(_setting)) if differing else given[[]]
     lacking = {"unmeasured": table["value"].isna(), "unread": table["dataset"] == ""}
@@ -171,9 +171,14 @@ def is_known(value: Any) -> bool:
     return value is not None and value == value
 
 
-def _differs(column: "pd.Series", datasets: "pd.Series") -> bool:
-    texts = column[column.notna()].map(str)
-    return bool((texts.groupby(datasets[texts.index]).nunique() > 1).any())
+def _differing(found: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Return the parameters, of (dataset, parameters) of each run, that have several values on one dataset."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for dataset, given in found:
+        for name, value in given.items():
+            values.setdefault((name, dataset), set()).add(str(value))
+    several = [name for (name, _), texts in values.items() if len(texts) > 1 and name not in ROW_KEYS]
+    return list(dict.fromkeys(several))
 
 
 def _front(table: "pd.DataFrame") -> list[bool]:
