@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_HISTORY = 20  # queries
 MAX_HISTORY_CHARS = 60  # of a query in the list
 MAX_PART_CHARS = 30  # of an item that a query is refined by
-REPEAT_SECONDS = 1.0  # within which the button does not ask again what has just been answered
+REPEAT_SECONDS = 3.0  # within which the button does not ask again what has just been answered
 STATIC_SECONDS = 0.4  # after an answer, what stands in for the panel is made
 EXPORTED = ("rank", "score", "probability", "item_id", "modality", "pair_id", "words", "label")
 LABEL_COLUMNS = ("question", "item_id", "relevance")
