@@ -57,8 +57,11 @@ NOTHING_POINTED_AT = f'<p style="{controls.FONT}">&nbsp;</p>'
 STYLE = """<style>
 [data-jp-theme-light="false"] .mmlab-map canvas, [data-jp-theme-light="false"] .mmlab-map-mark,
 .vscode-dark .mmlab-map canvas, .vscode-dark .mmlab-map-mark { filter: invert(0.93) hue-rotate(180deg); }
-[data-jp-theme-light="false"] .mmlab-map div:has(> div > canvas),
-.vscode-dark .mmlab-map div:has(> div > canvas) { background: var(--jp-layout-color1, #111) !important; }
+:is([data-jp-theme-light="false"], .vscode-dark) .mmlab-map div:has(canvas),
+:is([data-jp-theme-light="false"], .vscode-dark) .mmlab-map div:has(+ div canvas),
+:is([data-jp-theme-light="false"], .vscode-dark) .mmlab-map div:has(+ div canvas) > div {
+  background: transparent !important;
+}
 </style>"""
 
 
