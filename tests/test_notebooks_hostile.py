@@ -88,21 +88,29 @@ def run(photos: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def page(run: Path):
-    """A page of Chromium without network, and the list of all that should not have happened in it."""
+@pytest.fixture(scope="module")
+def browser(run: Path):
+    """Chromium; begun after the run, which has an event loop of its own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or pytest.skip("chromium is not installed")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=QUIET)
-        opened, told = browser.new_context(offline=True).new_page(), []
-        opened.on("dialog", lambda dialog: (told.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        opened.on("console", lambda message: told.append(f"console {message.text}"))
-        opened.on("pageerror", lambda error: told.append(f"error {error}"))
-        opened.on("requestfailed", lambda request: told.append(f"failed {request.url[:200]}"))
-        opened.on("popup", lambda _: told.append("popup"))
-        yield opened, told
-        browser.close()
+        opened = driver.chromium.launch(executable_path=chromium, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page of Chromium without network, and the list of all that should not have happened in it."""
+    context, told = browser.new_context(offline=True), []
+    opened = context.new_page()
+    opened.on("dialog", lambda dialog: (told.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    opened.on("console", lambda message: told.append(f"console {message.text}"))
+    opened.on("pageerror", lambda error: told.append(f"error {error}"))
+    opened.on("requestfailed", lambda request: told.append(f"failed {request.url[:200]}"))
+    opened.on("popup", lambda _: told.append("popup"))
+    yield opened, told
+    context.close()
 
 
 def test_hostile_texts_come_through_the_notebooks(run: Path, photos: Path) -> None:
