@@ -161,7 +161,7 @@ def _drop_if_outdated(
     points = {
         one: layout_of(schema).arrange(items, vectors) for one, schema in stored.items() if one in current
     }
-    same = stored == current and all(
+    same = all(current.get(one) == schema for one, schema in stored.items()) and all(
         store.fingerprints(one) == dict(zip(own.ids.tolist(), own.fingerprints(), strict=True))
         for one, own in points.items()
     )

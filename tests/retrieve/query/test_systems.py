@@ -35,8 +35,8 @@ def several(collection, tmp_path_factory):
     turned = replace(texts.space, model="turned")
     spaces = [vectors, Vectors(texts.ids, texts.array[:, ::-1], turned)]
     store = open_store(tmp_path_factory.mktemp("several"))
-    index = build_index(store, "run", items, spaces, progress=False)
     build_index(store, "run", items, spaces[:1], "separate", progress=False)
+    index = build_index(store, "run", items, spaces, progress=False)
     build_index(store, "another", items, spaces[:1], "named", progress=False)
     return index, spaces
 
