@@ -92,7 +92,7 @@ def test_the_demo_runs_in_a_folder_of_ones_own(site, tmp_path):
     nowhere = run(command, "demo", where=tmp_path)
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
     assert "write one with `mmlab init FOLDER`, then work in it" in nowhere.stderr
-    assert "10 notebooks written" in done(run(command, "init", "bench", where=tmp_path))
+    assert "11 notebooks written" in done(run(command, "init", "bench", where=tmp_path))
 
     bench = tmp_path / "bench"
     mark = bench / "notebooks" / "02_embed.ipynb"

@@ -81,7 +81,7 @@ def test_the_study_of_scores_joins_the_report_with_its_own_parameters(studied: P
 
 def test_the_studies_change_nothing_that_the_run_had_made(studied: Path, demo_data: Path) -> None:
     before = demo_data / "runs" / "demo"
-    for name in ("items.parquet", "metrics.json", "rankings/text-to-image.parquet", "06_visualize.html"):
+    for name in ("items.parquet", "metrics.json", "rankings/text-to-image.parquet", "05_evaluate.html"):
         assert (studied / name).read_bytes() == (before / name).read_bytes(), name
 
 

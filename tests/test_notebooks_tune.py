@@ -67,10 +67,10 @@ def test_layouts_and_placements_are_measured_beside_them(tuned):
     assert (layouts[["disk_mb", "p50_ms", "build_s"]] > 0).all(axis=None)
     page = (tuned / "07_tune.html").read_text(encoding="utf-8")
     parts = (
-        "opening_ms",
-        "search_ms",
-        "payload_ms",
-        "whole_ms",
+        "opening, ms",
+        "search, ms",
+        "payload, ms",
+        "whole, ms",
         "just opened",
         "warm",
         "in memory",

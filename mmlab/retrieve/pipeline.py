@@ -514,19 +514,18 @@ def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
         kind = found.calibration.calibration.kind if found.calibration else ""
         weights = " + ".join(f"{weight:.2g} {name}" for name, weight in found.weights.items())
         details = [part for part in (weights, kind, found.split.summary if found.split else "") if part]
-        words = _steps_in_words(found)
-        parts.setdefault(f"{words} ({', '.join(details)})" if details else words, []).append(direction)
+        parts.setdefault(_steps_in_words(found, ", ".join(details)), []).append(direction)
     return "; ".join(f"**{listed(names)}**: {words}" for words, names in parts.items()) + "."
 
 
-def _steps_in_words(found: RankedDirection) -> str:
-    """Return the steps that led to the answer, and those that are ranked beside it for comparison."""
+def _steps_in_words(found: RankedDirection, details: str) -> str:
+    """Return the steps that led to the answer, with details, and those that are ranked beside it for comparison."""
     own = found.chain if "index" not in found.chain else [step for step in found.chain if step != "exact"]
     chain, beside = (
         [STEP_NAMES.get(step, step) for step in found.steps if (step in own) == inside]
         for inside in (True, False)
     )
-    answer = f"answered by {', then '.join(chain)}"
+    answer = f"answered by {', then '.join(chain)}" + (f" ({details})" if details else "")
     return f"{answer}; beside the answer {listed(beside)}" if beside else answer
 
 

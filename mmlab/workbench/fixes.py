@@ -51,11 +51,11 @@ TEXT_ADVICE = {
 def list_fixes(fixes: "FixList") -> Result:
     """Return what to repair in the dataset of a run, a row each, the costliest first, and say what it is."""
     table = fixes.table
+    if table.empty:
+        return Result(table, "Nothing was found that is to be repaired in the dataset.")
     counts = table["finding"].str.partition(" (")[0].value_counts().items()
     listed = ", ".join(f"{finding} {count:,}" for finding, count in counts)
     costly = int((table["missed_queries"] > 0).sum())
-    if table.empty:
-        return Result(table, "Nothing was found that is to be repaired in the dataset.")
     sentence = (
         f"{len(table):,} entries of the dataset are worth a look, the costliest first ({listed}); {costly:,} of them "
         "may explain queries that were missed. `row` counts the entries of `file` from 1, below the header."

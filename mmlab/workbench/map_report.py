@@ -250,7 +250,7 @@ class MapReport(Report):
             TooFew: for fewer items than make a map.
 
         Example:
-            >>> widget = run.map(None).atlas()  # doctest: +SKIP
+            >>> chosen = run.map(None).atlas().selection()  # doctest: +SKIP
         """
         try:
             from embedding_atlas.widget import EmbeddingAtlasWidget

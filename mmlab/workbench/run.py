@@ -149,7 +149,7 @@ class Run(RunData):
             FileNotFoundError: for the name of an image where no such file is.
 
         Example:
-            >>> hits = run.search("two dogs", k=8, where={"label": "dog"})
+            >>> hits = run.search("a big mug", k=8, where={"label": "mug"})
             >>> texts = run.search(Path("dog.jpg"), to="text")
             >>> both = run.search("on a beach", image=Path("dog.jpg"), weight=0.4)
         """
@@ -525,8 +525,7 @@ class Run(RunData):
             ImportError: where the extra is not installed.
 
         Example:
-            >>> widget = run.atlas()  # doctest: +SKIP
-            >>> chosen = widget.selection()  # doctest: +SKIP
+            >>> chosen = run.atlas().selection()  # doctest: +SKIP
         """
         return self.map(pairs, **settings).atlas(neighbours)
 

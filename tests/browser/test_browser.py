@@ -600,6 +600,7 @@ def hide_files(page):
     """The file browser makes room."""
     files = page.locator(".jp-FileBrowser")
     if files.is_visible():
+        page.evaluate("document.activeElement.blur()")  # a text field keeps what is pressed in it
         page.keyboard.press("Control+b")
         files.wait_for(state="hidden")
 

@@ -75,8 +75,14 @@ def test_every_answer_shows_how_it_is_made(public):
     assert ">>> " in (public.__doc__ or "")
 
 
-def test_no_example_is_skipped():
-    assert [name for name, module in MODULES.items() if "doctest: +SKIP" in inspect.getsource(module)] == []
+def test_no_example_is_skipped_but_those_of_an_extra():
+    skipped = [
+        line.strip()
+        for module in MODULES.values()
+        for line in inspect.getsource(module).splitlines()
+        if "doctest: +SKIP" in line
+    ]
+    assert [line for line in skipped if ".atlas()" not in line] == []
 
 
 def test_the_notebook_of_ones_own_needs_one_import(names):

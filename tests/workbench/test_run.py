@@ -58,7 +58,7 @@ def test_a_text_finds_images_and_an_image_texts(demo_run):
     assert set(demo_run.search(text, k=3).table["modality"]) == {"image"}
     assert set(demo_run.search(photo, k=3).table["modality"]) == {"text"}
     assert set(demo_run.search(photo, to="image", k=3).table["modality"]) == {"image"}
-    assert demo_run.search(photo, to="image", k=1).table["image"].tolist() == [str(photo)]
+    assert str(photo) not in demo_run.search(photo, to="image", k=120).table["image"].tolist()
 
 
 def test_a_str_that_names_an_image_asks_by_the_image(demo_run, tmp_path, monkeypatch):
@@ -319,6 +319,6 @@ def test_neighbours_of_the_atlas_are_those_of_exact_search_by_hand(demo_run):
 
 def test_an_unknown_panel_is_told_with_those_that_are_known(demo_run):
     with pytest.raises(
-        ValueError, match="panel: expected one of query, compare, inspect, map, found 'graph'"
+        ValueError, match="panel: expected one of query, compare, browse, inspect, map, found 'graph'"
     ):
         demo_run.panel("graph")

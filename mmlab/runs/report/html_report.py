@@ -230,6 +230,7 @@ def _render_single(manifest: Manifest, pages: Mapping[str, str], left_out: Seque
         without=left_out,
         parts={name: _body(page) for name, page in pages.items()},
         left_out=sorted(left_out),
+        scripts=_markup(f"'{script_hash()}'"),
         styles=_markup("\n".join(dict.fromkeys(styles))),
     )
 

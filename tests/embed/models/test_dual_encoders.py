@@ -161,19 +161,19 @@ def test_an_image_encoder_ignores_prompts(folders, models):
     assert load_model(str(folders("vit")), device="cpu", prompts=["a {}"]).space == models("vit").space
 
 
-TEXTS = ["a dog barks", "rain", "x"]
+CAPTIONS = ["a dog barks", "rain", "x"]
 
 
 @torch.no_grad()
 def test_claps_vectors_equal_the_librarys_own_calls(models, folders, recordings):
     folder = folders("clap")
     network = ClapModel.from_pretrained(folder).eval()
-    tokens = AutoTokenizer.from_pretrained(folder)(TEXTS, padding=True, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(folder)(CAPTIONS, padding=True, return_tensors="pt")
     prepared = AutoFeatureExtractor.from_pretrained(folder)(
         recordings, sampling_rate=16_000, return_tensors="pt"
     )
     texts, audio = network.get_text_features(**tokens), network.get_audio_features(**prepared)
-    np.testing.assert_allclose(models("clap").embed_texts(TEXTS), unit(texts.pooler_output), atol=1e-5)
+    np.testing.assert_allclose(models("clap").embed_texts(CAPTIONS), unit(texts.pooler_output), atol=1e-5)
     np.testing.assert_allclose(models("clap").embed_audio(recordings), unit(audio.pooler_output), atol=1e-5)
 
 
@@ -187,7 +187,7 @@ def test_clap_reads_the_beginning_of_a_long_recording_every_time(models):
 def test_pe_avs_vectors_equal_the_librarys_own_calls(models, folders, recordings):
     folder = folders("pe_audio")
     network = PeAudioModel.from_pretrained(folder).eval()
-    tokens = AutoTokenizer.from_pretrained(folder)(TEXTS, padding=True, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(folder)(CAPTIONS, padding=True, return_tensors="pt")
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     outputs = [
         network(**tokens, **extractor([wave], sampling_rate=16_000, return_tensors="pt"))
@@ -196,7 +196,7 @@ def test_pe_avs_vectors_equal_the_librarys_own_calls(models, folders, recordings
     audio = torch.cat([output.audio_embeds for output in outputs])
     np.testing.assert_allclose(models("pe_audio").embed_audio(recordings), unit(audio), atol=1e-5)
     texts = unit(outputs[0].text_audio_embeds)
-    np.testing.assert_allclose(models("pe_audio").embed_texts(TEXTS), texts, atol=1e-5)
+    np.testing.assert_allclose(models("pe_audio").embed_texts(CAPTIONS), texts, atol=1e-5)
 
 
 def test_of_a_whole_pe_av_the_space_of_texts_and_audio_is_used(models, folders, recordings, tmp_path):
@@ -216,7 +216,7 @@ def test_of_a_whole_pe_av_the_space_of_texts_and_audio_is_used(models, folders, 
     whole, model = load_model(str(tmp_path), device="cpu"), models("pe_audio")
     assert whole.modalities == ("text", "audio")
     np.testing.assert_allclose(whole.embed_audio(recordings), model.embed_audio(recordings), atol=1e-6)
-    np.testing.assert_allclose(whole.embed_texts(TEXTS), model.embed_texts(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(whole.embed_texts(CAPTIONS), model.embed_texts(CAPTIONS), atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["clap", "pe_audio"])
@@ -237,11 +237,11 @@ def test_x_clips_vectors_equal_the_librarys_own_calls(models, folders, images):
     processor = AutoImageProcessor.from_pretrained(folders("xclip"), backend="pil")
     pixels = torch.cat([processor(video, return_tensors="pt")["pixel_values"] for video in videos])
     assert pixels.shape == (2, 3, 3, 32, 32)
-    tokens = AutoTokenizer.from_pretrained(folders("xclip"))(TEXTS, padding=True, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(folders("xclip"))(CAPTIONS, padding=True, return_tensors="pt")
     expected = unit(network.get_video_features(pixels).pooler_output)
     np.testing.assert_allclose(models("xclip").embed_videos(videos), expected, atol=1e-5)
     texts = unit(network.get_text_features(**tokens).pooler_output)
-    np.testing.assert_allclose(models("xclip").embed_texts(TEXTS), texts, atol=1e-5)
+    np.testing.assert_allclose(models("xclip").embed_texts(CAPTIONS), texts, atol=1e-5)
     assert models("xclip").space.preprocessing.startswith("3 frames, ")
 
 
