@@ -27,10 +27,13 @@ def test_known_answers_are_marked(collection):
     assert "right" not in str(show_hits(query, result))
 
 
-def test_the_answer_says_whether_it_is_exact(collection):
+def test_the_answer_says_how_it_was_searched(collection):
     data = PanelData(collection.retriever, collection.items)
-    for exact, words in ((True, "; exact search, "), (False, "; by the index, ")):
-        assert words in str(answer_query(data, Query(text="a red mug", k=2, exact=exact)).shown)
+    for exact in (True, False):
+        query = Query(text="a red mug", k=2, exact=exact)
+        method = data.search(query).method
+        assert method.startswith("exact search" if exact else ("graph search, ef = ", "exact search"))
+        assert f"; {method}, " in str(answer_query(data, query).shown)
 
 
 def test_a_query_for_more_items_than_there_are_finds_them_all(collection):

@@ -98,7 +98,7 @@ class DeferredModel:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by copy and pickle, which need no model
             raise AttributeError(name)
-        return getattr(self._loaded(), name)
+        return getattr(self.load(), name)
 
     def load_soon(self) -> None:
         """Load the model in a thread, so that the first question need not wait for it; errors come with that."""
@@ -106,9 +106,10 @@ class DeferredModel:
 
     def _try(self) -> None:
         with suppress(Exception):  # the first question raises it where a person sees it
-            self._loaded()
+            self.load()
 
-    def _loaded(self) -> Model:
+    def load(self) -> Model:
+        """Return the model, loaded now where it is not yet; raise what `load_for` raises."""
         with self._lock:
             if self._model is None:
                 self._model = load_for(self.space)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from mmlab.embed import Model, embed_queries
+from mmlab.embed import DeferredModel, Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import ImageError, Vectors, open_image
 from mmlab.retrieve.query.rank import bridge_modality, rank_through_pairs
@@ -80,7 +80,8 @@ class Retriever:
         without a filter, for a `k` of more items than there are, ImageError for a single file that is no image,
         TypeError for what is neither text nor image, SpaceMismatch for a model that the index has no vectors of.
         """
-        _ = self.model.device  # loads a model that is deferred: no part of an answer's time
+        if isinstance(self.model, DeferredModel):
+            self.model.load()  # no part of an answer's time
         times = [time.perf_counter()]
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())

@@ -245,9 +245,6 @@ def test_only_the_files_of_the_server_import_its_client():
     assert {file.relative_to(package).as_posix() for file in importing} == {"index/engines/server_engine.py"}
 
 
-SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)
-
-
 @pytest.mark.parametrize("name", ["scalar", "product-32", "binary", "turbo-2"])
 def test_every_quantization_is_in_the_words_of_the_client(name):
     schema = Schema(SPACE, quantization=Quantization.from_name(name))

@@ -56,7 +56,7 @@ def systems(several, collection, monkeypatch):
     index, spaces = several
     model = collection.retriever.model
     models = {spaces[1].space: Turned(model, spaces[1].space)}  # no other is loaded once more
-    monkeypatch.setattr("mmlab.retrieve.query.systems.load_for", models.__getitem__)
+    monkeypatch.setattr("mmlab.embed.models.load.load_for", models.__getitem__)
     opened = dict.fromkeys(("text", "image"), Retriever(index, model))
     return open_systems(opened, spaces, collection.items)
 
