@@ -16,6 +16,7 @@ from mmlab.panels import controls
 from mmlab.panels.controls import show_in, status_line
 from mmlab.panels.hit_grid import HitGrid, hit_cards, item_details
 from mmlab.panels.map_view import (
+    IMAGE_SIDE,
     MAP_HEIGHT,
     NO_NAMES,
     TELLING_WORDS,
@@ -52,7 +53,7 @@ HINT = (
     "Press the lasso at the left of the map and draw around points, or choose a group, to list them here. The image "
     "of a point is shown when the pointer rests on it."
 )
-NOTHING_POINTED_AT = f'<p style="{controls.FONT}">&nbsp;</p>'
+NOTHING_POINTED_AT = f'<div style="height:{IMAGE_SIDE}px"></div>'  # so that nothing jumps
 # A map that is turned from light to dark keeps its hues.
 STYLE = """<style>
 [data-jp-theme-light="false"] .mmlab-map canvas, [data-jp-theme-light="false"] .mmlab-map-mark,

@@ -115,7 +115,7 @@ class MapView:
         first = items.dropna(subset=["text"]).drop_duplicates("pair_id").set_index("pair_id")["text"]
         self.texts = rows["text"].fillna(rows["pair_id"].map(first))
         points = maps.lay_out(method)
-        self.table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "preview": NO_IMAGE}).assign(
+        self.table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]}).assign(
             modality=self.rows["modality"].astype(object),
             label=name_groups(self.rows, "label").astype(object),
             text=self.rows["words"].astype(str).str.slice(0, MAX_TEXT_CHARS).astype(object),
@@ -123,21 +123,11 @@ class MapView:
         self.scatter = load_jscatter().Scatter("x", "y", self.table, height=MAP_HEIGHT, **self._scales())
         self.scatter.size(default=5).axes(axes=False).legend(False).color(selected="#000000")
         self.scatter.opacity(unselected=0.3)
-        self.scatter.tooltip(
-            enable=True,
-            properties=["modality", "label"],
-            histograms=False,
-            preview="preview",
-            preview_type="image",
-            preview_image_height=IMAGE_SIDE,
-        )
 
     @cached_property
     def widget(self) -> widgets.DOMWidget:
         """The widget, made when the first drawing is done: it is sent as a whole then, not piece by piece."""
-        made = self.scatter.widget
-        made.observe(lambda change: self._show_image(change["new"]), "hovering")
-        return made
+        return self.scatter.widget
 
     def _scales(self) -> dict[str, tuple[float, float]]:
         """Return the ends of both axes, the same length, a margin beyond the outermost points."""
@@ -146,11 +136,6 @@ class MapView:
         return {
             f"{axis}_scale": (middle - half, middle + half) for axis, middle in ((low + high) / 2).items()
         }
-
-    def _show_image(self, row: int | None) -> None:
-        """Put the image of an item where the tooltip takes it from, as soon as the pointer reaches its point."""
-        if row is not None and 0 <= row < len(self.table):
-            self.table.loc[row, "preview"] = data_url(self.rows.at[row, "pair_image"])
 
     def draw(self, method: str, colour: str, names: str) -> Legend:
         """Draw what has changed: the map by a method, its colours by a column, the names of its clusters."""
@@ -230,13 +215,16 @@ class MapView:
         return None if row is None or row < 0 else str(self.rows.at[row, "item_id"])
 
     def describe_pointed(self) -> str:
-        """Return the words of the item under the pointer as a line of HTML; nothing where there is none."""
+        """Return the image and the words of the item under the pointer as HTML; nothing where there is none."""
         row = self.widget.hovering
         if row is None or row < 0:
             return ""
         item = self.table.loc[row]
         kind = escape(f"{item['modality']}, {item['label']}")
-        return f'<p style="{FONT}">{kind}: <bdi>{escape(item["text"])}</bdi></p>'
+        source = data_url(self.rows.at[row, "pair_image"])
+        image = f'<img alt="" src="{source}" style="height:{IMAGE_SIDE}px;border-radius:6px">'
+        words = f'<span style="{FONT}">{kind}: <bdi>{escape(item["text"])}</bdi></span>'
+        return f'<div style="display:flex;gap:10px;align-items:center">{image}{words}</div>'
 
     def place(self, query: Vectors) -> pd.DataFrame:
         """Mark the place of a query by a cross, and return its nearest items; see `query_on_map`."""

@@ -280,6 +280,7 @@ TEN = """field => {
 
 def test_a_question_that_is_typed_and_clicked_is_searched_once(panel, retrieve):
     """Each answer writes the line above the hits anew."""
+    panel.locator("[aria-busy=true]").wait_for(state="detached", timeout=SOON)
     panel.locator(".mm-status").evaluate(COUNT)
     panel.get_by_label("Text", exact=True).fill("a green lamp")
     panel.get_by_role("button", name="Ask", exact=True).click()
@@ -289,6 +290,7 @@ def test_a_question_that_is_typed_and_clicked_is_searched_once(panel, retrieve):
 
 
 def test_of_ten_clicks_the_last_question_is_answered(panel, retrieve):
+    panel.locator("[aria-busy=true]").wait_for(state="detached", timeout=SOON)
     panel.locator(".mm-status").evaluate(COUNT)
     panel.get_by_label("Text", exact=True).evaluate(TEN)
     wait_for_answer(panel, "question 9")
@@ -462,8 +464,7 @@ def test_the_map_shows_the_image_under_the_pointer_and_what_the_lasso_encloses(o
         pixels_of(canvas, (0xE6, 0x9F, 0x00)) > 100
     )  # the images' points are drawn, in the colour of all figures
     point_at_some_item(other_panels, panel, canvas.bounding_box())
-    preview = panel.locator("[style*='data:image/jpeg']").first
-    preview.wait_for(timeout=SOON)
+    panel.locator("img[src^='data:image/jpeg']").first.wait_for(timeout=SOON)
     other_panels.screenshot(path=screens / "06_pointed_at.png")
     box = canvas.bounding_box()
     panel.get_by_title("Activate lasso selection").click()
@@ -483,7 +484,7 @@ def point_at_some_item(page, panel, box) -> None:
         x, y = (step % 50) / 50, 0.3 + 0.4 * (step // 50) / 6
         page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
         page.wait_for_timeout(20)
-        if panel.locator("p bdi").count():
+        if panel.locator("img + span bdi").count():
             return
 
 
