@@ -97,7 +97,7 @@ def test_the_demo_runs_in_a_folder_of_ones_own(site, tmp_path):
     bench = tmp_path / "bench"
     mark = bench / "notebooks" / "02_embed.ipynb"
     mark.write_text(mark.read_text(encoding="utf-8").replace("# 02 Embed", "# 02 Mine"), encoding="utf-8")
-    done(run(command, "demo", "--products", "30", "--name", "small", where=bench))
+    done(run(command, "demo", "--products", "50", "--name", "small", where=bench))
     folder = bench / "data" / "runs" / "small"
     assert (folder / "index.html").is_file()
     assert "Success@1" in (folder / "metrics.json").read_text(encoding="utf-8")

@@ -116,6 +116,8 @@ class Run(RunData):
     ) -> Hits:
         """Find the `k` nearest items to a text, an image, both, or many of them.
 
+        A text or an image of the collection does not find itself.
+
         Args:
             query: a text (str), an image (Path or PIL image), several of them (a list, or the Path of a folder of
                 images), or Vectors of a space of the index. A str that ends like the file of an image, such as

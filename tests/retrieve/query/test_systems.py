@@ -114,9 +114,9 @@ def test_a_panel_offers_models_and_collections(systems, collection):
     assert panel.settings.fusion.value == "early"
     panel.settings.models.value = (list(systems)[1],)
     assert "early" not in panel.settings.fusion.options
-    assert "alert" not in panel.result.value
-    assert {"label", "colour", "split", "pair_id"} <= set(panel.settings.filters)
-    panel.settings.filters["colour"].value = ("red",)
+    assert "alert" not in panel.message.value
+    assert {"label", "colour", "split"} <= set(panel.settings.filters)
+    panel.settings.filters["colour"].value = ["red"]
     assert panel.asked[0].where == {"colour": ["red"]}
 
 
