@@ -169,7 +169,8 @@ def render_index(
         "figures": read_figures(manifest, pages),
         "galleries": galleries,
         "map": chart,
-        "scripts": allow_scripts(chart),
+        # where the map stands in one of the pages, and not here, it runs all the same
+        "scripts": allow_scripts(chart) or (f"'{script_hash()}'" if pages else ""),
     }
     return _fill("index.html.j2", shown | more)
 
@@ -230,7 +231,6 @@ def _render_single(manifest: Manifest, pages: Mapping[str, str], left_out: Seque
         without=left_out,
         parts={name: _body(page) for name, page in pages.items()},
         left_out=sorted(left_out),
-        scripts=_markup(f"'{script_hash()}'"),
         styles=_markup("\n".join(dict.fromkeys(styles))),
     )
 
