@@ -4,6 +4,7 @@
 """
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -36,13 +37,16 @@ LABEL_COLUMNS = ("question", "item_id", "relevance")
 NO_HITS = "Nothing is found: no item passes the filters."
 
 
-def query_panel(data: PanelData, query: str | Path = "", k: int = 8) -> "QueryPanel":
+def query_panel(
+    data: PanelData, query: str | Path = "", k: int = 8, where: Mapping[str, Any] | None = None
+) -> "QueryPanel":
     """Return a panel that answers anew whenever a control changes, shows errors and remembers what was asked.
 
-    query: a text, or the path of an image of the collection, to begin with. k: how many hits, 1 to 200. Raises
-    ValueError for an image that the collection does not have.
+    query: a text, or the path of an image of the collection, to begin with. k: how many hits, 1 to 200. where: a filter
+    to begin with, such as the `where` of another panel, which can be cleared. Raises ValueError for an image that the
+    collection does not have.
     """
-    return QueryPanel(data, query, k)
+    return QueryPanel(data, query, k, where)
 
 
 class QueryPanel(PanelBox):
@@ -54,9 +58,12 @@ class QueryPanel(PanelBox):
             relevance), as a DataFrame.
     """
 
-    def __init__(self, data: PanelData, query: str | Path = "", k: int = 8) -> None:
+    def __init__(
+        self, data: PanelData, query: str | Path = "", k: int = 8, where: Mapping[str, Any] | None = None
+    ) -> None:
         self.data = data
         self.form, self.settings = QueryForm(data, query), SearchControls(data, k)
+        self.settings.given = dict(where or {})
         self.grid = HitGrid(details=partial(item_details, data.items), empty="")
         if not data.live:
             self.grid.actions = ["label", "select"]

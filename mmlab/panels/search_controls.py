@@ -27,8 +27,10 @@ ANY, ANSWERS = "any", {"yes": True, "no": False}
 class FilterControls:
     """A control for each field that items can be filtered by: `where` is what they say.
 
-    `types`: keyword, integer, float or bool by field.
+    `types`: keyword, integer, float or bool by field. `given`: a filter besides, which `clear filters` takes away too.
     """
+
+    given: Mapping[str, Any] = {}
 
     def __init__(self, items: pd.DataFrame, types: Mapping[str, str]) -> None:
         self.filtered, self.listening = items, controls.Listening()
@@ -45,8 +47,9 @@ class FilterControls:
 
     @property
     def where(self) -> dict[str, Any]:
-        """The filter that the controls stand for."""
-        return filter_from_controls(self.fields, {name: one.value for name, one in self.filters.items()})
+        """The filter that the controls stand for, and the one given besides."""
+        chosen = {name: one.value for name, one in self.filters.items()}
+        return {**self.given, **filter_from_controls(self.fields, chosen)}
 
     def count(self, to: str) -> None:
         """Count what each value of each filter would find of modality `to`, and show which filters are set."""
@@ -61,6 +64,7 @@ class FilterControls:
 
     def clear_filters(self) -> None:
         """Let everything through again, and call what listens."""
+        self.given = {}
         with self.listening.silenced():
             for name, value in controls_from_filter(self.fields, {}).items():
                 self.filters[name].value = value
@@ -77,8 +81,7 @@ class SearchControls(FilterControls):
     """Model, number of hits, fusion, calibration, exact or not, filters: `values` is what they say.
 
     first: the name of the system that is chosen at the beginning; the first unless given. exact: as the run's own
-    answers unless given. Saved rankings leave only the
-    system and the number to choose.
+    answers unless given. Saved rankings leave only the system and the number to choose.
     """
 
     def __init__(self, data: PanelData, k: int, first: str | None = None, exact: bool | None = None) -> None:
@@ -121,6 +124,7 @@ class SearchControls(FilterControls):
 
     def fill(self, query: Query) -> None:
         """Set the controls to the settings of a query, without asking it."""
+        self.given = {name: wanted for name, wanted in query.where.items() if name not in self.fields}
         with self.listening.silenced():
             for name in SETTINGS:
                 if name != "models" or query.models:

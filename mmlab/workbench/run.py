@@ -540,9 +540,9 @@ class Run(RunData):
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "browse" (all items
                 without a question, the worst suspects first), "inspect" (walk through missed queries and judge hits by
                 hand) or "map" (the map of 06, with a list of what is chosen).
-            settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; k and
-                by (who judges) for "inspect"; maps (a `MapReport`; all items, `run.map(None)`, if it is left out) for
-                "map".
+            settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; where
+                (a filter, such as `panel.where` of a map) for "query"; k and by (who judges) for "inspect"; maps (a
+                `MapReport`; all items, `run.map(None)`, if it is left out) for "map".
 
         Example:
             >>> panel = run.panel()
@@ -551,7 +551,7 @@ class Run(RunData):
 
         searched = partial(panel_data, self, lambda: self._calibrations)
         openers: dict[str, Callable[..., ipywidgets.VBox]] = {
-            "query": lambda query="", k=HITS_IN_PANEL: query_panel(searched(), query, k),
+            "query": lambda query="", k=HITS_IN_PANEL, where=None: query_panel(searched(), query, k, where),
             "compare": lambda query="", k=HITS_IN_PANEL: compare_panel(searched(), query, k),
             "browse": self._browse,
             "inspect": lambda k=5, by=None: self.evaluate().failures().panel(k, by),

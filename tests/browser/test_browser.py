@@ -476,6 +476,7 @@ def test_the_map_shows_the_image_under_the_pointer_and_what_the_lasso_encloses(o
     other_panels.mouse.up()
     panel.get_by_text("120 chosen").wait_for(timeout=SOON)  # none is cut off at the edge
     other_panels.screenshot(path=screens / "06_lasso.png")
+    assert press_dangerous_keys(other_panels, ".mmlab-map") == []
 
 
 def point_at_some_item(page, panel, box) -> None:

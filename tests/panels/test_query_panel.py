@@ -99,6 +99,18 @@ def test_an_upload_that_is_no_image_is_refused_with_its_cause(panel, content, ca
     assert found(panel) == []
 
 
+def test_a_filter_to_begin_with_is_seen_kept_in_the_history_and_cleared(collection) -> None:
+    images = collection.items[collection.items["modality"] == "image"]
+    pairs = images["pair_id"].head(20).tolist()
+    panel = QueryPanel(PanelData(collection.retriever, collection.items), "a red mug", 30, {"pair_id": pairs})
+    assert set(panel.hits["pair_id"]) == set(pairs)
+    assert "Only pair_id = 20 values" in panel.settings.active.value
+    panel.settings.clear.click()
+    assert len(panel.hits) == 30
+    panel.history.value = 1
+    assert set(panel.hits["pair_id"]) == set(pairs)
+
+
 def test_errors_are_shown_in_the_panel_with_their_cause(panel) -> None:
     panel.form.image.value = "<i>nothing</i>"
     assert "the collection has no image &#x27;&lt;i&gt;nothing" in panel.message.value

@@ -23,6 +23,7 @@ QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
 IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif)$", re.IGNORECASE)
 URL = re.compile(r"(https?|s3|gs|data):\S+", re.IGNORECASE)
 MAX_QUERY_CHARS = 300  # that are shown
+MAX_LISTED = 12  # values of a filter, in words
 SIGNS = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "not": "≠"}  # of the words of a filter
 
 
@@ -222,7 +223,7 @@ def _describe_condition(wanted: Any) -> str:
 
 
 def format_setting(value: Any) -> str:
-    """Return the value of a filter or a setting in words.
+    """Return the value of a filter or a setting in words; of many values their number.
 
     >>> [format_setting(value) for value in (["red", "blue"], {"gte": 1, "lt": 5}, (), ("one", "two"))]
     ['red or blue', 'gte 1, lt 5', 'none', 'one + two']
@@ -231,6 +232,8 @@ def format_setting(value: Any) -> str:
         return NONE
     if isinstance(value, Mapping):
         return ", ".join(f"{word} {format_setting(bound)}" for word, bound in value.items())
+    if isinstance(value, list | tuple) and len(value) > MAX_LISTED:
+        return f"{len(value):,} values"
     if isinstance(value, list | tuple):
         return (" or " if isinstance(value, list) else " + ").join(map(str, value))
     return str(value)
