@@ -121,6 +121,7 @@ class QueryPanel(PanelBox):
         """Answer what the form says; what is missing or goes wrong is shown above the hits."""
         self.ask_soon.cancel()
         state = self._state()
+        self._answered = (state, time.monotonic())  # what comes while it is answered asks nothing new
         self.settings.count(self.form.to.value)
         went_well = show_quietly(self.message, self._answer)
         self._answered = (state if went_well else None, time.monotonic())
