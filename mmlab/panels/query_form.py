@@ -82,6 +82,7 @@ class QueryForm:
         self.live, self.fetch = data.live, data.fetch
         # the name of an uploaded or fetched file, and its bytes or the image in them
         self.uploaded: tuple[str, Any] | None = None
+        self.upload_number = 0  # tells one upload from the next
         self.listening = controls.Listening()
         self.changed: Callable[[], Any] = lambda: None
         self.mode = controls.toggle_buttons(MODES if self.live else (TEXT, IMAGE), "Ask by")
@@ -110,7 +111,7 @@ class QueryForm:
     def state(self) -> tuple[Any, ...]:
         """What the controls say, to compare: equal states ask the same."""
         controls_ = (self.mode, self.text, self.image, self.weight, self.to)
-        return (*(one.value for one in controls_), id(self.uploaded and self.uploaded[1]))
+        return (*(one.value for one in controls_), self.upload_number)
 
     def listen(self, changed: Callable[[], Any]) -> None:
         """Call `changed` whenever a person changes what is asked, or presses the button."""
@@ -141,6 +142,7 @@ class QueryForm:
             known = query.image_name if query.image_name in self.files else str(query.image or "")
             self.image.value = known if own else ""
             self.uploaded = None if own or query.image is None else (query.image_name, query.image)
+            self.upload_number += 1
             self.weight.value, self.to.value = query.weight, query.to
         self._preview()
 
@@ -198,6 +200,7 @@ class QueryForm:
         with self.listening.silenced():
             self.image.value = ""
         self.uploaded = (name, content)
+        self.upload_number += 1
         self._ask_by(IMAGE)
 
     def _take_away(self) -> None:

@@ -73,6 +73,7 @@ class QueryPanel(PanelBox):
         self.parts: dict[str, list[Content]] = {MORE: [], LESS: []}
         self._judged: dict[str, dict[str, int]] = {}
         self._answered: tuple[Any, float] = (None, 0.0)
+        self._answering = self._again = False
         self.listening = controls.Listening()
         self.message, self.link, self.refined = widgets.HTML(), widgets.HTML(), controls.row()
         self.ask_soon = controls.LastCall(self.answer_now)
@@ -120,15 +121,24 @@ class QueryPanel(PanelBox):
     def answer_now(self) -> None:
         """Answer what the form says; what is missing or goes wrong is shown above the hits."""
         self.ask_soon.cancel()
-        state = self._state()
-        self._answered = (state, time.monotonic())  # what comes while it is answered asks nothing new
-        self.settings.count(self.form.to.value)
-        went_well = show_quietly(self.message, self._answer)
+        if self._answering:  # a kernel takes messages meanwhile: this one waits for its turn
+            self._again = True
+            return
+        self._answering, state = True, self._state()
+        self._answered = (state, time.monotonic())  # so that the same question is not asked meanwhile
+        try:
+            self.settings.count(self.form.to.value)
+            went_well = show_quietly(self.message, self._answer)
+        finally:
+            self._answering = False
         self._answered = (state if went_well else None, time.monotonic())
         if not went_well:
             self.hits, self.question, self.link.value = pd.DataFrame(), None, ""
             self.grid.status = self.grid.empty = ""
             self.grid.show([])
+        if self._again:
+            self._again = False
+            self.ask_soon()
 
     def refine(self, action: str, item_id: str) -> None:
         """Ask for more or for less like a hit."""
