@@ -202,7 +202,7 @@ class InspectPanel(PanelBox):
         known = None if pd.isna(before) else int(before)
         try:
             sentence = self.missed.add_judgement(self.query_id, item_id, relevance, self.by.value)
-        except Exception:
+        except Exception:  # whatever it is: the grid shows what stands in the file, and then the error
             self.grid.labels = _labels(self.hits)
             raise
         self.done.append(Judgement(self.direction.value, self.query_id, item_id, known))
