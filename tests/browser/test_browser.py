@@ -430,6 +430,9 @@ def test_an_image_that_asks_stands_beside_texts_that_can_be_read(misses, other_p
     assert press_dangerous_keys(other_panels, ".mmlab-inspect") == []
 
 
+IMAGES = (0xE6, 0x9F, 0x00)  # the colour of images in all figures
+
+
 def pixels_of(element, colour) -> int:
     """How many pixels of the element have the colour, nearly."""
     with Image.open(io.BytesIO(element.screenshot())) as shown:
@@ -460,10 +463,8 @@ def test_the_map_shows_the_image_under_the_pointer_and_what_the_lasso_encloses(o
     panel.get_by_label("Names").select_option("(no names)")
     panel.get_by_text("image 60").wait_for(timeout=SOON)
     other_panels.wait_for_timeout(1000)
-    assert (
-        pixels_of(canvas, (0xE6, 0x9F, 0x00)) > 100
-    )  # the images' points are drawn, in the colour of all figures
-    point_at_some_item(other_panels, panel, canvas.bounding_box())
+    assert pixels_of(canvas, IMAGES) > 100  # the images' points are drawn, in the colour of all figures
+    point_at(other_panels, canvas, IMAGES)
     panel.locator("img[src^='data:image/jpeg']").first.wait_for(timeout=SOON)
     other_panels.screenshot(path=screens / "06_pointed_at.png")
     box = canvas.bounding_box()
@@ -479,14 +480,17 @@ def test_the_map_shows_the_image_under_the_pointer_and_what_the_lasso_encloses(o
     assert press_dangerous_keys(other_panels, ".mmlab-map") == []
 
 
-def point_at_some_item(page, panel, box) -> None:
-    """Move the pointer along lines over the map until an item is named below it."""
-    for step in range(300):
-        x, y = (step % 50) / 50, 0.3 + 0.4 * (step // 50) / 6
-        page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
-        page.wait_for_timeout(20)
-        if panel.locator("img + span bdi").count():
-            return
+def point_at(page, element, colour) -> None:
+    """Move the pointer to the pixel of the element that has the most neighbours of its colour."""
+    with Image.open(io.BytesIO(element.screenshot())) as shown:
+        differences = np.abs(np.asarray(shown.convert("RGB"), dtype=int) - colour)
+    coloured = (differences.max(axis=2) < 16).astype(int)
+    neighbours = sum(
+        np.roll(coloured, (down, right), axis=(0, 1)) for down in range(-2, 3) for right in range(-2, 3)
+    )
+    y, x = np.unravel_index(neighbours.argmax(), neighbours.shape)
+    box = element.bounding_box()
+    page.mouse.move(box["x"] + x + 0.5, box["y"] + y + 0.5, steps=5)
 
 
 def test_two_saved_answers_stand_side_by_side(other_panels, screens):
