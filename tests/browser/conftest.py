@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mmlab.cli import main
 from mmlab.items import data
-from mmlab.items.files import project
-from tests.browser.lab import start_lab
+from tests.browser.lab import Lab, start_lab
 from tests.conftest import data_in
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
@@ -51,11 +51,18 @@ def run(data_folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def lab(run: Path, data_folder: Path):
-    """JupyterLab over a copy of the notebooks."""
-    notebooks = data_folder / "notebooks"
-    shutil.copytree(project() / "notebooks", notebooks)
-    with start_lab(notebooks, data_folder / "jupyter") as started:
+    """JupyterLab as `mmlab lab` starts it, over a project folder of its own."""
+    folder = data_folder.parent
+    assert main(["init", str(folder)]) == 0
+    with start_lab(folder) as started:
         yield started
+    assert not list(started.runtime.glob("jpserver-*.json"))
+
+
+@pytest.fixture(scope="module")
+def work(lab: Lab, data_folder: Path) -> Path:
+    """The folder for notebooks of one's own, in the project that JupyterLab serves."""
+    return data_folder.parent / "work"
 
 
 @pytest.fixture(scope="module")

@@ -1,97 +1,86 @@
-"""JupyterLab on 127.0.0.1 with a token and no settings but its own, and what a person does in it."""
+"""JupyterLab as `mmlab lab` starts it, and what a person does in it."""
 
 import json
 import os
-import secrets
-import socket
+import re
+import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PATIENCE = 240_000  # milliseconds, for a kernel that starts on a busy machine
+COMMAND = (sys.executable, "-m", "mmlab", "lab", "--no-browser", "demo", "--allow-root")
 DONE = """() => {
   const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputArea-prompt")].map(p => p.textContent);
   const failed = document.querySelector("[data-mime-type='application/vnd.jupyter.error']");
   return failed || (prompts.length > 0 && prompts.every(text => /[0-9]/.test(text)));
 }"""  # every code cell has its number, or one has failed
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
-NO_NEWS = {
-    "disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}
-}  # it asks the network
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab."""
+    """A running JupyterLab.
 
-    url: str
-    token: str
-    notebooks: Path
+    Attributes:
+        printed: the address that the command printed.
+        runtime: the folder in which Jupyter says what runs.
+    """
 
-    def open(self, page, notebook: str) -> None:
-        """Open a notebook and wait until its kernel can be asked."""
-        page.goto(
-            f"{self.url}/lab/workspaces/{notebook[:2]}/tree/{notebook}?token={self.token}", timeout=PATIENCE
-        )
-        page.wait_for_selector(".jp-Notebook", timeout=PATIENCE)
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=PATIENCE)
+    printed: str
+    runtime: Path
 
-    def run_all(self, page) -> None:
-        """Choose Run All Cells in the menu, take the kernel that may be offered, wait until all cells have run."""
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
-        begun = page.locator(".jp-InputArea-prompt", has_text="[*]").first
-        offered = page.get_by_role("button", name="Select", exact=True)
-        begun.or_(offered).first.wait_for(timeout=PATIENCE)
-        if offered.is_visible():
-            offered.click()
+    @property
+    def server(self) -> str:
+        """The address of the server, with a slash at the end."""
+        return self.printed.split("lab/tree/")[0]
+
+    @property
+    def token(self) -> str:
+        """What a browser needs to be let in."""
+        return self.printed.split("token=")[1]
+
+    def address(self, notebook: str, mode: str = "lab") -> str:
+        """Return the address of a notebook in a workspace of its own; in the mode "doc" it stands alone."""
+        workspace = Path(notebook).stem
+        return f"{self.server}{mode}/workspaces/{workspace}/tree/{notebook}?token={self.token}"
+
+    def ask(self, path: str) -> Any:
+        """Return what the server answers, read as JSON where it is JSON, else as text."""
+        with urllib.request.urlopen(f"{self.server}{path}?token={self.token}") as answer:  # noqa: S310 - our own
+            text = answer.read().decode()
+        return json.loads(text) if answer.headers["Content-Type"].startswith("application/json") else text
+
+    def open(self, page, address: str) -> None:
+        """Open a notebook and touch nothing: its cells run by themselves; wait until all have run."""
+        page.goto(address, timeout=PATIENCE)
         page.wait_for_function(DONE, timeout=PATIENCE)
         failed = page.locator(ERROR)
         assert not failed.count(), failed.first.inner_text()[:3000]
 
 
 @contextmanager
-def start_lab(notebooks: Path, home: Path) -> Iterator[Lab]:
-    """Start JupyterLab over a folder, its own files in `home`, and stop it with all its kernels."""
-    settings = home / "config" / "labconfig"
-    settings.mkdir(parents=True)
-    (settings / "page_config.json").write_text(json.dumps(NO_NEWS))
-    token, port = secrets.token_hex(16), free_port()
-    own = {"JUPYTER_CONFIG_DIR": home / "config", "JUPYTER_DATA_DIR": home / "data"}
-    own |= {"JUPYTER_RUNTIME_DIR": home / "runtime", "IPYTHONDIR": home / "ipython"}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={notebooks}"]
-    environment = os.environ | {name: str(path) for name, path in own.items()} | {"JUPYTER_TOKEN": token}
-    with open(home / "log.txt", "wb") as log:
-        server = subprocess.Popen(command, env=environment, cwd=notebooks, stdout=log, stderr=log)
+def start_lab(folder: Path) -> Iterator[Lab]:
+    """Run `mmlab lab` in a project folder, with Jupyter's own files in it too, and stop the command by a signal."""
+    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    environment = os.environ | {name: str(folder / "jupyter" / name) for name in own}
+    with (
+        open(folder / "lab.log", "wb") as log,
+        subprocess.Popen(
+            COMMAND, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
         try:
-            lab = Lab(f"http://127.0.0.1:{port}", token, notebooks)
-            wait_for(lab, server, home / "log.txt")
-            yield lab
+            line = next((line for line in process.stdout if "The panel of demo:" in line), "")
+            found = re.search(r"http\S+", line)
+            assert found, f"mmlab lab does not start: {(folder / 'lab.log').read_text()[-2000:]}"
+            yield Lab(found[0], Path(environment["JUPYTER_RUNTIME_DIR"]))
         finally:
-            server.terminate()
-            server.wait(30)
-
-
-def wait_for(lab: Lab, server: subprocess.Popen, log: Path) -> None:
-    """Return when the server answers; RuntimeError with its last words if it stops or takes too long."""
-    until = time.monotonic() + PATIENCE / 1000
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=5):  # noqa: S310 - our own
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab does not answer: {log.read_text()[-2000:]}")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
+            assert process.wait(30) == 0

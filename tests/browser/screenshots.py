@@ -14,6 +14,7 @@ import click
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from mmlab.cli import main
 from mmlab.items import data
 from mmlab.items.files import project
 from tests.browser.conftest import QUIET
@@ -25,13 +26,11 @@ WIDE = {"width": 1000, "height": 1000}
 
 
 def take_panel(browser, home: Path) -> bytes:
-    """The query panel of 04 in JupyterLab, with the answer to a text."""
-    notebooks = home / "notebooks"
-    shutil.copytree(project() / "notebooks", notebooks)
-    with start_lab(notebooks, home / "jupyter") as lab:
+    """The query panel as `mmlab lab` opens it, with the answer to a text."""
+    main(["init", str(home)])
+    with start_lab(home) as lab:
         page = browser.new_page(viewport={**WIDE, "width": 1300})  # beside the file browser
-        lab.open(page, "04_retrieve.ipynb")
-        lab.run_all(page)
+        lab.open(page, lab.printed)
         panel = page.locator(".mmlab-query")
         field = panel.get_by_label("Text", exact=True)
         field.fill(QUERY)
@@ -62,7 +61,7 @@ def save(image: bytes, path: Path) -> Path:
     )
 
 
-def main() -> None:
+def take_images() -> None:
     """Take both images of the run `demo` in the data folder."""
     run = data() / "runs" / "demo"
     if not (run / "index.html").is_file():
@@ -76,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    take_images()

@@ -1,10 +1,4 @@
 import json
-import os
-import signal
-import subprocess
-import sys
-import urllib.request
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -92,21 +86,3 @@ def test_the_notebook_that_asks_is_written_once_for_each_run(folder):
     own.write_text("mine")
     assert notebook_to_ask("photos-2").read_text() == "mine"
     assert 'open_run("demo")' in nbformat.read(notebook_to_ask("demo"), as_version=4).cells[1].source
-
-
-def test_the_lab_is_open_at_the_notebook_with_its_kernel_and_stops_with_the_command(folder):
-    home = {name: str(folder / "jupyter") for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
-    command = [sys.executable, "-m", "mmlab", "lab", "--no-browser", "demo", "--allow-root"]
-    with subprocess.Popen(command, env=os.environ | home, stdout=subprocess.PIPE, text=True) as lab:
-        address = next(line for line in lab.stdout if "The panel of demo:" in line).split()[-1]
-        assert "/lab/tree/work/00_ask.ipynb?token=" in address
-        server, token = address.split("lab/tree/")[0], address.split("token=")[1]
-        with urllib.request.urlopen(f"{server}api/sessions?token={token}") as answer:  # noqa: S310 - our own
-            assert [session["path"] for session in json.load(answer)] == ["work/00_ask.ipynb"]
-        with urllib.request.urlopen(  # noqa: S310 - our own
-            f"{server}lab/extensions/mmlab-ask/static/run_on_open.js?token={token}"
-        ) as answer:
-            assert b"run-all-cells" in answer.read()
-        lab.send_signal(signal.SIGTERM)
-        assert lab.wait(30) == 0
-    assert not list(Path(home["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json"))
