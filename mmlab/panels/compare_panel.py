@@ -67,7 +67,8 @@ class ComparePanel(PanelBox):
         columns = [_column(*side) for side in zip(PLACES, self.settings, self.grids, strict=True)]
         both = controls.row(*columns)
         both.layout.align_items = "flex-start"
-        above = [*self.form.rows, self.message, self.difference]
+        findable = [controls.row(self.form.to)] if self.data.live else []
+        above = [*self.form.rows, *findable, self.message, self.difference]
         super().__init__([*above, both, self.result], "compare")
         self.form.listen(self.ask)
         for settings in self.settings:

@@ -15,6 +15,7 @@ import traitlets
 from IPython.display import HTML, display, update_display
 
 HERE = Path(__file__).parent
+NOT_ALIVE = "This panel answers while its kernel runs; below is what it showed last."
 EXPANDS = "mmlab-expands"  # class of a toggle button that shows and hides something
 
 
@@ -54,6 +55,6 @@ class PanelBox(widgets.VBox):
     def _ipython_display_(self, **_: Any) -> None:
         """Show the panel, and below it what stands in for it, which the living panel hides."""
         self._make_static()
-        display(super()._repr_mimebundle_(), raw=True)
+        display({**super()._repr_mimebundle_(), "text/plain": NOT_ALIVE}, raw=True)
         display(self._stand_in(), display_id=self._twin)
         self._displayed = True

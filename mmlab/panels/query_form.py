@@ -104,7 +104,7 @@ class QueryForm:
     def rows(self) -> list[widgets.Widget]:
         """The widgets in their places."""
         ask = widgets.HBox([self.text, self.button], layout=widgets.Layout(width="100%", grid_gap="6px"))
-        live = [self.image, self.upload, self.mode, self.to, self.weight]
+        live = [self.image, self.upload, self.mode, self.weight]
         return [ask, controls.row(*(live if self.live else [self.image, self.mode]))]
 
     @property

@@ -88,7 +88,8 @@ class QueryPanel(PanelBox):
     def _rows(self) -> list[widgets.Widget]:
         filters = list(self.settings.filters.values())
         parts = {"Ranking": self.settings.ranking, "Filters": filters, "Saved": self.saved.rows}
-        more = controls.folded_rows(parts, self.settings.k)
+        findable = [self.form.to] if self.data.live else []
+        more = controls.folded_rows(parts, *findable, self.settings.k)
         above = [*self.form.rows, more, self.settings.set_filters, self.refined, self.message]
         return [*above, self.grid, controls.row(self.history, self.link)]
 

@@ -70,6 +70,8 @@ def test_the_lab_is_open_at_a_panel_that_is_ready_to_be_asked(panel, opened, lab
     assert [session["path"] for session in lab.ask("api/sessions")] == ["work/00_ask.ipynb"]
     assert "run-all-cells" in lab.ask("lab/extensions/mmlab-ask/static/run_on_open.js")
     assert panel.get_by_label("Text", exact=True).is_visible()
+    opened.wait_for_timeout(1000)
+    assert not opened.locator(".Toastify__toast").count()  # no question of JupyterLab's lies over the panel
     opened.screenshot(path=screens / "ask_opened.png")
 
 
@@ -349,6 +351,7 @@ def test_a_saved_notebook_shows_the_last_answer_without_a_kernel(browser, panel,
     page.goto(lab.address("work/saved.ipynb", "doc"), timeout=SOON * 4)
     twin = page.locator(".mmlab-twin", has_text="a blue bottle")
     twin.wait_for(timeout=SOON * 4)
+    assert page.get_by_text("answers while its kernel runs").is_visible()
     assert twin.locator(IMAGE).count() == 8
     page.screenshot(path=screens / "ask_without_kernel.png")
     page.close()

@@ -87,7 +87,6 @@ def lab_server(arguments: Sequence[str] = ()) -> Iterator[LabServer]:
     Raises OSError where it does not start.
     """
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={project()}"]
-    command += ["--LabApp.news_url=None"]  # else a question about news lies over the panel
     command += [f"--LabServerApp.extra_labextensions_path={EXTENSIONS}", *arguments]
     process = subprocess.Popen(command, cwd=project(), env=THREAD_SETTINGS | os.environ)  # noqa: S603 - of the user
     try:
