@@ -19,6 +19,7 @@ import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
 from mmlab.runs.execute.kernels import THREAD_SETTINGS
+from tests.forked_kernels import forked_kernels
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
@@ -56,6 +57,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Where the browser's images are, if it was driven; here, for the workers of pytest-xdist cannot say it."""
     if any("tests/browser/" in report.nodeid for report in terminalreporter.getreports("passed")):
         terminalreporter.write_line(f"screenshots: {data() / 'screens'}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels() -> Iterator[None]:
+    """All kernels that tests start are forked; a module that looks at how one starts has a fixture of this name."""
+    with forked_kernels():
+        yield
 
 
 class Collection(NamedTuple):

@@ -578,7 +578,8 @@ REACH = """() => document.addEventListener("focusin", event => { event.target.da
 
 
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
-SERIOUS = """async box => (await axe.run(box ?? document)).violations.filter(one => ["serious", "critical"].includes(one.impact))
+SERIOUS = """async box => (await axe.run(box ?? document)).violations
+  .filter(one => ["serious", "critical"].includes(one.impact))
   .map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))])"""
 
 

@@ -1,7 +1,6 @@
 """Real runs in processes of their own: killed at random moments, or two at once on one cache."""
 
 import hashlib
-import multiprocessing
 import sqlite3
 import time
 
@@ -13,17 +12,9 @@ from mmlab.embed import VectorCache, embed_items, load_model
 from mmlab.items import ITEM_COLUMNS, read_table, write_items
 from mmlab.items.files import file_hash
 from mmlab.items.tables import item_id
+from tests.forked_kernels import PROCESSES
 
 KILLS, TEXTS, IMAGES = 3, 1200, 40
-# Each run is a process of its own, forked from one that has read the libraries once.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    [
-        "mmlab.embed.models.dual_encoders",
-        "transformers.models.clip.modeling_clip",
-        "transformers.models.clip.image_processing_pil_clip",
-    ]
-)
 
 
 def run(model, items, cache, out):

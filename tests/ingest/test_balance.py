@@ -26,7 +26,7 @@ NAMES = st.sampled_from([
 CAPTIONS = st.text(max_size=12) | st.sampled_from(["", LONG, f"<b>{LONG}", "<br>", "NA"])
 SPLITS = st.sampled_from(["", "train", "test", "val"])
 WILD = settings(
-    max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -129,7 +129,7 @@ ENTRIES = st.dictionaries(
     entries=st.lists(ENTRIES, min_size=1, max_size=6),
     form=st.sampled_from(["list", "lines", "by name", "columns"]),
 )
-@settings(WILD, max_examples=25)
+@settings(WILD, max_examples=10)
 def test_the_counts_add_up_whatever_the_entries_of_json(dataset, entries, form):
     folder = dataset({"a.png": "red", "b.png": "blue"}, [])
     (folder / "captions.csv").unlink()

@@ -21,6 +21,11 @@ from mmlab.runs.record.run_files import NOTEBOOKS
 from tests.runs.execute.kernel_client import alive, ask, wait_until_ready
 
 
+@pytest.fixture(autouse=True)
+def kernels():
+    """Kernels begin here as a user's do."""
+
+
 @pytest.fixture
 def notebooks(tmp_path):
     return [tmp_path / f"{number}.ipynb" for number in range(3)]
