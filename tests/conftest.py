@@ -59,9 +59,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"screenshots: {data() / 'screens'}")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kernels() -> Iterator[None]:
-    """All kernels that tests start are forked; a module that looks at how one starts has a fixture of this name."""
+@pytest.fixture(scope="session", autouse=True)
+def _kernels() -> Iterator[None]:
+    """All kernels that tests start are forked, but for those of the tests of how one starts."""
     with forked_kernels():
         yield
 

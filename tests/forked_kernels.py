@@ -14,16 +14,28 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from jupyter_client.provisioning import local_provisioner
 
-LOADED = (
-    "ipykernel.kernelapp", "torch", "transformers.models.clip.modeling_clip",
-    "transformers.models.clip.image_processing_pil_clip", "transformers.models.auto.processing_auto", "sklearn.manifold", "umap.umap_", "pandas", "pyarrow.parquet",
-    "PIL.Image", "qdrant_client", "qdrant_edge", "scipy.stats", "mmlab.workbench.run", "mmlab.panels",
+LOADED = [
+    "ipykernel.kernelapp",
     "mmlab.embed.models.dual_encoders",
-)  # fmt: skip
+    "mmlab.panels",
+    "mmlab.workbench.run",
+    "pyarrow.parquet",
+    "qdrant_client",
+    "qdrant_edge",
+    "scipy.stats",
+    "sklearn.manifold",
+    "torch",
+    "transformers.models.auto.processing_auto",
+    "transformers.models.clip.image_processing_pil_clip",
+    "transformers.models.clip.modeling_clip",
+    "umap.umap_",
+]
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(list(LOADED))
+PROCESSES.set_forkserver_preload(LOADED)
 LAUNCHER = ["-m", "ipykernel_launcher"]
+START = local_provisioner.launch_kernel
 START_TIMEOUT_S = 60
 
 
@@ -60,22 +72,19 @@ class ForkedKernel:
 @contextmanager
 def forked_kernels() -> Iterator[None]:
     """Let all kernels that this process starts meanwhile be forked."""
-    from jupyter_client.provisioning import local_provisioner
-
-    start = local_provisioner.launch_kernel
-
-    def launch(command: Sequence[str], **settings: Any) -> Any:
-        if list(command[1:3]) != LAUNCHER:
-            return start(command, **settings)
-        process = PROCESSES.Process(
-            target=run_kernel, args=(command[3:], settings["env"], settings.get("cwd"))
-        )
-        process.start()
-        return ForkedKernel(_in_its_own_group(process))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_provisioner, "launch_kernel", launch)
+        patch.setattr(local_provisioner, "launch_kernel", fork_kernel)
         yield
+
+
+def fork_kernel(command: Sequence[str], **settings: Any) -> Any:
+    """Start a process as jupyter_client does; a kernel is forked."""
+    if list(command[1:3]) != LAUNCHER:
+        return START(command, **settings)
+    given = (command[3:], settings["env"], settings.get("cwd"))
+    process = PROCESSES.Process(target=run_kernel, args=given)
+    process.start()
+    return ForkedKernel(_in_its_own_group(process))
 
 
 def _in_its_own_group(process: Any) -> Any:

@@ -2,6 +2,7 @@ import sys
 from contextlib import closing
 
 import pytest
+from jupyter_client.provisioning import local_provisioner
 
 import mmlab
 from mmlab.runs.execute import kernels as kernels_module
@@ -18,12 +19,14 @@ from mmlab.runs.execute.kernels import (
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.parameters import complete_parameters
 from mmlab.runs.record.run_files import NOTEBOOKS
+from tests.forked_kernels import START
 from tests.runs.execute.kernel_client import alive, ask, wait_until_ready
 
 
 @pytest.fixture(autouse=True)
-def kernels():
+def _begun_anew(monkeypatch):
     """Kernels begin here as a user's do."""
+    monkeypatch.setattr(local_provisioner, "launch_kernel", START)
 
 
 @pytest.fixture
