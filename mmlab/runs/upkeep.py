@@ -19,8 +19,10 @@ import pandas as pd
 from mmlab.items import RANKING_COLUMNS, Vectors, data, read_items, read_table
 from mmlab.runs.execute.execution import run_notebooks
 from mmlab.runs.execute.notebooks import find_notebooks
+from mmlab.runs.record.lineage import read_held
 from mmlab.runs.record.manifest import given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
+    COMPARISON,
     ITEMS,
     LABELS,
     METRICS,
@@ -234,6 +236,7 @@ def _is_unfinished(name: str) -> bool:
     if is_locked(run_folder(name)):
         return False
     try:
-        return summarize_run(read_manifest(name)).state not in ("finished", "comparison")
+        found = summarize_run(read_held(name))
+        return bool(found.missing) and COMPARISON not in found.steps
     except DAMAGE:
         return True
