@@ -207,7 +207,8 @@ with run_lock(pathlib.Path({str(folder)!r})):
             run_notebooks("p", {}, progress=False)
         first.kill()
     error = capsys.readouterr().err
-    assert f"mmlab: error: run p is in use by pid {first.pid}, '{sys.executable} -c" in error
+    assert f"mmlab: error: run p is in use by pid {first.pid}, " in error
+    assert f"{sys.executable} -c" in error
     assert f"since {date.today():%Y-%m-%d}" in error
     assert not (folder / "notebooks").exists()
     assert not (tmp_path / "data" / "demo").exists()
