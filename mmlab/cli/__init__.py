@@ -19,6 +19,7 @@ __all__ = ["cli", "main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; print every expected error as one line on stderr."""
     from mmlab.runs import DamagedManifest, NotebookFailed
+    from mmlab.runs.record.run_files import RunInUse
 
     # kernels that Ctrl-C ended; a real failure is raised
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.main(args=arguments, prog_name="mmlab", standalone_mode=False)
     except click.ClickException as error:
         return _print_error(error.format_message(), error.exit_code)
-    except NoProject as error:
+    except (NoProject, RunInUse) as error:
         return _print_error(str(error), 2)
     except (NotebookFailed, DamagedManifest, OSError) as error:
         return _print_error(str(error), 1)

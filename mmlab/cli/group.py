@@ -110,13 +110,13 @@ def report_run(name: str, step: str = "") -> None:
 
     The verdict is what the notebook `step` concluded, where one is named.
     """
-    from mmlab.runs import read_manifest
+    from mmlab.runs.record.lineage import read_held
     from mmlab.runs.report.html_report import write_index, write_overview
     from mmlab.runs.report.verdict import conclusion_of, make_verdict
 
     index = write_index(name)
     write_overview()
-    manifest = read_manifest(name)
+    manifest = read_held(name)
     verdict = conclusion_of(manifest, step) if step else make_verdict(manifest)
     for line in verdict.lines():
         click.echo(plain_text(line))

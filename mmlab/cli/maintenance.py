@@ -53,9 +53,10 @@ POSITIVE = click.IntRange(min=1)
     help="How far a measure, a score or a component of a vector may differ.",
 )
 def verify(run: str, tolerance: float) -> None:
-    """Run RUN again from its manifest, with empty caches, and compare the numbers.
+    """Run RUN again from its manifest, with empty caches, and compare every file that 01 to 05 wrote.
 
-    If anything differs, print a table of what does, keep the second run, and end with exit code 1.
+    First each file of RUN is compared with what its notebook recorded; where one differs, nothing is run. If anything
+    differs, print a table of what does, keep the second run, and end with exit code 1.
     """
     from mmlab.runs import verify_run
     from mmlab.runs.record.manifest import check_runs
@@ -64,9 +65,16 @@ def verify(run: str, tolerance: float) -> None:
         check_runs([run])
     found = verify_run(run, tolerance)
     if found.differences.empty:
-        click.echo(f"{run} holds: the same items, vectors, rankings and measures, within {tolerance:g}")
+        click.echo(
+            f"{run} holds: the same items, vectors, rankings, measures and figures, within {tolerance:g}"
+        )
         return
     print_table(found.differences.to_dict("records"))
+    if found.folder is None:
+        raise click.ClickException(
+            f"{run} does not hold: {len(found.differences)} of its files or notebooks are not as they were recorded; "
+            "nothing was run again"
+        )
     raise click.ClickException(
         f"{run} does not hold: {len(found.differences)} differences; the second run is {found.folder}"
     )

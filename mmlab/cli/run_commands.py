@@ -160,9 +160,10 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     from mmlab.runs import find_notebooks, run_folder
     from mmlab.runs.execute.notebooks import notebook_number
     from mmlab.runs.record.parameters import check_parameters
+    from mmlab.runs.record.run_files import check_free
 
     with usage_errors():
-        run_folder(name)
+        check_free(run_folder(name))
         notebook_number(start)
         checked = check_parameters(given, find_notebooks())
     folder = checked.get("images_at", "")

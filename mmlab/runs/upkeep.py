@@ -5,74 +5,87 @@ of a run.
 """
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mmlab.items import RANKING_COLUMNS, Vectors, data, read_items, read_table
+from mmlab.items import RANKING_COLUMNS, Vectors, data, open_image, read_items, read_table
 from mmlab.runs.execute.execution import run_notebooks
 from mmlab.runs.execute.notebooks import find_notebooks
+from mmlab.runs.record.lineage import read_held
 from mmlab.runs.record.manifest import given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
+    COMPARISON,
     ITEMS,
     LABELS,
     METRICS,
     NOTEBOOKS,
     QUESTIONS,
     RANKINGS,
-    VECTORS,
     disk_bytes,
     is_locked,
     run_folder,
     run_lock,
     run_names,
 )
-from mmlab.runs.report.summary import DAMAGE, read_metrics, summarize_run
+from mmlab.runs.report.summary import DAMAGE, Metrics, read_metrics, summarize_run
 
 # what 06_visualize makes of the numbers is for a person to look at
 VERIFIED = NOTEBOOKS[:5]
+TIMES = ("_ms", "_s", "seconds", "per_second")  # columns that hold how long something took
+TIMED_FIGURES = "03_"
+MAX_PIXEL_CHANGE = 0.5
 # what, before, after
 Difference = tuple[str, object, object]
 
 
 class Verification(NamedTuple):
-    """The differences between a run and its second run (file, what, before, after), and the folder of the latter."""
+    """The differences between a run and its second run (file, what, before, after), and the folder of the latter.
+
+    Without a folder no second run was made: the files of the run are not as they were recorded.
+    """
 
     differences: pd.DataFrame
-    folder: Path
+    folder: Path | None
 
 
 def verify_run(name: str, tolerance: float = 1e-5, progress: bool = True) -> Verification:
     """Run 01 to 05 of a run again with its parameters and empty caches, and return what differs.
 
-    The index is built in a folder of its own, never on the server that the first run may have used: exact search
-    gives the same answers from both. The folder of the second run is removed where nothing differs by more than
-    `tolerance`, and on Ctrl-C. Raises ValueError if no notebook of the run has finished, and NotebookFailed if the
-    second run fails.
+    First every file of the run is compared with what was recorded of it; where one differs, nothing is run. The index
+    is built in a folder of its own, never on the server that the first run may have used: exact search gives the same
+    answers from both. The folder of the second run is removed where nothing differs by more than `tolerance`, and on
+    Ctrl-C. Raises ValueError if no notebook of the run has finished, and NotebookFailed if the second run fails.
     """
-    steps = read_manifest(name)["steps"]
-    verified = {step: record for step, record in steps.items() if step in VERIFIED}
+    held = read_held(name)
+    if faults := {**held.get("stale", {}), **held.get("damaged", {})}:
+        rows = [(file, fault.removeprefix(f"{file} "), "recorded", "") for file, fault in faults.items()]
+        return Verification(_table(rows), None)
+    verified = {step: record for step, record in held["steps"].items() if step in VERIFIED}
     notebooks = [path for path in find_notebooks() if path.stem in verified]
     if not notebooks:
         raise ValueError(f"run {name!r} has no finished notebook of mmlab run: there is nothing to verify")
-    first = run_folder(name)
     again = Path(tempfile.mkdtemp(prefix="verify-", dir=data()))
     given = given_parameters(verified)
     given |= {"store": ""} if "store" in given else {}
     try:
         with data_folder(again), run_lock(again):
             second = run_notebooks(name, given, notebooks, progress=progress)
+            records = [*verified.values(), *read_manifest(name)["steps"].values()]
     except KeyboardInterrupt:
         shutil.rmtree(again)
         raise
-    found = find_differences(first, second, tolerance)
+    files = dict.fromkeys(file for record in records for file in record["writes"])
+    found = find_differences(run_folder(name), second, files, tolerance)
     if found.empty:
         shutil.rmtree(again)
     return Verification(found, second)
@@ -92,29 +105,35 @@ def data_folder(folder: Path) -> Iterator[None]:
             os.environ["MMLAB_DATA"] = before
 
 
-def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFrame:
-    """Return a row (file, what, before, after) for each thing that differs between two run folders.
+def find_differences(first: Path, second: Path, files: Iterable[str], tolerance: float) -> pd.DataFrame:
+    """Return a row (file, what, before, after) for each thing in which these files of two run folders differ.
 
-    Numbers may differ by `tolerance`. A file that only one folder has is a difference. Rankings are compared by their
-    scores, rank by rank, so that two items with the same score may change places.
+    Numbers may differ by `tolerance`, and times as they like. A file that only one folder has is a difference. Of
+    rankings two items with the same score may change places.
     """
     rows: list[tuple[str, str, object, object]] = []
-    for pattern, compare in (
-        (ITEMS, _compare_items),
-        (f"{VECTORS}/**/*.npz", _compare_vectors),
-        (f"{RANKINGS}/*.parquet", _compare_rankings),
-        (METRICS, _compare_measures),
-    ):
-        for name in sorted(
-            {str(p.relative_to(folder)) for folder in (first, second) for p in folder.glob(pattern)}
-        ):
-            there = [(folder / name).is_file() for folder in (first, second)]
-            if all(there):
-                rows += [(name, *row) for row in compare(first / name, second / name, tolerance)]
-            else:
-                before, after = ("there" if found else "missing" for found in there)
-                rows.append((name, "file", before, after))
+    for name in files:
+        there = [(folder / name).is_file() for folder in (first, second)]
+        if all(there):
+            compare = _comparison(name)
+            rows += [(name, *row) for row in compare(first / name, second / name, tolerance)]
+        else:
+            before, after = ("there" if found else "missing" for found in there)
+            rows.append((name, "file", before, after))
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple[str, str, object, object]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["file", "what", "before", "after"])
+
+
+def _comparison(name: str) -> Callable[[Path, Path, float], Iterator[Difference]]:
+    """Return the function that compares files of this name."""
+    if name.startswith(f"{RANKINGS}/"):
+        return _compare_rankings
+    known = {ITEMS: _compare_items, METRICS: _compare_measures}
+    kinds = {".npz": _compare_vectors, ".parquet": _compare_tables, ".png": _compare_figures}
+    return known.get(name) or kinds.get(Path(name).suffix, _compare_texts)
 
 
 def _compare_items(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
@@ -144,26 +163,101 @@ def _compare_vectors(first: Path, second: Path, tolerance: float) -> Iterator[Di
 
 
 def _compare_rankings(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
-    before, after = (
-        read_table(path, RANKING_COLUMNS)[["query_id", "rank", "score"]] for path in (first, second)
-    )
+    before, after = (read_table(path, RANKING_COLUMNS)[[*RANKING_COLUMNS]] for path in (first, second))
     both = before.merge(after, on=["query_id", "rank"], how="outer", suffixes=("", "_after"))
     # also where one score is missing
     different = ~((both["score"] - both["score_after"]).abs() <= tolerance)
     if different.any():
         yield "queries with other scores", 0, both.loc[different, "query_id"].nunique()
+        return
+    both = both.sort_values(["query_id", "rank"], kind="stable")
+    falls = both.groupby("query_id")["score"].diff() < -2 * tolerance
+    both["tie"] = falls.groupby(both["query_id"]).cumsum()
+    # those of the last score may tie with items below the last rank
+    both = both[both["tie"] < both.groupby("query_id")["tie"].transform("max")]
+    mine, theirs = (
+        both[["query_id", "tie", column]].set_axis(["query_id", "tie", "item_id"], axis=1)
+        for column in ("item_id", "item_id_after")
+    )
+    found = mine.merge(theirs, how="outer", indicator="side")
+    if changed := found.loc[found["side"] != "both", "query_id"].nunique():
+        yield "queries with other items, though their scores do not tie", 0, changed
 
 
 def _compare_measures(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
-    before, after = (
-        {(entry["direction"], entry["measure"]): entry["value"] for entry in read_metrics(path)["measures"]}
-        for path in (first, second)
-    )
+    before, after = (_by_name(read_metrics(path)) for path in (first, second))
     for name in dict.fromkeys([*before, *after]):
-        mine, theirs = before.get(name), after.get(name)
-        near = mine is not None and theirs is not None and abs(mine - theirs) <= tolerance
-        if mine != theirs and not near:
-            yield " ".join(name), mine, theirs
+        if not _is_near(before.get(name), after.get(name), tolerance):
+            yield name, before.get(name), after.get(name)
+
+
+def _by_name(metrics: Metrics) -> dict[str, Any]:
+    """Return every measure by direction and name, and whatever else there is by its place."""
+    rest = {key: value for key, value in metrics.items() if key != "measures"}
+    measures = {f"{entry['direction']} {entry['measure']}": entry for entry in metrics["measures"]}
+    intervals = {
+        f"{name} {end}": entry.get(end) for name, entry in measures.items() for end in ("low", "high")
+    }
+    return {name: entry["value"] for name, entry in measures.items()} | intervals | dict(_leaves(rest))
+
+
+def _leaves(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the name and the value of everything in a JSON value that is neither an object nor a list."""
+    parts = (
+        enumerate(found) if isinstance(found, list) else found.items() if isinstance(found, dict) else None
+    )
+    if parts is None:
+        yield name, found
+    for key, value in parts or ():
+        yield from _leaves(value, f"{name} {key}".strip())
+
+
+def _is_near(mine: Any, theirs: Any, tolerance: float) -> bool:
+    numbers = all(isinstance(one, int | float) for one in (mine, theirs))
+    return mine == theirs or (
+        numbers and (abs(mine - theirs) <= tolerance or (mine != mine and theirs != theirs))
+    )
+
+
+def _compare_tables(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    before, after = read_table(first), read_table(second)
+    if list(before.columns) != list(after.columns):
+        yield "columns", ", ".join(map(str, before.columns)), ", ".join(map(str, after.columns))
+    elif len(before) != len(after):
+        yield "rows", len(before), len(after)
+    else:
+        for name in [name for name in before.columns if not str(name).endswith(TIMES)]:
+            pairs = zip(map(_plain, before[name]), map(_plain, after[name]), strict=True)
+            if different := sum(not _is_near(*pair, tolerance) for pair in pairs):
+                yield f"rows with another {name}", 0, different
+
+
+def _plain(cell: Any) -> Any:
+    """Return a number or a text as it is, a list as text, and None for what is missing."""
+    if not pd.api.types.is_scalar(cell):
+        return str(list(cell))
+    return None if pd.isna(cell) else cell
+
+
+def _compare_figures(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    """Compare the pixels, but of figures that draw times; lines may be drawn a little beside their old places."""
+    if first.name.startswith(TIMED_FIGURES):
+        return
+    before, after = (np.asarray(open_image(path), dtype=np.float32) for path in (first, second))
+    if before.shape != after.shape:
+        yield "pixels", "{1} x {0}".format(*before.shape), "{1} x {0}".format(*after.shape)
+    elif (changed := float(np.abs(before - after).mean())) > MAX_PIXEL_CHANGE:
+        yield "mean difference of a pixel, of 255", 0.0, changed
+
+
+def _compare_texts(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    """Compare the text of a gallery or of a csv line by line; the images in it are compared as files of the dataset."""
+    before, after = (
+        re.sub(r"data:[^\"']*", "", path.read_text(encoding="utf-8")).splitlines() for path in (first, second)
+    )
+    if before != after:
+        lines = sum(mine != theirs for mine, theirs in zip_longest(before, after))
+        yield "lines that differ", 0, lines
 
 
 @dataclass(frozen=True)
@@ -234,6 +328,7 @@ def _is_unfinished(name: str) -> bool:
     if is_locked(run_folder(name)):
         return False
     try:
-        return summarize_run(read_manifest(name)).state not in ("finished", "comparison")
+        found = summarize_run(read_held(name))
+        return bool(found.missing) and COMPARISON not in found.steps
     except DAMAGE:
         return True

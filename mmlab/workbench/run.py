@@ -16,7 +16,7 @@ from mmlab.items import Vectors, is_among
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import SavedQuestions
 from mmlab.retrieve.scores.fuse import RRF_K
-from mmlab.runs import Step
+from mmlab.runs import Step, read_manifest
 from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
@@ -680,6 +680,7 @@ def open_run(name: str | Step | None = None) -> Run | RunList:
 
     Raises:
         FileNotFoundError: where there is no such run, naming those that there are.
+        DamagedManifest: a ValueError, where its manifest.json is none.
 
     Example:
         >>> import mmlab
@@ -691,8 +692,9 @@ def open_run(name: str | Step | None = None) -> Run | RunList:
     if isinstance(name, Step):
         return Run(RunReader(name.run_name, name))
     files = RunReader(name)
-    if not (files.folder / run_files.MANIFEST).is_file():
+    if not (files.folder / run_files.MANIFEST).exists():
         known = RunList().table
         names = ", ".join(known["name"]) if len(known) else "none yet; make one with mmlab demo"
         raise FileNotFoundError(f"there is no run {name!r} in {files.folder.parent}; there are: {names}")
+    read_manifest(name)  # a damaged one is said here
     return Run(files)

@@ -1,14 +1,17 @@
 import re
 import signal
 import subprocess
+import sys
 import time
+from datetime import date
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
 from mmlab.cli import main
-from mmlab.runs import read_manifest
+from mmlab.runs import read_manifest, run_notebooks
+from mmlab.runs.record.run_files import RunInUse
 
 
 def test_a_run_from_the_shell_ends_in_a_report(shell, here, tmp_path, capsys):
@@ -183,3 +186,29 @@ def test_everything_is_checked_before_anything_runs(here, tmp_path, capsys, text
     assert main(["sweep", "try.yaml"]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run", "--dataset", "photos", "--name", "p"), ("demo", "--name", "p", "--products", "50")]
+)
+def test_a_second_run_of_one_name_is_refused_while_the_first_is_at_work(here, tmp_path, capsys, arguments):
+    folder = tmp_path / "data" / "runs" / "p"
+    code = f"""
+import time, pathlib
+from mmlab.runs.record.run_files import run_lock
+with run_lock(pathlib.Path({str(folder)!r})):
+    print(flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as first:
+        first.stdout.readline()
+        assert main(arguments) == 2
+        with pytest.raises(RunInUse):
+            run_notebooks("p", {}, progress=False)
+        first.kill()
+    error = capsys.readouterr().err
+    assert f"mmlab: error: run p is in use by pid {first.pid}, " in error
+    assert f"{sys.executable} -c" in error
+    assert f"since {date.today():%Y-%m-%d}" in error
+    assert not (folder / "notebooks").exists()
+    assert not (tmp_path / "data" / "demo").exists()

@@ -1,6 +1,7 @@
 import pytest
 
-from mmlab.runs import read_manifest, run_folder, start_step
+from mmlab.runs import run_folder, start_step
+from mmlab.runs.record.lineage import read_held
 from mmlab.runs.record.run_files import NOTEBOOKS, run_lock
 from mmlab.runs.report.summary import summarize_run
 from mmlab.runs.upkeep import find_removable, remove
@@ -46,7 +47,7 @@ def test_unfinished_runs_are_those_without_their_last_notebook(folder):
 
 def test_a_run_that_is_at_work_stays(folder):
     start_step("02_embed", "half")
-    assert summarize_run(read_manifest("half")).state == "working on 02_embed"
+    assert summarize_run(read_held("half")).state == "working on 02_embed"
     assert names(find_removable([], unfinished=True)) == [("run", "broken"), ("verify", "verify-x")]
     with pytest.raises(ValueError, match="run 'half' is at work: stop it"):
         find_removable(["half"])

@@ -4,9 +4,10 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_items, write_items, write_table
-from mmlab.runs import start_step, verify_run
+from mmlab.runs import run_folder, start_step, verify_run
 from mmlab.runs.upkeep import data_folder as using_folder
 from mmlab.runs.upkeep import find_differences
 
@@ -54,7 +55,10 @@ def write_measure(folder, value):
 
 
 def rows(folders, tolerance=1e-5):
-    return find_differences(*folders, tolerance).to_numpy().tolist()
+    files = sorted(
+        {str(path.relative_to(top)) for top in folders for path in top.rglob("*") if path.is_file()}
+    )
+    return find_differences(*folders, files, tolerance).to_numpy().tolist()
 
 
 def test_the_same_numbers_have_no_difference(folders):
@@ -74,19 +78,74 @@ def test_every_kind_of_difference_is_a_row(folders):
     (second / "vectors" / "n.npz").touch()
     assert rows(folders) == [
         ["items.parquet", "items that the other lacks", 1, 1],
+        ["metrics.json", "text-to-image RR", 0.5, 0.75],
+        ["rankings/text-to-image.parquet", "queries with other scores", 0, 1],
         ["vectors/m.npz", "largest difference of a component", 0.0, 1.0],
         ["vectors/n.npz", "file", "missing", "there"],
-        ["rankings/text-to-image.parquet", "queries with other scores", 0, 1],
-        ["metrics.json", "text-to-image RR", 0.5, 0.75],
     ]
 
 
-def test_items_of_the_same_score_may_change_places(folders):
-    path = folders[1] / "rankings" / "text-to-image.parquet"
-    write_table(pd.read_parquet(path).assign(item_id=["b", "a"]), path)
-    assert rows(folders) == []
-    write_table(pd.read_parquet(path).head(1), path)
+def write_ranking(folder, items, scores):
+    ranks = range(1, len(items) + 1)
+    table = pd.DataFrame({"query_id": "a", "item_id": list(items), "rank": ranks, "score": scores})
+    write_table(table, folder / "rankings" / "text-to-image.parquet")
+
+
+def test_items_of_the_same_score_may_change_places_and_no_others(folders):
+    for before, after, scores in (
+        ("abcd", "acbd", [0.9, 0.5, 0.5, 0.1]),
+        ("abc", "bac", [0.5, 0.5 - 1e-6, 0.1]),
+        ("abc", "abd", [0.9, 0.5, 0.1]),  # the last may tie with one below the last rank
+    ):
+        write_ranking(folders[0], before, scores)
+        write_ranking(folders[1], after, scores)
+        assert rows(folders) == []
+    write_ranking(folders[0], "abcd", [0.9, 0.8, 0.7, 0.6])
+    write_ranking(folders[1], "dcba", [0.9, 0.8, 0.7, 0.6])
+    changed = "queries with other items, though their scores do not tie"
+    assert rows(folders) == [["rankings/text-to-image.parquet", changed, 0, 1]]
+    write_ranking(folders[1], "abc", [0.9, 0.8, 0.7])
     assert rows(folders) == [["rankings/text-to-image.parquet", "queries with other scores", 0, 1]]
+
+
+def test_every_other_file_is_compared_but_for_times(folders):
+    for folder, score, seconds, colour in zip(folders, (0.5, 0.6), (1.0, 2.0), ("red", "blue"), strict=True):
+        table = pd.DataFrame({"query_id": ["a", None], "score": [score, float("nan")], "p50_ms": seconds})
+        write_table(table, folder / "per_query" / "text-to-image.parquet")
+        (folder / "fixes.csv").write_text(f"a\n{score}\nb\n")
+        (folder / "galleries").mkdir()
+        (folder / "galleries" / "a.html").write_text(f'<b>a</b><img src="data:image/png;base64,{seconds}">')
+        (folder / "figures").mkdir()
+        for name in ("03_a.png", "05_a.png"):
+            Image.new("RGB", (4, 2), colour).save(folder / "figures" / name)
+        metrics = {"measures": [], "protocol": [{"direction": "a", "gallery": score}]}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert rows(folders) == [
+        ["figures/05_a.png", "mean difference of a pixel, of 255", 0.0, 170.0],
+        ["fixes.csv", "lines that differ", 0, 1],
+        ["metrics.json", "protocol 0 gallery", 0.5, 0.6],
+        ["per_query/text-to-image.parquet", "rows with another score", 0, 1],
+    ]
+
+
+def test_a_file_that_is_not_as_recorded_is_named_before_anything_is_run(monkeypatch):
+    monkeypatch.setattr("mmlab.runs.upkeep.run_notebooks", None)
+    step = start_step("01_ingest", "a")
+    step.write("items.parquet").write_text("whole")
+    step.write("gone.csv").write_text("there")
+    step.finish("")
+    (run_folder("a") / "items.parquet").write_text("half")
+    (run_folder("a") / "gone.csv").unlink()
+    found = verify_run("a")
+    assert found.folder is None
+    assert found.differences[["file", "what"]].to_numpy().tolist() == [
+        [
+            "items.parquet",
+            "is not what 01_ingest recorded: it was changed, or made by a run of 01_ingest that did not reach its "
+            "end; run 01_ingest again",
+        ],
+        ["gone.csv", "is gone; run 01_ingest again"],
+    ]
 
 
 def test_items_that_say_something_else_are_told(folders):

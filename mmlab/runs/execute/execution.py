@@ -120,7 +120,8 @@ def run_notebooks(
     as done: the parameters that the manifest records for them are given to the others too, unless `parameters` say
     otherwise. The folder then holds a page of each notebook, and `notebooks/` the executed copies.
 
-    Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
+    Raises ValueError for a wrong parameter, and RunInUse while another process runs notebooks of this run, before
+    anything is written; NotebookFailed at the first notebook that fails;
     and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
     """
     from mmlab.runs.execute.kernels import start_kernels
@@ -131,7 +132,6 @@ def run_notebooks(
     if start:
         values = _recorded_parameters(name, notebooks[:start]) | values
     copies = folder / EXECUTED
-    copies.mkdir(parents=True, exist_ok=True)
     complete = [complete_parameters(notebook, values) for notebook in coming]
     with (
         run_lock(folder),
@@ -140,6 +140,7 @@ def run_notebooks(
         Progress(coming, show=progress) as bar,
         closing(start_kernels(coming, complete, values.get("models", ()))) as kernels,
     ):
+        copies.mkdir(exist_ok=True)
         written = []
         for kernel, notebook, known in zip(kernels, coming, complete, strict=True):
             own = {key: value for key, value in known.items() if key in values}

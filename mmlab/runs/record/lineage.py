@@ -6,13 +6,17 @@ made from the files that are there now; and every parameter that it shares by na
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmlab.items.files import file_hash
-from mmlab.runs.record.manifest import Manifest
-from mmlab.runs.record.run_files import WRITERS
+from mmlab.runs.record.manifest import DamagedManifest, Manifest, StepRecord, read_manifest
+from mmlab.runs.record.run_files import WRITERS, run_folder
+
+SETTLED_NS = 1_000_000_000  # after its last change, until the state of a file tells one content from another
 
 
 class StaleInput(ValueError):
@@ -74,15 +78,72 @@ def check_input(manifest: Manifest, path: Path, file: str, parameters: Mapping[s
             f"{file} is there, but the manifest names no step that wrote it: run {maker} to the end"
         )
     expected = manifest["steps"][writer]["writes"][file]
-    if path.is_file() and file_hash(path) != expected:
-        raise StaleInput(
-            f"{file} is not what {writer} recorded: it was changed, or made by a run of {writer} "
-            f"that did not reach its end; run {writer} again"
-        )
+    if fault := find_fault(path, expected, writer):
+        raise StaleInput(f"{file} {fault}; run {writer} again")
     for step in _upstream(manifest, writer):
         _check_sources(manifest, step)
         _check_parameters(step, manifest["steps"][step]["parameters"], file, parameters)
     return expected
+
+
+def find_fault(path: Path, expected: str, writer: str) -> str:
+    """Return in what a file differs from what its writer recorded, "" where it does not."""
+    if path.is_dir():
+        return "" if expected.startswith("folder:") else f"is a folder, where {writer} wrote a file"
+    if not path.exists():
+        return "is gone"
+    try:
+        found = known_hash(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if found == expected:
+        return ""
+    return f"is not what {writer} recorded: it was changed, or made by a run of {writer} that did not reach its end"
+
+
+def known_hash(path: Path) -> str:
+    """Return the sha256 of a file; one that has neither been written nor changed since it was asked is not read."""
+    found = path.stat()
+    changed = max(found.st_mtime_ns, found.st_ctime_ns)
+    # a second change within one tick of the clock would not be seen
+    if time.time_ns() - changed < SETTLED_NS:
+        return file_hash(path)
+    return _hash_once(path, found.st_dev, found.st_ino, found.st_size, changed)
+
+
+@lru_cache(maxsize=10_000)
+def _hash_once(path: Path, *_: int) -> str:
+    return file_hash(path)
+
+
+def read_held(name: str) -> Manifest:
+    """Return the manifest of a run with what may be shown of it; `stale` and `damaged` say why the rest may not.
+
+    A step is stale that began again without reaching its end, or was made from files that were written anew since; of
+    the others each file is damaged that is not as it was recorded. Raises DamagedManifest as `read_manifest` does.
+    """
+    manifest, folder = read_manifest(name), run_folder(name)
+    steps: dict[str, StepRecord] = {}
+    stale: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    for step, record in manifest["steps"].items():
+        try:
+            for source in _upstream(manifest, step):
+                _check_sources(manifest, source)
+        except StaleInput as error:
+            stale[step] = str(error)
+            continue
+        found = {file: find_fault(folder / file, digest, step) for file, digest in record["writes"].items()}
+        damaged |= {file: f"{file} {fault}; run {step} again" for file, fault in found.items() if fault}
+        held = {file: digest for file, digest in record["writes"].items() if not found[file]}
+        steps[step] = {**record, "writes": held}
+    return {**manifest, "steps": steps, "stale": stale, "damaged": damaged}
+
+
+def held_file(manifest: Manifest, file: str) -> Path | None:
+    """Return the path of a file of a run that one of these steps wrote, None where none did."""
+    written = find_writer(manifest, file) is not None
+    return run_folder(manifest["run"]) / file if written else None
 
 
 def is_done(manifest: Manifest, folder: Path, step: str, parameters: Mapping[str, Any]) -> bool:
@@ -113,10 +174,36 @@ def _upstream(manifest: Manifest, step: str) -> Iterator[str]:
 
 
 def _check_sources(manifest: Manifest, step: str) -> None:
+    """Raise StaleInput where a step began again, or read a file that is another one now."""
+    if step in manifest.get("begun", {}):
+        raise StaleInput(f"{step} began again and has not reached its end; run {step} again")
     for file, digest in manifest["steps"][step]["reads"].items():
-        writer = find_writer(manifest, file)
-        if writer and manifest["steps"][writer]["writes"][file] != digest:
+        current, writer = _current(manifest, file)
+        if current is None:
+            raise StaleInput(f"{step} read {file}, which no step writes any more; run {step} again")
+        if current not in ("", digest):
             raise StaleInput(f"{step} read another {file} than {writer} has written since; run {step} again")
+
+
+def _current(manifest: Manifest, file: str) -> tuple[str | None, str]:
+    """Return the fingerprint of what a step has read as it is now, and who wrote it.
+
+    None: no step has written such a file. "": what was compared with is not there any more, and was right then.
+    """
+    if Path(file).is_absolute():
+        return known_hash(Path(file)) if Path(file).is_file() else "", "somebody"
+    run, _, other = file.rpartition(":")
+    if run:
+        if not run_folder(run).is_dir():
+            return "", ""
+        try:
+            manifest, file = read_manifest(run), other
+        except DamagedManifest:
+            return None, ""
+    writer = find_writer(manifest, file)
+    if writer is None:
+        return None, ""
+    return manifest["steps"][writer]["writes"][file], f"{writer} of run {run}" if run else writer
 
 
 def _check_parameters(step: str, theirs: Mapping[str, Any], file: str, mine: Mapping[str, Any]) -> None:

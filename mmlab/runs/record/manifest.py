@@ -8,18 +8,21 @@ This file reads and writes the record. Versions are those in the metadata of the
 environment variable is recorded. `lineage` decides whether a step may use a file.
 """
 
+import hashlib
 import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from mmlab.items import replacing
 from mmlab.items.files import project, resolve
-from mmlab.runs.record.run_files import MANIFEST, RUN_NAME, STORE, run_folder
+from mmlab.runs.record.run_files import MANIFEST, RUN_NAME, STORE, folder_lock, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,6 +127,11 @@ class Manifest(TypedDict):
 
     run: str
     steps: dict[str, StepRecord]
+    # the steps that began again since they finished -> when, in UTC, ISO 8601
+    begun: dict[str, str]
+    # of `lineage.read_held` alone: the steps and the files that it leaves out -> why
+    stale: NotRequired[dict[str, str]]
+    damaged: NotRequired[dict[str, str]]
 
 
 class DamagedManifest(ValueError):
@@ -139,45 +147,86 @@ class IndexLocation(NamedTuple):
 
 
 def read_manifest(name: str) -> Manifest:
-    """Return the manifest of the run called `name`: `{"run": name, "steps": {notebook: record}}`.
+    """Return the manifest of the run called `name`: `{"run": name, "steps": {notebook: record}, "begun": {...}}`.
 
     A run that has not finished a notebook has no steps. Raises DamagedManifest, a ValueError, if the file is no
     manifest.
 
     >>> read_manifest("no-such-run")
-    {'run': 'no-such-run', 'steps': {}}
+    {'run': 'no-such-run', 'steps': {}, 'begun': {}}
     """
     path = run_folder(name) / MANIFEST
-    if not path.is_file():
-        return {"run": name, "steps": {}}
+    if not path.exists():
+        return {"run": name, "steps": {}, "begun": {}}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError, IsADirectoryError) as error:
         raise DamagedManifest(
             f"{path} is not JSON ({error}); move it away and run the notebooks again"
         ) from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("steps"), dict):
+    if not _is_manifest(manifest):
         raise DamagedManifest(
             f"{path} is no manifest: expected an object with 'run' and 'steps'; move it away"
         )
+    if manifest.get("checksum", _checksum(manifest)) != _checksum(manifest):
+        raise DamagedManifest(
+            f"{path} is not as a notebook wrote it: it was changed since; move it away and run the notebooks again"
+        )
     # the folder may have been renamed
-    return {"run": name, "steps": manifest["steps"]}
+    return {"run": name, "steps": manifest["steps"], "begun": manifest.get("begun", {})}
+
+
+def _is_manifest(found: Any) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("begun", {}), dict):
+        return False
+    steps = found.get("steps")
+    return isinstance(steps, dict) and all(map(_is_record, steps.values()))
+
+
+def _is_record(found: Any) -> bool:
+    parts = {"parameters": dict, "reads": dict, "writes": dict, "finished": str, "summary": str}
+    return isinstance(found, dict) and all(
+        isinstance(found.get(name, kind()), kind) for name, kind in parts.items()
+    )
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, however it is laid out."""
+    held = {key: value for key, value in manifest.items() if key in ("steps", "begun")}
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
 
 def record_step(name: str, step: str, record: StepRecord) -> None:
-    """Write the record of a step into the manifest of a run, in place of its last one.
+    """Write the record of a step into the manifest of a run, in place of its last one: it has reached its end.
 
     Several kernels may do this at once.
     """
-    from filelock import FileLock
-
-    folder = run_folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".manifest.lock", timeout=60):
-        manifest = read_manifest(name)
+    with _changing(name) as manifest:
         manifest["steps"] = dict(sorted({**manifest["steps"], step: record}.items()))
+        manifest["begun"].pop(step, None)
+
+
+def record_begin(name: str, step: str) -> None:
+    """Write into the manifest of a run that a step with a record begins again: until its end the record is not valid.
+
+    A step without a record has nothing to lose.
+    """
+    if step in read_manifest(name)["steps"]:
+        with _changing(name) as manifest:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            manifest["begun"][step] = now
+
+
+@contextmanager
+def _changing(name: str) -> Iterator[Manifest]:
+    """Yield the manifest of a run, and write it as it is when the block ends; one process at a time."""
+    folder = run_folder(name)
+    with folder_lock(folder):
+        manifest = read_manifest(name)
+        yield manifest
+        held = {**manifest, "checksum": _checksum(manifest)}
         with replacing(folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(json.dumps(held, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def given_parameters(steps: Mapping[str, StepRecord]) -> dict[str, Any]:

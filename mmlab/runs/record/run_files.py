@@ -9,7 +9,8 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from mmlab.items import data
@@ -106,29 +107,86 @@ def disk_bytes(folder: Path) -> int:
 
 
 MARK = ".working-"
+LOCK = ".manifest.lock"
+ALONE = "alone"  # in the mark of a process that nobody may work beside
+MAX_COMMAND_CHARS = 200  # of a process in a message
 # the clock of a machine may be set while a process runs
 MAX_CLOCK_CHANGE_S = 2
 
 
+class RunInUse(ValueError):
+    """Another process works in the folder of a run; the message says which, and since when."""
+
+
 @contextmanager
 def run_lock(*folders: Path) -> Iterator[None]:
-    """Mark the folders as in use while the block runs; make them, and remove those that stay empty."""
-    for folder in folders:
-        mark(folder)
+    """Hold the folders for this process while the block runs; make them, and remove those that stay empty.
+
+    Raises RunInUse where another process works in one of them.
+    """
+    held: list[Path] = []
     try:
+        for folder in folders:
+            mark(folder, alone=True)
+            held.append(folder)
         yield
     finally:
-        for folder in folders:
+        for folder in held:
             unmark(folder)
-            # a folder that holds something stays
-            with suppress(OSError):
+            if os.listdir(folder) == [LOCK]:
+                (folder / LOCK).unlink()
                 folder.rmdir()
 
 
-def mark(folder: Path) -> None:
-    """Mark the folder as in use by this process until `unmark`, or until the process ends; make the folder."""
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock the folder of a run for the moment in which its record or a mark is written; make the folder."""
+    from filelock import FileLock
+
     folder.mkdir(parents=True, exist_ok=True)
-    _own_mark(folder).write_text(f"{socket.gethostname()} {_began(os.getpid())}", encoding="utf-8")
+    with FileLock(folder / LOCK, timeout=60):
+        yield
+
+
+def mark(folder: Path, alone: bool = False) -> None:
+    """Mark the folder as in use by this process until `unmark`, or until the process ends; make the folder.
+
+    `alone`: nobody else may work there, but the kernels that this process starts; else nobody else may be alone there.
+    Raises RunInUse where another process is.
+    """
+    with folder_lock(folder):
+        check_free(folder, alone)
+        words = socket.gethostname(), str(_began(os.getpid())), ALONE if alone else ""
+        _own_mark(folder).write_text(" ".join(words).strip(), encoding="utf-8")
+
+
+def check_free(folder: Path, alone: bool = True) -> None:
+    """Raise RunInUse where another process works in the folder of a run, see `mark`."""
+    import psutil
+
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    for path in sorted(folder.glob(f"{MARK}*")):
+        if _is_alive(path) and _process_of(path) not in own and (alone or ALONE in path.read_text("utf-8")):
+            raise RunInUse(
+                f"run {folder.name} is in use by {_describe(path)}: wait until it has ended, stop it, "
+                "or give this run another name"
+            )
+
+
+def _describe(path: Path) -> str:
+    """Return the process of a mark, what it does, and since when."""
+    import psutil
+
+    host, since = path.read_text(encoding="utf-8").split()[0], datetime.fromtimestamp(path.stat().st_mtime)
+    clock = since.astimezone().isoformat(" ", "seconds")
+    if host != socket.gethostname():
+        return f"pid {_process_of(path)} of the machine {host}, since {clock}"
+    command = " ".join(psutil.Process(_process_of(path)).cmdline())
+    return f"pid {_process_of(path)}, {command[:MAX_COMMAND_CHARS]!r}, since {clock}"
+
+
+def _process_of(path: Path) -> int:
+    return int(path.name.removeprefix(MARK))
 
 
 def unmark(folder: Path) -> None:
@@ -147,8 +205,8 @@ def _own_mark(folder: Path) -> Path:
 
 def _is_alive(path: Path) -> bool:
     try:
-        host, began = path.read_text(encoding="utf-8").split()
-        process = int(path.name.removeprefix(MARK))
+        host, began, *_ = path.read_text(encoding="utf-8").split()
+        process = _process_of(path)
         return host != socket.gethostname() or abs(_began(process) - float(began)) < MAX_CLOCK_CHANGE_S
     # the process has just ended, or the file is no mark of ours
     except (OSError, ValueError):

@@ -21,7 +21,15 @@ import pandas as pd
 
 from mmlab.items import replacing
 from mmlab.runs.record.lineage import StaleInput, check_input, fingerprint, written_files
-from mmlab.runs.record.manifest import StepRecord, describe_machine, read_manifest, record_step, versions
+from mmlab.runs.record.manifest import (
+    Manifest,
+    StepRecord,
+    describe_machine,
+    read_manifest,
+    record_begin,
+    record_step,
+    versions,
+)
 from mmlab.runs.record.parameters import check_secrets, values_from_namespace
 from mmlab.runs.record.run_files import mark, run_folder, unmark
 from mmlab.visualize import Html, table
@@ -52,7 +60,7 @@ class Step:
         changed, is older than what it was made from, or was made with other values of this step's parameters.
         """
         path = self._inside(file)
-        self.reads[file] = check_input(read_manifest(self.run_name), path, file, self.parameters)
+        self.reads[file] = check_input(self._manifest(), path, file, self.parameters)
         return path
 
     def read_all(self, pattern: str) -> list[Path]:
@@ -146,6 +154,12 @@ class Step:
         # not IPython's Markdown: a label in the summary may be hostile
         return Html(render_markdown(summary))
 
+    def _manifest(self) -> Manifest:
+        """Return the manifest of the run, in which this step may read what it wrote itself the last time."""
+        manifest = read_manifest(self.run_name)
+        manifest["begun"].pop(self.name, None)
+        return manifest
+
     def _inside(self, file: str) -> Path:
         path = (self.folder / file).resolve()
         if not path.is_relative_to(self.folder.resolve()) or path == self.folder.resolve():
@@ -171,8 +185,9 @@ def begin_step(notebook: str, namespace: Mapping[str, Any]) -> Step:
 def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
     """Begin a step outside of a notebook, with its parameters by name; otherwise like `begin_step`.
 
-    Raises ValueError for a parameter that holds a secret, since it would be written into the manifest, and TypeError
-    for a value that cannot be written as JSON.
+    What the step has written before, and what later steps made of it, is not valid until it finishes. Raises ValueError
+    for a parameter that holds a secret, since it would be written into the manifest, TypeError for a value that cannot
+    be written as JSON, and RunInUse while another process runs notebooks of this run.
     """
     check_secrets(parameters)
     folder = run_folder(run_name)
@@ -183,6 +198,7 @@ def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
             f"{notebook}: parameters are numbers, strings, truth values or lists of them; {error}"
         ) from error
     mark(folder)
+    record_begin(run_name, notebook)
     return Step(notebook, run_name, folder, plain)
 
 

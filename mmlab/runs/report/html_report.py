@@ -18,8 +18,9 @@ from markupsafe import Markup
 
 from mmlab.items import data, replacing
 from mmlab.items.sentences import milliseconds
-from mmlab.runs.record.manifest import Manifest, read_manifest
-from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, METRICS, run_folder
+from mmlab.runs.record.lineage import held_file, read_held
+from mmlab.runs.record.manifest import Manifest
+from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, run_folder
 from mmlab.runs.report.sections import (
     Gallery,
     allow_scripts,
@@ -32,8 +33,8 @@ from mmlab.runs.report.sections import (
 from mmlab.runs.report.summary import (
     ROW_KEYS,
     rank_runs,
-    read_metrics,
     run_costs,
+    run_metrics,
     summarize_run,
     summarize_runs,
     tabulate_latency,
@@ -78,7 +79,7 @@ def write_index(name: str) -> Path:
     """
     folder = existing_folder(name)
     links = {notebook: f"{notebook}.html" for notebook in page_names(folder)}
-    return _write(folder / INDEX_PAGE, render_index(read_manifest(name), links))
+    return _write(folder / INDEX_PAGE, render_index(read_held(name), links))
 
 
 def write_single_file(name: str) -> Path:
@@ -88,7 +89,7 @@ def write_single_file(name: str) -> Path:
     largest pages are left out, then the galleries, then the map, and the file says which. Raises FileNotFoundError if
     there is no such run, and ValueError if the file is too large even so.
     """
-    folder, manifest = existing_folder(name), read_manifest(name)
+    folder, manifest = existing_folder(name), read_held(name)
     pages = {
         page: shrink_figures((folder / f"{page}.html").read_text("utf-8")) for page in page_names(folder)
     }
@@ -146,10 +147,9 @@ def render_index(
     """Return the first page as HTML; `links`: notebook -> what to link to.
 
     A report in a single file leaves out what `without` names, galleries or map, and adds `more`; what its `parts`, the
-    pages, show is not shown twice.
+    pages, show is not shown twice. `manifest`: of `read_held`; what that left out is named.
     """
-    folder = run_folder(manifest["run"])
-    measures = tabulate_measures(read_metrics(folder / METRICS))
+    measures = tabulate_measures(run_metrics(manifest))
     pages = more.get("parts", {})
     galleries = [] if "galleries" in without else read_galleries(manifest, pages)
     chart = "" if "map" in without else read_map(manifest, pages)
@@ -160,12 +160,13 @@ def render_index(
         "titles": {name: title_of_page(name) for name in links},
         "summary": summarize_run(manifest),
         "steps": _steps(manifest, links),
+        "faults": [*manifest.get("stale", {}).values(), *manifest.get("damaged", {}).values()],
         "verdict": verdict,
         "directions": measures.directions,
-        "actions": [_action(one, links, galleries, folder) for one in verdict.actions],
+        "actions": [_action(one, links, galleries, manifest) for one in verdict.actions],
         "measures": measures,
-        "latency": tabulate_latency(folder / INDEX),
-        "cost": _cost(manifest["run"], folder),
+        "latency": tabulate_latency(held_file(manifest, INDEX)),
+        "cost": _cost(manifest),
         "figures": read_figures(manifest, pages),
         "galleries": galleries,
         "map": chart,
@@ -186,12 +187,12 @@ def title_of_page(name: str) -> str:
 
 
 def _action(
-    action: Action, links: Mapping[str, str], galleries: Sequence[Gallery], folder: Path
+    action: Action, links: Mapping[str, str], galleries: Sequence[Gallery], manifest: Manifest
 ) -> dict[str, Any]:
     """Return an action of the verdict with its links: the repair list, a gallery, a page, as far as they are there."""
     found = []
     if action.link == "suspects":
-        if (folder / FIXES).is_file() and not _is_single(links):
+        if held_file(manifest, FIXES) and not _is_single(links):
             found.append({"name": "the repair list", "to": FIXES})
         found += [
             {"name": "examples", "to": f"#{one.id}"} for one in galleries if one.title.lower() == action.link
@@ -212,13 +213,14 @@ def _inline(text: str) -> Markup:
     return _markup(render_markdown(text).strip().removeprefix("<p>").removesuffix("</p>"))
 
 
-def _cost(name: str, folder: Path) -> str:
+def _cost(manifest: Manifest) -> str:
     """Say what a query takes as 03_index measured it, and how large store and vectors are."""
     import pandas as pd
 
-    if not (folder / INDEX).is_file():
+    index = held_file(manifest, INDEX)
+    if index is None:
         return ""
-    costs = run_costs({name: pd.read_parquet(folder / INDEX)}).iloc[0]
+    costs = run_costs({manifest["run"]: pd.read_parquet(index)}).iloc[0]
     taken = f"A query takes {milliseconds(costs['p50_ms'])} in the index, by the median, without the time to embed it"
     return f"{taken}. The store and the vectors take {costs['disk_mb']:,.1f} MB on disk."
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmlab.items.sentences import heading, listed, measure_with_interval
+from mmlab.runs.record.lineage import held_file, read_held
 from mmlab.runs.record.manifest import Environment, Manifest, given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
     COMPARISON,
@@ -81,7 +82,8 @@ class Summary:
     """One run in a few words.
 
     `finished` is the time of its last step, ISO 8601 in UTC, or "". `state` is finished, comparison, or says where the
-    run works, failed or stopped.
+    run works, failed or stopped, from where on it is out of date, or which file is damaged. `missing`: the notebooks
+    that have to be run, of the six.
     """
 
     name: str
@@ -90,12 +92,13 @@ class Summary:
     finished: str
     seconds: float
     steps: list[str]
+    missing: list[str]
     state: str
     environment: Environment
 
 
 def summarize_run(manifest: Manifest) -> Summary:
-    """Return the summary of a run, whether it is finished or not."""
+    """Return the summary of a run, whether it is finished or not; `manifest`: of `read_held`."""
     name, steps = manifest["run"], manifest["steps"]
     last = max(steps.values(), key=lambda record: record["finished"], default=None)
     given = given_parameters(steps)
@@ -106,7 +109,8 @@ def summarize_run(manifest: Manifest) -> Summary:
         finished=last["finished"] if last else "",
         seconds=sum(record["seconds"] for record in steps.values()),
         steps=list(steps),
-        state=_state(name, list(steps)),
+        missing=missing_steps(manifest),
+        state=_state(manifest),
         environment=last["environment"] if last else {"packages": {}, "platform": "", "git": None},
     )
 
@@ -202,13 +206,21 @@ def _setting(value: Any) -> str:
     return str(value)[:MAX_SETTING_CHARS] if isinstance(value, list) or is_known(value) else ""
 
 
+def run_metrics(manifest: Manifest) -> Metrics:
+    """Return the metrics of a run, empty where 05_evaluate has not written them; `manifest`: of `read_held`."""
+    path = held_file(manifest, METRICS)
+    return read_metrics(path) if path else {}
+
+
 def read_metrics(path: Path) -> Metrics:
-    """Return the content of a metrics.json, empty if the file is missing or holds no object."""
+    """Return the content of a metrics.json; raise ValueError, naming the file, where it holds no object."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); run 05_evaluate again") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no measures; run 05_evaluate again")
+    return found
 
 
 def tabulate_measures(metrics: Metrics) -> MetricsTable:
@@ -257,11 +269,11 @@ def first_measure(metrics: Metrics) -> dict[str, Any]:
     return chosen[0] if chosen else {}
 
 
-def tabulate_latency(path: Path) -> list[dict[str, str]]:
+def tabulate_latency(path: Path | None) -> list[dict[str, str]]:
     """Return the rows of an index.parquet that say how long a query takes, as text; none without the file."""
     import pandas as pd
 
-    if not path.is_file():
+    if path is None:
         return []
     table = pd.read_parquet(path)
     shown = [name for name in ("search", "layout", "recall", "p50_ms", "p95_ms") if name in table.columns]
@@ -298,13 +310,12 @@ def _cost(run: str, benchmark: "pd.DataFrame") -> dict[str, Any]:
 def _row(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the row of a run in lists, and the parameters that it was given."""
     try:
-        manifest = read_manifest(name)
+        manifest = read_held(name)
         found, given = summarize_run(manifest), given_parameters(manifest["steps"])
     except DAMAGE as error:
         empty = dict.fromkeys(ROW_KEYS, None) | dict.fromkeys(("dataset", "finished", "measure"), "")
         return empty | {"name": name, "models": [], "state": f"damaged manifest: {error}"}, {}
-    folder = run_folder(name)
-    entry = first_measure(read_metrics(folder / METRICS))
+    entry = first_measure(run_metrics(manifest))
     return {
         "name": name,
         "dataset": found.dataset,
@@ -313,16 +324,16 @@ def _row(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "seconds": round(found.seconds, 1),
         "measure": f"{entry['direction']} {entry['measure']}" if entry else "",
         **{key: entry.get(key) for key in ("value", "low", "high")},
-        "latency_ms": _latency_ms(folder / INDEX, given),
+        "latency_ms": _latency_ms(held_file(manifest, INDEX), given),
         "state": found.state,
     }, given
 
 
-def _latency_ms(path: Path, given: Mapping[str, Any]) -> float | None:
+def _latency_ms(path: Path | None, given: Mapping[str, Any]) -> float | None:
     """Return the median time of a query as the run answers: by exact search, or by its index."""
     import pandas as pd
 
-    if not path.is_file():
+    if path is None:
         return None
     benchmark = pd.read_parquet(path)
     if not {"search", "p50_ms"} <= set(benchmark.columns) or benchmark.empty:
@@ -339,17 +350,27 @@ def own_search(benchmark: "pd.DataFrame", ef: Any) -> "pd.Series":
     return (own if len(own) else benchmark).iloc[0]
 
 
-def _state(name: str, steps: list[str]) -> str:
-    if COMPARISON in steps:
-        return "comparison"
-    missing = [notebook for notebook in NOTEBOOKS if notebook not in steps]
+def missing_steps(manifest: Manifest) -> list[str]:
+    """Return those of the six notebooks that have to be run, or run again; `manifest`: of `read_held`."""
+    return [notebook for notebook in NOTEBOOKS if notebook not in manifest["steps"]]
+
+
+def _state(manifest: Manifest) -> str:
+    name, missing, stale = manifest["run"], missing_steps(manifest), manifest.get("stale", {})
+    if COMPARISON in (*manifest["steps"], *stale):
+        missing = [COMPARISON] if COMPARISON in stale else []
+    if not missing and (damaged := list(manifest.get("damaged", {}))):
+        return f"damaged: {damaged[0]}" + (f" and {len(damaged) - 1} more" if len(damaged) > 1 else "")
     if not missing:
-        return "finished"
+        return "comparison" if COMPARISON in manifest["steps"] else "finished"
+    first = missing[0]
     if is_locked(run_folder(name)):
-        return f"working on {missing[0]}"
-    if _failed(executed_copy(name, missing[0])):
-        return f"failed in {missing[0]}"
-    return f"stopped before {missing[0]}"
+        return f"working on {first}"
+    if _failed(executed_copy(name, first)):
+        return f"failed in {first}"
+    if first in manifest["begun"]:
+        return f"stopped in {first}"
+    return f"out of date from {first} on" if first in stale else f"stopped before {first}"
 
 
 def _failed(copy: Path) -> bool:

@@ -21,9 +21,10 @@ from mmlab.items.sentences import (
     of_100_interval,
     points,
 )
+from mmlab.runs.record.lineage import held_file
 from mmlab.runs.record.manifest import Manifest
-from mmlab.runs.record.run_files import COMPARISON, INDEX, METRICS, NOTEBOOKS, SUSPECTS, run_folder
-from mmlab.runs.report.summary import Metrics, read_metrics
+from mmlab.runs.record.run_files import COMPARISON, INDEX, METRICS, SUSPECTS
+from mmlab.runs.report.summary import Metrics, missing_steps, run_metrics
 from mmlab.visualize.markup import render_markdown
 
 SHORT, PRINTED, WRONG_PAIR = "short text", "printed text", "suspected wrong pair"
@@ -98,16 +99,21 @@ class _Files(NamedTuple):
 
 
 def make_verdict(manifest: Manifest) -> Verdict:
-    """Return the verdict of a run, of what it has: how far it came where nothing was measured yet."""
-    steps = manifest["steps"]
-    missing = [name for name in NOTEBOOKS if name not in steps]
+    """Return the verdict of a run, of what it has: how far it came where nothing was measured yet.
+
+    `manifest`: of `read_held`.
+    """
+    steps, missing = manifest["steps"], missing_steps(manifest)
     if COMPARISON in steps:
         return conclusion_of(manifest, COMPARISON)
-    files = _read(manifest["run"])
+    files = _read(manifest)
     good = list(_quality(files))
     if missing:
-        good.append(f"The run is not finished: {missing[0]} is missing.")
-    if not files.rows("measures") and "05_evaluate" in steps:
+        again = "has to be run again" if missing[0] in manifest.get("stale", {}) else "is missing"
+        good.append(f"The run is not finished: {missing[0]} {again}.")
+    if damage := manifest.get("damaged", {}).get(METRICS):
+        good.append(f"No measures are shown: {damage}.")
+    elif not files.rows("measures") and "05_evaluate" in steps:
         good.append("Nothing could be measured: 05_evaluate says why, and what to judge by.")
     causes = _causes(files)
     actions = [*_repairs(causes, files), *_first_hits(files), *_search_exactly(files)]
@@ -130,15 +136,16 @@ def plain(text: str) -> str:
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE].rpartition(' ')[0]} …"
 
 
-def _read(name: str) -> _Files:
-    folder = run_folder(name)
-    wrong, right_too = (folder / SUSPECTS / f"{name}.parquet" for name in ("wrong_pairs", "false_negatives"))
-    suspected = pd.read_parquet(wrong, columns=["suspected"])["suspected"].sum() if wrong.is_file() else 0
-    above = pd.read_parquet(right_too, columns=["query_id", "rank"]) if right_too.is_file() else None
+def _read(manifest: Manifest) -> _Files:
+    wrong, right_too, index = (
+        held_file(manifest, file)
+        for file in (f"{SUSPECTS}/wrong_pairs.parquet", f"{SUSPECTS}/false_negatives.parquet", INDEX)
+    )
+    suspected = pd.read_parquet(wrong, columns=["suspected"])["suspected"].sum() if wrong else 0
+    above = pd.read_parquet(right_too, columns=["query_id", "rank"]) if right_too else None
     first = above.loc[above["rank"] == 1, "query_id"].nunique() if above is not None else 0
-    index = folder / INDEX
-    rows = pd.read_parquet(index).to_dict("records") if index.is_file() else []
-    return _Files(name, read_metrics(folder / METRICS), rows, int(suspected), int(first))
+    rows = pd.read_parquet(index).to_dict("records") if index else []
+    return _Files(manifest["run"], run_metrics(manifest), rows, int(suspected), int(first))
 
 
 def _quality(files: _Files) -> Iterator[str]:

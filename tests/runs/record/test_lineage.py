@@ -136,15 +136,17 @@ def long_chain(tmp_path, items):
     steps = {
         "01_ingest": record(parameters={"seed": 1, "min_words": 3}, writes=read),
         "02_embed": record(parameters={"seed": 1, "model": "m"}, reads=read, writes={"vectors/a.npz": "a"}),
-        "03_index": record(parameters={"m": 16}, reads={"vectors/a.npz": "a", **read}, writes={"store": "s"}),
+        "03_index": record(
+            parameters={"m": 16}, reads={"vectors/a.npz": "a", **read}, writes={"store": "folder:s"}
+        ),
     }
     return {"run": "r", "steps": steps}
 
 
 def test_a_folder_is_known_by_what_it_was_made_from(tmp_path, long_chain):
     mine = {"m": 16, "model": "m", "seed": 1, "min_words": 3, "k": 10}
-    assert check_input(long_chain, tmp_path / "store", "store", mine) == "s"
-    assert check_input(long_chain, tmp_path / "store", "store", {}) == "s"
+    assert check_input(long_chain, tmp_path / "store", "store", mine) == "folder:s"
+    assert check_input(long_chain, tmp_path / "store", "store", {}) == "folder:s"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_what_any_step_upstream_read_must_still_be_there(tmp_path, long_chain, f
 def test_what_was_read_from_elsewhere_is_not_looked_for(tmp_path, long_chain):
     """As a file of another run, or of the user's."""
     long_chain["steps"]["02_embed"]["reads"]["other:items.parquet"] = "1"
-    assert check_input(long_chain, tmp_path / "store", "store", {}) == "s"
+    assert check_input(long_chain, tmp_path / "store", "store", {}) == "folder:s"
 
 
 def test_of_two_steps_with_other_parameters_the_nearer_is_named(tmp_path, long_chain):
@@ -187,15 +189,15 @@ def test_a_step_behind_one_that_was_looked_at_already_is_not_passed_over(tmp_pat
     index, embed = (long_chain["steps"][name]["reads"] for name in ("03_index", "02_embed"))
     long_chain["steps"]["03_index"]["reads"] = dict(reversed(index.items()))
     embed |= words
-    assert check_input(long_chain, tmp_path / "store", "store", {"language": "en"}) == "s"
+    assert check_input(long_chain, tmp_path / "store", "store", {"language": "en"}) == "folder:s"
     with pytest.raises(StaleInput, match="language is 'de' here and was 'en' in 00_words"):
         check_input(long_chain, tmp_path / "store", "store", {"language": "de"})
 
 
 def test_steps_that_read_from_each_other_are_each_looked_at_once(tmp_path, long_chain):
     """05 writes labels that 04 reads when it is run again."""
-    long_chain["steps"]["01_ingest"]["reads"] = {"store": "s"}
-    assert check_input(long_chain, tmp_path / "store", "store", {"m": 16}) == "s"
+    long_chain["steps"]["01_ingest"]["reads"] = {"store": "folder:s"}
+    assert check_input(long_chain, tmp_path / "store", "store", {"m": 16}) == "folder:s"
 
 
 def test_a_step_is_done_whatever_the_parameters_of_those_before_it(tmp_path, long_chain):

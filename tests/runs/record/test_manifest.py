@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from mmlab.runs import start_step
+from mmlab.runs import DamagedManifest, start_step
 from mmlab.runs.execute.step_cache import share_step
 from mmlab.runs.record.manifest import (
     check_runs,
@@ -48,7 +48,7 @@ def test_names_that_are_no_plain_names_are_refused(name):
 
 
 def test_a_run_that_never_ran_has_no_steps(data_folder):
-    assert read_manifest("new") == {"run": "new", "steps": {}}
+    assert read_manifest("new") == {"run": "new", "steps": {}, "begun": {}}
     assert not data_folder.exists()
 
 
@@ -118,7 +118,7 @@ def test_the_first_step_decides_a_parameter_that_several_have():
 def test_a_run_whose_folder_was_renamed_goes_by_its_new_name():
     record_step("a", "01_ingest", {"a": 1})
     run_folder("a").rename(run_folder("b"))
-    assert read_manifest("b") == {"run": "b", "steps": {"01_ingest": {"a": 1}}}
+    assert read_manifest("b") == {"run": "b", "steps": {"01_ingest": {"a": 1}}, "begun": {}}
 
 
 def test_parameters_that_differ_are_a_row_each():
@@ -144,3 +144,27 @@ def test_what_is_compared_is_a_run_or_a_file(tmp_path):
         find_compared(["a", "x/c.run"], tmp_path)
     with pytest.raises(ValueError, match="each run and each file once; found b.run, ./b.run"):
         find_compared(["b.run", "./b.run"], tmp_path)
+
+
+def test_a_manifest_that_was_changed_by_hand_is_refused():
+    start_step("01_ingest", "r", dataset="d").finish("31 images")
+    path = run_folder("r") / "manifest.json"
+    path.write_text(path.read_text().replace("31 images", "37 images"))
+    with pytest.raises(DamagedManifest, match=r"manifest\.json is not as a notebook wrote it"):
+        read_manifest("r")
+
+
+def test_a_folder_in_place_of_a_manifest_is_refused():
+    (run_folder("r") / "manifest.json").mkdir(parents=True)
+    with pytest.raises(DamagedManifest, match=r"manifest\.json is not JSON"):
+        start_step("01_ingest", "r")
+
+
+def test_a_step_that_begins_again_is_noted_until_its_end():
+    start_step("01_ingest", "r")
+    assert read_manifest("r") == {"run": "r", "steps": {}, "begun": {}}  # it has nothing to lose yet
+    start_step("01_ingest", "r").finish("")
+    step = start_step("01_ingest", "r")
+    assert list(read_manifest("r")["begun"]) == ["01_ingest"]
+    step.finish("")
+    assert read_manifest("r")["begun"] == {}

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from mmlab.items import write_table
-from mmlab.runs import read_manifest, start_step
+from mmlab.runs import start_step
+from mmlab.runs.record.lineage import read_held
 from mmlab.runs.record.run_files import NOTEBOOKS
 from mmlab.runs.report.verdict import make_verdict
 
@@ -51,7 +52,7 @@ def make(causes=SOME, exact_ms=0.5, recall=0.98, split="test"):
     write_table(index, step.write("index.parquet"))
     step.finish("")
     start_step("06_visualize", "r").finish("")
-    return make_verdict(read_manifest("r"))
+    return make_verdict(read_held("r"))
 
 
 def test_how_good_it_is_comes_with_interval_split_and_gallery():
@@ -135,7 +136,7 @@ def test_a_terminal_gets_five_plain_lines():
 
 def test_a_run_that_is_not_finished_says_what_is_missing():
     start_step("01_ingest", "r").finish("")
-    assert make_verdict(read_manifest("r")).lines() == ["The run is not finished: 02_embed is missing."]
+    assert make_verdict(read_held("r")).lines() == ["The run is not finished: 02_embed is missing."]
 
 
 def test_a_run_without_causes_gives_its_measures_alone():
@@ -146,4 +147,4 @@ def test_a_run_without_causes_gives_its_measures_alone():
 
 def test_a_comparison_has_its_own_conclusion_in_a_few_sentences():
     start_step("08_compare", "r", runs=["a", "b"]).finish("**2 runs** alike. One. Two. Three. Four.")
-    assert make_verdict(read_manifest("r")).lines() == ["2 runs alike.", "One.", "Two.", "Three."]
+    assert make_verdict(read_held("r")).lines() == ["2 runs alike.", "One.", "Two.", "Three."]
