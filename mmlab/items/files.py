@@ -3,12 +3,15 @@
 One rule for paths: a relative path in a parameter starts at the project folder, which holds `notebooks/` and `data/`.
 """
 
+import errno
 import hashlib
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +19,8 @@ import mmlab
 
 FIRST_NOTEBOOK = "notebooks/01_ingest.ipynb"
 MAX_WAIT = 60  # seconds, for another writer of a SQLite file
+HASH_BLOCK = 1 << 14
+CLOCK_STEP_NS = 20_000_000  # by which the time of a file may lag behind the clock
 
 
 class NoProject(FileNotFoundError):
@@ -99,6 +104,122 @@ def file_hash(path: str | Path) -> str:
     """Return the sha256 of the file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def written_parts(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each part of an open file that is no hole; the whole file where a system cannot tell."""
+    if not hasattr(os, "SEEK_DATA"):
+        yield 0, size
+        return
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            # only a hole is left
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, end
+
+
+class Checksums:
+    """A file `checksums.json` with the size and a checksum of each of the other files below its folder.
+
+    A file that was not written to since the last look is taken to be as it was, so that a look at a large folder costs
+    little. The time of that look is the time of `checksums.json`; its content never changes.
+
+    >>> import tempfile
+    >>> sums = Checksums(Path(tempfile.mkdtemp()))
+    >>> _ = (sums.folder / "a").write_text("abc")
+    >>> sums.write([sums.folder / "a"])
+    >>> sums.changed()
+    []
+    >>> _ = (sums.folder / "a").write_text("abd")
+    >>> sums.changed()
+    ['a']
+    """
+
+    NAME = "checksums.json"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / self.NAME
+
+    def write(self, files: Iterable[Path]) -> None:
+        """Write the checksums of these files."""
+        began = time.time_ns()
+        found = {
+            path.relative_to(self.folder).as_posix(): [path.stat().st_size, _content_hash(path)]
+            for path in sorted(files)
+        }
+        with replacing(self.file) as temporary:
+            temporary.write_text(json.dumps(found, indent=0))
+        self._set_time(began)
+
+    def changed(self, thorough: bool = False) -> list[str]:
+        """Return the names of the files that are gone or have other bytes; none where there are no checksums.
+
+        `thorough`: read also the files that were not written to since the last look. Damaged checksums are named.
+        """
+        began = time.time_ns()
+        try:
+            known, seen = json.loads(self.file.read_text()), self.file.stat().st_mtime_ns
+            changed = [
+                name
+                for name, (size, digest) in known.items()
+                if not _is_same(self.folder / name, size, digest, 0 if thorough else seen)
+            ]
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError, AttributeError):
+            return [self.NAME]
+        if not changed:
+            self._set_time(began)
+        return changed
+
+    def remove(self) -> None:
+        """Remove the checksums, before a file is changed."""
+        self.file.unlink(missing_ok=True)
+
+    def _set_time(self, began: int) -> None:
+        # nobody may write here, as on a disk that is read only
+        with suppress(OSError):
+            os.utime(self.file, ns=(began - CLOCK_STEP_NS, began - CLOCK_STEP_NS))
+
+
+def _is_same(path: Path, size: int, digest: str, seen: int) -> bool:
+    try:
+        found = path.stat()
+        old = max(found.st_mtime_ns, found.st_ctime_ns) < seen
+        return found.st_size == size and (old or _content_hash(path) == digest)
+    except FileNotFoundError:
+        return False
+
+
+def _content_hash(path: Path) -> str:
+    """Return a sha256 of a file's blocks that are not all zero, and their places: holes are not read.
+
+    Of JSON, that of the values: whoever writes it again may put the names in another order.
+    """
+    digest = hashlib.sha256()
+    if path.suffix == ".json":
+        with suppress(ValueError):
+            digest.update(json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode())
+            return digest.hexdigest()
+    with open(path, "rb", buffering=0) as file:
+        end = 0
+        for first, last in written_parts(file.fileno(), os.fstat(file.fileno()).st_size):
+            # two parts may lie in one block
+            start = max(end, first - first % HASH_BLOCK)
+            file.seek(start)
+            for place in range(start, last, HASH_BLOCK):
+                block = file.read(HASH_BLOCK)
+                end = place + HASH_BLOCK
+                if block.count(0) < len(block):
+                    digest.update(place.to_bytes(8, "little"))
+                    digest.update(block)
+    return digest.hexdigest()
 
 
 class SqliteFile:

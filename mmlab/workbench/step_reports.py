@@ -239,9 +239,19 @@ class IndexReport(Report):
         gone = f", {deleted:,} were deleted" if deleted else ""
         sentence = (
             f"**{count(int(held['points'].sum()), 'point')}** in {count(len(held), 'collection')}, "
-            f"{self.index.layout} layout: {done}{gone}."
+            f"{self.index.layout} layout: {done}{gone}.{self._damage()}"
         )
-        return Result(built.merge(held, on="collection"), sentence, digits=2)
+        table = built.drop(columns="damage").merge(held, on="collection")
+        return Result(table, sentence, digits=2)
+
+    def _damage(self) -> str:
+        """Return which collections were damaged, and were built anew."""
+        damaged = self.index.report.loc[self.index.report["damage"] != "", "collection"]
+        if damaged.empty:
+            return ""
+        return (
+            f" The files of {', '.join(map(escape_markdown, damaged))} were damaged: dropped and built anew."
+        )
 
     @property
     def sent(self) -> int:

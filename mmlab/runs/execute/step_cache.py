@@ -4,15 +4,14 @@ The bytes, the parameters and what was read are the same, so the hashes of each 
 itself. The record says in `shared_from` which run did.
 """
 
-import errno
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmlab.items import replacing
+from mmlab.items.files import written_parts
 from mmlab.runs.record.lineage import find_writer, is_done
 from mmlab.runs.record.manifest import Manifest, read_manifest, record_step
 from mmlab.runs.record.run_files import LABELS, STORE, executed_copy, run_folder
@@ -109,26 +108,8 @@ def _copy_with_holes(source: str, target: str) -> None:
     """Copy only what was ever written: the store of 300 products is 2.7 MB in files of 195 MB."""
     with open(source, "rb", buffering=0) as reading, open(target, "wb") as writing:
         size = writing.truncate(os.fstat(reading.fileno()).st_size)
-        for start, end in _written_parts(reading.fileno(), size):
+        for start, end in written_parts(reading.fileno(), size):
             reading.seek(start)
             writing.seek(start)
             while start < end and (part := reading.read(min(COPY_BYTES, end - start))):
                 start += writing.write(part)
-
-
-def _written_parts(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each part of an open file that is no hole; the whole file where a system cannot tell."""
-    if not hasattr(os, "SEEK_DATA"):
-        yield 0, size
-        return
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(file, end, os.SEEK_DATA)
-        except OSError as error:
-            # only a hole is left
-            if error.errno == errno.ENXIO:
-                return
-            raise
-        end = os.lseek(file, start, os.SEEK_HOLE)
-        yield start, end
