@@ -7,13 +7,15 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import mmlab
 
@@ -96,8 +98,59 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, find_shortage(str(error)), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+DISK_FULL = re.compile(
+    r"no space left on device|\[errno (28|122)\]|disk is full|disk quota exceeded", re.IGNORECASE
+)
+MEMORY_RAN_OUT = re.compile(
+    "out of memory|not enough memory|can.?not allocate memory|can't allocate memory|unable to allocate"
+    r"|memoryerror|bad_alloc|could not create a primitive",
+    re.IGNORECASE,
+)  # of CUDA and MPS, Windows, Linux, torch, numpy, Python, C++, oneDNN
+KILLED = re.compile("kernel died", re.IGNORECASE)
+DISK_IS_FULL_MB = 10
+
+
+def find_shortage(error: str) -> str:
+    """Return what ran out, where, and what to do, where an error's class and text tell of it; else "".
+
+    The disk, or memory: also where the system has ended a process for it, as a kernel that died.
+
+    >>> find_shortage("RuntimeError: could not create a primitive").partition(":")[0]
+    'memory ran out'
+    >>> find_shortage("ValueError: k is at least 1")
+    ''
+    """
+    killed, place = KILLED.search(error), _data_place()
+    free = shutil.disk_usage(place).free / 1e6
+    if DISK_FULL.search(error) or (killed and free < DISK_IS_FULL_MB):
+        return (
+            f"the disk is full: {free:,.0f} MB are free at {place}. Remove what can go (mmlab clean lists it), "
+            "or set MMLAB_DATA to a folder on a larger disk, then run this again"
+        )
+    if MEMORY_RAN_OUT.search(error) or killed:
+        import psutil
+
+        free = psutil.virtual_memory().available / 1e6
+        ended = "the kernel died, as it does when memory runs out" if killed else "memory ran out"
+        return (
+            f"{ended}: {free:,.0f} MB are free now. End other kernels and programs, or give a smaller batch_size or "
+            "fewer items, then run this again"
+        )
+    return ""
+
+
+def _data_place() -> Path:
+    """Return the data folder, or the nearest folder above it that is there."""
+    place = resolve(os.environ.get("MMLAB_DATA") or (find_project() or Path.cwd()) / "data")
+    return next(folder for folder in (place, *place.parents) if folder.is_dir())
 
 
 def file_hash(path: str | Path) -> str:
@@ -223,29 +276,61 @@ def _content_hash(path: Path) -> str:
 
 
 class SqliteFile:
-    """A file with one table; `with` closes it. What was committed survives a kill."""
+    """A file with one table; `with` closes it. What was committed survives a kill.
 
-    def __init__(self, path: str | Path, table: str, what: str) -> None:
+    Every error of SQLite becomes a ValueError that names the file and what to do.
+    """
+
+    def __init__(self, path: str | Path, table: str, what: str, remedy: str) -> None:
         """Open the file, or make it with the CREATE TABLE statement `table`.
 
-        Raises ValueError where it is no such file; `what` names it in the message, with `{error}` in it.
+        Raises ValueError where it is no such file: `what` is what it should be, `remedy` what becomes of it when it is
+        deleted.
         """
-        self.path = Path(path)
+        self.path, self._what, self._remedy = Path(path), what, remedy
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(self.path, timeout=MAX_WAIT, isolation_level=None)
+        with self._errors_named():
+            self._connection = sqlite3.connect(self.path, timeout=MAX_WAIT, isolation_level=None)
         try:
-            # WAL: readers and the writer do not wait for each other. NORMAL: no commit waits for the disk; a kill
-            # loses nothing, a power cut may lose the last commits.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(table)
-        except sqlite3.DatabaseError as error:
+            with self._errors_named():
+                # WAL: readers and the writer do not wait for each other. NORMAL: no commit waits for the disk; a kill
+                # loses nothing, a power cut may lose the last commits.
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.execute(table)
+        except ValueError:
             self.close()
-            raise ValueError(f"{self.path} is not {what.format(error=error)}") from error
+            raise
+
+    def read(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self._errors_named():
+            return self._connection.execute(query, values).fetchall()
+
+    def write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Execute a statement for each of the rows, for all or for none of them."""
+        with self._errors_named():
+            self._connection.execute("BEGIN IMMEDIATE")
+            with self._connection:
+                self._connection.executemany(statement, rows)
 
     def close(self) -> None:
         """Close the file; it cannot be used afterwards."""
         self._connection.close()
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            todo = find_shortage(str(error)) or (
+                f"another process may be writing it for long, or {self.path.parent} may not be written to"
+            )
+            raise ValueError(f"{self.path} cannot be used ({error}): {todo}") from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"{self.path} is not {self._what} or damaged ({error}): delete it and run again; {self._remedy}"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

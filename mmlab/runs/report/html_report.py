@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 # characters of the value of a parameter that the report shows
 MAX_VALUE_CHARS = 400
+COPIES = "[!.]*.ipynb"  # not what a kill left of one that was being written
 # what mail programmes and chats still take
 MAX_FILE_BYTES = 15_000_000
 # sections of the first page, in the order in which they are left out
@@ -66,7 +67,7 @@ def write_report(name: str) -> Path:
     Raises FileNotFoundError if there is no such run.
     """
     folder = run_folder(name)
-    for notebook in sorted((folder / EXECUTED).glob("*.ipynb")):
+    for notebook in sorted((folder / EXECUTED).glob(COPIES)):
         write_page(notebook, folder)
     return write_index(name)
 
@@ -136,7 +137,7 @@ def existing_folder(name: str) -> Path:
 
 def page_names(folder: Path) -> list[str]:
     """Return the names of the executed notebooks of a run that have a page, in their order."""
-    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob("*.ipynb"))
+    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob(COPIES))
     return [name for name in names if (folder / f"{name}.html").is_file()]
 
 
@@ -352,7 +353,7 @@ def _divide(cells: list[Any]) -> dict[str, list[Any]]:
 
 def _neighbours(notebook: Path) -> list[dict[str, str] | None]:
     """Return title and link of the pages before and after that of a notebook, None where there is none."""
-    names = ["", *sorted(path.stem for path in notebook.parent.glob("*.ipynb")), ""]
+    names = ["", *sorted(path.stem for path in notebook.parent.glob(COPIES)), ""]
     place = names.index(notebook.stem)
     return [
         {"title": title_of_page(name), "link": f"{name}.html"} if name else None
