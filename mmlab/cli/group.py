@@ -208,7 +208,8 @@ def _plain(value: Any) -> str:
 
 def plain_text(text: str) -> str:
     """Return the text as one line for a terminal: no line breaks, no colours, no control characters."""
-    line = re.sub(r"\s*[\r\n]\s*", " ", TERMINAL_COMMAND.sub("", text).strip())
+    parts = map(str.strip, re.split(r"[\r\n]", TERMINAL_COMMAND.sub("", text)))
+    line = " ".join(filter(None, parts))
     return "".join(c if c.isprintable() else " " for c in line)
 
 

@@ -40,6 +40,7 @@ Examples:
   mmlab push photos --to http://localhost:6333 --shards 4 --replicas 2 --write-consistency 2
   mmlab push photos --to http://localhost:6333 --replace     # after 03_index with other settings
 """
+STORE_WAIT_S = 3
 POSITIVE = click.IntRange(min=1)
 
 
@@ -116,7 +117,7 @@ def _give_back(stores: Sequence[Path]) -> None:
     from mmlab.index import StoreTaken, open_store
 
     for folder in stores:
-        store = open_store(folder)
+        store = open_store(folder, wait=STORE_WAIT_S)
         store.close()
         try:
             with store.session():

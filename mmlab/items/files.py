@@ -10,12 +10,13 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import mmlab
 
@@ -153,9 +154,28 @@ def _data_place() -> Path:
     return next(folder for folder in (place, *place.parents) if folder.is_dir())
 
 
+def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
+    """Open a file to read its bytes.
+
+    Raises OSError for what need not end, a pipe or a device, also behind a link, and for more than `most` bytes.
+    """
+    # not to wait for somebody who writes into a pipe
+    file = os.fdopen(
+        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    )
+    found = os.fstat(file.fileno())
+    reason = "" if stat.S_ISREG(found.st_mode) else "expected a file, found a folder, a pipe or a device"
+    if most is not None and found.st_size > most:
+        reason = f"expected at most {most:,} bytes, found {found.st_size:,}"
+    if reason:
+        file.close()
+        raise OSError(errno.EINVAL, reason, str(path))
+    return file
+
+
 def file_hash(path: str | Path) -> str:
-    """Return the sha256 of the file's bytes, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    """Return the sha256 of the file's bytes, as 64 hexadecimal digits; raise OSError as `open_regular` does."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

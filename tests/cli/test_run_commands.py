@@ -159,7 +159,9 @@ def test_ctrl_c_leaves_what_resume_goes_on_from(here, command, tmp_path):
         child.send_signal(signal.SIGINT)
         _, stderr = child.communicate(timeout=30)
     assert child.returncode == 130
-    assert re.search(r"^mmlab: error: stopped; what is finished stays", stderr, re.MULTILINE)
+    assert re.search(
+        r"^mmlab: error: stopped; .* go on with: mmlab sweep try.yaml --resume$", stderr, re.MULTILINE
+    )
     assert "Traceback" not in stderr
     before = {name: (runs / f"try-k-{name}" / "manifest.json").read_text() for name in "ab"}
     path.write_text(quick)

@@ -133,5 +133,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     (tmp_path / "c").mkdir()
-    with pytest.raises(ValueError, match=r"c cannot be used \(unable to open database file\): another process"):
+    with pytest.raises(
+        ValueError, match=r"c cannot be used \(unable to open database file\): another process"
+    ):
         VectorCache(tmp_path / "c")
