@@ -156,11 +156,13 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     """Return the parameters in the types that the notebooks declare; check all that can be checked before a run."""
     from mmlab.runs import find_notebooks, run_folder
     from mmlab.runs.execute.notebooks import notebook_number
+    from mmlab.runs.record.manifest import check_begun
     from mmlab.runs.record.parameters import check_parameters
+    from mmlab.runs.record.run_files import NOTEBOOKS
 
     with usage_errors():
         run_folder(name)
-        notebook_number(start)
+        check_begun(name, NOTEBOOKS[: notebook_number(start)])
         checked = check_parameters(given, find_notebooks())
     folder = checked.get("images_at", "")
     if folder and not Path(checked.get("dataset", ""), folder).is_dir() and Path(folder).is_dir():

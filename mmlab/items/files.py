@@ -23,6 +23,7 @@ import mmlab
 FIRST_NOTEBOOK = "notebooks/01_ingest.ipynb"
 MAX_WAIT = 60  # seconds, for another writer of a SQLite file
 HASH_BLOCK = 1 << 14
+COPY_BYTES = 1 << 20
 CLOCK_STEP_NS = 20_000_000  # by which the time of a file may lag behind the clock
 
 
@@ -195,6 +196,24 @@ def written_parts(file: int, size: int) -> Iterator[tuple[int, int]]:
             raise
         end = os.lseek(file, start, os.SEEK_HOLE)
         yield start, end
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Replace `target` by a copy of a folder without hidden files, which are locks; holes in files stay holes."""
+    shutil.rmtree(target, ignore_errors=True)
+    hidden = shutil.ignore_patterns(".*")
+    shutil.copytree(source, target, ignore=hidden, copy_function=_copy_with_holes)
+
+
+def _copy_with_holes(source: str, target: str) -> None:
+    """Copy only what was ever written: the store of 300 products is 2.7 MB in files of 195 MB."""
+    with open(source, "rb", buffering=0) as reading, open(target, "wb") as writing:
+        size = writing.truncate(os.fstat(reading.fileno()).st_size)
+        for start, end in written_parts(reading.fileno(), size):
+            reading.seek(start)
+            writing.seek(start)
+            while start < end and (part := reading.read(min(COPY_BYTES, end - start))):
+                start += writing.write(part)
 
 
 class Checksums:

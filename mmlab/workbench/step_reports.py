@@ -1,5 +1,6 @@
 """What 02_embed and 03_index show: the vectors of each model and their space; the index and how well it finds them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -57,14 +58,20 @@ class EmbedReport(Report):
 
     @classmethod
     def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """Embed the run's items; raise ValueError where there are none."""
+        """Embed the run's items.
+
+        Raises ValueError where there are none or no image gets a vector, FileNotFoundError where no image is there.
+        """
         if data.items.empty:
             raise ValueError(
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
+        _check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
-        return cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
+        report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
+        report._check_images_embedded()
+        return report
 
     @property
     def vectors(self) -> list[Vectors]:
@@ -81,6 +88,19 @@ class EmbedReport(Report):
         """The items that got no vector, with the reason."""
         tables = [result.skipped for result in self.results]
         return pd.concat(tables, ignore_index=True).drop_duplicates()
+
+    def _check_images_embedded(self) -> None:
+        """Raise ValueError where a model embeds images and all have failed."""
+        images = self.items.loc[self.items["modality"] == "image", "item_id"]
+        for result in self.results:
+            tried = (result.counts["modality"] == "image").any()
+            if tried and not is_among(images, result.vectors.ids).any():
+                reasons = result.skipped["reason"].value_counts()
+                found = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+                raise ValueError(
+                    f"none of the {len(images):,} images has a vector of {result.vectors.space.model}: {found}. "
+                    "Nothing could be found without them: mend the images, then run 01_ingest again"
+                )
 
     def _overview(self) -> Result:
         """Show what each model embedded, took from the cache, failed at and truncated."""
@@ -192,6 +212,17 @@ class EmbedReport(Report):
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
+
+
+def _check_images(items: pd.DataFrame) -> None:
+    """Raise FileNotFoundError where there are images and none of their files is there."""
+    paths = items.loc[items["modality"] == "image", "image"]
+    if len(paths) and not any(map(os.path.exists, paths)):
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        raise FileNotFoundError(
+            f"none of the {len(paths):,} images is there any more, below {folder}: the folder was moved or removed, or "
+            "its disk is not mounted. Bring it back, or run 01_ingest again with the dataset where it is now"
+        )
 
 
 def _items_of(result: Embedded) -> int:

@@ -13,12 +13,15 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -68,7 +71,7 @@ from mmlab.index.store.engine import (
     read_hits,
     translate_filter,
 )
-from mmlab.items.files import resolve
+from mmlab.items.files import Checksums, copy_folder, resolve
 
 SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
@@ -125,6 +128,10 @@ class EdgeEngine:
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"a store is a folder or an http(s):// URL; {self.folder} is a file")
         self.place = f"Qdrant Edge at {self.folder}"
+        self._read_only = self.folder.is_dir() and not os.access(self.folder, os.W_OK)
+        if self._read_only:
+            self.place += ", read from a copy"
+            self.folder = _own_copy(self.folder, _newest(self.folder))
         self._wait, self._keep_open = wait, keep_open
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
@@ -148,6 +155,7 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
         if name in self.collections():
             return
+        self._check_writable()
         self._shared.written = True
         files = CollectionFolder(self.folder, name)
         files.clear()
@@ -159,6 +167,7 @@ class EdgeEngine:
         self._shared.open[name] = shard, schema
 
     def drop(self, name: str) -> None:
+        self._check_writable()
         self._shared.built.discard(name)
         self._shared.close(name)
         CollectionFolder(self.folder, name).clear()
@@ -246,11 +255,18 @@ class EdgeEngine:
 
     def _write(self, name: str) -> EdgeShard:
         """Return a shard that is about to be changed."""
+        self._check_writable()
         shard, _ = self._open(name)
         self._shared.written = True
         self._shared.built.discard(name)
         CollectionFolder(self.folder, name).checksums.remove()
         return shard
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise PermissionError(
+                f"{self.place}: nobody may write there; a run of your own has its own store"
+            )
 
     def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
         """Return the shard and its schema, opened when a session first needs them."""
@@ -260,6 +276,23 @@ class EdgeEngine:
             files.check()
             self._shared.open[name] = _load(files.shard), schema
         return self._shared.open[name]
+
+
+def _newest(folder: Path) -> float:
+    """Return when a collection of a store was last made or built."""
+    files = (file for name in collection_names(folder) for file in (folder / name).iterdir())
+    return max((file.stat().st_mtime for file in files), default=0.0)
+
+
+@lru_cache
+def _own_copy(folder: Path, newest: float) -> Path:
+    """Copy a store in which nobody may write, for the time of this process: the engine writes while it reads."""
+    copy = Path(tempfile.mkdtemp(prefix="mmlab-store-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy_folder(folder, copy / folder.name)
+    for file in copy.glob(f"*/*/{Checksums.NAME}"):
+        os.utime(file, (0, 0))  # every byte of the copy is looked at
+    return copy / folder.name
 
 
 def _load(shard: Path) -> "EdgeShard":

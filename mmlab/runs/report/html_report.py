@@ -296,9 +296,7 @@ _EXPORTER_LOCK = threading.Lock()
 
 def write_page(notebook: Path, folder: Path) -> Path:
     """Write an executed notebook as `folder/NAME.html` and return the path: its conclusion first, its checks folded."""
-    import nbformat
-
-    content = nbformat.read(notebook, as_version=4)
+    content = _read_notebook(notebook)
     for number, cell in enumerate(content.cells):
         # of the switch of its code: unique among all pages, which the single file puts together
         cell["id"] = f"{notebook.stem}-{number}"
@@ -313,6 +311,19 @@ def write_page(notebook: Path, folder: Path) -> Path:
     with replacing(page) as temporary:
         temporary.write_text(_with_anchors(body, notebook.stem), encoding="utf-8")
     return page
+
+
+def _read_notebook(path: Path) -> Any:
+    import nbformat
+
+    try:
+        content = nbformat.read(path, as_version=4)
+        for cell in content.cells:
+            _ = cell.source, cell.metadata, cell.outputs if cell.cell_type == "code" else None
+    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError) as error:
+        reason = str(error).partition("\n")[0][:MAX_VALUE_CHARS]
+        raise ValueError(f"{path} is damaged ({reason}): run that notebook of the run again") from error
+    return content
 
 
 def _arrange(cells: list[Any], name: str) -> list[Any]:

@@ -18,7 +18,7 @@ from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, bu
 from mmlab.index.schema.schema import DamagedCollection, Schema
 from mmlab.index.store.engine import Search
 from mmlab.items import Space, Vectors, unit_rows
-from mmlab.runs.execute.step_cache import copy_folder
+from mmlab.items.files import copy_folder
 from tests.index.conftest import upsert
 from tests.index.pairs import make_pairs
 
@@ -228,6 +228,26 @@ def test_checksums_hold_while_it_is_read_and_go_before_it_is_changed(tmp_path):
     store.build("demo")
     assert checksums.exists()
     assert store.count("demo") == 49
+
+
+def test_a_store_that_may_only_be_read_is_asked_from_a_copy(tmp_path, read_only):
+    vectors = random_vectors(50)
+    build(tmp_path / "store", vectors, Hnsw())
+    before = sorted(tmp_path.rglob("*"))
+    read_only(tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert str(store) == f"Store(Qdrant Edge at {tmp_path / 'store'}, read from a copy)"
+    assert store.search("demo", vectors.take(vectors.ids[:1]), 1)["item_id"].tolist() == [vectors.ids[0]]
+    for change in (
+        lambda: store.drop("demo"),
+        lambda: store.create("new", Schema(SPACE)),
+        lambda: store.delete("demo", vectors.ids[:1].tolist()),
+        lambda: store.build("demo"),
+    ):
+        with pytest.raises(PermissionError, match="store, read from a copy: nobody may write there"):
+            change()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert open_store(tmp_path / "store").count("demo") == 50
 
 
 def test_a_file_is_no_store(tmp_path):
