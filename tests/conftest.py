@@ -6,6 +6,7 @@ Each is made once for all workers of a test session; a test that changes somethi
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,8 +107,8 @@ def collection(catalogue: Path, make_once, tmp_path_factory: pytest.TempPathFact
     from mmlab.embed import load_model
     from mmlab.index import open_index, open_store
     from mmlab.items import read_items
+    from mmlab.items.files import copy_folder
     from mmlab.retrieve import Retriever
-    from mmlab.runs.execute.step_cache import copy_folder
 
     made = make_once("collection", lambda folder: _make_collection(catalogue, folder))
     store = tmp_path_factory.mktemp("collection") / "store"
@@ -158,7 +159,7 @@ def demo_run(demo_data: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="module")
 def demo_copy(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the run `demo` in a data folder that is this module's own, to change it."""
-    from mmlab.runs.execute.step_cache import copy_folder
+    from mmlab.items.files import copy_folder
 
     folder = tmp_path_factory.mktemp("copy") / "data"
     copy_folder(demo_data, folder)
@@ -171,6 +172,31 @@ def own_data(tmp_path: Path) -> Iterator[Path]:
     """An empty data folder for what this test runs."""
     with data_in(tmp_path / "data", **dict.fromkeys(KEYS, SECRET)):
         yield tmp_path / "data"
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """A function that takes from everybody the right to write in a folder, until the test is over."""
+    folders: list[Path] = []
+
+    def lock(folder: Path) -> None:
+        folders.append(folder)
+        if not is_root:
+            for path in (folder, *folder.rglob("*")):
+                path.chmod(path.stat().st_mode & ~0o222)
+            return
+        commands = (["mount", "--bind", folder, folder], ["mount", "-o", "remount,ro,bind", folder])
+        if any(subprocess.run(command, check=False, capture_output=True).returncode for command in commands):
+            pytest.skip("root may write everywhere, and nothing can be mounted here")
+
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    yield lock
+    for folder in folders:
+        if is_root:
+            subprocess.run(["umount", folder], check=False, capture_output=True)
+        else:
+            for path in (folder, *folder.rglob("*")):
+                path.chmod(path.stat().st_mode | 0o200)
 
 
 @contextmanager

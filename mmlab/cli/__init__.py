@@ -11,7 +11,7 @@ import click
 # each adds its commands to the group
 from mmlab.cli import finished_runs, maintenance, overview, run_commands  # noqa: F401
 from mmlab.cli.group import cli, plain_text
-from mmlab.items.files import NoProject
+from mmlab.items.files import NoProject, find_shortage
 
 __all__ = ["cli", "main"]
 
@@ -29,10 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print_error(error.format_message(), error.exit_code)
     except (NoProject, RunInUse) as error:
         return _print_error(str(error), 2)
-    except (NotebookFailed, DamagedManifest, OSError) as error:
+    except (NotebookFailed, DamagedManifest) as error:
         return _print_error(str(error), 1)
+    except (OSError, MemoryError, RuntimeError) as error:
+        shortage = find_shortage(f"{type(error).__name__}: {error}")
+        if not shortage and not isinstance(error, OSError):
+            raise
+        return _print_error(shortage or str(error), 1)
     except (KeyboardInterrupt, click.Abort):
-        return _print_error("stopped; what is finished stays, and sweep --resume goes on from it", 130)
+        return _print_error("stopped; what is finished stays", 130)
     return 0
 
 

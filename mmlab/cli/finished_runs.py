@@ -15,7 +15,9 @@ import click
 
 from mmlab.cli.group import (
     cli,
+    command_line,
     complete_runs,
+    going_on,
     name_older_notebooks,
     parameter_option,
     plain_markdown,
@@ -238,7 +240,9 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
         run_folder(name)
         compared = check_compared(runs, name)
         given = check_parameters({**split_parameters(parameters), "runs": compared}, [notebook])
-    run_notebooks(name, given, [notebook])
+    again = command_line("compare", *runs, "--name", name, parameters=parameters)
+    with going_on(lambda _: again):
+        run_notebooks(name, given, [notebook])
     report_run(name)
 
 
@@ -271,5 +275,7 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
         check_runs([run])
         notebooks = [*find_notebooks(), notebook]
         given = check_parameters(split_parameters(parameters), notebooks)
-    run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
+    again = command_line("study", notebook.stem[3:], run, parameters=parameters)
+    with going_on(lambda _: again):
+        run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
     report_run(run, notebook.stem)

@@ -92,6 +92,36 @@ def usage_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C with a message; click would replace a KeyboardInterrupt by one without."""
+
+    exit_code = 130
+
+
+@contextmanager
+def going_on(command: Callable[[str], str]) -> Iterator[None]:
+    """Add to a notebook that fails in the block, and to Ctrl-C, the command to go on with.
+
+    `command` is given the number of the notebook, "" where none was at work.
+    """
+    from mmlab.runs import NotebookFailed
+
+    try:
+        yield
+    except NotebookFailed as error:
+        raise NotebookFailed(f"{error}; go on with: {command(error.notebook[:2])}") from error
+    except KeyboardInterrupt as error:
+        again = command(getattr(error, "notebook", "")[:2])
+        raise Interrupted(
+            f"{str(error) or 'stopped'}; what is finished stays, go on with: {again}"
+        ) from error
+
+
+def command_line(*words: str, parameters: Sequence[str] = ()) -> str:
+    """Return the command with its -p options, quoted for a shell."""
+    return shlex.join(["mmlab", *words, *(word for text in parameters for word in ("-p", text))])
+
+
 def name_older_notebooks() -> None:
     """Print a line on the notebooks of this folder that another version of mmlab wrote, if there are any."""
     from mmlab.items.files import project
@@ -178,7 +208,8 @@ def _plain(value: Any) -> str:
 
 def plain_text(text: str) -> str:
     """Return the text as one line for a terminal: no line breaks, no colours, no control characters."""
-    line = re.sub(r"\s*[\r\n]\s*", " ", TERMINAL_COMMAND.sub("", text).strip())
+    parts = map(str.strip, re.split(r"[\r\n]", TERMINAL_COMMAND.sub("", text)))
+    line = " ".join(filter(None, parts))
     return "".join(c if c.isprintable() else " " for c in line)
 
 

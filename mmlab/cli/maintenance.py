@@ -40,6 +40,7 @@ Examples:
   mmlab push photos --to http://localhost:6333 --shards 4 --replicas 2 --write-consistency 2
   mmlab push photos --to http://localhost:6333 --replace     # after 03_index with other settings
 """
+STORE_WAIT_S = 3
 POSITIVE = click.IntRange(min=1)
 
 
@@ -96,7 +97,7 @@ def clean(names: Sequence[str], unfinished: bool, cache: bool, demo: bool, label
     unless --labels is given.
     """
     from mmlab.runs.report.html_report import write_overview
-    from mmlab.runs.upkeep import find_removable, remove
+    from mmlab.runs.upkeep import find_removable, find_stores, remove
 
     chosen = bool(names or unfinished or cache or demo)
     with usage_errors():
@@ -113,9 +114,24 @@ def clean(names: Sequence[str], unfinished: bool, cache: bool, demo: bool, label
             "removed: keep labels.jsonl and questions.jsonl elsewhere, or give --labels"
         )
     elif yes or click.confirm(f"Remove these ({sum(entry.bytes for entry in found) / 1e6:.1f} MB)?"):
+        _give_back(find_stores(found))
         remove(found)
         write_overview()
         click.echo("Removed.")
+
+
+def _give_back(stores: Sequence[Path]) -> None:
+    """Let whoever keeps one of the stores open for the next question give it back; UsageError where one is at work."""
+    from mmlab.index import StoreTaken, open_store
+
+    for folder in stores:
+        store = open_store(folder, wait=STORE_WAIT_S)
+        store.close()
+        try:
+            with store.session():
+                pass
+        except StoreTaken as error:
+            raise click.UsageError(f"{error}; nothing is removed") from error
 
 
 @cli.command(epilog=PUSH_EXAMPLES, short_help="Copy a run's index to a Qdrant server.")

@@ -1,5 +1,6 @@
 """`mmlab inspect`, `list`, `report`, `export`, `parameters`: what there is in a dataset, a run, a notebook."""
 
+import errno
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -102,7 +103,12 @@ def list_(as_csv: bool, as_json: bool) -> None:
     print_runs(table)
     if sentence := summarize_runs(table):
         click.echo(plain_text(sentence))
-    click.echo(f"Index: {write_overview()}")
+    try:
+        click.echo(f"Index: {write_overview()}")
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        click.echo(f"note: the index is not written again, nobody may write here: {error.filename}", err=True)
 
 
 def _as_csv(table: "pd.DataFrame") -> str:

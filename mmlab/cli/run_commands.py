@@ -12,6 +12,8 @@ import click
 
 from mmlab.cli.group import (
     cli,
+    command_line,
+    going_on,
     name_older_notebooks,
     parameter_option,
     plain_text,
@@ -145,26 +147,22 @@ def sweep(file: Path, jobs: int | None, resume: bool) -> None:
     steps = sum(1 for root in roots for _ in root.walk())
     whole = len(settings) * len(notebooks)
     click.echo(f"{len(settings)} runs: {steps} steps, {whole - steps} more are shared", err=True)
-    failures = run_sweep(roots, jobs or min(_cores(), 4), resume)
+    with going_on(lambda _: command_line("sweep", str(file), "--resume")):
+        failures = run_sweep(roots, jobs or min(_cores(), 4), resume)
     _report_sweep([setting.run for setting in settings], failures)
-
-
-class Interrupted(click.ClickException):
-    """Ctrl-C with a message; click would replace a KeyboardInterrupt by one without."""
-
-    exit_code = 130
 
 
 def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]:
     """Return the parameters in the types that the notebooks declare; check all that can be checked before a run."""
     from mmlab.runs import find_notebooks, run_folder
     from mmlab.runs.execute.notebooks import notebook_number
+    from mmlab.runs.record.manifest import check_begun
     from mmlab.runs.record.parameters import check_parameters
-    from mmlab.runs.record.run_files import check_free
+    from mmlab.runs.record.run_files import NOTEBOOKS, check_free
 
     with usage_errors():
         check_free(run_folder(name))
-        notebook_number(start)
+        check_begun(name, NOTEBOOKS[: notebook_number(start)])
         checked = check_parameters(given, find_notebooks())
     folder = checked.get("images_at", "")
     if folder and not Path(checked.get("dataset", ""), folder).is_dir() and Path(folder).is_dir():
@@ -184,17 +182,11 @@ def look_at(given: Mapping[str, Any]) -> "Inspection":
 
 def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
     """Run the notebooks, write the report and print where it is; an error says how to go on."""
-    from mmlab.runs import NotebookFailed, run_notebooks
-    from mmlab.runs.execute.execution import Stopped
+    from mmlab.runs import run_notebooks
     from mmlab.runs.execute.notebooks import notebook_number
 
-    try:
+    with going_on(lambda notebook: run_line(name, given, notebook)):
         run_notebooks(name, given, start=notebook_number(start))
-    except NotebookFailed as error:
-        raise NotebookFailed(f"{error}; go on with: {run_line(name, given, error.notebook[:2])}") from error
-    except Stopped as error:
-        message = f"{error}; what is finished stays, go on with: {run_line(name, given, error.notebook[:2])}"
-        raise Interrupted(message) from error
     report_run(name)
 
 

@@ -1,7 +1,7 @@
 """Items become vectors: each content once, from the cache where it is known, in the order of the items.
 
-The cache is one SQLite file: content x space -> float32 bytes. A text that asks is another content than the same text
-where it is found, if the model puts another prompt before it.
+The cache is one SQLite file: content x space -> float32 bytes and their checksum. A text that asks is another content
+than the same text where it is found, if the model puts another prompt before it.
 """
 
 import json
@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS vectors
 (space TEXT NOT NULL, content TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (space, content))"""
 SELECT = """SELECT content, vector FROM vectors
 WHERE space = ? AND content IN (SELECT value FROM json_each(?))"""
-INSERT = """INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET vector = excluded.vector
-WHERE length(vector) != length(excluded.vector)"""
+INSERT = "INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+DELETE = "DELETE FROM vectors WHERE space = ? AND content = ? AND vector = ?"
 
 
 class VectorCache(SqliteFile):
@@ -50,9 +51,7 @@ class VectorCache(SqliteFile):
 
     def __init__(self, path: str | Path) -> None:
         """Open the file, or create it; raise ValueError if it is not a vector cache."""
-        super().__init__(
-            path, TABLE, "a vector cache ({error}): delete it, its vectors can be computed again"
-        )
+        super().__init__(path, TABLE, "a vector cache", "its vectors are computed again")
 
     def get(self, contents: Sequence[str] | np.ndarray, space: Space) -> tuple[np.ndarray, np.ndarray]:
         """Return which contents are known, bool (N,), and their vectors, float32 (N, D), zero for unknown ones."""
@@ -62,23 +61,47 @@ class VectorCache(SqliteFile):
             part = contents[start : start + CONTENTS_PER_QUERY]
             known = self._select(part, space)
             for position, content in enumerate(part, start):
-                if len(known.get(content, b"")) == 4 * space.dimension:
-                    found[position], vectors[position] = True, np.frombuffer(known[content], dtype="<f4")
+                row = _read_row(known.get(content, b""), space.dimension)
+                if row is not None:
+                    found[position], vectors[position] = True, row
         return found, vectors
 
     def put(self, contents: Sequence[str] | np.ndarray, vectors: np.ndarray, space: Space) -> None:
         """Keep the vectors (N, D) of the contents, all or none of them; a known content keeps its first vector.
 
-        So processes that embed the same contents at once end with the same vectors, if they `get` them afterwards.
+        So processes that embed the same contents at once end with the same vectors, if they `get` them afterwards. A
+        row that is damaged is replaced.
         """
         rows = np.ascontiguousarray(vectors, dtype="<f4")
-        values = [(space.key, content, row.tobytes()) for content, row in zip(contents, rows, strict=True)]
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
-            self._connection.executemany(INSERT, values)
+        self._remove_damaged(contents, space)
+        self.write(
+            INSERT,
+            [(space.key, content, _to_bytes(row)) for content, row in zip(contents, rows, strict=True)],
+        )
+
+    def _remove_damaged(self, contents: Sequence[str] | np.ndarray, space: Space) -> None:
+        for start in range(0, len(contents), CONTENTS_PER_QUERY):
+            known = self._select(contents[start : start + CONTENTS_PER_QUERY], space)
+            damaged = [one for one, row in known.items() if _read_row(row, space.dimension) is None]
+            if damaged:
+                self.write(DELETE, [(space.key, content, known[content]) for content in damaged])
 
     def _select(self, contents: Sequence[str] | np.ndarray, space: Space) -> dict[str, bytes]:
-        return dict(self._connection.execute(SELECT, (space.key, json.dumps(list(contents)))))
+        return dict(self.read(SELECT, (space.key, json.dumps(list(contents)))))
+
+
+def _to_bytes(row: np.ndarray) -> bytes:
+    """Return a vector as float32 bytes with their checksum."""
+    content = row.tobytes()
+    return content + crc32(content).to_bytes(4, "little")
+
+
+def _read_row(stored: bytes, dimension: int) -> np.ndarray | None:
+    """Return the vector in the bytes of `_to_bytes`; None if they are damaged, or of another dimension."""
+    content, checksum = stored[:-4], stored[-4:]
+    if len(content) != 4 * dimension or crc32(content).to_bytes(4, "little") != checksum:
+        return None
+    return np.frombuffer(content, dtype="<f4")
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,6 +1,6 @@
 """From items or queries to their vectors, in batches; a batch that does not fit into memory is split in two.
 
-This is the one file that says what happens when memory runs out. A batch is a list of positions in the whole. A worker
+This is the one file that says what is done when memory runs out. A batch is a list of positions in the whole. A worker
 takes a batch from its files to its vectors: while one decodes images, another computes.
 Letters: N inputs, D dimensions.
 """
@@ -20,7 +20,7 @@ import pandas as pd
 from mmlab.embed.models import Model
 from mmlab.embed.models.interface import Inputs
 from mmlab.items import ImageError, open_image
-from mmlab.items.files import file_hash
+from mmlab.items.files import MEMORY_RAN_OUT, file_hash
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,8 +30,6 @@ R = TypeVar("R")
 
 QUERY_BATCH_SIZE = 32
 OUT_OF_MEMORY = "out of memory"
-# In messages of CUDA and MPS; of Windows; of Linux.
-OUT_OF_MEMORY_MESSAGES = (OUT_OF_MEMORY, "not enough memory", "can't allocate memory")
 # About one token each: a short word or a part of a long one, a digit, a sign, a letter of another script.
 TOKEN = re.compile(r"[a-zA-Z]{1,7}|\S")
 # Start and end.
@@ -165,9 +163,7 @@ def is_out_of_memory(error: Exception) -> bool:
     >>> is_out_of_memory(RuntimeError("CUDA out of memory."))
     True
     """
-    return isinstance(error, MemoryError) or any(
-        message in str(error).lower() for message in OUT_OF_MEMORY_MESSAGES
-    )
+    return isinstance(error, MemoryError) or bool(MEMORY_RAN_OUT.search(str(error)))
 
 
 def _embed_all(queries: list[T], embed: Callable[[list[T]], np.ndarray], model: Model) -> np.ndarray:

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.index.collections import check_related, make_collections, plan_index, stored_schemas
+from mmlab.index.collections import (
+    check_related,
+    find_damage,
+    make_collections,
+    plan_index,
+    stored_schemas,
+)
 from mmlab.index.index import Index
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.schema.schema import Schema
+from mmlab.index.schema.schema import UNREADABLE, Schema
 from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import LAYOUTS, layout_of
@@ -115,7 +121,8 @@ def build_index(
     """Bring the index `name` to what the items and their vectors are, and build its graphs.
 
     Sends what is new or changed, deletes what has vanished and leaves the rest, so that a killed build goes on where
-    it stopped and a second one sends nothing.
+    it stopped and a second one sends nothing. A collection whose files are damaged is dropped and built anew; the
+    column damage of the report tells what was found.
 
     items: a table with item_id (lower-case uuid), modality and further columns, which become payload fields.
     vectors: the rows of items, one Vectors per space. layout: unified, separate or named.
@@ -134,13 +141,17 @@ def build_index(
     replace = not store.shared if replace is None else replace
     with store.session():
         planned = plan_index(name, layout, items, vectors, hnsw, quantization, on_disk)
+        damage = find_damage(store, planned)
+        for collection in damage if replace else ():
+            store.drop(collection)
         schemas = make_collections(store, planned, cluster, replace)
         report = []
         for collection, schema in schemas.items():
             points = layout_of(schema).arrange(items, vectors)
             if not replace:
                 check_related(store, collection, points.ids.tolist())
-            report.append({"collection": collection, **_fill(store, collection, points, batch, progress)})
+            done = _fill(store, collection, points, batch, progress)
+            report.append({"collection": collection, **done, "damage": damage.get(collection, "")})
         if replace:
             for other in sorted(set(LAYOUTS) - {layout}):
                 current = plan_index(name, other, items, vectors, hnsw, quantization, on_disk)
@@ -157,7 +168,7 @@ def _drop_if_outdated(
     vectors: Sequence[Vectors],
 ) -> None:
     """Drop an index in another layout that has other settings, items or vectors than the one that was just built."""
-    stored, _ = stored_schemas(store, name, layout)
+    stored, unreadable = stored_schemas(store, name, layout)
     points = {
         one: layout_of(schema).arrange(items, vectors) for one, schema in stored.items() if one in current
     }
@@ -165,7 +176,8 @@ def _drop_if_outdated(
         store.fingerprints(one) == dict(zip(own.ids.tolist(), own.fingerprints(), strict=True))
         for one, own in points.items()
     )
-    for collection in () if same else stored:
+    spoilt = [one for one, error in unreadable.items() if isinstance(error, UNREADABLE)]
+    for collection in [*spoilt, *(() if same else stored)]:
         store.drop(collection)
 
 

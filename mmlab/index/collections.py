@@ -13,7 +13,13 @@ import pandas as pd
 
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.schema.payload import payload_fields
-from mmlab.index.schema.schema import COLLECTION_NAME, OldSchema, Schema, WrongSchema
+from mmlab.index.schema.schema import (
+    COLLECTION_NAME,
+    UNREADABLE,
+    DamagedCollection,
+    Schema,
+    WrongSchema,
+)
 from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
 from mmlab.index.store.store import Store
@@ -100,6 +106,19 @@ def stored_schemas(store: Store, name: str, layout: str) -> tuple[dict[str, Sche
     return dict(sorted(found.items(), key=lambda entry: (entry[1].position, entry[0]))), unreadable
 
 
+def find_damage(store: Store, collections: Iterable[str]) -> dict[str, str]:
+    """Return those of the collections whose files are damaged, each with what was found; every byte is read."""
+    found = {}
+    for collection in collections:
+        try:
+            store.check(collection)
+        except DamagedCollection as error:
+            found[collection] = str(error)
+        except (NoCollection, WrongSchema):
+            continue
+    return found
+
+
 def make_collections(
     store: Store, schemas: Mapping[str, Schema], cluster: Cluster | None, replace: bool
 ) -> dict[str, Schema]:
@@ -157,7 +176,7 @@ def _left_over(store: Store, planned: Mapping[str, Schema]) -> dict[str, str]:
         name: f"it holds vectors of {schema.space.key}, of which none are given"
         for name, schema in found.items()
     }
-    reasons |= {name: str(error) for name, error in unreadable.items() if isinstance(error, OldSchema)}
+    reasons |= {name: str(error) for name, error in unreadable.items() if isinstance(error, UNREADABLE)}
     return {name: reason for name, reason in reasons.items() if name not in planned}
 
 
@@ -169,7 +188,7 @@ def _made_otherwise(store: Store, planned: Mapping[str, Schema]) -> dict[str, st
             stored = store.schema(collection)
         except NoCollection:
             continue
-        except OldSchema as error:
+        except UNREADABLE as error:
             found[collection] = str(error)
             continue
         if stored.index != schema.index:
@@ -182,5 +201,5 @@ def _made_otherwise(store: Store, planned: Mapping[str, Schema]) -> dict[str, st
 def _has_points(store: Store, collection: str) -> bool:
     try:
         return store.count(collection) > 0
-    except OldSchema:  # nothing more can be read
+    except UNREADABLE:  # nothing more can be read
         return True

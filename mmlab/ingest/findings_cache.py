@@ -29,9 +29,7 @@ class FindingsCache(SqliteFile):
 
     def __init__(self, path: str | Path) -> None:
         """Open the file or create it; raise ValueError if it is something else."""
-        super().__init__(
-            path, TABLE, "ingest's cache ({error}): delete it; ingest finds everything out again"
-        )
+        super().__init__(path, TABLE, "ingest's cache", "everything is found out again")
 
     def get(self, kind: str, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that are known."""
@@ -39,16 +37,22 @@ class FindingsCache(SqliteFile):
         known: dict[str, Any] = {}
         for start in range(0, len(keys), KEYS_PER_QUERY):
             batch = json.dumps(keys[start : start + KEYS_PER_QUERY])
-            rows = self._connection.execute(SELECT_KNOWN, (kind, batch))
-            known.update((key, json.loads(value)) for key, value in rows)
+            known.update(_readable(self.read(SELECT_KNOWN, (kind, batch))))
         return known
 
     def put(self, kind: str, values: Mapping[str, Any]) -> None:
         """Keep all values in one transaction; a known key gets its new value."""
         rows = [(kind, key, json.dumps(value)) for key, value in values.items()]
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO findings VALUES (?, ?, ?)", rows)
+        self.write("INSERT OR REPLACE INTO findings VALUES (?, ?, ?)", rows)
+
+
+def _readable(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+    """Yield keys with their values; those that are damaged count as unknown."""
+    for key, value in rows:
+        try:
+            yield key, json.loads(value)
+        except (ValueError, TypeError):
+            continue
 
 
 class Blobs:

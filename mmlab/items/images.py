@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from mmlab.items.files import open_regular
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -64,7 +66,7 @@ def open_measured(
     if not isinstance(source, str | Path):
         return _decoded(source, min_side)
     try:
-        with open(source, "rb") as file:
+        with open_regular(source) as file:
             return _decoded(file, min_side)
     except FileNotFoundError as error:
         raise ImageError("missing file") from error

@@ -4,6 +4,7 @@ All that can go is made again when it is needed, except what a person did: the r
 of a run.
 """
 
+import json
 import os
 import re
 import shutil
@@ -44,6 +45,8 @@ VERIFIED = NOTEBOOKS[:5]
 TIMES = ("_ms", "_s", "seconds", "per_second")  # columns that hold how long something took
 TIMED_FIGURES = "03_"
 MAX_PIXEL_CHANGE = 0.5
+ASIDE = ".removed"  # ends the name of a folder that is being removed
+STORE_LOCK = ".line"  # in the folder of a store
 # what, before, after
 Difference = tuple[str, object, object]
 
@@ -302,18 +305,49 @@ def find_removable(
 
 
 def remove(entries: Sequence[Removable]) -> None:
-    """Remove the folders; of a link, only the link."""
+    """Remove the folders; of a link, only the link.
+
+    A folder is put aside under another name first, so that nobody who still works there puts anything into it.
+    """
     for entry in entries:
+        for left in entry.path.parent.glob(f".{entry.path.name}.*{ASIDE}"):  # by a removal that was killed
+            shutil.rmtree(left, ignore_errors=True)
         if entry.path.is_symlink():
             entry.path.unlink()
-        else:
-            shutil.rmtree(entry.path)
+            continue
+        aside = entry.path.with_name(f".{entry.path.name}.{os.getpid()}{ASIDE}")
+        os.rename(entry.path, aside)
+        shutil.rmtree(aside)
+
+
+def find_stores(entries: Sequence[Removable]) -> list[Path]:
+    """Return the folders of the stores in what can go: a kernel may keep one open for its next question."""
+    return [
+        path.parent
+        for entry in entries
+        if not entry.path.is_symlink()
+        for path in sorted(entry.path.rglob(STORE_LOCK))
+    ]
 
 
 def count_labels(folder: Path) -> int:
-    """Return how many judgements by hand and saved questions are in a folder and below it."""
+    """Return how many judgements by hand that stand, and saved questions, are in a folder and below it."""
     files = [path for name in (LABELS, QUESTIONS) for path in folder.rglob(name) if path.is_file()]
-    return sum(bool(line.strip()) for path in files for line in path.read_bytes().splitlines())
+    return sum(_count_standing(path.read_bytes().splitlines()) for path in files)
+
+
+def _count_standing(lines: Sequence[bytes]) -> int:
+    """Return how many answers are judged and not taken back, and names are saved; a line that is neither counts too."""
+    standing: dict[object, bool] = {}
+    for number, line in enumerate(lines):
+        try:
+            row = json.loads(line)
+            judged = "query_id" in row
+            key = (row["query_id"], row["item_id"]) if judged else row["name"]
+            standing[key] = not judged or row["relevance"] is not None
+        except (ValueError, LookupError, TypeError):
+            standing[number] = bool(line.strip())
+    return sum(standing.values())
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """What 02_embed and 03_index show: the vectors of each model and their space; the index and how well it finds them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -57,14 +58,20 @@ class EmbedReport(Report):
 
     @classmethod
     def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """Embed the run's items; raise ValueError where there are none."""
+        """Embed the run's items.
+
+        Raises ValueError where there are none or no image gets a vector, FileNotFoundError where no image is there.
+        """
         if data.items.empty:
             raise ValueError(
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
+        _check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
-        return cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
+        report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
+        report._check_images_embedded()
+        return report
 
     @property
     def vectors(self) -> list[Vectors]:
@@ -81,6 +88,19 @@ class EmbedReport(Report):
         """The items that got no vector, with the reason."""
         tables = [result.skipped for result in self.results]
         return pd.concat(tables, ignore_index=True).drop_duplicates()
+
+    def _check_images_embedded(self) -> None:
+        """Raise ValueError where a model embeds images and all have failed."""
+        images = self.items.loc[self.items["modality"] == "image", "item_id"]
+        for result in self.results:
+            tried = (result.counts["modality"] == "image").any()
+            if tried and not is_among(images, result.vectors.ids).any():
+                reasons = result.skipped["reason"].value_counts()
+                found = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+                raise ValueError(
+                    f"none of the {len(images):,} images has a vector of {result.vectors.space.model}: {found}. "
+                    "Nothing could be found without them: mend the images, then run 01_ingest again"
+                )
 
     def _overview(self) -> Result:
         """Show what each model embedded, took from the cache, failed at and truncated."""
@@ -194,6 +214,17 @@ class EmbedReport(Report):
         return step.outputs()
 
 
+def _check_images(items: pd.DataFrame) -> None:
+    """Raise FileNotFoundError where there are images and none of their files is there."""
+    paths = items.loc[items["modality"] == "image", "image"]
+    if len(paths) and not any(map(os.path.exists, paths)):
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        raise FileNotFoundError(
+            f"none of the {len(paths):,} images is there any more, below {folder}: the folder was moved or removed, or "
+            "its disk is not mounted. Bring it back, or run 01_ingest again with the dataset where it is now"
+        )
+
+
 def _items_of(result: Embedded) -> int:
     """Return how many items a model was given: one that asks and is found counts once."""
     return int(result.counts.loc[result.counts["side"] != QUERY, "items"].sum())
@@ -239,9 +270,19 @@ class IndexReport(Report):
         gone = f", {deleted:,} were deleted" if deleted else ""
         sentence = (
             f"**{count(int(held['points'].sum()), 'point')}** in {count(len(held), 'collection')}, "
-            f"{self.index.layout} layout: {done}{gone}."
+            f"{self.index.layout} layout: {done}{gone}.{self._damage()}"
         )
-        return Result(built.merge(held, on="collection"), sentence, digits=2)
+        table = built.drop(columns="damage").merge(held, on="collection")
+        return Result(table, sentence, digits=2)
+
+    def _damage(self) -> str:
+        """Return which collections were damaged, and were built anew."""
+        damaged = self.index.report.loc[self.index.report["damage"] != "", "collection"]
+        if damaged.empty:
+            return ""
+        return (
+            f" The files of {', '.join(map(escape_markdown, damaged))} were damaged: dropped and built anew."
+        )
 
     @property
     def sent(self) -> int:

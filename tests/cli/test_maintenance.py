@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
@@ -6,6 +9,8 @@ from qdrant_client import QdrantClient
 
 from mmlab import index
 from mmlab.cli import main
+from mmlab.index.schema.schema import Schema
+from mmlab.items import Space
 from mmlab.runs import run_folder, start_step
 from tests.index.pairs import make_pairs
 
@@ -47,6 +52,58 @@ def test_what_was_judged_by_hand_goes_only_with_a_word_of_its_own(runs, capsys):
         assert (runs / "b" / "labels.jsonl").is_file()
     assert main(["clean", "b", "--yes", "--labels"]) == 0
     assert not (runs / "b").exists()
+
+
+def test_what_was_taken_back_is_no_judgement(runs, capsys):
+    lines = [
+        {"query_id": "q", "item_id": "a", "relevance": 1},
+        {"query_id": "q", "item_id": "b", "relevance": 0},
+        {"query_id": "q", "item_id": "a", "relevance": None},
+    ]
+    file = runs / "b" / "labels.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert main(["clean"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[3:] == ["1"]
+    file.write_text(file.read_text() + json.dumps(lines[1] | {"relevance": None}) + "\n")
+    assert main(["clean", "b", "--yes"]) == 0
+    assert not (runs / "b").exists()
+
+
+KEEPER = """
+import sys, time
+from mmlab.index import open_store
+store = open_store(sys.argv[1], keep_open=30)
+print(store.count("demo"), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_store_that_is_kept_open_for_the_next_question_is_removed(runs, capsys):
+    """By another process and by this one: each gives it back first, and puts nothing into the folder any more."""
+    folder = runs / "b" / "store"
+    store = index.open_store(folder, keep_open=30)
+    store.create("demo", Schema(Space("toy", "1", "mean", "", "", 2)))
+    keeper = [sys.executable, "-c", KEEPER, folder]
+    with subprocess.Popen(
+        keeper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "0\n"
+        assert main(["clean", "b", "--yes"]) == 0
+        assert [path.name for path in runs.iterdir() if path.is_dir()] == ["a"]
+        assert other.communicate("done\n", timeout=60)[1] == ""
+    index.build_index(store, "demo", make_pairs(4).items, [make_pairs(4).both], progress=False)
+    assert index.open_store(folder, keep_open=30).count("demo-unified") > 0
+    start_step("01_ingest", "b").finish("")
+    assert main(["clean", "b", "--yes"]) == 0
+    assert [path.name for path in runs.iterdir() if path.is_dir()] == ["a"]
+
+
+def test_a_store_at_work_stays(runs, capsys):
+    store = index.open_store(runs / "b" / "store")
+    with store.session(), ThreadPoolExecutor(1) as threads:
+        assert threads.submit(main, ["clean", "b", "--yes"]).result() == 2
+    assert "is in use by another thread" in capsys.readouterr().err
+    assert (runs / "b" / "manifest.json").exists()
 
 
 def test_yes_does_not_ask(runs, capsys):

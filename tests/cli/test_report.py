@@ -1,6 +1,8 @@
 import csv
 import json
 
+import pytest
+
 from mmlab.cli import main
 from mmlab.runs import start_step
 from mmlab.runs.execute.notebooks import choose_notebooks
@@ -63,6 +65,30 @@ def test_runs_are_listed(here, capsys):
     ]
     assert lines[1].startswith("p     photos")
     assert lines[1].endswith("stopped before 02_embed")
+
+
+def test_runs_are_listed_for_a_reader_who_may_not_write(here, tmp_path, capsys, read_only):
+    start_step("01_ingest", "p", dataset="photos").finish("")
+    read_only(tmp_path / "data" / "runs")
+    assert main(["list"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].startswith("p     photos")
+    assert shown.err.startswith("note: the index is not written again, nobody may write here: ")
+    assert len(shown.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"cells": [1]}', '{"nbformat": 4, "cells": [{}]}', "\x00"]
+)
+def test_a_damaged_notebook_is_named_by_the_report(here, tmp_path, capsys, content):
+    start_step("01_ingest", "p").finish("")
+    copy = tmp_path / "data" / "runs" / "p" / "notebooks" / "01_ingest.ipynb"
+    copy.parent.mkdir()
+    copy.write_text(content)
+    assert main(["report", "p"]) == 2
+    assert f"{copy} is damaged (" in capsys.readouterr().err
+    copy.rename(copy.with_name(".01_ingest.7.8.ipynb"))  # what a kill left of one that was being written
+    assert main(["report", "p"]) == 0
 
 
 def test_runs_are_listed_for_other_tools(here, capsys):

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from mmlab.cli import main
-from mmlab.runs import read_manifest, run_notebooks
+from mmlab.runs import read_manifest, run_notebooks, start_step
 from mmlab.runs.record.run_files import RunInUse
 
 
@@ -36,6 +36,16 @@ def test_a_run_from_the_shell_ends_in_a_report(shell, here, tmp_path, capsys):
     assert main(["run", "--name", "p", "--from", "06", "-p", "seed=13"]) == 0
     assert "01_ingest with seed 5" in index.read_text()
     assert "06_visualize with seed 13" in index.read_text()
+
+
+def test_going_on_with_a_run_that_is_not_there_or_not_so_far_is_refused(here, capsys):
+    assert main(["run", "--name", "none", "--from", "03"]) == 2
+    assert "there is no run 'none' to go on with; mmlab list shows" in capsys.readouterr().err
+    start_step("01_ingest", "half").finish("")
+    assert main(["run", "--name", "half", "--from", "04"]) == 2
+    assert "run 'half': 02_embed, which comes before, has not finished: go on with --from 02" in (
+        capsys.readouterr().err
+    )
 
 
 def test_ctrl_c_ends_with_130_and_one_line(project, command):
@@ -162,7 +172,9 @@ def test_ctrl_c_leaves_what_resume_goes_on_from(here, command, tmp_path):
         child.send_signal(signal.SIGINT)
         _, stderr = child.communicate(timeout=30)
     assert child.returncode == 130
-    assert re.search(r"^mmlab: error: stopped; what is finished stays", stderr, re.MULTILINE)
+    assert re.search(
+        r"^mmlab: error: stopped; .* go on with: mmlab sweep try.yaml --resume$", stderr, re.MULTILINE
+    )
     assert "Traceback" not in stderr
     before = {name: (runs / f"try-k-{name}" / "manifest.json").read_text() for name in "ab"}
     path.write_text(quick)

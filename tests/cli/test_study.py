@@ -1,3 +1,6 @@
+import subprocess
+
+import nbformat
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -42,6 +45,40 @@ def test_a_study_goes_on_with_the_parameters_of_the_run_and_joins_its_report(her
     folder = tmp_path / "data" / "runs" / "a"
     assert (folder / "07_tune.html").is_file()
     assert '<a href="07_tune.html">' in (folder / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["compare", "a", "b", "-p", "seed=4"], "compare a b --name compare-a-b -p seed=4"),
+        (["tune", "a"], "study tune a"),
+    ],
+)
+def test_ctrl_c_names_the_command_to_go_on_with(here, command, words, again):
+    for name in ("a", "b"):
+        start_step("05_evaluate", name, seed=3).finish("")
+    path = next((here / "notebooks").glob(f"*_{words[0]}.ipynb"))
+    slow = nbformat.read(path, as_version=4)
+    stop = "import os, signal, time\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(60)"
+    slow.cells.append(nbformat.v4.new_code_cell(stop))
+    nbformat.write(slow, path)
+    stopped = subprocess.run(**command(*words), capture_output=True, check=False, timeout=120)
+    assert stopped.returncode == 130
+    last = stopped.stderr.splitlines()[-1]
+    assert last == (
+        f"mmlab: error: stopped in {path.stem}; what is finished stays, go on with: mmlab {again}"
+    )
+
+
+def test_a_comparison_that_fails_names_the_command_to_go_on_with(here, tmp_path, capsys):
+    for name in ("a", "b"):
+        start_step("05_evaluate", name).finish("")
+    path = here / "notebooks" / "08_compare.ipynb"
+    path.write_text(path.read_text().replace("step.write(", "raise MemoryError\\nstep.write("))
+    assert main(["compare", "a", "b"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "memory ran out" in last
+    assert last.endswith("go on with: mmlab compare a b --name compare-a-b")
 
 
 def test_notebooks_of_an_older_version_are_named_in_one_line(here, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,5 @@
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -92,3 +93,47 @@ def test_another_file_is_refused_and_left_alone(tmp_path):
     with pytest.raises(ValueError, match=r"is not a vector cache .*delete it"):
         VectorCache(tmp_path / "c")
     assert (tmp_path / "c").read_text().startswith("these are notes")
+
+
+@pytest.mark.parametrize("place", [0, 7, 15, 19])
+def test_a_row_with_a_flipped_byte_is_unknown_and_made_again(tmp_path, place):
+    """Also a byte that leaves the row nearly as long as it was."""
+    rows = np.array([[0.6, 0.8, 0, 0], [0, 0, 0.6, 0.8]], dtype=np.float32)
+    with VectorCache(tmp_path / "c") as cache:
+        cache.put(["a", "b"], rows, SPACE)
+    with sqlite3.connect(tmp_path / "c") as raw:
+        (stored,) = raw.execute("SELECT vector FROM vectors WHERE content = 'a'").fetchone()
+        damaged = bytearray(stored)
+        damaged[place] ^= 1
+        raw.execute("UPDATE vectors SET vector = ? WHERE content = 'a'", (bytes(damaged),))
+    raw.close()
+    with VectorCache(tmp_path / "c") as cache:
+        found, _ = cache.get(["a", "b"], SPACE)
+        assert found.tolist() == [False, True]
+        cache.put(["a", "b"], rows, SPACE)
+        found, back = cache.get(["a", "b"], SPACE)
+    assert found.all()
+    np.testing.assert_array_equal(back, rows)
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+    path = tmp_path / "c"
+    with VectorCache(path) as cache:
+        cache.put([str(number) for number in range(2000)], np.ones((2000, 4)), SPACE)
+    content = bytearray(path.read_bytes())
+    for page in range(4096, len(content), 4096):
+        content[page] ^= 0xFF  # the kind of each page of the tree
+    path.write_bytes(content)
+    with (
+        pytest.raises(ValueError, match=r"c is not a vector cache or damaged \(.*delete it and run again"),
+        VectorCache(path) as cache,
+    ):
+        cache.get(["1"], SPACE)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "c").mkdir()
+    with pytest.raises(
+        ValueError, match=r"c cannot be used \(unable to open database file\): another process"
+    ):
+        VectorCache(tmp_path / "c")

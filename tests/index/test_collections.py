@@ -212,3 +212,41 @@ def test_a_part_that_cannot_be_read_is_named_when_the_index_is_opened(tmp_path, 
 
 def age(file) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
+
+
+@pytest.mark.parametrize("damage", ["schema.json", "no schema", "segment.json"])
+def test_a_damaged_collection_in_a_folder_is_built_anew_and_the_report_tells(tmp_path, damage):
+    store = open_store(tmp_path)
+    build(store)
+    (folder,) = (path.parent for path in tmp_path.glob("*/schema.json"))
+    if damage == "schema.json":
+        (folder / "schema.json").write_text('{"format":')
+    elif damage == "no schema":
+        (folder / "schema.json").write_text("{}")
+    else:
+        next(folder.rglob("segment.json")).write_bytes(b"")
+    with pytest.raises(WrongSchema, match="is damaged .*: run 03_index again, which drops the collection"):
+        open_index(store, "demo")
+    built = build(store)
+    assert "is damaged" in built.report["damage"].iloc[0]
+    assert built.report["sent"].iloc[0] == built.count() == len(PAIRS.items)
+    again = build(store)
+    assert again.report[["damage", "sent"]].to_numpy().tolist() == [["", 0]]
+
+
+def test_a_damaged_collection_of_another_layout_is_dropped(tmp_path):
+    store = open_store(tmp_path)
+    build(store, layout="separate")
+    next((tmp_path / store.collections()[0]).rglob("segment.json")).write_bytes(b"")
+    build(store)
+    assert sorted(store.collections()) == ["demo-separate-text", "demo-unified"]
+    assert len(open_index(store, "demo").schemas) == 1
+
+
+def test_a_collection_of_a_newer_version_is_not_taken_for_damaged(tmp_path):
+    store = open_store(tmp_path)
+    index = build(store)
+    file = tmp_path / next(iter(index.schemas)) / "schema.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
+    with pytest.raises(WrongSchema, match="no schema that this version of mmlab can read"):
+        build(store)

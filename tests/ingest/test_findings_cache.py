@@ -91,3 +91,10 @@ def test_a_file_that_was_cut_is_written_again(tmp_path):
     path = blobs.put(b"whole")
     path.write_bytes(b"wh")
     assert blobs.put(b"whole").read_bytes() == b"whole"
+
+
+def test_a_damaged_value_is_unknown(tmp_path):
+    with FindingsCache(tmp_path / "cache.sqlite") as cache:
+        cache.put("measured", {"a": 1, "b": 2})
+        cache.write("UPDATE findings SET value = ? WHERE key = ?", [("{", "a")])
+        assert cache.get("measured", ["a", "b"]) == {"b": 2}

@@ -1,4 +1,5 @@
 import io
+import os
 import subprocess
 import sys
 import zlib
@@ -264,3 +265,10 @@ def test_a_thumbnail_fits_its_square(tmp_path, suffix):
         assert np.abs(pixels(small) - pixels(photo(800, 400).resize((50, 25)))).mean() < 15
     with pytest.raises(ImageError, match="missing file"):
         thumbnail(tmp_path / "none.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX")
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="unreadable file"):
+        open_image(tmp_path / "a.png")

@@ -12,8 +12,8 @@ import pytest
 
 import mmlab
 from mmlab import workbench
+from mmlab.items.files import copy_folder
 from mmlab.runs import start_step
-from mmlab.runs.execute.step_cache import copy_folder
 from mmlab.workbench.result import Report
 from mmlab.workbench.run_data import RunData
 

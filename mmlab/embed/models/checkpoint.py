@@ -163,7 +163,8 @@ def suggest_id(model: str) -> str:
 def hash_folder(folder: Path, weights: Weights) -> str:
     """Return a hash, 16 hex digits, of the checkpoint's weights, settings and vocabularies.
 
-    A pickle counts where it is taken, or lies in a module without safetensors.
+    A pickle counts where it is taken, or lies in a module without safetensors. Raises ModelError for a file that
+    cannot be read, as a pipe.
     """
     digest = hashlib.sha256()
     for part in module_folders(Repository(str(folder))):
@@ -172,8 +173,17 @@ def hash_folder(folder: Path, weights: Weights) -> str:
         for path in inside:
             pickled = path.suffix == ".bin" and not safe and bool(part)
             if path.suffix in HASHED_SUFFIXES or pickled or (weights.pickled and path in weights.files):
-                digest.update(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n".encode())
+                digest.update(f"{path.relative_to(folder).as_posix()} {_hash(path)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _hash(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise ModelError(
+            f"model {str(path.parent)!r}: its {path.name} cannot be read ({error.strerror})"
+        ) from error
 
 
 def module_folders(repository: Repository) -> list[str]:

@@ -9,14 +9,19 @@ of files that were mapped and read count. Standard input: a line of JSON, then t
 """
 
 import atexit
+import errno
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -51,7 +56,7 @@ from qdrant_edge import (
 )
 from qdrant_edge import PayloadSchemaType as Type
 
-from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names
+from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names, damaged
 from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import (
@@ -66,11 +71,12 @@ from mmlab.index.store.engine import (
     read_hits,
     translate_filter,
 )
-from mmlab.items.files import resolve
+from mmlab.items.files import Checksums, copy_folder, resolve
 
 SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
 MEASURING_SECONDS = 600
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
 # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
 FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, RangeFloat, np.bool_)
 
@@ -80,8 +86,10 @@ class _Folder:
 
     def __init__(self, folder: Path) -> None:
         self.lock = FolderLock(folder, self.close_all)
+        self.folder = folder
         self.open: dict[str, tuple[EdgeShard, Schema]] = {}
         self.written = False  # since the shards were opened: closing them brings it to the disk
+        self.built: set[str] = set()  # and not changed since
 
     def close_all(self) -> None:
         """Close all shards."""
@@ -94,6 +102,9 @@ class _Folder:
         if name in self.open:
             shard, _ = self.open.pop(name)
             shard.close()
+        if name in self.built:
+            self.built.remove(name)
+            CollectionFolder(self.folder, name).seal()
 
 
 _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
@@ -117,6 +128,10 @@ class EdgeEngine:
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"a store is a folder or an http(s):// URL; {self.folder} is a file")
         self.place = f"Qdrant Edge at {self.folder}"
+        self._read_only = self.folder.is_dir() and not os.access(self.folder, os.W_OK)
+        if self._read_only:
+            self.place += ", read from a copy"
+            self.folder = _own_copy(self.folder, _newest(self.folder))
         self._wait, self._keep_open = wait, keep_open
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
@@ -125,7 +140,10 @@ class EdgeEngine:
     def session(self) -> Iterator[None]:
         """Open what is needed; keep it open for the next session for a while, unless something was written."""
         shared = self._shared
-        with shared.lock.held(self._wait, lambda: 0.0 if shared.written else self._keep_open):
+        with (
+            _panics_named(self.folder),
+            shared.lock.held(self._wait, lambda: 0.0 if shared.written else self._keep_open),
+        ):
             yield
 
     def close(self) -> None:
@@ -137,6 +155,7 @@ class EdgeEngine:
     def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
         if name in self.collections():
             return
+        self._check_writable()
         self._shared.written = True
         files = CollectionFolder(self.folder, name)
         files.clear()
@@ -148,6 +167,8 @@ class EdgeEngine:
         self._shared.open[name] = shard, schema
 
     def drop(self, name: str) -> None:
+        self._check_writable()
+        self._shared.built.discard(name)
         self._shared.close(name)
         CollectionFolder(self.folder, name).clear()
 
@@ -174,6 +195,17 @@ class EdgeEngine:
 
     def build(self, name: str, progress: bool = False) -> None:
         self._write(name).optimize()
+        self._shared.close(name)
+        self._open(
+            name
+        )  # the first time it is opened it still changes its files; from then on they stay the same
+        self._shared.built.add(name)
+
+    def check(self, name: str) -> None:
+        files = CollectionFolder(self.folder, name)
+        files.read()
+        files.check(thorough=True)
+        self._open(name)
 
     def info(self, name: str) -> dict[str, Any]:
         info = self._open(name)[0].info()
@@ -223,16 +255,73 @@ class EdgeEngine:
 
     def _write(self, name: str) -> EdgeShard:
         """Return a shard that is about to be changed."""
+        self._check_writable()
+        shard, _ = self._open(name)
         self._shared.written = True
-        return self._open(name)[0]
+        self._shared.built.discard(name)
+        CollectionFolder(self.folder, name).checksums.remove()
+        return shard
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise PermissionError(
+                f"{self.place}: nobody may write there; a run of your own has its own store"
+            )
 
     def _open(self, name: str) -> "tuple[EdgeShard, Schema]":
         """Return the shard and its schema, opened when a session first needs them."""
         if name not in self._shared.open:
             files = CollectionFolder(self.folder, name)
             schema = files.read()
-            self._shared.open[name] = EdgeShard.load(str(files.shard)), schema
+            files.check()
+            self._shared.open[name] = _load(files.shard), schema
         return self._shared.open[name]
+
+
+def _newest(folder: Path) -> float:
+    """Return when a collection of a store was last made or built."""
+    files = (file for name in collection_names(folder) for file in (folder / name).iterdir())
+    return max((file.stat().st_mtime for file in files), default=0.0)
+
+
+@lru_cache
+def _own_copy(folder: Path, newest: float) -> Path:
+    """Copy a store in which nobody may write, for the time of this process: the engine writes while it reads."""
+    copy = Path(tempfile.mkdtemp(prefix="mmlab-store-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy_folder(folder, copy / folder.name)
+    for file in copy.glob(f"*/*/{Checksums.NAME}"):
+        os.utime(file, (0, 0))  # every byte of the copy is looked at
+    return copy / folder.name
+
+
+def _load(shard: Path) -> "EdgeShard":
+    """Open a shard; raise OSError where the system refuses it, and DamagedCollection where its files are no shard."""
+    try:
+        return EdgeShard.load(str(shard))
+    except BaseException as error:
+        if not (isinstance(error, Exception) or _is_panic(error)):
+            raise
+        refused = OS_ERROR.search(str(error))
+        if refused and int(refused[1]) not in (errno.ENOENT, errno.EINVAL):
+            raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(shard)) from error
+        raise damaged(shard, str(error).split("\n")[0]) from error
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Return whether the engine came upon what it takes to be impossible; the class of it cannot be imported."""
+    return type(error).__name__ == "PanicException"
+
+
+@contextmanager
+def _panics_named(folder: Path) -> Iterator[None]:
+    """Turn a panic of the engine, which is no Exception, into DamagedCollection."""
+    try:
+        yield
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        raise damaged(folder, str(error).split("\n")[0]) from error
 
 
 def measure_resident(shard: str, rows: np.ndarray, search: Search) -> int:

@@ -1,7 +1,8 @@
 """A store's folder: the files of its collections, and the lock that lets in one process at a time.
 
 `<store>/<collection>/schema.json` lies beside the engine's `shard/`. The schema is written last and removed first: a
-collection exists exactly if its schema does, whenever a kill comes.
+collection exists exactly if its schema does, whenever a kill comes. `checksums.json` is written when the collection was
+built and closed, and removed before it is changed: what a kill leaves has none.
 """
 
 import json
@@ -15,9 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mmlab.index.schema.schema import Schema, WrongSchema
+from mmlab.index.schema.schema import DamagedCollection, OldSchema, Schema, WrongSchema, is_newer
 from mmlab.index.store.engine import NoCollection
 from mmlab.items import replacing
+from mmlab.items.files import Checksums
 
 POLL_SECONDS = 0.02
 KEEPER_SECONDS = 0.05  # between two looks at whether a kept lock is wanted
@@ -34,17 +36,38 @@ class CollectionFolder:
     def __init__(self, store: Path, name: str) -> None:
         self.name, self.path = name, store / name
         self.shard, self.file = self.path / "shard", self.path / "schema.json"
+        self.checksums = Checksums(self.path)
 
     def read(self) -> Schema:
-        """Return the schema; raise NoCollection if there is none, WrongSchema if it cannot be read."""
+        """Return the schema.
+
+        Raises NoCollection if there is none, OldSchema or WrongSchema for one of another version, DamagedCollection
+        if it is no schema.
+        """
         try:
-            return Schema.from_dict(json.loads(self.file.read_text()), self.name)
+            stored = json.loads(self.file.read_text())
         except (FileNotFoundError, NotADirectoryError):
             raise NoCollection(self.name, collection_names(self.path.parent)) from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise WrongSchema(
-                f"{self.file} is damaged ({error}); drop the collection and build it again"
-            ) from error
+        except (ValueError, IsADirectoryError) as error:
+            raise damaged(self.file, error) from error
+        try:
+            return Schema.from_dict(stored, self.name)
+        except OldSchema:
+            raise
+        except WrongSchema as error:
+            if is_newer(stored):
+                raise
+            raise damaged(self.file, error) from error
+
+    def check(self, thorough: bool = False) -> None:
+        """Raise DamagedCollection if a file is not as it was when the collection was built; see `Checksums`."""
+        if changed := self.checksums.changed(thorough):
+            raise damaged(self.path / changed[0], "its bytes are not those that were written")
+
+    def seal(self) -> None:
+        """Write the checksums of all files but the write-ahead log's, which the engine checks itself."""
+        files = (path for path in self.shard.rglob("*") if path.is_file() and "wal" not in path.parts)
+        self.checksums.write([self.file, *files])
 
     def write(self, schema: Schema) -> None:
         """Write the schema: from now on the collection exists."""
@@ -70,7 +93,14 @@ class CollectionFolder:
 
     def _is_ours(self, entry: Path) -> bool:
         unfinished = entry.name.startswith(".schema.") and entry.suffix == ".json"
-        return unfinished or entry in (self.shard, self.file)
+        return unfinished or entry in (self.shard, self.file, self.checksums.file)
+
+
+def damaged(place: Path, reason: object) -> DamagedCollection:
+    """Return the error for a file or folder of a collection that cannot be used."""
+    return DamagedCollection(
+        f"{place} is damaged ({reason}): run 03_index again, which drops the collection and builds it anew"
+    )
 
 
 def collection_names(store: Path) -> list[str]:

@@ -113,6 +113,9 @@ class ServerEngine:
             schemas[name] = Schema.from_dict(stored, name)
         return schemas[name]
 
+    def check(self, name: str) -> None:
+        self.schema(name)
+
     def count(self, name: str, conditions: Conditions = ()) -> int:
         return self._client.count(name, count_filter=to_filter(conditions), exact=True).count
 

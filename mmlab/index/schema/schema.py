@@ -23,6 +23,13 @@ class OldSchema(WrongSchema):
     """A collection was made by an older version of mmlab."""
 
 
+class DamagedCollection(WrongSchema):
+    """Files of a collection are not what was written: it can only be dropped and built anew."""
+
+
+UNREADABLE = (OldSchema, DamagedCollection)  # of what can only be made anew
+
+
 @dataclass(frozen=True)
 class Schema:
     """What one collection holds: spaces, payload fields as {name: kind}, layout and index settings.
@@ -143,6 +150,11 @@ class Schema:
                 f"collection {collection!r} has no schema that this version of mmlab can read "
                 f"({type(error).__name__}: {error}); drop it and build it again"
             ) from error
+
+
+def is_newer(stored: Any) -> bool:
+    """Return whether a later version of mmlab wrote this schema."""
+    return isinstance(stored, Mapping) and isinstance(stored.get("format"), int) and stored["format"] > FORMAT
 
 
 def check_collection_name(name: str) -> str:

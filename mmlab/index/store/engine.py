@@ -215,7 +215,10 @@ class Engine(Protocol):
         """Remove a collection that exists."""
 
     def schema(self, name: str) -> Schema:
-        """Return the schema stored with the collection; raise NoCollection or WrongSchema."""
+        """Return the schema stored with the collection; raise NoCollection, WrongSchema or DamagedCollection."""
+
+    def check(self, name: str) -> None:
+        """Raise NoCollection, WrongSchema, or DamagedCollection if a file is not as it was built, or does not load."""
 
     def count(self, name: str, conditions: Conditions = ()) -> int:
         """Return the exact number of points that meet all conditions."""

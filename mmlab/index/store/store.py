@@ -92,6 +92,14 @@ class Store:
         with self.session():
             return self._engine.schema(check_collection_name(collection))
 
+    def check(self, collection: str) -> None:
+        """Raise DamagedCollection if a file of the collection is not as it was when the collection was built.
+
+        Every byte is read. A server looks after its own files: there the schema is read.
+        """
+        with self.session():
+            self._engine.check(check_collection_name(collection))
+
     def create(self, collection: str, schema: Schema) -> None:
         """Make an empty collection, or add what one with the same schema still lacks.
 

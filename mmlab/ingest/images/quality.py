@@ -15,6 +15,7 @@ import pandas as pd
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.rules import ASPECT, BLANK, BLURRED, DARK, TINY
 from mmlab.items import ImageError
+from mmlab.items.files import open_regular
 from mmlab.items.images import open_measured
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _cache_key(path: str) -> str | None:
 def measure_image(path: str) -> ImageFacts:
     """Return the facts of one image file, or why it cannot be used."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             small = os.fstat(file.fileno()).st_size <= MAX_BYTES_IN_MEMORY
             whole = io.BytesIO(file.read()) if small else file
             content = hashlib.file_digest(whole, "sha256").hexdigest()

@@ -5,6 +5,7 @@ Nothing is refused here. A table of the user's lists the words to replace: synon
 
 import csv
 import html
+import io
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ from pathlib import Path
 import ftfy
 import pandas as pd
 
+from mmlab.items.files import open_regular
+
+MAX_REPLACEMENTS_BYTES = 50_000_000
 MAX_READ_CHARS = 20_000  # what is longer is a page or an attack, not a caption; only its beginning is read
 MAX_ROUNDS = 10  # more than any honest text needs: one thing that hides another is undone in one or two
 # Both only decide whether the parser is asked: "I <3 cats & dogs" and "size <XL" are no markup.
@@ -243,7 +247,7 @@ def read_replacements(path: str | Path) -> Replacements:
     """
     path = Path(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_regular(path, MAX_REPLACEMENTS_BYTES), "utf-8-sig", newline="") as file:
             return Replacements(_read_table(csv.DictReader(file), path))
     except FileNotFoundError as error:
         raise ValueError(f"replacements {path}: expected a csv with {_columns()}, found no file") from error

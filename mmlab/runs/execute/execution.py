@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from mmlab.items import data, replacing
+from mmlab.items.files import find_shortage
 from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
@@ -169,12 +171,14 @@ def execute(
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:
-        raise NotebookFailed(
-            f"the kernel died at {bar.at}, as it does when memory runs out; executed copy: {copy}", name
-        ) from error
+        raise NotebookFailed(f"{bar.at}: {find_shortage(str(error))}; executed copy: {copy}", name) from error
     # jupyter_client raises it while it waits for the kernel
     except RuntimeError as error:
-        raise NotebookFailed(f"{name}: its kernel did not start: {error}", name) from error
+        reason = find_shortage(str(error)) or f"its kernel did not start: {error}"
+        raise NotebookFailed(f"{name}: {reason}", name) from error
+    # of the executed copy, which cannot be written
+    except OSError as error:
+        raise NotebookFailed(f"{bar.at}: {find_shortage(str(error)) or error}", name) from error
     except KeyboardInterrupt as error:
         raise Stopped(name) from error
     finally:
@@ -216,7 +220,8 @@ def _load_papermill() -> Any:
     """Return papermill, with an engine registered that writes less often and tells more; it takes seconds to load.
 
     papermill writes the copy twice for each cell, and the next cell waits for that: 4 of 34 processor seconds of the
-    demo. Here it is written every few seconds, and when the notebook ends, however it ends. The bar of a cell is read.
+    demo. Here it is written every few seconds, and when the notebook ends, however it ends; whole, or not at all. The
+    bar of a cell is read.
     """
     with _without(ADDRESS_GRAMMAR):
         import papermill
@@ -239,7 +244,20 @@ def _load_papermill() -> Any:
                 ).execute()
 
     papermill_engines.register(ENGINE, SparingEngine)
+    papermill.iorw.papermill_io.register(data().anchor, _whole_files())
     return papermill
+
+
+def _whole_files() -> Any:
+    """Return what papermill writes a notebook with: a full disk or a kill leaves the copy of before."""
+    from papermill.iorw import LocalHandler
+
+    class WholeFiles(LocalHandler):
+        def write(self, buf: str, path: str) -> None:
+            with replacing(path) as temporary:
+                temporary.write_text(buf, encoding="utf-8")
+
+    return WholeFiles()
 
 
 def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:
@@ -250,10 +268,11 @@ def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:
 
 def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:
     lines = [line.strip() for line in error.source.splitlines() if line.strip()]
+    reason = f"{error.ename}: {str(error.evalue)[:MAX_ERROR_CHARS]}"
     return (
         f"{notebook.stem} failed at cell {error.cell_index + 1}, In [{error.exec_count}] under "
         f"{_heading_above(notebook, error.source)!r}, which begins {(lines or [''])[0]!r}: "
-        f"{error.ename}: {str(error.evalue)[:MAX_ERROR_CHARS]}; executed copy: {copy}"
+        f"{find_shortage(reason) or reason}; executed copy: {copy}"
     )
 
 

@@ -4,22 +4,20 @@ The bytes, the parameters and what was read are the same, so the hashes of each 
 itself. The record says in `shared_from` which run did.
 """
 
-import errno
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmlab.items import replacing
+from mmlab.items.files import copy_folder
 from mmlab.runs.record.lineage import find_writer, is_done
 from mmlab.runs.record.manifest import Manifest, read_manifest, record_step
 from mmlab.runs.record.run_files import LABELS, STORE, executed_copy, run_folder
 
 # 04 reads the store as well, which no hash watches
 STEPS_FROM_FILES = ("05_evaluate", "06_visualize")
-COPY_BYTES = 1 << 20
 
 
 class StepCache:
@@ -79,13 +77,6 @@ def link_file(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def copy_folder(source: Path, target: Path) -> None:
-    """Replace `target` by a copy of a folder without hidden files, which are locks; holes in files stay holes."""
-    shutil.rmtree(target, ignore_errors=True)
-    hidden = shutil.ignore_patterns(".*")
-    shutil.copytree(source, target, ignore=hidden, copy_function=_copy_with_holes)
-
-
 def _has_same_inputs(step: str, theirs: Manifest, ours: Manifest) -> bool:
     """Return whether all that the step read there was written here with the same bytes, and no other file beside it."""
     reads = theirs["steps"][step]["reads"]
@@ -103,32 +94,3 @@ def _written_into(manifest: Manifest, folders: set[PurePosixPath]) -> set[str]:
 def _digest(manifest: Manifest, file: str) -> str | None:
     writer = find_writer(manifest, file)
     return manifest["steps"][writer]["writes"][file] if writer else None
-
-
-def _copy_with_holes(source: str, target: str) -> None:
-    """Copy only what was ever written: the store of 300 products is 2.7 MB in files of 195 MB."""
-    with open(source, "rb", buffering=0) as reading, open(target, "wb") as writing:
-        size = writing.truncate(os.fstat(reading.fileno()).st_size)
-        for start, end in _written_parts(reading.fileno(), size):
-            reading.seek(start)
-            writing.seek(start)
-            while start < end and (part := reading.read(min(COPY_BYTES, end - start))):
-                start += writing.write(part)
-
-
-def _written_parts(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each part of an open file that is no hole; the whole file where a system cannot tell."""
-    if not hasattr(os, "SEEK_DATA"):
-        yield 0, size
-        return
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(file, end, os.SEEK_DATA)
-        except OSError as error:
-            # only a hole is left
-            if error.errno == errno.ENXIO:
-                return
-            raise
-        end = os.lseek(file, start, os.SEEK_HOLE)
-        yield start, end

@@ -280,6 +280,21 @@ def check_runs(names: Sequence[str]) -> None:
             )
 
 
+def check_begun(name: str, notebooks: Sequence[str]) -> None:
+    """Raise ValueError, with what to do, unless all these notebooks have finished in the run."""
+    steps = read_manifest(name)["steps"]
+    missing = [notebook for notebook in notebooks if notebook not in steps]
+    if missing and not steps:
+        raise ValueError(
+            f"there is no run {name!r} to go on with; mmlab list shows those that are there. Without --from, and with "
+            "--dataset, all notebooks are run"
+        )
+    if missing:
+        raise ValueError(
+            f"run {name!r}: {missing[0]}, which comes before, has not finished: go on with --from {missing[0][:2]}"
+        )
+
+
 def find_compared(names: Sequence[str | Path], folder: Path | None = None) -> tuple[list[str], list[Path]]:
     """Return which of the names are runs, and which are files, as absolute paths; a run counts before a file.
 

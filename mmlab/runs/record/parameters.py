@@ -23,9 +23,10 @@ SECRET_VARIABLES = ("QDRANT_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # a shorter value occurs in many words
 MIN_SECRET_CHARS = 6
 # a URL with the name or the password of a user
-URL_WITH_USER = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]*@", re.IGNORECASE)
+# no pattern goes back far: a value may be long
+URL_WITH_USER = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s/?#@]*@", re.IGNORECASE)
 # the same without a scheme, or a URL with a query
-STORE_WITH_KEY = re.compile(r"^[^\s/]*:[^\s/]*@|^[a-z]+://.*[?#]", re.IGNORECASE)
+STORE_WITH_KEY = re.compile(r"^[^\s/:]*:[^\s/@]*@|^[a-z]+://.*[?#]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,28 @@
 """Where the files of a run lie, what they are called, which notebook writes each, and which processes work there.
 
-A process that works in the folder of a run leaves a file `.working-PID` in it, which says when the process began, so
-that nothing is removed meanwhile. The file that a killed process leaves behind counts for nothing: no process with that
-number began at that time.
+A process that works in the folder of a run leaves a file `.working-PID` in it, so that nothing is removed meanwhile. It
+holds a lock on that file, which the system frees when the process ends, however it ends, also that of a container. The
+file says on what machine it is, since when it is up, and when the process began: by these it counts or counts not where
+a disk keeps no locks. What a killed process leaves behind is removed by whoever comes upon it.
 """
 
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
-from mmlab.items import data
+from mmlab.items import data, replacing
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize")
 COMPARISON = "08_compare"
@@ -112,6 +121,8 @@ ALONE = "alone"  # in the mark of a process that nobody may work beside
 MAX_COMMAND_CHARS = 200  # of a process in a message
 # the clock of a machine may be set while a process runs
 MAX_CLOCK_CHANGE_S = 2
+# a mark of another machine counts for so long; a longer work there renews it at each of its steps
+MAX_FOREIGN_S = 24 * 60 * 60
 
 
 class RunInUse(ValueError):
@@ -156,8 +167,9 @@ def mark(folder: Path, alone: bool = False) -> None:
     """
     with folder_lock(folder):
         check_free(folder, alone)
-        words = socket.gethostname(), str(_began(os.getpid())), ALONE if alone else ""
-        _own_mark(folder).write_text(" ".join(words).strip(), encoding="utf-8")
+        _remove_stale(folder)
+        words = socket.gethostname(), str(_began(os.getpid())), _boot(), ALONE if alone else ""
+        _write_mark(_own_mark(folder), " ".join(words).strip())
 
 
 def check_free(folder: Path, alone: bool = True) -> None:
@@ -191,26 +203,93 @@ def _process_of(path: Path) -> int:
 
 def unmark(folder: Path) -> None:
     """Remove the mark of this process from the folder."""
+    if held := _HELD.pop(_own_mark(folder), None):
+        held.close()
     _own_mark(folder).unlink(missing_ok=True)
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process works in the folder; a process of another machine is taken to work."""
-    return any(_is_alive(path) for path in folder.glob(f"{MARK}*"))
+    """Return whether a process works in the folder; see `_is_alive` for one of another machine."""
+    _remove_stale(folder)
+    return any(folder.glob(f"{MARK}*"))
 
 
 def _own_mark(folder: Path) -> Path:
     return folder / f"{MARK}{os.getpid()}"
 
 
-def _is_alive(path: Path) -> bool:
+# the marks of this process, open, for their locks
+_HELD: dict[Path, IO[str]] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HELD.clear)
+
+
+def _write_mark(path: Path, words: str) -> None:
+    """Write a mark and lock it; it is never seen without its lock."""
+    if fcntl is None:
+        path.write_text(words, encoding="utf-8")
+        return
+    with replacing(path) as temporary:
+        file = open(temporary, "w", encoding="utf-8")  # noqa: SIM115 - open until `unmark`
+        _try_lock(file, exclusive=True)
+        file.write(words)
+        file.flush()
+    if before := _HELD.pop(path, None):
+        before.close()
+    _HELD[path] = file
+
+
+def _try_lock(file: IO[str], exclusive: bool) -> bool | None:
+    """Lock an open file and return whether that could be done; None where the system or the disk keeps no locks."""
+    if fcntl is None:
+        return None
     try:
-        host, began, *_ = path.read_text(encoding="utf-8").split()
-        process = _process_of(path)
-        return host != socket.gethostname() or abs(_began(process) - float(began)) < MAX_CLOCK_CHANGE_S
-    # the process has just ended, or the file is no mark of ours
-    except (OSError, ValueError):
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_stale(folder: Path) -> None:
+    for path in folder.glob(f"{MARK}*"):
+        if not _is_alive(path):
+            # somebody who may only read
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _is_alive(path: Path) -> bool:
+    """Return whether the process of a mark works.
+
+    A lock that is held means yes. One that is free means no on this machine, also for a container whose name is gone;
+    a disk may not tell one machine of the locks of another, so a mark from elsewhere counts for a day.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            free, words = _try_lock(file, exclusive=False), file.read().split()
+        host, began, boot = words[0], float(words[1]), words[2] if len(words) > 2 else ""
+        if free is False:
+            return True
+        if host != socket.gethostname() and (boot != _boot() or free is None):
+            return time.time() - path.stat().st_mtime < MAX_FOREIGN_S
+        here = abs(_began(_process_of(path)) - began) < MAX_CLOCK_CHANGE_S
+        return here and not free
+    # the process has just ended, or the file is no mark of ours
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """Return what tells this start of the machine from others, the same in its containers."""
+    try:
+        return f"boot={Path('/proc/sys/kernel/random/boot_id').read_text(encoding='ascii').strip()}"
+    except OSError:
+        import psutil
+
+        return f"boot={psutil.boot_time():.0f}"
 
 
 def _began(process: int) -> float:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 # characters of the value of a parameter that the report shows
 MAX_VALUE_CHARS = 400
+COPIES = "[!.]*.ipynb"  # not what a kill left of one that was being written
 # what mail programmes and chats still take
 MAX_FILE_BYTES = 15_000_000
 # sections of the first page, in the order in which they are left out
@@ -67,7 +68,7 @@ def write_report(name: str) -> Path:
     Raises FileNotFoundError if there is no such run.
     """
     folder = run_folder(name)
-    for notebook in sorted((folder / EXECUTED).glob("*.ipynb")):
+    for notebook in sorted((folder / EXECUTED).glob(COPIES)):
         write_page(notebook, folder)
     return write_index(name)
 
@@ -137,7 +138,7 @@ def existing_folder(name: str) -> Path:
 
 def page_names(folder: Path) -> list[str]:
     """Return the names of the executed notebooks of a run that have a page, in their order."""
-    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob("*.ipynb"))
+    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob(COPIES))
     return [name for name in names if (folder / f"{name}.html").is_file()]
 
 
@@ -297,9 +298,7 @@ _EXPORTER_LOCK = threading.Lock()
 
 def write_page(notebook: Path, folder: Path) -> Path:
     """Write an executed notebook as `folder/NAME.html` and return the path: its conclusion first, its checks folded."""
-    import nbformat
-
-    content = nbformat.read(notebook, as_version=4)
+    content = _read_notebook(notebook)
     for number, cell in enumerate(content.cells):
         # of the switch of its code: unique among all pages, which the single file puts together
         cell["id"] = f"{notebook.stem}-{number}"
@@ -314,6 +313,19 @@ def write_page(notebook: Path, folder: Path) -> Path:
     with replacing(page) as temporary:
         temporary.write_text(_with_anchors(body, notebook.stem), encoding="utf-8")
     return page
+
+
+def _read_notebook(path: Path) -> Any:
+    import nbformat
+
+    try:
+        content = nbformat.read(path, as_version=4)
+        for cell in content.cells:
+            _ = cell.source, cell.metadata, cell.outputs if cell.cell_type == "code" else None
+    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError) as error:
+        reason = str(error).partition("\n")[0][:MAX_VALUE_CHARS]
+        raise ValueError(f"{path} is damaged ({reason}): run that notebook of the run again") from error
+    return content
 
 
 def _arrange(cells: list[Any], name: str) -> list[Any]:
@@ -354,7 +366,7 @@ def _divide(cells: list[Any]) -> dict[str, list[Any]]:
 
 def _neighbours(notebook: Path) -> list[dict[str, str] | None]:
     """Return title and link of the pages before and after that of a notebook, None where there is none."""
-    names = ["", *sorted(path.stem for path in notebook.parent.glob("*.ipynb")), ""]
+    names = ["", *sorted(path.stem for path in notebook.parent.glob(COPIES)), ""]
     place = names.index(notebook.stem)
     return [
         {"title": title_of_page(name), "link": f"{name}.html"} if name else None

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 
@@ -154,3 +155,18 @@ def test_modules_that_cannot_be_read(sentence_clip):
     (sentence_clip / "modules.json").write_text('[{"idx": 0}]')
     with pytest.raises(ModelError, match=r"its modules.json cannot be read"):
         load_model(str(sentence_clip), device="cpu")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX")
+def test_a_file_that_need_not_end_is_named(clip_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(clip_folder, folder)
+    os.mkfifo(folder / "notes.json")
+    with pytest.raises(
+        ModelError, match=r"its notes.json cannot be read \(expected a file, found a folder, a pipe"
+    ):
+        load_model(str(folder), device="cpu")
+    (folder / "notes.json").unlink()
+    (folder / "vocab.txt").symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match=r"its vocab.txt cannot be read"):
+        load_model(str(folder), device="cpu")

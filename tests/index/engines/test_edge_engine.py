@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pytest
 
 import mmlab
 from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
-from mmlab.index.schema.schema import Schema
+from mmlab.index.schema.schema import DamagedCollection, Schema
 from mmlab.index.store.engine import Search
 from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items.files import copy_folder
 from tests.index.conftest import upsert
 from tests.index.pairs import make_pairs
 
@@ -137,6 +139,115 @@ def test_a_damaged_schema_says_so_and_can_be_dropped(tmp_path):
         store.count("demo")
     store.drop("demo")
     assert store.collections() == []
+
+
+def flip(file: Path, place: int = -1) -> None:
+    """Change one byte of a file; without `place` the last that is not zero."""
+    content = bytearray(file.read_bytes())
+    place = max(i for i, byte in enumerate(content) if byte) if place < 0 else place
+    content[place] ^= 0xFF
+    file.write_bytes(content)
+
+
+def files_of(folder: Path) -> dict[str, list[Path]]:
+    """The files of a built collection by their names, the log left out."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((folder / "demo" / "shard").rglob("*")):
+        if path.is_file() and "wal" not in path.parts and path.stat().st_size:
+            found.setdefault(path.name, []).append(path)
+    return found
+
+
+def test_a_flipped_byte_of_the_vectors_is_seen_when_they_are_opened(tmp_path):
+    """Without checksums the engine answers from them, and nobody knows."""
+    build(tmp_path, random_vectors(3000, replace(SPACE, dimension=64)), Hnsw(m=8, ef_construct=16))
+    (vectors,) = files_of(tmp_path)["matrix.dat"]
+    flip(vectors)
+    with pytest.raises(DamagedCollection, match=r"matrix.dat is damaged \(its bytes .*run 03_index again"):
+        open_store(tmp_path).count("demo")
+    (tmp_path / "demo" / "checksums.json").unlink()
+    assert open_store(tmp_path).count("demo") == 3000
+
+
+def test_a_changed_file_with_its_old_time_is_found_by_a_thorough_look(tmp_path):
+    store = build(tmp_path, random_vectors(50), Hnsw())
+    (tmp_path / "demo" / "checksums.json").touch()  # looked at later than anything is written
+    vectors = max(files_of(tmp_path)["chunk_0.mmap"], key=lambda path: path.stat().st_blocks)
+    time.sleep(0.05)
+    flip(vectors)
+    os.utime(tmp_path / "demo" / "checksums.json")
+    assert store.count("demo") == 50
+    with pytest.raises(DamagedCollection, match="chunk_0.mmap is damaged"):
+        store.check("demo")
+
+
+@pytest.mark.parametrize("damage", ["flip", "half", "empty", "gone"])
+def test_any_damaged_file_is_named_before_the_engine_opens_it(tmp_path, damage):
+    build(tmp_path / "whole", random_vectors(50), Hnsw())
+    for name, paths in files_of(tmp_path / "whole").items():
+        copy_folder(tmp_path / "whole", tmp_path / "store")
+        file = tmp_path / "store" / paths[0].relative_to(tmp_path / "whole")
+        if damage == "flip":
+            if not any(file.read_bytes()):
+                continue
+            flip(file)
+        elif damage == "gone":
+            file.unlink()
+        else:
+            os.truncate(file, file.stat().st_size // 2 if damage == "half" else 0)
+        with pytest.raises(DamagedCollection, match=f"{name} is damaged"):
+            open_store(tmp_path / "store").count("demo")
+
+
+def test_what_the_engine_cannot_open_or_panics_at_is_named(tmp_path):
+    """As a build that was killed leaves it: without checksums."""
+    store = build(tmp_path, random_vectors(3000, replace(SPACE, dimension=64)), Hnsw(m=8, ef_construct=16))
+    whole = files_of(tmp_path)
+    for name, found in (("segment.json", "failed to load segment"), ("id_tracker.mappings", "capacity")):
+        (tmp_path / "demo" / "checksums.json").unlink(missing_ok=True)
+        before = whole[name][0].read_bytes()
+        whole[name][0].write_bytes(b"\x13garbage" * 300)
+        with pytest.raises(DamagedCollection, match=rf"shard is damaged \(.*{found}.*run 03_index again"):
+            store.count("demo")
+        whole[name][0].write_bytes(before)
+    assert store.count("demo") == 3000
+
+
+def test_checksums_hold_while_it_is_read_and_go_before_it_is_changed(tmp_path):
+    vectors = random_vectors(50)
+    store, checksums = build(tmp_path, vectors, Hnsw()), tmp_path / "demo" / "checksums.json"
+    written = checksums.read_bytes()
+    for _ in range(2):
+        assert len(store.search("demo", vectors.take(vectors.ids[:1]), 50)) == 50
+        store.check("demo")
+    assert checksums.read_bytes() == written
+    with store.session():
+        store.delete("demo", vectors.ids[:1].tolist())
+        assert not checksums.exists()
+    assert not checksums.exists()
+    store.build("demo")
+    assert checksums.exists()
+    assert store.count("demo") == 49
+
+
+def test_a_store_that_may_only_be_read_is_asked_from_a_copy(tmp_path, read_only):
+    vectors = random_vectors(50)
+    build(tmp_path / "store", vectors, Hnsw())
+    before = sorted(tmp_path.rglob("*"))
+    read_only(tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert str(store) == f"Store(Qdrant Edge at {tmp_path / 'store'}, read from a copy)"
+    assert store.search("demo", vectors.take(vectors.ids[:1]), 1)["item_id"].tolist() == [vectors.ids[0]]
+    for change in (
+        lambda: store.drop("demo"),
+        lambda: store.create("new", Schema(SPACE)),
+        lambda: store.delete("demo", vectors.ids[:1].tolist()),
+        lambda: store.build("demo"),
+    ):
+        with pytest.raises(PermissionError, match="store, read from a copy: nobody may write there"):
+            change()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert open_store(tmp_path / "store").count("demo") == 50
 
 
 def test_a_file_is_no_store(tmp_path):

@@ -1,3 +1,4 @@
+import os
 import re
 import time
 
@@ -318,3 +319,21 @@ def test_a_table_in_another_encoding_is_refused(table):
 def test_a_missing_table_is_refused(tmp_path):
     with pytest.raises(ValueError, match="none.csv: expected a csv with .* found no file"):
         read_replacements(tmp_path / "none.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX")
+def test_replacements_that_need_not_end_are_refused(tmp_path):
+    """A pipe that nobody writes into, a link to a device without end, a link to itself, a huge file."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zeros.csv").symlink_to("/dev/zero")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with open(tmp_path / "huge.csv", "wb") as file:
+        file.truncate(1 << 40)
+    for name, found in (
+        ("pipe", "expected a file, found a folder, a pipe or a device"),
+        ("zeros", "expected a file, found a folder, a pipe or a device"),
+        ("loop", "symbolic links"),
+        ("huge", "expected at most 50,000,000 bytes, found 1,099,511,627,776"),
+    ):
+        with pytest.raises(ValueError, match=rf"replacements .*{name}.csv: expected a csv.*{found}"):
+            read_replacements(tmp_path / f"{name}.csv")

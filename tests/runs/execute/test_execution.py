@@ -1,5 +1,8 @@
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -115,10 +118,47 @@ def test_a_dead_kernel_is_a_failed_notebook(make_notebook, data_folder):
         "import os\nos._exit(1)",
     )
     with pytest.raises(
-        NotebookFailed, match=r"the kernel died at 02_embed cell 6/6.*executed copy: .*02_embed\.ipynb"
+        NotebookFailed,
+        match=r"02_embed cell 6/6: the kernel died, as it does when memory runs out: [\d,]+ MB are free now.*"
+        r"smaller batch_size.*executed copy: .*02_embed\.ipynb",
     ):
         run_notebooks("r", {}, [deadly], progress=False)
     assert printed(data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb") == "before\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("open('/dev/full', 'w').write('x' * 10_000)", "the disk is full: .* MB are free at .*mmlab clean"),
+        ("raise RuntimeError('could not create a primitive')", "memory ran out: .*smaller batch_size"),
+        ("import numpy as np\nnp.empty(1 << 60, np.uint8)", "memory ran out: .*smaller batch_size"),
+    ],
+)
+def test_what_ran_out_is_told_with_what_to_do(make_notebook, data_folder, code, message):
+    if "/dev/full" in code and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    failing = make_notebook("02_embed", 'name: str = "demo"\nseed: int = 0', code)
+    with pytest.raises(NotebookFailed, match=rf"02_embed failed at cell .*: {message}.*executed copy: "):
+        run_notebooks("r", {}, [failing], progress=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid(), reason="only root may make a small disk")
+def test_a_full_disk_leaves_the_executed_copy_whole(make_notebook, data_folder):
+    """On a disk of 4 MB: it is not cut in half, and the message says what to do."""
+    wordy = make_notebook("02_embed", 'name: str = "demo"\nseed: int = 0', "print('words')")
+    disk, copy = data_folder, data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb"
+    disk.mkdir(exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        run_notebooks("r", {}, [wordy], progress=False)
+        too_long = make_notebook("02_embed", 'name: str = "demo"\nseed: int = 0', "print('x' * 6_000_000)")
+        with pytest.raises(NotebookFailed, match=r"02_embed cell .*: the disk is full: .*mmlab clean"):
+            run_notebooks("r", {}, [too_long], progress=False)
+        assert len(nbformat.read(copy, as_version=4).cells) == 5  # as papermill wrote it when it began
+        assert not [path for path in copy.parent.iterdir() if path.name.startswith(".")]
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_wrong_parameters_are_refused_before_anything_runs(first, data_folder):

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
+from mmlab.items.files import copy_folder
 from mmlab.runs import read_manifest, run_folder, start_step
-from mmlab.runs.execute.step_cache import StepCache, copy_folder, share_step
+from mmlab.runs.execute.step_cache import StepCache, share_step
 
 PARAMETERS = {"seed": 0}
 FILES = {"items.parquet": "items", "rankings/a/exact.parquet": "exact", "rankings/a/index.parquet": "index"}

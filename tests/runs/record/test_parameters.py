@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from mmlab.runs import start_step
@@ -189,6 +191,13 @@ def test_a_secret_in_a_url_is_refused_and_not_repeated(name, value):
 )
 def test_what_holds_no_secret_passes(name, value):
     check_secrets({name: value})
+
+
+@pytest.mark.parametrize("value", ["a" * 100_000, "a:" * 50_000, "a.-+" * 25_000, ":" * 100_000])
+def test_a_long_value_is_checked_at_once(value):
+    began = time.perf_counter()
+    check_secrets({"query": value, "store": value})
+    assert time.perf_counter() - began < 5  # it took minutes
 
 
 def test_a_key_of_the_environment_is_found_wherever_it_stands(monkeypatch):
