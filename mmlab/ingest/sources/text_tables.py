@@ -8,15 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.cells import NUMBERED_CAPTION, is_encoded_image, is_image_name
 from mmlab.ingest.sources.column_names import IMAGE_NAMES, normalized
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, plain_suffix
+from mmlab.items.limits import MAX_LINE_CHARS
 
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are taken where several fit as well
-MAX_LINE_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
-MAX_IMAGE_LINE_CHARS = 100_000_000  # of a row that holds an image in base64
+MAX_ROW_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
 MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was never closed
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
@@ -70,7 +71,7 @@ def _dialect_of(head: list[str], path: Path) -> tuple[Dialect, int]:
     separator = SEPARATOR_LINE.fullmatch(head[begin].strip("\ufeff")) if begin < len(head) else None
     begin += bool(separator)
     lines = [line for line in head[begin:] if line.strip()]
-    if not lines or len(lines[0]) > MAX_LINE_CHARS:
+    if not lines or len(lines[0]) > MAX_ROW_CHARS:
         raise ValueError(f"{path}: expected a header with the names of the columns, found none")
     is_token = ".token" in path.suffixes
     delimiter = separator[1] if separator else "\t" if is_token else _delimiter_of(lines, path)
@@ -133,14 +134,14 @@ def _image_place(rows: list[list[str]]) -> int | None:
 
 def _bounded_lines(file: TextIO) -> Iterator[str]:
     """Yield the lines of a file; one that is too long is cut after one character too many, its rest skipped."""
-    while line := file.readline(MAX_LINE_CHARS + 1):
-        if len(line) > MAX_LINE_CHARS and _holds_image(line):
-            line += file.readline(MAX_IMAGE_LINE_CHARS)
+    while line := file.readline(MAX_ROW_CHARS + 1):
+        if len(line) > MAX_ROW_CHARS and _holds_image(line):
+            line += file.readline(MAX_LINE_CHARS)
             yield line
             continue
         rest = line
-        while len(rest) > MAX_LINE_CHARS and not rest.endswith("\n"):
-            rest = file.readline(MAX_LINE_CHARS + 1)
+        while len(rest) > MAX_ROW_CHARS and not rest.endswith("\n"):
+            rest = file.readline(MAX_ROW_CHARS + 1)
         yield line
 
 
@@ -186,9 +187,9 @@ def _delimited_records(path: Path, dialect: Dialect, begin: int) -> Iterator[lis
     with open_text(path) as file:
         lines = _Lines(islice(_bounded_lines(file), begin, None), dialect.begins_row)
         while (line := lines.next()) is not None:
-            if len(line) > MAX_LINE_CHARS and not _holds_image(line):
+            if len(line) > MAX_ROW_CHARS and not _holds_image(line):
                 yield malformed_row(
-                    line, f"expected at most {MAX_LINE_CHARS:,} characters in a row, found more"
+                    line, f"expected at most {MAX_ROW_CHARS:,} characters in a row, found more"
                 )
             elif "\0" in line:
                 yield _with_nul(line, dialect)
@@ -236,7 +237,8 @@ def open_excel(path: Path) -> Table:
     except ImportError as error:
         raise ModuleNotFoundError(f'{path.name}: to read it, pip install "mmlab[excel]"') from error
     try:
-        workbook = CalamineWorkbook.from_path(str(path))
+        with open_given(path) as file:
+            workbook = CalamineWorkbook.from_filelike(file)
         sheets = (
             workbook.get_sheet_by_name(name).to_python(skip_empty_area=True) for name in workbook.sheet_names
         )
