@@ -7,9 +7,10 @@ import io
 from typing import IO
 
 # Images.
-MAX_PIXELS = 100_000_000  # the image itself: 300 MB
-# Two or three copies are in memory while a file is decoded and converted: bytes for each pixel, by format.
-MAX_DECODING_BYTES = 1_000_000_000
+MAX_PIXELS = 100_000_000  # 400 MB for the image itself, of which Pillow keeps 4 bytes a pixel
+MAX_DECODING_BYTES = 1_250_000_000  # at the height, while a file is decoded and converted
+# bytes that this takes for each pixel, as measured, by the name that Pillow gives the format; "" for all others
+DECODING_BYTES = {"": 12, "AVIF": 14, "WEBP": 18, "JPEG2000": 20}
 MAX_SCANS = 100  # of a JPEG, of which an ordinary one has about 10
 MAX_SCANNED_PIXELS = 2_000_000_000  # pixels times scans: some seconds
 
@@ -22,11 +23,16 @@ ROWS_PER_BYTE = 10
 ALWAYS_READ_ROWS = 100_000
 BATCH_BYTES = 500_000_000  # in memory at a time
 
+# Workbooks, of which all between the first and the last cell is in memory.
+ALWAYS_READ_CELLS = 10_000_000
+CELLS_PER_CELL = 20  # for each cell that holds something
+
 # Text and JSON.
 MAX_JSON_BYTES = 2_000_000_000
 MAX_SIDECAR_BYTES = 1_000_000  # of a text beside an image; more is no caption
 MAX_LIST_BYTES = 200_000_000  # of a list of images or texts
 MAX_LINE_CHARS = 100_000_000  # of one entry of JSON Lines, or of a row that holds an image in base64
+MAX_SWEEP_BYTES = 1_000_000  # of the settings of a sweep, in which no value may stand for another
 MAX_IMAGE_BYTES = 200_000_000  # of an image in an archive
 
 

@@ -83,10 +83,14 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
             left, most = most_unpacked(size), _records_per_batch(file, size)
             yield file.schema_arrow.names, _classes_of(file.schema_arrow.metadata or {})
             for batch in file.iter_batches(most):
-                left -= batch.nbytes
+                columns = [
+                    column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+                    for column in batch.columns
+                ]
+                left -= sum(column.nbytes for column in columns)
                 if left < 0:
                     raise ValueError("far more comes out of it than it holds: a value is repeated too often")
-                yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+                yield list(zip(*(column.to_pylist() for column in columns), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not a valid Parquet file ({str(error)[:200]})") from error
 

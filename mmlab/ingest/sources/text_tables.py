@@ -1,12 +1,16 @@
 """Tables in text files and of spreadsheets: in any dialect, read row by row; a row that is broken costs only itself."""
 
 import csv
+import os
 import re
+import zipfile
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from functools import reduce
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import IO, BinaryIO, NamedTuple, TextIO
 
 from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.cells import NUMBERED_CAPTION, is_encoded_image, is_image_name
@@ -14,7 +18,7 @@ from mmlab.ingest.sources.column_names import IMAGE_NAMES, normalized
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, plain_suffix
-from mmlab.items.limits import MAX_LINE_CHARS
+from mmlab.items.limits import ALWAYS_READ_CELLS, CELLS_PER_CELL, MAX_LINE_CHARS, most_unpacked
 
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are taken where several fit as well
 MAX_ROW_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
@@ -22,6 +26,10 @@ MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
 MIN_ID_CHARS = 4  # of an id in the first row that shows that it is no header
+BYTES_PER_READ = 1 << 20
+CELL = re.compile(
+    rb"""<(?:\w+:)?(?:c|row)\s(?:[^>]*\s)?r=["']([A-Z]{0,3})(\d{1,7})["']""", re.IGNORECASE
+)  # of a sheet
 NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
@@ -238,12 +246,13 @@ def open_excel(path: Path) -> Table:
         raise ModuleNotFoundError(f'{path.name}: to read it, pip install "mmlab[excel]"') from error
     try:
         with open_given(path) as file:
+            _check_sheets(file)
             workbook = CalamineWorkbook.from_filelike(file)
         sheets = (
             workbook.get_sheet_by_name(name).to_python(skip_empty_area=True) for name in workbook.sheet_names
         )
         rows = next((sheet for sheet in sheets if sheet), [])
-    except (CalamineError, OSError, ValueError) as error:
+    except (CalamineError, zipfile.BadZipFile, zlib.error, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a workbook that can be read ({str(error)[:200]})") from error
     if not rows:
         raise ValueError(f"{path} has no rows: expected a header and one row per caption")
@@ -255,6 +264,37 @@ def open_excel(path: Path) -> Table:
     )
     cells = ([_whole(cell) for cell in row] for row in rows[headed:] if any(cell != "" for cell in row))
     return Table(names, cells, notes=() if headed else ("it has no header",))
+
+
+def _check_sheets(file: BinaryIO) -> None:
+    """Raise ValueError where a workbook unpacks to far more than it holds, or its cells span far more than there are.
+
+    Whatever lies between the first and the last cell of a sheet is in memory once it is read.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        most = most_unpacked(file.seek(0, os.SEEK_END))
+        if sum(member.file_size for member in archive.infolist()) > most:
+            raise ValueError(f"more than {most:,} bytes come out of it: save its sheet as csv")
+        for member in archive.infolist():
+            if member.filename.lower().endswith(".xml"):
+                with archive.open(member) as sheet:
+                    _check_span(sheet)
+    file.seek(0)
+
+
+def _check_span(sheet: IO[bytes]) -> None:
+    rows = columns = cells = 0
+    rest = b""
+    while chunk := sheet.read(BYTES_PER_READ):
+        whole, mark, rest = (rest + chunk).rpartition(b">")
+        for name, row in CELL.findall(whole + mark):
+            rows, cells = max(rows, int(row)), cells + bool(name)
+            columns = max(columns, reduce(lambda place, letter: 26 * place + (letter & 31), name, 0))
+        rest = rest[-BYTES_PER_READ:]
+    if rows * columns > max(ALWAYS_READ_CELLS, CELLS_PER_CELL * cells):
+        raise ValueError(f"{cells:,} cells span {rows:,} rows and {columns:,} columns: save its sheet as csv")
 
 
 def _whole(cell: object) -> object:
