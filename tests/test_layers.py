@@ -32,7 +32,7 @@ ORDER = {
     "ingest": [
         "findings_cache",
         "rules",
-        "file_walk",
+        "dataset_files",
         "web",
         "sources",
         "images",

@@ -222,14 +222,15 @@ def _write(name: str, single_file: bool) -> None:
 def inspect(dataset: str, parameters: Sequence[str], as_json: bool) -> None:
     """Look at DATASET: images, texts, splits, what would be refused, and the command that runs it.
 
-    No image is opened and nothing is written. Links that lead out of the dataset are looked behind; the command says
-    whether they have to be followed. Ends with exit code 1 where nothing useful would come of the dataset.
+    No image is opened and nothing is written. Images behind links that lead out of the dataset are counted, texts
+    behind them are not read; the command says whether links have to be followed. Ends with exit code 1 where nothing
+    useful would come of the dataset.
     """
     from mmlab.runs.record.parameters import check_dataset
 
     with usage_errors():
         given = check("look", {**split_parameters(parameters), "dataset": check_dataset(dataset)})
-        looked = look_at({**given, "follow_links": True})
+        looked = look_at(given, behind_links=True)
     if looked.links:
         given["follow_links"] = True
     command = run_line(suggest_name(given["dataset"]), given)

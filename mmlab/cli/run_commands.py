@@ -170,13 +170,18 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     return checked
 
 
-def look_at(given: Mapping[str, Any]) -> "Inspection":
+def look_at(given: Mapping[str, Any], behind_links: bool = False) -> "Inspection":
     """Return a first look at the dataset, which leaves nothing behind."""
     from mmlab.ingest import Rules, inspect_dataset
 
     rules = Rules(**{field.name: given[field.name] for field in fields(Rules) if field.name in given})
     return inspect_dataset(
-        given["dataset"], given.get("source", "auto"), given.get("columns", ()), rules, looks_only=True
+        given["dataset"],
+        given.get("source", "auto"),
+        given.get("columns", ()),
+        rules,
+        looks_only=True,
+        behind_links=behind_links,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmlab.ingest.dataset_files import LEADS_OUT, open_given
 from mmlab.ingest.findings_cache import Blobs, FindingsCache, UnkeptBlobs
 from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normalize_name
 from mmlab.ingest.images.image_index import ImageIndex
@@ -22,7 +23,9 @@ from mmlab.items.files import resolve
 
 # whose texts are missed where it is passed over, unlike a table of sizes
 CAPTION_FILE = re.compile(r"caption|metadata|annotation|description|prompt|title|text", re.IGNORECASE)
-HAS_TEXTS = re.compile("give dataset=|it has texts|which is no caption")  # why a file with texts was not read
+HAS_TEXTS = re.compile(
+    f"give dataset=|it has texts|which is no caption|{LEADS_OUT}"
+)  # why a file with texts was not read
 NAMES_LOOKED_FOR = 1000  # elsewhere, where none is found
 FILES_LOOKED_AT = 100_000  # in the folder above, for the same
 # that are looked for beside the folder of a table which the user named
@@ -38,11 +41,13 @@ def inspect_dataset(
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     looks_only: bool = False,
+    behind_links: bool = False,
 ) -> Inspection:
     r"""Read a dataset and find the files of its images, without opening one; `ingest_items` takes the result.
 
     dataset, source, columns and cache are those of `ingest_items`.
     looks_only: leave nothing behind: images that come inside the source are not unpacked into the cache.
+    behind_links: take images behind links that lead out for found; no text there is read unless the rules follow links.
 
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read.
 
@@ -59,8 +64,9 @@ def inspect_dataset(
     """
     cache = Path(cache) if cache else data() / "cache"
     blobs = (UnkeptBlobs if looks_only else Blobs)(cache / "images")
-    read = read_source(dataset, source, columns, blobs)
-    index, first = _index_images(read, resolve(str(dataset)).is_file(), rules)
+    read = read_source(dataset, source, columns, blobs, rules.follow_links)
+    found_rules = replace(rules, follow_links=rules.follow_links or behind_links)
+    index, first = _index_images(read, resolve(str(dataset)).is_file(), found_rules)
     found = find_images(read.rows, index, read.image_folders, first)
     unlisted = index.unlisted(found["name"].unique())
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
@@ -125,7 +131,7 @@ def _advise(looked: Inspection, kind: str, cache: Path) -> str:
 def _are_pointers(files: Iterable[str]) -> bool:
     heads = []
     for file in files:
-        with suppress(OSError), open(file, "rb") as opened:
+        with suppress(OSError), open_given(file) as opened:
             heads.append(opened.read(len(LFS_POINTER)))
     return bool(heads) and all(head == LFS_POINTER for head in heads)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmlab.ingest.dataset_files import group_links
 from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
 from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.ingest.sources.formats import Source
@@ -150,12 +151,9 @@ class Inspection:
 
         Links of single files are counted by their folder, as "images/*".
         """
-        images = self.found.dropna(subset="link").drop_duplicates("name")
-        links = [
-            f"{name.rpartition('/')[0]}/*".lstrip("/") if link == name else link
-            for name, link in zip(images["name"], images["link"], strict=True)
-        ]
-        return dict(Counter(links).most_common())
+        images = self.found.dropna(subset="link").drop_duplicates("name").set_index("name")["link"]
+        counts = {link: len(names) for link, names in group_links(images.to_dict()).items()}
+        return dict(Counter(counts).most_common())
 
     @property
     def table(self) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class Rules:
     max_downloads: where more images than this lie on the web, nothing is downloaded and ingest raises ValueError.
     images_at: a further folder to find images in, anywhere; a relative path starts at the dataset, else at the
         project; "" for none.
-    follow_links: use files behind links that lead out of the dataset.
+    follow_links: use images and texts behind links that lead out of the dataset.
 
     Raise ValueError for an unknown finding, a finding that is both refused and kept, and a number out of range.
 

@@ -3,6 +3,7 @@
 import io
 import re
 import warnings
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from mmlab.items.files import open_regular
+from mmlab.items.limits import DECODING_BYTES, MAX_DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
 
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_PIXELS = 100_000_000  # decoded: 300 MB; more is refused as a decompression bomb
 # Larger images are decoded one at a time, so that many threads stay within memory.
 MAX_PARALLEL_PIXELS = 25_000_000
+STRIP_PIXELS = 4_000_000  # that are converted at a time, so that no third copy of a large image is made
+SCAN, BYTES_PER_READ = b"\xff\xda", 1 << 20  # the marker before each scan of a JPEG; it stands nowhere else
 # Formats that are decoded without starting an interpreter.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 ORIENTATION_TAG = 0x0112  # of EXIF
@@ -48,7 +51,7 @@ def open_image(source: str | Path | BinaryIO, min_side: int | None = None) -> "I
     source: a path, or a file open for reading in binary. min_side: where the format can (JPEG), decode at 1/2, 1/4 or
     1/8, as small as the longer side keeps `min_side` pixels; one that has fewer is never made smaller, and the whole
     file is read and checked all the same. Raises ImageError with one of: missing file, unreadable file (a permission, a
-    folder, a failing disk), empty file, not an image, too many pixels, damaged file.
+    folder, a failing disk), empty file, not an image, too many pixels, too many scans, damaged file.
 
     >>> from PIL import Image
     >>> file = io.BytesIO()
@@ -102,14 +105,13 @@ def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple
     try:
         with pillow.open(file, formats=known_formats()) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError("too many pixels")
+            _check_size(image, file)
             if min_side:
                 image.draft(None, (min_side, 1) if width >= height else (1, min_side))
             with _large_lock if image.width * image.height > MAX_PARALLEL_PIXELS else nullcontext():
                 image.load()
                 turn = _transposition(image)
-                upright = _rgb(image if turn is None else image.transpose(turn))
+                upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
             return upright, (height, width) if turn in SWAPPING else (width, height)
     except pillow.UnidentifiedImageError:
         raise ImageError("not an image" if file.seek(0, io.SEEK_END) else "empty file") from None
@@ -119,6 +121,26 @@ def _decoded(file: BinaryIO, min_side: int | None) -> tuple["Image.Image", tuple
         raise
     except Exception as error:  # of damaged files, decoders raise nearly everything
         raise ImageError("damaged file") from error
+
+
+def _check_size(image: "Image.Image", file: BinaryIO) -> None:
+    """Raise ImageError where decoding the image would take more memory or time than any image is worth."""
+    pixels, name = image.width * image.height, image.format or ""
+    if pixels > MAX_PIXELS or pixels * DECODING_BYTES.get(name, DECODING_BYTES[""]) > MAX_DECODING_BYTES:
+        raise ImageError("too many pixels")
+    scans = _count_scans(file) if name in ("JPEG", "MPO") else 1
+    if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS:
+        raise ImageError("too many scans")
+
+
+def _count_scans(file: BinaryIO) -> int:
+    place, tail, scans = file.tell(), b"", 0
+    file.seek(0)
+    while chunk := file.read(BYTES_PER_READ):
+        scans += (tail + chunk).count(SCAN)
+        tail = chunk[-1:]
+    file.seek(place)
+    return scans
 
 
 def _pillow() -> Any:
@@ -148,23 +170,46 @@ def _transposition(image: "Image.Image") -> "Image.Transpose | None":
 
 
 def _rgb(image: "Image.Image") -> "Image.Image":
-    if image.mode.startswith(("I", "F")):
-        return _grey(image).convert("RGB")
-    if not image.has_transparency_data:
+    is_grey = image.mode.startswith(("I", "F"))
+    if not is_grey and not image.has_transparency_data:
         return image.convert("RGB")
-    opaque = image.convert("RGBA")
-    pillow = _pillow()
-    white = pillow.new("RGBA", opaque.size, "white")
-    return pillow.alpha_composite(white, opaque).convert("RGB")
+    white = _white(image) if is_grey else 0
+    found: Image.Image = _pillow().new("RGB", image.size)
+    for box in _strips(image):
+        part = image.crop(box)
+        found.paste(_grey(part, white) if is_grey else _on_white(part), box)
+    return found
 
 
-def _grey(image: "Image.Image") -> "Image.Image":
-    """Return numbers of more than 8 bits as 8-bit grey, where Pillow would clip them.
+def _strips(image: "Image.Image") -> Iterator[tuple[int, int, int, int]]:
+    """Yield the boxes of strips of full width that cover the image."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
 
-    White is 65535 where the file says 16 bits; else the least of 1, 255 and 65535 that no value exceeds, or the
-    greatest value. Values below 0, and those that are no numbers, are black.
+
+def _on_white(part: "Image.Image") -> "Image.Image":
+    opaque, pillow = part.convert("RGBA"), _pillow()
+    return pillow.alpha_composite(pillow.new("RGBA", opaque.size, "white"), opaque)
+
+
+def _numbers(part: "Image.Image") -> np.ndarray:
+    return np.nan_to_num(np.asarray(part, dtype=np.float32), posinf=0, neginf=0)
+
+
+def _white(image: "Image.Image") -> float:
+    """Return the value of white in an image with more than 8 bits.
+
+    It is 65535 where the file says 16 bits; else the least of 1, 255 and 65535 that no value exceeds, or the greatest
+    value.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
-    greatest = 65535 if image.mode.startswith("I;16") else values.max()
-    white = next((white for white in (1, 255, 65535) if greatest <= white), greatest)
-    return _pillow().fromarray((values.clip(0) * np.float32(255 / white)).round().astype(np.uint8))
+    if image.mode.startswith("I;16"):
+        return 65535
+    greatest = max(float(_numbers(image.crop(box)).max()) for box in _strips(image))
+    return next((white for white in (1, 255, 65535) if greatest <= white), greatest)
+
+
+def _grey(part: "Image.Image", white: float) -> "Image.Image":
+    """Return numbers as 8-bit grey, where Pillow would clip them; those below 0, and what is no number, are black."""
+    found = (_numbers(part).clip(0) * np.float32(255 / white)).round().astype(np.uint8)
+    return _pillow().fromarray(found).convert("RGB")

@@ -98,13 +98,24 @@ def test_links_are_looked_behind_and_the_command_follows_them(photos, capsys):
     (photos / "pics").symlink_to("../elsewhere")
     code, shown, _ = inspect("my photos", "-p", COLUMNS)
     assert code == 0
-    assert "2 images lie behind pics, a link that leads out." in shown
+    assert "2 images lie behind pics, a link that leads out: give -p follow_links=true." in shown
     assert "follow_links=true" in shlex.split(shown.splitlines()[-1])
     assert main(["run", "--dataset", "my photos", "--name", "p", "-p", COLUMNS]) == 2
     assert (
         "2 lie behind pics, a link that leads out of the dataset: give -p follow_links=true"
         in capsys.readouterr().err
     )
+
+
+def test_a_text_behind_a_link_is_told_and_not_printed(photos):
+    (photos.parent / "private").write_text("file,title\na.png,a line that was not given\n")
+    (photos / "captions.csv").symlink_to(photos.parent / "private")
+    _, shown, _ = inspect("my photos", "-p", COLUMNS)
+    assert (
+        "captions.csv was not read: a link that leads out of the dataset: give -p follow_links=true" in shown
+    )
+    assert "a line that was not given" not in shown
+    assert "follow_links" not in shown.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
 from mmlab.items import ImageError, open_image
-from mmlab.items.images import MAX_PIXELS, open_measured, thumbnail
+from mmlab.items.images import open_measured, thumbnail
+from mmlab.items.limits import DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
 
-REASONS = ("empty file", "not an image", "damaged file", "too many pixels")
+REASONS = ("empty file", "not an image", "damaged file", "too many pixels", "too many scans")
 
 
 def saved(image, path, **options):
@@ -211,6 +212,56 @@ def bomb(side):
 def test_a_bomb_is_not_decoded(side):
     assert side * side > MAX_PIXELS
     refused(io.BytesIO(bomb(side)), "too many pixels")
+
+
+def with_scans(count, side=64):
+    """A JPEG of `count` scans: the last one of a progressive file again and again, which is allowed."""
+    buffer = io.BytesIO()
+    photo(side, side).save(buffer, "JPEG", progressive=True, quality=20)
+    content = buffer.getvalue()
+    place, own = content.rindex(b"\xff\xda"), content.count(b"\xff\xda")
+    return content[:place] + content[place:-2] * (count - own + 1) + content[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_not_decoded():
+    """Each scan goes over all pixels: a file of half a megabyte with 20,000 of them took five minutes."""
+    many = with_scans(20_000)
+    assert len(many) < 4_000_000
+    refused(io.BytesIO(many), "too many scans")
+    refused(io.BytesIO(with_scans(MAX_SCANS + 1)), "too many scans")
+    assert open_image(io.BytesIO(with_scans(MAX_SCANS))).size == (64, 64)
+
+
+def test_a_large_jpeg_has_fewer_scans(tmp_path):
+    """9,000 x 9,000 pixels in 25 scans are more than 2,000,000,000; its header alone is large."""
+    content = bytearray(with_scans(25))
+    place = content.index(b"\xff\xc2") + 5
+    content[place : place + 4] = (9000).to_bytes(2) * 2
+    assert 9000 * 9000 * 25 > MAX_SCANNED_PIXELS > 9000 * 9000 * 24
+    refused(io.BytesIO(content), "too many scans")
+
+
+MEASURE = """
+import resource, sys
+import mmlab.items.images as images
+def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+images.STRIP_PIXELS = 100_000
+images.open_image(sys.argv[1])
+before = most()
+image = images.open_image(sys.argv[2])
+print((most() - before) / (image.width * image.height))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no module resource")
+@pytest.mark.parametrize("mode", ["LA", "F"])
+def test_a_large_image_takes_the_memory_that_is_claimed(tmp_path, mode):
+    """4 bytes a pixel for what was decoded, 4 for the result; all of it at once took 20."""
+    small = saved(Image.new(mode, (9, 9)), tmp_path / "small.tif")
+    large = saved(Image.new(mode, (3000, 3000)), tmp_path / "large.tif")
+    command = [sys.executable, "-c", MEASURE, str(small), str(large)]
+    taken = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert float(taken) < DECODING_BYTES[""]
 
 
 def test_pillows_warnings_do_not_leak(tmp_path):

@@ -8,7 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from mmlab.ingest.file_walk import IMAGE_SUFFIXES, MAX_FILES, FileTree, inside_folders, is_inside, walk_files
+from mmlab.ingest.dataset_files import (
+    IMAGE_SUFFIXES,
+    MAX_FILES,
+    FileTree,
+    inside_folders,
+    is_inside,
+    walk_files,
+)
 from mmlab.ingest.sources.text_files import replace_surrogates
 
 DECIMAL = re.compile(r"\.0+$")  # pandas writes 15970 as 15970.0 where a column has gaps

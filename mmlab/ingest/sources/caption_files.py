@@ -6,18 +6,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mmlab.ingest.dataset_files import list_given
 from mmlab.ingest.sources.cells import is_image_name, texts_of
 from mmlab.ingest.sources.column_names import LANGUAGES, TEXT_WORDS
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
-from mmlab.ingest.sources.text_files import open_text, read_json, read_text
+from mmlab.ingest.sources.text_files import read_json, read_text
+from mmlab.items.limits import MAX_LIST_BYTES
 
 COCO_ADDRESSES = ("coco_url", "flickr_url", "vizwiz_url")
 FLICKR_FOLDERS = (
     "Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images",
 )  # fmt: skip
 FLICKR_SPLIT_LISTS = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
-MAX_LIST_BYTES = 200_000_000  # of a list of images or texts
 # the end of the name of such a list
 LIST_WORDS = re.compile(r"[ ._-]*(images?|imgs?|urls?|names?|files?|list|ids?)$", re.IGNORECASE)
 LINES_LOOKED_AT = 50
@@ -157,9 +158,11 @@ def _karpathy_rows(image: Any) -> Iterator[Row]:
 def flickr_splits(folder: Path) -> dict[str, str]:
     """Return the split of each image that one of Flickr8k's lists in the folder names."""
     splits: dict[str, str] = {}
+    files = list_given(folder)
     for split, word in FLICKR_SPLIT_LISTS.items():
-        for path in sorted(folder.glob(f"*{word}.txt")):
-            lines = read_text(path, MAX_LIST_BYTES).split("\n") if path.stat().st_size else []
+        for path in files:
+            is_list = path.name.endswith(f"{word}.txt") and path.stat().st_size
+            lines = read_text(path, MAX_LIST_BYTES).split("\n") if is_list else []
             splits |= dict.fromkeys(filter(None, map(str.strip, lines)), split)
     return splits
 
@@ -186,11 +189,11 @@ def _lists_beside(path: Path) -> list[tuple[Path, str]]:
     base = LIST_WORDS.sub("", path.name.partition(".")[0])
     folders = [
         path.parent,
-        *sorted(one for one in path.parent.parent.iterdir() if one.is_dir() and one != path.parent),
+        *(one for one in list_given(path.parent.parent) if one.is_dir() and one != path.parent),
     ]
     found = []
     for folder in folders[:MAX_FOLDERS]:
-        for other in islice(sorted(folder.iterdir(), key=lambda one: (len(one.name), one.name)), MAX_FILES):
+        for other in islice(sorted(list_given(folder), key=lambda one: (len(one.name), one.name)), MAX_FILES):
             rest = re.sub(r"\.(txt|gz|bz2|zst|lst)\b", "", other.name.removeprefix(base))
             words = re.findall(r"[^\W_]+", rest)
             name = words[-1].lower() if words else ""
@@ -201,7 +204,4 @@ def _lists_beside(path: Path) -> list[tuple[Path, str]]:
 
 
 def _lines_of(path: Path) -> list[str]:
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise ValueError(f"{path}: expected at most {MAX_LIST_BYTES:,} bytes of lines, found more")
-    with open_text(path) as file:
-        return file.read().replace("\r\n", "\n").rstrip("\n").split("\n")
+    return read_text(path, MAX_LIST_BYTES).replace("\r\n", "\n").rstrip("\n").split("\n")

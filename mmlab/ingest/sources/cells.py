@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from mmlab.ingest.file_walk import IMAGE_SUFFIXES
+from mmlab.ingest.dataset_files import IMAGE_SUFFIXES
 
 PlainValue = bool | int | float | str | None
 

@@ -8,19 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmlab.ingest.dataset_files import KIND_FOLDERS
 from mmlab.ingest.sources.column_names import map_columns
 from mmlab.ingest.sources.records import NoBlobs, Table, read_records
 from mmlab.ingest.sources.rows import Part, Row, malformed_row, split_in
 from mmlab.ingest.sources.text_files import read_text
+from mmlab.items.limits import MAX_SIDECAR_BYTES
 
 # of a file beside an image, the preferred first
 TEXT_SUFFIXES = (".caption", ".txt", ".text", ".cap", ".json")
-MAX_SIDECAR_BYTES = 1_000_000  # of a text beside an image; more is no caption
 WRAPPED_CHARS = range(50, 131)  # of the longest line of a text whose lines an editor broke
-KIND_FOLDERS = {  # folders that say what lies in them, so that images/train/1.jpg and captions/train/1.txt match
-    "images", "image", "imgs", "img", "jpg", "jpgs", "jpegs", "png", "photos", "photo", "captions", "caption", "texts",
-    "text", "txt", "txts", "labels", "label", "annotations", "descriptions", "prompts", "sentences",
-}  # fmt: skip
 SHARD = re.compile(r"\d{5}")  # as img2dataset numbers them, no label
 NUMBERS_ONLY = re.compile(r"[\d\s.,;:eE+-]*")  # boxes and classes, no text
 

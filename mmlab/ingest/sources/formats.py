@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mmlab.ingest.file_walk import FileTree, inside_folders, is_inside
+from mmlab.ingest.dataset_files import FileTree, inside_folders, is_inside, reading
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.rules import parse_columns
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
@@ -73,12 +73,14 @@ def read_source(
     kind: str = "auto",
     columns: str | Mapping[str, str] | Iterable[str] = (),
     blobs: Blobs | None = None,
+    follow_links: bool = False,
 ) -> Source:
     """Read a folder, a file, or a dataset of Hugging Face by its id ("hf://owner/name").
 
     kind: one of KINDS, or "auto" to recognise it. columns: names that a table has for image, caption, label, split
     and id, in one of the forms that `parse_columns` takes; those that it does not mention are recognised.
     blobs: keeps the images whose bytes come inside the source, by default in data/cache/images.
+    follow_links: read texts and tables behind links that lead out of the dataset too; otherwise these are `unread`.
 
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read, saying what was expected, what
     was found and what to do; a single entry that cannot be read is a row with a `problem`.
@@ -86,14 +88,19 @@ def read_source(
     if kind not in ("auto", *KINDS):
         raise ValueError(f"source: expected auto, {', '.join(KINDS)}; found {kind!r}")
     mapped = parse_columns(columns)
-    choice = recognise(dataset, kind, mapped)
-    if mapped and choice.kind in (*FIXED, *FOLDERS):
+    with reading(find_dataset(str(dataset)), follow_links):
+        return _read(recognise(dataset, kind, mapped), mapped, blobs or Blobs(data() / "cache" / "images"))
+
+
+def _read(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:
+    if columns and choice.kind in (*FIXED, *FOLDERS):
         raise ValueError(
-            f"dataset {dataset}: a source of the kind {choice.kind} has fixed fields; leave columns out, found {mapped}"
+            f"dataset {choice.root}: a source of the kind {choice.kind} has fixed fields; leave columns out, "
+            f"found {dict(columns)}"
         )
     if choice.kind in FOLDERS:
         return _read_folder(choice)
-    return _read_files(choice, mapped, blobs or Blobs(data() / "cache" / "images"))
+    return _read_files(choice, columns, blobs)
 
 
 def recognise(

@@ -12,8 +12,8 @@ from mmlab.ingest.sources.column_names import IMAGE_NAMES, MAX_COLUMNS, normaliz
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, read_json
+from mmlab.items.limits import MAX_LINE_CHARS
 
-MAX_LINE_CHARS = 100_000_000  # of one entry of JSON Lines
 VIA_FIELDS = ("file_attributes", "regions")
 VIA_IMAGES = "_via_img_metadata"  # in a project of the VGG Image Annotator
 KEY = "key"  # the column of the names of objects; only what they look like shows whether images have them

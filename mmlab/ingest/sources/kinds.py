@@ -1,5 +1,6 @@
 """The kinds of files that a source may consist of, and what one file says at a first look."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.caption_files import open_lists, read_coco, read_karpathy
 from mmlab.ingest.sources.cells import is_address
 from mmlab.ingest.sources.json_files import open_json
@@ -149,9 +151,9 @@ def split_of(name: str) -> str | None:
 
 def _place_of_fixed(path: Path, on_disk: Callable[[str], bool]) -> int:
     """Return whether images that a caption file of JSON names are on disk, by a look at its beginning and its end."""
-    with open(path, "rb") as file:
+    with open_given(path) as file:
         head = file.read(1 << 20)
-        file.seek(max(0, path.stat().st_size - (1 << 20)))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 20)))
         text = (head + b"\n" + file.read()).decode("utf-8", "replace")
     names = re.findall(r'"file_?name":\s*"([^"\\]{1,300})"', text)
     return HERE if not names or any(map(on_disk, names)) else NOT_HERE

@@ -4,33 +4,46 @@ They are read in batches or one entry after the other, so that the images are ne
 decoded, nothing is unpacked by its name, and no code runs.
 """
 
+import glob
 import json
 import os
+import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmlab.ingest.file_walk import IMAGE_SUFFIXES
+from mmlab.ingest.dataset_files import IMAGE_SUFFIXES, LEADS_OUT, is_given, open_given, walk_files
 from mmlab.ingest.sources.column_names import MAX_COLUMNS
-from mmlab.ingest.sources.folders import MAX_SIDECAR_BYTES, texts_in
+from mmlab.ingest.sources.folders import texts_in
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import Row, malformed_row
-from mmlab.ingest.sources.text_files import open_bytes
+from mmlab.ingest.sources.rows import Row, malformed_row, split_in
+from mmlab.ingest.sources.text_files import open_bytes, read_json
+from mmlab.items.limits import (
+    ALWAYS_READ_ROWS,
+    BATCH_BYTES,
+    MAX_IMAGE_BYTES,
+    MAX_SIDECAR_BYTES,
+    ROWS_PER_BYTE,
+    most_unpacked,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
+    from pyarrow.parquet import ParquetFile
 
 RECORDS_PER_BATCH = 128  # photos of some megabytes each stay below half a gigabyte
 BYTES_PER_READ = 1 << 20  # instead of whole row groups
 SAVED_FILES = ("dataset_dict.json", "state.json")  # one of them lies in a folder that save_to_disk wrote
+HUB_READERS = {  # the reader of the package datasets for files of each suffix
+    ".parquet": "parquet", ".arrow": "arrow", ".csv": "csv", ".jsonl": "json", ".json": "json", ".tar": "webdataset",
+}  # fmt: skip
 LIBRARY_ERRORS = (
     ValueError, TypeError, LookupError, AttributeError, OSError, ArithmeticError, RuntimeError,
 )  # fmt: skip
-MAX_IMAGE_BYTES = 200_000_000
 MAX_FILES_OF_ENTRY = 100
 TEXT_SUFFIXES = (".txt", ".text", ".caption", ".cap")
 OUR_NAMES = ("image", "caption", "label")
@@ -62,12 +75,40 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path, buffer_size=BYTES_PER_READ, pre_buffer=False) as file:
+        with (
+            open_given(path) as opened,
+            ParquetFile(opened, buffer_size=BYTES_PER_READ, pre_buffer=False) as file,
+        ):
+            size = os.fstat(opened.fileno()).st_size
+            left, most = most_unpacked(size), _records_per_batch(file, size)
             yield file.schema_arrow.names, _classes_of(file.schema_arrow.metadata or {})
-            for batch in file.iter_batches(RECORDS_PER_BATCH):
-                yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            for batch in file.iter_batches(most):
+                columns = [
+                    column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+                    for column in batch.columns
+                ]
+                left -= sum(column.nbytes for column in columns)
+                if left < 0:
+                    raise ValueError("far more comes out of it than it holds: a value is repeated too often")
+                yield list(zip(*(column.to_pylist() for column in columns), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not a valid Parquet file ({str(error)[:200]})") from error
+
+
+def _records_per_batch(file: "ParquetFile", size: int) -> int:
+    """Return how many records of a Parquet file of `size` bytes fit into memory; ValueError where one does not."""
+    found = file.metadata
+    groups = [found.row_group(number) for number in range(found.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    values = max([found.num_rows, *(column.num_values for column in columns)])
+    if values > max(ALWAYS_READ_ROWS, ROWS_PER_BYTE * size):
+        raise ValueError(f"{size:,} bytes claim to hold {values:,} values: save what is in it as csv")
+    unpacked = sum(column.total_uncompressed_size for column in columns)
+    if unpacked > most_unpacked(size):
+        raise ValueError(f"{size:,} bytes unpack to {unpacked:,}: save what is in it as csv")
+    # each record may repeat the longest value of a dictionary
+    repeated = [column.total_uncompressed_size for column in columns if column.has_dictionary_page]
+    return min(RECORDS_PER_BATCH, max(1, BATCH_BYTES // max([1, *repeated])))
 
 
 def _classes_of(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
@@ -81,6 +122,8 @@ def _classes_of(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
 
 def open_huggingface(dataset: str | Path) -> Table:
     """Open a Hugging Face dataset: an id, or a folder that save_to_disk wrote or that the Hub could hold.
+
+    Of a folder the files that lie in it are read, whatever its README and its records name.
 
     The names of its parts become the split, unless it has a column for that; class numbers become class names.
     Raise ModuleNotFoundError with the line that installs `datasets`, and ConnectionError where the Hub cannot be
@@ -102,15 +145,77 @@ def _load_parts(dataset: str | Path) -> "dict[str, Dataset]":
             f'dataset {dataset}: reading it needs datasets: pip install "mmlab[datasets]"'
         ) from error
     try:
-        saved = any((Path(dataset) / name).is_file() for name in SAVED_FILES)
-        loaded = (
-            datasets.load_from_disk(dataset) if saved else datasets.load_dataset(Path(dataset).as_posix())
-        )
+        loaded = _load(datasets, Path(dataset))
     except (FileNotFoundError, ConnectionError):
         raise
     except (*LIBRARY_ERRORS, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"dataset {dataset} cannot be read ({str(error)[:500]})") from error
     return loaded if isinstance(loaded, dict) else {"": loaded}
+
+
+def _load(datasets: Any, dataset: Path) -> Any:
+    if not dataset.is_dir():
+        name = dataset.as_posix()
+        check_hub_files(datasets.load_dataset_builder(name).config.data_files)
+        return datasets.load_dataset(name)
+    if any((dataset / name).is_file() for name in SAVED_FILES):
+        for file in _saved_files(dataset):
+            if not is_given(file):
+                raise ValueError(f"{file} lies outside, or is {LEADS_OUT}")
+        return datasets.load_from_disk(dataset)
+    reader, files = _hub_files(dataset)
+    for path in chain.from_iterable(files.values()) if reader == "parquet" else ():
+        next(_parquet_batches(Path(path)))
+    patterns = {split: list(map(glob.escape, some)) for split, some in files.items()}
+    return datasets.load_dataset(reader, data_files=patterns)
+
+
+def check_hub_files(files: Mapping[str, Sequence[str]] | None) -> None:
+    """Raise ValueError where the README of a dataset of the Hub names files that do not lie on the Hub.
+
+    files: the addresses of the files of each part.
+    """
+    outside = [file for part in (files or {}).values() for file in part if not file.startswith("hf://")]
+    if outside:
+        raise ValueError(
+            f"its README names a file that is not in it, {outside[0]}: read that one as dataset="
+        )
+
+
+def _saved_files(folder: Path) -> Iterator[Path]:
+    """Yield the files that reading a saved dataset opens."""
+    parts = [folder] if (folder / SAVED_FILES[1]).is_file() else []
+    if (folder / SAVED_FILES[0]).is_file():
+        yield folder / SAVED_FILES[0]
+        names = list(map(str, _fields_in(folder / SAVED_FILES[0]).get("splits") or []))
+        if broken := [name for name in names if not re.fullmatch(r"\w[\w.-]*", name)]:
+            raise ValueError(f"{SAVED_FILES[0]}: expected names of folders, found {broken[0]!r}")
+        parts += [folder / name for name in names]
+    for part in parts:
+        yield from (part / SAVED_FILES[1], part / "dataset_info.json")
+        for records in _fields_in(part / SAVED_FILES[1]).get("_data_files") or []:
+            yield part / records["filename"]
+
+
+def _fields_in(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    return found if isinstance(found, dict) else {}
+
+
+def _hub_files(folder: Path) -> tuple[str, dict[str, list[str]]]:
+    """Return the reader for the files in a folder that the Hub could hold, and the files of each split."""
+    tree = walk_files(folder)
+    readers: dict[str, dict[str, list[str]]] = {}
+    for name in tree.names:
+        path = tree.path(name)
+        reader = HUB_READERS.get(os.path.splitext(name)[1].lower())
+        if reader and is_given(path):
+            split = next(filter(None, map(split_in, reversed(re.split(r"[/.]", name)))), None) or "train"
+            readers.setdefault(reader, {}).setdefault(split, []).append(path)
+    for reader in HUB_READERS.values():
+        if reader in readers:
+            return reader, readers[reader]
+    raise ValueError(f"expected files of {', '.join(HUB_READERS)}, found none: leave source out")
 
 
 def _dataset_records(

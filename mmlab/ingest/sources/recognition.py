@@ -3,12 +3,24 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from mmlab.ingest.file_walk import IMAGE_SUFFIXES, FileTree, inside_folders, walk_files, written_link
-from mmlab.ingest.sources.folders import KIND_FOLDERS, TEXT_SUFFIXES, are_texts, match_texts
+from mmlab.ingest.dataset_files import (
+    IMAGE_SUFFIXES,
+    LEADS_OUT,
+    TABLE_FOLDERS,
+    FileTree,
+    follow,
+    group_links,
+    inside_folders,
+    is_given,
+    list_given,
+    open_given,
+    walk_files,
+    written_link,
+)
+from mmlab.ingest.sources.folders import TEXT_SUFFIXES, are_texts, match_texts
 from mmlab.ingest.sources.joins import Side, find_joins, open_side, why_alone
 from mmlab.ingest.sources.kinds import (
     FIXED,
@@ -34,8 +46,7 @@ from mmlab.ingest.sources.text_files import NUMBERED_SUFFIX, PACKED
 MAX_DEPTH = 5  # of folders in which tables are looked for
 MAX_LOOKS = 200  # files whose content is looked at
 FAMILY = 8  # files whose names differ in numbers only, from which on the first stands for all
-TABLE_FOLDERS = {*KIND_FOLDERS, "lists", "meta", "metadata", "splits", "data"}
-MAX_FILES_NEAR, MAX_FOLDERS_NEAR = 100_000, 1000  # that are looked at for a table that was named alone
+MAX_FILES_NEAR = 100_000  # that are looked at for a table that was named alone
 TEXTS_LOOKED_AT = 20  # that are found beside images
 NO_DATA = re.compile(r"(readme|licen[cs]e|citation|requirements|changelog|notice)", re.IGNORECASE)
 ANSWERS = re.compile(r"(^|[_-])submission", re.IGNORECASE)  # a form that competitions give out
@@ -104,9 +115,8 @@ def choose_file(path: Path, kind: str, columns: Columns) -> Choice:
 def _images_near(path: Path) -> list[str]:
     """Return images below the folder of a table, and the one above where this is a folder of tables; a bounded look."""
     above = [path.parent.parent] if path.parent.name.lower() in TABLE_FOLDERS else []
-    walks = islice(chain.from_iterable(map(os.walk, [path.parent, *above])), MAX_FOLDERS_NEAR)
-    files = (name for _, _, names in walks for name in names)
-    return [name for name in islice(files, MAX_FILES_NEAR) if _suffix(name) in IMAGE_SUFFIXES]
+    trees = [walk_files(folder, MAX_FILES_NEAR) for folder in (path.parent, *above)]
+    return [name for tree in trees for name in tree.names if _suffix(name) in IMAGE_SUFFIXES]
 
 
 def snapshot_of(folder: Path) -> Path:
@@ -115,8 +125,11 @@ def snapshot_of(folder: Path) -> Path:
     if not (snapshots.is_dir() and ((folder / "refs").is_dir() or (folder / "blobs").is_dir())):
         return folder
     main = folder / "refs" / "main"
-    revision = main.read_text(encoding="utf-8", errors="replace").strip()[:100] if main.is_file() else ""
-    revisions = sorted(snapshots.iterdir(), key=lambda path: (path.name == revision, path.stat().st_mtime))
+    revision = ""
+    if main.is_file() and is_given(main):
+        with open_given(main) as file:
+            revision = file.read(100).decode("utf-8", "replace").strip()
+    revisions = sorted(list_given(snapshots), key=lambda path: (path.name == revision, path.stat().st_mtime))
     return revisions[-1] if revisions else folder
 
 
@@ -132,17 +145,29 @@ class _Folder:
 
     def __init__(self, folder: Path, kind: str) -> None:
         self.folder, self.kind, self.tree = folder, kind, walk_files(folder)
-        suffixes = {*TEXT_SUFFIXES, *SUFFIXES, *NOT_READ, *PACKED}
         self.images = [name for name in self.tree.names if _suffix(name) in IMAGE_SUFFIXES]
-        self.others = [name for name in self.tree.names if _suffix(name) in suffixes]
+        self.others, self.unread = self._others()
         self.on_disk = names_on_disk(self.images)
-        self.unread = {
-            name: f"not read: {NOT_READ[_suffix(name)]}" for name in self.others if _suffix(name) in NOT_READ
-        }
         self.families: list[list[str]] = []
         self.files: list[DataFile] = []
         self.failures: dict[str, Exception] = {}
         self.sidecars = self._sidecars()
+
+    def _others(self) -> tuple[list[str], dict[str, str]]:
+        """Return the files that may hold texts, and why some are not read: their kind, or a link that leads out."""
+        suffixes = {*TEXT_SUFFIXES, *SUFFIXES, *NOT_READ, *PACKED}
+        others = [name for name in self.tree.names if _suffix(name) in suffixes]
+        follow(self.tree.links.values())
+        behind = {name: self.tree.linked[name] for name in others if name in self.tree.linked}
+        behind = {name: link for name, link in behind.items() if not is_given(self.path(name))}
+        others = [name for name in others if name not in behind]
+        unread = {
+            name: f"not read: {NOT_READ[_suffix(name)]}" for name in others if _suffix(name) in NOT_READ
+        }
+        for link, names in group_links(behind).items():
+            where = f"{len(names):,} texts or tables lie behind {link}, " if len(names) > 1 else ""
+            unread[link if where else names[0]] = f"not read: {where}{LEADS_OUT}"
+        return others, unread
 
     def path(self, name: str) -> Path:
         """Return where the content of a file lies."""

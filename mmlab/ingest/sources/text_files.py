@@ -3,6 +3,7 @@
 import codecs
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from typing import IO, Any, TextIO
 
 import ftfy
 
+from mmlab.ingest.dataset_files import open_given
+from mmlab.items.limits import MAX_JSON_BYTES, Unpacked, most_unpacked
+
 PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 MAGIC = re.compile(
     rb"(?P<gzip>\x1f\x8b)|(?P<bz2>BZh[1-9]1AY)|(?P<zstd>\x28\xb5\x2f\xfd)|(?P<lz4>\x04\x22\x4d\x18)"
@@ -19,7 +23,6 @@ MAGIC = re.compile(
 NUMBERED_SUFFIX = re.compile(r"^(\.[ct]sv)\d+$")  # .tsv000, the first of several
 BYTES_PER_READ = 1 << 20
 MAX_GUESSED_BYTES = 1 << 24  # that are looked at to guess an old encoding
-MAX_JSON_BYTES = 2_000_000_000
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -38,7 +41,7 @@ def plain_suffix(path: Path) -> str:
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file, unpacked where its first bytes or its name ask for it; ValueError where that fails, now or later."""
-    with open(path, "rb") as file:
+    with open_given(path) as file:
         magic = MAGIC.match(file.read(10))
         packing = magic.lastgroup if magic else PACKED.get(path.suffix.lower())
         if not packing:
@@ -48,8 +51,9 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     import pyarrow as pa
 
     try:
-        with pa.input_stream(str(path), compression=packing, buffer_size=BYTES_PER_READ) as file:
-            yield file
+        with open_given(path) as packed, pa.input_stream(packed, compression=packing) as unpacked:
+            most = most_unpacked(os.fstat(packed.fileno()).st_size)
+            yield io.BufferedReader(Unpacked(unpacked, most), BYTES_PER_READ)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be unpacked ({str(error)[:200]})") from error
 
@@ -67,11 +71,13 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 def read_text(path: Path, most: int) -> str:
-    """Return a text file of at most so many bytes; ValueError if it is larger, empty or broken."""
-    if path.stat().st_size > most:
+    """Return a text file of at most so many bytes, unpacked; ValueError if it is larger, empty or broken."""
+    with open_bytes(path) as file:
+        is_larger = len(file.read(most + 1)) > most
+    if is_larger:
         raise ValueError(f"expected at most {most:,} bytes in {path.name}, found more")
-    with open_text(path) as file:
-        return file.read()
+    with open_text(path) as text:
+        return text.read()
 
 
 def encoding_of(path: Path) -> str:

@@ -1,26 +1,35 @@
 """Tables in text files and of spreadsheets: in any dialect, read row by row; a row that is broken costs only itself."""
 
 import csv
+import os
 import re
+import zipfile
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from functools import reduce
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import IO, BinaryIO, NamedTuple, TextIO
 
+from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.cells import NUMBERED_CAPTION, is_encoded_image, is_image_name
 from mmlab.ingest.sources.column_names import IMAGE_NAMES, normalized
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, plain_suffix
+from mmlab.items.limits import ALWAYS_READ_CELLS, CELLS_PER_CELL, MAX_LINE_CHARS, most_unpacked
 
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are taken where several fit as well
-MAX_LINE_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
-MAX_IMAGE_LINE_CHARS = 100_000_000  # of a row that holds an image in base64
+MAX_ROW_CHARS = csv.field_size_limit()  # of a row; more is no row of captions
 MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was never closed
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
 MIN_ID_CHARS = 4  # of an id in the first row that shows that it is no header
+BYTES_PER_READ = 1 << 20
+CELL = re.compile(
+    rb"""<(?:\w+:)?(?:c|row)\s(?:[^>]*\s)?r=["']([A-Z]{0,3})(\d{1,7})["']""", re.IGNORECASE
+)  # of a sheet
 NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
@@ -70,7 +79,7 @@ def _dialect_of(head: list[str], path: Path) -> tuple[Dialect, int]:
     separator = SEPARATOR_LINE.fullmatch(head[begin].strip("\ufeff")) if begin < len(head) else None
     begin += bool(separator)
     lines = [line for line in head[begin:] if line.strip()]
-    if not lines or len(lines[0]) > MAX_LINE_CHARS:
+    if not lines or len(lines[0]) > MAX_ROW_CHARS:
         raise ValueError(f"{path}: expected a header with the names of the columns, found none")
     is_token = ".token" in path.suffixes
     delimiter = separator[1] if separator else "\t" if is_token else _delimiter_of(lines, path)
@@ -133,14 +142,14 @@ def _image_place(rows: list[list[str]]) -> int | None:
 
 def _bounded_lines(file: TextIO) -> Iterator[str]:
     """Yield the lines of a file; one that is too long is cut after one character too many, its rest skipped."""
-    while line := file.readline(MAX_LINE_CHARS + 1):
-        if len(line) > MAX_LINE_CHARS and _holds_image(line):
-            line += file.readline(MAX_IMAGE_LINE_CHARS)
+    while line := file.readline(MAX_ROW_CHARS + 1):
+        if len(line) > MAX_ROW_CHARS and _holds_image(line):
+            line += file.readline(MAX_LINE_CHARS)
             yield line
             continue
         rest = line
-        while len(rest) > MAX_LINE_CHARS and not rest.endswith("\n"):
-            rest = file.readline(MAX_LINE_CHARS + 1)
+        while len(rest) > MAX_ROW_CHARS and not rest.endswith("\n"):
+            rest = file.readline(MAX_ROW_CHARS + 1)
         yield line
 
 
@@ -186,9 +195,9 @@ def _delimited_records(path: Path, dialect: Dialect, begin: int) -> Iterator[lis
     with open_text(path) as file:
         lines = _Lines(islice(_bounded_lines(file), begin, None), dialect.begins_row)
         while (line := lines.next()) is not None:
-            if len(line) > MAX_LINE_CHARS and not _holds_image(line):
+            if len(line) > MAX_ROW_CHARS and not _holds_image(line):
                 yield malformed_row(
-                    line, f"expected at most {MAX_LINE_CHARS:,} characters in a row, found more"
+                    line, f"expected at most {MAX_ROW_CHARS:,} characters in a row, found more"
                 )
             elif "\0" in line:
                 yield _with_nul(line, dialect)
@@ -236,12 +245,14 @@ def open_excel(path: Path) -> Table:
     except ImportError as error:
         raise ModuleNotFoundError(f'{path.name}: to read it, pip install "mmlab[excel]"') from error
     try:
-        workbook = CalamineWorkbook.from_path(str(path))
+        with open_given(path) as file:
+            _check_sheets(file)
+            workbook = CalamineWorkbook.from_filelike(file)
         sheets = (
             workbook.get_sheet_by_name(name).to_python(skip_empty_area=True) for name in workbook.sheet_names
         )
         rows = next((sheet for sheet in sheets if sheet), [])
-    except (CalamineError, OSError, ValueError) as error:
+    except (CalamineError, zipfile.BadZipFile, zlib.error, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a workbook that can be read ({str(error)[:200]})") from error
     if not rows:
         raise ValueError(f"{path} has no rows: expected a header and one row per caption")
@@ -253,6 +264,37 @@ def open_excel(path: Path) -> Table:
     )
     cells = ([_whole(cell) for cell in row] for row in rows[headed:] if any(cell != "" for cell in row))
     return Table(names, cells, notes=() if headed else ("it has no header",))
+
+
+def _check_sheets(file: BinaryIO) -> None:
+    """Raise ValueError where a workbook unpacks to far more than it holds, or its cells span far more than there are.
+
+    Whatever lies between the first and the last cell of a sheet is in memory once it is read.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        most = most_unpacked(file.seek(0, os.SEEK_END))
+        if sum(member.file_size for member in archive.infolist()) > most:
+            raise ValueError(f"more than {most:,} bytes come out of it: save its sheet as csv")
+        for member in archive.infolist():
+            if member.filename.lower().endswith(".xml"):
+                with archive.open(member) as sheet:
+                    _check_span(sheet)
+    file.seek(0)
+
+
+def _check_span(sheet: IO[bytes]) -> None:
+    rows = columns = cells = 0
+    rest = b""
+    while chunk := sheet.read(BYTES_PER_READ):
+        whole, mark, rest = (rest + chunk).rpartition(b">")
+        for name, row in CELL.findall(whole + mark):
+            rows, cells = max(rows, int(row)), cells + bool(name)
+            columns = max(columns, reduce(lambda place, letter: 26 * place + (letter & 31), name, 0))
+        rest = rest[-BYTES_PER_READ:]
+    if rows * columns > max(ALWAYS_READ_CELLS, CELLS_PER_CELL * cells):
+        raise ValueError(f"{cells:,} cells span {rows:,} rows and {columns:,} columns: save its sheet as csv")
 
 
 def _whole(cell: object) -> object:

@@ -23,10 +23,10 @@ from typing import Any
 
 import yaml
 
+from mmlab.items.limits import MAX_SWEEP_BYTES
 from mmlab.runs.record.parameters import check_dataset, check_model, check_parameters
 
 MAX_SETTINGS = 500
-MAX_FILE_BYTES = 1_000_000
 MAX_NAME_CHARS = 60
 
 
@@ -47,7 +47,17 @@ class LinedMapping(dict[str, Any]):
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads plain values only, as `yaml.safe_load` does; mappings are `LinedMapping`, and no key may occur twice."""
+    """Loads plain values only, as `yaml.safe_load` does; mappings are `LinedMapping`, and no key may occur twice.
+
+    Nor may a value stand for another one: a few of these in each other are as large as memory.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            problem = f"*{event.anchor} stands for another value: write that one out"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        return super().compose_node(parent, index)
 
     def lined(self, node: yaml.MappingNode) -> LinedMapping:
         found = LinedMapping()
@@ -118,8 +128,8 @@ def _parse(path: Path) -> LinedMapping:
 def _read_yaml(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no sweep file {path}")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes: too large for a list of settings")
+    if path.stat().st_size > MAX_SWEEP_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_SWEEP_BYTES:,} bytes: too large for a list of settings")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -32,11 +32,11 @@ def tar_of(files, packing=""):
     return buffer.getvalue()
 
 
-def workbook_of(rows):
-    """The bytes of an Excel workbook with these rows, numbers as numbers."""
-    lines = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
+def workbook_of(rows, more=""):
+    """The bytes of an Excel workbook with these rows, numbers as numbers, and more XML below them."""
+    lines = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows) + more
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", TYPES)
         archive.writestr("_rels/.rels", RELATION % ("officeDocument", "xl/workbook.xml"))
         archive.writestr("xl/workbook.xml", BOOK)

@@ -6,6 +6,7 @@ import pytest
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import KINDS, read_source, recognise
 from mmlab.ingest.sources.kinds import TABLES
+from mmlab.items import limits
 from tests.ingest.sources.archive_files import workbook_of
 
 COLUMNS = [
@@ -173,3 +174,32 @@ def test_one_part_that_cannot_be_read_is_told(read):
     source = read({"0.csv": lines, "1.csv": lines.replace("a.jpg,A", "b.jpg,B"), "2.csv": b"\xff\xfex"})
     assert source.rows["image"].tolist() == ["a.jpg", "b.jpg"]
     assert "2.csv is not UTF-16" in source.unread["2.csv"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "spans"),
+    [
+        (
+            '<row r="1"><c r="A1"/></row><row r="1048576"><c r="BZ1048576"/></row>',
+            "1,048,576 rows and 78 columns",
+        ),
+        (
+            '<row r="1"><c r="A1"/></row><row r=\'9999999\'><c r="b9999999"/></row>',
+            "9,999,999 rows and 2 columns",
+        ),
+    ],
+)
+def test_a_workbook_whose_cells_span_far_more_than_there_are_is_refused(write, cells, spans):
+    """All between the first and the last cell is in memory: 2 kB took 3 GB, or ended the process."""
+    sheet = workbook_of([("image", "caption"), ("a.jpg", "A red card")], cells)
+    with pytest.raises(
+        ValueError, match=rf"x.xlsx is not a workbook .*cells span {spans}: save its sheet as csv"
+    ):
+        read_source(write({"x.xlsx": sheet}) / "x.xlsx")
+
+
+def test_a_workbook_that_unpacks_to_far_more_than_it_holds_is_refused(write, monkeypatch):
+    monkeypatch.setattr(limits, "ALWAYS_READ_BYTES", 1000)
+    sheet = workbook_of([("image", "caption")], " " * 10_000_000)
+    with pytest.raises(ValueError, match=r"more than [\d,]+ bytes come out of it: save its sheet as csv"):
+        read_source(write({"x.xlsx": sheet}) / "x.xlsx")

@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.sources import packed_tables
 from mmlab.ingest.sources.formats import read_source
 from mmlab.ingest.sources.packed_tables import RECORDS_PER_BATCH
+from mmlab.items import limits
 from tests.ingest.sources.archive_files import tar_of
 
 
@@ -255,3 +257,52 @@ def test_names_and_links_in_an_archive_lead_nowhere(read, tmp_path):
     assert rows["caption"].tolist() == ["", "", ""]
     assert {Path(file).parent.parent.name for file in rows["file"]} == {"blobs"}
     assert not (tmp_path / "2.jpg").exists()
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    """What is always read is a hundredth of what it is, so that a bomb is made in no time."""
+    monkeypatch.setattr(limits, "ALWAYS_READ_BYTES", 1_000_000)
+    monkeypatch.setattr(packed_tables, "ALWAYS_READ_ROWS", 1000)
+
+
+def bombs():
+    """Small Parquet files that fill memory: rows without end, a list without end, a long text, a long text often."""
+    long = "A red card. " * 10_000
+    return {
+        "rows": {"image": pa.array(["a.jpg"] * 100_000)},
+        "list": {"image": pa.array(["a.jpg"]), "caption": pa.array([[1] * 100_000])},
+        "text": {"image": pa.array(["a.jpg"]), "caption": pa.array([long * 20])},
+        "often": {"image": pa.array(["a.jpg"] * 500), "caption": pa.array([long] * 500)},
+        "classes": {
+            "image": pa.array(["a.jpg"] * 500),
+            "caption": pa.array([long] * 500).dictionary_encode(),
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("bomb", "found"),
+    [
+        ("rows", "bytes claim to hold 100,000 values"),
+        ("list", "bytes claim to hold 100,000 values"),
+        ("text", "bytes unpack to"),
+        ("often", "far more comes out of it"),
+        ("classes", "far more comes out of it"),
+    ],
+)
+@pytest.mark.usefixtures("small_limits")
+def test_a_parquet_file_of_which_far_more_comes_than_it_holds_is_refused(tmp_path, bomb, found):
+    path = tmp_path / "captions.parquet"
+    pq.write_table(pa.table(bombs()[bomb]), path, compression="zstd")
+    assert path.stat().st_size < 4000
+    with pytest.raises(ValueError, match=rf"captions.parquet is not a valid Parquet file \(.*{found}"):
+        read_source(path, blobs=Blobs(tmp_path / "blobs"))
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_parquet_file_that_says_one_thing_often_is_read(tmp_path):
+    """Captions that differ little and a label that never does are no bomb."""
+    columns = {"image": [f"{number}.jpg" for number in range(3000)], "caption": ["A red card"] * 3000}
+    pq.write_table(pa.table(columns | {"label": ["card"] * 3000}), tmp_path / "x.parquet", compression="zstd")
+    assert len(read_source(tmp_path / "x.parquet", blobs=Blobs(tmp_path / "blobs")).rows) == 3000

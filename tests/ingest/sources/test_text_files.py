@@ -1,6 +1,10 @@
+import bz2
+import gzip
+
 import pytest
 
-from mmlab.ingest.sources.text_files import encoding_of, open_text, read_text
+from mmlab.ingest.sources.text_files import encoding_of, open_bytes, open_text, read_text
+from mmlab.items import limits
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,22 @@ def test_a_text_that_is_too_long(tmp_path):
     (tmp_path / "a.txt").write_text("x" * 11)
     with pytest.raises(ValueError, match=r"expected at most 10 bytes in a.txt, found more"):
         read_text(tmp_path / "a.txt", 10)
+
+
+@pytest.mark.parametrize(("packing", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
+def test_a_packed_file_of_which_far_more_comes_than_it_holds_is_refused(tmp_path, monkeypatch, packing, pack):
+    monkeypatch.setattr(limits, "ALWAYS_READ_BYTES", 100_000)
+    path = tmp_path / f"captions.csv.{packing}"
+    path.write_bytes(pack(b"A red card\n" * 100_000))
+    with open_bytes(path) as file, pytest.raises(ValueError, match=r"more than [\d,]+ bytes come out of it"):
+        file.read()
+    path.write_bytes(pack(b"A red card\n" * 9000))
+    with open_bytes(path) as file:
+        assert len(file.read()) == 99_000
+
+
+def test_a_packed_text_is_bounded_by_what_comes_out_of_it(tmp_path):
+    (tmp_path / "a.txt").write_bytes(gzip.compress(b"A red card. " * 100))
+    assert len(read_text(tmp_path / "a.txt", 1200)) == 1200
+    with pytest.raises(ValueError, match=r"expected at most 1,199 bytes in a.txt, found more"):
+        read_text(tmp_path / "a.txt", 1199)

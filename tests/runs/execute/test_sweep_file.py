@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -50,6 +51,11 @@ def test_paths_become_absolute(read, tmp_path, monkeypatch):
     assert setting.values == {"dataset": str(tmp_path / "photos")}
 
 
+# each list holds the one before ten times: what an error would show is as large as memory
+TENS = [f"{one}: &{one} [{f'*{before}, ' * 10}]" for before, one in pairwise("abcdefghi")]
+ALIASES = f"sets: {{a: &a [1], {', '.join(TENS)}}}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -74,7 +80,8 @@ def test_paths_become_absolute(read, tmp_path, monkeypatch):
         ("grid:\n  k: [1]\n  k: [2]", "line 3: k is given twice"),
         ("grid:\n  1: [1]", "line 2: expected a name, found 1"),
         ("grid: {k: [1]}\nparameters: !!python/object/apply:os.system ['true']", "line 2: could not determine"),
-        ("grid: {k: &a [*a]}", "line 1: "),
+        ("grid: {k: &a [*a]}", r"line 1: \*a stands for another value: write that one out"),
+        (ALIASES, r"line 1: \*a stands for another value"),
         ("grid: {k: [" + ", ".join("1" * 501) + "]}", "501 settings; a sweep has 500 at most"),
     ],
 )  # fmt: skip

@@ -1,10 +1,20 @@
-"""The files below a folder, found in one walk that opens nothing; what lies behind a link out of it is marked."""
+"""The files of a dataset: the one place where they are walked and opened, so that nothing else is read.
+
+The rule: a file belongs to the dataset where, all links resolved, it lies in one of its roots. These are the folder as
+it was given and, for a table that was named itself, the folder of its dataset. A link that leads out of them is not
+followed unless `follow_links` says so; then the folder where it ends is a root too. Images are found under the same
+rule by `mmlab.ingest.images.image_index`, to which the folder that `images_at` names is one more root.
+"""
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
@@ -12,6 +22,90 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 MAX_FILES = 1_000_000  # a walk ends there: a link may lead to the whole disk
 MAX_LINK_BYTES = 1024  # of a file that git wrote in place of a link
+KIND_FOLDERS = {  # folders that say what lies in them, so that images/train/1.jpg and captions/train/1.txt match
+    "images", "image", "imgs", "img", "jpg", "jpgs", "jpegs", "png", "photos", "photo", "captions", "caption", "texts",
+    "text", "txt", "txts", "labels", "label", "annotations", "descriptions", "prompts", "sentences",
+}  # fmt: skip
+# folders of tables, whose dataset is the folder above
+TABLE_FOLDERS = {*KIND_FOLDERS, "lists", "meta", "metadata", "splits", "data"}
+LEADS_OUT = "a link that leads out of the dataset: give -p follow_links=true"
+
+
+@dataclass
+class _Roots:
+    """The real paths of the folders that may be read, and whether the ends of links join them."""
+
+    folders: list[str]
+    follow_links: bool
+
+
+_ROOTS: ContextVar[_Roots | None] = ContextVar("roots of the dataset that is read", default=None)
+
+
+@contextmanager
+def reading(dataset: Path, follow_links: bool = False) -> Iterator[None]:
+    """Let the block open the files of one dataset only.
+
+    dataset: a folder, or a table in the folder of its dataset or in a folder of tables there.
+    """
+    root = Path(os.path.realpath(dataset if dataset.is_dir() else dataset.parent))
+    if not dataset.is_dir() and root.name.lower() in TABLE_FOLDERS:
+        root = root.parent
+    token = _ROOTS.set(_Roots(inside_folders(root), follow_links))
+    try:
+        yield
+    finally:
+        _ROOTS.reset(token)
+
+
+def is_given(path: str | Path) -> bool:
+    """Return whether a file may be read: in the dataset that is being read, where one is."""
+    roots = _ROOTS.get()
+    return roots is None or is_inside(os.path.realpath(path), roots.folders)
+
+
+def follow(targets: Iterable[str]) -> None:
+    """Make the ends of links roots of the dataset that is being read, where its links are followed."""
+    roots = _ROOTS.get()
+    if roots is not None and roots.follow_links:
+        roots.folders += targets
+
+
+def open_given(path: str | Path) -> BinaryIO:
+    """Open a file of the dataset for reading; raise ValueError where it leads out, OSError where it is no plain file.
+
+    A pipe or a device is never waited for.
+    """
+    real = os.path.realpath(path)
+    if not is_given(real):
+        raise ValueError(f"{path} is {LEADS_OUT}")
+    return open(real, "rb", opener=_open_plain)
+
+
+def list_given(folder: Path) -> list[Path]:
+    """Return what lies in a folder of the dataset, sorted, without what leads out; nothing of a folder outside."""
+    return sorted(path for path in folder.iterdir() if is_given(path)) if is_given(folder) else []
+
+
+def inside_folders(root: Path) -> list[str]:
+    """Return the folders that links may lead to: root, and the blobs beside a snapshot of a Hugging Face cache."""
+    snapshots = [folder for folder in (root, *root.parents) if folder.parent.name == "snapshots"]
+    blobs = [folder.parents[1] / "blobs" for folder in snapshots]
+    return [str(folder) for folder in (root, *blobs) if folder == root or folder.is_dir()]
+
+
+def is_inside(path: str, folders: list[str]) -> bool:
+    """Return whether a real path is one of the folders or lies below one of them."""
+    return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def _open_plain(path: str, flags: int) -> int:
+    """Open what was resolved already: a link put there since is not followed."""
+    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(f"{path}: expected a file, found a folder, a pipe or a device")
+    return file
 
 
 @dataclass
@@ -120,7 +214,7 @@ def written_link(path: str, inside: list[str]) -> str:
     blobs of a Hugging Face cache are; it must lie in one of the folders `inside`.
     """
     try:
-        with open(path, "rb") as file:
+        with open_given(path) as file:
             text = file.read(MAX_LINK_BYTES).decode("utf-8")
     except (OSError, ValueError):
         return ""
@@ -133,16 +227,19 @@ def written_link(path: str, inside: list[str]) -> str:
     return target if is_link or (not own and os.path.isdir(target)) else ""
 
 
-def inside_folders(root: Path) -> list[str]:
-    """Return the folders that links may lead to: root, and the blobs beside a snapshot of a Hugging Face cache."""
-    snapshots = [folder for folder in (root, *root.parents) if folder.parent.name == "snapshots"]
-    blobs = [folder.parents[1] / "blobs" for folder in snapshots]
-    return [str(folder) for folder in (root, *blobs) if folder == root or folder.is_dir()]
+def group_links(linked: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the files behind each link that leads out; links of single files together by their folder.
 
+    linked: name -> the link that it lies behind, as in `FileTree.linked`.
 
-def is_inside(path: str, folders: list[str]) -> bool:
-    """Return whether a real path is one of the folders or lies below one of them."""
-    return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+    >>> group_links({"a.txt": "a.txt", "b.txt": "b.txt", "more/c.txt": "more"})
+    {'*': ['a.txt', 'b.txt'], 'more': ['more/c.txt']}
+    """
+    groups: dict[str, list[str]] = {}
+    for name, link in linked.items():
+        place = f"{name.rpartition('/')[0]}/*".lstrip("/") if link == name else link
+        groups.setdefault(place, []).append(name)
+    return groups
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
