@@ -37,11 +37,13 @@ PUSH_EXAMPLES = """
 Examples:
   mmlab push photos --to http://localhost:6333
   QDRANT_API_KEY=... mmlab push photos --to https://qdrant.example.org:6333
+  mmlab push photos --to http://localhost:6343 --grpc-port 6344
   mmlab push photos --to http://localhost:6333 --shards 4 --replicas 2 --write-consistency 2
   mmlab push photos --to http://localhost:6333 --replace     # after 03_index with other settings
 """
 STORE_WAIT_S = 3
 POSITIVE = click.IntRange(min=1)
+PORT = click.IntRange(1, 65_535)
 
 
 @cli.command(epilog=VERIFY_EXAMPLES, short_help="Run a run again and compare the numbers.")
@@ -139,6 +141,11 @@ def _give_back(stores: Sequence[Path]) -> None:
 @click.option(
     "--to", "url", required=True, metavar="URL", help="The server; a key is taken from QDRANT_API_KEY."
 )
+@click.option(
+    "--grpc-port",
+    type=PORT,
+    help="Its port for gRPC, which is faster; 6334 is found where the URL's is 6333 and both are one server's.",
+)
 @click.option("--shards", type=POSITIVE, help="Parts of each collection, on different nodes of a cluster.")
 @click.option("--replicas", type=POSITIVE, help="Copies of each part.")
 @click.option(
@@ -150,6 +157,7 @@ def _give_back(stores: Sequence[Path]) -> None:
 def push(
     name: str,
     url: str,
+    grpc_port: int | None,
     shards: int | None,
     replicas: int | None,
     write_consistency: int | None,
@@ -176,11 +184,12 @@ def push(
         if store.rstrip("/") == url.rstrip("/"):
             raise ValueError(f"the index of {name} is on {url} already")
     try:
-        source, target = open_store(store), open_store(url)
+        source, target = open_store(store), open_store(url, grpc_port=grpc_port)
         pushed = push_index(source, collections, target, layout, cluster=cluster, replace=replace)
     except (RuntimeError, LookupError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     print_table(pushed.report.to_dict("records"))
+    click.echo(f"Written to {pushed.store.place}: {', '.join(pushed.schemas)}")
 
 
 @cli.command(epilog=INIT_EXAMPLES, short_help="Write the notebooks into a folder to work in.")

@@ -30,7 +30,7 @@ from mmlab.items import Vectors
 from mmlab.items.options import check_option
 
 if TYPE_CHECKING:
-    from mmlab.index.engines.server_engine import QdrantClient
+    from mmlab.index.engines.server_connection import QdrantClient
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*|[^/\\]+:\d+([/?].*)?|:memory:", re.IGNORECASE)
 
@@ -41,34 +41,38 @@ def open_store(
     wait: float = 10.0,
     keep_open: float = 0.0,
     timeout: int = 60,
-    grpc: bool = True,
+    grpc_port: int | None = None,
 ) -> Store:
     """Open the store at a folder (Qdrant Edge) or at an http(s):// URL (Qdrant server or cluster).
 
     A folder need not exist yet; a relative one starts at the project folder. `wait`: seconds to wait for another
     process that has the store open, before StoreTaken. `keep_open`: seconds that a folder which is only read stays
-    open for the next question; another process that wants it gets it at once all the same. For a server: `timeout` in
-    seconds, `grpc=False` for REST only; its key comes from the environment, QDRANT_API_KEY. A QdrantClient is taken as
-    it is.
+    open for the next question; another process that wants it gets it at once all the same.
 
-    Raises ValueError for a text that is neither, such as "localhost:6333", ConnectionError if no server answers,
-    PermissionError if it refuses the key.
+    A server is asked at the URL's port, over REST, and then over gRPC where port 6334 belongs to the same server as a
+    URL's 6333, or at `grpc_port`. `timeout`: seconds for an answer. Its key comes from the environment, QDRANT_API_KEY.
+    What it fails at for a while is tried again, up to 5 minutes. A QdrantClient is taken as it is.
+
+    Raises ValueError for a text that is neither, such as "localhost:6333", ConnectionError if no server answers or
+    `grpc_port` is not its own, PermissionError if it refuses the key.
 
     >>> open_store("/tmp/my-store")
     Store(Qdrant Edge at /tmp/my-store)
     """
     if isinstance(location, str) and location.lower().startswith(("http://", "https://")):
-        from mmlab.index.engines.server_engine import connect
+        from mmlab.index.engines.server_connection import connect
+        from mmlab.index.engines.server_engine import ServerEngine
 
-        return Store(connect(location, timeout, grpc))
+        return Store(ServerEngine(connect(location, timeout, grpc_port)))
     if isinstance(location, str | os.PathLike):
         from mmlab.index.engines.edge_engine import EdgeEngine
 
         _check_folder(location)
         return Store(EdgeEngine(location, wait, keep_open))
+    from mmlab.index.engines.server_connection import Connection
     from mmlab.index.engines.server_engine import ServerEngine
 
-    return Store(ServerEngine(location, "a Qdrant client that was handed over"))
+    return Store(ServerEngine(Connection(location, "a Qdrant client that was handed over")))
 
 
 def _check_folder(location: "str | os.PathLike[str]") -> None:
@@ -133,7 +137,7 @@ def build_index(
     layout dropped. None does so in a folder, which is the run's own, and not on a server.
 
     Raises WrongSchema if `replace` does not allow it and for a collection that is not of this index, ValueError for
-    vectors of no item. Example: see `Index`.
+    vectors of no item, WrongCount if a copy on a server lacks points in the end. Example: see `Index`.
     """
     quantization = Quantization.from_name(quantization)
     if quantization:
@@ -189,7 +193,23 @@ def _fill(
     counts = write_changed(store, collection, points, batch, progress)
     filled = time.perf_counter()
     store.build(collection, progress)
+    check_count(store, collection, len(points.ids))
     return {**counts, "upsert_s": filled - started, "build_s": time.perf_counter() - filled}
+
+
+class WrongCount(RuntimeError):
+    """A collection, or a copy of one of its shards, does not hold the points that were sent to it."""
+
+
+def check_count(store: Store, collection: str, wanted: int) -> None:
+    """Raise WrongCount unless the collection holds as many points as wanted, in every copy of its shards."""
+    least, most = store.count_by_copies(collection)
+    if (least, most) != (wanted, wanted):
+        held = f"{least:,}" if least == most else f"{least:,} to {most:,} by copy"
+        raise WrongCount(
+            f"collection {collection!r} at {store.place} holds {held} of {wanted:,} points; is another process "
+            "writing? Do the same again; where it stays so, make the collection anew with replace"
+        )
 
 
 def write_changed(
@@ -211,10 +231,6 @@ def write_changed(
     return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}
 
 
-class PushFailed(RuntimeError):
-    """The two sides do not hold the same number of points after a push."""
-
-
 def push(
     source: Store,
     name: str,
@@ -233,7 +249,7 @@ def push(
     theirs. replace: make anew what the target holds under the index's name with other settings or other points.
 
     Raises NoCollection if there is no such index, WrongSchema for a collection that may not be replaced and for one
-    of another index, PushFailed if the counts of both sides differ in the end.
+    of another index, WrongCount if the target does not hold as many points in the end, in every copy.
 
     Example: `push(open_store("data/runs/demo/store"), "demo", open_store("http://localhost:6333"))`.
     """
@@ -263,11 +279,7 @@ def _copy(source: Store, target: Store, collection: str, batch: int, progress: b
     for start in range(0, len(vanished), batch):
         target.delete(collection, vanished[start : start + batch])
     points = target.build(collection, progress)["points"]
-    if points != len(wanted):
-        raise PushFailed(
-            f"collection {collection!r}: {len(wanted):,} points here, {points:,} there after the push; "
-            "is another process writing? Push again"
-        )
+    check_count(target, collection, len(wanted))
     sent = len(wanted) - len(kept)
     return {"were_there": len(kept), "sent": sent, "deleted": len(vanished), "points": points}
 

@@ -25,6 +25,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
+    "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
 }
@@ -40,8 +41,9 @@ def main(names: list[str]) -> int:
     for name in names or [name for name in ENTRIES if name not in ASKED_FOR]:
         module, _, function = ENTRIES[name].partition(":")
         figures = getattr(import_module(module), function)()
-        print(f"{format_table(figures)}\n", flush=True)
-        keep(name, figures, data() / "bench" / "results.json")
+        if figures:  # none where what is to be measured is not there
+            print(f"{format_table(figures)}\n", flush=True)
+            keep(name, figures, data() / "bench" / "results.json")
     return 0
 
 

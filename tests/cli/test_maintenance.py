@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
-from qdrant_client import QdrantClient
 
 from mmlab import index
 from mmlab.cli import main
@@ -13,6 +12,7 @@ from mmlab.index.schema.schema import Schema
 from mmlab.items import Space
 from mmlab.runs import run_folder, start_step
 from tests.index.pairs import make_pairs
+from tests.index.qdrant_server import qdrant_server
 
 
 @pytest.fixture
@@ -179,19 +179,44 @@ def test_an_index_that_is_not_there_is_one_line_and_1(here, capsys):
     assert "Traceback" not in shown
 
 
-@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
-def test_shards_replicas_and_leave_to_replace_reach_the_server(here, capsys, monkeypatch):
+@pytest.fixture
+def build(here):
+    """Build the index of a run "a" with some settings."""
     step, pairs = start_step("03_index", "a", store=""), make_pairs(10)
-    source, target = index.open_store(step.folder / "store"), index.open_store(QdrantClient(":memory:"))
     step.finish("")
-    build = {"items": pairs.items, "vectors": [pairs.both], "progress": False}
-    index.build_index(source, "a", **build)
-    monkeypatch.setattr(index, "open_store", lambda place: target if "//" in str(place) else source)
-    push = ["push", "a", "--to", "http://localhost:6333"]
-    assert main([*push, "--shards", "4", "--replicas", "2"]) == 0
-    assert index.open_index(target, "a").schemas["a-unified"].cluster == index.Cluster(4, 2, 1)
-    index.build_index(source, "a", hnsw=index.Hnsw(m=8), **build)
-    assert main(push) == 1
-    assert "hnsw.m: 64 and 8" in capsys.readouterr().err
-    assert main([*push, "--replace"]) == 0
-    assert index.open_index(target, "a").schemas["a-unified"].hnsw.m == 8
+    source = index.open_store(step.folder / "store")
+
+    def build(**settings):
+        index.build_index(source, "a", pairs.items, [pairs.both], progress=False, **settings)
+
+    build()
+    return build
+
+
+def test_shards_replicas_and_leave_to_replace_reach_the_server(build, capsys):
+    with qdrant_server(3) as cluster:
+        push = ["push", "a", "--to", cluster.url]
+        assert main([*push, "--shards", "4", "--replicas", "2"]) == 0
+        assert capsys.readouterr().out.endswith(
+            f"Written to Qdrant server at {cluster.url} (REST): a-unified\n"
+        )
+        target = index.open_store(cluster.url)
+        assert index.open_index(target, "a").schemas["a-unified"].cluster == index.Cluster(4, 2, 1)
+        build(hnsw=index.Hnsw(m=8))
+        assert main(push) == 1
+        assert "hnsw.m: 64 and 8" in capsys.readouterr().err
+        assert main([*push, "--replace"]) == 0
+        assert index.open_index(target, "a").schemas["a-unified"].hnsw.m == 8
+
+
+def test_a_push_says_where_it_wrote_and_over_what(build, capsys):
+    with qdrant_server() as server:
+        port = server.nodes[0].grpc_port
+        assert main(["push", "a", "--to", server.url, "--grpc-port", str(port)]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == (
+            f"Written to Qdrant server at {server.url} (gRPC, port {port}): a-unified"
+        )
+        with qdrant_server() as other:
+            assert main(["push", "a", "--to", server.url, "--grpc-port", str(other.nodes[0].grpc_port)]) == 1
+            assert "error: not the gRPC port of Qdrant server at" in capsys.readouterr().err
+            assert other.collections == {}

@@ -25,7 +25,7 @@ from mmlab.index import (
     open_store,
     push,
 )
-from mmlab.index.build import PushFailed
+from mmlab.index.build import WrongCount
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.items import write_items
@@ -296,9 +296,9 @@ def test_batches_leave_no_point_out_whatever_their_size(tmp_path):
 def test_a_server_and_a_folder_are_waited_for_as_long_as_asked(tmp_path):
     with http_server(**{"GET /collections": [{"collections": []}]}) as server:
         for given, seconds in (({}, 60), ({"timeout": 5}, 5)):
-            store = open_store(server.url, grpc=False, **given)
-            assert store._engine._client._client._timeout == seconds
-        assert open_store(server.url.replace("http", "HTTP"), grpc=False).shared
+            store = open_store(server.url, **given)
+            assert store._engine._client.client._client._timeout == seconds
+        assert open_store(server.url.replace("http", "HTTP")).shared
     assert open_store(tmp_path)._engine._wait == 10
     assert open_store(str(tmp_path), wait=0.5)._engine._wait == 0.5
 
@@ -349,5 +349,5 @@ class Losing(Store):
 def test_counts_that_differ_in_the_end_are_an_error(tmp_path):
     source, target = open_store(tmp_path / "source"), Losing(open_store(tmp_path / "target")._engine)
     build_index(source, "demo", PAIRS.items, [PAIRS.both], progress=False)
-    with pytest.raises(PushFailed, match="points here, 0 there after the push"):
+    with pytest.raises(WrongCount, match="holds 0 of 36 points; is another process writing"):
         push(source, "demo", target, progress=False)

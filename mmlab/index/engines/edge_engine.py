@@ -253,6 +253,12 @@ class EdgeEngine:
             if offset is None:
                 return
 
+    def scroll_common(self, name: str, fields: list[str]) -> Iterator[Record]:
+        return self.scroll(name, (), fields)
+
+    def count_by_copies(self, name: str) -> tuple[int, int]:
+        return (self.count(name),) * 2
+
     def _write(self, name: str) -> EdgeShard:
         """Return a shard that is about to be changed."""
         self._check_writable()

@@ -1,22 +1,22 @@
 """A Qdrant server or cluster as an engine, through qdrant_client.
 
-The schema lies in the collection's metadata. A server builds its graphs by itself; `build` waits for them. Below
-the engine stand mmlab's schemas, filters and searches in the terms of qdrant_client, and its errors as Python's own.
+The schema lies in the collection's metadata. Graphs are put off until all points are there: `build` asks for them and
+waits. Below the engine stand mmlab's schemas, filters and searches in the terms of qdrant_client.
 """
 
-import os
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import numpy as np
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 from qdrant_client.local.qdrant_local import QdrantLocal
 from qdrant_client.models import (
+    CollectionClusterInfo,
     CollectionInfo,
     FieldCondition,
     Filter,
@@ -26,10 +26,12 @@ from qdrant_client.models import (
     PointStruct,
     QueryRequest,
     Range,
+    ReplicaState,
     VectorParams,
 )
 from qdrant_client.models import PayloadSchemaType as Type
 
+from mmlab.index.engines.server_connection import Connection, NotReady, ServerError
 from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.schema.schema import Schema, WrongSchema
 from mmlab.index.store.engine import (
@@ -47,25 +49,31 @@ from mmlab.index.store.engine import (
 )
 
 METADATA = "mmlab"  # the schema's key in a collection's metadata
-API_KEY = "QDRANT_API_KEY"
 FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, Range)
 SCROLL_POINTS = 1_000  # per step of a scroll or a fetch
 BATCH_QUERIES = 100  # per call
+MAX_REQUEST_BYTES = 8_000_000  # of points; a server refuses 32 MB
+BYTES_PER_NUMBER = 22  # of a vector in JSON
+UNINDEXED = 0  # as the size from which a segment gets a graph: none does
 POLL_SECONDS = 0.5
 MAX_STALLED_SECONDS = 3_600.0  # without any change: a large segment comes into the graph all at once
+Copy = tuple[int, int, ReplicaState]  # of a shard: its number, the node's, its state
 BAR_FORMAT = "{desc}: {n_fmt} vectors in the graph, {elapsed}{postfix}"
 
 
 class ServerEngine:
-    """The collections that a QdrantClient reaches."""
+    """The collections that a Connection reaches."""
 
     shared = True
 
-    def __init__(self, client: "QdrantClient", place: str) -> None:
-        self.place = place
-        self.ignores_settings = _is_local(client)
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self.ignores_settings = _is_local(connection.client)
+        self._client = connection
         self._session = threading.local()
+
+    @property
+    def place(self) -> str:
+        return self._client.place
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -75,8 +83,7 @@ class ServerEngine:
             return
         self._session.schemas = {}
         try:
-            with plain_errors(self.place):
-                yield
+            yield
         finally:
             del self._session.schemas
 
@@ -84,12 +91,12 @@ class ServerEngine:
         """Do nothing: a server is always open."""
 
     def collections(self) -> list[str]:
-        with plain_errors(self.place):
-            return sorted(found.name for found in self._client.get_collections().collections)
+        return sorted(found.name for found in self._client.get_collections().collections)
 
     def create(self, name: str, schema: Schema, indexes: Mapping[str, str]) -> None:
         if not self._client.collection_exists(name):
-            self._client.create_collection(name, **to_config(schema))
+            self._create(name, schema)
+        self._client.settle(name)
         existing = self._client.get_collection(name).payload_schema
         for path, kind in indexes.items():
             if path not in existing:
@@ -126,14 +133,21 @@ class ServerEngine:
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
         points = zip(ids, cast("list[Any]", rows), payloads, strict=True)
         structs = [PointStruct(id=id, vector=row, payload=payload) for id, row, payload in points]
-        self._client.upsert(name, structs, wait=True)
+        for part in cut_by_bytes(structs):
+            self._client.upsert(name, part, wait=True)
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
 
     def build(self, name: str, progress: bool = False) -> None:
-        if not self.ignores_settings:
-            _wait_for_graphs(self._client, name, progress)
+        if self.ignores_settings:
+            return
+        size = self.schema(name).hnsw.scan_kb
+        if self._client.get_collection(name).config.optimizer_config.indexing_threshold != size:
+            self._client.update_collection(
+                name, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=size)
+            )
+        _wait_for_graphs(self._client, name, progress)
 
     def info(self, name: str) -> dict[str, Any]:
         found = self._client.get_collection(name)
@@ -165,16 +179,89 @@ class ServerEngine:
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
-        filter, payload = to_filter(conditions), True if fields is None else fields
         offset: Any = None
         while True:
-            records, offset = self._client.scroll(
-                name, filter, SCROLL_POINTS, offset=offset, with_payload=payload, with_vectors=vectors
-            )
-            for record in records:
-                yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
+            records, offset = self._page(name, offset, to_filter(conditions), fields, with_vectors=vectors)
+            yield from records
             if offset is None:
                 return
+
+    def scroll_common(self, name: str, fields: list[str]) -> Iterator[Record]:
+        """Yield the points that all copies hold alike.
+
+        Of a page of all copies only what they have in common comes, so that it can be short before the end is there.
+        """
+        if not self._has_copies(name):
+            yield from self.scroll(name, (), fields)
+            return
+        last: Any = None
+        while True:
+            records, _ = self._page(name, last, None, fields, consistency=models.ReadConsistencyType.ALL)
+            new = [record for record in records if record[0] != last]
+            if not new:
+                return
+            yield from new
+            last = new[-1][0]
+
+    def count_by_copies(self, name: str) -> tuple[int, int]:
+        """Return the points that the copy with the fewest has, and that with the most: the middle of three or more."""
+        if not self._has_copies(name):
+            return (self.count(name),) * 2
+        least, most = (
+            self._client.ask(
+                "http.points_api.count_points",
+                name,
+                consistency,
+                count_request=models.CountRequest(exact=True),
+            ).result.count
+            for consistency in (models.ReadConsistencyType.ALL, models.ReadConsistencyType.MAJORITY)
+        )
+        return least, most
+
+    def _page(
+        self, name: str, offset: Any, filter: Filter | None, fields: list[str] | None, **options: Any
+    ) -> tuple[list[Record], Any]:
+        """Return the points of a page and where the next begins."""
+        payload = True if fields is None else fields
+        found, offset = self._client.scroll(
+            name, filter, SCROLL_POINTS, offset=offset, with_payload=payload, **options
+        )
+        return [(str(one.id), one.payload or {}, cast("Row | None", one.vector)) for one in found], offset
+
+    def _create(self, name: str, schema: Schema) -> None:
+        """Make a collection; where the answer to a first try was lost, it is there already."""
+        try:
+            self._client.create_collection(name, **to_config(schema))
+        except ServerError:
+            if not self._client.collection_exists(name):
+                raise
+
+    def _has_copies(self, name: str) -> bool:
+        """Return whether shards have several copies, once all are active: one that is dead or recovers is waited for.
+
+        Raises NotReady, which names the shard, the node and the state, after MAX_RETRY_SECONDS.
+        """
+        return not self.ignores_settings and self._client.until_ready(partial(self._check_copies, name))
+
+    def _check_copies(self, name: str) -> bool:
+        copies = _list_copies(self._client.collection_cluster_info(name))
+        if len(copies) == len({shard for shard, _, _ in copies}):
+            return False
+        waiting = [copy for copy in copies if copy[2] != ReplicaState.ACTIVE]
+        if waiting:
+            raise NotReady(self._describe_copies(name, waiting))
+        return True
+
+    def _describe_copies(self, name: str, copies: list[Copy]) -> str:
+        peers = getattr(self._client.cluster_status(), "peers", {})
+        nodes = {int(peer): info.uri for peer, info in peers.items()}
+        named = "; ".join(
+            f"shard {shard} on node {nodes.get(peer, peer)} is {state}" for shard, peer, state in copies
+        )
+        return (
+            f"not all copies of {name!r} at {self.place} answer: {named}. Start the nodes, or remove their copies, "
+            "then do the same again"
+        )
 
     def _retrieve(self, name: str, ids: Sequence[str], vectors: bool) -> Iterator[Any]:
         for start in range(0, len(ids), SCROLL_POINTS):
@@ -182,31 +269,35 @@ class ServerEngine:
             yield from self._client.retrieve(name, part, with_payload=not vectors, with_vectors=vectors)
 
 
-def connect(url: str, timeout: int, grpc: bool) -> ServerEngine:
-    """Return the engine at `url` once it has answered; its key comes from the environment, never from the URL."""
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query:
-        raise ValueError(
-            f"the URL of a server holds no secrets: put its key into the environment as {API_KEY}"
-        )
-    client = QdrantClient(
-        url=url, api_key=os.environ.get(API_KEY), prefer_grpc=grpc, timeout=timeout, check_compatibility=False
-    )
-    transport = "gRPC, port 6334; grpc=False uses REST alone" if grpc else "REST"
-    engine = ServerEngine(client, f"Qdrant server at {url} ({transport})")
-    try:
-        engine.collections()
-    except UnexpectedResponse as error:
-        raise not_qdrant(engine.place, f"status {error.status_code}") from error
-    return engine
+def cut_by_bytes(points: Sequence[PointStruct]) -> Iterator[list[PointStruct]]:
+    """Yield the points in their order, in parts that are about MAX_REQUEST_BYTES at most, or one point."""
+    part: list[PointStruct] = []
+    size = 0
+    for point in points:
+        vectors = point.vector.values() if isinstance(point.vector, dict) else [point.vector]
+        numbers = sum(len(cast("list[float]", vector)) for vector in vectors)
+        own = BYTES_PER_NUMBER * numbers + len(json.dumps(point.payload))
+        if part and size + own > MAX_REQUEST_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(point)
+        size += own
+    if part:
+        yield part
 
 
-def _is_local(client: "QdrantClient") -> bool:
+def _list_copies(info: CollectionClusterInfo) -> list[Copy]:
+    """Return shard, node and state of every copy."""
+    local = [(shard.shard_id, info.peer_id, shard.state) for shard in info.local_shards]
+    return local + [(shard.shard_id, shard.peer_id, shard.state) for shard in info.remote_shards]
+
+
+def _is_local(client: QdrantClient) -> bool:
     """Return whether the client is a model of a server in numpy: QdrantClient(":memory:") or (path=...)."""
     return isinstance(client._client, QdrantLocal)
 
 
-def _wait_for_graphs(client: "QdrantClient", name: str, progress: bool) -> None:
+def _wait_for_graphs(client: Connection, name: str, progress: bool) -> None:
     """Return when the server is at rest, seen twice: it starts a moment after an upsert.
 
     Raises RuntimeError if the server cannot build, TimeoutError after MAX_STALLED_SECONDS without any change.
@@ -228,7 +319,7 @@ def _wait_for_graphs(client: "QdrantClient", name: str, progress: bool) -> None:
             time.sleep(POLL_SECONDS if at_rest < 2 else 0)
 
 
-def _read_progress(client: "QdrantClient", name: str) -> "CollectionInfo":
+def _read_progress(client: Connection, name: str) -> "CollectionInfo":
     """Return what the server says of the collection; wake one that waits for an update since it was started."""
     found = client.get_collection(name)
     if found.status == "red":
@@ -256,7 +347,9 @@ def to_config(schema: Schema) -> dict[str, Any]:
             m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
         ),
         "quantization_config": _quantization(schema),
-        "optimizers_config": models.OptimizersConfigDiff(indexing_threshold=hnsw.scan_kb),
+        "optimizers_config": models.OptimizersConfigDiff(
+            indexing_threshold=UNINDEXED, default_segment_number=1
+        ),
         "shard_number": cluster.shards,
         "replication_factor": cluster.replicas,
         "write_consistency_factor": cluster.write_consistency,
@@ -312,41 +405,3 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
 def to_filter(conditions: Conditions) -> "Filter | None":
     """Return the filter that lets through what meets all conditions, None for all points."""
     return translate_filter(conditions, FILTER_TERMS)
-
-
-@contextmanager
-def plain_errors(place: str) -> Iterator[None]:
-    """Raise the client's errors of connection and permission as Python's own, saying what to do; others pass."""
-    import grpc
-    from pydantic import ValidationError
-
-    try:
-        yield
-    except ResponseHandlingException as error:
-        if isinstance(error.source, ValidationError):
-            raise not_qdrant(place, error.source.errors()[0]["msg"]) from error
-        raise _no_answer(place, str(error)) from error
-    except UnexpectedResponse as error:
-        if error.status_code in (401, 403):
-            raise _refused(place) from error
-        raise
-    except grpc.RpcError as error:
-        code = error.code()
-        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            raise _no_answer(place, code.name) from error
-        if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-            raise _refused(place) from error
-        raise
-
-
-def not_qdrant(place: str, found: str) -> ConnectionError:
-    """Return the error for a server that is none of Qdrant's."""
-    return ConnectionError(f"{place} answers, but not as a Qdrant server does: {found}; is the URL right?")
-
-
-def _no_answer(place: str, found: str) -> ConnectionError:
-    return ConnectionError(f"{place} does not answer: {found}; is it running?")
-
-
-def _refused(place: str) -> PermissionError:
-    return PermissionError(f"{place} refuses the key: set {API_KEY} in the environment")

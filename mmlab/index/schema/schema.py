@@ -112,14 +112,15 @@ class Schema:
 
     def differences(self, other: "Schema") -> str:
         """Return each setting that differs, with this schema's value and the other's; "" if there is none."""
-        mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
+        mine, theirs = ({**one.to_dict(), "order": {}} for one in (self, other))
+        mine, theirs = _flatten(mine), _flatten(theirs)
         names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
         return "; ".join(
             f"{name}: {mine.get(name, 'absent')} and {theirs.get(name, 'absent')}" for name in names
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the schema as plain dicts, for JSON."""
+        """Return the schema as plain dicts, for JSON; `order` keeps that of names, which a server may change."""
         return {
             "format": FORMAT,
             "space": self.space.to_dict(),
@@ -134,6 +135,7 @@ class Schema:
             "modalities": list(self.modalities),
             "index": self.index,
             "position": self.position,
+            "order": {"fields": list(self.fields), "named": list(self.vector_spaces)},
         }
 
     @classmethod
@@ -176,17 +178,24 @@ def _schema_arguments(stored: Any) -> dict[str, Any]:
     quantization = stored["quantization"]
     return {
         "space": Space.from_dict(stored["space"]),
-        "fields": dict(stored["fields"]),
+        "fields": _in_order(stored, "fields"),
         "layout": stored["layout"],
         "hnsw": Hnsw(**stored["hnsw"]),
         "quantization": Quantization(**quantization) if quantization else None,
         "on_disk": bool(stored["on_disk"]),
         "cluster": Cluster(**stored["cluster"]),
-        "vector_spaces": {name: Space.from_dict(space) for name, space in stored["named"].items()},
+        "vector_spaces": {name: Space.from_dict(space) for name, space in _in_order(stored, "named").items()},
         "modalities": tuple(stored["modalities"]),
         "index": str(stored["index"]),
         "position": int(stored["position"]),
     }
+
+
+def _in_order(stored: Any, name: str) -> dict[str, Any]:
+    """Return a part of a stored schema in the order that it was written in; one without `order` as it is."""
+    part = stored[name]
+    order = dict.fromkeys(stored.get("order", {}).get(name, ()))
+    return {key: part[key] for key in order | part}
 
 
 def _check_field(name: object, kind: str) -> None:

@@ -188,13 +188,16 @@ class NoCollection(LookupError):
 class Engine(Protocol):
     """Points in named collections at one place. Every method but `collections` may rely on an open session.
 
-    place: which engine, and where, for messages. ignores_settings: whether it scans, whatever a schema says of graph
+    ignores_settings: whether it scans, whatever a schema says of graph
     and quantization. shared: whether others may keep collections there as well.
     """
 
-    place: str
     ignores_settings: bool
     shared: bool
+
+    @property
+    def place(self) -> str:
+        """Where the points lie, and which engine keeps them."""
 
     def session(self) -> AbstractContextManager[None]:
         """Keep collections open until the block ends; sessions may be nested."""
@@ -254,3 +257,9 @@ class Engine(Protocol):
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
     ) -> Iterator[Record]:
         """Yield all points that meet the conditions in the order of their ids, with all fields or those named."""
+
+    def scroll_common(self, name: str, fields: list[str]) -> Iterator[Record]:
+        """Yield all points as `scroll` does, but of a cluster only those that all copies of a shard hold alike."""
+
+    def count_by_copies(self, name: str) -> tuple[int, int]:
+        """Return how many points the copies with the fewest and with the most hold; twice the count without copies."""

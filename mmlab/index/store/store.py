@@ -61,7 +61,12 @@ class Store:
         self._engine = engine
 
     def __repr__(self) -> str:
-        return f"Store({self._engine.place})"
+        return f"Store({self.place})"
+
+    @property
+    def place(self) -> str:
+        """Which engine keeps the collections, and where."""
+        return self._engine.place
 
     @property
     def ignores_settings(self) -> bool:
@@ -115,9 +120,7 @@ class Store:
     def check_cluster(self, schema: Schema) -> None:
         """Raise ValueError if the store cannot spread a collection as the schema asks."""
         if not self.shared and schema.cluster != Cluster():
-            raise ValueError(
-                f"{self._engine.place} is one shard on this machine; only a server has {schema.cluster}"
-            )
+            raise ValueError(f"{self.place} is one shard on this machine; only a server has {schema.cluster}")
 
     def drop(self, collection: str) -> None:
         """Remove the collection and all that it holds; do nothing if it does not exist."""
@@ -186,10 +189,19 @@ class Store:
         return (point for point, _, _ in self._engine.scroll(collection, (), []))
 
     def fingerprints(self, collection: str) -> dict[str, int]:
-        """Return the fingerprint of each point by its id, -1 for one that was sent without."""
+        """Return the fingerprint of each point by its id, -1 for one that was sent without.
+
+        On a cluster the points that not all copies of a shard hold alike are left out: they have to be sent again.
+        """
         with self.session():
-            stored = self._engine.scroll(collection, (), [FINGERPRINT])
+            stored = self._engine.scroll_common(collection, [FINGERPRINT])
             return {point: payload.get(FINGERPRINT, -1) for point, payload, _ in stored}
+
+    def count_by_copies(self, collection: str) -> tuple[int, int]:
+        """Return how many points the copies with the fewest and with the most hold; alike, unless copies differ."""
+        with self.session():
+            self.schema(collection)
+            return self._engine.count_by_copies(collection)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Remove points; ids that do not exist are ignored."""

@@ -73,6 +73,7 @@ def test_the_stored_form_stays_readable():
         "modalities": ["image"],
         "index": "demo",
         "position": 0,
+        "order": {"fields": ["label"], "named": ["toy-image"]},
     }  # fmt: skip
     schema = Schema.from_dict(stored, "demo-named")
     assert (schema.vector_spaces, schema.hnsw.m, schema.index) == ({"toy-image": SPACE}, 16, "demo")
