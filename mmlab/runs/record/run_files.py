@@ -6,13 +6,14 @@ number began at that time.
 """
 
 import os
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmlab.items import data
+from mmlab.items.options import check_value
+from mmlab.items.parameter_table import PARAMETERS, RUN_NAME
 
 NOTEBOOKS = ("01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize")
 COMPARISON = "08_compare"
@@ -61,9 +62,6 @@ WRITERS = {
     METRICS: "05_evaluate",
 }
 
-# a name that ends like a page would clash with `data/runs/index.html`
-RUN_NAME = re.compile(r"(?!.*\.html?\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.IGNORECASE)
-
 
 def run_folder(name: str) -> Path:
     """Return the folder of the run called `name`, whether it exists or not.
@@ -73,11 +71,7 @@ def run_folder(name: str) -> Path:
     >>> run_folder("photos").parts[-2:]
     ('runs', 'photos')
     """
-    if not isinstance(name, str) or not RUN_NAME.fullmatch(name):
-        raise ValueError(
-            "a run's name is 1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-' "
-            f"and not ending in .html; found {name!r}"
-        )
+    check_value("name", name, PARAMETERS["name"].kind)
     return data() / "runs" / name
 
 
