@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mmlab.cli.group import (
+    GivenPath,
     cli,
     command_line,
     complete_runs,
@@ -57,7 +58,7 @@ NUMBERS = ("score", "probability")
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("text", required=False)
 @click.option(
-    "--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An image that asks."
+    "--image", type=GivenPath(exists=True, dir_okay=False, path_type=Path), help="An image that asks."
 )
 @click.option(
     "--to", type=click.Choice(["image", "text"]), help="What is found; the other modality unless given."
@@ -229,17 +230,18 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
     items and depth; a query that it does not answer scores 0.
     """
     from mmlab.runs import find_notebook, run_folder, run_notebooks
-    from mmlab.runs.record.parameters import check_parameters
+    from mmlab.runs.record.parameters import check_all, check_parameters
     from mmlab.runs.record.run_files import COMPARISON
 
     name_older_notebooks()
     named = f"compare-{'-'.join(Path(run).name for run in runs)}"
-    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", named)[:100]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", named)[:100] if name is None else name
     with usage_errors():
         notebook = find_notebook(COMPARISON)
         run_folder(name)
         compared = check_compared(runs, name)
         given = check_parameters({**split_parameters(parameters), "runs": compared}, [notebook])
+        check_all([notebook], given)
     again = command_line("compare", *runs, "--name", name, parameters=parameters)
     with going_on(lambda _: again):
         run_notebooks(name, given, [notebook])
@@ -266,16 +268,17 @@ def run_study(name: str, run: str, parameters: Sequence[str]) -> None:
     """Run the notebook of a study on a run, and write the report of the run again."""
     from mmlab.runs import find_notebooks, run_notebooks
     from mmlab.runs.execute.notebooks import find_study
-    from mmlab.runs.record.manifest import check_runs
-    from mmlab.runs.record.parameters import check_parameters
+    from mmlab.runs.record.manifest import check_runs, recorded_parameters
+    from mmlab.runs.record.parameters import check_all, check_parameters
 
     name_older_notebooks()
     with usage_errors():
         notebook = find_study(name)
         check_runs([run])
-        notebooks = [*find_notebooks(), notebook]
-        given = check_parameters(split_parameters(parameters), notebooks)
+        done = find_notebooks()
+        given = check_parameters(split_parameters(parameters), [notebook], done)
+        check_all([notebook], recorded_parameters(run, done) | given)
     again = command_line("study", notebook.stem[3:], run, parameters=parameters)
     with going_on(lambda _: again):
-        run_notebooks(run, given, notebooks, start=len(notebooks) - 1)
+        run_notebooks(run, given, [*done, notebook], start=len(done))
     report_run(run, notebook.stem)

@@ -15,6 +15,7 @@ from mmlab.items.files import NoProject
 if TYPE_CHECKING:
     import pandas as pd
 
+
 # parameters with an option of their own
 OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model"}
 EXAMPLES = {"-p": "k=5", "--where": "label=mug"}
@@ -39,6 +40,16 @@ parameter_option = click.option(
     metavar="NAME=VALUE",
     help="A notebook's parameter, as mmlab parameters lists them; may be repeated.",
 )
+
+
+class GivenPath(click.Path):
+    """A path; an empty one, as of a variable of the shell that is not set, is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; fail where it is empty."""
+        if not str(value).strip():
+            self.fail("expected a path, found an empty text", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.group(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 import mmlab
-from mmlab.cli.group import cli, complete_runs, print_table, usage_errors
+from mmlab.cli.group import GivenPath, cli, complete_runs, print_table, usage_errors
 from mmlab.items import replacing
 
 INIT_EXAMPLES = """
@@ -193,7 +193,7 @@ def push(
 
 
 @cli.command(epilog=INIT_EXAMPLES, short_help="Write the notebooks into a folder to work in.")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=GivenPath(file_okay=False, path_type=Path))
 def init(folder: Path) -> None:
     """Write the notebooks and a folder data/ for what they make into FOLDER.
 

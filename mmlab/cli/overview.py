@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmlab.cli.group import (
+    GivenPath,
     cli,
     complete_runs,
     parameter_option,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mmlab.ingest import Inspection
+    from mmlab.items.parameter_table import Parameter
     from mmlab.workbench import Run
 
 INSPECT_EXAMPLES = """
@@ -147,7 +149,7 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
 @click.option(
     "--to",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=GivenPath(file_okay=False, path_type=Path),
     help="The folder to write into; without it export/ in the folder of the run.",
 )
 @click.option("--fixes", is_flag=True, help="Write the repair list of the dataset instead: RUN.fixes.csv.")
@@ -177,7 +179,7 @@ def export(run: str, folder: Path | None, fixes: bool) -> None:
 @cli.command(epilog=PARAMETERS_EXAMPLES, short_help="List the parameters of the notebooks.")
 @click.argument("notebook", required=False)
 def parameters(notebook: str | None) -> None:
-    """List the parameters of NOTEBOOK, or of all: name, type, default, and what each is."""
+    """List the parameters of NOTEBOOK, or of all: name, default, what each is for, and below that what it can be."""
     from mmlab.runs.execute.notebooks import choose_notebooks
     from mmlab.runs.record.parameters import notebook_parameters
 
@@ -185,9 +187,14 @@ def parameters(notebook: str | None) -> None:
         chosen = choose_notebooks(notebook)
     for path in chosen:
         click.echo(path.stem)
-        found = notebook_parameters(path).values()
-        print_table([{"name": p.name, "type": p.type, "default": p.default, "": p.help} for p in found])
+        print_table([row for one in notebook_parameters(path).values() for row in _rows_of(one)])
         click.echo("")
+
+
+def _rows_of(parameter: "Parameter") -> list[dict[str, str]]:
+    """Return the two lines of a parameter."""
+    first = {"name": parameter.name, "default": parameter.written, "": parameter.help}
+    return [first, {"name": "", "default": "", "": parameter.kind.expected if parameter.kind else ""}]
 
 
 def _export_fixes(run: "Run", folder: Path | None) -> None:
@@ -226,10 +233,8 @@ def inspect(dataset: str, parameters: Sequence[str], as_json: bool) -> None:
     behind them are not read; the command says whether links have to be followed. Ends with exit code 1 where nothing
     useful would come of the dataset.
     """
-    from mmlab.runs.record.parameters import check_dataset
-
     with usage_errors():
-        given = check("look", {**split_parameters(parameters), "dataset": check_dataset(dataset)})
+        given = check("look", {**split_parameters(parameters), "dataset": dataset})
         looked = look_at(given, behind_links=True)
     if looked.links:
         given["follow_links"] = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmlab.cli.group import (
+    GivenPath,
     cli,
     command_line,
     going_on,
@@ -82,23 +83,18 @@ Examples:
 @parameter_option
 def run(dataset: str | None, name: str, models: Sequence[str], start: str, parameters: Sequence[str]) -> None:
     """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
-    from mmlab.runs.record.parameters import check_dataset, check_model
-
     name_older_notebooks()
     if dataset is None and start in ("01", "01_ingest"):
         raise click.UsageError(
             "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"
         )
     given: dict[str, Any] = split_parameters(parameters)
-    with usage_errors():
-        if dataset is not None:
-            given["dataset"] = check_dataset(dataset)
-        if models:
-            given["models"] = [check_model(model) for model in models]
+    given |= {"dataset": dataset} if dataset is not None else {}
+    given |= {"models": list(models)} if models else {}
     checked = check(name, given, start)
     if start in ("01", "01_ingest") and not checked["dataset"].startswith("hf://"):
         with usage_errors():
-            look_at(checked).check()
+            check_looks(look_at(checked), checked)
     run_and_report(name, checked, start)
 
 
@@ -115,13 +111,13 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
 
     name_older_notebooks()
     folder = data() / "demo"
-    given = check(name, {**split_parameters(parameters), "dataset": str(folder), "models": ["demo"]})
+    given = check(name, split_parameters(parameters)) | {"dataset": str(folder), "models": ["demo"]}
     draw_catalogue(folder, products=products)
     run_and_report(name, given)
 
 
 @cli.command(epilog=SWEEP_EXAMPLES, short_help="Run many settings, shared steps once.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=GivenPath(path_type=Path))
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -156,14 +152,17 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
     """Return the parameters in the types that the notebooks declare; check all that can be checked before a run."""
     from mmlab.runs import find_notebooks, run_folder
     from mmlab.runs.execute.notebooks import notebook_number
-    from mmlab.runs.record.manifest import check_begun
-    from mmlab.runs.record.parameters import check_parameters
+    from mmlab.runs.record.manifest import check_begun, recorded_parameters
+    from mmlab.runs.record.parameters import check_all, check_files, check_parameters
     from mmlab.runs.record.run_files import NOTEBOOKS, check_free
 
     with usage_errors():
         check_free(run_folder(name))
-        check_begun(name, NOTEBOOKS[: notebook_number(start)])
-        checked = check_parameters(given, find_notebooks())
+        number, notebooks = notebook_number(start), find_notebooks()
+        check_begun(name, NOTEBOOKS[:number])
+        done, coming = notebooks[:number], notebooks[number:]
+        checked = check_files(check_parameters(given, coming, done))
+        check_all(coming, recorded_parameters(name, done) | checked)
     folder = checked.get("images_at", "")
     if folder and not Path(checked.get("dataset", ""), folder).is_dir() and Path(folder).is_dir():
         checked["images_at"] = str(Path(folder).resolve())  # as typed here; the notebooks run elsewhere
@@ -185,14 +184,42 @@ def look_at(given: Mapping[str, Any], behind_links: bool = False) -> "Inspection
     )
 
 
+def check_looks(looked: "Inspection", given: Mapping[str, Any]) -> None:
+    """Raise ValueError where nothing useful would come of the dataset, or where it lacks a split or column."""
+    from mmlab.items import ITEM_COLUMNS
+    from mmlab.items.options import VALIDATION
+
+    looked.check()
+    split, column = given.get("split", "auto").strip().lower(), given.get("group_by", "label")
+    known = {"auto", "all", "none", *VALIDATION, *map(str.lower, looked.splits)}
+    if split not in known:
+        found = ", ".join(looked.splits) or "no splits"
+        raise ValueError(
+            f"parameter split: expected auto, all or a split of the dataset ({found}), found {split!r}"
+        )
+    if column not in {*ITEM_COLUMNS, *looked.source.rows.columns}:
+        raise ValueError(f"parameter group_by: expected a column of the dataset, found {column!r}")
+
+
 def run_and_report(name: str, given: dict[str, Any], start: str = "01") -> None:
     """Run the notebooks, write the report and print where it is; an error says how to go on."""
     from mmlab.runs import run_notebooks
     from mmlab.runs.execute.notebooks import notebook_number
 
-    with going_on(lambda notebook: run_line(name, given, notebook)):
+    with going_on(lambda notebook: line_from(name, given, notebook)):
         run_notebooks(name, given, start=notebook_number(start))
     report_run(name)
+
+
+def line_from(name: str, given: Mapping[str, Any], notebook: str) -> str:
+    """Return the command that goes on at this notebook, with the parameters of what is still to run."""
+    from mmlab.runs import find_notebooks
+    from mmlab.runs.record.parameters import notebook_parameters
+
+    coming = [path for path in find_notebooks() if path.stem >= notebook]
+    names = {parameter for path in coming for parameter in notebook_parameters(path)}
+    own = {parameter: value for parameter, value in given.items() if parameter in names}
+    return run_line(name, own, notebook[:2])
 
 
 def run_line(name: str, given: Mapping[str, Any], start: str = "") -> str:

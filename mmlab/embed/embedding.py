@@ -21,6 +21,7 @@ from mmlab.embed.models import Model
 from mmlab.embed.models.interface import unsupported_modality
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.files import SqliteFile
+from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import SKIPPED_COLUMNS, check_items
 
 CONTENTS_PER_QUERY = 1000
@@ -171,8 +172,7 @@ def embed_items(
 
 
 def _check_arguments(items: pd.DataFrame, model: Model, batch_size: int) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size: expected 1 or more, found {batch_size!r}")
+    check_values(batch_size=batch_size)
     if check_items(items).empty:
         raise ValueError("items: expected at least one, found none: see what ingest skipped, and why")
     for modality in items["modality"].unique():

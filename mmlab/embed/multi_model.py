@@ -9,8 +9,9 @@ import pandas as pd
 
 from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queries
 from mmlab.embed.models import load_for, load_model
-from mmlab.embed.models.interface import unsupported_modality
+from mmlab.embed.models.interface import check_prompts, unsupported_modality
 from mmlab.items import Space, Vectors, is_among
+from mmlab.items.parameter_table import check_values
 
 FULL_PRECISION = "float32"
 # Items of each modality that are embedded again for their cosine to float32.
@@ -34,6 +35,9 @@ def embed_with_models(
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items.
     """
+    check_values(
+        models=list(models), prompts=check_prompts(prompts), precision=precision, batch_size=batch_size
+    )
     results: dict[Space, Embedded] = {}
     for name in models:
         model = load_model(name, precision=precision, prompts=prompts)
@@ -45,8 +49,6 @@ def embed_with_models(
         results[model.space] = embed_with_queries(chosen, model, cache, batch_size, progress)
         # Free its memory for the next model.
         del model
-    if not results:
-        raise ValueError("models: expected at least one, found none")
     return list(results.values())
 
 

@@ -27,7 +27,7 @@ from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.index.store.store import BATCH_POINTS, Store
 from mmlab.items import Vectors
-from mmlab.items.options import check_option
+from mmlab.items.parameter_table import check_values
 
 if TYPE_CHECKING:
     from mmlab.index.engines.server_connection import QdrantClient
@@ -77,7 +77,7 @@ def open_store(
 
 def _check_folder(location: "str | os.PathLike[str]") -> None:
     """Raise ValueError for an address that would become a folder of that name."""
-    if isinstance(location, str) and ADDRESS.fullmatch(location):
+    if isinstance(location, str) and (not location or ADDRESS.fullmatch(location)):
         found = location.rpartition("@")[2].partition("?")[0]  # repeat no secret
         raise ValueError(
             "a store is a folder, or a Qdrant server by the http(s):// URL of its REST port, as "
@@ -97,7 +97,7 @@ def open_index(store: Store, name: str, layout: str = "unified") -> Index:
     Traceback (most recent call last):
     NoCollection: no collection 'photos (unified layout)'; the store has []. Build it with 03_index first
     """
-    check_option("layout", layout)
+    check_values(layout=layout)
     with store.session():
         schemas, unreadable = stored_schemas(store, name, layout)
         for error in unreadable.values():

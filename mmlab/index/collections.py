@@ -24,7 +24,7 @@ from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
 from mmlab.index.store.store import Store
 from mmlab.items import Vectors, is_among
-from mmlab.items.options import check_option
+from mmlab.items.parameter_table import check_values
 
 REPLACE_HINT = (
     "If it is yours and may go, say so: replace=True, mmlab run -p replace=true, mmlab push --replace. If it is "
@@ -45,7 +45,7 @@ def plan_index(
 
     Raises ValueError for an unknown layout, for no vectors, for two vectors of one space, or for vectors of no item.
     """
-    check_option("layout", layout)
+    check_values(layout=layout)
     held = {one.space: _modalities(one, items) for one in vectors}
     if len(held) != len(vectors) or not held:
         raise ValueError(f"an index needs vectors, each of a space of its own; found {list(vectors)}")

@@ -23,6 +23,7 @@ from mmlab.index.store.engine import SearchOptions
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
 from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
+from mmlab.items.options import Number, check_value
 
 DEEPER_FACTOR = 4  # times deeper, if the hits are of too few pairs
 BYTES_PER_NUMBER = 4  # of a vector
@@ -127,8 +128,8 @@ class Index:
         Raises SpaceMismatch for queries of a space that the index does not have, EmptyIndex, and ValueError for a wrong
         `where` or k, or a `k` of more items than there are, whatever else is asked.
         """
-        if diversity is not None and not 0 <= diversity <= 1:
-            raise ValueError(f"diversity lies in [0, 1], found {diversity}")
+        if diversity is not None:
+            check_value("diversity", diversity, Number(0, 1))
         options: SearchOptions = {"exact": exact, "ef": ef, "quantized": quantized, "rescore": rescore}
         options |= {"oversampling": oversampling, "diversity": diversity}
         name = self.collection(queries.space, to)

@@ -9,13 +9,18 @@ from typing import Any
 
 import pandas as pd
 
+from mmlab.items.options import OPTIONS, Kind, Text, Whole, check_value
+from mmlab.items.parameter_table import check_together, check_values
+
 DUPLICATE, NEAR_DUPLICATE, LEAK = "duplicate image", "near duplicate", "split leak"
 TINY, BLURRED, DARK, BLANK, ASPECT = "tiny", "blurred", "dark", "blank", "extreme aspect"
 UNLISTED, UNPAIRED = "unlisted image", "no image named"
 REPEATED, VAGUE, SHORT = "repeated caption", "vague caption", "short text"
 
-OURS = ("image", "caption", "label", "split", "id")  # columns; id joins a table of texts with one of images
+OURS = OPTIONS["column"]  # columns; id joins a table of texts with one of images
 QUALITY_FLAGS = (TINY, BLURRED, DARK, BLANK, ASPECT)
+# The settings that are no parameters of 01_ingest.
+KINDS: dict[str, Kind] = {"vague_from": Whole(2), "near_bits": Whole(0, 16), "ocr_language": Text()}
 # A finding leaves an item usable: its name becomes one of the item's flags, or the reason why the item is refused.
 FINDINGS = (DUPLICATE, NEAR_DUPLICATE, LEAK, *QUALITY_FLAGS, UNLISTED, UNPAIRED, REPEATED, VAGUE, SHORT)
 # The findings that are refused unless `Rules.keep` names them.
@@ -69,21 +74,12 @@ class Rules:
 
     def __post_init__(self) -> None:
         for name in ("refuse", "keep"):
-            findings = tuple(getattr(self, name))
-            object.__setattr__(self, name, findings)
-            if unknown := sorted(set(findings) - set(FINDINGS)):
-                raise ValueError(f"{name}: {unknown} are not findings; expected some of {list(FINDINGS)}")
-        if both := sorted(set(self.refuse) & set(self.keep)):
-            raise ValueError(f"refuse and keep both list {both}: list each finding in one of them")
-        self._check_numbers()
-
-    def _check_numbers(self) -> None:
-        for name, least in (("min_words", 0), ("max_chars", 1), ("vague_from", 2), ("max_downloads", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, found {getattr(self, name)}")
-        for name, most in (("near_bits", 16), ("ocr_confidence", 100)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name}: expected 0 to {most}, found {getattr(self, name)}")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, kind in KINDS.items():
+            check_value(name, getattr(self, name), kind)
+        paths = {name: str(getattr(self, name)) for name in ("replacements", "images_at")}
+        check_values(**{name: one for name, one in vars(self).items() if name not in KINDS} | paths)
+        check_together(vars(self))
 
     @property
     def refused(self) -> frozenset[str]:

@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import mmlab
 
@@ -155,7 +156,7 @@ def _data_place() -> Path:
     return next(folder for folder in (place, *place.parents) if folder.is_dir())
 
 
-def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
+def open_regular(path: str | Path, most: int | None = None) -> BufferedReader:
     """Open a file to read its bytes.
 
     Raises OSError for what need not end, a pipe or a device, also behind a link, and for more than `most` bytes.

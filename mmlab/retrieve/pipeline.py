@@ -14,7 +14,7 @@ import pandas as pd
 from mmlab.evaluate.summaries import STEP_NAMES
 from mmlab.index import Index
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
-from mmlab.items.options import check_option
+from mmlab.items.parameter_table import check_together, check_values, parse_weights
 from mmlab.items.rankings import first_rows, no_rankings
 from mmlab.items.sentences import listed
 from mmlab.items.tables import TooFew
@@ -33,7 +33,7 @@ from mmlab.retrieve.query.rank import (
 )
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
-from mmlab.retrieve.scores.fuse import RRF_K, SUM_TOLERANCE, fuse
+from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.hubness import (
     MIN_REFERENCES,
@@ -91,36 +91,17 @@ class RetrievalConfig:
     split: str = AUTO
 
     def __post_init__(self) -> None:
-        for name in ("fusion", "rescoring", "calibration", "siblings"):
-            check_option(name, getattr(self, name))
-        if self.depth < 1 or self.rerank < 0 or self.rrf_k < 0:
-            raise ValueError(
-                "expected depth of at least 1, rerank and rrf_k of at least 0; found "
-                f"{self.depth}, {self.rerank} and {self.rrf_k}"
-            )
-        if self.weights != EQUAL and self.fusion == NONE:
-            raise ValueError(
-                f"weights {self.weights!r} need a fusion: set fusion to rrf, dbsf or weighted_sum"
-            )
-        if self.rescoring == "qb_norm" and self.calibration != NONE:
-            raise ValueError(
-                "calibration: qb_norm rescores some queries and leaves others as they are, so that their scores are on "
-                "two scales and no calibration fits both; choose csls or inverted_softmax"
-            )
-        self.shares(len(self.weights.split(",")))
+        check_values(**vars(self))
+        check_together(vars(self))
 
     def shares(self, models: int) -> tuple[float, ...] | None:
         """Return the weight of each of so many models; None for those that are equal or learned."""
         if self.weights in (EQUAL, LEARNED):
             return None
-        try:
-            shares = tuple(float(share) for share in self.weights.split(","))
-        except ValueError:
-            shares = ()
-        if len(shares) != models or min(shares) < 0 or abs(sum(shares) - 1) > SUM_TOLERANCE:
+        shares = parse_weights(self.weights)
+        if len(shares) != models:
             raise ValueError(
-                f"weights: expected {EQUAL!r}, {LEARNED!r}, or a number for each of {models} models, adding up to 1, "
-                f"such as '0.7, 0.3'; found {self.weights!r}"
+                f"parameter weights: expected a number for each of {models} models, found {self.weights!r}"
             )
         return shares
 

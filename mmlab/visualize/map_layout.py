@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors, check_columns, is_among, replacing
+from mmlab.items.parameter_table import check_values
 from mmlab.items.sentences import split_words
 from mmlab.items.tables import TooFew
 
@@ -215,8 +216,7 @@ def sample_pairs(items: pd.DataFrame, count: int, by: str = "label", seed: int =
     >>> sample_pairs(items, 10)["item_id"].tolist()
     ['t', 'i']
     """
-    if count < 1:
-        raise ValueError(f"sample: expected 1 pair or more, found {count}")
+    check_values(sample=count)
     check_columns(items, ("item_id", "modality", "pair_id", by), "items")
     first = items.drop_duplicates(["pair_id", "modality"]).set_index("pair_id", drop=False)
     texts, images = first[first["modality"] == "text"], first[first["modality"] == "image"]

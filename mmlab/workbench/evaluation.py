@@ -40,6 +40,8 @@ from mmlab.evaluate.summaries import (
     write_metrics,
 )
 from mmlab.items import DIRECTIONS, write_table
+from mmlab.items.options import Choice, check_value
+from mmlab.items.parameter_table import PARAMETERS
 from mmlab.items.sentences import as_list, count, listed
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.scores.query_split import Split
@@ -363,8 +365,8 @@ class Evaluation(Report):
             "best": lambda: best_queries(scores, ranked, items, count),
             "random": lambda: random_queries(scores, items, count, self.seed),
         }
-        if which not in choose:
-            raise ValueError(f"which queries: expected one of {', '.join(choose)}, found {which!r}")
+        check_value("which", which, Choice(tuple(choose)))
+        check_value("count", count, PARAMETERS["examples"].kind)
         if scores.empty:
             raise TooFew(self.rankings.nothing_judged)
         ids = choose[which]()

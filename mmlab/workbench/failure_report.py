@@ -36,6 +36,7 @@ from mmlab.evaluate.summaries import (
     summarize_suspects,
 )
 from mmlab.evaluate.suspected import above_threshold, score_suspects
+from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.pipeline import parent_steps
 from mmlab.runs.record import run_files
@@ -216,6 +217,7 @@ class FailureReport(Report):
         Example:
             >>> wrong = run.evaluate().failures().suspects().wrong_pairs
         """
+        check_values(suspects=shown)
         return SuspectLists(*self._suspects, self.data.embedded_items, shown)
 
     def fixes(self) -> Result:

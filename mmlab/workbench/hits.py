@@ -11,6 +11,7 @@ from mmlab.evaluate.summaries import escape_markdown
 from mmlab.ingest.web.addresses import DownloadError, DownloadLimits
 from mmlab.ingest.web.fetch import Downloader
 from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult
@@ -243,6 +244,7 @@ def search_run(
     **settings: Any,
 ) -> Hits:
     """Answer the query of `Run.search`; `calibrate` gives the calibrations when they are first needed."""
+    check_values(**{name: settings[name] for name in ("k", "rrf_k", "calibration", "rerank")}, exact=exact)
     exact = data.exact if exact is None else exact
     settings |= {"where": settings["where"] or {}}
     for name in ("plus", "minus"):
@@ -413,6 +415,7 @@ def fetch_image(url: str) -> bytes:
 
 def time_run(data: RunData, texts: Sequence[str], k: int) -> Result:
     """Time the parts of an answer to each text, just opened and warm."""
+    check_values(k=k)
     if "text" not in data.retrievers:
         raise TooFew("no model of this run embeds texts, so no text query can be timed")
     retriever: Retriever = data.retrievers["text"]

@@ -14,6 +14,7 @@ from mmlab.embed import load_for
 from mmlab.items import DIRECTIONS, ImageError, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.images import thumbnail
+from mmlab.items.parameter_table import check_values
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, interactive_map, map_panels, map_tsne, map_umap, sample_pairs
@@ -73,6 +74,10 @@ class MapReport(Report):
     umap_neighbours: int = 15
     perplexity: float = 30.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        own = {name: value for name, value in vars(self).items() if name not in ("data", "pairs")}
+        check_values(sample=self.pairs, **own)
 
     @cached_property
     def items(self) -> pd.DataFrame:

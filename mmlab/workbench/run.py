@@ -12,7 +12,9 @@ from mmlab.embed.benchmark import sweep_batches
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.schema.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
-from mmlab.items import Vectors, is_among
+from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.items.options import Choice, check_value
+from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import SavedQuestions
 from mmlab.retrieve.scores.fuse import RRF_K
@@ -85,6 +87,8 @@ class Run(RunData):
             >>> text = run.sample("text", seed=1)
             >>> paths = run.sample("image", 4)
         """
+        check_value("modality", modality, Choice(MODALITIES))
+        check_values(k=count, seed=seed)
         known = self.embedded_items[self.embedded_items["modality"] == modality]
         if modality == "image":
             texts = self.embedded_items.loc[self.embedded_items["modality"] == "text", "pair_id"]
@@ -267,6 +271,7 @@ class Run(RunData):
             ['direction', 'measure', 'value', 'low', 'high', 'queries', 'pairs']
         """
         cutoffs = tuple(k_values)
+        check_values(k_values=cutoffs, seed=seed)
         if rankings is not None:
             return Evaluation(self, rankings, cutoffs, seed)
         if (cutoffs, seed) not in self._evaluations:
@@ -303,6 +308,7 @@ class Run(RunData):
             >>> run.compare("graph").conclusion
             '2 runs over the test split of ... items, compared with **demo**: no difference is more than chance.'
         """
+        check_values(measures=tuple(measures), measure=measure, seed=seed)
         own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
         names, files = find_compared(others)
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in names)]
@@ -387,6 +393,7 @@ class Run(RunData):
             >>> run.study_hubs(depth=10).hubs["rescoring"].unique().tolist()
             ['none', 'centring', 'csls', 'inverted_softmax', 'qb_norm']
         """
+        check_values(depth=depth, seed=seed)
         return HubStudy.of(self, depth, seed)
 
     @or_reason
@@ -422,6 +429,7 @@ class Run(RunData):
             >>> sorted(study.fitted)
             ['isotonic', 'logistic', 'temperature']
         """
+        check_values(depth=depth, seed=seed, split=split)
         return CalibrationStudy.of(self, depth, seed, split)
 
     @cached_property
@@ -448,6 +456,7 @@ class Run(RunData):
             >>> sorted(run.study_fusion("text and image").trials)
             ['text and image']
         """
+        check_values(fusion=fusion, depth=depth, seed=seed)
         return FusionStudy.of(self, systems, fusion, depth, seed)
 
     def tune(self, grid: IndexGrid | None = None, **settings: Any) -> TuningReport:
@@ -486,6 +495,8 @@ class Run(RunData):
             >>> speed.speeds["modality"].tolist()
             ['image', 'text']
         """
+        check_values(tune_batch_sizes=tuple(batch_sizes), tune_precisions=tuple(precisions))
+        check_values(tune_items=items, seed=seed)
         name = model or self.models[0]
         drawn = [
             rows.sample(min(items, len(rows)), random_state=seed)
@@ -557,8 +568,8 @@ class Run(RunData):
             "inspect": lambda k=5, by=None: self.evaluate().failures().panel(k, by),
             "map": lambda maps=None: (maps or self.map(None)).panel(),
         }
-        if kind not in openers:
-            raise ValueError(f"panel: expected one of {', '.join(openers)}, found {kind!r}")
+        check_value("panel", kind, Choice(tuple(openers)))
+        check_values(k=settings.get("k"))
         return openers[kind](**settings)
 
     def _browse(self) -> "BrowsePanel":

@@ -21,6 +21,8 @@ from mmlab.evaluate.protocol import SIBLINGS_KEPT, check_same_items, check_same_
 from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, write_metrics
 from mmlab.evaluate.trec import TrecRun, read_trec_run
 from mmlab.items import DIRECTIONS, check_columns, is_among, write_table
+from mmlab.items.options import check_value
+from mmlab.items.parameter_table import PARAMETERS
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import saved_rankings_by_run
 from mmlab.retrieve.scores.query_split import Split, choose_split
@@ -296,6 +298,7 @@ class RunComparison(Report):
             >>> comparison.changed(count=1).table["changed queries"].tolist()
             [0, 0]
         """
+        check_value("count", count, PARAMETERS["examples"].kind)
         galleries, rows, base = {}, [], self.runs[0]
         for direction, tables in self.scores.items():
             changes = {

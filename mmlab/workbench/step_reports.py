@@ -21,6 +21,7 @@ from mmlab.index.schema.payload import Where
 from mmlab.index.store.layouts import describe_fields
 from mmlab.items import Vectors, is_among, write_table
 from mmlab.items import data as data_folder
+from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
 from mmlab.items.vectors import main_vectors
@@ -316,6 +317,7 @@ class IndexReport(Report):
             >>> report.benchmark(queries=5).table.columns.tolist()
             ['search', 'recall', 'p50_ms', 'p95_ms', 'p99_ms']
         """
+        check_values(neighbours=neighbours, ef=ef, seed=seed)
         direction = next(iter(self.asking))
         asked, target = self._sample(direction, queries, seed), target_of(direction)
         k = min(neighbours, self.index.count(target))
@@ -365,6 +367,7 @@ class IndexReport(Report):
             >>> report.benchmark_filters(queries=5, filters=[{"label": "mug"}]).table["filter"].unique().tolist()
             ['none', 'label = mug']
         """
+        check_values(neighbours=neighbours, ef=ef, seed=seed)
         asked = {direction: self._sample(direction, queries, seed) for direction in self.asking}
         table = try_filters(self.index, asked, self.items, neighbours, ef, filters)
 

@@ -12,6 +12,8 @@ from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.paired_comparison import STANDARDISED, non_inferiority, pairs_needed, power_curve
 from mmlab.evaluate.resampling import holm
 from mmlab.evaluate.summaries import NOTHING_JUDGED
+from mmlab.items.options import check_value
+from mmlab.items.parameter_table import PARAMETERS, check_values
 from mmlab.items.tables import TooFew
 from mmlab.visualize import figure, forest
 from mmlab.visualize.curves import throughput_curves
@@ -149,8 +151,7 @@ class SystemComparison(Report):
             >>> comparison.non_inferiority(margin=5).table.columns.tolist()[:4]
             ['direction', 'system', 'baseline', 'measure']
         """
-        if not 0 < margin <= 100:
-            raise ValueError(f"margin: expected points over 0 and up to 100, found {margin}")
+        check_values(margin=margin)
         self._check_judged()
         tables = {
             name: non_inferiority(one, self.items, margin / 100) for name, one in self._compared.items()
@@ -196,8 +197,7 @@ class SystemComparison(Report):
             >>> "Success@1" in comparison.power(difference=1).sentence
             True
         """
-        if not 0 < difference <= 100:
-            raise ValueError(f"difference: expected points over 0 and up to 100, found {difference}")
+        check_value("difference", difference, PARAMETERS["margin"].kind)
         self._check_judged()
         table = join_directions({name: power_curve(one, self.items) for name, one in self._compared.items()})
         known = table[(table["measure"] == self.measure) & (table["smallest_difference"] > 0)]

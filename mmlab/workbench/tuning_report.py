@@ -29,6 +29,8 @@ from mmlab.index.bench.recommend import (
     summarize_placement,
 )
 from mmlab.items import Vectors, is_among, write_table
+from mmlab.items.options import check_value
+from mmlab.items.parameter_table import PARAMETERS, check_values
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.runs import Step
@@ -53,6 +55,17 @@ SCANNED_KB = 10  # below which no graph is built: so small that every layout get
 DEFAULTS_OF_03 = {"always_ram": True, "rescore": True, "oversampling": 2.0, "replace": False}
 
 
+# the fields of a grid, and the parameters of 07_tune
+TRIED = {
+    "m": "tune_m",
+    "ef_construct": "tune_ef_construct",
+    "ef": "tune_ef",
+    "quantizations": "tune_quantization",
+    "oversampling": "tune_oversampling",
+    "on_disk": "tune_on_disk",
+}
+
+
 @dataclass(frozen=True)
 class IndexGrid:
     """The settings of the index that a tuning tries; each field is a list of values, see `sweep_index`."""
@@ -63,6 +76,10 @@ class IndexGrid:
     quantizations: Sequence[str] = ("scalar", "product", "binary", "turbo")
     oversampling: Sequence[float] = (2.0, 4.0)
     on_disk: Sequence[bool] = (False, True)
+
+    def __post_init__(self) -> None:
+        for name, parameter in TRIED.items():
+            check_value(name, tuple(getattr(self, name)), PARAMETERS[parameter].kind)
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,18 +109,14 @@ class TuningReport(Report):
     store: str = ""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_values(neighbours=self.neighbours, tune_points=self.points, store=self.store, seed=self.seed)
+
     @classmethod
     def of(cls, data: RunData, grid: IndexGrid | None, settings: Mapping[str, Any]) -> Self:
         """Take what is not given from the run's parameters: in 07_tune those that begin with "tune_"."""
         given = data.parameters
-        names = {
-            "m": "tune_m",
-            "ef_construct": "tune_ef_construct",
-            "ef": "tune_ef",
-            "on_disk": "tune_on_disk",
-        }
-        names |= {"quantizations": "tune_quantization", "oversampling": "tune_oversampling"}
-        own = {name: given[parameter] for name, parameter in names.items() if parameter in given}
+        own = {name: given[parameter] for name, parameter in TRIED.items() if parameter in given}
         others = {"neighbours": "neighbours", "points": "tune_points", "seed": "seed"}
         defaults = {name: given[parameter] for name, parameter in others.items() if parameter in given}
         return cls(

@@ -112,16 +112,17 @@ def test_every_parameter_of_every_notebook_is_listed(capsys):
     for notebook in choose_notebooks():
         assert notebook.stem in lines
         for found in notebook_parameters(notebook).values():
-            rows = [line.split() for line in lines if line.endswith(found.help)]
-            assert [found.name, found.type] in [row[:2] for row in rows]
+            place = next(place for place, line in enumerate(lines) if line.endswith(found.help))
+            assert lines[place].split()[0] == found.name
+            assert lines[place + 1].strip() == found.kind.expected
 
 
 def test_one_notebook_by_its_number(capsys):
     assert main(["parameters", "04"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "04_retrieve"
-    assert lines[1].split() == ["name", "type", "default"]
-    assert any(line.split()[:3] == ["fusion", "str", '"none"'] for line in lines)
+    assert lines[1].split() == ["name", "default"]
+    assert any(line.split()[:2] == ["fusion", '"none"'] for line in lines)
     assert "01_ingest" not in lines
 
 

@@ -66,8 +66,7 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         _, stderr = child.communicate(timeout=30)
     assert child.returncode == 130
     assert stderr.splitlines()[-1] == (
-        "mmlab: error: stopped in 02_embed; what is finished stays, "
-        f"go on with: mmlab run --name p --from 02 --dataset {project.parent / 'photos'}"
+        "mmlab: error: stopped in 02_embed; what is finished stays, go on with: mmlab run --name p --from 02"
     )
     assert "Traceback" not in stderr
 
@@ -81,9 +80,12 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
             "run --dataset nowhere --name p",
             "nowhere does not exist; expected a folder of images, a table",
         ),
-        ("run --dataset photos --name ../p", "a run's name is"),
+        ("run --dataset photos --name ../p", "parameter name: expected 1 to 100 letters"),
         ("run --dataset photos --name p -p sed=1", "no notebook has a parameter 'sed'; did you mean seed?"),
-        ("run --dataset photos --name p -p seed=x", "parameter seed is of type int, as in seed=0"),
+        (
+            "run --dataset photos --name p -p seed=x",
+            "parameter seed: expected a whole number from 0 to 4,294,967,295",
+        ),
         ("run --dataset photos --name p -p seed", "-p takes NAME=VALUE, as in -p k=5; found 'seed'"),
         ("run --dataset photos --name p -p name=q", "-p name=... is given by --name"),
         ("run --dataset photos --name p --model ./none", "model ./none does not exist"),
@@ -109,6 +111,9 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ("clean a", "there is no run 'a'; mmlab list shows those that are there"),
         ("parameters 9", "no notebook is called '9'; known: 01_ingest"),
         ("run --dataset photos --name index.html", "not ending in .html"),
+        ("run --name p --from 04 --dataset photos", "parameter dataset is of 01_ingest, which is not run"),
+        ("run --name p --from 03 --model demo", "parameter models is of 02_embed, which is not run"),
+        ("inspect photos -p dataset=a", "-p dataset=... is given by --dataset"),
         ("walk", "No such command 'walk'"),
     ],
 )
@@ -123,6 +128,60 @@ def test_wrong_arguments_are_one_line_and_2(here, tmp_path, capsys, arguments, m
     assert message in shown.err
     assert shown.err.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["run", "--dataset", "", "--name", "p"],
+            "parameter dataset: expected a folder, a table or hf://owner/name",
+        ),
+        (
+            ["run", "--dataset", "photos", "--name", "p", "--model", ""],
+            "parameter models: expected a list of 1 to 20",
+        ),
+        (["run", "--dataset", "photos", "--name", ""], "parameter name: expected 1 to 100 letters"),
+        (["inspect", ""], "parameter dataset: expected a folder"),
+        (["sweep", ""], "expected a path, found an empty text"),
+        (["init", ""], "expected a path, found an empty text"),
+        (["export", "p", "--to", ""], "expected a path, found an empty text"),
+        (["ask", "p", "--image", ""], "expected a path, found an empty text"),
+        (["push", "p", "--to", ""], "--to is the URL of a Qdrant server"),
+        (["compare", "a", "b", "--name", ""], "parameter name: expected 1 to 100 letters"),
+        (["report", ""], "parameter name: expected 1 to 100 letters"),
+        (["clean", ""], "parameter name: expected 1 to 100 letters"),
+        (["lab", ""], "parameter name: expected 1 to 100 letters"),
+        (["study", "", "p"], "no study is called ''"),
+    ],
+    ids=lambda one: one[0] if isinstance(one, list) else "",
+)
+def test_an_empty_text_never_stands_for_the_current_folder(here, tmp_path, capsys, arguments, message):
+    """As of a variable of the shell that is not set: mmlab run --dataset "$DATA"."""
+    (tmp_path / "captions.csv").write_text(
+        "image,caption\nphotos/a.png,a red square\n"
+    )  # it would be a dataset
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "notebooks").exists()
+
+
+def test_what_the_dataset_lacks_is_said_before_anything_runs(here, tmp_path, capsys):
+    (tmp_path / "photos" / "captions.csv").write_text("image,caption,split\na.png,a red square,test\n")
+    path = here / "notebooks" / "05_evaluate.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source += '\nsplit: str = "auto"\ngroup_by: str = "label"'
+    nbformat.write(notebook, path)
+    run = "run --dataset photos --name p -p"
+    assert main([*run.split(), "split=tset"]) == 2
+    assert "expected auto, all or a split of the dataset (test), found 'tset'" in capsys.readouterr().err
+    assert main([*run.split(), "group_by=colour"]) == 2
+    assert "parameter group_by: expected a column of the dataset, found 'colour'" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+    assert main([*run.split(), "split=TEST", "-p", "group_by=label"]) == 0
 
 
 SWEEP = "parameters: {dataset: photos}\nsets:\n- {seed: 5}\n- {seed: 13}\n- {seed: 5, k: other}\n"

@@ -23,19 +23,19 @@ def test_a_finding_is_either_refused_or_kept():
 
 
 def test_an_unknown_finding_is_told_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"refuse: \['blurry'\] are not findings; expected .*'blurred'"):
+    with pytest.raises(ValueError, match=r"parameter refuse: expected .*; did you mean blurred\?"):
         Rules(refuse=["blurry", "dark"])
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"min_words": -1}, "min_words: expected at least 0, found -1"),
-        ({"max_chars": 0}, "max_chars: expected at least 1, found 0"),
-        ({"vague_from": 1}, "vague_from: expected at least 2, found 1"),
-        ({"near_bits": 17}, "near_bits: expected 0 to 16, found 17"),
-        ({"max_downloads": -1}, "max_downloads: expected at least 0, found -1"),
-        ({"ocr_confidence": 101}, "ocr_confidence: expected 0 to 100, found 101"),
+        ({"min_words": -1}, "min_words: expected a whole number from 0 to 1,000, found -1"),
+        ({"max_chars": 0}, "max_chars: expected a whole number from 1 to 1,000,000, found 0"),
+        ({"vague_from": 1}, "vague_from: expected a whole number from 2, found 1"),
+        ({"near_bits": 17}, "near_bits: expected a whole number from 0 to 16, found 17"),
+        ({"max_downloads": -1}, "max_downloads: expected a whole number from 0 to 100,000,000, found -1"),
+        ({"ocr_confidence": 101}, "ocr_confidence: expected a whole number from 0 to 100, found 101"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(setting, message):

@@ -1,22 +1,29 @@
-"""The names held against those of the rooms that know them."""
+"""The names held against those of the rooms that know them, and the kinds of values."""
 
+import math
+
+import numpy as np
 import pytest
 
 from mmlab.embed.models.adapter import PRECISIONS
 from mmlab.index.schema.index_settings import QUANTIZATIONS
 from mmlab.index.store.layouts import LAYOUTS
+from mmlab.ingest.rules import FINDINGS, OURS
 from mmlab.ingest.sources.formats import KINDS
-from mmlab.items.options import OPTIONS, check_option
+from mmlab.items.options import MAX_CHARS, OPTIONS, Choice, Many, Number, Text, Truth, Whole, check_value
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT
 
 
 def test_the_rooms_know_the_same_names():
+    sized = {f"{kind}-{size}" for kind, sizes in QUANTIZATIONS.items() for size in sizes}
     assert {name: set(known) for name, known in OPTIONS.items()} == {
         "source": {"auto", *KINDS},
+        "column": set(OURS),
+        "finding": set(FINDINGS),
         "precision": set(PRECISIONS),
         "layout": set(LAYOUTS),
-        "quantization": {"none", *QUANTIZATIONS},
+        "quantization": {"none", *QUANTIZATIONS, *sized},
         "fusion": {"none", *FUSIONS},
         "siblings": {LEAVE_OUT, KEEP},
         "rescoring": {"none", "centring", *RESCORINGS},
@@ -24,19 +31,98 @@ def test_the_rooms_know_the_same_names():
     }
 
 
-def test_what_a_parameter_cannot_be_is_told_with_what_it_can():
-    with pytest.raises(
-        ValueError,
-        match="parameter layout: expected one of unified, .*, found 'unifed'; did you mean unified\\?",
-    ):
-        check_option("layout", "unifed")
-    with pytest.raises(ValueError, match="parameter quantization: expected one of none, scalar"):
-        check_option("quantization", "float-8")
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Whole(1, 3), [1, 3, np.int64(2)]),
+        (Whole(), [1 - 2**63, 0, 2**63 - 1]),
+        (Number(1, 2), [1, 2, 1.5, np.float32(1.5)]),
+        (Number(0, 1, above=True), [1e-300, 1]),
+        (Number(0, 1, name="confidence"), [0, 1, "confidence"]),
+        (Number(), [-1e300, 10**300]),
+        (Truth(), [True, False]),
+        (Choice(("a", "b")), ["a", "b"]),
+        (Text(), ["", "ein Becher", "馬克杯 👍🏽", "x" * MAX_CHARS]),
+        (Text("a word", str.isalpha), ["a"]),
+        (Many(Whole(1, 3), 1, 2), [[1], (3, 1)]),
+        (Many(None, 0), [[], [1, "a", [2]]]),
+    ],
+)
+def test_a_kind_accepts_its_values_to_both_ends(kind, values):
+    assert [value for value in values if not kind.accepts(value)] == []
+
+
+NOT_NUMBERS = [True, np.True_, "1", None, [1], math.nan, math.inf, -math.inf, 10**400, -(10**400), 1j]
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("quantization", "product-32"), ("fusion", "rrf"), ("query", "anything"), ("k_values", [1])],
+    ("kind", "values"),
+    [
+        (Whole(1, 3), [*NOT_NUMBERS, 0, 4, 2.0]),
+        (Number(1, 2), [*NOT_NUMBERS, math.nextafter(1, 0), math.nextafter(2, 3), "", "confidence"]),
+        (Number(0, 1, above=True), [0, -0.0]),
+        (Number(0, 1, name="confidence"), [*NOT_NUMBERS, "", "sure"]),
+        (Number(), NOT_NUMBERS),
+        (Truth(), [1, 0, "true", None, []]),
+        (Choice(("a", "b")), ["", "A", "ab", 1, None, ["a"]]),
+        (Text(), ["a\0b", "a\nb", "\x1b[31m", "\x85", "\ud800", "x" * (MAX_CHARS + 1), 1, None, ["a"], b"a"]),
+        (Text("a word", str.isalpha), ["", "a b"]),
+        (Many(Whole(1, 3), 1, 2), [[], [1, 1], [1, 2, 3], [4], [True], ["1"], [[1]], 1, "1", {1: 1}, None]),
+    ],
 )
-def test_what_it_can_be_passes(name, value):
-    check_option(name, value)
+def test_a_kind_accepts_nothing_else(kind, values):
+    assert [value for value in values if kind.accepts(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [
+        (0, Whole(1, 1000), "parameter x: expected a whole number from 1 to 1,000, found 0"),
+        (0.0, Number(0, 1, above=True), "parameter x: expected a number above 0 and up to 1, found 0.0"),
+        (2, Number(0, 1, name="sure"), "parameter x: expected a number from 0 to 1, or 'sure', found 2"),
+        ("unifed", Choice(("unified", "named")),
+         "parameter x: expected one of unified, named, found 'unifed'; did you mean unified?"),
+        ([0], Many(Whole(1, 9), 1, 3),
+         "parameter x: expected a list of 1 to 3 different values, each a whole number from 1 to 9, found [0]"),
+        ("a\0b", Text(),
+         "parameter x: expected a text of at most 4,096 characters, none of them a control character, found 'a\\x00b'"),
+        (9, Whole(10), "parameter x: expected a whole number from 10, found 9"),
+        ("x", Whole(), "parameter x: expected a whole number, found 'x'"),
+        (-1, Number(0), "parameter x: expected a number from 0, found -1"),
+    ],
+)  # fmt: skip
+def test_an_error_says_which_what_is_expected_and_what_was_found(value, kind, message):
+    with pytest.raises(ValueError) as found:  # noqa: PT011 - the whole message is compared
+        check_value("x", value, kind)
+    assert str(found.value) == message
+
+
+def test_a_long_value_is_shown_in_part():
+    with pytest.raises(ValueError, match="expected a whole number, found a number of thousands of digits$"):
+        check_value("x", 10**5000, Whole())
+    with pytest.raises(ValueError, match="found 'x{78}…$"):
+        check_value("x", "x" * 10**6, Text())
+    check_value("x", object(), None)  # of no kind: anything
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "value"),
+    [
+        (Whole(), "7", 7),
+        (Number(), "1e-3", 0.001),
+        (Number(), 1, 1.0),
+        (Truth(), "No", False),
+        (Many(Whole()), "[1, 2]", [1, 2]),
+        (Many(Whole()), "1, 2", [1, 2]),
+        (Many(Number()), (1, 2), [1.0, 2.0]),
+        (Many(Text()), "x, y=z", ["x", "y=z"]),
+        (Many(Text()), '{"x": "y", "z": ["1", "2"]}', ["x=y", "z=1", "z=2"]),
+        (Many(Text()), "{}", ["{}"]),
+        (Many(Text()), "{} in a photo", ["{} in a photo"]),
+        (Many(Text()), "[]", []),
+    ],
+)
+def test_a_text_as_typed_in_a_shell_is_read(kind, typed, value):
+    found = kind.read(typed)
+    assert found == value
+    assert type(found) is type(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mmlab.items import Space, unit_rows
+from mmlab.items.parameter_table import check_values
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -100,9 +101,7 @@ def check_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
     ('a photo of {}',)
     """
     templates = (prompts,) if isinstance(prompts, str) else tuple(prompts)
-    for template in templates:
-        if template.count("{}") != 1:
-            raise ValueError(f"prompts: expected exactly one {{}} in each template, found {template!r}")
+    check_values(prompts=templates)
     return templates
 
 

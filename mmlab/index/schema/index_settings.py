@@ -3,6 +3,9 @@
 import warnings
 from dataclasses import dataclass
 
+from mmlab.items.options import Whole, check_value
+from mmlab.items.parameter_table import check_values
+
 QUANTIZATIONS = {  # the sizes of each kind, the default one first
     "scalar": (8,),  # bits per number
     "product": (16, 4, 8, 32, 64),  # times smaller than float32
@@ -38,8 +41,8 @@ class Hnsw:
 
     def __post_init__(self) -> None:
         # Servers refuse m = 0 for a graph, ef_construct below 4 and a full_scan_threshold below 10.
-        for name, least in (("m", 1), ("ef_construct", 4), ("ef", 1), ("scan_kb", 10)):
-            _check_whole_number(f"hnsw: {name}", getattr(self, name), least)
+        check_values(hnsw_m=self.m, hnsw_ef_construct=self.ef_construct, ef=self.ef)
+        check_value("scan_kb", self.scan_kb, Whole(10))
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,14 @@ class Quantization:
     oversampling: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.kind not in QUANTIZATIONS:
-            raise ValueError(f"quantization: expected one of {['none', *QUANTIZATIONS]}, found {self.kind!r}")
-        sizes = QUANTIZATIONS[self.kind]
-        if self.size == 0:
-            object.__setattr__(self, "size", sizes[0])
-        if self.size not in sizes:
-            raise ValueError(
-                f"quantization: the size of {self.kind} is one of {sorted(sizes)}, found {self.size!r}"
-            )
-        if not 1 <= self.oversampling <= 100:
-            raise ValueError(f"quantization: oversampling lies in [1, 100], found {self.oversampling!r}")
+        if self.size == 0 and self.kind in QUANTIZATIONS:
+            object.__setattr__(self, "size", QUANTIZATIONS[self.kind][0])
+        check_values(
+            quantization=f"{self.kind}-{self.size}",
+            always_ram=self.always_ram,
+            rescore=self.rescore,
+            oversampling=self.oversampling,
+        )
 
     def warn(self) -> None:
         """Warn with BinaryWarning if the quantization is binary, which does not suit CLIP-like vectors."""
@@ -105,9 +105,8 @@ class Quantization:
         """
         if name is None or isinstance(name, Quantization):
             return name
-        kind, dash, size = name.partition("-")
-        if dash and not size.isdecimal():
-            raise ValueError(f"quantization: expected a kind and a size, as 'product-32'; found {name!r}")
+        check_values(quantization=name)
+        kind, _, size = name.partition("-")
         return None if name == "none" else cls(kind, int(size or 0), always_ram, rescore, oversampling)
 
 
@@ -130,13 +129,8 @@ class Cluster:
 
     def __post_init__(self) -> None:
         for name in ("shards", "replicas", "write_consistency"):
-            _check_whole_number(f"cluster: {name}", getattr(self, name), 1)
+            check_value(name, getattr(self, name), Whole(1))
         if self.write_consistency > self.replicas:
             raise ValueError(
                 f"cluster: write_consistency {self.write_consistency} is more than the {self.replicas} replicas"
             )
-
-
-def _check_whole_number(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is a whole number from {least}, found {value!r}")

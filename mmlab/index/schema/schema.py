@@ -8,7 +8,7 @@ from typing import Any, Self
 from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.schema.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
 from mmlab.items import Space, SpaceMismatch
-from mmlab.items.options import OPTIONS
+from mmlab.items.parameter_table import check_values
 
 DISTANCE = "cosine"  # of unit rows, for every space
 FORMAT = 2
@@ -60,8 +60,7 @@ class Schema:
     position: int = 0
 
     def __post_init__(self) -> None:
-        if self.layout not in OPTIONS["layout"]:
-            raise ValueError(f"schema: the layout is one of {list(OPTIONS['layout'])}, found {self.layout!r}")
+        check_values(layout=self.layout)
         if bool(self.vector_spaces) != (self.layout == "named"):
             raise ValueError(
                 f"schema: only the named layout names its vectors, found {list(self.vector_spaces)}"

@@ -19,12 +19,13 @@ from mmlab.ingest.rules import parse_columns
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
 from mmlab.ingest.sources.folders import read_images, read_sidecars
 from mmlab.ingest.sources.joins import open_file
-from mmlab.ingest.sources.kinds import FIXED, FOLDERS, KINDS, DataFile
+from mmlab.ingest.sources.kinds import FIXED, FOLDERS, DataFile
 from mmlab.ingest.sources.recognition import Choice, choose, choose_file
 from mmlab.ingest.sources.records import TableImages, glance, read_table
 from mmlab.ingest.sources.rows import Part, make_table
 from mmlab.items import data
 from mmlab.items.files import resolve
+from mmlab.items.parameter_table import check_values
 
 HUB_ADDRESS = re.compile("hf:/+")  # a Path joins the two slashes into one
 TEXT_KINDS = ("csv", "tsv", "flickr")  # in which numbers are written as text
@@ -85,8 +86,7 @@ def read_source(
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read, saying what was expected, what
     was found and what to do; a single entry that cannot be read is a row with a `problem`.
     """
-    if kind not in ("auto", *KINDS):
-        raise ValueError(f"source: expected auto, {', '.join(KINDS)}; found {kind!r}")
+    check_values(dataset=str(dataset), source=kind)
     mapped = parse_columns(columns)
     with reading(find_dataset(str(dataset)), follow_links):
         return _read(recognise(dataset, kind, mapped), mapped, blobs or Blobs(data() / "cache" / "images"))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mmlab.items import MODALITIES
-from mmlab.items.options import check_option
-from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K, SUM_TOLERANCE
+from mmlab.items.options import Choice, Kind, Number, check_value
+from mmlab.items.parameter_table import SUM_TOLERANCE, check_values
+from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K
 from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 EARLY, CONFIDENCE, NONE = "early", "confidence", "none"
 QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
+KINDS: dict[str, Kind] = {
+    "to": Choice(MODALITIES),
+    "weight": Number(0, 1, name=CONFIDENCE),
+    "minus_weight": Number(0),
+    "fusion": Choice(QUERY_FUSIONS),
+}
+DIVERSITY = Number(0, 1)
+CHECKED = ("k", "rrf_k", "depth", "calibration", "rerank", "exact")  # as the parameters of these names
 IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif)$", re.IGNORECASE)
 URL = re.compile(r"(https?|s3|gs|data):\S+", re.IGNORECASE)
 MAX_QUERY_CHARS = 300  # that are shown
@@ -93,15 +102,11 @@ class Query:
             raise ValueError(
                 f"image: expected a Path or a PIL image, found the str {self.image[:MAX_QUERY_CHARS]!r}"
             )
-        if self.to not in MODALITIES:
-            raise ValueError(f"to: expected 'text' or 'image', found {self.to!r}")
-        if self.weight != CONFIDENCE and not (isinstance(self.weight, int | float) and 0 <= self.weight <= 1):
-            raise ValueError(
-                f"weight: expected the text's share from 0 to 1, or {CONFIDENCE!r}; found {self.weight!r}"
-            )
-        if self.fusion not in QUERY_FUSIONS:
-            raise ValueError(f"fusion: expected one of {', '.join(QUERY_FUSIONS)}, found {self.fusion!r}")
-        check_option("calibration", self.calibration)
+        for name, kind in KINDS.items():
+            check_value(name, getattr(self, name), kind)
+        if self.diversity is not None:
+            check_value("diversity", self.diversity, DIVERSITY)
+        check_values(**{name: getattr(self, name) for name in CHECKED})
         if self.shares and abs(sum(self.shares) - 1) > SUM_TOLERANCE:
             raise ValueError(
                 f"shares: expected to add up to 1, found {sum(self.shares):.6g}; divide them by their sum"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
+from mmlab.items.parameter_table import SUM_TOLERANCE
 from mmlab.items.rankings import (
     SORTED_ROWS,
     Coded,
@@ -28,7 +29,6 @@ Weight: TypeAlias = "float | pd.Series"  # for all queries, or by query_id
 
 RRF_K = 60  # of the paper on reciprocal rank fusion
 SCORE_DIGITS = 12  # of a fused score behind the point
-SUM_TOLERANCE = 1e-6  # how far a sum of weights may be from 1
 
 
 def weighted_sum(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors, exact_search, is_among
-from mmlab.items.options import check_option
+from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
 from mmlab.items.tables import Ids, TooFew
 from mmlab.retrieve.scores.vector_arithmetic import Centring
@@ -195,7 +195,7 @@ def rescore(
     ValueError for an unknown rescoring, SpaceMismatch for vectors of two spaces, TooFew where there is no bank and for
     what is its own mean.
     """
-    check_option("rescoring", rescoring)
+    check_values(rescoring=rescoring)
     queries.space.check_same(gallery.space)
     if rescoring in (NONE, CENTRING):
         both = (queries, gallery) if rescoring == NONE else centre(queries, gallery, source)

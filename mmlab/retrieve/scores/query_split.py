@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import MODALITIES, Vectors, check_columns, is_among
+from mmlab.items.options import VALIDATION
 from mmlab.items.tables import Ids, TooFew
 
 AUTO, ALL, NO_SPLIT = "auto", "all", "none"
 TEST = "test"
-VALIDATION = ("val", "valid", "validation", "dev")
 
 
 @dataclass(frozen=True, eq=False)

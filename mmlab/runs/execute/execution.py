@@ -20,8 +20,8 @@ from mmlab.items import data, replacing
 from mmlab.items.files import find_shortage
 from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
-from mmlab.runs.record.manifest import given_parameters, read_manifest
-from mmlab.runs.record.parameters import check_parameters, complete_parameters
+from mmlab.runs.record.manifest import recorded_parameters
+from mmlab.runs.record.parameters import check_all, check_parameters
 from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
 
@@ -129,12 +129,11 @@ def run_notebooks(
     from mmlab.runs.execute.kernels import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
-    values = check_parameters({**parameters, "name": name}, notebooks)
-    coming, folder = notebooks[start:], run_folder(name)
-    if start:
-        values = _recorded_parameters(name, notebooks[:start]) | values
+    done, coming = notebooks[:start], notebooks[start:]
+    given = check_parameters({**parameters, "name": name}, coming, done)
+    values, folder = recorded_parameters(name, done) | given, run_folder(name)
+    complete = check_all(coming, values)
     copies = folder / EXECUTED
-    complete = [complete_parameters(notebook, values) for notebook in coming]
     with (
         run_lock(folder),
         # a page is written while the next notebook runs
@@ -258,12 +257,6 @@ def _whole_files() -> Any:
                 temporary.write_text(buf, encoding="utf-8")
 
     return WholeFiles()
-
-
-def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:
-    """Return the parameters that the manifest records for the notebooks that are done, for going on after them."""
-    steps, names = read_manifest(name)["steps"], {notebook.stem for notebook in done}
-    return given_parameters({step: record for step, record in steps.items() if step in names})
 
 
 def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:

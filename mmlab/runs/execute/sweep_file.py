@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from mmlab.items.limits import MAX_SWEEP_BYTES
-from mmlab.runs.record.parameters import check_dataset, check_model, check_parameters
+from mmlab.runs.record.parameters import check_all, check_files, check_parameters
 
 MAX_SETTINGS = 500
 MAX_NAME_CHARS = 60
@@ -86,6 +86,10 @@ def read_settings(path: Path, notebooks: Sequence[Path]) -> list[Setting]:
     names = name_runs(path.stem, varied)
     settings = [Setting(name, {**shared, **values}) for name, values in zip(names, varied, strict=True)]
     for place, setting in enumerate(settings):
+        try:
+            check_all(notebooks, setting.values)
+        except ValueError as error:
+            raise ValueError(f"{path}, setting {place + 1}: {error}") from error
         for earlier, other in enumerate(settings[:place]):
             if setting.values == other.values:
                 raise ValueError(f"{path}: settings {earlier + 1} and {place + 1} are the same")
@@ -191,11 +195,7 @@ def _checked(values: LinedMapping, notebooks: Sequence[Path], path: Path) -> dic
                 raise ValueError(
                     "the names of the runs are made from the file and the settings: leave name out"
                 )
-            checked |= check_parameters({name: value}, notebooks)
-            if name == "dataset":
-                checked[name] = check_dataset(checked[name])
-            if name == "models":
-                checked[name] = [check_model(model) for model in checked[name]]
+            checked |= check_files(check_parameters({name: value}, notebooks))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}, line {values.lines[name]}: {error}") from error
     return checked

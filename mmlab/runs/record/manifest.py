@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from mmlab.items import replacing
 from mmlab.items.files import project, resolve
-from mmlab.runs.record.run_files import MANIFEST, RUN_NAME, STORE, folder_lock, run_folder
+from mmlab.items.parameter_table import RUN_NAME
+from mmlab.runs.record.run_files import MANIFEST, STORE, folder_lock, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,6 +237,13 @@ def given_parameters(steps: Mapping[str, StepRecord]) -> dict[str, Any]:
         for record in reversed(list(steps.values()))
         for name, value in record["parameters"].items()
     }
+
+
+def recorded_parameters(name: str, notebooks: Sequence[Path]) -> dict[str, Any]:
+    """Return the parameters that the manifest of a run records for these notebooks, for going on after them."""
+    names = {notebook.stem for notebook in notebooks}
+    steps = read_manifest(name)["steps"] if names else {}
+    return given_parameters({step: record for step, record in steps.items() if step in names})
 
 
 def differing_parameters(runs: Sequence[str]) -> "pd.DataFrame":

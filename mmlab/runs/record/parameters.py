@@ -10,14 +10,14 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mmlab.items.files import project
-from mmlab.items.options import check_option
+from mmlab.items.files import project, resolve
+from mmlab.items.options import Kind, Many, Number, Text, Truth, Whole, check_value
+from mmlab.items.parameter_table import PARAMETERS, Parameter, check_together
 
 SECRET_VARIABLES = ("QDRANT_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # a shorter value occurs in many words
@@ -27,16 +27,9 @@ MIN_SECRET_CHARS = 6
 URL_WITH_USER = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s/?#@]*@", re.IGNORECASE)
 # the same without a scheme, or a URL with a query
 STORE_WITH_KEY = re.compile(r"^[^\s/:]*:[^\s/@]*@|^[a-z]+://.*[?#]", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One line `name: type = value  # help` of the cell of parameters of a notebook, as it is written there."""
-
-    name: str
-    type: str
-    default: str
-    help: str
+# of parameters that are in no table, in a notebook of one's own
+KINDS: dict[str, Kind] = {kind.type: kind for kind in (Text(), Whole(), Number(), Truth(), Many(None, 0))}
+KINDS |= {many.type: many for many in (Many(kind, 0) for kind in KINDS.values())}
 
 
 def notebook_parameters(notebook: Path) -> dict[str, Parameter]:
@@ -52,7 +45,7 @@ def values_from_namespace(notebook: str, namespace: Mapping[str, Any]) -> dict[s
     """Return the values that the parameters of the notebook called `notebook` have in its namespace.
 
     The notebook is looked for in the current folder, then in the project. Raises FileNotFoundError if it is in
-    neither, and ValueError if a parameter has no value yet.
+    neither, and ValueError if a parameter has no value yet, or one that it cannot have.
     """
     folders = (Path.cwd(), project() / "notebooks")
     found = [path for folder in folders if (path := folder / f"{notebook}.ipynb").is_file()]
@@ -60,12 +53,16 @@ def values_from_namespace(notebook: str, namespace: Mapping[str, Any]) -> dict[s
         raise FileNotFoundError(
             f"no {notebook}.ipynb in {folders[0]} or {folders[1]}: its parameters are not known"
         )
-    names = list(notebook_parameters(found[0]))
-    if missing := [name for name in names if name not in namespace]:
+    known = notebook_parameters(found[0])
+    if missing := [name for name in known if name not in namespace]:
         raise ValueError(
             f"{notebook}: no value for {', '.join(missing)}; save the notebook and run its cell of parameters first"
         )
-    return {name: namespace[name] for name in names}
+    values = {name: namespace[name] for name in known}
+    check_secrets(values)
+    for name, parameter in known.items():
+        check_value(name, values[name], parameter.kind)
+    return values
 
 
 # a sweep asks for each of its settings
@@ -92,66 +89,103 @@ def _parse_cell(source: str) -> dict[str, Parameter]:
             continue
         # an offset of ast counts bytes of UTF-8
         rest = lines[(node.end_lineno or 1) - 1].encode()[node.end_col_offset :].decode()
-        default = ast.get_source_segment(source, value) or ""
-        found[name] = Parameter(name, kind, default, rest.partition("#")[2].strip())
+        help_ = rest.partition("#")[2].strip()
+        found[name] = Parameter(name, _kind_of(name, kind), ast.literal_eval(value), help_)
     return found
 
 
-def check_parameters(given: Mapping[str, Any], notebooks: Iterable[Path]) -> dict[str, Any]:
+def _kind_of(name: str, declared: str) -> Kind | None:
+    """Return the kind of a parameter: that of the table, unless a notebook of one's own declares another type."""
+    known = PARAMETERS[name].kind if name in PARAMETERS else None
+    same = known and known.type.partition("[")[0] == declared.partition("[")[0]
+    return known if same else KINDS.get(declared)
+
+
+def check_parameters(
+    given: Mapping[str, Any], notebooks: Iterable[Path], before: Iterable[Path] = ()
+) -> dict[str, Any]:
     """Return the given values in the types that the notebooks declare; a str, as typed in a shell, is parsed.
 
-    Raises ValueError for a name that no notebook has, for a value that holds a secret, for a value of another type,
-    and for one that is not among the options of its parameter.
+    `before`: notebooks that are not run. Raises ValueError for a name that no notebook has, for one that only those
+    have which are not run, for a value that holds a secret, and for one that its parameter cannot have.
     """
     check_secrets(given)
-    known: dict[str, Parameter] = {}
-    for notebook in notebooks:
-        known |= notebook_parameters(notebook)
+    known, earlier = _by_name(notebooks), _by_name(before)
     for name in given:
         if name not in known:
-            raise ValueError(_unknown(name, sorted(known)))
-    values = {name: parse_value(known[name], value) for name, value in given.items()}
-    for name, value in values.items():
-        check_option(name, value)
-    return values
+            raise ValueError(_not_run(name, before) if name in earlier else _unknown(name, sorted(known)))
+    return {name: read_value(known[name], value) for name, value in given.items()}
 
 
-def parse_value(parameter: Parameter, value: Any) -> Any:
-    """Return the value in the type of its parameter; raise ValueError if it has another type.
+def _by_name(notebooks: Iterable[Path]) -> dict[str, Parameter]:
+    return {name: one for path in notebooks for name, one in notebook_parameters(path).items()}
 
-    >>> parse_value(Parameter("k_values", "list[int]", "[1, 5]", ""), "[10, 20]")
+
+def _not_run(name: str, before: Iterable[Path]) -> str:
+    owners = [path.stem for path in before if name in notebook_parameters(path)]
+    verb = "is" if len(owners) == 1 else "are"
+    return (
+        f"parameter {name} is of {' and '.join(owners)}, which {verb} not run, and would change nothing: leave it out, "
+        f"or run from {owners[0][:2]} on"
+    )
+
+
+def read_value(parameter: Parameter, value: Any) -> Any:
+    """Return the value in the type of its parameter; raise ValueError if it is none that the parameter can have.
+
+    >>> read_value(PARAMETERS["k_values"], "[10, 20]")
     [10, 20]
     """
-    outer, _, inner = parameter.type.partition("[")
-    parse = PARSERS.get(parameter.type) or PARSERS.get(outer)
     # no type, or one that a command line cannot write: taken as it is
-    if parse is None:
+    if parameter.kind is None:
         return value
     try:
-        found = parse(value)
-        return [PARSERS[inner.rstrip("]")](entry) for entry in found] if inner else found
-    except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"parameter {parameter.name} is of type {parameter.type}, "
-            f"as in {parameter.name}={parameter.default}; found {value!r}"
-        ) from error
-
-
-def default_value(parameter: Parameter) -> Any:
-    """Return the default of a parameter, as its notebook has it without papermill."""
-    return parse_value(parameter, ast.literal_eval(parameter.default))
+        read = parameter.kind.read(value)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        read = value
+    return check_value(parameter.name, read, parameter.kind)
 
 
 def complete_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return all parameters of the notebook: those of the given values that it has, and the defaults of the others."""
     return {
-        name: values[name] if name in values else default_value(parameter)
-        for name, parameter in notebook_parameters(notebook).items()
+        name: values.get(name, parameter.default) for name, parameter in notebook_parameters(notebook).items()
     }
+
+
+def check_all(notebooks: Sequence[Path], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters of each notebook, complete; raise ValueError where values of one do not go together."""
+    complete = [complete_parameters(notebook, values) for notebook in notebooks]
+    for known in complete:
+        check_together(known)
+    return complete
+
+
+def check_files(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the files that they name made absolute; raise ValueError for what is not there.
+
+    A relative path starts at the current folder, as it is typed, else at the project.
+    """
+    checks = {"dataset": check_dataset, "captioner": check_model, "replacements": check_replacements}
+    found: dict[str, Any] = {name: check(values[name]) for name, check in checks.items() if values.get(name)}
+    if "models" in values:
+        found["models"] = [check_model(model) for model in values["models"]]
+    return {**values, **found}
+
+
+def check_replacements(text: str) -> str:
+    """Return the absolute path of the file; raise ValueError where there is none."""
+    places = (Path(text).expanduser().resolve(), resolve(text))
+    if found := [path for path in places if path.is_file()]:
+        return str(found[0])
+    raise ValueError(
+        f"parameter replacements: there is no file {places[0]}; expected a csv with find and replace"
+    )
 
 
 def check_dataset(text: str) -> str:
     """Return the dataset as the notebooks take it, a path made absolute; raise ValueError if there is no such path."""
+    check_value("dataset", text, PARAMETERS["dataset"].kind)
     if text.startswith("hf://"):
         return text
     path = Path(text).expanduser()
@@ -169,6 +203,7 @@ def check_model(text: str) -> str:
 
     Raises ValueError for what is neither a folder with a model nor a Hugging Face id.
     """
+    check_value("models", [text], PARAMETERS["models"].kind)
     folder = Path(text).expanduser()
     if folder.is_dir() and text != "demo":
         if not (folder / "config.json").is_file():
@@ -186,61 +221,6 @@ def _unknown(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"no notebook has a parameter {name!r}; {hint}known: {', '.join(known)}"
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise TypeError
-    return int(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError
-    return float(value)
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool | str):
-        raise TypeError
-    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
-
-
-def _list(value: Any) -> list[Any]:
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, list):
-        raise TypeError
-    return found
-
-
-def _text_list(value: Any) -> list[Any]:
-    """Return a list of texts: itself, as JSON, as texts between commas; of an object, each name and value as one."""
-    if isinstance(value, str) and value.lstrip()[:1] not in ("[", "{"):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, Mapping):
-        return _list(found)
-    return [
-        f"{name}={one}"
-        for name, ones in found.items()
-        for one in (ones if isinstance(ones, list) else [ones])
-    ]
-
-
-PARSERS: dict[str, Callable[[Any], Any]] = {
-    "str": _string,
-    "int": _integer,
-    "float": _number,
-    "bool": _truth,
-    "list": _list,
-    "list[str]": _text_list,
-}
 
 
 def check_secrets(parameters: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ a disk keeps no locks. What a killed process leaves behind is removed by whoever
 """
 
 import os
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from mmlab.items import data, replacing
+from mmlab.items.options import check_value
+from mmlab.items.parameter_table import PARAMETERS, RUN_NAME
 
 try:
     import fcntl
@@ -71,9 +72,6 @@ WRITERS = {
     METRICS: "05_evaluate",
 }
 
-# a name that ends like a page would clash with `data/runs/index.html`
-RUN_NAME = re.compile(r"(?!.*\.html?\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.IGNORECASE)
-
 
 def run_folder(name: str) -> Path:
     """Return the folder of the run called `name`, whether it exists or not.
@@ -83,11 +81,7 @@ def run_folder(name: str) -> Path:
     >>> run_folder("photos").parts[-2:]
     ('runs', 'photos')
     """
-    if not isinstance(name, str) or not RUN_NAME.fullmatch(name):
-        raise ValueError(
-            "a run's name is 1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-' "
-            f"and not ending in .html; found {name!r}"
-        )
+    check_value("name", name, PARAMETERS["name"].kind)
     return data() / "runs" / name
 
 

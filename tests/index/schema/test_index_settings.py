@@ -8,7 +8,9 @@ from mmlab.index.schema.index_settings import BinaryWarning
 
 @pytest.mark.parametrize("settings", [{"m": 0}, {"ef_construct": 3}, {"ef": 0}, {"scan_kb": 9}, {"m": 1.5}])
 def test_wrong_index_settings_are_refused(settings):
-    with pytest.raises(ValueError, match=f"hnsw: {next(iter(settings))} is a whole number from"):
+    with pytest.raises(
+        ValueError, match=f"parameter (hnsw_)?{next(iter(settings))}: expected a whole number from"
+    ):
         Hnsw(**settings)
 
 
@@ -32,10 +34,13 @@ def test_a_quantization_is_named_by_its_kind_and_size(name, expected):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("int8", r"one of \['none', 'scalar', 'product', 'binary', 'turbo'\], found 'int8'"),
-        ("product-3", r"the size of product is one of \[4, 8, 16, 32, 64\], found 3"),
-        ("product-", "the size|a kind and a size"),
-        ("product-x4", "a kind and a size, as 'product-32'; found 'product-x4'"),
+        ("int8", "parameter quantization: expected one of none, scalar, .*, found 'int8'"),
+        (
+            "product-3",
+            "expected one of .*product, product-4, product-8, .*, found 'product-3'",
+        ),
+        ("product-", "expected one of .*, found 'product-'"),
+        ("product-x4", "expected one of .*, found 'product-x4'"),
     ],
 )
 def test_a_wrong_name_is_refused(name, message):
@@ -44,7 +49,7 @@ def test_a_wrong_name_is_refused(name, message):
 
 
 def test_oversampling_has_bounds():
-    with pytest.raises(ValueError, match=r"oversampling lies in \[1, 100\], found 0.5"):
+    with pytest.raises(ValueError, match="oversampling: expected a number from 1 to 100, found 0.5"):
         Quantization("scalar", oversampling=0.5)
 
 
@@ -72,8 +77,8 @@ def test_the_line_that_asks_for_a_binary_index_is_warned():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"shards": 0}, "shards is a whole number from 1, found 0"),
-        ({"replicas": True}, "replicas is a whole number from 1, found True"),
+        ({"shards": 0}, "shards: expected a whole number from 1, found 0"),
+        ({"replicas": True}, "replicas: expected a whole number from 1, found True"),
         ({"replicas": 2, "write_consistency": 3}, "write_consistency 3 is more than the 2 replicas"),
     ],
 )
@@ -90,11 +95,13 @@ def test_the_usual_settings_and_the_least_of_each():
     assert Quantization("scalar") == Quantization("scalar", 8, True, True, 2.0)
     for oversampling in (1, 100):
         assert Quantization("scalar", oversampling=oversampling).oversampling == oversampling
-    with pytest.raises(ValueError, match=r"oversampling lies in \[1, 100\], found 100.5"):
+    with pytest.raises(ValueError, match="oversampling: expected a number from 1 to 100, found 100.5"):
         Quantization("scalar", oversampling=100.5)
-    with pytest.raises(ValueError, match="hnsw: ef is a whole number from 1, found True"):
+    with pytest.raises(
+        ValueError, match="parameter ef: expected a whole number from 1 to 10,000, found True"
+    ):
         Hnsw(ef=True)
-    with pytest.raises(ValueError, match="cluster: write_consistency is a whole number from 1, found 0"):
+    with pytest.raises(ValueError, match="write_consistency: expected a whole number from 1, found 0"):
         Cluster(write_consistency=0)
 
 

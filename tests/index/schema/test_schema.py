@@ -93,7 +93,7 @@ def test_an_older_format_says_what_to_do():
         ({"fields": {"item_id": "keyword"}}, "cannot be called 'item_id'"),
         ({"fields": {3: "keyword"}}, "found 3"),
         ({"fields": {"_fingerprint": "keyword"}}, "cannot be called '_fingerprint'"),
-        ({"fields": {}, "layout": "spiral"}, "the layout is one of .*found 'spiral'"),
+        ({"fields": {}, "layout": "spiral"}, "layout: expected one of .*found 'spiral'"),
         ({"layout": "named"}, r"only the named layout names its vectors, found \[\]"),
         (
             {"vector_spaces": {"a-image": SPACE}},

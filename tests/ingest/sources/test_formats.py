@@ -109,7 +109,7 @@ def test_every_kind_is_tested():
 
 
 def test_a_kind_that_is_none(tmp_path):
-    with pytest.raises(ValueError, match=r"source: expected auto, csv, tsv.*found 'word'"):
+    with pytest.raises(ValueError, match=r"parameter source: expected one of auto, csv, tsv.*found 'word'"):
         read_source(tmp_path, "word")
 
 

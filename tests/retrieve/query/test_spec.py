@@ -28,12 +28,12 @@ def test_a_query_says_who_asks() -> None:
     [
         ({}, "the query is empty"),
         ({"text": " "}, "the query is empty"),
-        ({"text": "a", "to": "video"}, "to: expected 'text' or 'image', found 'video'"),
+        ({"text": "a", "to": "video"}, "to: expected one of text, image, found 'video'"),
         (
             {"text": "a", "weight": 2},
-            "weight: expected the text's share from 0 to 1, or 'confidence'; found 2",
+            "weight: expected a number from 0 to 1, or 'confidence', found 2",
         ),
-        ({"text": "a", "weight": "x"}, "or 'confidence'; found 'x'"),
+        ({"text": "a", "weight": "x"}, "or 'confidence', found 'x'"),
         ({"text": "a", "fusion": "x"}, "fusion: expected one of early, weighted_sum, rrf, dbsf, found 'x'"),
         ({"text": "a", "calibration": "platt"}, "parameter calibration: expected one of none, temperature"),
         ({"text": "a", "shares": (0.8, 0.7)}, r"shares: expected to add up to 1, found 1\.5"),

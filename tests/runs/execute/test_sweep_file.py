@@ -44,6 +44,11 @@ def test_sets_are_taken_as_they_are_listed(read):
     ]
 
 
+def test_each_model_of_a_grid_is_a_run(read):
+    settings = read("grid: {models: [demo, [demo, gpt2]]}")
+    assert [setting.values["models"] for setting in settings] == [["demo"], ["demo", "gpt2"]]
+
+
 def test_paths_become_absolute(read, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
@@ -70,9 +75,10 @@ ALIASES = f"sets: {{a: &a [1], {', '.join(TENS)}}}"
         ("sets: {k: 1}", "line 1: sets is a list"),
         ("sets: []", "line 1: sets is a list"),
         ("sets:\n- {k: 1}\n- {sed: 1}", "line 3: no notebook has a parameter 'sed'; did you mean seed"),
-        ("sets:\n- {k: one}", "line 2: parameter k is of type int, as in k=1; found 'one'"),
-        ("parameters:\n  seed: 1.5\ngrid: {k: [1]}", "line 2: parameter seed is of type int"),
-        ("grid:\n  models: [demo]", "line 2: parameter models is of type list"),
+        ("sets:\n- {k: one}", "line 2: parameter k: expected a whole number from 1 to 100,000, found 'one'"),
+        ("parameters:\n  seed: 1.5\ngrid: {k: [1]}", "line 2: parameter seed: expected a whole number"),
+        ("grid:\n  models: [[]]", "line 2: parameter models: expected a list of 1 to 20"),
+        ("sets: [{dataset: ''}]", "line 1: parameter dataset: expected a folder, a table"),
         ("sets:\n- {name: x}", "line 2: the names of the runs are made from the file and the settings"),
         ("sets:\n- {models: [./none]}", "line 2: model ./none does not exist"),
         ("sets:\n- {models: [1]}", "line 2: "),

@@ -43,7 +43,7 @@ def test_a_runs_folder_lies_under_data_runs(name, data_folder):
     ],
 )
 def test_names_that_are_no_plain_names_are_refused(name):
-    with pytest.raises(ValueError, match="a run's name is 1 to 100 letters"):
+    with pytest.raises(ValueError, match="parameter name: expected 1 to 100 letters"):
         run_folder(name)
 
 

@@ -2,10 +2,13 @@ import time
 
 import pytest
 
+from mmlab.items.options import Number, Text, Whole
+from mmlab.items.parameter_table import PARAMETERS, Parameter
 from mmlab.runs import start_step
 from mmlab.runs.record.parameters import (
-    Parameter,
+    check_all,
     check_dataset,
+    check_files,
     check_model,
     check_parameters,
     check_secrets,
@@ -30,14 +33,29 @@ def notebooks(make_notebook):
 def test_parameters_are_read_with_type_default_and_help(notebooks):
     found = notebook_parameters(notebooks[0])
     assert list(found) == ["name", "seed", "share", "exact", "k_values", "names"]
-    assert found["seed"] == Parameter("seed", "int", "0", "for the samples")
-    assert found["k_values"] == Parameter("k_values", "list", "[1, 5]", "cutoffs")
+    assert found["seed"] == Parameter("seed", PARAMETERS["seed"].kind, 0, "for the samples")
+    assert found["share"] == Parameter("share", Number(), 0.5, "of the rows")  # in no table
+    assert found["k_values"] == Parameter("k_values", PARAMETERS["k_values"].kind, [1, 5], "cutoffs")
+    assert found["k_values"].line == "k_values: list[int] = [1, 5]  # cutoffs"
+
+
+def test_a_parameter_of_ones_own_is_of_the_type_that_the_notebook_declares(make_notebook):
+    """Also where the table has one of this name: k is a number there."""
+    own = make_notebook("x", 'k: str = "a"\nmuch: int = 3')
+    found = notebook_parameters(own)
+    assert (found["k"].kind.type, found["much"].kind) == ("str", Whole())
+    assert check_parameters({"k": "b", "much": "-7"}, [own]) == {"k": "b", "much": -7}
+
+
+def test_a_default_that_is_no_literal_is_named(make_notebook):
+    with pytest.raises(ValueError, match=r"x\.ipynb: its parameters cannot be read: "):
+        notebook_parameters(make_notebook("x", "k: int = 2 * 3"))
 
 
 def test_what_is_no_line_of_a_parameter_is_left_out(make_notebook):
     cell = "# a comment\nplain = 3  # no type\nnote: str = 'ünï # no comment'  # é\nlater: int\nprint(plain)"
     assert list(notebook_parameters(make_notebook("x", cell)).values()) == [
-        Parameter("plain", "", "3", "no type"), Parameter("note", "str", "'ünï # no comment'", "é")
+        Parameter("plain", None, 3, "no type"), Parameter("note", Text(), "ünï # no comment", "é")
     ]  # fmt: skip
 
 
@@ -61,7 +79,7 @@ def test_what_cannot_be_read_is_named(tmp_path, content):
     ("name", "typed", "value"),
     [
         ("seed", "7", 7),
-        ("seed", -7, -7),
+        ("seed", 7, 7),
         ("share", "1e-3", 0.001),
         ("share", 1, 1.0),
         ("exact", "true", True),
@@ -94,14 +112,14 @@ def test_values_take_the_type_of_the_parameter(notebooks, name, typed, value):
         ("share", False),
         ("exact", "maybe"),
         ("exact", 2),
-        ("k_values", "1, 5"),
+        ("k_values", "1, five"),
         ("k_values", '{"a": 1}'),
         ("names", "[1]"),
         ("name", 7),
     ],
 )
-def test_values_of_another_type_are_refused_with_an_example(notebooks, name, typed):
-    with pytest.raises(ValueError, match=f"parameter {name} is of type .*, as in {name}=.*; found "):
+def test_values_of_another_type_are_refused(notebooks, name, typed):
+    with pytest.raises(ValueError, match=f"parameter {name}: expected .*, found "):
         check_parameters({name: typed}, notebooks)
 
 
@@ -115,6 +133,43 @@ def test_an_unknown_name_lists_the_known_and_the_closest(notebooks):
 def test_nothing_is_close_to_some_names(notebooks):
     with pytest.raises(ValueError, match="no notebook has a parameter 'zzz'; known: exact"):
         check_parameters({"zzz": "1"}, notebooks)
+
+
+def test_what_belongs_to_a_notebook_that_is_not_run_is_refused(notebooks):
+    first, second = notebooks
+    assert check_parameters({"model": "a"}, [second], [first]) == {"model": "a"}
+    with pytest.raises(
+        ValueError,
+        match="parameter seed is of 01_ingest, which is not run, and would change nothing: leave it out",
+    ):
+        check_parameters({"seed": 1}, [second], [first])
+
+
+def test_values_are_completed_and_held_together(make_notebook):
+    notebook = make_notebook("04_retrieve", 'fusion: str = "none"\nweights: str = "equal"')
+    assert check_all([notebook], {"fusion": "rrf"}) == [{"fusion": "rrf", "weights": "equal"}]
+    with pytest.raises(ValueError, match="weights: 'learned' needs a fusion"):
+        check_all([notebook], {"weights": "learned"})
+
+
+def test_files_are_made_absolute_or_missed(here):
+    (here / "words.csv").touch()
+    assert check_files({"replacements": "words.csv", "captioner": "", "k": 3}) == {
+        "replacements": str(here / "words.csv"), "captioner": "", "k": 3
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"parameter replacements: there is no file .*none\.csv"):
+        check_files({"replacements": "none.csv"})
+    with pytest.raises(ValueError, match=r"model \./none does not exist"):
+        check_files({"captioner": "./none"})
+
+
+@pytest.mark.parametrize("check", [check_dataset, check_model])
+def test_an_empty_text_is_no_path(here, check):
+    """As of a variable of the shell that is not set: the current folder is not meant."""
+    (here / "config.json").touch()
+    for text in ("", " "):
+        with pytest.raises(ValueError, match="parameter (dataset|models): expected "):
+            check(text)
 
 
 def test_an_option_is_checked_before_a_run(make_notebook):

@@ -36,7 +36,7 @@ def test_a_step_takes_names_from_the_notebook_and_values_from_the_namespace(make
 
 def test_a_step_begins_anywhere_with_the_projects_notebook(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = dict.fromkeys(("sample", "group_by", "umap_neighbours", "perplexity", "seed"), 1)
+    given = {"sample": 1, "group_by": "label", "umap_neighbours": 2, "perplexity": 1, "seed": 1}
     assert begin_step("06_visualize", {"name": "r", **given}).parameters == given
 
 
