@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
-from mmlab.runs.record.manifest import given_parameters, read_manifest
+from mmlab.runs.record.manifest import given_parameters, read_manifest, record_copy
 from mmlab.runs.record.parameters import check_parameters, complete_parameters
 from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
@@ -154,7 +154,7 @@ def run_notebooks(
 def execute(
     notebook: Path, copy: Path, parameters: Mapping[str, Any], kernel: "Kernel", bar: Progress
 ) -> None:
-    """Execute one notebook into its copy.
+    """Execute one notebook into its copy, and record that the copy is whole.
 
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
@@ -166,6 +166,7 @@ def execute(
     options["on_progress"] = partial(bar.show_inside, name)
     try:
         papermill.execute_notebook(notebook, copy, dict(parameters), ENGINE, km=kernel, **options)
+        record_copy(copy)
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:
