@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
 from mmlab.items import ImageError, open_image
-from mmlab.items.images import MAX_PIXELS, open_measured, thumbnail
+from mmlab.items.files import file_hash
+from mmlab.items.images import MAX_PIXELS, open_measured, refuse_changed, thumbnail
 
 REASONS = ("empty file", "not an image", "damaged file", "too many pixels")
 
@@ -264,3 +266,21 @@ def test_a_thumbnail_fits_its_square(tmp_path, suffix):
         assert np.abs(pixels(small) - pixels(photo(800, 400).resize((50, 25)))).mean() < 15
     with pytest.raises(ImageError, match="missing file"):
         thumbnail(tmp_path / "none.png")
+
+
+def test_a_file_with_other_bytes_than_were_recorded_is_not_opened(tmp_path):
+    paths = [tmp_path / name for name in ("same.png", "other.png", "gone.png")]
+    for path in paths:
+        Image.new("RGB", (4, 2), "red").save(path)
+    names, contents = list(map(str, paths)), [file_hash(path) for path in paths]
+    Image.new("RGB", (4, 2), "blue").save(paths[1])
+    paths[2].unlink()
+    assert refuse_changed(names, contents) == names[1:2]
+    assert open_image(names[0]).size == (4, 2)
+    for path in (paths[1], names[1]):
+        with pytest.raises(ImageError, match="^changed file$"):
+            open_image(path)
+    with pytest.raises(ImageError, match="^missing file$"):
+        open_image(names[2])
+    assert refuse_changed(names, contents, time.time() + 9) == []  # nothing was written since then
+    assert open_image(names[1]).size == (4, 2)
