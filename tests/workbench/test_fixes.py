@@ -1,5 +1,7 @@
 """The repair list leads from what was found in a run to the file and the row of the dataset."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
