@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from mmlab.evaluate import qrels_from_pairs, score_queries, vectors_by_modality
 from mmlab.evaluate.measures.geometry import share_space
@@ -19,6 +20,7 @@ from mmlab.items import (
     write_items,
     write_table,
 )
+from mmlab.items.files import file_hash
 from mmlab.items.tables import item_id
 from mmlab.runs import run_folder, start_step
 
@@ -95,10 +97,13 @@ def whole_items(names: list[str], captions: list[str], owner: np.ndarray) -> pd.
     return items.assign(content=items["item_id"]).reindex(columns=ITEM_COLUMNS)
 
 
-def make_judged_run(run: str, noise: float, pairs: int = 30, test: int | None = None) -> None:
+def make_judged_run(
+    run: str, noise: float, pairs: int = 30, test: int | None = None, folder: Path | None = None
+) -> None:
     """A run up to 05 over drawn items, whose texts lie the further from their images the more noise there is.
 
     `test`: how many pairs are the test split, which is judged; the others are for training. Without it there is none.
+    `folder`: where the image files are drawn; without it they are nowhere.
     """
     rng = np.random.default_rng(0)
     names = [f"{number}.jpg" for number in range(pairs)]
@@ -111,6 +116,11 @@ def make_judged_run(run: str, noise: float, pairs: int = 30, test: int | None = 
     space = Space(run, "1", "projected", "", "", 8)
     spaces = [Vectors(items["item_id"], np.vstack([images, texts]), space)]
     items = items.assign(content="c", origin="caption").reindex(columns=ITEM_COLUMNS)
+    if folder is not None:
+        items.loc[: pairs - 1, "image"] = [
+            draw_plain(folder / name, number) for number, name in enumerate(names)
+        ]
+        items.loc[: pairs - 1, "content"] = [file_hash(folder / name) for name in names]
     if test is not None:
         items["split"] = np.where(items["pair_id"].isin(names[:test]), "test", "train")
     make_run(run, items, spaces)
@@ -125,3 +135,10 @@ def make_judged_run(run: str, noise: float, pairs: int = 30, test: int | None = 
         scores = score_queries(ranked, qrels_from_pairs(items, a, b), ["Success@1", "RR"])
         write_table(scores, step.write(f"per_query/{a}-to-{b}.parquet"))
     step.finish("")
+
+
+def draw_plain(path: Path, number: int) -> str:
+    """Draw an image of a colour of its own; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (32, 32), (7 * number % 256, 128, 255 - 5 * number % 256)).save(path)
+    return str(path)

@@ -13,6 +13,7 @@ import pytest
 
 from mmlab.cli import main
 from mmlab.items import read_items, write_items
+from mmlab.items.files import file_hash
 from mmlab.runs import find_notebooks, read_manifest, run_folder
 from mmlab.runs.record.run_files import MANIFEST
 from mmlab.runs.report.html_report import write_single_file
@@ -64,6 +65,8 @@ def begin_of_demo(name: str, count: int) -> Path:
     for file in [file for record in manifest["steps"].values() for file in record["writes"]]:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(run_folder("demo") / file, folder / file)
+    for record in manifest["steps"].values():
+        del record["copy"]
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
@@ -73,7 +76,9 @@ def test_a_run_holds_and_holding_it_leaves_nothing_behind(data_folder: Path, cap
     begin_of_demo("begun", 2)
     before = {path: path.stat().st_mtime_ns for path in data_folder.rglob("*") if path.is_file()}
     assert main(["verify", "begun"]) == 0
-    assert capsys.readouterr().out.startswith("begun holds: the same items, vectors, rankings and measures")
+    assert capsys.readouterr().out.startswith(
+        "begun holds: the same items, vectors, rankings, measures and figures"
+    )
     assert {path: path.stat().st_mtime_ns for path in data_folder.rglob("*") if path.is_file()} == before
     assert not list(data_folder.glob("verify-*"))
 
@@ -84,6 +89,11 @@ def test_what_differs_is_told(data_folder: Path, capsys) -> None:
     text = items["modality"].eq("text").idxmax()
     items.loc[text, "text"] = "another text than was read"
     write_items(items, folder / "items.parquet")
+    assert main(["verify", "half"]) == 1
+    assert "nothing was run again" in capsys.readouterr().err
+    manifest = read_manifest("half")
+    manifest["steps"]["01_ingest"]["writes"]["items.parquet"] = file_hash(folder / "items.parquet")
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     assert main(["verify", "half"]) == 1
     shown = capsys.readouterr()
     assert shown.out.splitlines()[1].split() == [

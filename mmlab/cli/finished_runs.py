@@ -120,12 +120,10 @@ def _shorten(hit: dict[str, Any]) -> dict[str, Any]:
 @click.argument("run", shell_complete=complete_runs)
 def open_(run: str) -> None:
     """Open the report of RUN in the browser, and print where it is."""
-    from mmlab.runs import write_report
-    from mmlab.runs.record.run_files import INDEX_PAGE, run_folder
+    from mmlab.runs.report.html_report import write_index
 
     with usage_errors():
-        page = run_folder(run) / INDEX_PAGE
-        page = page if page.is_file() else write_report(run)
+        page = write_index(run)
     click.echo(f"Report: {page}")
     if click.launch(page.as_uri()):
         click.echo("No browser could be opened here; open the file in one.", err=True)

@@ -3,11 +3,11 @@
 - `captions.csv`: image, caption, label, split, colour, pattern; a row per caption, like a dataset of a user.
 - `truth.csv`: what each image shows, and whether its combination is withheld from training.
 - `faults.csv`: every fault, the row of captions.csv (from 1) that has it, and what should be there.
-- `catalogue.json`: the parameters; it says "finished" once everything else is there.
+- `catalogue.json`: the parameters; once everything else is there it says "finished" and the sha256 of each file.
 """
 
 import json
-import shutil
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ from mmlab.demo.faults import (
 )
 from mmlab.demo.products import Product, Purpose, sample_product, write_captions
 from mmlab.items import replacing
+from mmlab.items.files import file_hash
 
 MAKER = "mmlab.demo"
 VERSION = 1  # of the drawings and captions; a catalogue of another version is drawn again
+DRAWN_IMAGE = re.compile(r"\d{5,}b?\.jpg")
 IMAGES_PER_TASK = 50  # drawn by a process at a time
 # Neighbours share a split, so that swapped captions stay in it: of ten pairs 6 train, 1 validation, 3 test.
 SPLIT_OF_PAIR = ("train", "test", "train", "train", "test", "train", "validation", "train", "test", "train")
@@ -73,10 +75,11 @@ class Listing:
 def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, progress: bool = True) -> Path:
     """Draw a catalogue of `products` products with known faults and return its folder.
 
-    Draws nothing if the folder holds this catalogue already; a catalogue of other parameters is replaced. A smaller
-    catalogue of the same seed is the beginning of a larger one. Several processes draw, so a script calls this below
-    `if __name__ == "__main__":`. Raises ValueError for `products` below 1 or a negative seed, and FileExistsError for
-    a folder that holds something else.
+    Draws nothing if the folder holds this catalogue already; a catalogue of other parameters is replaced, and files
+    that were put into its folder stay. A smaller catalogue of the same seed is the beginning of a larger one. Several
+    processes draw, so a script calls this below `if __name__ == "__main__":`. Raises ValueError for `products` below 1
+    or a negative seed, and FileExistsError for a folder that holds something else, and for a drawn file that somebody
+    has changed and that would be replaced.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -89,7 +92,7 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
     folder = Path(folder)
     parameters = {"made_by": MAKER, "version": VERSION, "products": products, "seed": seed}
     found = _read_parameters(folder)
-    if found == parameters | {"finished": True}:
+    if found and {**found, "files": None} == parameters | {"finished": True, "files": None}:
         return folder
     _empty_folder(folder, found)
     _write_parameters(folder, parameters | {"finished": False})
@@ -97,7 +100,8 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
     _draw_images(folder, listings, progress)
     for name, tabulate in TABLES.items():
         tabulate(listings).to_csv(folder / name, index=False, lineterminator="\n")
-    _write_parameters(folder, parameters | {"finished": True})
+    files = {name: file_hash(folder / name) for name in _drawn_files(folder)}
+    _write_parameters(folder, parameters | {"finished": True, "files": files})
     return folder
 
 
@@ -180,7 +184,7 @@ TABLES = {"captions.csv": _tabulate_captions, "truth.csv": _tabulate_truth, "fau
 
 
 def _draw_images(folder: Path, listings: list[Listing], progress: bool) -> None:
-    (folder / "images").mkdir()
+    (folder / "images").mkdir(exist_ok=True)
     files = [(folder / one.image, one.product, one.fault) for one in listings if one.fault != MISSING]
     tasks = [files[start : start + IMAGES_PER_TASK] for start in range(0, len(files), IMAGES_PER_TASK)]
     for _ in map_processes(_write_files, tasks, "catalogue", progress):
@@ -209,10 +213,23 @@ def _empty_folder(folder: Path, found: dict[str, Any] | None) -> None:
             f"expected an empty folder or an earlier catalogue at {folder}, found other files;"
             " choose another folder, or move them away"
         )
-    if (folder / "images").exists():
-        shutil.rmtree(folder / "images")
-    for name in TABLES:
-        (folder / name).unlink(missing_ok=True)
+    drawn = _drawn_files(folder)
+    # one that was not drawn to its end is drawn again whatever there is of it
+    known = found.get("files", {}) if found and found["finished"] else {}
+    changed = [name for name in drawn if name in known and file_hash(folder / name) != known[name]]
+    if changed or (known and (changed := [name for name in drawn if name not in known])):
+        raise FileExistsError(
+            f"{folder / changed[0]} is not as it was drawn, and another catalogue is about to take its place: "
+            f"move it away ({len(changed)} such files), or choose another folder"
+        )
+    for name in drawn:
+        (folder / name).unlink()
+
+
+def _drawn_files(folder: Path) -> list[str]:
+    """Return the files in the folder that are called as those of a catalogue."""
+    images = sorted(path for path in (folder / "images").glob("*.jpg") if DRAWN_IMAGE.fullmatch(path.name))
+    return [f"images/{path.name}" for path in images] + [name for name in TABLES if (folder / name).is_file()]
 
 
 def _write_parameters(folder: Path, parameters: dict[str, Any]) -> None:

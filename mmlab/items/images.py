@@ -1,18 +1,21 @@
 """Open one image file the same way everywhere: upright, RGB, of bounded size, or refused with a reason."""
 
 import io
+import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mmlab.items.files import open_regular
+from mmlab.items.files import file_hash, open_regular
 from mmlab.items.limits import DECODING_BYTES, MAX_DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ SWAPPING = {2, 4, 5, 6}
 PILLOW = re.compile(r"PIL\.")
 IGNORED = ("ignore", None, Warning, PILLOW, 0)  # as `warnings.filters` keeps it
 _large_lock, _filters_lock = Lock(), Lock()
+CHANGED = "changed file"
+MAX_READERS = 8  # of files whose bytes are compared
+_changed: set[str] = set()  # paths of files that are not opened in this process, see `refuse_changed`
 
 
 class ImageError(ValueError):
@@ -50,8 +56,9 @@ def open_image(source: str | Path | BinaryIO, min_side: int | None = None) -> "I
 
     source: a path, or a file open for reading in binary. min_side: where the format can (JPEG), decode at 1/2, 1/4 or
     1/8, as small as the longer side keeps `min_side` pixels; one that has fewer is never made smaller, and the whole
-    file is read and checked all the same. Raises ImageError with one of: missing file, unreadable file (a permission, a
-    folder, a failing disk), empty file, not an image, too many pixels, too many scans, damaged file.
+    file is read and checked all the same. Raises ImageError with one of: missing file, changed file (see
+    `refuse_changed`), unreadable file (a permission, a folder, a failing disk), empty file, not an image, too many
+    pixels, too many scans, damaged file.
 
     >>> from PIL import Image
     >>> file = io.BytesIO()
@@ -68,6 +75,8 @@ def open_measured(
     """Return what `open_image` does, with width and height of the upright image at its full size."""
     if not isinstance(source, str | Path):
         return _decoded(source, min_side)
+    if str(source) in _changed:
+        raise ImageError(CHANGED)
     try:
         with open_regular(source) as file:
             return _decoded(file, min_side)
@@ -77,6 +86,29 @@ def open_measured(
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ImageError("unreadable file") from error
+
+
+def refuse_changed(paths: Sequence[str], contents: Sequence[str], since: float = 0) -> list[str]:
+    """Return the paths of the files whose bytes no longer have these sha256, and refuse to open them from now on.
+
+    since: a time in seconds since 1970 when they had them; a file that was neither written nor renamed after it is not
+    read. A file that is not there has not changed. One that has its sha256 again is opened again. `open_image` and all
+    that opens a path by it gives the reason "changed file".
+    """
+    with ThreadPoolExecutor(MAX_READERS) as threads:
+        found = list(threads.map(_has_changed, paths, contents, repeat(since)))
+    changed = [path for path, other in zip(paths, found, strict=True) if other]
+    _changed.difference_update(paths)
+    _changed.update(changed)
+    return changed
+
+
+def _has_changed(path: str, content: str, since: float) -> bool:
+    try:
+        found = os.stat(path)
+        return max(found.st_mtime, found.st_ctime) >= since and file_hash(path) != content
+    except (OSError, ValueError):  # whoever opens it says why it cannot be
+        return False
 
 
 def thumbnail(path: str | Path, side: int = 128) -> bytes:

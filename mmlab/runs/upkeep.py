@@ -42,7 +42,9 @@ from mmlab.runs.report.summary import DAMAGE, Metrics, read_metrics, summarize_r
 
 # what 06_visualize makes of the numbers is for a person to look at
 VERIFIED = NOTEBOOKS[:5]
-TIMES = ("_ms", "_s", "seconds", "per_second")  # columns that hold how long something took
+# columns that hold how long something took, or what a graph lost, which is another one each time it is built
+UNEQUAL = ("_ms", "_s", "seconds", "per_second", "recall")
+BY_GRAPH = ("index", "quantized")  # steps of a ranking
 TIMED_FIGURES = "03_"
 MAX_PIXEL_CHANGE = 0.5
 ASIDE = ".removed"  # ends the name of a folder that is being removed
@@ -111,8 +113,9 @@ def data_folder(folder: Path) -> Iterator[None]:
 def find_differences(first: Path, second: Path, files: Iterable[str], tolerance: float) -> pd.DataFrame:
     """Return a row (file, what, before, after) for each thing in which these files of two run folders differ.
 
-    Numbers may differ by `tolerance`, and times as they like. A file that only one folder has is a difference. Of
-    rankings two items with the same score may change places.
+    Numbers may differ by `tolerance`, times and what the graph of an index finds as they like: a graph is another one
+    each time it is built. A file that only one folder has is a difference. Of rankings two items with the same score
+    may change places.
     """
     rows: list[tuple[str, str, object, object]] = []
     for name in files:
@@ -133,7 +136,7 @@ def _table(rows: Sequence[tuple[str, str, object, object]]) -> pd.DataFrame:
 def _comparison(name: str) -> Callable[[Path, Path, float], Iterator[Difference]]:
     """Return the function that compares files of this name."""
     if name.startswith(f"{RANKINGS}/"):
-        return _compare_rankings
+        return _compare_depths if Path(name).stem in BY_GRAPH else _compare_rankings
     known = {ITEMS: _compare_items, METRICS: _compare_measures}
     kinds = {".npz": _compare_vectors, ".parquet": _compare_tables, ".png": _compare_figures}
     return known.get(name) or kinds.get(Path(name).suffix, _compare_texts)
@@ -187,6 +190,12 @@ def _compare_rankings(first: Path, second: Path, tolerance: float) -> Iterator[D
         yield "queries with other items, though their scores do not tie", 0, changed
 
 
+def _compare_depths(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
+    before, after = (read_table(path, RANKING_COLUMNS).groupby("query_id").size() for path in (first, second))
+    if not before.equals(after):
+        yield "queries with another number of items", 0, int((before != after.reindex(before.index)).sum())
+
+
 def _compare_measures(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
     before, after = (_by_name(read_metrics(path)) for path in (first, second))
     for name in dict.fromkeys([*before, *after]):
@@ -229,7 +238,7 @@ def _compare_tables(first: Path, second: Path, tolerance: float) -> Iterator[Dif
     elif len(before) != len(after):
         yield "rows", len(before), len(after)
     else:
-        for name in [name for name in before.columns if not str(name).endswith(TIMES)]:
+        for name in [name for name in before.columns if not str(name).endswith(UNEQUAL)]:
             pairs = zip(map(_plain, before[name]), map(_plain, after[name]), strict=True)
             if different := sum(not _is_near(*pair, tolerance) for pair in pairs):
                 yield f"rows with another {name}", 0, different

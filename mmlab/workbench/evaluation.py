@@ -131,7 +131,8 @@ class Evaluation(Report):
         shown = self.measures.assign(value=self.measures.apply(interval, axis="columns"))
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
         sentence = (
-            f"{summarize_measures(self.measures, self.first_measure)} {self.rankings.siblings_sentence}"
+            f"{summarize_measures(self.measures, self.first_measure)} {self.rankings.siblings_sentence} "
+            f"{self.data.changed_sentence}"
         )
         return Result(self.measures, sentence.strip(), draw, shown=wide)
 
@@ -420,6 +421,7 @@ class Evaluation(Report):
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             self.rankings.siblings_sentence,
+            self.data.changed_sentence,
             failures.sentence,
             self.by_group(group_by).sentence,
             failures.suspects().sentence,

@@ -188,6 +188,10 @@ class Hits(Report):
         if rank not in set(found["rank"]):
             raise ValueError(f"explain: there are {len(found)} hits, found rank {rank}")
         hit = found[found["rank"] == rank].iloc[0]
+        if hit["image"] in self.data.changed_images:
+            raise TooFew(
+                f"the image at rank {rank} has changed since 01_ingest: its vector is of another one"
+            )
         return Explanation.of(self.data, self.text, hit)
 
     def _gallery(self) -> Html:

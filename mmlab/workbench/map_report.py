@@ -324,7 +324,7 @@ class MapReport(Report):
     @property
     def conclusion(self) -> str:
         """How far the maps can be trusted, and how many of the shown texts miss their image."""
-        return f"**{len(self.items):,} points.** {self.trust().sentence}"
+        return f"**{len(self.items):,} points.** {self.trust().sentence} {self.data.changed_sentence}".strip()
 
     @property
     def checks(self) -> dict[str, bool]:

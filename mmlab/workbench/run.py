@@ -75,7 +75,8 @@ class Run(RunData):
         """Draw texts or images of the collection, to ask with.
 
         Args:
-            modality: "text" or "image"; images that have a text come first.
+            modality: "text" or "image"; images that have a text come first, and those that have changed since 01_ingest
+                are left out.
             count: how many; one, on its own, unless given.
             seed: draws the same again.
 
@@ -90,6 +91,7 @@ class Run(RunData):
         check_value("modality", modality, Choice(MODALITIES))
         check_values(k=count, seed=seed)
         known = self.embedded_items[self.embedded_items["modality"] == modality]
+        known = known[~known["image"].isin(self.changed_images)]
         if modality == "image":
             texts = self.embedded_items.loc[self.embedded_items["modality"] == "text", "pair_id"]
             paired = known[is_among(known["pair_id"], texts)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
+from mmlab.items.images import refuse_changed
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.vectors import main_vectors
@@ -175,7 +177,30 @@ class RunData:
         Columns: item_id, modality ("image" or "text"), pair_id (ties an image to its texts), text, image (path of the
         file), label, split, origin, content, width, height, flags, duplicate_of, then the dataset's own columns.
         """
-        return read_items(self._files.read(run_files.ITEMS))
+        items = read_items(self._files.read(run_files.ITEMS))
+        images, record = items[items["modality"] == "image"], self.manifest["steps"].get("01_ingest")
+        began = datetime.fromisoformat(record["finished"]).timestamp() - record["seconds"] if record else 0.0
+        changed = refuse_changed(images["image"].tolist(), images["content"].tolist(), began)
+        self.__dict__["changed_images"] = changed
+        return items
+
+    @cached_property
+    def changed_images(self) -> list[str]:
+        """The paths of the images whose files have changed since 01_ingest: none of them is opened."""
+        _ = self.items  # which notes them
+        found: list[str] = self.__dict__["changed_images"]
+        return found
+
+    @property
+    def changed_sentence(self) -> str:
+        """How many images have changed since 01_ingest, as Markdown; empty where none has."""
+        if not self.changed_images:
+            return ""
+        images = (self.items["modality"] == "image").sum()
+        return (
+            f"**{len(self.changed_images):,} of {count(int(images), 'image')} changed since 01_ingest**: the figures "
+            "are of what was there then, and what is there now is not shown; run the notebooks again from 01_ingest on."
+        )
 
     @property
     def held(self) -> str:

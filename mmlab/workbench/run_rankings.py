@@ -251,7 +251,7 @@ class Rankings(Report):
         alone = "" if self.judged.name == ALL else " by its items alone"
         sentence = (
             f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
-            f"{summarize_steps(self.ranked)} {self.siblings_sentence}"
+            f"{summarize_steps(self.ranked)} {self.siblings_sentence} {self.data.changed_sentence}"
         )
         return Result(join_directions(self.answers), sentence.strip(), draw, shown=no_table())
 

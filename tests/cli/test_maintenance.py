@@ -116,19 +116,34 @@ def test_yes_does_not_ask(runs, capsys):
     assert capsys.readouterr().out == "Nothing to remove.\n"
 
 
+def evaluate_by_hand(metrics):
+    """05 of the run `p` as its notebook does it, with these metrics."""
+    step = start_step("05_evaluate", "p", seed=0, k="demo")
+    step.write("05_evaluate.txt").write_text("made with 0")
+    step.write("metrics.json").write_text(metrics)
+    step.finish("")
+
+
 def test_verify_ends_with_1_and_a_table_where_a_run_does_not_hold(here, capsys):
     notebook = here / "notebooks" / "05_evaluate.ipynb"
     content = nbformat.read(notebook, as_version=4)
     entry = json.dumps({"measures": [{"direction": "d", "measure": "RR", "value": 0.5}]})
     content.cells[-1].source += f"\nstep.write('metrics.json').write_text({entry!r})\nstep.finish('')"
     nbformat.write(content, notebook)
-    step = start_step("05_evaluate", "p", seed=0, k="demo")
-    step.write("metrics.json").write_text(entry)
-    step.finish("")
+    evaluate_by_hand(entry)
     assert main(["verify", "p"]) == 0
     assert capsys.readouterr().out.startswith("p holds: ")
     assert not list((here.parent / "data").glob("verify-*"))
     (run_folder("p") / "metrics.json").write_text(entry.replace("0.5", "0.75"))
+    assert main(["verify", "p"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].startswith(
+        "metrics.json  is not what 05_evaluate recorded: it was changed"
+    )
+    assert shown.err.endswith(
+        "1 of its files or notebooks are not as they were recorded; nothing was run again\n"
+    )
+    evaluate_by_hand(entry.replace("0.5", "0.75"))
     assert main(["verify", "p"]) == 1
     shown = capsys.readouterr()
     assert shown.out.splitlines()[1].split() == ["metrics.json", "d", "RR", "0.75", "0.5"]
@@ -142,7 +157,9 @@ def test_verify_leaves_the_server_of_a_run_alone(here, capsys):
     content.cells[0].source = content.cells[0].source.replace("k: str = 'demo'", "store: str = ''")
     content.cells[-1].source = "assert store == ''\n" + content.cells[-1].source
     nbformat.write(content, notebook)
-    start_step("03_index", "p", seed=0, store="http://127.0.0.1:1").finish("")
+    step = start_step("03_index", "p", seed=0, store="http://127.0.0.1:1")
+    step.write("03_index.txt").write_text("made with 0")
+    step.finish("")
     assert main(["verify", "p"]) == 0
     assert capsys.readouterr().out.startswith("p holds: ")
 

@@ -221,3 +221,26 @@ def test_an_image_with_printed_text_has_no_other(listings):
 
 def test_splits_have_their_shares():
     assert Counter(split_of(number) for number in range(20)) == {"train": 12, "validation": 2, "test": 6}
+
+
+def test_files_of_somebody_stay_when_it_is_drawn_anew(tmp_path):
+    folder = draw_catalogue(tmp_path / "catalogue", 2, progress=False)
+    for name in ("images/mine.jpg", "images/.hidden", "notes.txt", "images/old/00001.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+    draw_catalogue(folder, 1, progress=False)
+    assert len(list((folder / "images").glob("0*.jpg"))) == 1
+    for name in ("images/mine.jpg", "images/.hidden", "notes.txt", "images/old/00001.jpg"):
+        assert (folder / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["captions.csv", "images/00000.jpg", "images/00007.jpg"])
+def test_a_drawn_file_that_somebody_changed_or_added_is_not_replaced(tmp_path, name):
+    folder = draw_catalogue(tmp_path / "catalogue", 2, progress=False)
+    (folder / name).write_text("mine")
+    with pytest.raises(
+        FileExistsError, match=rf"{name} is not as it was drawn, .* move it away \(1 such files\)"
+    ):
+        draw_catalogue(folder, 1, progress=False)
+    assert (folder / name).read_text() == "mine"
+    assert (folder / "images" / "00001.jpg").exists()

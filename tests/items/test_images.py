@@ -2,6 +2,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
 from mmlab.items import ImageError, open_image
-from mmlab.items.images import open_measured, thumbnail
+from mmlab.items.files import file_hash
+from mmlab.items.images import open_measured, refuse_changed, thumbnail
 from mmlab.items.limits import DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
 
 REASONS = ("empty file", "not an image", "damaged file", "too many pixels", "too many scans")
@@ -323,3 +325,21 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(ImageError, match="unreadable file"):
         open_image(tmp_path / "a.png")
+
+
+def test_a_file_with_other_bytes_than_were_recorded_is_not_opened(tmp_path):
+    paths = [tmp_path / name for name in ("same.png", "other.png", "gone.png")]
+    for path in paths:
+        Image.new("RGB", (4, 2), "red").save(path)
+    names, contents = list(map(str, paths)), [file_hash(path) for path in paths]
+    Image.new("RGB", (4, 2), "blue").save(paths[1])
+    paths[2].unlink()
+    assert refuse_changed(names, contents) == names[1:2]
+    assert open_image(names[0]).size == (4, 2)
+    for path in (paths[1], names[1]):
+        with pytest.raises(ImageError, match="^changed file$"):
+            open_image(path)
+    with pytest.raises(ImageError, match="^missing file$"):
+        open_image(names[2])
+    assert refuse_changed(names, contents, time.time() + 9) == []  # nothing was written since then
+    assert open_image(names[1]).size == (4, 2)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.rules import ASPECT, BLANK, BLURRED, DARK, TINY
 from mmlab.items import ImageError
 from mmlab.items.files import open_regular
-from mmlab.items.images import open_measured
+from mmlab.items.images import open_measured, refuse_changed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -90,6 +91,7 @@ def measure_images(
             chunk, new = _measure_chunk(paths[start : start + FILES_PER_CHUNK], cache, threads, bar)
             facts |= chunk
             decoded += new
+    refuse_changed(paths, [str(facts[path].content) for path in paths], math.inf)  # they are as they are
     rows = [facts[str(path)] for path in files.values()]
     index = pd.Index(list(files), dtype="str")
     return pd.DataFrame(rows, index, ImageFacts._fields).astype(DTYPES), decoded

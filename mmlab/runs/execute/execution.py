@@ -20,7 +20,7 @@ from mmlab.items import data, replacing
 from mmlab.items.files import find_shortage
 from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
-from mmlab.runs.record.manifest import recorded_parameters
+from mmlab.runs.record.manifest import record_copy, recorded_parameters
 from mmlab.runs.record.parameters import check_all, check_parameters
 from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
@@ -155,7 +155,7 @@ def run_notebooks(
 def execute(
     notebook: Path, copy: Path, parameters: Mapping[str, Any], kernel: "Kernel", bar: Progress
 ) -> None:
-    """Execute one notebook into its copy.
+    """Execute one notebook into its copy, and record that the copy is whole.
 
     Raises NotebookFailed if a cell raises an error, or if the kernel dies or does not start.
     """
@@ -167,6 +167,7 @@ def execute(
     options["on_progress"] = partial(bar.show_inside, name)
     try:
         papermill.execute_notebook(notebook, copy, dict(parameters), ENGINE, km=kernel, **options)
+        record_copy(copy)
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, copy, error), name) from error
     except DeadKernelError as error:

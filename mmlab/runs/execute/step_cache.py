@@ -64,7 +64,7 @@ def share_step(step: str, maker: str, run: str) -> None:
     # not linked: papermill writes it in place
     if executed_copy(maker, step).is_file():
         with replacing(executed_copy(run, step)) as temporary:
-            shutil.copyfile(executed_copy(maker, step), temporary)
+            shutil.copy2(executed_copy(maker, step), temporary)  # its page is not older
     record_step(run, step, {**record, "shared_from": record.get("shared_from", maker)})
 
 

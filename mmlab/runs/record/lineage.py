@@ -14,8 +14,10 @@ from typing import Any
 
 from mmlab.items.files import file_hash
 from mmlab.runs.record.manifest import DamagedManifest, Manifest, StepRecord, read_manifest
-from mmlab.runs.record.run_files import WRITERS, run_folder
+from mmlab.runs.record.run_files import EXECUTED, WRITERS, executed_copy, run_folder
 
+# what a file that is no executed notebook raises
+NO_NOTEBOOK = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 SETTLED_NS = 1_000_000_000  # after its last change, until the state of a file tells one content from another
 
 
@@ -135,9 +137,50 @@ def read_held(name: str) -> Manifest:
             continue
         found = {file: find_fault(folder / file, digest, step) for file, digest in record["writes"].items()}
         damaged |= {file: f"{file} {fault}; run {step} again" for file, fault in found.items() if fault}
+        if fault := find_copy_fault(executed_copy(name, step), record):
+            damaged[f"{EXECUTED}/{step}.ipynb"] = f"{EXECUTED}/{step}.ipynb {fault}; run {step} again"
         held = {file: digest for file, digest in record["writes"].items() if not found[file]}
         steps[step] = {**record, "writes": held}
+    for copy in sorted((folder / EXECUTED).glob("*.ipynb")):
+        if copy.stem not in steps and (fault := find_copy_fault(copy, {})):
+            damaged[f"{EXECUTED}/{copy.name}"] = f"{EXECUTED}/{copy.name} {fault}; run {copy.stem} again"
     return {**manifest, "steps": steps, "stale": stale, "damaged": damaged}
+
+
+def find_copy_fault(copy: Path, record: Mapping[str, Any]) -> str:
+    """Return in what the executed copy of a notebook is not the one that its step recorded, "" where it is or none is.
+
+    A notebook that was run by hand has no copy: one of an earlier execution is not its own, see `is_copy_of`.
+    """
+    if "copy" in record:
+        return find_fault(copy, record["copy"], copy.stem)
+    try:
+        began, ended = _execution(copy)
+    except FileNotFoundError:
+        return ""
+    except NO_NOTEBOOK:
+        return "is no executed notebook"
+    cut = began <= record.get("finished", "") and not ended
+    return "ends before its notebook did: the run was stopped there" if cut else ""
+
+
+def is_copy_of(copy: Path, record: Mapping[str, Any]) -> bool:
+    """Tell whether an executed copy shows what its step has recorded, and all of it."""
+    if not copy.is_file() or find_copy_fault(copy, record):
+        return False
+    began, ended = ("", "9") if "copy" in record else _execution(copy)
+    return began <= record["finished"] <= ended
+
+
+def _execution(copy: Path) -> tuple[str, str]:
+    """Return when papermill began and ended to execute a notebook, in UTC; "" where it did not come to the end.
+
+    Anything from always to never, of a notebook that something else has executed.
+    """
+    found = json.loads(copy.read_text(encoding="utf-8"))["metadata"].get("papermill")
+    if found is None:
+        return "", "9"
+    return str(found["start_time"]), "" if found["exception"] else str(found["end_time"] or "")
 
 
 def held_file(manifest: Manifest, file: str) -> Path | None:
@@ -147,9 +190,14 @@ def held_file(manifest: Manifest, file: str) -> Path | None:
 
 
 def is_done(manifest: Manifest, folder: Path, step: str, parameters: Mapping[str, Any]) -> bool:
-    """Return whether the step finished with exactly these parameters, and all that it wrote may still be used."""
+    """Return whether the step finished with exactly these parameters, and all that it wrote may still be used.
+
+    Its executed copy, where it has one, is whole.
+    """
     record = manifest["steps"].get(step)
     if record is None or record["parameters"] != parameters:
+        return False
+    if find_copy_fault(folder / EXECUTED / f"{step}.ipynb", record):
         return False
     try:
         for file in record["writes"]:

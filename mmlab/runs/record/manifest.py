@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from mmlab.items import replacing
-from mmlab.items.files import project, resolve
+from mmlab.items.files import file_hash, project, resolve
 from mmlab.items.parameter_table import RUN_NAME
 from mmlab.runs.record.run_files import MANIFEST, STORE, folder_lock, run_folder
 
@@ -121,6 +121,8 @@ class StepRecord(TypedDict):
     environment: Environment
     # the run that did the step, where a sweep shares it
     shared_from: NotRequired[str]
+    # the fingerprint of the executed copy, once it is whole; none of a notebook that was run by hand
+    copy: NotRequired[str]
 
 
 class Manifest(TypedDict):
@@ -216,6 +218,14 @@ def record_begin(name: str, step: str) -> None:
         with _changing(name) as manifest:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             manifest["begun"][step] = now
+
+
+def record_copy(copy: Path) -> None:
+    """Write into the manifest of its run that the executed copy of a notebook is whole, if its step has finished."""
+    name, step = copy.parents[1].name, copy.stem
+    if step in read_manifest(name)["steps"]:
+        with _changing(name) as manifest:
+            manifest["steps"][step]["copy"] = file_hash(copy)
 
 
 @contextmanager

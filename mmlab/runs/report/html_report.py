@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from mmlab.items import data, replacing
 from mmlab.items.sentences import milliseconds
-from mmlab.runs.record.lineage import held_file, read_held
-from mmlab.runs.record.manifest import Manifest
+from mmlab.runs.record.lineage import held_file, is_copy_of, read_held
+from mmlab.runs.record.manifest import Manifest, read_manifest
 from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, run_folder
 from mmlab.runs.report.sections import (
     Gallery,
@@ -67,20 +67,22 @@ def write_report(name: str) -> Path:
 
     Raises FileNotFoundError if there is no such run.
     """
-    folder = run_folder(name)
-    for notebook in sorted((folder / EXECUTED).glob(COPIES)):
-        write_page(notebook, folder)
+    folder = existing_folder(name)
+    executed = [copy.stem for copy in (folder / EXECUTED).glob(COPIES)]
+    for step in {*executed, *read_manifest(name)["steps"]}:
+        (folder / f"{step}.html").unlink(missing_ok=True)
     return write_index(name)
 
 
 def write_index(name: str) -> Path:
-    """Write the index.html of a run, with links to the pages that exist, and return its path.
+    """Write the index.html of a run, with links to its pages, and return its path.
 
-    Raises FileNotFoundError if there is no such run.
+    A page that is older than its executed copy, or is not there, is written. Raises FileNotFoundError if there is no
+    such run.
     """
-    folder = existing_folder(name)
-    links = {notebook: f"{notebook}.html" for notebook in page_names(folder)}
-    return _write(folder / INDEX_PAGE, render_index(read_held(name), links))
+    folder, manifest = existing_folder(name), read_held(name)
+    links = {page: f"{page}.html" for page in page_names(manifest)}
+    return _write(folder / INDEX_PAGE, render_index(manifest, links))
 
 
 def write_single_file(name: str) -> Path:
@@ -92,7 +94,7 @@ def write_single_file(name: str) -> Path:
     """
     folder, manifest = existing_folder(name), read_held(name)
     pages = {
-        page: shrink_figures((folder / f"{page}.html").read_text("utf-8")) for page in page_names(folder)
+        page: shrink_figures((folder / f"{page}.html").read_text("utf-8")) for page in page_names(manifest)
     }
     largest_last = sorted(pages, key=lambda page: len(pages[page]))
     parts, left_out = [*reversed(LARGE_SECTIONS), *largest_last], list[str]()
@@ -136,10 +138,24 @@ def existing_folder(name: str) -> Path:
     return folder
 
 
-def page_names(folder: Path) -> list[str]:
-    """Return the names of the executed notebooks of a run that have a page, in their order."""
-    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob(COPIES))
-    return [name for name in names if (folder / f"{name}.html").is_file()]
+def page_names(manifest: Manifest) -> list[str]:
+    """Return the names of the executed notebooks of a run that may be shown, in their order; each has its page.
+
+    `manifest`: of `read_held`. Of a step that holds the copy has to be its own and whole; of one that failed or was
+    stopped the page shows how far it came; what a step did that is out of date is not shown, nor a damaged copy.
+    """
+    folder, records = run_folder(manifest["run"]), read_manifest(manifest["run"])["steps"]
+    names = []
+    for copy in sorted((folder / EXECUTED).glob(COPIES)):
+        record, page = records.get(copy.stem), folder / f"{copy.stem}.html"
+        if f"{EXECUTED}/{copy.name}" in manifest.get("damaged", {}):
+            continue
+        if record is not None and is_copy_of(copy, record) != (copy.stem in manifest["steps"]):
+            continue
+        if not page.is_file() or page.stat().st_mtime_ns < copy.stat().st_mtime_ns:
+            write_page(copy, folder)
+        names.append(copy.stem)
+    return names
 
 
 def render_index(
