@@ -16,6 +16,7 @@ from mmlab.items import read_items, write_items
 from mmlab.runs import find_notebooks, read_manifest, run_folder
 from mmlab.runs.record.run_files import MANIFEST
 from mmlab.runs.report.html_report import write_single_file
+from tests.bench.kills import differing, kill_often, left_behind
 
 WORDS = ("--name", "stopped", "--from", "03", "-p", "sample=60")  # as the shared run
 
@@ -117,6 +118,15 @@ def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report() -> None:
     steps = ("04_retrieve", "05_evaluate")
     assert hashes("stopped", *steps) == hashes("demo", *steps)
     assert measures("stopped") == measures("demo")
+
+
+def test_a_run_that_was_killed_ends_in_the_same_files() -> None:
+    """With all its kernels, at three random moments; 30 times in `make bench ONLY=kills`."""
+    begin_of_demo("killed", 2)
+    words = mmlab("run", "--name", "killed", *WORDS[2:])
+    kill_often(words, 3, seconds=15)
+    assert differing(run_folder("demo"), run_folder("killed")) == []
+    assert left_behind(run_folder("killed")) == []
 
 
 def measures(run: str) -> str:

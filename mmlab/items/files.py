@@ -5,6 +5,7 @@ One rule for paths: a relative path in a parameter starts at the project folder,
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import mmlab
 
@@ -155,7 +156,7 @@ def _data_place() -> Path:
     return next(folder for folder in (place, *place.parents) if folder.is_dir())
 
 
-def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
+def open_regular(path: str | Path, most: int | None = None) -> io.BufferedReader:
     """Open a file to read its bytes.
 
     Raises OSError for what need not end, a pipe or a device, also behind a link, and for more than `most` bytes.
@@ -314,6 +315,9 @@ def _content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+UNUSABLE = re.compile("locked|busy|readonly|unable to open|full|disk I/O")  # in an OperationalError of SQLite
+
+
 class SqliteFile:
     """A file with one table; `with` closes it. What was committed survives a kill.
 
@@ -362,6 +366,8 @@ class SqliteFile:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if not UNUSABLE.search(str(error)):
+                raise
             todo = find_shortage(str(error)) or (
                 f"another process may be writing it for long, or {self.path.parent} may not be written to"
             )

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, Vectors, data, read_items, read_table
+from mmlab.items.files import Checksums
 from mmlab.runs.execute.execution import run_notebooks
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
@@ -28,6 +29,7 @@ from mmlab.runs.record.run_files import (
     NOTEBOOKS,
     QUESTIONS,
     RANKINGS,
+    STORE,
     VECTORS,
     disk_bytes,
     is_locked,
@@ -75,7 +77,7 @@ def verify_run(name: str, tolerance: float = 1e-5, progress: bool = True) -> Ver
     except KeyboardInterrupt:
         shutil.rmtree(again)
         raise
-    found = find_differences(first, second, tolerance)
+    found = pd.concat([_changed_in_store(first), find_differences(first, second, tolerance)])
     if found.empty:
         shutil.rmtree(again)
     return Verification(found, second)
@@ -117,6 +119,17 @@ def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFram
             else:
                 before, after = ("there" if found else "missing" for found in there)
                 rows.append((name, "file", before, after))
+    return pd.DataFrame(rows, columns=["file", "what", "before", "after"])
+
+
+def _changed_in_store(folder: Path) -> pd.DataFrame:
+    """Return the files of the run's store that are not as they were when the index was built; every byte is read."""
+    stores = [Checksums(path.parent) for path in sorted(folder.glob(f"{STORE}/*/{Checksums.NAME}"))]
+    rows = [
+        ((store.folder / name).relative_to(folder).as_posix(), "bytes", "as built", "others")
+        for store in stores
+        for name in store.changed(thorough=True)
+    ]
     return pd.DataFrame(rows, columns=["file", "what", "before", "after"])
 
 

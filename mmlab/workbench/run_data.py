@@ -1,5 +1,6 @@
 """The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
+from mmlab.items.files import Checksums
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.vectors import main_vectors
@@ -342,6 +344,15 @@ class RunData:
         store = open_store(self.store, keep_open=KEEP_OPEN_SECONDS)
         return open_index(store, find_maker(self.manifest, run_files.INDEX), layout)
 
+    def record_checksums(self, index: Index) -> None:
+        """Record, within a step, the checksums of the collections in the run's own folder as files that it writes."""
+        if self._files.step is None:
+            return
+        for collection in index.schemas:
+            file = f"{run_files.STORE}/{collection}/{Checksums.NAME}"
+            if Path(self.store) == self.folder / run_files.STORE and (self.folder / file).is_file():
+                self._files.step.write(file)
+
     @cached_property
     def exact(self) -> bool:
         """Whether a search scans all vectors unless it is asked otherwise.
@@ -406,3 +417,14 @@ class RunData:
     def benchmark(self) -> pd.DataFrame:
         """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""
         return read_table(self._files.read(run_files.INDEX))
+
+
+def check_images(items: pd.DataFrame) -> None:
+    """Raise FileNotFoundError where there are images and none of their files is there."""
+    paths = items.loc[items["modality"] == "image", "image"]
+    if len(paths) and not any(map(os.path.exists, paths)):
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        raise FileNotFoundError(
+            f"none of the {len(paths):,} images is there any more, below {folder}: the folder was moved or removed, or "
+            "its disk is not mounted. Bring it back, or run 01_ingest again with the dataset where it is now"
+        )
