@@ -77,7 +77,7 @@ def verify_run(name: str, tolerance: float = 1e-5, progress: bool = True) -> Ver
     except KeyboardInterrupt:
         shutil.rmtree(again)
         raise
-    found = pd.concat([_changed_in_store(first), find_differences(first, second, tolerance)])
+    found = pd.concat([find_changed_in_store(first), find_differences(first, second, tolerance)])
     if found.empty:
         shutil.rmtree(again)
     return Verification(found, second)
@@ -122,8 +122,11 @@ def find_differences(first: Path, second: Path, tolerance: float) -> pd.DataFram
     return pd.DataFrame(rows, columns=["file", "what", "before", "after"])
 
 
-def _changed_in_store(folder: Path) -> pd.DataFrame:
-    """Return the files of the run's store that are not as they were when the index was built; every byte is read."""
+def find_changed_in_store(folder: Path) -> pd.DataFrame:
+    """Return a row (file, what, before, after) for each file of the run's store that is not as it was built.
+
+    The store keeps the checksums, since its files have other names in each run and are opened without the manifest.
+    """
     stores = [Checksums(path.parent) for path in sorted(folder.glob(f"{STORE}/*/{Checksums.NAME}"))]
     rows = [
         ((store.folder / name).relative_to(folder).as_posix(), "bytes", "as built", "others")

@@ -13,7 +13,6 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
-from mmlab.items.files import Checksums
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.vectors import main_vectors
@@ -343,15 +342,6 @@ class RunData:
         self._files.read(run_files.INDEX)
         store = open_store(self.store, keep_open=KEEP_OPEN_SECONDS)
         return open_index(store, find_maker(self.manifest, run_files.INDEX), layout)
-
-    def record_checksums(self, index: Index) -> None:
-        """Record, within a step, the checksums of the collections in the run's own folder as files that it writes."""
-        if self._files.step is None:
-            return
-        for collection in index.schemas:
-            file = f"{run_files.STORE}/{collection}/{Checksums.NAME}"
-            if Path(self.store) == self.folder / run_files.STORE and (self.folder / file).is_file():
-                self._files.step.write(file)
 
     @cached_property
     def exact(self) -> bool:

@@ -246,7 +246,6 @@ class IndexReport(Report):
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
         index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)
-        data.record_checksums(index)
         return cls(index, _asking(index, data), data.embedded_items)
 
     def _overview(self) -> Result:

@@ -8,8 +8,8 @@ import pytest
 from mmlab.index import build_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_items, write_items, write_table
 from mmlab.runs import start_step, verify_run
-from mmlab.runs.upkeep import _changed_in_store, find_differences
 from mmlab.runs.upkeep import data_folder as using_folder
+from mmlab.runs.upkeep import find_changed_in_store, find_differences
 from tests.index.pairs import make_pairs
 
 
@@ -106,13 +106,13 @@ def test_items_that_say_something_else_are_told(folders):
 def test_every_file_of_the_store_is_looked_at(tmp_path):
     pairs = make_pairs(4)
     build_index(open_store(tmp_path / "store"), "demo", pairs.items, [pairs.both], progress=False)
-    assert _changed_in_store(tmp_path).empty
+    assert find_changed_in_store(tmp_path).empty
     vectors = max((tmp_path / "store").rglob("*.mmap"), key=lambda path: path.stat().st_blocks)
     content = bytearray(vectors.read_bytes())
     content[5] ^= 1
     vectors.write_bytes(content)
     (tmp_path / "store" / "demo-unified" / "schema.json").unlink()
-    found = _changed_in_store(tmp_path)
+    found = find_changed_in_store(tmp_path)
     assert found["file"].tolist() == [
         "store/demo-unified/schema.json",
         vectors.relative_to(tmp_path).as_posix(),

@@ -12,7 +12,6 @@ from mmlab.items.tables import item_id
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunReader
-from tests.index.pairs import make_pairs
 from tests.made_run import make_run, whole_items
 
 ITEMS = pd.DataFrame(
@@ -159,14 +158,3 @@ def test_a_run_without_a_vector_of_any_image_ends_in_02(tmp_path):
     message = r"none of the 1 images has a vector of demo: not an image 1\. Nothing could be found"
     with pytest.raises(ValueError, match=message):
         mmlab.open_run("spoilt").embed(["demo"], progress=False)
-
-
-def test_a_step_records_the_checksums_of_its_own_store_and_of_no_other(tmp_path):
-    pairs = make_pairs(4)
-    for store, found in (("", ["store/c-unified/checksums.json"]), (str(tmp_path / "elsewhere"), [])):
-        step = start_step("03_index", "c", store=store)
-        data = RunData(RunReader("c", step))
-        index = build_index(open_store(data.store), "c", pairs.items, [pairs.both], progress=False)
-        data.record_checksums(index)
-        assert step.writes == found
-        step.finish("")
