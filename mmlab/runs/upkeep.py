@@ -238,7 +238,10 @@ def remove(entries: Sequence[Removable]) -> None:
             entry.path.unlink()
             continue
         aside = entry.path.with_name(f".{entry.path.name}.{os.getpid()}{ASIDE}")
-        os.rename(entry.path, aside)
+        try:
+            os.rename(entry.path, aside)
+        except OSError:  # a disk of its own
+            aside = entry.path
         shutil.rmtree(aside)
 
 

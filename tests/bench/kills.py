@@ -73,9 +73,12 @@ def differing(whole: Path, again: Path) -> list[str]:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """What a killed process left in a run's folder: marks, and files that were being written; locks are no such."""
+    """What killed processes left in a run's folder: marks, and files that were being written.
+
+    Locks are no such, nor the file that says who had the store open, which a kernel that is ended leaves as well.
+    """
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob(".*")
-        if path.name not in (".lock", ".line", ".manifest.lock")
+        if path.name not in (".lock", ".line", ".holder.json", ".manifest.lock")
     )
