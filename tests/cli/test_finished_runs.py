@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import mmlab
 from mmlab.cli import main
 from mmlab.cli.finished_runs import read_filter
 from mmlab.runs.execute.lab import notebook_to_ask
@@ -110,3 +112,22 @@ def test_the_lab_is_open_at_the_notebook_with_its_kernel_and_stops_with_the_comm
         lab.send_signal(signal.SIGTERM)
         assert lab.wait(30) == 0
     assert not list(Path(home["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json"))
+
+
+def test_a_store_that_is_damaged_is_named_and_built_anew_and_one_that_is_gone_is_told(demo_copy, capsys):
+    largest = max(
+        (demo_copy / "store").glob("**/vector_storage/**/*"), key=lambda path: path.stat().st_blocks
+    )
+    content = bytearray(largest.read_bytes())
+    content[max(place for place, byte in enumerate(content) if byte)] ^= 1
+    largest.write_bytes(content)
+    assert main(["ask", "demo", "a red mug"]) == 2
+    assert f"{largest} is damaged (its bytes are not those that were written): run 03_index again" in (
+        capsys.readouterr().err
+    )
+    built = mmlab.open_run("demo").build_index(progress=False)
+    assert built.sentence.endswith(" The files of demo-unified were damaged: dropped and built anew.")
+    assert main(["ask", "demo", "a red mug"]) == 0
+    shutil.rmtree(demo_copy / "store" / "demo-unified")
+    assert main(["ask", "demo", "a red mug"]) == 1
+    assert "no collection 'demo (unified layout)'" in capsys.readouterr().err
