@@ -17,6 +17,7 @@ from mmlab.items.files import file_hash
 from mmlab.runs import find_notebooks, read_manifest, run_folder
 from mmlab.runs.record.run_files import MANIFEST
 from mmlab.runs.report.html_report import write_single_file
+from tests.bench.kills import differing, kill_often, left_behind
 
 WORDS = ("--name", "stopped", "--from", "03", "-p", "sample=60")  # as the shared run
 
@@ -110,7 +111,8 @@ def test_what_differs_is_told(data_folder: Path, capsys) -> None:
     assert str(kept) in shown.err
 
 
-def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report() -> None:
+def test_after_ctrl_c_and_three_kills_the_rest_of_a_run_ends_in_the_same_report() -> None:
+    """Kills at random moments, with all kernels; 30 of them, from 01 on, in `make bench ONLY=kills`."""
     begin_of_demo("stopped", 2)
     started = mmlab("run", *WORDS)
     with subprocess.Popen(started, stderr=subprocess.PIPE, text=True) as child:
@@ -123,10 +125,12 @@ def test_after_ctrl_c_the_rest_of_a_run_ends_in_the_same_report() -> None:
     assert list(read_manifest("stopped")["steps"]) == ["01_ingest", "02_embed"]
     words = shlex.split(command)
     assert words[:6] == ["mmlab", "run", "--name", "stopped", "--from", "03"]
-    subprocess.run(mmlab(*words[1:]), check=True, capture_output=True)
+    kill_often(mmlab(*words[1:]), 3, seconds=8)
     steps = ("04_retrieve", "05_evaluate")
     assert hashes("stopped", *steps) == hashes("demo", *steps)
     assert measures("stopped") == measures("demo")
+    assert differing(run_folder("demo"), run_folder("stopped")) == []
+    assert left_behind(run_folder("stopped")) == []
 
 
 def measures(run: str) -> str:

@@ -75,12 +75,16 @@ def ask(
     run: str, text: str | None, image: Path | None, to: Any, k: int, where: Sequence[str], as_json: bool
 ) -> None:
     """Find the items of RUN that are nearest to TEXT, to an image, or to both."""
+    from mmlab.index import NoCollection, StoreTaken
     from mmlab.workbench import open_run
 
     with usage_errors():
         if text is None and image is None:
             raise ValueError('nothing is asked: give a text, as in mmlab ask demo "red mug", or --image')
-        hits = open_run(run).search(text, image=image, to=to, k=k, where=read_filter(where))
+        try:
+            hits = open_run(run).search(text, image=image, to=to, k=k, where=read_filter(where))
+        except (NoCollection, StoreTaken) as error:
+            raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(hits.table.to_json(orient="records", indent=1, force_ascii=False))
         return

@@ -261,7 +261,7 @@ class Checksums:
             changed = [
                 name
                 for name, (size, digest) in known.items()
-                if not _is_same(self.folder / name, size, digest, 0 if thorough else seen)
+                if not _is_same(f"{self.folder}/{name}", size, digest, 0 if thorough else seen)
             ]
         except FileNotFoundError:
             return []
@@ -281,26 +281,26 @@ class Checksums:
             os.utime(self.file, ns=(began - CLOCK_STEP_NS, began - CLOCK_STEP_NS))
 
 
-def _is_same(path: Path, size: int, digest: str, seen: int) -> bool:
+def _is_same(path: str, size: int, digest: str, seen: int) -> bool:
     try:
-        found = path.stat()
+        found = os.stat(path)
         old = max(found.st_mtime_ns, found.st_ctime_ns) < seen
         return found.st_size == size and (old or _content_hash(path) == digest)
     except FileNotFoundError:
         return False
 
 
-def _content_hash(path: Path) -> str:
+def _content_hash(path: str | Path) -> str:
     """Return a sha256 of a file's blocks that are not all zero, and their places: holes are not read.
 
     Of JSON, that of the values: whoever writes it again may put the names in another order.
     """
     digest = hashlib.sha256()
-    if path.suffix == ".json":
-        with suppress(ValueError):
-            digest.update(json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode())
-            return digest.hexdigest()
     with open(path, "rb", buffering=0) as file:
+        if str(path).endswith(".json"):
+            with suppress(ValueError):
+                digest.update(json.dumps(json.loads(file.readall()), sort_keys=True).encode())
+                return digest.hexdigest()
         end = 0
         for first, last in written_parts(file.fileno(), os.fstat(file.fileno()).st_size):
             # two parts may lie in one block
@@ -313,6 +313,9 @@ def _content_hash(path: Path) -> str:
                     digest.update(place.to_bytes(8, "little"))
                     digest.update(block)
     return digest.hexdigest()
+
+
+UNUSABLE = re.compile("locked|busy|readonly|unable to open|full|disk I/O")  # in an OperationalError of SQLite
 
 
 class SqliteFile:
@@ -363,6 +366,8 @@ class SqliteFile:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if not UNUSABLE.search(str(error)):
+                raise
             todo = find_shortage(str(error)) or (
                 f"another process may be writing it for long, or {self.path.parent} may not be written to"
             )

@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, Vectors, data, open_image, read_items, read_table
+from mmlab.items.files import Checksums
 from mmlab.runs.execute.execution import run_notebooks
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.lineage import read_held
-from mmlab.runs.record.manifest import given_parameters, read_manifest
+from mmlab.runs.record.manifest import Manifest, given_parameters, read_manifest
 from mmlab.runs.record.run_files import (
     COMPARISON,
     ITEMS,
@@ -32,6 +33,7 @@ from mmlab.runs.record.run_files import (
     NOTEBOOKS,
     QUESTIONS,
     RANKINGS,
+    STORE,
     disk_bytes,
     is_locked,
     run_folder,
@@ -72,9 +74,9 @@ def verify_run(name: str, tolerance: float = 1e-5, progress: bool = True) -> Ver
     Ctrl-C. Raises ValueError if no notebook of the run has finished, and NotebookFailed if the second run fails.
     """
     held = read_held(name)
-    if faults := {**held.get("stale", {}), **held.get("damaged", {})}:
-        rows = [(file, fault.removeprefix(f"{file} "), "recorded", "") for file, fault in faults.items()]
-        return Verification(_table(rows), None)
+    changed = pd.concat([_find_changed(held), find_changed_in_store(run_folder(name))])
+    if not changed.empty:
+        return Verification(changed, None)
     verified = {step: record for step, record in held["steps"].items() if step in VERIFIED}
     notebooks = [path for path in find_notebooks() if path.stem in verified]
     if not notebooks:
@@ -94,6 +96,12 @@ def verify_run(name: str, tolerance: float = 1e-5, progress: bool = True) -> Ver
     if found.empty:
         shutil.rmtree(again)
     return Verification(found, second)
+
+
+def _find_changed(held: Manifest) -> pd.DataFrame:
+    """Return a row (file, what, before, after) for each file of a run that is not as it was recorded."""
+    faults = {**held.get("stale", {}), **held.get("damaged", {})}
+    return _table([(file, fault.removeprefix(f"{file} "), "recorded", "") for file, fault in faults.items()])
 
 
 @contextmanager
@@ -140,6 +148,21 @@ def _comparison(name: str) -> Callable[[Path, Path, float], Iterator[Difference]
     known = {ITEMS: _compare_items, METRICS: _compare_measures}
     kinds = {".npz": _compare_vectors, ".parquet": _compare_tables, ".png": _compare_figures}
     return known.get(name) or kinds.get(Path(name).suffix, _compare_texts)
+
+
+def find_changed_in_store(folder: Path) -> pd.DataFrame:
+    """Return a row (file, what, before, after) for each file of the run's store that is not as it was built.
+
+    The store keeps the checksums, since its files have other names in each run and are opened without the manifest.
+    """
+    stores = [Checksums(path.parent) for path in sorted(folder.glob(f"{STORE}/*/{Checksums.NAME}"))]
+    return _table(
+        [
+            ((store.folder / name).relative_to(folder).as_posix(), "bytes", "as built", "others")
+            for store in stores
+            for name in store.changed(thorough=True)
+        ]
+    )
 
 
 def _compare_items(first: Path, second: Path, tolerance: float) -> Iterator[Difference]:
@@ -325,7 +348,10 @@ def remove(entries: Sequence[Removable]) -> None:
             entry.path.unlink()
             continue
         aside = entry.path.with_name(f".{entry.path.name}.{os.getpid()}{ASIDE}")
-        os.rename(entry.path, aside)
+        try:
+            os.rename(entry.path, aside)
+        except OSError:  # a disk of its own
+            aside = entry.path
         shutil.rmtree(aside)
 
 

@@ -28,7 +28,7 @@ from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_comparison import RunComparison
-from mmlab.workbench.run_data import RunData, RunList, RunReader
+from mmlab.workbench.run_data import RunData, RunList, RunReader, check_images
 from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.step_reports import EmbedReport, IndexReport
 from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
@@ -84,6 +84,9 @@ class Run(RunData):
             A text (str) or the path of an image; a list of `count` of them, or of all, where `count` is given. A
             collection without texts is asked with "a photo"; one without images gives None, or an empty list.
 
+        Raises:
+            FileNotFoundError: where none of the images is there any more.
+
         Example:
             >>> text = run.sample("text", seed=1)
             >>> paths = run.sample("image", 4)
@@ -93,6 +96,7 @@ class Run(RunData):
         known = self.embedded_items[self.embedded_items["modality"] == modality]
         known = known[~known["image"].isin(self.changed_images)]
         if modality == "image":
+            check_images(known)
             texts = self.embedded_items.loc[self.embedded_items["modality"] == "text", "pair_id"]
             paired = known[is_among(known["pair_id"], texts)]
             known = paired if len(paired) >= (count or 1) else known

@@ -1,5 +1,6 @@
 """The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -431,3 +432,14 @@ class RunData:
     def benchmark(self) -> pd.DataFrame:
         """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""
         return read_table(self._files.read(run_files.INDEX))
+
+
+def check_images(items: pd.DataFrame) -> None:
+    """Raise FileNotFoundError where there are images and none of their files is there."""
+    paths = items.loc[items["modality"] == "image", "image"]
+    if len(paths) and not any(map(os.path.exists, paths)):
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        raise FileNotFoundError(
+            f"none of the {len(paths):,} images is there any more, below {folder}: the folder was moved or removed, or "
+            "its disk is not mounted. Bring it back, or run 01_ingest again with the dataset where it is now"
+        )

@@ -1,6 +1,5 @@
 """What 02_embed and 03_index show: the vectors of each model and their space; the index and how well it finds them."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -32,7 +31,7 @@ from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.bars import recall_panels
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result
-from mmlab.workbench.run_data import RunData
+from mmlab.workbench.run_data import RunData, check_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +67,7 @@ class EmbedReport(Report):
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
-        _check_images(data.items)
+        check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
         report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
         report._check_images_embedded()
@@ -213,17 +212,6 @@ class EmbedReport(Report):
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
-
-
-def _check_images(items: pd.DataFrame) -> None:
-    """Raise FileNotFoundError where there are images and none of their files is there."""
-    paths = items.loc[items["modality"] == "image", "image"]
-    if len(paths) and not any(map(os.path.exists, paths)):
-        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-        raise FileNotFoundError(
-            f"none of the {len(paths):,} images is there any more, below {folder}: the folder was moved or removed, or "
-            "its disk is not mounted. Bring it back, or run 01_ingest again with the dataset where it is now"
-        )
 
 
 def _items_of(result: Embedded) -> int:

@@ -20,6 +20,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "ingest-faults": "tests.bench.ingest:faults",
     "ingest-memory": "tests.bench.ingest:memory",
     "ingest-near": "tests.bench.ingest_images:near",
+    "kills": "tests.bench.kills:kills",
     "large": "tests.bench.large:large",
     "minilm": "tests.bench.sentences:minilm",
     "mpnet": "tests.bench.sentences:mpnet",
@@ -29,7 +30,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
 }
-ASKED_FOR = {"large", "mpnet", "mutants"}  # takes long, or a folder: measured only by its name
+ASKED_FOR = {"kills", "large", "mpnet", "mutants"}  # takes long, or a folder: measured only by its name
 
 
 def main(names: list[str]) -> int:

@@ -1,8 +1,10 @@
 import json
+import shutil
 
 import nbformat
 import pytest
 
+import mmlab
 from mmlab.cli import main
 from mmlab.cli.finished_runs import read_filter
 from mmlab.runs.execute.lab import notebook_to_ask
@@ -86,3 +88,22 @@ def test_the_notebook_that_asks_is_written_once_for_each_run(folder):
     own.write_text("mine")
     assert notebook_to_ask("photos-2").read_text() == "mine"
     assert 'open_run("demo")' in nbformat.read(notebook_to_ask("demo"), as_version=4).cells[1].source
+
+
+def test_a_store_that_is_damaged_is_named_and_built_anew_and_one_that_is_gone_is_told(demo_copy, capsys):
+    largest = max(
+        (demo_copy / "store").glob("**/vector_storage/**/*"), key=lambda path: path.stat().st_blocks
+    )
+    content = bytearray(largest.read_bytes())
+    content[max(place for place, byte in enumerate(content) if byte)] ^= 1
+    largest.write_bytes(content)
+    assert main(["ask", "demo", "a red mug"]) == 2
+    assert f"{largest} is damaged (its bytes are not those that were written): run 03_index again" in (
+        capsys.readouterr().err
+    )
+    built = mmlab.open_run("demo").build_index(progress=False)
+    assert built.sentence.endswith(" The files of demo-unified were damaged: dropped and built anew.")
+    assert main(["ask", "demo", "a red mug"]) == 0
+    shutil.rmtree(demo_copy / "store" / "demo-unified")
+    assert main(["ask", "demo", "a red mug"]) == 1
+    assert "no collection 'demo (unified layout)'" in capsys.readouterr().err

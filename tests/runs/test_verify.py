@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.index import build_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, read_items, write_items, write_table
 from mmlab.runs import run_folder, start_step, verify_run
 from mmlab.runs.upkeep import data_folder as using_folder
-from mmlab.runs.upkeep import find_differences
+from mmlab.runs.upkeep import find_changed_in_store, find_differences
+from tests.index.pairs import make_pairs
 
 
 def test_there_must_be_something_to_verify():
@@ -158,3 +160,20 @@ def test_items_that_say_something_else_are_told(folders):
         ["items.parquet", "items with another text", 0, 1],
         ["items.parquet", "items with another split", 0, 1],
     ]
+
+
+def test_every_file_of_the_store_is_looked_at(tmp_path):
+    pairs = make_pairs(4)
+    build_index(open_store(tmp_path / "store"), "demo", pairs.items, [pairs.both], progress=False)
+    assert find_changed_in_store(tmp_path).empty
+    vectors = max((tmp_path / "store").rglob("*.mmap"), key=lambda path: path.stat().st_blocks)
+    content = bytearray(vectors.read_bytes())
+    content[5] ^= 1
+    vectors.write_bytes(content)
+    (tmp_path / "store" / "demo-unified" / "schema.json").unlink()
+    found = find_changed_in_store(tmp_path)
+    assert found["file"].tolist() == [
+        "store/demo-unified/schema.json",
+        vectors.relative_to(tmp_path).as_posix(),
+    ]
+    assert found["what"].unique().tolist() == ["bytes"]

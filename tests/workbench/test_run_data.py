@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mmlab
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.index import build_index, open_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows, write_items, write_table
@@ -129,3 +130,31 @@ def test_the_models_answer_in_the_order_in_which_they_were_given(tmp_path):
         index = open_index(store, "two", layout)
         assert [space.model for space in index.spaces] == ["zeta", "alpha"]
         assert [own.space.model for own in index.in_order(vectors[::-1])] == ["zeta", "alpha"]
+
+
+def test_a_dataset_whose_folder_vanished_is_told_before_anything_is_embedded():
+    message = (
+        r"none of the 1 images is there any more, below /: the folder was moved or removed, or its disk is not "
+        r"mounted. Bring it back, or run 01_ingest again"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        mmlab.open_run("a").embed(["demo"])
+    items = whole_items(["1.jpg", "2.jpg"], ["a mug", "a cup"], np.arange(2))
+    make_run("gone", items, [Vectors(items["item_id"], np.eye(4), Space("m", "1", "p", "", "", 4))])
+    run = mmlab.open_run("gone")
+    assert run.sample("text") in ("a mug", "a cup")
+    with pytest.raises(FileNotFoundError, match="none of the 2 images is there any more, below /nowhere"):
+        run.sample("image")
+
+
+def test_a_run_without_a_vector_of_any_image_ends_in_02(tmp_path):
+    """Not three notebooks later with the name of a column."""
+    step = start_step("01_ingest", "spoilt", dataset="d")
+    (tmp_path / "1.jpg").write_text("no image")
+    write_items(
+        ITEMS.assign(image=[str(tmp_path / "1.jpg"), None], content=["a", "b"]), step.write("items.parquet")
+    )
+    step.finish("")
+    message = r"none of the 1 images has a vector of demo: not an image 1\. Nothing could be found"
+    with pytest.raises(ValueError, match=message):
+        mmlab.open_run("spoilt").embed(["demo"], progress=False)

@@ -104,7 +104,10 @@ class _Folder:
             shard.close()
         if name in self.built:
             self.built.remove(name)
-            CollectionFolder(self.folder, name).seal()
+            files = CollectionFolder(self.folder, name)
+            # opened for the first time it still changes its files, and then no more
+            _load(files.shard).close()
+            files.seal()
 
 
 _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
@@ -195,10 +198,6 @@ class EdgeEngine:
 
     def build(self, name: str, progress: bool = False) -> None:
         self._write(name).optimize()
-        self._shared.close(name)
-        self._open(
-            name
-        )  # the first time it is opened it still changes its files; from then on they stay the same
         self._shared.built.add(name)
 
     def check(self, name: str) -> None:

@@ -7,6 +7,7 @@ a disk keeps no locks. What a killed process leaves behind is removed by whoever
 """
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -113,6 +114,7 @@ MARK = ".working-"
 LOCK = ".manifest.lock"
 ALONE = "alone"  # in the mark of a process that nobody may work beside
 MAX_COMMAND_CHARS = 200  # of a process in a message
+UNFINISHED = re.compile(r"\..+\.\d+\.\d+(\.[^.]+)?")  # as `replacing` names a file until it is whole
 # the clock of a machine may be set while a process runs
 MAX_CLOCK_CHANGE_S = 2
 # a mark of another machine counts for so long; a longer work there renews it at each of its steps
@@ -247,11 +249,15 @@ def _try_lock(file: IO[str], exclusive: bool) -> bool | None:
 
 
 def _remove_stale(folder: Path) -> None:
-    for path in folder.glob(f"{MARK}*"):
-        if not _is_alive(path):
-            # somebody who may only read
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+    """Remove what killed processes left: their marks, and the files that they were writing where nobody works now."""
+    marks = {path: _is_alive(path) for path in folder.glob(f"{MARK}*")}
+    left = [path for path, alive in marks.items() if not alive]
+    if left and not any(marks.values()):
+        left += [path for path in folder.rglob(".*") if UNFINISHED.fullmatch(path.name)]
+    for path in left:
+        # somebody who may only read
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _is_alive(path: Path) -> bool:

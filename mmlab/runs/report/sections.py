@@ -70,7 +70,7 @@ def read_galleries(manifest: Manifest, but: Collection[str] = ()) -> list[Galler
         Gallery(
             f"gallery-{number}",
             title_of(path.stem),
-            Markup(path.read_text(encoding="utf-8")),  # noqa: S704 - mmlab.visualize escaped it
+            Markup(_read_html(path)),  # noqa: S704 - mmlab.visualize escaped it
             path.stem == FIRST_GALLERY,
         )
         for number, path in enumerate(written_paths(manifest, ".html"))
@@ -81,7 +81,18 @@ def read_galleries(manifest: Manifest, but: Collection[str] = ()) -> list[Galler
 def read_map(manifest: Manifest, but: Collection[str] = ()) -> str:
     """Return the document of the interactive map, which has a script inside; "" if no step, `but` some, wrote one."""
     found = [path for path in written_paths(manifest, ".html", but) if path.name == MAP]
-    return found[-1].read_text(encoding="utf-8").replace("\r\n", "\n") if found else ""
+    return _read_html(found[-1]).replace("\r\n", "\n") if found else ""
+
+
+def _read_html(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is damaged ({error}): run the notebook that writes it again")
 
 
 def allow_scripts(document: str) -> str:
@@ -203,8 +214,11 @@ def _shrink(found: re.Match[str]) -> str:
 
 def _description(path: Path) -> str:
     """Return the sentence that `render_png` of mmlab.visualize wrote into the file, "" for an image from elsewhere."""
-    with _open_image(path) as image:
-        return str(image.info.get("Description", ""))
+    try:
+        with _open_image(path) as image:
+            return str(image.info.get("Description", ""))
+    except (OSError, SyntaxError, ValueError) as error:  # of Pillow
+        raise _damaged(path, error) from error
 
 
 def _open_image(source: "Path | io.BytesIO") -> "ImageFile":

@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.runs.report.sections import allow_scripts, draw_runs, shrink_figures, title_of
+from mmlab.runs import read_manifest, start_step
+from mmlab.runs.report.sections import (
+    allow_scripts,
+    draw_runs,
+    read_figures,
+    read_galleries,
+    read_map,
+    shrink_figures,
+    title_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +88,19 @@ def test_a_figure_becomes_a_smaller_image_of_the_same_size():
     assert smaller.endswith("<p>text</p>")
     damaged = '<img src="data:image/png;base64,iVBORw0KGgo=">'
     assert shrink_figures(damaged) == damaged
+
+
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("map.html", read_map),
+        ("galleries/05_worst.html", read_galleries),
+        ("figures/06_map.png", read_figures),
+    ],
+)
+def test_a_damaged_file_is_named(file, read):
+    step = start_step("06_visualize", "r")
+    step.write(file).write_bytes(b"\xff\xfe\x00 no text, and no image")
+    step.finish("")
+    with pytest.raises(ValueError, match=rf"{file} is damaged \(.*\): run the notebook that writes it again"):
+        read(read_manifest("r"))
