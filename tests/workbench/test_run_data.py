@@ -129,3 +129,14 @@ def test_the_models_answer_in_the_order_in_which_they_were_given(tmp_path):
         index = open_index(store, "two", layout)
         assert [space.model for space in index.spaces] == ["zeta", "alpha"]
         assert [own.space.model for own in index.in_order(vectors[::-1])] == ["zeta", "alpha"]
+
+
+def test_a_server_that_only_the_manifest_names_is_not_asked(tmp_path):
+    start_step("03_index", "a", store="http://127.0.0.1:1").finish("")
+    assert RunData(RunReader("a")).store == "http://127.0.0.1:1"
+    (tmp_path / "stores.txt").unlink()
+    with pytest.raises(
+        ValueError, match="its manifest alone names the store http://127.0.0.1:1, which would be sent"
+    ):
+        _ = RunData(RunReader("a")).store
+    assert RunData(RunReader("b")).store == str(tmp_path / "runs" / "b" / "store")

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import given_parameters, read_manifest
-from mmlab.runs.record.parameters import check_parameters, complete_parameters
-from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
+from mmlab.runs.record.parameters import check_parameters, complete_parameters, notebook_parameters
+from mmlab.runs.record.run_files import EXECUTED, check_store, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
 
 if TYPE_CHECKING:
@@ -120,8 +120,9 @@ def run_notebooks(
     as done: the parameters that the manifest records for them are given to the others too, unless `parameters` say
     otherwise. The folder then holds a page of each notebook, and `notebooks/` the executed copies.
 
-    Raises ValueError for a wrong parameter, before anything runs; NotebookFailed at the first notebook that fails;
-    and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
+    Raises ValueError for a wrong parameter, and for a store that only the manifest names, before anything runs;
+    NotebookFailed at the first notebook that fails; and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed
+    until then stays.
     """
     from mmlab.runs.execute.kernels import start_kernels
 
@@ -129,7 +130,10 @@ def run_notebooks(
     values = check_parameters({**parameters, "name": name}, notebooks)
     coming, folder = notebooks[start:], run_folder(name)
     if start:
-        values = _recorded_parameters(name, notebooks[:start]) | values
+        recorded = _recorded_parameters(name, notebooks[:start])
+        if "store" not in values and any("store" in notebook_parameters(notebook) for notebook in coming):
+            check_store(name, str(recorded.get("store") or ""))
+        values = recorded | values
     copies = folder / EXECUTED
     copies.mkdir(parents=True, exist_ok=True)
     complete = [complete_parameters(notebook, values) for notebook in coming]

@@ -23,7 +23,7 @@ from mmlab.items import replacing
 from mmlab.runs.record.lineage import StaleInput, check_input, fingerprint, written_files
 from mmlab.runs.record.manifest import StepRecord, describe_machine, read_manifest, record_step, versions
 from mmlab.runs.record.parameters import check_secrets, values_from_namespace
-from mmlab.runs.record.run_files import mark, run_folder, unmark
+from mmlab.runs.record.run_files import mark, remember_store, run_folder, unmark
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
 
@@ -183,6 +183,7 @@ def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
             f"{notebook}: parameters are numbers, strings, truth values or lists of them; {error}"
         ) from error
     mark(folder)
+    remember_store(str(plain.get("store") or ""))
     return Step(notebook, run_name, folder, plain)
 
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from mmlab.items import data, replacing
 from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.manifest import Manifest, read_manifest
-from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, METRICS, run_folder
+from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, METRICS, is_own, run_folder
 from mmlab.runs.report.sections import (
     Gallery,
     allow_scripts,
@@ -66,7 +66,7 @@ def write_report(name: str) -> Path:
     Raises FileNotFoundError if there is no such run.
     """
     folder = run_folder(name)
-    for notebook in sorted((folder / EXECUTED).glob("*.ipynb")):
+    for notebook in _executed(folder):
         write_page(notebook, folder)
     return write_index(name)
 
@@ -136,8 +136,12 @@ def existing_folder(name: str) -> Path:
 
 def page_names(folder: Path) -> list[str]:
     """Return the names of the executed notebooks of a run that have a page, in their order."""
-    names = sorted(notebook.stem for notebook in (folder / EXECUTED).glob("*.ipynb"))
-    return [name for name in names if (folder / f"{name}.html").is_file()]
+    pages = {notebook.stem: folder / f"{notebook.stem}.html" for notebook in _executed(folder)}
+    return [name for name, page in pages.items() if page.is_file() and is_own(page, folder)]
+
+
+def _executed(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / EXECUTED).glob("*.ipynb") if is_own(path, folder))
 
 
 def render_index(
@@ -169,8 +173,8 @@ def render_index(
         "figures": read_figures(manifest, pages),
         "galleries": galleries,
         "map": chart,
-        # where the map stands in one of the pages, and not here, it runs all the same
-        "scripts": allow_scripts(chart) or (f"'{script_hash()}'" if pages else ""),
+        # of our own map alone, here or in one of the pages
+        "scripts": f"'{script_hash()}'" if chart or pages else "",
     }
     return _fill("index.html.j2", shown | more)
 
