@@ -107,7 +107,7 @@ def embed_products(folder: Path, products: list[Product]) -> tuple[np.ndarray, n
     import torch
     from transformers import AutoModel, AutoProcessor
 
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    model = AutoModel.from_pretrained(folder, local_files_only=True, attn_implementation=None).eval()
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
     rows = []
     for start in range(0, len(products), BATCH_SIZE):

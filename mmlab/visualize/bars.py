@@ -11,7 +11,6 @@ from mmlab.visualize.style import (
     COLOURS,
     HATCHES,
     INK,
-    escape_mathtext,
     figure,
     legend_below,
     name_axes,
@@ -54,7 +53,7 @@ def bars(
     ax.barh(rows, values, xerr=spread, color=COLOURS[0], height=0.7, ecolor=INK, capsize=2)
     for row, value, end in zip(rows, values, ends, strict=True):
         _write_behind(ax, form.format(value), end, row)
-    ax.set_yticks(rows, [escape_mathtext(name) for name in names])
+    ax.set_yticks(rows, [str(name) for name in names])
     ax.set_ylim(max(len(names), MIN_ROWS) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
@@ -87,7 +86,7 @@ def paired_bars(
         places = np.array([rows.index(value) for value in part[row]]) - 0.4 + height * (number + 0.5)
         _draw_series(ax, places, part, height, number, name)
     labels = [shorten_label(str(value), MAX_NAME_COLUMNS) for value in rows]
-    ax.set_yticks(range(len(rows)), [escape_mathtext(label) for label in labels])
+    ax.set_yticks(range(len(rows)), [str(label) for label in labels])
     ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     ax.set_xlim(0, 1.15 * max(1.0, table["high"].max() if len(table) else 1.0))
     ax.grid(visible=False, axis="y")
@@ -122,7 +121,7 @@ def waterfall(
         _write_behind(ax, text, max(left, left - change), row)
     ax.barh(len(changes), left, color=COLOURS[2], hatch=HATCHES[1], edgecolor="white", height=0.7)
     _write_behind(ax, f"{left:,}", left, len(changes))
-    ax.set_yticks(range(len(changes) + 1), [*(escape_mathtext(name) for name in names), last])
+    ax.set_yticks(range(len(changes) + 1), [*(str(name) for name in names), last])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.1)
@@ -150,7 +149,7 @@ def forest(
     for row, value in zip(rows, points, strict=True):
         text = f"{value:+.3f}"
         ax.annotate(text, (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8)
-    ax.set_yticks(rows, [escape_mathtext(name) for name in names])
+    ax.set_yticks(rows, [str(name) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.7)
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
@@ -217,7 +216,7 @@ def _draw_series(
         part["value"],
         height * 0.92,
         xerr=np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None),
-        label=escape_mathtext(name),
+        label=str(name),
         color=COLOURS[number % len(COLOURS)],
         hatch=HATCHES[(number + number // len(COLOURS)) % len(HATCHES)],
         edgecolor="white",

@@ -12,7 +12,6 @@ from mmlab.visualize.style import (
     HATCHES,
     INK,
     MARKERS,
-    escape_mathtext,
     figure,
     name_axes,
     write_centred,
@@ -54,7 +53,7 @@ def pareto(
             color=COLOURS[number % len(COLOURS)],
             edgecolors="white",
             linewidths=0.5,
-            label=escape_mathtext(name),
+            label=str(name),
         )
     front = table[table["front"]].sort_values(x)
     ax.plot(front[x], front[y], color=INK, linewidth=1, linestyle="--", zorder=0, label="no other is better")
@@ -83,7 +82,7 @@ def throughput_curves(
             linestyle=STROKES[number % 4],
             color=COLOURS[number % len(COLOURS)],
             markersize=5,
-            label=escape_mathtext(name),
+            label=str(name),
         )
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -102,7 +101,7 @@ def success_curves(ax: "Axes", ranks: Mapping[str, pd.Series], depth: int, title
     for number, (name, first) in enumerate(ranks.items()):
         shares = [float((first <= k).mean()) if len(first) else 0.0 for k in cutoffs]
         stroke = STROKES[number % len(STROKES)]
-        label = escape_mathtext(name)
+        label = str(name)
         ax.plot(
             cutoffs,
             shares,
@@ -237,7 +236,7 @@ def overlapping_histograms(
             color=colour,
             edgecolor=colour,
             hatch=HATCHES[number % len(HATCHES)],
-            label=escape_mathtext(f"{name} ({len(values):,}, mean {np.mean(values):.2f})"),
+            label=f"{name} ({len(values):,}, mean {np.mean(values):.2f})",
         )
     ax.legend(frameon=False)
     return name_axes(ax, axis_name, "share of its group", title)

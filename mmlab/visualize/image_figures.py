@@ -12,7 +12,6 @@ from mmlab.visualize.labels import wrap_label
 from mmlab.visualize.style import (
     COLOURS,
     INK,
-    escape_mathtext,
     figure,
     load_matplotlib,
     name_axes,
@@ -84,7 +83,7 @@ def word_bars(ax: "Axes", table: pd.DataFrame, title: str = "", max_words: int =
     for row, drop in zip(rows, table["drop"], strict=True):  # written to the right of bars to the left, too
         ax.annotate(f"{drop:+.3f}", (max(drop, 0), row), (4, 0), textcoords="offset points", va="center")
     ax.axvline(0, color=INK, linewidth=0.8)
-    ax.set_yticks(rows, [escape_mathtext(word) for word in words])
+    ax.set_yticks(rows, [str(word) for word in words])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.15)
@@ -126,7 +125,7 @@ def image_grid(
     for ax, path, caption, mark in zip(axs, images, captions, known, strict=False):
         _draw_image(ax, path, mark)
         lines = wrap_label(caption[:CAPTION_CHARS], CAPTION_WIDTH)[:CAPTION_LINES]
-        ax.set_title(escape_mathtext("\n".join(lines)), fontsize=7)
+        ax.set_title("\n".join(lines), fontsize=7)
     for ax in axs[count:]:
         ax.set_axis_off()
     return fig

@@ -119,7 +119,7 @@ def _number_labels(fig: "Figure", missing: set[str]) -> dict[str, str]:
         places = [place for place, letter in enumerate(text) if letter in missing]
         if not places:
             return text
-        words = " ".join(text[places[0] : places[-1] + 1].replace(r"\$", "$").split())
+        words = " ".join(text[places[0] : places[-1] + 1].split())
         number = numbers.setdefault(words, f"[{len(numbers) + 1}]")
         return text[: places[0]] + number + text[places[-1] + 1 :]
 

@@ -25,7 +25,6 @@ from mmlab.visualize.style import (
     COLOURS,
     MARKERS,
     OTHER_COLOUR,
-    escape_mathtext,
     figure,
     group_styles,
     legend_below,
@@ -73,7 +72,7 @@ def plot_map(
     for number, name in zip(group_styles(first), first, strict=True):
         x, y = points[(groups == name).to_numpy()].T
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        label = escape_mathtext(name)
+        label = str(name)
         ax.scatter(x, y, s=16, color=colour, marker=marker, label=label, alpha=0.8, linewidths=0)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -3,6 +3,7 @@
 import io
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mmlab.items import MODALITIES
@@ -62,8 +63,39 @@ def figure(
     """
     plt = load_matplotlib().pyplot
     with plt.rc_context(RC_PARAMS):
-        fig, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
+        fig, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(width, height),
+            layout="constrained",
+            squeeze=False,
+            FigureClass=_plain_figure(),
+        )
     return fig, list(axes.flat)
+
+
+@cache
+def _plain_figure() -> "type[Figure]":
+    """Return the class of all our figures, in which a text from outside is no formula: a dollar sign is itself."""
+
+    class PlainFigure(load_matplotlib().figure.Figure):  # type: ignore[misc]
+        def draw(self, renderer: Any) -> None:
+            write_plainly(self)
+            super().draw(renderer)
+
+    return PlainFigure
+
+
+def write_plainly(fig: "Figure") -> None:
+    """Let no text of a figure be read as a formula, but for the numbers that matplotlib writes on log axes."""
+    matplotlib, powers = load_matplotlib(), set()
+    for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
+        for minor in (False, True):
+            formatter = axis.get_minor_formatter() if minor else axis.get_major_formatter()
+            labels = axis.get_ticklabels(minor=minor)
+            powers |= set(labels) if isinstance(formatter, matplotlib.ticker.LogFormatter) else set()
+    for text in fig.findobj(matplotlib.text.Text):
+        text.set_parse_math(text in powers)
 
 
 def render_png(fig: "Figure", description: str) -> bytes:
@@ -92,20 +124,15 @@ def load_matplotlib() -> Any:
 
 
 def name_axes(ax: "Axes", x: str, y: str = "", title: str = "") -> "Axes":
-    """Write the axis names and a bold title at the left, as text without formulas."""
-    ax.set(xlabel=escape_mathtext(x), ylabel=escape_mathtext(y))
-    ax.set_title(escape_mathtext(title), loc="left", fontsize=11, fontweight="bold")
+    """Write the axis names and a bold title at the left."""
+    ax.set(xlabel=x, ylabel=y)
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
     return ax
-
-
-def escape_mathtext(label: object) -> str:
-    """Return a label from outside so that matplotlib shows it unchanged: a dollar sign begins no formula."""
-    return str(label).replace("$", r"\$")
 
 
 def write_centred(ax: "Axes", text: str) -> "Axes":
     """Write a text in the middle of axes that have nothing to show."""
-    ax.text(0.5, 0.5, escape_mathtext(text), transform=ax.transAxes, ha="center", va="center", color=INK)
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=INK)
     return ax
 
 
@@ -116,9 +143,9 @@ def note(text: str) -> "Figure":
     'No query was missed.'
     """
     plt = load_matplotlib().pyplot
-    lines = textwrap.wrap(escape_mathtext(text), NOTE_WIDTH)
+    lines = textwrap.wrap(text, NOTE_WIDTH)
     with plt.rc_context(RC_PARAMS):
-        fig = plt.figure(figsize=(8, 0.4 + 0.2 * len(lines)))
+        fig = plt.figure(figsize=(8, 0.4 + 0.2 * len(lines)), FigureClass=_plain_figure())
         fig.text(0.02, 0.5, "\n".join(lines), va="center", color=INK)
     return fig
 

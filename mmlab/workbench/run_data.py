@@ -358,7 +358,12 @@ class RunData:
     @property
     def store(self) -> str:
         """Where the run's index lies: the URL of a Qdrant server, or a folder."""
-        return str(self.parameters.get("store") or self.folder / "store")
+        return self.given_store or str(self.folder / "store")
+
+    @property
+    def given_store(self) -> str:
+        """The store that the run was given, "" for its own folder; raises ValueError as `check_store` does."""
+        return run_files.check_store(self.name, str(self.parameters.get("store") or ""))
 
     @cached_property
     def index(self) -> Index:

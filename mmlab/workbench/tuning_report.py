@@ -119,9 +119,7 @@ class TuningReport(Report):
         own = {name: given[parameter] for name, parameter in TRIED.items() if parameter in given}
         others = {"neighbours": "neighbours", "points": "tune_points", "seed": "seed"}
         defaults = {name: given[parameter] for name, parameter in others.items() if parameter in given}
-        return cls(
-            data, grid or IndexGrid(**own), **{**defaults, "store": given.get("store", ""), **settings}
-        )
+        return cls(data, grid or IndexGrid(**own), **{**defaults, "store": data.given_store, **settings})
 
     @cached_property
     def _items(self) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def test_each_direction_has_a_panel_with_recall_share_and_latency_of_each_filter
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["there, by filter", "back, by filter"]
     assert [words(ax) for ax in fig.axes] == [["0.500", "0.250"], ["1.000"]]
     names = [tick.get_text() for tick in fig.axes[0].get_yticklabels()]
-    assert names == ["none\n100% pass, 0.75 ms", "price = \\$1\n1.23% pass, 0.75 ms"]
+    assert names == ["none\n100% pass, 0.75 ms", "price = $1\n1.23% pass, 0.75 ms"]
 
 
 @pytest.fixture

@@ -158,3 +158,14 @@ def test_a_run_without_a_vector_of_any_image_ends_in_02(tmp_path):
     message = r"none of the 1 images has a vector of demo: not an image 1\. Nothing could be found"
     with pytest.raises(ValueError, match=message):
         mmlab.open_run("spoilt").embed(["demo"], progress=False)
+
+
+def test_a_server_that_only_the_manifest_names_is_not_asked(tmp_path):
+    start_step("03_index", "a", store="http://127.0.0.1:1").finish("")
+    assert RunData(RunReader("a")).store == "http://127.0.0.1:1"
+    (tmp_path / "stores.txt").unlink()
+    with pytest.raises(
+        ValueError, match="its manifest alone names the store http://127.0.0.1:1, which would be sent"
+    ):
+        _ = RunData(RunReader("a")).store
+    assert RunData(RunReader("b")).store == str(tmp_path / "runs" / "b" / "store")

@@ -181,7 +181,9 @@ def _read_config(model: str, main: Repository, part: str) -> "PreTrainedConfig":
         folder = main.folder / part
         if transformers.PreTrainedConfig.get_config_dict(folder)[0].get("model_type") == "imagebind":
             raise ModelError(f"model {model!r} {IMAGEBIND}")
-        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config._attn_implementation = None  # of all parts: a checkpoint may name code on the hub
+        return config
 
 
 def _transformers() -> Any:

@@ -22,6 +22,8 @@ from mmlab.embed.models.open_clip import read_open_clip_preprocessing, read_open
 from mmlab.embed.models.weights import check_weights
 
 SAVE_PARTS = "save them beside the weights with save_pretrained"
+# SDPA where a family has it, else its plain attention: a config may name code on the hub instead
+OUR_ATTENTION = {"attn_implementation": None}
 SAVE_CLIP_TOKENIZER = (
     "open_clip keeps CLIP's tokenizer in its own package: once, save it beside the weights with "
     "transformers.AutoTokenizer.from_pretrained('openai/clip-vit-base-patch32').save_pretrained(folder)"
@@ -104,7 +106,7 @@ def _read_tensors(kind: Any, checkpoint: Checkpoint, options: dict[str, Any]) ->
     """Return the network and what from_pretrained says about it; the weights lie on this machine."""
     weights = checkpoint.weights
     check_weights(checkpoint.requested, weights)
-    options |= {"dtype": getattr(torch, checkpoint.precision), "output_loading_info": True}
+    options |= {"dtype": getattr(torch, checkpoint.precision), "output_loading_info": True, **OUR_ATTENTION}
     if weights.of_open_clip:
         open_clip: Any = CLIPModel
         return open_clip.from_pretrained(None, state_dict=read_open_clip_tensors(weights), **options)

@@ -15,7 +15,14 @@ from transformers import AutoModel
 from mmlab.embed.models.adapter import Adapter
 from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError, fill_prompts
-from mmlab.embed.models.parts import SAVE_PARTS, TextTokenizer, check_vocabulary, find_window, read_network
+from mmlab.embed.models.parts import (
+    OUR_ATTENTION,
+    SAVE_PARTS,
+    TextTokenizer,
+    check_vocabulary,
+    find_window,
+    read_network,
+)
 from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_weights, find_weights
 
 # The library looks for them in this order.
@@ -104,6 +111,7 @@ def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
             model_kwargs={
                 "dtype": getattr(torch, checkpoint.precision),
                 "use_safetensors": not checkpoint.weights.pickled,
+                **OUR_ATTENTION,
             },
         )
 

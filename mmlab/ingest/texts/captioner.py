@@ -151,7 +151,11 @@ class Captioner:
         """Return the network and the names of the tensors that its weights lack."""
         with self._reading("weights"):
             loaded = _transformers().BlipForConditionalGeneration.from_pretrained(
-                self.source, config=config, use_safetensors=True, output_loading_info=True
+                self.source,
+                config=config,
+                use_safetensors=True,
+                output_loading_info=True,
+                attn_implementation=None,  # SDPA, whatever the config says: it may name code on the hub
             )
         network, report = cast("tuple[BlipForConditionalGeneration, dict[str, Any]]", loaded)
         return network, sorted(report["missing_keys"])

@@ -21,8 +21,8 @@ from mmlab.items.files import find_shortage
 from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import record_copy, recorded_parameters
-from mmlab.runs.record.parameters import check_all, check_parameters
-from mmlab.runs.record.run_files import EXECUTED, run_folder, run_lock
+from mmlab.runs.record.parameters import check_all, check_parameters, notebook_parameters
+from mmlab.runs.record.run_files import EXECUTED, check_store, run_folder, run_lock
 from mmlab.runs.report.html_report import write_page
 
 if TYPE_CHECKING:
@@ -122,16 +122,21 @@ def run_notebooks(
     as done: the parameters that the manifest records for them are given to the others too, unless `parameters` say
     otherwise. The folder then holds a page of each notebook, and `notebooks/` the executed copies.
 
-    Raises ValueError for a wrong parameter, and RunInUse while another process runs notebooks of this run, before
-    anything is written; NotebookFailed at the first notebook that fails;
-    and Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
+    Raises ValueError for a wrong parameter or a store that only the manifest names, and RunInUse while another process
+    runs notebooks of this run, before anything is written; NotebookFailed at the first notebook that fails; and
+    Stopped, a KeyboardInterrupt, on Ctrl-C. What was executed until then stays.
     """
     from mmlab.runs.execute.kernels import start_kernels
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     done, coming = notebooks[:start], notebooks[start:]
-    given = check_parameters({**parameters, "name": name}, coming, done)
-    values, folder = recorded_parameters(name, done) | given, run_folder(name)
+    given, recorded = (
+        check_parameters({**parameters, "name": name}, coming, done),
+        recorded_parameters(name, done),
+    )
+    if "store" not in given and any("store" in notebook_parameters(notebook) for notebook in coming):
+        check_store(name, str(recorded.get("store") or ""))
+    values, folder = recorded | given, run_folder(name)
     complete = check_all(coming, values)
     copies = folder / EXECUTED
     with (

@@ -11,6 +11,7 @@ environment variable is recorded. `lineage` decides whether a step may use a fil
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 from mmlab.items import replacing
 from mmlab.items.files import file_hash, project, resolve
 from mmlab.items.parameter_table import RUN_NAME
-from mmlab.runs.record.run_files import MANIFEST, STORE, folder_lock, run_folder
+from mmlab.runs.record.run_files import MANIFEST, STORE, check_store, folder_lock, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,7 @@ PACKAGES = (
 )
 
 
+OUTSIDE = re.compile(r"^[/~]|^[A-Za-z]:|[\\\0]|(^|/)\.\.(/|$)")  # what no file of a run begins with or holds
 MAX_SHOWN_CHARS = 60  # of the value of a parameter in a table
 
 
@@ -175,6 +177,7 @@ def read_manifest(name: str) -> Manifest:
         raise DamagedManifest(
             f"{path} is not as a notebook wrote it: it was changed since; move it away and run the notebooks again"
         )
+    _check_names(path, manifest["steps"])
     # the folder may have been renamed
     return {"run": name, "steps": manifest["steps"], "begun": manifest.get("begun", {})}
 
@@ -197,6 +200,20 @@ def _checksum(manifest: Mapping[str, Any]) -> str:
     """Return the sha256 of what a manifest says, however it is laid out."""
     held = {key: value for key, value in manifest.items() if key in ("steps", "begun")}
     return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+
+
+def _check_names(path: Path, steps: Mapping[str, Any]) -> None:
+    """Raise DamagedManifest where a run that comes from somebody else names files or folders outside of its own."""
+    records = [record for record in steps.values() if isinstance(record, dict)]
+    files = [str(file) for record in records for file in record.get("writes") or ()]
+    outside = [file for file in files if OUTSIDE.search(file)]
+    makers = [str(record["shared_from"]) for record in records if "shared_from" in record]
+    outside += [maker for maker in makers if not RUN_NAME.fullmatch(maker)]
+    if outside:
+        raise DamagedManifest(
+            f"{path} names {outside[0]!r}, and the files of a run lie in its folder: no notebook wrote that; "
+            "move it away"
+        )
 
 
 def record_step(name: str, step: str, record: StepRecord) -> None:
@@ -278,14 +295,14 @@ def locate_index(manifest: Manifest) -> IndexLocation:
     """Return where the index of a run is.
 
     The collections have the name of the run that built them: a sweep builds one index for several runs. Raises
-    ValueError if 03_index has not finished.
+    ValueError if 03_index has not finished, and as `check_store` does.
     """
     name = manifest["run"]
     record = manifest["steps"].get("03_index")
     if record is None:
         raise ValueError(f"run {name!r} has no index: run 03_index for it first")
     given = record["parameters"]
-    store = given.get("store") or str(run_folder(name) / STORE)
+    store = check_store(name, given.get("store", "")) or str(run_folder(name) / STORE)
     return IndexLocation(store, record.get("shared_from", name), given.get("layout", "unified"))
 
 

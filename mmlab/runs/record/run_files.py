@@ -61,6 +61,8 @@ LABELS = "labels.jsonl"
 # questions that a person saved in a panel, with their hits
 QUESTIONS = "questions.jsonl"
 EXECUTED = "notebooks"
+# in the data folder: the stores that the user named, which are asked without being named again
+STORES = "stores.txt"
 INDEX_PAGE = "index.html"
 
 WRITERS = {
@@ -95,6 +97,39 @@ def run_names() -> list[str]:
 def executed_copy(name: str, notebook: str) -> Path:
     """Return the path of the executed copy of the notebook called `notebook` in a run."""
     return run_folder(name) / EXECUTED / f"{notebook}.ipynb"
+
+
+def is_own(path: Path, folder: Path) -> bool:
+    """Return whether a file lies in the folder of a run, all links resolved: a run may come from somebody else."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def remember_store(store: str) -> None:
+    """Write down that the user named this store, in the data folder; the run's own, "", needs no name."""
+    if store and store.rstrip("/") not in _named_stores():
+        path = data() / STORES
+        with replacing(path) as temporary:
+            temporary.write_text(
+                "".join(f"{one}\n" for one in [*_named_stores(), store.rstrip("/")]), "utf-8"
+            )
+
+
+def check_store(name: str, store: str) -> str:
+    """Return the store that the manifest of a run names; raise ValueError where the user never named it.
+
+    The manifest may come from somebody else, and a server is sent questions and the key.
+    """
+    if store and store.rstrip("/") not in _named_stores():
+        raise ValueError(
+            f"run {name!r}: its manifest alone names the store {store}, which would be sent your questions and the key "
+            f"QDRANT_API_KEY; if it is yours, name it once: mmlab run --name {name} --from 04 -p store={store}"
+        )
+    return store
+
+
+def _named_stores() -> list[str]:
+    path = data() / STORES
+    return path.read_text("utf-8").splitlines() if path.is_file() else []
 
 
 def disk_bytes(folder: Path) -> int:

@@ -31,7 +31,7 @@ from mmlab.runs.record.manifest import (
     versions,
 )
 from mmlab.runs.record.parameters import check_secrets, values_from_namespace
-from mmlab.runs.record.run_files import mark, run_folder, unmark
+from mmlab.runs.record.run_files import mark, remember_store, run_folder, unmark
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
 
@@ -199,6 +199,7 @@ def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
         ) from error
     mark(folder)
     record_begin(run_name, notebook)
+    remember_store(str(plain.get("store") or ""))
     return Step(notebook, run_name, folder, plain)
 
 

@@ -20,7 +20,7 @@ from mmlab.items import data, replacing
 from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.lineage import held_file, is_copy_of, read_held
 from mmlab.runs.record.manifest import Manifest, read_manifest
-from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, run_folder
+from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, is_own, run_folder
 from mmlab.runs.report.sections import (
     Gallery,
     allow_scripts,
@@ -68,8 +68,7 @@ def write_report(name: str) -> Path:
     Raises FileNotFoundError if there is no such run.
     """
     folder = existing_folder(name)
-    executed = [copy.stem for copy in (folder / EXECUTED).glob(COPIES)]
-    for step in {*executed, *read_manifest(name)["steps"]}:
+    for step in {*(copy.stem for copy in _executed(folder)), *read_manifest(name)["steps"]}:
         (folder / f"{step}.html").unlink(missing_ok=True)
     return write_index(name)
 
@@ -146,16 +145,22 @@ def page_names(manifest: Manifest) -> list[str]:
     """
     folder, records = run_folder(manifest["run"]), read_manifest(manifest["run"])["steps"]
     names = []
-    for copy in sorted((folder / EXECUTED).glob(COPIES)):
+    for copy in _executed(folder):
         record, page = records.get(copy.stem), folder / f"{copy.stem}.html"
         if f"{EXECUTED}/{copy.name}" in manifest.get("damaged", {}):
             continue
         if record is not None and is_copy_of(copy, record) != (copy.stem in manifest["steps"]):
             continue
-        if not page.is_file() or page.stat().st_mtime_ns < copy.stat().st_mtime_ns:
+        own = page.is_file() and is_own(page, folder)
+        if not own or page.stat().st_mtime_ns < copy.stat().st_mtime_ns:
+            page.unlink(missing_ok=True)
             write_page(copy, folder)
         names.append(copy.stem)
     return names
+
+
+def _executed(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / EXECUTED).glob(COPIES) if is_own(path, folder))
 
 
 def render_index(
@@ -187,8 +192,8 @@ def render_index(
         "figures": read_figures(manifest, pages),
         "galleries": galleries,
         "map": chart,
-        # where the map stands in one of the pages, and not here, it runs all the same
-        "scripts": allow_scripts(chart) or (f"'{script_hash()}'" if pages else ""),
+        # of our own map alone, here or in one of the pages
+        "scripts": f"'{script_hash()}'" if chart or pages else "",
     }
     return _fill("index.html.j2", shown | more)
 

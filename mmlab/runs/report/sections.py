@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.manifest import Manifest
-from mmlab.runs.record.run_files import MAP, run_folder
+from mmlab.runs.record.run_files import MAP, is_own, run_folder
+from mmlab.visualize.map_figures import script_hash
 from mmlab.visualize.markup import render_markdown
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def read_galleries(manifest: Manifest, but: Collection[str] = ()) -> list[Galler
 
 
 def read_map(manifest: Manifest, but: Collection[str] = ()) -> str:
-    """Return the document of the interactive map, which has a script inside; "" if no step, `but` some, wrote one."""
+    """Return the document of the interactive map; "" if no step, `but` some, wrote one, or its script is not ours."""
     found = [path for path in written_paths(manifest, ".html", but) if path.name == MAP]
-    return _read_html(found[-1]).replace("\r\n", "\n") if found else ""
+    document = _read_html(found[-1]).replace("\r\n", "\n") if found else ""
+    return document if allow_scripts(document) == f"'{script_hash()}'" else ""
 
 
 def _read_html(path: Path) -> str:
@@ -110,7 +112,8 @@ def written_paths(manifest: Manifest, suffix: str, but: Collection[str] = ()) ->
     folder = run_folder(manifest["run"])
     records = [record for step, record in manifest["steps"].items() if step not in but]
     paths = [folder / file for record in records for file in record["writes"]]
-    return [path for path in dict.fromkeys(paths) if path.suffix == suffix and path.is_file()]
+    found = [path for path in dict.fromkeys(paths) if path.suffix == suffix and path.is_file()]
+    return [path for path in found if is_own(path, folder)]
 
 
 def title_of(stem: str) -> str:

@@ -1,5 +1,6 @@
 """What holds for the model of every family."""
 
+import json
 import pickle
 import shutil
 
@@ -150,3 +151,27 @@ def test_attention_is_sdpa_where_the_family_has_it(family, models):
         if part._supports_sdpa:
             assert part.config._attn_implementation == "sdpa"
     assert parts
+
+
+# what `transformers` would fetch from the hub and run
+KERNELS = "somebody/kernels"
+
+
+@pytest.mark.parametrize("family", ["clip", "mpnet", "blip2"])
+def test_the_attention_is_ours_whatever_a_checkpoint_names(family, folders, models, inputs, tmp_path):
+    folder = shutil.copytree(folders(family), tmp_path / "model")
+    for file in folder.rglob("config.json"):
+        config = json.loads(file.read_text())
+        parts = [one for one in config.values() if isinstance(one, dict) and "model_type" in one]
+        for part in [config, *parts] if "model_type" in config else []:
+            part |= dict.fromkeys(("attn_implementation", "_attn_implementation"), KERNELS)
+        file.write_text(json.dumps(config))
+    model = load_model(str(folder), device="cpu")
+    found = {
+        part.config._attn_implementation
+        for part in model.network.modules()
+        if hasattr(part, "_supports_sdpa")
+    }
+    assert found <= {"sdpa", "eager"}
+    kind = model.modalities[0]
+    assert np.array_equal(embed(model, kind, inputs[kind]), embed(models(family), kind, inputs[kind]))

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -99,6 +100,15 @@ def test_a_caption_is_what_the_library_itself_writes(blip, images):
     assert len(set(expected)) > 1
     assert written.index.tolist() == list(images)
     assert written["reason"].isna().all()
+
+
+def test_the_attention_is_ours_whatever_a_checkpoint_names(blip, images, tmp_path):
+    folder = shutil.copytree(blip, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    for part in (config, config["text_config"], config["vision_config"]):
+        part["attn_implementation"] = "somebody/kernels"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert captions(images, folder).equals(captions(images, blip))
 
 
 def test_the_batch_does_not_matter(blip, images):

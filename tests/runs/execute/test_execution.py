@@ -237,3 +237,17 @@ def test_a_notebook_that_fails_is_written_as_far_as_it_came(make_notebook, data_
     assert "before" in text
     assert "ZeroDivisionError" in text
     assert "failed" in statuses(copy)
+
+
+def test_a_store_that_only_the_manifest_names_is_asked_for(make_notebook, first, data_folder):
+    """The run came from somebody else: its server would be sent the key."""
+    ask = make_notebook("04_retrieve", 'name: str = "demo"\nstore: str = ""', "print(f'asks {store}')")
+    start_step("01_ingest", "r", store="http://127.0.0.1:1").finish("")
+    (data_folder / "stores.txt").unlink()
+    with pytest.raises(
+        ValueError, match="its manifest alone names the store http://127.0.0.1:1, which would be sent"
+    ):
+        run_notebooks("r", {}, [first, ask], start=1, progress=False)
+    assert not (data_folder / "runs" / "r" / "notebooks" / "04_retrieve.ipynb").exists()
+    folder = run_notebooks("r", {"store": "http://127.0.0.1:1"}, [first, ask], start=1, progress=False)
+    assert printed(folder / "notebooks" / "04_retrieve.ipynb") == "asks http://127.0.0.1:1\n"

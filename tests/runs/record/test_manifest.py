@@ -93,11 +93,14 @@ def test_an_index_bears_the_name_of_the_run_that_built_it(data_folder):
     assert locate_index(read_manifest("b")) == (str(data_folder / "runs" / "b" / "store"), "a", "named")
 
 
-def test_a_server_is_named_by_its_url():
+def test_a_server_is_named_by_its_url(data_folder):
     start_step("03_index", "a", store="http://localhost:6333").finish("")
     assert locate_index(read_manifest("a")) == ("http://localhost:6333", "a", "unified")
     with pytest.raises(ValueError, match="run 'b' has no index"):
         locate_index(read_manifest("b"))
+    (data_folder / "stores.txt").unlink()
+    with pytest.raises(ValueError, match="its manifest alone names the store http://localhost:6333"):
+        locate_index(read_manifest("a"))
 
 
 def test_a_run_has_a_finished_notebook():

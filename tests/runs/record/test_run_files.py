@@ -12,7 +12,9 @@ from mmlab.runs.record.run_files import (
     MAX_FOREIGN_S,
     RunInUse,
     _boot,
+    check_store,
     is_locked,
+    is_own,
     mark,
     run_lock,
     unmark,
@@ -165,3 +167,28 @@ def test_the_kernels_of_a_run_work_in_its_folder(tmp_path):
     )
     with run_lock(tmp_path / "r"):
         subprocess.run([sys.executable, "-c", code, tmp_path / "r"], check=True)
+
+
+def test_a_store_that_the_user_named_once_is_known(data_folder):
+    url = "http://127.0.0.1:1"
+    start_step("04_retrieve", "r", store="")
+    with pytest.raises(
+        ValueError, match=rf"manifest alone names the store {url}.* --name r --from 04 -p store="
+    ):
+        check_store("r", url)
+    start_step("04_retrieve", "r", store=f"{url}/")
+    start_step("04_retrieve", "other", store=url)
+    assert check_store("r", url) == url and check_store("r", f"{url}/") == f"{url}/"
+    assert check_store("r", "") == ""
+    assert (data_folder / "stores.txt").read_text() == f"{url}\n"
+    with pytest.raises(ValueError, match="names the store http://127.0.0.1:12,"):
+        check_store("r", "http://127.0.0.1:12")
+
+
+def test_a_file_of_a_run_lies_in_its_folder_links_resolved(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "a").touch()
+    (tmp_path / "b").touch()
+    (tmp_path / "r" / "link").symlink_to(tmp_path / "b")
+    names = ("a", "link", "../b", "../r/a")
+    assert [is_own(tmp_path / "r" / name, tmp_path / "r") for name in names] == [True, False, False, True]

@@ -8,6 +8,7 @@ import subprocess
 from html import unescape
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import escape
@@ -17,15 +18,20 @@ from PIL import Image, PngImagePlugin
 from mmlab.items import write_table
 from mmlab.runs import run_folder, start_step, write_report
 from mmlab.runs.execute.step_cache import share_step
+from mmlab.runs.record.manifest import DamagedManifest
 from mmlab.runs.report.html_report import write_index, write_overview, write_page, write_single_file
+from mmlab.visualize import interactive_map
+from mmlab.visualize.map_figures import script_hash
 
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--no-first-run"]
 QUIET += ["--disable-background-networking", "--disable-component-update"]
 HOSTILE = (
     "<script>document.title='run'</script>\"'><img src=https://example.org/x.png onerror=alert(1)>\u202e"
 )
-MAP = """<!DOCTYPE html><title>map</title><p id=p>not yet</p><p>a caption: &lt;script&gt; "quoted"</p>
-<script>document.getElementById("p").textContent = "the map's script" + " ran";</script>"""
+PAIR = pd.DataFrame(
+    {"modality": ["text", "image"], "pair_id": "p", "text": ["a <b>caption</b>", None], "image": None}
+)
+MAP = str(interactive_map({"UMAP": np.eye(2)}, PAIR, {"modality": PAIR["modality"]}))
 
 
 def entry(direction, measure, value, **more):
@@ -99,11 +105,60 @@ def test_hostile_text_stays_text(html):
 def test_the_map_is_inside_and_its_script_alone_is_allowed(html):
     document = re.search(r'<iframe class="map" [^>]*sandbox="allow-scripts" srcdoc="([^"]+)"', html)[1]
     assert unescape(document) == MAP
-    (script,) = re.findall(r"<script>(.*)</script>", MAP)
+    (script,) = re.findall(r"<script>(.*?)</script>", MAP, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert re.search(r"script-src ([^;]+);", html)[1] == f"'sha256-{digest}'"
     start_step("01_ingest", "other").finish("")
     assert "script-src" not in write_report("other").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", ["alert(2)", "fetch('https://elsewhere.example')"])
+def test_a_map_with_another_script_than_ours_is_left_out(full, script):
+    """The run came from somebody else: nothing in it says which scripts may run."""
+    for document in (f"<p>map</p><script>{script}</script>", f"{MAP}<script>{script}</script>"):
+        (full / "map.html").write_text(document)
+        html = write_report("r").read_text(encoding="utf-8")
+        assert '<iframe class="map"' not in html and script not in html
+        assert re.findall(r"script-src ([^;]+);", html) == []
+        assert re.findall(r"script-src ([^;]+);", write_single_file("r").read_text()) == [
+            f"'{script_hash()}'"
+        ]
+
+
+def test_what_lies_outside_of_a_run_is_not_in_its_report(full, tmp_path):
+    private = tmp_path / "private.html"
+    private.write_text("a private line")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("a private line")]), tmp_path / "private.ipynb")
+    (full / "galleries/05_worst_queries.html").unlink()
+    (full / "galleries/05_worst_queries.html").symlink_to(private)
+    (full / "notebooks/06_visualize.ipynb").symlink_to(tmp_path / "private.ipynb")
+    (full / "05_evaluate.html").symlink_to(private)
+    (full / "notebooks/05_evaluate.ipynb").unlink()
+    (full / "notebooks/05_evaluate.ipynb").symlink_to(tmp_path / "private.ipynb")
+    assert "a private line" not in write_report("r").read_text(encoding="utf-8")
+    assert "a private line" not in write_single_file("r").read_text(encoding="utf-8")
+    assert not (full / "06_visualize.html").exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["../../private.png", "/etc/passwd", "a/../../b.html", "C:\\private.html", "~/x.html"]
+)
+def test_a_manifest_that_names_files_outside_is_refused(full, file):
+    manifest = json.loads((full / "manifest.json").read_text())
+    manifest["steps"]["05_evaluate"]["writes"][file] = "0"
+    manifest.pop("checksum", None)
+    (full / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedManifest, match="the files of a run lie in its folder: no notebook wrote that"):
+        write_report("r")
+
+
+def test_a_manifest_that_names_a_maker_outside_is_refused(full):
+    manifest = json.loads((full / "manifest.json").read_text())
+    manifest["steps"]["05_evaluate"]["shared_from"] = "../other"
+    manifest.pop("checksum", None)
+    (full / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedManifest, match=r"names '../other'"):
+        write_report("r")
 
 
 def test_the_verdict_comes_first_and_the_rest_is_folded(html):
@@ -179,7 +234,7 @@ def test_the_map_and_the_table_of_runs_are_live(full):
         for path in (index, single):
             page.goto(path.as_uri())
             page.get_by_text("Map of images and texts").click()
-            page.frame_locator("iframe.map").get_by_text("the map's script ran").wait_for(timeout=5000)
+            page.frame_locator("iframe.map").locator("#legend button").first.wait_for(timeout=5000)
         code = page.locator("#page-05_evaluate .code")
         before = code.is_visible()
         page.get_by_text("Show the notebooks' code").click()
@@ -317,7 +372,7 @@ def heavy(made):
     """The run with a gallery, a map and a figure of random bytes."""
     step = start_step("05_evaluate", "r")
     for file, size in (("galleries/05_worst.html", 60_000), ("map.html", 40_000)):
-        step.write(file).write_text(f"<p>{'x' * size}</p>")
+        step.write(file).write_text(f"<p>{'x' * size}</p>" + MAP * (file == "map.html"))
     image = Image.frombytes("RGB", (100, 60), os.urandom(18_000))
     image.save(step.write("figures/05_noise.png"))
     step.finish("heavy")
