@@ -357,7 +357,10 @@ class Node:
             "peers": {str(one.peer): {"uri": f"http://node{one.number + 1}:6335/"} for one in self.cluster.nodes},
             "raft_info": raft,
             "consensus_thread_status": {"consensus_thread_status": "working", "last_update": "2026-01-01T00:00:00Z"},
-            "message_send_failures": {},
+            "message_send_failures": {
+                f"http://node{one.number + 1}:6335/": {"count": 3, "latest_error": "transport error"}
+                for one in self.cluster.nodes if not one.running
+            },
         }  # fmt: skip
 
 

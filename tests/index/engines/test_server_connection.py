@@ -134,6 +134,11 @@ def test_a_grpc_port_that_is_named_must_be_the_servers(source, server):
             open_store(server.url, grpc_port=port)
 
 
+def test_the_grpc_port_in_the_url_says_so(server):
+    with pytest.raises(ConnectionError, match="is it running, and is this its REST port"):
+        open_store(f"http://127.0.0.1:{server.nodes[0].grpc_port}", timeout=2)
+
+
 @pytest.mark.parametrize(
     ("refusal", "error", "message"),
     [
