@@ -18,7 +18,8 @@ from uuid import UUID
 
 import grpc
 from pydantic import BaseModel, TypeAdapter
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
+from qdrant_client.local.qdrant_local import QdrantLocal
 
 from tests.index.qdrant_grpc import Refusal, grpc_server
 
@@ -101,7 +102,7 @@ class Node:
         )
         self.port = self.grpc_port = 0
         self.running = False
-        self.data = QdrantClient(":memory:")
+        self.data = QdrantLocal(":memory:")
 
     @property
     def url(self) -> str:
@@ -395,7 +396,7 @@ def vector_sizes(vectors: dict[str, Any]) -> list[dict[str, Any]]:
     return [vectors] if "size" in vectors else list(vectors.values())
 
 
-def count_points(data: QdrantClient, part: str, asked: models.Filter | None = None) -> int:
+def count_points(data: QdrantLocal, part: str, asked: models.Filter | None = None) -> int:
     return data.count(part, asked).count
 
 
