@@ -79,6 +79,16 @@ class Cluster:
     def url(self) -> str:
         return self.nodes[0].url
 
+    def reset(self) -> None:
+        """Be as after the start: all nodes run, and nothing is there."""
+        fresh = Cluster(self.nodes)
+        for name in list(self.collections):
+            self.nodes[0].drop(name, None, None)
+        vars(self).update(vars(fresh))
+        for node in self.nodes:
+            if not node.running:
+                node.start()
+
     def bodies(self, operation: str) -> list[Any]:
         return [body for _, what, body in self.asked if what == operation]
 
