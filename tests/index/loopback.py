@@ -1,9 +1,8 @@
-"""Stand-ins for a server's transport on loopback: they record requests, and answer as a test prepared."""
+"""An HTTP server on loopback that records requests and answers as a test prepared: also what is no Qdrant server."""
 
 import json
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,34 +57,3 @@ def http_server(status: int = 200, **answers: list[Any]) -> Iterator[Loopback]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextmanager
-def grpc_server(refuse: Any = None) -> Iterator[tuple[int, list[Any]]]:
-    """The port of a gRPC server of collections, and the messages of those that it was asked to create.
-
-    `refuse`: the status that it refuses every call with.
-    """
-    import grpc
-    from qdrant_client import grpc as qdrant
-
-    made: list[Any] = []
-
-    class Collections(qdrant.CollectionsServicer):
-        def List(self, request: Any, context: Any) -> Any:  # noqa: N802
-            if refuse:
-                context.abort(refuse, "no")
-            return qdrant.ListCollectionsResponse()
-
-        def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-            made.append(request)
-            return qdrant.CollectionOperationResponse(result=True)
-
-    server = grpc.server(ThreadPoolExecutor(2))
-    qdrant.add_CollectionsServicer_to_server(Collections(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield port, made
-    finally:
-        server.stop(0).wait()

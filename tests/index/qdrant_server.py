@@ -18,7 +18,8 @@ from uuid import UUID
 
 import grpc
 from pydantic import BaseModel, TypeAdapter
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
+from qdrant_client.local.qdrant_local import QdrantLocal
 
 from tests.index.qdrant_grpc import Refusal, grpc_server
 
@@ -78,6 +79,16 @@ class Cluster:
     def url(self) -> str:
         return self.nodes[0].url
 
+    def reset(self) -> None:
+        """Be as after the start: all nodes run, and nothing is there."""
+        fresh = Cluster(self.nodes)
+        for name in list(self.collections):
+            self.nodes[0].drop(name, None, None)
+        vars(self).update(vars(fresh))
+        for node in self.nodes:
+            if not node.running:
+                node.start()
+
     def bodies(self, operation: str) -> list[Any]:
         return [body for _, what, body in self.asked if what == operation]
 
@@ -101,7 +112,7 @@ class Node:
         )
         self.port = self.grpc_port = 0
         self.running = False
-        self.data = QdrantClient(":memory:")
+        self.data = QdrantLocal(":memory:")
 
     @property
     def url(self) -> str:
@@ -357,7 +368,10 @@ class Node:
             "peers": {str(one.peer): {"uri": f"http://node{one.number + 1}:6335/"} for one in self.cluster.nodes},
             "raft_info": raft,
             "consensus_thread_status": {"consensus_thread_status": "working", "last_update": "2026-01-01T00:00:00Z"},
-            "message_send_failures": {},
+            "message_send_failures": {
+                f"http://node{one.number + 1}:6335/": {"count": 3, "latest_error": "transport error"}
+                for one in self.cluster.nodes if not one.running
+            },
         }  # fmt: skip
 
 
@@ -392,7 +406,7 @@ def vector_sizes(vectors: dict[str, Any]) -> list[dict[str, Any]]:
     return [vectors] if "size" in vectors else list(vectors.values())
 
 
-def count_points(data: QdrantClient, part: str, asked: models.Filter | None = None) -> int:
+def count_points(data: QdrantLocal, part: str, asked: models.Filter | None = None) -> int:
     return data.count(part, asked).count
 
 

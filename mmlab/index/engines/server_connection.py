@@ -36,7 +36,7 @@ MAX_ERROR_CHARS = 300  # of a server's own words
 SILENT, STRANGE, REFUSED, READ_ONLY = "silent", "strange", "refused", "read-only"
 BUSY, DISK, LARGE, FAILED = "busy", "disk", "large", "failed"
 SENTENCES = {
-    SILENT: "{place} does not answer: {found}; is it running?",
+    SILENT: "{place} does not answer: {found}; is it running, and is this its REST port?",
     STRANGE: "{place} answers, but not as a Qdrant server does: {found}; is the URL right?",
     REFUSED: f"{{place}} refuses the key: set {API_KEY} in the environment",
     READ_ONLY: f"{{place}} takes the key for reading only ({{found}}): set {API_KEY} to one that may write",
@@ -133,9 +133,27 @@ class Connection:
         try:
             found = retrying(attrgetter(name)(self.client), *given, **options)
         except CLIENT_ERRORS as error:
-            raise plain_error(self.place, error) from error
+            raise plain_error(self.place, error, self._lost_nodes(error)) from error
         self._has_answered = True
         return found
+
+    def node_addresses(self) -> dict[int, str]:
+        """Return the addresses of a cluster's nodes by their numbers; nothing where they are not to be had."""
+        try:
+            peers = getattr(self.client.cluster_status(), "peers", {})
+        except CLIENT_ERRORS:
+            return {}
+        return {int(peer): info.uri for peer, info in peers.items()}
+
+    def _lost_nodes(self, error: Exception) -> str:
+        """Return which nodes of a cluster do not answer the others, where that may be why something failed."""
+        if read_failure(error).kind != BUSY:
+            return ""
+        try:
+            lost = getattr(self.client.cluster_status(), "message_send_failures", {})
+        except CLIENT_ERRORS:
+            return ""
+        return f"; no answer from node {', '.join(sorted(lost))}" if lost else ""
 
     def _patient(self, seconds: float) -> tenacity.Retrying:
         pauses = tenacity.wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE) + tenacity.wait_random(
@@ -224,10 +242,10 @@ def _grpc_place(place: str, client: QdrantClient) -> str:
     return place.replace("(REST)", f"(gRPC, port {client.init_options['grpc_port']})")
 
 
-def plain_error(place: str, error: BaseException) -> Exception:
+def plain_error(place: str, error: BaseException, more: str = "") -> Exception:
     """Return the error to raise instead of a client's own: where, what was found, what to do."""
     kind, found = read_failure(error)
-    return ERRORS.get(kind, ServerError)(SENTENCES[kind].format(place=place, found=found))
+    return ERRORS.get(kind, ServerError)(SENTENCES[kind].format(place=place, found=found + more))
 
 
 def may_pass(error: BaseException) -> bool:

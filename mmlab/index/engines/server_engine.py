@@ -55,7 +55,12 @@ BATCH_QUERIES = 100  # per call
 MAX_REQUEST_BYTES = 8_000_000  # of points; a server refuses 32 MB
 BYTES_PER_NUMBER = 22  # of a vector in JSON
 UNINDEXED = 0  # as the size from which a segment gets a graph: none does
+BYTES_PER_FLOAT = 4
 POLL_SECONDS = 0.5
+LOOKS, LOOKS_IF_DUE = (
+    2,
+    10,
+)  # in a row that find a server at rest; more, while a graph that is due is not begun
 MAX_STALLED_SECONDS = 3_600.0  # without any change: a large segment comes into the graph all at once
 Copy = tuple[int, int, ReplicaState]  # of a shard: its number, the node's, its state
 BAR_FORMAT = "{desc}: {n_fmt} vectors in the graph, {elapsed}{postfix}"
@@ -142,12 +147,13 @@ class ServerEngine:
     def build(self, name: str, progress: bool = False) -> None:
         if self.ignores_settings:
             return
-        size = self.schema(name).hnsw.scan_kb
+        size, dimension = self.schema(name).hnsw.scan_kb, self.schema(name).space.dimension
         if self._client.get_collection(name).config.optimizer_config.indexing_threshold != size:
             self._client.update_collection(
                 name, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=size)
             )
-        _wait_for_graphs(self._client, name, progress)
+        due = BYTES_PER_FLOAT * dimension * self.count(name) > 1_024 * size
+        _wait_for_graphs(self._client, name, LOOKS_IF_DUE if due else LOOKS, progress)
 
     def info(self, name: str) -> dict[str, Any]:
         found = self._client.get_collection(name)
@@ -253,8 +259,7 @@ class ServerEngine:
         return True
 
     def _describe_copies(self, name: str, copies: list[Copy]) -> str:
-        peers = getattr(self._client.cluster_status(), "peers", {})
-        nodes = {int(peer): info.uri for peer, info in peers.items()}
+        nodes = self._client.node_addresses()
         named = "; ".join(
             f"shard {shard} on node {nodes.get(peer, peer)} is {state}" for shard, peer, state in copies
         )
@@ -297,16 +302,16 @@ def _is_local(client: QdrantClient) -> bool:
     return isinstance(client._client, QdrantLocal)
 
 
-def _wait_for_graphs(client: Connection, name: str, progress: bool) -> None:
-    """Return when the server is at rest, seen twice: it starts a moment after an upsert.
+def _wait_for_graphs(client: Connection, name: str, looks: int, progress: bool) -> None:
+    """Return when the server is at rest, seen twice, or `looks` times without a graph: it starts a while after.
 
     Raises RuntimeError if the server cannot build, TimeoutError after MAX_STALLED_SECONDS without any change.
     """
     from tqdm.auto import tqdm
 
-    at_rest, last_state, last_change = 0, None, time.monotonic()
+    at_rest, needed, last_state, last_change = 0, looks, None, time.monotonic()
     with tqdm(desc=f"build {name}", bar_format=BAR_FORMAT, unit_scale=True, disable=not progress) as bar:
-        while at_rest < 2:
+        while at_rest < needed:
             found = _read_progress(client, name)
             bar.n = found.indexed_vectors_count or 0
             bar.set_postfix_str(found.status.value)
@@ -315,8 +320,8 @@ def _wait_for_graphs(client: Connection, name: str, progress: bool) -> None:
                 last_state, last_change = state, time.monotonic()
             elif time.monotonic() - last_change > MAX_STALLED_SECONDS:
                 raise TimeoutError(_describe_stall(name, found))
-            at_rest = at_rest + 1 if found.status == "green" else 0
-            time.sleep(POLL_SECONDS if at_rest < 2 else 0)
+            at_rest, needed = at_rest + 1 if found.status == "green" else 0, LOOKS if bar.n else looks
+            time.sleep(POLL_SECONDS if at_rest < needed else 0)
 
 
 def _read_progress(client: Connection, name: str) -> "CollectionInfo":

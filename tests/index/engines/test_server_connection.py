@@ -20,6 +20,7 @@ from mmlab.items import Space, Vectors, unit_rows
 from tests.index.pairs import make_pairs
 from tests.index.qdrant_server import DISK_FULL, UNREACHABLE, Cluster, Refusal, qdrant_server
 
+pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 PAIRS = make_pairs(20)
 POINTS = 36  # of PAIRS in their joint space
 INTERNAL, UNAVAILABLE = grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE
@@ -47,16 +48,27 @@ def source(tmp_path_factory) -> Store:
     return store
 
 
-@pytest.fixture
-def server() -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def shared(source) -> Iterator[tuple[Cluster, dict[str, Store]]]:
+    """A server that the tests of this file use one after the other, reached over each of the transports."""
     with qdrant_server() as server:
-        yield server
+        stores = {"REST": reached(server, False), "gRPC": reached(server, True)}
+        for store in stores.values():
+            sent(source, store)  # a gRPC port is known once there is a collection
+            server.reset()
+        yield server, stores
+
+
+@pytest.fixture
+def server(shared) -> Cluster:
+    """The server, with nothing in it."""
+    shared[0].reset()
+    return shared[0]
 
 
 @pytest.fixture(params=["REST", "gRPC"])
-def target(request, server) -> Store:
-    """The server, over each of the transports."""
-    return reached(server, request.param == "gRPC")
+def target(request, shared, server) -> Store:
+    return shared[1][request.param]
 
 
 def reached(server: Cluster, over_grpc: bool, **given) -> Store:
@@ -134,6 +146,11 @@ def test_a_grpc_port_that_is_named_must_be_the_servers(source, server):
             open_store(server.url, grpc_port=port)
 
 
+def test_the_grpc_port_in_the_url_says_so(server):
+    with pytest.raises(ConnectionError, match="is it running, and is this its REST port"):
+        open_store(f"http://127.0.0.1:{server.nodes[0].grpc_port}", timeout=2)
+
+
 @pytest.mark.parametrize(
     ("refusal", "error", "message"),
     [
@@ -167,25 +184,24 @@ def test_what_a_server_cannot_do_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("key", "message"),
+    ("key", "over_grpc", "message"),
     [
-        (
-            "reader",
-            r"takes the key for reading only \(Forbidden: .*\): set QDRANT_API_KEY to one that may write",
-        ),
-        ("wrong", "refuses the key: set QDRANT_API_KEY in the environment"),
-        ("", "refuses the key: set QDRANT_API_KEY in the environment"),
+        ("reader", False, r"for reading only \(Forbidden: .*\): set QDRANT_API_KEY to one that may write"),
+        ("reader", True, r"for reading only \(Forbidden: .*\): set QDRANT_API_KEY to one that may write"),
+        ("wrong", False, "refuses the key: set QDRANT_API_KEY in the environment"),
+        ("", True, "refuses the key: set QDRANT_API_KEY in the environment"),
     ],
 )
-@pytest.mark.parametrize("over_grpc", [False, True])
 def test_a_key_that_may_only_read_is_told_from_a_wrong_one(
-    source, server, monkeypatch, over_grpc, key, message
+    source, server, monkeypatch, key, over_grpc, message
 ):
+    sent(source, open_store(server.url))
     server.key, server.read_key = "writer", "reader"
     monkeypatch.setenv("QDRANT_API_KEY", key)
-    with pytest.raises(PermissionError, match=message):
-        sent(source, reached(server, over_grpc))
-    assert server.collections == {}
+    with pytest.raises(PermissionError, match=message) as refused:
+        reached(server, over_grpc).drop("demo-unified")
+    assert ("gRPC" in str(refused.value)) == (over_grpc and key == "reader")
+    assert list(server.collections) == ["demo-unified"]
 
 
 def test_a_single_point_that_is_too_large_says_so(source, target, server, monkeypatch):
@@ -227,10 +243,7 @@ def test_what_may_pass_is_tried_again_and_said(source, target, server, capsys):
     assert "recovers" in said and "Please retry" in said and "too many writes" in said
 
 
-@pytest.mark.parametrize("over_grpc", [False, True])
-def test_a_server_that_restarts_does_not_end_a_push(source, server, capsys, over_grpc):
-    target = reached(server, over_grpc)
-
+def test_a_server_that_restarts_does_not_end_a_push(source, server, target, capsys):
     def restart(count: int) -> None:
         if count == 12:
             server.before_write = lambda _: None
@@ -254,8 +267,7 @@ def test_a_collection_whose_answer_was_lost_is_there(source, target, server):
     assert server.held("demo-unified") == {(0, 0): POINTS}
 
 
-def test_a_server_that_is_gone_is_given_up_and_named(source, server, monkeypatch):
-    target = open_store(server.url)
+def test_a_server_that_is_gone_is_given_up_and_named(source, server, target, monkeypatch):
     sent(source, target)
     index = open_index(target, "demo")
     monkeypatch.setattr(server_connection, "MAX_RETRY_SECONDS", 0.1)

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import grpc
 import pytest
 from qdrant_client import QdrantClient, models
 
@@ -16,7 +15,8 @@ from mmlab.index.engines.server_engine import to_config, to_requests
 from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
 from mmlab.items import Space
-from tests.index.loopback import grpc_server, http_server
+from tests.index.loopback import http_server
+from tests.index.qdrant_server import qdrant_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 INFO, EXISTS = "GET /collections/demo", "GET /collections/demo/exists"
@@ -170,34 +170,19 @@ def test_grpc_carries_the_same_settings():
     schema = Schema(
         SPACE, layout="named", vector_spaces=named, hnsw=hnsw, quantization=kind, cluster=Cluster(4, 3, 2)
     )
-    with grpc_server() as (port, made):
-        over_grpc(port).create_collection("demo", **to_config(schema))
-    (request,) = made
-    assert (request.shard_number, request.replication_factor, request.write_consistency_factor) == (4, 3, 2)
-    assert (
-        request.hnsw_config.m,
-        request.hnsw_config.ef_construct,
-        request.hnsw_config.full_scan_threshold,
-    ) == (
-        32,
-        200,
-        500,
-    )
-    assert request.optimizers_config.indexing_threshold == 0
-    assert request.quantization_config.turboquant.always_ram
-    assert "bits: Bits2" in str(request.quantization_config)
-    sizes = {name: params.size for name, params in request.vectors_config.params_map.map.items()}
-    assert sizes == {"toy-image": 3, "other-text": 2}
-    assert "mmlab/toy" in str(request.metadata["mmlab"])
-
-
-@pytest.mark.parametrize("status", ["UNAUTHENTICATED", "PERMISSION_DENIED"])
-def test_a_key_that_is_refused_by_grpc_says_the_same(status):
-    with (
-        grpc_server(getattr(grpc.StatusCode, status)) as (port, _),
-        pytest.raises(PermissionError, match="refuses the key: set QDRANT_API_KEY"),
-    ):
-        open_store(over_grpc(port)).collections()
+    with qdrant_server() as server:
+        over_grpc(server.nodes[0].grpc_port).create_collection("demo", **to_config(schema))
+    (made,) = server.bodies("create")
+    spread = ("shard_number", "replication_factor", "write_consistency_factor")
+    assert [made[name] for name in spread] == [4, 3, 2]
+    assert made["hnsw_config"] == {"m": 32, "ef_construct": 200, "full_scan_threshold": 500}
+    assert made["optimizers_config"] == {"indexing_threshold": 0, "default_segment_number": 1}
+    assert made["quantization_config"] == {"turbo": {"always_ram": True, "bits": "bits2"}}
+    assert {name: params["size"] for name, params in made["vectors"].items()} == {
+        "toy-image": 3,
+        "other-text": 2,
+    }
+    assert Schema.from_dict(made["metadata"]["mmlab"], "demo") == schema
 
 
 def test_what_a_killed_create_left_out_is_made_up_by_the_next():
