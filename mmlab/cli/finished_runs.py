@@ -15,6 +15,7 @@ import click
 
 from mmlab.cli.group import (
     GivenPath,
+    OfKind,
     cli,
     command_line,
     complete_runs,
@@ -29,6 +30,7 @@ from mmlab.cli.group import (
     usage_errors,
 )
 from mmlab.items.files import NoProject
+from mmlab.items.parameter_table import COUNT
 
 ASK_EXAMPLES = """
 \b
@@ -58,23 +60,27 @@ NUMBERS = ("score", "probability")
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("text", required=False)
 @click.option(
-    "--image", type=GivenPath(exists=True, dir_okay=False, path_type=Path), help="An image that asks."
+    "--image",
+    type=GivenPath(exists=True, dir_okay=False, path_type=Path),
+    help="An image that asks, alone or together with TEXT.",
 )
 @click.option(
-    "--to", type=click.Choice(["image", "text"]), help="What is found; the other modality unless given."
+    "--to",
+    type=click.Choice(["image", "text"]),
+    help="What is found; without it texts find images, and images texts.",
 )
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits.")
+@click.option("-k", type=OfKind(COUNT), default=10, show_default=True, help="How many hits.")
 @click.option(
     "--where",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A filter; the same NAME twice lets both values through.",
+    help="Only items whose NAME is VALUE; the same NAME twice lets both through.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON, and nothing else.")
 def ask(
     run: str, text: str | None, image: Path | None, to: Any, k: int, where: Sequence[str], as_json: bool
 ) -> None:
-    """Find the items of RUN that are nearest to TEXT, to an image, or to both."""
+    """Find the items of RUN that are nearest to TEXT, to an image, or to both, and print them, the nearest first."""
     from mmlab.index import NoCollection, StoreTaken
     from mmlab.workbench import open_run
 
@@ -197,16 +203,20 @@ def complete_studies(context: click.Context, parameter: click.Parameter, typed: 
     return []
 
 
-@cli.command(epilog=STUDY_EXAMPLES, short_help="Look into one question on a finished run.")
+@cli.command(epilog=STUDY_EXAMPLES, short_help="Run a study on a run: tune, fusion, scores.")
 @click.argument("name", shell_complete=complete_studies)
 @click.argument("run", shell_complete=complete_runs)
 @parameter_option
 def study(name: str, run: str, parameters: Sequence[str]) -> None:
-    """Run the study NAME, a notebook from 07 on, on the finished run RUN, with the parameters of that run.
+    """Run the study NAME, a notebook beside the six, on the finished run RUN, with the parameters of that run.
 
-    NAME is that of the notebook, with or without its number: tune, 07 or 07_tune. The page of the study joins the
-    report of the run. A wrong NAME lists the studies that there are.
-    """
+    \b
+      tune     which settings of the index and of the model are worth their cost
+      fusion   whether several systems answer better than each alone, and how much each should count
+      scores   hubs, the modality gap, and scores as probabilities of being right
+
+    NAME may also be the notebook's number, or both: 07 or 07_tune. The page of the study joins the report of the run.
+    """  # noqa: D301 - for click
     run_study(name, run, parameters)
 
 
@@ -223,10 +233,10 @@ def tune(run: str, parameters: Sequence[str]) -> None:
 
 @cli.command(epilog=COMPARE_EXAMPLES, short_help="Compare runs query by query.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN|FILE...", shell_complete=complete_runs)
-@click.option("--name", help="Name of the comparison; without it compare-RUN-RUN.")
+@click.option("--name", help="Name of the comparison, which is a run too; without it compare-RUN-RUN.")
 @parameter_option
 def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) -> None:
-    """Compare runs over the same items query by query (notebook 08): all with the first of them.
+    """Compare runs over the same items query by query (notebook 08), each with the first.
 
     FILE is a TREC run file of another system over the same items. It is scored as the first run is: the same queries,
     items and depth; a query that it does not answer scores 0.

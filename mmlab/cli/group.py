@@ -15,9 +15,11 @@ from mmlab.items.files import NoProject
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mmlab.items.options import Kind
+
 
 # parameters with an option of their own
-OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model"}
+OPTIONS = {"name": "--name", "dataset": "--dataset", "models": "--model", "runs": "RUN"}
 EXAMPLES = {"-p": "k=5", "--where": "label=mug"}
 # colours and other commands to a terminal: ECMA-48, CSI
 TERMINAL_COMMAND = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -38,8 +40,24 @@ parameter_option = click.option(
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A notebook's parameter, as mmlab parameters lists them; may be repeated.",
+    help="Set a parameter of the notebooks; may be repeated. mmlab parameters lists them, and what each can be.",
 )
+
+
+class OfKind(click.ParamType):
+    """A value of one of the kinds that parameters have."""
+
+    def __init__(self, kind: "Kind") -> None:
+        self.kind, self.name = kind, {"int": "number", "float": "number"}.get(kind.type, kind.type)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; fail where the kind does not accept it."""
+        from mmlab.items.options import read_value
+
+        try:
+            return read_value("", value, self.kind)
+        except ValueError as error:
+            self.fail(str(error).partition(": ")[2], param, ctx)
 
 
 class GivenPath(click.Path):
@@ -58,7 +76,17 @@ class GivenPath(click.Path):
 @click.version_option(mmlab.__version__, prog_name="mmlab")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Multimodal retrieval, from a set of images and texts to a report."""
+    """Find images by texts and texts by images, measure how well that works, and see why where it does not.
+
+    \b
+    First steps:
+      mmlab demo                                    a run on drawn products, to look around in
+      mmlab inspect photos/                         what your own images and captions would be read as
+      mmlab run --dataset photos/ --name photos     all notebooks on them, and a report
+      mmlab ask photos "two dogs"                   what the run finds; in JupyterLab: mmlab lab photos
+
+    Each command explains itself: mmlab run --help.
+    """  # noqa: D301 - for click, which breaks lines elsewhere
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -73,11 +101,23 @@ def complete_runs(context: click.Context, parameter: click.Parameter, typed: str
 
 
 def split_parameters(texts: Sequence[str]) -> dict[str, str]:
-    """Return the NAME=VALUE texts of -p as a dict; raise UsageError for one without a name or a `=`."""
+    """Return the NAME=VALUE texts of -p as a dict.
+
+    Raises UsageError for one without a name or a `=`, and for one that the command sets by an option or by itself.
+    """
     pairs = split_pairs("-p", texts)
+    context = click.get_current_context(silent=True)
+    known = (
+        {option for one in context.command.params for option in one.opts}
+        if context
+        else set(OPTIONS.values())
+    )
     for name, _ in pairs:
         if name in OPTIONS:
-            raise click.UsageError(f"-p {name}=... is given by {OPTIONS[name]}")
+            where = f"by {OPTIONS[name]}" if OPTIONS[name] in known else "by the command itself: leave it out"
+            raise click.UsageError(f"-p {name}=... is given {where}")
+        if len([one for one, _ in pairs if one == name]) > 1:
+            raise click.UsageError(f"-p {name}=... is given twice")
     return dict(pairs)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 import mmlab
-from mmlab.cli.group import GivenPath, cli, complete_runs, print_table, usage_errors
+from mmlab.cli.group import GivenPath, OfKind, cli, complete_runs, print_table, usage_errors
 from mmlab.items import replacing
+from mmlab.items.options import Number
 
 INIT_EXAMPLES = """
 \b
@@ -46,17 +47,17 @@ POSITIVE = click.IntRange(min=1)
 PORT = click.IntRange(1, 65_535)
 
 
-@cli.command(epilog=VERIFY_EXAMPLES, short_help="Run a run again and compare the numbers.")
+@cli.command(epilog=VERIFY_EXAMPLES, short_help="Do a run again and compare the numbers.")
 @click.argument("run", shell_complete=complete_runs)
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=OfKind(Number(0, 1)),
     default=1e-5,
     show_default=True,
     help="How far a measure, a score or a component of a vector may differ.",
 )
 def verify(run: str, tolerance: float) -> None:
-    """Run RUN again from its manifest, with empty caches, and compare every file that 01 to 05 wrote.
+    """Do RUN again with its own parameters and empty caches, and compare every file that 01 to 05 wrote.
 
     First each file of RUN is compared with what its notebook recorded; where one differs, nothing is run. If anything
     differs, print a table of what does, keep the second run, and end with exit code 1.
@@ -137,7 +138,7 @@ def _give_back(stores: Sequence[Path]) -> None:
 
 
 @cli.command(epilog=PUSH_EXAMPLES, short_help="Copy a run's index to a Qdrant server.")
-@click.argument("name", shell_complete=complete_runs)
+@click.argument("name", metavar="RUN", shell_complete=complete_runs)
 @click.option(
     "--to", "url", required=True, metavar="URL", help="The server; a key is taken from QDRANT_API_KEY."
 )
@@ -163,7 +164,7 @@ def push(
     write_consistency: int | None,
     replace: bool,
 ) -> None:
-    """Copy the index of the run NAME to a Qdrant server or cluster, and build its graphs there.
+    """Copy the index of RUN to a Qdrant server or cluster, and build its graphs there.
 
     What is there already is not sent again: a push that was stopped goes on, and a second one sends what changed.
     Without --shards, --replicas and --write-consistency collections that are there keep theirs, and new ones are one

@@ -85,7 +85,7 @@ A parameter is given to run, study, tune and compare by -p, or stands in the fil
 @click.option("--csv", "as_csv", is_flag=True, help="Print the whole table as CSV, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON list of objects, and nothing else.")
 def list_(as_csv: bool, as_json: bool) -> None:
-    """List all runs as a leaderboard: a first measure with its interval, cost, the settings in which they differ.
+    """List all runs as a leaderboard: how good with its interval, what it costs, the settings in which they differ.
 
     Runs of one dataset stand together, the best first. On a terminal the first settings are shown; --csv, --json and
     the index over the runs have all.
@@ -144,7 +144,7 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
     print_failures(failures, len(names))
 
 
-@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write TREC files and CSV for other tools.")
+@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write TREC files, CSV, or a repair list.")
 @click.argument("run", shell_complete=complete_runs)
 @click.option(
     "--to",
@@ -154,12 +154,12 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
 )
 @click.option("--fixes", is_flag=True, help="Write the repair list of the dataset instead: RUN.fixes.csv.")
 def export(run: str, folder: Path | None, fixes: bool) -> None:
-    """Write the answers of RUN, what is right, and the scores of each query, for each direction.
+    """Write the answers of RUN, what is right, and the scores of each query, for text-to-image and image-to-text.
 
-    RUN.DIRECTION.run and .qrels are TREC files: trec_eval, ir-measures and ranx find in them what 05 has judged, equal
-    scores against the system. RUN.DIRECTION.csv holds a row for each query, RUN.items.csv the texts and images behind
-    the ids; a spreadsheet opens both safely. Blanks in ids are written as %20, and a % as %25. Files of these names are
-    replaced.
+    RUN.DIRECTION.run and .qrels are TREC files: trec_eval, ir-measures and ranx compute from them the measures of
+    05_evaluate, with right answers last where scores tie. RUN.DIRECTION.csv holds a row for each query, RUN.items.csv
+    the texts and images behind the ids; a spreadsheet opens both safely. Blanks in ids are written as %20, and a % as
+    %25. Files of these names are replaced.
 
     With --fixes: what to repair in the dataset of RUN, as a csv for whoever owns it, the costliest first: file, row,
     finding, suggestion.

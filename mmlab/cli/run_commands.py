@@ -12,6 +12,7 @@ import click
 
 from mmlab.cli.group import (
     GivenPath,
+    OfKind,
     cli,
     command_line,
     going_on,
@@ -25,6 +26,7 @@ from mmlab.cli.group import (
     usage_errors,
     write_for_each,
 )
+from mmlab.items.options import Whole
 
 if TYPE_CHECKING:
     from mmlab.ingest import Inspection
@@ -48,7 +50,7 @@ Examples:
 """
 SWEEP_EXAMPLES = """
 \b
-The file, every combination of a grid:
+FILE is YAML. Every combination of a grid:
   parameters:
     dataset: photos/
     models: [openai/clip-vit-base-patch32]
@@ -69,7 +71,10 @@ Examples:
 
 
 @cli.command(epilog=RUN_EXAMPLES, short_help="Run the six notebooks on a dataset.")
-@click.option("--dataset", help="Folder of images, table of captions, or hf://owner/name.")
+@click.option(
+    "--dataset",
+    help="Folder of images, table of captions, or hf://owner/name; left out with --from 02 and later.",
+)
 @click.option("--name", required=True, help="Name of the run; its folder is data/runs/NAME.")
 @click.option(
     "--model",
@@ -78,11 +83,19 @@ Examples:
     help="Hugging Face id, a local folder, or demo (the default); given several times, all are compared.",
 )
 @click.option(
-    "--from", "start", default="01", metavar="NOTEBOOK", help="Start at this notebook (04 or 04_retrieve)."
+    "--from",
+    "start",
+    default="01",
+    metavar="NOTEBOOK",
+    help="Start at this notebook (04 or 04_retrieve), with what a run of this name has made before it.",
 )
 @parameter_option
 def run(dataset: str | None, name: str, models: Sequence[str], start: str, parameters: Sequence[str]) -> None:
-    """Run the six notebooks on a dataset and write data/runs/NAME/index.html."""
+    """Run the six notebooks on a dataset and write their report, data/runs/NAME/index.html.
+
+    They are 01_ingest, 02_embed, 03_index, 04_retrieve, 05_evaluate and 06_visualize. Every option and parameter is
+    checked before the first one begins. Where one fails, or Ctrl-C stops it, the last line says how to go on.
+    """
     name_older_notebooks()
     if dataset is None and start in ("01", "01_ingest"):
         raise click.UsageError(
@@ -98,14 +111,21 @@ def run(dataset: str | None, name: str, models: Sequence[str], start: str, param
     run_and_report(name, checked, start)
 
 
-@cli.command(epilog=DEMO_EXAMPLES, short_help="Run them on the drawn demo catalogue.")
+@cli.command(epilog=DEMO_EXAMPLES, short_help="Run the six notebooks on drawn products.")
 @click.option(
-    "--products", type=click.IntRange(min=50), default=1500, show_default=True, help="How many to draw."
+    "--products",
+    type=OfKind(Whole(50, 100_000)),
+    default=1500,
+    show_default=True,
+    help="How many products to draw, from 50.",
 )
 @click.option("--name", default="demo", show_default=True, help="Name of the run.")
 @parameter_option
 def demo(products: int, name: str, parameters: Sequence[str]) -> None:
-    """Draw the demo catalogue into data/demo and run the six notebooks on it with the demo model."""
+    """Draw a catalogue of products into data/demo and run the six notebooks on it with the demo model.
+
+    It needs no network, takes about a minute, and ends with the report of the run.
+    """
     from mmlab.demo import draw_catalogue
     from mmlab.items import data
 
@@ -116,18 +136,19 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
     run_and_report(name, given)
 
 
-@cli.command(epilog=SWEEP_EXAMPLES, short_help="Run many settings, shared steps once.")
+@cli.command(epilog=SWEEP_EXAMPLES, short_help="Run the six notebooks in many settings.")
 @click.argument("file", type=GivenPath(path_type=Path))
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
+    type=OfKind(Whole(1, 256)),
     help="How many notebooks at a time; without it as many as cores, at most 4.",
 )
 @click.option("--resume", is_flag=True, help="Keep the steps that are done already with the same parameters.")
 def sweep(file: Path, jobs: int | None, resume: bool) -> None:
-    """Run the notebooks in every setting of FILE, a run each, named by the file and the setting.
+    """Run the six notebooks in every setting of FILE, a run each, named by the file and the setting.
 
-    What several settings have in common is done once. A setting that fails does not stop the others.
+    What several settings have in common is done once. Every value is checked before the first notebook begins. A
+    setting that fails does not stop the others; in the end the runs are listed, the best first.
     """
     from mmlab.runs import find_notebooks
     from mmlab.runs.execute.run_sweep import plan_steps, run_sweep

@@ -11,6 +11,7 @@ from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queri
 from mmlab.embed.models import load_for, load_model
 from mmlab.embed.models.interface import check_prompts, unsupported_modality
 from mmlab.items import Space, Vectors, is_among
+from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
 
 FULL_PRECISION = "float32"
@@ -35,9 +36,8 @@ def embed_with_models(
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items.
     """
-    check_values(
-        models=list(models), prompts=check_prompts(prompts), precision=precision, batch_size=batch_size
-    )
+    check_values(models=entries_of(models), precision=precision, batch_size=batch_size)
+    prompts = check_prompts(prompts)
     results: dict[Space, Embedded] = {}
     for name in models:
         model = load_model(name, precision=precision, prompts=prompts)

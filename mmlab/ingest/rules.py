@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.items.options import OPTIONS, Kind, Text, Whole, check_value
+from mmlab.items.options import OPTIONS, Kind, Text, Whole, check_value, entries_of
 from mmlab.items.parameter_table import check_together, check_values
 
 DUPLICATE, NEAR_DUPLICATE, LEAK = "duplicate image", "near duplicate", "split leak"
@@ -74,7 +74,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         for name in ("refuse", "keep"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            object.__setattr__(self, name, entries_of(getattr(self, name)))
         for name, kind in KINDS.items():
             check_value(name, getattr(self, name), kind)
         paths = {name: str(getattr(self, name)) for name in ("replacements", "images_at")}

@@ -8,7 +8,7 @@ import difflib
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -203,6 +203,15 @@ def _entries(text: str) -> Any:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def entries_of(value: Any) -> Any:
+    """Return the entries of a collection as a tuple; a text, and what is no collection, as it is.
+
+    >>> entries_of([1, 5]), entries_of("RR")
+    ((1, 5), 'RR')
+    """
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
+
+
 def is_plain(text: str) -> bool:
     """Tell whether a text has no control characters, is valid Unicode, and is no longer than MAX_CHARS."""
     return len(text) <= MAX_CHARS and not any(unicodedata.category(one) in ("Cc", "Cs") for one in text)
@@ -227,6 +236,20 @@ def check_value(name: str, value: Any, kind: Kind | None) -> Any:
     raise ValueError(
         f"parameter {name}: expected {kind.expected}{limits}, found {_shown(value)}{_hint(value, kind)}"
     )
+
+
+def read_value(name: str, value: Any, kind: Kind | None) -> Any:
+    """Return what a value, such as a text that was typed, stands for; raise ValueError as `check_value` does.
+
+    >>> read_value("k_values", "[10, 20]", Many(Whole(1, 100)))
+    [10, 20]
+    """
+    # of no kind, such as one that a command line cannot write: taken as it is
+    try:
+        read = kind.read(value) if kind else value
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        read = value
+    return check_value(name, read, kind)
 
 
 def _shown(value: Any) -> str:

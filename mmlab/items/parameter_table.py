@@ -88,7 +88,7 @@ PARAMETERS = {
                   "columns under other names, each written: ours, an equals sign, theirs"),
         Parameter("images_at", Text("a folder, or empty"), "",
                   "a further folder where images lie, anywhere; a relative path starts at the dataset"),
-        Parameter("follow_links", Truth(), False, "use images behind links that lead out of the dataset"),
+        Parameter("follow_links", Truth(), False, "use images and texts behind links that lead out of the dataset"),
         Parameter("max_downloads", Whole(0, 100_000_000), 300,
                   "where more images than this lie on the web, nothing is fetched"),
         Parameter("min_words", Whole(0, 1000), 5, "texts of fewer words are marked as short text; 0 marks none"),

@@ -13,7 +13,7 @@ from mmlab.evaluate.trec import write_trec
 from mmlab.index.schema.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import MODALITIES, Vectors, is_among
-from mmlab.items.options import Choice, check_value
+from mmlab.items.options import Choice, check_value, entries_of
 from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import SavedQuestions
@@ -276,7 +276,7 @@ class Run(RunData):
             >>> run.evaluate().measures.columns.tolist()
             ['direction', 'measure', 'value', 'low', 'high', 'queries', 'pairs']
         """
-        cutoffs = tuple(k_values)
+        cutoffs = entries_of(k_values)
         check_values(k_values=cutoffs, seed=seed)
         if rankings is not None:
             return Evaluation(self, rankings, cutoffs, seed)
@@ -314,7 +314,7 @@ class Run(RunData):
             >>> run.compare("graph").conclusion
             '2 runs over the test split of ... items, compared with **demo**: no difference is more than chance.'
         """
-        check_values(measures=tuple(measures), measure=measure, seed=seed)
+        check_values(measures=entries_of(measures), measure=measure, seed=seed)
         own = [self] if self._files.has(run_files.ITEMS) and self.name not in others else []
         names, files = find_compared(others)
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in names)]
@@ -501,7 +501,7 @@ class Run(RunData):
             >>> speed.speeds["modality"].tolist()
             ['image', 'text']
         """
-        check_values(tune_batch_sizes=tuple(batch_sizes), tune_precisions=tuple(precisions))
+        check_values(tune_batch_sizes=entries_of(batch_sizes), tune_precisions=entries_of(precisions))
         check_values(tune_items=items, seed=seed)
         name = model or self.models[0]
         drawn = [

@@ -244,6 +244,7 @@ class IndexReport(Report):
     @classmethod
     def of(cls, data: RunData, settings: Mapping[str, Any]) -> Self:
         """Build the run's index; what is not given is as the run's parameters have it."""
+        check_values(**{name: settings.get(name) for name in ("layout", "on_disk", "replace")})
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
         index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)

@@ -29,7 +29,7 @@ from mmlab.index.bench.recommend import (
     summarize_placement,
 )
 from mmlab.items import Vectors, is_among, write_table
-from mmlab.items.options import check_value
+from mmlab.items.options import check_value, entries_of
 from mmlab.items.parameter_table import PARAMETERS, check_values
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.tables import TooFew
@@ -79,7 +79,7 @@ class IndexGrid:
 
     def __post_init__(self) -> None:
         for name, parameter in TRIED.items():
-            check_value(name, tuple(getattr(self, name)), PARAMETERS[parameter].kind)
+            check_value(name, entries_of(getattr(self, name)), PARAMETERS[parameter].kind)
 
 
 @dataclass(frozen=True, repr=False)

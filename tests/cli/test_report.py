@@ -112,9 +112,9 @@ def test_every_parameter_of_every_notebook_is_listed(capsys):
     for notebook in choose_notebooks():
         assert notebook.stem in lines
         for found in notebook_parameters(notebook).values():
-            place = next(place for place, line in enumerate(lines) if line.endswith(found.help))
-            assert lines[place].split()[0] == found.name
-            assert lines[place + 1].strip() == found.kind.expected
+            rows = [row for row, line in enumerate(lines) if line.endswith(found.help)]
+            shown = [(lines[row].split()[0], lines[row + 1].strip()) for row in rows]
+            assert (found.name, found.kind.expected) in shown
 
 
 def test_one_notebook_by_its_number(capsys):

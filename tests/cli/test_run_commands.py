@@ -111,9 +111,29 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ("clean a", "there is no run 'a'; mmlab list shows those that are there"),
         ("parameters 9", "no notebook is called '9'; known: 01_ingest"),
         ("run --dataset photos --name index.html", "not ending in .html"),
-        ("run --name p --from 04 --dataset photos", "parameter dataset is of 01_ingest, which is not run"),
-        ("run --name p --from 03 --model demo", "parameter models is of 02_embed, which is not run"),
-        ("inspect photos -p dataset=a", "-p dataset=... is given by --dataset"),
+        ("inspect photos -p dataset=a", "-p dataset=... is given by the command itself: leave it out"),
+        ("demo -p models=[]", "-p models=... is given by the command itself"),
+        (
+            "demo --products 1000000",
+            "Invalid value for '--products': expected a whole number from 50 to 100,000",
+        ),
+        (
+            "sweep a.yaml --jobs 0",
+            "Invalid value for '--jobs': expected a whole number from 1 to 256, found 0",
+        ),
+        (
+            "ask a mug -k 1.5",
+            "Invalid value for '-k': expected a whole number from 1 to 100,000, found '1.5'",
+        ),
+        (
+            "verify a --tolerance nan",
+            "Invalid value for '--tolerance': expected a number from 0 to 1, found nan",
+        ),
+        (
+            "verify a --tolerance -1",
+            "Invalid value for '--tolerance': expected a number from 0 to 1, found -1",
+        ),
+        ("run --dataset photos --name p -p seed=1 -p seed=2", "-p seed=... is given twice"),
         ("walk", "No such command 'walk'"),
     ],
 )

@@ -9,7 +9,7 @@ from mmlab.embed.models.adapter import PRECISIONS
 from mmlab.index.schema.index_settings import QUANTIZATIONS
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.rules import FINDINGS, OURS
-from mmlab.ingest.sources.formats import KINDS
+from mmlab.ingest.sources.kinds import KINDS
 from mmlab.items.options import MAX_CHARS, OPTIONS, Choice, Many, Number, Text, Truth, Whole, check_value
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT

@@ -1,10 +1,9 @@
 """Every parameter of the table takes the values to both ends of its range and nothing beside, wherever it is given."""
 
 import json
-import math
 import re
 from dataclasses import replace
-from itertools import count
+from itertools import count, product
 
 import nbformat
 import pytest
@@ -12,43 +11,15 @@ import pytest
 from mmlab.cli import main
 from mmlab.evaluate.measures.scoring import AT_R, MEASURES, WITHOUT_CUTOFF
 from mmlab.items.files import project
-from mmlab.items.options import MAX_CHARS, Choice, Number, Text, Truth, Whole
 from mmlab.items.parameter_table import MEASURE, PARAMETERS, check_together, check_values, parse_weights
 from mmlab.runs import begin_step, start_step
 from mmlab.runs.execute.notebooks import choose_notebooks
 from mmlab.runs.execute.sweep_file import read_settings
 from mmlab.runs.record.parameters import check_parameters, notebook_parameters
+from mmlab.runs.record.run_files import NOTEBOOKS
+from tests.parameter_values import refused, right_values, wrong_values
 
-TEXTS = {
-    "name": ["a", "x" * 100, "2026-11.b_c"],
-    "dataset": ["photos", "hf://owner/name"],
-    "columns": ["image=url", "caption = a title"],
-    "models": ["demo", "openai/clip-vit-base-patch32"],
-    "prompts": ["{}", "a photo of {}"],
-    "store": ["", "http://localhost:6333", "/srv/store"],
-    "split": ["auto", "held out"],
-    "weights": ["equal", "learned", "0.7, 0.3", "0,1"],
-    "group_by": ["label"],
-    "runs": ["demo", "bm25.run"],
-    "measures": ["Success@1", "RR"],
-    "measure": ["nDCG@10", "AP@R"],
-}
-WRONG_TEXTS = {
-    "name": ["", "../r", "-r", "a b", "x" * 101, "index.html"],
-    "dataset": ["", " "],
-    "columns": ["", "image", "picture=url", "image="],
-    "models": ["", " "],
-    "prompts": ["", "a photo", "{} and {}"],
-    "store": ["localhost:6333", "elsewhere", "ftp://host", "http://"],
-    "split": ["", " "],
-    "weights": ["", "much", "0.7", "0.7, 0.7", "1.5, -0.5", "nan, 1", "inf, 1", "0.5; 0.5"],
-    "group_by": ["", " "],
-    "runs": ["", " "],
-    "measures": ["", "Success", "Success@0", "success@1", "Success@1 "],
-    "measure": ["", "P", "RR@-1"],
-}
-HOSTILE = ["a\0b", "two\nlines", "\x1b[31mred", "\ud800", "x" * (MAX_CHARS + 1)]
-HUGE = 10**400
+CASES = [(name, value) for name, one in PARAMETERS.items() for value in wrong_values(name, one.kind)]
 
 
 @pytest.fixture
@@ -56,77 +27,6 @@ def data_folder(tmp_path, monkeypatch):
     """The folder that everything would be made in."""
     monkeypatch.setenv("MMLAB_DATA", str(tmp_path / "data"))
     return tmp_path / "data"
-
-
-def right_values(name, kind):
-    """Values at the ends of the range of a kind."""
-    if isinstance(kind, Whole):
-        return [kind.least, kind.most]
-    if isinstance(kind, Number):
-        return [math.nextafter(kind.least, math.inf) if kind.above else kind.least, kind.most]
-    if isinstance(kind, Truth):
-        return [True, False]
-    if isinstance(kind, Choice):
-        return list(kind.names)
-    if isinstance(kind, Text):
-        return TEXTS.get(name, ["", "x" * MAX_CHARS, "ein Wort 馬克杯"])
-    inner = right_values(name, kind.of)
-    return [*([[]] if kind.least == 0 else []), inner[: max(kind.least, 1)], inner[: kind.most]]
-
-
-def wrong_values(name, kind):
-    """Values of other types, just beside the range, not finite, huge, with control characters; of lists also inside."""
-    if isinstance(kind, Whole):
-        return [
-            kind.least - 1,
-            kind.most + 1,
-            HUGE,
-            -HUGE,
-            True,
-            1.5,
-            math.nan,
-            math.inf,
-            "",
-            "one",
-            "1.5",
-            None,
-            [1],
-            {},
-        ]
-    if isinstance(kind, Number):
-        beside = [math.nextafter(kind.least, -math.inf), math.nextafter(kind.most, math.inf)]
-        beside += [kind.least] if kind.above else []
-        return [*beside, HUGE, math.nan, math.inf, -math.inf, "nan", "inf", True, "", "much", None, [1.0], {}]
-    if isinstance(kind, Truth):
-        return [2, 1, 0, "maybe", "", None, 1.0, [True], {}]
-    if isinstance(kind, Choice):
-        return ["", kind.names[0].upper(), f"{kind.names[0]} ", *HOSTILE, 1, True, None, [kind.names[0]], {}]
-    if isinstance(kind, Text):
-        return [*HOSTILE, *WRONG_TEXTS.get(name, []), 1, 1.5, True, None, ["a"]]
-    one = right_values(name, kind.of)[0]
-    inner = [[value] for value in wrong_values(name, kind.of) if not isinstance(value, str) or value.strip()]
-    inner = [value for value in inner if not is_text_of_a_value(kind.of, value[0])]
-    few = [[], [one] * (kind.least - 1)] if kind.least else []
-    return [*few, *inner, [one, one], [one] * (kind.most + 1), [[one]], 1, True, None, math.nan]
-
-
-def is_text_of_a_value(kind, value):
-    """Whether a text stands for a value, as "1" does in the list of a command line."""
-    return isinstance(kind, Truth) and isinstance(value, str)
-
-
-CASES = [(name, value) for name, one in PARAMETERS.items() for value in wrong_values(name, one.kind)]
-
-
-def refused(name, value, error):
-    """Whether an error is one sentence that names the parameter, says what is expected and shows a little."""
-    text = str(error)
-    kind = PARAMETERS[name].kind
-    assert text.startswith(f"parameter {name}: expected {kind.expected}"), (name, value, text)
-    assert ", found " in text
-    assert text.isprintable()
-    assert len(text) < len(kind.expected) + 320
-    return True
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -182,6 +82,8 @@ def test_the_command_line_refuses_before_anything_runs(tmp_path, data_folder, ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("run --name p --from 04 --dataset photos", "parameter dataset is of 01_ingest, which is not run"),
+        ("run --name p --from 03 --model demo", "parameter models is of 02_embed, which is not run"),
         ("run --name p --from 06 -p hnsw_m=16", "parameter hnsw_m is of 03_index, which is not run"),
         ("run --name p --from 06 -p query=mug", "parameter query is of 04_retrieve, which is not run"),
         (
@@ -198,12 +100,14 @@ def test_the_command_line_refuses_before_anything_runs(tmp_path, data_folder, ca
         ),
         ("study fusion p -p weights=learned", "parameter weights is of 04_retrieve, which is not run"),
         ("compare a p -p k=3", "no notebook has a parameter 'k'"),
+        ("compare a p -p runs=[]", "-p runs=... is given by the command itself: leave it out"),
+        ("tune p -p models=[]", "-p models=... is given by the command itself"),
     ],
 )
 def test_what_belongs_to_a_step_that_is_not_run_is_refused(arguments, message, data_folder, capsys):
     """It would be used by nothing, and nothing would say so."""
-    for name in "ap":
-        start_step("01_ingest", name).finish("")
+    for run, step in product("ap", NOTEBOOKS):
+        start_step(step, run).finish("")
     assert main(arguments.split()) == 2
     assert message in capsys.readouterr().err
     assert not list(data_folder.glob("runs/*/notebooks"))

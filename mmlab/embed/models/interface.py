@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mmlab.items import Space, unit_rows
+from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def check_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
     >>> check_prompts("a photo of {}")
     ('a photo of {}',)
     """
-    templates = (prompts,) if isinstance(prompts, str) else tuple(prompts)
+    templates = (prompts,) if isinstance(prompts, str) else entries_of(prompts)
     check_values(prompts=templates)
     return templates
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlab.items.files import project, resolve
-from mmlab.items.options import Kind, Many, Number, Text, Truth, Whole, check_value
+from mmlab.items.options import Kind, Many, Number, Text, Truth, Whole, check_value, read_value
 from mmlab.items.parameter_table import PARAMETERS, Parameter, check_together
 
 SECRET_VARIABLES = ("QDRANT_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -114,7 +114,7 @@ def check_parameters(
     for name in given:
         if name not in known:
             raise ValueError(_not_run(name, before) if name in earlier else _unknown(name, sorted(known)))
-    return {name: read_value(known[name], value) for name, value in given.items()}
+    return {name: read_value(name, value, known[name].kind) for name, value in given.items()}
 
 
 def _by_name(notebooks: Iterable[Path]) -> dict[str, Parameter]:
@@ -128,22 +128,6 @@ def _not_run(name: str, before: Iterable[Path]) -> str:
         f"parameter {name} is of {' and '.join(owners)}, which {verb} not run, and would change nothing: leave it out, "
         f"or run from {owners[0][:2]} on"
     )
-
-
-def read_value(parameter: Parameter, value: Any) -> Any:
-    """Return the value in the type of its parameter; raise ValueError if it is none that the parameter can have.
-
-    >>> read_value(PARAMETERS["k_values"], "[10, 20]")
-    [10, 20]
-    """
-    # no type, or one that a command line cannot write: taken as it is
-    if parameter.kind is None:
-        return value
-    try:
-        read = parameter.kind.read(value)
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
-        read = value
-    return check_value(parameter.name, read, parameter.kind)
 
 
 def complete_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:

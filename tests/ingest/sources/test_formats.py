@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs
-from mmlab.ingest.sources.formats import KINDS, read_source, recognise
-from mmlab.ingest.sources.kinds import TABLES
+from mmlab.ingest.sources.formats import read_source, recognise
+from mmlab.ingest.sources.kinds import KINDS, TABLES
 from mmlab.items import limits
 from tests.ingest.sources.archive_files import workbook_of
 
