@@ -172,7 +172,7 @@ def push(
     """
     from mmlab.index import Cluster, open_store
     from mmlab.index import push as push_index
-    from mmlab.runs import read_manifest
+    from mmlab.runs.record.lineage import read_held
     from mmlab.runs.record.manifest import locate_index
 
     with usage_errors():
@@ -181,7 +181,7 @@ def push(
         spread = {"shards": shards, "replicas": replicas, "write_consistency": write_consistency}
         given = {setting: number for setting, number in spread.items() if number is not None}
         cluster = Cluster(**given) if given else None
-        store, collections, layout = locate_index(read_manifest(name))
+        store, collections, layout = locate_index(read_held(name))
         if store.rstrip("/") == url.rstrip("/"):
             raise ValueError(f"the index of {name} is on {url} already")
     try:

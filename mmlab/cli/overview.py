@@ -210,11 +210,10 @@ def _write(name: str, single_file: bool) -> None:
     """Write the report of a run, and its single file too, and print where they are."""
     from mmlab.runs import write_report
     from mmlab.runs.record.lineage import read_held
-    from mmlab.runs.report.html_report import write_single_file
+    from mmlab.runs.report.html_report import find_left_out, write_single_file
 
     click.echo(f"Report: {write_report(name)}")
-    held = read_held(name)
-    for fault in (*held.get("stale", {}).values(), *held.get("damaged", {}).values()):
+    for fault in find_left_out(read_held(name)):
         click.echo(f"not shown: {plain_text(fault)}", err=True)
     if single_file:
         click.echo(f"Single file: {write_single_file(name)}")

@@ -20,7 +20,15 @@ from mmlab.items import data, replacing
 from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.lineage import held_file, is_copy_of, read_held
 from mmlab.runs.record.manifest import Manifest, read_manifest
-from mmlab.runs.record.run_files import EXECUTED, FIXES, INDEX, INDEX_PAGE, is_own, run_folder
+from mmlab.runs.record.run_files import (
+    EXECUTED,
+    FIXES,
+    INDEX,
+    INDEX_PAGE,
+    executed_copy,
+    is_own,
+    run_folder,
+)
 from mmlab.runs.report.sections import (
     Gallery,
     allow_scripts,
@@ -163,6 +171,19 @@ def _executed(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / EXECUTED).glob(COPIES) if is_own(path, folder))
 
 
+def find_left_out(manifest: Manifest) -> list[str]:
+    """Return what a report of a run does not show, each with the reason; `manifest`: of `read_held`."""
+    copies = {step: executed_copy(manifest["run"], step) for step in manifest["steps"]}
+    by_hand = [
+        f"the page of {step}, which was run by hand after its executed copy; mmlab run --from makes a new one"
+        for step, copy in copies.items()
+        if copy.is_file()
+        and f"{EXECUTED}/{copy.name}" not in manifest.get("damaged", {})
+        and not is_copy_of(copy, manifest["steps"][step])
+    ]
+    return [*manifest.get("stale", {}).values(), *manifest.get("damaged", {}).values(), *by_hand]
+
+
 def render_index(
     manifest: Manifest, links: Mapping[str, str], without: Collection[str] = (), **more: Any
 ) -> str:
@@ -182,7 +203,7 @@ def render_index(
         "titles": {name: title_of_page(name) for name in links},
         "summary": summarize_run(manifest),
         "steps": _steps(manifest, links),
-        "faults": [*manifest.get("stale", {}).values(), *manifest.get("damaged", {}).values()],
+        "faults": find_left_out(manifest),
         "verdict": verdict,
         "directions": measures.directions,
         "actions": [_action(one, links, galleries, manifest) for one in verdict.actions],
