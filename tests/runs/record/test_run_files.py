@@ -33,16 +33,16 @@ def test_a_process_that_was_killed_is_at_work_no_more(tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path], check=False, capture_output=True)
     assert len(list(tmp_path.glob(f"{MARK}*"))) == 1
     assert not is_locked(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob(f"{MARK}*"))
 
 
 def test_marks_do_not_pile_up_and_the_next_process_removes_them(tmp_path):
     for number in range(7, 12):
         (tmp_path / f"{MARK}{number}").write_text(f"{socket.gethostname()} 12.0")
     mark(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [f"{MARK}{os.getpid()}"]
+    assert [path.name for path in tmp_path.glob(f"{MARK}*")] == [f"{MARK}{os.getpid()}"]
     unmark(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob(f"{MARK}*"))
 
 
 def test_a_container_that_was_killed_on_this_machine_is_at_work_no_more(tmp_path):
@@ -59,11 +59,11 @@ sys.stdin.readline()
         [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as inside:
         assert inside.stdout.readline() == "marked\n"
-        assert next(tmp_path.iterdir()).read_text().split()[0] == "3f2a77c0ffee"
+        assert next(tmp_path.glob(f"{MARK}*")).read_text().split()[0] == "3f2a77c0ffee"
         assert is_locked(tmp_path)
         inside.kill()
     assert not is_locked(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob(f"{MARK}*"))
 
 
 def test_a_child_that_was_forked_does_not_keep_the_mark_of_a_killed_process(tmp_path):
