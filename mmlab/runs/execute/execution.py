@@ -249,20 +249,16 @@ def _load_papermill() -> Any:
                 ).execute()
 
     papermill_engines.register(ENGINE, SparingEngine)
-    papermill.iorw.papermill_io.register(data().anchor, _whole_files())
+    files: Any = papermill.iorw.LocalHandler()
+    files.write = _write_whole
+    papermill.iorw.papermill_io.register(data().anchor, files)
     return papermill
 
 
-def _whole_files() -> Any:
-    """Return what papermill writes a notebook with: a full disk or a kill leaves the copy of before."""
-    from papermill.iorw import LocalHandler
-
-    class WholeFiles(LocalHandler):
-        def write(self, buf: str, path: str) -> None:
-            with replacing(path) as temporary:
-                temporary.write_text(buf, encoding="utf-8")
-
-    return WholeFiles()
+def _write_whole(content: str, path: str) -> None:
+    """Write a notebook in place of papermill: a full disk or a kill leaves the copy of before."""
+    with replacing(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
 def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:
