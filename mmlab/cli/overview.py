@@ -48,7 +48,6 @@ Examples:
   mmlab list --csv > runs.csv
   mmlab list --json | jq '.[] | select(.front) | .name'
 """
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 REPORT_EXAMPLES = """
 \b
 Examples:
@@ -115,9 +114,9 @@ def list_(as_csv: bool, as_json: bool) -> None:
 
 def _as_csv(table: "pd.DataFrame") -> str:
     """Return a table as CSV that a spreadsheet opens safely: no text begins a formula."""
-    lists = table.assign(models=table["models"].map(", ".join))
-    safe = lists.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell)
-    return str(safe.to_csv(index=False)).rstrip("\n")
+    from mmlab.items.tables import to_csv
+
+    return to_csv(table.assign(models=table["models"].map(", ".join))).rstrip("\n")
 
 
 @cli.command(epilog=REPORT_EXAMPLES, short_help="Write a run's HTML again, or as one file.")

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -132,6 +132,7 @@ def build_index(
     vectors: the rows of items, one Vectors per space. layout: unified, separate or named.
     quantization: or its name, see `Quantization.from_name`. The default, int8 copies rescored by the vectors
     themselves, gives scores that are exact cosines in half the time, for a quarter more disk; None goes without.
+    A server is sent no paths of images: they are those of this machine.
     cluster: without it a server keeps how it has spread the collections.
     replace: whether a collection of this index with other settings or other points is made anew, and one of another
     layout dropped. None does so in a folder, which is the run's own, and not on a server.
@@ -143,6 +144,7 @@ def build_index(
     if quantization:
         quantization.warn()
     replace = not store.shared if replace is None else replace
+    items = items.assign(image=None) if store.shared and "image" in items else items
     with store.session():
         planned = plan_index(name, layout, items, vectors, hnsw, quantization, on_disk)
         damage = find_damage(store, planned)
@@ -284,13 +286,25 @@ def _copy(source: Store, target: Store, collection: str, batch: int, progress: b
     return {"were_there": len(kept), "sent": sent, "deleted": len(vanished), "points": points}
 
 
+def _without_paths(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload without the paths of images, which are those of this machine; of a pair both parts."""
+    return {
+        name: _without_paths(value) if isinstance(value, Mapping) else value
+        for name, value in payload.items()
+        if name != "image" or isinstance(value, Mapping)
+    }
+
+
 def _send(
     source: Store, target: Store, collection: str, kept: set[str], total: int, batch: int, progress: bool
 ) -> None:
     """Send all points but those that are kept, in batches."""
     from tqdm.auto import tqdm
 
-    records = (record for record in source.records(collection) if record[0] not in kept)
+    wanted = (record for record in source.records(collection) if record[0] not in kept)
+    records = (
+        ((one, _without_paths(payload), row) for one, payload, row in wanted) if target.shared else wanted
+    )
     with tqdm(total=total, initial=len(kept), desc=collection, unit="point", disable=not progress) as bar:
         while part := list(islice(records, batch)):
             target.upsert_records(collection, part)

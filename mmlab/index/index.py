@@ -39,6 +39,7 @@ class Index:
     """Collections and their schemas, the main space's first; made by `build_index` and `open_index`.
 
     report: what `build_index` did to each collection: points that were there already, sent, deleted; seconds.
+    images: the paths of images by item_id, which come before those in the store; None to take these.
 
     >>> from tempfile import TemporaryDirectory
     >>> from mmlab.index import build_index, open_store
@@ -56,6 +57,7 @@ class Index:
     layout: str
     schemas: Mapping[str, Schema]
     report: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    images: pd.Series | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"Index({self.name!r}, {self.layout}, {len(self.schemas)} collections, {self.store})"
@@ -226,7 +228,13 @@ class Index:
             for name in self.schemas:
                 missing = _missing(ids, found)
                 found |= self.store.payloads(name, missing) if missing else {}
-        return payload_table(ids, self._in_order_asked(ids, found), next(iter(self.schemas.values())).fields)
+        fields = next(iter(self.schemas.values())).fields
+        return self._with_images(payload_table(ids, self._in_order_asked(ids, found), fields))
+
+    def _with_images(self, table: pd.DataFrame) -> pd.DataFrame:
+        if self.images is None or "image" not in table:
+            return table
+        return table.assign(image=table["item_id"].map(self.images).astype("str"))
 
     def vectors(self, ids: Sequence[str], space: Space) -> Vectors:
         """Return the stored vectors of items in a space, in the order asked; KeyError for a missing id."""
@@ -244,7 +252,7 @@ class Index:
         with self.session():
             tables = [self.store.items(name, where, modality) for name in self._collections_of(modality)]
         table = pd.concat(tables).drop_duplicates("item_id").sort_values("item_id")
-        return table.reset_index(drop=True)
+        return self._with_images(table.reset_index(drop=True))
 
     def collections(self) -> pd.DataFrame:
         """Return a row per collection: collection, space, modality, and what `Store.info` tells."""

@@ -30,6 +30,7 @@ RANKING_COLUMNS = ("query_id", "item_id", "rank", "score")
 QREL_COLUMNS = ("query_id", "item_id", "relevance")
 
 # A spreadsheet takes a text that begins so for a formula.
+UNSEEN = " \u00a0\u200b\u200c\u200d\u2060\u3000\ufeff"  # characters that it passes over
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Ids = Iterable[str]  # a column, an array, a set or a list
@@ -160,4 +161,5 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def _quoted(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    is_formula = isinstance(value, str) and value.lstrip(UNSEEN).startswith(FORMULA_STARTS)
+    return f"'{value}" if is_formula else value

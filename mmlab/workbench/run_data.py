@@ -371,7 +371,9 @@ class RunData:
         layout = self.parameters.get("layout", "unified")
         self._files.read(run_files.INDEX)
         store = open_store(self.store, keep_open=KEEP_OPEN_SECONDS)
-        return open_index(store, find_maker(self.manifest, run_files.INDEX), layout)
+        index = open_index(store, find_maker(self.manifest, run_files.INDEX), layout)
+        # which image is opened says the run, never a server
+        return replace(index, images=self.items.set_index("item_id")["image"])
 
     @cached_property
     def exact(self) -> bool:

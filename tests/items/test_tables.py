@@ -101,10 +101,10 @@ def test_places_are_those_of_a_search_by_hand(ids, known):
 def test_what_looks_like_a_formula_is_quoted_and_numbers_are_not():
     table = pd.DataFrame(
         {
-            "words": ["=1+1", "+a", "-b", "@c", "\t=d", "fine", None, "\uff1d1"],
-            "score": [-0.5, 1, 2, 3, 4, 5, 6, 7],
+            "words": ["=1+1", "+a", "-b", "@c", "\t=d", "fine", None, "\uff1d1", " =2", "\ufeff@e", " fine"],
+            "score": [-0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
         }
     )
     lines = to_csv(table).splitlines()
     assert lines[:6] == ["words,score", "'=1+1,-0.5", "'+a,1.0", "'-b,2.0", "'@c,3.0", "'\t=d,4.0"]
-    assert lines[6:] == ["fine,5.0", ",6.0", "'\uff1d1,7.0"]
+    assert lines[6:] == ["fine,5.0", ",6.0", "'\uff1d1,7.0", "' =2,8.0", "'\ufeff@e,9.0", " fine,10.0"]

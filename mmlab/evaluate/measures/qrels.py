@@ -7,6 +7,7 @@ relevance is null takes the judgements of its answer back. Ranks are those in ra
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from mmlab.items.rankings import SCORE_TOLERANCE, finite_scores, ranks, score_bl
 from mmlab.items.tables import places_among
 
 TIES = ("against", "as ranked")
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # which JSON can spell and no file can hold
 LABEL_COLUMNS = (*QREL_COLUMNS, "judged", "by")  # judged: the time in UTC, ISO 8601; by: who judged
 MAX_RELEVANCE = 100
 MAX_ID_CHARS = 200  # of an id, and of the name of who judged
@@ -203,9 +205,19 @@ def _rows(content: bytes) -> Iterator[list[Any]]:
     for line in content.split(b"\n")[:-1]:
         try:
             record = json.loads(line)
-            yield [record[name] for name in LABEL_COLUMNS]
-        except (ValueError, KeyError, TypeError):
+            row = [record[name] for name in LABEL_COLUMNS]
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
+        if _is_judgement(*row):
+            yield row
+
+
+def _is_judgement(query: Any, item: Any, relevance: Any, judged: Any, by: Any) -> bool:
+    """Return whether the values of a line are of the types and in the ranges that `append_labels` writes."""
+    texts = all(isinstance(text, str) and len(text) <= MAX_ID_CHARS for text in (query, item, judged, by))
+    if not texts or not query or not item or any(map(HALF_CHARACTER.search, (query, item, judged, by))):
+        return False
+    return relevance is None or (type(relevance) is int and 0 <= relevance <= MAX_RELEVANCE)
 
 
 def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "against") -> pd.DataFrame:

@@ -22,6 +22,8 @@ from mmlab.items.parameter_table import PARAMETERS, Parameter, check_together
 SECRET_VARIABLES = ("QDRANT_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # a shorter value occurs in many words
 MIN_SECRET_CHARS = 6
+# of a part of the path of a URL that looks like a key
+MIN_KEY_CHARS = 16
 # a URL with the name or the password of a user
 # no pattern goes back far: a value may be long
 URL_WITH_USER = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s/?#@]*@", re.IGNORECASE)
@@ -224,11 +226,22 @@ def _check_text(name: str, text: str) -> None:
             raise ValueError(
                 f"parameter {name} contains the value of {variable}, which must not be written to a file: leave it out"
             )
-    if URL_WITH_USER.search(text) or (name == "store" and STORE_WITH_KEY.search(text)):
+    is_key = name == "store" and any(map(_is_key, text.partition("://")[2].split("/")[1:]))
+    if is_key or URL_WITH_USER.search(text) or (name == "store" and STORE_WITH_KEY.search(text)):
         raise ValueError(
             f"parameter {name} is a URL with a name, a password or a key in it, and parameters are written into "
             "notebooks: give the bare URL, and put the key into the environment, as QDRANT_API_KEY or HF_TOKEN"
         )
+
+
+def _is_key(part: str) -> bool:
+    """Return whether a part of the path of a URL looks like a key: long, of letters and digits; or a JSON token.
+
+    >>> _is_key("qdrant"), _is_key("a8f5f167f44f4964e6c998dee827110c")
+    (False, True)
+    """
+    mixed = any(map(str.isdigit, part)) and any(map(str.isalpha, part))
+    return len(part) >= MIN_KEY_CHARS and (mixed or part.startswith("eyJ"))
 
 
 def _texts(value: Any) -> list[str]:

@@ -356,3 +356,26 @@ def test_two_spaces_do_not_meet() -> None:
     other = Vectors(["x"], np.array([[1, 0]]), Space("other", "1", "", "", "", 2))
     with pytest.raises(SpaceMismatch, match="model"):
         exact_ranks(ASKED, other, qrels(("q1", "x", 1)))
+
+
+ODD = [
+    {}, [], None, "t1", 7, [["t1", "i1"]], {"query_id": "t1"},
+    *({"query_id": "t1", "item_id": "i1", "relevance": 1, "judged": "", "by": ""} | odd for odd in (
+        {"query_id": None}, {"query_id": 7}, {"query_id": ["t1"]}, {"query_id": ""}, {"query_id": "x" * 201},
+        {"query_id": "\ud800"}, {"item_id": {}}, {"item_id": True}, {"relevance": "1"}, {"relevance": True},
+        {"relevance": 0.5}, {"relevance": 1e308}, {"relevance": float("nan")}, {"relevance": [1]},
+        {"relevance": -1}, {"relevance": 10**30}, {"judged": 5}, {"judged": None}, {"by": ["me"]}, {"by": None},
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_a_line_that_is_no_judgement_is_passed_over(tmp_path, odd: object) -> None:
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 2)))
+    with path.open("a") as file:
+        file.write(json.dumps(odd) + "\n" + "[" * 100_000 + "\n" + '{"query_id": \n')
+    append_labels(path, judged(("t1", "i2", 1)))
+    labels = read_labels(path)
+    assert labels[["query_id", "item_id", "relevance"]].values.tolist() == [["t1", "i1", 2], ["t1", "i2", 1]]
+    labels.to_parquet(tmp_path / "labels.parquet")

@@ -264,6 +264,29 @@ def test_a_key_of_the_environment_is_found_wherever_it_stands(monkeypatch):
     check_secrets({"query": "a dog"})
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/a8f5f167f44f4964e6c998dee827110c",
+        "http://host:6333/x/eyJhbGciOiJIUzI1NiIs/",
+        "https://h/s3cretS3cretS3cret",
+    ],
+)
+def test_a_key_in_the_path_of_a_store_is_a_secret(url):
+    with pytest.raises(
+        ValueError, match="parameter store is a URL with a name, a password or a key in it"
+    ) as found:
+        check_secrets({"store": url})
+    assert url.rpartition("/")[2] not in str(found.value) or url.endswith("/")
+    for plain in (
+        "https://host:6333/qdrant",
+        "http://a8f5f167f44f4964e6c998dee827110c.cloud.example:6333",
+        "",
+        "/data/x",
+    ):
+        check_secrets({"store": plain})
+
+
 def test_parameters_and_steps_are_checked(make_notebook, data_folder):
     notebook = make_notebook("03_index", 'name: str = "d"\nstore: str = ""')
     with pytest.raises(ValueError, match="parameter store is a URL"):
