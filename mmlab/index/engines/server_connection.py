@@ -29,7 +29,7 @@ MAX_RETRY_SECONDS = 300.0
 MAX_QUESTION_SECONDS = 30.0  # of a search and what belongs to it: somebody may be waiting
 QUESTIONS = ("query_batch_points", "retrieve", "facet")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
-HEALTH_SECONDS = 5
+HEALTH_SECONDS = 2
 GRPC_OPTIONS = {"grpc.max_reconnect_backoff_ms": 5_000}
 MAX_ERROR_CHARS = 300  # of a server's own words
 
