@@ -113,7 +113,8 @@ class Connection:
             return
         try:
             here, there = (client.collection_cluster_info(collection) for client in (self.client, other))
-            same = there.peer_id in {here.peer_id, *(shard.peer_id for shard in here.remote_shards)}
+            peers = {here.peer_id, *(shard.peer_id for shard in here.remote_shards)}
+            same = there.peer_id != 0 and there.peer_id in peers
             found = "another server answers there"
         except CLIENT_ERRORS as error:
             same, found = False, read_failure(error).found
