@@ -96,7 +96,7 @@ def latencies(index: Index, queries: Vectors, client: QdrantClient, bare: str) -
         for number in range(QUERIES):
             query = queries.take(queries.ids[number : number + 1])
             ours.append(seconds_of(lambda query=query: index.search(query, "image", K))[1])
-            row = queries.array[number].tolist()
-            theirs.append(seconds_of(lambda row=row: client.query_points(bare, row, limit=K))[1])
+            asked = [models.QueryRequest(query=queries.array[number].tolist(), limit=K)]
+            theirs.append(seconds_of(lambda asked=asked: client.query_batch_points(bare, asked))[1])
     told = f"bare client: {1e3 * np.median(theirs):.2f} ms"
     return [Figure("server, median query", 1e3 * float(np.median(ours)), "ms", told)]

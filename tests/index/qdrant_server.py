@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -23,6 +24,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 
 from tests.index.qdrant_grpc import Refusal, grpc_server
 
+PEERS = count(1_000_000_007)  # the numbers of nodes: drawn at random by real ones, and no two alike
 LARGEST_BODY = 33_554_432  # service.max_request_size_mb of the default configuration
 UNREACHABLE = (
     "Service internal error: The service is currently unavailable: error trying to connect: tcp connect error: "
@@ -105,11 +107,7 @@ class Node:
     """One node: two ports, and the copies of shards that it keeps."""
 
     def __init__(self, cluster: Cluster, number: int) -> None:
-        self.cluster, self.number, self.peer = (
-            cluster,
-            number,
-            1_000_000_007 * (number + 1) + id(cluster) % 1_000,
-        )
+        self.cluster, self.number, self.peer = cluster, number, next(PEERS)
         self.port = self.grpc_port = 0
         self.running = False
         self.data = QdrantLocal(":memory:")

@@ -21,6 +21,7 @@ from tests.index.pairs import make_pairs
 from tests.index.qdrant_server import Cluster as StandIn
 from tests.index.qdrant_server import qdrant_server
 
+pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
 REAL = os.environ.get("MMLAB_TEST_QDRANT_CLUSTER", "")
 PAIRS = make_pairs(60)
 POINTS = len(PAIRS.items)

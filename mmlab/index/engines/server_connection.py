@@ -29,7 +29,7 @@ MAX_RETRY_SECONDS = 300.0
 MAX_QUESTION_SECONDS = 30.0  # of a search and what belongs to it: somebody may be waiting
 QUESTIONS = ("query_batch_points", "retrieve", "facet")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
-HEALTH_SECONDS = 5
+HEALTH_SECONDS = 2
 GRPC_OPTIONS = {"grpc.max_reconnect_backoff_ms": 5_000}
 MAX_ERROR_CHARS = 300  # of a server's own words
 
@@ -113,7 +113,8 @@ class Connection:
             return
         try:
             here, there = (client.collection_cluster_info(collection) for client in (self.client, other))
-            same = there.peer_id in {here.peer_id, *(shard.peer_id for shard in here.remote_shards)}
+            peers = {here.peer_id, *(shard.peer_id for shard in here.remote_shards)}
+            same = there.peer_id != 0 and there.peer_id in peers
             found = "another server answers there"
         except CLIENT_ERRORS as error:
             same, found = False, read_failure(error).found

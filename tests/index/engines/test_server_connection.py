@@ -20,7 +20,10 @@ from mmlab.items import Space, Vectors, unit_rows
 from tests.index.pairs import make_pairs
 from tests.index.qdrant_server import DISK_FULL, UNREACHABLE, Cluster, Refusal, qdrant_server
 
-pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
 PAIRS = make_pairs(20)
 POINTS = 36  # of PAIRS in their joint space
 INTERNAL, UNAVAILABLE = grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE

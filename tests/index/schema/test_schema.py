@@ -80,6 +80,21 @@ def test_the_stored_form_stays_readable():
     assert schema.to_dict() == stored
 
 
+def test_names_keep_their_order_though_a_server_gives_them_back_in_another():
+    fields = {"modality": "keyword", "label": "keyword", "age": "integer", "text": "text"}
+    named = {"toy-image": SPACE, "other-text": SPACE}
+    schema = Schema(SPACE, fields, "named", vector_spaces=named, modalities=("image", "text"))
+    stored = schema.to_dict()
+    for part in ("fields", "named"):
+        stored[part] = dict(sorted(stored[part].items()))
+    found = Schema.from_dict(stored, "demo")
+    assert (list(found.fields), list(found.vector_spaces)) == (list(fields), list(named))
+    del stored["order"]  # as collections of before have it
+    older = Schema.from_dict(stored, "demo")
+    assert list(older.fields) == sorted(fields)
+    assert (older.differences(schema), older == schema) == ("", True)
+
+
 def test_an_older_format_says_what_to_do():
     with pytest.raises(OldSchema, match="'demo' was made by an older mmlab: run 03_index again"):
         Schema.from_dict({"format": 1}, "demo")

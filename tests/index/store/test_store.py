@@ -247,6 +247,11 @@ def test_an_error_in_a_session_closes_it(filled):
     assert filled.count(TOY) == 5
 
 
+def test_every_copy_holds_as_many_points(filled):
+    assert filled.count_by_copies("mmlab-test-toy") == (5, 5)
+    assert len(filled.fingerprints("mmlab-test-toy")) == 5
+
+
 def test_build_and_info_tell_what_is_there(own, name):
     built = own.build(name)
     assert built["points"] == own.info(name)["points"] == 5
