@@ -118,8 +118,8 @@ def test_the_repair_list_leads_to_the_rows_of_the_dataset(folder: Path) -> None:
 
 
 def test_a_notebook_refuses_what_was_made_with_another_parameter(demo_copy: Path) -> None:
-    with pytest.raises(StaleInput, match="store is 'elsewhere' here"):
-        run_here("demo", {"store": "elsewhere"}, [find_notebook("04_retrieve")])
+    with pytest.raises(StaleInput, match="store is '/elsewhere' here"):
+        run_here("demo", {"store": "/elsewhere"}, [find_notebook("04_retrieve")])
 
 
 def test_a_store_of_another_space_is_refused(demo_copy: Path) -> None:

@@ -25,6 +25,7 @@ from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels, retract_labels, right_ranks
 from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Vectors, check_columns, is_among
+from mmlab.items.options import Whole, check_value
 from mmlab.items.rankings import opposite_modality
 
 FOUND, NEVER_FOUND = "found", "never found"
@@ -242,8 +243,7 @@ def failed_modalities(
     a right answer that has a vector are left out. Raises ValueError for fewer than 1 neighbours.
     """
     check_columns(items, ("item_id", "modality", "pair_id", "label"), "items")
-    if neighbours < 1:
-        raise ValueError(f"neighbours: expected 1 or more, found {neighbours}")
+    check_value("neighbours", neighbours, Whole(1))
     missed = qrels[is_among(qrels["query_id"], misses)]
     asked = "text" if is_among(missed["query_id"], by_modality["text"].ids).any() else "image"
     answered = opposite_modality(asked)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmlab.items.options import Number, check_value
+
 DRAWS_PER_BLOCK = 4_000_000  # of clusters or of signs, at a time: bounds the memory at about 100 MB
 RESAMPLES = 10_000
 MIN_BOOTSTRAP_CLUSTERS = 30  # with fewer, the bootstrap is too sure: Student's t instead
@@ -163,8 +165,7 @@ def non_inferiority_p(differences: np.ndarray, clusters: np.ndarray, margin: flo
     the same and above -margin, the p is (1 - margin)^C: the chance that C clusters hide what would lower the mean so
     far. 1 for one cluster. Raises ValueError for a margin out of (0, 1].
     """
-    if not 0 < margin <= 1:
-        raise ValueError(f"margin: expected a difference over 0 and up to 1, found {margin}")
+    check_value("margin", margin, Number(0, 1, above=True))
     sums, sizes = cluster_sums(differences, clusters)
     mean, count = sums.sum(axis=0) / sizes.sum(), len(sizes)
     if count == 1:

@@ -107,9 +107,11 @@ def test_a_changed_image_does_not_enter_the_cache(items, model, tmp_path):
 
 
 def test_items_that_no_model_can_take(items, model):
-    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, found 0"):
+    with pytest.raises(ValueError, match=r"batch_size: expected a whole number from 1 to 10,000, found 0"):
         embed_items(items, model, batch_size=0)
-    with pytest.raises(ValueError, match=r"batch_size: expected 1 or more, found 'big'"):
+    with pytest.raises(
+        ValueError, match=r"batch_size: expected a whole number from 1 to 10,000, found 'big'"
+    ):
         embed_items(items, model, batch_size="big")
     with pytest.raises(ValueError, match=r"items: expected at least one"):
         embed_items(items.iloc[:0], model)

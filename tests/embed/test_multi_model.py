@@ -34,10 +34,11 @@ def test_all_share_one_cache(items, pair, tmp_path):
 
 
 def test_the_same_model_twice_is_refused(items, pair):
-    with pytest.raises(ValueError, match=r"models: expected different ones, found '.*tiny-mpnet' twice"):
-        embed_with_models(items, [pair[0], pair[0]], progress=False)
-    with pytest.raises(ValueError, match="models: expected at least one"):
-        embed_with_models(items, [], progress=False)
+    with pytest.raises(ValueError, match=r"models: expected different ones, found '.*tiny-mpnet/' twice"):
+        embed_with_models(items, [pair[0], f"{pair[0]}/"], progress=False)
+    for models in ([pair[0], pair[0]], [], "demo"):
+        with pytest.raises(ValueError, match="parameter models: expected a list of 1 to 20 different values"):
+            embed_with_models(items, models, progress=False)
 
 
 def test_a_model_that_embeds_none_of_the_items_is_refused(items, folders):

@@ -345,7 +345,7 @@ def test_without_misses_there_is_nothing_to_explain() -> None:
 
 def test_at_least_one_neighbour_is_needed() -> None:
     vectors, items = space()
-    with pytest.raises(ValueError, match="neighbours: expected 1 or more, found 0"):
+    with pytest.raises(ValueError, match="neighbours: expected a whole number from 1, found 0"):
         failed_modalities(
             split(vectors, items), items, qrels_from_pairs(items, "text", "image"), [], neighbours=0
         )

@@ -337,7 +337,9 @@ def test_a_loss_as_large_as_the_margin_is_not_ruled_out() -> None:
     assert non_inferiority_p(loss + 1e-12 * clusters[:, None], clusters, 0.5) == pytest.approx([0.5**8])
     assert non_inferiority_p(loss, clusters, 1).tolist() == [0]
     for margin in (0, 1.01):
-        with pytest.raises(ValueError, match=f"a difference over 0 and up to 1, found {margin}"):
+        with pytest.raises(
+            ValueError, match=f"margin: expected a number above 0 and up to 1, found {margin}"
+        ):
             non_inferiority_p(loss, clusters, margin)
 
 

@@ -240,11 +240,11 @@ def test_what_cannot_be_answered_says_why_in_a_sentence(index):
         index.search(PAIRS.ask_both, "image", 99, {"label": "cup"}, group_by_pair=True)
     with pytest.raises(ValueError, match="k = 99 is more than the 40 text items of index"):
         index.search(PAIRS.ask_both, "text", 99, group_by_pair=True, diversity=0.5)
-    with pytest.raises(ValueError, match="k is at least 1, found 0"):
+    with pytest.raises(ValueError, match="k: expected a whole number from 1, found 0"):
         index.search(PAIRS.ask_both, "image", 0)
     with pytest.raises(ValueError, match="no filterable field 'colour'; there are"):
         index.search(PAIRS.ask_both, "image", 3, {"colour": "red"})
-    with pytest.raises(ValueError, match=r"diversity lies in \[0, 1\], found 2"):
+    with pytest.raises(ValueError, match=r"diversity: expected a number from 0 to 1, found 2"):
         index.search(PAIRS.ask_both, "image", 3, diversity=2)
     with pytest.raises(ValueError, match="has no items of modality 'sound'"):
         index.count("sound")
@@ -286,7 +286,7 @@ def test_what_a_search_is_told_reaches_the_store(tmp_path):
     assert depths[0] == 20 and depths == sorted(set(depths))
     for diversity in (0, 1):
         assert len(index.search(PAIRS.ask_both, "image", 3, diversity=diversity)) == 6
-    with pytest.raises(ValueError, match=r"diversity lies in \[0, 1\], found -0.1"):
+    with pytest.raises(ValueError, match=r"diversity: expected a number from 0 to 1, found -0.1"):
         index.search(PAIRS.ask_both, "image", 3, diversity=-0.1)
 
 

@@ -64,7 +64,7 @@ def test_judgements_made_by_hand_are_counted(folder):
 def test_a_run_that_is_not_there_is_named(folder):
     with pytest.raises(ValueError, match="there is no run 'other'"):
         find_removable(["other"])
-    with pytest.raises(ValueError, match="a run's name is"):
+    with pytest.raises(ValueError, match="parameter name: expected 1 to 100 letters"):
         find_removable(["../demo"])
 
 

@@ -20,6 +20,8 @@ from pandas.api.internals import create_dataframe_from_blocks
 from mmlab.index.schema.payload import FLOAT, INTEGER, KEYWORD, Condition, Conditions, Value
 from mmlab.index.schema.schema import Schema
 from mmlab.items import RANKING_COLUMNS
+from mmlab.items.options import Whole, check_value
+from mmlab.items.parameter_table import check_values
 
 TEXT = pd.StringDtype(na_value=np.nan)  # the dtype "str", which takes longer by its name
 COLUMNS = pd.Index(RANKING_COLUMNS)
@@ -166,9 +168,8 @@ class Search:
         cls, schema: Schema, k: int, vector: str, part: str, **options: Unpack[SearchOptions]
     ) -> Self:
         """Return the search with the schema's settings for those left out; ValueError if k or ef is below 1."""
-        for name, value in (("k", k), ("ef", options.get("ef"))):
-            if value is not None and value < 1:
-                raise ValueError(f"search: {name} is at least 1, found {value}")
+        check_value("k", k, Whole(1))
+        check_values(ef=options.get("ef"))
         quantization = schema.quantization
         defaults: dict[str, Any] = {"ef": schema.hnsw.ef}
         if quantization:

@@ -15,6 +15,7 @@ import pandas as pd
 from mmlab.embed import Model, embed_queries
 from mmlab.index import Index
 from mmlab.items import Space, Vectors, open_image
+from mmlab.items.options import Whole, check_value
 from mmlab.items.sentences import split_words
 from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.query.retriever import Retriever
@@ -67,8 +68,7 @@ def occlude_image(
     SpaceMismatch for another space, ValueError for a grid below 1 or several rows.
     """
     vector = _one_row(model, reference)
-    if not 1 <= grid <= MAX_GRID:
-        raise ValueError(f"grid: expected 1 to {MAX_GRID} cells each way, found {grid}")
+    check_value("grid", grid, Whole(1, MAX_GRID))
     whole = (open_image(image) if isinstance(image, str | Path) else image.convert("RGB")).copy()
     whole.thumbnail((MAX_SIDE, MAX_SIDE))
     edges = np.linspace(0, 1, grid + 1)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mmlab.index import Index
 from mmlab.items import MODALITIES, Vectors, exact_search, is_among
+from mmlab.items.options import Whole, check_value
 from mmlab.items.rankings import drop_self_matches, first_rows, opposite_modality, tie_near_scores
 from mmlab.items.tables import TooFew
 
@@ -37,8 +38,7 @@ def rank(
     gallery. `settings`: more of `Index.search`. Raises SpaceMismatch for queries of a space that the index has not,
     ValueError for a `k` below 1.
     """
-    if k < 1:
-        raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
+    check_value("k", k, Whole(1))
     with index.session():
         through = through or bridge_modality(index, queries, to)
         if through:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mmlab.embed import Model, embed_queries, load_for
 from mmlab.items import Vectors, open_image
+from mmlab.items.options import Whole, check_value
 from mmlab.items.rankings import rank_by_score
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def rerank(
     >>> rerank(rankings, longer, {"q": "mug", "a": "mug", "b": "red mug"})["item_id"].tolist()
     ['b', 'a']
     """
-    if n < 1:
-        raise ValueError(f"n is the number of hits to rank again, at least 1; found {n}")
+    check_value("n", n, Whole(1))
     ranked = rank_by_score(rankings)
     ranked = ranked.assign(before=ranked["rank"], score=ranked["score"].astype(np.float64))
     first = (ranked["rank"] <= n).to_numpy()

@@ -13,6 +13,7 @@ import pandas as pd
 from mmlab.evaluate import mark_relevant
 from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import check_columns, replacing
+from mmlab.items.options import Choice, Whole, check_value
 from mmlab.retrieve.scores.calibrate import CALIBRATIONS, Calibration
 from mmlab.retrieve.scores.query_split import CalibrationSplit
 
@@ -130,8 +131,7 @@ def fit_calibration(
     >>> fit_calibration("logistic", rankings, qrels, split).apply(rankings)["score"].round(2).tolist()
     [0.67, 0.33]
     """
-    if kind not in CALIBRATIONS:
-        raise ValueError(f"calibration: expected one of {', '.join(CALIBRATIONS)}, found {kind!r}")
+    check_value("calibration", kind, Choice(tuple(CALIBRATIONS)))
     fitting = split.fitting_rows(rankings), split.fitting_rows(qrels)
     fitted_on = frozenset(fitting[0]["query_id"].unique())
     held = rankings["item_id"].nunique() if gallery is None else gallery
@@ -163,8 +163,7 @@ def reliability_table(
     >>> reliability_table(rankings, qrels, bins=2)[["low", "predicted", "observed"]].values.tolist()
     [[0.5, 0.8, 0.5]]
     """
-    if bins < 1:
-        raise ValueError(f"bins: expected at least 1, found {bins}")
+    check_value("bins", bins, Whole(1))
     marked = _probabilities(rankings, qrels)
     edges = np.linspace(0, 1, bins + 1)
     if equal_mass and len(marked):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
+from mmlab.items.options import Choice, Number, check_value
 from mmlab.items.parameter_table import SUM_TOLERANCE
 from mmlab.items.rankings import (
     SORTED_ROWS,
@@ -79,8 +80,7 @@ def rrf(
     >>> rrf([one, one], k=1)["score"].round(3).tolist()
     [1.0, 0.667]
     """
-    if not 0 <= k < np.inf:
-        raise ValueError(f"k: expected 0 or a positive number, found {k}")
+    check_value("k", k, Number(0))
     coded, ranked = _coded(rankings)
     by_query = _weights(coded, [1.0] * len(ranked) if weights is None else weights)
     parts = []
@@ -140,8 +140,7 @@ def fuse(
 
 def check_fusion(fusion: str) -> None:
     """Raise ValueError for a fusion that is not in FUSIONS, naming those that are."""
-    if fusion not in FUSIONS:
-        raise ValueError(f"fusion: expected one of {', '.join(FUSIONS)}, found {fusion!r}")
+    check_value("fusion", fusion, Choice(tuple(FUSIONS)))
 
 
 def _coded(rankings: Sequence[pd.DataFrame]) -> tuple[Coded, list[pd.DataFrame]]:

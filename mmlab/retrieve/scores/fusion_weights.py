@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import pandas as pd
 
+from mmlab.items.options import Number, check_value
 from mmlab.items.rankings import Coded, rank_by_score
 from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K, check_fusion
 from mmlab.retrieve.scores.normalize import min_max
@@ -164,8 +165,7 @@ def weights_by_confidence(
     """
     if len(rankings) != 2:
         raise ValueError(f"rankings: the rule compares two rankings, found {len(rankings)}")
-    if not 0.5 <= share <= 1:
-        raise ValueError(f"share: expected a number from 0.5 to 1, found {share}")
+    check_value("share", share, Number(0.5, 1))
     one, other = (confidence(ranking) for ranking in rankings)
     queries = one.index.union(other.index, sort=False)
     lead = one.reindex(queries, fill_value=0.0) - other.reindex(queries, fill_value=0.0)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import Vectors, exact_search, is_among
+from mmlab.items.options import Number, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
 from mmlab.items.tables import Ids, TooFew
@@ -312,8 +313,7 @@ def _mean_of_best(matrix: np.ndarray, k: int) -> np.ndarray:
 
 def _log_mass(bank: np.ndarray, temperature: float) -> np.ndarray:
     """Return T x log(sum of exp(score / T)) of each column of the bank (N,)."""
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature: expected a positive number, found {temperature}")
+    check_value("temperature", temperature, Number(0, above=True))
     masses = []
     for block in _blocks(bank.T):
         top = block.max(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from mmlab.items.options import Choice, Number, check_value
 from mmlab.items.rankings import finite_scores
 
 Reduce = Callable[[np.ufunc, np.ndarray], np.ndarray]
@@ -51,8 +52,7 @@ def softmax(rankings: pd.DataFrame, temperature: float = 0.05) -> pd.DataFrame:
     Cosines lie close together: at the default a lead of 0.05 makes e times the probability. Raises ValueError unless
     the temperature is a positive number.
     """
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature: expected a positive number, found {temperature}")
+    check_value("temperature", temperature, Number(0, above=True))
     score, by_query = _grouped(rankings)
     mass = np.exp(score / temperature)
     return rankings.assign(score=mass / by_query(np.add, mass))
@@ -86,8 +86,7 @@ def normalize(rankings: pd.DataFrame, normalizer: str) -> pd.DataFrame:
     >>> normalize(rankings, "min-max")["score"].tolist()
     [1.0, 0.5, 0.0]
     """
-    if normalizer not in NORMALIZERS:
-        raise ValueError(f"normalizer: expected one of {', '.join(NORMALIZERS)}, found {normalizer!r}")
+    check_value("normalizer", normalizer, Choice(tuple(NORMALIZERS)))
     return NORMALIZERS[normalizer](rankings)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmlab.evaluate.measures.geometry import mean_row
 from mmlab.items import MODALITIES, Space, Vectors, unit_rows
+from mmlab.items.options import Number, check_value
 from mmlab.items.tables import TooFew
 
 LEAST_NORM = 1e-6  # of a unit row less its mean: a shorter rest is rounding
@@ -54,8 +55,7 @@ def rocchio(
     Relevance Feedback in Information Retrieval (1971). Raises SpaceMismatch for vectors of two spaces, ValueError for a
     weight below 0 and where nothing is left of a query.
     """
-    if not 0 <= weight < np.inf:
-        raise ValueError(f"minus_weight: expected a number from 0, found {weight}")
+    check_value("minus_weight", weight, Number(0))
     for part in (plus, minus):
         if part is not None:
             queries.space.check_same(part.space)

@@ -131,7 +131,10 @@ def test_facets_count_the_values_of_a_field(filled, field, where, counts):
     assert filled.facets(TOY, field, where) == counts
 
 
-@pytest.mark.parametrize(("k", "ef", "message"), [(0, None, "k is at least 1"), (3, 0, "ef is at least 1")])
+@pytest.mark.parametrize(
+    ("k", "ef", "message"),
+    [(0, None, "k: expected a whole number from 1"), (3, 0, "ef: expected a whole number from 1")],
+)
 def test_numbers_below_one_are_refused(filled, k, ef, message):
     with pytest.raises(ValueError, match=message):
         filled.search(TOY, X, k, ef=ef)

@@ -60,7 +60,7 @@ def test_the_word_that_speaks_for_the_match_drops_most() -> None:
 
 def test_wrong_calls_are_refused() -> None:
     image = Image.new("RGB", (4, 4))
-    with pytest.raises(ValueError, match="expected 1 to 32 cells each way, found 0"):
+    with pytest.raises(ValueError, match="grid: expected a whole number from 1 to 32, found 0"):
         occlude_image(Counts(), image, RED, grid=0)
     with pytest.raises(ValueError, match="the text is empty"):
         occlude_words(Counts(), "  ", RED)

@@ -80,7 +80,7 @@ def test_queries_of_another_space_and_a_wrong_k_are_refused(collection) -> None:
     foreign = Vectors(["q"], vectors.array[:1], replace(vectors.space, model="another", prompt="find: {}"))
     with pytest.raises(SpaceMismatch, match="prompt"):
         rank(retriever.index, foreign, to="image")
-    with pytest.raises(ValueError, match="k is the number of items for each query, at least 1; found 0"):
+    with pytest.raises(ValueError, match="k: expected a whole number from 1, found 0"):
         rank(retriever.index, vectors.take(vectors.ids[:1]), to="image", k=0)
 
 

@@ -116,7 +116,7 @@ def test_crops_match_as_the_best_of_the_whole_and_its_four_quarters(collection) 
 
 def test_wrong_numbers_are_refused() -> None:
     found = rankings(FOUND)
-    with pytest.raises(ValueError, match="n is the number of hits to rank again, at least 1; found 0"):
+    with pytest.raises(ValueError, match="n: expected a whole number from 1, found 0"):
         rerank(found, by_letter, TEXTS, n=0)
     with pytest.raises(ValueError, match="expected 4 finite scores"):
         rerank(found, lambda first, second: [np.nan] * len(first), TEXTS, n=2)

@@ -151,7 +151,7 @@ def test_relevance_0_is_irrelevant() -> None:
 def test_scores_that_are_no_probabilities_no_bins_and_nothing_judged_are_refused() -> None:
     with pytest.raises(ValueError, match=r"found scores from 0 to 1\.5; calibrate"):
         reliability_table(rankings({"q": {"a": 1.5, "b": 0.0}}), qrels({"q": ["a"]}))
-    with pytest.raises(ValueError, match="bins: expected at least 1, found 0"):
+    with pytest.raises(ValueError, match="bins: expected a whole number from 1, found 0"):
         reliability_table(rankings(TABLE), qrels({"q": ["a"]}), bins=0)
     with pytest.raises(ValueError, match="no ranked item has a query in the qrels"):
         calibration_error(reliability_table(rankings(TABLE), qrels({"other": ["a"]})))

@@ -101,7 +101,7 @@ def test_settings_out_of_range_are_refused() -> None:
     for rescoring in (inverted_softmax, qb_norm):
         for temperature in (0, np.inf):
             with pytest.raises(
-                ValueError, match=f"temperature: expected a positive number, found {temperature}"
+                ValueError, match=f"temperature: expected a number above 0, found {temperature}"
             ):
                 rescoring(SCORES, BANK, temperature=temperature)
     with pytest.raises(ValueError, match=r"found \(3,\) and \(2, 3\)"):

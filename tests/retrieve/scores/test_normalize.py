@@ -79,7 +79,7 @@ def test_a_temperature_of_one_is_the_plain_softmax() -> None:
     found = scores_of(softmax(rankings({"q": {"a": math.log(3), "b": 0.0}}), temperature=1))
     assert found["q"] == pytest.approx({"a": 3 / 4, "b": 1 / 4})
     for temperature in (0, np.inf):
-        with pytest.raises(ValueError, match=f"temperature: expected a positive number, found {temperature}"):
+        with pytest.raises(ValueError, match=f"temperature: expected a number above 0, found {temperature}"):
             softmax(rankings(TABLE), temperature=temperature)
 
 

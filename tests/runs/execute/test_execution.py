@@ -28,7 +28,7 @@ def printed(copy):
 def first(make_notebook):
     return make_notebook(
         "01_ingest",
-        'name: str = "demo"\nseed: int = 0\ndataset: str = ""',
+        'name: str = "demo"\nseed: int = 0\ndataset: str = "demo"',
         "import os, sys\nfrom mmlab.runs import begin_step",
         "step = begin_step('01_ingest', globals())",
         "step.write('items.parquet').write_text(f'items of {dataset}')",
@@ -106,7 +106,7 @@ def test_a_failing_cell_is_named_and_its_copy_kept(first, make_notebook, data_fo
     assert [output.ename for output in outputs(copy) if output.output_type == "error"] == [
         "ZeroDivisionError"
     ]
-    assert (data_folder / "runs" / "r" / "items.parquet").read_text() == "items of "
+    assert (data_folder / "runs" / "r" / "items.parquet").read_text() == "items of demo"
     assert capfd.readouterr().err == ""
 
 
@@ -164,16 +164,18 @@ def test_a_full_disk_leaves_the_executed_copy_whole(make_notebook, data_folder):
 def test_wrong_parameters_are_refused_before_anything_runs(first, data_folder):
     with pytest.raises(ValueError, match="no notebook has a parameter 'sed'; did you mean seed"):
         run_notebooks("r", {"sed": "1"}, [first])
-    with pytest.raises(ValueError, match="parameter seed is of type int"):
+    with pytest.raises(ValueError, match="parameter seed: expected a whole number"):
         run_notebooks("r", {"seed": "x"}, [first])
-    with pytest.raises(ValueError, match="a run's name is"):
+    with pytest.raises(ValueError, match="parameter name: expected 1 to 100 letters"):
         run_notebooks("../r", {}, [first])
     assert not data_folder.exists()
 
 
 def test_going_on_at_a_later_notebook_takes_the_parameters_of_the_earlier(first, second, data_folder):
     run_notebooks("r", {"seed": 5, "dataset": "photos"}, [first], progress=False)
-    run_notebooks("r", {"dataset": "not read again"}, [first, second], start=1, progress=False)
+    run_notebooks("r", {"seed": 6}, [first, second], start=1, progress=False)
+    with pytest.raises(ValueError, match="parameter dataset is of 01_ingest, which is not run"):
+        run_notebooks("r", {"dataset": "other"}, [first, second], start=1, progress=False)
     assert printed(data_folder / "runs" / "r" / "notebooks" / "02_embed.ipynb") == "items of photos\n"
 
 
