@@ -8,9 +8,9 @@ from mmlab.index.bench.search_benchmark import Workload, benchmark_search, compa
 from mmlab.index.build import build_index, open_index, open_store, push
 from mmlab.index.engines.edge_folder import StoreTaken
 from mmlab.index.index import Index
-from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.schema.schema import WrongSchema
 from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.store.schema import WrongSchema
 from mmlab.index.store.store import Store
 
 __all__ = [

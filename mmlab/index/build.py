@@ -20,11 +20,11 @@ from mmlab.index.collections import (
     stored_schemas,
 )
 from mmlab.index.index import Index
-from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.schema.schema import UNREADABLE, Schema
 from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import LAYOUTS, layout_of
+from mmlab.index.store.schema import UNREADABLE, Schema
 from mmlab.index.store.store import BATCH_POINTS, Store
 from mmlab.items import Vectors
 from mmlab.items.parameter_table import check_values

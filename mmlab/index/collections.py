@@ -11,17 +11,17 @@ from dataclasses import replace as with_changes
 
 import pandas as pd
 
-from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.schema.payload import payload_fields
-from mmlab.index.schema.schema import (
+from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
+from mmlab.index.store.payload import payload_fields
+from mmlab.index.store.schema import (
     COLLECTION_NAME,
     UNREADABLE,
     DamagedCollection,
     Schema,
     WrongSchema,
 )
-from mmlab.index.store.engine import NoCollection
-from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
 from mmlab.index.store.store import Store
 from mmlab.items import Vectors, is_among
 from mmlab.items.parameter_table import check_values

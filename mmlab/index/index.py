@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import stored_schemas
-from mmlab.index.schema.payload import (
+from mmlab.index.store.engine import SearchOptions
+from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
+from mmlab.index.store.payload import (
     KEYWORD,
     Where,
     check_filterable,
@@ -18,9 +20,7 @@ from mmlab.index.schema.payload import (
     payload_table,
     read_filter,
 )
-from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import SearchOptions
-from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
+from mmlab.index.store.schema import Schema
 from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
 from mmlab.items.options import Number, check_value
@@ -122,7 +122,7 @@ class Index:
         """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
 
         The score is a cosine in [-1, 1]. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}: see
-        `mmlab.index.schema.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
+        `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
         the engine, from the 100 (or 4 k) nearest. `group_by_pair` gives only the best item of each pair. Fewer than k
         are returned if `where` lets fewer through or there are fewer pairs.

@@ -12,12 +12,12 @@ import pandas as pd
 
 from mmlab.ingest.dataset_files import LEADS_OUT, open_given
 from mmlab.ingest.findings_cache import Blobs, FindingsCache, UnkeptBlobs
+from mmlab.ingest.images.fetch import check_downloads, count_new
 from mmlab.ingest.images.find import AMBIGUOUS, find_images, is_address, normalize_name
 from mmlab.ingest.images.image_index import ImageIndex
 from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.rules import UNPAIRED, Rules
 from mmlab.ingest.sources.formats import Source, read_source
-from mmlab.ingest.web.fetch import check_downloads, count_new
 from mmlab.items import data
 from mmlab.items.files import resolve
 

@@ -5,6 +5,8 @@ import hashlib
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.images.addresses import DownloadLimits
+from mmlab.ingest.images.fetch import check_downloads, count_new, fetch_images
 from mmlab.ingest.images.find import is_address
 from mmlab.ingest.images.near_duplicates import near_duplicates
 from mmlab.ingest.images.quality import measure_images, quality_flags
@@ -22,8 +24,6 @@ from mmlab.ingest.rules import (
     join_flags,
 )
 from mmlab.ingest.sources.column_names import NEGATIVE
-from mmlab.ingest.web.addresses import DownloadLimits
-from mmlab.ingest.web.fetch import check_downloads, count_new, fetch_images
 from mmlab.items import is_among
 from mmlab.items.sentences import count_words
 

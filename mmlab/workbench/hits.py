@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pandas as pd
 
 from mmlab.evaluate.summaries import escape_markdown
-from mmlab.ingest.web.addresses import DownloadError, DownloadLimits
-from mmlab.ingest.web.fetch import Downloader
+from mmlab.ingest.images.addresses import DownloadError, DownloadLimits
+from mmlab.ingest.images.fetch import Downloader
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
@@ -24,7 +24,7 @@ from mmlab.retrieve.query.known_queries import (
 )
 from mmlab.retrieve.query.spec import image_path, names_image
 from mmlab.retrieve.query.systems import crop_matcher
-from mmlab.retrieve.studies.query_trials import time_queries
+from mmlab.retrieve.query_trials import time_queries
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, figure, gallery, under_headings
 from mmlab.visualize.image_figures import image_grid, occlusion_map, word_bars

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmlab.embed.benchmark import sweep_batches
 from mmlab.evaluate.trec import write_trec
-from mmlab.index.schema.payload import FILTERABLE, payload_fields
+from mmlab.index.store.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.options import Choice, check_value, entries_of
@@ -177,7 +177,7 @@ class Run(RunData):
             >>> like = run.filter_like(run.search("a red mug"))
             >>> hits = run.search("a red mug", where=like)
         """
-        from mmlab.retrieve.studies.query_trials import filter_examples
+        from mmlab.retrieve.query_trials import filter_examples
 
         first = hits.table.iloc[0] if len(hits) else None
         examples = filter_examples(self.embedded_items, first) if first is not None else {}
@@ -375,7 +375,7 @@ class Run(RunData):
             >>> run.modality_gap().table["vectors"].tolist()
             ['as embedded', 'centred']
         """
-        from mmlab.retrieve.studies.score_studies import measure_gap
+        from mmlab.retrieve.score_studies import measure_gap
 
         table = measure_gap(self.all_vectors[0], self.judged().items)
         if table.empty:

@@ -16,15 +16,15 @@ from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosi
 from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import search_settings
-from mmlab.index.schema.payload import Where
 from mmlab.index.store.layouts import describe_fields
+from mmlab.index.store.payload import Where
 from mmlab.items import Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
 from mmlab.items.vectors import main_vectors
-from mmlab.retrieve.studies.query_trials import summarize_filters, target_of, try_filters
+from mmlab.retrieve.query_trials import summarize_filters, target_of, try_filters
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure

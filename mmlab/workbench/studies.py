@@ -12,9 +12,7 @@ from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.items import DIRECTIONS, exact_search, is_among
 from mmlab.items.options import OPTIONS
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.scores.fitted_calibration import Calibrations, risk_coverage, write_calibrations
-from mmlab.retrieve.scores.query_split import ALL
-from mmlab.retrieve.studies.score_studies import (
+from mmlab.retrieve.score_studies import (
     CalibrationTrial,
     RescoringsTried,
     compare_rescorings,
@@ -24,7 +22,9 @@ from mmlab.retrieve.studies.score_studies import (
     try_calibrations,
     try_rescorings,
 )
-from mmlab.retrieve.studies.weight_study import (
+from mmlab.retrieve.scores.fitted_calibration import Calibrations, risk_coverage, write_calibrations
+from mmlab.retrieve.scores.query_split import ALL
+from mmlab.retrieve.weight_study import (
     WeightTrial,
     summarize_weights,
     try_model_weights,

@@ -31,7 +31,7 @@ PLACES = (
     "mmlab/index/build.py",
     "mmlab/index/collections.py",
     "mmlab/index/index.py",
-    "mmlab/index/schema",
+    "mmlab/index/store",
     "mmlab/index/store",
     "mmlab/runs/record",
 )

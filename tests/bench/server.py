@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 
 from mmlab.index import Index, build_index, open_store
 from mmlab.index.engines.server_engine import to_config
-from mmlab.index.schema.payload import payload_rows
+from mmlab.index.store.payload import payload_rows
 from mmlab.items import Space, Vectors, unit_rows
 from tests.bench.figures import Figure
 from tests.bench.store import clustered, items_of

@@ -20,8 +20,8 @@ from mmlab.index import Hnsw, Index, Quantization, build_index, open_store
 from mmlab.index.bench.search_benchmark import recall
 from mmlab.index.build import write_changed
 from mmlab.index.collections import plan_index
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layouts import layout_of
+from mmlab.index.store.schema import Schema
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows
 from tests.bench.figures import Figure
 

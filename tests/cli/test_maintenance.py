@@ -8,7 +8,7 @@ import pytest
 
 from mmlab import index
 from mmlab.cli import main
-from mmlab.index.schema.schema import Schema
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space
 from mmlab.runs import run_folder, start_step
 from tests.index.pairs import make_pairs

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from mmlab.index import Hnsw, Store, open_store
-from mmlab.index.schema.payload import payload_rows
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layout_base import Points
+from mmlab.index.store.payload import payload_rows
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)

@@ -26,8 +26,8 @@ from mmlab.index import (
     push,
 )
 from mmlab.index.build import WrongCount
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layouts import LAYOUTS, layout_of
+from mmlab.index.store.schema import Schema
 from mmlab.items import write_items
 from tests.index.conftest import opened
 from tests.index.loopback import http_server

@@ -18,8 +18,8 @@ from mmlab.index import (
     push,
 )
 from mmlab.index.collections import collection_name, plan_index
-from mmlab.index.schema.schema import OldSchema, Schema
 from mmlab.index.store.layouts import LAYOUTS
+from mmlab.index.store.schema import OldSchema, Schema
 from tests.index.conftest import opened
 from tests.index.pairs import BOTH, make_pairs
 

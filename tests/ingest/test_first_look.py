@@ -5,7 +5,7 @@ import pytest
 
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.web.fetch import KIND as FETCHED
+from mmlab.ingest.images.fetch import KIND as FETCHED
 
 LONG = "a red square on nothing"
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.images.fetch import KIND as FETCHED
 from mmlab.ingest.images.quality import DTYPES, ImageFacts
 from mmlab.ingest.outcomes import (
     add_downloads,
@@ -13,7 +14,6 @@ from mmlab.ingest.outcomes import (
     evaluation_split,
 )
 from mmlab.ingest.rules import REFUSED, Rules
-from mmlab.ingest.web.fetch import KIND as FETCHED
 
 RED, BLUE = (base64.b64encode(bytes(colour) * 16).decode() for colour in ((200, 0, 0), (0, 0, 200)))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmlab.embed.models.adapter import PRECISIONS
-from mmlab.index.schema.index_settings import QUANTIZATIONS
+from mmlab.index.store.index_settings import QUANTIZATIONS
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.rules import FINDINGS, OURS
 from mmlab.ingest.sources.kinds import KINDS

@@ -21,12 +21,12 @@ from mmlab.retrieve.pipeline import (
     summarize_steps,
 )
 from mmlab.retrieve.query.rank import rank, rank_models
+from mmlab.retrieve.score_studies import try_rescorings
 from mmlab.retrieve.scores.fitted_calibration import fit_calibration
 from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.hubness import rescore
 from mmlab.retrieve.scores.query_split import choose_split
-from mmlab.retrieve.studies.score_studies import try_rescorings
 
 
 @pytest.fixture(scope="module")

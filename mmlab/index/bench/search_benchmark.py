@@ -18,10 +18,10 @@ import pandas as pd
 
 from mmlab.index.build import build_index, open_store
 from mmlab.index.index import Index
-from mmlab.index.schema.index_settings import Hnsw, Quantization
-from mmlab.index.schema.payload import Where
 from mmlab.index.store.engine import SearchOptions
+from mmlab.index.store.index_settings import Hnsw, Quantization
 from mmlab.index.store.layouts import LAYOUTS
+from mmlab.index.store.payload import Where
 from mmlab.items import Vectors
 from mmlab.items.tables import places_among
 

@@ -57,8 +57,6 @@ from qdrant_edge import (
 from qdrant_edge import PayloadSchemaType as Type
 
 from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names, damaged
-from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import (
     MAX_FACET_VALUES,
     Counts,
@@ -71,6 +69,8 @@ from mmlab.index.store.engine import (
     read_hits,
     translate_filter,
 )
+from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
+from mmlab.index.store.schema import Schema
 from mmlab.items.files import Checksums, copy_folder, resolve
 
 SCROLL_POINTS = 10_000  # per step

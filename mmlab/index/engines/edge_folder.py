@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mmlab.index.schema.schema import DamagedCollection, OldSchema, Schema, WrongSchema, is_newer
 from mmlab.index.store.engine import NoCollection
+from mmlab.index.store.schema import DamagedCollection, OldSchema, Schema, WrongSchema, is_newer
 from mmlab.items import replacing
 from mmlab.items.files import Checksums
 

@@ -32,8 +32,6 @@ from qdrant_client.models import (
 from qdrant_client.models import PayloadSchemaType as Type
 
 from mmlab.index.engines.server_connection import Connection, NotReady, ServerError
-from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
-from mmlab.index.schema.schema import Schema, WrongSchema
 from mmlab.index.store.engine import (
     MAX_FACET_VALUES,
     Counts,
@@ -47,6 +45,8 @@ from mmlab.index.store.engine import (
     read_hits,
     translate_filter,
 )
+from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
+from mmlab.index.store.schema import Schema, WrongSchema
 
 METADATA = "mmlab"  # the schema's key in a collection's metadata
 FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, Range)

@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.internals import create_dataframe_from_blocks
 
-from mmlab.index.schema.payload import FLOAT, INTEGER, KEYWORD, Condition, Conditions, Value
-from mmlab.index.schema.schema import Schema
+from mmlab.index.store.payload import FLOAT, INTEGER, KEYWORD, Condition, Conditions, Value
+from mmlab.index.store.schema import Schema
 from mmlab.items import RANKING_COLUMNS
 from mmlab.items.options import Whole, check_value
 from mmlab.items.parameter_table import check_values

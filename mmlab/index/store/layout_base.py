@@ -10,7 +10,8 @@ from typing import NamedTuple, Unpack
 import numpy as np
 import pandas as pd
 
-from mmlab.index.schema.payload import (
+from mmlab.index.store.engine import Engine, Payload, Row, Search, SearchOptions
+from mmlab.index.store.payload import (
     FINGERPRINT,
     KEYWORD,
     Condition,
@@ -20,8 +21,7 @@ from mmlab.index.schema.payload import (
     payload_rows,
     read_filter,
 )
-from mmlab.index.schema.schema import Schema
-from mmlab.index.store.engine import Engine, Payload, Row, Search, SearchOptions
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors, check_columns, is_among
 from mmlab.items.tables import places_among
 

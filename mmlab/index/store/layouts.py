@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.index.schema.payload import KEYWORD, Condition, Conditions, Where, json_path, payload_rows
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Engine, Payload, Row
 from mmlab.index.store.layout_base import Contents, Layout, Points, VectorRows, unique_item_ids
+from mmlab.index.store.payload import KEYWORD, Condition, Conditions, Where, json_path, payload_rows
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space
 from mmlab.items.tables import places_among
 

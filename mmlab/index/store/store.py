@@ -13,18 +13,6 @@ from typing import Any, Self, Unpack
 import numpy as np
 import pandas as pd
 
-from mmlab.index.schema.index_settings import Cluster
-from mmlab.index.schema.payload import (
-    COUNTABLE,
-    FINGERPRINT,
-    Conditions,
-    Value,
-    Where,
-    check_filterable,
-    json_path,
-    payload_table,
-)
-from mmlab.index.schema.schema import Schema, check_collection_name
 from mmlab.index.store.engine import (
     Counts,
     Engine,
@@ -37,8 +25,20 @@ from mmlab.index.store.engine import (
     SearchOptions,
     hits_to_rankings,
 )
+from mmlab.index.store.index_settings import Cluster
 from mmlab.index.store.layout_base import Layout, Points, check_item_ids
 from mmlab.index.store.layouts import layout_of
+from mmlab.index.store.payload import (
+    COUNTABLE,
+    FINGERPRINT,
+    Conditions,
+    Value,
+    Where,
+    check_filterable,
+    json_path,
+    payload_table,
+)
+from mmlab.index.store.schema import Schema, check_collection_name
 from mmlab.items import Space, Vectors
 
 BATCH_POINTS = 1_000  # per upsert

@@ -15,8 +15,8 @@ import pytest
 
 import mmlab
 from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
-from mmlab.index.schema.schema import DamagedCollection, Schema
 from mmlab.index.store.engine import Search
+from mmlab.index.store.schema import DamagedCollection, Schema
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.files import copy_folder
 from tests.index.conftest import upsert
@@ -28,7 +28,7 @@ import sys
 from uuid import uuid4
 import numpy as np, pandas as pd
 from mmlab.index import open_store
-from mmlab.index.schema.schema import Schema
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors, unit_rows
 from tests.index.conftest import upsert
 space = Space("mmlab/toy", "1", "projected", "", "none", 16)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mmlab.index import StoreTaken, open_store
-from mmlab.index.schema.schema import Schema
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors
 from tests.index.conftest import upsert
 
@@ -29,7 +29,7 @@ TURNS = """
 import sys
 import pandas as pd
 from mmlab.index import open_store
-from mmlab.index.schema.schema import Schema
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors
 from tests.index.conftest import upsert
 folder, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

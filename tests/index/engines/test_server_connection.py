@@ -14,8 +14,8 @@ from qdrant_client import QdrantClient
 from mmlab.index import Store, build_index, open_index, open_store, push
 from mmlab.index.engines import server_connection, server_engine
 from mmlab.index.engines.server_connection import ServerError
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layout_base import Points
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors, unit_rows
 from tests.index.pairs import make_pairs
 from tests.index.qdrant_server import DISK_FULL, UNREACHABLE, Cluster, Refusal, qdrant_server

@@ -12,8 +12,8 @@ from qdrant_client import QdrantClient, models
 import mmlab
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema, open_store
 from mmlab.index.engines.server_engine import to_config, to_requests
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space
 from tests.index.loopback import http_server
 from tests.index.qdrant_server import qdrant_server

@@ -3,8 +3,8 @@
 import pytest
 
 from mmlab.index import Hnsw, Quantization
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.engine import Search
+from mmlab.index.store.schema import Schema
 from tests.index.pairs import BOTH
 
 SCHEMA = Schema(BOTH, hnsw=Hnsw(ef=70), quantization=Quantization("scalar", rescore=False, oversampling=3.0))

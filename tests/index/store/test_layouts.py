@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mmlab.index.collections import plan_index
-from mmlab.index.schema.schema import Schema
 from mmlab.index.store.layouts import describe_fields, layout_of
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space
 from tests.index.pairs import BOTH, TEXTS, Pairs, make_pairs
 

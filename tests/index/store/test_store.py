@@ -9,7 +9,7 @@ from pandas.testing import assert_frame_equal
 
 from mmlab.index import Hnsw, NoCollection, Store, WrongSchema, open_store
 from mmlab.index.engines.edge_engine import EdgeEngine
-from mmlab.index.schema.schema import Schema
+from mmlab.index.store.schema import Schema
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 from tests.index.conftest import upsert
 

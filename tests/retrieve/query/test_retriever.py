@@ -13,7 +13,7 @@ from mmlab.embed import embed_items, load_model
 from mmlab.index import build_index, open_store
 from mmlab.items import ImageError, SpaceMismatch
 from mmlab.retrieve import Retriever, open_retrievers
-from mmlab.retrieve.studies.query_trials import facets, filter_examples
+from mmlab.retrieve.query_trials import facets, filter_examples
 from tests.embed.checkpoints import mpnet
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Space, Vectors, exact_search, unit_rows
-from mmlab.retrieve.scores.query_split import choose_split
-from mmlab.retrieve.studies.score_studies import (
+from mmlab.retrieve.score_studies import (
     rank_intra_modal,
     summarize_calibrations,
     try_calibrations,
 )
+from mmlab.retrieve.scores.query_split import choose_split
 
 SPACE = Space("s", "1", "", "", "", 4)
 

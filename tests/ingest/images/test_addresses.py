@@ -9,7 +9,7 @@ import httpcore
 import httpx
 import pytest
 
-from mmlab.ingest.web.addresses import (
+from mmlab.ingest.images.addresses import (
     CheckedNetwork,
     DownloadError,
     DownloadLimits,
@@ -17,7 +17,7 @@ from mmlab.ingest.web.addresses import (
     parse_url,
     resolve_host,
 )
-from tests.ingest.web.server import JPEG, failing, image_bytes, outcome
+from tests.ingest.images.server import JPEG, failing, image_bytes, outcome
 
 PRIVATE = {
     "loopback": "127.0.0.1",

@@ -8,7 +8,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from mmlab.index import Hnsw, Index, build_index, open_store
-from mmlab.retrieve.studies.query_trials import (
+from mmlab.retrieve.query_trials import (
     choose_filters,
     filter_examples,
     summarize_filters,

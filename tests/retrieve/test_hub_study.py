@@ -6,15 +6,15 @@ import pytest
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import DIRECTIONS
 from mmlab.retrieve import csls
-from mmlab.retrieve.scores.hubness import MIN_REFERENCES, Rescored
-from mmlab.retrieve.scores.query_split import choose_split
-from mmlab.retrieve.studies.score_studies import (
+from mmlab.retrieve.score_studies import (
     compare_rescorings,
     hubness_table,
     measure_gap,
     occurrences,
     try_rescorings,
 )
+from mmlab.retrieve.scores.hubness import MIN_REFERENCES, Rescored
+from mmlab.retrieve.scores.query_split import choose_split
 from tests.retrieve.tables import qrels as qrels_of
 from tests.retrieve.tables import rankings
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mmlab.index import Cluster, Hnsw, Quantization, WrongSchema
-from mmlab.index.schema.schema import OldSchema, Schema, check_collection_name
+from mmlab.index.store.schema import OldSchema, Schema, check_collection_name
 from mmlab.items import Space, SpaceMismatch
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 3)

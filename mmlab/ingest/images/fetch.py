@@ -18,7 +18,7 @@ import pandas as pd
 
 from mmlab import __version__
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.web.addresses import (
+from mmlab.ingest.images.addresses import (
     CheckedNetwork,
     DownloadError,
     DownloadLimits,

@@ -16,7 +16,7 @@ from mmlab.index.bench.search_benchmark import (
     search_settings,
     summarize_parts,
 )
-from mmlab.index.schema.payload import BOOL, FLOAT, INTEGER, Where
+from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, Where
 from mmlab.items import Vectors
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import describe_filter

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index.schema.payload import (
+from mmlab.index.store.payload import (
     FINGERPRINT,
     Condition,
     clean_value,

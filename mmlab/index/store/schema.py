@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from mmlab.index.schema.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.schema.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
+from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
+from mmlab.index.store.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
 from mmlab.items import Space, SpaceMismatch
 from mmlab.items.parameter_table import check_values
 

@@ -3,9 +3,9 @@
 import pytest
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.web.addresses import DownloadLimits
-from mmlab.ingest.web.fetch import fetch_images
-from tests.ingest.web.server import QUICK, WebServer
+from mmlab.ingest.images.addresses import DownloadLimits
+from mmlab.ingest.images.fetch import fetch_images
+from tests.ingest.images.server import QUICK, WebServer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mmlab.retrieve import weighted_sum
 from mmlab.retrieve.scores.fusion_weights import learn_weights
 from mmlab.retrieve.scores.hubness import centre
 from mmlab.retrieve.scores.query_split import choose_split
-from mmlab.retrieve.studies.weight_study import (
+from mmlab.retrieve.weight_study import (
     WeightTrial,
     summarize_weights,
     try_model_weights,

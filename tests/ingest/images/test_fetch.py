@@ -13,9 +13,9 @@ import pytest
 
 from mmlab import __version__
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.web.addresses import DownloadError, DownloadLimits
-from mmlab.ingest.web.fetch import Downloader, fetch_images
-from tests.ingest.web.server import JPEG, QUICK, WebServer, failing, image_bytes, outcome
+from mmlab.ingest.images.addresses import DownloadError, DownloadLimits
+from mmlab.ingest.images.fetch import Downloader, fetch_images
+from tests.ingest.images.server import JPEG, QUICK, WebServer, failing, image_bytes, outcome
 
 
 def test_each_url_gets_one_row_in_order_and_a_dead_one_costs_no_other(web, fetch):

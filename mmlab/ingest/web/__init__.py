@@ -1,1 +1,0 @@
-"""Download images from addresses on the web that nobody vouches for."""

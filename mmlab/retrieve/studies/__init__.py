@@ -1,1 +1,0 @@
-"""Studies: what could be done beside a run's own answer, tried on its queries and compared."""
