@@ -33,7 +33,6 @@ ORDER = {
         "findings_cache",
         "rules",
         "dataset_files",
-        "web",
         "sources",
         "images",
         "texts",
@@ -43,9 +42,9 @@ ORDER = {
         "ingest_result",
     ],
     "embed": ["models"],
-    "index": ["schema", "store", "engines", "collections", "index", "build", "bench"],
+    "index": ["store", "engines", "collections", "index", "build", "bench"],
     "evaluate": ["measures", "resampling", "means", "paired_comparison", "losses", "suspected"],
-    "retrieve": ["scores", "query", "pipeline", "studies"],
+    "retrieve": ["scores", "query", "pipeline", "query_trials", "score_studies", "weight_study"],
     "runs": ["record", "report", "execute"],
 }
 # What takes a twentieth of a second or more to import, or comes with an optional extra. numpy, pandas and pyarrow are

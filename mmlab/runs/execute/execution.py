@@ -130,13 +130,7 @@ def run_notebooks(
 
     notebooks = find_notebooks() if notebooks is None else list(notebooks)
     done, coming = notebooks[:start], notebooks[start:]
-    given, recorded = (
-        check_parameters({**parameters, "name": name}, coming, done),
-        recorded_parameters(name, done),
-    )
-    if "store" not in given and any("store" in notebook_parameters(notebook) for notebook in coming):
-        check_store(name, str(recorded.get("store") or ""))
-    values, folder = recorded | given, run_folder(name)
+    values, folder = _values(name, parameters, done, coming), run_folder(name)
     complete = check_all(coming, values)
     copies = folder / EXECUTED
     with (
@@ -155,6 +149,17 @@ def run_notebooks(
     for page in written:
         page.result()
     return folder
+
+
+def _values(
+    name: str, parameters: Mapping[str, Any], done: Sequence[Path], coming: Sequence[Path]
+) -> dict[str, Any]:
+    """Return the parameters as given, and those that the manifest records for the notebooks that are done."""
+    given = check_parameters({**parameters, "name": name}, coming, done)
+    recorded = recorded_parameters(name, done)
+    if "store" not in given and any("store" in notebook_parameters(notebook) for notebook in coming):
+        check_store(name, str(recorded.get("store") or ""))
+    return recorded | given
 
 
 def execute(
