@@ -238,7 +238,7 @@ def print_table(rows: Sequence[Mapping[Any, Any]]) -> None:
 
 def print_runs(table: "pd.DataFrame") -> None:
     """Print a leaderboard of runs, of `rank_runs`: what a terminal has room for, and of the settings the first."""
-    from mmlab.items.sentences import measure_with_interval
+    from mmlab.items.sentences import measure_with_interval, milliseconds
     from mmlab.runs.report.summary import ROW_KEYS, is_known
 
     rows = []
@@ -247,7 +247,8 @@ def print_runs(table: "pd.DataFrame") -> None:
         value = measure_with_interval(row["value"], low, high) if is_known(row["value"]) else None
         shown = {name: row[name] for name in ("name", "dataset", "models", "finished", "seconds", "measure")}
         settings = {name: row[name] for name in table.columns[len(ROW_KEYS) + 1 :][:SHOWN_SETTINGS]}
-        shown |= {"models": ", ".join(row["models"]), "value": value, "ms": row["latency_ms"], **settings}
+        took = milliseconds(row["latency_ms"]) if is_known(row["latency_ms"]) else None
+        shown |= {"models": ", ".join(row["models"]), "value": value, "a query": took, **settings}
         rows.append({name: cell if is_known(cell) else None for name, cell in shown.items()})
         rows[-1]["state"] = row["state"]
     print_table(rows)
