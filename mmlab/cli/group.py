@@ -248,7 +248,7 @@ def print_runs(table: "pd.DataFrame") -> None:
         shown = {name: row[name] for name in ("name", "dataset", "models", "finished", "seconds", "measure")}
         settings = {name: row[name] for name in table.columns[len(ROW_KEYS) + 1 :][:SHOWN_SETTINGS]}
         took = milliseconds(row["latency_ms"]) if is_known(row["latency_ms"]) else None
-        shown |= {"models": ", ".join(row["models"]), "value": value, "a query": took, **settings}
+        shown |= {"models": ", ".join(row["models"]), "value": value, "latency": took, **settings}
         rows.append({name: cell if is_known(cell) else None for name, cell in shown.items()})
         rows[-1]["state"] = row["state"]
     print_table(rows)

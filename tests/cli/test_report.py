@@ -60,7 +60,7 @@ def test_runs_are_listed(here, capsys):
         "seconds",
         "measure",
         "value",
-        "ms",
+        "latency",
         "state",
     ]
     assert lines[1].startswith("p     photos")
