@@ -130,10 +130,7 @@ def run_notebooks(
     values = check_parameters({**parameters, "name": name}, notebooks)
     coming, folder = notebooks[start:], run_folder(name)
     if start:
-        recorded = _recorded_parameters(name, notebooks[:start])
-        if "store" not in values and any("store" in notebook_parameters(notebook) for notebook in coming):
-            check_store(name, str(recorded.get("store") or ""))
-        values = recorded | values
+        values = _recorded_parameters(name, notebooks, start, values) | values
     copies = folder / EXECUTED
     copies.mkdir(parents=True, exist_ok=True)
     complete = [complete_parameters(notebook, values) for notebook in coming]
@@ -245,10 +242,18 @@ def _load_papermill() -> Any:
     return papermill
 
 
-def _recorded_parameters(name: str, done: Sequence[Path]) -> dict[str, Any]:
-    """Return the parameters that the manifest records for the notebooks that are done, for going on after them."""
-    steps, names = read_manifest(name)["steps"], {notebook.stem for notebook in done}
-    return given_parameters({step: record for step, record in steps.items() if step in names})
+def _recorded_parameters(
+    name: str, notebooks: Sequence[Path], start: int, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that the manifest records for the notebooks that are done, for going on after them.
+
+    Raises ValueError for a store that the manifest alone names, where one of the notebooks to come asks it.
+    """
+    steps, done = read_manifest(name)["steps"], {notebook.stem for notebook in notebooks[:start]}
+    recorded = given_parameters({step: record for step, record in steps.items() if step in done})
+    if "store" not in given and any("store" in notebook_parameters(one) for one in notebooks[start:]):
+        check_store(name, str(recorded.get("store") or ""))
+    return recorded
 
 
 def _failure(notebook: Path, copy: Path, error: "PapermillExecutionError") -> str:
