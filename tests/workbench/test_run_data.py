@@ -169,3 +169,23 @@ def test_a_server_that_only_the_manifest_names_is_not_asked(tmp_path):
     ):
         _ = RunData(RunReader("a")).store
     assert RunData(RunReader("b")).store == str(tmp_path / "runs" / "b" / "store")
+
+
+def test_an_image_is_opened_by_the_path_of_the_run_whatever_the_store_says(tmp_path):
+    """The index lies on somebody else's server: what it says of an item's file is not opened."""
+    items = whole_items(["0.jpg", "1.jpg"], ["a text"] * 2, np.arange(2))
+    names = items.index.astype(str)
+    items["item_id"] = list(map(item_id, items["modality"], items["pair_id"], names))
+    vectors = [
+        Vectors(items["item_id"], np.eye(4, dtype="float32"), Space("demo", "1", "projected", "", "", 4))
+    ]
+    make_run("own", items, vectors)
+    folder = tmp_path / "runs" / "own" / "store"
+    build_index(open_store(folder), "own", items.assign(image="/etc/passwd"), vectors, progress=False)
+    step = start_step("03_index", "own", store="")
+    write_table(pd.DataFrame({"a": [1]}), step.write("index.parquet"))
+    step.finish("")
+    index = RunData(RunReader("own")).index
+    own = items.set_index("item_id")["image"]
+    for found in (index.items(), index.fetch(items["item_id"].tolist())):
+        assert found.set_index("item_id")["image"].reindex(own.index).equals(own)
