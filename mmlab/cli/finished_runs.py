@@ -254,6 +254,7 @@ def compare(runs: Sequence[str], name: str | None, parameters: Sequence[str]) ->
         compared = check_compared(runs, name)
         given = check_parameters({**split_parameters(parameters), "runs": compared}, [notebook])
         check_all([notebook], given)
+        check_measures(compared, [*given.get("measures", ()), *filter(None, [given.get("measure")])])
     again = command_line("compare", *runs, "--name", name, parameters=parameters)
     with going_on(lambda _: again):
         run_notebooks(name, given, [notebook])
@@ -274,6 +275,26 @@ def check_compared(names: Sequence[str], comparison: str) -> list[str]:
     if not runs:
         raise ValueError("expected the name of a run as well: by its items and queries the files are judged")
     return [*runs, *map(str, files)]
+
+
+def check_measures(compared: Sequence[str], measures: Sequence[str]) -> None:
+    """Raise ValueError for a measure that 05_evaluate has not written in one of the runs; "RR" stands for "RR@100"."""
+    from pyarrow.parquet import read_schema
+
+    from mmlab.runs.record.run_files import PER_QUERY, RUN_NAME, run_folder
+
+    for run in filter(RUN_NAME.fullmatch, compared):
+        for path in (run_folder(run) / PER_QUERY).glob("*.parquet"):
+            try:
+                known = [name for name in read_schema(path).names if name != "query_id"]
+            except (OSError, ValueError):  # damaged: 08 says so, by its fingerprint
+                continue
+            for measure in measures:
+                if not any(name == measure or name.startswith(f"{measure}@") for name in known):
+                    raise ValueError(
+                        f"parameter measures: expected those that 05_evaluate wrote in run {run}, which are "
+                        f"{', '.join(known)}; found {measure!r}"
+                    )
 
 
 def run_study(name: str, run: str, parameters: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from mmlab.items.options import OPTIONS, Choice, Kind, Many, Number, Text, Truth
 
 # a name that ends like a page would clash with `data/runs/index.html`
 RUN_NAME = re.compile(r"(?!.*\.html?\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.IGNORECASE)
-MEASURE = re.compile(r"(P|R|Success|RR|nDCG|AP)@[1-9]\d{0,8}|RR|nDCG|AP|Rprec|AP@R")
+MEASURE = re.compile(r"(P|R|Success|RR|nDCG|AP)@[1-9]\d{0,8}|RR|nDCG|AP|Rprec|AP@R|nDCG@10 by labels")
 COLUMN = re.compile(rf"\s*({'|'.join(OPTIONS['column'])})\s*=\s*\S.*")
 URL = re.compile(r"https?://[^\s/]+\S*", re.IGNORECASE)
 SUM_TOLERANCE = 1e-6  # of weights that add up to 1

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from mmlab.cli import main
-from mmlab.evaluate.measures.scoring import AT_R, MEASURES, WITHOUT_CUTOFF
+from mmlab.evaluate.measures.scoring import AT_R, MEASURES, NDCG_BY_LABELS, WITHOUT_CUTOFF
 from mmlab.items.files import project
 from mmlab.items.parameter_table import MEASURE, PARAMETERS, check_together, check_values, parse_weights
 from mmlab.runs import begin_step, start_step
@@ -17,6 +17,7 @@ from mmlab.runs.execute.notebooks import choose_notebooks
 from mmlab.runs.execute.sweep_file import read_settings
 from mmlab.runs.record.parameters import check_parameters, notebook_parameters
 from mmlab.runs.record.run_files import NOTEBOOKS
+from tests.made_run import make_judged_run
 from tests.parameter_values import refused, right_values, wrong_values
 
 CASES = [(name, value) for name, one in PARAMETERS.items() for value in wrong_values(name, one.kind)]
@@ -113,6 +114,15 @@ def test_what_belongs_to_a_step_that_is_not_run_is_refused(arguments, message, d
     assert not list(data_folder.glob("runs/*/notebooks"))
 
 
+@pytest.mark.parametrize("given", ["measures=Success@1,P@7", "measure=P@7"])
+def test_a_measure_that_a_run_lacks_is_said_before_08_begins(given, data_folder, capsys):
+    for run in ("good", "poor"):
+        make_judged_run(run, 0.5)
+    assert main(["compare", "good", "poor", "-p", given]) == 2
+    assert "05_evaluate wrote in run good, which are Success@1, " in capsys.readouterr().err
+    assert not (data_folder / "runs" / "compare-good-poor").exists()
+
+
 def test_a_sweep_names_the_line(tmp_path):
     notebooks, path, lines = choose_notebooks()[:6], tmp_path / "s.yaml", count(2)
     known = {name for notebook in notebooks for name in notebook_parameters(notebook)} - {"name"}
@@ -182,6 +192,6 @@ def test_what_the_readme_gives_is_of_the_table():
 
 
 def test_the_measures_are_those_that_can_be_computed():
-    names = [*(f"{name}@10" for name in MEASURES), *WITHOUT_CUTOFF, *AT_R]
+    names = [*(f"{name}@10" for name in MEASURES), *WITHOUT_CUTOFF, *AT_R, NDCG_BY_LABELS]
     assert all(MEASURE.fullmatch(name) for name in names)
     assert not any(MEASURE.fullmatch(name) for name in set(MEASURES) - set(WITHOUT_CUTOFF))
