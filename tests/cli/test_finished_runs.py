@@ -102,7 +102,7 @@ def test_a_store_that_is_damaged_is_named_and_built_anew_and_one_that_is_gone_is
         capsys.readouterr().err
     )
     built = mmlab.open_run("demo").build_index(progress=False)
-    assert built.sentence.endswith(" The files of demo-unified were damaged: dropped and built anew.")
+    assert built.sentence.endswith("were damaged: dropped and built anew.")
     assert main(["ask", "demo", "a red mug"]) == 0
     shutil.rmtree(demo_copy / "store" / "demo-unified")
     assert main(["ask", "demo", "a red mug"]) == 1
