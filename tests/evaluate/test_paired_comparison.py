@@ -123,7 +123,7 @@ def test_a_system_that_loses_little_is_not_inferior() -> None:
     assert index["p_holm"] == pytest.approx(2 * index["p"])
     interval = ttest_1samp(change, 0, alternative="greater").confidence_interval(0.95)
     assert index["largest_loss"] == pytest.approx(-interval.low)
-    with pytest.raises(ValueError, match="a difference over 0 and up to 1, found 0"):
+    with pytest.raises(ValueError, match="margin: expected a number above 0 and up to 1, found 0"):
         non_inferiority(systems, items, margin=0)
 
 

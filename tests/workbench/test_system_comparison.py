@@ -68,7 +68,7 @@ def test_a_loss_is_held_against_the_margin_in_points(comparison):
     )
     assert comparison.non_inferiority(margin=1).shown["at most 1 points"].tolist() == ["not shown"] * 2
     for wrong in (0, 101):
-        with pytest.raises(ValueError, match=f"points over 0 and up to 100, found {wrong}"):
+        with pytest.raises(ValueError, match=f": expected a number above 0 and up to 100, found {wrong}"):
             comparison.non_inferiority(margin=wrong)
 
 
