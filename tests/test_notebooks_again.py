@@ -45,6 +45,15 @@ def wait_for(path: Path, child: subprocess.Popen) -> None:
     assert path.exists()
 
 
+def test_a_real_run_fits_one_file_to_send() -> None:
+    """Before a notebook is run by hand, whose page is then left out."""
+    single = write_single_file("demo")
+    assert 1_000_000 < single.stat().st_size < 15_000_000
+    html = single.read_text(encoding="utf-8")
+    assert "Left out, so that" not in html
+    assert all(f'id="page-{notebook.stem}"' in html for notebook in find_notebooks())
+
+
 def test_papermill_alone_writes_the_same_files_as_mmlab_run(tmp_path: Path) -> None:
     before, finished = (
         hashes("demo", "05_evaluate"),
@@ -137,11 +146,3 @@ def measures(run: str) -> str:
     """The part of the report that holds the measures."""
     html = (run_folder(run) / "index.html").read_text(encoding="utf-8")
     return html.partition('<h2 id="measures">')[2].partition("<h2")[0]
-
-
-def test_a_real_run_fits_one_file_to_send() -> None:
-    single = write_single_file("demo")
-    assert 1_000_000 < single.stat().st_size < 15_000_000
-    html = single.read_text(encoding="utf-8")
-    assert "Left out, so that" not in html
-    assert all(f'id="page-{notebook.stem}"' in html for notebook in find_notebooks())
