@@ -7,7 +7,6 @@ rule by `mmlab.ingest.images.image_index`, to which the folder that `images_at` 
 """
 
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
+
+from mmlab.items.files import open_regular
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jfif", ".jpe", ".jp2", ".j2k", ".jpf",
@@ -79,7 +80,7 @@ def open_given(path: str | Path) -> BinaryIO:
     real = os.path.realpath(path)
     if not is_given(real):
         raise ValueError(f"{path} is {LEADS_OUT}")
-    return open(real, "rb", opener=_open_plain)
+    return open_regular(real, follow_link=False)  # a link that was put there since is not followed
 
 
 def list_given(folder: Path) -> list[Path]:
@@ -97,15 +98,6 @@ def inside_folders(root: Path) -> list[str]:
 def is_inside(path: str, folders: list[str]) -> bool:
     """Return whether a real path is one of the folders or lies below one of them."""
     return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
-
-
-def _open_plain(path: str, flags: int) -> int:
-    """Open what was resolved already: a link put there since is not followed."""
-    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(f"{path}: expected a file, found a folder, a pipe or a device")
-    return file
 
 
 @dataclass

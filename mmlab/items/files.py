@@ -156,15 +156,15 @@ def _data_place() -> Path:
     return next(folder for folder in (place, *place.parents) if folder.is_dir())
 
 
-def open_regular(path: str | Path, most: int | None = None) -> BufferedReader:
+def open_regular(path: str | Path, most: int | None = None, follow_link: bool = True) -> BufferedReader:
     """Open a file to read its bytes.
 
-    Raises OSError for what need not end, a pipe or a device, also behind a link, and for more than `most` bytes.
+    Raises OSError for what need not end, a pipe or a device, also behind a link, for more than `most` bytes, and for a
+    link where links are not followed.
     """
     # not to wait for somebody who writes into a pipe
-    file = os.fdopen(
-        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
-    )
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags | (0 if follow_link else getattr(os, "O_NOFOLLOW", 0))), "rb")
     found = os.fstat(file.fileno())
     reason = "" if stat.S_ISREG(found.st_mode) else "expected a file, found a folder, a pipe or a device"
     if most is not None and found.st_size > most:

@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
@@ -63,6 +64,7 @@ class Environment(TypedDict):
     git: GitState | None
 
 
+@cache
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of `PACKAGES`, "not installed" where one is missing."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
