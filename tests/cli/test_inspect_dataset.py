@@ -124,7 +124,7 @@ def test_a_text_behind_a_link_is_told_and_not_printed(photos):
         (["nowhere"], "nowhere does not exist"),
         (["."], "expected a table"),
         (["my photos", "-p", "colums=[]"], "did you mean columns?"),
-        (["my photos", "-p", "dataset=x"], "-p dataset=... is given by --dataset"),
+        (["my photos", "-p", "dataset=x"], "-p dataset=... is given by the command itself: leave it out"),
         (["my photos", "-p", 'columns=["image=none"]'], "columns ['none'] are missing"),
         (["my photos", "-p", "images_at=none", "-p", COLUMNS], "images_at: expected a folder"),
         ([], "Missing argument 'DATASET'"),

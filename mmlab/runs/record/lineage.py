@@ -14,7 +14,7 @@ from typing import Any
 
 from mmlab.items.files import file_hash
 from mmlab.runs.record.manifest import DamagedManifest, Manifest, StepRecord, read_manifest
-from mmlab.runs.record.run_files import EXECUTED, WRITERS, executed_copy, run_folder
+from mmlab.runs.record.run_files import COPIES, EXECUTED, WRITERS, executed_copy, run_folder
 
 # what a file that is no executed notebook raises
 NO_NOTEBOOK = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -141,7 +141,7 @@ def read_held(name: str) -> Manifest:
             damaged[f"{EXECUTED}/{step}.ipynb"] = f"{EXECUTED}/{step}.ipynb {fault}; run {step} again"
         held = {file: digest for file, digest in record["writes"].items() if not found[file]}
         steps[step] = {**record, "writes": held}
-    for copy in sorted((folder / EXECUTED).glob("*.ipynb")):
+    for copy in sorted((folder / EXECUTED).glob(COPIES)):
         if copy.stem not in steps and (fault := find_copy_fault(copy, {})):
             damaged[f"{EXECUTED}/{copy.name}"] = f"{EXECUTED}/{copy.name} {fault}; run {copy.stem} again"
     return {**manifest, "steps": steps, "stale": stale, "damaged": damaged}

@@ -61,6 +61,7 @@ LABELS = "labels.jsonl"
 # questions that a person saved in a panel, with their hits
 QUESTIONS = "questions.jsonl"
 EXECUTED = "notebooks"
+COPIES = "[!.]*.ipynb"  # not what a kill left of one that was being written
 # in the data folder: the stores that the user named, which are asked without being named again
 STORES = "stores.txt"
 INDEX_PAGE = "index.html"

@@ -21,6 +21,7 @@ from mmlab.items.sentences import milliseconds
 from mmlab.runs.record.lineage import held_file, is_copy_of, read_held
 from mmlab.runs.record.manifest import Manifest, read_manifest
 from mmlab.runs.record.run_files import (
+    COPIES,
     EXECUTED,
     FIXES,
     INDEX,
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 
 # characters of the value of a parameter that the report shows
 MAX_VALUE_CHARS = 400
-COPIES = "[!.]*.ipynb"  # not what a kill left of one that was being written
 # what mail programmes and chats still take
 MAX_FILE_BYTES = 15_000_000
 # sections of the first page, in the order in which they are left out
