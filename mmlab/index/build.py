@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -24,6 +24,7 @@ from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import LAYOUTS, layout_of
+from mmlab.index.store.payload import without_paths
 from mmlab.index.store.schema import UNREADABLE, Schema
 from mmlab.index.store.store import BATCH_POINTS, Store
 from mmlab.items import Vectors
@@ -286,15 +287,6 @@ def _copy(source: Store, target: Store, collection: str, batch: int, progress: b
     return {"were_there": len(kept), "sent": sent, "deleted": len(vanished), "points": points}
 
 
-def _without_paths(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a payload without the paths of images, which are those of this machine; of a pair both parts."""
-    return {
-        name: _without_paths(value) if isinstance(value, Mapping) else value
-        for name, value in payload.items()
-        if name != "image" or isinstance(value, Mapping)
-    }
-
-
 def _send(
     source: Store, target: Store, collection: str, kept: set[str], total: int, batch: int, progress: bool
 ) -> None:
@@ -303,7 +295,7 @@ def _send(
 
     wanted = (record for record in source.records(collection) if record[0] not in kept)
     records = (
-        ((one, _without_paths(payload), row) for one, payload, row in wanted) if target.shared else wanted
+        ((one, without_paths(payload), row) for one, payload, row in wanted) if target.shared else wanted
     )
     with tqdm(total=total, initial=len(kept), desc=collection, unit="point", disable=not progress) as bar:
         while part := list(islice(records, batch)):

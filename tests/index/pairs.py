@@ -71,3 +71,11 @@ def random_vectors(count: int, seed: int) -> Vectors:
     rows = unit_rows(np.random.default_rng(seed).standard_normal((count, 32)))
     ids = [f"00000000-0000-0000-0000-{i:012x}" for i in range(count)]
     return Vectors(ids, rows, Space("mmlab/toy", "1", "projected", "", "none", 32))
+
+
+def holds_the_same(there, here) -> bool:
+    """Whether an index on a server has all items of one in a folder, but for the paths of images."""
+    found, expected = there.items(), here.items()
+    assert list(found) == list(expected)
+    assert found["image"].isna().all()
+    return found.drop(columns="image").equals(expected.drop(columns="image"))

@@ -17,7 +17,7 @@ from mmlab.index import Cluster, Store, WrongSchema, build_index, open_index, op
 from mmlab.index.build import WrongCount
 from mmlab.index.engines import server_connection, server_engine
 from mmlab.index.engines.server_connection import NotReady, ServerError
-from tests.index.pairs import make_pairs
+from tests.index.pairs import holds_the_same, make_pairs
 from tests.index.qdrant_server import Cluster as StandIn
 from tests.index.qdrant_server import qdrant_server
 
@@ -102,7 +102,7 @@ def test_every_node_answers_for_all_shards(source, nodes):
         assert info.shard_count == 4
         assert len(info.local_shards) + len(info.remote_shards) == 8
         assert store.count_by_copies(COLLECTION) == (POINTS, POINTS)
-        assert there.items().equals(here.items())
+        assert holds_the_same(there, here)
         assert there.search(PAIRS.ask_both, "image", 5, exact=True)["item_id"].tolist() == expected
 
 

@@ -20,6 +20,7 @@ from mmlab.index.store.payload import (
     json_path,
     payload_rows,
     read_filter,
+    without_paths,
 )
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors, check_columns, is_among
@@ -62,8 +63,11 @@ class Points:
         return Points(self.ids[chosen], payloads, vectors)
 
     def fingerprints(self) -> list[int]:
-        """Return a whole number of 60 bits per point, which changes with its payload or one of its vectors."""
-        hashes = [hashlib.sha256(repr(payload).encode()) for payload in self.payloads]
+        """Return a whole number of 60 bits per point, which changes with its payload or one of its vectors.
+
+        It is the same where the images lie elsewhere.
+        """
+        hashes = [hashlib.sha256(repr(without_paths(payload)).encode()) for payload in self.payloads]
         for name, (vectors, numbers) in self.vectors.items():
             rows, size = vectors.array.data.cast("B"), 4 * vectors.space.dimension
             for i in np.flatnonzero(numbers >= 0).tolist():

@@ -48,6 +48,19 @@ def payload_fields(items: pd.DataFrame) -> dict[str, str]:
     return {name: _field_kind(items[name]) for name in items.columns if name != "item_id"}
 
 
+def without_paths(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload without the paths of images, which are those of one machine; of a pair both parts.
+
+    >>> without_paths({"label": "mug", "image": "/home/me/mug.jpg"})
+    {'label': 'mug'}
+    """
+    return {
+        name: without_paths(value) if isinstance(value, Mapping) else value
+        for name, value in payload.items()
+        if name != "image" or isinstance(value, Mapping)
+    }
+
+
 def _field_kind(column: pd.Series) -> str:
     """Return the kind of a column: a known one for mmlab's own columns, else by its dtype and its values."""
     if column.name in _KNOWN_KINDS:

@@ -17,7 +17,7 @@ from mmlab.index.engines.server_connection import ServerError
 from mmlab.index.store.layout_base import Points
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors, unit_rows
-from tests.index.pairs import make_pairs
+from tests.index.pairs import holds_the_same, make_pairs
 from tests.index.qdrant_server import DISK_FULL, UNREACHABLE, Cluster, Refusal, qdrant_server
 
 pytestmark = [
@@ -124,7 +124,7 @@ def test_grpc_takes_over_where_both_ports_are_one_servers(source, server, usual_
     assert sent(source, first) == [0, POINTS, 0]
     assert first.place == open_store(url).place == place
     asked = len(server.asked)
-    assert open_index(open_store(url), "demo").items().equals(open_index(source, "demo").items())
+    assert holds_the_same(open_index(open_store(url), "demo"), open_index(source, "demo"))
     assert len(server.asked) > asked
 
 
@@ -319,7 +319,7 @@ def test_a_server_answers_as_the_folder_it_was_filled_from(source, target, serve
     """It gives the fields of a schema back in another order."""
     sent(source, target)
     here, there = open_index(source, "demo"), open_index(target, "demo")
-    assert there.items().equals(here.items())
+    assert holds_the_same(there, here)
     asked = {"label": ["cup"]}
     found, expected = (
         one.search(PAIRS.ask_both, "text", 5, asked)["item_id"].tolist() for one in (there, here)
