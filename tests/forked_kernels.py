@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -58,7 +58,8 @@ class ForkedKernel:
 
     def send_signal(self, number: int) -> None:
         """Send a signal."""
-        os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Ask the process to end."""

@@ -8,6 +8,7 @@ import mmlab
 from mmlab.evaluate.summaries import write_metrics
 from mmlab.index import build_index, open_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows, write_items, write_table
+from mmlab.items.files import file_hash
 from mmlab.items.tables import item_id
 from mmlab.runs import StaleInput, read_manifest, run_folder, start_step
 from mmlab.workbench.run_comparison import RunComparison
@@ -151,9 +152,9 @@ def test_a_run_without_a_vector_of_any_image_ends_in_02(tmp_path):
     """Not three notebooks later with the name of a column."""
     step = start_step("01_ingest", "spoilt", dataset="d")
     (tmp_path / "1.jpg").write_text("no image")
-    write_items(
-        ITEMS.assign(image=[str(tmp_path / "1.jpg"), None], content=["a", "b"]), step.write("items.parquet")
-    )
+    path = tmp_path / "1.jpg"
+    items = ITEMS.assign(image=[str(path), None], content=[file_hash(path), "b"])
+    write_items(items, step.write("items.parquet"))
     step.finish("")
     message = r"none of the 1 images has a vector of demo: not an image 1\. Nothing could be found"
     with pytest.raises(ValueError, match=message):

@@ -252,7 +252,7 @@ def open_excel(path: Path) -> Table:
             workbook.get_sheet_by_name(name).to_python(skip_empty_area=True) for name in workbook.sheet_names
         )
         rows = next((sheet for sheet in sheets if sheet), [])
-    except (CalamineError, zipfile.BadZipFile, zlib.error, OSError, ValueError) as error:
+    except (CalamineError, zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path} is not a workbook that can be read ({str(error)[:200]})") from error
     if not rows:
         raise ValueError(f"{path} has no rows: expected a header and one row per caption")
