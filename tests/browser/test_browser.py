@@ -339,8 +339,9 @@ def test_the_history_asks_again_and_the_table_is_saved(panel, opened, screens, t
 def test_a_saved_notebook_shows_the_last_answer_without_a_kernel(browser, panel, opened, lab, work, screens):
     type_text(panel, "a blue bottle")
     wait_for_answer(panel, "a blue bottle")
-    assert not opened.locator(".mmlab-twin").first.is_visible()
-    opened.wait_for_timeout(1500)
+    twin = opened.locator(".mmlab-twin", has_text="a blue bottle")
+    twin.wait_for(state="attached", timeout=SOON)  # it is made when the answer has been there for a moment
+    assert not twin.is_visible()
     panel.get_by_role("button", name="Ask", exact=True).focus()
     with opened.expect_response(lambda answer: answer.request.method == "PUT" and "contents" in answer.url):
         opened.keyboard.press("Control+s")
