@@ -19,6 +19,7 @@ from mmlab.items import data
 from mmlab.items.files import project
 from tests.browser.conftest import QUIET
 from tests.browser.lab import start_lab
+from tests.conftest import data_in
 
 MAX_JPEG_BYTES = 200_000
 QUERY = "a red mug"
@@ -28,7 +29,7 @@ WIDE = {"width": 1000, "height": 1000}
 def take_panel(browser, home: Path) -> bytes:
     """The query panel as `mmlab lab` opens it, with the answer to a text."""
     main(["init", str(home)])
-    with start_lab(home) as lab:
+    with data_in(data()), start_lab(home) as lab:
         page = browser.new_page(viewport={**WIDE, "width": 1300})  # beside the file browser
         lab.open(page, lab.printed)
         panel = page.locator(".mmlab-query")
