@@ -22,7 +22,7 @@ from tests.browser.lab import start_lab
 from tests.conftest import data_in
 
 MAX_JPEG_BYTES = 200_000
-QUERY = "a red mug"
+FIRST_QUERY, QUERY = "a blue umbrella", "a red mug"
 WIDE = {"width": 1000, "height": 1000}
 
 
@@ -34,9 +34,10 @@ def take_panel(browser, home: Path) -> bytes:
         lab.open(page, lab.printed)
         panel = page.locator(".mmlab-query")
         field = panel.get_by_label("Text", exact=True)
-        field.fill(QUERY)
-        field.press("Enter")
-        panel.locator(".mm-status", has_text=QUERY).wait_for()
+        for query in (FIRST_QUERY, QUERY):  # the first opens the store
+            field.fill(query)
+            field.press("Enter")
+            panel.locator(".mm-status", has_text=query).wait_for()
         page.wait_for_timeout(500)  # the images are drawn
         return panel.screenshot()
 
