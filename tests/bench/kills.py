@@ -29,10 +29,11 @@ def kills() -> list[Figure]:
         seconds = time.perf_counter() - started
         killed = kill_often([*demo, "killed"], KILLS, seconds, environment)
         whole, again = (Path(folder, "runs", name) for name in ("whole", "killed"))
+        left = left_behind(again)
         return [
             Figure("kills of a run", killed, "kills", f"a run of {seconds:.0f} s", f"{KILLS}"),
             Figure("files that differ", len(differing(whole, again)), "files", "the undisturbed run", "0"),
-            Figure("files left behind", len(left_behind(again)), "files", "marks, halves", "0"),
+            Figure("files left behind", len(left), "files", ", ".join(left) or "marks, halves", "0"),
         ]
 
 

@@ -56,6 +56,12 @@ def test_marks_do_not_pile_up_and_the_next_process_removes_them(tmp_path):
     assert not list(tmp_path.glob(f"{MARK}*"))
 
 
+def talking(code, folder):
+    """A process that runs the code on a folder, and that can be read from and written to."""
+    command = [sys.executable, "-c", code, folder]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def test_a_container_that_was_killed_on_this_machine_is_at_work_no_more(tmp_path):
     """Its name is not that of this machine, and its processes are not to be seen: only the lock tells."""
     code = """
@@ -66,9 +72,7 @@ files.mark(pathlib.Path(sys.argv[1]))
 print("marked", flush=True)
 sys.stdin.readline()
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as inside:
+    with talking(code, tmp_path) as inside:
         assert inside.stdout.readline() == "marked\n"
         assert next(tmp_path.glob(f"{MARK}*")).read_text().split()[0] == "3f2a77c0ffee"
         assert is_locked(tmp_path)
@@ -87,9 +91,7 @@ if os.fork():
 print("forked", flush=True)
 sys.stdin.readline()
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    with talking(code, tmp_path) as parent:
         assert parent.stdout.readline() == "forked\n"
         parent.wait()
         assert not is_locked(tmp_path)
