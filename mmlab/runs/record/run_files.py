@@ -150,7 +150,9 @@ MARK = ".working-"
 LOCK = ".manifest.lock"
 ALONE = "alone"  # in the mark of a process that nobody may work beside
 MAX_COMMAND_CHARS = 200  # of a process in a message
-UNFINISHED = re.compile(r"\..+\.\d+\.\d+(\.[^.]+)?")  # as `replacing` names a file until it is whole
+UNFINISHED = re.compile(
+    r"\..+\.(?P<process>\d+)\.\d+(\.[^.]+)?"
+)  # as `replacing` names a file until it is whole
 # the clock of a machine may be set while a process runs
 MAX_CLOCK_CHANGE_S = 2
 # a mark of another machine counts for so long; a longer work there renews it at each of its steps
@@ -288,12 +290,20 @@ def _remove_stale(folder: Path) -> None:
     """Remove what killed processes left: their marks, and the files that they were writing where nobody works now."""
     marks = {path: _is_alive(path) for path in folder.glob(f"{MARK}*")}
     left = [path for path, alive in marks.items() if not alive]
-    if left and not any(marks.values()):
-        left += [path for path in folder.rglob(".*") if UNFINISHED.fullmatch(path.name)]
+    if not any(marks.values()):
+        written = ((path, UNFINISHED.fullmatch(path.name)) for path in folder.rglob(".*"))
+        # a report is written without a mark
+        left += [path for path, one in written if one and (marks or not _is_there(int(one["process"])))]
     for path in left:
         # somebody who may only read
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _is_there(process: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(process)
 
 
 def _is_alive(path: Path) -> bool:

@@ -56,6 +56,16 @@ def test_marks_do_not_pile_up_and_the_next_process_removes_them(tmp_path):
     assert not list(tmp_path.glob(f"{MARK}*"))
 
 
+def test_what_a_killed_report_was_writing_is_removed_and_what_is_being_written_stays(tmp_path):
+    """Reports are written without a mark."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for process in (ended.pid, os.getpid()):
+        (tmp_path / f".index.html.{process}.1.html").touch()
+    assert not is_locked(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f".index.html.{os.getpid()}.1.html"]
+
+
 def talking(code, folder):
     """A process that runs the code on a folder, and that can be read from and written to."""
     command = [sys.executable, "-c", code, folder]
