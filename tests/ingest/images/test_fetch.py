@@ -125,12 +125,16 @@ def interrupt_when(ready):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here")
-def test_an_interrupt_ends_soon_and_the_next_call_goes_on(web, fetch):
+def test_an_interrupt_ends_soon_and_the_next_call_goes_on(web, fetch, tmp_path):
     quick = [web.serve(f"/{i}.jpg", JPEG) for i in range(20)]
     slow = [web.serve(f"/slow{i}.jpg", lambda handler: handler.pause(90)) for i in range(8)]
-    threading.Thread(
-        target=interrupt_when, args=(lambda: sum(web.asked[f"/slow{i}.jpg"] for i in range(8)) == 4,)
-    ).start()
+
+    def quick_recorded_and_slow_asked():
+        with FindingsCache(tmp_path / "cache.sqlite") as cache:
+            recorded = len(cache.get("fetched", quick))
+        return recorded == 20 and sum(web.asked[f"/slow{i}.jpg"] for i in range(8)) == 4
+
+    threading.Thread(target=interrupt_when, args=(quick_recorded_and_slow_asked,)).start()
     started, others = time.monotonic(), set(downloading())
     with pytest.raises(KeyboardInterrupt):
         fetch(quick + slow, read=60, deadline=90, threads=4)
