@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from mmlab.demo.drawing import map_processes
 from mmlab.demo.faults import (
@@ -76,10 +77,10 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
     """Draw a catalogue of `products` products with known faults and return its folder.
 
     Draws nothing if the folder holds this catalogue already; a catalogue of other parameters is replaced, and files
-    that were put into its folder stay. A smaller catalogue of the same seed is the beginning of a larger one. Several
-    processes draw, so a script calls this below `if __name__ == "__main__":`. Raises ValueError for `products` below 1
-    or a negative seed, and FileExistsError for a folder that holds something else, and for a drawn file that somebody
-    has changed and that would be replaced.
+    that were put into its folder stay. A smaller catalogue of the same seed is the beginning of a larger one. Another
+    process that draws there is waited for. Several processes draw, so a script calls this below
+    `if __name__ == "__main__":`. Raises ValueError for `products` below 1 or a negative seed, and FileExistsError for a
+    folder that holds something else, and for a drawn file that somebody has changed and that would be replaced.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -91,18 +92,24 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
         raise ValueError(f"products must be at least 1 and seed at least 0, found {products} and {seed}")
     folder = Path(folder)
     parameters = {"made_by": MAKER, "version": VERSION, "products": products, "seed": seed}
-    found = _read_parameters(folder)
-    if found and {**found, "files": None} == parameters | {"finished": True, "files": None}:
-        return folder
-    _empty_folder(folder, found)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        found = _read_parameters(folder)
+        if not found or {**found, "files": None} != parameters | {"finished": True, "files": None}:
+            _empty_folder(folder, found)
+            _draw(folder, parameters, progress)
+    return folder
+
+
+def _draw(folder: Path, parameters: dict[str, Any], progress: bool) -> None:
+    """Draw the images and write the tables; the parameters are written before and after."""
     _write_parameters(folder, parameters | {"finished": False})
-    listings = list_catalogue(products, seed)
+    listings = list_catalogue(parameters["products"], parameters["seed"])
     _draw_images(folder, listings, progress)
     for name, tabulate in TABLES.items():
         tabulate(listings).to_csv(folder / name, index=False, lineterminator="\n")
     files = {name: file_hash(folder / name) for name in _drawn_files(folder)}
     _write_parameters(folder, parameters | {"finished": True, "files": files})
-    return folder
 
 
 def list_catalogue(products: int, seed: int) -> list[Listing]:

@@ -221,9 +221,10 @@ class MapView:
             return ""
         item = self.table.loc[row]
         kind = escape(f"{item['modality']}, {item['label']}")
-        source = data_url(self.rows.at[row, "pair_image"])
+        source, reason = shown_image(self.rows.at[row, "pair_image"])
         image = f'<img alt="" src="{source}" style="height:{IMAGE_SIDE}px;border-radius:6px">'
-        words = f'<span style="{FONT}">{kind}: <bdi>{escape(item["text"])}</bdi></span>'
+        missing = f" (image not shown: {escape(reason)})" if reason else ""
+        words = f'<span style="{FONT}">{kind}: <bdi>{escape(item["text"])}</bdi>{missing}</span>'
         return f'<div style="display:flex;gap:10px;align-items:center">{image}{words}</div>'
 
     def place(self, query: Vectors) -> pd.DataFrame:
@@ -249,15 +250,15 @@ def colours_of(groups: Sequence[str]) -> list[str]:
 
 
 @lru_cache(maxsize=2000)  # some 10 KB each
-def data_url(path: str | None) -> str:
-    """Return a small version of an image as a data URL; a transparent one where there is none that can be opened."""
+def shown_image(path: str | None) -> tuple[str, str]:
+    """Return a small version of an image as a data URL; a transparent one and the reason where it cannot be opened."""
     if path is None or pd.isna(path):
-        return NO_IMAGE
+        return NO_IMAGE, ""
     try:
         content = thumbnail(Path(path), 2 * IMAGE_SIDE)
-    except ImageError:
-        return NO_IMAGE
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+    except ImageError as error:
+        return NO_IMAGE, str(error)
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}", ""
 
 
 def load_jscatter() -> Any:

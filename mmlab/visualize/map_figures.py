@@ -176,7 +176,7 @@ def interactive_map(
     `maps`: name -> points (M, 2). `shown`: M items as `sample_pairs` returns them, texts and then images, those of
     their pairs in the same order. `groups`: name -> the group of each item (M,), which decides colour and shape;
     groups past the first six look the same. `links`: whether lines join the pairs. The document takes about 4 KB for
-    each pair. Items whose image cannot be opened show their caption only.
+    each pair. An item whose image cannot be opened shows its caption and the reason.
 
     >>> shown = pd.DataFrame({"modality": ["text", "image"], "pair_id": "p", "text": ["a <red> mug", None]})
     >>> shown = shown.assign(image=None)
@@ -229,11 +229,15 @@ def _describe_items(shown: pd.DataFrame) -> dict[str, list]:
     others = list(range(len(shown)))
     if is_paired(shown):
         captions, others = captions[:texts] * 2, others[texts:] + others[:texts]
+    thumbnails, reasons = _thumbnails(shown["image"].iloc[texts:])
+    for number, reason in enumerate(reasons, texts):
+        for item in {number, others[number]} if reason else ():
+            captions[item] += f" (image not shown: {reason})"
     return {
         "captions": captions,
         "image": [0] * texts + [1] * (len(shown) - texts),
         "other": others,
-        "thumbs": [None] * texts + _thumbnails(shown["image"].iloc[texts:]),
+        "thumbs": [None] * texts + thumbnails,
     }
 
 
@@ -263,22 +267,23 @@ def _number_groups(values: pd.Series) -> dict[str, list]:
     return {"names": [str(name) for name in names], "styles": group_styles(names), "of": numbers}
 
 
-def _thumbnails(paths: Sequence[str | None]) -> list[str | None]:
+def _thumbnails(paths: Sequence[str | None]) -> tuple[list[str | None], list[str]]:
+    """Return each image as base64 JPEG, or None and the reason why it cannot be opened; no reason without a path."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(_thumbnail, paths))
+        made = list(pool.map(_thumbnail, paths))
+    return [thumbnail for thumbnail, _ in made], [reason for _, reason in made]
 
 
-def _thumbnail(path: str | None) -> str | None:
-    """Return an image as base64 JPEG, None where there is no path or it cannot be opened."""
+def _thumbnail(path: str | None) -> tuple[str | None, str]:
     from PIL import Image
 
     if path is None or pd.isna(path):
-        return None
+        return None, ""
     try:
         image = open_image(path, min_side=2 * THUMBNAIL_SIDE)
-    except ImageError:
-        return None
+    except ImageError as error:
+        return None, str(error)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(buffer.getvalue()).decode(), ""

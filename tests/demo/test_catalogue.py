@@ -1,12 +1,14 @@
 import hashlib
 import json
+import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from mmlab.demo import draw_catalogue
+from mmlab.demo import catalogue, draw_catalogue
 from mmlab.demo.catalogue import list_catalogue, split_of
 from mmlab.demo.faults import ALL_FAULTS, EXACT, FAULT_SHARE, NEAR, PRINTED, SWAPPED
 from mmlab.demo.products import WITHHELD
@@ -108,6 +110,14 @@ def test_a_second_call_draws_nothing(folder):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert draw_catalogue(folder, PRODUCTS, progress=False) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_two_at_once_draw_it_once(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(catalogue, "_draw_images", lambda *given: drawn.append(given) or time.sleep(0.1))
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: draw_catalogue(tmp_path / "demo", products=2, progress=False), range(2)))
+    assert len(drawn) == 1
 
 
 def test_drawn_again_it_is_the_same_and_fewer_are_its_beginning(folder, tmp_path):

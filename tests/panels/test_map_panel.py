@@ -4,7 +4,7 @@ import pytest
 
 from mmlab.panels import items_gallery
 from mmlab.panels.map_panel import MapPanel
-from mmlab.panels.map_view import NO_IMAGE, MapView, SpaceMaps, colours_of, columns_to_colour_by, data_url
+from mmlab.panels.map_view import NO_IMAGE, MapView, SpaceMaps, colours_of, columns_to_colour_by, shown_image
 from mmlab.visualize import map_panels
 
 POINTS = np.random.default_rng(0).random((40, 2)).astype("float32")
@@ -109,9 +109,16 @@ def test_the_image_under_the_pointer_is_shown_with_its_words(panel, items):
     assert "<img" not in panel.pointed.value
 
 
-@pytest.mark.parametrize("path", [None, "/nowhere/a.jpg"])
-def test_an_item_without_an_image_shows_an_empty_one(path):
-    assert data_url(path) == NO_IMAGE
+@pytest.mark.parametrize(("path", "reason"), [(None, ""), ("/nowhere/a.jpg", "missing file")])
+def test_an_item_without_an_image_shows_an_empty_one(path, reason):
+    assert shown_image(path) == (NO_IMAGE, reason)
+
+
+def test_why_an_image_is_not_shown_is_said(panel, items):
+    view = panel.views[0]
+    view.rows["pair_image"] = view.rows["pair_image"].where(view.rows.index != 1, "/nowhere/a.jpg")
+    view.widget.hovering = 1
+    assert "(image not shown: missing file)" in panel.pointed.value
 
 
 def test_text_and_image_have_the_colours_that_they_have_in_figures(panel):

@@ -36,7 +36,7 @@ def data_of(page):
 
 
 def test_hostile_captions_and_titles_stay_text():
-    page = page_of(pairs(HOSTILE), title="</title><script>alert(2)</script>")
+    page = page_of(pairs(HOSTILE, image=None), title="</title><script>alert(2)</script>")
     assert page.count("<script") == 2
     assert "alert(1)</script>" not in page
     assert "<title>&lt;/title&gt;" in page
@@ -66,6 +66,13 @@ def test_each_text_is_tied_to_its_image_and_points_fill_the_square():
         {"name": "modality", "names": ["text", "image"], "styles": [0, 1], "of": [0, 0, 0, 1, 1, 1]}
     ]
     assert data["thumbs"] == [None] * 6
+
+
+def test_an_image_that_cannot_be_opened_is_told_beside_both_captions():
+    shown = pairs(["a", "b"], image=None)
+    shown.loc[2, "image"] = "/nowhere/a.jpg"
+    missing = "a (image not shown: missing file)"
+    assert data_of(page_of(shown))["captions"] == [missing, "b", missing, "b"]
 
 
 def test_five_hundred_noisy_images_stay_under_three_megabytes(tmp_path):
@@ -113,7 +120,7 @@ def test_keys_choose_points_and_the_legend_hides_groups(browser, tmp_path):
 
 
 def test_an_item_without_a_partner_stands_alone_under_its_name():
-    shown = pairs(["a", "b"]).query("modality == 'image'").reset_index(drop=True)
+    shown = pairs(["a", "b"], image=None).query("modality == 'image'").reset_index(drop=True)
     data = data_of(page_of(shown, links=False))
     assert data["captions"] == ["p0", "p1"]
     assert data["other"] == [0, 1]

@@ -6,11 +6,14 @@ import re
 import zipfile
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NamedTuple, TextIO
+from xml.parsers import expat
 
 from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.cells import NUMBERED_CAPTION, is_encoded_image, is_image_name
@@ -26,10 +29,11 @@ MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
 MIN_ID_CHARS = 4  # of an id in the first row that shows that it is no header
-BYTES_PER_READ = 1 << 20
-CELL = re.compile(
-    rb"""<(?:\w+:)?(?:c|row)\s(?:[^>]*\s)?r=["']([A-Z]{0,3})(\d{1,7})["']""", re.IGNORECASE
-)  # of a sheet
+ROW_RECORD, CELL_RECORDS, FIRST_RECORD = (
+    0,
+    range(1, 12),
+    145,
+)  # types of the records of .xlsb; those before have no cell
 NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
@@ -269,7 +273,8 @@ def open_excel(path: Path) -> Table:
 def _check_sheets(file: BinaryIO) -> None:
     """Raise ValueError where a workbook unpacks to far more than it holds, or its cells span far more than there are.
 
-    Whatever lies between the first and the last cell of a sheet is in memory once it is read.
+    Whatever lies between the first and the last cell of a sheet is in memory once it is read. A sheet of the old .xls
+    has at most 65,536 rows and 256 columns.
     """
     if not zipfile.is_zipfile(file):
         return
@@ -278,23 +283,111 @@ def _check_sheets(file: BinaryIO) -> None:
         if sum(member.file_size for member in archive.infolist()) > most:
             raise ValueError(f"more than {most:,} bytes come out of it: save its sheet as csv")
         for member in archive.infolist():
-            if member.filename.lower().endswith(".xml"):
+            suffix = PurePosixPath(member.filename.lower()).suffix
+            if suffix in SPANS:
                 with archive.open(member) as sheet:
-                    _check_span(sheet)
+                    _check_span(SPANS[suffix](sheet))
     file.seek(0)
 
 
-def _check_span(sheet: IO[bytes]) -> None:
-    rows = columns = cells = 0
-    rest = b""
-    while chunk := sheet.read(BYTES_PER_READ):
-        whole, mark, rest = (rest + chunk).rpartition(b">")
-        for name, row in CELL.findall(whole + mark):
-            rows, cells = max(rows, int(row)), cells + bool(name)
-            columns = max(columns, reduce(lambda place, letter: 26 * place + (letter & 31), name, 0))
-        rest = rest[-BYTES_PER_READ:]
-    if rows * columns > max(ALWAYS_READ_CELLS, CELLS_PER_CELL * cells):
-        raise ValueError(f"{cells:,} cells span {rows:,} rows and {columns:,} columns: save its sheet as csv")
+def _check_span(span: "Span") -> None:
+    if span.rows * span.columns > max(ALWAYS_READ_CELLS, CELLS_PER_CELL * span.cells):
+        raise ValueError(
+            f"{span.cells:,} cells span {span.rows:,} rows and {span.columns:,} columns: save its sheet as csv"
+        )
+
+
+@dataclass
+class Span:
+    """How many rows and columns the cells of a sheet span, and how many cells hold something."""
+
+    rows: int = 0
+    columns: int = 0
+    cells: int = 0
+    blank_rows: int = 0  # that count once a row below them holds something
+    row_repeats: int = 1
+    row_columns: int = 0
+    blank_columns: int = 0
+
+    def begin(self, name: str, attributes: Mapping[str, str]) -> None:
+        """Count an element of a sheet: of Excel, where cells have places, or of OpenDocument, where they repeat."""
+        kind = name.rpartition(":")[2]
+        own = {key.rpartition(":")[2]: value for key, value in attributes.items()}
+        if kind in ("c", "row"):
+            self._count_placed(own.get("r", ""))
+        elif kind == "table-row":
+            self.row_repeats, self.row_columns, self.blank_columns = _number(own, "rows"), 0, 0
+        elif kind in ("table-cell", "covered-table-cell"):
+            self._count_repeated(_number(own, "columns"), "value-type" in own)
+
+    def end(self, name: str) -> None:
+        """Count a row of OpenDocument that ends; blank rows at the end of a sheet are not read."""
+        kind = name.rpartition(":")[2]
+        if kind == "table":
+            self.blank_rows = 0
+        if kind != "table-row":
+            return
+        self.blank_rows += self.row_repeats
+        if self.row_columns:
+            self.rows, self.blank_rows = self.rows + self.blank_rows, 0
+            self.columns = max(self.columns, self.row_columns)
+
+    def _count_placed(self, place: str) -> None:
+        letters = place.rstrip("0123456789")
+        row = place[len(letters) :]
+        self.rows, self.cells = max(self.rows, int(row or 0)), self.cells + bool(letters)
+        self.columns = max(
+            self.columns, reduce(lambda number, letter: 26 * number + (ord(letter) & 31), letters, 0)
+        )
+
+    def _count_repeated(self, repeats: int, filled: bool) -> None:
+        self.blank_columns += repeats
+        if filled:
+            self.row_columns, self.blank_columns = self.row_columns + self.blank_columns, 0
+            self.cells += 1
+
+
+def _number(attributes: Mapping[str, str], what: str) -> int:
+    return int(attributes.get(f"number-{what}-repeated", 1))
+
+
+def _span_of_xml(sheet: IO[bytes]) -> Span:
+    """Return what the cells of a sheet of .xlsx or .ods span; another XML file has none."""
+    span = Span()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = span.begin, span.end
+    with suppress(expat.ExpatError):  # the reader of workbooks says what is wrong with it
+        parser.ParseFile(sheet)
+    return span
+
+
+def _span_of_records(sheet: IO[bytes]) -> Span:
+    """Return what the cells of a sheet of .xlsb span: records of a type, a length and as many bytes."""
+    span, begun, content, place = Span(), False, sheet.read(), 0
+    while place < len(content):
+        kind, place = _varying(content, place)
+        length, place = _varying(content, place)
+        first = int.from_bytes(content[place : place + 4], "little")
+        begun = begun or kind == FIRST_RECORD
+        if begun and kind == ROW_RECORD:
+            span.rows = max(span.rows, first + 1)
+        elif begun and kind in CELL_RECORDS:
+            span.columns, span.cells = max(span.columns, first + 1), span.cells + 1
+        place += length
+    return span
+
+
+def _varying(content: bytes, place: int) -> tuple[int, int]:
+    """Return a number of which each byte holds seven bits, the lowest first, and the place behind it."""
+    number = shift = 0
+    for byte in content[place : place + 4]:
+        number, shift, place = number | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:
+            break
+    return number, place
+
+
+SPANS = {".xml": _span_of_xml, ".bin": _span_of_records}
 
 
 def _whole(cell: object) -> object:

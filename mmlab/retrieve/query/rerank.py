@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import Model, embed_queries, load_for
-from mmlab.items import Vectors, open_image
+from mmlab.items import ImageError, Vectors, open_image
 from mmlab.items.options import Whole, check_value
 from mmlab.items.rankings import rank_by_score
 
@@ -35,7 +35,8 @@ def rerank(
     mmlab.embed, or any cross-encoder as a function; where query and item are both texts or both images, it is given the
     queries' and the items'. `contents`: id -> text, or image (a Path or a PIL image); see `contents_of`. Scores become
     those of `match`; the rest are shifted below them by the gaps that they had. The column `before` holds the rank
-    before. Raises KeyError for an id without content, ValueError for an `n` below 1 and for wrong scores.
+    before. Raises KeyError for an id without content, ImageError with the path for an image that cannot be opened,
+    ValueError for an `n` below 1 and for wrong scores.
 
     >>> rankings = pd.DataFrame({"query_id": "q", "item_id": ["a", "b"], "rank": [1, 2], "score": [0.9, 0.8]})
     >>> longer = lambda queries, items: [float(len(item)) for item in items]
@@ -125,5 +126,8 @@ def _open(contents: Mapping[str, Any], item: str) -> "Opened":
         raise KeyError(f"no text or image for {item}: give the contents of all queries and items")
     found = contents[item]
     if isinstance(found, Path):
-        return open_image(found)
+        try:
+            return open_image(found)
+        except ImageError as error:
+            raise ImageError(f"{found}: {error}; it is to be ranked again and cannot be read") from error
     return found if isinstance(found, str) else found.convert("RGB")

@@ -32,17 +32,27 @@ def tar_of(files, packing=""):
     return buffer.getvalue()
 
 
+def zip_of(files):
+    """The bytes of a zip with these (name, content)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files:
+            archive.writestr(name, content, zipfile.ZIP_STORED if name == "mimetype" else None)
+    return buffer.getvalue()
+
+
 def workbook_of(rows, more=""):
     """The bytes of an Excel workbook with these rows, numbers as numbers, and more XML below them."""
     lines = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows) + more
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("[Content_Types].xml", TYPES)
-        archive.writestr("_rels/.rels", RELATION % ("officeDocument", "xl/workbook.xml"))
-        archive.writestr("xl/workbook.xml", BOOK)
-        archive.writestr("xl/_rels/workbook.xml.rels", RELATION % ("worksheet", "worksheets/sheet1.xml"))
-        archive.writestr("xl/worksheets/sheet1.xml", SHEET % lines)
-    return buffer.getvalue()
+    return zip_of(
+        [
+            ("[Content_Types].xml", TYPES),
+            ("_rels/.rels", RELATION % ("officeDocument", "xl/workbook.xml")),
+            ("xl/workbook.xml", BOOK),
+            ("xl/_rels/workbook.xml.rels", RELATION % ("worksheet", "worksheets/sheet1.xml")),
+            ("xl/worksheets/sheet1.xml", SHEET % lines),
+        ]
+    )
 
 
 def _cell(value):

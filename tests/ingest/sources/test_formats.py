@@ -7,7 +7,7 @@ from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source, recognise
 from mmlab.ingest.sources.kinds import KINDS, TABLES
 from mmlab.items import limits
-from tests.ingest.sources.archive_files import workbook_of
+from tests.ingest.sources.archive_files import workbook_of, zip_of
 
 COLUMNS = [
     "image",
@@ -196,6 +196,87 @@ def test_a_workbook_whose_cells_span_far_more_than_there_are_is_refused(write, c
         ValueError, match=rf"x.xlsx is not a workbook .*cells span {spans}: save its sheet as csv"
     ):
         read_source(write({"x.xlsx": sheet}) / "x.xlsx")
+
+
+ODS = """<?xml version="1.0"?>
+<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0">
+<office:body><office:spreadsheet><table:table table:name="one">%s</table:table></office:spreadsheet></office:body>
+</office:document-content>"""
+
+
+MEDIA_TYPE = "application/vnd.oasis.opendocument.spreadsheet"
+MANIFEST = """<?xml version="1.0"?>
+<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>"""
+
+
+def ods_row(*cells, repeated=1):
+    return f'<table:table-row table:number-rows-repeated="{repeated}">{"".join(cells)}</table:table-row>'
+
+
+def ods_cell(text, repeated=1):
+    filled = f' office:value-type="string"><text:p>{text}</text:p>' if text else ">"
+    return f'<table:table-cell table:number-columns-repeated="{repeated}"{filled}</table:table-cell>'
+
+
+def ods(*rows):
+    return zip_of(
+        [("mimetype", MEDIA_TYPE), ("META-INF/manifest.xml", MANIFEST), ("content.xml", ODS % "".join(rows))]
+    )
+
+
+def xlsb(*records):
+    """Return a workbook of binary records (type, number): of rows and of cells, which begin with their place."""
+    parts = (bytes([kind & 127 | 128, kind >> 7]) if kind > 127 else bytes([kind]) for kind, _ in records)
+    written = (
+        part + bytes([8]) + number.to_bytes(8, "little")
+        for part, (_, number) in zip(parts, records, strict=True)
+    )
+    return zip_of([("xl/workbook.bin", b""), ("xl/worksheets/sheet1.bin", b"".join(written))])
+
+
+@pytest.mark.parametrize(
+    ("name", "workbook", "spans"),
+    [
+        (
+            "x.ods",
+            ods(
+                ods_row(ods_cell("image"), ods_cell("caption")),
+                ods_row(ods_cell("x", 16_384), repeated=1_000_000),
+            ),
+            "3 cells span 1,000,001 rows and 16,384 columns",
+        ),
+        (
+            "x.ods",
+            ods(
+                ods_row(ods_cell("", 16_383), ods_cell("x")),
+                ods_row(ods_cell("")),
+                ods_row(ods_cell("y"), repeated=99_998),
+            ),
+            "2 cells span 100,000 rows and 16,384 columns",
+        ),
+        (
+            "x.xlsb",
+            xlsb((0, 5), (145, 0), (0, 0), (6, 0), (0, 1_048_575), (7, 16_383)),
+            "2 cells span 1,048,576 rows and 16,384 columns",
+        ),
+    ],
+)
+def test_cells_that_repeat_or_lie_far_apart_are_refused(write, name, workbook, spans):
+    with pytest.raises(ValueError, match=rf"{name} is not a workbook .*{spans}: save its sheet as csv"):
+        read_source(write({name: workbook}) / name)
+
+
+def test_blank_cells_to_the_end_of_a_sheet_span_nothing(write):
+    """LibreOffice writes a sheet of 1,048,576 rows and 16,384 columns, most of them blank."""
+    blank = ods_row(ods_cell("", 16_384), repeated=1_048_573)
+    rows = [
+        ods_row(ods_cell(image), ods_cell(text), ods_cell("", 16_382))
+        for image, text in [("image", "caption"), ("a.jpg", "A red card")]
+    ]
+    folder = write({"x.ods": ods(*rows, blank)})
+    assert read_source(folder / "x.ods").rows["caption"].tolist() == ["A red card"]
 
 
 def test_a_workbook_that_unpacks_to_far_more_than_it_holds_is_refused(write, monkeypatch):

@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForImageTextRetrieval
 
 from mmlab.embed import load_model
-from mmlab.items import Vectors
+from mmlab.items import ImageError, Vectors
 from mmlab.retrieve import rerank
 from mmlab.retrieve.query.rerank import contents_of, find_matcher, match_by_crops
 from tests.embed.checkpoints import blip, blip2, clip
@@ -122,3 +122,5 @@ def test_wrong_numbers_are_refused() -> None:
         rerank(found, lambda first, second: [np.nan] * len(first), TEXTS, n=2)
     with pytest.raises(KeyError, match="no text or image for c"):
         rerank(found, by_letter, {name: name for name in "qrabd"}, n=3)
+    with pytest.raises(ImageError, match=r"nowhere/c\.jpg: missing file; it is to be ranked again"):
+        rerank(found, by_letter, TEXTS | {"c": Path("nowhere/c.jpg")}, n=3)
