@@ -103,7 +103,7 @@ def name_causes(
 def _marks(qrels: pd.DataFrame, items: pd.DataFrame, wrong_pairs: pd.DataFrame) -> pd.Series:
     """Return the mark of each query whose right answers are all marked, by query_id."""
     known = items.set_index("item_id")
-    flags = known["flags"].fillna("").astype("str").str.split(", ")
+    flags = known["flags"].astype("str").fillna("").str.split(", ")
     own = pd.Series(np.nan, known.index, dtype="str")
     for defect in reversed(DEFECTS):
         own = own.mask(flags.map(lambda found, defect=defect: defect in found).astype(bool), defect)

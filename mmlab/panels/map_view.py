@@ -113,7 +113,7 @@ class MapView:
         rows = items.set_index("item_id", drop=False).loc[list(maps.ids)].reset_index(drop=True)
         self.rows = add_pair_columns(rows, items)
         first = items.dropna(subset=["text"]).drop_duplicates("pair_id").set_index("pair_id")["text"]
-        self.texts = rows["text"].fillna(rows["pair_id"].map(first))
+        self.texts = rows["text"].astype("str").fillna(rows["pair_id"].map(first).astype("str"))
         points = maps.lay_out(method)
         self.table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]}).assign(
             modality=self.rows["modality"].astype(object),

@@ -248,7 +248,11 @@ class FixList:
             for name in ("file", "record")
         }
         of_row = items.reset_index().drop_duplicates("row").set_index("row")["item_id"]
-        image = rows["image"].fillna(rows["place"].map(of_row).map(self._items["pair_id"]))
+        image = (
+            rows["image"]
+            .astype("str")
+            .fillna(rows["place"].map(of_row).map(self._items["pair_id"]).astype("str"))
+        )
         file = found["file"].fillna(rows["file"]).fillna(image)
         return rows.assign(file=file, row=found["record"].astype("Int64"), image=image)
 
