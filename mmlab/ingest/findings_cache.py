@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from zlib import crc32
 
 from mmlab.items import replacing
 from mmlab.items.files import SqliteFile
@@ -13,6 +14,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS findings
 (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"""
 SELECT_KNOWN = "SELECT key, value FROM findings WHERE kind = ? AND key IN (SELECT value FROM json_each(?))"
 KEYS_PER_QUERY = 1000
+CHECKSUM_CHARS = 8  # before each value, in hexadecimal
 RECORDS_LOOKED_AT = 100_000  # of a table, where images are not unpacked: about a second
 BYTES_LOOKED_AT, ALL_BYTES_LOOKED_AT = 64 << 20, 256 << 20  # of the images inside a table, and inside all
 RECORDS_AT_LEAST = 10
@@ -42,17 +44,20 @@ class FindingsCache(SqliteFile):
 
     def put(self, kind: str, values: Mapping[str, Any]) -> None:
         """Keep all values in one transaction; a known key gets its new value."""
-        rows = [(kind, key, json.dumps(value)) for key, value in values.items()]
+        rows = [(kind, key, _with_checksum(key, json.dumps(value))) for key, value in values.items()]
         self.write("INSERT OR REPLACE INTO findings VALUES (?, ?, ?)", rows)
+
+
+def _with_checksum(key: str, value: str) -> str:
+    return f"{crc32(f'{key} {value}'.encode(errors='replace')):08x}{value}"
 
 
 def _readable(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
     """Yield keys with their values; those that are damaged count as unknown."""
-    for key, value in rows:
-        try:
+    for key, written in rows:
+        value = written[CHECKSUM_CHARS:] if isinstance(written, str) else ""
+        if value and written == _with_checksum(key, value):
             yield key, json.loads(value)
-        except (ValueError, TypeError):
-            continue
 
 
 class Blobs:

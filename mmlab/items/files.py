@@ -341,6 +341,9 @@ class SqliteFile:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute(table)
+                self._connection.text_factory = (
+                    _decoded  # damaged text is read, and found to be wrong by its reader
+                )
         except ValueError:
             self.close()
             raise
@@ -382,3 +385,7 @@ class SqliteFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "replace")

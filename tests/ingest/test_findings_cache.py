@@ -93,6 +93,23 @@ def test_a_file_that_was_cut_is_written_again(tmp_path):
     assert blobs.put(b"whole").read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize("place", [-1, 0, 9])
+def test_a_flipped_byte_is_never_read(tmp_path, place):
+    """The last byte of the value, the first of its checksum, and one inside of the value."""
+    file = tmp_path / "cache.sqlite"
+    with FindingsCache(file) as cache:
+        cache.put("measured", {"a": {"sharpness": 0.25}, "b": 1})
+        ((written,),) = cache.read("SELECT value FROM findings WHERE key = ?", ["a"])
+    content = bytearray(file.read_bytes())
+    start = content.index(written.encode())
+    content[start + place % len(written)] ^= 0x80
+    file.write_bytes(content)
+    with FindingsCache(file) as cache:
+        assert cache.get("measured", ["a", "b"]) == {"b": 1}
+        cache.put("measured", {"a": 2})
+        assert cache.get("measured", ["a"]) == {"a": 2}
+
+
 def test_a_damaged_value_is_unknown(tmp_path):
     with FindingsCache(tmp_path / "cache.sqlite") as cache:
         cache.put("measured", {"a": 1, "b": 2})
