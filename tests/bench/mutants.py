@@ -32,7 +32,6 @@ PLACES = (
     "mmlab/index/collections.py",
     "mmlab/index/index.py",
     "mmlab/index/store",
-    "mmlab/index/store",
     "mmlab/runs/record",
 )
 MORE_TESTS = {  # than those of its name
