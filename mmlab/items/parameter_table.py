@@ -158,7 +158,7 @@ PARAMETERS = {
         Parameter("suspects", SHOWN, 6, "suspects of each kind that are shown for review"),
         Parameter("sample", COUNT, 500, "pairs that are drawn, each with one image and one text"),
         Parameter("umap_neighbours", Whole(2, 1000), 15, "UMAP: how many neighbours make a neighbourhood"),
-        Parameter("perplexity", Number(1, 1000), 30.0, "t-SNE: the same, softly; bounded by the sample"),
+        Parameter("perplexity", Number(1, 1000), 30.0, "t-SNE: about how many neighbours count; fewer where the sample is small"),
         Parameter("tune_m", Many(SHOWN, most=20), [16, 64], "links per point of the graph"),
         Parameter("tune_ef_construct", Many(Whole(4, 10_000), most=20), [128],
                   "candidates looked at while a point is linked"),
