@@ -1,6 +1,6 @@
 """Kernels that run notebooks: of this very Python, quiet, and offline where the model is on this machine.
 
-They are handed from one notebook to the next: two take turns at one run, a pool serves several runs at a time.
+They are handed from one notebook to the next: two and one for the maps serve one run, a pool serves several at a time.
 
 A kernel works ahead for a notebook while the notebook before runs: it loads or computes what the notebook will wait
 for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 60 in all
@@ -43,6 +43,7 @@ mmlab.open_run(name).map(sample, group_by, **settings).points
 """
 # What a kernel does ahead of a notebook: Python with the notebook's parameters as names.
 AHEAD = {"02_embed": LOAD_MODELS, "04_retrieve": LOAD_MODELS, "06_visualize": LAY_OUT_MAPS}
+ALONE = "06_visualize"  # needs nothing of the notebooks after 02, and its maps take longest
 START_TIMEOUT_S = 300
 EMPTY_TIMEOUT_S = 60
 # what `empty_kernel` raises for a kernel that died or hangs
@@ -160,16 +161,19 @@ def start_kernels(
 ) -> Generator[Kernel, None, None]:
     """Yield a kernel for each notebook; two take turns, and while one runs a notebook the other works ahead.
 
-    Imported modules stay loaded between notebooks, and variables are cleared. `parameters`: all of each notebook.
-    Close the generator to end the kernels.
+    06 has a kernel of its own, which lays out its maps from the third notebook on. Imported modules stay loaded between
+    notebooks, and variables are cleared. `parameters`: all of each notebook. Close the generator to end the kernels.
     """
     ahead = [work_ahead(*each) for each in zip(notebooks, parameters, strict=True)]
+    alone = [place for place, notebook in enumerate(notebooks) if notebook.stem == ALONE and place > 2]
     kernels = [start_kernel(notebook, models, ahead[place]) for place, notebook in enumerate(notebooks[:2])]
     try:
         for place in range(len(notebooks)):
-            turn = place % 2
+            if place == 2:
+                kernels += [start_kernel(notebooks[own], models, ahead[own]) for own in alone]
+            turn = 2 if place in alone else place % 2
             yield kernels[turn]
-            if place + 2 < len(notebooks):
+            if place + 2 < len(notebooks) and place + 2 not in alone:
                 coming = notebooks[place + 2]
                 kernels[turn] = _ready_kernel(kernels[turn], coming, models, ahead[place + 2])
     finally:

@@ -109,6 +109,25 @@ def test_two_kernels_take_turns_and_the_third_notebook_finds_no_name_of_the_firs
     assert not any(map(alive, (first, second)))
 
 
+def test_the_maps_have_a_kernel_of_their_own_from_the_third_notebook_on(tmp_path, monkeypatch):
+    notebooks = [tmp_path / f"{name}.ipynb" for name in NOTEBOOKS]
+    started = []
+
+    def start(notebook, models, ahead):
+        started.append(notebook.stem)
+        return len(started)
+
+    monkeypatch.setattr(kernels_module, "start_kernel", start)
+    monkeypatch.setattr(kernels_module, "empty_kernel", lambda *given: None)
+    monkeypatch.setattr(kernels_module, "shut_down", lambda kernel: None)
+    monkeypatch.setattr(kernels_module, "work_ahead", lambda notebook, parameters: notebook.stem)
+    seen = [(kernel, list(started)) for kernel in start_kernels(notebooks, [{}] * 6)]
+    assert [kernel for kernel, _ in seen] == [1, 2, 1, 2, 1, 3]
+    assert seen[1][1] == ["01_ingest", "02_embed"]
+    assert seen[2][1] == ["01_ingest", "02_embed", "06_visualize"]
+    assert list(start_kernels(notebooks[3:], [{}] * 3)) == [4, 5, 4]
+
+
 def test_a_kernel_that_died_is_replaced(notebooks):
     with closing(start_kernels(notebooks, [{}] * 3, ["demo"])) as kernels:
         first = next(kernels)
