@@ -1,7 +1,7 @@
 """Panels of ipywidgets over the plain calls of other rooms. Each shows what a plain call returns as well."""
 
 from mmlab.panels.browse_panel import browse_panel
-from mmlab.panels.compare_panel import compare_answers, compare_panel, compare_two_systems
+from mmlab.panels.compare_panel import compare_answers, compare_panel
 from mmlab.panels.inspect_panel import inspect_panel, misses_gallery
 from mmlab.panels.map_panel import items_gallery, map_panel
 from mmlab.panels.panel_data import PanelData, answer_query
@@ -13,7 +13,6 @@ __all__ = [
     "browse_panel",
     "compare_answers",
     "compare_panel",
-    "compare_two_systems",
     "inspect_panel",
     "items_gallery",
     "map_panel",

@@ -204,33 +204,6 @@ def compare_answers(
     return Comparison.of(data, left, right).html(parameters)
 
 
-def compare_two_systems(
-    data: PanelData,
-    query: str | Path,
-    k: int = 8,
-    to: str = "image",
-    parameters: pd.DataFrame | None = None,
-) -> Html:
-    """Show one query answered by the first two systems side by side, as the compare panel does when it opens.
-
-    query: a text, or the path of an image; parameters: as in `compare_answers`.
-
-    >>> from mmlab.retrieve.query.known_queries import SavedRankings
-    >>> items = pd.DataFrame({"item_id": [*"qab"], "modality": ["text", "image", "image"], "pair_id": [*"aab"]})
-    >>> items = items.assign(text=["a mug", None, None], image=None, label="mug")
-    >>> before = pd.DataFrame({"query_id": "q", "item_id": [*"ab"], "rank": [1, 2], "score": [0.9, 0.8]})
-    >>> after = before.assign(item_id=[*"ba"])
-    >>> runs = {"one": before, "other": after}
-    >>> saved = {name: SavedRankings({"text-to-image": table}, items) for name, table in runs.items()}
-    >>> "(▲ 1)" in str(compare_two_systems(PanelData(saved, items), "a mug"))
-    True
-    """
-    content = {"text": query} if isinstance(query, str) else {"image": query}
-    common: dict[str, Any] = {**content, "k": k, "to": to, "exact": data.exact}
-    first, second = (Query(**common, models=(name,)) for name in list(data.systems)[:2])
-    return compare_answers(data, first, second, parameters)
-
-
 def parameters_table(parameters: pd.DataFrame | None, runs: Sequence[str]) -> Html:
     """Return the parameters in which two runs differ as a table; nothing where they are not known."""
     if parameters is None or len(set(runs)) != 2 or not set(runs) <= set(parameters.columns):

@@ -233,7 +233,7 @@ def _try_direction(
     held = f"all {len(found):,} items" if judged.name == ALL else f"{len(found):,} items of {judged}"
     outside = len(references) >= MIN_REFERENCES
     bank_of = "queries of the other splits" if outside else "queries of pairs that neither ask nor answer"
-    summary = f"{held}, the bank are {bank_of}" if "csls" in rescored else f"{held}, no bank"
+    summary = f"{held}, reference queries: {bank_of}" if "csls" in rescored else f"{held}, no bank"
     return RescoringTrial(rescored, found.ids, split.evaluation, summary, left_out)
 
 

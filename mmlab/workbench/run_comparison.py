@@ -281,14 +281,12 @@ class RunComparison(Report):
                 paired_bars(ax, part, "measure", "run", "mean, with 95% interval", str(direction))
             return fig
 
-        best = (
-            self.means[self.means["measure"] == self.measure].sort_values("value").groupby("direction").last()
-        )
+        mine = self.means[self.means["measure"] == self.measure].set_index("run")
         parts = [
-            f"{name}: *{row['run']}* with {row['value']:.3f}"
-            for name, row in best.loc[list(DIRECTIONS)].iterrows()
+            f"{name}: {_leaders(part['value'])}, {part['value'].max():.3f}"
+            for name, part in mine.groupby("direction", sort=False)
         ]
-        sentence = f"Best {self.measure} by its mean, {'; '.join(parts)}."
+        sentence = f"Highest mean of {self.measure}, {'; '.join(parts)}."
         return Result(self.means, sentence, draw, shown=wide[self.names].reset_index())
 
     def changed(self, count: int = 3) -> Result:
@@ -316,20 +314,6 @@ class RunComparison(Report):
         caption = f"Queries whose {self.measure} differs from {self.names[0]}"
         return Result(table, "", html=under_headings(galleries), caption=caption)
 
-    @or_reason
-    def side_by_side(self, query: str = "", seed: int = 0) -> Html:
-        """Show one text of the collection answered by the first two runs; one that is drawn by `seed` unless given.
-
-        Example:
-            >>> answers = comparison.side_by_side(seed=1)
-        """
-        from mmlab.panels import compare_two_systems
-
-        if len(self.answers[QUALITY_DIRECTION]) < 2:
-            raise TooFew(f"only one run has ranked {QUALITY_DIRECTION}")
-        parameters = self.parameters().table
-        return compare_two_systems(self._saved, self._text(query, seed), parameters=parameters)
-
     def panel(self, query: str = "", seed: int = 0) -> "ipywidgets.VBox":
         """Return a panel that answers any query of the runs, two of them side by side.
 
@@ -339,10 +323,11 @@ class RunComparison(Report):
         from mmlab.panels import compare_panel
         from mmlab.panels.controls import notice
 
-        if self.means.empty:
-            return notice(NOTHING_JUDGED)
-        parameters = self.parameters().table
-        return compare_panel(self._saved, self._text(query, seed), parameters=parameters)
+        try:
+            text = self._text(query, seed)
+        except TooFew as reason:
+            return notice(f"No panel: {reason}.")
+        return compare_panel(self._saved, text, parameters=self.parameters().table)
 
     @cached_property
     def _saved(self) -> "PanelData":
@@ -353,6 +338,8 @@ class RunComparison(Report):
     def _text(self, query: str, seed: int) -> str:
         """Return the query, or a text that all have ranked: drawn by the seed."""
         self._check_judged()
+        if len(self.answers[QUALITY_DIRECTION]) < 2:
+            raise TooFew(f"only one run has ranked {QUALITY_DIRECTION}")
         items = self.judged.items
         texts = items[items["modality"] == "text"]
         for ranked in self.answers[QUALITY_DIRECTION].values():
@@ -390,9 +377,10 @@ class RunComparison(Report):
             bars(axs[2], blank, spent["disk_mb"], "store and vectors, MB", "Space", form="{:.1f}")
             return fig
 
-        quickest = spent.loc[spent["p50_ms"].idxmin(), "run"]
+        latency = spent.set_index("run")["p50_ms"]
         sentence = (
-            f"*{quality['value'].idxmax()}* has the highest {self.measure}, *{quickest}* the quickest query."
+            f"Highest {self.measure}: {_leaders(quality['value'])}; quickest query: {_leaders(-latency)}, "
+            f"{latency.min():.2f} ms."
         )
         return Result(spent, sentence, draw, caption=caption, digits=2)
 
@@ -452,3 +440,8 @@ def _name_files(files: Sequence[Path], taken: Sequence[str]) -> list[str]:
         free = [name for name in plain if name not in (*taken, *names)]
         names.append(free[0] if free else f"file-{len(names) + 1}")
     return names
+
+
+def _leaders(values: pd.Series) -> str:
+    """Return the name of the run with the highest value, of those that share it all."""
+    return " and ".join(f"*{name}*" for name in values.index[values == values.max()])

@@ -101,8 +101,8 @@ class HubStudy(Report):
                 else "and no rescoring lowers it"
             )
             parts.append(
-                f"**{direction}**, {self.galleries[str(direction)]}: the skewness of the 10-occurrence is "
-                f"{plain['skewness']:.2f}, {lowered}"
+                f"**{direction}**, {self.galleries[str(direction)]}: the skewness, of how often an item is among the "
+                f"first 10, is {plain['skewness']:.2f}, {lowered}"
             )
         return f"{'. '.join(parts)}. Success@1 is that of queries on which nothing was chosen."
 
@@ -204,8 +204,8 @@ class CalibrationStudy(Report):
             sure, every = part[part["risk"] <= LOW_RISK], part.iloc[-1]
             share = sure["coverage"].max() if len(sure) else 0.0
             parts.append(
-                f"**{direction}**: the surest {share:.0%} of the queries have a first hit that is wrong in at most "
-                f"{LOW_RISK:.0%}, all of them in {every['risk']:.1%}"
+                f"**{direction}**: of the surest {share:.0%} of the queries at most {LOW_RISK:.0%} have a wrong first "
+                f"hit, of all {every['risk']:.1%}"
             )
 
         def draw() -> "Figure":

@@ -176,9 +176,9 @@ class SystemComparison(Report):
 
     def _loss_sentence(self, table: pd.DataFrame, margin: float) -> str:
         parts = [
-            f"*{row['system']}* loses at most {margin:g} points of {self.measure} {row['direction']} to "
-            f"*{row['baseline']}*: {'yes' if row['p_holm'] < LEVEL else 'not shown'} (p {_p_text(row['p_holm'])} after "
-            f"Holm; the loss is at most {100 * row['largest_loss']:.2f} points, 95% sure)"
+            f"**{self.measure}, {row['direction']}**: that *{row['system']}* loses at most {margin:g} points to "
+            f"*{row['baseline']}* is {'shown' if row['p_holm'] < LEVEL else 'not shown'} (p {_p_text(row['p_holm'])} "
+            f"after Holm; with 95% confidence it loses at most {100 * row['largest_loss']:.2f} points)"
             for row in table[table["measure"] == self.measure].to_dict("records")
         ]
         return f"{'. '.join(parts)}."

@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmlab.panels import PanelData, compare_answers, compare_two_systems
+from mmlab.panels import PanelData, compare_answers
 from mmlab.panels.compare_panel import ComparePanel, describe_difference, parameters_table
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import SavedRankings
@@ -180,7 +180,8 @@ def test_two_runs_by_what_they_wrote(collection):
     parameters = pd.DataFrame([["04_retrieve", "fusion", "<none>", "rrf"]])
     parameters.columns = ["notebook", "parameter", "before", "after"]
     text = texts["text"].iloc[0]
-    html = str(compare_two_systems(PanelData(systems, items), text, k=3, parameters=parameters))
+    before, after = (Query(text=text, models=(name,), k=3) for name in systems)
+    html = str(compare_answers(PanelData(systems, items), before, after, parameters))
     assert "&lt;none&gt;" in html
     assert "score 0.900 → 0.100" in html
     assert "(▲ 2)" in html

@@ -50,7 +50,7 @@ def test_rescorings_are_tried_in_both_directions(collection, qrels) -> None:
     test = items[items["split"] == "test"]
     assert set(trial.gallery) == set(test.loc[test["modality"] == "image", "item_id"])
     assert trial.judged == set(test.loc[test["modality"] == "text", "item_id"])
-    assert "items of the test split, the bank are queries of the other splits" in trial.summary
+    assert "items of the test split, reference queries: queries of the other splits" in trial.summary
 
 
 def test_a_split_with_few_queries_beside_it_has_a_bank_of_its_own(collection) -> None:
@@ -59,7 +59,9 @@ def test_a_split_with_few_queries_beside_it_has_a_bank_of_its_own(collection) ->
     items = items.assign(split=few.map({True: "train", False: "test"}))
     assert 0 < (few & (items["modality"] == "text")).sum() < MIN_REFERENCES
     summary = try_rescorings(collection.vectors, choose_split(items), k=20)["text-to-image"].summary
-    assert "items of the test split, the bank are queries of pairs that neither ask nor answer" in summary
+    assert (
+        "items of the test split, reference queries: queries of pairs that neither ask nor answer" in summary
+    )
 
 
 def test_success_is_that_of_the_test_split_in_its_own_gallery(collection, qrels) -> None:

@@ -76,9 +76,11 @@ def test_texts_are_shown_side_by_side_that_all_have_ranked(run, exported, tmp_pa
     comparison = run.compare(tmp_path / "few.run", measures=MEASURES)
     query = lines[0].split()[0]
     assert comparison._text("", 0) == run.items.set_index("item_id")["text"][query]
-    assert "few.run" in str(comparison.side_by_side())
+    panel = comparison.panel()
+    panel._make_static()
+    assert "few.run" in panel._static
     only = run.compare(exported / "good.image-to-text.run", measures=MEASURES)
-    assert only.side_by_side().sentence == "Only one run has ranked text-to-image."
+    assert "only one run has ranked text-to-image" in only.panel().children[0].value
 
 
 def test_a_file_over_all_splits_is_judged_by_the_split_of_the_run(run, tmp_path):

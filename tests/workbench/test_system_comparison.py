@@ -63,8 +63,8 @@ def test_a_loss_is_held_against_the_margin_in_points(comparison):
     assert answer.table["largest_loss"].iloc[0] == pytest.approx(t.isf(0.05, 199) * error - change.mean())
     assert answer.shown["at most 4 points"].tolist() == ["yes", "not shown"]
     assert answer.sentence.startswith(
-        f"*index* loses at most 4 points of Success@1 text-to-image to *base*: yes (p {2 * p:.4f} after Holm; the loss "
-        f"is at most {100 * (t.isf(0.05, 199) * error - change.mean()):.2f} points, 95% sure)"
+        f"**Success@1, text-to-image**: that *index* loses at most 4 points to *base* is shown (p {2 * p:.4f} after "
+        f"Holm; with 95% confidence it loses at most {100 * (t.isf(0.05, 199) * error - change.mean()):.2f} points)"
     )
     assert comparison.non_inferiority(margin=1).shown["at most 1 points"].tolist() == ["not shown"] * 2
     for wrong in (0, 101):

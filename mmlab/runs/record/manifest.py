@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 from mmlab.items import replacing
 from mmlab.items.files import file_hash, project, resolve
 from mmlab.items.parameter_table import RUN_NAME
-from mmlab.runs.record.run_files import MANIFEST, STORE, check_store, folder_lock, run_folder
+from mmlab.runs.record.run_files import MANIFEST, NOTEBOOKS, STORE, check_store, folder_lock, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,12 +276,19 @@ def recorded_parameters(name: str, notebooks: Sequence[Path]) -> dict[str, Any]:
 
 
 def differing_parameters(runs: Sequence[str]) -> "pd.DataFrame":
-    """Return the parameters that differ between runs: notebook, parameter, and a column of values for each run."""
+    """Return the parameters of the six notebooks that differ: notebook, parameter, and a column of values for each run.
+
+    What a study of one run was given explains no difference.
+    """
     import pandas as pd
 
     steps = {run: read_manifest(run)["steps"] for run in runs}
     names = dict.fromkeys(
-        (step, name) for records in steps.values() for step in records for name in records[step]["parameters"]
+        (step, name)
+        for step in NOTEBOOKS
+        for records in steps.values()
+        if step in records
+        for name in records[step]["parameters"]
     )
     rows = []
     for step, name in names:

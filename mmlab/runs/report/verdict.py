@@ -78,13 +78,17 @@ class Verdict:
 
 
 class _Files(NamedTuple):
-    """What the verdict is made from: metrics.json, index.parquet, and the counts of the lists of suspects."""
+    """What the verdict is made from: metrics.json, index.parquet, and the counts of the lists of suspects.
+
+    exact: whether exact search gives the run's answers.
+    """
 
     run: str
     metrics: Metrics
     benchmark: list[dict[str, Any]]
     wrong_pairs: int
     right_too: int
+    exact: bool
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return [row for row in self.metrics.get(table, []) if isinstance(row, dict)]
@@ -145,7 +149,9 @@ def _read(manifest: Manifest) -> _Files:
     above = pd.read_parquet(right_too, columns=["query_id", "rank"]) if right_too else None
     first = above.loc[above["rank"] == 1, "query_id"].nunique() if above is not None else 0
     rows = pd.read_parquet(index).to_dict("records") if index else []
-    return _Files(manifest["run"], run_metrics(manifest), rows, int(suspected), int(first))
+    retrieve = manifest["steps"].get("04_retrieve")
+    exact = bool(retrieve and retrieve["parameters"].get("exact"))
+    return _Files(manifest["run"], run_metrics(manifest), rows, int(suspected), int(first), exact)
 
 
 def _quality(files: _Files) -> Iterator[str]:
@@ -262,9 +268,12 @@ def _first_hits(files: _Files) -> Iterator[Action]:
 
 
 def _search_exactly(files: _Files) -> Iterator[Action]:
-    """Compare the index with exact search; the row of the run's own way to search follows that of exact search."""
+    """Compare the index with exact search, unless the run is answered by that.
+
+    The row of the run's own way to search follows that of exact search.
+    """
     known = [row for row in files.benchmark if {"search", "recall", "p50_ms"} <= row.keys()]
-    if len(known) < 2 or known[0]["search"] != "exact" or known[1]["recall"] >= LOW_RECALL:
+    if files.exact or len(known) < 2 or known[0]["search"] != "exact" or known[1]["recall"] >= LOW_RECALL:
         return
     exact, own = known[:2]
     lost = f"the {of_100(1 - own['recall'])} nearest items that the index misses, measured"

@@ -128,6 +128,7 @@ def test_parameters_that_differ_are_a_row_each():
     for run, ef in (("a", 50), ("b", 100)):
         start_step("01_ingest", run, dataset="d").finish("")
         start_step("03_index", run, ef=ef).finish("")
+    start_step("07_tune", "a", tune_ef=[10]).finish("")  # explains no difference
     assert differing_parameters(["a", "b"]).to_dict("records") == [
         {"notebook": "03_index", "parameter": "ef", "a": "50", "b": "100"}
     ]

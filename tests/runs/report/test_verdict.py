@@ -28,10 +28,11 @@ SOME = [
 ]
 
 
-def make(causes=SOME, exact_ms=0.5, recall=0.98, split="test"):
+def make(causes=SOME, exact_ms=0.5, recall=0.98, split="test", exact=False):
     """A whole run with these causes; its index takes 1 ms."""
-    for name in NOTEBOOKS[:4]:
+    for name in NOTEBOOKS[:3]:
         start_step(name, "r").finish("")
+    start_step("04_retrieve", "r", exact=exact).finish("")
     step = start_step("05_evaluate", "r")
     protocol = [
         {"direction": name, "split": split, "queries": QUERIES[name], "gallery": gallery}
@@ -103,7 +104,11 @@ def test_what_to_do_next_is_in_order_of_gain_with_its_bound():
 
 @pytest.mark.parametrize(
     ("given", "last"),
-    [({"exact_ms": 5.0}, "Tune the index"), ({"recall": 0.995}, "Judge 2 first hits")],
+    [
+        ({"exact_ms": 5.0}, "Tune the index"),
+        ({"recall": 0.995}, "Judge 2 first hits"),
+        ({"exact": True}, "Judge 2 first hits"),
+    ],
 )
 def test_exact_search_is_no_advice_where_it_costs_more_or_gains_nothing(given, last):
     assert make(SOME[:3], **given).actions[-1].text.startswith(f"**{last}")
