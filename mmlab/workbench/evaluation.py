@@ -297,8 +297,11 @@ class Evaluation(Report):
 
         def draw() -> "Figure":
             fig, (ax,) = figure()
-            axis_name = f"{self.first_measure}, each against its own items (0 to 1)"
-            paired_bars(ax, table, "split", "direction", axis_name)
+            galleries = "; ".join(f"{DIRECTIONS[name][1]}s" for name in table["direction"].unique())
+            axis_name = f"{self.first_measure} of each split among its own ({galleries}), 0 to 1"
+            sizes = table["gallery"].map("{:,}".format).groupby(table["split"]).agg("; ".join)
+            shown = table.assign(split=table["split"] + " (" + table["split"].map(sizes) + ")")
+            paired_bars(ax, shown, "split", "direction", axis_name)
             return fig
 
         return Result(table, summarize_splits(table, self.first_measure, left), draw)
