@@ -17,7 +17,7 @@ demo: $(STAMP) ## draw the demo catalogue, run the six notebooks on it, write da
 	@$(OFFLINE) $(BIN)/mmlab demo
 
 test: $(STAMP) ## run the tests, then the linter
-	@$(OFFLINE) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(OFFLINE) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(MAKE) --no-print-directory lint
 
 lint: $(STAMP) ## check style, layout and types without changing anything

@@ -3,10 +3,12 @@
 Each is made once for all workers of a test session; a test that changes something takes a copy.
 """
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.forked_kernels import forked_kernels
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 6 * 1024**3  # noqa: S108 - Linux has it; all tests write 1.5 GB
 SLOW_FILES = (  # longest first; the second needs no shared run, for the first is making it
     "test_notebooks_again", "test_notebooks_datasets", "test_browser", "test_notebooks", "test_notebooks_hostile",
     "test_notebooks_tune", "test_notebooks_studies", "test_installed", "test_small_sets", "test_run_commands",
@@ -41,11 +44,21 @@ def find_shared(path: str) -> Path:
 def pytest_configure() -> None:
     """Threads that wait for work sleep, in the workers and all that they start, as in the kernels of a run.
 
-    Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear.
+    What tests write lies in memory where there is enough of it: a disk takes most of a second for an index of ten
+    points. Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear.
     """
     os.environ |= THREAD_SETTINGS | os.environ
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        tempfile.tempdir = os.environ.setdefault("TMPDIR", str(MEMORY))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # until all tests are collected: nothing that is imported goes
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector, which takes half a second for all modules, passes over what is there now."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.measures.geometry import nearest_others
+from mmlab.evaluate.measures.geometry import leave_out, nearest_others, rows_by_group
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import qrels_from_pairs, right_ranks
 from mmlab.items import Vectors, check_columns, is_among
@@ -149,8 +149,9 @@ def _best_elsewhere(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the row of the image of another pair that fits each text best, and its cosine (NaN: there is none)."""
     rows, cosines = np.zeros(len(texts), dtype=int), np.full(len(texts), np.nan)
+    own = rows_by_group(image_groups)
     for part, scores in score_blocks(texts, images):
-        scores[groups[part][:, None] == image_groups] = -np.inf
+        leave_out(scores, groups[part], own)
         rows[part] = scores.argmax(axis=1)
         best = scores[np.arange(len(scores)), rows[part]]
         cosines[part] = np.where(np.isinf(best), np.nan, best)

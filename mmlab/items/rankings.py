@@ -21,6 +21,7 @@ QUERIES_PER_BLOCK = 4096
 SELECTED_QUERIES = 256  # whose best items are selected at a time, which bounds the copies of their scores
 SORTED_ROWS = 8192  # that are sorted at a time: they fit the processor's cache
 SCORE_TOLERANCE = 1e-6  # cosines this close are equal
+LEAST_GROUPS, GROUPS_PER_BEST = 512, 4  # of columns whose highest scores bound the k-th best of a row
 ALL = slice(None)
 
 
@@ -170,11 +171,11 @@ def rankings_from_blocks(
     if k is not None and k < 1:
         raise ValueError(f"k is the number of items for each query, at least 1; found {k}")
     by_id = np.argsort(items.to_numpy(dtype=str), kind="stable")
+    place = np.argsort(by_id)
     parts = [(np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty(0))]
     for rows, scores in blocks:
         for start in range(0, len(scores), SELECTED_QUERIES):
-            selected = scores[start : start + SELECTED_QUERIES]
-            row, item, score = _best(np.take(selected, by_id, axis=1), k)
+            row, item, score = _best(scores[start : start + SELECTED_QUERIES], place, k)
             parts.append((rows[start + row], item, score))
     query, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(query, kind="stable")
@@ -185,11 +186,23 @@ def sort_rows(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndar
     """Return the order of coded rows: by query, then by score from high to low, then by item.
 
     Rows that stand in order already, as most rankings do, stay as they are: looking saves half of the time of ranking
-    them. Others are sorted in blocks of whole queries, 1.5 to 2.5 times faster than all at once for 5,000 queries of
-    100 or 1,000 rows.
+    them. Of those whose queries stand one after the other only the queries that are not in order are sorted; in blocks
+    of whole queries, 1.5 to 2.5 times faster than all at once for 5,000 queries of 100 or 1,000 rows.
     """
-    if _is_sorted(query, item, score):
+    wrong = _out_of_order(query, item, score)
+    if not wrong.any():
         return ALL
+    if (query[1:] < query[:-1]).any():
+        return _sort_blocks(query, item, score)
+    concerned = np.zeros(query[-1] + 1, dtype=bool)
+    concerned[query[1:][wrong]] = True
+    order, rows = np.arange(len(query)), np.flatnonzero(concerned[query])
+    order[rows] = rows[_sort_blocks(query[rows], item[rows], score[rows])]
+    return order
+
+
+def _sort_blocks(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return what `sort_rows` does, of rows in any order."""
     grouped = np.argsort(query, kind="stable")
     ends = np.cumsum(np.bincount(query))
     cuts = ends[np.unique(np.searchsorted(ends, np.arange(SORTED_ROWS, len(query), SORTED_ROWS)))]
@@ -238,13 +251,12 @@ def _factorize(tables: Sequence[pd.DataFrame], column: str, sort: bool) -> tuple
     return np.split(codes, ends[:-1]), pd.Index(names)
 
 
-def _is_sorted(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> bool:
-    """Return whether the rows stand in their order already, the queries one after the other."""
-    later = query[1:] > query[:-1]
-    falls = score[1:] < score[:-1]
-    falls |= (score[1:] == score[:-1]) & (item[1:] > item[:-1])
-    falls &= query[1:] == query[:-1]
-    return bool(np.all(later | falls))
+def _out_of_order(query: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return for every row but the first whether it stands behind one that it belongs before, bool (R - 1,)."""
+    follows = score[1:] < score[:-1]
+    follows |= (score[1:] == score[:-1]) & (item[1:] >= item[:-1])
+    follows &= query[1:] == query[:-1]
+    return ~(follows | (query[1:] > query[:-1]))
 
 
 def _level(query: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -256,18 +268,48 @@ def _level(query: np.ndarray, score: np.ndarray) -> np.ndarray:
     return score[starts][np.cumsum(starts) - 1]
 
 
-def _best(scores: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return row, column and score of the best k of each row (all without k), equal scores by column."""
-    if not np.isfinite(scores).all():
+def _best(scores: np.ndarray, place: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row, place and score of the best k of each row (all without k), equal scores by the columns' `place`."""
+    if scores.size and not np.isfinite([scores.min(), scores.max()]).all():
         raise ValueError("scores: some are not finite numbers")
     width = scores.shape[1]
     k = width if k is None else min(k, width)
-    least = np.partition(scores, width - k, axis=1)[:, [width - k]] if 0 < k < width else -np.inf
-    row, column = np.nonzero(scores >= least - SCORE_TOLERANCE)
-    score = scores[row, column]
-    order = sort_rows(row, column, score)
-    row, column, score = row[order], column[order], _level(row[order], score[order])
-    order = sort_rows(row, column, score)
-    row, column, score = row[order], column[order], score[order]
+    row, column = find_best(scores, k, SCORE_TOLERANCE)
+    item, score = place[column], scores[row, column]
+    order = sort_rows(row, item, score)
+    row, item, score = row[order], item[order], _level(row[order], score[order])
+    order = sort_rows(row, item, score)
+    row, item, score = row[order], item[order], score[order]
     kept = ranks(row) <= k
-    return row[kept], column[kept], score[kept]
+    return row[kept], item[kept], score[kept]
+
+
+def find_best(scores: np.ndarray, k: int, tolerance: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of the `k` highest scores of each row (Q, N), and of those as high but for `tolerance`.
+
+    Scores of -inf are left out. The columns are divided into groups: the k-th best of the groups' highest scores bounds
+    the k-th best of all, which is looked for among the few that reach it: a tenth of the time of a partition.
+
+    >>> find_best(np.array([[0.1, 0.9, 0.5]]), 2)[1].tolist()
+    [1, 2]
+    """
+    width = scores.shape[1]
+    groups = max(LEAST_GROUPS, GROUPS_PER_BEST * k)
+    whole = width - width % groups
+    highest = [scores[:, whole:]]
+    if whole:
+        highest.append(scores[:, :whole].reshape(len(scores), -1, groups).max(axis=1))
+    bound = np.full(len(scores), -np.inf) if k >= width else _kth_best(np.hstack(highest), k) - tolerance
+    lowest = np.maximum(bound, np.finfo(scores.dtype).min).astype(scores.dtype)
+    row, column = np.divmod(np.flatnonzero(scores >= lowest[:, None]), max(width, 1))
+    found = scores[row, column]
+    order = np.lexsort((-found, row))
+    best = order[ranks(row[order]) <= k]
+    lowest[row[best]] = found[best] - tolerance  # of each row the last, its k-th best
+    kept = found >= lowest[row]
+    return row[kept], column[kept]
+
+
+def _kth_best(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the k-th highest score of each row, (Q,)."""
+    return np.partition(scores, -k, axis=1)[:, -k]

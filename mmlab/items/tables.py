@@ -1,6 +1,6 @@
 """Items, skipped rows, rankings and qrels: plain pandas tables with agreed columns, Parquet on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -132,6 +132,22 @@ def read_table(path: str | Path, expected: Iterable[str] = ()) -> pd.DataFrame:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table at {path}: run the notebook that writes {Path(path).name} first")
     return check_columns(pd.read_parquet(path), expected, Path(path).name)
+
+
+class SavedTables(Mapping[str, pd.DataFrame]):
+    """Tables on the disk by name: each is read whenever it is asked for, see `read_table`, and none is kept."""
+
+    def __init__(self, paths: Mapping[str, Path], expected: Iterable[str] = ()) -> None:
+        self._paths, self._expected = dict(paths), tuple(expected)
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return read_table(self._paths[name], self._expected)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def write_items(items: pd.DataFrame, path: str | Path) -> Path:

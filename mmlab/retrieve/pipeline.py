@@ -121,7 +121,7 @@ class RankedDirection:
     the same answer to queries of other splits, each against the items of its own split.
     """
 
-    steps: dict[str, pd.DataFrame]
+    steps: Mapping[str, pd.DataFrame]
     answer: pd.DataFrame
     calibration: FittedCalibration | None = None
     split: CalibrationSplit | None = None
@@ -132,12 +132,17 @@ class RankedDirection:
     @property
     def chain(self) -> dict[str, pd.DataFrame]:
         """The rankings from exact search to the answer, each made from the one before; see `parent_steps`."""
+        return {name: self.steps[name] for name in self.chain_names}
+
+    @property
+    def chain_names(self) -> list[str]:
+        """The names of the steps in `chain`, of which no rankings are read."""
         parents = parent_steps(self.steps, self.exact)
         name, names = _last_step(parents, self.exact), []
         while name:
             names.append(name)
             name = parents.get(name, "")
-        return {name: self.steps[name] for name in reversed(names)}
+        return names[::-1]
 
 
 def parent_steps(steps: Iterable[str], exact: bool) -> dict[str, str]:
@@ -501,7 +506,8 @@ def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
 
 def _steps_in_words(found: RankedDirection, details: str) -> str:
     """Return the steps that led to the answer, with details, and those that are ranked beside it for comparison."""
-    own = found.chain if "index" not in found.chain else [step for step in found.chain if step != "exact"]
+    names = found.chain_names
+    own = names if "index" not in names else [step for step in names if step != "exact"]
     chain, beside = (
         [STEP_NAMES.get(step, step) for step in found.steps if (step in own) == inside]
         for inside in (True, False)

@@ -264,8 +264,7 @@ class Evaluation(Report):
             asked = [size for size in sizes or _halves(held) if size <= held]
             if not asked:
                 raise TooFew(f"{name} has a gallery of {held:,} items, fewer than {min(sizes):,}")
-            ranks = right_ranks(self.rankings.answers[name], self.qrels[name])
-            tables[name] = success_by_gallery_size(ranks, held, asked, k)
+            tables[name] = success_by_gallery_size(self._right_ranks[name], held, asked, k)
         table = join_directions(tables)
 
         def draw() -> "Figure":
@@ -275,6 +274,11 @@ class Evaluation(Report):
             return fig
 
         return Result(table, summarize_gallery_sizes(table, f"Success@{k}"), draw)
+
+    @cached_property
+    def _right_ranks(self) -> dict[str, pd.DataFrame]:
+        """The rank of every right answer to the queries that are judged, by direction."""
+        return {name: right_ranks(self.rankings.answers[name], self.qrels[name]) for name in self.directions}
 
     @or_reason
     def by_split(self) -> Result:
@@ -292,7 +296,7 @@ class Evaluation(Report):
         judged = self.rankings.judged
         if not judged.rest:
             raise TooFew(f"{str(judged).capitalize()} are judged: there is no other to show beside")
-        table = join_directions({name: self._split_means(name) for name in self.directions})
+        table = self._means_by_split
         left = [part.name for part in judged.rest if part.name not in set(table["split"])]
 
         def draw() -> "Figure":
@@ -306,18 +310,21 @@ class Evaluation(Report):
 
         return Result(table, summarize_splits(table, self.first_measure, left), draw)
 
+    @cached_property
+    def _means_by_split(self) -> pd.DataFrame:
+        return join_directions({name: self._split_means(name) for name in self.directions})
+
     def _split_means(self, direction: str) -> pd.DataFrame:
         """Return a row for each ranked split: split, served, gallery, value, low, high, queries, pairs, size, ..."""
-        ranked, target, k = self.rankings.ranked[direction], DIRECTIONS[direction][1], self.k_values[0]
-        tables = {self.rankings.judged: (ranked.answer, self.qrels[direction])}
-        for part in self.rankings.judged.rest:
-            found = part.asked(ranked.beside)
-            if len(found):
-                tables[part] = found, self.data.qrels(target, part.name)
-        held = {part: len(part.take(self.data.vectors_by_modality[target])) for part in tables}
+        judged, ranked = self.rankings.judged, self.rankings.ranked[direction]
+        target, k, found = DIRECTIONS[direction][1], self.k_values[0], {judged: self._right_ranks[direction]}
+        for part in judged.rest:
+            answer = part.asked(ranked.beside)
+            if len(answer):
+                found[part] = right_ranks(answer, self.data.qrels(target, part.name))
+        held = {part: len(part.take(self.data.vectors_by_modality[target])) for part in found}
         rows = []
-        for part, (found, right) in tables.items():
-            ranks = right_ranks(found, right)
+        for part, ranks in found.items():
             means = mean_measures(score_ranks(ranks, [self.first_measure]), part.items).iloc[0]
             same = success_by_gallery_size(ranks, held[part], [min(held.values())], k)
             row = {"split": part.name, "served": self._served(part, direction), "gallery": held[part]}

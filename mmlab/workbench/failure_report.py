@@ -96,8 +96,8 @@ class FailureReport(Report):
         """What the steps that are not in the answer lose and gain: step, made_from, lost, gained, by direction."""
         tables = {}
         for name, ranked in self.rankings.ranked.items():
-            parents = parent_steps(ranked.steps, ranked.exact)
-            others = {step: parent for step, parent in parents.items() if step not in ranked.chain}
+            parents, chain = parent_steps(ranked.steps, ranked.exact), ranked.chain_names
+            others = {step: parent for step, parent in parents.items() if step not in chain}
             tables[name] = losses_beside(ranked.steps, others, self.rankings.qrels[name], self.k)
         return tables
 
@@ -129,12 +129,7 @@ class FailureReport(Report):
             >>> run.evaluate().failures(k=1).failed_modality().table.columns.tolist()[:6]
             ['direction', 'failed', 'value', 'low', 'high', 'queries']
         """
-        items, vectors, tables = self.rankings.items, self.rankings.vectors_by_modality, {}
-        for name, explained in self.per_query.items():
-            drawn = draw_found(explained, self.seed)
-            found = failed_modalities(vectors, items, self.rankings.qrels[name], drawn)
-            tables[name] = failure_shares(explained, items, found)
-        table = join_directions(tables)
+        table = self._failed_shares
         if table.empty:
             judged = any(map(len, self.per_query.values()))
             raise TooFew(summarize_failures(table) if judged else self.rankings.nothing_judged)
@@ -149,6 +144,15 @@ class FailureReport(Report):
             return fig
 
         return Result(table, summarize_failures(table), draw, shown=no_table())
+
+    @cached_property
+    def _failed_shares(self) -> pd.DataFrame:
+        items, vectors, tables = self.rankings.items, self.rankings.vectors_by_modality, {}
+        for name, explained in self.per_query.items():
+            drawn = draw_found(explained, self.seed)
+            found = failed_modalities(vectors, items, self.rankings.qrels[name], drawn)
+            tables[name] = failure_shares(explained, items, found)
+        return join_directions(tables)
 
     @or_reason
     def separation(self) -> Result:
@@ -178,7 +182,11 @@ class FailureReport(Report):
             >>> run.evaluate().failures().space().table.columns.tolist()
             ['measure', 'of', 'value', 'meaning', 'items']
         """
-        return Result(describe_space(self.rankings.vectors_by_modality), "")
+        return Result(self._space, "")
+
+    @cached_property
+    def _space(self) -> pd.DataFrame:
+        return describe_space(self.rankings.vectors_by_modality)
 
     @or_reason
     def upper_bound(self) -> Result:

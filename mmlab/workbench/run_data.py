@@ -17,6 +17,7 @@ from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_ite
 from mmlab.items.images import refuse_changed
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
+from mmlab.items.tables import SavedTables
 from mmlab.items.vectors import main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
@@ -416,15 +417,17 @@ class RunData:
         file = f"{run_files.OTHER_SPLITS}/{direction}.parquet"
         return read_table(self._files.read(file), RANKING_COLUMNS) if self._files.has(file) else no_rankings()
 
-    def ranking_steps(self, direction: str) -> dict[str, pd.DataFrame]:
+    def ranking_steps(self, direction: str) -> Mapping[str, pd.DataFrame]:
         """Return the rankings after each step of a direction, by the step's name, in their order.
+
+        Each is read when it is asked for.
 
         Example:
             >>> list(run.ranking_steps("text-to-image"))
             ['exact', 'index', 'quantized']
         """
         paths = self._files.read_all(f"{run_files.RANKINGS}/{direction}/*.parquet")
-        return {path.stem: read_table(path, RANKING_COLUMNS) for path in paths}
+        return SavedTables({path.stem: path for path in paths}, RANKING_COLUMNS)
 
     def saved_table(self, file: str) -> pd.DataFrame:
         """Return a table that a notebook of the run wrote; one without rows and columns where none has.

@@ -9,6 +9,7 @@ from mmlab.evaluate import score_queries
 from mmlab.items import Space, Vectors, exact_search, unit_rows
 from mmlab.items.rankings import (
     SORTED_ROWS,
+    find_best,
     rank_by_score,
     rankings_from_scores,
     ranks,
@@ -65,6 +66,27 @@ def test_rows_in_order_are_left_and_interleaved_queries_are_not_in_order() -> No
     ranked = rank_by_score(table.assign(score=[0.9, 0.5, 0.1]))
     assert ranked["query_id"].tolist() == ["q1", "q1", "q2"]
     assert ranked["rank"].tolist() == [1, 2, 1]
+
+
+def test_only_the_queries_that_are_not_in_order_are_sorted() -> None:
+    query, item = np.array([0, 0, 1, 1, 1, 2, 2]), np.array([0, 1, 5, 4, 3, 7, 7])
+    score = np.array([0.9, 0.5, 0.2, 0.8, 0.8, 0.1, 0.1])
+    assert sort_rows(query, item, score).tolist() == [0, 1, 4, 3, 2, 5, 6]
+    assert sort_rows(query[5:], item[5:], score[5:]) == slice(None)  # alike in all: nothing to sort
+
+
+@pytest.mark.parametrize("width", [3, 512, 1300, 3000])  # fewer columns than groups, whole groups, and a rest
+def test_the_best_columns_are_found_as_by_sorting_with_those_within_the_tolerance(width: int) -> None:
+    scores = np.random.default_rng(width).permuted(np.tile(np.arange(width) / 4, (5, 1)), axis=1)
+    row, column = find_best(scores, 2)
+    assert row.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert sorted(scores[row, column]) == [(width - 2) / 4] * 5 + [(width - 1) / 4] * 5
+    assert len(find_best(scores, 2, tolerance=0.25)[0]) == 15
+
+
+def test_scores_of_minus_infinity_are_never_among_the_best() -> None:
+    scores = np.array([[-np.inf, 0.5, -np.inf], [-np.inf] * 3, [0.1, 0.2, 0.3]])
+    assert [found.tolist() for found in find_best(scores, 2)] == [[0, 2, 2], [1, 1, 2]]
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

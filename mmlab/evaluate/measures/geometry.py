@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exact_search, is_among
-from mmlab.items.rankings import score_blocks
+from mmlab.items.rankings import find_best, ranks, score_blocks
 from mmlab.items.vectors import main_vectors
 
 
@@ -177,14 +177,27 @@ def nearest_others(
     `groups`: a number per row of `array` (N,); rows of the same group are left out. Both results are
     (Q, min(count, N)), nearest first; where there are fewer others, row -1 and cosine -inf fill the end.
     """
-    count = min(count, len(array))
-    nearest = np.empty((len(rows), count), dtype=np.int64)
-    cosines = np.empty((len(rows), count), dtype=np.float32)
+    count, own = min(count, len(array)), rows_by_group(groups)
+    nearest = np.full((len(rows), count), -1)
+    cosines = np.full((len(rows), count), -np.inf, dtype=np.float32)
     for part, scores in score_blocks(array[rows], array):
-        scores[groups[rows[part]][:, None] == groups] = -np.inf
-        top = np.argpartition(scores, len(array) - count, axis=1)[:, len(array) - count :]
-        found = np.take_along_axis(scores, top, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        cosines[part] = np.take_along_axis(found, order, axis=1)
-        nearest[part] = np.where(np.isinf(cosines[part]), -1, np.take_along_axis(top, order, axis=1))
+        leave_out(scores, groups[rows[part]], own)
+        row, column = find_best(scores, count)
+        order = np.lexsort((-scores[row, column], row))
+        row, column = row[order], column[order]
+        place = ranks(row) - 1
+        row, column, place = (one[place < count] for one in (row, column, place))
+        nearest[part][row, place], cosines[part][row, place] = column, scores[row, column]
     return nearest, cosines
+
+
+def rows_by_group(groups: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each group, of `groups` a number from 0 per row (N,)."""
+    ends = np.cumsum(np.bincount(groups))
+    return np.split(np.argsort(groups, kind="stable"), ends[:-1])
+
+
+def leave_out(scores: np.ndarray, groups: np.ndarray, columns: Sequence[np.ndarray]) -> None:
+    """Set the scores (Q, N) of each row with the columns of its own group, one of `groups` (Q,), to -inf."""
+    for row, group in zip(scores, groups, strict=True):
+        row[columns[group]] = -np.inf

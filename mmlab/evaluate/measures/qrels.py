@@ -317,11 +317,12 @@ def _count_at_least(
     own, at_least = np.empty(len(query), dtype=np.float32), np.empty(len(query))
     for rows, scores in score_blocks(queries, gallery):
         first, last = np.searchsorted(query, [rows.start, rows.stop])
-        for start in range(first, last, len(scores)):  # as many answers at a time as the block has rows
-            part = slice(start, min(start + len(scores), last))
-            row = query[part] - rows.start
-            own[part] = scores[row, item[part]]
-            at_least[part] = np.count_nonzero(scores[row] >= _lowest_equal(own[part])[:, None], axis=1)
+        row = query[first:last] - rows.start
+        own[first:last] = scores[row, item[first:last]]
+        lowest = _lowest_equal(own[first:last])
+        at_least[first:last] = [
+            np.count_nonzero(scores[one] >= least) for one, least in zip(row, lowest, strict=True)
+        ]
     return own, at_least
 
 
