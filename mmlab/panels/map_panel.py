@@ -43,6 +43,9 @@ class QueryModel(Protocol):
 
 
 LoadModel = Callable[[Space], QueryModel]
+HEIGHT_BESIDE = (
+    260  # pixels, of two maps side by side: as wide as they are at least, so that no point is cut off
+)
 MAX_LISTED = 24  # items
 MAX_CAPTION_CHARS = 50  # under a small image
 MAX_QUERY_CHARS = 300  # that are shown
@@ -158,10 +161,13 @@ class MapPanel(PanelBox):
         self.draw()
         self._share_selection(self.chosen)
         for view in self.views:
+            view.scatter.height(MAP_HEIGHT if beside == ALONE else HEIGHT_BESIDE)
             if view.maps.name not in known:
                 self._watch(view)
         self.plots.children = [
-            widgets.VBox([_title(view.maps.name, len(view.rows)), view.widget], layout=_flexible(1, 380))
+            widgets.VBox(
+                [_title(view.maps.name, len(view.rows)), view.widget], layout=_flexible(1, HEIGHT_BESIDE + 20)
+            )
             for view in self.views
         ]
 

@@ -1,6 +1,7 @@
 """A map as a scatter plot by jupyter-scatter: coloured by any column, with names of clusters and images on hover."""
 
 import base64
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -178,7 +179,8 @@ class MapView:
             library.colors.to_hex(shade) for shade in library.colormaps["viridis"](np.linspace(0, 1, SHADES))
         ]
         self.scatter.color(by="colour", map=[OTHER_COLOUR] * GREYS + shades, norm=(missing, 1.0), order=None)
-        ends = [f"{low:g}", f"{(low + high) / 2:g}", f"{high:g}"]
+        digits = max(0, 1 - math.floor(math.log10(max(high - low, 1e-9))))
+        ends = [f"{value:,.{digits}f}" for value in (low, (low + high) / 2, high)]
         return Legend(ends, [shades[0], shades[SHADES // 2], shades[-1]])
 
     def name_by(self, column: str) -> None:

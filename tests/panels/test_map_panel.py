@@ -140,6 +140,8 @@ def test_numbers_are_coloured_on_a_scale_and_missing_ones_grey(maps, items):
     assert view.table["colour"].iloc[:2].tolist() == [-5 / 250, 0.0]
     assert view.table["colour"].max() == 1.0
     assert view.scatter.color()["map"][0][:3] == pytest.approx([0x8A / 255] * 3)
+    view.rows["price"] = np.linspace(0.00004, 1, 40)
+    assert view.colour_by("price").names == ["0.00", "0.50", "1.00"]
 
 
 def test_more_groups_than_colours_of_figures_all_differ(maps, items):
@@ -177,7 +179,9 @@ def test_two_models_are_linked(pair):
     assert left.widget.selection.tolist() == [7]
     right.widget.hovering = 4
     assert left.pointed_at == right.pointed_at
+    assert {view.widget.height for view in pair.views} == {260}
     pair.beside.value = "(none)"
+    assert pair.views[0].widget.height == 460
     assert len(pair.plots.children) == len(pair.views) == 1
 
 
