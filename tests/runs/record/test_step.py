@@ -4,6 +4,7 @@ import re
 import pytest
 
 from mmlab.runs import StaleInput, begin_step, read_manifest, start_step
+from mmlab.runs.record.run_files import check_store
 from mmlab.runs.record.step import copy_on_write
 
 
@@ -235,3 +236,10 @@ def test_a_file_that_no_run_wrote_is_recorded_with_its_fingerprint(tmp_path):
     }
     with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.run"):
         step.read_outside(tmp_path / "none.run")
+
+
+def test_a_store_that_a_step_was_given_is_one_that_the_user_named():
+    start_step("03_index", "a", store="http://127.0.0.1:6333/").finish("")
+    assert check_store("b", "http://127.0.0.1:6333") == "http://127.0.0.1:6333"
+    with pytest.raises(ValueError, match="its manifest alone names the store"):
+        check_store("b", "None")
