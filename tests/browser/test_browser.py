@@ -144,13 +144,13 @@ def test_a_hit_opens_with_all_that_is_known_of_it(panel, opened, screens):
 
 def test_hits_are_labelled_by_keys_and_refine_the_question(panel, opened, screens):
     panel.locator(".mm-open").first.focus()
-    for key in (
-        "y",
-        "n",
-        "u",
-        "s",
-    ):  # yes to the first, no to the second, which is taken back, the third is selected
-        opened.keyboard.press(key)
+    no = panel.locator(".mm-card [aria-pressed=true][aria-label='Not relevant (n)']")
+    opened.keyboard.press("y")
+    opened.keyboard.press("n")  # the second hit
+    no.wait_for(timeout=SOON)
+    opened.keyboard.press("u")  # takes it back
+    no.wait_for(state="detached", timeout=SOON)
+    opened.keyboard.press("s")
     panel.get_by_text("1 selected").wait_for(timeout=SOON)
     pressed = panel.locator(".mm-card [aria-pressed=true]")
     assert sorted(one.get_attribute("aria-label") for one in pressed.all()) == ["Relevant (y)", "Select (s)"]
@@ -371,8 +371,11 @@ saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "ind
 
 
 @pytest.fixture(scope="module")
-def other_panels(browser, lab, work):
-    """A small notebook of the map, two compare panels (saved and live), browsing and misses; all cells run."""
+def other_panels(opened, browser, lab, work):
+    """A small notebook of the map, two compare panels (saved and live), browsing and misses; all cells run.
+
+    It shares the kernel of 00_ask, which has loaded everything.
+    """
     cells = [
         SAVED_RANKINGS,
         "run.panel('map', maps=run.map(60))",
@@ -385,6 +388,9 @@ def other_panels(browser, lab, work):
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
         work / "panels.ipynb",
     )
+    (kernel,) = [one["kernel"] for one in lab.ask("api/sessions") if one["path"] == "work/00_ask.ipynb"]
+    notebook = {"path": "work/panels.ipynb", "name": "panels.ipynb", "type": "notebook"}
+    lab.ask("api/sessions", {**notebook, "kernel": kernel})
     page = browser.new_page(viewport=WIDE)
     lab.open(page, lab.address("work/panels.ipynb"))
     yield page
