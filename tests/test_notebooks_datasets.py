@@ -1,4 +1,4 @@
-"""What people bring, whole: ten small datasets of different kinds through 01 to 06.
+"""What people bring, whole: small datasets through 01 to 06, each odd both in its form and in its content.
 
 They go through the cells of the notebooks in this process, which takes half the time; photos alone and one text for all
 do so in tests/workbench/test_small_sets.py, with the studies.
@@ -69,16 +69,17 @@ def photos_alone(folder: Path) -> None:
     draw_all(folder, 4)
 
 
-def bare_names(folder: Path) -> None:
-    names = draw_all(folder / "images", 4)
-    write_table(
-        folder / "captions.csv", ["image", "caption"], [[name, caption(n)] for n, name in enumerate(names)]
-    )
+def bare_names_of_titles(folder: Path) -> None:
+    names = draw_all(folder / "images", len(TITLES))
+    rows = [[name, title] for name, title in zip(names, TITLES, strict=True)]
+    write_table(folder / "captions.csv", ["image", "caption"], rows)
 
 
-def flickr_comments(folder: Path) -> None:
+def flickr_comments_in_chinese(folder: Path) -> None:
     names = draw_all(folder / "flickr30k_images", 4)
-    rows = [[name, form, f" {caption(n, form)} ."] for n, name in enumerate(names) for form in (0, 1)]
+    rows = [
+        [name, form, f" {CHINESE.format(2 * n + form)} ."] for n, name in enumerate(names) for form in (0, 1)
+    ]
     write_table(folder / "captions.txt", ["image_name", "comment_number", "comment"], rows)
 
 
@@ -88,11 +89,11 @@ def lists_in_cells(folder: Path) -> None:
     write_table(folder / "captions.csv", ["image", "captions"], rows)
 
 
-def shards(folder: Path) -> None:
+def shards_of_three_images(folder: Path) -> None:
     folder.mkdir()
-    for shard in range(2):
+    for shard, numbers in enumerate([(0, 1), (2,)]):
         with tarfile.open(folder / f"{shard:05}.tar", "w") as archive:
-            for number in (2 * shard, 2 * shard + 1):
+            for number in numbers:
                 image = io.BytesIO()
                 draw(number).save(image, "PNG")
                 files = {"png": image.getvalue(), "txt": caption(number).encode(), "json": b'{"width": 72}'}
@@ -102,15 +103,10 @@ def shards(folder: Path) -> None:
                     archive.addfile(entry, io.BytesIO(content))
 
 
-def captions_of(texts: Callable[[int], str], count: int) -> Callable[[Path], None]:
-    """What makes a dataset of one table, whose text for each image is that of its number."""
-
-    def make(folder: Path) -> None:
-        names = draw_all(folder / "images", count)
-        rows = [[f"images/{name}", texts(number)] for number, name in enumerate(names)]
-        write_table(folder / "captions.csv", ["image", "caption"], rows)
-
-    return make
+def one_text(folder: Path) -> None:
+    names = draw_all(folder / "images", 6)
+    rows = [[f"images/{name}", "A photo of some nice product"] for name in names]
+    write_table(folder / "captions.csv", ["image", "caption"], rows)
 
 
 def karpathy_splits(folder: Path) -> None:
@@ -139,15 +135,12 @@ class Dataset(NamedTuple):
 
 DATASETS = {
     "photos-alone": Dataset(photos_alone, 4, 0),
-    "bare-names": Dataset(bare_names, 4, 4),
-    "flickr-comments": Dataset(flickr_comments, 4, 8),
+    "bare-names-of-titles": Dataset(bare_names_of_titles, 4, 4),
+    "flickr-comments-in-chinese": Dataset(flickr_comments_in_chinese, 4, 8),
     "lists-in-cells": Dataset(lists_in_cells, 4, 8),
-    "shards": Dataset(shards, 4, 4),
-    "chinese": Dataset(captions_of(CHINESE.format, 4), 4, 4),
-    "titles": Dataset(captions_of(TITLES.__getitem__, 4), 4, 4),
-    "three-images": Dataset(captions_of(caption, 3), 3, 3),
+    "shards-of-three-images": Dataset(shards_of_three_images, 3, 3),
     "karpathy-splits": Dataset(karpathy_splits, 10, 20, ("test", "train", "val")),
-    "one-text": Dataset(captions_of(lambda _: "A photo of some nice product", 6), 6, 6),
+    "one-text": Dataset(one_text, 6, 6),
 }
 
 

@@ -51,9 +51,11 @@ def test_the_vectors_of_a_thousand_photos_give_their_known_figures() -> None:
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the vectors of the 1,000 photos are not on this machine")
-def test_two_runs_over_the_thousand_photos_are_compared() -> None:
-    """The vectors as they are, and with a third of their numbers only."""
+def test_two_runs_over_photos_are_compared() -> None:
+    """The vectors of 200 photos as they are, and with a third of their numbers only."""
     items, vectors = read_photos(PHOTOS)
+    items = items[items["pair_id"].isin(items["pair_id"].unique()[:200])]
+    vectors = vectors.take(items["item_id"])
     few = vectors.space.dimension // 3
     short = Vectors(vectors.ids, unit_rows(vectors.array[:, :few]), replace(vectors.space, dimension=few))
     for name, part in (("whole", vectors), ("short", short)):
@@ -66,7 +68,7 @@ def test_two_runs_over_the_thousand_photos_are_compared() -> None:
     compare = [find_notebook("08_compare")]
     folder, _ = run_here("both", {"runs": ["whole", "short"]}, compare)
     tests = read_table(folder / "comparison.parquet").set_index(["direction", "measure"])
-    assert (tests["queries"].xs("Success@1", level=1) == [5000, 1000]).all()
+    assert (tests["queries"].xs("Success@1", level=1) == [1000, 200]).all()
     assert (tests["difference"].xs("Success@1", level=1) < 0).all()
 
 

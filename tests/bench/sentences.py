@@ -17,9 +17,10 @@ import pandas as pd
 import mmlab
 from mmlab.evaluate import score_queries
 from mmlab.items import exact_search
-from mmlab.runs import find_notebooks, run_notebooks
+from mmlab.runs import find_notebooks
 from mmlab.workbench.run import Run
 from tests.bench.figures import Figure
+from tests.cells import run_here
 from tests.conftest import find_shared
 from tests.embed.checkpoints import vit
 
@@ -74,7 +75,7 @@ def score_captions(model: Path, photos: int = 1_000) -> pd.DataFrame:
         settings = {"dataset": str(Path(folder, "photos")), "models": models, "min_words": 0}
         settings |= {"keep": ["repeated caption"], "ocr": False, "siblings": "keep"}
         with patch.dict(os.environ, given):
-            run_notebooks("captions", settings, find_notebooks()[:5], progress=False)
+            run_here("captions", settings, find_notebooks()[:5])
             run = mmlab.open_run("captions")
             return pd.DataFrame({"captions": _score_captions(run), "photos": _score_photos(run)}).T
 

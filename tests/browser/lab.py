@@ -50,9 +50,11 @@ class Lab:
         workspace = Path(notebook).stem
         return f"{self.server}{mode}/workspaces/{workspace}/tree/{notebook}?token={self.token}"
 
-    def ask(self, path: str) -> Any:
-        """Return what the server answers, read as JSON where it is JSON, else as text."""
-        with urllib.request.urlopen(f"{self.server}{path}?token={self.token}") as answer:  # noqa: S310 - our own
+    def ask(self, path: str, body: Any = None) -> Any:
+        """Return what the server answers, read as JSON where it is JSON, else as text; a body is sent as JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(f"{self.server}{path}?token={self.token}", data)  # noqa: S310 - our own
+        with urllib.request.urlopen(asked) as answer:  # noqa: S310
             text = answer.read().decode()
         return json.loads(text) if answer.headers["Content-Type"].startswith("application/json") else text
 

@@ -369,8 +369,11 @@ saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "ind
 
 
 @pytest.fixture(scope="module")
-def other_panels(browser, lab, work):
-    """A small notebook of the map, two compare panels (saved and live), browsing and misses; all cells run."""
+def other_panels(opened, browser, lab, work):
+    """A small notebook of the map, two compare panels (saved and live), browsing and misses; all cells run.
+
+    It shares the kernel of 00_ask, which has loaded everything.
+    """
     cells = [
         SAVED_RANKINGS,
         "run.panel('map', maps=run.map(60))",
@@ -383,6 +386,9 @@ def other_panels(browser, lab, work):
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
         work / "panels.ipynb",
     )
+    (kernel,) = [one["kernel"] for one in lab.ask("api/sessions") if one["path"] == "work/00_ask.ipynb"]
+    notebook = {"path": "work/panels.ipynb", "name": "panels.ipynb", "type": "notebook"}
+    lab.ask("api/sessions", {**notebook, "kernel": kernel})
     page = browser.new_page(viewport=WIDE)
     lab.open(page, lab.address("work/panels.ipynb"))
     yield page
