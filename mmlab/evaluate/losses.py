@@ -213,18 +213,28 @@ def loss_changes(losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def losses_beside(
-    steps: Mapping[str, pd.DataFrame], parents: Mapping[str, str], qrels: pd.DataFrame, k: int
+    steps: Mapping[str, pd.DataFrame],
+    parents: Mapping[str, str],
+    qrels: pd.DataFrame,
+    k: int,
+    items: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Count what each step loses and gains of the step that it was made from: step, made_from, lost, gained (queries).
+    """Count what each step loses and gains of the step that it was made from: step, made_from, lost, gained, ...
 
-    `steps`: name -> rankings; `parents`: step -> the step that it was made from. A right answer within `k` counts.
+    `steps`: name -> rankings; `parents`: step -> the step that it was made from. A right answer within `k` counts, of
+    the queries in `qrels`: `queries` are so many, low and high the 95% interval of the share that is lost, by pair.
     """
     found = {name: _found(rankings, qrels, k) for name, rankings in steps.items()}
-    rows = [
-        (name, parent, int((found[parent] & ~found[name]).sum()), int((~found[parent] & found[name]).sum()))
-        for name, parent in parents.items()
-    ]
-    return pd.DataFrame(rows, columns=["step", "made_from", "lost", "gained"])
+    rows = []
+    for name, parent in parents.items():
+        lost, gained = found[parent] & ~found[name], ~found[parent] & found[name]
+        bounds = (np.nan, np.nan)
+        if len(lost):
+            (bounds,) = mean_intervals(
+                lost.to_numpy(float)[:, None], pair_numbers(lost.index, items)
+            ).tolist()
+        rows.append((name, parent, int(lost.sum()), int(gained.sum()), len(lost), *bounds))
+    return pd.DataFrame(rows, columns=["step", "made_from", "lost", "gained", "queries", "low", "high"])
 
 
 def failed_modalities(

@@ -279,18 +279,34 @@ def summarize_failures(shares: pd.DataFrame) -> str:
     return f"{'; '.join(parts)}."
 
 
-def summarize_steps_beside(beside: Mapping[str, pd.DataFrame]) -> str:
-    """Say what steps would lose that are not in the answer; `beside`: direction -> rows of `losses_beside`."""
+def summarize_steps_beside(beside: Mapping[str, pd.DataFrame], queries: Mapping[str, int]) -> str:
+    """Say what steps would lose that are not in the answer; `beside`: direction -> rows of `losses_beside`.
+
+    `queries`: how many there are in each direction. Where a step was asked fewer, its loss has an interval.
+    """
     rows = [(direction, row) for direction, table in beside.items() for row in table.to_dict("records")]
+    drawn = {
+        direction: f"{row['queries']:,} of {queries[direction]:,} queries of {direction}"
+        for direction, row in rows
+        if row["queries"] < queries[direction]
+    }
+    asked = f" (asked {listed(list(drawn.values()))}, drawn by pair)" if drawn else ""
     parts = [
-        f"{direction} {row['step']} loses {row['lost']:,} and gains {row['gained']:,} of {row['made_from']}"
+        f"{direction} {row['step']} loses {row['lost']:,}{_interval(row) if drawn else ''} and gains "
+        f"{row['gained']:,} of {row['made_from']}"
         for direction, row in rows
         if row["lost"] or row["gained"]
     ]
     if parts:
-        return f"Not in the answer: {'; '.join(parts)}."
+        return f"Not in the answer{asked}: {'; '.join(parts)}."
     steps = dict.fromkeys(STEP_NAMES.get(row["step"], row["step"]) for _, row in rows)
-    return f"Not in the answer, and no right answer would be lost by {listed(list(steps))}." if rows else ""
+    none = f"Not in the answer, and no right answer would be lost by {listed(list(steps))}{asked}"
+    most = f"; with 95% confidence at most {max(row['high'] for _, row in rows):.2%}" if drawn else ""
+    return f"{none}{most}." if rows else ""
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f" ({row['lost'] / row['queries']:.2%}, {row['low']:.2%} to {row['high']:.2%})"
 
 
 def summarize_suspects(wrong: pd.DataFrame, false_negatives: int, scored: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.summaries import STEP_NAMES
@@ -47,6 +48,7 @@ from mmlab.retrieve.scores.hubness import (
 )
 from mmlab.retrieve.scores.query_split import (
     AUTO,
+    COMPARED_PAIRS,
     CalibrationSplit,
     Split,
     choose_split,
@@ -118,7 +120,8 @@ class RankedDirection:
     steps, answer: of the queries that are judged, against the items of their split. weights: of each model in the
     fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to fit on and those to evaluate
     on, None where nothing is fitted; exact: whether the answer was made from exact search, not from the graph; beside:
-    the same answer to queries of other splits, each against the items of its own split.
+    the same answer to queries of other splits, each against the items of its own split; drawn: how many queries the
+    graph was asked beside an exact answer, 0 for all.
     """
 
     steps: Mapping[str, pd.DataFrame]
@@ -128,6 +131,7 @@ class RankedDirection:
     weights: Mapping[str, float] = field(default_factory=dict)
     exact: bool = True
     beside: pd.DataFrame = field(default_factory=no_rankings)
+    drawn: int = 0
 
     @property
     def chain(self) -> dict[str, pd.DataFrame]:
@@ -234,7 +238,7 @@ def rank_direction(
     if config.rerank:
         answer = steps["reranked"] = _reranked(answer, asked.judged.items, config, match)
     beside = asked.judged.not_asked(ranked[last])
-    return RankedDirection(steps, answer, fitted, asked.split, weights, config.exact, beside)
+    return RankedDirection(steps, answer, fitted, asked.split, weights, config.exact, beside, asked.drawn)
 
 
 @dataclass(frozen=True)
@@ -274,16 +278,32 @@ class _Direction:
         return self.split.gallery if self.split and self.split.gallery else self.judged
 
     def searched(self) -> dict[str, pd.DataFrame]:
-        """Return the rankings of the judged queries by exact search, by the graph and by quantized copies."""
+        """Return the rankings of the judged queries by exact search, by the graph and by quantized copies.
+
+        Where exact search answers, the graph is asked the queries of 2,000 pairs (`Split.of_compared_pairs`): what it
+        loses is known as well, and a walk takes longer than a scan.
+        """
         queries, *_ = self.queries(self.judged)
+        asking = queries.take(self._compared) if self.drawn else queries
         steps = {
             "exact": self._scan(self.judged, queries),
-            "index": self._walk(self.judged, queries, quantized=False),
+            "index": self._walk(self.judged, asking, quantized=False),
         }
         searched = bridge_modality(self.index, queries, self.target) or self.target
         if self.index.schemas[self.index.collection(queries.space, searched)].quantization:
-            steps["quantized"] = self._walk(self.judged, queries)
+            steps["quantized"] = self._walk(self.judged, asking)
         return steps
+
+    @cached_property
+    def _compared(self) -> np.ndarray:
+        """The judged queries that the graph is asked."""
+        ids = self.queries(self.judged)[0].ids
+        return self.judged.of_compared_pairs(ids, self.config.seed) if self.config.exact else ids
+
+    @property
+    def drawn(self) -> int:
+        """How many of the judged queries the graph is asked; 0 for all."""
+        return len(self._compared) % len(self.queries(self.judged)[0])
 
     def _scan(self, part: Split, queries: Vectors) -> pd.DataFrame:
         depth, siblings = self.config.depth, self.config.siblings
@@ -513,7 +533,8 @@ def _steps_in_words(found: RankedDirection, details: str) -> str:
         for inside in (True, False)
     )
     answer = f"answered by {', then '.join(chain)}" + (f" ({details})" if details else "")
-    return f"{answer}; beside the answer {listed(beside)}" if beside else answer
+    asked = f", asked {found.drawn:,} queries of {COMPARED_PAIRS:,} pairs drawn" if found.drawn else ""
+    return f"{answer}; beside the answer {listed(beside)}{asked}" if beside else answer
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

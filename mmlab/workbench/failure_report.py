@@ -93,12 +93,13 @@ class FailureReport(Report):
 
     @cached_property
     def beside(self) -> dict[str, pd.DataFrame]:
-        """What the steps that are not in the answer lose and gain: step, made_from, lost, gained, by direction."""
-        tables = {}
+        """What the steps that are not in the answer lose and gain, by direction: see `losses_beside`."""
+        tables, items = {}, self.rankings.items
         for name, ranked in self.rankings.ranked.items():
             parents, chain = parent_steps(ranked.steps, ranked.exact), ranked.chain_names
             others = {step: parent for step, parent in parents.items() if step not in chain}
-            tables[name] = losses_beside(ranked.steps, others, self.rankings.qrels[name], self.k)
+            qrels = self.rankings.compared(name)
+            tables[name] = losses_beside(ranked.steps, others, qrels, self.k, items)
         return tables
 
     @cached_property
@@ -118,7 +119,7 @@ class FailureReport(Report):
 
         queries = {name: len(table) for name, table in self.per_query.items()}
         losses = summarize_losses(self.causes, queries, self.k)
-        sentence = f"{losses} {summarize_steps_beside(self.beside)}".strip()
+        sentence = f"{losses} {summarize_steps_beside(self.beside, queries)}".strip()
         return Result(join_directions(falls), sentence, draw, shown=no_table())
 
     @or_reason

@@ -133,6 +133,19 @@ class Rankings(Report):
         fitted = {name: one.split for name, one in self.ranked.items() if one.split}
         return {name: fitted[name].evaluation_rows(t) if name in fitted else t for name, t in right.items()}
 
+    def compared(self, direction: str) -> pd.DataFrame:
+        """Return the qrels of the queries that were asked what stands beside the answer: of 2,000 pairs at most.
+
+        Example:
+            >>> len(run.rankings.compared("text-to-image"))
+            1090
+        """
+        qrels = self.qrels[direction]
+        ids = qrels["query_id"].to_numpy(dtype=str)
+        if not self.ranked[direction].exact:
+            return qrels
+        return qrels[is_among(ids, self.judged.of_compared_pairs(ids, self.config.seed))]
+
     def rules(self) -> dict[str, dict[str, str]]:
         """Return what served the answer beside the queries that are judged, by direction and rule.
 
@@ -298,7 +311,7 @@ class Rankings(Report):
             3
         """
         direction = direction or next(iter(self.ranked))
-        known = self._known_queries(self.qrels[direction])
+        known = self._known_queries(self.compared(direction))
         query_id = query_id or known.sample(1, random_state=seed).iloc[0]
         ranked = self.ranked[direction]
         table = ranks_of_query(query_id, ranked.steps, ranked.answer, self.data.embedded_items, k)

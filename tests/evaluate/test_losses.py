@@ -93,8 +93,15 @@ def test_an_answer_by_exact_search_loses_nothing_later() -> None:
 
 def test_steps_that_are_not_in_the_answer_are_held_against_what_they_were_made_from() -> None:
     steps = {"exact": stage(*QUERIES[:3]), "index": stage(*QUERIES[1:3]), "fused": stage(*QUERIES)}
-    table = losses_beside(steps, {"index": "exact", "fused": "index"}, QRELS, k=1)
-    assert table.to_numpy().tolist() == [["index", "exact", 1, 0], ["fused", "index", 0, len(QUERIES) - 2]]
+    table = losses_beside(steps, {"index": "exact", "fused": "index"}, QRELS, k=1, items=ITEMS)
+    columns = ["step", "made_from", "lost", "gained", "queries"]
+    assert table[columns].to_numpy().tolist() == [["index", "exact", 1, 0, 7], ["fused", "index", 0, 5, 7]]
+    lost = np.array([1, 0, 0, 0, 0, 0, 0], dtype=float)[:, None]  # one of seven queries, each of its own pair
+    assert table.loc[0, ["low", "high"]].tolist() == mean_intervals(lost, np.arange(7))[0].tolist()
+    assert table.loc[1, "low"] == 0 < table.loc[1, "high"]
+    few = losses_beside(steps, {"index": "exact"}, QRELS[1:3], k=1, items=ITEMS)
+    assert few[columns].to_numpy().tolist() == [["index", "exact", 0, 0, 2]]
+    assert losses_beside(steps, {"index": "exact"}, QRELS.head(0), 1, ITEMS)["queries"].tolist() == [0]
 
 
 THREE = pd.DataFrame(

@@ -249,7 +249,7 @@ def test_nothing_to_say_is_said():
     assert summarize_measures(means, "AP") == nothing
     assert summarize_losses(pd.DataFrame(), {"text-to-image": 0}, 5) == nothing
     assert summarize_losses(pd.DataFrame(), {}, 5) == nothing
-    assert summarize_steps_beside({}) == summarize_steps_beside({"text-to-image": pd.DataFrame()}) == ""
+    assert summarize_steps_beside({}, {}) == summarize_steps_beside({"x": pd.DataFrame()}, {"x": 0}) == ""
     assert summarize_failures(pd.DataFrame()) == "No query was missed, so neither modality failed."
 
 
@@ -259,14 +259,28 @@ def test_both_directions_stand_in_one_sentence():
     assert summarize_measures(frame(rows, columns), "RR") == (
         "RR: text-to-image 0.500 (0.400 to 0.600), image-to-text 1.000 (0.900 to 1.000)."
     )
-    beside = frame([("index", "exact", 1200, 3), ("fused", "index", 0, 7)], "step made_from lost gained")
-    assert summarize_steps_beside({"text-to-image": beside}) == (
+    rows = [("index", "exact", 1200, 3, 4000, 0.2, 0.4), ("fused", "index", 0, 7, 4000, 0.0, 0.01)]
+    beside, both = (
+        frame(rows, "step made_from lost gained queries low high"),
+        ("text-to-image", "image-to-text"),
+    )
+    assert summarize_steps_beside({"text-to-image": beside}, {"text-to-image": 4000}) == (
         "Not in the answer: text-to-image index loses 1,200 and gains 3 of exact; "
         "text-to-image fused loses 0 and gains 7 of index."
     )
     nothing = beside.assign(lost=0, gained=0)
-    assert summarize_steps_beside({"text-to-image": nothing, "image-to-text": nothing.head(1)}) == (
+    alike = dict(zip(both, (nothing, nothing.head(1)), strict=True))
+    assert summarize_steps_beside(alike, dict.fromkeys(both, 4000)) == (
         "Not in the answer, and no right answer would be lost by the index and fused."
+    )
+    assert summarize_steps_beside({"text-to-image": beside}, {"text-to-image": 9000}) == (
+        "Not in the answer (asked 4,000 of 9,000 queries of text-to-image, drawn by pair): text-to-image index loses "
+        "1,200 (30.00%, 20.00% to 40.00%) and gains 3 of exact; text-to-image fused loses 0 (0.00%, 0.00% to 1.00%) "
+        "and gains 7 of index."
+    )
+    assert summarize_steps_beside(alike, {"text-to-image": 9000, "image-to-text": 4000}) == (
+        "Not in the answer, and no right answer would be lost by the index and fused (asked 4,000 of 9,000 queries of "
+        "text-to-image, drawn by pair); with 95% confidence at most 40.00%."
     )
     columns = "direction failed value queries among_found image_unknown"
     rows = [

@@ -22,6 +22,7 @@ from mmlab.retrieve.pipeline import (
 )
 from mmlab.retrieve.query.rank import rank, rank_models
 from mmlab.retrieve.score_studies import try_rescorings
+from mmlab.retrieve.scores import query_split
 from mmlab.retrieve.scores.fitted_calibration import fit_calibration
 from mmlab.retrieve.scores.fuse import fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
@@ -61,6 +62,33 @@ def test_the_search_alone_is_ranked_exactly_and_by_the_graph(collection, qrels) 
         asked = vectors.take(items.loc[items["modality"] == source, "item_id"])
         expected = rank(retriever.index, asked, target, 7, exact=True)
         assert ranked[name].answer["item_id"].tolist() == expected["item_id"].tolist()
+
+
+def test_beside_an_exact_answer_the_graph_is_asked_the_queries_of_some_pairs(
+    collection, qrels, monkeypatch
+) -> None:
+    items, vectors, retriever = collection
+    monkeypatch.setattr(query_split, "COMPARED_PAIRS", 5)
+    found = {
+        exact: rank_directions(
+            retriever.index, [vectors], items, RetrievalConfig(depth=7, exact=exact, split="all"), qrels
+        )
+        for exact in (True, False)
+    }
+    judged = choose_split(items, "all")
+    for name, (source, _) in DIRECTIONS.items():
+        asked = items.loc[items["modality"] == source, "item_id"].to_numpy(dtype=str)
+        drawn = judged.of_compared_pairs(asked, seed=0)
+        assert 0 < len(drawn) < len(asked)
+        steps, whole = found[True][name].steps, found[False][name].steps
+        assert steps["exact"]["query_id"].nunique() == len(asked)
+        for step in ("index", "quantized"):
+            assert set(steps[step]["query_id"]) == set(drawn)
+            assert set(whole[step]["query_id"]) == set(asked)  # the answer itself, or what it was made from
+        assert found[True][name].drawn == len(drawn)
+        assert found[False][name].drawn == 0
+    words = summarize_steps({"image-to-text": found[True]["image-to-text"]})
+    assert words.endswith("beside the answer the index and its quantized copies, asked 5 queries of 2,000 pairs drawn.")
 
 
 def test_every_step_of_the_configuration_runs_in_its_order(collection, both, qrels) -> None:

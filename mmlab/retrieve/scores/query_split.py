@@ -13,6 +13,7 @@ from mmlab.items.tables import Ids, TooFew
 
 AUTO, ALL, NO_SPLIT = "auto", "all", "none"
 TEST = "test"
+COMPARED_PAIRS = 2000  # whose queries are asked what stands beside the answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,14 @@ class Split:
     def take(self, vectors: Vectors) -> Vectors:
         """Return the vectors of its items, in their order."""
         return vectors.take(vectors.ids[is_among(vectors.ids, self.items["item_id"])])
+
+    def of_compared_pairs(self, ids: np.ndarray, seed: int) -> np.ndarray:
+        """Return those of its items (N,) that belong to 2,000 pairs drawn by `seed`; all where it has no more pairs."""
+        pairs = np.sort(self.items["pair_id"].unique())
+        if len(pairs) <= COMPARED_PAIRS:
+            return ids
+        drawn = np.random.default_rng(seed).permutation(pairs)[:COMPARED_PAIRS]
+        return ids[is_among(ids, self.items.loc[is_among(self.items["pair_id"], drawn), "item_id"])]
 
     def within(self, qrels: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of qrels whose query and answer are both its items."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mmlab.items import Space, Vectors
 from mmlab.retrieve import split_queries
+from mmlab.retrieve.scores import query_split
 from mmlab.retrieve.scores.query_split import choose_split
 
 SPLITS = ["test", "val", "train", "restval", None]
@@ -27,6 +28,20 @@ def items(splits, pairs=None, images=True):
 
 def texts_of(split):
     return sorted(split.items.loc[split.items["modality"] == "text", "item_id"])
+
+
+def test_of_many_pairs_some_are_drawn_and_all_queries_of_these_are_compared(monkeypatch) -> None:
+    judged = choose_split(items([None] * 6, pairs=["a", "a", "b", "b", "c", "d"]))
+    ids = np.array(["q5", "q0", "q1", "q2", "q3", "q4"])
+    assert judged.of_compared_pairs(ids, seed=0) is ids
+    monkeypatch.setattr(query_split, "COMPARED_PAIRS", 2)
+    pairs = sorted(np.random.default_rng(1).permutation(["a", "b", "c", "d"])[:2])
+    of = {"a": ["q0", "q1"], "b": ["q2", "q3"], "c": ["q4"], "d": ["q5"]}
+    expected = [query for query in ids if query in [*of[pairs[0]], *of[pairs[1]]]]
+    assert judged.of_compared_pairs(ids, seed=1).tolist() == expected
+    images = judged.of_compared_pairs(np.array(["i0", "i2", "i4", "i5"]), seed=1)
+    assert len(images) == 2  # those of the same pairs
+    assert set(judged.items.set_index("item_id")["pair_id"][images]) == set(pairs)
 
 
 @pytest.mark.parametrize(
