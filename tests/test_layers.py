@@ -52,7 +52,7 @@ ORDER = {
 HEAVY = {
     "datasets", "duckdb", "embedding_atlas", "faiss", "httpcore", "httpx", "imagehash", "IPython", "ipywidgets",
     "jinja2", "jscatter", "jupyter_client", "lxml", "matplotlib", "nbclient", "nbconvert", "nbformat", "numba",
-    "papermill", "PIL", "pytesseract", "qdrant_client", "qdrant_edge", "scipy", "sentence_transformers",
+    "openvino", "papermill", "PIL", "pytesseract", "qdrant_client", "qdrant_edge", "scipy", "sentence_transformers",
     "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
 

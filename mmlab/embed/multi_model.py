@@ -1,24 +1,41 @@
-"""Several models embed the same items, each those that it can, and are described side by side."""
+"""Several models embed the same items, each those that it can; settings of one model are measured side by side."""
 
-from collections.abc import Sequence
+import gc
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queries
-from mmlab.embed.models import load_for, load_model
+from mmlab.embed.encode import OUT_OF_MEMORY, count_workers
+from mmlab.embed.models import Model, ModelError, load_for, load_model
 from mmlab.embed.models.interface import check_prompts, unsupported_modality
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
 
-FULL_PRECISION = "float32"
+T = TypeVar("T")
+
+FULL_PRECISION, INT8 = "float32", "int8"
 # Items of each modality that are embedded again for their cosine to float32.
 PRECISION_SAMPLE = 32
 WORK_COLUMNS = ("items", "embedded", "cached", "failed", "truncated", "halved", "per_second")
 ROW_COLUMNS = ("smallest norm", "largest norm", "norm of the mean", "least cosine to float32")
+# To float32, of a sample: what "auto" asks of int8.
+GOOD_COSINE = 0.999
+REFUSED = "model %r: precision auto leaves int8 alone: %s"
+SETTING = ("modality", "precision", "batch_size")
+FIGURES = ("items_per_second", "memory_mb", "cosine_least", "cosine_mean")
+# Between two readings of the resident memory.
+SECONDS_BETWEEN_READINGS = 0.005
+
+log = logging.getLogger(__name__)
 
 
 def embed_with_models(
@@ -32,7 +49,9 @@ def embed_with_models(
 ) -> list[Embedded]:
     """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
-    models, prompts, precision: as in `load_model`. cache, batch_size, progress: as in `embed_items`.
+    models, prompts, precision: as in `load_model`; but "auto" is int8 where that is installed and faster, and where a
+    sample of the items has cosines to float32 of GOOD_COSINE at least. cache, batch_size, progress: as in
+    `embed_items`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items.
     """
@@ -40,7 +59,7 @@ def embed_with_models(
     prompts = check_prompts(prompts)
     results: dict[Space, Embedded] = {}
     for name in models:
-        model = load_model(name, precision=precision, prompts=prompts)
+        model = _load(name, precision, prompts, items)
         if model.space in results:
             raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
         chosen = items[items["modality"].isin(model.modalities)]
@@ -50,6 +69,36 @@ def embed_with_models(
         # Free its memory for the next model.
         del model
     return list(results.values())
+
+
+def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame) -> Model:
+    """Load a model; say in one line why "auto" leaves int8 alone where it does."""
+    if precision == "auto" and _gains_from_int8():
+        try:
+            model = load_model(name, precision=INT8, prompts=prompts)
+            least = _least_cosine(model, items)
+        except ModelError as error:
+            log.warning(REFUSED, name, error)
+        else:
+            if least >= GOOD_COSINE:
+                return model
+            log.warning(REFUSED, name, f"the least cosine to float32 is {least:.5f}, under {GOOD_COSINE}")
+    return load_model(name, precision=precision, prompts=prompts)
+
+
+def _gains_from_int8() -> bool:
+    from mmlab.embed.models.int8 import gains_from_int8
+
+    return gains_from_int8()
+
+
+def _least_cosine(model: Model, items: pd.DataFrame) -> float:
+    chosen = items[items["modality"].isin(model.modalities)]
+    if chosen.empty:
+        return 1.0
+    sample = _spread_by_modality(chosen)
+    vectors = embed_items(sample, model, progress=False).vectors
+    return float(cosines_to_float32(vectors, sample).min())
 
 
 def describe_spaces(results: Sequence[Embedded]) -> pd.DataFrame:
@@ -105,7 +154,7 @@ def cosines_to_float32(
     have a cosine of 1, and nothing is embedded.
     """
     known = items[is_among(items["item_id"], vectors.ids)]
-    sample = pd.concat([_spread(rows, sample_size) for _, rows in known.groupby("modality", sort=False)])
+    sample = _spread_by_modality(known, sample_size)
     space = vectors.space
     preprocessing, precision = space.preprocessing.rsplit(", ", 1)
     if precision == FULL_PRECISION:
@@ -116,6 +165,157 @@ def cosines_to_float32(
     return pd.Series((near.array * exact.array).sum(axis=1), index=exact.ids)
 
 
-def _spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return `count` rows from the first to the last, at even distances."""
-    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))]
+def _spread_by_modality(items: pd.DataFrame, count: int = PRECISION_SAMPLE) -> pd.DataFrame:
+    """Return `count` items of each modality, from the first to the last, at even distances."""
+    modalities = [rows for _, rows in items.groupby("modality", sort=False)]
+    chosen = [
+        np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)) for rows in modalities
+    ]
+    return pd.concat([rows.iloc[places] for rows, places in zip(modalities, chosen, strict=True)])
+
+
+def sweep_batches(
+    items: pd.DataFrame,
+    model: str,
+    batch_sizes: Sequence[int] = (8, 16, 32, 64, 128),
+    precisions: Sequence[str] = ("float32", "bfloat16"),
+    rounds: int = 3,
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Measure each precision and batch size, in ascending sizes, on each modality of the items that the model embeds.
+
+    Returns a row per setting:
+    modality, precision, batch_size;
+    items_per_second: from file to vector without a cache, the median of the rounds after one to warm up;
+    memory_mb: the most memory above that of the loaded model, in MB (10^6 bytes): resident memory of this process on a
+    CPU, allocated memory of the device on CUDA;
+    cosine_least, cosine_mean: of the vectors to those in float32, in [-1, 1];
+    problem: "" if there are figures. Otherwise they are NaN and it says why: "out of memory", "too few items" (fewer
+    than a whole batch for each worker), or the model's error, such as vectors that are not finite.
+
+    The items are embedded rounds + 1 times per row, so give a sample: the largest batch size times the number of cores.
+    Raises ModelError if the model cannot be loaded or embeds none of the items, ValueError for other wrong arguments.
+    """
+    reference = load_model(model, device)
+    modalities = [name for name in items["modality"].unique() if name in reference.modalities]
+    if not modalities:
+        raise unsupported_modality(model, reference.modalities, items["modality"].iloc[0])
+    rows = []
+    for precision in precisions:
+        try:
+            embedder = reference if precision == FULL_PRECISION else load_model(model, device, precision)
+        except ModelError as error:  # not every network converts to int8
+            rows += _unmeasured(modalities, precision, batch_sizes, str(error))
+            continue
+        for modality in modalities:
+            chosen = items[items["modality"] == modality].drop_duplicates("content")
+            exact = embed_items(chosen, reference, progress=False).vectors
+            found = _sweep(chosen, embedder, sorted(batch_sizes), rounds, exact)
+            rows += [{"modality": modality, "precision": precision} | row for row in found]
+    return pd.DataFrame(rows, columns=[*SETTING, *FIGURES, "problem"])
+
+
+def _unmeasured(
+    modalities: Sequence[str], precision: str, sizes: Sequence[int], problem: str
+) -> list[dict[str, object]]:
+    row = {**dict.fromkeys(FIGURES, np.nan), "precision": precision, "problem": problem}
+    return [row | {"modality": name, "batch_size": size} for name in modalities for size in sorted(sizes)]
+
+
+def used_memory(device: str = "cpu") -> int:
+    """Return the bytes in use now: of this process, or allocated on a CUDA device."""
+    gc.collect()
+    if device.startswith("cuda"):
+        return _cuda().memory_allocated(device)
+    return _resident_memory()
+
+
+def free_memory(device: str = "cpu") -> int:
+    """Return the bytes that are still available."""
+    if device.startswith("cuda"):
+        return _cuda().mem_get_info(device)[0]
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def measure_peak_memory(work: Callable[[], T], device: str = "cpu") -> tuple[T, int]:
+    """Return what `work` returns, and the most bytes that were in use meanwhile.
+
+    >>> result, peak = measure_peak_memory(lambda: sum(range(10)))
+    >>> result, peak > 1_000_000
+    (45, True)
+    """
+    if device.startswith("cuda"):
+        _cuda().empty_cache()
+        _cuda().reset_peak_memory_stats(device)
+        return work(), _cuda().max_memory_allocated(device)
+    peak, ended = [_resident_memory()], Event()
+    watcher = Thread(target=_watch_memory, args=(peak, ended), daemon=True)
+    watcher.start()
+    try:
+        result = work()
+    finally:
+        ended.set()
+        watcher.join()
+    return result, peak[0]
+
+
+def _cuda() -> Any:
+    import torch
+
+    return torch.cuda
+
+
+def _sweep(
+    items: pd.DataFrame, model: Model, sizes: Sequence[int], rounds: int, exact: Vectors
+) -> list[dict[str, object]]:
+    """Return a row per size; a size is not tried where the one before it shows that it would not fit."""
+    loaded, device = used_memory(model.device), model.device
+    rows, per_item = [], 0.0
+    for size in sizes:
+        row: dict[str, object] = {**dict.fromkeys(FIGURES, np.nan), "batch_size": size}
+        if size * count_workers() > len(items):
+            row["problem"] = "too few items"
+        elif per_item * size > free_memory(device):
+            row["problem"] = OUT_OF_MEMORY
+        else:
+            measure = partial(_measure, items, model, size, rounds, exact)
+            figures, peak = measure_peak_memory(measure, device)
+            taken = max(peak - loaded, 0)  # less where the process gave back what it had loaded with
+            per_item = taken / size
+            row |= figures | {"memory_mb": taken / 1e6}
+        rows.append(row)
+    return rows
+
+
+def _measure(items: pd.DataFrame, model: Model, size: int, rounds: int, exact: Vectors) -> dict[str, object]:
+    """Return items per second and the cosines to the exact vectors, or the problem."""
+    speeds = []
+    for _ in range(rounds + 1):
+        try:
+            embedded = embed_items(items, model, batch_size=size, progress=False)
+        except ModelError as error:
+            return {"problem": str(error)}
+        if embedded.counts["halved"].sum():
+            return {"problem": OUT_OF_MEMORY}
+        speeds.append(embedded.counts["per_second"].iloc[0])
+    cosines = (embedded.vectors.array * exact.take(embedded.vectors.ids).array).sum(axis=1)
+    return {
+        "items_per_second": float(np.median(speeds[1:])),
+        "cosine_least": float(cosines.min()),
+        "cosine_mean": float(cosines.mean()),
+        "problem": "",
+    }
+
+
+def _watch_memory(peak: list[int], ended: Event) -> None:
+    while not ended.wait(SECONDS_BETWEEN_READINGS):
+        peak[0] = max(peak[0], _resident_memory())
+    peak[0] = max(peak[0], _resident_memory())
+
+
+def _resident_memory() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss

@@ -23,7 +23,7 @@ OPTIONS = {
         "duplicate image", "near duplicate", "split leak", "tiny", "blurred", "dark", "blank", "extreme aspect",
         "unlisted image", "no image named", "repeated caption", "vague caption", "short text",
     ),
-    "precision": ("float32", "bfloat16", "auto"),
+    "precision": ("float32", "bfloat16", "int8", "auto"),
     "layout": ("unified", "separate", "named"),
     "quantization": (
         "none", "scalar", "scalar-8", "product", "product-4", "product-8", "product-16", "product-32", "product-64",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
-from mmlab.embed.benchmark import sweep_batches
+from mmlab.embed.multi_model import sweep_batches
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.store.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmlab.embed import embed_items, load_model
-from mmlab.embed.benchmark import sweep_batches
+from mmlab.embed.multi_model import sweep_batches
 from tests.embed.models.test_contract import KINDS, embed, every_family, inputs  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

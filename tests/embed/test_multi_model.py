@@ -1,11 +1,23 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from mmlab.embed import ModelError, embed_items, embed_with_models, load_model
+from mmlab.embed import ModelError, embed_items, embed_with_models, load_model, multi_model
 from mmlab.embed.embedding import VectorCache, embed_with_queries
-from mmlab.embed.multi_model import cosines_to_float32, describe_rows, describe_spaces, describe_work
+from mmlab.embed.multi_model import (
+    cosines_to_float32,
+    describe_rows,
+    describe_spaces,
+    describe_work,
+    free_memory,
+    measure_peak_memory,
+    sweep_batches,
+    used_memory,
+)
 from tests.embed.checkpoints import guide_pair
+
+MB = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +105,30 @@ def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
     assert cosines.between(0.99, 0.999999).all()
 
 
+@pytest.mark.parametrize(("good", "expected"), [(0.99, "int8"), (1.01, "float32")])
+def test_auto_is_int8_where_it_gains_and_is_near_enough(
+    good, expected, items, clip_folder, tmp_path, monkeypatch, caplog
+):
+    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
+    monkeypatch.setattr(multi_model, "GOOD_COSINE", good)
+    (found,) = embed_with_models(items, [str(clip_folder)], precision="auto", progress=False)
+    assert found.vectors.space.preprocessing == f"CLIPImageProcessorPil, 16 tokens, {expected}"
+    assert ("precision auto leaves int8 alone: the least cosine to float32 is 0.99" in caplog.text) == (
+        expected == "float32"
+    )
+
+
+def test_auto_says_why_a_network_is_not_in_int8(items, folders, tmp_path, monkeypatch, caplog):
+    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
+    (found,) = embed_with_models(items, [str(folders("siglip2"))], precision="auto", progress=False)
+    assert found.vectors.space.preprocessing.endswith("float32")
+    assert "cannot be converted to int8 (it would give other vectors)" in caplog.text
+
+
 def test_texts_have_a_second_vector_where_queries_have_a_prompt_of_their_own(items, models):
     texts, model = items[items["modality"] == "text"], models("bge")
     embedded = embed_with_queries(texts, model, progress=False)
@@ -161,3 +197,87 @@ def test_a_query_longer_than_the_window_is_counted_within_its_own_prompt(items, 
     texts["text"] = "x" * 12  # 14 tokens of 16 with start and end; four letters of "find: " and a colon more
     counts = embed_with_queries(texts, models("bge"), progress=False).counts.set_index("side")
     assert counts["truncated"].to_dict() == {"document": 0, "query": 10}
+
+
+@pytest.fixture
+def one_worker(monkeypatch):
+    monkeypatch.setattr(multi_model, "count_workers", lambda: 1)
+
+
+def test_a_row_for_each_setting(items, clip_folder, one_worker):
+    rows = sweep_batches(items, str(clip_folder), [4, 2], ["float32", "bfloat16"], rounds=1, device="cpu")
+    settings = rows[["modality", "precision", "batch_size"]].to_numpy().tolist()
+    assert settings == [
+        [modality, precision, size]
+        for precision in ("float32", "bfloat16")
+        for modality in ("image", "text")
+        for size in (2, 4)
+    ]
+    assert (rows["problem"] == "").all()
+    assert (rows["items_per_second"] > 0).all()
+    exact = rows["precision"] == "float32"
+    np.testing.assert_allclose(rows.loc[exact, ["cosine_least", "cosine_mean"]], 1, atol=1e-5)
+    assert rows.loc[~exact, "cosine_mean"].between(0.99, 0.99999).all()
+    assert (rows["cosine_least"] <= rows["cosine_mean"] + 1e-6).all()
+
+
+def test_a_precision_that_a_network_has_not_is_rows_without_figures(items, folders, one_worker):
+    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    rows = sweep_batches(items, str(folders("siglip2")), [2], ["int8"], rounds=1, device="cpu")
+    assert rows["modality"].tolist() == ["image", "text"]
+    assert rows["problem"].str.contains("cannot be converted to int8").all()
+    assert rows["items_per_second"].isna().all()
+
+
+def test_only_what_the_model_embeds_is_measured(items, folders, one_worker):
+    rows = sweep_batches(items, str(folders("mpnet")), [2], ["float32"], rounds=1, device="cpu")
+    assert rows["modality"].tolist() == ["text"]
+    with pytest.raises(ModelError, match=r"embeds image only, found text"):
+        sweep_batches(items[items["modality"] == "text"], str(folders("vit")), [2], device="cpu")
+
+
+def test_a_size_that_the_items_do_not_fill_is_a_row_without_figures(items, clip_folder, one_worker):
+    rows = sweep_batches(items, str(clip_folder), [5, 6], ["float32"], rounds=1, device="cpu")
+    rows = rows[rows["modality"] == "image"].set_index("batch_size")
+    assert rows["problem"].tolist() == ["", "too few items"]
+    assert rows.loc[6, ["items_per_second", "memory_mb", "cosine_mean"]].isna().all()
+
+
+def test_a_size_that_does_not_fit_is_a_row_without_figures(items, clip_folder, monkeypatch, one_worker):
+    full = load_model(str(clip_folder), device="cpu")
+    plain = full.embed_prepared
+
+    def embed_prepared(modality, prepared):
+        if modality == "image" and len(prepared["pixel_values"]) > 2:
+            raise MemoryError
+        return plain(modality, prepared)
+
+    monkeypatch.setattr(full, "embed_prepared", embed_prepared)
+    monkeypatch.setattr(multi_model, "load_model", lambda *_: full)
+    rows = sweep_batches(items, "full", [1, 5], ["float32"], rounds=1)
+    problems = rows.set_index(["modality", "batch_size"])["problem"]
+    assert problems.to_dict() == {
+        ("image", 1): "",
+        ("image", 5): "out of memory",
+        ("text", 1): "",
+        ("text", 5): "",
+    }
+
+
+def test_a_size_that_would_not_fit_is_not_tried(items, clip_folder, monkeypatch, one_worker):
+    monkeypatch.setattr(multi_model, "free_memory", lambda _: 0)
+    monkeypatch.setattr(multi_model, "used_memory", lambda _: 0)
+    rows = sweep_batches(items, str(clip_folder), [1, 2], ["float32"], rounds=1, device="cpu")
+    assert rows["problem"].tolist() == ["", "out of memory"] * 2
+
+
+def test_memory_that_was_given_back_counts_while_it_was_used():
+    before = used_memory()
+    total, peak = measure_peak_memory(lambda: np.ones(100 * MB, dtype=np.uint8).sum())
+    assert total == 100 * MB
+    assert 95 * MB < peak - before < 200 * MB
+    assert used_memory() - before < 50 * MB
+
+
+def test_there_is_free_memory():
+    assert free_memory() > MB

@@ -6,6 +6,7 @@ A family adds a class with the parts it reads and `project`. Letters: N inputs, 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
+from mmlab.embed.models.int8 import Int8Network
 from mmlab.embed.models.interface import (
     Inputs,
     ModelError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PRECISIONS = OPTIONS["precision"]
+INT8 = "int8"
 
 # Threads that use one accelerator at once wait for the interpreter longer than they compute. All models share one lock:
 # `sdpa_kernel` sets and restores a setting of the whole process.
@@ -59,12 +62,14 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
-    """Return "float32" or "bfloat16"; "auto" is bfloat16 where the hardware computes faster in it.
+    """Return the precision; "auto" is bfloat16 where the hardware computes faster in it, else float32.
 
-    Raises ValueError for an unknown precision.
+    Raises ValueError for an unknown precision, and for int8 on an accelerator.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
+    if precision == INT8 and device.type != "cpu":
+        raise ValueError(f"precision: int8 is computed on the CPU, found the device {device}: give bfloat16")
     if precision != "auto":
         return precision
     return "bfloat16" if _computes_in_bfloat16(device) else "float32"
@@ -107,7 +112,8 @@ class Adapter(ABC):
     ) -> None:
         self.checkpoint, self.tokenizer, self.processor = checkpoint, tokenizer, processor
         self.network = network.to(checkpoint.device).eval()
-        self.dtype = getattr(torch, checkpoint.precision)
+        self.dtype = checkpoint.dtype
+        self.int8: dict[str, Int8Network] = {}
         self.prompts = checkpoint.prompts if tokenizer else ()
         self.space = Space(
             model=checkpoint.name,
@@ -175,7 +181,7 @@ class Adapter(ABC):
         """Return unit rows, float32 (N, D), of prepared inputs; raise ModelError if one is zero or not finite."""
         self._check(modality)
         with device_lock(self.checkpoint.device):
-            rows = self.project(modality, self.to_device(prepared)).float().cpu().numpy()
+            rows = self._compute(modality, prepared)
         try:
             rows = unit_rows(rows)
         except ValueError as error:
@@ -184,6 +190,22 @@ class Adapter(ABC):
                 "give precision float32, or check whether its weights are damaged"
             ) from error
         return average_prompts(rows, self.prompts) if modality == "text" else rows
+
+    def _compute(self, modality: str, prepared: Inputs) -> np.ndarray:
+        """Return the rows (N, D), float32, of prepared inputs."""
+        if self.checkpoint.precision != INT8:
+            return self.project(modality, self.to_device(prepared)).float().cpu().numpy()
+        if modality not in self.int8:
+            self.int8[modality] = self._convert(modality)
+        return self.int8[modality].embed(prepared)
+
+    def _convert(self, modality: str) -> Int8Network:
+        """Return the tower of this modality in int8."""
+        identity = [type(self).__name__, self.checkpoint.revision, modality]
+        sample, other = self._prepare_sample(modality, 2), self._prepare_sample(modality, 3)
+        return Int8Network(
+            self.checkpoint.requested, identity, self.network, partial(self.project, modality), sample, other
+        )
 
     def count_truncated(self, texts: list[str], as_queries: bool = False) -> int:
         """Count the texts that have more tokens than the window."""
@@ -210,19 +232,29 @@ class Adapter(ABC):
 
     def _measure_dimension(self) -> int:
         with unreadable_as_model_error(self.checkpoint.requested, "vectors", self.advice):
-            shapes = {modality: self._embed_sample(modality).shape for modality in self.modalities}
+            shapes = {name: self._embed_sample(name).shape for name in self.modalities}
         if len(set(shapes.values())) > 1 or any(len(shape) != 2 for shape in shapes.values()):
             found = ", ".join(f"{name} becomes {shape[1:]}" for name, shape in shapes.items())
             raise ModelError(f"model {self.checkpoint.requested!r}: {found}: {self.advice}")
         return shapes[self.modalities[0]][1]
 
     def _embed_sample(self, modality: str) -> np.ndarray:
-        """Embed the simplest input of this modality."""
+        return self.embed_prepared(modality, self._prepare_sample(modality, 1))
+
+    def _prepare_sample(self, modality: str, count: int) -> Inputs:
+        """Return simple inputs of this modality, another number of other sizes."""
         from PIL import Image
 
         if modality == "text":
-            return self.embed_texts(["a"])
+            return self.prepare_texts(["a", "a red shoe", "a shoe and a lamp"][:count])
         if modality == "audio":
-            return self.embed_audio([np.sin(np.arange(16_000) / 20).astype(np.float32)])
-        grey = Image.new("RGB", (64, 64), "grey")
-        return self.embed_images([grey]) if modality == "image" else self.embed_videos([[grey]])
+            wave = np.sin(np.arange(16_000 * count) / 20).astype(np.float32)
+            return self.prepare_audio([wave[16_000 * number :] for number in range(count)])
+        colours = [
+            Image.new("RGB", (64, 64 + 32 * count), colour) for colour in ("grey", "red", "blue")[:count]
+        ]
+        return (
+            self.prepare_images(colours)
+            if modality == "image"
+            else self.prepare_videos([[one] for one in colours])
+        )

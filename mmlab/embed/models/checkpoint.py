@@ -83,7 +83,7 @@ class Checkpoint:
     config: "PreTrainedConfig"
     weights: Weights
     device: "torch.device"
-    precision: str  # "float32" or "bfloat16"
+    precision: str  # "float32", "bfloat16" or "int8"
     prompts: tuple[str, ...] = ()
 
     @property
@@ -96,6 +96,13 @@ class Checkpoint:
         if self.requested == "demo" or not folder.is_dir():
             return self.requested
         return shorten(folder).as_posix()
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """The type of the weights that torch holds: those of int8 are converted from float32."""
+        import torch
+
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
     @property
     def folder(self) -> Path:

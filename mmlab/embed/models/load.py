@@ -58,7 +58,8 @@ def load_model(
 
     model: a relative folder is relative to the project.
     device: "auto" (an accelerator if there is one), "cpu", "cuda" ...
-    precision: "float32", "bfloat16", or "auto": bfloat16 where the hardware computes faster in it.
+    precision: "float32", "bfloat16", "int8" (on the CPU, with the extra [openvino]), or "auto": bfloat16 where the
+    hardware computes faster in it. Whether int8 is near enough is judged on items: `embed_with_models` does so.
     prompts: templates like "a photo of {}". Each text is put into each of them, and has the mean of their vectors;
     an encoder of images alone ignores them.
 
@@ -121,9 +122,9 @@ def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], rev
     if "imagebind" in Path(model).name.lower():
         raise ModelError(f"model {model!r} {IMAGEBIND}")
     # Imported here because it loads torch.
-    from mmlab.embed.models.adapter import pick_device, pick_precision
+    from mmlab.embed.models.adapter import INT8, pick_device, pick_precision
 
-    picked = pick_device(device)
+    picked = pick_device("cpu" if device == "auto" and precision == INT8 else device)
     picked_precision = pick_precision(precision, picked)
     source = find_checkpoint(model)
     config, weights = _open(model, _find_repository(model, source, revision))

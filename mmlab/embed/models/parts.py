@@ -106,7 +106,7 @@ def _read_tensors(kind: Any, checkpoint: Checkpoint, options: dict[str, Any]) ->
     """Return the network and what from_pretrained says about it; the weights lie on this machine."""
     weights = checkpoint.weights
     check_weights(checkpoint.requested, weights)
-    options |= {"dtype": getattr(torch, checkpoint.precision), "output_loading_info": True, **OUR_ATTENTION}
+    options |= {"dtype": checkpoint.dtype, "output_loading_info": True, **OUR_ATTENTION}
     if weights.of_open_clip:
         open_clip: Any = CLIPModel
         return open_clip.from_pretrained(None, state_dict=read_open_clip_tensors(weights), **options)

@@ -109,7 +109,7 @@ def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
             trust_remote_code=False,
             local_files_only=True,
             model_kwargs={
-                "dtype": getattr(torch, checkpoint.precision),
+                "dtype": checkpoint.dtype,
                 "use_safetensors": not checkpoint.weights.pickled,
                 **OUR_ATTENTION,
             },

@@ -39,6 +39,6 @@ def test_the_space_names_the_precision_that_was_picked(clip_folder, monkeypatch)
 
 def test_an_unknown_precision():
     with pytest.raises(
-        ValueError, match=r"precision: expected one of float32, bfloat16, auto, found 'float8'"
+        ValueError, match=r"precision: expected one of float32, bfloat16, int8, auto, found 'float8'"
     ):
         pick_precision("float8", torch.device("cpu"))
