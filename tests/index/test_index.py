@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.index import Index, NoCollection, Store, build_index, open_index, open_store
+from mmlab.index import Hnsw, Index, NoCollection, Store, build_index, open_index, open_store
 from mmlab.index.index import EmptyIndex
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import SpaceMismatch, Vectors
@@ -353,3 +353,13 @@ def test_an_empty_collection_says_so(engine, tmp_path, name, layout):
 def test_an_index_that_is_not_there_is_named(engine, tmp_path):
     with opened(engine, tmp_path) as store, pytest.raises(NoCollection, match="'nope \\(named layout\\)'"):
         open_index(store, "nope", "named")
+
+
+@pytest.mark.parametrize(("scan_kb", "graph"), [(10, True), (18, False)])
+def test_a_graph_is_there_from_the_size_of_the_vectors_on(tmp_path, scan_kb, graph):
+    pairs = make_pairs(320)  # 576 items of 8 numbers of 4 bytes: 18 KB
+    assert len(pairs.items) == 576
+    store = open_store(tmp_path)
+    index = build_index(store, NAME, pairs.items, [pairs.both], hnsw=Hnsw(scan_kb=scan_kb), progress=False)
+    assert index.has_graph(BOTH, "image") is graph
+    assert index.describe_search(BOTH, "image", exact=False).startswith("graph" if graph else "exact")
