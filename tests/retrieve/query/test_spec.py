@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mmlab.retrieve import Query
-from mmlab.retrieve.query.spec import differing_settings, summarize_settings
+from mmlab.retrieve.query.spec import differing_settings, names_image, summarize_settings
 
 
 def test_a_query_says_who_asks() -> None:
@@ -64,3 +64,23 @@ def test_a_query_is_kept_in_plain_values() -> None:
     assert (plain["image"], plain["models"]) == ("a.jpg", ["a", "b"])
     assert "image_name" not in plain
     assert Query(image=Image.new("RGB", (2, 2)), image_name="mine.png").to_dict()["image"] == "mine.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("dog.jpg", True),
+        ("a dog", False),
+        ("a photo, dog.jpg", False),
+        ("https://x.org/dog", True),
+        ("see https://x.org/dog", False),
+    ],
+)
+def test_a_text_names_an_image_by_its_ending_or_as_an_address(text, named) -> None:
+    assert names_image(text) is named
+
+
+def test_a_file_with_a_space_in_its_name_is_named_where_it_is_there(tmp_path) -> None:
+    (tmp_path / "my dog.jpg").touch()
+    assert names_image(str(tmp_path / "my dog.jpg"))
+    assert not names_image(str(tmp_path / "no dog.jpg"))

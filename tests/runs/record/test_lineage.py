@@ -1,5 +1,6 @@
 import pytest
 
+from mmlab.runs import start_step
 from mmlab.runs.record.lineage import (
     StaleInput,
     check_input,
@@ -7,6 +8,7 @@ from mmlab.runs.record.lineage import (
     find_writer,
     fingerprint,
     is_done,
+    read_held,
     written_files,
 )
 
@@ -207,3 +209,19 @@ def test_a_step_is_done_whatever_the_parameters_of_those_before_it(tmp_path, lon
     assert not is_done(long_chain, tmp_path, "02_embed", {"seed": 1, "model": "m"})  # its file is not there
     long_chain["steps"]["01_ingest"]["parameters"]["m"] = 99
     assert is_done(long_chain, tmp_path, "03_index", {"m": 16})
+
+
+def test_what_was_made_from_a_step_that_is_done_anew_is_stale():
+    first = start_step("01_ingest", "r")
+    first.write("items.parquet").write_text("items")
+    first.finish("")
+    second = start_step("02_embed", "r")
+    second.read("items.parquet")
+    second.finish("")
+    assert read_held("r").get("stale", {}) == {}
+    again = start_step("01_ingest", "r")
+    again.write("items.parquet").write_text("other items")
+    again.finish("")
+    held = read_held("r")
+    assert list(held["stale"]) == ["02_embed"]
+    assert "items.parquet" in held["stale"]["02_embed"]
