@@ -206,11 +206,11 @@ def above_threshold(suspects: pd.DataFrame, threshold: float = MIN_CAPTION_COSIN
 
 def _above_right(rankings: pd.DataFrame, qrels: pd.DataFrame, max_rank: int) -> pd.DataFrame:
     """Return query_id, item_id and rank of the hits of judged queries above their first right answer."""
+    rankings = rankings[rankings["rank"] <= max_rank]
     ranks = right_ranks(rankings, qrels, ties="as ranked")
     best = ranks.groupby("query_id")["rank"].min().fillna(np.inf)
     # NaN, and so no hit is above, where the query is not judged
-    limit = rankings["query_id"].map(best).astype(float)
-    chosen = (rankings["rank"] < limit) & (rankings["rank"] <= max_rank)
+    chosen = rankings["rank"] < rankings["query_id"].map(best).astype(float)
     return rankings.loc[chosen, ["query_id", "item_id", "rank"]]
 
 

@@ -262,9 +262,19 @@ def add_ndcg_by_labels(
     per_query: pd.DataFrame, rankings: pd.DataFrame, items: pd.DataFrame, direction: str
 ) -> pd.DataFrame:
     """Add the column "nDCG@10 by labels" to the scores of the queries of a direction, see `score_directions`."""
+    rankings = _with_first(rankings, NDCG_CUTOFF)
     graded = qrels_for_ndcg(rankings, items, *DIRECTIONS[direction])
     gains = score_queries(rankings, graded, [NDCG]).set_index("query_id")[NDCG]
     return per_query.assign(**{NDCG_BY_LABELS: gains.reindex(per_query["query_id"]).to_numpy()})
+
+
+def _with_first(rankings: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Return the rows among the first `k` of their query, and those that score as much as the last of these."""
+    query, queries = pd.factorize(rankings["query_id"], use_na_sentinel=False)
+    score, last = rankings["score"].to_numpy(), (rankings["rank"] == k).to_numpy()
+    least = np.full(len(queries), -np.inf)
+    least[query[last]] = score[last]
+    return rankings[score >= least[query]]
 
 
 def qrels_for_ndcg(
