@@ -1,9 +1,10 @@
 """Data that may be wrong, for review: wrong pairs, and misses that may be none.
 
 A pair's cosine is compared with those of its neighbourhood: the pairs of the 10 texts nearest to its text, and of the
-10 images nearest to its image (an image's cosine is the median of its texts'). How far it lies from their median is
-measured in their robust standard deviation, 1.4826 times the median absolute deviation, that of all pairs at least:
-the robust z of Iglewicz and Hoaglin (1993), who call a value beyond 3.5 an outlier.
+10 images nearest to its image (an image's cosine is the median of its texts'). Of more than 20,000 texts, or images, so
+many are drawn, and neighbours are looked for among these. How far a cosine lies from their median is measured in their
+robust standard deviation, 1.4826 times the median absolute deviation, that of all pairs at least: the robust z of
+Iglewicz and Hoaglin (1993), who call a value beyond 3.5 an outlier.
 
 The demo catalogue's faults are known: the folder of its images holds `faults.csv` (each fault) and `truth.csv` (what
 each image shows), and the lists are compared with them. A dataset of one's own has neither.
@@ -22,6 +23,7 @@ from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE, score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
+MAX_COMPARED = 20_000  # texts, and images, among which neighbours are looked for
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score
 MAX_OUTLIER_Z = -3.5
 LEAST_LISTED = 20  # pairs, by which the share of wrong ones is estimated
@@ -130,7 +132,9 @@ def score_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
 
 def _neighbour_cosines(array: np.ndarray, groups: np.ndarray, cosines: np.ndarray) -> np.ndarray:
     """Return the pair cosines of each row's nearest others, (N, 10 or fewer), NaN where there are no more."""
-    rows, _ = nearest_others(np.arange(len(array)), array, groups, MAX_NEIGHBOURS)
+    every = np.arange(len(array))
+    among = np.sort(np.random.default_rng(0).permutation(every)[:MAX_COMPARED])
+    rows, _ = nearest_others(every, array, groups, MAX_NEIGHBOURS, among)
     return np.where(rows < 0, np.nan, cosines[rows])
 
 
@@ -149,7 +153,7 @@ def _best_elsewhere(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the row of the image of another pair that fits each text best, and its cosine (NaN: there is none)."""
     rows, cosines = np.zeros(len(texts), dtype=int), np.full(len(texts), np.nan)
-    own = rows_by_group(image_groups)
+    own = rows_by_group(image_groups, groups.max(initial=0) + 1)
     for part, scores in score_blocks(texts, images):
         leave_out(scores, groups[part], own)
         rows[part] = scores.argmax(axis=1)
@@ -202,11 +206,11 @@ def above_threshold(suspects: pd.DataFrame, threshold: float = MIN_CAPTION_COSIN
 
 def _above_right(rankings: pd.DataFrame, qrels: pd.DataFrame, max_rank: int) -> pd.DataFrame:
     """Return query_id, item_id and rank of the hits of judged queries above their first right answer."""
+    rankings = rankings[rankings["rank"] <= max_rank]
     ranks = right_ranks(rankings, qrels, ties="as ranked")
     best = ranks.groupby("query_id")["rank"].min().fillna(np.inf)
     # NaN, and so no hit is above, where the query is not judged
-    limit = rankings["query_id"].map(best).astype(float)
-    chosen = (rankings["rank"] < limit) & (rankings["rank"] <= max_rank)
+    chosen = rankings["rank"] < rankings["query_id"].map(best).astype(float)
     return rankings.loc[chosen, ["query_id", "item_id", "rank"]]
 
 

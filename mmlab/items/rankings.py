@@ -270,12 +270,12 @@ def _level(query: np.ndarray, score: np.ndarray) -> np.ndarray:
 
 def _best(scores: np.ndarray, place: np.ndarray, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row, place and score of the best k of each row (all without k), equal scores by the columns' `place`."""
-    if scores.size and not np.isfinite([scores.min(), scores.max()]).all():
-        raise ValueError("scores: some are not finite numbers")
     width = scores.shape[1]
     k = width if k is None else min(k, width)
     row, column = find_best(scores, k, SCORE_TOLERANCE)
     item, score = place[column], scores[row, column]
+    if not np.isfinite([scores.min(initial=0), score.max(initial=0)]).all():
+        raise ValueError("scores: some are not finite numbers")
     order = sort_rows(row, item, score)
     row, item, score = row[order], item[order], _level(row[order], score[order])
     order = sort_rows(row, item, score)

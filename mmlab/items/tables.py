@@ -135,13 +135,17 @@ def read_table(path: str | Path, expected: Iterable[str] = ()) -> pd.DataFrame:
 
 
 class SavedTables(Mapping[str, pd.DataFrame]):
-    """Tables on the disk by name: each is read whenever it is asked for, see `read_table`, and none is kept."""
+    """Tables on the disk by name: each is read whenever it is asked for, see `read_table`, and none is kept.
+
+    known: those that are at hand already, which are not read.
+    """
 
     def __init__(self, paths: Mapping[str, Path], expected: Iterable[str] = ()) -> None:
+        self.known: dict[str, pd.DataFrame] = {}
         self._paths, self._expected = dict(paths), tuple(expected)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        return read_table(self._paths[name], self._expected)
+        return self.known[name] if name in self.known else read_table(self._paths[name], self._expected)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)

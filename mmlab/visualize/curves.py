@@ -92,23 +92,19 @@ def throughput_curves(
     return name_axes(ax, *axis_names, title=title)
 
 
-def success_curves(ax: "Axes", ranks: Mapping[str, pd.Series], depth: int, title: str = "") -> "Axes":
-    """Draw the share of queries with a right answer among the first k, for k from 1 to `depth` (log scale).
+def success_curves(ax: "Axes", table: pd.DataFrame, title: str = "") -> "Axes":
+    """Draw the share of queries with a right answer among the first k over k (log scale), a line for each direction.
 
-    `ranks`: name of a curve -> the rank of the first right answer of each query, missing where none is ranked.
+    `table`: direction, k, value, see `success_by_cutoff`.
     """
-    cutoffs = np.arange(1, max(depth, 1) + 1)
-    for number, (name, first) in enumerate(ranks.items()):
-        shares = [float((first <= k).mean()) if len(first) else 0.0 for k in cutoffs]
-        stroke = STROKES[number % len(STROKES)]
-        label = str(name)
+    for number, (name, rows) in enumerate(table.groupby("direction", sort=False)):
         ax.plot(
-            cutoffs,
-            shares,
+            rows["k"],
+            rows["value"],
             color=COLOURS[number % len(COLOURS)],
-            linestyle=stroke,
+            linestyle=STROKES[number % len(STROKES)],
             linewidth=1.4,
-            label=label,
+            label=str(name),
         )
     ax.set_xscale("log")
     ax.set(ylim=(0, 1))

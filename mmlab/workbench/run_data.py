@@ -417,7 +417,7 @@ class RunData:
         file = f"{run_files.OTHER_SPLITS}/{direction}.parquet"
         return read_table(self._files.read(file), RANKING_COLUMNS) if self._files.has(file) else no_rankings()
 
-    def ranking_steps(self, direction: str) -> Mapping[str, pd.DataFrame]:
+    def ranking_steps(self, direction: str) -> SavedTables:
         """Return the rankings after each step of a direction, by the step's name, in their order.
 
         Each is read when it is asked for.

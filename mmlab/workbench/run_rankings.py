@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from mmlab.evaluate.measures.qrels import right_ranks
-from mmlab.evaluate.measures.scoring import join_directions
+from mmlab.evaluate.measures.scoring import join_directions, success_by_cutoff
 from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
 from mmlab.evaluate.summaries import NOTHING_JUDGED, summarize_siblings
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among, write_table
@@ -95,6 +95,7 @@ class Rankings(Report):
             steps, answer, beside = data.ranking_steps(name), data.answer(name), data.answers_beside(name)
             split = fitting_split(data.judged(config.split), source, config) if len(answer) else None
             ranked[name] = RankedDirection(steps, answer, None, split, {}, config.exact, beside)
+            steps.known[ranked[name].chain_names[-1]] = answer
         return cls(data, ranked, data.name, config)
 
     @property
@@ -255,10 +256,11 @@ class Rankings(Report):
             reason = f"a ranking needs texts and images: {self.data.held}, so no item asks for another"
             raise TooFew(self.unmeasured or reason)
         depth = max((int(answer["rank"].max()) for answer in self.answers.values() if len(answer)), default=0)
+        curves = success_by_cutoff(self._first_ranks(), depth)
 
         def draw() -> "Figure":
             fig, (ax,) = figure()
-            success_curves(ax, self._first_ranks(), depth)
+            success_curves(ax, curves)
             return fig
 
         alone = "" if self.judged.name == ALL else " by its items alone"
@@ -266,7 +268,12 @@ class Rankings(Report):
             f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
             f"{summarize_steps(self.ranked)} {self.siblings_sentence} {self.data.changed_sentence}"
         )
-        return Result(join_directions(self.answers), sentence.strip(), draw, shown=no_table())
+        return Result(curves, sentence.strip(), draw, shown=no_table())
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All hits, put together when they are asked for: direction, query_id, item_id, rank, score."""
+        return join_directions(self.answers)
 
     def _first_ranks(self) -> dict[str, pd.Series]:
         """Return the rank of the first right answer of every query, missing where none is ranked."""

@@ -15,6 +15,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "embed-workers": "tests.bench.embed:workers",
     "evaluate": "tests.bench.evaluate:evaluate",
     "fuse": "tests.bench.fuse:fuse",
+    "growth": "tests.bench.growth:growth",
     "hubness": "tests.bench.hubness:hubness",
     "ingest-decode": "tests.bench.ingest_images:decode",
     "ingest-faults": "tests.bench.ingest:faults",
@@ -30,7 +31,13 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
 }
-ASKED_FOR = {"kills", "large", "mpnet", "mutants"}  # takes long, or a folder: measured only by its name
+ASKED_FOR = {
+    "growth",
+    "kills",
+    "large",
+    "mpnet",
+    "mutants",
+}  # takes long, or a folder: measured only by its name
 
 
 def main(names: list[str]) -> int:

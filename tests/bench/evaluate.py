@@ -33,8 +33,8 @@ SHOWN = ("category", "colour", "pattern", "background", "companion")  # what a c
 
 
 def evaluate() -> list[Figure]:
-    """All of them."""
-    return [*flickr8k(), *swapped_captions(), *large(), *coverage(), *share_coverage(), *wrong_pairs()]
+    """All of them; the large one first, whose peak is that of the process so far."""
+    return [*large(), *flickr8k(), *swapped_captions(), *coverage(), *share_coverage(), *wrong_pairs()]
 
 
 def flickr8k() -> list[Figure]:
@@ -79,7 +79,7 @@ def swapped_captions(share: float = 0.05, seeds: tuple[int, ...] = (0, 1, 2)) ->
 
 
 def large(captions: int = 25_000, photos: int = 5_000, dimension: int = 512) -> list[Figure]:
-    """The same for random vectors in the size of COCO's test split, and the most memory the process has had."""
+    """A full evaluation of random vectors in the size of COCO's test split, and the most memory the process has had."""
     rng = np.random.default_rng(0)
     owner = np.arange(captions) % photos
     images = unit_rows(rng.standard_normal((photos, dimension)))
@@ -90,8 +90,8 @@ def large(captions: int = 25_000, photos: int = 5_000, dimension: int = 512) -> 
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     size = f"{captions:,} x {photos:,}, both ways"
     return [
-        Figure("large, full evaluation", seconds, "s", size, "<= 30"),
-        Figure("large, peak memory of the process", kilobytes / 1024**2, "GiB", size, "<= 4"),
+        Figure("large, full evaluation", seconds, "s", size, "<= 8"),
+        Figure("large, peak memory of the process", kilobytes / 1024**2, "GiB", size, "<= 1.2"),
     ]
 
 

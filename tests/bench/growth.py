@@ -22,7 +22,7 @@ FEWEST, MOST = 1500, 6000  # products
 SECONDS_BETWEEN = 0.2
 LIMITS = {"04_retrieve": 120, "05_evaluate": 45}  # seconds for 24,000 products on 2 cores
 GIGABYTES = 3  # of each kernel, likewise
-AXES = {"seconds": "seconds", "gigabytes": "GB, at most, in the kernel"}
+AXES = {"seconds": "seconds", "gigabytes": "most GB in the kernel"}
 
 
 def growth() -> list[Figure]:
@@ -95,24 +95,26 @@ def _time_and_memory(copy: Path, samples: pd.DataFrame) -> tuple[float, float]:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw time and memory over the number of items, both axes logarithmic, a line for each notebook."""
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     from mmlab.visualize import figure
     from mmlab.visualize.curves import SERIES_MARKERS, STROKES
     from mmlab.visualize.style import COLOURS, name_axes, render_png
 
-    fig, axs = figure(2, width=10, height=3.6)
+    fig, axs = figure(2, width=12, height=3.6)
+    sizes = sorted(table["items"].unique())
     for ax, (measure, words) in zip(axs, AXES.items(), strict=True):
         for number, (name, rows) in enumerate(table.groupby("notebook")):
             power = exponent(rows.iloc[-2], rows.iloc[-1], measure)
             style = {"marker": SERIES_MARKERS[number], "linestyle": STROKES[number], "color": COLOURS[number]}
-            ax.plot(rows["items"], rows[measure], markersize=5, label=f"{name}, ^{power:.2f}", **style)
+            ax.plot(rows["items"], rows[measure], markersize=5, label=f"{name}: n^{power:.2f}", **style)
         ax.set(xscale="log", yscale="log")
-        ax.set_xticks(
-            sorted(table["items"].unique()), [f"{size:,}" for size in sorted(table["items"].unique())]
-        )
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
-        ax.legend(fontsize=8)
-        name_axes(ax, "images and texts", words)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_formatter(NullFormatter())
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        name_axes(ax, "n: images and texts", words)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(render_png(fig, "How time and memory of each notebook grow with the dataset"))

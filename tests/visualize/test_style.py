@@ -76,7 +76,9 @@ def figures_of(x: str) -> dict[str, Figure | Callable[[Axes], object]]:
         "waterfall_panels": waterfall_panels({x: table}, "queries"),
         "pareto": lambda ax: pareto(ax, speed, "name", "ms", "recall", names, x),
         "throughput_curves": lambda ax: throughput_curves(ax, speed, "name", "ms", "recall", names, x),
-        "success_curves": lambda ax: success_curves(ax, {x: pd.Series([1.0, 3.0])}, 10, x),
+        "success_curves": lambda ax: success_curves(
+            ax, pd.DataFrame({"direction": x, "k": [1, 3], "value": [0.5, 1.0]}), x
+        ),
         "reliability_panels": reliability_panels(risk.assign(direction=x)),
         "occurrence_panels": occurrence_panels({x: {x: [0, 5, 1]}}),
         "histogram": lambda ax: histogram(ax, [1.0, 2.0], x, x),

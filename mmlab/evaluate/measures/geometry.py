@@ -12,6 +12,9 @@ from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exa
 from mmlab.items.rankings import find_best, ranks, score_blocks
 from mmlab.items.vectors import main_vectors
 
+MOST_COUNTED = 20_000  # texts, or images, in whose space hubs are counted; of more, so many are drawn
+HUB_RESAMPLES = 1000
+
 
 def vectors_by_modality(vectors: Sequence[Vectors], items: pd.DataFrame) -> dict[str, Vectors]:
     """Return the vectors of the texts and those of the images, "text" and "image", in the order of `items`.
@@ -109,6 +112,22 @@ def effective_dimension(array: np.ndarray) -> float:
     return float(np.clip((trace**2 - 2 * spread / (count - 1)) / spread, 1, array.shape[1]))
 
 
+def hub_row(queries: Vectors, gallery: Vectors, modality: str, k: int) -> tuple[str, str, float, str, int]:
+    """Return the row of `describe_space` on the hubs of a modality, which is the gallery."""
+    meaning, share = "over 1: a few come up for everything", MOST_COUNTED / max(len(queries), len(gallery))
+    if share >= 1:
+        return "hubness", modality, hubness(queries, gallery, k), meaning, len(gallery)
+    rng = np.random.default_rng(0)
+    asking, found = (
+        one.take(rng.permutation(one.ids)[: int(len(one) * share)]) for one in (queries, gallery)
+    )
+    counts = count_occurrences(exact_search(asking, found, k), found.ids, k).to_numpy()
+    resampled = [skewness(rng.choice(counts, len(counts))) for _ in range(HUB_RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    meaning += f"; by {len(asking):,} queries and {len(found):,} items drawn, 95% {low:.2f} to {high:.2f}"
+    return "hubness", modality, skewness(counts), meaning, len(found)
+
+
 def hubness(queries: Vectors, gallery: Vectors, k: int = 10) -> float:
     """Return the skewness of how often each item of the gallery is among the `k` nearest of the queries.
 
@@ -150,7 +169,8 @@ def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFr
     `by_modality`: "text" and "image" -> their vectors (`vectors_by_modality`); one without rows is left out. Hubness of
     texts is counted with images as queries, that of images with texts. It and the gap are left out where there are not
     both in one space, and what takes two different rows where there are none. The values describe the vectors at hand
-    and estimate nothing, so they carry no interval.
+    and estimate nothing, so they carry no interval; but for hubness of more than 20,000 texts or images: of these so
+    many are drawn, and the same share of the others, and the meaning names the interval.
     """
     text, image = (by_modality[modality] for modality in MODALITIES)
     rows = []
@@ -162,38 +182,37 @@ def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFr
     if share_space(by_modality) and len(text) and len(image):
         gap, both = modality_gap(text, image), len(text) + len(image)
         rows.append(("modality gap", "text and image", gap, "0: none, 2: opposite", both))
-        counted = hubness(image, text, k), hubness(text.asking(), image, k)
-        for modality, value in zip(MODALITIES, counted, strict=True):
-            meaning = "over 1: a few come up for everything"
-            rows.append(("hubness", modality, value, meaning, len(by_modality[modality])))
+        rows += [hub_row(*sides, k) for sides in ((image, text, "text"), (text.asking(), image, "image"))]
     return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning", "items"]).dropna(subset="value")
 
 
 def nearest_others(
-    rows: np.ndarray, array: np.ndarray, groups: np.ndarray, count: int
+    rows: np.ndarray, array: np.ndarray, groups: np.ndarray, count: int, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return for each of `rows` (Q,) the `count` nearest other rows of `array` (N, D), and their cosines.
 
-    `groups`: a number per row of `array` (N,); rows of the same group are left out. Both results are
-    (Q, min(count, N)), nearest first; where there are fewer others, row -1 and cosine -inf fill the end.
+    `groups`: a number from 0 per row of `array` (N,); rows of the same group are left out. `among`: the rows that are
+    looked at, all unless given. Both results are (Q, min(count, N)), nearest first; where there are fewer others, row
+    -1 and cosine -inf fill the end.
     """
-    count, own = min(count, len(array)), rows_by_group(groups)
+    among = np.arange(len(array)) if among is None else among
+    count, own = min(count, len(array)), rows_by_group(groups[among], groups.max(initial=0) + 1)
     nearest = np.full((len(rows), count), -1)
     cosines = np.full((len(rows), count), -np.inf, dtype=np.float32)
-    for part, scores in score_blocks(array[rows], array):
+    for part, scores in score_blocks(array[rows], array[among]):
         leave_out(scores, groups[rows[part]], own)
         row, column = find_best(scores, count)
         order = np.lexsort((-scores[row, column], row))
         row, column = row[order], column[order]
         place = ranks(row) - 1
         row, column, place = (one[place < count] for one in (row, column, place))
-        nearest[part][row, place], cosines[part][row, place] = column, scores[row, column]
+        nearest[part][row, place], cosines[part][row, place] = among[column], scores[row, column]
     return nearest, cosines
 
 
-def rows_by_group(groups: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each group, of `groups` a number from 0 per row (N,)."""
-    ends = np.cumsum(np.bincount(groups))
+def rows_by_group(groups: np.ndarray, count: int) -> list[np.ndarray]:
+    """Return the rows of each of `count` groups; `groups`: the number of each row's, from 0 (N,)."""
+    ends = np.cumsum(np.bincount(groups, minlength=count))
     return np.split(np.argsort(groups, kind="stable"), ends[:-1])
 
 

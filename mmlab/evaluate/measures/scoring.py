@@ -175,6 +175,23 @@ def find_measure(columns: Iterable[str], measure: str) -> str:
     return found[0]
 
 
+def success_by_cutoff(first: Mapping[str, pd.Series], depth: int) -> pd.DataFrame:
+    """Return Success@k for each k from 1 to `depth`: direction, k, value.
+
+    `first`: direction -> the rank of the first right answer of each query, missing where none is ranked.
+
+    >>> success_by_cutoff({"text-to-image": pd.Series([1.0, 3.0, None, None])}, 3)["value"].tolist()
+    [0.25, 0.25, 0.5]
+    """
+    cutoffs = range(1, max(depth, 1) + 1)
+    rows = [
+        (name, k, float((ranks <= k).mean()) if len(ranks) else 0.0)
+        for name, ranks in first.items()
+        for k in cutoffs
+    ]
+    return pd.DataFrame(rows, columns=["direction", "k", "value"])
+
+
 def success_by_gallery_size(
     ranks: pd.DataFrame, gallery: int, sizes: Sequence[int], k: int = 1
 ) -> pd.DataFrame:
@@ -196,17 +213,16 @@ def success_by_gallery_size(
     by_query = ranks.groupby("query_id", sort=False)["rank"]
     ahead, right = by_query.min().to_numpy() - 1, by_query.size().to_numpy()
     known = np.isfinite(ahead)
-    # Where all items are right none is ahead, and scipy draws from one or more.
-    wrong, ahead = np.maximum((gallery - right)[known], 1), ahead[known].astype(int)
-    rows = [
-        (
-            size,
-            float(
-                hypergeom.cdf(k - 1, wrong, ahead, np.clip(size - right[known], 0, wrong)).sum() / len(known)
-            ),
-        )
-        for size in sizes
-    ]
+    # queries are alike in both numbers, of which there are few
+    both, queries = np.unique(np.column_stack([right[known], ahead[known]]), axis=0, return_inverse=True)
+    right, ahead = both.astype(int).T
+    wrong = np.maximum(
+        gallery - right, 1
+    )  # where all items are right none is ahead, and scipy draws from one or more
+    rows = []
+    for size in sizes:
+        chance = hypergeom.cdf(k - 1, wrong, ahead, np.clip(size - right, 0, wrong))
+        rows.append((size, float(chance[queries].sum() / len(known))))
     return pd.DataFrame(rows, columns=["size", "value"])
 
 
@@ -246,9 +262,19 @@ def add_ndcg_by_labels(
     per_query: pd.DataFrame, rankings: pd.DataFrame, items: pd.DataFrame, direction: str
 ) -> pd.DataFrame:
     """Add the column "nDCG@10 by labels" to the scores of the queries of a direction, see `score_directions`."""
+    rankings = _with_first(rankings, NDCG_CUTOFF)
     graded = qrels_for_ndcg(rankings, items, *DIRECTIONS[direction])
     gains = score_queries(rankings, graded, [NDCG]).set_index("query_id")[NDCG]
     return per_query.assign(**{NDCG_BY_LABELS: gains.reindex(per_query["query_id"]).to_numpy()})
+
+
+def _with_first(rankings: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Return the rows among the first `k` of their query, and those that score as much as the last of these."""
+    query, queries = pd.factorize(rankings["query_id"], use_na_sentinel=False)
+    score, last = rankings["score"].to_numpy(), (rankings["rank"] == k).to_numpy()
+    least = np.full(len(queries), -np.inf)
+    least[query[last]] = score[last]
+    return rankings[score >= least[query]]
 
 
 def qrels_for_ndcg(
