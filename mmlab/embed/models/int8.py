@@ -118,8 +118,7 @@ def round_weights(converted: Any) -> Any:
 
 def _rounded(weights: np.ndarray, across: int) -> Any:
     """Return weights as OpenVINO computes them from uint8: (numbers - zeros) * scales, equal along the axis."""
-    from openvino import opset13 as ops
-
+    ops = _openvino().opset13
     low = np.minimum(weights.min(axis=across, keepdims=True), 0)
     high = np.maximum(weights.max(axis=across, keepdims=True), 0)
     scales = np.maximum(high - low, np.finfo(np.float32).tiny) / 255
