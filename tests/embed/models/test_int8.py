@@ -140,7 +140,9 @@ def test_int8_is_faster_where_the_processor_multiplies_it(found, expected, monke
 
 def test_without_the_extra_int8_is_refused(clip_folder, monkeypatch):
     monkeypatch.setattr(int8, "find_spec", lambda _: None)
-    with pytest.raises(ModelError, match=r'int8 needs OpenVINO: pip install "mmlab\[openvino\]", or give'):
+    with pytest.raises(
+        ModelError, match=r'int8 needs OpenVINO, on x86: pip install "mmlab\[openvino\]", or give'
+    ):
         load_model(str(clip_folder), precision="int8")
 
 
