@@ -21,7 +21,7 @@ DIRECT = [
     Requirement(line)
     for extra, lines in {"": ABOUT["dependencies"], **ABOUT["optional-dependencies"]}.items()
     for line in lines
-    if extra != APART
+    if extra != APART and ((marker := Requirement(line).marker) is None or marker.evaluate())
 ]
 LINES = [
     line

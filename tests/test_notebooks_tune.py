@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import mmlab
+from mmlab.embed import embed_with_models
 from mmlab.index import Hnsw, Quantization, open_index, open_store
 from mmlab.index.bench.index_sweep import has_faiss
 from mmlab.items import Space, Vectors, unit_rows
@@ -59,6 +60,35 @@ def test_qdrant_is_swept_beside_faiss_and_the_settings_for_03_are_told(tuned):
     assert speeds[["modality", "precision", "batch_size"]].drop_duplicates().to_numpy().tolist() == [
         ["image", "float32", 4], ["text", "float32", 4],
     ]  # fmt: skip
+
+
+def test_precisions_are_compared_on_the_same_queries(made):
+    """Success@1 by hand: the share of texts whose nearest image is of their pair, in each precision."""
+    items = mmlab.open_run("tuned").embedded_items
+    speed = mmlab.open_run("tuned").tune_model(batch_sizes=[4], precisions=["bfloat16"], items=8)
+    pair = items.set_index("item_id")["pair_id"]
+    nearest = {}
+    for precision in ("float32", "bfloat16"):
+        (found,) = embed_with_models(items, ["demo"], precision=precision, progress=False)
+        texts, images = (
+            found.vectors.take(items.loc[items["modality"] == kind, "item_id"]) for kind in ("text", "image")
+        )
+        best = images.ids[(texts.array @ images.array.T).argmax(axis=1)]
+        nearest[precision] = (pair.loc[best].to_numpy() == pair.loc[texts.ids].to_numpy()).mean()
+    differences = speed.comparison.differences.set_index("direction").loc["text-to-image"]
+    assert differences[["system", "baseline"]].tolist() == ["bfloat16", "float32"]
+    assert differences["value"] == pytest.approx(nearest["bfloat16"])
+    assert differences["difference"] == pytest.approx(nearest["bfloat16"] - nearest["float32"])
+    asked = speed.losses(margin=5)
+    assert re.search(
+        r"\*bfloat16\* loses at most 5 points of Success@1 text-to-image to \*float32\*", asked.sentence
+    )
+    assert asked.table["largest_loss"].min() >= 0
+
+
+def test_one_precision_has_nothing_to_be_compared_with(made):
+    speed = mmlab.open_run("tuned").tune_model(batch_sizes=[4], precisions=["float32"], items=8)
+    assert speed.losses().sentence.startswith("There is no other precision to set beside float32")
 
 
 def test_layouts_and_placements_are_measured_beside_them(tuned):

@@ -111,7 +111,7 @@ PARAMETERS = {
         Parameter("prompts", Many(TEMPLATE, 0), [],
                   'templates such as "a photo of {}" for each text; vectors of several are averaged'),
         Parameter("precision", PRECISION, "float32",
-                  "float32, bfloat16, int8 (OpenVINO), or auto: the fastest that is near enough"),
+                  "float32, bfloat16, int8 (with OpenVINO), or auto: the fastest near enough"),
         Parameter("batch_size", CANDIDATES, 32,
                   "images or texts that go through a model at a time; 07_tune measures which is fastest"),
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
-from mmlab.embed.multi_model import sweep_batches
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.store.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
@@ -487,14 +486,14 @@ class Run(RunData):
         items: int = 64,
         seed: int = 0,
     ) -> ModelSpeed:
-        """Measure how fast a model embeds: items a second, memory, and the cosine to float32.
+        """Measure how fast a model embeds, and what a precision costs: cosines to float32, and what is found.
 
         Args:
             model: the model; the run's first unless given.
             batch_sizes: items that go through the model at a time.
             precisions: numbers that it computes with.
-            items: how many of each modality are embedded.
-            seed: draws them.
+            items: how many of each modality are timed.
+            seed: draws them, and the pairs on which precisions are compared.
 
         Example:
             >>> speed = run.tune_model(batch_sizes=[8], precisions=["float32"], items=8)
@@ -503,12 +502,7 @@ class Run(RunData):
         """
         check_values(tune_batch_sizes=entries_of(batch_sizes), tune_precisions=entries_of(precisions))
         check_values(tune_items=items, seed=seed)
-        name = model or self.models[0]
-        drawn = [
-            rows.sample(min(items, len(rows)), random_state=seed)
-            for _, rows in self.embedded_items.groupby("modality")
-        ]
-        return ModelSpeed(sweep_batches(pd.concat(drawn), name, list(batch_sizes), list(precisions)), name)
+        return ModelSpeed.of(self, model or self.models[0], list(batch_sizes), list(precisions), items, seed)
 
     # Seeing
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from mmlab.embed.multi_model import FULL_PRECISION, embed_with_models, sweep_batches
+from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.evaluate.summaries import escape_markdown
 from mmlab.index import (
     Hnsw,
@@ -28,10 +30,11 @@ from mmlab.index.bench.recommend import (
     recommend,
     summarize_placement,
 )
-from mmlab.items import Vectors, is_among, write_table
+from mmlab.items import QREL_COLUMNS, Vectors, exact_search, is_among, write_table
+from mmlab.items import data as data_folder
 from mmlab.items.options import check_value, entries_of
 from mmlab.items.parameter_table import PARAMETERS, check_values
-from mmlab.items.rankings import opposite_modality
+from mmlab.items.rankings import DIRECTIONS, opposite_modality
 from mmlab.items.tables import TooFew
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -40,10 +43,12 @@ from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.step_reports import draw_queries, index_settings
+from mmlab.workbench.system_comparison import MARGIN, SystemComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+JUDGED_PAIRS, JUDGED_BY, RANKED = 1000, "Success@1", 10  # what other precisions are judged on
 MAX_QUERIES = 100  # in each direction, the same as 03_index asks
 LAYOUT_PAIRS = 200
 LAYOUT_QUERIES = 60
@@ -367,6 +372,8 @@ class ModelSpeed(Report):
         speeds: modality, precision, batch_size, items_per_second, memory_mb, cosine to float32, and the problem of a
             setting that could not be measured.
         model: the model that was measured.
+        comparison: what each precision finds beside float32, on a sample of the run's pairs; None where there is no
+            other precision.
 
     Example:
         >>> speed = run.tune_model(batch_sizes=[8], precisions=["float32"], items=8)
@@ -376,6 +383,43 @@ class ModelSpeed(Report):
 
     speeds: pd.DataFrame
     model: str
+    comparison: SystemComparison | None = None
+
+    @classmethod
+    def of(
+        cls, data: RunData, model: str, sizes: Sequence[int], precisions: Sequence[str], items: int, seed: int
+    ) -> Self:
+        """Measure each setting on some items of each modality, and compare what other precisions find on some pairs."""
+        known = data.embedded_items
+        drawn = [
+            rows.sample(min(items, len(rows)), random_state=seed) for _, rows in known.groupby("modality")
+        ]
+        speeds = sweep_batches(pd.concat(drawn), model, sizes, precisions)
+        others = [name for name in precisions if name != FULL_PRECISION and _measured(speeds, name)]
+        if not others:
+            return cls(speeds, model)
+        pairs = pd.Series(known["pair_id"].unique())
+        kept = known[known["pair_id"].isin(pairs.sample(min(JUDGED_PAIRS, len(pairs)), random_state=seed))]
+        prompts = data.parameters.get("prompts", ())
+        vectors = {name: _embed(kept, model, prompts, name) for name in [FULL_PRECISION, *others]}
+        return cls(speeds, model, SystemComparison(_score(vectors, kept), kept, JUDGED_BY, seed))
+
+    @or_reason
+    def losses(self, margin: float = MARGIN) -> Result:
+        """Show what other precisions find less than float32 does, on the same queries of at most 1,000 pairs.
+
+        Args:
+            margin: the loss that would still do, in points (hundredths of Success@1), over 0 and up to 100.
+
+        Example:
+            >>> speed = run.tune_model(batch_sizes=[8], precisions=["float32", "bfloat16"], items=8)
+            >>> "bfloat16" in speed.losses(margin=5).sentence
+            True
+        """
+        if self.comparison is None or not self.comparison.scores:
+            raise TooFew("there is no other precision to set beside float32, or no query to ask of it")
+        asked = self.comparison.non_inferiority(margin)
+        return replace(asked, sentence=f"{self.comparison.sentence} {asked.sentence}")
 
     def _overview(self) -> Result:
         """Show throughput and memory of every setting."""
@@ -420,3 +464,39 @@ class ModelSpeed(Report):
         """
         write_table(self.speeds, step.write(run_files.TUNED_MODEL))
         return step.outputs()
+
+
+def _measured(speeds: pd.DataFrame, precision: str) -> bool:
+    return bool(speeds.loc[speeds["precision"] == precision, "items_per_second"].notna().any())
+
+
+def _embed(items: pd.DataFrame, model: str, prompts: Sequence[str], precision: str) -> Vectors:
+    known = data_folder() / "cache" / "vectors.sqlite"
+    return embed_with_models(items, [model], prompts, precision, known, progress=False)[0].vectors
+
+
+def _score(vectors: Mapping[str, Vectors], items: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return the scores of every query by direction and precision."""
+    embedded = items[is_among(items["item_id"], next(iter(vectors.values())).ids)]
+    return {
+        direction: {name: _score_one(one, qrels) for name, one in vectors.items()}
+        for direction, qrels in _qrels_by_direction(embedded).items()
+        if len(qrels)
+    }
+
+
+def _qrels_by_direction(items: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what is right in both directions; of texts alone, the other texts of a pair."""
+    if (items["modality"] == "image").any():
+        return {name: qrels_from_pairs(items, *both) for name, both in DIRECTIONS.items()}
+    asked = items[["item_id", "pair_id"]].rename(columns={"item_id": "query_id"})
+    others = asked.merge(items[["item_id", "pair_id"]]).query("query_id != item_id").assign(relevance=1)
+    return {"text-to-text": others[list(QREL_COLUMNS)]}
+
+
+def _score_one(vectors: Vectors, qrels: pd.DataFrame) -> pd.DataFrame:
+    queries, gallery = (
+        vectors.asking().take(qrels["query_id"].unique()),
+        vectors.take(qrels["item_id"].unique()),
+    )
+    return score_queries(exact_search(queries, gallery, RANKED), qrels, [JUDGED_BY])

@@ -59,7 +59,7 @@ class Int8Network:
     ) -> None:
         if not find_spec("openvino"):
             raise ModelError(
-                f'model {model!r}: int8 needs OpenVINO: pip install "mmlab[openvino]", or {GIVE_OTHER}'
+                f'model {model!r}: int8 needs OpenVINO, on x86: pip install "mmlab[openvino]", or {GIVE_OTHER}'
             )
         self.model = model
         self.names = [name for name, value in sample.items() if isinstance(value, torch.Tensor)]
