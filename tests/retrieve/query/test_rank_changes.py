@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlab.retrieve.query.explain import rank_changes, ranks_of_query
+from mmlab.retrieve.query.explain import describe_change, rank_changes, ranks_of_query
 from tests.retrieve.tables import rankings
 
 
@@ -21,6 +21,17 @@ def test_moves_say_what_passed_what():
     assert changes.loc["c", ["score_before", "score_after"]].tolist() == pytest.approx([1 / 3, 1])
     assert changes.loc["a", ["passed", "passed_by"]].tolist() == [0, 1]
     assert changes.loc[["d", "e"], "change"].isna().all()
+
+
+def test_why_an_item_moved_is_said():
+    changes = rank_changes(hits("a", "b", "c", "d"), hits("c", "a", "b", "e")).set_index("item_id")
+    assert {item: describe_change(change) for item, change in changes.iterrows()} == {
+        "c": "score 0.333 → 1.000, passed 2",
+        "a": "score 1.000 → 0.500, passed by 1",
+        "b": "score 0.500 → 0.333, passed by 1",
+        "d": "found on the left only, score 0.250",
+        "e": "found on the right only, score 0.250",
+    }
 
 
 def test_the_furthest_come_first():
