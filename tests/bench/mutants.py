@@ -40,6 +40,7 @@ MORE_TESTS = {  # than those of its name
         "tests/index/store/test_layouts.py",
         "tests/index/store/test_store.py",
     ),
+    "mmlab/index/build.py": ("tests/index/test_collections.py",),
     "mmlab/retrieve/query/explain.py": ("tests/retrieve/query/test_rank_changes.py",),
     "mmlab/runs/record/lineage.py": ("tests/runs/report/test_html_report.py",),
     "mmlab/runs/record/manifest.py": ("tests/runs/record/test_machine.py",),

@@ -24,8 +24,8 @@ def test_moves_say_what_passed_what():
 
 
 def test_why_an_item_moved_is_said():
-    changes = rank_changes(hits("a", "b", "c", "d"), hits("c", "a", "b", "e")).set_index("item_id")
-    assert {item: describe_change(change) for item, change in changes.iterrows()} == {
+    changes = rank_changes(hits("a", "b", "c", "d"), hits("c", "a", "b", "e")).to_dict("records")
+    assert {change["item_id"]: describe_change(change) for change in changes} == {
         "c": "score 0.333 → 1.000, passed 2",
         "a": "score 1.000 → 0.500, passed by 1",
         "b": "score 0.500 → 0.333, passed by 1",
