@@ -135,6 +135,7 @@ def test_after_ctrl_c_and_three_kills_the_rest_of_a_run_ends_in_the_same_report(
     words = shlex.split(command)
     assert words[:6] == ["mmlab", "run", "--name", "stopped", "--from", "03"]
     kill_often(mmlab(*words[1:]), 3, seconds=8)
+    assert main(words[1:]) == 0
     steps = ("04_retrieve", "05_evaluate")
     assert hashes("stopped", *steps) == hashes("demo", *steps)
     assert measures("stopped") == measures("demo")

@@ -28,6 +28,7 @@ def kills() -> list[Figure]:
         subprocess.run([*demo, "whole"], env=environment, check=True, capture_output=True)
         seconds = time.perf_counter() - started
         killed = kill_often([*demo, "killed"], KILLS, seconds, environment)
+        subprocess.run([*demo, "killed"], env=environment, check=True, capture_output=True)
         whole, again = (Path(folder, "runs", name) for name in ("whole", "killed"))
         left = left_behind(again)
         return [
@@ -40,7 +41,7 @@ def kills() -> list[Figure]:
 def kill_often(
     command: Sequence[str], count: int, seconds: float, environment: Mapping[str, str] | None = None
 ) -> int:
-    """Start the command `count` times and kill it, with all that it started, within so many seconds; let it end then.
+    """Start the command `count` times and kill it, with all that it started, within so many seconds.
 
     Returns how often it was killed: it may end before. Raises CalledProcessError if it fails.
     """
@@ -51,14 +52,15 @@ def kill_often(
             _, told = child.communicate(timeout=MOMENTS.uniform(seconds / 20, seconds))
         except subprocess.TimeoutExpired:
             process = psutil.Process(child.pid)
-            for one in [process, *process.children(recursive=True)]:
+            kernels = process.children(recursive=True)
+            for one in [process, *kernels]:
                 one.kill()
             child.communicate()
+            psutil.wait_procs(kernels, timeout=60)  # they hold the run for as long as they are ending
             killed += 1
         else:
             if child.returncode:
                 raise subprocess.CalledProcessError(child.returncode, command, stderr=told)
-    subprocess.run(command, env=environment, check=True, capture_output=True)
     return killed
 
 
