@@ -180,6 +180,16 @@ def test_another_layout_stays_while_it_holds_the_same_and_goes_when_it_is_outdat
     assert built(store, "demo", more, quantization="none").other_layouts() == []
 
 
+def test_another_layout_that_cannot_be_read_goes(tmp_path):
+    store = open_store(tmp_path)
+    for layout in ("named", "unified"):
+        built(store, "demo", make_pairs(4), layout)
+    store.close()
+    (tmp_path / "demo-named" / "schema.json").write_text("{")
+    assert built(store, "demo", make_pairs(4)).other_layouts() == []
+    assert not any(name.startswith("demo-named") for name in store.collections())
+
+
 def test_a_folder_is_one_shard(tmp_path):
     store = open_store(tmp_path)
     with pytest.raises(ValueError, match="is one shard on this machine; only a server has Cluster"):

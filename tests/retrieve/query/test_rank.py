@@ -11,7 +11,7 @@ from mmlab.index import build_index, open_store
 from mmlab.items import ITEM_COLUMNS, Space, SpaceMismatch, Vectors, exact_search
 from mmlab.items.tables import item_id
 from mmlab.retrieve import Retriever
-from mmlab.retrieve.query.rank import rank, rank_through_pairs
+from mmlab.retrieve.query.rank import rank, rank_exactly, rank_through_pairs
 
 
 def test_every_query_is_ranked_over_the_other_modality_in_its_order(collection) -> None:
@@ -136,6 +136,16 @@ def test_an_image_gets_to_texts_through_images_like_it(index) -> None:
     assert sorted(named(ranked)[:2]) == ["a1", "a2"]  # both texts of the nearest image, at its score
     assert named(ranked)[2:] == ["b1", "c1"]
     assert named(ranked, "via") == ["a", "a", "b", "c"]
+
+
+def test_without_vectors_of_the_target_the_index_is_asked_for_pairs(index) -> None:
+    own, items = unit(made(["a1"], "text"), [0], TEXTS), index.items()
+    kept = rank_exactly(index, [], items, own, "image", 3, siblings="keep")
+    assert named(kept) == ["b", "a", "c"]
+    assert named(kept, "via") == ["b1", "a2", "c1"]
+    assert named(rank_exactly(index, [], items, own, "image", 3)) == ["b", "c"]
+    few = rank_exactly(index, [], items, own, "image", 3, within={"label": "y"})
+    assert named(few) == ["b", "c"]
 
 
 def test_more_than_there_are_is_an_error_through_pairs_too(index) -> None:
