@@ -88,7 +88,9 @@ def test_beside_an_exact_answer_the_graph_is_asked_the_queries_of_some_pairs(
         assert found[True][name].drawn == len(drawn)
         assert found[False][name].drawn == 0
     words = summarize_steps({"image-to-text": found[True]["image-to-text"]})
-    assert words.endswith("beside the answer the index and its quantized copies, asked 5 queries of 2,000 pairs drawn.")
+    assert words.endswith(
+        "beside the answer the index and its quantized copies, asked 5 queries of 2,000 pairs drawn."
+    )
 
 
 def test_every_step_of_the_configuration_runs_in_its_order(collection, both, qrels) -> None:
