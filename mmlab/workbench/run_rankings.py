@@ -138,8 +138,8 @@ class Rankings(Report):
         """Return the qrels of the queries that were asked what stands beside the answer: of 2,000 pairs at most.
 
         Example:
-            >>> len(run.rankings.compared("text-to-image"))
-            1090
+            >>> run.rankings.compared("text-to-image").columns.tolist()
+            ['query_id', 'item_id', 'relevance']
         """
         qrels = self.qrels[direction]
         ids = qrels["query_id"].to_numpy(dtype=str)
