@@ -46,7 +46,7 @@ wheels: $(STAMP) ## ask the registry whether each pin has a wheel for every Pyth
 
 clean: ## remove .venv and everything made under data/
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg ! -name panel.jpg -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name report.jpg ! -name panel.jpg ! -name growth.png -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 to 3.14 with venv is needed; found:" \

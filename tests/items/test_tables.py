@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among, read_items, read_table, write_items
-from mmlab.items.tables import check_items, item_id, places_among, to_csv
+from mmlab.items.tables import SavedTables, check_items, item_id, places_among, to_csv, write_table
 
 
 @pytest.fixture
@@ -18,6 +18,21 @@ def items():
         {"item_id": "2", "modality": "text", "pair_id": "a.jpg", "text": "a dog", "origin": "caption"},
     ]
     return pd.DataFrame(rows, columns=[*ITEM_COLUMNS, "price"])
+
+
+def test_saved_tables_are_read_whenever_they_are_asked_for_but_those_that_are_known(tmp_path) -> None:
+    paths = {name: write_table(pd.DataFrame({"rank": [1]}), tmp_path / f"{name}.parquet") for name in "ab"}
+    saved = SavedTables(paths, ["rank"])
+    assert (list(saved), len(saved)) == (["a", "b"], 2)
+    assert saved["a"] is not saved["a"]
+    write_table(pd.DataFrame({"rank": [2]}), paths["a"])
+    assert saved["a"]["rank"].tolist() == [2]
+    saved.known["b"] = known = pd.DataFrame({"rank": [7]})
+    paths["b"].unlink()
+    assert saved["b"] is known
+    write_table(pd.DataFrame({"score": [2]}), paths["a"])
+    with pytest.raises(ValueError, match=r"a\.parquet: columns \['rank'\] are missing"):
+        _ = saved["a"]
 
 
 def test_an_id_is_what_the_item_is():

@@ -182,7 +182,7 @@ def describe_space(by_modality: Mapping[str, Vectors], k: int = 10) -> pd.DataFr
     if share_space(by_modality) and len(text) and len(image):
         gap, both = modality_gap(text, image), len(text) + len(image)
         rows.append(("modality gap", "text and image", gap, "0: none, 2: opposite", both))
-        rows += [hub_row(*one, k) for one in ((image, text, "text"), (text.asking(), image, "image"))]
+        rows += [hub_row(image, text, "text", k), hub_row(text.asking(), image, "image", k)]
     return pd.DataFrame(rows, columns=["measure", "of", "value", "meaning", "items"]).dropna(subset="value")
 
 

@@ -1,11 +1,14 @@
 """The vectors of each modality, and the shape of their space."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import skew
 
 from mmlab.evaluate import modality_gap, vectors_by_modality
+from mmlab.evaluate.measures import geometry
 from mmlab.evaluate.measures.geometry import (
     anisotropy,
     count_occurrences,
@@ -218,6 +221,39 @@ def test_the_nearest_others_are_of_another_group_and_nearest_first() -> None:
     rows, cosines = nearest_others(np.array([0]), array, np.array([0, 0, 0, 2]), 3)
     assert rows.tolist() == [[3, -1, -1]]
     assert np.isinf(cosines[0, 1:]).all()
+
+
+def test_neighbours_are_looked_for_among_some_rows() -> None:
+    angles = np.radians([0, 10, 30, 90])
+    array = np.column_stack([np.cos(angles), np.sin(angles)])
+    rows, cosines = nearest_others(np.arange(4), array, np.array([0, 0, 1, 2]), 2, among=np.array([0, 2]))
+    assert rows.tolist() == [
+        [2, -1],
+        [2, -1],
+        [0, -1],
+        [2, 0],
+    ]  # of rows 0 and 2, that of the own group left out
+    assert cosines[3] == pytest.approx(np.cos(np.radians([60, 90])), abs=1e-6)
+
+
+def test_hubs_of_many_items_are_counted_among_some_that_are_drawn(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    both = {
+        name: Vectors(
+            [f"{name} {n}" for n in range(count)], unit_rows(rng.standard_normal((count, 2))), SPACE
+        )
+        for name, count in (("text", 60), ("image", 30))
+    }
+    before = describe_space(both, k=3)
+    monkeypatch.setattr(geometry, "MOST_COUNTED", 40)
+    table = describe_space(both, k=3)
+    pd.testing.assert_frame_equal(table.head(5), before.head(5))
+    assert table["items"].tolist()[5:] == [40, 20]  # two thirds of both
+    of_text = re.fullmatch(r".*; by 20 queries and 40 items drawn, 95% (.+) to (.+)", table.loc[5, "meaning"])
+    assert of_text
+    low, high = map(float, of_text.groups())
+    assert low < table.loc[5, "value"] < high
+    pd.testing.assert_frame_equal(describe_space(both, k=3), table)
 
 
 def test_a_modality_that_no_item_is_of_has_no_rows():

@@ -16,6 +16,7 @@ from mmlab.evaluate import (
     score_queries,
 )
 from mmlab.evaluate.measures.scoring import (
+    add_ndcg_by_labels,
     find_measure,
     join_directions,
     qrels_for_ndcg,
@@ -223,6 +224,9 @@ def test_a_part_of_the_labels_gives_the_gain_of_all() -> None:
     assert len(part) < len(whole)
     gains = [score_queries(ranked, q, ["nDCG@10"]).set_index("query_id")["nDCG@10"] for q in (part, whole)]
     pd.testing.assert_series_equal(gains[0].sort_index(), gains[1].sort_index())
+    asked = pd.DataFrame({"query_id": gains[1].index})
+    by_first_hits = add_ndcg_by_labels(asked, ranked, items, "text-to-image")["nDCG@10 by labels"]
+    assert by_first_hits.tolist() == gains[1].tolist()
 
 
 def test_r_precision_and_the_average_precision_of_as_many_hits_as_there_are_right_answers() -> None:
