@@ -10,9 +10,11 @@ Letters: N inputs, D dimensions.
 
 import hashlib
 import json
+import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,8 +91,7 @@ class Int8Network:
         """Return the network as OpenVINO reads it; raise ModelError unless it gives the same vectors as torch."""
         given = [tuple(inputs[name] for name in self.names) for inputs in (sample, other)]
         try:
-            with torch.no_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a trace may be incorrect: see below
+            with torch.no_grad(), _quiet():
                 converted = _openvino().convert_model(tower.eval(), example_input=given[0])
                 exact = tower(*given[1]).float().numpy()
             self._use(converted)
@@ -147,6 +148,19 @@ def _openvino() -> Any:
     import openvino
 
     return openvino
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Print no warnings that a trace may be incorrect, which is checked; leave the level of all logs as it was."""
+    root = logging.getLogger()
+    level = root.level
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.setLevel(level)  # OpenVINO leaves it at ERROR where it fails
 
 
 def _compile(model: Any) -> Any:

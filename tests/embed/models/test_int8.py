@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 
@@ -88,11 +89,13 @@ def test_a_network_that_openvino_cannot_read_is_refused():
     def project(_):
         raise NotImplementedError("no such operation")
 
+    level = logging.getLogger().level
     with pytest.raises(
         ModelError, match=r"'small' cannot be converted to int8 \(OpenVINO cannot read it\)"
     ) as found:
         small_network(project)
     assert "no such operation" in str(found.value.__cause__)
+    assert logging.getLogger().level == level
 
 
 def test_a_network_is_converted_once_and_again_where_its_file_is_damaged(tmp_path, monkeypatch):
