@@ -120,9 +120,8 @@ def test_auto_is_int8_where_it_gains_and_is_near_enough(
     )
 
 
-def test_auto_says_why_a_network_is_not_in_int8(items, folders, tmp_path, monkeypatch, caplog):
+def test_auto_says_why_a_network_is_not_in_int8(items, folders, monkeypatch, caplog):
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
-    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     (found,) = embed_with_models(items, [str(folders("siglip2"))], precision="auto", progress=False)
     assert found.vectors.space.preprocessing.endswith("float32")

@@ -10,9 +10,11 @@ Letters: N inputs, D dimensions.
 
 import hashlib
 import json
+import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,13 +39,16 @@ Project = Callable[[Inputs], torch.Tensor]
 def gains_from_int8() -> bool:
     """Return whether OpenVINO is installed and int8 is faster here than what torch computes.
 
-    It is where the processor multiplies int8 (VNNI), but where it also multiplies tiles of bfloat16 (AMX) nobody has
-    measured it yet.
+    It is where the processor multiplies int8; but where it also multiplies tiles of bfloat16 (AMX), nobody has measured
+    it yet.
     """
-    # An older torch does not know its processor.
+    return bool(find_spec("openvino")) and _has("avx512_vnni", "avx_vnni") and not _has("amx_bf16")
+
+
+def _has(*capabilities: str) -> bool:
+    """Return whether the processor has one of these; an older torch does not know."""
     found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = found.get("avx512_vnni") or found.get("avx_vnni")
-    return bool(find_spec("openvino") and fast and not found.get("amx_bf16"))
+    return any(found.get(name) for name in capabilities)
 
 
 class Int8Network:
@@ -68,11 +73,9 @@ class Int8Network:
         try:
             self._use(_core().read_model(file))
         except RuntimeError:  # it is not there, or damaged
-            rounded = round_weights(
-                self._convert(_Tower(network, project, sample, self.names), sample, other)
-            )
-            _save(rounded, file)
-            self._use(rounded)
+            converted = self._convert(_Tower(network, project, sample, self.names), sample, other)
+            _save(round_weights(converted), file)
+            self._use(_core().read_model(file))  # so that it computes as the next time
 
     def embed(self, prepared: Inputs) -> np.ndarray:
         """Return the rows (N, D), float32, of any length."""
@@ -88,14 +91,13 @@ class Int8Network:
         """Return the network as OpenVINO reads it; raise ModelError unless it gives the same vectors as torch."""
         given = [tuple(inputs[name] for name in self.names) for inputs in (sample, other)]
         try:
-            with torch.no_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a trace may be incorrect: see below
+            with torch.no_grad(), _quiet():
                 converted = _openvino().convert_model(tower.eval(), example_input=given[0])
                 exact = tower(*given[1]).float().numpy()
             self._use(converted)
             found = self.embed(other)
         except Exception as error:  # the libraries raise all kinds
-            raise self._refused(str(error).strip().splitlines()[-1]) from error
+            raise self._refused("OpenVINO cannot read it") from error
         same = found.shape == exact.shape
         if not same or (unit_rows(found) * unit_rows(exact)).sum(axis=1).min() < LEAST_COSINE:
             raise self._refused("it would give other vectors")
@@ -148,12 +150,26 @@ def _openvino() -> Any:
     return openvino
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Print no warnings that a trace may be incorrect, which is checked; leave the level of all logs as it was."""
+    root = logging.getLogger()
+    level = root.level
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.setLevel(level)  # OpenVINO leaves it at ERROR where it fails
+
+
 def _compile(model: Any) -> Any:
     """Return the model ready to compute for several threads at a time, one core each."""
     threads = torch.get_num_threads()
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
+        # Without products of int8 only the weights are, which gains nothing.
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if _has("avx512_vnni", "avx_vnni") else 0,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": min(threads, MAX_STREAMS),
         "ENABLE_CPU_PINNING": False,  # other processes compute as well
