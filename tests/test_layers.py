@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -109,8 +110,12 @@ def module_of(file):
 
 
 FILES = {module_of(file): file for file in PACKAGE.rglob("*.py")}
-# `import mmlab` is for its version and its words; its two names for users are imported from it by nobody here
-IMPORTS = {module: imported_modules(file) - {"mmlab"} for module, file in FILES.items() if module != "mmlab"}
+
+
+@cache
+def imports():
+    """Each module with those that it imports; mmlab, for its version and its two names for users, is left out."""
+    return {module: imported_modules(file) - {"mmlab"} for module, file in FILES.items() if module != "mmlab"}
 
 
 def test_every_sub_folder_has_its_place():
@@ -127,7 +132,7 @@ def test_a_sub_folder_imports_only_those_below_it(room, name):
     allowed = [f"mmlab.{room}.{other}" for other in ORDER[room][: ORDER[room].index(name) + 1]]
     wrong = {
         (module, target)
-        for module, targets in IMPORTS.items()
+        for module, targets in imports().items()
         if is_in(module, [own])
         for target in targets
         if is_in(target, [f"mmlab.{room}"]) and not is_in(target, allowed)
@@ -142,7 +147,7 @@ def is_in(module, packages):
 def test_no_file_imports_itself_by_way_of_others():
     with pytest.raises(CycleError, match="nodes are in a cycle"):
         TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
-    TopologicalSorter(IMPORTS).prepare()
+    TopologicalSorter(imports()).prepare()
 
 
 def test_nobody_imports_the_names_for_users():

@@ -1,5 +1,8 @@
 """What the tests of embed share: tiny checkpoints and their models, made once per session; images, sounds, items."""
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 from tests.embed.checkpoints import FAMILIES
@@ -11,6 +14,17 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What mmlab logs during the test."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("mmlab").addHandler(handler)
+    yield said
+    logging.getLogger("mmlab").removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,7 @@ def test_a_damaged_schema_says_so_and_can_be_dropped(tmp_path):
 def flip(file: Path, place: int = -1) -> None:
     """Change one byte of a file; without `place` the last that is not zero."""
     content = bytearray(file.read_bytes())
-    place = max(i for i, byte in enumerate(content) if byte) if place < 0 else place
+    place = len(content.rstrip(b"\0")) - 1 if place < 0 else place
     content[place] ^= 0xFF
     file.write_bytes(content)
 
