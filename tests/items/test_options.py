@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmlab.embed.models.adapter import PRECISIONS
-from mmlab.index.store.index_settings import QUANTIZATIONS
+from mmlab.index.store.index_settings import DEFAULT_SIZES
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.rules import FINDINGS, OURS
 from mmlab.ingest.sources.kinds import KINDS
@@ -16,14 +16,14 @@ from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT
 
 
 def test_the_rooms_know_the_same_names():
-    sized = {f"{kind}-{size}" for kind, sizes in QUANTIZATIONS.items() for size in sizes}
-    assert {name: set(known) for name, known in OPTIONS.items()} == {
+    names = {name: set(known) for name, known in OPTIONS.items()}
+    assert {name.partition("-")[0] for name in names.pop("quantization")} == {"none", *DEFAULT_SIZES}
+    assert names == {
         "source": {"auto", *KINDS},
         "column": set(OURS),
         "finding": set(FINDINGS),
         "precision": set(PRECISIONS),
         "layout": set(LAYOUTS),
-        "quantization": {"none", *QUANTIZATIONS, *sized},
         "fusion": {"none", *FUSIONS},
         "siblings": {LEAVE_OUT, KEEP},
         "rescoring": {"none", "centring", *RESCORINGS},

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from mmlab.items.options import Whole, check_value
 from mmlab.items.parameter_table import check_values
 
-QUANTIZATIONS = {  # the sizes of each kind, the default one first
-    "scalar": (8,),  # bits per number
-    "product": (16, 4, 8, 32, 64),  # times smaller than float32
-    "binary": (1,),  # bits per number
-    "turbo": (4, 1, 2, 8),  # bits per number
-}
+DEFAULT_SIZES = {
+    "scalar": 8,
+    "product": 16,
+    "binary": 1,
+    "turbo": 4,
+}  # bits a number; product: times smaller than float32
 
 
 class BinaryWarning(UserWarning):
@@ -68,8 +68,8 @@ class Quantization:
     oversampling: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.size == 0 and self.kind in QUANTIZATIONS:
-            object.__setattr__(self, "size", QUANTIZATIONS[self.kind][0])
+        if self.size == 0:
+            object.__setattr__(self, "size", DEFAULT_SIZES.get(self.kind, 0))
         check_values(
             quantization=f"{self.kind}-{self.size}",
             always_ram=self.always_ram,

@@ -84,3 +84,10 @@ def test_a_file_with_a_space_in_its_name_is_named_where_it_is_there(tmp_path) ->
     (tmp_path / "my dog.jpg").touch()
     assert names_image(str(tmp_path / "my dog.jpg"))
     assert not names_image(str(tmp_path / "no dog.jpg"))
+
+
+@pytest.mark.parametrize("outside", [-0.01, 1.01])
+def test_diversity_is_a_share(outside) -> None:
+    assert [Query(text="mug", diversity=share).diversity for share in (0, 1)] == [0, 1]
+    with pytest.raises(ValueError, match=f"diversity: expected a number from 0 to 1, found {outside}"):
+        Query(text="mug", diversity=outside)
