@@ -1,6 +1,7 @@
 """What 07_tune shows: settings of the index and of the model, measured on the run's own vectors and items."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from mmlab.embed import ModelError
 from mmlab.embed.multi_model import FULL_PRECISION, embed_with_models, sweep_batches
 from mmlab.evaluate import qrels_from_pairs, score_queries
 from mmlab.evaluate.summaries import escape_markdown
@@ -395,13 +397,14 @@ class ModelSpeed(Report):
             rows.sample(min(items, len(rows)), random_state=seed) for _, rows in known.groupby("modality")
         ]
         speeds = sweep_batches(pd.concat(drawn), model, sizes, precisions)
-        others = [name for name in precisions if name != FULL_PRECISION and _measured(speeds, name)]
-        if not others:
+        if set(precisions) == {FULL_PRECISION}:
             return cls(speeds, model)
         pairs = pd.Series(known["pair_id"].unique())
         kept = known[known["pair_id"].isin(pairs.sample(min(JUDGED_PAIRS, len(pairs)), random_state=seed))]
-        prompts = data.parameters.get("prompts", ())
-        vectors = {name: _embed(kept, model, prompts, name) for name in [FULL_PRECISION, *others]}
+        vectors = {}
+        for name in dict.fromkeys([FULL_PRECISION, *precisions]):
+            with suppress(ModelError):  # which the column problem has
+                vectors[name] = _embed(kept, model, data.parameters.get("prompts", ()), name)
         return cls(speeds, model, SystemComparison(_score(vectors, kept), kept, JUDGED_BY, seed))
 
     @or_reason
@@ -416,7 +419,7 @@ class ModelSpeed(Report):
             >>> "bfloat16" in speed.losses(margin=5).sentence
             True
         """
-        if self.comparison is None or not self.comparison.scores:
+        if self.comparison is None or not any(len(one) > 1 for one in self.comparison.scores.values()):
             raise TooFew("there is no other precision to set beside float32, or no query to ask of it")
         asked = self.comparison.non_inferiority(margin)
         return replace(asked, sentence=f"{self.comparison.sentence} {asked.sentence}")
@@ -464,10 +467,6 @@ class ModelSpeed(Report):
         """
         write_table(self.speeds, step.write(run_files.TUNED_MODEL))
         return step.outputs()
-
-
-def _measured(speeds: pd.DataFrame, precision: str) -> bool:
-    return bool(speeds.loc[speeds["precision"] == precision, "items_per_second"].notna().any())
 
 
 def _embed(items: pd.DataFrame, model: str, prompts: Sequence[str], precision: str) -> Vectors:
