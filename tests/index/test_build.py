@@ -76,7 +76,13 @@ def totals(index: Index) -> list[int]:
 
 @pytest.mark.parametrize(
     "location",
-    ["localhost:6333", "grpc://localhost:6334", "me:secret@qdrant.example.org:6333?key=secret", ":memory:"],
+    [
+        "localhost:6333",
+        "GRPC://localhost:6334",
+        "grpc://localhost:6334",
+        "me:secret@qdrant.example.org:6333?key=secret",
+        ":memory:",
+    ],
 )
 def test_an_address_is_not_taken_for_a_folder(location, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
