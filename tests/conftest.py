@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 from filelock import FileLock
+from psutil import virtual_memory
 
 import mmlab
 from mmlab.demo import draw_catalogue
@@ -26,7 +27,7 @@ from tests.forked_kernels import forked_kernels
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
-MEMORY, MEMORY_BYTES = Path("/dev/shm"), 6 * 1024**3  # noqa: S108 - Linux has it; all tests write 1.5 GB
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 8 * 1024**3  # noqa: S108 - Linux has it; all tests together write 4 GB
 SLOW_FILES = (  # longest first; the second needs no shared run, for the first is making it
     "test_notebooks_again", "test_notebooks_datasets", "test_browser", "test_notebooks", "test_notebooks_hostile",
     "test_notebooks_tune", "test_notebooks_studies", "test_installed", "test_small_sets", "test_run_commands",
@@ -48,7 +49,7 @@ def pytest_configure() -> None:
     points. Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear.
     """
     os.environ |= THREAD_SETTINGS | os.environ
-    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+    if MEMORY.is_dir() and min(shutil.disk_usage(MEMORY).free, virtual_memory().available) > MEMORY_BYTES:
         tempfile.tempdir = os.environ.setdefault("TMPDIR", str(MEMORY))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
