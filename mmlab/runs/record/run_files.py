@@ -212,11 +212,16 @@ def check_free(folder: Path, alone: bool = True) -> None:
 
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for path in sorted(folder.glob(f"{MARK}*")):
-        if _is_alive(path) and _process_of(path) not in own and (alone or ALONE in path.read_text("utf-8")):
-            raise RunInUse(
-                f"run {folder.name} is in use by {_describe(path)}: wait until it has ended, stop it, "
-                "or give this run another name"
-            )
+        with suppress(FileNotFoundError):  # it has just ended
+            if (
+                _is_alive(path)
+                and _process_of(path) not in own
+                and (alone or ALONE in path.read_text("utf-8"))
+            ):
+                raise RunInUse(
+                    f"run {folder.name} is in use by {_describe(path)}: wait until it has ended, stop it, "
+                    "or give this run another name"
+                )
 
 
 def _describe(path: Path) -> str:
@@ -227,7 +232,10 @@ def _describe(path: Path) -> str:
     clock = since.astimezone().isoformat(" ", "seconds")
     if host != socket.gethostname():
         return f"pid {_process_of(path)} of the machine {host}, since {clock}"
-    command = " ".join(psutil.Process(_process_of(path)).cmdline())
+    try:
+        command = " ".join(psutil.Process(_process_of(path)).cmdline())
+    except psutil.Error:  # it is ending
+        command = "a process that is ending"
     return f"pid {_process_of(path)}, {command[:MAX_COMMAND_CHARS]!r}, since {clock}"
 
 

@@ -4,9 +4,11 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from mmlab.runs import run_folder, start_step
+from mmlab.runs.record import run_files
 from mmlab.runs.record.run_files import (
     MARK,
     MAX_FOREIGN_S,
@@ -204,3 +206,14 @@ def test_a_file_of_a_run_lies_in_its_folder_links_resolved(tmp_path):
     (tmp_path / "r" / "link").symlink_to(tmp_path / "b")
     names = ("a", "link", "../b", "../r/a")
     assert [is_own(tmp_path / "r" / name, tmp_path / "r") for name in names] == [True, False, False, True]
+
+
+def test_a_process_that_is_ending_is_described(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        mark_file = tmp_path / f"{run_files.MARK}{process.pid}"
+        mark_file.write_text(f"{socket.gethostname()} 0 boot=x")
+        assert run_files._describe(mark_file).startswith(
+            f"pid {process.pid}, 'a process that is ending', since "
+        )
