@@ -14,6 +14,7 @@ from mmlab.runs.record.run_files import (
     MAX_FOREIGN_S,
     RunInUse,
     _boot,
+    check_free,
     check_store,
     is_locked,
     is_own,
@@ -173,6 +174,9 @@ def test_notebooks_by_hand_work_side_by_side_and_keep_a_run_off(tmp_path, other_
     unmark(tmp_path / "r")
     with pytest.raises(RunInUse, match=f"pid {other.pid}"), run_lock(tmp_path / "r"):
         pass
+    with pytest.raises(RunInUse, match=f"pid {other.pid}"):
+        check_free(tmp_path / "r")
+    check_free(tmp_path / "r", alone=False)
 
 
 def test_the_kernels_of_a_run_work_in_its_folder(tmp_path):
