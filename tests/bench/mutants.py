@@ -43,7 +43,11 @@ MORE_TESTS = {  # than those of its name
     "mmlab/index/build.py": ("tests/index/test_collections.py",),
     "mmlab/retrieve/query/explain.py": ("tests/retrieve/query/test_rank_changes.py",),
     "mmlab/runs/record/lineage.py": ("tests/runs/report/test_html_report.py",),
-    "mmlab/runs/record/manifest.py": ("tests/runs/record/test_machine.py",),
+    "mmlab/index/store/layouts.py": ("tests/index/test_index.py",),
+    "mmlab/runs/record/manifest.py": (
+        "tests/runs/record/test_machine.py",
+        "tests/runs/report/test_html_report.py",
+    ),
 }
 DRAWN = {"seed": "0", "number": "10", "minutes": "30", "under": "mmlab"}  # number: of each place
 PATIENCE = 4, 40  # a change runs out of time after so many times the tests' own seconds, and so many more

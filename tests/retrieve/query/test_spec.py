@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mmlab.retrieve import Query
-from mmlab.retrieve.query.spec import differing_settings, names_image, summarize_settings
+from mmlab.retrieve.query.spec import differing_settings, image_path, names_image, summarize_settings
 
 
 def test_a_query_says_who_asks() -> None:
@@ -91,3 +91,16 @@ def test_diversity_is_a_share(outside) -> None:
     assert [Query(text="mug", diversity=share).diversity for share in (0, 1)] == [0, 1]
     with pytest.raises(ValueError, match=f"diversity: expected a number from 0 to 1, found {outside}"):
         Query(text="mug", diversity=outside)
+
+
+def test_an_image_that_is_named_is_a_file_of_this_machine(tmp_path) -> None:
+    (tmp_path / "dog.jpg").touch()
+    assert image_path(str(tmp_path / "dog.jpg")) == tmp_path / "dog.jpg"
+    with pytest.raises(ValueError, match="fetches nothing: save the image of 'https://x.org/dog' to a file"):
+        image_path("https://x.org/dog")
+    with pytest.raises(FileNotFoundError, match="there is no image 'no/dog.jpg' in "):
+        image_path("no/dog.jpg")
+
+
+def test_a_query_looks_at_100_hits_of_each_part() -> None:
+    assert Query(text="mug").depth == 100
