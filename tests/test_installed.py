@@ -104,7 +104,13 @@ def test_the_demo_runs_in_a_folder_of_ones_own(site, tmp_path):
     steps = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["steps"]
     assert list(steps) == [path.stem for path in sorted(CHECKOUT.glob("notebooks/0[1-6]*.ipynb"))]
     assert "# 02 Mine" in (folder / "notebooks" / "02_embed.ipynb").read_text(encoding="utf-8")
-    assert {path.name for path in (bench / "data").iterdir()} == {"README.md", "cache", "demo", "runs"}
+    assert {path.name for path in (bench / "data").iterdir()} == {
+        ".demo.lock",
+        "README.md",
+        "cache",
+        "demo",
+        "runs",
+    }
     assert {path.name for path in tmp_path.iterdir()} == {"bench"}
     assert listing(package.parent) == before  # nothing is written beside the package
 

@@ -107,7 +107,7 @@ def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
 
 @pytest.mark.parametrize(("good", "expected"), [(0.99, "int8"), (1.01, "float32")])
 def test_auto_is_int8_where_it_gains_and_is_near_enough(
-    good, expected, items, clip_folder, tmp_path, monkeypatch, caplog
+    good, expected, items, clip_folder, tmp_path, monkeypatch, logged
 ):
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
@@ -115,17 +115,17 @@ def test_auto_is_int8_where_it_gains_and_is_near_enough(
     monkeypatch.setattr(multi_model, "GOOD_COSINE", good)
     (found,) = embed_with_models(items, [str(clip_folder)], precision="auto", progress=False)
     assert found.vectors.space.preprocessing == f"CLIPImageProcessorPil, 16 tokens, {expected}"
-    assert ("precision auto leaves int8 alone: the least cosine to float32 is 0.99" in caplog.text) == (
+    assert ("precision auto leaves int8 alone: the least cosine to float32 is 0.99" in " ".join(logged)) == (
         expected == "float32"
     )
 
 
-def test_auto_says_why_a_network_is_not_in_int8(items, folders, monkeypatch, caplog):
+def test_auto_says_why_a_network_is_not_in_int8(items, folders, monkeypatch, logged):
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     (found,) = embed_with_models(items, [str(folders("siglip2"))], precision="auto", progress=False)
     assert found.vectors.space.preprocessing.endswith("float32")
-    assert "cannot be converted to int8 (it would give other vectors)" in caplog.text
+    assert "cannot be converted to int8 (it would give other vectors)" in " ".join(logged)
 
 
 def test_texts_have_a_second_vector_where_queries_have_a_prompt_of_their_own(items, models):
