@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -114,34 +115,38 @@ def test_what_was_fetched_moves_with_its_folder(web, tmp_path):
     assert Path(moved.file[url]).is_relative_to(tmp_path / "there") and web.asked["/a.jpg"] == 1
 
 
-def downloading():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+FETCH = """
+import json, sys
+from mmlab.ingest.findings_cache import Blobs, FindingsCache
+from mmlab.ingest.images.addresses import DownloadLimits
+from mmlab.ingest.images.fetch import fetch_images
+folder, limits, *urls = sys.argv[1:]
+with FindingsCache(f"{folder}/cache.sqlite") as cache:
+    fetch_images(urls, Blobs(f"{folder}/blobs"), cache, DownloadLimits(**json.loads(limits)), progress=False)
+"""
 
 
-def interrupt_when(ready):
-    while not ready():
-        time.sleep(0.01)
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here")
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is no signal here")
 def test_an_interrupt_ends_soon_and_the_next_call_goes_on(web, fetch, tmp_path):
     quick = [web.serve(f"/{i}.jpg", JPEG) for i in range(20)]
     slow = [web.serve(f"/slow{i}.jpg", lambda handler: handler.pause(90)) for i in range(8)]
 
-    def quick_recorded_and_slow_asked():
+    def is_busy() -> bool:
+        """All quick ones are recorded, and each of the four threads waits for a slow one."""
         with FindingsCache(tmp_path / "cache.sqlite") as cache:
             recorded = len(cache.get("fetched", quick))
         return recorded == 20 and sum(web.asked[f"/slow{i}.jpg"] for i in range(8)) == 4
 
-    threading.Thread(target=interrupt_when, args=(quick_recorded_and_slow_asked,)).start()
-    started, others = time.monotonic(), set(downloading())
-    with pytest.raises(KeyboardInterrupt):
-        fetch(quick + slow, read=60, deadline=90, threads=4)
-    assert time.monotonic() - started < 30
-    while set(downloading()) - others and time.monotonic() - started < 40:
-        time.sleep(0.01)
-    assert not set(downloading()) - others  # woken up, not left waiting for the server
+    limits = json.dumps({**QUICK, "read": 60, "deadline": 90, "threads": 4})
+    command = [sys.executable, "-c", FETCH, str(tmp_path), limits, *quick, *slow]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not is_busy():
+            time.sleep(0.01)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=40)[1]
+    assert time.monotonic() - started < 30  # its threads are woken up, not left waiting for the server
+    assert process.returncode == -signal.SIGINT and said.rstrip().endswith("KeyboardInterrupt")
     assert fetch(quick).file.notna().all()
     assert sum(web.asked[f"/{i}.jpg"] for i in range(20)) == 20
 
