@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mmlab.items.files import project
 from mmlab.items.sentences import heading, listed, measure_with_interval
 from mmlab.runs.record.lineage import held_file, read_held
 from mmlab.runs.record.manifest import Environment, Manifest, given_parameters, read_manifest
@@ -104,7 +105,7 @@ def summarize_run(manifest: Manifest) -> Summary:
     given = given_parameters(steps)
     return Summary(
         name=name,
-        dataset=str(given.get("dataset") or ", ".join(map(str, given.get("runs", [])))),
+        dataset=_in_project(str(given.get("dataset") or ", ".join(map(str, given.get("runs", []))))),
         models=[str(model) for model in given.get("models", [])],
         finished=last["finished"] if last else "",
         seconds=sum(record["seconds"] for record in steps.values()),
@@ -173,6 +174,13 @@ def summarize_runs(table: "pd.DataFrame") -> str:
 def is_known(value: Any) -> bool:
     """Tell whether a value of a table is there: neither None nor NaN."""
     return value is not None and value == value
+
+
+def _in_project(dataset: str) -> str:
+    """Return the path of a dataset inside the project as it starts there; any other as it is."""
+    path = Path(dataset)
+    inside = path.is_absolute() and path.is_relative_to(project())
+    return path.relative_to(project()).as_posix() if inside else dataset
 
 
 def _differing(found: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from mmlab.evaluate import measure_names
 from mmlab.items import read_table, write_table
+from mmlab.items.files import project
 from mmlab.runs import list_runs, run_folder, run_names, start_step
 from mmlab.runs.record.lineage import read_held
 from mmlab.runs.record.run_files import NOTEBOOKS, unmark
@@ -34,6 +35,12 @@ def test_a_finished_run():
     assert (found.dataset, found.models, found.state) == ("photos", ["a", "b"], "finished")
     assert found.steps == list(NOTEBOOKS)
     assert found.finished.startswith("20")
+
+
+def test_a_dataset_inside_the_project_is_called_by_its_path_there():
+    start_step("01_ingest", "a", dataset=str(project() / "data" / "demo")).finish("")
+    start_step("01_ingest", "b", dataset="/elsewhere/photos").finish("")
+    assert [summarize_run(read_held(name)).dataset for name in "ab"] == ["data/demo", "/elsewhere/photos"]
 
 
 @pytest.mark.parametrize(
