@@ -303,7 +303,8 @@ class _Direction:
     @property
     def drawn(self) -> int:
         """How many of the judged queries the graph is asked; 0 for all."""
-        return len(self._compared) % len(self.queries(self.judged)[0])
+        asked = len(self._compared)
+        return asked if asked < len(self.queries(self.judged)[0]) else 0
 
     def _scan(self, part: Split, queries: Vectors) -> pd.DataFrame:
         depth, siblings = self.config.depth, self.config.siblings

@@ -29,11 +29,8 @@ MAX_RECORD_LINES = 1000  # of a quoted text; a quote that is open for longer was
 LINES_LOOKED_AT = 50
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's
 MIN_ID_CHARS = 4  # of an id in the first row that shows that it is no header
-ROW_RECORD, CELL_RECORDS, FIRST_RECORD = (
-    0,
-    range(1, 12),
-    145,
-)  # types of the records of .xlsb; those before have no cell
+# Types of the records of .xlsb; cells come after FIRST_RECORD.
+ROW_RECORD, CELL_RECORDS, FIRST_RECORD = 0, range(1, 12), 145
 NUMBERED = re.compile(r"(?=[^\d]{0,100}\d)[\w.-]{1,200}")  # an id
 
 
