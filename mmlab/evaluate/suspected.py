@@ -20,7 +20,8 @@ from mmlab.evaluate.measures.geometry import leave_out, nearest_others, rows_by_
 from mmlab.evaluate.measures.pair_separation import nearest_right
 from mmlab.evaluate.measures.qrels import qrels_from_pairs, right_ranks
 from mmlab.items import Vectors, check_columns, is_among
-from mmlab.items.rankings import SCORE_TOLERANCE, score_blocks
+from mmlab.items.rankings import SCORE_TOLERANCE
+from mmlab.items.vectors import score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MAX_COMPARED = 20_000  # texts, and images, among which neighbours are looked for

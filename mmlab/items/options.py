@@ -30,6 +30,11 @@ OPTIONS = {
         "binary", "binary-1", "turbo", "turbo-1", "turbo-2", "turbo-4", "turbo-8",
     ),
     "fusion": ("none", "weighted_sum", "rrf", "dbsf"),
+    "retriever": ("dense", "bm25", "sparse", "late"),
+    "bm25_language": (
+        "english", "arabic", "danish", "dutch", "finnish", "french", "german", "greek", "hungarian", "italian",
+        "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "turkish", "none",
+    ),
     "siblings": ("leave_out", "keep"),
     "rescoring": ("none", "centring", "csls", "inverted_softmax", "qb_norm"),
     "calibration": ("none", "temperature", "logistic", "isotonic"),

@@ -7,17 +7,16 @@ they are made. Letters: Q queries, N items, D dimensions, R rows; a row is one (
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mmlab.items.tables import RANKING_COLUMNS, Ids, check_columns
-from mmlab.items.vectors import Vectors
+from mmlab.items.ragged_vectors import AnyVectors, SparseVectors
 
 MODALITIES = ("text", "image")
 DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
-SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
-QUERIES_PER_BLOCK = 4096
 SELECTED_QUERIES = 256  # whose best items are selected at a time, which bounds the copies of their scores
 SORTED_ROWS = 8192  # that are sorted at a time: they fit the processor's cache
 SCORE_TOLERANCE = 1e-6  # cosines this close are equal
@@ -30,23 +29,15 @@ def opposite_modality(modality: str) -> str:
     return "image" if modality == "text" else "text"
 
 
-def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the rows of queries (Q, D) and their dot products (rows, N) with the gallery (N, D), block by block.
+def exact_search(
+    queries: AnyVectors, gallery: AnyVectors, k: int = 100, pairs: pd.Series | None = None
+) -> pd.DataFrame:
+    """Return the `k` items of the gallery with the highest score for every query: query_id, item_id, rank, score.
 
-    >>> [(rows, scores.tolist()) for rows, scores in score_blocks(np.eye(2), np.array([[3.0, 4.0]]))]
-    [(slice(0, 2, None), [[3.0], [4.0]])]
-    """
-    size = max(1, min(QUERIES_PER_BLOCK, SCORES_PER_BLOCK // max(1, len(gallery))))
-    for start in range(0, len(queries), size):
-        rows = slice(start, min(start + size, len(queries)))
-        yield rows, queries[rows] @ gallery.T
-
-
-def exact_search(queries: Vectors, gallery: Vectors, k: int = 100) -> pd.DataFrame:
-    """Return the `k` items of the gallery with the highest cosine for every query: query_id, item_id, rank, score.
-
-    Compares the vectors at hand, without a store. A query that is itself in the gallery is left out of its own
-    ranking. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
+    The score is the cosine of dense vectors, the sum over shared terms of sparse ones (an item that shares none is no
+    hit), MaxSim of late interaction. Compares the vectors at hand, without a store. A query that is itself in the
+    gallery is left out of its own ranking. pairs: the pair_id by item; where sparse items are told `apart`, a query
+    finds those of its own pair only by what its own texts do not say. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
 
     >>> from mmlab.items import Space
     >>> space = Space("toy", "1", "", "", "", 2)
@@ -58,10 +49,29 @@ def exact_search(queries: Vectors, gallery: Vectors, k: int = 100) -> pd.DataFra
     if k < 1 or not len(gallery):
         raise ValueError(f"expected k of at least 1 and a gallery, found k = {k} and {len(gallery)} items")
     rows = np.arange(len(queries))
-    blocks = ((rows[part], scores) for part, scores in score_blocks(queries.array, gallery.array))
+    blocks = ((rows[part], scores) for part, scores in _score_blocks(queries, gallery, pairs))
     if not np.isin(queries.ids, gallery.ids).any():
         return rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
     return first_rows(drop_self_matches(rankings_from_blocks(blocks, queries.ids, gallery.ids, k + 1)), k)
+
+
+def _score_blocks(
+    queries: Any, gallery: AnyVectors, pairs: pd.Series | None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the places of queries and their scores (Q, N), -inf for sparse items without a shared term."""
+    if not isinstance(gallery, SparseVectors):
+        yield from queries.score_blocks(gallery)
+        return
+    queries = queries.by_rarity_in(gallery)
+    blocks = queries.score_blocks(gallery)
+    if pairs is None or gallery.apart is None:
+        yield from ((part, np.where(scores > 0, scores, -np.inf)) for part, scores in blocks)
+    else:
+        codes = pd.factorize(pairs.reindex([*queries.ids, *gallery.ids]))[0]  # -1 without a pair
+        asked, found = codes[: len(queries), None], codes[len(queries) :]
+        for (part, scores), (_, apart) in zip(blocks, queries.score_blocks(gallery.apart), strict=True):
+            scores = np.where((asked[part] == found) & (found >= 0), apart, scores)
+            yield part, np.where(scores > 0, scores, -np.inf)
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,8 @@ def rankings_from_scores(
     scores = np.asarray(scores)
     if scores.shape != (len(query_ids), len(item_ids)):
         raise ValueError(f"scores: expected {(len(query_ids), len(item_ids))}, found {scores.shape}")
+    if not np.isfinite(scores.min(initial=0)):
+        raise ValueError("scores: some are not finite numbers")
     return rankings_from_blocks([(np.arange(len(scores)), scores)], query_ids, item_ids, k)
 
 
@@ -274,7 +286,7 @@ def _best(scores: np.ndarray, place: np.ndarray, k: int | None) -> tuple[np.ndar
     k = width if k is None else min(k, width)
     row, column = find_best(scores, k, SCORE_TOLERANCE)
     item, score = place[column], scores[row, column]
-    if not np.isfinite([scores.min(initial=0), score.max(initial=0)]).all():
+    if np.isnan(scores.min(initial=0)) or not np.isfinite(score.max(initial=0)):
         raise ValueError("scores: some are not finite numbers")
     order = sort_rows(row, item, score)
     row, item, score = row[order], item[order], _level(row[order], score[order])

@@ -5,7 +5,7 @@ Shapes: N rows, D dimensions.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,13 @@ import pandas as pd
 
 from mmlab.items.files import replacing
 
+SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
+QUERIES_PER_BLOCK = 4096
 UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
+# Kinds of vectors: a row, weighted terms, a row for each token, and the mean of these.
+DENSE, SPARSE, LATE, POOLED = "dense", "sparse", "late", "pooled"
+TERM_WEIGHTS, TOKEN_VECTORS = "term weights", "token vectors"  # the pooling of spaces of the second and third kind
+RARITY = "by rarity"  # of term weights: a query's terms count as much as they are rare
 
 
 class SpaceMismatch(ValueError):
@@ -44,6 +50,21 @@ class Space:
         digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
         name = "".join(c if c.isalnum() else "-" for c in Path(self.model).name.lower())
         return f"{name[:40].strip('-')}-{digest[:8]}"
+
+    @property
+    def kind(self) -> str:
+        """What a vector is: "dense" (a row), "sparse" (weighted terms), "late" (a row a token) or "pooled" (their mean).
+
+        >>> Space("bm25", "", "term weights, by rarity", "", "", 0).kind
+        'sparse'
+        """
+        kinds = {TERM_WEIGHTS: SPARSE, TOKEN_VECTORS: LATE, f"mean of {TOKEN_VECTORS}": POOLED}
+        return kinds.get(self.pooling.partition(",")[0], DENSE)
+
+    @property
+    def by_rarity(self) -> bool:
+        """Whether a term of a query counts as much as it is rare among the items, as in BM25."""
+        return self.kind == SPARSE and self.pooling.endswith(RARITY)
 
     def check_same(self, other: "Space") -> None:
         """Raise SpaceMismatch, naming each field that differs, unless both spaces are the same."""
@@ -92,13 +113,7 @@ class Vectors:
             raise ValueError(f"vectors: expected an array of shape {expected}, found {self.array.shape}")
         if len(np.unique(self.ids)) != len(self.ids):
             raise ValueError(f"vectors: {len(self.ids)} ids, only {len(np.unique(self.ids))} different ones")
-        norms = np.linalg.norm(self.array, axis=1)
-        wrong = ~(np.abs(norms - 1) <= UNIT_TOLERANCE)  # also true for NaN
-        if wrong.any():
-            raise ValueError(
-                f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
-                f"first {self.ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
-            )
+        check_unit_rows(self.array, self.ids)
         if self.queries is not None:
             self.space.check_same(self.queries.space)
 
@@ -111,13 +126,7 @@ class Vectors:
     def take(self, ids: Sequence[str] | np.ndarray) -> "Vectors":
         """Return the vectors of the given ids, in their order; KeyError names the first id that is not here."""
         wanted = np.asarray(ids, dtype=str)
-        order = np.argsort(self.ids)
-        found = np.searchsorted(self.ids, wanted, sorter=order)
-        rows = order[np.minimum(found, len(order) - 1)] if len(order) else np.zeros(len(wanted), dtype=int)
-        missing = self.ids[rows] != wanted if len(order) else np.ones(len(wanted), dtype=bool)
-        if missing.any():
-            raise KeyError(f"{missing.sum()} of {len(wanted)} ids have no vector, first {wanted[missing][0]}")
-        return Vectors(wanted, self.array[rows], self.space, self.queries)
+        return Vectors(wanted, self.array[rows_of(self.ids, wanted)], self.space, self.queries)
 
     def asking(self) -> "Vectors":
         """Return the same items as they ask: texts by their rows in `queries`, all others as they are found.
@@ -132,6 +141,19 @@ class Vectors:
         array, asks = self.array.copy(), np.isin(self.ids, self.queries.ids)
         array[asks] = self.queries.take(self.ids[asks]).array
         return Vectors(self.ids, array, self.space, self.queries)
+
+    def rows(self, numbers: np.ndarray) -> list[list[float]]:
+        """Return the rows at these places as lists, as an engine takes them."""
+        found: list[list[float]] = self.array[numbers].tolist()
+        return found
+
+    def part_bytes(self, row: int) -> bytes:
+        """Return the bytes of one item's vector, for a fingerprint."""
+        return self.array[row].tobytes()
+
+    def score_blocks(self, gallery: "Vectors") -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the places of queries and their cosines (Q, N) with the gallery, block by block."""
+        return score_blocks(self.array, gallery.array)
 
     def save(self, path: str | Path) -> Path:
         """Write ids, rows and space, not `queries`, as one `.npz` without pickles, whole or not at all."""
@@ -149,6 +171,40 @@ class Vectors:
             if missing:
                 raise ValueError(f"{path} is no vectors file: it lacks {sorted(missing)}")
             return cls(parts["ids"], parts["array"], Space.from_dict(json.loads(str(parts["space"]))))
+
+
+def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the rows of queries (Q, D) and their dot products (rows, N) with the gallery (N, D), block by block.
+
+    >>> [(rows, scores.tolist()) for rows, scores in score_blocks(np.eye(2), np.array([[3.0, 4.0]]))]
+    [(slice(0, 2, None), [[3.0], [4.0]])]
+    """
+    size = max(1, min(QUERIES_PER_BLOCK, SCORES_PER_BLOCK // max(1, len(gallery))))
+    for start in range(0, len(queries), size):
+        rows = slice(start, min(start + size, len(queries)))
+        yield rows, queries[rows] @ gallery.T
+
+
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the place of each wanted id among the ids; raise KeyError, naming the first that is not there."""
+    order = np.argsort(ids)
+    found = np.searchsorted(ids, wanted, sorter=order)
+    rows = order[np.minimum(found, len(order) - 1)] if len(order) else np.zeros(len(wanted), dtype=int)
+    missing = ids[rows] != wanted if len(order) else np.ones(len(wanted), dtype=bool)
+    if missing.any():
+        raise KeyError(f"{missing.sum()} of {len(wanted)} ids have no vector, first {wanted[missing][0]}")
+    return rows
+
+
+def check_unit_rows(array: np.ndarray, ids: np.ndarray) -> None:
+    """Raise ValueError unless the rows (N, D) have norm 1, naming the id (N,) of the first that has not."""
+    norms = np.linalg.norm(array, axis=1)
+    wrong = ~(np.abs(norms - 1) <= UNIT_TOLERANCE)  # also true for NaN
+    if wrong.any():
+        raise ValueError(
+            f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
+            f"first {ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
+        )
 
 
 def main_vectors(vectors: Sequence[Vectors], items: pd.DataFrame) -> Vectors:

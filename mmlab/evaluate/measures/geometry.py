@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exact_search, is_among
-from mmlab.items.rankings import find_best, ranks, score_blocks
+from mmlab.items.rankings import find_best, ranks
+from mmlab.items.vectors import score_blocks
 from mmlab.items.vectors import main_vectors
 
 MOST_COUNTED = 20_000  # texts, or images, in whose space hubs are counted; of more, so many are drawn

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import MODALITIES, QREL_COLUMNS, RANKING_COLUMNS, Vectors, check_columns, is_among
-from mmlab.items.rankings import SCORE_TOLERANCE, finite_scores, ranks, score_blocks, sort_rows
+from mmlab.items.rankings import SCORE_TOLERANCE, finite_scores, ranks, sort_rows
+from mmlab.items.vectors import score_blocks
 from mmlab.items.tables import places_among
 
 TIES = ("against", "as ranked")

@@ -5,7 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,13 @@ from mmlab.index.store.payload import (
     without_paths,
 )
 from mmlab.index.store.schema import Schema
-from mmlab.items import Space, Vectors, check_columns, is_among
+from mmlab.items import Space, check_columns, is_among
+from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.tables import places_among
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-VectorRows = tuple[Vectors, np.ndarray]  # vectors, and the row of each item in them, -1 for none
+VectorRows = tuple[AnyVectors, np.ndarray]  # vectors, and the row of each item in them, -1 for none
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class Points:
 
     def rows(self, positions: slice | np.ndarray) -> list[Row]:
         """Return the vectors of the points at these positions, as an engine takes them."""
-        if "" in self.vectors:
+        if list(self.vectors) == [""]:
             vectors, numbers = self.vectors[""]
-            return vectors.array[numbers[positions]].tolist()
-        rows: list[dict[str, list[float]]] = [{} for _ in self.ids[positions]]
+            return [*vectors.rows(numbers[positions])]
+        rows: list[dict[str, Any]] = [{} for _ in self.ids[positions]]
         for name, (vectors, numbers) in self.vectors.items():
             present = np.flatnonzero(numbers[positions] >= 0)
-            found = vectors.array[numbers[positions][present]].tolist()
+            found = vectors.rows(numbers[positions][present])
             for i, row in zip(present, found, strict=True):
                 rows[i][name] = row
         return [*rows]
@@ -69,11 +70,9 @@ class Points:
         """
         hashes = [hashlib.sha256(repr(without_paths(payload)).encode()) for payload in self.payloads]
         for name, (vectors, numbers) in self.vectors.items():
-            rows, size = vectors.array.data.cast("B"), 4 * vectors.space.dimension
             for i in np.flatnonzero(numbers >= 0).tolist():
-                start = size * int(numbers[i])
                 hashes[i].update(name.encode())
-                hashes[i].update(rows[start : start + size])
+                hashes[i].update(vectors.part_bytes(int(numbers[i])))
         return [int(one.hexdigest()[:15], 16) for one in hashes]
 
 
@@ -110,11 +109,20 @@ class Layout(ABC):
 
     def holds(self, space: Space, modality: str) -> bool:
         """Return whether the collection has vectors of the space for items of the modality."""
-        return space in self.schema.spaces and modality in self.schema.modalities
+        if space == self.schema.space:
+            return modality in self.schema.modalities
+        return named_vector(space, modality) in self.schema.vector_spaces
 
     def vector_name(self, space: Space, modality: str | None) -> str:
-        """Return the name of the vector of a space and modality, "" if a point has one; raise ValueError."""
-        return ""
+        """Return the name of the vector of a space and modality, "" for the dense one; raise ValueError if unknown."""
+        return "" if space == self.schema.space else self._name_held(space, modality)
+
+    def _name_held(self, space: Space, modality: str | None) -> str:
+        name = named_vector(space, modality)
+        if name not in self.schema.vector_spaces:
+            known = list(self.schema.vector_spaces)
+            raise ValueError(f"no vectors of {space.key} for {modality!r}; there are {known}")
+        return name
 
     def part(self, modality: str | None) -> str:
         """Return the part of a payload that holds an item of the modality; raise ValueError if it needs one."""
@@ -134,7 +142,7 @@ class Layout(ABC):
         part, vector = self.part(modality), self.vector_name(space, modality)
         return Search.from_options(self.schema, k, vector, part, **options)
 
-    def arrange(self, items: pd.DataFrame, vectors: Sequence[Vectors]) -> Points:
+    def arrange(self, items: pd.DataFrame, vectors: Sequence[AnyVectors]) -> Points:
         """Return the points of the items that belong here and have a vector in a space of the collection."""
         check_columns(items, ["item_id", *self.schema.fields], "items")
         ours = [one for one in vectors if one.space in self.schema.spaces]
@@ -170,7 +178,21 @@ class Layout(ABC):
 
     def _points(self, table: pd.DataFrame, vectors: Sequence[VectorRows]) -> Points:
         ids = table["item_id"].to_numpy(dtype=str)
-        return Points(ids, payload_rows(table, self.schema.fields), {"": vectors[0]})
+        arranged: dict[str, VectorRows] = {}
+        for one, numbers in vectors:
+            if one.space == self.schema.space:
+                arranged[""] = one, numbers
+                continue
+            for modality in self.schema.modalities:
+                if self.holds(one.space, modality):
+                    own = np.where(table["modality"] == modality, numbers, -1)
+                    arranged[named_vector(one.space, modality)] = one, own
+        return Points(ids, payload_rows(table, self.schema.fields), arranged)
+
+
+def named_vector(space: Space, modality: str | None) -> str:
+    """Return the name that a vector of a space and modality has, where it has one."""
+    return f"{space.key}-{modality}"
 
 
 def check_item_ids(ids: Sequence[str] | np.ndarray) -> list[str]:

@@ -10,11 +10,19 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.store.engine import Engine, Payload, Row
-from mmlab.index.store.layout_base import Contents, Layout, Points, VectorRows, unique_item_ids
+from mmlab.index.store.layout_base import (
+    Contents,
+    Layout,
+    Points,
+    VectorRows,
+    named_vector,
+    unique_item_ids,
+)
 from mmlab.index.store.payload import KEYWORD, Condition, Conditions, Where, json_path, payload_rows
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space
 from mmlab.items.tables import places_among
+from mmlab.items.vectors import DENSE
 
 MAX_FILTER_IDS = 1_000
 PAIR_ORDER = ("image", "text")  # a point has the id of its image, without one of its text
@@ -25,10 +33,12 @@ class UnifiedLayout(Layout):
 
     @staticmethod
     def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
-        """Return a collection per space; that of the main space needs no suffix."""
+        """Return a collection per dense space; that of the main space has all other vectors beside, and no suffix."""
+        dense = {space: held for space, held in modalities.items() if space.kind == DENSE}
+        beside = _named({space: held for space, held in modalities.items() if space not in dense})
         return [
-            Contents(space, held, i, (space.key,) if i else ())
-            for i, (space, held) in enumerate(modalities.items())
+            Contents(space, held, i, (space.key,), {}) if i else Contents(space, held, vector_spaces=beside)
+            for i, (space, held) in enumerate(dense.items())
         ]
 
 
@@ -41,7 +51,13 @@ class SeparateLayout(Layout):
     def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
         """Return a collection per space and modality."""
         return [
-            Contents(one.space, (modality,), one.position, (*one.suffix, modality))
+            Contents(
+                one.space,
+                (modality,),
+                one.position,
+                (*one.suffix, modality),
+                {name: space for name, space in one.vector_spaces.items() if name.endswith(f"-{modality}")},
+            )
             for one in UnifiedLayout.divide(modalities)
             for modality in one.modalities
         ]
@@ -58,7 +74,7 @@ class NamedLayout(Layout):
     @staticmethod
     def divide(modalities: Mapping[Space, tuple[str, ...]]) -> list[Contents]:
         """Return the one collection, with a named vector for each space and modality."""
-        named = {_vector_name(space, one): space for space, held in modalities.items() for one in held}
+        named = _named(modalities)
         every = tuple(one for one in PAIR_ORDER if any(one in held for held in modalities.values()))
         return [Contents(next(iter(modalities)), every, vector_spaces=named)]
 
@@ -71,15 +87,11 @@ class NamedLayout(Layout):
 
     def holds(self, space: Space, modality: str) -> bool:
         """Return whether there is a vector of this name."""
-        return _vector_name(space, modality) in self.schema.vector_spaces
+        return named_vector(space, modality) in self.schema.vector_spaces
 
     def vector_name(self, space: Space, modality: str | None) -> str:
         """Return the name of the vector; raise ValueError if points have none of the space and modality."""
-        name = _vector_name(space, modality)
-        if name not in self.schema.vector_spaces:
-            known = list(self.schema.vector_spaces)
-            raise ValueError(f"no vectors of {space.key} for {modality!r}; there are {known}")
-        return name
+        return self._name_held(space, modality)
 
     def part(self, modality: str | None) -> str:
         """Return the modality, which is needed: one point holds items of several."""
@@ -101,7 +113,7 @@ class NamedLayout(Layout):
     def rows(self, engine: Engine, collection: str, ids: Sequence[str], space: Space) -> dict[str, Row]:
         """Return the vectors of a space by item id."""
         names = {
-            payload["item_id"]: (point, _vector_name(space, part))
+            payload["item_id"]: (point, named_vector(space, part))
             for point, part, payload in self._locate(engine, collection, ids)
         }
         found: dict[str, Row] = {}
@@ -154,7 +166,7 @@ class NamedLayout(Layout):
                     mine = np.flatnonzero((table["modality"] == part) & (rows >= 0))
                     numbers = np.full(len(ids), -1)
                     numbers[positions[mine]] = rows[mine]
-                    named[_vector_name(one.space, part)] = one, numbers
+                    named[named_vector(one.space, part)] = one, numbers
         return Points(ids, payloads, named)
 
 
@@ -180,8 +192,9 @@ def describe_fields(schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["payload field", "type", "filter"])
 
 
-def _vector_name(space: Space, modality: str | None) -> str:
-    return f"{space.key}-{modality}"
+def _named(modalities: Mapping[Space, tuple[str, ...]]) -> dict[str, Space]:
+    """Return the spaces by the names of their vectors, one for each modality that they hold."""
+    return {named_vector(space, one): space for space, held in modalities.items() for one in held}
 
 
 def _pair_points(table: pd.DataFrame, modalities: Sequence[str]) -> np.ndarray:

@@ -35,8 +35,9 @@ class Schema:
     """What one collection holds: spaces, payload fields as {name: kind}, layout and index settings.
 
     Kinds: keyword, integer, float, bool (filterable, most with a payload index) and text (stored, not filterable).
-    space: of the one vector that a point has; in the named layout, of the main one.
-    vector_spaces: in the named layout a point's vectors, as {"<space key>-<modality>": space}; empty in the others.
+    space: of the one dense vector that a point has; in the named layout, of the main one.
+    vector_spaces: the vectors that have a name, as {"<space key>-<modality>": space}: all in the named layout; in the
+    others those beside the dense one, weighted terms and a row for each token.
     on_disk: read vectors from disk when they are needed, instead of keeping them in memory.
     modalities: of the items that the collection holds, where that is declared.
     index, position: the index that the collection is part of, and the place of its space there; the main one is 0.
@@ -61,10 +62,8 @@ class Schema:
 
     def __post_init__(self) -> None:
         check_values(layout=self.layout)
-        if bool(self.vector_spaces) != (self.layout == "named"):
-            raise ValueError(
-                f"schema: only the named layout names its vectors, found {list(self.vector_spaces)}"
-            )
+        if self.layout == "named" and not self.vector_spaces:
+            raise ValueError("schema: the named layout names its vectors, found none")
         for name, kind in self.fields.items():
             _check_field(name, kind)
 
