@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
-import numpy as np
 import pandas as pd
 
 from mmlab.index.store.engine import (
@@ -40,6 +39,8 @@ from mmlab.index.store.payload import (
 )
 from mmlab.index.store.schema import Schema, check_collection_name
 from mmlab.items import Space, Vectors
+from mmlab.items.ragged_vectors import AnyVectors
+from mmlab.items.vectors import SPARSE
 
 BATCH_POINTS = 1_000  # per upsert
 
@@ -251,7 +252,7 @@ class Store:
     def search(
         self,
         collection: str,
-        queries: Vectors,
+        queries: AnyVectors,
         k: int,
         where: Where | None = None,
         to: str | None = None,
@@ -259,6 +260,7 @@ class Store:
     ) -> pd.DataFrame:
         """Return the `k` nearest items of each query as rankings: query_id, item_id, rank from 1, score (float32).
 
+        The score is a cosine of dense vectors, the sum over shared terms of sparse ones, MaxSim of late interaction.
         Queries keep their order, equal scores are in the order of the ids; a `k` beyond the collection returns all.
         `to`: the modality of the items, which the named layout needs. Raises SpaceMismatch for queries of another
         space, ValueError for k or ef below 1 and for a wrong `where`.
@@ -267,7 +269,7 @@ class Store:
             layout = self._layout(collection, queries.space)
             search = layout.search(queries.space, to, k, **options)
             conditions = layout.filters(where, to)[search.part]
-            hits = self._search_fully(collection, queries.array, conditions, search)
+            hits = self._search_fully(collection, queries, conditions, search)
         return hits_to_rankings(queries.ids, hits, in_order=search.diversity is not None)
 
     def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
@@ -303,18 +305,20 @@ class Store:
         return layout_of(schema)
 
     def _search_fully(
-        self, collection: str, rows: np.ndarray, conditions: Conditions, search: Search
+        self, collection: str, queries: AnyVectors, conditions: Conditions, search: Search
     ) -> list[Hits]:
-        """Return the hits of every row (Q, D): k, or as many as meet the conditions.
+        """Return the hits of every query: k, or as many as meet the conditions, and share a term with a sparse query.
 
         A walk through the graph can end before it has k points, if few meet the conditions or k is near the size of
         the collection. A scan finds them.
         """
-        found = self._engine.search(collection, rows, conditions, search)
+        found = self._engine.search(collection, queries, conditions, search)
         short = [i for i, hits in enumerate(found) if len(hits.ids) < search.k]
-        if not short or search.exact or not self._engine.count(collection):
+        complete = search.exact or queries.space.kind == SPARSE
+        if not short or complete or not self._engine.count(collection):
             return found
-        scanned = self._engine.search(collection, rows[short], conditions, replace(search, exact=True))
+        again, scan = queries.take(queries.ids[short]), replace(search, exact=True, first="")
+        scanned = self._engine.search(collection, again, conditions, scan)
         for i, hits in zip(short, scanned, strict=True):
             found[i] = hits
         return found
