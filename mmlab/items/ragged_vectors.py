@@ -5,8 +5,8 @@ before offsets[i + 1].
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -98,8 +98,8 @@ class SparseVectors(RaggedVectors):
     """Weighted terms: indices uint32 (W,) and weights float32 (W,), each index once an item.
 
     The score of a query is the sum of products over the terms that it shares with an item; 0 is no hit.
-    own: of documents of whole pairs, what its own pair says to a query beside its own words, by query: "leave_out" of
-    all texts of the pair, or "keep" the others. A query that is part of a document would find its own words there.
+    Where an item's document holds the texts of its pair, a query that is one of them would find its own words.
+    bare: the same documents without any texts; own: of each query the document of its pair without the query itself.
 
     >>> space = Space("bm25", "", "term weights", "", "", 0)
     >>> found = SparseVectors(["a", "b"], [0, 1, 3], space, indices=[7, 7, 9], weights=[1.0, 2.0, 1.0])
@@ -111,7 +111,8 @@ class SparseVectors(RaggedVectors):
 
     indices: np.ndarray = None  # type: ignore[assignment]
     weights: np.ndarray = None  # type: ignore[assignment]
-    own: "Mapping[str, SparseVectors]" = field(default_factory=dict)
+    bare: "SparseVectors | None" = None
+    own: "SparseVectors | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indices", np.asarray(self.indices, dtype=np.uint32))

@@ -30,7 +30,7 @@ def opposite_modality(modality: str) -> str:
 
 
 class OwnPairs(NamedTuple):
-    """The pair_id by item, and what a query's own pair says to it beside its own words: see `SparseVectors.own`."""
+    """The pair_id by item, and of each query the document of its pair without the query: see `SparseVectors.own`."""
 
     pairs: pd.Series
     documents: SparseVectors
@@ -43,7 +43,7 @@ def exact_search(
 
     The score is the cosine of dense vectors, the sum over shared terms of sparse ones (an item that shares none is no
     hit), MaxSim of late interaction. Compares the vectors at hand, without a store. A query that is itself in the
-    gallery is left out of its own ranking. own: by what a query finds the sparse items of its own pair. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
+    gallery is left out of its own ranking. own: the documents by which a query finds items of its own pair. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
 
     >>> from mmlab.items import Space
     >>> space = Space("toy", "1", "", "", "", 2)

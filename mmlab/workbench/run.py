@@ -142,7 +142,8 @@ class Run(RunData):
             fusion: "early" (one search with the weighted mean of both vectors), "weighted_sum", "rrf" or "dbsf" (two
                 searches, fused). Early where texts and images share a space, else rrf, unless given.
             rrf_k: the constant k of reciprocal rank fusion, 60 in Cormack et al. (SIGIR 2009).
-            models: the models that answer; several are fused. The first of the run for each modality unless given.
+            models: the models that answer, and "bm25" where the index holds the words (`retrievers` of 03_index);
+                several are fused. The first of the run for each modality unless given.
             exact: scan all vectors instead of walking the graph. Unless given, as the run's own answers, and also where
                 that takes no longer; the sentence of the hits says which it was.
             diversity: trade nearness for variety by maximal marginal relevance, from 0 (none) to 1.
@@ -214,6 +215,7 @@ class Run(RunData):
         siblings: str | None = None,
         seed: int | None = None,
         split: str | None = None,
+        retrievers: Sequence[str] | None = None,
     ) -> Rankings:
         """Rank the items of a split for each of its texts and images.
 
@@ -235,6 +237,8 @@ class Run(RunData):
             seed: divides the pairs where there is no validation split.
             split: whose queries are asked against whose items: "auto" (test where there is one, else validation, else
                 all), the name of a split, or "all".
+            retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all where
+                they are fused. BM25 needs no index here.
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.

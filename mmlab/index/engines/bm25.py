@@ -137,8 +137,7 @@ class WordModel:
 def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> SparseVectors:
     """Return the words of each item's pair as a document, and the texts among the items as queries.
 
-    A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once. `own`
-    has for each text what its pair says without it, and without all texts of the pair. Items without a pair stand for
+    A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once. Items without a pair stand for
     themselves, and one without words has no terms.
 
     Raises ValueError where no item has a word.
@@ -158,11 +157,11 @@ def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> S
     model = WordModel(settings, mean_length)
     is_text = (items["modality"] == "text").to_numpy()
     ids = items["item_id"].to_numpy(dtype=str)
-    own = {"leave_out": words.columns.take(words.pair[is_text]), "keep": words.without(is_text)}
     return replace(
         model.documents(ids, words.whole.take(words.pair)),
         queries=model.queries(ids[is_text], words.texts),
-        own={siblings: model.documents(ids[is_text], said) for siblings, said in own.items()},
+        bare=model.documents(ids, words.columns.take(words.pair)),
+        own=model.documents(ids[is_text], words.without(is_text)),
     )
 
 
@@ -189,6 +188,11 @@ class _PairWords(NamedTuple):
     def without(self, is_text: np.ndarray) -> TermCounts:
         """Return for each text the words of its pair without its own."""
         return self.whole._replace(counts=self.whole.counts[self.pair[is_text]] - self.texts.counts)
+
+
+def system_name(space: Space) -> str:
+    """Return what a system of this space is called: by its key, "bm25" without what tells two apart."""
+    return BM25 if space.model == BM25 else space.key
 
 
 def word_columns(items: pd.DataFrame) -> list[str]:
