@@ -147,6 +147,34 @@ class Index:
                 self._check_k(name, to, k)
         return found
 
+    def search_fused(
+        self,
+        queries: Sequence[AnyVectors],
+        to: str,
+        k: int,
+        depth: int,
+        fusion: str = "rrf",
+        rrf_k: int = 60,
+        where: Where | None = None,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """Return the `k` best items of modality `to` for one query that is asked in several spaces, fused by the engine.
+
+        queries: one vector in each space; all lie in one collection (`in_one_collection`). depth: hits of each search;
+        fusion: "rrf" (1 / (rrf_k + rank), summed up) or "dbsf" (scores between three standard deviations around the mean);
+        all searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections.
+
+        Example: `index.search_fused([dense, words], to="image", k=10, depth=100)`.
+        """
+        names = {self.collection(one.space, to) for one in queries}
+        if len(names) > 1:
+            raise ValueError(
+                f"one request asks one collection, found {sorted(names)}: fuse the hits of each instead"
+            )
+        [name] = names
+        with self.session():
+            return self.store.search_fused(name, queries, k, depth, fusion, rrf_k, where, to, exact=exact)
+
     def has_graph(self, space: Space, to: str) -> bool:
         """Return whether a search for items of modality `to` can walk a graph; few vectors get none, see `Hnsw`."""
         name = self.collection(space, to)

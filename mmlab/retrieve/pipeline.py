@@ -264,7 +264,11 @@ class _Direction:
         """Whether there are queries and items, and a way from the ones to the right others."""
         items = self.judged.items
         both = {self.source, self.target} <= set(items["modality"])
-        return both and bool(who_ask(self.vectors, items, self.source)) and (self.config.siblings == KEEP or have_joint_space(self.vectors, items))
+        return (
+            both
+            and bool(who_ask(self.vectors, items, self.source))
+            and (self.config.siblings == KEEP or have_joint_space(self.vectors, items))
+        )
 
     @cached_property
     def split(self) -> CalibrationSplit | None:
@@ -398,7 +402,9 @@ class _Direction:
 
     def _given_shares(self, names: Iterable[str]) -> tuple[float, ...] | None:
         """Return the given weights of the systems that vote, adding up to 1; None where none are given or left."""
-        asking = [system_name(own.space) for own in query_vectors(self.vectors, self.judged.items, self.source)]
+        asking = [
+            system_name(own.space) for own in query_vectors(self.vectors, self.judged.items, self.source)
+        ]
         names = list(names)
         given = self.config.shares(len(asking)) if len(asking) > 1 else self.config.shares(len(names))
         if given is None or len(given) == len(names):

@@ -274,7 +274,9 @@ class RunData:
         """Return the vectors of the models of this kind, with those of their texts as queries."""
         paths = written_files(self.manifest, f"{run_files.VECTORS}/{kind}/*.npz")
         if not paths:
-            raise ValueError(f"retrievers: {kind} needs a model of that kind; the models are {', '.join(self.models)}")
+            raise ValueError(
+                f"retrievers: {kind} needs a model of that kind; the models are {', '.join(self.models)}"
+            )
         return [load_vectors(self._files.read(path)) for path in paths]
 
     def _with_queries(self, vectors: Vectors) -> Vectors:

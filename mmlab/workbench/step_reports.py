@@ -248,7 +248,9 @@ class IndexReport(Report):
         check_values(**{name: settings.get(name) for name in ("layout", "on_disk", "replace")})
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
-        index = build_index(open_store(data.store), data.name, data.items, data.vectors_of(data.retrievers), **given)
+        index = build_index(
+            open_store(data.store), data.name, data.items, data.vectors_of(data.retrievers), **given
+        )
         return cls(index, _asking(index, data), data.embedded_items)
 
     def _overview(self) -> Result:

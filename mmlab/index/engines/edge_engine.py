@@ -39,6 +39,7 @@ from qdrant_edge import (
     FacetRequest,
     FieldCondition,
     Filter,
+    Fusion,
     HnswIndexConfig,
     MatchAny,
     MatchValue,
@@ -67,6 +68,7 @@ from mmlab.index.store.engine import (
     MAX_FACET_VALUES,
     Counts,
     FilterTerms,
+    FusedSearch,
     Hits,
     OneVector,
     Payload,
@@ -239,6 +241,15 @@ class EdgeEngine:
             batch = QueryBatchRequest([make_request(*one) for one in asked])
             found += [read_hits(points, search.part) for points in shard.query_batch(batch)]
         return found
+
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+        filter = to_filter(conditions)
+        stages = [_stage(queries, one, filter) for queries, one in search.searches]
+        # the engine counts ranks from 0
+        fusion = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
+        payload = [f"{search.part}.item_id"] if search.part else False
+        request = QueryRequest(search.k, query=fusion, prefetches=stages, with_payload=payload, filter=filter)
+        return read_hits(self._open(name)[0].query(request), search.part)
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         records = self._open(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
@@ -471,6 +482,13 @@ def to_requests(
         return QueryRequest(query=Query.Nearest(row, using=vector), prefetches=[stage], **common)
 
     return in_two_stages
+
+
+def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":
+    """Return the search of one query as a stage of another request."""
+    [asked] = asked_rows(queries, 0, 1, bool(search.first))
+    request = to_requests(search, filter)(*asked)
+    return Prefetch(search.k, request.query, request.prefetches, request.params, filter)
 
 
 def to_filter(conditions: Conditions) -> "Filter | None":

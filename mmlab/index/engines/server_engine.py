@@ -24,6 +24,7 @@ from qdrant_client.models import (
     MatchValue,
     PayloadSchemaType,
     PointStruct,
+    Prefetch,
     QueryRequest,
     Range,
     ReplicaState,
@@ -37,6 +38,7 @@ from mmlab.index.store.engine import (
     MAX_FACET_VALUES,
     Counts,
     FilterTerms,
+    FusedSearch,
     Hits,
     NoCollection,
     OneVector,
@@ -182,6 +184,19 @@ class ServerEngine:
             answers = self._client.query_batch_points(name, batch)
             found += [read_hits(answer.points, search.part) for answer in answers]
         return found
+
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+        filter = to_filter(conditions)
+        stages = [_stage(queries, one, filter) for queries, one in search.searches]
+        # the server counts ranks from 0
+        by_rank = models.RrfQuery(rrf=models.Rrf(k=search.rrf_k + 1))
+        fusion = by_rank if search.fusion == "rrf" else models.FusionQuery(fusion=models.Fusion.DBSF)
+        payload = [f"{search.part}.item_id"] if search.part else False
+        request = models.QueryRequest(
+            query=fusion, prefetch=stages, limit=search.k, with_payload=payload, filter=filter
+        )
+        [answer] = self._client.query_batch_points(name, [request])
+        return read_hits(answer.points, search.part)
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         return {str(record.id): record.payload or {} for record in self._retrieve(name, ids, vectors=False)}
@@ -464,6 +479,20 @@ def to_requests(
     stage = {"using": search.first, "limit": search.candidates, "filter": filter, "params": common["params"]}
     return lambda row, pooled: models.QueryRequest(
         query=row, prefetch=models.Prefetch(query=pooled, **stage), **common
+    )
+
+
+def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":
+    """Return the search of one query as a stage of another request."""
+    [asked] = asked_rows(queries, 0, 1, bool(search.first))
+    request = to_requests(search, filter)(*asked)
+    return models.Prefetch(
+        query=request.query,
+        prefetch=request.prefetch,
+        using=request.using,
+        params=request.params,
+        filter=filter,
+        limit=search.k,
     )
 
 

@@ -195,6 +195,24 @@ def asked_rows(
     return list(zip(rows, pooled.rows(np.arange(len(numbers))), strict=True))
 
 
+@dataclass(frozen=True)
+class FusedSearch:
+    """Several searches of one collection, each of one query, and how their hits become one answer in the engine.
+
+    fusion: "rrf", by 1 / (rrf_k + rank), or "dbsf"; all searches count alike. k: hits of the answer; part: see `Search`.
+    """
+
+    searches: tuple[tuple[AnyVectors, Search], ...]
+    fusion: str
+    rrf_k: int
+    k: int
+
+    @property
+    def part(self) -> str:
+        """The modality whose item_id is the id of a hit, "" where a point is an item."""
+        return self.searches[0][1].part
+
+
 class NoCollection(LookupError):
     """The store has no collection of this name."""
 
@@ -263,6 +281,9 @@ class Engine(Protocol):
 
     def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
         """Return the up to `k` nearest points to each of the queries, in their order."""
+
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+        """Return the hits of several searches as one answer, by one request."""
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by id, without the ids that do not exist."""

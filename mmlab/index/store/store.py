@@ -15,6 +15,7 @@ import pandas as pd
 from mmlab.index.store.engine import (
     Counts,
     Engine,
+    FusedSearch,
     Hits,
     NoCollection,
     Payload,
@@ -271,6 +272,29 @@ class Store:
             conditions = layout.filters(where, to)[search.part]
             hits = self._search_fully(collection, queries, conditions, search)
         return hits_to_rankings(queries.ids, hits, in_order=search.diversity is not None)
+
+    def search_fused(
+        self,
+        collection: str,
+        queries: Sequence[AnyVectors],
+        k: int,
+        depth: int,
+        fusion: str,
+        rrf_k: int,
+        where: Where | None = None,
+        to: str | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> pd.DataFrame:
+        """Return the `k` best items of several searches that the engine fuses, each of one query and `depth` hits deep.
+
+        The score is that of the fusion, "rrf" with the constant `rrf_k` or "dbsf"; the query_id that of the first query.
+        """
+        with self._engine.session():
+            layout = self._layout(collection)
+            searches = tuple((one, layout.search(one.space, to, depth, **options)) for one in queries)
+            search = FusedSearch(searches, fusion, rrf_k, max(k, depth))  # so that ties at k are broken by id
+            hits = self._engine.search_fused(collection, layout.filters(where, to)[search.part], search)
+        return hits_to_rankings(queries[0].ids, [hits]).head(k)
 
     def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by item id, without the items that do not exist."""

@@ -140,7 +140,7 @@ def answering_through_pairs(vectors: Sequence[AnyVectors], items: pd.DataFrame, 
     target = opposite_modality(source)
     return [
         own
-        for own in query_vectors(vectors, items, source)
+        for own in who_ask(vectors, items, source)
         if not len(gallery_vectors(vectors, items, own, target))
     ]
 

@@ -140,7 +140,9 @@ class Retriever:
             embed_named_queries(self.model, part, strict=True).vectors if part else None for part in known
         )
         skipped = [*embedded.skipped, *self._not_embedded([*plus, *minus])]
-        return EmbeddedQueries(rocchio(cast("Vectors", embedded.vectors), towards, away, minus_weight), skipped)
+        return EmbeddedQueries(
+            rocchio(cast("Vectors", embedded.vectors), towards, away, minus_weight), skipped
+        )
 
     def _not_embedded(self, contents: "Sequence[Content]") -> list[dict[str, str]]:
         """Return a skipped row for each text and image that this model does not embed, so that it cannot steer."""
