@@ -13,6 +13,7 @@ from mmlab.ingest.images.fetch import Downloader
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
+from mmlab.items.sentences import count
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
@@ -47,6 +48,7 @@ QUERY_CHARS = 80
 WARNING_CHARS = 500
 FETCH_SECONDS = 15  # that a panel waits for an image on the web
 NONE = "none"
+ALL_FUSED = "all, fused by rank"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
 OWN_PAIR = (
     "The right answer was found by a text or an image of its own pair, maybe by the query itself: see `via`."
@@ -373,6 +375,35 @@ def _source_of(data: RunData, query: Any) -> str:
         return next((side for side, one in data.answering.items() if one.model.space == query.space), "text")
     first = query if isinstance(query, Path) else next(iter(query), "")
     return "text" if isinstance(first, str) else "image"
+
+
+def search_each(data: RunData, text: str, k: int) -> Result:
+    """Answer a text by each of the run's systems alone, and by all of them, fused by their ranks."""
+    if "text" not in data.answering:
+        raise TooFew(NO_MODEL.format("text"))
+    target, items = _target(data, "text"), data.embedded_items
+    names = [name for name, system in data.systems.items() if "text" in system]
+    asked = {name: (name,) for name in names} | ({ALL_FUSED: tuple(names)} if len(names) > 1 else {})
+    pieces, tables = {}, []
+    for name, models in asked.items():
+        fusion = "early" if len(models) == 1 else "rrf"
+        query = Query(text=text, to=target, k=k, exact=data.exact, models=models, fusion=fusion)
+        found = search_known(data.systems, items, query)
+        right = find_right_answers(items, query)
+        hits = _hits(data, found, query.describe(), right and frozenset(right.item_ids), text)
+        pieces[f"{name}: {found.method}"] = hits._gallery()
+        tables.append(hits.found.assign(retriever=name))
+    table = pd.concat(tables, ignore_index=True)
+    return Result(table, _say_each(asked, table), html=under_headings(pieces), shown=no_table())
+
+
+def _say_each(asked: Mapping[str, Sequence[str]], table: pd.DataFrame) -> str:
+    if len(asked) == 1:
+        return f"This run has one retriever, *{next(iter(asked))}*: `retrievers` of 03_index and 04_retrieve add others."
+    found = {name: set(part["item_id"]) for name, part in table.groupby("retriever", sort=False)}
+    alone = [one for name, one in found.items() if name != ALL_FUSED]
+    shared = len(set.intersection(*alone))
+    return f"{len(alone)} retrievers share {count(shared, 'hit')} of their first {max(map(len, alone))}."
 
 
 def _names(data: RunData, models: str | Sequence[str]) -> tuple[str, ...]:

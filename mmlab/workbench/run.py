@@ -22,7 +22,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
@@ -167,6 +167,24 @@ class Run(RunData):
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
         return search_run(self, lambda: self._calibrations, **asked)
+
+    @or_reason
+    def search_each(self, text: str, k: int = 10) -> Result:
+        """Answer a text by each retriever of the run alone, and by all of them, fused by their ranks.
+
+        Args:
+            text: what is searched for.
+            k: how many hits of each.
+
+        Returns:
+            The hits of each below each other: the columns of a search, and retriever.
+
+        Example:
+            >>> run.search_each("a red mug", k=2).table["retriever"].unique().tolist()
+            ['demo-...', 'bm25', 'all, fused by rank']
+        """
+        check_values(k=k)
+        return search_each(self, text, k)
 
     def filter_like(self, hits: Hits) -> dict[str, Any]:
         """Return a filter for what the first hit is: its value of the field that says most, such as {"label": "mug"}.
