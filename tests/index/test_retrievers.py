@@ -18,7 +18,24 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
     pytest.mark.filterwarnings("ignore:Local mode performs exact"),
 ]
-WORDS = "red blue green mug cup shoe chair table lamp night apple cactus striped dotted beach library".split()
+WORDS = [
+    "red",
+    "blue",
+    "green",
+    "mug",
+    "cup",
+    "shoe",
+    "chair",
+    "table",
+    "lamp",
+    "night",
+    "apple",
+    "cactus",
+    "striped",
+    "dotted",
+    "beach",
+    "library",
+]
 NAME = "mmlab-test-kinds"
 
 
@@ -36,7 +53,9 @@ def make_items(pairs: int = 60) -> pd.DataFrame:
 
 
 ITEMS = make_items()
-IMAGES, TEXTS = (ITEMS.loc[ITEMS["modality"] == one, "item_id"].to_numpy(dtype=str) for one in ("image", "text"))
+IMAGES, TEXTS = (
+    ITEMS.loc[ITEMS["modality"] == one, "item_id"].to_numpy(dtype=str) for one in ("image", "text")
+)
 
 
 def make_vectors() -> dict:
@@ -129,7 +148,9 @@ def test_all_kinds_are_pushed(layout, tmp_path):
     pushed = push(source, NAME, target, layout, progress=False)
     for kind, own in VECTORS.items():
         asked = own.asking().take(TEXTS[:5])
-        first, second = (one.search(asked, "image", 5, exact=True) for one in (open_index(source, NAME, layout), pushed))
+        first, second = (
+            one.search(asked, "image", 5, exact=True) for one in (open_index(source, NAME, layout), pushed)
+        )
         assert first["score"].tolist() == pytest.approx(second["score"].tolist()), kind
 
 

@@ -37,7 +37,11 @@ def test_a_space_tells_its_kind(pooling, kind):
 
 def test_vectors_are_taken_by_id_in_the_order_asked():
     taken = sparse().take(["b", "a"])
-    assert (taken.ids.tolist(), taken.offsets.tolist(), taken.indices.tolist()) == (["b", "a"], [0, 2, 3], [7, 9, 7])
+    assert (taken.ids.tolist(), taken.offsets.tolist(), taken.indices.tolist()) == (
+        ["b", "a"],
+        [0, 2, 3],
+        [7, 9, 7],
+    )
     assert tokens().take(["b"]).array.round(1).tolist() == np.float32([[0.6, 0.8], [0, 1]]).tolist()
     with pytest.raises(KeyError, match="1 of 1 ids have no vector, first x"):
         sparse().take(["x"])
@@ -56,7 +60,10 @@ def test_engines_get_plain_terms_and_rows():
         (lambda: SparseVectors(["a"], [0, 1], TERMS, indices=[1], weights=[np.nan]), "finite weights"),
         (lambda: TokenVectors(["a"], [0, 1], TOKENS, array=[[1, 0, 0]]), "token rows of 2 numbers"),
         (lambda: TokenVectors(["a", "b"], [0, 1, 1], TOKENS, array=[[1, 0]]), "at least one row"),
-        (lambda: TokenVectors(["a"], [0, 1], TOKENS, array=[[2, 0]]), "1 of 1 rows are not unit rows, first a"),
+        (
+            lambda: TokenVectors(["a"], [0, 1], TOKENS, array=[[2, 0]]),
+            "1 of 1 rows are not unit rows, first a",
+        ),
     ],
 )
 def test_what_is_no_vector_is_refused(make, message):
@@ -77,7 +84,9 @@ def test_those_ask_that_are_queries_and_all_where_none_are_named():
 
 
 def test_items_that_share_no_term_are_no_hits():
-    found = exact_search(sparse().take(["b"]), SparseVectors(["x", "y"], [0, 1, 2], TERMS, indices=[9, 8], weights=[3, 1]))
+    found = exact_search(
+        sparse().take(["b"]), SparseVectors(["x", "y"], [0, 1, 2], TERMS, indices=[9, 8], weights=[3, 1])
+    )
     assert found[["query_id", "item_id", "score"]].to_numpy().tolist() == [["b", "x", 3.0]]
 
 
@@ -99,7 +108,9 @@ def test_a_query_finds_its_own_pair_by_what_the_pair_says_without_it():
 def test_items_without_a_pair_are_nobodys():
     pairs = pd.Series({"a": None, "b": None, "c": None})
     nothing = SparseVectors(["a"], [0, 0], TERMS, indices=[], weights=[])
-    assert exact_search(sparse().take(["a"]), sparse(), own=OwnPairs(pairs, nothing))["score"].tolist() == [2.0]
+    assert exact_search(sparse().take(["a"]), sparse(), own=OwnPairs(pairs, nothing))["score"].tolist() == [
+        2.0
+    ]
 
 
 def test_maxsim_sums_the_best_cosine_of_each_row():

@@ -85,7 +85,9 @@ def test_weights_are_those_of_the_engine():
     for place, text in enumerate(["a red mug on a red table", "green shoes"]):
         own = engine.embed_document(text)
         terms = found.rows(np.array([place]))[0]
-        assert dict(zip(*terms, strict=True)) == pytest.approx(dict(zip(own.indices, own.values, strict=True)))
+        assert dict(zip(*terms, strict=True)) == pytest.approx(
+            dict(zip(own.indices, own.values, strict=True))
+        )
 
 
 def test_scores_are_those_of_bm25s_on_the_same_tokens():
