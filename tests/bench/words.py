@@ -72,7 +72,7 @@ def draw_texts() -> tuple[list[str], list[str]]:
 
 
 def _indexed(
-    folder: Path, items: pd.DataFrame, vectors: list, queries: Vectors | SparseVectors
+    folder: Path, items: pd.DataFrame, vectors: list, queries: Vectors | SparseVectors, hnsw: Hnsw
 ) -> tuple[float, float]:
     """Seconds of the build, and the median milliseconds of a query."""
     started = time.perf_counter()
