@@ -60,6 +60,10 @@ KNOWN_IDS = {
     "clap": "laion/clap-htsat-unfused",
     "pe-av": "facebook/pe-av-large",
     "xclip": "microsoft/xclip-base-patch32",
+    "splade": "naver/splade-cocondenser-ensembledistil",
+    "colbert": "lightonai/GTE-ModernColBERT-v1",
+    "colpali": "vidore/colpali-v1.2-hf",
+    "colqwen2": "vidore/colqwen2-v1.0-hf",
 }
 # Words around such a name that say nothing more: owners, libraries, the word CLIP, pixels, trainings.
 AROUND_NAMES = re.compile(

@@ -104,7 +104,7 @@ def _without_templates(checkpoint: Checkpoint) -> Checkpoint:
 class TermEncoder(RaggedAdapter, SentenceEncoder):
     """A SparseEncoder of sentence-transformers, as SPLADE: texts as weighted terms of a vocabulary."""
 
-    advice = "give a sparse encoder such as naver/splade-v3"
+    advice = "give a sparse encoder such as naver/splade-cocondenser-ensembledistil"
     library = SparseEncoder
 
     def __init__(self, checkpoint: Checkpoint) -> None:
