@@ -27,8 +27,8 @@ from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.index.store.payload import without_paths
 from mmlab.index.store.schema import UNREADABLE, Schema
 from mmlab.index.store.store import BATCH_POINTS, Store
-from mmlab.items import Vectors
 from mmlab.items.parameter_table import check_values
+from mmlab.items.ragged_vectors import AnyVectors, TokenVectors
 
 if TYPE_CHECKING:
     from mmlab.index.engines.server_connection import QdrantClient
@@ -112,7 +112,7 @@ def build_index(
     store: Store,
     name: str,
     items: pd.DataFrame,
-    vectors: Sequence[Vectors],
+    vectors: Sequence[AnyVectors],
     layout: str = "unified",
     hnsw: Hnsw | None = None,
     quantization: Quantization | str | None = "scalar",
@@ -130,7 +130,9 @@ def build_index(
     column damage of the report tells what was found.
 
     items: a table with item_id (lower-case uuid), modality and further columns, which become payload fields.
-    vectors: the rows of items, one Vectors per space. layout: unified, separate or named.
+    vectors: the vectors of items, one object per space: dense ones, and beside those of the main space weighted terms
+    (`SparseVectors`) and a row for each token (`TokenVectors`, with their means for a first stage).
+    layout: unified, separate or named.
     quantization: or its name, see `Quantization.from_name`. The default, int8 copies rescored by the vectors
     themselves, gives scores that are exact cosines in half the time, for a quarter more disk; None goes without.
     A server is sent no paths of images: they are those of this machine.
@@ -144,6 +146,8 @@ def build_index(
     quantization = Quantization.from_name(quantization)
     if quantization:
         quantization.warn()
+    pooled = [one.pooled() for one in vectors if isinstance(one, TokenVectors)]
+    vectors = [*vectors, *pooled]
     replace = not store.shared if replace is None else replace
     items = items.assign(image=None) if store.shared and "image" in items else items
     with store.session():
@@ -172,7 +176,7 @@ def _drop_if_outdated(
     layout: str,
     current: Mapping[str, Schema],
     items: pd.DataFrame,
-    vectors: Sequence[Vectors],
+    vectors: Sequence[AnyVectors],
 ) -> None:
     """Drop an index in another layout that has other settings, items or vectors than the one that was just built."""
     stored, unreadable = stored_schemas(store, name, layout)

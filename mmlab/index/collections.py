@@ -23,8 +23,10 @@ from mmlab.index.store.schema import (
     WrongSchema,
 )
 from mmlab.index.store.store import Store
-from mmlab.items import Vectors, is_among
+from mmlab.items import is_among
 from mmlab.items.parameter_table import check_values
+from mmlab.items.ragged_vectors import AnyVectors
+from mmlab.items.vectors import DENSE
 
 REPLACE_HINT = (
     "If it is yours and may go, say so: replace=True, mmlab run -p replace=true, mmlab push --replace. If it is "
@@ -36,20 +38,21 @@ def plan_index(
     name: str,
     layout: str,
     items: pd.DataFrame,
-    vectors: Sequence[Vectors],
+    vectors: Sequence[AnyVectors],
     hnsw: Hnsw | None = None,
     quantization: Quantization | None = None,
     on_disk: bool = False,
 ) -> dict[str, Schema]:
     """Return the schemas of the collections to make for these vectors, by name, the main space's first.
 
-    Raises ValueError for an unknown layout, for no vectors, for two vectors of one space, or for vectors of no item.
+    Raises ValueError for an unknown layout, for no dense vectors, for two vectors of one space, or for vectors of no item.
     """
     check_values(layout=layout)
     held = {one.space: _modalities(one, items) for one in vectors}
-    if len(held) != len(vectors) or not held:
-        raise ValueError(f"an index needs vectors, each of a space of its own; found {list(vectors)}")
-    main_first = sorted(held, key=lambda space: len(held[space]) < 2)  # the first with both modalities
+    if len(held) != len(vectors) or not any(space.kind == DENSE for space in held):
+        raise ValueError(f"an index needs dense vectors, each of a space of its own; found {list(vectors)}")
+    # the first dense one with both modalities, all others beside it
+    main_first = sorted(held, key=lambda space: (space.kind != DENSE, len(held[space]) < 2))
     fields, graph = payload_fields(items), hnsw or Hnsw()
     return {
         collection_name(name, layout, *contents.suffix): Schema(
@@ -61,7 +64,7 @@ def plan_index(
     }  # fmt: skip
 
 
-def _modalities(vectors: Vectors, items: pd.DataFrame) -> tuple[str, ...]:
+def _modalities(vectors: AnyVectors, items: pd.DataFrame) -> tuple[str, ...]:
     found = set(items.loc[is_among(items["item_id"], vectors.ids), "modality"])
     if not found:
         raise ValueError(f"none of the {len(vectors)} vectors in {vectors.space.key} is of one of the items")

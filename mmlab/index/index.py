@@ -24,6 +24,8 @@ from mmlab.index.store.schema import Schema
 from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
 from mmlab.items.options import Number, check_value
+from mmlab.items.ragged_vectors import AnyVectors
+from mmlab.items.vectors import LATE, SPARSE
 
 DEEPER_FACTOR = 4  # times deeper, if the hits are of too few pairs
 BYTES_PER_NUMBER = 4  # of a vector
@@ -80,7 +82,7 @@ class Index:
             found = {layout: stored_schemas(self.store, self.name, layout)[0] for layout in layouts}
         return [replace(self, layout=layout, schemas=schemas) for layout, schemas in found.items() if schemas]
 
-    def in_order(self, vectors: Sequence[Vectors]) -> list[Vectors]:
+    def in_order(self, vectors: Sequence[AnyVectors]) -> list[Any]:
         """Sort a run's vectors as the index's spaces; raise SpaceMismatch for some that it was not built from."""
         for one in vectors:
             self._check_space(one.space)
@@ -106,7 +108,7 @@ class Index:
 
     def search(
         self,
-        queries: Vectors,
+        queries: AnyVectors,
         to: str,
         k: int,
         where: Where | None = None,
@@ -121,7 +123,8 @@ class Index:
     ) -> pd.DataFrame:
         """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
 
-        The score is a cosine in [-1, 1]. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}: see
+        The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
+        none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}: see
         `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
         the engine, from the 100 (or 4 k) nearest. `group_by_pair` gives only the best item of each pair. Fewer than k
@@ -144,6 +147,34 @@ class Index:
                 self._check_k(name, to, k)
         return found
 
+    def search_fused(
+        self,
+        queries: Sequence[AnyVectors],
+        to: str,
+        k: int,
+        depth: int,
+        fusion: str = "rrf",
+        rrf_k: int = 60,
+        where: Where | None = None,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """Return the `k` best items of modality `to` for one query that is asked in several spaces, fused by the engine.
+
+        queries: one vector in each space; all lie in one collection (`in_one_collection`). depth: hits of each search;
+        fusion: "rrf" (1 / (rrf_k + rank), summed up) or "dbsf" (scores between three standard deviations around the mean);
+        all searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections.
+
+        Example: `index.search_fused([dense, words], to="image", k=10, depth=100)`.
+        """
+        names = {self.collection(one.space, to) for one in queries}
+        if len(names) > 1:
+            raise ValueError(
+                f"one request asks one collection, found {sorted(names)}: fuse the hits of each instead"
+            )
+        [name] = names
+        with self.session():
+            return self.store.search_fused(name, queries, k, depth, fusion, rrf_k, where, to, exact=exact)
+
     def has_graph(self, space: Space, to: str) -> bool:
         """Return whether a search for items of modality `to` can walk a graph; few vectors get none, see `Hnsw`."""
         name = self.collection(space, to)
@@ -156,8 +187,12 @@ class Index:
 
         Example: "exact search", or "graph search, ef = 50, scalar copies rescored".
         """
+        if space.kind == SPARSE:
+            return "search by terms"
         if exact or not self.has_graph(space, to):
             return "exact search"
+        if space.kind == LATE:
+            return "MaxSim of what pooled vectors find"
         schema = self.schemas[self.collection(space, to)]
         kept = schema.quantization
         copies = f", {kept.kind} copies{' rescored' if kept.rescore else ''}" if kept else ""
@@ -269,7 +304,7 @@ class Index:
         return pd.DataFrame(rows)
 
     def _search_pairs(
-        self, name: str, queries: Vectors, to: str, k: int, where: Where | None, options: SearchOptions
+        self, name: str, queries: AnyVectors, to: str, k: int, where: Where | None, options: SearchOptions
     ) -> pd.DataFrame:
         """Search deeper until every query has `k` pairs or all items have been seen."""
         held = self.store.count(name, where, to)

@@ -213,6 +213,11 @@ def check_together(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"parameter weights: {given['weights']!r} needs a fusion; set fusion to rrf, dbsf or weighted_sum"
         )
+    if given["rescoring"] != "none" and (others := [one for one in given["retrievers"] if one != "dense"]):
+        raise ValueError(
+            f"parameter rescoring: {given['rescoring']!r} moves dense vectors or their cosines, found the retrievers "
+            f"{', '.join(others)} beside them; set rescoring to none, or retrievers to dense alone"
+        )
     if given["rescoring"] == "qb_norm" and given["calibration"] != "none":
         raise ValueError(
             "parameter calibration: qb_norm rescores some queries and leaves others as they are, so that their scores "

@@ -44,7 +44,11 @@ class RaggedVectors:
         object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64))
         sizes = np.diff(self.offsets)
         total = len(getattr(self, self.parts[0]))
-        if len(self.offsets) != len(self.ids) + 1 or (sizes < 0).any() or self.offsets[[0, -1]].tolist() != [0, total]:
+        if (
+            len(self.offsets) != len(self.ids) + 1
+            or (sizes < 0).any()
+            or self.offsets[[0, -1]].tolist() != [0, total]
+        ):
             raise ValueError(
                 f"vectors: expected {len(self.ids) + 1} offsets from 0 up to {total}, found {self.offsets.tolist()[:5]}"
             )
@@ -71,7 +75,9 @@ class RaggedVectors:
 
     def asking(self) -> Self:
         """Return the items that can ask, as they ask."""
-        return self if self.queries is None else self.queries.take(self.ids[np.isin(self.ids, self.queries.ids)])
+        return (
+            self if self.queries is None else self.queries.take(self.ids[np.isin(self.ids, self.queries.ids)])
+        )
 
     def part_bytes(self, row: int) -> bytes:
         """Return the bytes of one item's vector, for a fingerprint."""
@@ -92,7 +98,8 @@ class SparseVectors(RaggedVectors):
     """Weighted terms: indices uint32 (W,) and weights float32 (W,), each index once an item.
 
     The score of a query is the sum of products over the terms that it shares with an item; 0 is no hit.
-    apart: the same items without what the texts of their own pair say; None where they are not told apart.
+    Where an item's document holds the texts of its pair, a query that is one of them would find its own words.
+    bare: the same documents without any texts; own: of each query the document of its pair without the query itself.
 
     >>> space = Space("bm25", "", "term weights", "", "", 0)
     >>> found = SparseVectors(["a", "b"], [0, 1, 3], space, indices=[7, 7, 9], weights=[1.0, 2.0, 1.0])
@@ -104,7 +111,8 @@ class SparseVectors(RaggedVectors):
 
     indices: np.ndarray = None  # type: ignore[assignment]
     weights: np.ndarray = None  # type: ignore[assignment]
-    apart: "SparseVectors | None" = None
+    bare: "SparseVectors | None" = None
+    own: "SparseVectors | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indices", np.asarray(self.indices, dtype=np.uint32))
@@ -116,14 +124,9 @@ class SparseVectors(RaggedVectors):
     def __repr__(self) -> str:
         return f"SparseVectors({len(self):,} with {len(self.indices):,} weights in {self.space.key})"
 
-    def at(self, rows: np.ndarray, ids: np.ndarray) -> Self:
-        """Return the terms at these places under other ids; a place may come twice."""
-        chosen = super().at(rows, ids)
-        return chosen if self.apart is None else replace(chosen, apart=self.apart.at(rows, ids))
-
     def rows(self, numbers: np.ndarray) -> list[Terms]:
         """Return the terms of the items at these places."""
-        chosen = replace(self, queries=None, apart=None).at(np.asarray(numbers, dtype=int), np.arange(len(numbers)))
+        chosen = self.at(np.asarray(numbers, dtype=int), np.arange(len(numbers)))
         bounds = zip(chosen.offsets.tolist(), chosen.offsets[1:].tolist(), strict=False)
         indices, weights = chosen.indices.tolist(), chosen.weights.tolist()
         return [Terms(indices[start:end], weights[start:end]) for start, end in bounds]
@@ -137,6 +140,15 @@ class SparseVectors(RaggedVectors):
         held = np.where(terms[places] == self.indices, counts[places], 0) if len(terms) else 0
         rarity = np.log1p((len(gallery) - held + 0.5) / (held + 0.5))
         return replace(self, weights=self.weights * rarity)
+
+    def score_each(self, documents: "SparseVectors") -> np.ndarray:
+        """Return the sum of products of each query with the document of the same id, (Q,); 0 without one."""
+        known = np.isin(self.ids, documents.ids)
+        asked, found = self.take(self.ids[known]), documents.take(self.ids[known])
+        terms, scores = np.unique(found.indices), np.zeros(len(self), dtype=np.float32)
+        products = asked._matrix(terms).multiply(found._matrix(terms)).sum(axis=1)
+        scores[known] = np.asarray(products).ravel()
+        return scores
 
     def score_blocks(self, gallery: "SparseVectors") -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the places of queries and their sums of products (Q, N) with the gallery, block by block."""
@@ -196,19 +208,28 @@ class TokenVectors(RaggedVectors):
         """Return the unit mean of each item's rows (N, D), by which a first stage finds candidates."""
         sums = np.add.reduceat(self.array, self.offsets[:-1]) if len(self) else self.array
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        space = replace(self.space, pooling=f"mean of {self.space.pooling}")
-        return Vectors(self.ids, sums / np.maximum(norms, 1e-12), space)
+        return Vectors(self.ids, sums / np.maximum(norms, 1e-12), pooled_space(self.space))
 
     def score_blocks(self, gallery: "TokenVectors") -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the places of queries and their MaxSim (Q, N) with the gallery, block by block."""
         size = max(1, TOKEN_SCORES_PER_BLOCK // max(1, len(gallery.array)))
         start = 0
         while start < len(self):
-            end = max(start + 1, int(np.searchsorted(self.offsets, self.offsets[start] + size, side="right")) - 1)
+            end = max(
+                start + 1, int(np.searchsorted(self.offsets, self.offsets[start] + size, side="right")) - 1
+            )
             tokens = self.array[self.offsets[start] : self.offsets[end]]
             best = np.maximum.reduceat(tokens @ gallery.array.T, gallery.offsets[:-1], axis=1)
-            yield slice(start, end), np.add.reduceat(best, self.offsets[start:end] - self.offsets[start], axis=0)
+            yield (
+                slice(start, end),
+                np.add.reduceat(best, self.offsets[start:end] - self.offsets[start], axis=0),
+            )
             start = end
+
+
+def pooled_space(space: Space) -> Space:
+    """Return the space of the means of token vectors of this space."""
+    return replace(space, pooling=f"mean of {space.pooling}")
 
 
 AnyVectors = Vectors | SparseVectors | TokenVectors
@@ -222,7 +243,9 @@ def load_vectors(path: str | Path) -> AnyVectors:
         if "offsets" not in parts.files:
             return Vectors.load(path)
         missing = {"ids", "space"} - set(parts.files)
-        kind = next((one for one in (SparseVectors, TokenVectors) if set(one.parts) <= set(parts.files)), None)
+        kind = next(
+            (one for one in (SparseVectors, TokenVectors) if set(one.parts) <= set(parts.files)), None
+        )
         if missing or kind is None:
             raise ValueError(f"{path} is no vectors file: found {sorted(parts.files)}")
         space = Space.from_dict(json.loads(str(parts["space"])))

@@ -7,13 +7,13 @@ they are made. Letters: Q queries, N items, D dimensions, R rows; a row is one (
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mmlab.items.tables import RANKING_COLUMNS, Ids, check_columns
 from mmlab.items.ragged_vectors import AnyVectors, SparseVectors
+from mmlab.items.tables import RANKING_COLUMNS, Ids, check_columns
 
 MODALITIES = ("text", "image")
 DIRECTIONS = {"text-to-image": ("text", "image"), "image-to-text": ("image", "text")}
@@ -29,15 +29,21 @@ def opposite_modality(modality: str) -> str:
     return "image" if modality == "text" else "text"
 
 
+class OwnPairs(NamedTuple):
+    """The pair_id by item, and of each query the document of its pair without the query: see `SparseVectors.own`."""
+
+    pairs: pd.Series
+    documents: SparseVectors
+
+
 def exact_search(
-    queries: AnyVectors, gallery: AnyVectors, k: int = 100, pairs: pd.Series | None = None
+    queries: AnyVectors, gallery: AnyVectors, k: int = 100, own: OwnPairs | None = None
 ) -> pd.DataFrame:
     """Return the `k` items of the gallery with the highest score for every query: query_id, item_id, rank, score.
 
     The score is the cosine of dense vectors, the sum over shared terms of sparse ones (an item that shares none is no
     hit), MaxSim of late interaction. Compares the vectors at hand, without a store. A query that is itself in the
-    gallery is left out of its own ranking. pairs: the pair_id by item; where sparse items are told `apart`, a query
-    finds those of its own pair only by what its own texts do not say. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
+    gallery is left out of its own ranking. own: the documents by which a query finds items of its own pair. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
 
     >>> from mmlab.items import Space
     >>> space = Space("toy", "1", "", "", "", 2)
@@ -49,29 +55,28 @@ def exact_search(
     if k < 1 or not len(gallery):
         raise ValueError(f"expected k of at least 1 and a gallery, found k = {k} and {len(gallery)} items")
     rows = np.arange(len(queries))
-    blocks = ((rows[part], scores) for part, scores in _score_blocks(queries, gallery, pairs))
+    blocks = ((rows[part], scores) for part, scores in _score_blocks(queries, gallery, own))
     if not np.isin(queries.ids, gallery.ids).any():
         return rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
     return first_rows(drop_self_matches(rankings_from_blocks(blocks, queries.ids, gallery.ids, k + 1)), k)
 
 
 def _score_blocks(
-    queries: Any, gallery: AnyVectors, pairs: pd.Series | None
+    queries: Any, gallery: AnyVectors, own: OwnPairs | None
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the places of queries and their scores (Q, N), -inf for sparse items without a shared term."""
     if not isinstance(gallery, SparseVectors):
         yield from queries.score_blocks(gallery)
         return
     queries = queries.by_rarity_in(gallery)
-    blocks = queries.score_blocks(gallery)
-    if pairs is None or gallery.apart is None:
-        yield from ((part, np.where(scores > 0, scores, -np.inf)) for part, scores in blocks)
-    else:
-        codes = pd.factorize(pairs.reindex([*queries.ids, *gallery.ids]))[0]  # -1 without a pair
+    if own:
+        codes = pd.factorize(own.pairs.reindex([*queries.ids, *gallery.ids]))[0]  # -1 without a pair
         asked, found = codes[: len(queries), None], codes[len(queries) :]
-        for (part, scores), (_, apart) in zip(blocks, queries.score_blocks(gallery.apart), strict=True):
-            scores = np.where((asked[part] == found) & (found >= 0), apart, scores)
-            yield part, np.where(scores > 0, scores, -np.inf)
+        by_own = queries.score_each(own.documents)[:, None]
+    for part, scores in queries.score_blocks(gallery):
+        if own:
+            scores = np.where((asked[part] == found) & (found >= 0), by_own[part], scores)
+        yield part, np.where(scores > 0, scores, -np.inf)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ QUERIES_PER_BLOCK = 4096
 UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
 # Kinds of vectors: a row, weighted terms, a row for each token, and the mean of these.
 DENSE, SPARSE, LATE, POOLED = "dense", "sparse", "late", "pooled"
-TERM_WEIGHTS, TOKEN_VECTORS = "term weights", "token vectors"  # the pooling of spaces of the second and third kind
+TERM_WEIGHTS, TOKEN_VECTORS = (
+    "term weights",
+    "token vectors",
+)  # the pooling of spaces of the second and third kind
 RARITY = "by rarity"  # of term weights: a query's terms count as much as they are rare
 
 
@@ -53,7 +56,7 @@ class Space:
 
     @property
     def kind(self) -> str:
-        """What a vector is: "dense" (a row), "sparse" (weighted terms), "late" (a row a token) or "pooled" (their mean).
+        """What a vector is: "dense" (a row), "sparse" (weighted terms), "late" (a row a token), "pooled" (their mean).
 
         >>> Space("bm25", "", "term weights, by rarity", "", "", 0).kind
         'sparse'

@@ -14,11 +14,14 @@ import pandas as pd
 
 from mmlab.evaluate.summaries import STEP_NAMES
 from mmlab.index import Index
+from mmlab.index.engines.bm25 import system_name
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, exact_search, is_among
+from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_together, check_values, parse_weights
 from mmlab.items.rankings import first_rows, no_rankings
 from mmlab.items.sentences import listed
 from mmlab.items.tables import TooFew
+from mmlab.items.vectors import DENSE, SPARSE
 from mmlab.retrieve.query.rank import (
     KEEP,
     LEAVE_OUT,
@@ -31,6 +34,7 @@ from mmlab.retrieve.query.rank import (
     rank_exactly,
     rank_models,
     voting_models,
+    who_ask,
 )
 from mmlab.retrieve.query.rerank import Match, contents_of, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
@@ -73,8 +77,9 @@ class RetrievalConfig:
     again; siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
     pair, and the votes of models that reach nothing right without them (`voting_models`), or "keep" it
     (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
-    whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`. Raises ValueError for an
-    unknown name and a number out of range.
+    whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`; retrievers: the ways to
+    rank, "dense", "bm25", "sparse", "late", of which the first that a query can ask answers unless they are fused.
+    Raises ValueError for an unknown name and a number out of range.
 
     >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
     (0.7, 0.3)
@@ -91,8 +96,10 @@ class RetrievalConfig:
     rrf_k: float = RRF_K
     siblings: str = LEAVE_OUT
     split: str = AUTO
+    retrievers: tuple[str, ...] = (DENSE,)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "retrievers", entries_of(self.retrievers))
         check_values(**vars(self))
         check_together(vars(self))
 
@@ -257,7 +264,11 @@ class _Direction:
         """Whether there are queries and items, and a way from the ones to the right others."""
         items = self.judged.items
         both = {self.source, self.target} <= set(items["modality"])
-        return both and (self.config.siblings == KEEP or have_joint_space(self.vectors, items))
+        return (
+            both
+            and bool(who_ask(self.vectors, items, self.source))
+            and (self.config.siblings == KEEP or have_joint_space(self.vectors, items))
+        )
 
     @cached_property
     def split(self) -> CalibrationSplit | None:
@@ -280,10 +291,12 @@ class _Direction:
     def searched(self) -> dict[str, pd.DataFrame]:
         """Return the rankings of the judged queries by exact search, by the graph and by quantized copies.
 
-        Where exact search answers, the graph is asked the queries of 2,000 pairs (`Split.of_compared_pairs`): what it
+        Weighted terms have no graph. Where exact search answers, the graph is asked the queries of 2,000 pairs (`Split.of_compared_pairs`): what it
         loses is known as well, and a walk takes longer than a scan.
         """
         queries, *_ = self.queries(self.judged)
+        if queries.space.kind == SPARSE:
+            return {"exact": self._scan(self.judged, queries)}
         asking = queries.take(self._compared) if self.drawn else queries
         steps = {
             "exact": self._scan(self.judged, queries),
@@ -341,7 +354,8 @@ class _Direction:
     def search(self, part: Split) -> pd.DataFrame:
         """Rank the queries of a split by the first model that embeds them, as the run answers."""
         queries, *_ = self.queries(part)
-        return self._scan(part, queries) if self.config.exact else self._walk(part, queries)
+        scanned = self.config.exact or queries.space.kind == SPARSE
+        return self._scan(part, queries) if scanned else self._walk(part, queries)
 
     def _by_model(self, part: Split) -> dict[str, pd.DataFrame]:
         """Return the rankings of each model that embeds the queries, by exact search or by the graph."""
@@ -377,7 +391,7 @@ class _Direction:
         shares = self._given_shares(ranked) or (1 / len(ranked),) * len(ranked)
         if self.config.weights == LEARNED and self.config.siblings == KEEP:
             without = replace(self, config=replace(self.config, siblings=LEAVE_OUT))
-            voting, alone = without.systems(), without.queries(self.judged)[0].space.key
+            voting, alone = without.systems(), system_name(without.queries(self.judged)[0].space)
             learned = without.weights(voting, qrels) if voting else {alone: 1.0}
             return {name: learned.get(name, 0.0) for name in ranked}
         if self.config.weights == LEARNED and self.split:
@@ -388,7 +402,9 @@ class _Direction:
 
     def _given_shares(self, names: Iterable[str]) -> tuple[float, ...] | None:
         """Return the given weights of the systems that vote, adding up to 1; None where none are given or left."""
-        asking = [own.space.key for own in query_vectors(self.vectors, self.judged.items, self.source)]
+        asking = [
+            system_name(own.space) for own in query_vectors(self.vectors, self.judged.items, self.source)
+        ]
         names = list(names)
         given = self.config.shares(len(asking)) if len(asking) > 1 else self.config.shares(len(names))
         if given is None or len(given) == len(names):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mmlab.evaluate import score_queries
 from mmlab.index import Index
+from mmlab.index.engines.bm25 import system_name
 from mmlab.items import DIRECTIONS, MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.rankings import drop_self_matches, first_rows
 from mmlab.items.tables import TooFew
@@ -138,7 +139,7 @@ def _joined(by_part: Sequence[dict[str, dict[str, pd.DataFrame]]], direction: st
 
 def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> str:
     """Say which models find nothing right for want of siblings; "" where there are none."""
-    names = [own.space.key for own in answering_through_pairs(vectors, items, source)]
+    names = [system_name(own.space) for own in answering_through_pairs(vectors, items, source)]
     if not names:
         return ""
     return (

@@ -1,7 +1,7 @@
 """How good rankings are: measures with intervals, by group, beside published results, and where answers are lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 NOT_BESIDE_PUBLISHED = (
     "No published results beside these: siblings are kept, so a caption finds another of its image."
 )
+
+
+PLAIN = {"fusion": "none", "weights": "equal", "rescoring": "none", "calibration": "none", "rerank": 0}
 
 
 @dataclass(frozen=True, repr=False)
@@ -414,6 +417,24 @@ class Evaluation(Report):
             for name in shared
         }
         return SystemComparison(scores, self.rankings.items, self.first_measure, self.seed)
+
+    @or_reason
+    def against_words(self) -> SystemComparison:
+        """Compare with BM25, which reads no image: a text finds images by the words that are said of them.
+
+        The words of an image are its label and the dataset's own columns of words; texts of its pair count only where
+        `siblings` is "keep", and never the query itself.
+
+        Example:
+            >>> run.evaluate().against_words().table["baseline"].unique().tolist()
+            ['bm25']
+        """
+        if "text-to-image" not in self.directions or not len(self.per_query["text-to-image"]):
+            raise TooFew(self.rankings.nothing_judged)
+        config = self.rankings.config
+        given = {"siblings": config.siblings, "split": config.split, "depth": config.depth}
+        words = Rankings.of(self.data, "image", {**PLAIN, **given, "retrievers": ("bm25",)})
+        return self.compare(Evaluation(self.data, replace(words, name="bm25"), self.k_values, self.seed))
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.

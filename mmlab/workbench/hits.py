@@ -13,6 +13,7 @@ from mmlab.ingest.images.fetch import Downloader
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
+from mmlab.items.sentences import count
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
@@ -47,6 +48,7 @@ QUERY_CHARS = 80
 WARNING_CHARS = 500
 FETCH_SECONDS = 15  # that a panel waits for an image on the web
 NONE = "none"
+ALL_FUSED = "all, fused by rank"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
 OWN_PAIR = (
     "The right answer was found by a text or an image of its own pair, maybe by the query itself: see `via`."
@@ -79,10 +81,10 @@ class Explanation(Report):
     @classmethod
     def of(cls, data: RunData, query: str, hit: pd.Series) -> Self:
         """Explain a hit, a row of the table of a search."""
-        space = data.retrievers["image"].model.space
+        space = data.answering["image"].model.space
         captions = nearest_captions(data.index, [hit["item_id"]], space)
         shown = captions[["rank", "score", "own", "text"]]
-        return cls(explain_hit(data.retrievers, query, hit), hit["image"], shown)
+        return cls(explain_hit(data.answering, query, hit), hit["image"], shown)
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -260,10 +262,10 @@ def search_run(
         return _nothing_asked(data)
     source = "image" if not text and image is not None else "text"
     for kind, given in (("text", text), ("image", image)):
-        if given and kind not in data.retrievers:
+        if given and kind not in data.answering:
             return no_hits(data, NO_MODEL.format(kind))
     if settings["fusion"] is None:
-        joint = len({one.model.space for one in data.retrievers.values()}) == 1
+        joint = len({one.model.space for one in data.answering.values()}) == 1
         settings["fusion"] = "early" if joint and not models else "rrf"
     target = to or _target(data, source)
     asked = Query(
@@ -314,7 +316,7 @@ def no_hits(data: RunData, reason: str) -> Hits:
 
 
 def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query) -> Hits:
-    systems = data.systems if asked.models else {"": data.retrievers}
+    systems = data.systems if asked.models else {"": data.answering}
     calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
     match = crop_matcher(systems) if asked.rerank else None
     items, note = data.embedded_items, ""
@@ -347,12 +349,12 @@ def _search_many(data: RunData, query: Any, to: str | None, exact: bool, setting
         query = [_content(data, one) for one in query]
     alone = {name: settings[name] for name in ("where", "plus", "minus", "diversity", "group_by_pair")}
     source = _source_of(data, query)
-    if source not in data.retrievers:
+    if source not in data.answering:
         return no_hits(data, NO_MODEL.format(source))
     target = to or _target(data, source)
     held = int((data.embedded_items["modality"] == target).sum())
     k = min(settings["k"], max(held, 1))
-    found = data.retrievers[source].search(query, target, k, exact=exact, **alone)
+    found = data.answering[source].search(query, target, k, exact=exact, **alone)
     count = found.table["query_id"].nunique()
     return _hits(data, found, f"{count} queries", None, "")
 
@@ -370,9 +372,38 @@ def _asks_many(query: Any) -> bool:
 def _source_of(data: RunData, query: Any) -> str:
     """Return the modality of the queries: by their space for vectors, else by the first of them."""
     if isinstance(query, Vectors):
-        return next((side for side, one in data.retrievers.items() if one.model.space == query.space), "text")
+        return next((side for side, one in data.answering.items() if one.model.space == query.space), "text")
     first = query if isinstance(query, Path) else next(iter(query), "")
     return "text" if isinstance(first, str) else "image"
+
+
+def search_each(data: RunData, text: str, k: int) -> Result:
+    """Answer a text by each of the run's systems alone, and by all of them, fused by their ranks."""
+    if "text" not in data.answering:
+        raise TooFew(NO_MODEL.format("text"))
+    target, items = _target(data, "text"), data.embedded_items
+    names = [name for name, system in data.systems.items() if "text" in system]
+    asked = {name: (name,) for name in names} | ({ALL_FUSED: tuple(names)} if len(names) > 1 else {})
+    pieces, tables = {}, []
+    for name, models in asked.items():
+        fusion = "early" if len(models) == 1 else "rrf"
+        query = Query(text=text, to=target, k=k, exact=data.exact, models=models, fusion=fusion)
+        found = search_known(data.systems, items, query)
+        right = find_right_answers(items, query)
+        hits = _hits(data, found, query.describe(), right and frozenset(right.item_ids), text)
+        pieces[f"{name}: {found.method}"] = hits._gallery()
+        tables.append(hits.found.assign(retriever=name))
+    table = pd.concat(tables, ignore_index=True)
+    return Result(table, _say_each(asked, table), html=under_headings(pieces), shown=no_table())
+
+
+def _say_each(asked: Mapping[str, Sequence[str]], table: pd.DataFrame) -> str:
+    if len(asked) == 1:
+        return f"This run has one retriever, *{next(iter(asked))}*: `retrievers` of 03_index and 04_retrieve add others."
+    found = {name: set(part["item_id"]) for name, part in table.groupby("retriever", sort=False)}
+    alone = [one for name, one in found.items() if name != ALL_FUSED]
+    shared = len(set.intersection(*alone))
+    return f"{len(alone)} retrievers share {count(shared, 'hit')} of their first {max(map(len, alone))}."
 
 
 def _names(data: RunData, models: str | Sequence[str]) -> tuple[str, ...]:
@@ -394,7 +425,7 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
     from mmlab.panels import PanelData
 
     main = next(iter(data.systems))
-    for retriever in data.retrievers.values():
+    for retriever in data.answering.values():
         cast("DeferredModel", retriever.model).load_soon()
     return PanelData(
         data.systems,
@@ -420,9 +451,9 @@ def fetch_image(url: str) -> bytes:
 def time_run(data: RunData, texts: Sequence[str], k: int) -> Result:
     """Time the parts of an answer to each text, just opened and warm."""
     check_values(k=k)
-    if "text" not in data.retrievers:
+    if "text" not in data.answering:
         raise TooFew("no model of this run embeds texts, so no text query can be timed")
-    retriever: Retriever = data.retrievers["text"]
+    retriever: Retriever = data.answering["text"]
     target = _target(data, "text")
     k = min(k, int((data.embedded_items["modality"] == target).sum()))
     table = time_queries(retriever, texts, target, k=k, samples=10)

@@ -22,7 +22,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
@@ -142,7 +142,8 @@ class Run(RunData):
             fusion: "early" (one search with the weighted mean of both vectors), "weighted_sum", "rrf" or "dbsf" (two
                 searches, fused). Early where texts and images share a space, else rrf, unless given.
             rrf_k: the constant k of reciprocal rank fusion, 60 in Cormack et al. (SIGIR 2009).
-            models: the models that answer; several are fused. The first of the run for each modality unless given.
+            models: the models that answer, and "bm25" where the index holds the words (`retrievers` of 03_index);
+                several are fused. The first of the run for each modality unless given.
             exact: scan all vectors instead of walking the graph. Unless given, as the run's own answers, and also where
                 that takes no longer; the sentence of the hits says which it was.
             diversity: trade nearness for variety by maximal marginal relevance, from 0 (none) to 1.
@@ -166,6 +167,24 @@ class Run(RunData):
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
         return search_run(self, lambda: self._calibrations, **asked)
+
+    @or_reason
+    def search_each(self, text: str, k: int = 10) -> Result:
+        """Answer a text by each retriever of the run alone, and by all of them, fused by their ranks.
+
+        Args:
+            text: what is searched for.
+            k: how many hits of each.
+
+        Returns:
+            The hits of each below each other: the columns of a search, and retriever.
+
+        Example:
+            >>> run.search_each("a red mug", k=2).table["retriever"].unique().tolist()
+            ['demo-...', 'bm25', 'all, fused by rank']
+        """
+        check_values(k=k)
+        return search_each(self, text, k)
 
     def filter_like(self, hits: Hits) -> dict[str, Any]:
         """Return a filter for what the first hit is: its value of the field that says most, such as {"label": "mug"}.
@@ -214,6 +233,7 @@ class Run(RunData):
         siblings: str | None = None,
         seed: int | None = None,
         split: str | None = None,
+        retrievers: Sequence[str] | None = None,
     ) -> Rankings:
         """Rank the items of a split for each of its texts and images.
 
@@ -235,6 +255,8 @@ class Run(RunData):
             seed: divides the pairs where there is no validation split.
             split: whose queries are asked against whose items: "auto" (test where there is one, else validation, else
                 all), the name of a split, or "all".
+            retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all where
+                they are fused. BM25 needs no index here.
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.

@@ -1,10 +1,10 @@
 """The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,14 @@ import pandas as pd
 from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
+from mmlab.index.engines.bm25 import WordSettings, word_vectors
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
 from mmlab.items.images import refuse_changed
+from mmlab.items.ragged_vectors import SparseVectors, load_vectors
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.tables import SavedTables
-from mmlab.items.vectors import main_vectors
+from mmlab.items.vectors import DENSE, main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
 from mmlab.retrieve.scores.query_split import AUTO, Split, choose_split
@@ -233,11 +235,57 @@ class RunData:
         main = main_vectors(vectors, self.items)
         return [main, *(other for other in vectors if other is not main)]
 
-    def _with_queries(self, vectors: Vectors) -> Vectors:
+    def vectors_of(self, retrievers: Sequence[str]) -> list[Any]:
+        """Return the vectors by which these retrievers rank, in their order: of dense models those of `all_vectors`.
+
+        Args:
+            retrievers: some of "dense", "bm25", "sparse" and "late".
+
+        Raises:
+            ValueError: for sparse or late where no model of the run is of that kind.
+
+        Example:
+            >>> run.vectors_of(["bm25"])
+            [SparseVectors(... with ... weights in bm25-...)]
+        """
+        found: dict[str, Callable[[], list[Any]]] = {
+            "dense": lambda: self.all_vectors,
+            "bm25": lambda: [self.words],
+            "sparse": partial(self._ragged, "sparse"),
+            "late": partial(self._ragged, "late"),
+        }
+        return [one for name in retrievers for one in found[name]()]
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        """The retrievers that the run was given, as "dense" and "bm25"."""
+        return tuple(self.parameters.get("retrievers", ["dense"]))
+
+    @cached_property
+    def words(self) -> SparseVectors:
+        """The words of the pairs of the embedded items, as BM25 ranks by them."""
+        names = {field.name for field in fields(WordSettings)}
+        given = {name: self.parameters.get(f"bm25_{name}") for name in names}
+        return word_vectors(
+            self.embedded_items, WordSettings(**{name: one for name, one in given.items() if one is not None})
+        )
+
+    def _ragged(self, kind: str) -> list[Any]:
+        """Return the vectors of the models of this kind, with those of their texts as queries."""
+        paths = written_files(self.manifest, f"{run_files.VECTORS}/{kind}/*.npz")
+        if not paths:
+            raise ValueError(
+                f"retrievers: {kind} needs a model of that kind; the models are {', '.join(self.models)}"
+            )
+        return [self._with_queries(load_vectors(self._files.read(path))) for path in paths]
+
+    def _with_queries(self, vectors: Any) -> Any:
         """Return the vectors with those of their texts as queries, where 02_embed wrote some."""
-        file = run_files.QUERY_VECTORS.format(vectors.space.key)
+        space = vectors.space
+        dense, ragged = run_files.QUERY_VECTORS, run_files.RAGGED_QUERIES
+        file = dense.format(space.key) if space.kind == DENSE else ragged.format(space.kind, space.key)
         return (
-            replace(vectors, queries=Vectors.load(self._files.read(file)))
+            replace(vectors, queries=load_vectors(self._files.read(file)))
             if self._files.has(file)
             else vectors
         )
@@ -389,14 +437,15 @@ class RunData:
         return bool(exact_ms <= own_ms)
 
     @cached_property
-    def retrievers(self) -> Mapping[str, Retriever]:
+    def answering(self) -> Mapping[str, Retriever]:
         """What answers queries by text and by image: {"text": ..., "image": ...}."""
         return open_retrievers(self.index, self.index.in_order(self.all_vectors), self.embedded_items)
 
     @cached_property
     def systems(self) -> Mapping[str, Mapping[str, Retriever]]:
-        """Every model of the run in every layout of its index, by name."""
-        return open_systems(self.retrievers, self.index.in_order(self.all_vectors), self.embedded_items)
+        """Every model of the run in every layout of its index, by name, and BM25 where its index holds the words."""
+        vectors = self.index.in_order(self.vectors_of(self.retrievers))
+        return open_systems(self.answering, vectors, self.embedded_items)
 
     def answer(self, direction: str) -> pd.DataFrame:
         """Return the run's own answer of a direction, as 04_retrieve wrote it.

@@ -25,8 +25,8 @@ from mmlab.retrieve.query.rank import (
     KEEP,
     answering_through_pairs,
     have_joint_space,
-    query_vectors,
     voting_models,
+    who_ask,
 )
 from mmlab.retrieve.query.rerank import find_matcher
 from mmlab.retrieve.scores.query_split import ALL, Split
@@ -78,11 +78,11 @@ class Rankings(Report):
         qrels = {
             name: data.qrels(target, ALL) for name, (_, target) in DIRECTIONS.items() if to in (None, target)
         }
-        vectors = data.index.in_order(data.all_vectors)
-        loaded = {id(one): one.model for one in data.retrievers.values()} if config.rerank else {}
+        vectors = _in_order(data, config)
+        loaded = {id(one): one.model for one in data.answering.values()} if config.rerank else {}
         matcher = find_matcher(data.all_vectors, config.rerank, loaded.values())
         ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, matcher)
-        changed = ", ".join(f"{name} {value}" for name, value in given.items())
+        changed = ", ".join(map(_setting, given.items()))
         return cls(data, ranked, changed or data.name, config)
 
     @classmethod
@@ -191,7 +191,7 @@ class Rankings(Report):
         if any(map(len, self.answers.values())):
             return False
         both = set(MODALITIES) <= set(self.items["modality"])
-        return both and not have_joint_space(self.data.all_vectors, self.items)
+        return both and not have_joint_space(self._vectors, self.items)
 
     @property
     def unmeasured(self) -> str:
@@ -207,26 +207,31 @@ class Rankings(Report):
         """Why there is nothing to judge, where that is so."""
         return self.unmeasured or NOTHING_JUDGED
 
+    @property
+    def _vectors(self) -> list[Any]:
+        """The vectors by which the retrievers of these rankings ranked."""
+        return self.data.vectors_of(self.config.retrievers)
+
     @cached_property
-    def answering(self) -> dict[str, list[Vectors]]:
+    def answering(self) -> dict[str, list[Any]]:
         """The vectors that ask in each direction: of all models in a fusion that vote, else of the first."""
-        vectors, siblings = self.data.all_vectors, self.config.siblings
+        vectors, siblings = self._vectors, self.config.siblings
         sources = {name: DIRECTIONS[name][0] for name in self.ranked}
         return self._asking(
             {n: voting_models(vectors, self.items, one, siblings) for n, one in sources.items()}
         )
 
-    def _asking(self, vectors: Mapping[str, Sequence[Vectors]]) -> dict[str, list[Vectors]]:
+    def _asking(self, vectors: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Return those of the vectors in each direction that a fusion asks, or that ask alone; {} for one modality."""
         if not set(MODALITIES) <= set(self.items["modality"]):
             return {}
-        asking = {name: query_vectors(own, self.items, DIRECTIONS[name][0]) for name, own in vectors.items()}
-        return {name: own if self.config.fusion != "none" else own[:1] for name, own in asking.items()}
+        asking = {name: who_ask(own, self.items, DIRECTIONS[name][0]) for name, own in vectors.items()}
+        return {name: own if self.config.fusion != "none" else own[:1] for name, own in asking.items() if own}
 
     @cached_property
     def _through_pairs(self) -> dict[str, list[str]]:
         """The models that would answer a direction through pairs alone, and so right by siblings of the query alone."""
-        vectors, items, found = self.data.all_vectors, self.items, {}
+        vectors, items, found = self._vectors, self.items, {}
         for name, used in self._asking(dict.fromkeys(self.ranked, vectors)).items():
             bridging = {own.space for own in answering_through_pairs(vectors, items, DIRECTIONS[name][0])}
             found[name] = [own.space.model for own in used if own.space in bridging]
@@ -371,6 +376,20 @@ class Rankings(Report):
             if len(ranked.beside):
                 write_table(ranked.beside, step.write(f"{run_files.OTHER_SPLITS}/{direction}.parquet"))
         return step.outputs()
+
+
+def _setting(given: tuple[str, Any]) -> str:
+    """Return in words what was given: "bm25" for the only retriever, else name and value."""
+    name, value = given
+    return " + ".join(value) if name == "retrievers" else f"{name} {value}"
+
+
+def _in_order(data: RunData, config: RetrievalConfig) -> list[Any]:
+    """Return the vectors that rank, dense ones in the order of the index."""
+    by_kind = {name: data.vectors_of([name]) for name in config.retrievers}
+    if "dense" in by_kind:
+        by_kind["dense"] = data.index.in_order(by_kind["dense"])
+    return [one for found in by_kind.values() for one in found]
 
 
 def retrieval_config(data: RunData, given: Mapping[str, Any] | None = None) -> RetrievalConfig:

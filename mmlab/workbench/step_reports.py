@@ -15,23 +15,25 @@ from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_wor
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
-from mmlab.index.bench.search_benchmark import search_settings
+from mmlab.index.bench.search_benchmark import percentiles, search_settings, time_queries
+from mmlab.index.engines.bm25 import system_name
 from mmlab.index.store.layouts import describe_fields
 from mmlab.index.store.payload import Where
-from mmlab.items import Vectors, is_among, write_table
+from mmlab.items import MODALITIES, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
 from mmlab.items.vectors import DENSE, LATE, SPARSE, main_vectors
+from mmlab.retrieve.query.rank import who_ask
 from mmlab.retrieve.query_trials import summarize_filters, target_of, try_filters
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.bars import recall_panels
 from mmlab.visualize.curves import pair_histograms
-from mmlab.workbench.result import Report, Result
+from mmlab.workbench.result import Report, Result, or_reason
 from mmlab.workbench.run_data import RunData, check_images
 
 if TYPE_CHECKING:
@@ -276,6 +278,7 @@ class IndexReport(Report):
         asking: the vectors that ask in each direction, such as "text-to-image", a sample of which the index is measured
             with; a modality that shares a space with no other asks itself.
         items: the items that the index was built from.
+        vectors: those of every retriever, in their order.
 
     Example:
         >>> report = run.build_index(progress=False)
@@ -286,6 +289,7 @@ class IndexReport(Report):
     index: Index
     asking: Mapping[str, Vectors]
     items: pd.DataFrame
+    vectors: Sequence[Any] = ()
 
     @classmethod
     def of(cls, data: RunData, settings: Mapping[str, Any]) -> Self:
@@ -293,8 +297,9 @@ class IndexReport(Report):
         check_values(**{name: settings.get(name) for name in ("layout", "on_disk", "replace")})
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
-        index = build_index(open_store(data.store), data.name, data.items, data.all_vectors, **given)
-        return cls(index, _asking(index, data), data.embedded_items)
+        vectors = data.vectors_of(data.retrievers)
+        index = build_index(open_store(data.store), data.name, data.items, vectors, **given)
+        return cls(index, _asking(index, data), data.embedded_items, vectors)
 
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""
@@ -412,11 +417,53 @@ class IndexReport(Report):
         caption = f"k = {neighbours}, each query timed alone after 20 others; intervals of 95% by pair"
         return Result(table, summarize_filters(table), draw, caption=caption)
 
+    @or_reason
+    def by_retriever(self, neighbours: int = 10, queries: int = 100, seed: int = 0) -> Result:
+        """Show what each retriever costs: bytes that its vectors take for an item, and the time of a query.
+
+        Args:
+            neighbours: how many hits are asked for.
+            queries: how many texts, or images where no text asks, are drawn and asked one at a time.
+            seed: draws the queries.
+
+        Returns:
+            A row for each retriever: retriever, search, items, bytes_per_item, p50_ms, p95_ms, p99_ms. Quantized copies
+            and the graph come on top.
+
+        Example:
+            >>> report.by_retriever(queries=5).table["retriever"].tolist()
+            ['demo-...', 'bm25']
+        """
+        check_values(neighbours=neighbours, seed=seed)
+        table = pd.DataFrame([self._cost(one, neighbours, queries, seed) for one in self.vectors])
+        parts = [
+            f"*{row.retriever}* takes {row.bytes_per_item:,.0f} bytes an item and {milliseconds(row.p50_ms)} a query"
+            for row in table.itertuples()
+        ]
+        caption = f"Queries asked one at a time after 20 others, k = {neighbours}"
+        return Result(table, f"{'; '.join(parts)}.", caption=caption, digits=2)
+
+    def _cost(self, own: Any, neighbours: int, queries: int, seed: int) -> dict[str, Any]:
+        source = next(one for one in MODALITIES if len(who_ask([own], self.items, one)))
+        [asking] = who_ask([own], self.items, source)
+        held = self.index.modalities(own.space)
+        target = opposite_modality(source) if opposite_modality(source) in held else held[0]
+        asked, k = draw_queries(asking, queries, seed), min(neighbours, self.index.count(target))
+        with self.index.session():
+            _, spent = time_queries(self.index, asked, target, k)
+        return {
+            "retriever": system_name(own.space),
+            "search": self.index.describe_search(own.space, target, exact=False),
+            "items": len(own),
+            "bytes_per_item": sum(len(own.part_bytes(i)) for i in range(len(own))) / max(len(own), 1),
+            **percentiles(spent),
+        }
+
     def _sample(self, direction: str, queries: int, seed: int) -> Vectors:
         return draw_queries(self.asking[direction], queries, seed)
 
 
-def draw_queries(vectors: Vectors, count: int, seed: int) -> Vectors:
+def draw_queries(vectors: Any, count: int, seed: int) -> Any:
     """Draw up to `count` of the vectors, the same for a seed."""
     drawn = pd.Series(vectors.ids).sample(min(count, len(vectors)), random_state=seed)
     return vectors.take(drawn.to_numpy())
@@ -425,7 +472,7 @@ def draw_queries(vectors: Vectors, count: int, seed: int) -> Vectors:
 def _asking(index: Index, data: RunData) -> dict[str, Vectors]:
     """Return the vectors that ask in each direction, those of the main space first."""
     found: dict[str, Vectors] = {}
-    for space in index.spaces:
+    for space in (one for one in index.spaces if one.kind == DENSE):
         for target in index.modalities(space):
             others = data.vectors(opposite_modality(target), space.key, as_queries=True)
             source = opposite_modality(target) if len(others) else target

@@ -260,7 +260,7 @@ class FusionStudy(Report):
     def of(cls, data: RunData, systems: str, fusion: str, depth: int, seed: int) -> Self:
         """Learn the weights of "text and image" or of the run's "models"; ValueError for anything else."""
         index, judged = data.index, data.judged()
-        vectors = index.in_order(data.all_vectors)
+        vectors = index.in_order(data.vectors_of(data.retrievers))
         if systems == "text and image":
             trials = _tried(
                 systems, lambda: {systems: try_query_weights(index, vectors, judged, depth, seed)}

@@ -10,8 +10,7 @@ import pandas as pd
 
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exact_search, is_among
 from mmlab.items.rankings import find_best, ranks
-from mmlab.items.vectors import score_blocks
-from mmlab.items.vectors import main_vectors
+from mmlab.items.vectors import main_vectors, score_blocks
 
 MOST_COUNTED = 20_000  # texts, or images, in whose space hubs are counted; of more, so many are drawn
 HUB_RESAMPLES = 1000

@@ -18,8 +18,8 @@ import pandas as pd
 
 from mmlab.items import MODALITIES, QREL_COLUMNS, RANKING_COLUMNS, Vectors, check_columns, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE, finite_scores, ranks, sort_rows
-from mmlab.items.vectors import score_blocks
 from mmlab.items.tables import places_among
+from mmlab.items.vectors import score_blocks
 
 TIES = ("against", "as ranked")
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # which JSON can spell and no file can hold

@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 
 from mmlab.index.store.payload import KEYWORD, TEXT, payload_fields
-from mmlab.items import Space, is_among
+from mmlab.items import Space
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import SparseVectors
 from mmlab.items.vectors import RARITY, TERM_WEIGHTS
@@ -30,9 +31,6 @@ NO_LANGUAGE = "none"
 LENGTH_DIGITS = 1  # of the mean length: one more text does not make another space of all
 COUNTING_K1 = 1e6  # with it and b = 0 the weight of a term is how often it occurs
 NO_WORDS = ("modality", "pair_id", "image", "split", "origin", "content", "flags", "duplicate_of", "text")
-
-
-COUNTS = Space(BM25, "", TERM_WEIGHTS, "", "counts", 0)  # of terms that are not weighted yet
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,39 @@ class WordSettings:
     b: float = B
 
     def __post_init__(self) -> None:
-        check_values(bm25_language=self.language, bm25_stop_words=self.stop_words, bm25_stemming=self.stemming)
+        check_values(
+            bm25_language=self.language, bm25_stop_words=self.stop_words, bm25_stemming=self.stemming
+        )
+
+
+class TermCounts(NamedTuple):
+    """How often each term occurs in each text, csr (N, T), and the engine's index of each of the T terms."""
+
+    counts: csr_matrix
+    terms: np.ndarray
+
+    @classmethod
+    def of(cls, tokenizer: "Bm25", texts: Iterable[str]) -> Self:
+        """Count the terms of texts."""
+        found = [tokenizer.embed_document(text) for text in texts]
+        indices = [one.indices for one in found]
+        values = np.array([value for one in found for value in one.values], dtype=np.float32).round()
+        offsets = np.concatenate([[0], np.cumsum([len(one) for one in indices], dtype=np.int64)])
+        terms, columns = np.unique(
+            np.array([i for one in indices for i in one], dtype=np.uint32), return_inverse=True
+        )
+        return cls(csr_matrix((values, columns, offsets), shape=(len(found), len(terms))), terms)
+
+    def take(self, rows: np.ndarray | slice) -> Self:
+        """Return the counts of some of the texts."""
+        return self._replace(counts=self.counts[rows])
+
+    def vectors(self, ids: Sequence[str] | np.ndarray, weights: np.ndarray, space: Space) -> SparseVectors:
+        """Return the terms of each text with these weights, in the order of the counts."""
+        indices = self.terms[self.counts.indices]
+        return SparseVectors(
+            np.asarray(ids, dtype=str), self.counts.indptr, space, indices=indices, weights=weights
+        )
 
 
 @dataclass(frozen=True)
@@ -82,32 +112,33 @@ class WordModel:
     def of(cls, space: Space) -> Self:
         """Return the model of a space that another one made."""
         told = json.loads(space.preprocessing)
-        return cls(WordSettings(**{name: value for name, value in told.items() if name != "mean_length"}), told["mean_length"])
-
-    @cached_property
-    def _counter(self) -> "Bm25":
-        return _tokenizer(self.settings)
+        return cls(
+            WordSettings(**{name: value for name, value in told.items() if name != "mean_length"}),
+            told["mean_length"],
+        )
 
     def ask(self, ids: Sequence[str], texts: Iterable[str]) -> SparseVectors:
         """Return the different terms of each text, each of weight 1."""
-        counted = count_terms(self._counter, ids, texts)
-        space = self.space
-        return SparseVectors(counted.ids, counted.offsets, space, indices=counted.indices, weights=np.ones_like(counted.weights))
+        return self.queries(ids, TermCounts.of(_tokenizer(self.settings), texts))
 
-    def documents(self, counted: SparseVectors) -> SparseVectors:
-        """Return the weights of terms that were counted by `count_terms`."""
-        lengths = _lengths(counted)
-        held_back = self.settings.k1 * (1 - self.settings.b + self.settings.b * lengths / self.mean_length)
-        held_back = np.repeat(held_back, np.diff(counted.offsets))
-        weights = counted.weights * (self.settings.k1 + 1) / (counted.weights + held_back)
-        return replace(counted, weights=weights.astype(np.float32), space=self.space)
+    def queries(self, ids: Sequence[str] | np.ndarray, counted: TermCounts) -> SparseVectors:
+        """Return the terms that were counted as queries have them, each of weight 1."""
+        return counted.vectors(ids, np.ones_like(counted.counts.data), self.space)
+
+    def documents(self, ids: Sequence[str] | np.ndarray, counted: TermCounts) -> SparseVectors:
+        """Return the terms that were counted as documents have them."""
+        counted.counts.eliminate_zeros()
+        counts, k1, b = counted.counts, self.settings.k1, self.settings.b
+        lengths = np.asarray(counts.sum(axis=1)).ravel()
+        held_back = np.repeat(k1 * (1 - b + b * lengths / self.mean_length), np.diff(counts.indptr))
+        return counted.vectors(ids, counts.data * (k1 + 1) / (counts.data + held_back), self.space)
 
 
 def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> SparseVectors:
     """Return the words of each item's pair as a document, and the texts among the items as queries.
 
-    A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once; `apart`
-    holds these columns alone. Items without a pair stand for themselves, and one without words has no terms.
+    A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once. Items without a pair stand for
+    themselves, and one without words has no terms.
 
     Raises ValueError where no item has a word.
 
@@ -117,22 +148,51 @@ def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> S
     (['a'], [0, 2, 4])
     """
     settings = settings or WordSettings()
-    tokenizer = _tokenizer(settings)
-    group = items["pair_id"].fillna(items["item_id"]).astype("str")
-    said, noted = _joined(items.assign(group=group), ["text"]), _joined(items.assign(group=group), word_columns(items))
-    groups = group.unique()
-    whole = [f"{said.get(one, '')}\n{noted.get(one, '')}" for one in groups]
-    counted = count_terms(tokenizer, groups, whole)
-    mean_length = round(float(_lengths(counted).mean()), LENGTH_DIGITS) if len(counted) else 0.0
+    words = _PairWords.of(items, _tokenizer(settings))
+    mean_length = round(float(words.whole.counts.sum() / max(words.whole.counts.shape[0], 1)), LENGTH_DIGITS)
     if not mean_length:
-        raise ValueError("bm25: no item has a word to be found by; give texts, or leave bm25 out of the retrievers")
+        raise ValueError(
+            "bm25: no item has a word to be found by; give texts, or leave bm25 out of the retrievers"
+        )
     model = WordModel(settings, mean_length)
-    apart = model.documents(count_terms(tokenizer, groups, [noted.get(one, "") for one in groups]))
-    texts = items.loc[items["modality"] == "text", ["item_id", "text"]]
-    queries = model.ask(texts["item_id"].to_numpy(dtype=str), texts["text"].fillna(""))
+    is_text = (items["modality"] == "text").to_numpy()
     ids = items["item_id"].to_numpy(dtype=str)
-    documents, apart = (_of_items(one, group, ids) for one in (model.documents(counted), apart))
-    return replace(documents, queries=queries, apart=apart if apart.offsets[-1] else None)
+    return replace(
+        model.documents(ids, words.whole.take(words.pair)),
+        queries=model.queries(ids[is_text], words.texts),
+        bare=model.documents(ids, words.columns.take(words.pair)),
+        own=model.documents(ids[is_text], words.without(is_text)),
+    )
+
+
+class _PairWords(NamedTuple):
+    """The words of each pair's columns, all words of each pair, and those of each text; `pair` of each item."""
+
+    columns: TermCounts
+    whole: TermCounts
+    texts: TermCounts
+    pair: np.ndarray
+
+    @classmethod
+    def of(cls, items: pd.DataFrame, tokenizer: "Bm25") -> Self:
+        """Count the words of the pairs of these items."""
+        pair, names = pd.factorize(items["pair_id"].fillna(items["item_id"]))
+        is_text = (items["modality"] == "text").to_numpy()
+        said = items.loc[is_text, "text"].fillna("").tolist()
+        counted = TermCounts.of(tokenizer, [*said, *_noted(items, pair, len(names))])
+        texts, columns = counted.take(slice(len(said))), counted.take(slice(len(said), None))
+        ones = np.ones(len(said), dtype=np.float32)
+        belongs = csr_matrix((ones, (pair[is_text], np.arange(len(said)))), (len(names), len(said)))
+        return cls(columns, columns._replace(counts=columns.counts + belongs @ texts.counts), texts, pair)
+
+    def without(self, is_text: np.ndarray) -> TermCounts:
+        """Return for each text the words of its pair without its own."""
+        return self.whole._replace(counts=self.whole.counts[self.pair[is_text]] - self.texts.counts)
+
+
+def system_name(space: Space) -> str:
+    """Return what a system of this space is called: by its key, "bm25" without what tells two apart."""
+    return BM25 if space.model == BM25 else space.key
 
 
 def word_columns(items: pd.DataFrame) -> list[str]:
@@ -141,17 +201,11 @@ def word_columns(items: pd.DataFrame) -> list[str]:
     >>> word_columns(pd.DataFrame({"item_id": ["a"], "label": ["mug"], "price": [3.5], "image": ["a.jpg"]}))
     ['label']
     """
-    return [name for name, kind in payload_fields(items).items() if kind in (KEYWORD, TEXT) and name not in NO_WORDS]
-
-
-def count_terms(tokenizer: "Bm25", ids: Sequence[str] | np.ndarray, texts: Iterable[str]) -> SparseVectors:
-    """Return the different terms of each text and how often each occurs."""
-    found = [tokenizer.embed_document(text) for text in texts]
-    indices = [one.indices for one in found]
-    counts = np.array([value for one in found for value in one.values], dtype=np.float32).round()
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in indices])]) if found else [0]
-    flat = np.array([index for one in indices for index in one], dtype=np.uint32)
-    return SparseVectors(np.asarray(ids, dtype=str), offsets, COUNTS, indices=flat, weights=counts)
+    return [
+        name
+        for name, kind in payload_fields(items).items()
+        if kind in (KEYWORD, TEXT) and name not in NO_WORDS
+    ]
 
 
 def _tokenizer(settings: WordSettings) -> "Bm25":
@@ -162,24 +216,19 @@ def _tokenizer(settings: WordSettings) -> "Bm25":
     stop_words = StopwordsSet(set(), set()) if plain or not settings.stop_words else None
     stemmer = DisabledStemmer() if plain or not settings.stemming else None
     language = None if plain else settings.language
-    return Bm25(Bm25Config(k=COUNTING_K1, b=0.0, avg_len=1.0, language=language, stopwords=stop_words, stemmer=stemmer))
+    return Bm25(
+        Bm25Config(
+            k=COUNTING_K1, b=0.0, avg_len=1.0, language=language, stopwords=stop_words, stemmer=stemmer
+        )
+    )
 
 
-def _joined(items: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
-    """Return by group the different values of the columns, each once, a line each."""
-    values = [items[["group", name]].rename(columns={name: "words"}).dropna() for name in columns]
-    if not values:
-        return {}
-    words = pd.concat(values).astype("str").drop_duplicates()
-    return words.groupby("group", sort=False)["words"].agg("\n".join).to_dict()
-
-
-def _lengths(counted: SparseVectors) -> np.ndarray:
-    """Return how many words each text has, (N,)."""
-    return np.diff(np.concatenate([[0.0], np.cumsum(counted.weights, dtype=np.float64)])[counted.offsets])
-
-
-def _of_items(documents: SparseVectors, group: pd.Series, ids: np.ndarray) -> SparseVectors:
-    """Return each item's document, that of its group, under the item's id."""
-    places = pd.Index(documents.ids).get_indexer(group)
-    return documents.at(places, ids)
+def _noted(items: pd.DataFrame, pair: np.ndarray, pairs: int) -> list[str]:
+    """Return the different values of the columns of words of each pair, each once, a line each."""
+    values = [pd.DataFrame({"pair": pair, "words": items[name]}).dropna() for name in word_columns(items)]
+    words = (
+        pd.concat([pd.DataFrame({"pair": [], "words": []}), *values])
+        .astype({"words": "str"})
+        .drop_duplicates()
+    )
+    return words.groupby("pair")["words"].agg("\n".join).reindex(range(pairs), fill_value="").tolist()

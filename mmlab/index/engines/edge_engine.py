@@ -34,17 +34,23 @@ from qdrant_edge import (
     EdgeConfig,
     EdgeOptimizersConfig,
     EdgeShard,
+    EdgeSparseVectorParams,
     EdgeVectorParams,
     FacetRequest,
     FieldCondition,
     Filter,
+    Fusion,
     HnswIndexConfig,
     MatchAny,
     MatchValue,
     Memory,
     Mmr,
+    Modifier,
+    MultiVectorComparator,
+    MultiVectorConfig,
     PayloadSchemaType,
     Point,
+    Prefetch,
     QuantizationSearchParams,
     Query,
     QueryBatchRequest,
@@ -52,6 +58,7 @@ from qdrant_edge import (
     RangeFloat,
     ScrollRequest,
     SearchParams,
+    SparseVector,
     UpdateOperation,
 )
 from qdrant_edge import PayloadSchemaType as Type
@@ -61,17 +68,23 @@ from mmlab.index.store.engine import (
     MAX_FACET_VALUES,
     Counts,
     FilterTerms,
+    FusedSearch,
     Hits,
+    OneVector,
     Payload,
     Record,
     Row,
     Search,
+    asked_rows,
     read_hits,
     translate_filter,
 )
 from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.store.schema import Schema
+from mmlab.items import Space
 from mmlab.items.files import Checksums, copy_folder, resolve
+from mmlab.items.ragged_vectors import AnyVectors, Terms
+from mmlab.items.vectors import LATE
 
 SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
@@ -189,7 +202,7 @@ class EdgeEngine:
         return {hit.value: hit.count for hit in self._open(name)[0].facet(request).hits}
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        parts = zip(ids, cast("list[Any]", rows), payloads, strict=True)
+        parts = zip(ids, map(to_vectors, rows), payloads, strict=True)
         points = [Point(*part) for part in parts]
         self._write(name).update(UpdateOperation.upsert_points(points))
 
@@ -219,16 +232,24 @@ class EdgeEngine:
         self._shared.close(name)
         return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, search)
 
-    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
+    def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
         shard, _ = self._open(name)
         make_request = to_requests(search, to_filter(conditions))
         found: list[Hits] = []
-        for start in range(0, len(rows), BATCH_QUERIES):
-            batch = QueryBatchRequest(
-                [make_request(row) for row in rows[start : start + BATCH_QUERIES].tolist()]
-            )
+        for start in range(0, len(queries), BATCH_QUERIES):
+            asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
+            batch = QueryBatchRequest([make_request(*one) for one in asked])
             found += [read_hits(points, search.part) for points in shard.query_batch(batch)]
         return found
+
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+        filter = to_filter(conditions)
+        stages = [_stage(queries, one, filter) for queries, one in search.searches]
+        # the engine counts ranks from 0
+        fusion = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
+        payload = [f"{search.part}.item_id"] if search.part else False
+        request = QueryRequest(search.k, query=fusion, prefetches=stages, with_payload=payload, filter=filter)
+        return read_hits(self._open(name)[0].query(request), search.part)
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         records = self._open(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
@@ -236,7 +257,7 @@ class EdgeEngine:
 
     def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
         records = self._open(name)[0].retrieve(list(ids), with_payload=False, with_vector=True)
-        return {str(record.id): cast("Row", record.vector) for record in records}
+        return {str(record.id): from_vectors(record.vector) for record in records}
 
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
@@ -248,7 +269,7 @@ class EdgeEngine:
             request = ScrollRequest(offset, SCROLL_POINTS, filter, payload, vectors)
             records, offset = shard.scroll(request)
             for record in records:
-                yield str(record.id), record.payload or {}, cast("Row | None", record.vector)
+                yield str(record.id), record.payload or {}, from_vectors(record.vector) if vectors else None
             if offset is None:
                 return
 
@@ -357,16 +378,17 @@ def _print_resident(arguments: dict[str, Any], rows: np.ndarray) -> None:
     before = psutil.Process().memory_info().rss
     shard = EdgeShard.load(arguments["shard"])
     for row in rows.tolist():
-        shard.query(make_request(row))
+        shard.query(make_request(row, None))
     print(max(psutil.Process().memory_info().rss - before, 0))  # noqa: T201 - what the parent reads
 
 
 def to_config(schema: Schema) -> "EdgeConfig":
     """Return the configuration of a shard for this schema."""
     hnsw = schema.hnsw
-    named = {name: _vector_params(space.dimension, schema) for name, space in schema.vector_spaces.items()}
+    named = {name: _vector_params(space, schema) for name, space in schema.dense_vectors.items()}
     return EdgeConfig(
-        vectors=named or _vector_params(schema.space.dimension, schema),
+        vectors=named,
+        sparse_vectors={name: _sparse_params(space) for name, space in schema.sparse_vectors.items()},
         hnsw_config=HnswIndexConfig(
             m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
         ),
@@ -375,10 +397,43 @@ def to_config(schema: Schema) -> "EdgeConfig":
     )
 
 
-def _vector_params(dimension: int, schema: Schema) -> "EdgeVectorParams":
+def _vector_params(space: Space, schema: Schema) -> "EdgeVectorParams":
     # Cosine, not Dot: unit rows are unit to 1e-3 only, and the engine then scores exact cosines.
     memory = Memory.Cold if schema.on_disk else Memory.Cached
-    return EdgeVectorParams(size=dimension, distance=Distance.Cosine, memory=memory)
+    of_tokens = {
+        "multivector_config": MultiVectorConfig(MultiVectorComparator.MaxSim),
+        "hnsw_config": HnswIndexConfig(
+            m=0, ef_construct=schema.hnsw.ef_construct, full_scan_threshold=schema.hnsw.scan_kb
+        ),
+    }
+    more: dict[str, Any] = of_tokens if space.kind == LATE else {}
+    return EdgeVectorParams(size=space.dimension, distance=Distance.Cosine, memory=memory, **more)
+
+
+def _sparse_params(space: Space) -> "EdgeSparseVectorParams":
+    return EdgeSparseVectorParams(modifier=Modifier.Idf if space.by_rarity else None)
+
+
+def to_vectors(row: Row) -> Any:
+    """Return a point's vectors in the terms of the engine."""
+    if not isinstance(row, dict):
+        return row
+    return {name: to_query(vector) for name, vector in row.items()}
+
+
+def to_query(vector: OneVector) -> Any:
+    """Return one vector in the terms of the engine."""
+    return SparseVector(*vector) if isinstance(vector, Terms) else vector
+
+
+def from_vectors(row: Any) -> Row:
+    """Return what `to_vectors` made of a point's vectors."""
+    if not isinstance(row, dict):
+        return cast("Row", row)
+    return {
+        name: Terms(one.indices, one.values) if isinstance(one, SparseVector) else one
+        for name, one in row.items()
+    }
 
 
 def _quantization(schema: Schema) -> Any:
@@ -402,8 +457,10 @@ def to_index_type(kind: str) -> "PayloadSchemaType":
     return {KEYWORD: Type.Keyword, INTEGER: Type.Integer, FLOAT: Type.Float, BOOL: Type.Bool}[kind]
 
 
-def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
-    """Return a function from a row to its request; what all rows share is made once."""
+def to_requests(
+    search: Search, filter: "Filter | None"
+) -> "Callable[[OneVector, list[float] | None], QueryRequest]":
+    """Return a function from a query and the row of its first stage to its request; what all share is made once."""
     quantization = QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
         rescore=search.rescore,
@@ -414,9 +471,24 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
     if search.part:
         common["with_payload"] = [f"{search.part}.item_id"]
     vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
-    if diversity is None:
-        return lambda row: QueryRequest(query=Query.Nearest(row, using=vector), **common)
-    return lambda row: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
+    if diversity is not None:
+        return lambda row, _: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
+    if not search.first:
+        return lambda row, _: QueryRequest(query=Query.Nearest(to_query(row), using=vector), **common)
+
+    def in_two_stages(row: OneVector, pooled: list[float] | None) -> QueryRequest:
+        nearest = Query.Nearest(pooled, using=search.first)
+        stage = Prefetch(candidates, nearest, params=common["params"], filter=filter)
+        return QueryRequest(query=Query.Nearest(row, using=vector), prefetches=[stage], **common)
+
+    return in_two_stages
+
+
+def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":
+    """Return the search of one query as a stage of another request."""
+    [asked] = asked_rows(queries, 0, 1, bool(search.first))
+    request = to_requests(search, filter)(*asked)
+    return Prefetch(search.k, request.query, request.prefetches, request.params, filter)
 
 
 def to_filter(conditions: Conditions) -> "Filter | None":

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from qdrant_client import QdrantClient, models
@@ -24,9 +24,11 @@ from qdrant_client.models import (
     MatchValue,
     PayloadSchemaType,
     PointStruct,
+    Prefetch,
     QueryRequest,
     Range,
     ReplicaState,
+    SparseVectorParams,
     VectorParams,
 )
 from qdrant_client.models import PayloadSchemaType as Type
@@ -36,17 +38,23 @@ from mmlab.index.store.engine import (
     MAX_FACET_VALUES,
     Counts,
     FilterTerms,
+    FusedSearch,
     Hits,
     NoCollection,
+    OneVector,
     Payload,
     Record,
     Row,
     Search,
+    asked_rows,
     read_hits,
     translate_filter,
 )
 from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.store.schema import Schema, WrongSchema
+from mmlab.items import Space
+from mmlab.items.ragged_vectors import AnyVectors, Terms
+from mmlab.items.vectors import LATE
 
 METADATA = "mmlab"  # the schema's key in a collection's metadata
 FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, Range)
@@ -136,7 +144,7 @@ class ServerEngine:
         return {hit.value: hit.count for hit in found.hits}
 
     def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        points = zip(ids, cast("list[Any]", rows), payloads, strict=True)
+        points = zip(ids, map(to_vectors, rows), payloads, strict=True)
         structs = [PointStruct(id=id, vector=row, payload=payload) for id, row, payload in points]
         for part in cut_by_bytes(structs):
             self._client.upsert(name, part, wait=True)
@@ -167,20 +175,36 @@ class ServerEngine:
     def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
         return None
 
-    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
+    def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
         make_request = to_requests(search, to_filter(conditions))
         found: list[Hits] = []
-        for start in range(0, len(rows), BATCH_QUERIES):
-            batch = [make_request(row) for row in rows[start : start + BATCH_QUERIES].tolist()]
+        for start in range(0, len(queries), BATCH_QUERIES):
+            asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
+            batch = [make_request(*one) for one in asked]
             answers = self._client.query_batch_points(name, batch)
             found += [read_hits(answer.points, search.part) for answer in answers]
         return found
+
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+        filter = to_filter(conditions)
+        stages = [_stage(queries, one, filter) for queries, one in search.searches]
+        # the server counts ranks from 0
+        by_rank = models.RrfQuery(rrf=models.Rrf(k=search.rrf_k + 1))
+        fusion = by_rank if search.fusion == "rrf" else models.FusionQuery(fusion=models.Fusion.DBSF)
+        payload = [f"{search.part}.item_id"] if search.part else False
+        request = models.QueryRequest(
+            query=fusion, prefetch=stages, limit=search.k, with_payload=payload, filter=filter
+        )
+        [answer] = self._client.query_batch_points(name, [request])
+        return read_hits(answer.points, search.part)
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         return {str(record.id): record.payload or {} for record in self._retrieve(name, ids, vectors=False)}
 
     def rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
-        return {str(record.id): record.vector for record in self._retrieve(name, ids, vectors=True)}
+        return {
+            str(record.id): from_vectors(record.vector) for record in self._retrieve(name, ids, vectors=True)
+        }
 
     def scroll(
         self, name: str, conditions: Conditions, fields: list[str] | None = None, vectors: bool = False
@@ -232,7 +256,7 @@ class ServerEngine:
         found, offset = self._client.scroll(
             name, filter, SCROLL_POINTS, offset=offset, with_payload=payload, **options
         )
-        return [(str(one.id), one.payload or {}, cast("Row | None", one.vector)) for one in found], offset
+        return [(str(one.id), one.payload or {}, from_vectors(one.vector)) for one in found], offset
 
     def _create(self, name: str, schema: Schema) -> None:
         """Make a collection; where the answer to a first try was lost, it is there already."""
@@ -280,7 +304,7 @@ def cut_by_bytes(points: Sequence[PointStruct]) -> Iterator[list[PointStruct]]:
     size = 0
     for point in points:
         vectors = point.vector.values() if isinstance(point.vector, dict) else [point.vector]
-        numbers = sum(len(cast("list[float]", vector)) for vector in vectors)
+        numbers = sum(map(_count_numbers, vectors))
         own = BYTES_PER_NUMBER * numbers + len(json.dumps(point.payload))
         if part and size + own > MAX_REQUEST_BYTES:
             yield part
@@ -289,6 +313,13 @@ def cut_by_bytes(points: Sequence[PointStruct]) -> Iterator[list[PointStruct]]:
         size += own
     if part:
         yield part
+
+
+def _count_numbers(vector: Any) -> int:
+    """Return how many numbers a vector has: a row, rows of tokens, or weighted terms."""
+    if isinstance(vector, models.SparseVector):
+        return 2 * len(vector.indices)
+    return sum(map(len, vector)) if vector and isinstance(vector[0], list) else len(vector)
 
 
 def _list_copies(info: CollectionClusterInfo) -> list[Copy]:
@@ -345,9 +376,11 @@ def _describe_stall(name: str, found: "CollectionInfo") -> str:
 def to_config(schema: Schema) -> dict[str, Any]:
     """Return the arguments of `create_collection` for this schema, which goes into the metadata."""
     hnsw, cluster = schema.hnsw, schema.cluster
-    named = {name: _vector_params(space.dimension, schema) for name, space in schema.vector_spaces.items()}
+    named = {name: _vector_params(space, schema) for name, space in schema.dense_vectors.items()}
+    sparse = {name: _sparse_params(space) for name, space in schema.sparse_vectors.items()}
     return {
-        "vectors_config": named or _vector_params(schema.space.dimension, schema),
+        "vectors_config": named[""] if list(named) == [""] else named,
+        "sparse_vectors_config": sparse or None,
         "hnsw_config": models.HnswConfigDiff(
             m=hnsw.m, ef_construct=hnsw.ef_construct, full_scan_threshold=hnsw.scan_kb
         ),
@@ -362,8 +395,43 @@ def to_config(schema: Schema) -> dict[str, Any]:
     }
 
 
-def _vector_params(dimension: int, schema: Schema) -> "VectorParams":
-    return models.VectorParams(size=dimension, distance=models.Distance.COSINE, on_disk=schema.on_disk)
+def _vector_params(space: Space, schema: Schema) -> "VectorParams":
+    of_tokens = {
+        "multivector_config": models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+        "hnsw_config": models.HnswConfigDiff(m=0),
+    }
+    more: dict[str, Any] = of_tokens if space.kind == LATE else {}
+    return models.VectorParams(
+        size=space.dimension, distance=models.Distance.COSINE, on_disk=schema.on_disk, **more
+    )
+
+
+def _sparse_params(space: Space) -> "SparseVectorParams":
+    return models.SparseVectorParams(modifier=models.Modifier.IDF if space.by_rarity else None)
+
+
+def to_vectors(row: Row) -> Any:
+    """Return a point's vectors in the terms of the client."""
+    if not isinstance(row, dict):
+        return row
+    return {name: to_query(vector) for name, vector in row.items()}
+
+
+def to_query(vector: OneVector) -> Any:
+    """Return one vector in the terms of the client."""
+    if isinstance(vector, Terms):
+        return models.SparseVector(indices=vector.indices, values=vector.weights)
+    return vector
+
+
+def from_vectors(row: Any) -> Any:
+    """Return what `to_vectors` made of a point's vectors."""
+    if not isinstance(row, dict):
+        return row
+    return {
+        name: Terms(one.indices, one.values) if isinstance(one, models.SparseVector) else one
+        for name, one in row.items()
+    }
 
 
 def _quantization(schema: Schema) -> Any:
@@ -391,8 +459,10 @@ def to_index_type(kind: str) -> "PayloadSchemaType":
     return {KEYWORD: Type.KEYWORD, INTEGER: Type.INTEGER, FLOAT: Type.FLOAT, BOOL: Type.BOOL}[kind]
 
 
-def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[float]], QueryRequest]":
-    """Return a function from a row to its request; what all rows share is made once."""
+def to_requests(
+    search: Search, filter: "Filter | None"
+) -> "Callable[[OneVector, list[float] | None], QueryRequest]":
+    """Return a function from a query and the row of its first stage to its request; what all share is made once."""
     quantization = models.QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
         rescore=search.rescore,
@@ -401,10 +471,29 @@ def to_requests(search: Search, filter: "Filter | None") -> "Callable[[list[floa
     common: dict[str, Any] = {"limit": search.k, "filter": filter, "using": search.vector or None}
     common["params"] = models.SearchParams(hnsw_ef=search.ef, exact=search.exact, quantization=quantization)
     common["with_payload"] = [f"{search.part}.item_id"] if search.part else False
-    if search.diversity is None:
-        return lambda row: models.QueryRequest(query=row, **common)
-    mmr = models.Mmr(diversity=search.diversity, candidates_limit=search.candidates)
-    return lambda row: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
+    if search.diversity is not None:
+        mmr = models.Mmr(diversity=search.diversity, candidates_limit=search.candidates)
+        return lambda row, _: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
+    if not search.first:
+        return lambda row, _: models.QueryRequest(query=to_query(row), **common)
+    stage = {"using": search.first, "limit": search.candidates, "filter": filter, "params": common["params"]}
+    return lambda row, pooled: models.QueryRequest(
+        query=row, prefetch=models.Prefetch(query=pooled, **stage), **common
+    )
+
+
+def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":
+    """Return the search of one query as a stage of another request."""
+    [asked] = asked_rows(queries, 0, 1, bool(search.first))
+    request = to_requests(search, filter)(*asked)
+    return models.Prefetch(
+        query=request.query,
+        prefetch=request.prefetch,
+        using=request.using,
+        params=request.params,
+        filter=filter,
+        limit=search.k,
+    )
 
 
 def to_filter(conditions: Conditions) -> "Filter | None":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from operator import gt
-from typing import Any, NamedTuple, Protocol, Self, TypedDict, Unpack
+from typing import Any, NamedTuple, Protocol, Self, TypedDict, Unpack, cast
 from uuid import UUID
 
 import numpy as np
@@ -22,6 +22,7 @@ from mmlab.index.store.schema import Schema
 from mmlab.items import RANKING_COLUMNS
 from mmlab.items.options import Whole, check_value
 from mmlab.items.parameter_table import check_values
+from mmlab.items.ragged_vectors import AnyVectors, Terms, TokenVectors
 
 TEXT = pd.StringDtype(na_value=np.nan)  # the dtype "str", which takes longer by its name
 COLUMNS = pd.Index(RANKING_COLUMNS)
@@ -122,7 +123,8 @@ MAX_FACET_VALUES = 1_000_000  # of a field that are counted
 MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Qdrant takes no more
 
 Payload = dict[str, Any]  # values by field; in the named layout such a dict by modality
-Row = list[float] | dict[str, list[float]]  # a point's vector, or its vectors by name
+OneVector = list[float] | list[list[float]] | Terms  # a row, rows of tokens, weighted terms
+Row = list[float] | dict[str, OneVector]  # a point's vector, or its vectors by name
 Counts = dict[Value, int]  # points by value of a field
 Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
 
@@ -148,13 +150,15 @@ class Search:
     """How points are searched: what every engine understands.
 
     The fields are those of `SearchOptions` and these. k: hits per query. vector: the name of the vector that is
-    compared, "" for the only one. part: in the named layout the modality whose item_id is the id of a hit.
-    candidates: what MMR chooses from.
+    compared, "" for the one without. first: the name of the pooled vectors by which a first stage finds candidates for
+    MaxSim, "" for one stage. part: in the named layout the modality whose item_id is the id of a hit.
+    candidates: what MMR chooses from, and what a first stage finds.
     """
 
     k: int
     ef: int
     vector: str = ""
+    first: str = ""
     part: str = ""
     exact: bool = False
     quantized: bool = True
@@ -177,6 +181,36 @@ class Search:
         chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         candidates = min(max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k), MAX_CANDIDATES)
         return cls(k=k, vector=vector, part=part, candidates=candidates, **(defaults | chosen))
+
+
+def asked_rows(
+    queries: AnyVectors, start: int, end: int, first: bool
+) -> list[tuple[OneVector, list[float] | None]]:
+    """Return the queries from `start` to before `end`, each with the row of its first stage, None without one."""
+    numbers = np.arange(start, min(end, len(queries)))
+    rows = queries.rows(numbers)
+    if not first:
+        return [(row, None) for row in rows]
+    pooled = cast("TokenVectors", queries).at(numbers, queries.ids[numbers]).pooled()
+    return list(zip(rows, pooled.rows(np.arange(len(numbers))), strict=True))
+
+
+@dataclass(frozen=True)
+class FusedSearch:
+    """Several searches of one collection, each of one query, and how their hits become one answer in the engine.
+
+    fusion: "rrf", by 1 / (rrf_k + rank), or "dbsf"; all searches count alike. k: hits of the answer; part: see `Search`.
+    """
+
+    searches: tuple[tuple[AnyVectors, Search], ...]
+    fusion: str
+    rrf_k: int
+    k: int
+
+    @property
+    def part(self) -> str:
+        """The modality whose item_id is the id of a hit, "" where a point is an item."""
+        return self.searches[0][1].part
 
 
 class NoCollection(LookupError):
@@ -245,8 +279,11 @@ class Engine(Protocol):
     def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
         """Return the memory a fresh process needs to open a collection and search the rows; None if unknown."""
 
-    def search(self, name: str, rows: np.ndarray, conditions: Conditions, search: Search) -> list[Hits]:
-        """Return the up to `k` nearest points to each row (Q, D) by cosine, in the order of the rows."""
+    def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
+        """Return the up to `k` nearest points to each of the queries, in their order."""
+
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+        """Return the hits of several searches as one answer, by one request."""
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by id, without the ids that do not exist."""

@@ -4,8 +4,8 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Unpack
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,9 @@ from mmlab.index.store.payload import (
 )
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space, check_columns, is_among
-from mmlab.items.ragged_vectors import AnyVectors
+from mmlab.items.ragged_vectors import AnyVectors, pooled_space
 from mmlab.items.tables import places_among
+from mmlab.items.vectors import LATE
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -140,7 +141,10 @@ class Layout(ABC):
     def search(self, space: Space, modality: str | None, k: int, **options: Unpack[SearchOptions]) -> Search:
         """Return the search for the `k` items of a modality that are nearest to queries of the space; ValueError."""
         part, vector = self.part(modality), self.vector_name(space, modality)
-        return Search.from_options(self.schema, k, vector, part, **options)
+        found = Search.from_options(self.schema, k, vector, part, **options)
+        pooled = named_vector(pooled_space(space), modality)
+        staged = space.kind == LATE and not found.exact and pooled in self.schema.vector_spaces
+        return replace(found, first=pooled) if staged else found
 
     def arrange(self, items: pd.DataFrame, vectors: Sequence[AnyVectors]) -> Points:
         """Return the points of the items that belong here and have a vector in a space of the collection."""
@@ -157,8 +161,10 @@ class Layout(ABC):
         return engine.payloads(collection, unique_item_ids(ids))
 
     def rows(self, engine: Engine, collection: str, ids: Sequence[str], space: Space) -> dict[str, Row]:
-        """Return the vectors of a space by item id, without the items that have none."""
-        return engine.rows(collection, unique_item_ids(ids))
+        """Return the dense vectors by item id, without the items that have none."""
+        found = engine.rows(collection, unique_item_ids(ids))
+        named = {item: row if isinstance(row, dict) else {"": row} for item, row in found.items()}
+        return {item: cast("Row", row[""]) for item, row in named.items() if "" in row}
 
     def scroll(
         self, engine: Engine, collection: str, filters: Mapping[str, Conditions], ids_only: bool = False

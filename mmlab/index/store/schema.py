@@ -9,6 +9,7 @@ from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
 from mmlab.items import Space, SpaceMismatch
 from mmlab.items.parameter_table import check_values
+from mmlab.items.vectors import SPARSE
 
 DISTANCE = "cosine"  # of unit rows, for every space
 FORMAT = 2
@@ -81,6 +82,17 @@ class Schema:
     def spaces(self) -> list[Space]:
         """The spaces of the vectors, the main one first."""
         return list(dict.fromkeys([self.space, *self.vector_spaces.values()]))
+
+    @property
+    def dense_vectors(self) -> dict[str, Space]:
+        """The spaces of rows by the name of the vector, "" for the one without: a row, or one for each token."""
+        unnamed = {} if self.layout == "named" else {"": self.space}
+        return unnamed | {name: one for name, one in self.vector_spaces.items() if one.kind != SPARSE}
+
+    @property
+    def sparse_vectors(self) -> dict[str, Space]:
+        """The spaces of weighted terms by the name of the vector."""
+        return {name: one for name, one in self.vector_spaces.items() if one.kind == SPARSE}
 
     def check_space(self, space: Space, collection: str) -> None:
         """Raise SpaceMismatch, naming what differs and what to do, unless `space` is one of the collection's."""

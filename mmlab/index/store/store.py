@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
-import numpy as np
 import pandas as pd
 
 from mmlab.index.store.engine import (
     Counts,
     Engine,
+    FusedSearch,
     Hits,
     NoCollection,
     Payload,
@@ -40,6 +40,8 @@ from mmlab.index.store.payload import (
 )
 from mmlab.index.store.schema import Schema, check_collection_name
 from mmlab.items import Space, Vectors
+from mmlab.items.ragged_vectors import AnyVectors
+from mmlab.items.vectors import SPARSE
 
 BATCH_POINTS = 1_000  # per upsert
 
@@ -251,7 +253,7 @@ class Store:
     def search(
         self,
         collection: str,
-        queries: Vectors,
+        queries: AnyVectors,
         k: int,
         where: Where | None = None,
         to: str | None = None,
@@ -259,6 +261,7 @@ class Store:
     ) -> pd.DataFrame:
         """Return the `k` nearest items of each query as rankings: query_id, item_id, rank from 1, score (float32).
 
+        The score is a cosine of dense vectors, the sum over shared terms of sparse ones, MaxSim of late interaction.
         Queries keep their order, equal scores are in the order of the ids; a `k` beyond the collection returns all.
         `to`: the modality of the items, which the named layout needs. Raises SpaceMismatch for queries of another
         space, ValueError for k or ef below 1 and for a wrong `where`.
@@ -267,8 +270,31 @@ class Store:
             layout = self._layout(collection, queries.space)
             search = layout.search(queries.space, to, k, **options)
             conditions = layout.filters(where, to)[search.part]
-            hits = self._search_fully(collection, queries.array, conditions, search)
+            hits = self._search_fully(collection, queries, conditions, search)
         return hits_to_rankings(queries.ids, hits, in_order=search.diversity is not None)
+
+    def search_fused(
+        self,
+        collection: str,
+        queries: Sequence[AnyVectors],
+        k: int,
+        depth: int,
+        fusion: str,
+        rrf_k: int,
+        where: Where | None = None,
+        to: str | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> pd.DataFrame:
+        """Return the `k` best items of several searches that the engine fuses, each of one query and `depth` hits deep.
+
+        The score is that of the fusion, "rrf" with the constant `rrf_k` or "dbsf"; the query_id that of the first query.
+        """
+        with self._engine.session():
+            layout = self._layout(collection)
+            searches = tuple((one, layout.search(one.space, to, depth, **options)) for one in queries)
+            search = FusedSearch(searches, fusion, rrf_k, max(k, depth))  # so that ties at k are broken by id
+            hits = self._engine.search_fused(collection, layout.filters(where, to)[search.part], search)
+        return hits_to_rankings(queries[0].ids, [hits]).head(k)
 
     def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by item id, without the items that do not exist."""
@@ -303,18 +329,20 @@ class Store:
         return layout_of(schema)
 
     def _search_fully(
-        self, collection: str, rows: np.ndarray, conditions: Conditions, search: Search
+        self, collection: str, queries: AnyVectors, conditions: Conditions, search: Search
     ) -> list[Hits]:
-        """Return the hits of every row (Q, D): k, or as many as meet the conditions.
+        """Return the hits of every query: k, or as many as meet the conditions, and share a term with a sparse query.
 
         A walk through the graph can end before it has k points, if few meet the conditions or k is near the size of
         the collection. A scan finds them.
         """
-        found = self._engine.search(collection, rows, conditions, search)
+        found = self._engine.search(collection, queries, conditions, search)
         short = [i for i, hits in enumerate(found) if len(hits.ids) < search.k]
-        if not short or search.exact or not self._engine.count(collection):
+        complete = search.exact or queries.space.kind == SPARSE
+        if not short or complete or not self._engine.count(collection):
             return found
-        scanned = self._engine.search(collection, rows[short], conditions, replace(search, exact=True))
+        again, scan = queries.take(queries.ids[short]), replace(search, exact=True, first="")
+        scanned = self._engine.search(collection, again, conditions, scan)
         for i, hits in zip(short, scanned, strict=True):
             found[i] = hits
         return found

@@ -6,10 +6,19 @@ from typing import Any
 import pandas as pd
 
 from mmlab.index import Index
-from mmlab.items import MODALITIES, Vectors, exact_search, is_among
+from mmlab.index.engines.bm25 import system_name
+from mmlab.items import MODALITIES, exact_search, is_among
 from mmlab.items.options import Whole, check_value
-from mmlab.items.rankings import drop_self_matches, first_rows, opposite_modality, tie_near_scores
+from mmlab.items.ragged_vectors import AnyVectors, SparseVectors
+from mmlab.items.rankings import (
+    OwnPairs,
+    drop_self_matches,
+    first_rows,
+    opposite_modality,
+    tie_near_scores,
+)
 from mmlab.items.tables import TooFew
+from mmlab.items.vectors import SPARSE
 
 DEPTH_FACTOR = 4  # how many times deeper to search when the hits stand for too few items
 MAX_LISTED_PAIRS = 1000  # that are asked for by name; of more, all items are read
@@ -19,7 +28,7 @@ LEAVE_OUT, KEEP = "leave_out", "keep"
 
 def rank(
     index: Index,
-    queries: Vectors,
+    queries: AnyVectors,
     to: str,
     k: int = 100,
     where: Mapping[str, Any] | None = None,
@@ -50,7 +59,7 @@ def rank(
     return first_rows(drop_self_matches(tie_near_scores(found)), k)
 
 
-def bridge_modality(index: Index, queries: Vectors, to: str) -> str | None:
+def bridge_modality(index: Index, queries: AnyVectors, to: str) -> str | None:
     """Return the modality to search to get to `to` through pairs; None where the queries' space holds `to` itself.
 
     Raises SpaceMismatch, naming what differs, for queries of a space that the index has not.
@@ -61,7 +70,7 @@ def bridge_modality(index: Index, queries: Vectors, to: str) -> str | None:
 
 def rank_through_pairs(
     index: Index,
-    queries: Vectors,
+    queries: AnyVectors,
     to: str,
     k: int,
     where: Mapping[str, Any] | None = None,
@@ -92,33 +101,38 @@ def rank_through_pairs(
                 return ranked
 
 
-def vectors_of_modality(vectors: Vectors, items: pd.DataFrame, modality: str) -> Vectors:
+def vectors_of_modality(vectors: AnyVectors, items: pd.DataFrame, modality: str) -> Any:
     """Return the vectors of the items of one modality, in the order of the items; no rows where none has a vector."""
     ids = items.loc[items["modality"] == modality, "item_id"]
     return vectors.take(ids[is_among(ids, vectors.ids)])
 
 
-def query_vectors(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
+def query_vectors(vectors: Sequence[AnyVectors], items: pd.DataFrame, source: str) -> list[Any]:
     """Return the vectors of the items of modality `source` as they ask, from every model that embeds it.
 
     `vectors`: those of the run's models. Texts ask behind the model's query prompt, where it has one of its own
     (`Vectors.asking`); what is found keeps the prompt of documents. Raises TooFew where no model embeds that modality.
     """
-    found = [vectors_of_modality(own, items, source).asking() for own in vectors]
-    found = [part for part in found if len(part)]
+    found = who_ask(vectors, items, source)
     if not found:
         raise TooFew(f"no model of this run has vectors of modality {source!r}: nothing can ask")
     return found
 
 
+def who_ask(vectors: Sequence[AnyVectors], items: pd.DataFrame, source: str) -> list[Any]:
+    """Return the vectors of the items of modality `source` as they ask, from every model that they can ask by."""
+    found = [vectors_of_modality(own, items, source).asking() for own in vectors]
+    return [part for part in found if len(part)]
+
+
 def gallery_vectors(
-    vectors: Sequence[Vectors], items: pd.DataFrame, queries: Vectors, target: str
-) -> Vectors:
+    vectors: Sequence[AnyVectors], items: pd.DataFrame, queries: AnyVectors, target: str
+) -> Any:
     """Return the vectors of the items of modality `target` in the queries' space; no rows where it holds none."""
     return vectors_of_modality(next(own for own in vectors if own.space == queries.space), items, target)
 
 
-def answering_through_pairs(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> list[Vectors]:
+def answering_through_pairs(vectors: Sequence[AnyVectors], items: pd.DataFrame, source: str) -> list[Any]:
     """Return the vectors of modality `source` of those models that hold no item of the other modality.
 
     They get to its items through pairs alone, and so to the right ones by siblings of the query alone.
@@ -126,28 +140,35 @@ def answering_through_pairs(vectors: Sequence[Vectors], items: pd.DataFrame, sou
     target = opposite_modality(source)
     return [
         own
-        for own in query_vectors(vectors, items, source)
+        for own in who_ask(vectors, items, source)
         if not len(gallery_vectors(vectors, items, own, target))
     ]
 
 
 def voting_models(
-    vectors: Sequence[Vectors], items: pd.DataFrame, source: str, siblings: str = LEAVE_OUT
-) -> list[Vectors]:
+    vectors: Sequence[AnyVectors], items: pd.DataFrame, source: str, siblings: str = LEAVE_OUT
+) -> list[Any]:
     """Return the vectors of those models whose answers to queries of modality `source` count.
 
     All, where siblings are kept or no model holds both modalities. Otherwise none that gets to the other modality
-    through pairs alone: without siblings it finds wrong items only, so its vote could do nothing but harm.
+    through pairs alone, and no BM25 over texts alone: without siblings these find wrong items only, so that their votes
+    could do nothing but harm.
     """
     if siblings == KEEP or not have_joint_space(vectors, items):
         return list(vectors)
     bridging = {own.space for own in answering_through_pairs(vectors, items, source)}
-    return [own for own in vectors if own.space not in bridging]
+    return [own for own in vectors if own.space not in bridging and _says_more_than_siblings(own)]
 
 
-def have_joint_space(vectors: Sequence[Vectors], items: pd.DataFrame) -> bool:
+def _says_more_than_siblings(own: AnyVectors) -> bool:
+    """Return whether right items can be found without what the texts of the query's own pair say."""
+    return not isinstance(own, SparseVectors) or own.bare is None or bool(len(own.bare.indices))
+
+
+def have_joint_space(vectors: Sequence[AnyVectors], items: pd.DataFrame) -> bool:
     """Return whether a model holds both texts and images, which finds a right item without siblings of the query."""
-    return any(all(len(vectors_of_modality(own, items, one)) for one in MODALITIES) for own in vectors)
+    both = [own for own in vectors if all(len(vectors_of_modality(own, items, one)) for one in MODALITIES)]
+    return any(map(_says_more_than_siblings, both))
 
 
 def pairs_of_queries(items: pd.DataFrame, siblings: str = LEAVE_OUT) -> pd.Series | None:
@@ -157,9 +178,9 @@ def pairs_of_queries(items: pd.DataFrame, siblings: str = LEAVE_OUT) -> pd.Serie
 
 def rank_exactly(
     index: Index,
-    vectors: Sequence[Vectors],
+    vectors: Sequence[AnyVectors],
     items: pd.DataFrame,
-    queries: Vectors,
+    queries: AnyVectors,
     target: str,
     k: int,
     within: Mapping[str, Any] | None = None,
@@ -173,12 +194,33 @@ def rank_exactly(
     if bridge_modality(index, queries, target):
         own_pairs = pairs_of_queries(items, siblings)
         return rank(index, queries, target, k, exact=True, within=within, own_pairs=own_pairs)
-    return exact_search(queries, gallery_vectors(vectors, items, queries, target), k)
+    return scan(vectors, items, queries, target, k, siblings)
+
+
+def scan(
+    vectors: Sequence[AnyVectors],
+    items: pd.DataFrame,
+    queries: AnyVectors,
+    target: str,
+    k: int,
+    siblings: str = LEAVE_OUT,
+) -> pd.DataFrame:
+    """Rank `items` by the vectors at hand, without an index. BM25 finds no query by its own words.
+
+    `siblings`: "leave_out" the texts of all documents, so that those of the query's own pair are not missed in one
+    alone, or "keep" all but the query itself.
+    """
+    gallery = gallery_vectors(vectors, items, queries, target)
+    if not isinstance(gallery, SparseVectors) or gallery.bare is None or gallery.own is None:
+        return exact_search(queries, gallery, k)
+    if siblings == LEAVE_OUT:
+        return exact_search(queries, gallery.bare.take(gallery.ids), k)
+    return exact_search(queries, gallery, k, OwnPairs(items.set_index("item_id")["pair_id"], gallery.own))
 
 
 def rank_models(
     index: Index,
-    vectors: Sequence[Vectors],
+    vectors: Sequence[AnyVectors],
     items: pd.DataFrame,
     source: str,
     target: str,
@@ -194,8 +236,8 @@ def rank_models(
     """
     own_pairs = pairs_of_queries(items, siblings)
     return {
-        queries.space.key: rank_exactly(index, vectors, items, queries, target, k, within, siblings)
-        if exact
+        system_name(queries.space): rank_exactly(index, vectors, items, queries, target, k, within, siblings)
+        if exact or queries.space.kind == SPARSE  # which the index scans as well
         else rank(index, queries, target, k, within=within, own_pairs=own_pairs)
         for queries in query_vectors(vectors, items, source)
     }

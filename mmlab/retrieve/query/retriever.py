@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import pandas as pd
 
 from mmlab.embed import DeferredModel, Model, embed_queries
 from mmlab.index import Index
-from mmlab.items import ImageError, Vectors, open_image
+from mmlab.items import ImageError, Space, Vectors, open_image
+from mmlab.items.ragged_vectors import AnyVectors, RaggedVectors
+from mmlab.items.vectors import DENSE
 from mmlab.retrieve.query.rank import bridge_modality, rank_through_pairs
 from mmlab.retrieve.query.spec import SearchResult
 from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT, rocchio
@@ -28,7 +30,7 @@ IMAGES_PER_BATCH = 32  # that are in memory at a time
 class EmbeddedQueries(NamedTuple):
     """Queries as vectors, and the files that could not be asked by: {"source": file, "reason": why}."""
 
-    vectors: Vectors
+    vectors: AnyVectors
     skipped: list[dict[str, str]]
 
 
@@ -60,7 +62,7 @@ class Retriever:
 
     def search(
         self,
-        query: "Content | Vectors | Iterable[Content]",
+        query: "Content | AnyVectors | Iterable[Content]",
         to: str = "image",
         k: int = 10,
         where: Mapping[str, Any] | None = None,
@@ -98,7 +100,7 @@ class Retriever:
             found = self._find(embedded.vectors, to, k, where, exact, through, settings)
             times.append(time.perf_counter())
             payload = self.index.fetch(found["item_id"].unique())
-        single = not isinstance(query, Vectors) and not _is_many(query)
+        single = not isinstance(query, Vectors | RaggedVectors) and not _is_many(query)
         hits = found.drop(columns="query_id") if single else found
         hits = hits.merge(payload, on="item_id", how="left", suffixes=("", "_payload"))
         times.append(time.perf_counter())
@@ -106,18 +108,21 @@ class Retriever:
         timings = dict(zip(("embed_ms", "search_ms", "payload_ms"), spent.tolist(), strict=True))
         return SearchResult(hits, timings, embedded.skipped, method=method)
 
-    def embed(self, query: "Content | Iterable[Content]") -> Vectors:
-        """Return the query as one unit row (1, D) in the model's space, or several queries as one row each."""
+    def embed(self, query: "Content | Iterable[Content]") -> Any:
+        """Return the query as one unit row (1, D) in the model's space, or several queries as one row each.
+
+        Of a model of weighted terms, or of a row for each token, these are what asks.
+        """
         return self._embed(query, (), (), MINUS_WEIGHT).vectors
 
     def _embed(
         self,
-        query: "Content | Vectors | Iterable[Content]",
+        query: "Content | AnyVectors | Iterable[Content]",
         plus: "Sequence[Content]",
         minus: "Sequence[Content]",
         minus_weight: float,
     ) -> EmbeddedQueries:
-        if isinstance(query, Vectors):
+        if isinstance(query, Vectors | RaggedVectors):
             embedded = EmbeddedQueries(query, [])
         elif _is_many(query):
             contents = images_in(query) if isinstance(query, Path) else list(cast("Iterable[Content]", query))
@@ -126,12 +131,18 @@ class Retriever:
             embedded = embed_named_queries(self.model, [cast("Content", query)], strict=True)
         if not (plus or minus):
             return embedded
+        if self.model.space.kind != DENSE:
+            raise ValueError(
+                f"plus and minus steer a dense vector, found {self.model.space.key}: leave them out, or ask another model"
+            )
         known = [[one for one in part if _modality(one) in self.model.modalities] for part in (plus, minus)]
         towards, away = (
             embed_named_queries(self.model, part, strict=True).vectors if part else None for part in known
         )
         skipped = [*embedded.skipped, *self._not_embedded([*plus, *minus])]
-        return EmbeddedQueries(rocchio(embedded.vectors, towards, away, minus_weight), skipped)
+        return EmbeddedQueries(
+            rocchio(cast("Vectors", embedded.vectors), towards, away, minus_weight), skipped
+        )
 
     def _not_embedded(self, contents: "Sequence[Content]") -> list[dict[str, str]]:
         """Return a skipped row for each text and image that this model does not embed, so that it cannot steer."""
@@ -144,7 +155,7 @@ class Retriever:
 
     def _find(
         self,
-        queries: Vectors,
+        queries: AnyVectors,
         to: str,
         k: int,
         where: Mapping[str, Any] | None,
@@ -177,8 +188,10 @@ def embed_named_queries(model: Model, queries: "Sequence[Content]", strict: bool
         )
     if not len(queries):
         raise ValueError("there is no query: give a text, an image, several of them, or a folder of images")
-    array = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
     names = {place: _checked_text(query) for place, query in enumerate(queries) if isinstance(query, str)}
+    if model.space.kind != DENSE:
+        return _ask_by_text(cast("Asker", model), list(names.values()), len(queries))
+    array = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
     if names:
         array[list(names)] = embed_queries(model, list(names.values()))
     files = [place for place in range(len(queries)) if place not in names]
@@ -187,6 +200,21 @@ def embed_named_queries(model: Model, queries: "Sequence[Content]", strict: bool
     kept = sorted(names)
     ids = _numbered([names[place] for place in kept])
     return EmbeddedQueries(Vectors(np.array(ids), array[kept], model.space), skipped)
+
+
+class Asker(Protocol):
+    """A model of weighted terms, or of a row for each token, as far as it is asked by texts."""
+
+    space: Space
+
+    def ask(self, ids: Sequence[str], texts: Sequence[str]) -> RaggedVectors:
+        """Return each text as it asks."""
+
+
+def _ask_by_text(model: Asker, texts: list[str], queries: int) -> EmbeddedQueries:
+    if len(texts) < queries:
+        raise ValueError(f"{model.space.key} is asked by text, found {queries - len(texts)} images")
+    return EmbeddedQueries(cast("AnyVectors", model.ask(_numbered(texts), texts)), [])
 
 
 def images_in(folder: Path) -> list[Path]:

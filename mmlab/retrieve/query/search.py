@@ -6,8 +6,9 @@ The panels and the API ask through `search`, so the same query gives both the sa
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
@@ -32,16 +33,18 @@ from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
 if TYPE_CHECKING:
     from mmlab.retrieve.query.spec import Content
 
+IN_ENGINE = ("rrf", "dbsf")  # fusions that the engine has as well
 # by kind, then by direction, as "text-to-image"; and these by the name of the system whose scores they were fitted on
 Calibrations = Mapping[str, Mapping[str, FittedCalibration]]
 CalibrationsBySystem = Mapping[str, Calibrations]
 
 
 class Part(NamedTuple):
-    """What one searcher is asked: a text or an image."""
+    """What one searcher is asked, a text or an image, and how much its answer counts beside the others."""
 
     searcher: Searcher
     content: "Content"
+    weight: float
 
 
 def search(
@@ -60,7 +63,7 @@ def search(
     more items than there are.
     """
     names, chosen = _choose(systems_of(systems), query)
-    parts = [Part(_searcher(system, content), content) for system in chosen for content in query.contents]
+    parts = _parts(query, chosen)
     _check(query, len(chosen), parts)
     for part in parts:
         if isinstance(part.searcher, Retriever):
@@ -69,7 +72,7 @@ def search(
     with ExitStack() as stack:
         for searcher in {id(part.searcher): part.searcher for part in parts}.values():
             stack.enter_context(searcher.session())
-        result = _find(query, parts, len(chosen))
+        result = _find(query, parts)
     hits, warning = result.table, ""
     if query.calibration != NONE:
         fitted, gallery = _fitted(query, names, calibrations or {}), parts[0].searcher.count(query.to)
@@ -91,12 +94,25 @@ def _choose(systems: Systems, query: Query) -> tuple[list[str], list[System]]:
     return names, [systems[name] for name in names]
 
 
-def _searcher(system: System, content: "Content") -> Searcher:
-    """Return who of a system is asked by a text or an image."""
-    source = modality_of(content)
-    if source not in system:
-        raise ValueError(f"no model of this system can be asked by {source}; ask by {' or '.join(system)}")
-    return system[source]
+def _parts(query: Query, systems: Sequence[System]) -> list[Part]:
+    """Return what every system is asked that it can be asked; one that only texts can ask leaves the image to others.
+
+    Raises ValueError where a text or an image can be asked of none.
+    """
+    shares = query.shares if len(query.shares) == len(systems) else [1 / len(systems)] * len(systems)
+    both = len(query.contents) > 1 and query.weight != CONFIDENCE
+    weights = _text_and_image(query) if both else [1.0] * len(query.contents)
+    parts = []
+    for content, weight in zip(query.contents, weights, strict=True):
+        source = modality_of(content)
+        asked = [
+            (system[source], share) for system, share in zip(systems, shares, strict=True) if source in system
+        ]
+        if not asked:
+            known = " or ".join(dict.fromkeys(one for system in systems for one in system))
+            raise ValueError(f"no model of this system can be asked by {source}; ask by {known}")
+        parts += [Part(searcher, content, share * weight) for searcher, share in asked]
+    return parts
 
 
 def _check(query: Query, systems: int, parts: Sequence[Part]) -> None:
@@ -120,20 +136,58 @@ def _check(query: Query, systems: int, parts: Sequence[Part]) -> None:
         )
 
 
-def _find(query: Query, parts: Sequence[Part], systems: int) -> SearchResult:
+def _find(query: Query, parts: Sequence[Part]) -> SearchResult:
     """Return the hits of one search, or of several that are fused, before calibration and reranking."""
     if len(parts) == 1:
-        [(searcher, content)] = parts
+        [(searcher, content, _)] = parts
         return _search_part(searcher, content, query, _depth(searcher, query, single=True))
     if query.fusion == EARLY:
         return _find_early(query, *parts)
+    if _fits_one_request(query, parts):
+        return _search_fused(query, parts)
     answers = [
         _search_part(searcher, content, query, _depth(searcher, query, single=False))
-        for searcher, content in parts
+        for searcher, content, _ in parts
     ]
-    hits = _fuse([answer.table for answer in answers], query, systems)
+    hits = _fuse([answer.table for answer in answers], query, [part.weight for part in parts])
     timings = {name: sum(answer.timings[name] for answer in answers) for name in answers[0].timings}
     methods = dict.fromkeys(answer.method for answer in answers if answer.method)
+    return SearchResult(hits, timings, method=" and ".join(methods))
+
+
+def _fits_one_request(query: Query, parts: Sequence[Part]) -> bool:
+    """Return whether the engine can search and fuse at once: one collection, equal weights, nothing steered or grouped."""
+    retrievers = [part.searcher for part in parts if isinstance(part.searcher, Retriever)]
+    settled = not (
+        query.plus or query.minus or query.group_by_pair or (query.weight == CONFIDENCE and query.has_both)
+    )
+    same = len({part.weight for part in parts}) == 1 and len({id(one.index) for one in retrievers}) == 1
+    if not (settled and same) or query.fusion not in IN_ENGINE or len(retrievers) < len(parts):
+        return False
+    index, spaces = retrievers[0].index, {one.model.space for one in retrievers}
+    held = all(query.to in index.modalities(space) for space in spaces)
+    return held and len({index.collection(space, query.to) for space in spaces}) == 1
+
+
+def _search_fused(query: Query, parts: Sequence[Part]) -> SearchResult:
+    """Search all parts and fuse their hits by one request."""
+    retrievers = [cast("Retriever", part.searcher) for part in parts]
+    index, depth = retrievers[0].index, _depth(retrievers[0], query, single=False)
+    times = [time.perf_counter()]
+    vectors = [one.embed(part.content) for one, part in zip(retrievers, parts, strict=True)]
+    times.append(time.perf_counter())
+    index.check_filter(query.where or None)
+    settings = (query.fusion, int(query.rrf_k), query.where or None, query.exact)
+    found = index.search_fused(vectors, query.to, depth, depth, *settings).drop(columns="query_id")
+    times.append(time.perf_counter())
+    hits = found.merge(index.fetch(found["item_id"]), on="item_id", how="left", suffixes=("", "_payload"))
+    times.append(time.perf_counter())
+    methods = dict.fromkeys(
+        index.describe_search(one.model.space, query.to, query.exact) for one in retrievers
+    )
+    timings = dict(
+        zip(("embed_ms", "search_ms", "payload_ms"), (1000 * np.diff(times)).tolist(), strict=True)
+    )
     return SearchResult(hits, timings, method=" and ".join(methods))
 
 
@@ -169,19 +223,12 @@ def _depth(searcher: Searcher, query: Query, single: bool) -> int:
     return max(query.k, min(query.depth, searcher.count(query.to)))
 
 
-def _fuse(answers: Sequence[pd.DataFrame], query: Query, systems: int) -> pd.DataFrame:
+def _fuse(answers: Sequence[pd.DataFrame], query: Query, weights: Sequence[Any]) -> pd.DataFrame:
     """Fuse the answers of every system to every part, by the systems' shares and the weights of text and image."""
     rankings = [_rankings(hits) for hits in answers]
-    if len(answers) == systems:
-        weights: Sequence[Any] = [1.0]
-    elif query.weight == CONFIDENCE:
+    if query.weight == CONFIDENCE and query.has_both:
         weights = weights_by_confidence(rankings)
-    else:
-        weights = _text_and_image(query)
-    shares = query.shares or [1 / systems] * systems
-    fused = fuse(
-        query.fusion, rankings, [share * weight for share in shares for weight in weights], query.rrf_k
-    )
+    fused = fuse(query.fusion, rankings, list(weights), query.rrf_k)
     payload = pd.concat([hits.drop(columns=["rank", "score"]) for hits in answers]).drop_duplicates("item_id")
     hits = fused.drop(columns="query_id").merge(payload, on="item_id", suffixes=("", "_payload"))
     if query.group_by_pair:

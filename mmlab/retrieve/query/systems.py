@@ -9,7 +9,9 @@ import pandas as pd
 
 from mmlab.embed import DeferredModel, Model
 from mmlab.index import Index
+from mmlab.index.engines.bm25 import BM25, WordModel, system_name
 from mmlab.items import MODALITIES, Vectors
+from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.retrieve.query.rerank import Match, match_by_crops
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import EARLY, QUERY_FUSIONS, SearchResult
@@ -76,7 +78,7 @@ def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFram
 
 
 def open_systems(
-    opened: Mapping[str, Retriever], vectors: Sequence[Vectors], items: pd.DataFrame
+    opened: Mapping[str, Retriever], vectors: Sequence[AnyVectors], items: pd.DataFrame
 ) -> dict[str, dict[str, Retriever]]:
     """Open the systems of a run that a panel lets choose from, the one that is `opened` (`open_retrievers`) first.
 
@@ -85,7 +87,7 @@ def open_systems(
     """
     index = next(iter(opened.values())).index
     used = {one.model.space for one in opened.values()}
-    more = [open_retrievers(index, [own], items) for own in vectors if own.space not in used]
+    more = [_open_system(index, own, items) for own in vectors if own.space not in used]
     layouts = [index, *index.other_layouts()]
     return {
         _name(system) + (f", {one.layout}" if len(layouts) > 1 else ""): _over(system, one)
@@ -93,6 +95,14 @@ def open_systems(
         for system in (opened, *more)
         if all(retriever.model.space in one.spaces for retriever in system.values())
     }
+
+
+def _open_system(index: Index, own: AnyVectors, items: pd.DataFrame) -> dict[str, Retriever]:
+    """Return who is asked of the vectors of one model; terms and rows of tokens are asked by text alone."""
+    if isinstance(own, Vectors):
+        return open_retrievers(index, [own], items)
+    model = WordModel.of(own.space) if own.space.model == BM25 else DeferredModel(own.space)
+    return {"text": Retriever(index, cast("Model", model))}
 
 
 def retrievers_of(systems: Systems) -> list[Retriever]:
@@ -138,7 +148,7 @@ def crop_matcher(systems: Systems) -> Match | None:
 
 
 def _name(system: Mapping[str, Retriever]) -> str:
-    return " + ".join(dict.fromkeys(one.model.space.key for one in system.values()))
+    return " + ".join(dict.fromkeys(system_name(one.model.space) for one in system.values()))
 
 
 def _over(system: Mapping[str, Retriever], index: Index) -> dict[str, Retriever]:
