@@ -291,8 +291,8 @@ class _Direction:
     def searched(self) -> dict[str, pd.DataFrame]:
         """Return the rankings of the judged queries by exact search, by the graph and by quantized copies.
 
-        Weighted terms have no graph. Where exact search answers, the graph is asked the queries of 2,000 pairs (`Split.of_compared_pairs`): what it
-        loses is known as well, and a walk takes longer than a scan.
+        Weighted terms have no graph. Where exact search answers, the graph is asked the queries of 2,000 pairs
+        (`Split.of_compared_pairs`): what it loses is known as well, and a walk takes longer than a scan.
         """
         queries, *_ = self.queries(self.judged)
         if queries.space.kind == SPARSE:

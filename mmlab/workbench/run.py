@@ -255,8 +255,8 @@ class Run(RunData):
             seed: divides the pairs where there is no validation split.
             split: whose queries are asked against whose items: "auto" (test where there is one, else validation, else
                 all), the name of a split, or "all".
-            retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all where
-                they are fused. BM25 needs no index here.
+            retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all
+                where they are fused. BM25 needs no index here.
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.

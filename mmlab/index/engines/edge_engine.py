@@ -246,7 +246,7 @@ class EdgeEngine:
         filter = to_filter(conditions)
         stages = [_stage(queries, one, filter) for queries, one in search.searches]
         # the engine counts ranks from 0
-        fusion = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
+        fusion: Any = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
         payload = [f"{search.part}.item_id"] if search.part else False
         request = QueryRequest(search.k, query=fusion, prefetches=stages, with_payload=payload, filter=filter)
         return read_hits(self._open(name)[0].query(request), search.part)
@@ -472,14 +472,16 @@ def to_requests(
         common["with_payload"] = [f"{search.part}.item_id"]
     vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
     if diversity is not None:
-        return lambda row, _: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
+        return lambda row, _: QueryRequest(
+            query=Mmr(to_query(row), 1 - diversity, candidates, using=vector), **common
+        )
     if not search.first:
         return lambda row, _: QueryRequest(query=Query.Nearest(to_query(row), using=vector), **common)
 
     def in_two_stages(row: OneVector, pooled: list[float] | None) -> QueryRequest:
-        nearest = Query.Nearest(pooled, using=search.first)
+        nearest = Query.Nearest(cast("list[float]", pooled), using=search.first)
         stage = Prefetch(candidates, nearest, params=common["params"], filter=filter)
-        return QueryRequest(query=Query.Nearest(row, using=vector), prefetches=[stage], **common)
+        return QueryRequest(query=Query.Nearest(to_query(row), using=vector), prefetches=[stage], **common)
 
     return in_two_stages
 

@@ -473,12 +473,14 @@ def to_requests(
     common["with_payload"] = [f"{search.part}.item_id"] if search.part else False
     if search.diversity is not None:
         mmr = models.Mmr(diversity=search.diversity, candidates_limit=search.candidates)
-        return lambda row, _: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
+        return lambda row, _: models.QueryRequest(
+            query=models.NearestQuery(nearest=to_query(row), mmr=mmr), **common
+        )
     if not search.first:
         return lambda row, _: models.QueryRequest(query=to_query(row), **common)
     stage = {"using": search.first, "limit": search.candidates, "filter": filter, "params": common["params"]}
     return lambda row, pooled: models.QueryRequest(
-        query=row, prefetch=models.Prefetch(query=pooled, **stage), **common
+        query=to_query(row), prefetch=models.Prefetch(query=pooled, **stage), **common
     )
 
 

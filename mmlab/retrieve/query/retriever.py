@@ -133,16 +133,16 @@ class Retriever:
             return embedded
         if self.model.space.kind != DENSE:
             raise ValueError(
-                f"plus and minus steer a dense vector, found {self.model.space.key}: leave them out, or ask another model"
+                f"plus and minus steer a dense vector, found {self.model.space.key}: leave them out, or ask another"
             )
         known = [[one for one in part if _modality(one) in self.model.modalities] for part in (plus, minus)]
         towards, away = (
             embed_named_queries(self.model, part, strict=True).vectors if part else None for part in known
         )
         skipped = [*embedded.skipped, *self._not_embedded([*plus, *minus])]
-        return EmbeddedQueries(
-            rocchio(cast("Vectors", embedded.vectors), towards, away, minus_weight), skipped
-        )
+        asking, *examples = (cast("Vectors", one) for one in (embedded.vectors, towards, away))
+        steered = rocchio(asking, examples[0], examples[1], minus_weight)
+        return EmbeddedQueries(steered, skipped)
 
     def _not_embedded(self, contents: "Sequence[Content]") -> list[dict[str, str]]:
         """Return a skipped row for each text and image that this model does not embed, so that it cannot steer."""

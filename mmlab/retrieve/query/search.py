@@ -156,7 +156,7 @@ def _find(query: Query, parts: Sequence[Part]) -> SearchResult:
 
 
 def _fits_one_request(query: Query, parts: Sequence[Part]) -> bool:
-    """Return whether the engine can search and fuse at once: one collection, equal weights, nothing steered or grouped."""
+    """Return whether the engine can search and fuse at once: one collection, equal weights, nothing steered."""
     retrievers = [part.searcher for part in parts if isinstance(part.searcher, Retriever)]
     settled = not (
         query.plus or query.minus or query.group_by_pair or (query.weight == CONFIDENCE and query.has_both)
