@@ -466,6 +466,41 @@ def colqwen2(folder):
     return write(folder, ColQwen2ForRetrieval(config), processor)
 
 
+def modernvbert_tokenizer(window):
+    """A token per byte, and those around the tiles of an image."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import PreTrainedTokenizerFast
+
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    special = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *tiles]
+    tokens = ["[PAD]", "[CLS]", "[SEP]", *special, *sorted(ByteLevel.alphabet())]
+    backend = Tokenizer(BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    backend.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    named = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=window, additional_special_tokens=special, **named
+    )
+
+
+def colmodernvbert(folder):
+    """A ColModernVBert: four parts of each tile of 32 pixels, and of the whole image."""
+    import transformers
+
+    tokenizer = modernvbert_tokenizer(64)
+    tile = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 32}}
+    images = transformers.Idefics3ImageProcessorPil(**tile)
+    processor = transformers.ColModernVBertProcessor(images, tokenizer, image_seq_len=4)
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    text = text_config(processor.tokenizer, model_type="modernbert", max_position_embeddings=512) | tokens
+    vision = VISION | {"model_type": "siglip_vision_model", "vision_use_head": False}
+    pages = {"model_type": "modernvbert", "text_config": text, "vision_config": vision}
+    pages |= {"pixel_shuffle_factor": 2, "image_token_id": processor.image_token_id}
+    config = transformers.ColModernVBertConfig(vlm_config=pages, embedding_dim=24)
+    return write(folder, transformers.ColModernVBertForRetrieval(config), processor)
+
+
 def page_modules(folder):
     """A ColQwen2 as sentence-transformers saves it, which keeps the parts of images alone."""
     from sentence_transformers import MultiVectorEncoder
@@ -493,6 +528,6 @@ FAMILIES = {
     for family in (
         *(clip, old_clip, metaclip2, siglip, siglip2, altclip, chinese_clip, align, blip, blip2),
         *(bert, mpnet, bge, vit, dinov2, clap, pe_audio, xclip),
-        *(splade, inference_free, colbert, colpali, colqwen2, page_modules),
+        *(splade, inference_free, colbert, colpali, colqwen2, colmodernvbert, page_modules),
     )
 }

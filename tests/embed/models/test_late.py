@@ -15,8 +15,14 @@ from mmlab.embed import ModelError, load_for, load_model
 
 TEXTS = ["a red shoe", "dog", "x, y", "the end of this text lies outside of the window" * 3]
 IDS = ["a", "b", "c", "d"]
-SPARSE, LATE = ("splade", "inference_free"), ("colbert", "colpali", "colqwen2", "page_modules")
-PAGES = ("colpali", "colqwen2", "page_modules")
+SPARSE = ("splade", "inference_free")
+KINDS = {
+    "colpali": "ColPaliForRetrieval",
+    "colqwen2": "ColQwen2ForRetrieval",
+    "colmodernvbert": "ColModernVBertForRetrieval",
+}
+PAGES = (*KINDS, "page_modules")
+LATE = ("colbert", *PAGES)
 every_family = pytest.mark.parametrize("family", SPARSE + LATE)
 
 
@@ -61,12 +67,11 @@ def test_the_tokens_of_texts_equal_the_librarys_own(models, folders):
     assert np.diff(model.ask(IDS, TEXTS).offsets).tolist() == [8] * 4
 
 
-@pytest.mark.parametrize("family", ["colpali", "colqwen2"])
+@pytest.mark.parametrize("family", KINDS)
 def test_the_parts_of_pages_equal_transformers_own(family, models, folders, images):
     import transformers
 
-    kind = {"colpali": "ColPaliForRetrieval", "colqwen2": "ColQwen2ForRetrieval"}[family]
-    network = getattr(transformers, kind).from_pretrained(folders(family)).eval()
+    network = getattr(transformers, KINDS[family]).from_pretrained(folders(family)).eval()
     processor = transformers.AutoProcessor.from_pretrained(folders(family))
     model = models(family)
     queries = ["a red shoe", "dog"]
@@ -193,7 +198,11 @@ def test_weights_that_lack_a_part_are_refused(family, copy):
         if path.exists()
     )
     weights = load_file(file)
-    name = next(name for name in weights if name.endswith(("output.dense.weight", "mlp.down_proj.weight")))
+    name = next(
+        name
+        for name in weights
+        if name.endswith(("output.dense.weight", "mlp.down_proj.weight", "mlp.Wo.weight"))
+    )
     del weights[name]
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"its weights lack 1 tensors, first "):
