@@ -206,7 +206,7 @@ def module_folders(repository: Repository) -> list[str]:
     """
     modules = repository.read_json("modules.json") or []
     try:
-        routed = repository.read_json(ROUTER)["types"] if repository.find(ROUTER) else ()  # type: ignore[call-overload]
+        routed = repository.read_json(ROUTER)["types"] if modules and repository.find(ROUTER) else ()  # type: ignore[call-overload]
         paths = {str(PurePosixPath(path)) for path in (*(module["path"] for module in modules), *routed)} - {
             "."
         }

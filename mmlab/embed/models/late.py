@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 EACH = "each"  # prepared images one by one: they may have different numbers of tokens
+IMAGES_AT_ONCE = 4
+MAX_LOGITS = 64_000_000  # of texts at once, each token having one for each term: 256 MB
 QUERY, DOCUMENT = "query", "document"
 MAX_LENGTH = sys.maxsize  # of a text, where a checkpoint sets none
 CUTTING: dict[str, Any] = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
@@ -68,15 +70,15 @@ class RaggedAdapter(Adapter):
         return np.fromiter(rows, dtype=object, count=len(rows))
 
     def _embed_each(self, prepared: list[Inputs]) -> list[np.ndarray]:
-        """Embed images of one shape together, so that none is padded."""
+        """Embed images of one shape together, a few at a time: none is padded, and each has hundreds of tokens."""
         alike: dict[tuple, list[int]] = {}
         for place, one in enumerate(prepared):
             shapes = tuple(value.shape for value in one.values() if isinstance(value, torch.Tensor))
             alike.setdefault(shapes, []).append(place)
         found: dict[int, np.ndarray] = {}
-        for places in alike.values():
-            batch = _join([prepared[place] for place in places])
-            found |= dict(zip(places, self._embed_batch(batch), strict=True))
+        for places in (batch for own in alike.values() for batch in cut(own, IMAGES_AT_ONCE)):
+            joined = _join([prepared[place] for place in places])
+            found |= dict(zip(places, self._embed_batch(joined), strict=True))
         return [found[place] for place in range(len(prepared))]
 
     def _embed_batch(self, prepared: Inputs) -> list[np.ndarray]:
@@ -89,6 +91,15 @@ def _join(prepared: list[Inputs]) -> Inputs:
     first = prepared[0]
     tensors = [name for name, value in first.items() if isinstance(value, torch.Tensor)]
     return first | {name: torch.cat([one[name] for one in prepared]) for name in tensors}
+
+
+def cut(places: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Return consecutive parts of at most this size.
+
+    >>> cut([4, 5, 6], 2)
+    [[4, 5], [6]]
+    """
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def _without_templates(checkpoint: Checkpoint) -> Checkpoint:
@@ -115,6 +126,20 @@ class TermEncoder(RaggedAdapter, SentenceEncoder):
     def describe_pooling(self) -> str:
         """Return the pooling of the space, which says its kind."""
         return f"{TERM_WEIGHTS}, {super().describe_pooling()}"
+
+    def _embed_batch(self, prepared: Inputs) -> list[np.ndarray]:
+        """Embed as many texts at a time as their logits leave room for."""
+        count, length = prepared["input_ids"].shape
+        terms = self.pipeline.transformers_model.config.get_text_config().vocab_size
+        found = []
+        for places in cut(range(count), max(1, MAX_LOGITS // (length * terms))):
+            own = slice(places[0], places[-1] + 1)
+            part = {
+                name: value[own] if isinstance(value, torch.Tensor) else value
+                for name, value in prepared.items()
+            }
+            found += super()._embed_batch(part)
+        return found
 
     def project(self, modality: str, inputs: Inputs) -> Any:
         """Return terms and their weights (2, W) of each text: what is not zero, ascending."""
@@ -143,11 +168,19 @@ class TokenAdapter(RaggedAdapter):
 
     token_pooling: HierarchicalTokenPooling
 
-    def _token_rows(self, embeddings: torch.Tensor, mask: torch.Tensor, pooled: bool) -> list[np.ndarray]:
+    def _embed_batch(self, prepared: Inputs) -> list[np.ndarray]:
+        """Embed inputs, and pool the rows of those that are found, while others use the device."""
+        rows = super()._embed_batch(prepared)
+        if self.token_pooling.pool_factor == 1 or not (
+            prepared.get("task") == DOCUMENT or "pixel_values" in prepared
+        ):
+            return rows
+        return [own.numpy() for own in self.token_pooling.pool([torch.from_numpy(own) for own in rows])]
+
+    def _token_rows(self, embeddings: torch.Tensor, mask: torch.Tensor) -> list[np.ndarray]:
         """Return the unit rows (T, D) of each input, without those that the mask (N, T) leaves out."""
-        kept = [own[chosen] for own, chosen in zip(embeddings.float().cpu(), mask.bool().cpu(), strict=True)]
-        rows = [torch.from_numpy(self.as_unit_rows(own.numpy())) for own in kept]
-        return [own.numpy() for own in (self.token_pooling.pool(rows) if pooled else rows)]
+        kept = zip(embeddings.float().cpu(), mask.bool().cpu(), strict=True)
+        return [self.as_unit_rows(own[chosen].numpy()) for own, chosen in kept]
 
     def _measure_dimension(self) -> int:
         """Return the length of a row: of a text's, since an image may take seconds."""
@@ -196,10 +229,9 @@ class TokenEncoder(TokenAdapter, SentenceEncoder):
         return {EACH: [one | {"task": DOCUMENT} for one in each]}
 
     def project(self, modality: str, inputs: Inputs) -> Any:
-        """Return the unit rows (T, D) of each input, pooled where it is found."""
-        task = inputs.pop("task")
-        found = self.pipeline(inputs, task=task)
-        return self._token_rows(found["token_embeddings"], found["attention_mask"], pooled=task == DOCUMENT)
+        """Return the unit rows (T, D) of each input."""
+        found = self.pipeline(inputs, task=inputs.pop("task"))
+        return self._token_rows(found["token_embeddings"], found["attention_mask"])
 
 
 def _retriever(checkpoint: Checkpoint) -> Any:
@@ -265,6 +297,5 @@ class PageEncoder(TokenAdapter):
             return {EACH: [dict(self.processor.process_images(images=[image])) for image in images]}
 
     def project(self, modality: str, inputs: Inputs) -> Any:
-        """Return the unit rows (T, D) of each input, pooled where they are of images."""
-        rows = self.network(**inputs).embeddings
-        return self._token_rows(rows, inputs["attention_mask"], pooled="pixel_values" in inputs)
+        """Return the unit rows (T, D) of each input."""
+        return self._token_rows(self.network(**inputs).embeddings, inputs["attention_mask"])

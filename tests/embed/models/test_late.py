@@ -153,6 +153,40 @@ def test_only_the_images_of_a_page_retriever_are_pooled(models, folders, images)
     check_same_rows(pooled.ask(IDS, TEXTS), token_rows(models("colpali").ask(IDS, TEXTS)))
 
 
+def test_texts_whose_logits_would_take_too_much_memory_go_through_in_parts(models, monkeypatch):
+    model = models("splade")
+    whole = model.embed_items("text", IDS, TEXTS)
+    monkeypatch.setattr("mmlab.embed.models.late.MAX_LOGITS", 89 * 16 * 3)  # three texts of 16 tokens
+    parts = model.embed_items("text", IDS, TEXTS)
+    np.testing.assert_array_equal(parts.offsets, whole.offsets)
+    np.testing.assert_allclose(parts.weights, whole.weights, atol=1e-5)
+
+
+def test_a_sparse_autoencoder_keeps_the_strongest_of_its_dimensions(folders, tmp_path):
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    torch.manual_seed(3)
+    modules = [
+        Transformer(str(folders("bert"))),
+        Pooling(32, "mean"),
+        SparseAutoEncoder(32, hidden_dim=64, k=7),
+    ]
+    SparseEncoder(modules=modules, device="cpu").save(str(tmp_path / "csr"))
+    library, model = (
+        SparseEncoder(str(tmp_path / "csr"), device="cpu"),
+        load_model(str(tmp_path / "csr"), device="cpu"),
+    )
+    found = model.embed_items("text", IDS, TEXTS)
+    assert model.space.dimension == 64
+    assert np.diff(found.offsets).max() == 7
+    expected = library.encode_document(TEXTS).to_dense().numpy()
+    for row, (terms, weights) in enumerate(found.rows(np.arange(4))):
+        np.testing.assert_allclose(expected[row, terms], weights, atol=1e-5)
+        assert np.count_nonzero(expected[row]) == len(terms)
+
+
 @every_family
 def test_longer_texts_are_truncated_and_counted(family, models):
     model = models(family)
