@@ -114,6 +114,8 @@ PARAMETERS = {
                   "float32, bfloat16, int8 (with OpenVINO), or auto: the fastest near enough"),
         Parameter("batch_size", CANDIDATES, 32,
                   "images or texts that go through a model at a time; 07_tune measures which is fastest"),
+        Parameter("pool_tokens", Whole(1, 16), 1,
+                  "late interaction: about how many token vectors of an item become one; 1 keeps them all"),
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",
                   "empty: Qdrant Edge in a folder of its own; or the URL of a Qdrant server"),
         Parameter("retrievers", Many(Choice(OPTIONS["retriever"])), ["dense"],

@@ -20,7 +20,7 @@ from mmlab.items.ragged_vectors import SparseVectors, load_vectors
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.tables import SavedTables
-from mmlab.items.vectors import main_vectors
+from mmlab.items.vectors import DENSE, main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
 from mmlab.retrieve.scores.query_split import AUTO, Split, choose_split
@@ -277,13 +277,15 @@ class RunData:
             raise ValueError(
                 f"retrievers: {kind} needs a model of that kind; the models are {', '.join(self.models)}"
             )
-        return [load_vectors(self._files.read(path)) for path in paths]
+        return [self._with_queries(load_vectors(self._files.read(path))) for path in paths]
 
-    def _with_queries(self, vectors: Vectors) -> Vectors:
+    def _with_queries(self, vectors: Any) -> Any:
         """Return the vectors with those of their texts as queries, where 02_embed wrote some."""
-        file = run_files.QUERY_VECTORS.format(vectors.space.key)
+        space = vectors.space
+        dense, ragged = run_files.QUERY_VECTORS, run_files.RAGGED_QUERIES
+        file = dense.format(space.key) if space.kind == DENSE else ragged.format(space.kind, space.key)
         return (
-            replace(vectors, queries=Vectors.load(self._files.read(file)))
+            replace(vectors, queries=load_vectors(self._files.read(file)))
             if self._files.has(file)
             else vectors
         )

@@ -22,9 +22,10 @@ from mmlab.index.store.payload import Where
 from mmlab.items import MODALITIES, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.parameter_table import check_values
+from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
-from mmlab.items.vectors import DENSE, main_vectors
+from mmlab.items.vectors import DENSE, LATE, SPARSE, main_vectors
 from mmlab.retrieve.query.rank import who_ask
 from mmlab.retrieve.query_trials import summarize_filters, target_of, try_filters
 from mmlab.runs import Step
@@ -38,10 +39,14 @@ from mmlab.workbench.run_data import RunData, check_images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WORDS = {SPARSE: "weighted terms", LATE: "a vector for each token"}
+
 
 @dataclass(frozen=True, repr=False)
 class EmbedReport(Report):
     """The vectors of one or several models: what was done, their spaces, their norms, and how pairs stand apart.
+
+    Norms and pairs are those of dense spaces, with one row for each item; at least one model makes such.
 
     Made by `Run.embed`.
 
@@ -62,24 +67,40 @@ class EmbedReport(Report):
     def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
         """Embed the run's items.
 
-        Raises ValueError where there are none or no image gets a vector, FileNotFoundError where no image is there.
+        Raises ValueError where there are none, no image gets a vector or no model is dense, FileNotFoundError where no
+        image is there.
         """
         if data.items.empty:
             raise ValueError(
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
-        check_values(**{name: settings.get(name) for name in ("prompts", "precision", "batch_size")})
+        checked = ("prompts", "precision", "batch_size", "pool_tokens")
+        check_values(**{name: settings.get(name) for name in checked})
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
         report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
         report._check_images_embedded()
+        report._check_dense()
         return report
+
+    @cached_property
+    def _dense(self) -> list[Embedded]:
+        return [result for result in self.results if result.vectors.space.kind == DENSE]
+
+    @cached_property
+    def _ragged(self) -> list[Embedded]:
+        return [result for result in self.results if result.vectors.space.kind != DENSE]
 
     @property
     def vectors(self) -> list[Vectors]:
-        """The vectors of each model, in the order of the models."""
-        return [result.vectors for result in self.results]
+        """The vectors of each dense model, in the order of the models."""
+        return [result.dense for result in self._dense]
+
+    @property
+    def ragged(self) -> list[AnyVectors]:
+        """The vectors of each sparse or late-interaction model, in the order of the models."""
+        return [result.vectors for result in self._ragged]
 
     @property
     def main(self) -> Vectors:
@@ -105,15 +126,33 @@ class EmbedReport(Report):
                     "Nothing could be found without them: mend the images, then run 01_ingest again"
                 )
 
+    def _check_dense(self) -> None:
+        """Raise ValueError where all models are sparse or late: nothing could be compared, indexed and mapped then."""
+        if not self._dense:
+            found = ", ".join(f"{own.space.model} ({own.space.kind})" for own in self.ragged)
+            raise ValueError(
+                f"models: expected one at least with one vector for each item, found {found}: add 'demo' or "
+                "openai/clip-vit-base-patch32; what is embedded lies in the cache"
+            )
+
     def _overview(self) -> Result:
         """Show what each model embedded, took from the cache, failed at and truncated."""
-        count, models = sum(map(len, self.vectors)), len(self.results)
+        count, models = sum(map(len, self.vectors)), len(self.vectors)
         sentence = (
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        sentences = filter(None, (sentence, self._asked_apart(), self._not_embedded()))
+        sentences = filter(None, (sentence, self._beside(), self._asked_apart(), self._not_embedded()))
         return Result(describe_work(self.results), " ".join(sentences), digits=1)
+
+    def _beside(self) -> str:
+        """Say which items have vectors of sparse and late-interaction models, and how large these are."""
+        return " ".join(
+            f"{count(len(result.vectors), 'item')} {'has' if len(result.vectors) == 1 else 'have'} "
+            f"{WORDS[result.vectors.space.kind]} of {escape_markdown(result.vectors.space.model)}, "
+            f"{result.bytes_per_item:,.0f} bytes an item."
+            for result in self._ragged
+        )
 
     def _asked_apart(self) -> str:
         """Say which models embed a text that asks in another way than one that is found."""
@@ -147,7 +186,7 @@ class EmbedReport(Report):
 
     @cached_property
     def _norms(self) -> pd.DataFrame:
-        return describe_rows(self.results, self.items)
+        return describe_rows(self._dense, self.items)
 
     def norms(self) -> Result:
         """Show the norms of the rows, where they point on average, and what the precision costs.
@@ -193,10 +232,10 @@ class EmbedReport(Report):
         complete = [len(result.vectors) + len(result.skipped) == _items_of(result) for result in self.results]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),
-            "every text that is found can ask": all(map(self._all_ask, self.vectors)),
+            "every text that is found can ask": all(self._all_ask(result.vectors) for result in self.results),
         }
 
-    def _all_ask(self, vectors: Vectors) -> bool:
+    def _all_ask(self, vectors: AnyVectors) -> bool:
         texts = self.items.loc[self.items["modality"] == "text", "item_id"]
         found = texts[is_among(texts, vectors.ids)]
         return vectors.queries is None or set(vectors.queries.ids) == set(found)
@@ -204,7 +243,8 @@ class EmbedReport(Report):
     def write(self, step: Step) -> Html:
         """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
 
-        Texts that ask behind another prompt are in vectors/queries/.
+        Texts that ask behind another prompt are in vectors/queries/. What sparse and late-interaction models made is in
+        vectors/sparse/ and vectors/late/.
 
         Example:
             >>> files = report.write(step)
@@ -213,6 +253,11 @@ class EmbedReport(Report):
             vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
             if vectors.queries is not None:
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
+        for own in self.ragged:
+            named = own.space.kind, own.space.key
+            own.save(step.write(run_files.RAGGED_VECTORS.format(*named)))
+            if own.queries is not None:
+                own.queries.save(step.write(run_files.RAGGED_QUERIES.format(*named)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
 
