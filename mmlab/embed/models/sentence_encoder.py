@@ -5,6 +5,7 @@ config_sentence_transformers.json; a checkpoint without them is pooled as the li
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,14 +97,19 @@ class SentenceEncoder(Adapter):
         return dict(prepared) | {"task": task}
 
 
-def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
-    """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
+def read_pipeline(
+    checkpoint: Checkpoint, advice: str, kind: Any = SentenceTransformer, network: Any = AutoModel
+) -> Any:
+    """Return the pipeline, of class `kind` over a `network`, on its device.
+
+    Raises ModelError for a missing part, a pickle, or code of its own.
+    """
     with unreadable_as_model_error(checkpoint.requested, "modules", "check the network"):
         folder = _find_modules(checkpoint)
     # The library gives missing tensors random values without an error, so transformers looks for them first.
-    read_network(AutoModel, checkpoint, advice, optional="pooler")
+    read_network(network, checkpoint, advice, optional="pooler")
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
-        return SentenceTransformer(
+        return kind(
             str(folder),
             device=str(checkpoint.device),
             trust_remote_code=False,
