@@ -146,7 +146,9 @@ PARAMETERS = {
         Parameter("calibration", Choice(OPTIONS["calibration"]), "none",
                   "of the scores: none, temperature, logistic or isotonic"),
         Parameter("rerank", Whole(0, 10_000), 0,
-                  "how many first hits a matching head ranks again, where a model has one"),
+                  "how many first hits a matching head, or rerank_model, ranks again"),
+        Parameter("rerank_model", Text("a Hugging Face id, the path of a folder, or empty"), "",
+                  "id or folder of a cross-encoder that ranks again; empty: a model's matching head"),
         Parameter("siblings", Choice(OPTIONS["siblings"]), "leave_out",
                   "a query's other captions of its image: leave_out, or keep as answers"),
         Parameter("k_values", Many(COUNT), [1, 5, 10], "cutoffs of P@k, R@k and Success@k"),
@@ -204,6 +206,11 @@ def check_together(values: Mapping[str, Any]) -> None:
     if given["weights"] != "equal" and given["fusion"] == "none":
         raise ValueError(
             f"parameter weights: {given['weights']!r} needs a fusion; set fusion to rrf, dbsf or weighted_sum"
+        )
+    if given["rerank_model"] and not given["rerank"]:
+        raise ValueError(
+            f"parameter rerank_model: {given['rerank_model']!r} needs to know how many of the first hits it ranks "
+            "again; set rerank, as to 20"
         )
     if given["rescoring"] == "qb_norm" and given["calibration"] != "none":
         raise ValueError(
