@@ -214,13 +214,16 @@ def _match_scores(
 def _readings(
     pairs: pd.DataFrame, contents: Mapping[str, Any], own_pairs: pd.Series | None
 ) -> Iterator[_Reading]:
-    """Yield what is read of each hit: query and item, or each word of one that words stand for."""
+    """Yield what is read of each hit: query and item, or each word of one that words stand for.
+
+    All words of an image that asks are of the query's own pair.
+    """
     pair = {} if own_pairs is None else own_pairs.to_dict()
     for row, (query, item) in enumerate(pairs[["query_id", "item_id"]].itertuples(index=False)):
         asks, answers = contents.get(query), contents.get(item)
         if not isinstance(asks, Mapping) and not isinstance(answers, Mapping):
             yield _Reading(row, query, item)
-        elif query not in pair or pair[query] != pair.get(item):
+        elif query not in pair or (pair[query] != pair.get(item) and not isinstance(asks, Mapping)):
             asking, answering = (
                 list(content) if isinstance(content, Mapping) else [key]
                 for content, key in ((asks, query), (answers, item))
