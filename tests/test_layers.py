@@ -37,7 +37,6 @@ ORDER = {
         "sources",
         "images",
         "texts",
-        "inspection",
         "first_look",
         "outcomes",
         "ingest_result",

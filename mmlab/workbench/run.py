@@ -417,7 +417,7 @@ class Run(RunData):
             >>> run.compare_scales("a red mug", k=3).table[["rank", "by rank"]].shape
             (3, 2)
         """
-        from mmlab.retrieve.scores.normalize import compare_normalizers
+        from mmlab.retrieve.scores.fuse import compare_normalizers
 
         hits = self.search([query], k=k)
         if not len(hits):
