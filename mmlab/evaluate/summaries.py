@@ -318,7 +318,9 @@ def summarize_gain(compared: Mapping[str, pd.DataFrame]) -> str:
         for direction, table in compared.items()
         for row in table.to_dict("records")
     ]
-    before = dict.fromkeys(str(name) for table in compared.values() for name in table["baseline"])
+    before = dict.fromkeys(
+        STEP_NAMES.get(n, str(n)) for table in compared.values() for n in table["baseline"]
+    )
     against = f"Ranking again, against {listed(list(before))}, in points with paired 95% intervals"
     return f"{against}: {', '.join(parts)}." if parts else ""
 

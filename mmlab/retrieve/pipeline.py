@@ -553,7 +553,7 @@ def summarize_reranking(ranked: Mapping[str, RankedDirection], model: str = "") 
         return sentence
     return (
         f"{sentence} It reads an image by the other texts of its pair, never by the query or, where siblings are left "
-        f"out, by those of the query's own pair: {unread:,} items had none and kept their places."
+        f"out, by those of the query's own pair: {unread:,} hits had none and kept their places."
     )
 
 

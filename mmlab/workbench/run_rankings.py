@@ -377,8 +377,10 @@ class Rankings(Report):
 def retrieval_config(data: RunData, given: Mapping[str, Any] | None = None) -> RetrievalConfig:
     """Return how a run's queries are ranked: by its parameters, but for what is given."""
     names = {field.name for field in fields(RetrievalConfig)}
-    own = {name: value for name, value in data.parameters.items() if name in names}
-    return RetrievalConfig(**{**own, **(given or {})})
+    settings = {name: value for name, value in data.parameters.items() if name in names} | dict(given or {})
+    if not settings.get("rerank") and "rerank_model" not in (given or {}):
+        settings["rerank_model"] = ""  # the run's own has nothing to rank
+    return RetrievalConfig(**settings)
 
 
 def _find_match(data: RunData, config: RetrievalConfig) -> Match | None:

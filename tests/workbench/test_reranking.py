@@ -70,7 +70,7 @@ def test_04_says_what_ranking_again_costs_and_how_many_were_not_read(made):
         (asks == found) | (found == "alone.png")
     ).sum()  # and all four texts that each of five images found
     assert texts == 8
-    assert f"{unread + 5 * 4:,} items had none and kept their places" in said
+    assert f"{unread + 5 * 4:,} hits had none and kept their places" in said
 
 
 def test_the_right_image_keeps_its_place_and_others_move_by_their_words(made, folders):
@@ -95,7 +95,8 @@ def test_05_says_what_it_changes_with_its_interval(made):
     run, shown = made
     said = " ".join(shown[name] for name in shown if name.startswith("05"))
     assert (
-        "Ranking again, against exact, in points with paired 95% intervals: text-to-image Success@1" in said
+        "Ranking again, against exact search, in points with paired 95% intervals: text-to-image Success@1"
+        in said
     )
     gain = run.evaluate().failures(k=1).gain["text-to-image"]
     assert gain["measure"].tolist() == ["Success@1"]
@@ -131,7 +132,7 @@ def test_a_search_reads_words_but_never_those_of_the_query(made, folders):
         if len(words):
             best = library.predict([("a small ship", word) for word in words]).max()
             assert row.score == pytest.approx(best, abs=1e-5)
-    assert "1 of the first 5 hits have no words to be read and kept their places" in hits.sentence
+    assert "Hits without words to read kept their places: 1 of the first 5." in hits.sentence
     assert (
         run.search("a ship", to="image", k=5, rerank=5, rerank_model="").table["score"].between(-1, 1).all()
     )
@@ -159,4 +160,11 @@ def test_what_cannot_rank_again_is_refused(made, folders, tmp_path):
     with pytest.raises(ModelError, match="there is no folder"):
         run.rank(to="image", rerank_model=str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"needs to know how many of the first hits .* set rerank"):
-        run.rank(to="image", rerank=0)
+        run.rank(to="image", rerank=0, rerank_model=folders["cross_encoder"])
+
+
+def test_none_are_ranked_again_where_that_is_asked_for(made):
+    run, _ = made
+    plain = run.rank(to="image", rerank=0)
+    assert list(plain.steps["text-to-image"])[-1] != "reranked"
+    assert "Ranking the first" not in plain.sentence

@@ -14,6 +14,7 @@ from sentence_transformers import CrossEncoder
 from mmlab.embed.models.adapter import device_lock
 from mmlab.embed.models.checkpoint import Checkpoint
 from mmlab.embed.models.interface import ModelError
+from mmlab.embed.models.parts import find_window
 from mmlab.embed.models.sentence_encoder import read_pipeline
 
 ADVICE = "give a cross-encoder of sentence-transformers such as cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -37,6 +38,9 @@ class PairScorer:
                 f"tells how well both belong together: {ADVICE}"
             )
         self.reads_images = {"image", "message"} <= set(self.pipeline.modalities)
+        network = self.pipeline.transformers_model
+        if not self.reads_images and network is not None:
+            self.pipeline.max_seq_length = find_window(self.pipeline.tokenizer, network, network.config)
 
     def match(self, texts: list[Any], others: list[Any]) -> np.ndarray:
         """Return the scores, float32 (N,), of text i with the text, or the RGB image, i; higher is better.

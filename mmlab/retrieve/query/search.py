@@ -218,7 +218,7 @@ def _rerank(hits: pd.DataFrame, query: Query, match: Match | None) -> tuple[pd.D
     contents = {**contents_of(hits, match, query.text), "query": query.contents[0]}
     ranked = rerank(_rankings(hits), match, contents, query.rerank)
     unread = count_unread(ranked, query.rerank)
-    said = f"{unread:,} of the first {query.rerank:,} hits have no words to be read and kept their places."
+    said = f"Hits without words to read kept their places: {unread:,} of the first {query.rerank:,}."
     found = ranked[["item_id", "rank", "score", "before"]]
     return found.merge(hits.drop(columns=["rank", "score"]), on="item_id"), said if unread else ""
 

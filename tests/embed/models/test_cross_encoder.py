@@ -8,9 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
+from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from mmlab.embed import ModelError, load_pair_scorer
-from tests.embed.checkpoints import cross_encoder, multimodal_cross_encoder
+from tests.embed.checkpoints import (
+    cross_encoder,
+    multimodal_cross_encoder,
+    roberta_tokenizer,
+    text_config,
+    write,
+)
 from tests.embed.hub import pickled, read_files
 from tests.embed.models.test_sentence_encoder import MakesAFolder
 
@@ -75,6 +82,16 @@ def test_a_model_that_embeds_is_refused(family, folders):
         ModelError, match=rf"is no cross-encoder but a {kind}, which does not score pairs: give"
     ):
         load_pair_scorer(str(folders(family)), "cpu")
+
+
+def test_a_text_longer_than_there_are_positions_loses_its_end(tmp_path):
+    tokenizer = roberta_tokenizer()  # which names no window
+    config = RobertaConfig(**text_config(tokenizer, max_position_embeddings=34), num_labels=1)
+    folder = write(tmp_path / "roberta", RobertaForSequenceClassification(config), tokenizer)
+    scorer = load_pair_scorer(str(folder), "cpu")
+    # 32 positions hold the dog, its frame of four tokens, and 25 of these letters
+    assert scorer.match(["dog"], ["x" * 200]) == pytest.approx(scorer.match(["dog"], ["x" * 25]), abs=1e-6)
+    assert scorer.match(["dog"], ["x" * 25]) != pytest.approx(scorer.match(["dog"], ["x" * 24]), abs=1e-6)
 
 
 def test_there_is_no_such_model(tmp_path):
