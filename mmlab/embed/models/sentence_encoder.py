@@ -98,18 +98,15 @@ class SentenceEncoder(Adapter):
 
 
 def read_pipeline(
-    checkpoint: Checkpoint, advice: str, kind: Any = SentenceTransformer, network: Any = AutoModel
+    checkpoint: Checkpoint, advice: str, library: Any = SentenceTransformer, network_class: Any = AutoModel
 ) -> Any:
-    """Return the pipeline, of class `kind` over a `network`, on its device.
-
-    Raises ModelError for a missing part, a pickle, or code of its own.
-    """
+    """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
     with unreadable_as_model_error(checkpoint.requested, "modules", "check the network"):
         folder = _find_modules(checkpoint)
     # The library gives missing tensors random values without an error, so transformers looks for them first.
-    read_network(network, checkpoint, advice, optional="pooler")
+    read_network(network_class, checkpoint, advice, optional="pooler")
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
-        return kind(
+        return library(
             str(folder),
             device=str(checkpoint.device),
             trust_remote_code=False,
