@@ -72,11 +72,12 @@ class RetrievalConfig:
     with the k of "rrf" in rrf_k (of a run whose model answers alone, its vectors as embedded and centred are the two
     systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
-    again, by a matching head or the cross-encoder rerank_model; siblings: "leave_out" of all answers what a model
-    reaches by the other texts, or images, of the query's own pair, and the votes of models that reach nothing right
-    without them (`voting_models`), or "keep" it (`rank_through_pairs`); seed: for halves of the pairs where there is
-    no validation split; split: whose queries are asked against whose items, "auto", "all" or a name, see
-    `choose_split`. Raises ValueError for an unknown name and a number out of range.
+    again, by a matching head or the cross-encoder rerank_model;
+    siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
+    pair, and the votes of models that reach nothing right without them (`voting_models`), or "keep" it
+    (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
+    whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`. Raises ValueError for an
+    unknown name and a number out of range.
 
     >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
     (0.7, 0.3)
@@ -89,11 +90,11 @@ class RetrievalConfig:
     rescoring: str = NONE
     calibration: str = NONE
     rerank: int = 0
+    rerank_model: str = ""
     seed: int = 0
     rrf_k: float = RRF_K
     siblings: str = LEAVE_OUT
     split: str = AUTO
-    rerank_model: str = ""
 
     def __post_init__(self) -> None:
         check_values(**vars(self))
