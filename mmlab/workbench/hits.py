@@ -23,6 +23,7 @@ from mmlab.retrieve.query.known_queries import (
     find_right_answers,
     search_known,
 )
+from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.spec import image_path, names_image
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.query_trials import time_queries
@@ -247,10 +248,12 @@ def search_run(
     to: str | None,
     models: str | Sequence[str],
     exact: bool | None,
+    rerank_model: str | None,
     **settings: Any,
 ) -> Hits:
     """Answer the query of `Run.search`; `calibrate` gives the calibrations when they are first needed."""
     check_values(**{name: settings[name] for name in ("k", "rrf_k", "calibration", "rerank")}, exact=exact)
+    check_values(rerank_model=rerank_model)
     exact = data.exact if exact is None else exact
     settings |= {"where": settings["where"] or {}}
     for name in ("plus", "minus"):
@@ -271,7 +274,8 @@ def search_run(
     asked = Query(
         text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
     )
-    return _search_one(data, calibrate, asked)
+    match = find_match(data, rerank_model) if asked.rerank else None
+    return _search_one(data, calibrate, asked, match)
 
 
 def _text_and_image(data: RunData, query: Any, image: Any) -> tuple[str | None, "Path | Image | None"]:
@@ -315,10 +319,17 @@ def no_hits(data: RunData, reason: str) -> Hits:
     return Hits(data, table, timings, (), "", note=f"{reason[:1].upper()}{reason[1:]}.")
 
 
-def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query) -> Hits:
+def find_match(data: RunData, model: str | None = None) -> Match | None:
+    """Return what ranks the hits of a search again: this cross-encoder, else the run's own, else crops of images."""
+    model = str(data.parameters.get("rerank_model", "")) if model is None else model
+    return data.cross_encoders[model] if model else crop_matcher(data.systems)
+
+
+def _search_one(
+    data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query, match: Match | None
+) -> Hits:
     systems = data.systems if asked.models else {"": data.answering}
     calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
-    match = crop_matcher(systems) if asked.rerank else None
     items, note = data.embedded_items, ""
     try:
         found = search_known(systems, items, asked, calibrations, match)
@@ -431,7 +442,7 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
         data.systems,
         data.embedded_items,
         {main: lambda: calibrate().fitted},
-        crop_matcher(data.systems),
+        find_match(data),
         exact=data.exact,
         questions=SavedQuestions(data.folder / run_files.QUESTIONS),
         fetch=fetch_image,

@@ -122,6 +122,7 @@ class Run(RunData):
         group_by_pair: bool = False,
         calibration: str = "none",
         rerank: int = 0,
+        rerank_model: str | None = None,
     ) -> Hits:
         """Find the `k` nearest items to a text, an image, both, or many of them.
 
@@ -149,7 +150,10 @@ class Run(RunData):
             diversity: trade nearness for variety by maximal marginal relevance, from 0 (none) to 1.
             group_by_pair: keep only the best item of each pair.
             calibration: "temperature", "logistic" or "isotonic" adds a column `probability`; fitted on validation.
-            rerank: how many of the first hits are ranked again by a matching head, or by crops of the image.
+            rerank: how many of the first hits are ranked again.
+            rerank_model: what ranks them: the id or folder of a cross-encoder of sentence-transformers, of texts (it
+                reads an image by the texts of its pair) or of texts and images; "" for crops of the image. The run's
+                own parameter unless given.
 
         Returns:
             Hits: `.table` has rank, score (cosine in [-1, 1] unless fused), the items' columns, and query_id where
@@ -230,6 +234,7 @@ class Run(RunData):
         rescoring: str | None = None,
         calibration: str | None = None,
         rerank: int | None = None,
+        rerank_model: str | None = None,
         siblings: str | None = None,
         seed: int | None = None,
         split: str | None = None,
@@ -249,7 +254,10 @@ class Run(RunData):
             rrf_k: the constant k of reciprocal rank fusion.
             rescoring: against hubs: "none", "centring", "csls", "inverted_softmax" or "qb_norm".
             calibration: of the scores: "none", "temperature", "logistic" or "isotonic".
-            rerank: how many first items a matching head ranks again.
+            rerank: how many first items are ranked again.
+            rerank_model: the id or folder of the cross-encoder that ranks them; "" for the matching head of a model of
+                the run. One of texts alone reads an image by the other texts of its pair, and never, unless siblings
+                are kept, by those of the query's own pair; an image without any keeps its place.
             siblings: "leave_out" what a model without a joint space finds by the other captions (or images) of the
                 query's own pair, or "keep" it: a caption then finds another caption of its image.
             seed: divides the pairs where there is no validation split.
@@ -431,7 +439,7 @@ class Run(RunData):
             >>> run.compare_scales("a red mug", k=3).table[["rank", "by rank"]].shape
             (3, 2)
         """
-        from mmlab.retrieve.scores.normalize import compare_normalizers
+        from mmlab.retrieve.scores.fuse import compare_normalizers
 
         hits = self.search([query], k=k)
         if not len(hits):

@@ -22,6 +22,7 @@ from mmlab.items.sentences import count
 from mmlab.items.tables import SavedTables
 from mmlab.items.vectors import DENSE, main_vectors
 from mmlab.retrieve import Retriever
+from mmlab.retrieve.query.rerank import CrossEncoders
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
 from mmlab.retrieve.scores.query_split import AUTO, Split, choose_split
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
@@ -446,6 +447,11 @@ class RunData:
         """Every model of the run in every layout of its index, by name, and BM25 where its index holds the words."""
         vectors = self.index.in_order(self.vectors_of(self.retrievers))
         return open_systems(self.answering, vectors, self.embedded_items)
+
+    @cached_property
+    def cross_encoders(self) -> CrossEncoders:
+        """The models that rank first hits again, by id or folder: each is loaded when it first ranks."""
+        return CrossEncoders(self.embedded_items)
 
     def answer(self, direction: str) -> pd.DataFrame:
         """Return the run's own answer of a direction, as 04_retrieve wrote it.

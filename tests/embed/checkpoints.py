@@ -267,6 +267,53 @@ def bge(folder):
     return sentences(folder, tokenizer, BertModel(BertConfig(**text_config(tokenizer))), "cls", "find: ")
 
 
+def cross_encoder(folder, labels=1, window=32):
+    """A cross-encoder of texts as transformers saves it: BERT with a head over the first token."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    tokenizer = bert_tokenizer(window=window)
+    config = BertConfig(**text_config(tokenizer, max_position_embeddings=window), num_labels=labels)
+    return write(folder, BertForSequenceClassification(config), tokenizer)
+
+
+PAIR_TEMPLATE = (
+    "{% for message in messages %}{{ message.role[0] }}{% for part in message.content %}"
+    "{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endfor %}"
+)
+
+
+def multimodal_cross_encoder(folder):
+    """A cross-encoder of texts and images as sentence-transformers saves it: LLaVA, by the logits of "y" and "n"."""
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.cross_encoder.modules import LogitScore
+    from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+
+    tokenizer = byte_tokenizer(window=256)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    text = text_config(tokenizer, max_position_embeddings=256, num_key_value_heads=2, model_type="llama")
+    config = LlavaConfig(
+        vision_config=VISION | {"model_type": "clip_vision_model"},
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+    )
+    processor = LlavaProcessor(
+        image_processor=cropped(),
+        tokenizer=tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=PAIR_TEMPLATE,
+    )
+    plain = folder.with_name(f"{folder.name}-plain")
+    write(plain, LlavaForConditionalGeneration(config), processor)
+    judge = LogitScore(*tokenizer.convert_tokens_to_ids(["y</w>", "n</w>"]))
+    modules = [Transformer(str(plain), transformer_task="any-to-any"), judge]
+    CrossEncoder(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
 def vit(folder):
     from transformers import ViTConfig, ViTModel
 

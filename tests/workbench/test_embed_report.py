@@ -89,7 +89,5 @@ def test_what_compares_dense_spaces_leaves_the_others_out(run, checkpoints):
 
 
 def test_a_run_needs_a_dense_model(run, checkpoints):
-    with pytest.raises(
-        ValueError, match=r"models: expected one at least .*, found .*splade"
-    ):
+    with pytest.raises(ValueError, match=r"models: expected one at least .*, found .*splade"):
         mmlab.open_run("r").embed(checkpoints[:1], progress=False)

@@ -1,4 +1,4 @@
-"""Several retrievers of a run: BM25 beside the model, in the index, in a search, in all queries, and as the baseline."""
+"""Several retrievers of a run: BM25 in the index, in a search, in all queries, and as the baseline."""
 
 from pathlib import Path
 
@@ -42,7 +42,9 @@ def test_an_image_asks_the_model_alone_and_a_text_both(demo_run):
 
 
 def test_what_steers_a_vector_steers_no_words(demo_run):
-    with pytest.raises(ValueError, match=r"plus and minus steer a dense vector, found bm25-.*: leave them out"):
+    with pytest.raises(
+        ValueError, match=r"plus and minus steer a dense vector, found bm25-.*: leave them out"
+    ):
         demo_run.search("a red mug", models="bm25", minus=["blue"])
 
 
@@ -62,7 +64,9 @@ def test_siblings_are_left_out_of_every_document(demo_run):
     label = items.set_index("item_id")["label"]
     # a document is label, colour and pattern alone: items that agree in them have one score
     columns = items.set_index("item_id")[["label", "colour", "pattern"]].astype("str").agg(" ".join, axis=1)
-    kinds = without.assign(said=without["item_id"].map(columns)).groupby(["query_id", "said"])["score"].nunique()
+    kinds = (
+        without.assign(said=without["item_id"].map(columns)).groupby(["query_id", "said"])["score"].nunique()
+    )
     assert (kinds == 1).all()
     assert label.notna().any()
 
@@ -113,11 +117,16 @@ def test_03_tells_what_each_costs(demo_run, tmp_path):
     table = IndexReport(index, {}, demo_run.embedded_items, vectors).by_retriever(queries=3).table
     assert table["retriever"].tolist()[1:] == ["bm25"]
     dense, words = vectors
-    assert table["bytes_per_item"].tolist() == [4 * dense.space.dimension, 8 * len(words.indices) / len(words)]
+    assert table["bytes_per_item"].tolist() == [
+        4 * dense.space.dimension,
+        8 * len(words.indices) / len(words),
+    ]
 
 
 def test_rescoring_moves_dense_vectors_alone():
-    with pytest.raises(ValueError, match="rescoring: 'csls' moves dense vectors .* found the retrievers bm25"):
+    with pytest.raises(
+        ValueError, match="rescoring: 'csls' moves dense vectors .* found the retrievers bm25"
+    ):
         RetrievalConfig(retrievers=("dense", "bm25"), rescoring="csls")
     with pytest.raises(ValueError, match="retrievers: expected .* did you mean dense"):
         RetrievalConfig(retrievers=("dens",))

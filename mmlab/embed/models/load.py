@@ -32,6 +32,8 @@ from mmlab.items.parameter_table import check_values
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
+    from mmlab.embed.models.cross_encoder import PairScorer
+
 # The family of a config, by its model_type or else by what its class embeds -> module and adapter. A module is imported
 # when a model of the family is loaded: torch, transformers and sentence-transformers take seconds.
 FAMILIES = {
@@ -113,6 +115,24 @@ def load_for(space: Space, device: str = "auto") -> Model:
             "run 02_embed again, or restore the model as it was"
         )
     return model
+
+
+def load_pair_scorer(model: str, device: str = "auto") -> "PairScorer":
+    """Load a cross-encoder of sentence-transformers, by its folder or Hugging Face id, to rank hits again.
+
+    Weights are found and read as `load_model` does, and code that comes with a checkpoint is never run. Raises
+    ModelError if there is no such model, if it cannot be read, and for one that embeds instead of scoring pairs.
+    """
+    from mmlab.embed.models.adapter import pick_device
+    from mmlab.embed.models.cross_encoder import PairScorer
+
+    picked, source = pick_device(device), find_checkpoint(model)
+    main = _find_repository(model, source, "")
+    part = _find_part(main)
+    config, weights = _read_config(model, main, part), _choose_weights(model, main, part)
+    if not weights:
+        raise missing_weights(model, main)
+    return PairScorer(Checkpoint(model, source, weights.revision, config, weights, picked, "float32"))
 
 
 class DeferredModel:
