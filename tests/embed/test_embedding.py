@@ -177,6 +177,32 @@ def test_vectors_of_other_kinds_come_in_the_order_of_the_items_and_from_the_cach
         assert found.counts["embedded"].sum() == (expected if new else 0)
 
 
+def test_token_rows_that_were_embedded_before_an_interruption_are_kept(items, models, tmp_path):
+    model = models("colqwen2")
+    images = items[items["modality"] == "image"]
+
+    class Interrupted:
+        """The model, until someone stops it at its third image."""
+
+        batches = 0
+
+        def __getattr__(self, name):
+            return getattr(model, name)
+
+        def embed_prepared(self, modality, prepared):
+            self.batches += 1
+            if self.batches == 3:
+                raise KeyboardInterrupt
+            return model.embed_prepared(modality, prepared)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_items(images, Interrupted(), tmp_path / "cache", batch_size=1, progress=False)
+    found = embed_items(images, model, tmp_path / "cache", batch_size=1, progress=False)
+    assert 0 < found.counts["cached"].sum() < 5
+    whole = embed_items(images, model, batch_size=1, progress=False)
+    np.testing.assert_array_equal(found.vectors.array, whole.vectors.array)
+
+
 def check_same(found, expected):
     assert found.ids.tolist() == expected.ids.tolist()
     np.testing.assert_array_equal(found.offsets, expected.offsets)
