@@ -151,6 +151,13 @@ class Adapter(ABC):
         """Return unit rows, float32 (N, D)."""
         return self.embed_prepared("image", self.prepare_images(images))
 
+    def embed_both(self, texts: list[str], images: "list[Image]", as_queries: bool = False) -> np.ndarray:
+        """Raise ModelError: this family takes no image and text as one input."""
+        raise ModelError(
+            f"{self.checkpoint.name} takes no image and text as one input: give a vision-language model such as "
+            "Qwen/Qwen3-VL-Embedding-2B, or mix the vectors of both (fusion early)"
+        )
+
     def embed_audio(self, waveforms: list[np.ndarray]) -> np.ndarray:
         """Return unit rows, float32 (N, D), of mono waveforms, float32 (samples,) in [-1, 1] at `sampling_rate` Hz."""
         return self.embed_prepared("audio", self.prepare_audio(waveforms))
@@ -175,6 +182,13 @@ class Adapter(ABC):
     def prepare_videos(self, videos: "list[list[Image]]") -> Inputs:
         """Return tensors on the CPU, of videos as `embed_videos` takes them."""
         raise unsupported_modality(self.checkpoint.name, self.modalities, "video")
+
+    def stack(self, prepared: list[Inputs]) -> Inputs:
+        """Return one batch of what was prepared one by one."""
+        return {name: self._join(name, [single[name] for single in prepared]) for name in prepared[0]}
+
+    def _join(self, name: str, values: list[Any]) -> Any:
+        return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
 
     @torch.inference_mode()
     def embed_prepared(self, modality: str, prepared: Inputs) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.embed.models.repository import CONFIG, CONFIGS, Repository
+from mmlab.embed.models.repository import CONFIG, CONFIGS, MODULES, Repository
 from mmlab.embed.models.weights import Weights
 from mmlab.items.files import file_hash, resolve, shorten
 
@@ -195,7 +195,7 @@ def _hash(path: Path) -> str:
 
 def module_folders(repository: Repository) -> list[str]:
     """Return "" and the folders inside a checkpoint that the modules.json of sentence-transformers names."""
-    modules = repository.read_json("modules.json") or []
+    modules = repository.read_json(MODULES) or []
     try:
         paths = {str(PurePosixPath(module["path"])) for module in modules} - {"."}
     except (TypeError, LookupError) as error:
@@ -242,9 +242,19 @@ def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[No
             f"model {model!r}: its {part} cannot be read: they are a pickle of more than tensors, which may be code; "
             "none of it was run. Give a checkpoint with safetensors, or save this one anew where it was made"
         ) from error
+    except ImportError as error:
+        if "torchvision" not in str(error).lower():
+            raise _unreadable(model, part, advice, error) from error
+        raise ModelError(
+            f"model {model!r}: its {part} need torchvision: pip install torchvision, in the version that fits torch"
+        ) from error
     except (*LIBRARY_ERRORS, HTTPError, StrictDataclassError, SafetensorError) as error:
-        found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
-        raise ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}") from error
+        raise _unreadable(model, part, advice, error) from error
+
+
+def _unreadable(model: str, part: str, advice: str, error: Exception) -> ModelError:
+    found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
+    return ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}")
 
 
 @contextmanager

@@ -17,15 +17,16 @@ from mmlab.embed.models.checkpoint import (
 )
 from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError, check_prompts, parse_prompts
 from mmlab.embed.models.open_clip import read_open_clip_config
-from mmlab.embed.models.repository import CONFIG, OPEN_CLIP_CONFIG, Repository, find_commit, join
+from mmlab.embed.models.repository import CONFIG, MODULES, OPEN_CLIP_CONFIG, Repository, find_commit, join
 from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-# The family of a config, by its model_type or else by what its class embeds -> module and adapter. A module is imported
-# when a model of the family is loaded: torch, transformers and sentence-transformers take seconds.
+# The family of a config, by its model_type, else "modules" beside a modules.json, else by what its class embeds ->
+# module and adapter. A module is imported when a model of the family is loaded: torch, transformers and
+# sentence-transformers take seconds.
 FAMILIES = {
     "blip": ("blip", "Blip"),
     "blip-2": ("blip", "Blip2"),
@@ -33,6 +34,10 @@ FAMILIES = {
     "pe_audio": ("dual_encoders", "PeAudio"),
     "pe_audio_video": ("dual_encoders", "PeAudio"),
     "xclip": ("dual_encoders", "VideoEncoder"),
+    # sentence-transformers gives them other images, or texts longer than the window
+    "siglip2": ("dual_encoders", "DualEncoder"),
+    "altclip": ("dual_encoders", "DualEncoder"),
+    "modules": ("sentence_encoder", "SentenceEncoder"),
     "texts and images": ("dual_encoders", "DualEncoder"),
     "texts": ("sentence_encoder", "SentenceEncoder"),
     "images": ("dual_encoders", "ImageEncoder"),
@@ -130,7 +135,7 @@ def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], rev
     config, weights = _open(model, _find_repository(model, source, revision))
     own_revision = weights.revision or hash_folder(Path(source), weights)
     checkpoint = Checkpoint(model, source, own_revision, config, weights, picked, picked_precision, prompts)
-    module, adapter = FAMILIES[_find_family(model, config)]
+    module, adapter = FAMILIES[_find_family(model, config, weights.repository, weights.of_open_clip)]
     return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
 
 
@@ -148,7 +153,7 @@ def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
     if not of_open_clip or "model_type" in main.read_json(join(part, CONFIG)):
         config = _read_config(model, main, part)
         # Before the weights are fetched.
-        _find_family(model, config)
+        _find_family(model, config, main)
         weights = _choose_weights(model, main, part)
         if weights:
             return config, weights
@@ -193,9 +198,13 @@ def _transformers() -> Any:
     return transformers
 
 
-def _find_family(model: str, config: "PreTrainedConfig") -> str:
+def _find_family(
+    model: str, config: "PreTrainedConfig", repository: Repository, of_open_clip: bool = False
+) -> str:
     if config.model_type in FAMILIES:
         return config.model_type
+    if repository.find(MODULES) and not of_open_clip:
+        return "modules"
     mapped = _transformers().MODEL_MAPPING.get(type(config), None)
     kind = mapped[0] if isinstance(mapped, tuple | list) else mapped
     if hasattr(kind, "get_text_features") and hasattr(kind, "get_image_features"):
@@ -205,6 +214,7 @@ def _find_family(model: str, config: "PreTrainedConfig") -> str:
     if embedded and not (embedded == "texts" and hasattr(config, "vision_config")):
         return embedded
     found = kind.__name__ if kind else config.model_type
+    saved = ", or its folder as sentence-transformers saves it" if hasattr(config, "vision_config") else ""
     raise ModelError(
-        f"model {model!r} is a {found}, which is not a known kind of encoder: give {SUGGESTIONS['image']}"
+        f"model {model!r} is a {found}, which is not a known kind of encoder: give {SUGGESTIONS['image']}{saved}"
     )

@@ -126,6 +126,8 @@ def test_a_clip_of_sentence_transformers_is_a_clip(sentence_clip, models, images
         (images[:2], model.embed_images(images[:2])),
     ):
         np.testing.assert_allclose(rows, library.encode(given, normalize_embeddings=True), atol=1e-5)
+    described = [(own.pooling, own.preprocessing) for own in (model.space, models("clip").space)]
+    assert described == [("joint projection", "CLIPImageProcessorPil, 16 tokens, float32")] * 2
     assert load_for(model.space, device="cpu").space == model.space
 
 
