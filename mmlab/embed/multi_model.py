@@ -46,20 +46,23 @@ def embed_with_models(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: bool = True,
+    truncate_dim: int = 0,
 ) -> list[Embedded]:
     """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
-    models, prompts, precision: as in `load_model`; but "auto" is int8 where that is installed and faster, and where a
-    sample of the items has cosines to float32 of GOOD_COSINE at least. cache, batch_size, progress: as in
-    `embed_items`.
+    models, prompts, precision, truncate_dim: as in `load_model`; but "auto" is int8 where that is installed and
+    faster, and where a sample of the items has cosines to float32 of GOOD_COSINE at least. cache, batch_size,
+    progress: as in `embed_items`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items.
     """
-    check_values(models=entries_of(models), precision=precision, batch_size=batch_size)
+    check_values(
+        models=entries_of(models), precision=precision, batch_size=batch_size, truncate_dim=truncate_dim
+    )
     prompts = check_prompts(prompts)
     results: dict[Space, Embedded] = {}
     for name in models:
-        model = _load(name, precision, prompts, items)
+        model = _load(name, precision, prompts, truncate_dim, items)
         if model.space in results:
             raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
         chosen = items[items["modality"].isin(model.modalities)]
@@ -71,11 +74,11 @@ def embed_with_models(
     return list(results.values())
 
 
-def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame) -> Model:
+def _load(name: str, precision: str, prompts: Sequence[str], truncate_dim: int, items: pd.DataFrame) -> Model:
     """Load a model; say in one line why "auto" leaves int8 alone where it does."""
     if precision == "auto" and _gains_from_int8():
         try:
-            model = load_model(name, precision=INT8, prompts=prompts)
+            model = load_model(name, precision=INT8, prompts=prompts, truncate_dim=truncate_dim)
             least = _least_cosine(model, items)
         except ModelError as error:
             log.warning(REFUSED, name, error)
@@ -83,7 +86,7 @@ def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame
             if least >= GOOD_COSINE:
                 return model
             log.warning(REFUSED, name, f"the least cosine to float32 is {least:.5f}, under {GOOD_COSINE}")
-    return load_model(name, precision=precision, prompts=prompts)
+    return load_model(name, precision=precision, prompts=prompts, truncate_dim=truncate_dim)
 
 
 def _gains_from_int8() -> bool:

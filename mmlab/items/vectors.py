@@ -5,8 +5,9 @@ Shapes: N rows, D dimensions.
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ import pandas as pd
 from mmlab.items.files import replacing
 
 UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
+# At the end of the pooling of a space: how many dimensions are left of the model's own.
+TRUNCATED = re.compile(r", first (\d+) dimensions$")
 
 
 class SpaceMismatch(ValueError):
@@ -44,6 +47,23 @@ class Space:
         digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
         name = "".join(c if c.isalnum() else "-" for c in Path(self.model).name.lower())
         return f"{name[:40].strip('-')}-{digest[:8]}"
+
+    @property
+    def truncate_dim(self) -> int:
+        """How many dimensions were kept of those that the model gives, 0 for all."""
+        found = TRUNCATED.search(self.pooling)
+        return int(found[1]) if found else 0
+
+    def truncate(self, dimension: int) -> "Space":
+        """Return the space of the first dimensions; itself where there are no more.
+
+        >>> Space("toy", "1", "mean", "", "", 4).truncate(2).pooling
+        'mean, first 2 dimensions'
+        """
+        if dimension >= self.dimension:
+            return self
+        pooling = f"{TRUNCATED.sub('', self.pooling)}, first {dimension} dimensions"
+        return replace(self, pooling=pooling, dimension=dimension)
 
     def check_same(self, other: "Space") -> None:
         """Raise SpaceMismatch, naming each field that differs, unless both spaces are the same."""
@@ -132,6 +152,16 @@ class Vectors:
         array, asks = self.array.copy(), np.isin(self.ids, self.queries.ids)
         array[asks] = self.queries.take(self.ids[asks]).array
         return Vectors(self.ids, array, self.space, self.queries)
+
+    def truncate(self, dimension: int) -> "Vectors":
+        """Return the first dimensions as unit rows, as a model gives them with `truncate_dim`.
+
+        >>> Vectors(["a"], [[0.36, 0.48, 0.8]], Space("toy", "1", "", "", "", 3)).truncate(2).array.round(1).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+        """
+        queries = self.queries.truncate(dimension) if self.queries else None
+        array = unit_rows(self.array[:, :dimension])
+        return Vectors(self.ids, array, self.space.truncate(dimension), queries)
 
     def save(self, path: str | Path) -> Path:
         """Write ids, rows and space, not `queries`, as one `.npz` without pickles, whole or not at all."""

@@ -67,7 +67,9 @@ class EmbedReport(Report):
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
-        check_values(**{name: settings.get(name) for name in ("prompts", "precision", "batch_size")})
+        check_values(
+            **{name: settings.get(name) for name in ("prompts", "precision", "truncate_dim", "batch_size")}
+        )
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
         report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)

@@ -115,7 +115,8 @@ class Adapter(ABC):
         self.dtype = checkpoint.dtype
         self.int8: dict[str, Int8Network] = {}
         self.prompts = checkpoint.prompts if tokenizer else ()
-        self.space = Space(
+        self.kept: int | None = None
+        space = Space(
             model=checkpoint.name,
             revision=checkpoint.revision,
             pooling=pooling,
@@ -123,6 +124,8 @@ class Adapter(ABC):
             preprocessing=self.describe_preprocessing(),
             dimension=self._measure_dimension(),
         )
+        self.space = space.truncate(checkpoint.truncate_dim or space.dimension)
+        self.kept = self.space.dimension
 
     @abstractmethod
     def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
@@ -195,7 +198,7 @@ class Adapter(ABC):
         """Return unit rows, float32 (N, D), of prepared inputs; raise ModelError if one is zero or not finite."""
         self._check(modality)
         with device_lock(self.checkpoint.device):
-            rows = self._compute(modality, prepared)
+            rows = self._compute(modality, prepared)[:, : self.kept]
         try:
             rows = unit_rows(rows)
         except ValueError as error:

@@ -85,6 +85,7 @@ class Checkpoint:
     device: "torch.device"
     precision: str  # "float32", "bfloat16" or "int8"
     prompts: tuple[str, ...] = ()
+    truncate_dim: int = 0  # how many dimensions of a vector are kept, 0 for all
 
     @property
     def name(self) -> str:
@@ -242,17 +243,15 @@ def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[No
             f"model {model!r}: its {part} cannot be read: they are a pickle of more than tensors, which may be code; "
             "none of it was run. Give a checkpoint with safetensors, or save this one anew where it was made"
         ) from error
-    except ImportError as error:
-        if "torchvision" not in str(error).lower():
-            raise _unreadable(model, part, advice, error) from error
-        raise ModelError(
-            f"model {model!r}: its {part} need torchvision: pip install torchvision, in the version that fits torch"
-        ) from error
     except (*LIBRARY_ERRORS, HTTPError, StrictDataclassError, SafetensorError) as error:
         raise _unreadable(model, part, advice, error) from error
 
 
 def _unreadable(model: str, part: str, advice: str, error: Exception) -> ModelError:
+    if isinstance(error, ImportError) and "torchvision" in str(error).lower():
+        return ModelError(
+            f"model {model!r}: its {part} need torchvision: pip install torchvision, in the version that fits torch"
+        )
     found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
     return ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}")
 

@@ -20,6 +20,7 @@ from mmlab.embed.models.open_clip import read_open_clip_config
 from mmlab.embed.models.repository import CONFIG, MODULES, OPEN_CLIP_CONFIG, Repository, find_commit, join
 from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
+from mmlab.items.parameter_table import check_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -57,7 +58,11 @@ ASK_HUB = (
 
 
 def load_model(
-    model: str, device: str = "auto", precision: str = "float32", prompts: Sequence[str] = ()
+    model: str,
+    device: str = "auto",
+    precision: str = "float32",
+    prompts: Sequence[str] = (),
+    truncate_dim: int = 0,
 ) -> Model:
     """Load a model by its name: "demo", a folder, or a Hugging Face id like "openai/clip-vit-base-patch32".
 
@@ -67,22 +72,26 @@ def load_model(
     hardware computes faster in it. Whether int8 is near enough is judged on items: `embed_with_models` does so.
     prompts: templates like "a photo of {}". Each text is put into each of them, and has the mean of their vectors;
     an encoder of images alone ignores them.
+    truncate_dim: how many first dimensions of a vector are kept, as unit rows again; 0 for all, and a model that has
+    fewer gives all. Models that were trained for it (Matryoshka) lose little.
 
     Code that comes with a checkpoint is never run. Weights are safetensors, or else tensors in a pickle, which torch
     reads with weights_only=True; a line says so where they are not the safetensors that lie beside the config.
     Raises ModelError if there is no such model or it cannot be read, ValueError for other wrong arguments.
     """
-    return _load(model, device, precision, check_prompts(prompts))
+    check_values(truncate_dim=truncate_dim)
+    return _load(model, device, precision, check_prompts(prompts), truncate_dim)
 
 
 def load_for(space: Space, device: str = "auto") -> Model:
-    """Load the model that made the vectors of this space, with the same prompts and precision.
+    """Load the model that made the vectors of this space, with the same prompts, precision and dimensions.
 
     A Hugging Face id is read at the commit of the space, whatever main is by now.
     Raises ModelError if the model is gone or has changed since; the message says what differs.
     """
     precision = space.preprocessing.rsplit(", ", 1)[-1]
-    model = _load(space.model, device, precision, parse_prompts(space.prompt), space.revision)
+    prompts = parse_prompts(space.prompt)
+    model = _load(space.model, device, precision, prompts, space.truncate_dim, space.revision)
     then, now = space.to_dict(), model.space.to_dict()
     changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in then if then[name] != now[name]]
     if changed:
@@ -122,7 +131,14 @@ class DeferredModel:
             return self._model
 
 
-def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], revision: str = "") -> Model:
+def _load(
+    model: str,
+    device: str,
+    precision: str,
+    prompts: tuple[str, ...],
+    truncate_dim: int,
+    revision: str = "",
+) -> Model:
     """Load a model, a Hugging Face id at the commit of this revision, "" for that of main."""
     if "imagebind" in Path(model).name.lower():
         raise ModelError(f"model {model!r} {IMAGEBIND}")
@@ -134,7 +150,8 @@ def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], rev
     source = find_checkpoint(model)
     config, weights = _open(model, _find_repository(model, source, revision))
     own_revision = weights.revision or hash_folder(Path(source), weights)
-    checkpoint = Checkpoint(model, source, own_revision, config, weights, picked, picked_precision, prompts)
+    settings = picked, picked_precision, prompts, truncate_dim
+    checkpoint = Checkpoint(model, source, own_revision, config, weights, *settings)
     module, adapter = FAMILIES[_find_family(model, config, weights.repository, weights.of_open_clip)]
     return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
 

@@ -243,8 +243,8 @@ def _pad(values: list[Any], fill: int, left: bool) -> list[Any]:
 
     def widen(value: torch.Tensor) -> torch.Tensor:
         missing = largest - value.shape[1:]
-        sides = [side for count in missing[::-1].tolist() for side in ((count, 0) if left else (0, count))]
-        return torch.nn.functional.pad(value, sides, value=fill)
+        around = [(count, 0) if left else (0, count) for count in missing[::-1].tolist()]
+        return torch.nn.functional.pad(value, [count for pair in around for count in pair], value=fill)
 
     return [widen(value) for value in values]
 
