@@ -139,8 +139,9 @@ class Run(RunData):
             minus: further texts or images to steer away from, with half the weight.
             weight: the share of the text, in [0, 1], where text and image ask; "confidence" gives 60% to the more
                 confident of both.
-            fusion: "early" (one search with the weighted mean of both vectors), "weighted_sum", "rrf" or "dbsf" (two
-                searches, fused). Early where texts and images share a space, else rrf, unless given.
+            fusion: "early" (one search with the weighted mean of both vectors), "composed" (one search with both as
+                one input, where the model takes them so), "weighted_sum", "rrf" or "dbsf" (two searches, fused). Early
+                where texts and images share a space, else rrf, unless given.
             rrf_k: the constant k of reciprocal rank fusion, 60 in Cormack et al. (SIGIR 2009).
             models: the models that answer; several are fused. The first of the run for each modality unless given.
             exact: scan all vectors instead of walking the graph. Unless given, as the run's own answers, and also where
