@@ -41,6 +41,7 @@ KNOWN_IDS = {
     "vit-so400m-14-siglip-384": "google/siglip-so400m-patch14-384",
     "siglip2": "google/siglip2-base-patch16-224",
     "vit-b-16-siglip2": "google/siglip2-base-patch16-224",
+    "qwen3-vl-embedding": "Qwen/Qwen3-VL-Embedding-2B",
     "metaclip": "facebook/metaclip-b32-400m",
     "metaclip2": "facebook/metaclip-2-worldwide-huge-quickgelu",
     "altclip": "BAAI/AltCLIP",

