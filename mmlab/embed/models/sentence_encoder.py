@@ -62,8 +62,7 @@ class SentenceEncoder(Adapter):
         self.document_prompt = next((own[name] for name in DOCUMENT_PROMPTS if own.get(name)), "")
         processor = _use_pillow(self.pipeline) if "image" in self.modalities else None
         counter = self._read_counter(checkpoint) if "text" in self.modalities else None
-        pooling = describe_pooling(self.pipeline)
-        super().__init__(checkpoint, self.pipeline, pooling, counter, processor)
+        super().__init__(checkpoint, self.pipeline, self.describe_pooling(), counter, processor)
 
     @property
     def tells_queries_apart(self) -> bool:  # type: ignore[override]  # others have one answer for their family
@@ -71,6 +70,13 @@ class SentenceEncoder(Adapter):
         return self.query_prompt != self.document_prompt or any(
             isinstance(module, Router) for module in self.pipeline
         )
+
+    def describe_pooling(self) -> str:
+        """Return how token vectors become one, such as "mean, normalize"."""
+        modules = list(self.pipeline)[1:]
+        modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in modules]
+        own = "joint projection" if self.modalities == EMBEDDED else "the model's own"
+        return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or own
 
     def describe_preprocessing(self) -> str:
         """Return the preprocessing of the space, with the model's own prompts and, without images, the tokenizer."""
@@ -81,7 +87,7 @@ class SentenceEncoder(Adapter):
 
     def embed_queries(self, texts: list[str]) -> np.ndarray:
         """Return unit rows, float32 (N, D), of texts behind the model's own query prompt."""
-        return self.embed_prepared("text", self._prepare_texts(texts, self.query_prompt, "query"))
+        return self.embed_prepared("text", self._prepare(texts, self.query_prompt, "query"))
 
     def count_truncated(self, texts: list[str], as_queries: bool = False) -> int:
         """Count the texts that have more tokens than the window, as documents or as queries."""
@@ -90,13 +96,13 @@ class SentenceEncoder(Adapter):
 
     def prepare_texts(self, texts: list[str]) -> Inputs:
         """Return token tensors on the CPU, and what the library keeps beside them."""
-        return self._prepare_texts(texts, self.document_prompt, "document")
+        return self._prepare(texts, self.document_prompt, "document")
 
     def prepare_images(self, images: "list[Image]") -> Inputs:
         """Return pixel tensors on the CPU, and what the library keeps beside them."""
         self._check("image")
         tokens = self.pipeline.supports(MESSAGE)
-        return self._prepare(images, self.document_prompt, "document", tokens)
+        return self._preprocess(images, self.document_prompt, "document", tokens)
 
     def embed_both(self, texts: list[str], images: "list[Image]", as_queries: bool = False) -> np.ndarray:
         """Return unit rows, float32 (N, D), of an image and a text as one input, behind the model's own prompt.
@@ -112,7 +118,7 @@ class SentenceEncoder(Adapter):
         both = [
             {"image": image, "text": text} for image, text in zip(repeated, self._fill(texts), strict=True)
         ]
-        rows = self.embed_prepared("image", self._prepare(both, prompt, task))
+        rows = self.embed_prepared("image", self._preprocess(both, prompt, task))
         return average_prompts(rows, self.prompts)
 
     def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
@@ -151,22 +157,22 @@ class SentenceEncoder(Adapter):
             messages = formatter.prepend_prompt_to_messages(messages, prompt)
         return tuple(self.pipeline.processor.apply_chat_template(messages, tokenize=False))
 
-    def _prepare_texts(self, texts: list[str], prompt: str, task: str) -> Inputs:
+    def _prepare(self, texts: list[str], prompt: str, task: str) -> Inputs:
         self._check("text")
         filled = self._fill(texts)
         # The library would open a text that is the path or the URL of an image.
         named = [{"text": text} for text in filled] if "image" in self.modalities else filled
-        return self._prepare(named, prompt, task)
+        return self._preprocess(named, prompt, task)
 
     def _fill(self, texts: list[str]) -> list[str]:
         """Return each text in each template, without tokens that would ask for an image."""
         filled = fill_prompts(texts, self.prompts)
-        found = [getattr(self.pipeline.processor, name, None) for name in MARKS]
-        for mark in filter(None, found):
+        marks = MARKS if "image" in self.modalities else ()
+        for mark in filter(None, [getattr(self.pipeline.processor, name, None) for name in marks]):
             filled = [text.replace(mark, " ") for text in filled]
         return filled
 
-    def _prepare(self, inputs: list[Any], prompt: str, task: str, tokens: bool = True) -> Inputs:
+    def _preprocess(self, inputs: list[Any], prompt: str, task: str, tokens: bool = True) -> Inputs:
         """Return what the network reads; `tokens`: whether a tokenizer, which one thread may use, makes it."""
         with self._text_tokenizer().lock if tokens else nullcontext():
             prepared = self.pipeline.preprocess(inputs, prompt=prompt or None, task=task)
@@ -191,20 +197,6 @@ def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
                 **OUR_ATTENTION,
             },
         )
-
-
-def describe_pooling(pipeline: SentenceTransformer) -> str:
-    """Return how token vectors become one, such as "mean, normalize"."""
-    modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in list(pipeline)[1:]]
-    return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or _name_features(
-        pipeline
-    )
-
-
-def _name_features(pipeline: SentenceTransformer) -> str:
-    return (
-        "joint projection" if pipeline.supports("image") and pipeline.supports("text") else "the model's own"
-    )
 
 
 def _find_modalities(checkpoint: Checkpoint, pipeline: Any, advice: str) -> tuple[str, ...]:
