@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     Content = str | Path | Image.Image
 
-EARLY, CONFIDENCE, NONE = "early", "confidence", "none"
+EARLY, COMPOSED, CONFIDENCE, NONE = "early", "composed", "confidence", "none"
 QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
 KINDS: dict[str, Kind] = {
     "to": Choice(MODALITIES),
     "weight": Number(0, 1, name=CONFIDENCE),
     "minus_weight": Number(0),
-    "fusion": Choice(QUERY_FUSIONS),
+    "fusion": Choice((*QUERY_FUSIONS, COMPOSED)),
 }
 DIVERSITY = Number(0, 1)
 CHECKED = ("k", "rrf_k", "depth", "calibration", "rerank", "exact")  # as the parameters of these names
@@ -62,8 +62,9 @@ class Query:
     to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
     plus, minus: more texts and images to steer towards, and away from by `minus_weight` (see `rocchio`).
     weight: the share of the text in [0, 1], where there are both; "confidence": 0.6 for the more confident of both (see
-    `weights_by_confidence`). fusion: how both, and the answers of several models, become one: "early" (one vector),
-    or one of FUSIONS over the first `depth` hits of each. rrf_k: the k of "rrf".
+    `weights_by_confidence`). fusion: how both, and the answers of several models, become one: "early" (the mean
+    of both vectors), "composed" (both as one input of a model that takes them so; without weights), or one of FUSIONS
+    over the first `depth` hits of each. rrf_k: the k of "rrf".
     models: names of those that answer, all of them where empty; shares: their weights, adding up to 1, equal where
     empty. calibration: turn scores into probabilities, of CALIBRATIONS; rerank: how many of the first hits are ranked
     again, 0 for none. diversity: in [0, 1], choose by MMR; group_by_pair: only the best item of each pair.
