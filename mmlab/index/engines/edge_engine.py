@@ -486,18 +486,14 @@ def to_requests(
     vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
     if diversity is not None:
         return lambda row, _: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
-    if search.boost:
-        formula, stage = _formula(search.boost), {"params": common["params"], "filter": filter}
-        return lambda row, _: QueryRequest(
-            query=formula, prefetches=[Prefetch(candidates, _score_by(row, search), **stage)], **common
-        )
-    if not search.first:
+    if not (search.first or search.boost):
         return lambda row, _: QueryRequest(query=_score_by(row, search), **common)
 
     def in_two_stages(row: OneVector, pooled: list[float] | None) -> QueryRequest:
-        nearest = Query.Nearest(pooled, using=search.first)
-        stage = Prefetch(candidates, nearest, params=common["params"], filter=filter)
-        return QueryRequest(query=Query.Nearest(row, using=vector), prefetches=[stage], **common)
+        first = _score_by(row, search) if search.boost else Query.Nearest(pooled, using=search.first)
+        last = _formula(search.boost) if search.boost else Query.Nearest(row, using=vector)
+        stage = Prefetch(candidates, first, params=common["params"], filter=filter)
+        return QueryRequest(query=last, prefetches=[stage], **common)
 
     return in_two_stages
 
