@@ -255,9 +255,9 @@ def search_run(
     if _asks_many(query):
         return _search_many(data, query, to, exact, settings)
     text, image = _text_and_image(data, query, image)
-    asked = [one for one in (text, image) if one is not None]
+    asked = [one for one in (text, image) if one]
     examples = [*settings["plus"], *settings["minus"], *(one for pair in settings["context"] for one in pair)]
-    if not (asked or examples):
+    if text is None and image is None and not examples:
         return _nothing_asked(data)
     source = "image" if not text and image is not None else "text"
     for kind in dict.fromkeys(modality_of(one) for one in asked or examples[:1]):

@@ -195,6 +195,18 @@ class Run(RunData):
         examples = filter_examples(self.embedded_items, first) if first is not None else {}
         return next(iter(examples.values()), {})
 
+    def boost_like(self, hits: Hits) -> dict[str, float]:
+        """Return a boost by a field of numbers, such as {"price": 0.01}, that weighs as much as the hits' scores.
+
+        Empty where the items have no field of numbers that differ among the hits.
+
+        Example:
+            >>> hits = run.search("a red mug", boost=run.boost_like(run.search("a red mug")))
+        """
+        from mmlab.retrieve.query_trials import boost_example
+
+        return boost_example(self.embedded_items, hits.table)
+
     @or_reason
     def time_search(self, k: int = 10, queries: int = 30, seed: int = 0) -> Result:
         """Show where the time of a text query goes: embedding, search and payload, just opened and warm.
