@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 import pandas as pd
 
-from mmlab.index.store.engine import FEEDBACK
 from mmlab.panels import controls
 from mmlab.panels.controls import Unfinished, add_query_columns, download_link, show_quietly, warning_line
 from mmlab.panels.hit_grid import LESS, MORE, HitGrid, hit_cards, item_details
@@ -23,7 +22,7 @@ from mmlab.panels.query_form import IMAGE, QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import find_right_answers
-from mmlab.retrieve.query.spec import ROCCHIO, summarize_settings
+from mmlab.retrieve.query.spec import FEEDBACK, ROCCHIO, summarize_settings
 
 if TYPE_CHECKING:
     from mmlab.retrieve.query.spec import Content
@@ -35,6 +34,7 @@ REPEAT_SECONDS = 3.0  # within which the button does not ask again what has just
 STATIC_SECONDS = 0.4  # after an answer, what stands in for the panel is made
 EXPORTED = ("rank", "score", "probability", "item_id", "modality", "pair_id", "words", "label")
 LABEL_COLUMNS = ("question", "item_id", "relevance")
+MARKS_HINT = "ask again: nearer to the hits marked as right than to those marked as wrong"
 MARK_FIRST = "Mark some of the hits as right or as wrong first."
 NO_HITS = "Nothing is found: no item passes the filters."
 
@@ -73,17 +73,15 @@ class QueryPanel(PanelBox):
         self.question: Query | None = None
         self.asked: list[Query] = []
         self.parts: dict[str, list[Content]] = {MORE: [], LESS: []}
-        self.by_marks = False
         self._judged: dict[str, dict[str, int]] = {}
         self._answered: tuple[Any, float] = (None, 0.0)
-        self._answering = self._again = False
+        self._answering = self._again = self.by_marks = False
         self.listening = controls.Listening()
         self.message, self.link, self.refined = widgets.HTML(), widgets.HTML(), controls.row()
         self.ask_soon = controls.LastCall(self.answer_now)
         self.static_soon = controls.LastCall(self._make_static, STATIC_SECONDS)
         self.history = controls.choose_one([("", -1)], "Asked before", "600px")
-        hint = "ask again: nearer to the hits marked as right than to those marked as wrong"
-        self.again = controls.button("Again with my marks", hint, self.ask_with_marks, "auto")
+        self.again = controls.button("Again with my marks", MARKS_HINT, self.ask_with_marks, "auto")
         self.saved = SavedControls(self)
         super().__init__(self._rows(), "query")
         self._listen()

@@ -112,9 +112,8 @@ class Retriever:
             through = bridge_modality(self.index, embedded.vectors, to)
             searched = embedded.vectors.space, through or to
             exact = exact or not self.index.has_graph(*searched)
-            method = self.index.describe_search(*searched, exact, settings.get("ef"))
-            if examples:
-                settings["examples"], method = examples, f"{method}, scored by {examples.score}"
+            settings |= {"examples": examples} if examples else {}
+            method = self._method(*searched, exact, settings)
             found = self._find(embedded.vectors, to, k, where, exact, through, settings)
             times.append(time.perf_counter())
             payload = self.index.fetch(found["item_id"].unique())
@@ -125,6 +124,13 @@ class Retriever:
         spent = 1000 * np.diff(times)
         timings = dict(zip(("embed_ms", "search_ms", "payload_ms"), spent.tolist(), strict=True))
         return SearchResult(hits, timings, embedded.skipped, method=method)
+
+    def _method(self, space: Space, to: str, exact: bool, settings: Mapping[str, Any]) -> str:
+        """Return in words how the hits are found, and what they are scored by beside the query."""
+        found_by = [self.index.describe_search(space, to, exact, settings.get("ef"))]
+        found_by += [f"scored by {settings['examples'].score}"] if "examples" in settings else []
+        boosted = " and ".join(settings.get("boost") or ())
+        return ", ".join([*found_by, f"boosted by {boosted}"] if boosted else found_by)
 
     def embed(self, query: "Content | Iterable[Content]") -> Any:
         """Return the query as one unit row (1, D) in the model's space, or several queries as one row each.

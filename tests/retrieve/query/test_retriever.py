@@ -217,7 +217,9 @@ def test_many_queries_are_boosted_and_scored_by_examples_each(collection) -> Non
     images = vectors.take(images_of(items)["item_id"])
     field = images_of(items).set_index("item_id").loc[images.ids, "width"].fillna(0).to_numpy(dtype=float)
     texts = ["a mug", "a teapot"]
-    hits = retriever.search(texts, k=3, exact=True, boost={"width": -0.001}).table
+    result = retriever.search(texts, k=3, exact=True, boost={"width": -0.001})
+    hits = result.table
+    assert result.method == "exact search, boosted by width"
     for text, row in zip(texts, unit_rows_of(retriever, *texts), strict=True):
         cosines = images.array @ row
         few = np.argsort(-cosines)[:100]
