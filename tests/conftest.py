@@ -159,7 +159,8 @@ def _make_run(catalogue: Path, folder: Path) -> None:
 
     dataset = shutil.copytree(catalogue, folder / "demo")  # where `mmlab demo` has it
     with data_in(folder, **dict.fromkeys(KEYS, SECRET)):
-        run_notebooks("demo", {"dataset": str(dataset), "sample": 60}, progress=False)
+        given = {"dataset": str(dataset), "sample": 60, "retrievers": ["dense", "bm25"]}  # as `mmlab demo`
+        run_notebooks("demo", given, progress=False)
         write_report("demo")
 
 

@@ -37,7 +37,6 @@ ORDER = {
         "sources",
         "images",
         "texts",
-        "inspection",
         "first_look",
         "outcomes",
         "ingest_result",
@@ -53,8 +52,8 @@ ORDER = {
 HEAVY = {
     "datasets", "duckdb", "embedding_atlas", "faiss", "httpcore", "httpx", "imagehash", "IPython", "ipywidgets",
     "jinja2", "jscatter", "jupyter_client", "lxml", "matplotlib", "nbclient", "nbconvert", "nbformat", "numba",
-    "openvino", "papermill", "PIL", "pytesseract", "qdrant_client", "qdrant_edge", "scipy", "sentence_transformers",
-    "sklearn", "torch", "transformers", "umap",
+    "openvino", "papermill", "PIL", "pypdfium2", "pytesseract", "qdrant_client", "qdrant_edge", "scipy",
+    "sentence_transformers", "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
 
 

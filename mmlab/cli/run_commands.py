@@ -131,7 +131,8 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
 
     name_older_notebooks()
     folder = data() / "demo"
-    given = check(name, split_parameters(parameters)) | {"dataset": str(folder), "models": ["demo"]}
+    own = {"dataset": str(folder), "models": ["demo"]}
+    given = {"retrievers": ["dense", "bm25"]} | check(name, split_parameters(parameters)) | own
     draw_catalogue(folder, products=products)
     run_and_report(name, given)
 

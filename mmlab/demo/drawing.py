@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm.auto import tqdm
 
-from mmlab.demo import shapes_home, shapes_leisure
 from mmlab.demo.backdrops import VARIANTS, draw_backdrop
 from mmlab.demo.pen import INKS, Pen, mix_palette
 from mmlab.demo.products import Product, Purpose
+from mmlab.demo.shapes import COMPANIONS, SHAPES
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -35,8 +35,8 @@ LIGHTS = {
     "cool": (0.88, 0.98, 1.1),
     "dim": (0.72, 0.72, 0.76),
 }
-SHAPES = shapes_home.SHAPES | shapes_leisure.SHAPES
-COMPANIONS = shapes_leisure.COMPANIONS
+
+
 MAX_PROCESSES = 8
 
 

@@ -8,7 +8,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from mmlab.embed.embedding import Embedded, VectorCache, embed_items
 from mmlab.embed.encode import embed_queries
-from mmlab.embed.models import DeferredModel, Matcher, Model, ModelError, load_for, load_model
+from mmlab.embed.models import (
+    DeferredModel,
+    Matcher,
+    Model,
+    ModelError,
+    load_for,
+    load_model,
+    load_pair_scorer,
+)
 from mmlab.embed.multi_model import embed_with_models
 
 __all__ = [
@@ -23,4 +31,5 @@ __all__ = [
     "embed_with_models",
     "load_for",
     "load_model",
+    "load_pair_scorer",
 ]

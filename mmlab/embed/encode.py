@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed.models import Model
-from mmlab.embed.models.interface import Inputs
+from mmlab.embed.models.interface import Inputs, empty_rows
 from mmlab.items import ImageError, open_image
 from mmlab.items.files import MEMORY_RAN_OUT, file_hash
 
@@ -41,7 +41,7 @@ MAX_WORKERS = 8
 
 
 class EncodedBatch(NamedTuple):
-    """The vectors (N, D) of `positions` in the whole, and the positions that failed with the reason.
+    """The vectors (N,) of `positions` in the whole, and the positions that failed with the reason.
 
     halved counts the splits: batches, or halves of them, that did not fit into memory.
     """
@@ -183,8 +183,9 @@ def _encode(
 ) -> EncodedBatch:
     vectors, halved = embed_in_halves(positions, embed)
     done = [position for position in positions if position in vectors]
-    rows = [vectors[position] for position in done]
-    array = np.stack(rows) if rows else np.zeros((0, model.space.dimension), np.float32)
+    array = empty_rows(model.space, len(done))
+    for place, position in enumerate(done):
+        array[place] = vectors[position]
     too_large = {position: OUT_OF_MEMORY for position in positions if position not in vectors}
     return EncodedBatch(done, array, failures | too_large, halved)
 
@@ -201,6 +202,8 @@ def _stack(prepared: list[Inputs]) -> Inputs:
     torch = _torch()
 
     def join(values: list[Any]) -> Any:
+        if isinstance(values[0], list):
+            return [one for own in values for one in own]
         return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
 
     return {name: join([single[name] for single in prepared]) for name in prepared[0]}

@@ -46,20 +46,23 @@ def embed_with_models(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: bool = True,
+    pool_tokens: int = 1,
 ) -> list[Embedded]:
     """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
-    models, prompts, precision: as in `load_model`; but "auto" is int8 where that is installed and faster, and where a
-    sample of the items has cosines to float32 of GOOD_COSINE at least. cache, batch_size, progress: as in
+    models, prompts, precision, pool_tokens: as in `load_model`; but "auto" is int8 where that is installed and faster,
+    and where a sample of the items has cosines to float32 of GOOD_COSINE at least. cache, batch_size, progress: as in
     `embed_items`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items.
     """
-    check_values(models=entries_of(models), precision=precision, batch_size=batch_size)
+    check_values(
+        models=entries_of(models), precision=precision, batch_size=batch_size, pool_tokens=pool_tokens
+    )
     prompts = check_prompts(prompts)
     results: dict[Space, Embedded] = {}
     for name in models:
-        model = _load(name, precision, prompts, items)
+        model = _load(name, precision, prompts, items, pool_tokens)
         if model.space in results:
             raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
         chosen = items[items["modality"].isin(model.modalities)]
@@ -71,7 +74,7 @@ def embed_with_models(
     return list(results.values())
 
 
-def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame) -> Model:
+def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame, pool_tokens: int) -> Model:
     """Load a model; say in one line why "auto" leaves int8 alone where it does."""
     if precision == "auto" and _gains_from_int8():
         try:
@@ -83,7 +86,7 @@ def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame
             if least >= GOOD_COSINE:
                 return model
             log.warning(REFUSED, name, f"the least cosine to float32 is {least:.5f}, under {GOOD_COSINE}")
-    return load_model(name, precision=precision, prompts=prompts)
+    return load_model(name, precision=precision, prompts=prompts, pool_tokens=pool_tokens)
 
 
 def _gains_from_int8() -> bool:
@@ -97,21 +100,24 @@ def _least_cosine(model: Model, items: pd.DataFrame) -> float:
     if chosen.empty:
         return 1.0
     sample = _spread_by_modality(chosen)
-    vectors = embed_items(sample, model, progress=False).vectors
+    vectors = embed_items(sample, model, progress=False).dense
     return float(cosines_to_float32(vectors, sample).min())
 
 
 def describe_spaces(results: Sequence[Embedded]) -> pd.DataFrame:
     """Return the fields of each space: a row per field (column `part`), a column per space, called by its key.
 
-    The last row says whether a text that asks is embedded in another way than one that is found.
+    Then what a vector is (dense, sparse or late) and how many bytes one has on average. The last row says whether a
+    text that asks is embedded in another way than one that is found.
     """
     spaces = [result.vectors.space for result in results]
     columns = {
-        result.vectors.space.key: [*result.vectors.space.to_dict().values(), _asked_as(result)]
-        for result in results
+        space.key: [*space.to_dict().values(), space.kind, round(result.bytes_per_item), _asked_as(result)]
+        for space, result in zip(spaces, results, strict=True)
     }
-    return pd.DataFrame({"part": [*spaces[0].to_dict(), "texts that ask"], **columns})
+    return pd.DataFrame(
+        {"part": [*spaces[0].to_dict(), "kind", "bytes an item", "texts that ask"], **columns}
+    )
 
 
 def _asked_as(result: Embedded) -> str:
@@ -135,7 +141,7 @@ def describe_rows(results: Sequence[Embedded], items: pd.DataFrame) -> pd.DataFr
     """
     modality_by_id = items.set_index("item_id")["modality"]
     rows = []
-    for vectors in [result.vectors for result in results]:
+    for vectors in [result.dense for result in results]:
         modalities, cosines = modality_by_id.loc[vectors.ids].to_numpy(), cosines_to_float32(vectors, items)
         for modality in pd.unique(modalities):
             part = vectors.array[modalities == modality]
@@ -160,7 +166,7 @@ def cosines_to_float32(
     if precision == FULL_PRECISION:
         return pd.Series(1.0, index=sample["item_id"])
     exact_space = replace(space, preprocessing=f"{preprocessing}, {FULL_PRECISION}")
-    exact = embed_items(sample, load_for(exact_space), progress=False).vectors
+    exact = embed_items(sample, load_for(exact_space), progress=False).dense
     near = vectors.take(exact.ids)
     return pd.Series((near.array * exact.array).sum(axis=1), index=exact.ids)
 
@@ -209,7 +215,7 @@ def sweep_batches(
             continue
         for modality in modalities:
             chosen = items[items["modality"] == modality].drop_duplicates("content")
-            exact = embed_items(chosen, reference, progress=False).vectors
+            exact = embed_items(chosen, reference, progress=False).dense
             found = _sweep(chosen, embedder, sorted(batch_sizes), rounds, exact)
             rows += [{"modality": modality, "precision": precision} | row for row in found]
     return pd.DataFrame(rows, columns=[*SETTING, *FIGURES, "problem"])
@@ -300,7 +306,7 @@ def _measure(items: pd.DataFrame, model: Model, size: int, rounds: int, exact: V
         if embedded.counts["halved"].sum():
             return {"problem": OUT_OF_MEMORY}
         speeds.append(embedded.counts["per_second"].iloc[0])
-    cosines = (embedded.vectors.array * exact.take(embedded.vectors.ids).array).sum(axis=1)
+    cosines = (embedded.dense.array * exact.take(embedded.dense.ids).array).sum(axis=1)
     return {
         "items_per_second": float(np.median(speeds[1:])),
         "cosine_least": float(cosines.min()),

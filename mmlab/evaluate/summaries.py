@@ -305,6 +305,26 @@ def summarize_steps_beside(beside: Mapping[str, pd.DataFrame], queries: Mapping[
     return f"{none}{most}." if rows else ""
 
 
+def summarize_gain(compared: Mapping[str, pd.DataFrame]) -> str:
+    """Say what ranking again changed; `compared`: direction -> rows of `compare_systems`, the step before first.
+
+    >>> found = {"difference": 0.05, "difference_low": 0.01, "difference_high": 0.09}
+    >>> summarize_gain({"text-to-image": pd.DataFrame([{"baseline": "fused", "measure": "RR", **found}])})
+    'Ranking again, against fused, in points with paired 95% intervals: text-to-image RR +5.0 (+1.0 to +9.0).'
+    """
+    parts = [
+        f"{direction} {row['measure']} {100 * row['difference']:+.1f} "
+        f"({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f})"
+        for direction, table in compared.items()
+        for row in table.to_dict("records")
+    ]
+    before = dict.fromkeys(
+        STEP_NAMES.get(n, str(n)) for table in compared.values() for n in table["baseline"]
+    )
+    against = f"Ranking again, against {listed(list(before))}, in points with paired 95% intervals"
+    return f"{against}: {', '.join(parts)}." if parts else ""
+
+
 def _interval(row: Mapping[str, Any]) -> str:
     return f" ({row['lost'] / row['queries']:.2%}, {row['low']:.2%} to {row['high']:.2%})"
 

@@ -45,7 +45,8 @@ def plan_index(
 ) -> dict[str, Schema]:
     """Return the schemas of the collections to make for these vectors, by name, the main space's first.
 
-    Raises ValueError for an unknown layout, for no dense vectors, for two vectors of one space, or for vectors of no item.
+    Raises ValueError for an unknown layout, for no dense vectors, for two vectors of one space, or for vectors of no
+    item.
     """
     check_values(layout=layout)
     held = {one.space: _modalities(one, items) for one in vectors}

@@ -126,8 +126,8 @@ class Index:
         """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
 
         The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
-        none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}: see
-        `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
+        none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}:
+        see `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
         the engine, from the 100 (or 4 k) nearest. `examples` of dense vectors, wanted and not, change the score by the
         formulas of `Examples`. `boost`, as {"price": -0.01}, adds -0.01 x price to the score of the 100 (or 4 k) best;
@@ -141,7 +141,8 @@ class Index:
             check_value("diversity", diversity, Number(0, 1))
         options: SearchOptions = {"exact": exact, "ef": ef, "quantized": quantized, "rescore": rescore}
         options |= {"oversampling": oversampling, "diversity": diversity}
-        options |= {"examples": examples, "boost": boost}
+        options |= {"examples": examples} if examples else {}
+        options |= {"boost": boost} if boost else {}
         name = self.collection(queries.space, to)
         with self.session():
             if group_by_pair:
@@ -163,11 +164,11 @@ class Index:
         where: Where | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return the `k` best items of modality `to` for one query that is asked in several spaces, fused by the engine.
+        """Return the `k` best items of modality `to` for a query that is asked in several spaces, fused by the engine.
 
-        queries: one vector in each space; all lie in one collection (`in_one_collection`). depth: hits of each search;
-        fusion: "rrf" (1 / (rrf_k + rank), summed up) or "dbsf" (scores between three standard deviations around the mean);
-        all searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections.
+        queries: one vector in each space; all lie in one collection. depth: hits of each search. fusion: "rrf"
+        (1 / (rrf_k + rank), summed up) or "dbsf" (scores on a scale of three standard deviations around the mean); all
+        searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections.
 
         Example: `index.search_fused([dense, words], to="image", k=10, depth=100)`.
         """

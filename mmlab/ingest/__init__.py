@@ -5,10 +5,9 @@ their files, measure them, find duplicates), texts (clean captions; OCR and capt
 them: a first look at a dataset, what becomes of each row, and the result.
 """
 
-from mmlab.ingest.first_look import inspect_dataset
+from mmlab.ingest.first_look import Inspection, inspect_dataset
 from mmlab.ingest.ingest_result import IngestResult
 from mmlab.ingest.ingesting import ingest_items
-from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.rules import FINDINGS, REFUSED, Rules
 
 __all__ = ["FINDINGS", "REFUSED", "IngestResult", "Inspection", "Rules", "ingest_items", "inspect_dataset"]

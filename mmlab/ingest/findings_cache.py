@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
@@ -18,6 +20,8 @@ CHECKSUM_CHARS = 8  # before each value, in hexadecimal
 RECORDS_LOOKED_AT = 100_000  # of a table, where images are not unpacked: about a second
 BYTES_LOOKED_AT, ALL_BYTES_LOOKED_AT = 64 << 20, 256 << 20  # of the images inside a table, and inside all
 RECORDS_AT_LEAST = 10
+MADE = "made"  # the folder of notes on what was made, by their keys
+BYTES_OF_MADE = 200_000  # of an image that is not made, for the limits of a look
 
 T = TypeVar("T")
 
@@ -60,6 +64,14 @@ def _readable(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
             yield key, json.loads(value)
 
 
+@dataclass(frozen=True)
+class Making:
+    """An image that is made, as bytes, when it is to be kept; once for each key, which says of what and how."""
+
+    key: Callable[[], str]
+    make: Callable[[], bytes]
+
+
 class Blobs:
     """A folder of files named by the sha256 of their bytes: the same bytes are kept once, for all runs."""
 
@@ -73,6 +85,22 @@ class Blobs:
         if not path.is_file() or path.stat().st_size != len(data):
             with replacing(path) as temporary:
                 temporary.write_bytes(data)
+        return path
+
+    def made(self, making: Making) -> Path:
+        """Return the file of an image that is made now, or was made before and is whole."""
+        note = self.folder.resolve() / MADE / hashlib.sha256(making.key().encode()).hexdigest()
+        noted = re.fullmatch(
+            r"([0-9a-f]{64}) (\d+)", note.read_text("ascii", "replace") if note.is_file() else ""
+        )
+        if noted:
+            path = self.folder.resolve() / noted[1][:2] / noted[1]
+            if path.is_file() and path.stat().st_size == int(noted[2]):
+                return path
+        data = making.make()
+        path = self.put(data)
+        with replacing(note) as temporary:
+            temporary.write_text(f"{path.name} {len(data)}", "ascii")
         return path
 
     def bounded(self, records: Iterable[T]) -> Iterator[T]:
@@ -99,6 +127,11 @@ class UnkeptBlobs(Blobs):
         self._bytes += len(data)
         name = hashlib.sha256(data).hexdigest()
         return self.folder / name[:2] / name
+
+    def made(self, making: Making) -> Path:
+        """Return a path that leads nowhere; nothing is made, nor is its key asked for."""
+        self._bytes += BYTES_OF_MADE
+        return self.folder / MADE / str(self._bytes)
 
     def bounded(self, records: Iterable[T]) -> Iterator[T]:
         """Yield the first records of a table: as many as a look of a second or two allows, and some of every table."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
-from mmlab.ingest.first_look import inspect_dataset
+from mmlab.ingest.first_look import Inspection, inspect_dataset
 from mmlab.ingest.ingest_result import (
     IngestResult,
     image_rows,
@@ -16,7 +16,6 @@ from mmlab.ingest.ingest_result import (
     make_places,
     make_skipped,
 )
-from mmlab.ingest.inspection import Inspection
 from mmlab.ingest.outcomes import FILE_COLUMNS, TEXT_ITEM, assign_splits, decide_outcomes, resolve_images
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.texts.captioner import GENERATED, write_captions

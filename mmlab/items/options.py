@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 OPTIONS = {
     "source": (
-        "auto", "csv", "tsv", "excel", "json", "jsonl", "parquet", "webdataset", "lists", "coco", "karpathy", "flickr",
-        "sidecar", "images", "huggingface",
+        "auto", "csv", "tsv", "excel", "json", "jsonl", "parquet", "webdataset", "pdf", "lists", "coco", "karpathy",
+        "flickr", "sidecar", "images", "huggingface",
     ),
     "column": ("image", "caption", "label", "split", "id"),
     "finding": (

@@ -114,6 +114,8 @@ PARAMETERS = {
                   "float32, bfloat16, int8 (with OpenVINO), or auto: the fastest near enough"),
         Parameter("batch_size", CANDIDATES, 32,
                   "images or texts that go through a model at a time; 07_tune measures which is fastest"),
+        Parameter("pool_tokens", Whole(1, 16), 1,
+                  "late interaction: about how many token vectors of an item become one; 1 keeps them all"),
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",
                   "empty: Qdrant Edge in a folder of its own; or the URL of a Qdrant server"),
         Parameter("retrievers", Many(Choice(OPTIONS["retriever"])), ["dense"],
@@ -152,7 +154,9 @@ PARAMETERS = {
         Parameter("calibration", Choice(OPTIONS["calibration"]), "none",
                   "of the scores: none, temperature, logistic or isotonic"),
         Parameter("rerank", Whole(0, 10_000), 0,
-                  "how many first hits a matching head ranks again, where a model has one"),
+                  "how many first hits a matching head, or rerank_model, ranks again"),
+        Parameter("rerank_model", Text("a Hugging Face id, the path of a folder, or empty"), "",
+                  "id or folder of a cross-encoder that ranks again; empty: a model's matching head"),
         Parameter("siblings", Choice(OPTIONS["siblings"]), "leave_out",
                   "a query's other captions of its image: leave_out, or keep as answers"),
         Parameter("k_values", Many(COUNT), [1, 5, 10], "cutoffs of P@k, R@k and Success@k"),
@@ -215,6 +219,11 @@ def check_together(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"parameter rescoring: {given['rescoring']!r} moves dense vectors or their cosines, found the retrievers "
             f"{', '.join(others)} beside them; set rescoring to none, or retrievers to dense alone"
+        )
+    if given["rerank_model"] and not given["rerank"]:
+        raise ValueError(
+            f"parameter rerank_model: {given['rerank_model']!r} needs to know how many of the first hits it ranks "
+            "again; set rerank, as to 20"
         )
     if given["rescoring"] == "qb_norm" and given["calibration"] != "none":
         raise ValueError(

@@ -132,7 +132,7 @@ class SparseVectors(RaggedVectors):
         return [Terms(indices[start:end], weights[start:end]) for start, end in bounds]
 
     def by_rarity_in(self, gallery: "SparseVectors") -> "SparseVectors":
-        """Return the same terms times ln(1 + (N - n + 0.5) / (n + 0.5)), n of the N items in the gallery having them."""
+        """Return the same terms times ln(1 + (N - n + 0.5) / (n + 0.5)), where n of the gallery's N items have them."""
         if not self.space.by_rarity:
             return self
         terms, counts = np.unique(gallery.indices, return_counts=True)

@@ -43,7 +43,8 @@ def exact_search(
 
     The score is the cosine of dense vectors, the sum over shared terms of sparse ones (an item that shares none is no
     hit), MaxSim of late interaction. Compares the vectors at hand, without a store. A query that is itself in the
-    gallery is left out of its own ranking. own: the documents by which a query finds items of its own pair. Raises SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
+    gallery is left out of its own ranking. own: the documents by which a query finds items of its own pair. Raises
+    SpaceMismatch for vectors of two spaces, ValueError for `k` below 1 and for an empty gallery.
 
     >>> from mmlab.items import Space
     >>> space = Space("toy", "1", "", "", "", 2)

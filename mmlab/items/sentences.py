@@ -156,6 +156,16 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
 
 
+def long_time(seconds: float) -> str:
+    """Return a time of a minute or more with its units.
+
+    >>> long_time(95), long_time(9700)
+    ('2 min', '2 h 42 min')
+    """
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+
+
 def listed(parts: list[str]) -> str:
     """Return the parts as a list in words.
 

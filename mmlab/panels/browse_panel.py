@@ -9,9 +9,8 @@ import pandas as pd
 
 from mmlab.items import MODALITIES, is_among
 from mmlab.panels import controls
-from mmlab.panels.controls import Listening, status_line
+from mmlab.panels.controls import Listening, PanelBox, status_line
 from mmlab.panels.hit_grid import SELECT, HitGrid, hit_cards, item_details
-from mmlab.panels.panel_box import PanelBox
 from mmlab.panels.search_controls import FilterControls, passing
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import gallery

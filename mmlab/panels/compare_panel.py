@@ -14,9 +14,8 @@ import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.controls import FONT, show_quietly, status_line, warning_line
+from mmlab.panels.controls import FONT, PanelBox, show_quietly, status_line, warning_line
 from mmlab.panels.hit_grid import HitGrid, hit_cards, item_details
-from mmlab.panels.panel_box import PanelBox
 from mmlab.panels.panel_data import PanelData, describe_answer, describe_hit
 from mmlab.panels.query_form import QueryForm
 from mmlab.panels.search_controls import SearchControls

@@ -1,6 +1,9 @@
-"""The parts of panels: labelled ipywidgets in one style, and what shows a result, an error, or a link to a table.
+"""The parts of panels: labelled ipywidgets in one style, what shows a result, an error or a link, and the outer box.
 
-Rows of widgets wrap, so that they fit a narrow window.
+Rows of widgets wrap, so that they fit a narrow window. The box keeps keys in it, gives its controls names and states,
+and shows the panel of a saved notebook. ipywidgets alone does none of this: a key that is pressed on a button or a
+slider is a command of the notebook (`d d` deletes the cell), a pressed toggle has no state, and a notebook that is
+opened again shows nothing.
 """
 
 import asyncio
@@ -13,14 +16,15 @@ from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import ipywidgets as widgets
 import pandas as pd
 import traitlets
+from IPython.display import HTML, display, update_display
 
 from mmlab.items.tables import to_csv
-from mmlab.panels.panel_box import EXPANDS
 from mmlab.visualize import Html
 
 CONTROL_WIDTH = "300px"
@@ -297,3 +301,49 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+HERE = Path(__file__).parent
+NOT_ALIVE = "This panel answers while its kernel runs; below is what it showed last."
+EXPANDS = "mmlab-expands"  # class of a toggle button that shows and hides something
+
+
+class PanelSupport(anywidget.AnyWidget):
+    """Looks after the panel that it stands in; draws nothing. twin: class of the HTML that stands in for the panel."""
+
+    _esm = HERE / "panel_box.js"
+    _css = HERE / "panel_box.css"
+    twin = traitlets.Unicode().tag(sync=True)
+
+
+class PanelBox(widgets.VBox):
+    """The outer box of a panel called `name`, as "query".
+
+    >>> "mmlab-panel" in PanelBox([widgets.Label("a panel")], "example")._dom_classes
+    True
+    """
+
+    def __init__(self, children: Sequence[widgets.Widget], name: str) -> None:
+        self._twin, self._static, self._displayed = f"mmlab-twin-{uuid4().hex}", "", False
+        super().__init__([*children, PanelSupport(twin=self._twin)])
+        for known in ("mmlab-panel", f"mmlab-{name}"):
+            self.add_class(known)
+
+    def show_static(self, html: object) -> None:
+        """Give what stands in for the panel where it is not alive: in a saved notebook, in a report."""
+        self._static = str(html)
+        if self._displayed:
+            update_display(self._stand_in(), display_id=self._twin)
+
+    def _make_static(self) -> None:
+        """Call `show_static` with what is not made yet; done before the panel is displayed."""
+
+    def _stand_in(self) -> HTML:
+        return HTML(f'<div class="mmlab-twin {self._twin}">{self._static}</div>')
+
+    def _ipython_display_(self, **_: Any) -> None:
+        """Show the panel, and below it what stands in for it, which the living panel hides."""
+        self._make_static()
+        display({**super()._repr_mimebundle_(), "text/plain": NOT_ALIVE}, raw=True)
+        display(self._stand_in(), display_id=self._twin)
+        self._displayed = True

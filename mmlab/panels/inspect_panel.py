@@ -13,9 +13,8 @@ from mmlab.evaluate import read_labels
 from mmlab.evaluate.losses import ALL_MISSES, MissedQueries
 from mmlab.items import is_among
 from mmlab.panels import controls
-from mmlab.panels.controls import status_line
+from mmlab.panels.controls import PanelBox, status_line
 from mmlab.panels.hit_grid import LABEL, HitGrid, hit_cards, item_details
-from mmlab.panels.panel_box import PanelBox
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, query_gallery
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mmlab.items import Space, Vectors
 from mmlab.panels import controls
-from mmlab.panels.controls import show_in, status_line
+from mmlab.panels.controls import PanelBox, show_in, status_line
 from mmlab.panels.hit_grid import HitGrid, hit_cards, item_details
 from mmlab.panels.map_view import (
     IMAGE_SIDE,
@@ -26,7 +26,6 @@ from mmlab.panels.map_view import (
     columns_to_name_by,
     is_numeric,
 )
-from mmlab.panels.panel_box import PanelBox
 from mmlab.panels.panel_data import shorten
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, gallery

@@ -14,9 +14,15 @@ import ipywidgets as widgets
 import pandas as pd
 
 from mmlab.panels import controls
-from mmlab.panels.controls import Unfinished, add_query_columns, download_link, show_quietly, warning_line
+from mmlab.panels.controls import (
+    PanelBox,
+    Unfinished,
+    add_query_columns,
+    download_link,
+    show_quietly,
+    warning_line,
+)
 from mmlab.panels.hit_grid import LESS, MORE, HitGrid, hit_cards, item_details
-from mmlab.panels.panel_box import PanelBox
 from mmlab.panels.panel_data import PanelData, describe_answer, shorten, show_hits
 from mmlab.panels.query_form import IMAGE, QueryForm
 from mmlab.panels.search_controls import SearchControls

@@ -12,9 +12,8 @@ from mmlab.retrieve.query.spec import Query, SearchResult
 from mmlab.retrieve.query.systems import open_retrievers
 from mmlab.retrieve.scores.calibrate import CALIBRATIONS
 from mmlab.retrieve.scores.fitted_calibration import fit_calibration
-from mmlab.retrieve.scores.fuse import FUSIONS, dbsf, fuse, rrf, weighted_sum
+from mmlab.retrieve.scores.fuse import FUSIONS, NORMALIZERS, dbsf, fuse, rrf, weighted_sum
 from mmlab.retrieve.scores.hubness import RESCORINGS, csls, qb_norm
-from mmlab.retrieve.scores.normalize import NORMALIZERS
 from mmlab.retrieve.scores.query_split import split_queries
 
 __all__ = [

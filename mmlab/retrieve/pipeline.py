@@ -4,10 +4,12 @@ Every query is asked against the items of its own split. What is fitted is fitte
 gallery; the queries of other splits are ranked beside, and are the bank of a rescoring.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,7 +38,7 @@ from mmlab.retrieve.query.rank import (
     voting_models,
     who_ask,
 )
-from mmlab.retrieve.query.rerank import Match, contents_of, rerank
+from mmlab.retrieve.query.rerank import Match, contents_of, count_unread, rerank
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration, fit_calibration
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights
@@ -74,7 +76,8 @@ class RetrievalConfig:
     with the k of "rrf" in rrf_k (of a run whose model answers alone, its vectors as embedded and centred are the two
     systems); weights: the systems' in it, "equal", "learned" on validation, or numbers that add up
     to 1, as "0.7, 0.3"; rescoring: "centring" or of RESCORINGS; calibration: of CALIBRATIONS; rerank: the first N
-    again; siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
+    again, by a matching head or the cross-encoder rerank_model;
+    siblings: "leave_out" of all answers what a model reaches by the other texts, or images, of the query's own
     pair, and the votes of models that reach nothing right without them (`voting_models`), or "keep" it
     (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
     whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`; retrievers: the ways to
@@ -92,6 +95,7 @@ class RetrievalConfig:
     rescoring: str = NONE
     calibration: str = NONE
     rerank: int = 0
+    rerank_model: str = ""
     seed: int = 0
     rrf_k: float = RRF_K
     siblings: str = LEAVE_OUT
@@ -120,6 +124,14 @@ class RetrievalConfig:
         return self.calibration != NONE or self.weights == LEARNED or self.rescoring in TEMPERED
 
 
+class Reranking(NamedTuple):
+    """What ranking the first items again took: their number n, milliseconds per query, and how many were not read."""
+
+    n: int
+    milliseconds: float
+    unread: int
+
+
 @dataclass(frozen=True)
 class RankedDirection:
     """The rankings after every step, in order, and which of them is the answer; what was fitted for it, and on what.
@@ -128,7 +140,7 @@ class RankedDirection:
     fusion, by its space's key, or of "as embedded" and "centred"; split: the queries to fit on and those to evaluate
     on, None where nothing is fitted; exact: whether the answer was made from exact search, not from the graph; beside:
     the same answer to queries of other splits, each against the items of its own split; drawn: how many queries the
-    graph was asked beside an exact answer, 0 for all.
+    graph was asked beside an exact answer, 0 for all; reranking: what the step "reranked" took, where it was made.
     """
 
     steps: Mapping[str, pd.DataFrame]
@@ -139,6 +151,7 @@ class RankedDirection:
     exact: bool = True
     beside: pd.DataFrame = field(default_factory=no_rankings)
     drawn: int = 0
+    reranking: Reranking | None = None
 
     @property
     def chain(self) -> dict[str, pd.DataFrame]:
@@ -241,11 +254,14 @@ def rank_direction(
         ranked["calibrated"] = fitted.apply(list(ranked.values())[-1])
     last = list(ranked)[-1]
     steps = searched | {name: asked.judged.asked(table) for name, table in ranked.items()}
-    answer = steps[last]
+    answer, reranking = steps[last], None
     if config.rerank:
-        answer = steps["reranked"] = _reranked(answer, asked.judged.items, config, match)
+        answer, reranking = _reranked(answer, asked.judged.items, config, match)
+        steps["reranked"] = answer
     beside = asked.judged.not_asked(ranked[last])
-    return RankedDirection(steps, answer, fitted, asked.split, weights, config.exact, beside, asked.drawn)
+    return RankedDirection(
+        steps, answer, fitted, asked.split, weights, config.exact, beside, asked.drawn, reranking
+    )
 
 
 @dataclass(frozen=True)
@@ -291,8 +307,8 @@ class _Direction:
     def searched(self) -> dict[str, pd.DataFrame]:
         """Return the rankings of the judged queries by exact search, by the graph and by quantized copies.
 
-        Weighted terms have no graph. Where exact search answers, the graph is asked the queries of 2,000 pairs (`Split.of_compared_pairs`): what it
-        loses is known as well, and a walk takes longer than a scan.
+        Weighted terms have no graph. Where exact search answers, the graph is asked the queries of 2,000 pairs
+        (`Split.of_compared_pairs`): what it loses is known as well, and a walk takes longer than a scan.
         """
         queries, *_ = self.queries(self.judged)
         if queries.space.kind == SPARSE:
@@ -541,6 +557,23 @@ def summarize_steps(ranked: Mapping[str, RankedDirection]) -> str:
     return "; ".join(f"**{listed(names)}**: {words}" for words, names in parts.items()) + "."
 
 
+def summarize_reranking(ranked: Mapping[str, RankedDirection], model: str = "") -> str:
+    """Say how long ranking again took for a query of each direction, and how many items were not read."""
+    made = {name: one.reranking for name, one in ranked.items() if one.reranking}
+    if not made:
+        return ""
+    times = listed([f"{one.milliseconds:.3g} ms a query ({name})" for name, one in made.items()])
+    first = next(iter(made.values())).n
+    sentence = f"Ranking the first {first:,} again by {model or 'the matching head'} took {times}."
+    unread = sum(one.unread for one in made.values())
+    if not unread:
+        return sentence
+    return (
+        f"{sentence} It reads an image by the other texts of its pair, never by the query or, where siblings are left "
+        f"out, by those of the query's own pair: {unread:,} hits had none and kept their places."
+    )
+
+
 def _steps_in_words(found: RankedDirection, details: str) -> str:
     """Return the steps that led to the answer, with details, and those that are ranked beside it for comparison."""
     names = found.chain_names
@@ -566,9 +599,16 @@ def _fused(
 
 def _reranked(
     answer: pd.DataFrame, items: pd.DataFrame, config: RetrievalConfig, match: Match | None
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, Reranking]:
+    """Rank the first items again; words of the query's own pair are read where siblings are kept."""
     if match is None:
         raise ValueError(
-            "rerank: no model of this run has a matching head; embed with a BLIP, or set rerank = 0"
+            "rerank: no model of this run has a matching head; embed with a BLIP, give a rerank_model, or set "
+            "rerank = 0"
         )
-    return rerank(answer, match, contents_of(items), config.rerank)
+    contents, own_pairs = contents_of(items, match), pairs_of_queries(items, config.siblings)
+    started = time.perf_counter()
+    found = rerank(answer, match, contents, config.rerank, own_pairs=own_pairs)
+    spent = 1000 * (time.perf_counter() - started) / max(answer["query_id"].nunique(), 1)
+    unread = count_unread(found, config.rerank)
+    return found.drop(columns="read"), Reranking(config.rerank, spent, unread)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mmlab.evaluate import (
+    compare_systems,
     explain_queries,
     mean_measures,
     merge_qrels,
@@ -30,6 +31,7 @@ from mmlab.evaluate.measures.pair_separation import pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
     summarize_failures,
+    summarize_gain,
     summarize_losses,
     summarize_separation,
     summarize_steps_beside,
@@ -103,6 +105,17 @@ class FailureReport(Report):
         return tables
 
     @cached_property
+    def gain(self) -> dict[str, pd.DataFrame]:
+        """What ranking again changes, against the step before it, by direction: see `compare_systems`."""
+        tables, names = {}, [f"Success@{k}" for k in sorted({1, self.k})]
+        for name, chain in self.rankings.chains.items():
+            qrels, last = self.rankings.qrels[name], list(chain)[-2:]
+            if last[-1] == "reranked" and len(qrels):
+                scores = {step: score_queries(chain[step], qrels, names) for step in last}
+                tables[name] = compare_systems(scores, self.rankings.items, self.seed)
+        return tables
+
+    @cached_property
     def shares(self) -> pd.DataFrame:
         """The share of queries that is found or lost at each step, with 95% intervals."""
         items = self.rankings.items
@@ -119,7 +132,8 @@ class FailureReport(Report):
 
         queries = {name: len(table) for name, table in self.per_query.items()}
         losses = summarize_losses(self.causes, queries, self.k)
-        sentence = f"{losses} {summarize_steps_beside(self.beside, queries)}".strip()
+        beside, gain = summarize_steps_beside(self.beside, queries), summarize_gain(self.gain)
+        sentence = " ".join(filter(None, (losses, beside, gain)))
         return Result(join_directions(falls), sentence, draw, shown=no_table())
 
     @or_reason

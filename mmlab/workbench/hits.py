@@ -13,6 +13,7 @@ from mmlab.ingest.images.fetch import Downloader
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
+from mmlab.items.sentences import count
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import Query, Retriever, SearchResult
 from mmlab.retrieve.query.explain import HitExplanation, explain_hit, nearest_captions
@@ -22,6 +23,7 @@ from mmlab.retrieve.query.known_queries import (
     find_right_answers,
     search_known,
 )
+from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.spec import image_path, modality_of, names_image
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.query_trials import time_queries
@@ -47,6 +49,7 @@ QUERY_CHARS = 80
 WARNING_CHARS = 500
 FETCH_SECONDS = 15  # that a panel waits for an image on the web
 NONE = "none"
+ALL_FUSED = "all, fused by rank"
 ANY_PHOTO = "a photo"  # what a collection without texts is asked with
 OWN_PAIR = (
     "The right answer was found by a text or an image of its own pair, maybe by the query itself: see `via`."
@@ -245,10 +248,12 @@ def search_run(
     to: str | None,
     models: str | Sequence[str],
     exact: bool | None,
+    rerank_model: str | None,
     **settings: Any,
 ) -> Hits:
     """Answer the query of `Run.search`; `calibrate` gives the calibrations when they are first needed."""
     check_values(**{name: settings[name] for name in ("k", "rrf_k", "calibration", "rerank")}, exact=exact)
+    check_values(rerank_model=rerank_model)
     exact = data.exact if exact is None else exact
     settings |= {"where": settings["where"] or {}, "boost": settings["boost"] or {}}
     settings |= _examples(data, settings)
@@ -268,7 +273,8 @@ def search_run(
         settings["fusion"] = "early" if joint and not models else "rrf"
     target = to or _target(data, source)
     settings |= {"to": target, "exact": exact, "models": _names(data, models)}
-    return _search_one(data, calibrate, Query(text=text or "", image=image, **settings))
+    match = find_match(data, rerank_model) if settings["rerank"] else None
+    return _search_one(data, calibrate, Query(text=text or "", image=image, **settings), match)
 
 
 def _examples(data: RunData, settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -322,10 +328,17 @@ def no_hits(data: RunData, reason: str) -> Hits:
     return Hits(data, table, timings, (), "", note=f"{reason[:1].upper()}{reason[1:]}.")
 
 
-def _search_one(data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query) -> Hits:
+def find_match(data: RunData, model: str | None = None) -> Match | None:
+    """Return what ranks the hits of a search again: this cross-encoder, else the run's own, else crops of images."""
+    model = str(data.parameters.get("rerank_model", "")) if model is None else model
+    return data.cross_encoders[model] if model else crop_matcher(data.systems)
+
+
+def _search_one(
+    data: RunData, calibrate: Callable[[], CalibrationStudy], asked: Query, match: Match | None
+) -> Hits:
     systems = data.systems if asked.models else {"": data.answering}
     calibrations = {name: calibrate().fitted for name in systems} if asked.calibration != NONE else {}
-    match = crop_matcher(systems) if asked.rerank else None
     items, note = data.embedded_items, ""
     try:
         found = search_known(systems, items, asked, calibrations, match)
@@ -385,6 +398,35 @@ def _source_of(data: RunData, query: Any) -> str:
     return "text" if isinstance(first, str) else "image"
 
 
+def search_each(data: RunData, text: str, k: int) -> Result:
+    """Answer a text by each of the run's systems alone, and by all of them, fused by their ranks."""
+    if "text" not in data.answering:
+        raise TooFew(NO_MODEL.format("text"))
+    target, items = _target(data, "text"), data.embedded_items
+    names = [name for name, system in data.systems.items() if "text" in system]
+    asked = {name: (name,) for name in names} | ({ALL_FUSED: tuple(names)} if len(names) > 1 else {})
+    pieces, tables = {}, []
+    for name, models in asked.items():
+        fusion = "early" if len(models) == 1 else "rrf"
+        query = Query(text=text, to=target, k=k, exact=data.exact, models=models, fusion=fusion)
+        found = search_known(data.systems, items, query)
+        right = find_right_answers(items, query)
+        hits = _hits(data, found, query.describe(), right and frozenset(right.item_ids), text)
+        pieces[f"{name}: {found.method}"] = hits._gallery()
+        tables.append(hits.found.assign(retriever=name))
+    table = pd.concat(tables, ignore_index=True)
+    return Result(table, _say_each(asked, table), html=under_headings(pieces), shown=no_table())
+
+
+def _say_each(asked: Mapping[str, Sequence[str]], table: pd.DataFrame) -> str:
+    if len(asked) == 1:
+        return f"This run has one retriever, *{next(iter(asked))}*: `retrievers` of 03 and 04 add others."
+    found = {name: set(part["item_id"]) for name, part in table.groupby("retriever", sort=False)}
+    alone = [one for name, one in found.items() if name != ALL_FUSED]
+    shared = len(set.intersection(*alone))
+    return f"{len(alone)} retrievers share {count(shared, 'hit')} of their first {max(map(len, alone))}."
+
+
 def _names(data: RunData, models: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of the systems that answer with these models, each given by its id or its space's key."""
     wanted = [models] if isinstance(models, str) else models
@@ -410,7 +452,7 @@ def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "Pan
         data.systems,
         data.embedded_items,
         {main: lambda: calibrate().fitted},
-        crop_matcher(data.systems),
+        find_match(data),
         exact=data.exact,
         questions=SavedQuestions(data.folder / run_files.QUESTIONS),
         fetch=fetch_image,

@@ -22,7 +22,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
@@ -125,6 +125,7 @@ class Run(RunData):
         group_by_pair: bool = False,
         calibration: str = "none",
         rerank: int = 0,
+        rerank_model: str | None = None,
     ) -> Hits:
         """Find the `k` nearest items to a text, an image, both, or many of them.
 
@@ -160,7 +161,10 @@ class Run(RunData):
             diversity: trade nearness for variety by maximal marginal relevance, from 0 (none) to 1.
             group_by_pair: keep only the best item of each pair.
             calibration: "temperature", "logistic" or "isotonic" adds a column `probability`; fitted on validation.
-            rerank: how many of the first hits are ranked again by a matching head, or by crops of the image.
+            rerank: how many of the first hits are ranked again.
+            rerank_model: what ranks them: the id or folder of a cross-encoder of sentence-transformers, of texts (it
+                reads an image by the texts of its pair) or of texts and images; "" for crops of the image. The run's
+                own parameter unless given.
 
         Returns:
             Hits: `.table` has rank, score (cosine in [-1, 1] unless fused), the items' columns, and query_id where
@@ -179,6 +183,24 @@ class Run(RunData):
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
         return search_run(self, lambda: self._calibrations, **asked)
+
+    @or_reason
+    def search_each(self, text: str, k: int = 10) -> Result:
+        """Answer a text by each retriever of the run alone, and by all of them, fused by their ranks.
+
+        Args:
+            text: what is searched for.
+            k: how many hits of each.
+
+        Returns:
+            The hits of each below each other: the columns of a search, and retriever.
+
+        Example:
+            >>> run.search_each("a red mug", k=2).table["retriever"].unique().tolist()
+            ['demo-...', 'bm25', 'all, fused by rank']
+        """
+        check_values(k=k)
+        return search_each(self, text, k)
 
     def filter_like(self, hits: Hits) -> dict[str, Any]:
         """Return a filter for what the first hit is: its value of the field that says most, such as {"label": "mug"}.
@@ -236,6 +258,7 @@ class Run(RunData):
         rescoring: str | None = None,
         calibration: str | None = None,
         rerank: int | None = None,
+        rerank_model: str | None = None,
         siblings: str | None = None,
         seed: int | None = None,
         split: str | None = None,
@@ -255,14 +278,17 @@ class Run(RunData):
             rrf_k: the constant k of reciprocal rank fusion.
             rescoring: against hubs: "none", "centring", "csls", "inverted_softmax" or "qb_norm".
             calibration: of the scores: "none", "temperature", "logistic" or "isotonic".
-            rerank: how many first items a matching head ranks again.
+            rerank: how many first items are ranked again.
+            rerank_model: the id or folder of the cross-encoder that ranks them; "" for the matching head of a model of
+                the run. One of texts alone reads an image by the other texts of its pair, and never, unless siblings
+                are kept, by those of the query's own pair; an image without any keeps its place.
             siblings: "leave_out" what a model without a joint space finds by the other captions (or images) of the
                 query's own pair, or "keep" it: a caption then finds another caption of its image.
             seed: divides the pairs where there is no validation split.
             split: whose queries are asked against whose items: "auto" (test where there is one, else validation, else
                 all), the name of a split, or "all".
-            retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all where
-                they are fused. BM25 needs no index here.
+            retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all
+                where they are fused. BM25 needs no index here.
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.
@@ -437,7 +463,7 @@ class Run(RunData):
             >>> run.compare_scales("a red mug", k=3).table[["rank", "by rank"]].shape
             (3, 2)
         """
-        from mmlab.retrieve.scores.normalize import compare_normalizers
+        from mmlab.retrieve.scores.fuse import compare_normalizers
 
         hits = self.search([query], k=k)
         if not len(hits):

@@ -20,8 +20,9 @@ from mmlab.items.ragged_vectors import SparseVectors, load_vectors
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.tables import SavedTables
-from mmlab.items.vectors import main_vectors
+from mmlab.items.vectors import DENSE, main_vectors
 from mmlab.retrieve import Retriever
+from mmlab.retrieve.query.rerank import CrossEncoders
 from mmlab.retrieve.query.systems import open_retrievers, open_systems
 from mmlab.retrieve.scores.query_split import AUTO, Split, choose_split
 from mmlab.runs import Step, list_runs, read_manifest, run_folder
@@ -277,13 +278,15 @@ class RunData:
             raise ValueError(
                 f"retrievers: {kind} needs a model of that kind; the models are {', '.join(self.models)}"
             )
-        return [load_vectors(self._files.read(path)) for path in paths]
+        return [self._with_queries(load_vectors(self._files.read(path))) for path in paths]
 
-    def _with_queries(self, vectors: Vectors) -> Vectors:
+    def _with_queries(self, vectors: Any) -> Any:
         """Return the vectors with those of their texts as queries, where 02_embed wrote some."""
-        file = run_files.QUERY_VECTORS.format(vectors.space.key)
+        space = vectors.space
+        dense, ragged = run_files.QUERY_VECTORS, run_files.RAGGED_QUERIES
+        file = dense.format(space.key) if space.kind == DENSE else ragged.format(space.kind, space.key)
         return (
-            replace(vectors, queries=Vectors.load(self._files.read(file)))
+            replace(vectors, queries=load_vectors(self._files.read(file)))
             if self._files.has(file)
             else vectors
         )
@@ -444,6 +447,11 @@ class RunData:
         """Every model of the run in every layout of its index, by name, and BM25 where its index holds the words."""
         vectors = self.index.in_order(self.vectors_of(self.retrievers))
         return open_systems(self.answering, vectors, self.embedded_items)
+
+    @cached_property
+    def cross_encoders(self) -> CrossEncoders:
+        """The models that rank first hits again, by id or folder: each is loaded when it first ranks."""
+        return CrossEncoders(self.embedded_items)
 
     def answer(self, direction: str) -> pd.DataFrame:
         """Return the run's own answer of a direction, as 04_retrieve wrote it.

@@ -10,7 +10,7 @@ import pandas as pd
 from mmlab.evaluate.measures.qrels import right_ranks
 from mmlab.evaluate.measures.scoring import join_directions, success_by_cutoff
 from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
-from mmlab.evaluate.summaries import NOTHING_JUDGED, summarize_siblings
+from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, summarize_siblings
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among, write_table
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
@@ -18,6 +18,7 @@ from mmlab.retrieve.pipeline import (
     RankedDirection,
     describe_fitting,
     fitting_split,
+    summarize_reranking,
     summarize_steps,
 )
 from mmlab.retrieve.query.explain import ranks_of_query
@@ -28,7 +29,7 @@ from mmlab.retrieve.query.rank import (
     voting_models,
     who_ask,
 )
-from mmlab.retrieve.query.rerank import find_matcher
+from mmlab.retrieve.query.rerank import Match, find_matcher
 from mmlab.retrieve.scores.query_split import ALL, Split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -79,9 +80,8 @@ class Rankings(Report):
             name: data.qrels(target, ALL) for name, (_, target) in DIRECTIONS.items() if to in (None, target)
         }
         vectors = _in_order(data, config)
-        loaded = {id(one): one.model for one in data.answering.values()} if config.rerank else {}
-        matcher = find_matcher(data.all_vectors, config.rerank, loaded.values())
-        ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, matcher)
+        match = _find_match(data, config) if config.rerank else None
+        ranked = rank_directions(data.index, vectors, data.embedded_items, config, qrels, match)
         changed = ", ".join(map(_setting, given.items()))
         return cls(data, ranked, changed or data.name, config)
 
@@ -271,9 +271,10 @@ class Rankings(Report):
         alone = "" if self.judged.name == ALL else " by its items alone"
         sentence = (
             f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
-            f"{summarize_steps(self.ranked)} {self.siblings_sentence} {self.data.changed_sentence}"
+            f"{summarize_steps(self.ranked)} {self.siblings_sentence} {self.data.changed_sentence}".strip()
         )
-        return Result(curves, sentence.strip(), draw, shown=no_table())
+        cost = summarize_reranking(self.ranked, escape_markdown(self.config.rerank_model))
+        return Result(curves, f"{sentence} {cost}".strip(), draw, shown=no_table())
 
     @property
     def table(self) -> pd.DataFrame:
@@ -395,5 +396,15 @@ def _in_order(data: RunData, config: RetrievalConfig) -> list[Any]:
 def retrieval_config(data: RunData, given: Mapping[str, Any] | None = None) -> RetrievalConfig:
     """Return how a run's queries are ranked: by its parameters, but for what is given."""
     names = {field.name for field in fields(RetrievalConfig)}
-    own = {name: value for name, value in data.parameters.items() if name in names}
-    return RetrievalConfig(**{**own, **(given or {})})
+    settings = {name: value for name, value in data.parameters.items() if name in names} | dict(given or {})
+    if not settings.get("rerank") and "rerank_model" not in (given or {}):
+        settings["rerank_model"] = ""  # the run's own has nothing to rank
+    return RetrievalConfig(**settings)
+
+
+def _find_match(data: RunData, config: RetrievalConfig) -> Match | None:
+    """Return the cross-encoder that was asked for, else the matching head of the first model that has one."""
+    if config.rerank_model:
+        return data.cross_encoders[config.rerank_model]
+    loaded = {id(one): one.model for one in data.answering.values()}
+    return find_matcher(data.all_vectors, config.rerank, loaded.values())

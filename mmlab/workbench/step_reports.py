@@ -15,31 +15,38 @@ from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_wor
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
-from mmlab.index.bench.search_benchmark import search_settings
+from mmlab.index.bench.search_benchmark import percentiles, search_settings, time_queries
+from mmlab.index.engines.bm25 import system_name
 from mmlab.index.store.layouts import describe_fields
 from mmlab.index.store.payload import Where
-from mmlab.items import Vectors, is_among, write_table
+from mmlab.items import MODALITIES, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.parameter_table import check_values
+from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
-from mmlab.items.vectors import main_vectors
+from mmlab.items.vectors import DENSE, LATE, SPARSE, main_vectors
+from mmlab.retrieve.query.rank import who_ask
 from mmlab.retrieve.query_trials import summarize_filters, target_of, try_filters
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.bars import recall_panels
 from mmlab.visualize.curves import pair_histograms
-from mmlab.workbench.result import Report, Result
+from mmlab.workbench.result import Report, Result, or_reason
 from mmlab.workbench.run_data import RunData, check_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WORDS = {SPARSE: "weighted terms", LATE: "a vector for each token"}
+
 
 @dataclass(frozen=True, repr=False)
 class EmbedReport(Report):
     """The vectors of one or several models: what was done, their spaces, their norms, and how pairs stand apart.
+
+    Norms and pairs are those of dense spaces, with one row for each item; at least one model makes such.
 
     Made by `Run.embed`.
 
@@ -60,24 +67,40 @@ class EmbedReport(Report):
     def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
         """Embed the run's items.
 
-        Raises ValueError where there are none or no image gets a vector, FileNotFoundError where no image is there.
+        Raises ValueError where there are none, no image gets a vector or no model is dense, FileNotFoundError where no
+        image is there.
         """
         if data.items.empty:
             raise ValueError(
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
-        check_values(**{name: settings.get(name) for name in ("prompts", "precision", "batch_size")})
+        checked = ("prompts", "precision", "batch_size", "pool_tokens")
+        check_values(**{name: settings.get(name) for name in checked})
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
         report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
         report._check_images_embedded()
+        report._check_dense()
         return report
+
+    @cached_property
+    def _dense(self) -> list[Embedded]:
+        return [result for result in self.results if result.vectors.space.kind == DENSE]
+
+    @cached_property
+    def _ragged(self) -> list[Embedded]:
+        return [result for result in self.results if result.vectors.space.kind != DENSE]
 
     @property
     def vectors(self) -> list[Vectors]:
-        """The vectors of each model, in the order of the models."""
-        return [result.vectors for result in self.results]
+        """The vectors of each dense model, in the order of the models."""
+        return [result.dense for result in self._dense]
+
+    @property
+    def ragged(self) -> list[AnyVectors]:
+        """The vectors of each sparse or late-interaction model, in the order of the models."""
+        return [result.vectors for result in self._ragged]
 
     @property
     def main(self) -> Vectors:
@@ -103,15 +126,33 @@ class EmbedReport(Report):
                     "Nothing could be found without them: mend the images, then run 01_ingest again"
                 )
 
+    def _check_dense(self) -> None:
+        """Raise ValueError where all models are sparse or late: nothing could be compared, indexed and mapped then."""
+        if not self._dense:
+            found = ", ".join(f"{own.space.model} ({own.space.kind})" for own in self.ragged)
+            raise ValueError(
+                f"models: expected one at least with one vector for each item, found {found}: add 'demo' or "
+                "openai/clip-vit-base-patch32; what is embedded lies in the cache"
+            )
+
     def _overview(self) -> Result:
         """Show what each model embedded, took from the cache, failed at and truncated."""
-        count, models = sum(map(len, self.vectors)), len(self.results)
+        count, models = sum(map(len, self.vectors)), len(self.vectors)
         sentence = (
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        sentences = filter(None, (sentence, self._asked_apart(), self._not_embedded()))
+        sentences = filter(None, (sentence, self._beside(), self._asked_apart(), self._not_embedded()))
         return Result(describe_work(self.results), " ".join(sentences), digits=1)
+
+    def _beside(self) -> str:
+        """Say which items have vectors of sparse and late-interaction models, and how large these are."""
+        return " ".join(
+            f"{count(len(result.vectors), 'item')} {'has' if len(result.vectors) == 1 else 'have'} "
+            f"{WORDS[result.vectors.space.kind]} of {escape_markdown(result.vectors.space.model)}, "
+            f"{result.bytes_per_item:,.0f} bytes an item."
+            for result in self._ragged
+        )
 
     def _asked_apart(self) -> str:
         """Say which models embed a text that asks in another way than one that is found."""
@@ -145,7 +186,7 @@ class EmbedReport(Report):
 
     @cached_property
     def _norms(self) -> pd.DataFrame:
-        return describe_rows(self.results, self.items)
+        return describe_rows(self._dense, self.items)
 
     def norms(self) -> Result:
         """Show the norms of the rows, where they point on average, and what the precision costs.
@@ -191,10 +232,10 @@ class EmbedReport(Report):
         complete = [len(result.vectors) + len(result.skipped) == _items_of(result) for result in self.results]
         return {
             "every item has a vector of each model that embeds it, or a reason": all(complete),
-            "every text that is found can ask": all(map(self._all_ask, self.vectors)),
+            "every text that is found can ask": all(self._all_ask(result.vectors) for result in self.results),
         }
 
-    def _all_ask(self, vectors: Vectors) -> bool:
+    def _all_ask(self, vectors: AnyVectors) -> bool:
         texts = self.items.loc[self.items["modality"] == "text", "item_id"]
         found = texts[is_among(texts, vectors.ids)]
         return vectors.queries is None or set(vectors.queries.ids) == set(found)
@@ -202,7 +243,8 @@ class EmbedReport(Report):
     def write(self, step: Step) -> Html:
         """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
 
-        Texts that ask behind another prompt are in vectors/queries/.
+        Texts that ask behind another prompt are in vectors/queries/. What sparse and late-interaction models made is in
+        vectors/sparse/ and vectors/late/.
 
         Example:
             >>> files = report.write(step)
@@ -211,6 +253,11 @@ class EmbedReport(Report):
             vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
             if vectors.queries is not None:
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
+        for own in self.ragged:
+            named = own.space.kind, own.space.key
+            own.save(step.write(run_files.RAGGED_VECTORS.format(*named)))
+            if own.queries is not None:
+                own.queries.save(step.write(run_files.RAGGED_QUERIES.format(*named)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
 
@@ -231,6 +278,7 @@ class IndexReport(Report):
         asking: the vectors that ask in each direction, such as "text-to-image", a sample of which the index is measured
             with; a modality that shares a space with no other asks itself.
         items: the items that the index was built from.
+        vectors: those of every retriever, in their order.
 
     Example:
         >>> report = run.build_index(progress=False)
@@ -241,6 +289,7 @@ class IndexReport(Report):
     index: Index
     asking: Mapping[str, Vectors]
     items: pd.DataFrame
+    vectors: Sequence[Any] = ()
 
     @classmethod
     def of(cls, data: RunData, settings: Mapping[str, Any]) -> Self:
@@ -248,10 +297,9 @@ class IndexReport(Report):
         check_values(**{name: settings.get(name) for name in ("layout", "on_disk", "replace")})
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
-        index = build_index(
-            open_store(data.store), data.name, data.items, data.vectors_of(data.retrievers), **given
-        )
-        return cls(index, _asking(index, data), data.embedded_items)
+        vectors = data.vectors_of(data.retrievers)
+        index = build_index(open_store(data.store), data.name, data.items, vectors, **given)
+        return cls(index, _asking(index, data), data.embedded_items, vectors)
 
     def _overview(self) -> Result:
         """Show how many points were there, sent and deleted, and how long it took."""
@@ -369,11 +417,53 @@ class IndexReport(Report):
         caption = f"k = {neighbours}, each query timed alone after 20 others; intervals of 95% by pair"
         return Result(table, summarize_filters(table), draw, caption=caption)
 
+    @or_reason
+    def by_retriever(self, neighbours: int = 10, queries: int = 100, seed: int = 0) -> Result:
+        """Show what each retriever costs: bytes that its vectors take for an item, and the time of a query.
+
+        Args:
+            neighbours: how many hits are asked for.
+            queries: how many texts, or images where no text asks, are drawn and asked one at a time.
+            seed: draws the queries.
+
+        Returns:
+            A row for each retriever: retriever, search, items, bytes_per_item, p50_ms, p95_ms, p99_ms. Quantized copies
+            and the graph come on top.
+
+        Example:
+            >>> report.by_retriever(queries=5).table["retriever"].tolist()
+            ['demo-...', 'bm25']
+        """
+        check_values(neighbours=neighbours, seed=seed)
+        table = pd.DataFrame([self._cost(one, neighbours, queries, seed) for one in self.vectors])
+        parts = [
+            f"*{row.retriever}* takes {row.bytes_per_item:,.0f} bytes an item and {milliseconds(row.p50_ms)} a query"
+            for row in table.itertuples()
+        ]
+        caption = f"Queries asked one at a time after 20 others, k = {neighbours}"
+        return Result(table, f"{'; '.join(parts)}.", caption=caption, digits=2)
+
+    def _cost(self, own: Any, neighbours: int, queries: int, seed: int) -> dict[str, Any]:
+        source = next(one for one in MODALITIES if len(who_ask([own], self.items, one)))
+        [asking] = who_ask([own], self.items, source)
+        held = self.index.modalities(own.space)
+        target = opposite_modality(source) if opposite_modality(source) in held else held[0]
+        asked, k = draw_queries(asking, queries, seed), min(neighbours, self.index.count(target))
+        with self.index.session():
+            _, spent = time_queries(self.index, asked, target, k)
+        return {
+            "retriever": system_name(own.space),
+            "search": self.index.describe_search(own.space, target, exact=False),
+            "items": len(own),
+            "bytes_per_item": sum(len(own.part_bytes(i)) for i in range(len(own))) / max(len(own), 1),
+            **percentiles(spent),
+        }
+
     def _sample(self, direction: str, queries: int, seed: int) -> Vectors:
         return draw_queries(self.asking[direction], queries, seed)
 
 
-def draw_queries(vectors: Vectors, count: int, seed: int) -> Vectors:
+def draw_queries(vectors: Any, count: int, seed: int) -> Any:
     """Draw up to `count` of the vectors, the same for a seed."""
     drawn = pd.Series(vectors.ids).sample(min(count, len(vectors)), random_state=seed)
     return vectors.take(drawn.to_numpy())
@@ -382,7 +472,7 @@ def draw_queries(vectors: Vectors, count: int, seed: int) -> Vectors:
 def _asking(index: Index, data: RunData) -> dict[str, Vectors]:
     """Return the vectors that ask in each direction, those of the main space first."""
     found: dict[str, Vectors] = {}
-    for space in index.spaces:
+    for space in (one for one in index.spaces if one.kind == DENSE):
         for target in index.modalities(space):
             others = data.vectors(opposite_modality(target), space.key, as_queries=True)
             source = opposite_modality(target) if len(others) else target

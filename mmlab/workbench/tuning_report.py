@@ -471,7 +471,7 @@ class ModelSpeed(Report):
 
 def _embed(items: pd.DataFrame, model: str, prompts: Sequence[str], precision: str) -> Vectors:
     known = data_folder() / "cache" / "vectors.sqlite"
-    return embed_with_models(items, [model], prompts, precision, known, progress=False)[0].vectors
+    return embed_with_models(items, [model], prompts, precision, known, progress=False)[0].dense
 
 
 def _score(vectors: Mapping[str, Vectors], items: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:

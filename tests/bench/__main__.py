@@ -27,6 +27,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
+    "retrievers": "tests.bench.retrievers:retrievers",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",

@@ -9,8 +9,18 @@ import pytest
 from PIL import Image
 
 from mmlab.demo import catalogue, draw_catalogue
-from mmlab.demo.catalogue import list_catalogue, split_of
-from mmlab.demo.faults import ALL_FAULTS, EXACT, FAULT_SHARE, NEAR, PRINTED, SWAPPED
+from mmlab.demo.catalogue import (
+    ALL_FAULTS,
+    CAPTION_FAULTS,
+    EXACT,
+    FAULT_SHARE,
+    NEAR,
+    PRINTED,
+    SWAPPED,
+    list_catalogue,
+    split_of,
+    spoil_caption,
+)
 from mmlab.demo.products import WITHHELD
 
 PRODUCTS = 240
@@ -254,3 +264,29 @@ def test_a_drawn_file_that_somebody_changed_or_added_is_not_replaced(tmp_path, n
         draw_catalogue(folder, 1, progress=False)
     assert (folder / name).read_text() == "mine"
     assert (folder / "images" / "00001.jpg").exists()
+
+
+CAPTION = "Home & décor: red mug — shown on a wooden table."
+
+
+@pytest.mark.parametrize(
+    ("fault", "spoilt"),
+    [
+        (
+            "html tags",
+            '<p class="description">Home <b>&</b> décor: red mug — shown on a wooden table.<br/></p>',
+        ),
+        ("html entities", "Home&nbsp;&amp; d&eacute;cor: red mug &mdash; shown on a wooden table."),
+        ("newlines", "\nHome &\r\n\n   décor: red mug — shown on a wooden table.\n"),
+        ("broken encoding", "Home & dÃ©cor: red mug â€” shown on a wooden table."),
+        ("too short", "Home & décor:"),
+    ],
+)
+def test_what_a_fault_does_to_a_caption(fault, spoilt):
+    assert spoil_caption(CAPTION, fault) == (CAPTION, spoilt)
+
+
+def test_every_caption_fault_shows_even_on_plain_letters():
+    for fault in CAPTION_FAULTS:
+        original, spoilt = spoil_caption("A red mug on a wooden table", fault)
+        assert original != spoilt

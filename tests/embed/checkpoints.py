@@ -74,13 +74,13 @@ def sentencepiece_tokenizer(folder):
     return SiglipTokenizer(str(folder / "spiece.model"), model_max_length=WINDOW)
 
 
-def letters_tokenizer(kind):
+def letters_tokenizer(kind, window=WINDOW):
     """A tokenizer of this class (Gemma's kind) with a token per letter."""
     import transformers
 
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *string.ascii_lowercase, *string.digits]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    return getattr(transformers, kind)(vocab=vocabulary, merges=[], model_max_length=WINDOW)
+    return getattr(transformers, kind)(vocab=vocabulary, merges=[], model_max_length=window)
 
 
 def text_config(tokenizer, **fields):
@@ -267,6 +267,53 @@ def bge(folder):
     return sentences(folder, tokenizer, BertModel(BertConfig(**text_config(tokenizer))), "cls", "find: ")
 
 
+def cross_encoder(folder, labels=1, window=32):
+    """A cross-encoder of texts as transformers saves it: BERT with a head over the first token."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    tokenizer = bert_tokenizer(window=window)
+    config = BertConfig(**text_config(tokenizer, max_position_embeddings=window), num_labels=labels)
+    return write(folder, BertForSequenceClassification(config), tokenizer)
+
+
+PAIR_TEMPLATE = (
+    "{% for message in messages %}{{ message.role[0] }}{% for part in message.content %}"
+    "{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endfor %}"
+)
+
+
+def multimodal_cross_encoder(folder):
+    """A cross-encoder of texts and images as sentence-transformers saves it: LLaVA, by the logits of "y" and "n"."""
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.cross_encoder.modules import LogitScore
+    from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+
+    tokenizer = byte_tokenizer(window=256)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    text = text_config(tokenizer, max_position_embeddings=256, num_key_value_heads=2, model_type="llama")
+    config = LlavaConfig(
+        vision_config=VISION | {"model_type": "clip_vision_model"},
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+    )
+    processor = LlavaProcessor(
+        image_processor=cropped(),
+        tokenizer=tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=PAIR_TEMPLATE,
+    )
+    plain = folder.with_name(f"{folder.name}-plain")
+    write(plain, LlavaForConditionalGeneration(config), processor)
+    judge = LogitScore(*tokenizer.convert_tokens_to_ids(["y</w>", "n</w>"]))
+    modules = [Transformer(str(plain), transformer_task="any-to-any"), judge]
+    CrossEncoder(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
 def vit(folder):
     from transformers import ViTConfig, ViTModel
 
@@ -352,6 +399,169 @@ def xclip(folder):
     return write(folder, XCLIPModel(config), tokenizer, processor)
 
 
+def library_modules(folder, tokenizer, network, **settings):
+    """The first module of a sentence-transformers folder, around a network."""
+    from sentence_transformers.base.modules import Transformer
+
+    return Transformer(str(write(folder.with_name(f"{folder.name}-plain"), network, tokenizer)), **settings)
+
+
+def splade(folder):
+    """A SPLADE: the logits of a masked language model, the highest of all tokens."""
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    from transformers import BertConfig, BertForMaskedLM
+
+    tokenizer = bert_tokenizer()
+    network = BertForMaskedLM(BertConfig(**text_config(tokenizer)))
+    reader = library_modules(folder, tokenizer, network, transformer_task="fill-mask")
+    SparseEncoder(modules=[reader, SpladePooling()], device="cpu").save(str(folder))
+    return folder
+
+
+def inference_free(folder):
+    """A SPLADE whose queries are weights from a table: a Router chooses."""
+    import torch
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Router
+    from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
+    from transformers import BertConfig, BertForMaskedLM
+
+    tokenizer = bert_tokenizer()
+    network = BertForMaskedLM(BertConfig(**text_config(tokenizer)))
+    reader = library_modules(folder, tokenizer, network, transformer_task="fill-mask")
+    table = SparseStaticEmbedding(tokenizer=tokenizer, weight=1 + torch.rand(len(tokenizer)))
+    router = Router.for_query_document(query_modules=[table], document_modules=[reader, SpladePooling()])
+    SparseEncoder(modules=[router], device="cpu").save(str(folder))
+    return folder
+
+
+def colbert(folder):
+    """A ColBERT: queries of 8 tokens, masks among them; documents without commas."""
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.sentence_transformer.modules import Normalize
+    from transformers import BertConfig, BertModel
+
+    tokenizer = bert_tokenizer()
+    expansion = {"strategy": "fixed", "attend": False, "length": 8}
+    network = BertModel(BertConfig(**text_config(tokenizer)))
+    reader = library_modules(folder, tokenizer, network, query_expansion=expansion, document_length=14)
+    tokens = {"module_input_name": "token_embeddings"}
+    shorter = Dense(32, 24, bias=False, activation_function=torch.nn.Identity(), **tokens)
+    modules = [reader, shorter, MultiVectorMask(skiplist_words=[","]), Normalize(**tokens)]
+    prompts = {"query": "q ", "document": "d "}
+    MultiVectorEncoder(modules=modules, prompts=prompts, device="cpu").save(str(folder))
+    return folder
+
+
+def colpali(folder):
+    """A ColPali: 16 parts of each image, behind a prompt."""
+    from transformers import ColPaliConfig, ColPaliForRetrieval, ColPaliProcessor
+
+    images = square("SiglipImageProcessorPil")
+    images.image_seq_length = 16
+    processor = ColPaliProcessor(image_processor=images, tokenizer=letters_tokenizer("GemmaTokenizer", 64))
+    heads = {"num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 128}
+    text = text_config(processor.tokenizer, model_type="gemma", **heads)
+    vision = VISION | {"model_type": "siglip_vision_model", "vision_use_head": False}
+    pages = {"model_type": "paligemma", "text_config": text, "vision_config": vision, "projection_dim": 32}
+    config = ColPaliConfig(
+        vlm_config=pages | {"image_token_index": processor.image_token_id}, embedding_dim=24
+    )
+    return write(folder, ColPaliForRetrieval(config), processor)
+
+
+def qwen_tokenizer(window):
+    """Qwen's tokenizer without merges: a token per byte, and those around an image."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import Qwen2Tokenizer
+
+    names = ("endoftext", "im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
+    special = [f"<|{name}|>" for name in names]
+    vocabulary = {token: number for number, token in enumerate([*sorted(ByteLevel.alphabet()), *special])}
+    return Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=[],
+        model_max_length=window,
+        extra_special_tokens=special,
+        pad_token=special[0],
+        padding_side="left",
+    )
+
+
+def colqwen2(folder):
+    """A ColQwen2: as many parts of an image as it has squares of 16 pixels."""
+    from transformers import ColQwen2Config, ColQwen2ForRetrieval, ColQwen2Processor, Qwen2VLImageProcessorPil
+
+    tokenizer = qwen_tokenizer(64)
+    size = {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}
+    images = Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, temporal_patch_size=2, size=size)
+    heads = {"num_key_value_heads": 1, "max_position_embeddings": 256}
+    ropes = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10_000.0}
+    text = text_config(tokenizer, **heads, rope_parameters=ropes)
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2}
+    vision |= {"patch_size": 8, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    names = {"image_token_id": "image_pad", "video_token_id": "video_pad"}
+    names |= {"vision_start_token_id": "vision_start", "vision_end_token_id": "vision_end"}
+    tokens = {name: tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in names.items()}
+    pages = {"model_type": "qwen2_vl", "text_config": text, "vision_config": vision}
+    config = ColQwen2Config(vlm_config=pages | tokens, embedding_dim=24)
+    processor = ColQwen2Processor(image_processor=images, tokenizer=tokenizer)
+    return write(folder, ColQwen2ForRetrieval(config), processor)
+
+
+def modernvbert_tokenizer(window):
+    """A token per byte, and those around the tiles of an image."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import PreTrainedTokenizerFast
+
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    special = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *tiles]
+    tokens = ["[PAD]", "[CLS]", "[SEP]", *special, *sorted(ByteLevel.alphabet())]
+    backend = Tokenizer(BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    backend.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    named = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=window, additional_special_tokens=special, **named
+    )
+
+
+def colmodernvbert(folder):
+    """A ColModernVBert: four parts of each tile of 32 pixels, and of the whole image."""
+    import transformers
+
+    tokenizer = modernvbert_tokenizer(64)
+    tile = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 32}}
+    images = transformers.Idefics3ImageProcessorPil(**tile)
+    processor = transformers.ColModernVBertProcessor(images, tokenizer, image_seq_len=4)
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    text = text_config(processor.tokenizer, model_type="modernbert", max_position_embeddings=512) | tokens
+    vision = VISION | {"model_type": "siglip_vision_model", "vision_use_head": False}
+    pages = {"model_type": "modernvbert", "text_config": text, "vision_config": vision}
+    pages |= {"pixel_shuffle_factor": 2, "image_token_id": processor.image_token_id}
+    config = transformers.ColModernVBertConfig(vlm_config=pages, embedding_dim=24)
+    return write(folder, transformers.ColModernVBertForRetrieval(config), processor)
+
+
+def page_modules(folder):
+    """A ColQwen2 as sentence-transformers saves it, which keeps the parts of images alone."""
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    plain = colqwen2(folder.with_name(f"{folder.name}-plain"))
+    reader = Transformer(str(plain), transformer_task="retrieval")
+    kept = reader.tokenizer.convert_tokens_to_ids("<|image_pad|>")
+    modules = [reader, MultiVectorMask(keep_only_token_ids=[kept])]
+    MultiVectorEncoder(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
 def guide_pair(folder):
     """A text encoder (MPNet) and a CLIP in small, as folders for the parameter `models`."""
     import torch
@@ -365,5 +575,6 @@ FAMILIES = {
     for family in (
         *(clip, old_clip, metaclip2, siglip, siglip2, altclip, chinese_clip, align, blip, blip2),
         *(bert, mpnet, bge, vit, dinov2, clap, pe_audio, xclip),
+        *(splade, inference_free, colbert, colpali, colqwen2, colmodernvbert, page_modules),
     )
 }

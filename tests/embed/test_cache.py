@@ -137,3 +137,30 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
         ValueError, match=r"c cannot be used \(unable to open database file\): another process"
     ):
         VectorCache(tmp_path / "c")
+
+
+def test_token_rows_and_terms_come_back_in_their_shapes(tmp_path):
+    late = Space("model", "1", "token vectors", "", "", 2)
+    sparse = Space("model", "1", "term weights", "", "", 90)
+    tokens = [np.eye(2, dtype=np.float32), np.ones((3, 2), np.float32)]
+    terms = [np.array([[7, 89], [0.5, 2]], np.float32), np.zeros((2, 0), np.float32)]  # the second has none
+    for space, rows in ((late, tokens), (sparse, terms)):
+        with VectorCache(tmp_path / "c") as cache:
+            cache.put(["a", "b"], rows, space)
+            found, back = cache.get(["b", "x", "a"], space)
+        assert found.tolist() == [True, False, True]
+        assert back[1] is None
+        for mine, own in zip(back[[2, 0]], rows, strict=True):
+            np.testing.assert_array_equal(mine, own)
+
+
+def test_damaged_token_rows_are_embedded_again(tmp_path):
+    space = Space("model", "1", "token vectors", "", "", 2)
+    with VectorCache(tmp_path / "c") as cache:
+        cache.put(["a", "b"], [np.eye(2), np.eye(2)], space)
+        cache.write("UPDATE vectors SET vector = substr(vector, 1, 11) WHERE content = ?", [("a",)])
+        assert cache.get(["a", "b"], space)[0].tolist() == [False, True]
+        cache.put(["a"], [np.ones((1, 2))], space)
+        found, back = cache.get(["a"], space)
+    assert found.tolist() == [True]
+    np.testing.assert_array_equal(back[0], np.ones((1, 2)))

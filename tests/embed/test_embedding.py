@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from mmlab.embed import embed_items
+from mmlab.embed import ModelError, embed_items, embedding
+from mmlab.embed.embedding import embed_with_queries
 from mmlab.items import open_image
 
 
@@ -147,3 +148,97 @@ def test_the_items_are_left_as_they_were(items, model):
     before = items.copy(deep=True)
     embed_items(items, model, progress=False)
     pd.testing.assert_frame_equal(items, before)
+
+
+@pytest.mark.parametrize("family", ["splade", "inference_free", "colbert", "colpali", "colqwen2"])
+def test_vectors_of_other_kinds_come_in_the_order_of_the_items_and_from_the_cache(
+    family, items, models, tmp_path
+):
+    model = models(family)
+    chosen = items[items["modality"].isin(model.modalities)]
+    for new in (True, False):
+        found = embed_with_queries(chosen, model, tmp_path / "cache", batch_size=3, progress=False)
+        assert found.vectors.ids.tolist() == chosen["item_id"].tolist()
+        texts = chosen[chosen["modality"] == "text"]
+        pictures = chosen[chosen["modality"] == "image"]
+        alone = model.embed_items("text", texts["item_id"], texts["text"])
+        check_same(found.vectors.take(texts["item_id"]), alone)
+        if len(pictures):
+            opened = [open_image(path) for path in pictures["image"]]
+            check_same(
+                found.vectors.take(pictures["item_id"]),
+                model.embed_items("image", pictures["item_id"], opened),
+            )
+        if family == "splade":
+            assert found.vectors.queries is None  # texts ask as they are found
+        else:  # and images do not ask
+            check_same(found.vectors.queries, model.ask(texts["item_id"], texts["text"]))
+        expected = {"splade": 9, "inference_free": 18, "colbert": 18}.get(family, 14)
+        assert found.counts["embedded"].sum() == (expected if new else 0)
+
+
+def check_same(found, expected):
+    assert found.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    for part in found.parts:
+        np.testing.assert_allclose(getattr(found, part), getattr(expected, part), atol=1e-5)
+
+
+def test_a_page_that_fails_is_a_skipped_row(items, models, tmp_path):
+    (tmp_path / "2.png").unlink()
+    found = embed_with_queries(items, models("colqwen2"), progress=False)
+    assert found.skipped["reason"].tolist() == ["missing file"]
+    assert len(found.vectors) == 14
+
+
+def test_the_bytes_of_an_item(items, models):
+    texts = items[items["modality"] == "text"]
+    dense, terms, tokens = (
+        embed_items(texts, models(one), progress=False) for one in ("mpnet", "splade", "colbert")
+    )
+    assert dense.bytes_per_item == 4 * 32
+    assert terms.bytes_per_item == 8 * len(terms.vectors.indices) / 10  # a number and a weight
+    assert tokens.bytes_per_item == 4 * 24 * len(tokens.vectors.array) / 10
+    with pytest.raises(ModelError, match=r"is a late model: expected one with one row for each item"):
+        tokens.dense  # noqa: B018
+
+
+class Slow:
+    """The model, whose texts take a second each by the clock of the test, and ten the first time."""
+
+    def __init__(self, model, monkeypatch):
+        self.model, self.now, self.first = model, 0.0, 10
+        monkeypatch.setattr(embedding.time, "perf_counter", self.clock)
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def clock(self):
+        self.now += 1e-6
+        return self.now
+
+    def embed_texts(self, texts):
+        self.now += len(texts) * self.first
+        self.first = 1
+        return self.model.embed_texts(texts)
+
+
+@pytest.mark.parametrize(("count", "said"), [(68, 1), (67, 0), (15, 0)])
+def test_a_model_that_takes_over_a_minute_says_so_before_it_starts(
+    count, said, items, model, monkeypatch, logged, tmp_path
+):
+    texts = (
+        items[items["modality"] == "text"].iloc[[0] * count].assign(content=[f"{n}" for n in range(count)])
+    )
+    texts = texts.assign(item_id=texts["content"])
+    monkeypatch.setattr(embedding.encode_items.__globals__["os"], "sched_getaffinity", lambda _: {0})
+    slow = Slow(model, monkeypatch)
+    found = embed_items(texts, slow, tmp_path / "cache", progress=False)
+    assert found.counts["embedded"].tolist() == [count]
+    assert len(found.vectors) == count
+    lines = [line for line in logged if "takes" in line]
+    assert len(lines) == said
+    if said:
+        assert lines[0].endswith("takes 1.0 s for one text on cpu: 60 texts more take about 1 min")
+        embed_items(texts, slow, tmp_path / "cache", progress=False)  # all known: nothing to say
+        assert [line for line in logged if "takes" in line] == lines

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmlab.panels import PanelData, answer_query, query_panel
-from mmlab.panels.panel_box import PanelBox
+from mmlab.panels.controls import PanelBox
 from mmlab.panels.query_panel import QueryPanel
 from mmlab.retrieve import Query, Retriever, search
 from mmlab.retrieve.query.known_queries import SavedQuestions

@@ -16,11 +16,11 @@ from tests.parameter_values import refused, wrong_values
 TUNED = ("m", "ef_construct", "ef", "oversampling", "on_disk")
 # of a call: the arguments that it needs, and those that are checked; where these are called otherwise, the parameter
 CALLS = {
-    "search": ({"query": "a mug"}, ["k", "rrf_k", "calibration", "rerank", "exact"]),
+    "search": ({"query": "a mug"}, ["k", "rrf_k", "calibration", "rerank", "rerank_model", "exact"]),
     "time_search": ({}, ["k", "seed"]),
     "sample": ({}, ["seed"]),
-    "rank": ({}, ["depth", "exact", "fusion", "weights", "rrf_k", "rescoring", "calibration", "rerank", "siblings",
-                  "seed", "split"]),
+    "rank": ({}, ["depth", "exact", "fusion", "weights", "rrf_k", "rescoring", "calibration", "rerank",
+                  "rerank_model", "siblings", "seed", "split"]),
     "evaluate": ({}, ["k_values", "seed"]),
     "compare": ({}, ["measures", "measure", "seed"]),
     "study_hubs": ({}, ["depth", "seed"]),

@@ -181,15 +181,18 @@ class Adapter(ABC):
         """Return unit rows, float32 (N, D), of prepared inputs; raise ModelError if one is zero or not finite."""
         self._check(modality)
         with device_lock(self.checkpoint.device):
-            rows = self._compute(modality, prepared)
+            rows = self.as_unit_rows(self._compute(modality, prepared))
+        return average_prompts(rows, self.prompts) if modality == "text" else rows
+
+    def as_unit_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows (N, D) divided by their norm; raise ModelError if one is zero or not finite."""
         try:
-            rows = unit_rows(rows)
+            return unit_rows(rows)
         except ValueError as error:
             raise ModelError(
                 f"model {self.checkpoint.requested!r} in {self.checkpoint.precision}: {error}; "
                 "give precision float32, or check whether its weights are damaged"
             ) from error
-        return average_prompts(rows, self.prompts) if modality == "text" else rows
 
     def _compute(self, modality: str, prepared: Inputs) -> np.ndarray:
         """Return the rows (N, D), float32, of prepared inputs."""

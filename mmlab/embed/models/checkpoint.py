@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig
 
+ROUTER = "router_config.json"  # of sentence-transformers: a module that chooses by whether a text asks
 DEMO_FOLDER = Path(__file__).parents[2] / "demo" / "checkpoint"
 # The files that a revision depends on beside a pickle that is taken: weights, settings, vocabularies.
-HASHED_SUFFIXES = {".safetensors", ".json", ".txt", ".model"}
+HASHED_SUFFIXES = {".safetensors", ".json", ".txt", ".model", ".metadata"}
 # What libraries raise over a checkpoint that they cannot read.
 LIBRARY_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError)
 # What people call a model, in lower case with - between all parts -> the Hugging Face id to give. Without an owner, the
@@ -59,6 +60,10 @@ KNOWN_IDS = {
     "clap": "laion/clap-htsat-unfused",
     "pe-av": "facebook/pe-av-large",
     "xclip": "microsoft/xclip-base-patch32",
+    "splade": "naver/splade-cocondenser-ensembledistil",
+    "colbert": "lightonai/GTE-ModernColBERT-v1",
+    "colpali": "vidore/colpali-v1.2-hf",
+    "colqwen2": "vidore/colqwen2-v1.0-hf",
 }
 # Words around such a name that say nothing more: owners, libraries, the word CLIP, pixels, trainings.
 AROUND_NAMES = re.compile(
@@ -85,6 +90,7 @@ class Checkpoint:
     device: "torch.device"
     precision: str  # "float32", "bfloat16" or "int8"
     prompts: tuple[str, ...] = ()
+    pool_tokens: int = 1  # token rows of an item that become one, about, in late interaction
 
     @property
     def name(self) -> str:
@@ -194,10 +200,16 @@ def _hash(path: Path) -> str:
 
 
 def module_folders(repository: Repository) -> list[str]:
-    """Return "" and the folders inside a checkpoint that the modules.json of sentence-transformers names."""
+    """Return "" and the folders inside a checkpoint that the modules.json of sentence-transformers names.
+
+    Also those of the modules that a Router in the uppermost folder chooses from.
+    """
     modules = repository.read_json("modules.json") or []
     try:
-        paths = {str(PurePosixPath(module["path"])) for module in modules} - {"."}
+        routed = repository.read_json(ROUTER)["types"] if modules and repository.find(ROUTER) else ()  # type: ignore[call-overload]
+        paths = {str(PurePosixPath(path)) for path in (*(module["path"] for module in modules), *routed)} - {
+            "."
+        }
     except (TypeError, LookupError) as error:
         raise ModelError(
             f"model {repository.source!r}: its modules.json cannot be read ({error!r})"

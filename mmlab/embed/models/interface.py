@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mmlab.items import Space, unit_rows
+from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
+from mmlab.items.ragged_vectors import AnyVectors, SparseVectors, TokenVectors
+from mmlab.items.vectors import DENSE, LATE, TOKEN_VECTORS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# In the pooling of a space of late interaction, before how many token rows become one.
+POOLED_BY = ", pooled by "
 # What a network reads: its arguments by their names, mostly tensors.
 Inputs = dict[str, Any]
 
@@ -39,6 +43,8 @@ class Model(Protocol):
     Every call embeds one batch, however long. A method for another kind of input raises ModelError.
     The results of `prepare_texts` and `prepare_images` are on the CPU and can be pickled. Both methods use no weights
     and may run in several threads while the model computes.
+    A model of a sparse or late space returns, in place of unit rows, an array (N,) of arrays float32: the terms and
+    their weights (2, W) of each input, or its unit token rows (T, D); `to_vectors` makes vectors of either.
     """
 
     space: Space
@@ -83,6 +89,35 @@ class Matcher(Protocol):
     def match(self, texts: list[str], images: "list[Image]") -> np.ndarray:
         """Return the probabilities in [0, 1], float32 (N,), that text i belongs to image i."""
         ...
+
+
+def empty_rows(space: Space, count: int) -> np.ndarray:
+    """Return room for what a model of this space returns: zeros float32 (N, D), or (N,) of None for arrays.
+
+    >>> empty_rows(Space("toy", "1", "token vectors", "", "", 2), 2)
+    array([None, None], dtype=object)
+    """
+    if space.kind == DENSE:
+        return np.zeros((count, space.dimension), dtype=np.float32)
+    return np.empty(count, dtype=object)
+
+
+def to_vectors(ids: Sequence[str] | np.ndarray, rows: np.ndarray, space: Space) -> AnyVectors:
+    """Return what a model of this space returned as vectors of the kind of the space.
+
+    >>> terms = [np.array([[7, 9], [1.0, 0.5]]), np.array([[7], [2.0]])]
+    >>> to_vectors(["a", "b"], terms, Space("toy", "1", "term weights", "", "", 30)).offsets
+    array([0, 2, 3])
+    """
+    if space.kind == DENSE:
+        return Vectors(np.asarray(ids), rows, space)
+    if space.kind == LATE:
+        offsets = np.cumsum([0, *map(len, rows)])
+        array = np.concatenate([np.zeros((0, space.dimension), np.float32), *rows])
+        return TokenVectors(np.asarray(ids), offsets, space, array=array)
+    offsets = np.cumsum([0, *(row.shape[1] for row in rows)])
+    terms, weights = np.concatenate([np.zeros((2, 0), np.float32), *rows], axis=1)
+    return SparseVectors(np.asarray(ids), offsets, space, indices=terms.astype(np.uint32), weights=weights)
 
 
 def unsupported_modality(model: str, modalities: tuple[str, ...], modality: str) -> ModelError:
@@ -135,6 +170,24 @@ def format_prompts(prompts: Sequence[str]) -> str:
     ('a {}', '["a {}", "the {}"]')
     """
     return "".join(prompts) if len(prompts) < 2 else json.dumps(list(prompts), ensure_ascii=False)
+
+
+def format_pooling(pool_tokens: int) -> str:
+    """Return the pooling of a space of late interaction, where about `pool_tokens` token rows become one.
+
+    >>> format_pooling(1), format_pooling(2)
+    ('token vectors', 'token vectors, pooled by 2')
+    """
+    return TOKEN_VECTORS if pool_tokens == 1 else f"{TOKEN_VECTORS}{POOLED_BY}{pool_tokens}"
+
+
+def parse_pooling(pooling: str) -> int:
+    """Return the number that `format_pooling` wrote, 1 for the pooling of any other space.
+
+    >>> parse_pooling("token vectors, pooled by 2"), parse_pooling("mean")
+    (2, 1)
+    """
+    return int(pooling.partition(POOLED_BY)[2] or 1)
 
 
 def parse_prompts(prompt: str) -> tuple[str, ...]:

@@ -15,14 +15,24 @@ from mmlab.embed.models.checkpoint import (
     suggest_id,
     unreadable_as_model_error,
 )
-from mmlab.embed.models.interface import SUGGESTIONS, Model, ModelError, check_prompts, parse_prompts
+from mmlab.embed.models.interface import (
+    SUGGESTIONS,
+    Model,
+    ModelError,
+    check_prompts,
+    parse_pooling,
+    parse_prompts,
+)
 from mmlab.embed.models.open_clip import read_open_clip_config
 from mmlab.embed.models.repository import CONFIG, OPEN_CLIP_CONFIG, Repository, find_commit, join
 from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
+from mmlab.items.parameter_table import check_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
+
+    from mmlab.embed.models.cross_encoder import PairScorer
 
 # The family of a config, by its model_type or else by what its class embeds -> module and adapter. A module is imported
 # when a model of the family is loaded: torch, transformers and sentence-transformers take seconds.
@@ -33,9 +43,21 @@ FAMILIES = {
     "pe_audio": ("dual_encoders", "PeAudio"),
     "pe_audio_video": ("dual_encoders", "PeAudio"),
     "xclip": ("dual_encoders", "VideoEncoder"),
+    "colpali": ("late", "PageEncoder"),
+    "colqwen2": ("late", "PageEncoder"),
+    "colmodernvbert": ("late", "PageEncoder"),
+    "weighted terms": ("late", "TermEncoder"),
+    "token vectors": ("late", "TokenEncoder"),
     "texts and images": ("dual_encoders", "DualEncoder"),
     "texts": ("sentence_encoder", "SentenceEncoder"),
     "images": ("dual_encoders", "ImageEncoder"),
+}
+# What a checkpoint of sentence-transformers (or of PyLate, ColBERT) embeds, by the name of its model type.
+LIBRARY_KINDS = {
+    "SparseEncoder": "weighted terms",
+    "MultiVectorEncoder": "token vectors",
+    "ColBERT": "token vectors",
+    "HF_ColBERT": "token vectors",
 }
 # What a class embeds, by the name of its first input.
 FIRST_INPUTS = {"input_ids": "texts", "pixel_values": "images"}
@@ -52,7 +74,11 @@ ASK_HUB = (
 
 
 def load_model(
-    model: str, device: str = "auto", precision: str = "float32", prompts: Sequence[str] = ()
+    model: str,
+    device: str = "auto",
+    precision: str = "float32",
+    prompts: Sequence[str] = (),
+    pool_tokens: int = 1,
 ) -> Model:
     """Load a model by its name: "demo", a folder, or a Hugging Face id like "openai/clip-vit-base-patch32".
 
@@ -61,13 +87,15 @@ def load_model(
     precision: "float32", "bfloat16", "int8" (on the CPU, with the extra [openvino]), or "auto": bfloat16 where the
     hardware computes faster in it. Whether int8 is near enough is judged on items: `embed_with_models` does so.
     prompts: templates like "a photo of {}". Each text is put into each of them, and has the mean of their vectors;
-    an encoder of images alone ignores them.
+    an encoder of images alone, one of weighted terms and one of token vectors ignore them.
+    pool_tokens: about how many token rows of an item become one, by clusters, in late interaction.
 
     Code that comes with a checkpoint is never run. Weights are safetensors, or else tensors in a pickle, which torch
     reads with weights_only=True; a line says so where they are not the safetensors that lie beside the config.
     Raises ModelError if there is no such model or it cannot be read, ValueError for other wrong arguments.
     """
-    return _load(model, device, precision, check_prompts(prompts))
+    check_values(pool_tokens=pool_tokens)
+    return _load(model, device, precision, check_prompts(prompts), pool_tokens=pool_tokens)
 
 
 def load_for(space: Space, device: str = "auto") -> Model:
@@ -77,7 +105,8 @@ def load_for(space: Space, device: str = "auto") -> Model:
     Raises ModelError if the model is gone or has changed since; the message says what differs.
     """
     precision = space.preprocessing.rsplit(", ", 1)[-1]
-    model = _load(space.model, device, precision, parse_prompts(space.prompt), space.revision)
+    prompts, pool_tokens = parse_prompts(space.prompt), parse_pooling(space.pooling)
+    model = _load(space.model, device, precision, prompts, space.revision, pool_tokens)
     then, now = space.to_dict(), model.space.to_dict()
     changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in then if then[name] != now[name]]
     if changed:
@@ -86,6 +115,24 @@ def load_for(space: Space, device: str = "auto") -> Model:
             "run 02_embed again, or restore the model as it was"
         )
     return model
+
+
+def load_pair_scorer(model: str, device: str = "auto") -> "PairScorer":
+    """Load a cross-encoder of sentence-transformers, by its folder or Hugging Face id, to rank hits again.
+
+    Weights are found and read as `load_model` does, and code that comes with a checkpoint is never run. Raises
+    ModelError if there is no such model, if it cannot be read, and for one that embeds instead of scoring pairs.
+    """
+    from mmlab.embed.models.adapter import pick_device
+    from mmlab.embed.models.cross_encoder import PairScorer
+
+    picked, source = pick_device(device), find_checkpoint(model)
+    main = _find_repository(model, source, "")
+    part = _find_part(main)
+    config, weights = _read_config(model, main, part), _choose_weights(model, main, part)
+    if not weights:
+        raise missing_weights(model, main)
+    return PairScorer(Checkpoint(model, source, weights.revision, config, weights, picked, "float32"))
 
 
 class DeferredModel:
@@ -117,7 +164,14 @@ class DeferredModel:
             return self._model
 
 
-def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], revision: str = "") -> Model:
+def _load(
+    model: str,
+    device: str,
+    precision: str,
+    prompts: tuple[str, ...],
+    revision: str = "",
+    pool_tokens: int = 1,
+) -> Model:
     """Load a model, a Hugging Face id at the commit of this revision, "" for that of main."""
     if "imagebind" in Path(model).name.lower():
         raise ModelError(f"model {model!r} {IMAGEBIND}")
@@ -129,8 +183,9 @@ def _load(model: str, device: str, precision: str, prompts: tuple[str, ...], rev
     source = find_checkpoint(model)
     config, weights = _open(model, _find_repository(model, source, revision))
     own_revision = weights.revision or hash_folder(Path(source), weights)
-    checkpoint = Checkpoint(model, source, own_revision, config, weights, picked, picked_precision, prompts)
-    module, adapter = FAMILIES[_find_family(model, config)]
+    settings = (picked, picked_precision, prompts, pool_tokens)
+    checkpoint = Checkpoint(model, source, own_revision, config, weights, *settings)
+    module, adapter = FAMILIES[_find_family(model, config, weights.repository)]
     return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
 
 
@@ -148,7 +203,7 @@ def _open(model: str, main: Repository) -> "tuple[PreTrainedConfig, Weights]":
     if not of_open_clip or "model_type" in main.read_json(join(part, CONFIG)):
         config = _read_config(model, main, part)
         # Before the weights are fetched.
-        _find_family(model, config)
+        _find_family(model, config, main)
         weights = _choose_weights(model, main, part)
         if weights:
             return config, weights
@@ -193,7 +248,14 @@ def _transformers() -> Any:
     return transformers
 
 
-def _find_family(model: str, config: "PreTrainedConfig") -> str:
+def _find_family(model: str, config: "PreTrainedConfig", repository: Repository) -> str:
+    settings = repository.read_json("config_sentence_transformers.json") or {}
+    named = [
+        settings.get("model_type") if isinstance(settings, dict) else None,
+        *(config.architectures or ()),
+    ]
+    if kinds := [LIBRARY_KINDS[name] for name in named if name in LIBRARY_KINDS]:
+        return kinds[0]
     if config.model_type in FAMILIES:
         return config.model_type
     mapped = _transformers().MODEL_MAPPING.get(type(config), None)

@@ -11,7 +11,7 @@ from mmlab.embed.models.interface import ModelError
 CONFIG, OPEN_CLIP_CONFIG = "config.json", "open_clip_config.json"
 CONFIGS = (CONFIG, "modules.json", OPEN_CLIP_CONFIG)
 # Files beside the weights: settings, vocabularies, templates.
-SETTINGS_SUFFIXES = {".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".jinja"}
+SETTINGS_SUFFIXES = {".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".jinja", ".metadata"}
 # Files that look like weights, for messages.
 WEIGHT_SUFFIXES = {
     ".h5",

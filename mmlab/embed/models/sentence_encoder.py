@@ -5,6 +5,7 @@ config_sentence_transformers.json; a checkpoint without them is pooled as the li
 """
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,12 +33,14 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 class SentenceEncoder(Adapter):
     """An encoder of texts alone, with a prompt of its own for queries where the model has one."""
 
-    modalities = ("text",)
+    modalities: tuple[str, ...] = ("text",)
     advice = "give a text encoder such as sentence-transformers/all-mpnet-base-v2"
+    library: ClassVar[Any] = SentenceTransformer
+    network_class: ClassVar[Any] = AutoModel
     tokenizer: TextTokenizer
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.pipeline = read_pipeline(checkpoint, self.advice)
+        self.pipeline = read_pipeline(checkpoint, self.advice, self.library, self.network_class)
         own = {name: prompt or "" for name, prompt in self.pipeline.prompts.items()}
         self.query_prompt = own.get("query", "")
         self.document_prompt = next((own[name] for name in DOCUMENT_PROMPTS if own.get(name)), "")
@@ -46,8 +49,9 @@ class SentenceEncoder(Adapter):
             raise ModelError(
                 f"model {checkpoint.requested!r}: none of its modules is a transformer: {self.advice}"
             )
-        check_vocabulary(checkpoint, tokenizer, network.config.vocab_size)
-        window = find_window(tokenizer, network, network.config)
+        text_config = network.config.get_text_config()
+        check_vocabulary(checkpoint, tokenizer, text_config.vocab_size)
+        window = find_window(tokenizer, network, text_config)
         self.pipeline.max_seq_length = window
         # They only count tokens: the library prepares the texts.
         counter, self.query_counter = (
@@ -55,13 +59,22 @@ class SentenceEncoder(Adapter):
             for prompt in (self.document_prompt, self.query_prompt)
         )
         self.query_counter.lock = counter.lock
-        super().__init__(checkpoint, self.pipeline, describe_pooling(self.pipeline), counter)
+        super().__init__(checkpoint, self.pipeline, self.describe_pooling(), counter)
 
     @property
     def tells_queries_apart(self) -> bool:  # type: ignore[override]  # others have one answer for their family
         """Whether queries have a prompt, or a network, of their own."""
         return self.query_prompt != self.document_prompt or any(
             isinstance(module, Router) for module in self.pipeline
+        )
+
+    def describe_pooling(self) -> str:
+        """Return how token vectors become one, such as "mean, normalize"."""
+        modules = list(self.pipeline)[1:]
+        modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in modules]
+        return (
+            ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes)
+            or "the model's own"
         )
 
     def describe_preprocessing(self) -> str:
@@ -96,14 +109,16 @@ class SentenceEncoder(Adapter):
         return dict(prepared) | {"task": task}
 
 
-def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
+def read_pipeline(
+    checkpoint: Checkpoint, advice: str, library: Any = SentenceTransformer, network_class: Any = AutoModel
+) -> Any:
     """Return the pipeline on its device; raise ModelError for a missing part, a pickle, or code of its own."""
     with unreadable_as_model_error(checkpoint.requested, "modules", "check the network"):
         folder = _find_modules(checkpoint)
     # The library gives missing tensors random values without an error, so transformers looks for them first.
-    read_network(AutoModel, checkpoint, advice, optional="pooler")
+    read_network(network_class, checkpoint, advice, optional="pooler")
     with unreadable_as_model_error(checkpoint.requested, "tokenizer or modules", SAVE_PARTS):
-        return SentenceTransformer(
+        return library(
             str(folder),
             device=str(checkpoint.device),
             trust_remote_code=False,
@@ -114,12 +129,6 @@ def read_pipeline(checkpoint: Checkpoint, advice: str) -> SentenceTransformer:
                 **OUR_ATTENTION,
             },
         )
-
-
-def describe_pooling(pipeline: SentenceTransformer) -> str:
-    """Return how token vectors become one, such as "mean, normalize"."""
-    modes = [getattr(module, "pooling_mode", type(module).__name__.lower()) for module in list(pipeline)[1:]]
-    return ", ".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "the model's own"
 
 
 def _find_modules(checkpoint: Checkpoint) -> Path:

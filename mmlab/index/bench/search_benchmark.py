@@ -23,6 +23,7 @@ from mmlab.index.store.index_settings import Hnsw, Quantization
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.index.store.payload import Where
 from mmlab.items import Vectors
+from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.tables import places_among
 
 TIE = 1e-5  # cosines in float32 that differ by less are equal
@@ -137,16 +138,14 @@ def query_recalls(found: pd.DataFrame, exact: pd.DataFrame) -> pd.Series:
 
 def time_queries(
     index: Index,
-    queries: Vectors,
+    queries: AnyVectors,
     target: str,
     k: int,
     where: Where | None = None,
     **options: Unpack[SearchOptions],
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Search with one query at a time, after a warm-up; return the rankings and the milliseconds of each query."""
-    single = [
-        Vectors(queries.ids[i : i + 1], queries.array[i : i + 1], queries.space) for i in range(len(queries))
-    ]
+    single = [queries.take([one]) for one in queries.ids]
     found, milliseconds = [], []
     with index.session():
         for query in single[:WARM_UP_QUERIES]:

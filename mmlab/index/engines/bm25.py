@@ -1,7 +1,7 @@
 """BM25: the words of texts as sparse vectors, by the tokenizer of Qdrant Edge, and queries that ask by their words.
 
-The weight of a term in a document is tf (k1 + 1) / (tf + k1 (1 - b + b length / mean length)); the index multiplies it by
-ln(1 + (N - n + 0.5) / (n + 0.5)), the rarity of a term that n of N documents have (Robertson and Zaragoza, The
+The weight of a term in a document is tf (k1 + 1) / (tf + k1 (1 - b + b length / mean length)); the index multiplies it
+by ln(1 + (N - n + 0.5) / (n + 0.5)), the rarity of a term that n of N documents have (Robertson and Zaragoza, The
 Probabilistic Relevance Framework, 2009). One document holds the texts of a pair and its columns of words: it stands for
 each of its images and texts.
 """
@@ -137,13 +137,13 @@ class WordModel:
 def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> SparseVectors:
     """Return the words of each item's pair as a document, and the texts among the items as queries.
 
-    A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once. Items without a pair stand for
-    themselves, and one without words has no terms.
+    A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once. Items
+    without a pair stand for themselves, and one without words has no terms.
 
     Raises ValueError where no item has a word.
 
-    >>> items = pd.DataFrame({"item_id": ["a", "b"], "pair_id": "p", "modality": ["text", "image"], "text": ["red mugs", None]})
-    >>> found = word_vectors(items)
+    >>> items = pd.DataFrame({"item_id": ["a", "b"], "pair_id": "p", "modality": ["text", "image"]})
+    >>> found = word_vectors(items.assign(text=["red mugs", None]))
     >>> found.queries.ids.tolist(), found.offsets.tolist()
     (['a'], [0, 2, 4])
     """

@@ -259,7 +259,7 @@ class EdgeEngine:
         filter = to_filter(conditions)
         stages = [_stage(queries, one, filter) for queries, one in search.searches]
         # the engine counts ranks from 0
-        fusion = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
+        fusion: Any = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
         payload = [f"{search.part}.item_id"] if search.part else False
         request = QueryRequest(search.k, query=fusion, prefetches=stages, with_payload=payload, filter=filter)
         return read_hits(self._open(name)[0].query(request), search.part)
@@ -485,15 +485,17 @@ def to_requests(
         common["with_payload"] = [f"{search.part}.item_id"]
     vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
     if diversity is not None:
-        return lambda row, _: QueryRequest(query=Mmr(row, 1 - diversity, candidates, using=vector), **common)
+        return lambda row, _: QueryRequest(
+            query=Mmr(to_query(row), 1 - diversity, candidates, using=vector), **common
+        )
     if not (search.first or search.boost):
         return lambda row, _: QueryRequest(query=_score_by(row, search), **common)
 
     def in_two_stages(row: OneVector, pooled: list[float] | None) -> QueryRequest:
-        first = _score_by(row, search) if search.boost else Query.Nearest(pooled, using=search.first)
-        last = _formula(search.boost) if search.boost else Query.Nearest(row, using=vector)
+        scored, boost = _score_by(row, search), search.boost
+        first = scored if boost else Query.Nearest(cast("list[float]", pooled), using=search.first)
         stage = Prefetch(candidates, first, params=common["params"], filter=filter)
-        return QueryRequest(query=last, prefetches=[stage], **common)
+        return QueryRequest(query=_formula(boost) if boost else scored, prefetches=[stage], **common)
 
     return in_two_stages
 

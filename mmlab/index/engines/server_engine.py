@@ -478,20 +478,20 @@ def to_requests(
     common["with_payload"] = [f"{search.part}.item_id"] if search.part else False
     if search.diversity is not None:
         mmr = models.Mmr(diversity=search.diversity, candidates_limit=search.candidates)
-        return lambda row, _: models.QueryRequest(query=models.NearestQuery(nearest=row, mmr=mmr), **common)
-    stage: dict[str, Any]
+        return lambda row, _: models.QueryRequest(
+            query=models.NearestQuery(nearest=to_query(row), mmr=mmr), **common
+        )
+    if not (search.first or search.boost):
+        return lambda row, _: models.QueryRequest(query=_score_by(row, search), **common)
+    stage: dict[str, Any] = {"limit": search.candidates, "filter": filter, "params": common["params"]}
+    stage["using"] = search.first or common["using"]
     if search.boost:
-        stage = {"using": search.vector or None, "limit": search.candidates, "filter": filter}
-        formula = _formula(search.boost)
-        stage["params"], common["using"] = common["params"], None
+        formula, common["using"] = _formula(search.boost), None
         return lambda row, _: models.QueryRequest(
             query=formula, prefetch=models.Prefetch(query=_score_by(row, search), **stage), **common
         )
-    if not search.first:
-        return lambda row, _: models.QueryRequest(query=_score_by(row, search), **common)
-    stage = {"using": search.first, "limit": search.candidates, "filter": filter, "params": common["params"]}
     return lambda row, pooled: models.QueryRequest(
-        query=row, prefetch=models.Prefetch(query=pooled, **stage), **common
+        query=to_query(row), prefetch=models.Prefetch(query=pooled, **stage), **common
     )
 
 

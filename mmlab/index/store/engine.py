@@ -249,7 +249,7 @@ def asked_rows(
 class FusedSearch:
     """Several searches of one collection, each of one query, and how their hits become one answer in the engine.
 
-    fusion: "rrf", by 1 / (rrf_k + rank), or "dbsf"; all searches count alike. k: hits of the answer; part: see `Search`.
+    fusion: "rrf", by 1 / (rrf_k + rank), or "dbsf"; all searches count alike. k: hits of the answer.
     """
 
     searches: tuple[tuple[AnyVectors, Search], ...]

@@ -5,6 +5,7 @@ space and modality. named: one collection, in which a pair is a point with a vec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -121,7 +122,7 @@ class NamedLayout(Layout):
         for item, (point, name) in names.items():
             row = rows[point]
             if isinstance(row, dict) and name in row:
-                found[item] = row[name]
+                found[item] = cast("Row", row[name])
         return found
 
     def scroll(

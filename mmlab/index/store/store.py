@@ -287,7 +287,7 @@ class Store:
     ) -> pd.DataFrame:
         """Return the `k` best items of several searches that the engine fuses, each of one query and `depth` hits deep.
 
-        The score is that of the fusion, "rrf" with the constant `rrf_k` or "dbsf"; the query_id that of the first query.
+        The score is that of the fusion, "rrf" with the constant `rrf_k` or "dbsf"; the query_id is that of the first.
         """
         with self._engine.session():
             layout = self._layout(collection)

@@ -149,14 +149,15 @@ def _read_folder(choice: Choice) -> Source:
 
 def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:
     images, parts, unread = TableImages(blobs), dict[DataFile, Part](), dict(choice.unread)
+    failed: Exception | None = None
     with _no_collections():
         for file in choice.files:
             try:
                 parts[file] = _tagged(_read_file(file, columns, images, choice.on_disk), file)
             except (ValueError, ModuleNotFoundError) as error:
-                if len(choice.files) == 1:
-                    raise
-                unread[file.name] = str(error)
+                unread[file.name], failed = str(error), error
+        if failed and not parts:
+            raise failed
         if not any(part.rows for part in parts.values()):
             raise ValueError(f"{_named(choice)} has no rows: add one row per caption")
         rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)

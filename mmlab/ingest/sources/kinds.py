@@ -13,6 +13,7 @@ from mmlab.ingest.sources.caption_files import open_lists, read_coco, read_karpa
 from mmlab.ingest.sources.cells import is_address
 from mmlab.ingest.sources.json_files import open_json
 from mmlab.ingest.sources.packed_tables import open_huggingface, open_parquet, open_webdataset
+from mmlab.ingest.sources.pdf_files import open_pdf
 from mmlab.ingest.sources.records import Table, glance
 from mmlab.ingest.sources.rows import Part, split_in
 from mmlab.ingest.sources.text_files import open_bytes, plain_suffix
@@ -22,7 +23,7 @@ SUFFIXES = {  # of files that are looked at, without that of a packing
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".token": "text", ".lst": "text",
     ".json": "json", ".jsonl": "jsonl", ".jsonlines": "jsonl", ".ndjson": "jsonl", ".manifest": "jsonl",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xls": "excel", ".xlsm": "excel", ".xlsb": "excel",
-    ".ods": "excel", ".tar": "webdataset", ".tgz": "webdataset",
+    ".ods": "excel", ".tar": "webdataset", ".tgz": "webdataset", ".pdf": "pdf",
 }  # fmt: skip
 LIST_SUFFIXES = (".txt", ".lst")  # of files that may be lists of images, with lists of texts beside them
 NOT_READ = {  # suffixes of files that look like data: what to do about them
@@ -48,6 +49,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "jsonl": open_json,
     "parquet": open_parquet,
     "webdataset": open_webdataset,
+    "pdf": open_pdf,
     "huggingface": open_huggingface,
 }
 # Formats with fixed fields.
@@ -63,7 +65,7 @@ BYTES_PER_SEARCH = 1 << 22
 MAX_SEARCHED_BYTES = 2_000_000_000
 
 
-HERE, ON_THE_WEB, NOT_HERE = range(3)  # places of images
+HERE, ON_THE_WEB, NOT_HERE, LAST = range(4)  # places of images; the last: read where there is nothing else
 
 
 class Join(NamedTuple):

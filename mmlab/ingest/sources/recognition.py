@@ -26,6 +26,7 @@ from mmlab.ingest.sources.kinds import (
     FIXED,
     FOLDERS,
     HERE,
+    LAST,
     NOT_HERE,
     NOT_READ,
     ON_THE_WEB,
@@ -53,7 +54,7 @@ ANSWERS = re.compile(r"(^|[_-])submission", re.IGNORECASE)  # a form that compet
 SAME_KINDS = ({"csv", "tsv", "flickr", "text"}, {"json", "jsonl", "coco", "karpathy"})
 EXPECTED = (
     "a table with a column of images and one of texts (.csv, .tsv, .json, .jsonl, .parquet, .xlsx), a caption file of "
-    "COCO, Karpathy or Flickr, webdataset archives, a saved Hugging Face dataset, or images"
+    "COCO, Karpathy or Flickr, webdataset archives, a saved Hugging Face dataset, PDFs, or images"
 )
 
 
@@ -198,7 +199,9 @@ class _Folder:
         families: dict[tuple[str, str], list[str]] = {}
         for name in self.others:
             known = name in beside or name in self.unread or NO_DATA.match(name.rpartition("/")[2])
-            if not known and name.count("/") <= MAX_DEPTH:
+            if not known and _suffix(name) == DOCUMENT:
+                self._add_document(name)
+            elif not known and name.count("/") <= MAX_DEPTH:
                 families.setdefault(_family(name), []).append(name)
         for number, names in enumerate(families.values()):
             several = len(names) >= FAMILY
@@ -208,6 +211,14 @@ class _Folder:
                 if file:
                     others = names[1:] if several else []
                     self.files += [file, *(_like(file, self.path(other), other) for other in others)]
+
+    def _add_document(self, name: str) -> None:
+        """Add a PDF, unopened; beside images it is more likely a manual or a paper about them."""
+        if self.images and self.kind == "auto":
+            self.unread[name] = NOT_BESIDE_IMAGES
+        elif name.count("/") <= MAX_DEPTH:
+            file = DataFile("pdf", self.path(name), name, ("pdf",), place=LAST, split=split_of(name))
+            self.files.append(file)
 
     def _look(self, name: str, columns: Columns) -> DataFile | None:
         path = self.path(name)
@@ -251,8 +262,8 @@ class _Folder:
 
     def joined(self, best: DataFile | None, columns: Columns) -> list[DataFile]:
         """Return tables of images that have their texts in other tables; none where the best file needs no others."""
-        needs_none = best and best.texts and best.place == HERE and (best.kind in FIXED or best.has_text)
-        if needs_none or self.sidecars or self.kind not in ("auto", *TABLES):
+        here = best and best.texts and best.place == HERE and (best.kind in FIXED or best.has_text)
+        if here or (best and best.place == LAST) or self.sidecars or self.kind not in ("auto", *TABLES):
             return []
         tables = list(filter(None, (self._side(names, columns) for names in self.families[:MAX_LOOKS])))
         try:
@@ -320,6 +331,8 @@ class _Folder:
 
 
 AMBIGUOUS = "?"
+DOCUMENT = ".pdf"
+NOT_BESIDE_IMAGES = "a document beside images; source=pdf reads the pages of all documents here"
 
 
 def _reason_against(file: DataFile, best: DataFile, chosen: Sequence[DataFile]) -> str:
@@ -327,6 +340,8 @@ def _reason_against(file: DataFile, best: DataFile, chosen: Sequence[DataFile]) 
     same = next((other for other in chosen if _share(file, other)), None)
     if same is not None:
         return f"it holds the same as {same.name}"
+    if file.place == LAST and best.place != LAST:
+        return f"documents are read where there is no table: to read it, give dataset={file.path}"
     parts = file.shape == best.shape and file.texts == best.texts
     parts |= bool(file.split and best.split and file.split != best.split and file.shape[:1] == best.shape[:1])
     if file.place != best.place and file.place == NOT_HERE:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from mmlab.ingest.findings_cache import Blobs
+from mmlab.ingest.findings_cache import Blobs, Making
 from mmlab.ingest.sources.cells import (
     image_of,
     images_of,
@@ -83,6 +83,8 @@ class TableImages:
 
     def keep(self, cell: Any, number: int) -> tuple[str, str | None]:
         """Return the name and the file of the image in record `number`; bytes without a name get table#number."""
+        if isinstance(cell, Making):
+            return f"{self.table}#{number}", str(self.blobs.made(cell))
         name, content = image_of(cell)
         if content is None:
             return name, None
@@ -101,7 +103,7 @@ class NoBlobs(TableImages):
 
     def keep(self, cell: Any, number: int) -> tuple[str, str | None]:
         """Return the name of the image, "" for bytes without one."""
-        return image_of(cell)[0], None
+        return "" if isinstance(cell, Making) else image_of(cell)[0], None
 
 
 def read_records(

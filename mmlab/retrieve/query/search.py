@@ -13,7 +13,7 @@ import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.rerank import Match, contents_of, rerank
+from mmlab.retrieve.query.rerank import Match, contents_of, count_unread, rerank
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import (
     CONFIDENCE,
@@ -80,7 +80,8 @@ def search(
         warning = fitted.differences(_rankings(hits), gallery, describe_filter(query.where))
         hits = hits.assign(probability=fitted.probabilities(_rankings(hits))["score"].to_numpy())
     if query.rerank:
-        hits = _rerank(hits, query, match)
+        hits, unread = _rerank(hits, query, match)
+        warning = " ".join(filter(None, [warning, unread]))
     rest = 1000 * (time.perf_counter() - started) - sum(result.timings.values())
     timings = {**result.timings, "rank_ms": rest}
     return SearchResult(hits.head(query.k).reset_index(drop=True), timings, (), warning, result.method)
@@ -164,7 +165,7 @@ def _find(query: Query, parts: Sequence[Part]) -> SearchResult:
 
 
 def _fits_one_request(query: Query, parts: Sequence[Part]) -> bool:
-    """Return whether the engine can search and fuse at once: one collection, equal weights, nothing steered or grouped."""
+    """Return whether the engine can search and fuse at once: one collection, equal weights, nothing steered."""
     retrievers = [part.searcher for part in parts if isinstance(part.searcher, Retriever)]
     by_confidence = query.weight == CONFIDENCE and query.has_both
     settled = not (query.examples or query.boost or query.group_by_pair or by_confidence)
@@ -266,13 +267,16 @@ def _fitted(query: Query, names: Sequence[str], calibrations: CalibrationsBySyst
     return known[direction]
 
 
-def _rerank(hits: pd.DataFrame, query: Query, match: Match | None) -> pd.DataFrame:
-    """Put the first hits in the order of `match`, by the text where text and image ask."""
+def _rerank(hits: pd.DataFrame, query: Query, match: Match | None) -> tuple[pd.DataFrame, str]:
+    """Put the first hits in the order of `match`, by the text where text and image ask; say which were not read."""
     if match is None:
         raise ValueError("rerank: there is no model to rank the first hits again; set rerank to 0")
-    contents = {**contents_of(hits), "query": query.contents[0]}
-    ranked = rerank(_rankings(hits), match, contents, query.rerank)[["item_id", "rank", "score", "before"]]
-    return ranked.merge(hits.drop(columns=["rank", "score"]), on="item_id")
+    contents = {**contents_of(hits, match, query.text), "query": query.contents[0]}
+    ranked = rerank(_rankings(hits), match, contents, query.rerank)
+    unread = count_unread(ranked, query.rerank)
+    said = f"Hits without words to read kept their places: {unread:,} of the first {query.rerank:,}."
+    found = ranked[["item_id", "rank", "score", "before"]]
+    return found.merge(hits.drop(columns=["rank", "score"]), on="item_id"), said if unread else ""
 
 
 def _rankings(hits: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,7 @@ import pandas as pd
 
 from mmlab.items.options import Number, check_value
 from mmlab.items.rankings import Coded, rank_by_score
-from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K, check_fusion
-from mmlab.retrieve.scores.normalize import min_max
+from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K, check_fusion, min_max
 
 MAX_GRID_POINTS = 66  # weights that are tried: in steps of 1/20 for two rankings, of 1/10 for three
 TIED = 1e-11  # fused scores this close are equal: they are sums of rounded ones

@@ -1,24 +1,26 @@
 """Execute the notebooks of a run one after the other with papermill; none sees the variables of another.
 
 The kernel is this very Python. Its working directory is the folder of the notebook, as in JupyterLab. One bar on
-stderr shows which notebook and which of its cells is at work, and how far the cell is where it has a progress bar.
+stderr shows which notebook and which of its cells is at work, and how far the cell is where it has a progress bar: that
+is read from the messages of its kernel. tqdm writes its bar as a widget where there are widgets, else as text; both
+hold the same words.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import lru_cache, partial
+from html import unescape
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from mmlab.items import data, replacing
 from mmlab.items.files import find_shortage
-from mmlab.runs.execute.cell_progress import CellProgress, reporting_client
 from mmlab.runs.execute.notebooks import find_notebooks
 from mmlab.runs.record.manifest import record_copy, recorded_parameters
 from mmlab.runs.record.parameters import check_all, check_parameters, notebook_parameters
@@ -29,6 +31,71 @@ if TYPE_CHECKING:
     from papermill.exceptions import PapermillExecutionError
 
     from mmlab.runs.execute.kernels import Kernel
+
+BAR = re.compile(
+    r"(?P<done>[\d.]+[kMG]?)/(?P<total>[\d.]+[kMG]?) \[[\d:]+<(?P<left>[\d:]+), +(?P<rate>[^\],]+/[^\],]+)"
+)
+FACTORS = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+
+class CellProgress(NamedTuple):
+    """The share of the work that is done, in [0, 1], and the same in words."""
+
+    share: float
+    words: str
+
+
+def read_progress(message: Mapping[str, Any]) -> CellProgress | None:
+    """Return what a message of a kernel tells of a progress bar, None where it tells nothing or no rate is known yet.
+
+    >>> bar = "image:  25%|##5       | 10/40 [00:05<00:15,  2.00 image/s]"
+    >>> read_progress({"msg_type": "stream", "content": {"name": "stderr", "text": bar}})
+    CellProgress(share=0.25, words='10/40, 2.00 image/s, 00:15 left')
+    """
+    bars = list(BAR.finditer(_text_of(message)))
+    if not bars:
+        return None
+    done, total, left, rate = bars[-1].group("done", "total", "left", "rate")
+    if not _number(total):
+        return None
+    return CellProgress(min(_number(done) / _number(total), 1), f"{done}/{total}, {rate}, {left} left")
+
+
+def _reporting_client(plain: Any) -> Any:
+    """Return the class of a client, papermill's own, with one more argument, `on_progress`.
+
+    It is called with each progress inside a cell: the number of the cell, from 0, and a `CellProgress`.
+    """
+
+    class ReportingClient(plain):
+        def __init__(
+            self, *given: Any, on_progress: Callable[[int, CellProgress], None], **settings: Any
+        ) -> None:
+            super().__init__(*given, **settings)
+            self._on_progress = on_progress
+
+        def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+            if inside := read_progress(msg):
+                self._on_progress(cell_index, inside)
+            return super().process_message(msg, cell, cell_index)
+
+    return ReportingClient
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    """Return the text that a message writes to a stream or into a widget, with plain spaces."""
+    content = message["content"]
+    if message["msg_type"] == "stream":
+        return str(content.get("text", ""))
+    if message["msg_type"] != "comm_msg":
+        return ""
+    data = content.get("data", {})
+    value = data.get("state", {}).get("value", "") if isinstance(data, Mapping) else ""
+    return unescape(value).replace("\u2007", " ") if isinstance(value, str) else ""
+
+
+def _number(text: str) -> float:
+    return float(text.rstrip("kMG")) * FACTORS.get(text[-1], 1)
 
 
 class Progress:
@@ -239,7 +306,7 @@ def _load_papermill() -> Any:
 
     from papermill.log import logger
 
-    client = reporting_client()
+    client = _reporting_client(papermill.clientwrap.PapermillNotebookClient)
 
     class SparingEngine(NBClientEngine):
         @classmethod

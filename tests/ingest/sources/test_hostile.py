@@ -26,6 +26,7 @@ FILES = [
     "x.csv.gz",
     "x.xlsx",
     "x.tar",
+    "x.pdf",
 ]
 KINDS = dict(
     zip(
@@ -43,13 +44,14 @@ KINDS = dict(
             "csv",
             "excel",
             "webdataset",
+            "pdf",
         ],
         strict=True,
     )
 )
 STARTS = [
     b"", b"image,caption\n", b"image\tcaption\n", b'{"image": "a", "caption": "b"}\n', b"a.jpg#0\tb\n",
-    b"image_name|", b"image,caption,n\n1,2,3\n", b"\xff\xfe", b"\xef\xbb\xbfimage\n", b"PAR1",
+    b"%PDF-1.7\n1 0 obj\n<<", b"image_name|", b"image,caption,n\n1,2,3\n", b"\xff\xfe", b"\xef\xbb\xbfimage\n", b"PAR1",
     b"PK\x03\x04", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b'[{"image": "a", "caption": ', b'caption,image\n"a,b.jpg\n',
 ]  # fmt: skip
 JSON = st.recursive(

@@ -60,7 +60,7 @@ def test_large_images_are_read_too(poster, tmp_path):
 
 @needs_tesseract
 def test_the_printed_products_of_the_demo_are_read(tmp_path):
-    from mmlab.demo.faults import PRINTED, file_bytes, printed_text
+    from mmlab.demo.catalogue import PRINTED, file_bytes, printed_text
     from mmlab.demo.products import sample_product
 
     wanted = {}

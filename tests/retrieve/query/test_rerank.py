@@ -3,16 +3,24 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sentence_transformers import CrossEncoder
 from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForImageTextRetrieval
 
 from mmlab.embed import load_model
 from mmlab.items import ImageError, Vectors
 from mmlab.retrieve import rerank
-from mmlab.retrieve.query.rerank import contents_of, find_matcher, match_by_crops
-from tests.embed.checkpoints import blip, blip2, clip
+from mmlab.retrieve.query.rerank import (
+    CrossEncoders,
+    contents_of,
+    count_unread,
+    find_matcher,
+    match_by_crops,
+)
+from tests.embed.checkpoints import blip, blip2, clip, cross_encoder, multimodal_cross_encoder
 from tests.retrieve.tables import rankings
 
 FOUND = {"q": {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.4}, "r": {"a": 0.5, "d": 0.1}}
@@ -124,3 +132,84 @@ def test_wrong_numbers_are_refused() -> None:
         rerank(found, by_letter, {name: name for name in "qrabd"}, n=3)
     with pytest.raises(ImageError, match=r"nowhere/c\.jpg: missing file; it is to be ranked again"):
         rerank(found, by_letter, TEXTS | {"c": Path("nowhere/c.jpg")}, n=3)
+
+
+WORDS = {"q": "q", "i": {"b": "b", "d": "d"}, "j": {"c": "c"}, "none": {}}
+
+
+def test_the_best_word_counts_for_an_image_and_one_without_words_keeps_its_place() -> None:
+    found = rankings({"q": {"none": 0.9, "j": 0.8, "i": 0.7}})
+    moved = rerank(found, by_letter, WORDS)
+    assert moved["item_id"].tolist() == ["none", "i", "j"]  # d before c
+    assert moved["before"].tolist() == [1, 3, 2]
+    assert moved["read"].tolist() == [False, True, True]
+    d, c = ord("d"), ord("c")
+    assert moved["score"].tolist() == pytest.approx([d + 1e-6, d, c], abs=1e-9)
+    assert count_unread(moved, n=3) == 1
+    between = rerank(rankings({"q": {"j": 0.9, "none": 0.8, "i": 0.7}}), by_letter, WORDS)
+    assert between["item_id"].tolist() == ["i", "none", "j"]
+    assert between["score"].tolist() == [d, (c + d) / 2, c]
+
+
+def test_neither_the_query_nor_by_default_the_words_of_its_pair_are_read() -> None:
+    found = rankings({"b": {"i": 0.9, "j": 0.8}})
+    seen = []
+
+    def watch(queries, items):
+        seen.extend(zip(queries, items, strict=True))
+        return by_letter(queries, items)
+
+    contents = WORDS | {"b": "b"}
+    pairs = pd.Series({"b": "one", "d": "one", "i": "one", "c": "two", "j": "two"})
+    kept = rerank(found, watch, contents, own_pairs=pairs)
+    assert seen == [("b", "c")]
+    assert kept["item_id"].tolist() == ["i", "j"]
+    seen.clear()
+    rerank(found, watch, contents)
+    assert seen == [("b", "d"), ("b", "c")]  # not b itself
+
+
+def test_an_image_asks_by_its_words_or_keeps_all_as_it_was() -> None:
+    found = rankings({"i": {"c": 0.3, "b": 0.2, "d": 0.1}})
+    contents = WORDS | {name: name for name in "bcd"}
+    by_words = rerank(found, by_letter, contents)
+    assert by_words["item_id"].tolist() == ["d", "c", "b"]
+    left_out = rerank(found, by_letter, contents, own_pairs=pd.Series({"i": "one", "b": "one", "c": "two"}))
+    assert left_out["item_id"].tolist() == ["c", "b", "d"]
+    assert not left_out["read"].any()
+    unread = rerank(rankings({"none": {"c": 0.3, "b": 0.2}}), by_letter, contents, n=1)
+    assert unread["item_id"].tolist() == ["c", "b"]
+    assert unread["score"].tolist() == pytest.approx([0.3, 0.2], abs=1e-5)
+
+
+def test_words_are_read_for_images_where_the_model_reads_none(tmp_path: Path, collection) -> None:
+    items, folder = collection.items, cross_encoder(tmp_path / "cross")
+    match = CrossEncoders(items)[str(folder)]
+    texts, images = (items[items["modality"] == name] for name in ("text", "image"))
+    query, three = texts.iloc[0], images.iloc[1:4]
+    contents = contents_of(items, match, query=texts.iloc[1]["text"])
+    own = texts[texts["pair_id"] == three.iloc[0]["pair_id"]]
+    expected = dict(zip(own["item_id"], own["text"], strict=True))
+    expected.pop(texts.iloc[1]["item_id"], None)
+    assert contents[three.iloc[0]["item_id"]] == expected
+    found = rankings({query["item_id"]: dict(zip(three["item_id"], (0.3, 0.2, 0.1), strict=True))})
+    moved = rerank(found, match, contents_of(items, match))
+    library = CrossEncoder(str(folder), device="cpu")
+    for item, score in zip(moved["item_id"], moved["score"], strict=True):
+        words = match.words[item].values()
+        best = library.predict([(query["text"], word) for word in words]).max()
+        assert score == pytest.approx(best, abs=1e-5)
+
+
+def test_a_cross_encoder_of_images_is_given_images(tmp_path: Path, collection) -> None:
+    items, folder = collection.items, multimodal_cross_encoder(tmp_path / "multimodal")
+    match = CrossEncoders(items)[str(folder)]
+    assert match.words is None
+    text, images = items[items["modality"] == "text"].iloc[0], items[items["modality"] == "image"].head(3)
+    found = rankings({text["item_id"]: dict(zip(images["item_id"], (0.3, 0.2, 0.1), strict=True))})
+    moved = rerank(found, match, contents_of(items, match))
+    opened = [Image.open(path).convert("RGB") for path in images["image"]]
+    plain = CrossEncoder(str(folder), device="cpu").predict([(text["text"], image) for image in opened])
+    scores = dict(zip(images["item_id"], plain, strict=True))
+    assert moved["item_id"].tolist() == sorted(scores, key=scores.get, reverse=True)
+    assert moved["score"].tolist() == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-5)

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from mmlab.runs import DamagedManifest, start_step
-from mmlab.runs.execute.step_cache import share_step
+from mmlab.runs.execute.run_sweep import share_step
 from mmlab.runs.record.manifest import (
     check_runs,
     differing_parameters,

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from mmlab.items import write_table
 from mmlab.runs import run_folder, start_step, write_report
-from mmlab.runs.execute.step_cache import share_step
+from mmlab.runs.execute.run_sweep import share_step
 from mmlab.runs.record.manifest import DamagedManifest
 from mmlab.runs.report.html_report import write_index, write_overview, write_page, write_single_file
 from mmlab.visualize import interactive_map
