@@ -87,6 +87,33 @@ def test_precisions_are_compared_on_the_same_queries(made):
     assert asked.table["largest_loss"].min() >= 0
 
 
+def test_first_dimensions_are_compared_with_all_on_the_same_queries(made):
+    """Success@1 by hand: the share of texts whose nearest image is of their pair, by the first dimensions."""
+    run = mmlab.open_run("tuned")
+    items, (vectors, *_) = run.embedded_items, run.all_vectors
+    pair = items.set_index("item_id")["pair_id"]
+    ids = {kind: items.loc[items["modality"] == kind, "item_id"] for kind in ("text", "image")}
+    found = run.tune().dimensions([2, 16, vectors.space.dimension], margin=50)
+    table = found.table.set_index(["direction", "dimensions"]).loc["text-to-image"]
+    assert table.index.tolist() == [vectors.space.dimension, 16, 2]
+    for number in table.index:
+        texts, images = (unit_rows(vectors.take(ids[kind]).array[:, :number]) for kind in ("text", "image"))
+        best = ids["image"].to_numpy()[(texts @ images.T).argmax(axis=1)]
+        right = pair.loc[best].to_numpy() == pair.loc[ids["text"]].to_numpy()
+        assert table.loc[number, "Success@1"] == pytest.approx(right.mean())
+    assert not table.loc[vectors.space.dimension, "loses_little"]  # it is what the others are held against
+    assert table["Success@1"].iloc[0] > table["Success@1"].iloc[-1]
+    assert re.match(
+        r"The first \*\*16\*\* of 128 dimensions lose at most 50 points of Success@1", found.sentence
+    )
+    assert "`-p truncate_dim=16`" in found.sentence
+
+
+def test_no_fewer_dimensions_are_said(made):
+    found = mmlab.open_run("tuned").tune().dimensions([512])
+    assert found.sentence == "The vectors have 128 dimensions, and no fewer were tried."
+
+
 def test_one_precision_has_nothing_to_be_compared_with(made):
     speed = mmlab.open_run("tuned").tune_model(batch_sizes=[4], precisions=["float32"], items=8)
     assert speed.losses().sentence.startswith("There is no other precision to set beside float32")

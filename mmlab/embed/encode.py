@@ -105,7 +105,7 @@ def encode_images(
             failures[position] = "missing file"
 
     def embed(batch: list[int]) -> np.ndarray:
-        return model.embed_prepared("image", _stack([prepared[position] for position in batch]))
+        return model.embed_prepared("image", model.stack([prepared[position] for position in batch]))
 
     return _encode(list(prepared), embed, model, failures)
 
@@ -195,18 +195,6 @@ def _prepare_image(path: str, content: str, model: Model) -> Inputs:
     if file_hash(path) != content:
         raise ImageError("changed file")
     return model.prepare_images([image])
-
-
-def _stack(prepared: list[Inputs]) -> Inputs:
-    """Return one batch of what was prepared image by image."""
-    torch = _torch()
-
-    def join(values: list[Any]) -> Any:
-        if isinstance(values[0], list):
-            return [one for own in values for one in own]
-        return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
-
-    return {name: join([single[name] for single in prepared]) for name in prepared[0]}
 
 
 def _empty_device_cache() -> None:

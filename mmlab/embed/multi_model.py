@@ -47,22 +47,27 @@ def embed_with_models(
     batch_size: int = 32,
     progress: bool = True,
     pool_tokens: int = 1,
+    truncate_dim: int = 0,
 ) -> list[Embedded]:
     """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
-    models, prompts, precision, pool_tokens: as in `load_model`; but "auto" is int8 where that is installed and faster,
-    and where a sample of the items has cosines to float32 of GOOD_COSINE at least. cache, batch_size, progress: as in
-    `embed_items`.
+    models, prompts, precision, pool_tokens, truncate_dim: as in `load_model`; but "auto" is int8 where that is
+    installed and faster, and where a sample of the items has cosines to float32 of GOOD_COSINE at least. cache,
+    batch_size, progress: as in `embed_items`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items.
     """
     check_values(
-        models=entries_of(models), precision=precision, batch_size=batch_size, pool_tokens=pool_tokens
+        models=entries_of(models),
+        precision=precision,
+        batch_size=batch_size,
+        pool_tokens=pool_tokens,
+        truncate_dim=truncate_dim,
     )
     prompts = check_prompts(prompts)
     results: dict[Space, Embedded] = {}
     for name in models:
-        model = _load(name, precision, prompts, items, pool_tokens)
+        model = _load(name, precision, prompts, items, pool_tokens=pool_tokens, truncate_dim=truncate_dim)
         if model.space in results:
             raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
         chosen = items[items["modality"].isin(model.modalities)]
@@ -74,11 +79,11 @@ def embed_with_models(
     return list(results.values())
 
 
-def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame, pool_tokens: int) -> Model:
+def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame, **settings: Any) -> Model:
     """Load a model; say in one line why "auto" leaves int8 alone where it does."""
     if precision == "auto" and _gains_from_int8():
         try:
-            model = load_model(name, precision=INT8, prompts=prompts)
+            model = load_model(name, precision=INT8, prompts=prompts, **settings)
             least = _least_cosine(model, items)
         except ModelError as error:
             log.warning(REFUSED, name, error)
@@ -86,7 +91,7 @@ def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame
             if least >= GOOD_COSINE:
                 return model
             log.warning(REFUSED, name, f"the least cosine to float32 is {least:.5f}, under {GOOD_COSINE}")
-    return load_model(name, precision=precision, prompts=prompts, pool_tokens=pool_tokens)
+    return load_model(name, precision=precision, prompts=prompts, **settings)
 
 
 def _gains_from_int8() -> bool:

@@ -5,8 +5,9 @@ Shapes: N rows, D dimensions.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,8 @@ TERM_WEIGHTS, TOKEN_VECTORS = (
     "token vectors",
 )  # the pooling of spaces of the second and third kind
 RARITY = "by rarity"  # of term weights: a query's terms count as much as they are rare
+# At the end of the pooling of a space: how many dimensions are left of the model's own.
+TRUNCATED = re.compile(r", first (\d+) dimensions$")
 
 
 class SpaceMismatch(ValueError):
@@ -68,6 +71,23 @@ class Space:
     def by_rarity(self) -> bool:
         """Whether a term of a query counts as much as it is rare among the items, as in BM25."""
         return self.kind == SPARSE and self.pooling.endswith(RARITY)
+
+    @property
+    def truncate_dim(self) -> int:
+        """How many dimensions were kept of those that the model gives, 0 for all."""
+        found = TRUNCATED.search(self.pooling)
+        return int(found[1]) if found else 0
+
+    def truncate(self, dimension: int) -> "Space":
+        """Return the space of the first dimensions; itself where there are no more.
+
+        >>> Space("toy", "1", "mean", "", "", 4).truncate(2).pooling
+        'mean, first 2 dimensions'
+        """
+        if dimension >= self.dimension:
+            return self
+        pooling = f"{TRUNCATED.sub('', self.pooling)}, first {dimension} dimensions"
+        return replace(self, pooling=pooling, dimension=dimension)
 
     def check_same(self, other: "Space") -> None:
         """Raise SpaceMismatch, naming each field that differs, unless both spaces are the same."""
@@ -157,6 +177,16 @@ class Vectors:
     def score_blocks(self, gallery: "Vectors") -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the places of queries and their cosines (Q, N) with the gallery, block by block."""
         return score_blocks(self.array, gallery.array)
+
+    def truncate(self, dimension: int) -> "Vectors":
+        """Return the first dimensions as unit rows, as a model gives them with `truncate_dim`.
+
+        >>> Vectors(["a"], [[0.36, 0.48, 0.8]], Space("toy", "1", "", "", "", 3)).truncate(2).array.round(1).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+        """
+        queries = self.queries.truncate(dimension) if self.queries else None
+        array = unit_rows(self.array[:, :dimension])
+        return Vectors(self.ids, array, self.space.truncate(dimension), queries)
 
     def save(self, path: str | Path) -> Path:
         """Write ids, rows and space, not `queries`, as one `.npz` without pickles, whole or not at all."""

@@ -151,8 +151,9 @@ class Run(RunData):
                 100 (or 4 k) best candidates; a missing price counts as 0.
             weight: the share of the text, in [0, 1], where text and image ask; "confidence" gives 60% to the more
                 confident of both.
-            fusion: "early" (one search with the weighted mean of both vectors), "weighted_sum", "rrf" or "dbsf" (two
-                searches, fused). Early where texts and images share a space, else rrf, unless given.
+            fusion: "early" (one search with the weighted mean of both vectors), "composed" (one search with both as
+                one input, where the model takes them so), "weighted_sum", "rrf" or "dbsf" (two searches, fused). Early
+                where texts and images share a space, else rrf, unless given.
             rrf_k: the constant k of reciprocal rank fusion, 60 in Cormack et al. (SIGIR 2009).
             models: the models that answer, and "bm25" where the index holds the words (`retrievers` of 03_index);
                 several are fused. The first of the run for each modality unless given.
@@ -699,7 +700,7 @@ class Run(RunData):
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, batch_size: see `embed_with_models`.
+            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`.
 
         Raises:
             ValueError: where there are no items.

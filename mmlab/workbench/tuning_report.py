@@ -45,7 +45,7 @@ from mmlab.visualize.curves import throughput_curves
 from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
 from mmlab.workbench.step_reports import draw_queries, index_settings
-from mmlab.workbench.system_comparison import MARGIN, SystemComparison
+from mmlab.workbench.system_comparison import LEVEL, MARGIN, SystemComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -295,6 +295,36 @@ class TuningReport(Report):
                     for to, own in self.asked.items()
                 }
 
+    @or_reason
+    def dimensions(self, kept: Sequence[int] = (64, 128, 256, 512), margin: float = MARGIN) -> Result:
+        """Show what the first dimensions of the run's vectors find beside all of them; no model is needed.
+
+        Args:
+            kept: how many dimensions are kept; numbers that are no fewer than there are are left out.
+            margin: the loss that would still do, in points (hundredths of Success@1), over 0 and up to 100.
+
+        Returns:
+            A row for each direction and number of dimensions: direction, dimensions, Success@1, difference to all of
+            them, largest_loss (what the true loss is at most, 95% sure), p_holm, loses_little (whether it is shown
+            that no more than the margin is lost). Shares, not points; at most 1,000 pairs are asked.
+
+        Example:
+            >>> report.dimensions([32, 64]).table["dimensions"].unique().tolist()
+            [128, 64, 32]
+        """
+        check_values(tune_dimensions=entries_of(kept), margin=margin)
+        vectors, drawn = self.data.all_vectors[0], _draw_pairs(self._items, self.seed)
+        whole = vectors.space.dimension
+        fewer = sorted({number for number in kept if number < whole}, reverse=True)
+        if not fewer:
+            raise TooFew(f"the vectors have {whole} dimensions, and no fewer were tried")
+        own = vectors.take(drawn["item_id"])
+        found = {str(number): own.truncate(number) for number in (whole, *fewer)}
+        comparison = SystemComparison(_score(found, drawn), drawn, JUDGED_BY, self.seed)
+        table = _compare_dimensions(comparison, margin)
+        caption = f"Success@1 of {drawn['pair_id'].nunique():,} pairs by the first dimensions of each vector"
+        return Result(table, _say_dimensions(table, whole, margin), caption=caption)
+
     def layouts(self) -> Result:
         """Show what the three layouts cost, built from up to 200 pairs in a temporary folder.
 
@@ -399,12 +429,11 @@ class ModelSpeed(Report):
         speeds = sweep_batches(pd.concat(drawn), model, sizes, precisions)
         if set(precisions) == {FULL_PRECISION}:
             return cls(speeds, model)
-        pairs = pd.Series(known["pair_id"].unique())
-        kept = known[known["pair_id"].isin(pairs.sample(min(JUDGED_PAIRS, len(pairs)), random_state=seed))]
+        kept = _draw_pairs(known, seed)
         vectors = {}
         for name in dict.fromkeys([FULL_PRECISION, *precisions]):
             with suppress(ModelError):  # which the column problem has
-                vectors[name] = _embed(kept, model, data.parameters.get("prompts", ()), name)
+                vectors[name] = _embed(kept, model, data.parameters, name)
         return cls(speeds, model, SystemComparison(_score(vectors, kept), kept, JUDGED_BY, seed))
 
     @or_reason
@@ -469,9 +498,49 @@ class ModelSpeed(Report):
         return step.outputs()
 
 
-def _embed(items: pd.DataFrame, model: str, prompts: Sequence[str], precision: str) -> Vectors:
+def _draw_pairs(items: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the items of JUDGED_PAIRS pairs, drawn at random, or all."""
+    pairs = pd.Series(items["pair_id"].unique())
+    return items[items["pair_id"].isin(pairs.sample(min(JUDGED_PAIRS, len(pairs)), random_state=seed))]
+
+
+def _embed(items: pd.DataFrame, model: str, given: Mapping[str, Any], precision: str) -> Vectors:
+    """Embed with the prompts and the dimensions of the run."""
+    settings = {name: given[name] for name in ("prompts", "truncate_dim") if name in given}
     known = data_folder() / "cache" / "vectors.sqlite"
-    return embed_with_models(items, [model], prompts, precision, known, progress=False)[0].dense
+    found = embed_with_models(items, [model], precision=precision, cache=known, progress=False, **settings)
+    return found[0].dense
+
+
+def _compare_dimensions(comparison: SystemComparison, margin: float) -> pd.DataFrame:
+    """Return a row for each direction and number of dimensions, all of them first."""
+    losses = comparison.non_inferiority(margin).table.set_index(["direction", "system"])
+    rows = []
+    for direction, systems in comparison.scores.items():
+        for name, scores in systems.items():
+            row = {"direction": direction, "dimensions": int(name), JUDGED_BY: scores[JUDGED_BY].mean()}
+            if (direction, name) in losses.index:
+                loss = losses.loc[(direction, name)]
+                row |= loss[["difference", "largest_loss", "p_holm"]].to_dict()
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    return table.assign(loses_little=table["p_holm"] < LEVEL)
+
+
+def _say_dimensions(table: pd.DataFrame, whole: int, margin: float) -> str:
+    tried = table.dropna(subset=["p_holm"]).groupby("dimensions")
+    little, largest = tried["loses_little"].all(), 100 * tried["largest_loss"].max()
+    if not little.any():
+        best = largest.idxmin()
+        return (
+            f"That fewer than {whole} dimensions lose at most {margin:g} points of {JUDGED_BY} is not shown; {best} "
+            f"lose at most {largest[best]:.2f} points."
+        )
+    fewest = little[little].index.min()
+    return (
+        f"The first **{fewest}** of {whole} dimensions lose at most {margin:g} points of {JUDGED_BY} and take "
+        f"{fewest / whole:.0%} of the memory: `-p truncate_dim={fewest}` keeps those."
+    )
 
 
 def _score(vectors: Mapping[str, Vectors], items: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:

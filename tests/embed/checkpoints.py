@@ -314,6 +314,70 @@ def multimodal_cross_encoder(folder):
     return folder
 
 
+def clip_sentences(folder):
+    """A CLIP as sentence-transformers saves it."""
+    from sentence_transformers import SentenceTransformer
+
+    plain = clip(folder.with_name(f"{folder.name}-plain"))
+    SentenceTransformer(str(plain), device="cpu").save(str(folder))
+    return folder
+
+
+CHAT = (
+    "{% for message in messages %}<user>{% for part in message['content'] %}"
+    "{{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}</user>{% endfor %}"
+)
+VLM_WINDOW = 64  # 16 to 24 tokens of an image among them
+
+
+def vlm(folder):
+    """A LLaVA-NeXT in small that embeds: its last token, a prompt for queries, tiles by an image's shape."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import (
+        LlavaNextConfig,
+        LlavaNextImageProcessorPil,
+        LlavaNextModel,
+        LlavaNextProcessor,
+        Qwen2Tokenizer,
+    )
+
+    marks = ["<image>", "<user>", "</user>"]
+    tokens = ["<pad>", *sorted(ByteLevel.alphabet()), *marks]
+    tokenizer = Qwen2Tokenizer(
+        vocab={token: number for number, token in enumerate(tokens)},
+        merges=[],
+        additional_special_tokens=marks,
+        model_max_length=VLM_WINDOW,
+        **dict.fromkeys(("pad_token", "eos_token", "unk_token"), "<pad>"),
+    )
+    tiles = [[16, 32], [32, 16], [32, 32]]
+    text = text_config(tokenizer, model_type="qwen2", num_key_value_heads=1, max_position_embeddings=128)
+    vision = TINY | {"model_type": "clip_vision_model", "image_size": 16, "patch_size": 8}
+    config = LlavaNextConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=tiles,
+    )
+    size = {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
+    processor = LlavaNextProcessor(
+        image_processor=LlavaNextImageProcessorPil(image_grid_pinpoints=tiles, **size),
+        tokenizer=tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    plain = write(folder.with_name(f"{folder.name}-plain"), LlavaNextModel(config), processor)
+    modules = [Transformer(str(plain)), Pooling(32, "lasttoken"), Normalize()]
+    prompts = {"query": "find", "document": "show"}
+    SentenceTransformer(modules=modules, prompts=prompts, device="cpu").save(str(folder))
+    return folder
+
+
 def vit(folder):
     from transformers import ViTConfig, ViTModel
 
@@ -574,7 +638,7 @@ FAMILIES = {
     family.__name__: family
     for family in (
         *(clip, old_clip, metaclip2, siglip, siglip2, altclip, chinese_clip, align, blip, blip2),
-        *(bert, mpnet, bge, vit, dinov2, clap, pe_audio, xclip),
+        *(bert, mpnet, bge, clip_sentences, vlm, vit, dinov2, clap, pe_audio, xclip),
         *(splade, inference_free, colbert, colpali, colqwen2, colmodernvbert, page_modules),
     )
 }

@@ -280,3 +280,14 @@ def test_memory_that_was_given_back_counts_while_it_was_used():
 
 def test_there_is_free_memory():
     assert free_memory() > MB
+
+
+def test_stored_vectors_that_are_truncated_are_those_of_the_model(items, folders):
+    names = [str(folders("bge"))]
+    (whole,) = embed_with_models(items, names, progress=False)
+    (first,) = embed_with_models(items, names, progress=False, truncate_dim=8)
+    own = whole.vectors.truncate(8)
+    assert own.space == first.vectors.space
+    assert own.queries.space == first.vectors.space
+    np.testing.assert_allclose(own.array, first.vectors.array, atol=1e-6)
+    np.testing.assert_allclose(own.queries.array, first.vectors.queries.array, atol=1e-6)

@@ -121,3 +121,26 @@ def test_queries_of_another_space_are_refused():
     foreign = Vectors(["t"], [[1, 0]], replace(space, prompt="find: {}"))
     with pytest.raises(SpaceMismatch, match="prompt: '' and 'find: {}'"):
         Vectors(["t"], [[1, 0]], space, foreign)
+
+
+def test_first_dimensions_are_unit_rows_of_a_space_of_their_own():
+    space = Space("toy", "1", "mean", "", "", 4)
+    asking = Vectors(["b"], [[0, 0.6, 0, 0.8]], space)
+    vectors = Vectors(["a", "b"], [[0.6, 0, 0.8, 0], [0, 1, 0, 0]], space, queries=asking)
+    first = vectors.truncate(2)
+    assert first.array.tolist() == [[1, 0], [0, 1]]
+    assert first.queries.array.tolist() == [[0, 1]]
+    assert (first.space.pooling, first.space.dimension) == ("mean, first 2 dimensions", 2)
+    assert (first.space.truncate_dim, space.truncate_dim) == (2, 0)
+    with pytest.raises(
+        SpaceMismatch, match=r"pooling: 'mean' and 'mean, first 2 dimensions'; dimension: 4 and 2"
+    ):
+        space.check_same(first.space)
+
+
+def test_dimensions_that_were_kept_can_be_fewer_again():
+    space = Space("toy", "1", "mean", "", "", 4)
+    assert space.truncate(3).truncate(2) == space.truncate(2)
+    assert space.truncate(4) == space
+    with pytest.raises(ValueError, match="1 of 1 vectors are zero or not finite, first row 0"):
+        Vectors(["a"], [[0, 0, 1, 0]], space).truncate(2)

@@ -26,6 +26,7 @@ from mmlab.embed.models.interface import (
 from mmlab.embed.models.parts import TextTokenizer
 from mmlab.items import Space, unit_rows
 from mmlab.items.options import OPTIONS
+from mmlab.items.vectors import DENSE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,7 +116,8 @@ class Adapter(ABC):
         self.dtype = checkpoint.dtype
         self.int8: dict[str, Int8Network] = {}
         self.prompts = checkpoint.prompts if tokenizer else ()
-        self.space = Space(
+        self.kept: int | None = None
+        space = Space(
             model=checkpoint.name,
             revision=checkpoint.revision,
             pooling=pooling,
@@ -123,6 +125,9 @@ class Adapter(ABC):
             preprocessing=self.describe_preprocessing(),
             dimension=self._measure_dimension(),
         )
+        kept = checkpoint.truncate_dim if space.kind == DENSE else 0
+        self.space = space.truncate(kept or space.dimension)
+        self.kept = self.space.dimension
 
     @abstractmethod
     def project(self, modality: str, inputs: Inputs) -> torch.Tensor:
@@ -151,6 +156,13 @@ class Adapter(ABC):
         """Return unit rows, float32 (N, D)."""
         return self.embed_prepared("image", self.prepare_images(images))
 
+    def embed_both(self, texts: list[str], images: "list[Image]", as_queries: bool = False) -> np.ndarray:
+        """Raise ModelError: this family takes no image and text as one input."""
+        raise ModelError(
+            f"{self.checkpoint.name} takes no image and text as one input: give a vision-language model such as "
+            "Qwen/Qwen3-VL-Embedding-2B, or mix the vectors of both (fusion early)"
+        )
+
     def embed_audio(self, waveforms: list[np.ndarray]) -> np.ndarray:
         """Return unit rows, float32 (N, D), of mono waveforms, float32 (samples,) in [-1, 1] at `sampling_rate` Hz."""
         return self.embed_prepared("audio", self.prepare_audio(waveforms))
@@ -176,12 +188,21 @@ class Adapter(ABC):
         """Return tensors on the CPU, of videos as `embed_videos` takes them."""
         raise unsupported_modality(self.checkpoint.name, self.modalities, "video")
 
+    def stack(self, prepared: list[Inputs]) -> Inputs:
+        """Return one batch of what was prepared one by one."""
+        return {name: self._join(name, [single[name] for single in prepared]) for name in prepared[0]}
+
+    def _join(self, name: str, values: list[Any]) -> Any:
+        if isinstance(values[0], list):
+            return [one for own in values for one in own]
+        return torch.cat(values) if isinstance(values[0], torch.Tensor) else values[0]
+
     @torch.inference_mode()
     def embed_prepared(self, modality: str, prepared: Inputs) -> np.ndarray:
         """Return unit rows, float32 (N, D), of prepared inputs; raise ModelError if one is zero or not finite."""
         self._check(modality)
         with device_lock(self.checkpoint.device):
-            rows = self.as_unit_rows(self._compute(modality, prepared))
+            rows = self.as_unit_rows(self._compute(modality, prepared)[:, : self.kept])
         return average_prompts(rows, self.prompts) if modality == "text" else rows
 
     def as_unit_rows(self, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.embed.models.repository import CONFIG, CONFIGS, Repository
+from mmlab.embed.models.repository import CONFIG, CONFIGS, MODULES, Repository
 from mmlab.embed.models.weights import Weights
 from mmlab.items.files import file_hash, resolve, shorten
 
@@ -42,6 +42,7 @@ KNOWN_IDS = {
     "vit-so400m-14-siglip-384": "google/siglip-so400m-patch14-384",
     "siglip2": "google/siglip2-base-patch16-224",
     "vit-b-16-siglip2": "google/siglip2-base-patch16-224",
+    "qwen3-vl-embedding": "Qwen/Qwen3-VL-Embedding-2B",
     "metaclip": "facebook/metaclip-b32-400m",
     "metaclip2": "facebook/metaclip-2-worldwide-huge-quickgelu",
     "altclip": "BAAI/AltCLIP",
@@ -91,6 +92,7 @@ class Checkpoint:
     precision: str  # "float32", "bfloat16" or "int8"
     prompts: tuple[str, ...] = ()
     pool_tokens: int = 1  # token rows of an item that become one, about, in late interaction
+    truncate_dim: int = 0  # how many dimensions of a vector are kept, 0 for all
 
     @property
     def name(self) -> str:
@@ -204,7 +206,7 @@ def module_folders(repository: Repository) -> list[str]:
 
     Also those of the modules that a Router in the uppermost folder chooses from.
     """
-    modules = repository.read_json("modules.json") or []
+    modules = repository.read_json(MODULES) or []
     try:
         routed = repository.read_json(ROUTER)["types"] if modules and repository.find(ROUTER) else ()  # type: ignore[call-overload]
         paths = {str(PurePosixPath(path)) for path in (*(module["path"] for module in modules), *routed)} - {
@@ -255,8 +257,16 @@ def unreadable_as_model_error(model: str, part: str, advice: str) -> Iterator[No
             "none of it was run. Give a checkpoint with safetensors, or save this one anew where it was made"
         ) from error
     except (*LIBRARY_ERRORS, HTTPError, StrictDataclassError, SafetensorError) as error:
-        found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
-        raise ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}") from error
+        raise _unreadable(model, part, advice, error) from error
+
+
+def _unreadable(model: str, part: str, advice: str, error: Exception) -> ModelError:
+    if isinstance(error, ImportError) and "torchvision" in str(error).lower():
+        return ModelError(
+            f"model {model!r}: its {part} need torchvision: pip install torchvision, in the version that fits torch"
+        )
+    found = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
+    return ModelError(f"model {model!r}: its {part} cannot be read ({found}): {advice}")
 
 
 @contextmanager

@@ -66,12 +66,20 @@ class Model(Protocol):
         """Return unit rows, float32 (N, D), of RGB images of any sizes."""
         ...
 
+    def embed_both(self, texts: list[str], images: "list[Image]", as_queries: bool = False) -> np.ndarray:
+        """Return unit rows, float32 (N, D), of a text and an image as one input each."""
+        ...
+
     def prepare_texts(self, texts: list[str]) -> Inputs:
         """Return what the network reads: a row per text and prompt."""
         ...
 
     def prepare_images(self, images: "list[Image]") -> Inputs:
         """Return what the network reads: a row per image."""
+        ...
+
+    def stack(self, prepared: list[Inputs]) -> Inputs:
+        """Return one batch of what a prepare method returned for one input each."""
         ...
 
     def embed_prepared(self, modality: str, prepared: Inputs) -> np.ndarray:

@@ -197,12 +197,12 @@ class TokenEncoder(TokenAdapter, SentenceEncoder):
     advice = "give a late-interaction model such as lightonai/GTE-ModernColBERT-v1"
     tells_queries_apart = True
     library = MultiVectorEncoder
+    tokenizer: TextTokenizer
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.token_pooling = HierarchicalTokenPooling(checkpoint.pool_tokens)
         self.network_class = _retriever(checkpoint) or AutoModel  # type: ignore[misc]
         super().__init__(_without_templates(checkpoint))
-        self.modalities = tuple(kind for kind in ("text", "image") if self.pipeline.supports(kind))
         reader = self.pipeline[0]
         length = getattr(reader, "document_length", None) or MAX_LENGTH
         self.tokenizer.window = min(self.tokenizer.window, length)

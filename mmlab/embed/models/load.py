@@ -24,7 +24,7 @@ from mmlab.embed.models.interface import (
     parse_prompts,
 )
 from mmlab.embed.models.open_clip import read_open_clip_config
-from mmlab.embed.models.repository import CONFIG, OPEN_CLIP_CONFIG, Repository, find_commit, join
+from mmlab.embed.models.repository import CONFIG, MODULES, OPEN_CLIP_CONFIG, Repository, find_commit, join
 from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
 from mmlab.items import Space
 from mmlab.items.parameter_table import check_values
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
     from mmlab.embed.models.cross_encoder import PairScorer
 
-# The family of a config, by its model_type or else by what its class embeds -> module and adapter. A module is imported
-# when a model of the family is loaded: torch, transformers and sentence-transformers take seconds.
+# The family of a config, by its model_type, else "modules" beside a modules.json, else by what its class embeds ->
+# module and adapter. A module is imported when a model of the family is loaded: torch, transformers and
+# sentence-transformers take seconds.
 FAMILIES = {
     "blip": ("blip", "Blip"),
     "blip-2": ("blip", "Blip2"),
@@ -48,6 +49,10 @@ FAMILIES = {
     "colmodernvbert": ("late", "PageEncoder"),
     "weighted terms": ("late", "TermEncoder"),
     "token vectors": ("late", "TokenEncoder"),
+    # sentence-transformers gives them other images, or texts longer than the window
+    "siglip2": ("dual_encoders", "DualEncoder"),
+    "altclip": ("dual_encoders", "DualEncoder"),
+    "modules": ("sentence_encoder", "SentenceEncoder"),
     "texts and images": ("dual_encoders", "DualEncoder"),
     "texts": ("sentence_encoder", "SentenceEncoder"),
     "images": ("dual_encoders", "ImageEncoder"),
@@ -79,6 +84,7 @@ def load_model(
     precision: str = "float32",
     prompts: Sequence[str] = (),
     pool_tokens: int = 1,
+    truncate_dim: int = 0,
 ) -> Model:
     """Load a model by its name: "demo", a folder, or a Hugging Face id like "openai/clip-vit-base-patch32".
 
@@ -89,24 +95,27 @@ def load_model(
     prompts: templates like "a photo of {}". Each text is put into each of them, and has the mean of their vectors;
     an encoder of images alone, one of weighted terms and one of token vectors ignore them.
     pool_tokens: about how many token rows of an item become one, by clusters, in late interaction.
+    truncate_dim: how many first dimensions of a vector are kept, as unit rows again; 0 for all, and a model that has
+    fewer gives all. Models that were trained for it (Matryoshka) lose little.
 
     Code that comes with a checkpoint is never run. Weights are safetensors, or else tensors in a pickle, which torch
     reads with weights_only=True; a line says so where they are not the safetensors that lie beside the config.
     Raises ModelError if there is no such model or it cannot be read, ValueError for other wrong arguments.
     """
-    check_values(pool_tokens=pool_tokens)
-    return _load(model, device, precision, check_prompts(prompts), pool_tokens=pool_tokens)
+    check_values(pool_tokens=pool_tokens, truncate_dim=truncate_dim)
+    return _load(model, device, precision, check_prompts(prompts), "", pool_tokens, truncate_dim)
 
 
 def load_for(space: Space, device: str = "auto") -> Model:
-    """Load the model that made the vectors of this space, with the same prompts and precision.
+    """Load the model that made the vectors of this space, with the same prompts, precision and dimensions.
 
     A Hugging Face id is read at the commit of the space, whatever main is by now.
     Raises ModelError if the model is gone or has changed since; the message says what differs.
     """
     precision = space.preprocessing.rsplit(", ", 1)[-1]
     prompts, pool_tokens = parse_prompts(space.prompt), parse_pooling(space.pooling)
-    model = _load(space.model, device, precision, prompts, space.revision, pool_tokens)
+    kept = (space.revision, pool_tokens, space.truncate_dim)
+    model = _load(space.model, device, precision, prompts, *kept)
     then, now = space.to_dict(), model.space.to_dict()
     changed = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in then if then[name] != now[name]]
     if changed:
@@ -171,6 +180,7 @@ def _load(
     prompts: tuple[str, ...],
     revision: str = "",
     pool_tokens: int = 1,
+    truncate_dim: int = 0,
 ) -> Model:
     """Load a model, a Hugging Face id at the commit of this revision, "" for that of main."""
     if "imagebind" in Path(model).name.lower():
@@ -183,9 +193,9 @@ def _load(
     source = find_checkpoint(model)
     config, weights = _open(model, _find_repository(model, source, revision))
     own_revision = weights.revision or hash_folder(Path(source), weights)
-    settings = (picked, picked_precision, prompts, pool_tokens)
+    settings = (picked, picked_precision, prompts, pool_tokens, truncate_dim)
     checkpoint = Checkpoint(model, source, own_revision, config, weights, *settings)
-    module, adapter = FAMILIES[_find_family(model, config, weights.repository)]
+    module, adapter = FAMILIES[_find_family(model, config, weights.repository, weights.of_open_clip)]
     return getattr(import_module(f"mmlab.embed.models.{module}"), adapter)(checkpoint)
 
 
@@ -248,7 +258,9 @@ def _transformers() -> Any:
     return transformers
 
 
-def _find_family(model: str, config: "PreTrainedConfig", repository: Repository) -> str:
+def _find_family(
+    model: str, config: "PreTrainedConfig", repository: Repository, of_open_clip: bool = False
+) -> str:
     settings = repository.read_json("config_sentence_transformers.json") or {}
     named = [
         settings.get("model_type") if isinstance(settings, dict) else None,
@@ -258,6 +270,8 @@ def _find_family(model: str, config: "PreTrainedConfig", repository: Repository)
         return kinds[0]
     if config.model_type in FAMILIES:
         return config.model_type
+    if repository.find(MODULES) and not of_open_clip:
+        return "modules"
     mapped = _transformers().MODEL_MAPPING.get(type(config), None)
     kind = mapped[0] if isinstance(mapped, tuple | list) else mapped
     if hasattr(kind, "get_text_features") and hasattr(kind, "get_image_features"):
@@ -267,6 +281,7 @@ def _find_family(model: str, config: "PreTrainedConfig", repository: Repository)
     if embedded and not (embedded == "texts" and hasattr(config, "vision_config")):
         return embedded
     found = kind.__name__ if kind else config.model_type
+    saved = ", or its folder as sentence-transformers saves it" if hasattr(config, "vision_config") else ""
     raise ModelError(
-        f"model {model!r} is a {found}, which is not a known kind of encoder: give {SUGGESTIONS['image']}"
+        f"model {model!r} is a {found}, which is not a known kind of encoder: give {SUGGESTIONS['image']}{saved}"
     )

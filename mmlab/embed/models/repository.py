@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from mmlab.embed.models.interface import ModelError
 
 # The files that say what a checkpoint is: of transformers, sentence-transformers and open_clip.
-CONFIG, OPEN_CLIP_CONFIG = "config.json", "open_clip_config.json"
-CONFIGS = (CONFIG, "modules.json", OPEN_CLIP_CONFIG)
+CONFIG, MODULES, OPEN_CLIP_CONFIG = "config.json", "modules.json", "open_clip_config.json"
+CONFIGS = (CONFIG, MODULES, OPEN_CLIP_CONFIG)
 # Files beside the weights: settings, vocabularies, templates.
 SETTINGS_SUFFIXES = {".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".jinja", ".metadata"}
 # Files that look like weights, for messages.

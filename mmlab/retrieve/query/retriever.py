@@ -139,6 +139,16 @@ class Retriever:
         """
         return self._embed(query).vectors
 
+    def compose(self, text: str, image: "Content") -> Vectors:
+        """Return a text and an image as one unit row (1, D), which the model makes of both as one input.
+
+        Raises ModelError for a model that takes no such input, ImageError for a file that is no image.
+        """
+        self.load()
+        images = [one for one in [_open(image, [], strict=True)] if one is not None]
+        rows = self.model.embed_both([_checked_text(text)], images, as_queries=True)
+        return Vectors(np.array([f"{text} + {_file_name(image)}"]), rows, self.model.space)
+
     def _embed(self, query: "Content | AnyVectors | Iterable[Content]") -> EmbeddedQueries:
         if isinstance(query, Vectors | RaggedVectors):
             return EmbeddedQueries(query, [])

@@ -16,6 +16,7 @@ from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.rerank import Match, contents_of, count_unread, rerank
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import (
+    COMPOSED,
     CONFIDENCE,
     EARLY,
     NONE,
@@ -57,11 +58,11 @@ def search(
     """Answer a query: the `query.k` best items, with their payload, rank from 1 and score.
 
     `systems`: one retriever, or several by name, see `systems_of`; the query names those that answer, all do where it
-    names none. Text and image of one joint model make one vector ("early"); else each part asks each model, and their
-    first `query.depth` hits are fused by `fuse`. Calibrated hits have a column `probability`; `calibrations` are by
-    system, kind and direction. The first `query.rerank` hits are ranked again by `match`, see `rerank`, with their rank
-    before in `before`. Raises ValueError for what these systems cannot answer, saying what to choose, and for a k of
-    more items than there are.
+    names none. Text and image of one joint model make one vector ("early", "composed"); else each part asks each model,
+    and their first `query.depth` hits are fused by `fuse`. Calibrated hits have a column `probability`; `calibrations`
+    are by system, kind and direction. The first `query.rerank` hits are ranked again by `match`, see `rerank`, with
+    their rank before in `before`. Raises ValueError for what these systems cannot answer, saying what to choose, and
+    for a k of more items than there are.
     """
     names, chosen = _choose(systems_of(systems), query)
     parts = _parts(query, chosen)
@@ -120,10 +121,11 @@ def _parts(query: Query, systems: Sequence[System]) -> list[Part]:
 
 def _check(query: Query, systems: int, parts: Sequence[Part]) -> None:
     """Raise ValueError for settings that do not fit so many systems and parts."""
-    late = len(parts) > 1 and (query.fusion != EARLY or systems > 1)
-    if late and query.fusion == EARLY:
+    one_vector = query.fusion in (EARLY, COMPOSED)
+    late = len(parts) > 1 and (not one_vector or systems > 1)
+    if late and one_vector:
         raise ValueError(
-            f"early fusion mixes vectors of one space, found several models: choose {', '.join(FUSIONS)}"
+            f"{query.fusion} fusion makes one vector of one space, found several models: choose {', '.join(FUSIONS)}"
         )
     if query.weight == CONFIDENCE and query.has_both and (not late or systems > 1):
         raise ValueError(
@@ -150,7 +152,7 @@ def _find(query: Query, parts: Sequence[Part]) -> SearchResult:
     if len(parts) == 1:
         [(searcher, content, _)] = parts
         return _search_part(searcher, content, query, _depth(searcher, query, single=True))
-    if query.fusion == EARLY:
+    if query.fusion in (EARLY, COMPOSED):
         return _find_early(query, *parts)
     if _fits_one_request(query, parts):
         return _search_fused(query, parts)
@@ -200,15 +202,18 @@ def _search_fused(query: Query, parts: Sequence[Part]) -> SearchResult:
 
 
 def _find_early(query: Query, text: Part, image: Part) -> SearchResult:
-    """Search once, with the unit mean of the text's and the image's vector."""
+    """Search once, with the unit mean of the text's and the image's vector, or with that of both as one input."""
     reader, viewer = text.searcher, image.searcher
     if not (isinstance(reader, Retriever) and isinstance(viewer, Retriever)):
         raise ValueError(f"saved rankings have no vectors to mix: choose {', '.join(FUSIONS)}")
     started = time.perf_counter()
-    vectors = [one.embed(cast("Content", part.content)) for one, part in ((reader, text), (viewer, image))]
-    mixed = mix_vectors(vectors, _text_and_image(query))
+    asked, shown = (cast("Content", part.content) for part in (text, image))
+    if query.fusion == COMPOSED:
+        mixed = viewer.compose(query.text, shown)
+    else:
+        mixed = mix_vectors([reader.embed(asked), viewer.embed(shown)], _text_and_image(query))
     spent = 1000 * (time.perf_counter() - started)
-    result = _search_part(reader, mixed, query, _depth(reader, query, single=True))
+    result = _search_part(viewer, mixed, query, _depth(viewer, query, single=True))
     timings = {**result.timings, "embed_ms": result.timings["embed_ms"] + spent}
     return SearchResult(result.table.drop(columns="query_id"), timings, method=result.method)
 

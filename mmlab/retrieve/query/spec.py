@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Content = str | Path | Image.Image
 
-EARLY, CONFIDENCE, NONE = "early", "confidence", "none"
+EARLY, COMPOSED, CONFIDENCE, NONE = "early", "composed", "confidence", "none"
 ROCCHIO = "rocchio"
 RECOMMENDATIONS = (ROCCHIO, BEST_SCORE, SUM_SCORES, FEEDBACK)  # by examples that are wanted and unwanted
 QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
     "to": Choice(MODALITIES),
     "weight": Number(0, 1, name=CONFIDENCE),
     "minus_weight": Number(0),
-    "fusion": Choice(QUERY_FUSIONS),
+    "fusion": Choice((*QUERY_FUSIONS, COMPOSED)),
     "recommend": Choice(RECOMMENDATIONS),
 }
 DIVERSITY = Number(0, 1)
@@ -70,8 +70,9 @@ class Query:
     scores of the engine, and so is that by context: pairs of a wanted and an unwanted example (see `Examples`).
     boost: weights of fields of numbers; {"price": -0.01} takes 0.01 x price from the score of the first candidates.
     weight: the share of the text in [0, 1], where there are both; "confidence": 0.6 for the more confident of both (see
-    `weights_by_confidence`). fusion: how both, and the answers of several models, become one: "early" (one vector),
-    or one of FUSIONS over the first `depth` hits of each. rrf_k: the k of "rrf".
+    `weights_by_confidence`). fusion: how both, and the answers of several models, become one: "early" (the mean
+    of both vectors), "composed" (both as one input of a model that takes them so; without weights), or one of FUSIONS
+    over the first `depth` hits of each. rrf_k: the k of "rrf".
     models: names of those that answer, all of them where empty; shares: their weights, adding up to 1, equal where
     empty. calibration: turn scores into probabilities, of CALIBRATIONS; rerank: how many of the first hits are ranked
     again, 0 for none. diversity: in [0, 1], choose by MMR; group_by_pair: only the best item of each pair.

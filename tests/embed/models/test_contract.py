@@ -11,7 +11,7 @@ from mmlab.embed import ModelError, load_for, load_model
 
 DUAL = ("clip", "old_clip", "metaclip2", "siglip", "siglip2", "altclip", "chinese_clip", "align")
 KINDS = {
-    **dict.fromkeys((*DUAL, "blip", "blip2"), ("text", "image")),
+    **dict.fromkeys((*DUAL, "blip", "blip2", "clip_sentences", "vlm"), ("text", "image")),
     **dict.fromkeys(("bert", "mpnet", "bge"), ("text",)),
     **dict.fromkeys(("vit", "dinov2"), ("image",)),
     **dict.fromkeys(("clap", "pe_audio"), ("text", "audio")),
@@ -74,7 +74,7 @@ def test_prepared_inputs_make_the_same_vectors_even_after_a_pickle(family, model
 @every_reader
 def test_a_text_longer_than_the_window_is_truncated_and_counted(family, models):
     model = models(family)
-    assert model.tokenizer.window == (64 if family == "align" else 16)
+    assert model.tokenizer.window == (64 if family in ("align", "vlm") else 16)
     assert model.count_truncated(TEXTS) == 1
     assert model.count_truncated([]) == 0
     lengths = [model.count_truncated(["xy" * letters]) for letters in range(1, 40)]
@@ -157,7 +157,7 @@ def test_attention_is_sdpa_where_the_family_has_it(family, models):
 KERNELS = "somebody/kernels"
 
 
-@pytest.mark.parametrize("family", ["clip", "mpnet", "blip2"])
+@pytest.mark.parametrize("family", ["clip", "mpnet", "blip2", "clip_sentences", "vlm"])
 def test_the_attention_is_ours_whatever_a_checkpoint_names(family, folders, models, inputs, tmp_path):
     folder = shutil.copytree(folders(family), tmp_path / "model")
     for file in folder.rglob("config.json"):

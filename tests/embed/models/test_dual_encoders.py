@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 from transformers import (
     AutoFeatureExtractor,
     AutoImageProcessor,
@@ -40,6 +41,16 @@ def test_text_vectors_equal_the_librarys_own_calls(family, models, folders):
     network = AutoModel.from_pretrained(folders(family)).eval()
     expected = unit(network.get_text_features(**tokens).pooler_output)
     np.testing.assert_allclose(models(family).embed_texts(TEXTS), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", [family for family in DUAL if family not in ("siglip2", "altclip")])
+def test_vectors_equal_those_of_sentence_transformers(family, models, folders, images):
+    library = SentenceTransformer(str(folders(family)), device="cpu")
+    for rows, given in (
+        (models(family).embed_texts(TEXTS), TEXTS),
+        (models(family).embed_images(images), images),
+    ):
+        np.testing.assert_allclose(rows, library.encode(given, normalize_embeddings=True), atol=1e-5)
 
 
 @every_dual

@@ -14,7 +14,7 @@ from mmlab.embed.models.int8 import Int8Network, gains_from_int8, round_weights
 openvino = pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
 
 TEXTS = ["a", "a dog", "red", "xy" * 40, "three 3"]
-CONVERTED = ["clip", "siglip", "blip", "bge"]
+CONVERTED = ["clip", "siglip", "blip", "bge", "clip_sentences"]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -201,6 +202,27 @@ def test_the_model_of_a_space_has_its_prompts_and_precision(family, precision, p
     assert again.space == made.space
     assert (again.embed_texts(["dog"]) == made.embed_texts(["dog"])).all()
     assert (again.embed_queries(["dog"]) == made.embed_queries(["dog"])).all()
+
+
+@pytest.mark.parametrize("family", ["clip", "bge", "vlm", "vit"])
+def test_truncated_vectors_are_the_first_dimensions_as_unit_rows(family, models, folders, images):
+    whole = models(family)
+    model = load_model(str(folders(family)), device="cpu", truncate_dim=8)
+    kind, embed = ("image", "embed_images") if family == "vit" else ("text", "embed_texts")
+    given = images if kind == "image" else ["dog", "a red shoe"]
+    first = getattr(whole, embed)(given)[:, :8]
+    expected = first / np.linalg.norm(first, axis=1, keepdims=True)
+    np.testing.assert_allclose(getattr(model, embed)(given), expected, atol=1e-6)
+    assert model.space.dimension == 8
+    assert model.space.pooling == f"{whole.space.pooling}, first 8 dimensions"
+    again = load_for(model.space, device="cpu")
+    assert again.space == model.space
+    np.testing.assert_array_equal(getattr(again, embed)(given), getattr(model, embed)(given))
+
+
+def test_a_model_of_no_more_dimensions_gives_all(model, clip_folder):
+    for number in (0, 24, 512):
+        assert load_model(str(clip_folder), device="cpu", truncate_dim=number).space == model.space
 
 
 def test_a_folder_of_the_project_is_named_from_there():

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -24,6 +25,138 @@ def test_vectors_equal_the_librarys_own(family, models, folders):
     library = SentenceTransformer(str(folders(family)), device="cpu")
     expected = library.encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(models(family).embed_texts(TEXTS), expected, atol=1e-5)
+
+
+@pytest.fixture(params=["clip_sentences", "vlm"])
+def both(request, models, folders):
+    """A model of texts and images, and the library's own."""
+    return models(request.param), SentenceTransformer(str(folders(request.param)), device="cpu")
+
+
+def test_texts_and_images_equal_the_librarys_own(both, images):
+    model, library = both
+    for rows, expected in (
+        (model.embed_texts(TEXTS), library.encode_document(TEXTS, normalize_embeddings=True)),
+        (model.embed_queries(TEXTS), library.encode_query(TEXTS, normalize_embeddings=True)),
+        (model.embed_images(images), library.encode_document(images, normalize_embeddings=True)),
+    ):
+        np.testing.assert_allclose(rows, expected, atol=1e-5)
+
+
+def test_images_of_any_shape_that_were_prepared_alone_are_one_batch(both, images):
+    model, _ = both
+    stacked = model.stack([model.prepare_images([image]) for image in images])
+    np.testing.assert_allclose(model.embed_prepared("image", stacked), model.embed_images(images), atol=1e-5)
+
+
+def test_a_tokenizer_that_pads_on_the_left_gives_the_same_vectors(folders, models, images, tmp_path):
+    folder = shutil.copytree(folders("vlm"), tmp_path / "left")
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"padding_side": "left"}))
+    model = load_model(str(folder), device="cpu")
+    assert model.pipeline.tokenizer.padding_side == "left"
+    stacked = model.stack([model.prepare_images([image]) for image in images])
+    np.testing.assert_allclose(
+        model.embed_prepared("image", stacked), models("vlm").embed_images(images), atol=1e-5
+    )
+
+
+def test_a_text_is_a_text_even_if_it_is_the_path_of_an_image(both, images, tmp_path):
+    model, _ = both
+    images[0].save(tmp_path / "a.png")
+    path = str(tmp_path / "a.png")
+    assert model.prepare_texts([path, "data:image/png;base64,AA"])["input_ids"].shape[0] == 2
+    assert np.abs(model.embed_texts([path]) - model.embed_images(images[:1])).max() > 1e-3
+
+
+def test_a_text_with_the_token_of_an_image_is_a_text(models):
+    rows = models("vlm").embed_texts(["a <image> dog", "a   dog"])
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
+
+
+def test_an_image_and_a_text_are_one_input(models, folders, images):
+    model = models("vlm")
+    library = SentenceTransformer(str(folders("vlm")), device="cpu")
+    texts = ["in blue", "x", "dog", "3", "a"]
+    pairs = [{"image": image, "text": text} for image, text in zip(images, texts, strict=True)]
+    found = model.embed_both(texts, images)
+    np.testing.assert_allclose(found, library.encode_document(pairs), atol=1e-5)
+    asked = model.embed_both(texts, images, as_queries=True)
+    np.testing.assert_allclose(asked, library.encode_query(pairs), atol=1e-5)
+    for alone in (model.embed_texts(texts), model.embed_images(images)):
+        assert (found * alone).sum(axis=1).max() < 0.999
+
+
+def test_templates_stand_around_the_text_of_both(models, folders, images):
+    prompted = load_model(str(folders("vlm")), device="cpu", prompts=["a {}", "{} 2"])
+    mean = models("vlm").embed_both(["a x"], images[:1]) + models("vlm").embed_both(["x 2"], images[:1])
+    expected = mean / np.linalg.norm(mean)
+    np.testing.assert_allclose(prompted.embed_both(["x"], images[:1]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["clip", "clip_sentences", "mpnet"])
+def test_a_model_that_takes_no_image_and_text_as_one_input(family, models, images):
+    with pytest.raises(ModelError, match=r"takes no image and text as one input: give a vision-language"):
+        models(family).embed_both(["dog"], images[:1])
+
+
+def test_the_space_of_both_has_the_prompts(models):
+    space = models("vlm").space
+    assert space.pooling == "lasttoken, normalize"
+    assert space.preprocessing == (
+        "query prompt 'find', document prompt 'show', LlavaNextImageProcessorPil, 64 tokens, float32"
+    )
+    assert models("vlm").tells_queries_apart
+
+
+def test_a_vision_language_model_without_modules_has_no_vectors(folders):
+    plain = folders("vlm").with_name("tiny-vlm-plain")
+    with pytest.raises(
+        ModelError, match=r"is a LlavaNextModel, .*or its folder as sentence-transformers saves"
+    ):
+        load_model(str(plain), device="cpu")
+
+
+def test_images_of_a_folder_with_modules(folders, images, tmp_path):
+    """A ViT that sentence-transformers pools."""
+    SentenceTransformer(str(folders("vit")), device="cpu").save(str(tmp_path / "vit"))
+    model = load_model(str(tmp_path / "vit"), device="cpu")
+    assert model.modalities == ("image",)
+    library = SentenceTransformer(str(tmp_path / "vit"), device="cpu")
+    expected = library.encode(images, normalize_embeddings=True)
+    np.testing.assert_allclose(model.embed_images(images), expected, atol=1e-5)
+    with pytest.raises(ModelError, match=r"embeds image only, found text"):
+        model.embed_texts(["dog"])
+
+
+def test_modules_that_embed_neither_texts_nor_images(tmp_path):
+    import transformers
+
+    from tests.embed.checkpoints import TINY, write
+
+    layers = {"conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2], "num_feat_extract_layers": 2}
+    config = transformers.Wav2Vec2Config(**TINY | layers, num_conv_pos_embedding_groups=2)
+    (tmp_path / "letters.json").write_text('{"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4}')
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(str(tmp_path / "letters.json"))
+    processor = transformers.Wav2Vec2Processor(transformers.Wav2Vec2FeatureExtractor(), tokenizer)
+    plain = write(tmp_path / "plain", transformers.Wav2Vec2Model(config), processor)
+    SentenceTransformer(str(plain), device="cpu").save(str(tmp_path / "sounds"))
+    with pytest.raises(
+        ModelError, match=r"sounds' embeds audio.* expected text or image: give a text encoder"
+    ):
+        load_model(str(tmp_path / "sounds"), device="cpu")
+
+
+@pytest.mark.skipif(bool(find_spec("torchvision")), reason="it is not missed where it is installed")
+def test_a_processor_that_needs_torchvision(folders, tmp_path):
+    folder = shutil.copytree(folders("vlm"), tmp_path / "pixels")
+    for name in ("processor_config.json", "tokenizer_config.json"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("LlavaNextProcessor", "PixtralProcessor"))
+    with pytest.raises(
+        ModelError, match=r"its tokenizer or modules need torchvision: pip install torchvision"
+    ):
+        load_model(str(folder), device="cpu")
 
 
 def test_a_query_stands_behind_the_models_own_prompt(models, folders):

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.embed import ModelError, embed_items, load_model
 from mmlab.embed.models import load as deferred
 from mmlab.evaluate import qrels_from_pairs
+from mmlab.index import build_index, open_store
 from mmlab.items import ITEM_COLUMNS, RANKING_COLUMNS, Vectors
 from mmlab.panels import PanelData, answer_query
 from mmlab.retrieve import (
@@ -32,6 +34,7 @@ from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
 from mmlab.retrieve.scores.query_split import ALL, choose_split
 from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
+from tests.embed.checkpoints import vlm
 
 TEXT = "a red mug"
 
@@ -80,6 +83,30 @@ def test_early_fusion_searches_with_the_mixed_vector(collection, image: Path) ->
     assert hits["item_id"].tolist() == expected["item_id"].tolist()
     assert "label" in hits
     assert "query_id" not in hits
+
+
+@pytest.fixture(scope="module")
+def composer(collection, tmp_path_factory) -> Retriever:
+    """A vision-language model over twenty items of the collection."""
+    folder = tmp_path_factory.mktemp("composer")
+    model = load_model(str(vlm(folder / "tiny-vlm")), device="cpu")
+    items = collection.items.groupby("modality").head(10)
+    vectors = embed_items(items, model, progress=False).vectors
+    store = open_store(folder / "store")
+    return Retriever(build_index(store, "composed", items, [vectors], progress=False), model)
+
+
+def test_a_composed_query_searches_with_the_vector_of_both_as_one_input(composer, image: Path) -> None:
+    with Image.open(image) as opened:
+        both = composer.model.embed_both([TEXT], [opened.convert("RGB")], as_queries=True)
+    expected = composer.index.search(Vectors(["both"], both, composer.model.space), "image", 5, exact=True)
+    composed = found(composer, Query(TEXT, image, fusion="composed", k=5, exact=True))
+    assert composed["item_id"].tolist() == expected["item_id"].tolist()
+    assert composed["score"].tolist() == pytest.approx(expected["score"].tolist(), abs=1e-5)
+    early = found(composer, Query(TEXT, image, k=5, exact=True))
+    assert early["score"].tolist() != pytest.approx(composed["score"].tolist(), abs=1e-3)
+    alone = found(composer, Query(TEXT, image, fusion="composed", weight=0, k=5, exact=True))
+    pd.testing.assert_frame_equal(alone, composer.search(image, k=5, exact=True).table)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -235,8 +262,13 @@ def test_the_time_of_every_part_is_told(collection, image: Path) -> None:
 def test_what_does_not_fit_is_refused(collection, image: Path) -> None:
     retriever = collection.retriever
     two = {"one": retriever, "two": retriever}
-    with pytest.raises(ValueError, match="early fusion mixes vectors of one space, found several models"):
-        search(two, Query(text=TEXT))
+    for fusion in ("early", "composed"):
+        with pytest.raises(ValueError, match=f"{fusion} fusion makes one vector of one space, found several"):
+            search(two, Query(TEXT, image, fusion=fusion))
+    with pytest.raises(
+        ModelError, match=r"demo takes no image and text as one input: give a vision-language"
+    ):
+        search(retriever, Query(TEXT, image, fusion="composed"))
     with pytest.raises(ValueError, match="fitted on cosines: choose calibration none, or no boost"):
         search(retriever, Query(text=TEXT, boost={"width": 1}, calibration="isotonic"))
     with pytest.raises(ValueError, match="rerank holds the hits against a query"):
