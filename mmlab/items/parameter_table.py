@@ -121,7 +121,7 @@ PARAMETERS = {
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",
                   "empty: Qdrant Edge in a folder of its own; or the URL of a Qdrant server"),
         Parameter("retrievers", Many(Choice(OPTIONS["retriever"])), ["dense"],
-                  "ways to rank: dense, bm25 (words), sparse and late, of models of such kinds"),
+                  "ways to rank: dense, bm25, and sparse or late with models of that kind"),
         Parameter("bm25_language", Choice(OPTIONS["bm25_language"]), "english",
                   "language of the texts, for BM25's stop words and stemmer; none for neither"),
         Parameter("bm25_stop_words", Truth(), True, "BM25 leaves out the stop words of the language"),
