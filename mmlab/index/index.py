@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import stored_schemas
-from mmlab.index.store.engine import SearchOptions
+from mmlab.index.store.engine import Examples, SearchOptions
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
 from mmlab.index.store.payload import (
     KEYWORD,
@@ -120,6 +120,8 @@ class Index:
         oversampling: float | None = None,
         diversity: float | None = None,
         group_by_pair: bool = False,
+        examples: Examples | None = None,
+        boost: Mapping[str, float] | None = None,
     ) -> pd.DataFrame:
         """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
 
@@ -127,16 +129,20 @@ class Index:
         none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}:
         see `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
-        the engine, from the 100 (or 4 k) nearest. `group_by_pair` gives only the best item of each pair. Fewer than k
+        the engine, from the 100 (or 4 k) nearest. `examples` of dense vectors, wanted and not, change the score by the
+        formulas of `Examples`. `boost`, as {"price": -0.01}, adds -0.01 x price to the score of the 100 (or 4 k) best;
+        a missing value counts as 0. `group_by_pair` gives only the best item of each pair. Fewer than k
         are returned if `where` lets fewer through or there are fewer pairs.
 
         Raises SpaceMismatch for queries of a space that the index does not have, EmptyIndex, and ValueError for a wrong
-        `where` or k, or a `k` of more items than there are, whatever else is asked.
+        `where`, boost or k, or a `k` of more items than there are, whatever else is asked.
         """
         if diversity is not None:
             check_value("diversity", diversity, Number(0, 1))
         options: SearchOptions = {"exact": exact, "ef": ef, "quantized": quantized, "rescore": rescore}
         options |= {"oversampling": oversampling, "diversity": diversity}
+        options |= {"examples": examples} if examples else {}
+        options |= {"boost": boost} if boost else {}
         name = self.collection(queries.space, to)
         with self.session():
             if group_by_pair:

@@ -28,7 +28,7 @@ from mmlab.panels.query_form import IMAGE, QueryForm
 from mmlab.panels.search_controls import SearchControls
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import find_right_answers
-from mmlab.retrieve.query.spec import summarize_settings
+from mmlab.retrieve.query.spec import FEEDBACK, ROCCHIO, summarize_settings
 
 if TYPE_CHECKING:
     from mmlab.retrieve.query.spec import Content
@@ -40,6 +40,8 @@ REPEAT_SECONDS = 3.0  # within which the button does not ask again what has just
 STATIC_SECONDS = 0.4  # after an answer, what stands in for the panel is made
 EXPORTED = ("rank", "score", "probability", "item_id", "modality", "pair_id", "words", "label")
 LABEL_COLUMNS = ("question", "item_id", "relevance")
+MARKS_HINT = "ask again: nearer to the hits marked as right than to those marked as wrong"
+MARK_FIRST = "Mark some of the hits as right or as wrong first."
 NO_HITS = "Nothing is found: no item passes the filters."
 
 
@@ -79,12 +81,13 @@ class QueryPanel(PanelBox):
         self.parts: dict[str, list[Content]] = {MORE: [], LESS: []}
         self._judged: dict[str, dict[str, int]] = {}
         self._answered: tuple[Any, float] = (None, 0.0)
-        self._answering = self._again = False
+        self._answering = self._again = self.by_marks = False
         self.listening = controls.Listening()
         self.message, self.link, self.refined = widgets.HTML(), widgets.HTML(), controls.row()
         self.ask_soon = controls.LastCall(self.answer_now)
         self.static_soon = controls.LastCall(self._make_static, STATIC_SECONDS)
         self.history = controls.choose_one([("", -1)], "Asked before", "600px")
+        self.again = controls.button("Again with my marks", MARKS_HINT, self.ask_with_marks, "auto")
         self.saved = SavedControls(self)
         super().__init__(self._rows(), "query")
         self._listen()
@@ -97,7 +100,8 @@ class QueryPanel(PanelBox):
         findable = [self.form.to] if self.data.live else []
         more = controls.folded_rows(parts, *findable, self.settings.k)
         above = [*self.form.rows, more, self.settings.set_filters, self.refined, self.message]
-        return [*above, self.grid, controls.row(self.history, self.link)]
+        again = [self.again] if self.data.live else []
+        return [*above, self.grid, controls.row(*again, self.history, self.link)]
 
     def _listen(self) -> None:
         self.form.listen(self.ask)
@@ -149,31 +153,55 @@ class QueryPanel(PanelBox):
 
     def refine(self, action: str, item_id: str) -> None:
         """Ask for more or for less like a hit."""
+        self._put_part(action, item_id)
+        self._show_parts()
+        self.ask()
+
+    def ask_with_marks(self) -> None:
+        """Ask again by relevance feedback: the hits that were marked as right are wanted, those marked as wrong not.
+
+        Where all marks are of one kind, which leaves nothing to compare, they move the query by `rocchio`.
+        """
+        known = set(self.data.items["item_id"])  # a saved question may have marks of items that are no more
+        judged = {} if self.question is None else self._judged.get(self.question.describe(), {})
+        marks = {item_id: mark for item_id, mark in judged.items() if item_id in known}
+        if not marks:
+            self.message.value = controls.status_line(f"<em>{MARK_FIRST}</em>")
+            return
+        for item_id, mark in marks.items():
+            self._put_part(MORE if mark else LESS, item_id)
+        self.by_marks = True
+        self._show_parts()
+        self.ask()
+
+    def _put_part(self, action: str, item_id: str) -> None:
+        """Make a hit an example, which it is only once."""
         items = self.data.items
         hit = items[items["item_id"] == item_id].iloc[0]
         part = Path(hit["image"]) if hit["modality"] == IMAGE else str(hit["text"])
         for parts in self.parts.values():
             parts[:] = [one for one in parts if one != part]
         self.parts[action].append(part)
-        self._show_parts()
-        self.ask()
 
     def ask_again(self, query: Query) -> None:
         """Ask again what was asked before, with all its settings."""
         self.form.fill(query)
         self.settings.fill(query)
         self.parts = {MORE: list(query.plus), LESS: list(query.minus)}
+        self.by_marks = query.recommend == FEEDBACK
         self._show_parts()
         self.ask()
 
     def _state(self) -> tuple[Any, ...]:
         """Return what the controls say, to compare."""
-        return self.form.state, self.settings.values, tuple(self.parts[MORE]), tuple(self.parts[LESS])
+        parts = tuple(self.parts[MORE]), tuple(self.parts[LESS])
+        return self.form.state, self.settings.values, *parts, self.by_marks
 
     def _answer(self) -> str:
         """Show the answer to what the form says, and return the warnings that come with it."""
         plus, minus = (tuple(self.parts[name]) for name in (MORE, LESS))
-        query = self.form.query(**self.settings.values, plus=plus, minus=minus)
+        recommend = FEEDBACK if self.by_marks and plus and minus else ROCCHIO
+        query = self.form.query(**self.settings.values, plus=plus, minus=minus, recommend=recommend)
         result = self.data.search(query)
         right = find_right_answers(self.data.items, query)
         self.hits, self.question, self._last = result.table, query, (query, result, right)
@@ -207,6 +235,7 @@ class QueryPanel(PanelBox):
 
     def _show_parts(self) -> None:
         """Show what the question is refined by; a click takes it away."""
+        self.by_marks = self.by_marks and any(self.parts.values())
         chips = []
         for sign, (action, parts) in zip("+−", self.parts.items(), strict=True):
             for part in parts:

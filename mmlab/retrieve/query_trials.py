@@ -16,7 +16,7 @@ from mmlab.index.bench.search_benchmark import (
     search_settings,
     summarize_parts,
 )
-from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, Where
+from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, NOT_INDEXED, Where
 from mmlab.items import Vectors
 from mmlab.retrieve.query.retriever import Retriever
 from mmlab.retrieve.query.spec import describe_filter
@@ -67,6 +67,25 @@ def filter_examples(items: pd.DataFrame, like: pd.Series | None = None) -> dict[
             own = values[len(values) // 2] if like is None or pd.isna(like.get(name)) else like[name]
             return examples | {"range": {name: {"gte": float(own)}}}
     return examples
+
+
+def boost_example(items: pd.DataFrame, hits: pd.DataFrame) -> dict[str, float]:
+    """Return a boost for these hits by the first field in which their numbers differ; the dataset's own come first.
+
+    A standard deviation of the field weighs as much as one of the hits' scores. Empty where no such field is there.
+
+    >>> hits = pd.DataFrame({"score": [0.5, 0.3], "price": [10, 20], "width": [64, 64]})
+    >>> boost_example(hits.drop(columns="score"), hits)
+    {'price': 0.02}
+    """
+    names = [
+        name for name in items.select_dtypes("number").columns if name in hits and name not in NOT_FACETS
+    ]
+    for name in sorted(names, key=lambda name: name in NOT_INDEXED):
+        spread = float(hits[name].astype(float).std())
+        if spread > 0:
+            return {name: float(f"{hits['score'].std() / spread:.2g}")}
+    return {}
 
 
 class FieldFilter(NamedTuple):

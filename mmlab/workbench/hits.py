@@ -24,7 +24,7 @@ from mmlab.retrieve.query.known_queries import (
     search_known,
 )
 from mmlab.retrieve.query.rerank import Match
-from mmlab.retrieve.query.spec import image_path, names_image
+from mmlab.retrieve.query.spec import image_path, modality_of, names_image
 from mmlab.retrieve.query.systems import crop_matcher
 from mmlab.retrieve.query_trials import time_queries
 from mmlab.runs.record import run_files
@@ -255,27 +255,36 @@ def search_run(
     check_values(**{name: settings[name] for name in ("k", "rrf_k", "calibration", "rerank")}, exact=exact)
     check_values(rerank_model=rerank_model)
     exact = data.exact if exact is None else exact
-    settings |= {"where": settings["where"] or {}}
-    for name in ("plus", "minus"):
-        settings[name] = tuple(_content(data, one) for one in settings[name] if one is not None)
+    settings |= {"where": settings["where"] or {}, "boost": settings["boost"] or {}}
+    settings |= _examples(data, settings)
     if _asks_many(query):
         return _search_many(data, query, to, exact, settings)
     text, image = _text_and_image(data, query, image)
-    if text is None and image is None:
+    asked = [one for one in (text, image) if one]
+    examples = [*settings["plus"], *settings["minus"], *(one for pair in settings["context"] for one in pair)]
+    if text is None and image is None and not examples:
         return _nothing_asked(data)
     source = "image" if not text and image is not None else "text"
-    for kind, given in (("text", text), ("image", image)):
-        if given and kind not in data.answering:
+    for kind in dict.fromkeys(modality_of(one) for one in asked or examples[:1]):
+        if kind not in data.answering:
             return no_hits(data, NO_MODEL.format(kind))
     if settings["fusion"] is None:
         joint = len({one.model.space for one in data.answering.values()}) == 1
         settings["fusion"] = "early" if joint and not models else "rrf"
     target = to or _target(data, source)
-    asked = Query(
-        text=text or "", image=image, to=target, exact=exact, models=_names(data, models), **settings
-    )
-    match = find_match(data, rerank_model) if asked.rerank else None
-    return _search_one(data, calibrate, asked, match)
+    settings |= {"to": target, "exact": exact, "models": _names(data, models)}
+    match = find_match(data, rerank_model) if settings["rerank"] else None
+    return _search_one(data, calibrate, Query(text=text or "", image=image, **settings), match)
+
+
+def _examples(data: RunData, settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Return the examples without those that a collection lacks (None); a str that names an image is its path."""
+    found = {
+        name: tuple(_content(data, one) for one in settings[name] if one is not None)
+        for name in ("plus", "minus")
+    }
+    pairs = [pair for pair in settings["context"] if pair is not None and None not in pair]
+    return found | {"context": tuple(tuple(_content(data, one) for one in pair) for pair in pairs)}
 
 
 def _text_and_image(data: RunData, query: Any, image: Any) -> tuple[str | None, "Path | Image | None"]:
@@ -358,7 +367,8 @@ def _search_many(data: RunData, query: Any, to: str | None, exact: bool, setting
         return _nothing_asked(data)
     if not isinstance(query, Vectors | Path):
         query = [_content(data, one) for one in query]
-    alone = {name: settings[name] for name in ("where", "plus", "minus", "diversity", "group_by_pair")}
+    names = ("where", "plus", "minus", "recommend", "context", "boost", "diversity", "group_by_pair")
+    alone = {name: settings[name] for name in names}
     source = _source_of(data, query)
     if source not in data.answering:
         return no_hits(data, NO_MODEL.format(source))

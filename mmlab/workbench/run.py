@@ -113,6 +113,9 @@ class Run(RunData):
         where: Mapping[str, Any] | None = None,
         plus: "Sequence[Asked]" = (),
         minus: "Sequence[Asked]" = (),
+        recommend: str = "rocchio",
+        context: "Sequence[tuple[Asked, Asked]]" = (),
+        boost: Mapping[str, float] | None = None,
         weight: float | str = 0.5,
         fusion: str | None = None,
         rrf_k: float = RRF_K,
@@ -136,8 +139,16 @@ class Run(RunData):
             to: the modality to find, "image" or "text"; the one that the query is not, unless given or the only one.
             k: how many hits; all items where there are fewer.
             where: a filter on payload fields, such as {"label": ["mug", "cup"], "width": {"gte": 200}}.
-            plus: further texts or images to steer towards (Rocchio 1971).
-            minus: further texts or images to steer away from, with half the weight.
+            plus: examples that are wanted, texts or images.
+            minus: examples that are unwanted.
+            recommend: how they count. "rocchio" moves the query's vector towards plus and, with half the weight, away
+                from minus (Rocchio 1971). The others are scores of the engine: "best_score" by the nearest example,
+                "sum_scores" by all, "feedback" the cosine and half the difference of the mean cosines to plus and to
+                minus. "best_score" and "sum_scores" need no query.
+            context: pairs of examples, as [(a, b)]. Hits nearer to a than to b come first, those near to the query
+                before others; without a query, hits that are nearer to b come last.
+            boost: weights of fields of numbers, as {"price": -0.01}: the engine adds -0.01 x price to the score of the
+                100 (or 4 k) best candidates; a missing price counts as 0.
             weight: the share of the text, in [0, 1], where text and image ask; "confidence" gives 60% to the more
                 confident of both.
             fusion: "early" (one search with the weighted mean of both vectors), "composed" (one search with both as
@@ -169,6 +180,7 @@ class Run(RunData):
             >>> hits = run.search("a big mug", k=8, where={"label": "mug"})
             >>> texts = run.search(Path("dog.jpg"), to="text")
             >>> both = run.search("on a beach", image=Path("dog.jpg"), weight=0.4)
+            >>> alike = run.search(plus=[Path("dog.jpg")], minus=["a beach"], recommend="best_score")
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
         return search_run(self, lambda: self._calibrations, **asked)
@@ -205,6 +217,18 @@ class Run(RunData):
         first = hits.table.iloc[0] if len(hits) else None
         examples = filter_examples(self.embedded_items, first) if first is not None else {}
         return next(iter(examples.values()), {})
+
+    def boost_like(self, hits: Hits) -> dict[str, float]:
+        """Return a boost by a field of numbers, such as {"price": 0.01}, that weighs as much as the hits' scores.
+
+        Empty where the items have no field of numbers that differ among the hits.
+
+        Example:
+            >>> hits = run.search("a red mug", boost=run.boost_like(run.search("a red mug")))
+        """
+        from mmlab.retrieve.query_trials import boost_example
+
+        return boost_example(self.embedded_items, hits.table)
 
     @or_reason
     def time_search(self, k: int = 10, queries: int = 30, seed: int = 0) -> Result:

@@ -16,6 +16,7 @@ from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows
 from mmlab.items.ragged_vectors import TokenVectors
 from mmlab.runs.record.run_files import disk_bytes
 from tests.bench.figures import Figure
+from tests.bench.words import words
 
 PAGES, TOKENS, DIMENSION, SUBJECTS, OF_PAGE, QUERIES, ASKED, K = 2_000, 128, 128, 200, 3, 100, 16, 10
 NOISE = 0.7  # of each number, beside subjects of standard deviation 1
@@ -25,9 +26,11 @@ LEAST_RECALL = 0.95
 
 
 def retrievers() -> list[Figure]:
-    """With the vectors themselves, with int8 copies and with binary ones: each in two stages and in one."""
+    """BM25 beside its peers, then late interaction in two stages and in one, with quantized copies and without."""
     pages, queries = draw_pages()
-    return [figure for copies in ("none", "scalar", "binary") for figure in _measured(pages, queries, copies)]
+    return words() + [
+        figure for copies in ("none", "scalar", "binary") for figure in _measured(pages, queries, copies)
+    ]
 
 
 def draw_pages() -> tuple[TokenVectors, TokenVectors]:

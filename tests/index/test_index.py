@@ -9,6 +9,7 @@ import pytest
 
 from mmlab.index import Hnsw, Index, NoCollection, Store, build_index, open_index, open_store
 from mmlab.index.index import EmptyIndex
+from mmlab.index.store.engine import Examples
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import SpaceMismatch, Vectors
 from tests.index.conftest import opened
@@ -189,6 +190,20 @@ def test_diversity_chooses_by_maximal_marginal_relevance(index):
             chosen.append(int(worth.argmax()))
         expected = of("image")["item_id"].to_numpy()[chosen].tolist()
         assert hits.loc[hits["query_id"] == query, "item_id"].tolist() == expected
+
+
+def test_examples_and_a_boost_score_the_items_of_one_modality(index):
+    wanted, unwanted = PAIRS.both.array[0].tolist(), PAIRS.both.array[1].tolist()
+    examples = Examples("sum_scores", [wanted], [unwanted])
+    hits = index.search(PAIRS.ask_both, "image", 5, examples=examples, boost={"price": 0.01})
+    held = of("image").set_index("item_id")["price"]
+    rows = PAIRS.both.take(held.index).array
+    boosted = 0.01 * held.to_numpy()
+    for query, asked in zip(("a", "b"), PAIRS.ask_both.array, strict=True):
+        scores = pd.Series(rows @ (asked + wanted - np.array(unwanted)) + boosted, held.index).nlargest(5)
+        found = hits[hits["query_id"] == query]
+        assert found["item_id"].tolist() == scores.index.tolist()
+        np.testing.assert_allclose(found["score"], scores, atol=1e-5)
 
 
 def test_diversity_and_one_hit_per_pair_reach_as_many_pairs_as_asked(store, name):

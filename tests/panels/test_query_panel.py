@@ -237,6 +237,33 @@ def test_more_like_this_and_not_this_refine_the_question(panel, expected) -> Non
     assert (panel.refined.children, panel.question) == ((), Query(text="a red mug", k=3))
 
 
+def test_marks_ask_again_by_relevance_feedback(panel, expected, collection) -> None:
+    panel.again.click()
+    assert "Mark some of the hits as right or as wrong first." in panel.message.value
+    first, second, third = found(panel)
+    paths = collection.items.set_index("item_id")["image"]
+    plus, minus = (Path(paths[second]),), (Path(paths[first]), Path(paths[third]))
+    panel.grid.press("y", second)
+    panel.again.click()
+    assert found(panel) == expected(text="a red mug", k=3, plus=plus)  # nothing to compare: by Rocchio
+    assert panel.question.recommend == "rocchio"
+    panel.history.value = 1  # the question without examples
+    panel.grid.press("n", first)
+    panel.grid.press("n", third)
+    panel.again.click()
+    marked = Query(text="a red mug", k=3, plus=plus, minus=minus, recommend="feedback")
+    assert panel.question == marked
+    assert found(panel) == expected(text="a red mug", k=3, plus=plus, minus=minus, recommend="feedback")
+    assert "scored by feedback" in panel.grid.status
+    panel.history.value = 1
+    assert panel.question == Query(text="a red mug", k=3)
+    panel.history.value = 1
+    assert panel.question == marked
+    for _ in range(3):
+        panel.refined.children[0].click()
+    assert (panel.question, panel.by_marks) == (Query(text="a red mug", k=3), False)
+
+
 def test_what_is_selected_and_labelled_comes_back_to_python(panel) -> None:
     first, second, third = found(panel)
     panel.grid.selected = [third, first]

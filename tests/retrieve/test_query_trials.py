@@ -9,6 +9,7 @@ from qdrant_client import QdrantClient
 
 from mmlab.index import Hnsw, Index, build_index, open_store
 from mmlab.retrieve.query_trials import (
+    boost_example,
     choose_filters,
     filter_examples,
     summarize_filters,
@@ -241,3 +242,17 @@ def test_every_layout_and_engine_is_measured_alike(tmp_path, layout: str, engine
         ["none", 32, 1, 1],
         ["label = shoe", shoes, 1, 1],
     ]
+
+
+def test_a_boost_weighs_a_field_of_numbers_as_the_scores_differ() -> None:
+    hits = pd.DataFrame(
+        {"score": [0.9, 0.5, 0.1], "width": [1, 2, 3], "price": [10.0, None, 30], "label": "mug"}
+    )
+    items = hits.drop(columns="score")
+    spread = 0.4 / np.std([10, 30], ddof=1)
+    assert boost_example(items, hits) == {
+        "price": pytest.approx(spread, rel=0.05)
+    }  # before mmlab's own width
+    assert boost_example(items.drop(columns="price"), hits) == {"width": 0.4}
+    assert boost_example(items, hits.assign(width=1, price=None)) == {}
+    assert boost_example(items, hits.head(0)) == {}

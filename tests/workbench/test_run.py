@@ -148,6 +148,39 @@ def test_a_filter_holds_and_one_that_suits_the_first_hit_is_offered(demo_run):
     assert set(found[field]) == {value}
 
 
+def test_examples_ask_alone_and_are_none_of_their_hits(demo_run):
+    photo, other = demo_run.sample("image", 2)
+    hits = demo_run.search(plus=[str(photo)], minus=[other, "blue"], recommend="best_score", k=5)
+    assert set(hits.table["modality"]) == {"image"}
+    assert not set(hits.table["image"]) & {str(photo), str(other)}
+    assert hits.query == f"like {photo.name}, not like {other.name}, not like “blue” → image"
+    assert "hits by exact search, scored by best_score" in hits.sentence
+    texts = demo_run.search(context=[(photo, other)], to="text", k=3)
+    assert set(texts.table["modality"]) == {"text"}
+    assert texts.right is None
+    with pytest.raises(ValueError, match="the query is empty.*recommend='rocchio' needs one"):
+        demo_run.search(plus=[photo])
+
+
+def test_what_a_collection_lacks_is_no_example(demo_run):
+    plain = demo_run.search("a red mug", k=3)
+    nothing = {"plus": [None], "minus": [None], "context": [(demo_run.sample("image"), None)]}
+    asked = demo_run.search("a red mug", recommend="best_score", **nothing, k=3)
+    assert asked.table["item_id"].tolist() == plain.table["item_id"].tolist()
+    with pytest.raises(ValueError, match="the query is empty: give a text, an image, or both"):
+        demo_run.search(recommend="best_score", **nothing)
+
+
+def test_a_boost_of_many_queries_adds_to_their_scores(demo_run):
+    texts = demo_run.sample("text", 2)
+    field = {"width": -0.001}
+    hits = demo_run.search(texts, k=3, boost=field).table
+    alone = demo_run.search(texts[1], k=3, boost=field).table
+    assert hits["item_id"][3:].tolist() == alone["item_id"].tolist()
+    with pytest.raises(ValueError, match="boost: expected a field of numbers, 'label' holds keyword"):
+        demo_run.search("a red mug", boost={"label": 1})
+
+
 def test_many_queries_are_one_call_and_one_table(demo_run, tmp_path):
     texts = demo_run.sample("text", 3)
     hits = demo_run.search(texts, k=2)

@@ -29,16 +29,23 @@ from weakref import WeakValueDictionary
 import numpy as np
 import qdrant_edge as edge
 from qdrant_edge import (
+    ContextPair,
+    ContextQuery,
     CountRequest,
+    DiscoverQuery,
     Distance,
     EdgeConfig,
     EdgeOptimizersConfig,
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
+    Expression,
     FacetRequest,
+    FeedbackItem,
+    FeedbackNaiveQuery,
     FieldCondition,
     Filter,
+    Formula,
     Fusion,
     HnswIndexConfig,
     MatchAny,
@@ -48,6 +55,7 @@ from qdrant_edge import (
     Modifier,
     MultiVectorComparator,
     MultiVectorConfig,
+    NaiveFeedbackStrategy,
     PayloadSchemaType,
     Point,
     Prefetch,
@@ -56,6 +64,7 @@ from qdrant_edge import (
     QueryBatchRequest,
     QueryRequest,
     RangeFloat,
+    RecommendQuery,
     ScrollRequest,
     SearchParams,
     SparseVector,
@@ -65,7 +74,11 @@ from qdrant_edge import PayloadSchemaType as Type
 
 from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names, damaged
 from mmlab.index.store.engine import (
+    BEST_SCORE,
+    CONTEXT,
+    FEEDBACK,
     MAX_FACET_VALUES,
+    SUM_SCORES,
     Counts,
     FilterTerms,
     FusedSearch,
@@ -475,15 +488,42 @@ def to_requests(
         return lambda row, _: QueryRequest(
             query=Mmr(to_query(row), 1 - diversity, candidates, using=vector), **common
         )
-    if not search.first:
-        return lambda row, _: QueryRequest(query=Query.Nearest(to_query(row), using=vector), **common)
+    if not (search.first or search.boost):
+        return lambda row, _: QueryRequest(query=_score_by(row, search), **common)
 
     def in_two_stages(row: OneVector, pooled: list[float] | None) -> QueryRequest:
-        nearest = Query.Nearest(cast("list[float]", pooled), using=search.first)
-        stage = Prefetch(candidates, nearest, params=common["params"], filter=filter)
-        return QueryRequest(query=Query.Nearest(to_query(row), using=vector), prefetches=[stage], **common)
+        scored, boost = _score_by(row, search), search.boost
+        first = scored if boost else Query.Nearest(cast("list[float]", pooled), using=search.first)
+        stage = Prefetch(candidates, first, params=common["params"], filter=filter)
+        return QueryRequest(query=_formula(boost) if boost else scored, prefetches=[stage], **common)
 
     return in_two_stages
+
+
+def _score_by(row: Any, search: Search) -> Any:
+    """Return the query that scores points by a vector, and by examples where there are some, see `Examples`."""
+    using, examples = search.vector or None, search.examples
+    if examples is None:
+        return Query.Nearest(to_query(row), using=using)
+    if examples.score in (BEST_SCORE, SUM_SCORES):
+        recommend = Query.RecommendBestScore if examples.score == BEST_SCORE else Query.RecommendSumScores
+        return recommend(RecommendQuery([row, *examples.wanted], [*examples.unwanted]), using=using)
+    if examples.score == FEEDBACK:
+        marked = [FeedbackItem(*one) for one in examples.marked]
+        strategy = NaiveFeedbackStrategy(1, 1, examples.pair_weight)
+        return Query.FeedbackNaive(FeedbackNaiveQuery(row, marked, strategy), using=using)
+    pairs = [ContextPair(*pair) for pair in examples.pairs]
+    if examples.score == CONTEXT:
+        return Query.Context(ContextQuery(pairs), using=using)
+    return Query.Discover(DiscoverQuery(row, pairs), using=using)
+
+
+def _formula(boost: Mapping[str, float]) -> "Formula":
+    """Return the formula that adds weighted fields to the score; a point without a value counts as 0."""
+    terms = [
+        Expression.Mult([Expression.Constant(w), Expression.Variable(path)]) for path, w in boost.items()
+    ]
+    return Formula(Expression.Sum([Expression.Variable("$score"), *terms]), dict.fromkeys(boost, 0.0))
 
 
 def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":

@@ -20,6 +20,7 @@ from qdrant_client.models import (
     CollectionInfo,
     FieldCondition,
     Filter,
+    FormulaQuery,
     MatchAny,
     MatchValue,
     PayloadSchemaType,
@@ -35,7 +36,11 @@ from qdrant_client.models import PayloadSchemaType as Type
 
 from mmlab.index.engines.server_connection import Connection, NotReady, ServerError
 from mmlab.index.store.engine import (
+    BEST_SCORE,
+    CONTEXT,
+    FEEDBACK,
     MAX_FACET_VALUES,
+    SUM_SCORES,
     Counts,
     FilterTerms,
     FusedSearch,
@@ -476,12 +481,46 @@ def to_requests(
         return lambda row, _: models.QueryRequest(
             query=models.NearestQuery(nearest=to_query(row), mmr=mmr), **common
         )
-    if not search.first:
-        return lambda row, _: models.QueryRequest(query=to_query(row), **common)
-    stage = {"using": search.first, "limit": search.candidates, "filter": filter, "params": common["params"]}
+    if not (search.first or search.boost):
+        return lambda row, _: models.QueryRequest(query=_score_by(row, search), **common)
+    stage: dict[str, Any] = {"limit": search.candidates, "filter": filter, "params": common["params"]}
+    stage["using"] = search.first or common["using"]
+    if search.boost:
+        formula, common["using"] = _formula(search.boost), None
+        return lambda row, _: models.QueryRequest(
+            query=formula, prefetch=models.Prefetch(query=_score_by(row, search), **stage), **common
+        )
     return lambda row, pooled: models.QueryRequest(
         query=to_query(row), prefetch=models.Prefetch(query=pooled, **stage), **common
     )
+
+
+def _score_by(row: Any, search: Search) -> Any:
+    """Return the query that scores points by a vector, and by examples where there are some, see `Examples`."""
+    examples: Any = search.examples
+    if examples is None:
+        return to_query(row)
+    if examples.score in (BEST_SCORE, SUM_SCORES):
+        wanted, strategy = [row, *examples.wanted], models.RecommendStrategy(examples.score)
+        given = models.RecommendInput(positive=wanted, negative=examples.unwanted, strategy=strategy)
+        return models.RecommendQuery(recommend=given)
+    if examples.score == FEEDBACK:
+        marked = [models.FeedbackItem(example=one, score=mark) for one, mark in examples.marked]
+        naive = models.NaiveFeedbackStrategyParams(a=1, b=1, c=examples.pair_weight)
+        formula = models.NaiveFeedbackStrategy(naive=naive)
+        feedback = models.RelevanceFeedbackInput(target=row, feedback=marked, strategy=formula)
+        return models.RelevanceFeedbackQuery(relevance_feedback=feedback)
+    pairs = [models.ContextPair(positive=wanted, negative=unwanted) for wanted, unwanted in examples.pairs]
+    if examples.score == CONTEXT:
+        return models.ContextQuery(context=pairs)
+    return models.DiscoverQuery(discover=models.DiscoverInput(target=row, context=pairs))
+
+
+def _formula(boost: Mapping[str, float]) -> "FormulaQuery":
+    """Return the formula that adds weighted fields to the score; a point without a value counts as 0."""
+    terms = [models.MultExpression(mult=[weight, path]) for path, weight in boost.items()]
+    formula = models.SumExpression(sum=["$score", *terms])
+    return models.FormulaQuery(formula=formula, defaults=dict.fromkeys(boost, 0.0))
 
 
 def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":

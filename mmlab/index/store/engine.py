@@ -129,12 +129,53 @@ Counts = dict[Value, int]  # points by value of a field
 Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
 
 
+BEST_SCORE, SUM_SCORES, FEEDBACK = "best_score", "sum_scores", "feedback"  # scores by examples
+DISCOVER, CONTEXT = "discover", "context"  # by pairs of examples
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples that are wanted and unwanted, rows of D numbers, and the score by them that the engine computes.
+
+    Below, w and u are the cosines of a point to a wanted and an unwanted example, q that to the query, and
+    s(x) = x / (1 + |x|).
+
+    best_score: (1 + s(w)) / 2 for the highest w, the query being one of the wanted, where it is above the highest u;
+    else -(1 + s(u)) / 2. sum_scores: q + the sum of all w - the sum of all u.
+    feedback: q + weight (mean of w - mean of u). Qdrant computes a q + the sum of (difference of marks)^b c (w - u)
+    over all pairs of a better and a worse example; here the marks are 1 and 0, a = b = 1 and c = weight / pairs.
+    discover and context: the i-th wanted and the i-th unwanted example are a pair. discover: the number of pairs with
+    w > u, less that with w < u, + (1 + s(q)) / 2. context: the sum of s(min(w - u, 0)) over the pairs, without q.
+    """
+
+    score: str
+    wanted: list[list[float]]
+    unwanted: list[list[float]]
+    weight: float = 0.5
+
+    @property
+    def pairs(self) -> list[tuple[list[float], list[float]]]:
+        """The i-th wanted with the i-th unwanted."""
+        return list(zip(self.wanted, self.unwanted, strict=True))
+
+    @property
+    def marked(self) -> list[tuple[list[float], float]]:
+        """All examples with their marks, 1 where they are wanted, else 0."""
+        return [(row, 1.0) for row in self.wanted] + [(row, 0.0) for row in self.unwanted]
+
+    @property
+    def pair_weight(self) -> float:
+        """The coefficient c of a pair of a wanted and an unwanted example in the feedback's score."""
+        return self.weight / max(len(self.wanted) * len(self.unwanted), 1)
+
+
 class SearchOptions(TypedDict, total=False):
     """Settings of a search that a caller may choose; the schema's hold for those that are None or left out.
 
     exact: scan all vectors. ef: candidates of a walk through the graph. quantized: compare the quantized copies first.
     rescore, oversampling: rank `oversampling` times k candidates by the vectors themselves. diversity: MMR, from 0
-    (the nearest) to 1 (the most different).
+    (the nearest) to 1 (the most different). examples: what the engine scores by beside the query. boost: the weights of
+    fields whose values are added to the score of the candidates.
     """
 
     exact: bool
@@ -143,6 +184,8 @@ class SearchOptions(TypedDict, total=False):
     rescore: bool | None
     oversampling: float | None
     diversity: float | None
+    examples: Examples | None
+    boost: Mapping[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -152,7 +195,7 @@ class Search:
     The fields are those of `SearchOptions` and these. k: hits per query. vector: the name of the vector that is
     compared, "" for the one without. first: the name of the pooled vectors by which a first stage finds candidates for
     MaxSim, "" for one stage. part: in the named layout the modality whose item_id is the id of a hit.
-    candidates: what MMR chooses from, and what a first stage finds.
+    candidates: what MMR chooses from, what a first stage finds, and what is boosted. boost: here the fields are paths.
     """
 
     k: int
@@ -166,6 +209,8 @@ class Search:
     oversampling: float | None = None
     diversity: float | None = None
     candidates: int = MIN_CANDIDATES
+    examples: Examples | None = None
+    boost: Mapping[str, float] | None = None
 
     @classmethod
     def from_options(
@@ -179,7 +224,12 @@ class Search:
         if quantization:
             defaults |= {"rescore": quantization.rescore, "oversampling": quantization.oversampling}
         chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if "diversity" in chosen and (options.get("examples") or options.get("boost")):
+            raise ValueError(
+                "diversity orders what is nearest to the query: leave it out, or the examples and the boost"
+            )
         candidates = min(max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k), MAX_CANDIDATES)
+        candidates = max(candidates, k) if options.get("boost") else candidates
         return cls(k=k, vector=vector, part=part, candidates=candidates, **(defaults | chosen))
 
 

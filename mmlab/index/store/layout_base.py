@@ -19,6 +19,7 @@ from mmlab.index.store.payload import (
     Where,
     json_path,
     payload_rows,
+    read_boost,
     read_filter,
     without_paths,
 )
@@ -26,7 +27,7 @@ from mmlab.index.store.schema import Schema
 from mmlab.items import Space, check_columns, is_among
 from mmlab.items.ragged_vectors import AnyVectors, pooled_space
 from mmlab.items.tables import places_among
-from mmlab.items.vectors import LATE
+from mmlab.items.vectors import DENSE, LATE
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -141,6 +142,12 @@ class Layout(ABC):
     def search(self, space: Space, modality: str | None, k: int, **options: Unpack[SearchOptions]) -> Search:
         """Return the search for the `k` items of a modality that are nearest to queries of the space; ValueError."""
         part, vector = self.part(modality), self.vector_name(space, modality)
+        if options.get("boost"):
+            options["boost"] = read_boost(options["boost"], self.schema.filterable, part)
+        if space.kind != DENSE and (options.get("examples") or options.get("boost")):
+            raise ValueError(
+                f"examples and boost score dense vectors, found {space.key}: leave them out, or ask another model"
+            )
         found = Search.from_options(self.schema, k, vector, part, **options)
         pooled = named_vector(pooled_space(space), modality)
         staged = space.kind == LATE and not found.exact and pooled in self.schema.vector_spaces

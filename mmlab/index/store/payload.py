@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import check_columns
+from mmlab.items.options import Number, check_value
 
 KEYWORD, INTEGER, FLOAT, BOOL, TEXT = "keyword", "integer", "float", "bool", "text"
 DTYPES = {KEYWORD: "str", INTEGER: "Int64", FLOAT: "float64", BOOL: "boolean", TEXT: "str"}
@@ -172,6 +173,25 @@ def read_filter(where: Where | None, fields: Mapping[str, str], part: str = "") 
         for name, wanted in (where or {}).items()
         for condition in _read_field(name, fields[name], wanted, json_path(name, part))
     )
+
+
+def read_boost(boost: object, fields: Mapping[str, str], part: str = "") -> dict[str, float]:
+    """Return the weights of a boost, {field: weight}, by the fields' paths; `fields` and `part` as of `read_filter`.
+
+    Raises ValueError for a field that is unknown or holds no numbers, for a weight that is no finite number, and for
+    what is no dict.
+    """
+    if not isinstance(boost, Mapping):
+        raise ValueError(f"boost: expected a dict such as {{'price': -0.01}}, found {boost!r}")
+    numbers = [name for name, kind in fields.items() if kind in (INTEGER, FLOAT)]
+    for name, weight in boost.items():
+        if name not in numbers:
+            held = f"{name!r} holds {fields[name]}" if name in fields else f"no field {name!r}"
+            raise ValueError(
+                f"boost: expected a field of numbers, {held}{closest(name, numbers)}; there are {numbers}"
+            )
+        check_value(f"boost of {name!r}", weight, Number())
+    return {json_path(name, part): float(weight) for name, weight in boost.items()}
 
 
 def check_filterable(name: str, fields: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, check_columns, is_among, open_image
@@ -38,7 +39,7 @@ def find_right_answers(items: pd.DataFrame, query: Query) -> RightAnswers | None
     its pair: without the query itself, and None where there is no other. A text is known by its words.
     """
     known = own_items(items, query)
-    if known.empty or len(query.contents) > 1 or query.plus or query.minus:
+    if known.empty or len(query.contents) != 1 or query.examples:
         return None
     same_pair = is_among(items["pair_id"], known["pair_id"])
     if query.source != query.to:
@@ -52,10 +53,15 @@ def find_right_answers(items: pd.DataFrame, query: Query) -> RightAnswers | None
 
 
 def own_items(items: pd.DataFrame, query: Query) -> pd.DataFrame:
-    """Return the items that the query is itself: the image of this path, or the texts of these words."""
-    if len(query.contents) > 1 or not isinstance(query.contents[0], str | Path):
-        return items.head(0)
-    return items[items[query.source] == str(query.contents[0])]
+    """Return the items that the query is itself: the image of this path, or the texts of these words.
+
+    Where examples ask alone, these are the items of the examples.
+    """
+    own = np.zeros(len(items), dtype=bool)
+    for content in query.contents or query.examples:
+        if len(query.contents) < 2 and isinstance(content, str | Path):
+            own |= (items[modality_of(content)] == str(content)).to_numpy(dtype=bool)
+    return items[own]
 
 
 def search_known(
@@ -235,6 +241,7 @@ class SavedQuestions:
 def query_to_json(query: Query) -> dict[str, Any]:
     """Return a query as JSON has it, images that are no file as JPEG in base64."""
     plain = query.to_dict() | {name: [_part_to_json(part) for part in getattr(query, name)] for name in PARTS}
+    plain["context"] = [[_part_to_json(part) for part in pair] for pair in query.context]
     image = None if query.image is None else _part_to_json(query.image)
     return {**plain, "image": image, "image_name": query.image_name}
 
@@ -252,6 +259,7 @@ def query_from_json(row: Mapping[str, Any]) -> Query:
         if name in names
     }
     known |= {name: tuple(_part_from_json(part) for part in row[name]) for name in PARTS}
+    known["context"] = tuple(tuple(map(_part_from_json, pair)) for pair in row.get("context", ()))
     image = row["image"]
     known["image"] = None if image is None else _part_from_json(image)
     return Query(**known)

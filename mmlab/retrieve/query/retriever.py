@@ -12,11 +12,12 @@ import pandas as pd
 
 from mmlab.embed import DeferredModel, Model, embed_queries
 from mmlab.index import Index
+from mmlab.index.store.engine import CONTEXT, DISCOVER, Examples
 from mmlab.items import ImageError, Space, Vectors, open_image
 from mmlab.items.ragged_vectors import AnyVectors, RaggedVectors
 from mmlab.items.vectors import DENSE
 from mmlab.retrieve.query.rank import bridge_modality, rank_through_pairs
-from mmlab.retrieve.query.spec import SearchResult
+from mmlab.retrieve.query.spec import ROCCHIO, SearchResult, check_examples, modality_of
 from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT, rocchio
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ class EmbeddedQueries(NamedTuple):
     """Queries as vectors, and the files that could not be asked by: {"source": file, "reason": why}."""
 
     vectors: AnyVectors
+    skipped: list[dict[str, str]]
+
+
+class EmbeddedExamples(NamedTuple):
+    """Examples as vectors, None for no such ones; whether the i-th of both are a pair; and those that were skipped."""
+
+    wanted: Vectors | None
+    unwanted: Vectors | None
+    paired: bool
     skipped: list[dict[str, str]]
 
 
@@ -62,7 +72,7 @@ class Retriever:
 
     def search(
         self,
-        query: "Content | AnyVectors | Iterable[Content]",
+        query: "Content | AnyVectors | Iterable[Content] | None",
         to: str = "image",
         k: int = 10,
         where: Mapping[str, Any] | None = None,
@@ -70,16 +80,19 @@ class Retriever:
         plus: "Sequence[Content]" = (),
         minus: "Sequence[Content]" = (),
         minus_weight: float = MINUS_WEIGHT,
+        recommend: str = ROCCHIO,
+        context: "Sequence[tuple[Content, Content]]" = (),
         **settings: Any,
     ) -> SearchResult:
         """Return the `k` nearest items of modality `to`; a str asks by text, a Path or a PIL image by image.
 
         A list, a column or an array of them, a folder of images, or ready Vectors ask many queries in one call: the
         table then has a column query_id (the text, or the file's name), and files that are no images are skipped.
-        `plus` and `minus` steer every query towards and away from more texts and images, see `rocchio`; those that the
-        model does not embed are skipped. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`; `settings`:
-        more of `Index.search`, such as `diversity=0.5` (MMR) and `group_by_pair=True`. Where there is no graph
-        (`Index.has_graph`), the search is exact.
+        `plus` and `minus` steer every query towards and away from more texts and images: by `rocchio`, or by a score of
+        the engine, as `context` does by pairs, see `Examples`; without a query (None) see `check_examples`. Those that
+        the model does not embed are skipped. `where` filters by payload, e.g. `{"colour": ["red", "blue"]}`;
+        `settings`: more of `Index.search`, such as `diversity=0.5` (MMR) and `boost={"price": -0.01}`. Where there is
+        no graph (`Index.has_graph`), the search is exact.
 
         The table has rank, score (cosine in [-1, 1]; with `diversity` still in the order of MMR) and the item's
         payload, a field that is called like one of these with `_payload` behind it; and `via`, the hit that stands for
@@ -87,16 +100,20 @@ class Retriever:
         without a filter, for a `k` of more items than there are, ImageError for a single file that is no image,
         TypeError for what is neither text nor image, SpaceMismatch for a model that the index has no vectors of.
         """
+        check_examples(recommend, plus, minus, context, query is not None)
         self.load()
         times = [time.perf_counter()]
-        embedded = self._embed(query, plus, minus, minus_weight)
+        embedded, examples = self._score_by(
+            query, self._embed_examples(plus, minus, context), minus_weight, recommend
+        )
         times.append(time.perf_counter())
         with self.index.session():
             self.index.check_filter(where)
             through = bridge_modality(self.index, embedded.vectors, to)
             searched = embedded.vectors.space, through or to
             exact = exact or not self.index.has_graph(*searched)
-            method = self.index.describe_search(*searched, exact, settings.get("ef"))
+            settings |= {"examples": examples} if examples else {}
+            method = self._method(*searched, exact, settings)
             found = self._find(embedded.vectors, to, k, where, exact, through, settings)
             times.append(time.perf_counter())
             payload = self.index.fetch(found["item_id"].unique())
@@ -108,12 +125,19 @@ class Retriever:
         timings = dict(zip(("embed_ms", "search_ms", "payload_ms"), spent.tolist(), strict=True))
         return SearchResult(hits, timings, embedded.skipped, method=method)
 
+    def _method(self, space: Space, to: str, exact: bool, settings: Mapping[str, Any]) -> str:
+        """Return in words how the hits are found, and what they are scored by beside the query."""
+        found_by = [self.index.describe_search(space, to, exact, settings.get("ef"))]
+        found_by += [f"scored by {settings['examples'].score}"] if "examples" in settings else []
+        boosted = " and ".join(settings.get("boost") or ())
+        return ", ".join([*found_by, f"boosted by {boosted}"] if boosted else found_by)
+
     def embed(self, query: "Content | Iterable[Content]") -> Any:
         """Return the query as one unit row (1, D) in the model's space, or several queries as one row each.
 
         Of a model of weighted terms, or of a row for each token, these are what asks.
         """
-        return self._embed(query, (), (), MINUS_WEIGHT).vectors
+        return self._embed(query).vectors
 
     def compose(self, text: str, image: "Content") -> Vectors:
         """Return a text and an image as one unit row (1, D), which the model makes of both as one input.
@@ -125,42 +149,69 @@ class Retriever:
         rows = self.model.embed_both([_checked_text(text)], images, as_queries=True)
         return Vectors(np.array([f"{text} + {_file_name(image)}"]), rows, self.model.space)
 
-    def _embed(
+    def _embed(self, query: "Content | AnyVectors | Iterable[Content]") -> EmbeddedQueries:
+        if isinstance(query, Vectors | RaggedVectors):
+            return EmbeddedQueries(query, [])
+        if _is_many(query):
+            contents = images_in(query) if isinstance(query, Path) else list(cast("Iterable[Content]", query))
+            return embed_named_queries(self.model, contents)
+        return embed_named_queries(self.model, [cast("Content", query)], strict=True)
+
+    def _embed_examples(
         self,
-        query: "Content | AnyVectors | Iterable[Content]",
         plus: "Sequence[Content]",
         minus: "Sequence[Content]",
-        minus_weight: float,
-    ) -> EmbeddedQueries:
-        if isinstance(query, Vectors | RaggedVectors):
-            embedded = EmbeddedQueries(query, [])
-        elif _is_many(query):
-            contents = images_in(query) if isinstance(query, Path) else list(cast("Iterable[Content]", query))
-            embedded = embed_named_queries(self.model, contents)
-        else:
-            embedded = embed_named_queries(self.model, [cast("Content", query)], strict=True)
-        if not (plus or minus):
-            return embedded
+        context: "Sequence[tuple[Content, Content]]",
+    ) -> "EmbeddedExamples":
+        """Embed the examples; skip those that this model does not embed, of a pair both."""
+        given = [*plus, *minus, *(one for pair in context for one in pair)]
+        if not given:
+            return EmbeddedExamples(None, None, False, [])
         if self.model.space.kind != DENSE:
             raise ValueError(
-                f"plus and minus steer a dense vector, found {self.model.space.key}: leave them out, or ask another"
+                f"plus, minus and context need dense vectors, found {self.model.space.key}: leave them out, or ask "
+                "another model"
             )
-        known = [[one for one in part if _modality(one) in self.model.modalities] for part in (plus, minus)]
-        towards, away = (
-            embed_named_queries(self.model, part, strict=True).vectors if part else None for part in known
-        )
-        skipped = [*embedded.skipped, *self._not_embedded([*plus, *minus])]
-        asking, *examples = (cast("Vectors", one) for one in (embedded.vectors, towards, away))
-        steered = rocchio(asking, examples[0], examples[1], minus_weight)
-        return EmbeddedQueries(steered, skipped)
+        known = set(self.model.modalities)
+        pairs = [pair for pair in context if {modality_of(one) for one in pair} <= known]
+        parts = zip(*pairs, strict=True) if context else (plus, minus)
+        kept = [[one for one in part if modality_of(one) in known] for part in parts]
+        rows = [embed_named_queries(self.model, part, strict=True).vectors if part else None for part in kept]
+        wanted, unwanted = cast("list[Vectors | None]", rows or [None, None])
+        return EmbeddedExamples(wanted, unwanted, bool(context), self._not_embedded(given))
+
+    def _score_by(
+        self, query: Any, examples: "EmbeddedExamples", weight: float, recommend: str
+    ) -> tuple[EmbeddedQueries, Examples | None]:
+        """Return the queries, moved by `rocchio`, or with the examples that the engine scores by."""
+        wanted, unwanted, paired, skipped = examples
+        if query is None:
+            if wanted is None:
+                raise ValueError(f"no example can ask: {skipped[0]['reason']}; give a query")
+            queries: AnyVectors = Vectors(np.array(["examples"]), wanted.array[:1], wanted.space)
+            wanted = wanted if paired else wanted.take(wanted.ids[1:])
+        else:
+            embedded = self._embed(query)
+            queries, skipped = embedded.vectors, [*embedded.skipped, *skipped]
+            if wanted is None and unwanted is None:
+                return EmbeddedQueries(queries, skipped), None
+        if recommend == ROCCHIO and not paired:
+            moved = rocchio(cast("Vectors", queries), wanted, unwanted, weight)
+            return EmbeddedQueries(moved, skipped), None
+        score = (CONTEXT if query is None else DISCOVER) if paired else recommend
+        rows, others = ([] if one is None else one.array.tolist() for one in (wanted, unwanted))
+        return EmbeddedQueries(queries, skipped), Examples(score, rows, others, weight)
 
     def _not_embedded(self, contents: "Sequence[Content]") -> list[dict[str, str]]:
         """Return a skipped row for each text and image that this model does not embed, so that it cannot steer."""
         name, can = self.model.space.model, self.model.modalities
         return [
-            {"source": str(one), "reason": f"{name} embeds {' and '.join(can)} only, found {_modality(one)}"}
+            {
+                "source": str(one),
+                "reason": f"{name} embeds {' and '.join(can)} only, found {modality_of(one)}",
+            }
             for one in contents
-            if _modality(one) not in can
+            if modality_of(one) not in can
         ]
 
     def _find(
@@ -240,10 +291,6 @@ def _is_many(query: Any) -> bool:
     if isinstance(query, Path):
         return query.is_dir()
     return isinstance(query, Iterable) and not isinstance(query, str)
-
-
-def _modality(content: "Content") -> str:
-    return "text" if isinstance(content, str) else "image"
 
 
 def _checked_text(text: str) -> str:

@@ -20,6 +20,7 @@ from mmlab.retrieve.query.spec import (
     CONFIDENCE,
     EARLY,
     NONE,
+    ROCCHIO,
     Query,
     SearchResult,
     describe_filter,
@@ -41,10 +42,10 @@ CalibrationsBySystem = Mapping[str, Calibrations]
 
 
 class Part(NamedTuple):
-    """What one searcher is asked, a text or an image, and how much its answer counts beside the others."""
+    """What a searcher is asked, a text, an image, or None for examples alone, and how much its answer counts."""
 
     searcher: Searcher
-    content: "Content"
+    content: "Content | None"
     weight: float
 
 
@@ -102,11 +103,12 @@ def _parts(query: Query, systems: Sequence[System]) -> list[Part]:
     Raises ValueError where a text or an image can be asked of none.
     """
     shares = query.shares if len(query.shares) == len(systems) else [1 / len(systems)] * len(systems)
-    both = len(query.contents) > 1 and query.weight != CONFIDENCE
-    weights = _text_and_image(query) if both else [1.0] * len(query.contents)
+    contents: list[Content | None] = [*query.contents] or [None]
+    both = len(contents) > 1 and query.weight != CONFIDENCE
+    weights = _text_and_image(query) if both else [1.0] * len(contents)
     parts = []
-    for content, weight in zip(query.contents, weights, strict=True):
-        source = modality_of(content)
+    for content, weight in zip(contents, weights, strict=True):
+        source = query.source if content is None else modality_of(content)
         asked = [
             (system[source], share) for system, share in zip(systems, shares, strict=True) if source in system
         ]
@@ -137,6 +139,12 @@ def _check(query: Query, systems: int, parts: Sequence[Part]) -> None:
         raise ValueError(
             "diversity orders the hits of one search: choose one model, early fusion, no reranking; or no diversity"
         )
+    scored = [name for name in ("context", "boost") if getattr(query, name)]
+    scored += ["recommend"] if query.recommend != ROCCHIO and query.examples else []
+    if query.calibration != NONE and scored:
+        raise ValueError(f"calibrations are fitted on cosines: choose calibration none, or no {scored[0]}")
+    if query.rerank and not query.contents:
+        raise ValueError("rerank holds the hits against a query: give a text or an image, or set rerank to 0")
 
 
 def _find(query: Query, parts: Sequence[Part]) -> SearchResult:
@@ -161,9 +169,8 @@ def _find(query: Query, parts: Sequence[Part]) -> SearchResult:
 def _fits_one_request(query: Query, parts: Sequence[Part]) -> bool:
     """Return whether the engine can search and fuse at once: one collection, equal weights, nothing steered."""
     retrievers = [part.searcher for part in parts if isinstance(part.searcher, Retriever)]
-    settled = not (
-        query.plus or query.minus or query.group_by_pair or (query.weight == CONFIDENCE and query.has_both)
-    )
+    by_confidence = query.weight == CONFIDENCE and query.has_both
+    settled = not (query.examples or query.boost or query.group_by_pair or by_confidence)
     same = len({part.weight for part in parts}) == 1 and len({id(one.index) for one in retrievers}) == 1
     if not (settled and same) or query.fusion not in IN_ENGINE or len(retrievers) < len(parts):
         return False
@@ -177,7 +184,7 @@ def _search_fused(query: Query, parts: Sequence[Part]) -> SearchResult:
     retrievers = [cast("Retriever", part.searcher) for part in parts]
     index, depth = retrievers[0].index, _depth(retrievers[0], query, single=False)
     times = [time.perf_counter()]
-    vectors = [one.embed(part.content) for one, part in zip(retrievers, parts, strict=True)]
+    vectors = [one.embed(cast("Content", part.content)) for one, part in zip(retrievers, parts, strict=True)]
     times.append(time.perf_counter())
     index.check_filter(query.where or None)
     settings = (query.fusion, int(query.rrf_k), query.where or None, query.exact)
@@ -200,11 +207,11 @@ def _find_early(query: Query, text: Part, image: Part) -> SearchResult:
     if not (isinstance(reader, Retriever) and isinstance(viewer, Retriever)):
         raise ValueError(f"saved rankings have no vectors to mix: choose {', '.join(FUSIONS)}")
     started = time.perf_counter()
+    asked, shown = (cast("Content", part.content) for part in (text, image))
     if query.fusion == COMPOSED:
-        mixed = viewer.compose(query.text, image.content)
+        mixed = viewer.compose(query.text, shown)
     else:
-        vectors = [reader.embed(text.content), viewer.embed(image.content)]
-        mixed = mix_vectors(vectors, _text_and_image(query))
+        mixed = mix_vectors([reader.embed(asked), viewer.embed(shown)], _text_and_image(query))
     spent = 1000 * (time.perf_counter() - started)
     result = _search_part(viewer, mixed, query, _depth(viewer, query, single=True))
     timings = {**result.timings, "embed_ms": result.timings["embed_ms"] + spent}
@@ -213,10 +220,12 @@ def _find_early(query: Query, text: Part, image: Part) -> SearchResult:
 
 def _search_part(searcher: Searcher, content: Any, query: Query, depth: int) -> SearchResult:
     """Search by a text, an image or a vector, with the query's settings that are set."""
-    settings = {"plus": query.plus, "minus": query.minus, "group_by_pair": query.group_by_pair}
-    settings = {name: value for name, value in settings.items() if value}
+    names = ("plus", "minus", "context", "boost", "group_by_pair")
+    settings = {name: getattr(query, name) for name in names if getattr(query, name)}
     if query.minus:
         settings["minus_weight"] = query.minus_weight
+    if query.plus or query.minus:
+        settings["recommend"] = query.recommend
     if query.diversity is not None:
         settings["diversity"] = query.diversity
     return searcher.search(content, query.to, depth, query.where or None, query.exact, **settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mmlab.index.store.engine import BEST_SCORE, FEEDBACK, SUM_SCORES
 from mmlab.items import MODALITIES
 from mmlab.items.options import Choice, Kind, Number, check_value
 from mmlab.items.parameter_table import SUM_TOLERANCE, check_values
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     Content = str | Path | Image.Image
 
 EARLY, COMPOSED, CONFIDENCE, NONE = "early", "composed", "confidence", "none"
+ROCCHIO = "rocchio"
+RECOMMENDATIONS = (ROCCHIO, BEST_SCORE, SUM_SCORES, FEEDBACK)  # by examples that are wanted and unwanted
 QUERY_FUSIONS = (EARLY, *FUSIONS)  # that make one answer of several parts
 KINDS: dict[str, Kind] = {
     "to": Choice(MODALITIES),
     "weight": Number(0, 1, name=CONFIDENCE),
     "minus_weight": Number(0),
     "fusion": Choice((*QUERY_FUSIONS, COMPOSED)),
+    "recommend": Choice(RECOMMENDATIONS),
 }
 DIVERSITY = Number(0, 1)
 CHECKED = ("k", "rrf_k", "depth", "calibration", "rerank", "exact")  # as the parameters of these names
@@ -58,9 +62,13 @@ class SearchResult:
 class Query:
     """One query with all its settings; two of them are equal where they ask the same.
 
-    text, image: at least one of them; an image is a path, or a PIL image, which `image_name` gives a name.
+    text, image: at least one of them, unless examples ask alone, see `check_examples`. An image is a path, or a PIL
+    image, which `image_name` gives a name.
     to: the modality that is found; k: how many; where: filter by payload; exact: a scan instead of the graph.
-    plus, minus: more texts and images to steer towards, and away from by `minus_weight` (see `rocchio`).
+    plus, minus: examples, texts and images, that are wanted and unwanted; recommend: how they count. "rocchio" moves
+    the query's vector, away from minus by `minus_weight` (see `rocchio`); "best_score", "sum_scores" and "feedback" are
+    scores of the engine, and so is that by context: pairs of a wanted and an unwanted example (see `Examples`).
+    boost: weights of fields of numbers; {"price": -0.01} takes 0.01 x price from the score of the first candidates.
     weight: the share of the text in [0, 1], where there are both; "confidence": 0.6 for the more confident of both (see
     `weights_by_confidence`). fusion: how both, and the answers of several models, become one: "early" (the mean
     of both vectors), "composed" (both as one input of a model that takes them so; without weights), or one of FUSIONS
@@ -84,6 +92,9 @@ class Query:
     plus: "tuple[Content, ...]" = ()
     minus: "tuple[Content, ...]" = ()
     minus_weight: float = MINUS_WEIGHT
+    recommend: str = ROCCHIO
+    context: "tuple[tuple[Content, Content], ...]" = ()
+    boost: Mapping[str, float] = field(default_factory=dict)
     weight: float | str = 0.5
     fusion: str = EARLY
     rrf_k: float = RRF_K
@@ -97,14 +108,14 @@ class Query:
     group_by_pair: bool = False
 
     def __post_init__(self) -> None:
-        if not self.text.strip() and self.image is None:
-            raise ValueError("the query is empty: type a text, or give an image")
         if isinstance(self.image, str):
             raise ValueError(
                 f"image: expected a Path or a PIL image, found the str {self.image[:MAX_QUERY_CHARS]!r}"
             )
         for name, kind in KINDS.items():
             check_value(name, getattr(self, name), kind)
+        asked = bool(self.text.strip()) or self.image is not None
+        check_examples(self.recommend, self.plus, self.minus, self.context, asked)
         if self.diversity is not None:
             check_value("diversity", self.diversity, DIVERSITY)
         check_values(**{name: getattr(self, name) for name in CHECKED})
@@ -128,9 +139,14 @@ class Query:
         return text + image
 
     @property
+    def examples(self) -> "list[Content]":
+        """All examples: those of plus, then of minus, then of each pair."""
+        return [*self.plus, *self.minus, *(one for pair in self.context for one in pair)]
+
+    @property
     def source(self) -> str:
-        """The modality that asks: "text", "image" or "both"."""
-        modalities = [modality_of(content) for content in self.contents]
+        """The modality that asks: "text", "image" or "both"; that of the first example where examples ask alone."""
+        modalities = [modality_of(content) for content in self.contents or self.examples[:1]]
         return modalities[0] if len(modalities) == 1 else "both"
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,8 +163,52 @@ class Query:
         """Return what is asked in a few words, as the history of a panel shows it."""
         image = self.image_name or (self.image.name if isinstance(self.image, Path) else "an image")
         words = [f"“{part}”" if isinstance(part, str) else f"{image} (image)" for part in self.contents]
+        words = words or [describe_examples(self)]
         limits = f", {describe_filter(self.where)}" if self.where else ""
         return f"{' + '.join(words)[:MAX_QUERY_CHARS]} → {self.to}{limits}"
+
+
+def check_examples(
+    recommend: str, plus: Sequence[Any], minus: Sequence[Any], context: Sequence[Any], asked: bool
+) -> None:
+    """Raise ValueError for examples that do not go together, or that cannot do without a query, where none is `asked`.
+
+    Alone ask pairs (`context`), and wanted examples by "best_score" and "sum_scores".
+    """
+    check_value("recommend", recommend, KINDS["recommend"])
+    if context and (plus or minus):
+        raise ValueError("context holds pairs of examples, plus and minus single ones: give one or the other")
+    wrong = [pair for pair in context if not isinstance(pair, tuple | list) or len(pair) != 2]
+    if wrong:
+        raise ValueError(f"context: expected pairs as (nearer to this, than to that), found {wrong[0]!r}")
+    if recommend == FEEDBACK and bool(plus) != bool(minus):
+        raise ValueError("feedback compares right examples with wrong ones: give plus and minus")
+    if not (asked or context or (plus and recommend in (BEST_SCORE, SUM_SCORES))):
+        needed = f"; recommend={recommend!r} needs one" if plus else ""
+        needed = "; to ask by examples alone, give some in plus" if minus and not plus else needed
+        raise ValueError(f"the query is empty: type a text, or give an image{needed}")
+
+
+def describe_examples(query: Query) -> str:
+    """Return the examples of a query in words.
+
+    >>> describe_examples(Query(plus=(Path("a/dog.jpg"),), minus=("blue",), recommend="best_score"))
+    'like dog.jpg, not like “blue”'
+    """
+    named = [f"nearer {_shown(wanted)} than {_shown(other)}" for wanted, other in query.context]
+    named += [f"like {_shown(one)}" for one in query.plus]
+    named += [f"not like {_shown(one)}" for one in query.minus]
+    return ", ".join(named)
+
+
+def _shown(content: "Content") -> str:
+    return (
+        f"“{content}”"
+        if isinstance(content, str)
+        else content.name
+        if isinstance(content, Path)
+        else "an image"
+    )
 
 
 def names_image(text: str) -> bool:

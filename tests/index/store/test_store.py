@@ -9,6 +9,7 @@ from pandas.testing import assert_frame_equal
 
 from mmlab.index import Hnsw, NoCollection, Store, WrongSchema, open_store
 from mmlab.index.engines.edge_engine import EdgeEngine
+from mmlab.index.store.engine import Examples
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 from tests.index.conftest import upsert
@@ -304,3 +305,103 @@ def test_answers_agree_with_numpy(store, name):
 
 def test_the_repr_says_engine_and_place(tmp_path):
     assert repr(open_store(tmp_path)) == f"Store(Qdrant Edge at {tmp_path})"
+
+
+ROWS = np.array([[1, 0, 0], [0.8, 0.6, 0], [0.6, 0.8, 0], [0, 0, 1], [-1, 0, 0]])  # of the five points
+UP, DEEP, BETWEEN = [0.0, 1, 0], [0.0, 0, 1], [0.6, 0.8, 0]
+
+
+def squash(cosines):
+    return cosines / (1 + np.abs(cosines))
+
+
+def best_score(wanted, unwanted):
+    w, u = (ROWS @ np.array(one).T for one in (wanted, unwanted))
+    highest = w.max(axis=1), u.max(axis=1)
+    return np.where(highest[0] > highest[1], (1 + squash(highest[0])) / 2, -(1 + squash(highest[1])) / 2)
+
+
+SCORED = {  # by X and examples
+    "best_score": (Examples("best_score", [UP], [DEEP]), best_score([[1, 0, 0], UP], [DEEP])),
+    "sum_scores": (
+        Examples("sum_scores", [UP], [DEEP, BETWEEN]),
+        ROWS @ np.subtract([1, 1, 0], [0.6, 0.8, 1]),
+    ),
+    "sum_scores of wanted": (Examples("sum_scores", [UP], []), ROWS @ [1, 1, 0]),
+    "feedback": (
+        Examples("feedback", [UP, BETWEEN], [DEEP], 0.4),
+        ROWS @ [1, 0, 0] + 0.4 * ((ROWS @ UP + ROWS @ BETWEEN) / 2 - ROWS @ DEEP),
+    ),
+    "discover": (
+        Examples("discover", [UP, BETWEEN], [DEEP, UP]),
+        np.sign(ROWS @ UP - ROWS @ DEEP)
+        + np.sign(ROWS @ BETWEEN - ROWS @ UP)
+        + (1 + squash(ROWS @ [1, 0, 0])) / 2,
+    ),
+    "context": (
+        Examples("context", [UP, BETWEEN], [DEEP, UP]),
+        squash(np.minimum(ROWS @ UP - ROWS @ DEEP, 0)) + squash(np.minimum(ROWS @ BETWEEN - ROWS @ UP, 0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("examples", "scores"), SCORED.values(), ids=SCORED)
+def test_examples_score_by_their_formula(filled, examples, scores, exact):
+    hits = filled.search(TOY, X, 5, examples=examples, exact=exact)
+    expected = pd.Series(scores, [uid(i) for i in range(1, 6)])
+    np.testing.assert_allclose(hits["score"], expected[hits["item_id"]], atol=1e-5)
+    assert hits["score"].is_monotonic_decreasing
+
+
+def test_examples_are_searched_under_a_filter(filled):
+    examples = Examples("sum_scores", [UP], [DEEP])
+    assert found(filled, TOY, examples=examples, where={"modality": "text"}) == [uid(2), uid(4)]
+
+
+def test_a_boost_adds_weighted_fields_to_the_cosine_and_a_missing_value_is_0(filled):
+    hits = filled.search(TOY, X, 5, boost={"price": -0.1, "size (cm)": 0.02})
+    prices, sizes = [1.5, 0, 2.25, 1.5, 4], [10, 20, 0, 40, 10]
+    expected = ROWS @ [1, 0, 0] - 0.1 * np.array(prices) + 0.02 * np.array(sizes)
+    by_id = pd.Series(expected, [uid(i) for i in range(1, 6)])
+    assert hits["item_id"].tolist() == by_id.sort_values(ascending=False).index.tolist()
+    np.testing.assert_allclose(hits["score"], by_id[hits["item_id"]], atol=1e-6)
+
+
+def test_a_boost_adds_to_the_score_by_examples_and_reaches_as_deep_as_asked(store, name, toy):
+    ids = [uid(i) for i in range(1, 202)]
+    rows = np.column_stack([np.cos(np.arange(201) / 200), np.sin(np.arange(201) / 200), np.zeros(201)])
+    items = pd.DataFrame({"item_id": ids, "price": [0.0] * 200 + [100.0]})
+    store.create(name, Schema(SPACE, {"price": "float"}))
+    upsert(store, name, Vectors(ids, rows, SPACE), items)
+    assert store.search(name, X, 1, boost={"price": 1})["item_id"].tolist() == [uid(1)]  # the 100 nearest
+    assert store.search(name, X, 51, boost={"price": 1})["item_id"][0] == uid(201)  # the 204 nearest
+    examples = Examples("sum_scores", [UP], [])
+    hits = store.search(name, X, 51, boost={"price": 1}, examples=examples)
+    assert hits["item_id"][0] == uid(201)
+    assert hits["score"][0] == pytest.approx(100 + np.cos(1) + np.sin(1), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("boost", "message"),
+    [
+        (
+            {"prize": 1},
+            r"boost: expected a field of numbers, no field 'prize' \(did you mean 'price'\?\); there are",
+        ),
+        ({"label": 1}, r"'label' holds keyword; there are \['size \(cm\)', 'price'\]"),
+        ({"new": 1}, "'new' holds bool"),
+        ({"price": "much"}, "boost of 'price'.* expected a number, found 'much'"),
+        ({"price": np.nan}, "boost of 'price'.* expected a number, found nan"),
+        ("price", r"expected a dict such as {'price': -0.01}, found 'price'"),
+    ],
+)
+def test_a_wrong_boost_says_what_is_there(filled, boost, message):
+    with pytest.raises(ValueError, match=message):
+        filled.search(TOY, X, 5, boost=boost)
+
+
+@pytest.mark.parametrize("more", [{"boost": {"price": 1}}, {"examples": Examples("sum_scores", [UP], [])}])
+def test_diversity_goes_with_no_other_score(filled, more):
+    with pytest.raises(ValueError, match="diversity orders what is nearest to the query: leave it out"):
+        filled.search(TOY, X, 3, diversity=0.5, **more)

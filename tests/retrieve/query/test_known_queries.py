@@ -49,6 +49,7 @@ def test_there_is_no_truth_where_two_parts_ask() -> None:
     assert right(**both, weight=0.0, to="text") == ["t3"]
     assert right(text="a cup", plus=("red",)) is None
     assert right(text="a cup", minus=(Path("/a.jpg"),)) is None
+    assert right(text="a cup", context=(("red", "blue"),)) is None
     assert right(text="a cup", image=Image.new("RGB", (2, 2))) is None
 
 
@@ -71,6 +72,10 @@ def test_a_query_is_not_its_own_answer(collection) -> None:
     others = search_known(collection.retriever, items, query).table
     assert others["item_id"].tolist() == first["item_id"].tolist()[1:]
     assert others["rank"].tolist() == [1, 2, 3]
+    path = Path(image["image"])
+    alike = Query(plus=(path,), recommend="sum_scores", k=3, exact=True)  # the examples, where they ask alone
+    assert search_known(collection.retriever, items, alike).table.equals(others)
+    assert find_right_answers(items, alike) is None
 
 
 def test_saved_questions_come_back_with_their_hits_and_labels(tmp_path) -> None:
@@ -92,6 +97,18 @@ def test_saved_questions_come_back_with_their_hits_and_labels(tmp_path) -> None:
     saved.path.write_text(saved.path.read_text() + "{half a l")
     with pytest.raises(ValueError, match=r"questions.jsonl, line 4: no saved question; remove the line"):
         saved.queries()
+
+
+def test_a_saved_question_keeps_its_examples_and_its_boost(tmp_path) -> None:
+    saved, hits = (
+        SavedQuestions(tmp_path / "questions.jsonl"),
+        pd.DataFrame(columns=["rank", "item_id", "score"]),
+    )
+    paired = Query(context=(("red", Path("/b.jpg")),), boost={"price": -0.01})
+    marked = Query("a mug", plus=(Path("/a.jpg"),), minus=("blue",), recommend="feedback")
+    saved.save("paired", paired, hits)
+    saved.save("marked", marked, hits)
+    assert saved.queries() == {"marked": marked, "paired": paired}
 
 
 def test_hits_get_the_image_and_the_words_of_their_pair() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmlab.embed import embed_items, load_model
 from mmlab.index import build_index, open_store
+from mmlab.index.engines.bm25 import WordModel, word_vectors
 from mmlab.items import ImageError, SpaceMismatch
 from mmlab.retrieve import Retriever, open_retrievers
 from mmlab.retrieve.query_trials import facets, filter_examples
@@ -161,6 +162,101 @@ def test_minus_and_plus_steer_by_rocchio_s_formula(collection) -> None:
     assert hits["score"].to_numpy() == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
 
 
+def unit_rows_of(retriever, *texts):
+    return [retriever.embed(text).array[0].astype(float) for text in texts]
+
+
+def assert_ranked(hits, images, scores) -> None:
+    expected = pd.Series(scores, images.ids).nlargest(len(hits))
+    assert hits["score"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-4)
+    assert len(set(hits["item_id"]) & set(expected.index)) >= len(hits) - 1  # two may tie at the end
+
+
+def test_examples_count_by_the_scores_of_the_engine(collection) -> None:
+    items, vectors, retriever = collection
+    images = vectors.take(images_of(items)["item_id"])
+    query, more, blue = (images.array @ row for row in unit_rows_of(retriever, "a mug", "a teapot", "blue"))
+    asked = {"plus": ["a teapot"], "minus": ["blue"], "k": 5, "exact": True}
+    expected = {
+        "sum_scores": query + more - blue,
+        "feedback": query + 0.3 * (more - blue),
+        "best_score": np.where(
+            np.maximum(query, more) > blue,
+            squashed(np.maximum(query, more)),
+            -squashed(blue),
+        ),
+    }
+    for recommend, scores in expected.items():
+        result = retriever.search("a mug", recommend=recommend, minus_weight=0.3, **asked)
+        assert_ranked(result.table, images, scores)
+        assert result.method == f"exact search, scored by {recommend}"
+    alone = retriever.search(None, recommend="sum_scores", **asked).table
+    assert_ranked(alone, images, more - blue)
+
+
+def squashed(cosines):
+    return (1 + cosines / (1 + np.abs(cosines))) / 2
+
+
+def test_a_context_ranks_what_is_nearer_to_the_first_of_each_pair_first(collection) -> None:
+    items, vectors, retriever = collection
+    images = vectors.take(images_of(items)["item_id"])
+    query, red, blue = (images.array @ row for row in unit_rows_of(retriever, "a mug", "red", "blue"))
+    pairs = [("red", "blue")]
+    hits = retriever.search("a mug", k=5, exact=True, context=pairs)
+    assert_ranked(hits.table, images, np.sign(red - blue) + squashed(query))
+    assert hits.method == "exact search, scored by discover"
+    worst = retriever.search(None, k=len(images), exact=True, context=pairs).table.iloc[-1]
+    assert worst["item_id"] == images.ids[(red - blue).argmin()]
+    gap = float((red - blue).min())
+    assert worst["score"] == pytest.approx(gap / (1 - gap), abs=1e-4)
+
+
+def test_many_queries_are_boosted_and_scored_by_examples_each(collection) -> None:
+    items, vectors, retriever = collection
+    images = vectors.take(images_of(items)["item_id"])
+    field = images_of(items).set_index("item_id").loc[images.ids, "width"].fillna(0).to_numpy(dtype=float)
+    texts = ["a mug", "a teapot"]
+    result = retriever.search(texts, k=3, exact=True, boost={"width": -0.001})
+    hits = result.table
+    assert result.method == "exact search, boosted by width"
+    for text, row in zip(texts, unit_rows_of(retriever, *texts), strict=True):
+        cosines = images.array @ row
+        few = np.argsort(-cosines)[:100]
+        expected = np.sort((cosines - 0.001 * field)[few])[::-1][:3]
+        assert hits.loc[hits["query_id"] == text, "score"].to_numpy() == pytest.approx(expected, abs=1e-4)
+    scored = retriever.search(texts, k=3, plus=["red"], recommend="sum_scores").table
+    alone = retriever.search("a teapot", k=3, plus=["red"], recommend="sum_scores").table
+    assert scored["item_id"][3:].tolist() == alone["item_id"].tolist()
+
+
+def test_words_and_tokens_have_no_examples_and_no_boost(collection, tmp_path: Path) -> None:
+    items, vectors, _ = collection
+    words = word_vectors(items)
+    index = build_index(open_store(tmp_path), "words", items, [vectors, words], progress=False)
+    retriever = Retriever(index, WordModel.of(words.space))
+    with pytest.raises(ValueError, match="plus, minus and context need dense vectors, found bm25"):
+        retriever.search("a mug", plus=["red"])
+    with pytest.raises(
+        ValueError, match="examples and boost score dense vectors, found bm25.*: leave them out"
+    ):
+        retriever.search("a mug", boost={"width": 1})
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"plus": ["a"], "context": [("a", "b")]}, "pairs of examples, plus and minus single ones"),
+        ({"context": ["ab"]}, r"context: expected pairs as \(nearer to this, than to that\), found 'ab'"),
+        ({"recommend": "best"}, "recommend: expected one of rocchio, best_score, sum_scores, feedback"),
+        ({"plus": ["a"], "recommend": "feedback"}, "feedback compares right examples with wrong ones"),
+    ],
+)
+def test_examples_that_do_not_go_together_are_refused(collection, asked, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        collection.retriever.search("a mug", **asked)
+
+
 def test_an_image_steers_no_text_encoder_and_is_told(collection, tmp_path: Path) -> None:
     model = load_model(str(mpnet(tmp_path / "tiny-mpnet")), device="cpu")
     texts = collection.items[collection.items["modality"] == "text"].head(20)
@@ -174,6 +270,13 @@ def test_an_image_steers_no_text_encoder_and_is_told(collection, tmp_path: Path)
     assert not plain.skipped
     (skipped,) = steered.skipped
     assert skipped["reason"].endswith("tiny-mpnet embeds text only, found image")
+    photo = Image.new("RGB", (32, 32))
+    paired = retriever.search("a mug", to="text", k=5, context=[(photo, "blue")])
+    pd.testing.assert_frame_equal(paired.table, plain.table)
+    with pytest.raises(
+        ValueError, match="no example can ask: .*tiny-mpnet embeds text only, found image; give"
+    ):
+        retriever.search(None, to="text", k=5, plus=[photo], recommend="best_score")
     both = retriever.search("a mug", to="text", k=5, minus=["blue", Image.new("RGB", (32, 32))])
     pd.testing.assert_frame_equal(both.table, retriever.search("a mug", to="text", k=5, minus=["blue"]).table)
 

@@ -229,6 +229,17 @@ def test_a_query_is_steered_diversified_and_grouped_as_the_retriever_does(collec
     steered = Query(text=TEXT, plus=("a teapot",), minus=("blue",), minus_weight=0.3, k=5)
     expected = retriever.search(TEXT, k=5, plus=["a teapot"], minus=["blue"], minus_weight=0.3).table
     pd.testing.assert_frame_equal(found(retriever, steered), expected)
+    for given in (
+        {"plus": ("a teapot",), "minus": ("blue",), "recommend": "feedback"},
+        {"context": (("red", "blue"),)},
+        {"boost": {"width": -0.001}},
+    ):
+        expected = retriever.search(TEXT, k=5, **given)
+        result = search(retriever, Query(text=TEXT, k=5, **given))
+        pd.testing.assert_frame_equal(result.table, expected.table)
+    alone = {"plus": ("a teapot", image), "recommend": "best_score"}
+    expected = retriever.search(None, k=5, **alone).table
+    pd.testing.assert_frame_equal(found(retriever, Query(k=5, **alone)), expected)
     diverse = Query(text=TEXT, diversity=0.5, k=5)
     pd.testing.assert_frame_equal(found(retriever, diverse), retriever.search(TEXT, k=5, diversity=0.5).table)
     grouped = found(retriever, Query(TEXT, image, to="text", fusion="rrf", group_by_pair=True, k=20))
@@ -258,6 +269,10 @@ def test_what_does_not_fit_is_refused(collection, image: Path) -> None:
         ModelError, match=r"demo takes no image and text as one input: give a vision-language"
     ):
         search(retriever, Query(TEXT, image, fusion="composed"))
+    with pytest.raises(ValueError, match="fitted on cosines: choose calibration none, or no boost"):
+        search(retriever, Query(text=TEXT, boost={"width": 1}, calibration="isotonic"))
+    with pytest.raises(ValueError, match="rerank holds the hits against a query"):
+        search(retriever, Query(plus=("red",), recommend="sum_scores", rerank=3))
     with pytest.raises(ValueError, match="the weight by confidence needs the rankings of one model"):
         search(retriever, Query(TEXT, image, weight="confidence"))
     with pytest.raises(ValueError, match="the weight by confidence needs the rankings of one model"):

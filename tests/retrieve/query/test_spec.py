@@ -23,11 +23,30 @@ def test_a_query_says_who_asks() -> None:
     assert shown.describe() == "“mug” + a.png (image) → image, label = mug or cup, price ≥ 2"
 
 
+def test_examples_may_ask_alone() -> None:
+    photo = Path("photos/a.jpg")
+    alike = Query(plus=(photo,), minus=("blue",), recommend="best_score")
+    assert (alike.source, alike.contents, alike.examples) == ("image", [], [photo, "blue"])
+    assert alike.describe() == "like a.jpg, not like “blue” → image"
+    between = Query(context=(("red", photo),), to="text")
+    assert (between.source, between.describe()) == ("text", "nearer “red” than a.jpg → text")
+    assert Query(text="mug", plus=(photo,)).describe() == "“mug” → image"
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({}, "the query is empty"),
         ({"text": " "}, "the query is empty"),
+        ({"plus": ("a",)}, "or give an image; recommend='rocchio' needs one"),
+        ({"plus": ("a",), "minus": ("b",), "recommend": "feedback"}, "recommend='feedback' needs one"),
+        ({"minus": ("a",), "recommend": "best_score"}, "to ask by examples alone, give some in plus"),
+        (
+            {"text": "a", "minus": ("b",), "recommend": "feedback"},
+            "feedback compares right examples with wrong",
+        ),
+        ({"text": "a", "plus": ("b",), "context": (("c", "d"),)}, "context holds pairs of examples"),
+        ({"text": "a", "context": (("c",),)}, r"context: expected pairs .* found \('c',\)"),
         ({"text": "a", "to": "video"}, "to: expected one of text, image, found 'video'"),
         (
             {"text": "a", "weight": 2},
