@@ -219,10 +219,11 @@ def check_together(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"parameter weights: {given['weights']!r} needs a fusion; set fusion to rrf, dbsf or weighted_sum"
         )
-    if given["rescoring"] != "none" and (others := [one for one in given["retrievers"] if one != "dense"]):
+    answering = given["retrievers"] if given["fusion"] != "none" else given["retrievers"][:1]
+    if given["rescoring"] != "none" and (others := [one for one in answering if one != "dense"]):
         raise ValueError(
-            f"parameter rescoring: {given['rescoring']!r} moves dense vectors or their cosines, found the retrievers "
-            f"{', '.join(others)} beside them; set rescoring to none, or retrievers to dense alone"
+            f"parameter rescoring: {given['rescoring']!r} moves dense vectors or their cosines, found an answer by "
+            f"{', '.join(others)}; set rescoring to none, or retrievers to dense alone"
         )
     if given["rerank_model"] and not given["rerank"]:
         raise ValueError(

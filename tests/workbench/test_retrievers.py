@@ -134,10 +134,9 @@ def test_03_tells_what_each_costs(demo_run, tmp_path):
 
 
 def test_rescoring_moves_dense_vectors_alone():
-    with pytest.raises(
-        ValueError, match="rescoring: 'csls' moves dense vectors .* found the retrievers bm25"
-    ):
-        RetrievalConfig(retrievers=("dense", "bm25"), rescoring="csls")
+    with pytest.raises(ValueError, match="rescoring: 'csls' moves dense vectors .* found an answer by bm25"):
+        RetrievalConfig(retrievers=("dense", "bm25"), fusion="rrf", rescoring="csls")
+    assert RetrievalConfig(retrievers=("dense", "bm25"), rescoring="csls").retrievers[0] == "dense"
     with pytest.raises(ValueError, match="retrievers: expected .* did you mean dense"):
         RetrievalConfig(retrievers=("dens",))
 
