@@ -168,7 +168,8 @@ class Index:
 
         queries: one vector in each space; all lie in one collection. depth: hits of each search. fusion: "rrf"
         (1 / (rrf_k + rank), summed up) or "dbsf" (scores on a scale of three standard deviations around the mean); all
-        searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections.
+        searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections, and as
+        `search` does.
 
         Example: `index.search_fused([dense, words], to="image", k=10, depth=100)`.
         """
@@ -179,7 +180,10 @@ class Index:
             )
         [name] = names
         with self.session():
-            return self.store.search_fused(name, queries, k, depth, fusion, rrf_k, where, to, exact=exact)
+            found = self.store.search_fused(name, queries, k, depth, fusion, rrf_k, where, to, exact=exact)
+            if len(found) < k:
+                self._check_k(name, to, k)
+        return found
 
     def has_graph(self, space: Space, to: str) -> bool:
         """Return whether a search for items of modality `to` can walk a graph; few vectors get none, see `Hnsw`."""

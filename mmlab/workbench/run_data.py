@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -36,6 +36,12 @@ from mmlab.workbench.result import Report, Result
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# parameters of 03_index, and the fields of WordSettings
+WORD_SETTINGS = {
+    "bm25_language": "language",
+    "bm25_stop_words": "stop_words",
+    "bm25_stemming": "stemming",
+}
 KEEP_OPEN_SECONDS = 30.0  # that the store of a run stays open for the next question
 MAX_BEST_CHARS = 1000  # of the sentence on the best runs
 
@@ -265,11 +271,9 @@ class RunData:
     @cached_property
     def words(self) -> SparseVectors:
         """The words of the pairs of the embedded items, as BM25 ranks by them."""
-        names = {field.name for field in fields(WordSettings)}
-        given = {name: self.parameters.get(f"bm25_{name}") for name in names}
-        return word_vectors(
-            self.embedded_items, WordSettings(**{name: one for name, one in given.items() if one is not None})
-        )
+        names = {ours: name for name, ours in WORD_SETTINGS.items() if name in self.parameters}
+        given = {ours: self.parameters[name] for ours, name in names.items()}
+        return word_vectors(self.embedded_items, WordSettings(**given))
 
     def _ragged(self, kind: str) -> list[Any]:
         """Return the vectors of the models of this kind, with those of their texts as queries."""

@@ -42,10 +42,15 @@ def test_an_image_asks_the_model_alone_and_a_text_both(demo_run):
 
 
 def test_what_steers_a_vector_steers_no_words(demo_run):
+    for examples in ({"minus": ["blue"]}, {"context": [("red", "blue")]}):
+        with pytest.raises(
+            ValueError, match=r"plus, minus and context need dense vectors, found bm25-.*: leave"
+        ):
+            demo_run.search("a red mug", models="bm25", **examples)
     with pytest.raises(
-        ValueError, match="plus, minus and context need dense vectors, found bm25-.*: leave them out"
+        ValueError, match=r"examples and boost score dense vectors, found bm25-.*: leave them"
     ):
-        demo_run.search("a red mug", models="bm25", minus=["blue"])
+        demo_run.search("a red mug", models="bm25", boost={"width": 1})
 
 
 def test_all_queries_are_ranked_by_words(demo_run):

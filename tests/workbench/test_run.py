@@ -132,7 +132,7 @@ def test_hits_are_those_of_exact_search_by_hand(demo_run):
     text = demo_run.sample("text", seed=3)
     hits = demo_run.search(text, k=5)
     images = demo_run.vectors("image")
-    query = demo_run.retrievers["text"].embed(text).array[0]
+    query = demo_run.answering["text"].embed(text).array[0]
     best = images.ids[np.argsort(-(images.array @ query), kind="stable")[:5]]
     assert hits.table["item_id"].tolist() == best.tolist()
     assert hits.timings.keys() >= {"embed_ms", "search_ms", "payload_ms"}

@@ -100,7 +100,7 @@ def test_02_keeps_both_sides_of_the_texts_and_says_so(runs):
 
 def test_the_sides_are_those_of_the_model(runs):
     apart, _, _ = runs
-    model = apart.retrievers["text"].model
+    model = apart.answering["text"].model
     texts = apart.items.loc[apart.items["modality"] == "text", "text"].tolist()
     np.testing.assert_allclose(apart.vectors("text").array, model.embed_texts(texts), atol=1e-5)
     asked = apart.vectors("text", as_queries=True)
