@@ -121,7 +121,7 @@ PARAMETERS = {
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",
                   "empty: Qdrant Edge in a folder of its own; or the URL of a Qdrant server"),
         Parameter("retrievers", Many(Choice(OPTIONS["retriever"])), ["dense"],
-                  "ways to rank: dense, bm25 (words), sparse and late, of models of such kinds"),
+                  "ways to rank: dense, bm25, and sparse or late with models of that kind"),
         Parameter("bm25_language", Choice(OPTIONS["bm25_language"]), "english",
                   "language of the texts, for BM25's stop words and stemmer; none for neither"),
         Parameter("bm25_stop_words", Truth(), True, "BM25 leaves out the stop words of the language"),
@@ -219,10 +219,11 @@ def check_together(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"parameter weights: {given['weights']!r} needs a fusion; set fusion to rrf, dbsf or weighted_sum"
         )
-    if given["rescoring"] != "none" and (others := [one for one in given["retrievers"] if one != "dense"]):
+    answering = given["retrievers"] if given["fusion"] != "none" else given["retrievers"][:1]
+    if given["rescoring"] != "none" and (others := [one for one in answering if one != "dense"]):
         raise ValueError(
-            f"parameter rescoring: {given['rescoring']!r} moves dense vectors or their cosines, found the retrievers "
-            f"{', '.join(others)} beside them; set rescoring to none, or retrievers to dense alone"
+            f"parameter rescoring: {given['rescoring']!r} moves dense vectors or their cosines, found an answer by "
+            f"{', '.join(others)}; set rescoring to none, or retrievers to dense alone"
         )
     if given["rerank_model"] and not given["rerank"]:
         raise ValueError(

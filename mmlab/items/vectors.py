@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,14 +51,14 @@ class Space:
     preprocessing: str
     dimension: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A short stable name for files and collections: the model's last name and 8 digits of a hash."""
         digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
         name = "".join(c if c.isalnum() else "-" for c in Path(self.model).name.lower())
         return f"{name[:40].strip('-')}-{digest[:8]}"
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """What a vector is: "dense" (a row), "sparse" (weighted terms), "late" (a row a token), "pooled" (their mean).
 

@@ -1,7 +1,7 @@
 """How good rankings are: measures with intervals, by group, beside published results, and where answers are lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -419,22 +419,29 @@ class Evaluation(Report):
         return SystemComparison(scores, self.rankings.items, self.first_measure, self.seed)
 
     @or_reason
-    def against_words(self) -> SystemComparison:
-        """Compare with BM25, which reads no image: a text finds images by the words that are said of them.
+    def by_retriever(self) -> SystemComparison:
+        """Compare the answer, and each other retriever of the run, with BM25, which reads no image.
 
-        The words of an image are its label and the dataset's own columns of words; texts of its pair count only where
-        `siblings` is "keep", and never the query itself.
+        BM25 finds an image by the words that are said of it: its label and the dataset's own columns of words; texts of
+        its pair count only where `siblings` is "keep", and never the query itself. Texts ask, since no image asks BM25.
 
         Example:
-            >>> run.evaluate().against_words().table["baseline"].unique().tolist()
+            >>> run.evaluate().by_retriever().table["baseline"].unique().tolist()
             ['bm25']
         """
-        if "text-to-image" not in self.directions or not len(self.per_query["text-to-image"]):
+        direction, config = "text-to-image", self.rankings.config
+        if direction not in self.directions or not len(self.per_query[direction]):
             raise TooFew(self.rankings.nothing_judged)
-        config = self.rankings.config
-        given = {"siblings": config.siblings, "split": config.split, "depth": config.depth}
-        words = Rankings.of(self.data, "image", {**PLAIN, **given, "retrievers": ("bm25",)})
-        return self.compare(Evaluation(self.data, replace(words, name="bm25"), self.k_values, self.seed))
+        given = PLAIN | {"siblings": config.siblings, "split": config.split, "depth": config.depth}
+        answers = config.retrievers[:1] if config.fusion == "none" else ()
+        alone = ["bm25", *(one for one in config.retrievers if one not in ("bm25", *answers))]
+        ranked = {one: Rankings.of(self.data, "image", {**given, "retrievers": (one,)}) for one in alone}
+        scores = {
+            name: Evaluation(self.data, one, self.k_values, self.seed).per_query[direction]
+            for name, one in ranked.items()
+        }
+        shared = shared_queries(scores | {self.rankings.name: self.per_query[direction]})
+        return SystemComparison({direction: shared}, self.rankings.items, self.first_measure, self.seed)
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.

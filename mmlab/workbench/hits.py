@@ -11,6 +11,7 @@ from mmlab.evaluate.summaries import escape_markdown
 from mmlab.ingest.images.addresses import DownloadError, DownloadLimits
 from mmlab.ingest.images.fetch import Downloader
 from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.items.options import OPTIONS
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count
@@ -438,7 +439,8 @@ def _name_of(data: RunData, model: str) -> str:
         spaces = [retriever.model.space for retriever in system.values()]
         if model == name or any(model in (space.model, space.key) for space in spaces):
             return name
-    raise ValueError(f"models: expected some of {', '.join(data.systems)}, found {model!r}")
+    hint = f"; run 03_index with {model} among the retrievers" if model in OPTIONS["retriever"] else ""
+    raise ValueError(f"models: expected some of {', '.join(data.systems)}, found {model!r}{hint}")
 
 
 def panel_data(data: RunData, calibrate: Callable[[], CalibrationStudy]) -> "PanelData":

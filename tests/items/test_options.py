@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from mmlab.embed.models.adapter import PRECISIONS
+from mmlab.index.engines.bm25 import BM25, WordSettings, _tokenizer
 from mmlab.index.store.index_settings import DEFAULT_SIZES
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.ingest.rules import FINDINGS, OURS
 from mmlab.ingest.sources.kinds import KINDS
 from mmlab.items.options import MAX_CHARS, OPTIONS, Choice, Many, Number, Text, Truth, Whole, check_value
+from mmlab.items.vectors import DENSE, LATE, SPARSE
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT
 
@@ -18,6 +20,8 @@ from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT
 def test_the_rooms_know_the_same_names():
     names = {name: set(known) for name, known in OPTIONS.items()}
     assert {name.partition("-")[0] for name in names.pop("quantization")} == {"none", *DEFAULT_SIZES}
+    assert names.pop("retriever") == {DENSE, SPARSE, LATE, BM25}
+    assert all(_tokenizer(WordSettings(language)) for language in names.pop("bm25_language"))
     assert names == {
         "source": {"auto", *KINDS},
         "column": set(OURS),

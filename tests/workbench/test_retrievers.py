@@ -106,11 +106,21 @@ def test_fused_retrievers_are_the_answer_of_the_direction_that_asks_both(demo_ru
 
 
 def test_the_answer_is_held_against_the_words(demo_run):
-    held = demo_run.evaluate().against_words()
+    held = demo_run.evaluate().by_retriever()
     table = held.table.set_index("measure")
     assert table["baseline"].unique().tolist() == ["bm25"]
     own = demo_run.evaluate().measures.set_index(["direction", "measure"])["value"]
     assert table.loc["Success@1", "value"] == own["text-to-image", "Success@1"]
+
+
+def test_of_a_fusion_each_part_is_held_against_the_words_too(demo_run):
+    fused = demo_run.evaluate(demo_run.rank(retrievers=["dense", "bm25"], fusion="rrf"))
+    assert fused.by_retriever().table["system"].unique().tolist() == ["dense", fused.rankings.name]
+
+
+def test_a_retriever_that_the_index_lacks_is_named(demo_run):
+    with pytest.raises(ValueError, match="found 'late'; run 03_index with late among the retrievers"):
+        demo_run.search("a red mug", models="late")
 
 
 def test_03_tells_what_each_costs(demo_run, tmp_path):
@@ -129,10 +139,9 @@ def test_03_tells_what_each_costs(demo_run, tmp_path):
 
 
 def test_rescoring_moves_dense_vectors_alone():
-    with pytest.raises(
-        ValueError, match="rescoring: 'csls' moves dense vectors .* found the retrievers bm25"
-    ):
-        RetrievalConfig(retrievers=("dense", "bm25"), rescoring="csls")
+    with pytest.raises(ValueError, match="rescoring: 'csls' moves dense vectors .* found an answer by bm25"):
+        RetrievalConfig(retrievers=("dense", "bm25"), fusion="rrf", rescoring="csls")
+    assert RetrievalConfig(retrievers=("dense", "bm25"), rescoring="csls").retrievers[0] == "dense"
     with pytest.raises(ValueError, match="retrievers: expected .* did you mean dense"):
         RetrievalConfig(retrievers=("dens",))
 

@@ -62,6 +62,12 @@ class RaggedAdapter(Adapter):
         """Return the vectors of texts as they ask."""
         return to_vectors(ids, self.embed_queries(list(texts)), self.space)
 
+    def stack(self, prepared: list[Inputs]) -> Inputs:
+        """Return one batch of what was prepared one by one."""
+        if EACH in prepared[0]:
+            return {EACH: [one for own in prepared for one in own[EACH]]}
+        return super().stack(prepared)
+
     @torch.inference_mode()
     def embed_prepared(self, modality: str, prepared: Inputs) -> np.ndarray:
         """Return an array (N,) of float32 arrays, (2, W) or (T, D); raise ModelError if one is not finite."""
@@ -77,20 +83,13 @@ class RaggedAdapter(Adapter):
             alike.setdefault(shapes, []).append(place)
         found: dict[int, np.ndarray] = {}
         for places in (batch for own in alike.values() for batch in cut(own, IMAGES_AT_ONCE)):
-            joined = _join([prepared[place] for place in places])
+            joined = super().stack([prepared[place] for place in places])
             found |= dict(zip(places, self._embed_batch(joined), strict=True))
         return [found[place] for place in range(len(prepared))]
 
     def _embed_batch(self, prepared: Inputs) -> list[np.ndarray]:
         with device_lock(self.checkpoint.device):
             return self.project("", self.to_device(prepared))  # type: ignore[return-value]
-
-
-def _join(prepared: list[Inputs]) -> Inputs:
-    """Return inputs of one shape as a batch; what is no tensor is the same for all."""
-    first = prepared[0]
-    tensors = [name for name, value in first.items() if isinstance(value, torch.Tensor)]
-    return first | {name: torch.cat([one[name] for one in prepared]) for name in tensors}
 
 
 def cut(places: Sequence[int], size: int) -> list[Sequence[int]]:
@@ -109,7 +108,7 @@ def _without_templates(checkpoint: Checkpoint) -> Checkpoint:
             f"model {checkpoint.requested!r} is a sparse or late-interaction model, which int8 is not made for: "
             "give precision float32 or bfloat16"
         )
-    return replace(checkpoint, prompts=())
+    return replace(checkpoint, prompts=(), truncate_dim=0)
 
 
 class TermEncoder(RaggedAdapter, SentenceEncoder):
@@ -197,7 +196,6 @@ class TokenEncoder(TokenAdapter, SentenceEncoder):
     advice = "give a late-interaction model such as lightonai/GTE-ModernColBERT-v1"
     tells_queries_apart = True
     library = MultiVectorEncoder
-    tokenizer: TextTokenizer
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.token_pooling = HierarchicalTokenPooling(checkpoint.pool_tokens)
@@ -205,7 +203,8 @@ class TokenEncoder(TokenAdapter, SentenceEncoder):
         super().__init__(_without_templates(checkpoint))
         reader = self.pipeline[0]
         length = getattr(reader, "document_length", None) or MAX_LENGTH
-        self.tokenizer.window = min(self.tokenizer.window, length)
+        counter = self._text_tokenizer()
+        counter.window = min(counter.window, length)
         self.query_counter.window = min(self.query_counter.window, _query_length(reader))
 
     def describe_pooling(self) -> str:
@@ -223,10 +222,7 @@ class TokenEncoder(TokenAdapter, SentenceEncoder):
     def prepare_images(self, images: "list[Image]") -> Inputs:
         """Return what the library reads of each image by itself, on the CPU."""
         self._check("image")
-        settings: dict[str, Any] = {"prompt": self.document_prompt or None, "task": DOCUMENT}
-        with self.tokenizer.lock:
-            each = [dict(self.pipeline.preprocess([image], **settings)) for image in images]
-        return {EACH: [one | {"task": DOCUMENT} for one in each]}
+        return {EACH: [self._preprocess([image], self.document_prompt, DOCUMENT) for image in images]}
 
     def project(self, modality: str, inputs: Inputs) -> Any:
         """Return the unit rows (T, D) of each input."""

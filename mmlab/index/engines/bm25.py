@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
 from mmlab.index.store.payload import KEYWORD, TEXT, payload_fields
 from mmlab.items import Space
@@ -24,6 +23,7 @@ from mmlab.items.vectors import RARITY, TERM_WEIGHTS
 
 if TYPE_CHECKING:
     from qdrant_edge import Bm25
+    from scipy.sparse import csr_matrix
 
 BM25 = "bm25"
 K1, B = 1.2, 0.75
@@ -61,7 +61,7 @@ class WordSettings:
 class TermCounts(NamedTuple):
     """How often each term occurs in each text, csr (N, T), and the engine's index of each of the T terms."""
 
-    counts: csr_matrix
+    counts: "csr_matrix"
     terms: np.ndarray
 
     @classmethod
@@ -74,7 +74,7 @@ class TermCounts(NamedTuple):
         terms, columns = np.unique(
             np.array([i for one in indices for i in one], dtype=np.uint32), return_inverse=True
         )
-        return cls(csr_matrix((values, columns, offsets), shape=(len(found), len(terms))), terms)
+        return cls(_matrix((values, columns, offsets), shape=(len(found), len(terms))), terms)
 
     def take(self, rows: np.ndarray | slice) -> Self:
         """Return the counts of some of the texts."""
@@ -104,17 +104,17 @@ class WordModel:
 
     @cached_property
     def space(self) -> Space:
-        """The space of these terms: what is told apart by it is the settings and the documents' mean length."""
-        told = json.dumps({**asdict(self.settings), "mean_length": self.mean_length}, sort_keys=True)
-        return Space(BM25, "", f"{TERM_WEIGHTS}, {RARITY}", "", told, 0)
+        """The space of these terms, which keeps the settings and the documents' mean length."""
+        kept = json.dumps({**asdict(self.settings), "mean_length": self.mean_length}, sort_keys=True)
+        return Space(BM25, "", f"{TERM_WEIGHTS}, {RARITY}", "", kept, 0)
 
     @classmethod
     def of(cls, space: Space) -> Self:
         """Return the model of a space that another one made."""
-        told = json.loads(space.preprocessing)
+        kept = json.loads(space.preprocessing)
         return cls(
-            WordSettings(**{name: value for name, value in told.items() if name != "mean_length"}),
-            told["mean_length"],
+            WordSettings(**{name: value for name, value in kept.items() if name != "mean_length"}),
+            kept["mean_length"],
         )
 
     def ask(self, ids: Sequence[str], texts: Iterable[str]) -> SparseVectors:
@@ -182,7 +182,7 @@ class _PairWords(NamedTuple):
         counted = TermCounts.of(tokenizer, [*said, *_noted(items, pair, len(names))])
         texts, columns = counted.take(slice(len(said))), counted.take(slice(len(said), None))
         ones = np.ones(len(said), dtype=np.float32)
-        belongs = csr_matrix((ones, (pair[is_text], np.arange(len(said)))), (len(names), len(said)))
+        belongs = _matrix((ones, (pair[is_text], np.arange(len(said)))), (len(names), len(said)))
         return cls(columns, columns._replace(counts=columns.counts + belongs @ texts.counts), texts, pair)
 
     def without(self, is_text: np.ndarray) -> TermCounts:
@@ -232,3 +232,10 @@ def _noted(items: pd.DataFrame, pair: np.ndarray, pairs: int) -> list[str]:
         .drop_duplicates()
     )
     return words.groupby("pair")["words"].agg("\n".join).reindex(range(pairs), fill_value="").tolist()
+
+
+def _matrix(parts: tuple, shape: tuple[int, int]) -> "csr_matrix":
+    """Return a sparse matrix of its values and places."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(parts, shape=shape)

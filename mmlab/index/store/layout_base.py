@@ -149,9 +149,10 @@ class Layout(ABC):
                 f"examples and boost score dense vectors, found {space.key}: leave them out, or ask another model"
             )
         found = Search.from_options(self.schema, k, vector, part, **options)
+        if space.kind != LATE or found.exact:
+            return found
         pooled = named_vector(pooled_space(space), modality)
-        staged = space.kind == LATE and not found.exact and pooled in self.schema.vector_spaces
-        return replace(found, first=pooled) if staged else found
+        return replace(found, first=pooled) if pooled in self.schema.vector_spaces else found
 
     def arrange(self, items: pd.DataFrame, vectors: Sequence[AnyVectors]) -> Points:
         """Return the points of the items that belong here and have a vector in a space of the collection."""

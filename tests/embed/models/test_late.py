@@ -102,7 +102,8 @@ def test_the_space_says_the_kind_and_the_model_is_found_again(family, models, fo
     assert model.space.dimension == (89 if family in SPARSE else 24)  # of the vocabulary, of a row
     assert model.modalities == (("text", "image") if family in PAGES else ("text",))
     assert load_for(model.space, device="cpu").space == model.space
-    assert load_model(str(folders(family)), device="cpu", prompts=["a {}", "{} b"]).space == model.space
+    ignored = {"prompts": ["a {}", "{} b"], "truncate_dim": 8}  # for dense models
+    assert load_model(str(folders(family)), device="cpu", **ignored).space == model.space
 
 
 @every_family

@@ -19,7 +19,7 @@ from mmlab.evaluate.measures.qrels import (
     retract_labels,
     right_ranks,
 )
-from mmlab.items import Space, SpaceMismatch, Vectors, exact_search, rankings, unit_rows
+from mmlab.items import Space, SpaceMismatch, Vectors, exact_search, unit_rows
 
 ITEMS = pd.DataFrame(
     {
@@ -337,7 +337,7 @@ def test_right_answers_that_are_nearly_equal_do_not_count_against_each_other() -
 def test_ranks_are_those_of_whole_rankings_whatever_the_block(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(rankings, "SCORES_PER_BLOCK", block)
+    monkeypatch.setattr("mmlab.items.vectors.SCORES_PER_BLOCK", block)
     rng = np.random.default_rng(0)
     space = Space("model", "1", "", "", "", 8)
     queries = Vectors([f"q{n}" for n in range(20)], unit_rows(rng.standard_normal((20, 8))), space)
