@@ -15,7 +15,7 @@ import pytest
 
 import mmlab
 from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
-from mmlab.index.store.engine import Search
+from mmlab.index.store.engine import Examples, Search
 from mmlab.index.store.schema import DamagedCollection, Schema
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.files import copy_folder
@@ -73,6 +73,18 @@ def test_a_collection_above_the_limit_is_walked_not_scanned(tmp_path):
     }
     assert shared[10] < shared[500] <= 1
     assert shared[10] < 0.95  # a scan would find all
+
+
+def test_examples_walk_the_graph_of_quantized_vectors(tmp_path):
+    vectors = random_vectors(3000)
+    store = build(tmp_path, vectors, Hnsw(m=16, ef=200, scan_kb=10), Quantization("scalar"))
+    wanted, unwanted = vectors.array[:2].tolist(), vectors.array[2:4].tolist()
+    asked = vectors.take(vectors.ids[100:110])
+    for score in ("best_score", "sum_scores", "feedback", "discover"):
+        options = {"examples": Examples(score, wanted, unwanted)}
+        exact = store.search("demo", asked, 10, exact=True, **options)
+        found = store.search("demo", asked, 10, **options)
+        assert len(exact.merge(found, on=["query_id", "item_id"])) > 0.8 * len(exact), score
 
 
 def test_a_graph_that_ends_short_of_k_is_made_up_by_a_scan(tmp_path):
