@@ -42,6 +42,13 @@ def find_shared(path: str) -> Path:
     return next((found for found in beside if found.exists()), beside[0])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: a third of the time a test waits, for a kernel, a browser, a server."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
+
+
 def pytest_configure() -> None:
     """Threads that wait for work sleep, in the workers and all that they start, as in the kernels of a run.
 
