@@ -132,7 +132,7 @@ def test_a_store_of_another_space_is_refused(demo_copy: Path) -> None:
     other = Vectors(items["item_id"], rows, Space("another", "1", "", "", "", 4))
     build_index(store, "demo", items, [other], progress=False)
     with pytest.raises(SpaceMismatch, match=r"another"):
-        run_here("demo", {}, [find_notebook("04_retrieve")])
+        run_here("demo", {"retrievers": ["dense", "bm25"]}, [find_notebook("04_retrieve")])
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the 200 photos are not on this machine")

@@ -51,7 +51,11 @@ class ComparePanel(PanelBox):
     ) -> None:
         self.data, self.parameters = data, parameters
         self.form = QueryForm(data, query)
-        first, second = (list(data.systems) * 2)[:2]
+        first, *others = data.systems
+        # which texts and images can ask as they can the first: BM25 reads no image
+        second = next(
+            (one for one in others if data.systems[one].keys() >= data.systems[first].keys()), first
+        )
         alone = data.live and first == second
         self.settings = (
             SearchControls(data, k, first),

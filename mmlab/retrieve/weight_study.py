@@ -107,8 +107,8 @@ def try_model_weights(
 ) -> dict[str, WeightTrial]:
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
-    By a weighted sum where the run's `fusion` is "none". Where one model answers all, its answers as embedded and
-    centred are the systems. Siblings of the queries are left out: no weight is learned on them. See
+    By a weighted sum where the run's `fusion` is "none". Where one model answers a direction alone, and the run has no
+    other, its answers as embedded and centred are the systems. Siblings of the queries are left out: no weight is learned on them. See
     `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items that do not differ and
     so cannot be centred.
     """
@@ -120,8 +120,12 @@ def try_model_weights(
         )
     parts = judged.galleries
     by_part = [_by_model(index, vectors, part, k) for part in parts]
-    if not any(by_part):
-        by_part = [_as_embedded_and_centred(vectors[0], part, k) for part in parts]
+    dense = [own for own in vectors if isinstance(own, Vectors)]
+    if len(dense) == 1:
+        by_part = [
+            _as_embedded_and_centred(dense[0], part, k) | own
+            for part, own in zip(parts, by_part, strict=True)
+        ]
     used = "weighted_sum" if fusion == "none" else fusion
     trials = {}
     for direction, ranked in by_part[0].items():

@@ -440,7 +440,8 @@ class Evaluation(Report):
             name: Evaluation(self.data, one, self.k_values, self.seed).per_query[direction]
             for name, one in ranked.items()
         }
-        shared = shared_queries(scores | {self.rankings.name: self.per_query[direction]})
+        name = "answer" if self.rankings.name == self.data.name else self.rankings.name
+        shared = shared_queries(scores | {name: self.per_query[direction]})
         return SystemComparison({direction: shared}, self.rankings.items, self.first_measure, self.seed)
 
     def conclusion(self, group_by: str = "label") -> str:

@@ -53,7 +53,10 @@ def test_examples_may_ask_alone() -> None:
             "weight: expected a number from 0 to 1, or 'confidence', found 2",
         ),
         ({"text": "a", "weight": "x"}, "or 'confidence', found 'x'"),
-        ({"text": "a", "fusion": "x"}, "fusion: expected one of early, weighted_sum, rrf, dbsf, composed, found 'x'"),
+        (
+            {"text": "a", "fusion": "x"},
+            "fusion: expected one of early, weighted_sum, rrf, dbsf, composed, found 'x'",
+        ),
         ({"text": "a", "calibration": "platt"}, "parameter calibration: expected one of none, temperature"),
         ({"text": "a", "shares": (0.8, 0.7)}, r"shares: expected to add up to 1, found 1\.5"),
     ],
