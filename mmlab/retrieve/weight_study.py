@@ -108,9 +108,9 @@ def try_model_weights(
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
     By a weighted sum where the run's `fusion` is "none". Where one model answers a direction alone, and the run has no
-    other, its answers as embedded and centred are the systems. Siblings of the queries are left out: no weight is learned on them. See
-    `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items that do not differ and
-    so cannot be centred.
+    other, its answers as embedded and centred are the systems. Siblings of the queries are left out: no weight is
+    learned on them. See `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items
+    that do not differ and so cannot be centred.
     """
     known = pd.concat([judged.items, judged.others])
     if not have_joint_space(vectors, known):
