@@ -132,6 +132,7 @@ def test_03_tells_what_each_costs(demo_run, tmp_path):
     table = IndexReport(index, {}, demo_run.embedded_items, vectors).by_retriever(queries=3).table
     assert table["retriever"].tolist()[1:] == ["bm25"]
     dense, words = vectors
+    assert (table["seconds_per_1000"] > 0).all()
     assert table["bytes_per_item"].tolist() == [
         4 * dense.space.dimension,
         8 * len(words.indices) / len(words),
