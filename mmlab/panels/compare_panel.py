@@ -117,6 +117,13 @@ class ComparePanel(PanelBox):
             self.show_static(self._last.html(self.parameters))
 
 
+def _first_two(data: PanelData) -> tuple[str, str]:
+    """Return the first system, and the next that texts and images can ask as well; BM25 reads no image."""
+    first, *others = data.systems
+    asked = data.systems[first].keys()
+    return first, next((one for one in others if data.systems[one].keys() >= asked), first)
+
+
 def _column(place: str, settings: SearchControls, grid: HitGrid) -> widgets.VBox:
     """Put the settings of one side over its answer, all but the model behind buttons."""
     models = [one for one in settings.ranking if one is settings.models]

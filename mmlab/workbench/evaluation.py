@@ -39,11 +39,13 @@ from mmlab.evaluate.summaries import (
     summarize_splits,
     write_metrics,
 )
+from mmlab.index.engines.bm25 import BM25
 from mmlab.items import DIRECTIONS, write_table
 from mmlab.items.options import Choice, check_value
 from mmlab.items.parameter_table import PARAMETERS
 from mmlab.items.sentences import as_list, count, listed
 from mmlab.items.tables import TooFew
+from mmlab.retrieve.query.rank import query_vectors, scan
 from mmlab.retrieve.scores.query_split import Split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -432,17 +434,27 @@ class Evaluation(Report):
         direction, config = "text-to-image", self.rankings.config
         if direction not in self.directions or not len(self.per_query[direction]):
             raise TooFew(self.rankings.nothing_judged)
-        given = PLAIN | {"siblings": config.siblings, "split": config.split, "depth": config.depth}
         answers = config.retrievers[:1] if config.fusion == "none" else ()
-        alone = ["bm25", *(one for one in config.retrievers if one not in ("bm25", *answers))]
+        alone = [one for one in config.retrievers if one not in (BM25, *answers)]
+        given = PLAIN | {"siblings": config.siblings, "split": config.split, "depth": config.depth}
         ranked = {one: Rankings.of(self.data, "image", {**given, "retrievers": (one,)}) for one in alone}
+        found = {BM25: self._by_words()} | {name: one.answers[direction] for name, one in ranked.items()}
+        qrels, items = self.qrels[direction], self.rankings.items
         scores = {
-            name: Evaluation(self.data, one, self.k_values, self.seed).per_query[direction]
-            for name, one in ranked.items()
+            name: score_directions({direction: one}, {direction: qrels}, items, self.k_values, config.depth)
+            for name, one in found.items()
         }
-        name = "answer" if self.rankings.name == self.data.name else self.rankings.name
-        shared = shared_queries(scores | {name: self.per_query[direction]})
-        return SystemComparison({direction: shared}, self.rankings.items, self.first_measure, self.seed)
+        own = "answer" if self.rankings.name == self.data.name else self.rankings.name
+        tables = {name: one[direction] for name, one in scores.items()} | {own: self.per_query[direction]}
+        compared = {direction: shared_queries(tables)}
+        return SystemComparison(compared, items, self.first_measure, self.seed)
+
+    def _by_words(self) -> pd.DataFrame:
+        """Return what BM25 answers to the texts of the split that is judged."""
+        items, config, words = self.rankings.items, self.rankings.config, self.data.vectors_of([BM25])
+        return scan(
+            words, items, query_vectors(words, items, "text")[0], "image", config.depth, config.siblings
+        )
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.

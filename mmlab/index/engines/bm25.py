@@ -140,7 +140,7 @@ def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> S
     A document holds the texts of the pair, and its label and the dataset's own columns of words, each value once. Items
     without a pair stand for themselves, and one without words has no terms.
 
-    Raises ValueError where no item has a word.
+    Raises TooFew where no item has a word.
 
     >>> items = pd.DataFrame({"item_id": ["a", "b"], "pair_id": "p", "modality": ["text", "image"]})
     >>> found = word_vectors(items.assign(text=["red mugs", None]))
@@ -151,7 +151,7 @@ def word_vectors(items: pd.DataFrame, settings: WordSettings | None = None) -> S
     words = _PairWords.of(items, _tokenizer(settings))
     mean_length = round(float(words.whole.counts.sum() / max(words.whole.counts.shape[0], 1)), LENGTH_DIGITS)
     if not mean_length:
-        raise ValueError(
+        raise TooFew(
             "bm25: no item has a word to be found by; give texts, or leave bm25 out of the retrievers"
         )
     model = WordModel(settings, mean_length)
