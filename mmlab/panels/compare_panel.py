@@ -51,11 +51,7 @@ class ComparePanel(PanelBox):
     ) -> None:
         self.data, self.parameters = data, parameters
         self.form = QueryForm(data, query)
-        first, *others = data.systems
-        # which texts and images can ask as they can the first: BM25 reads no image
-        second = next(
-            (one for one in others if data.systems[one].keys() >= data.systems[first].keys()), first
-        )
+        first, second = _first_two(data)
         alone = data.live and first == second
         self.settings = (
             SearchControls(data, k, first),

@@ -19,6 +19,7 @@ from mmlab.index.store.payload import KEYWORD, TEXT, payload_fields
 from mmlab.items import Space
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import SparseVectors
+from mmlab.items.tables import TooFew
 from mmlab.items.vectors import RARITY, TERM_WEIGHTS
 
 if TYPE_CHECKING:
