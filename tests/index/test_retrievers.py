@@ -154,6 +154,6 @@ def test_all_kinds_are_pushed(layout, tmp_path):
         assert first["score"].tolist() == pytest.approx(second["score"].tolist()), kind
 
 
-def test_an_index_has_a_dense_space():
+def test_an_index_has_a_dense_space(tmp_path):
     with pytest.raises(ValueError, match="an index needs dense vectors"):
-        build_index(open_store("/nowhere"), NAME, ITEMS, [VECTORS["bm25"]], progress=False)
+        build_index(open_store(tmp_path), NAME, ITEMS, [VECTORS["bm25"]], progress=False)

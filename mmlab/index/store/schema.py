@@ -9,7 +9,7 @@ from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
 from mmlab.items import Space, SpaceMismatch
 from mmlab.items.parameter_table import check_values
-from mmlab.items.vectors import SPARSE
+from mmlab.items.vectors import DENSE, SPARSE
 
 DISTANCE = "cosine"  # of unit rows, for every space
 FORMAT = 2
@@ -63,8 +63,9 @@ class Schema:
 
     def __post_init__(self) -> None:
         check_values(layout=self.layout)
-        if self.layout == "named" and not self.vector_spaces:
-            raise ValueError("schema: the named layout names its vectors, found none")
+        named = [name for name, space in self.vector_spaces.items() if space.kind == DENSE]
+        if bool(named) != (self.layout == "named"):
+            raise ValueError(f"schema: only the named layout names its dense vectors, found {named}")
         for name, kind in self.fields.items():
             _check_field(name, kind)
 

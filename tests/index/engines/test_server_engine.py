@@ -256,7 +256,7 @@ def test_every_quantization_is_in_the_words_of_the_client(name):
 )
 def test_quantized_copies_are_ignored_if_asked_and_by_exact_search(options, ignored):
     search = Search(k=3, ef=9, rescore=True, oversampling=2.0, **options)
-    params = to_requests(search, None)([1.0, 0.0, 0.0]).params
+    params = to_requests(search, None)([1.0, 0.0, 0.0], None).params
     assert params.quantization.ignore is ignored
     assert (params.quantization.rescore, params.quantization.oversampling) == (True, 2.0)
     assert (params.hnsw_ef, params.exact) == (9, options.get("exact", False))

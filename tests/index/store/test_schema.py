@@ -109,10 +109,10 @@ def test_an_older_format_says_what_to_do():
         ({"fields": {3: "keyword"}}, "found 3"),
         ({"fields": {"_fingerprint": "keyword"}}, "cannot be called '_fingerprint'"),
         ({"fields": {}, "layout": "spiral"}, "layout: expected one of .*found 'spiral'"),
-        ({"layout": "named"}, r"only the named layout names its vectors, found \[\]"),
+        ({"layout": "named"}, r"only the named layout names its dense vectors, found \[\]"),
         (
             {"vector_spaces": {"a-image": SPACE}},
-            r"only the named layout names its vectors, found \['a-image'\]",
+            r"only the named layout names its dense vectors, found \['a-image'\]",
         ),
     ],
 )
