@@ -543,7 +543,7 @@ def test_each_side_of_a_live_comparison_is_set_by_itself(other_panels, screens):
     panel.get_by_text("where: none | colour red").wait_for(timeout=SOON)
     assert panel.get_by_text("found on the left only").count()
     type_text(panel, "a red mug")
-    wait_for_answer(panel, "Right: 4 hits")
+    wait_for_answer(panel, "Right: demo-", "4 hits")
     panel.get_by_role("button", name="Right: filters").click()
     assert press_dangerous_keys(other_panels, ".mmlab-compare >> nth=1") == []
     other_panels.screenshot(path=screens / "04_compare.png")
