@@ -75,6 +75,8 @@ DIRECTION_WORDS = {
     "image-to-text": ("image", "images find one of their texts"),
 }
 HEADINGS = {
+    "bytes_per_item": "bytes an item",
+    "seconds_per_1000": "to index 1,000, s",
     "were_there": "unchanged",
     "same_size": "in the smallest gallery",
     "passing": "share of items",

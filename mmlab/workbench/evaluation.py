@@ -17,6 +17,7 @@ from mmlab.evaluate import (
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.qrels import labels_between, right_ranks
 from mmlab.evaluate.measures.scoring import (
+    NDCG_BY_LABELS,
     find_measure,
     join_directions,
     score_ranks,
@@ -426,6 +427,7 @@ class Evaluation(Report):
 
         BM25 finds an image by the words that are said of it: its label and the dataset's own columns of words; texts of
         its pair count only where `siblings` is "keep", and never the query itself. Texts ask, since no image asks BM25.
+        Measures by labels are left out: BM25 reads the labels.
 
         Example:
             >>> run.evaluate().by_retriever().table["baseline"].unique().tolist()
@@ -446,7 +448,8 @@ class Evaluation(Report):
         }
         own = "answer" if self.rankings.name == self.data.name else self.rankings.name
         tables = {name: one[direction] for name, one in scores.items()} | {own: self.per_query[direction]}
-        compared = {direction: shared_queries(tables)}
+        fair = {name: table.drop(columns=NDCG_BY_LABELS, errors="ignore") for name, table in tables.items()}
+        compared = {direction: shared_queries(fair)}
         return SystemComparison(compared, items, self.first_measure, self.seed)
 
     def _by_words(self) -> pd.DataFrame:
