@@ -25,10 +25,10 @@ from mmlab.panels.controls import (
 from mmlab.panels.hit_grid import LESS, MORE, HitGrid, hit_cards, item_details
 from mmlab.panels.panel_data import PanelData, describe_answer, shorten, show_hits
 from mmlab.panels.query_form import IMAGE, QueryForm
-from mmlab.panels.search_controls import SearchControls
+from mmlab.panels.search_controls import PAIRS, SearchControls
 from mmlab.retrieve import Query
 from mmlab.retrieve.query.known_queries import find_right_answers
-from mmlab.retrieve.query.spec import FEEDBACK, ROCCHIO, summarize_settings
+from mmlab.retrieve.query.spec import FEEDBACK, summarize_settings
 
 if TYPE_CHECKING:
     from mmlab.retrieve.query.spec import Content
@@ -160,7 +160,7 @@ class QueryPanel(PanelBox):
     def ask_with_marks(self) -> None:
         """Ask again by relevance feedback: the hits that were marked as right are wanted, those marked as wrong not.
 
-        Where all marks are of one kind, which leaves nothing to compare, they move the query by `rocchio`.
+        Where all marks are of one kind, which leaves nothing to compare, they count as the setting "Examples by" says.
         """
         known = set(self.data.items["item_id"])  # a saved question may have marks of items that are no more
         judged = {} if self.question is None else self._judged.get(self.question.describe(), {})
@@ -188,6 +188,9 @@ class QueryPanel(PanelBox):
         self.form.fill(query)
         self.settings.fill(query)
         self.parts = {MORE: list(query.plus), LESS: list(query.minus)}
+        if query.context:
+            self.parts = {MORE: [one for one, _ in query.context], LESS: [one for _, one in query.context]}
+            self.settings.recommend.value = PAIRS
         self.by_marks = query.recommend == FEEDBACK
         self._show_parts()
         self.ask()
@@ -195,13 +198,19 @@ class QueryPanel(PanelBox):
     def _state(self) -> tuple[Any, ...]:
         """Return what the controls say, to compare."""
         parts = tuple(self.parts[MORE]), tuple(self.parts[LESS])
-        return self.form.state, self.settings.values, *parts, self.by_marks
+        return self.form.state, self.settings.values, self.settings.recommend.value, *parts, self.by_marks
+
+    def _examples(self) -> dict[str, Any]:
+        """Return the examples of the query, and how they count: by marks, in pairs, or as the settings say."""
+        plus, minus = (tuple(self.parts[name]) for name in (MORE, LESS))
+        if self.settings.recommend.value == PAIRS and plus and minus and not self.by_marks:
+            return {"context": tuple(zip(plus, minus, strict=False))}
+        by_marks = {"recommend": FEEDBACK} if self.by_marks and plus and minus else {}
+        return {"plus": plus, "minus": minus, **by_marks}
 
     def _answer(self) -> str:
         """Show the answer to what the form says, and return the warnings that come with it."""
-        plus, minus = (tuple(self.parts[name]) for name in (MORE, LESS))
-        recommend = FEEDBACK if self.by_marks and plus and minus else ROCCHIO
-        query = self.form.query(**self.settings.values, plus=plus, minus=minus, recommend=recommend)
+        query = self.form.query(**{**self.settings.values, **self._examples()})
         result = self.data.search(query)
         right = find_right_answers(self.data.items, query)
         self.hits, self.question, self._last = result.table, query, (query, result, right)

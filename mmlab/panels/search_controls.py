@@ -11,11 +11,21 @@ import pandas as pd
 from mmlab.panels import controls
 from mmlab.panels.panel_data import PanelData
 from mmlab.retrieve import Query
-from mmlab.retrieve.query.spec import NONE, describe_filter
+from mmlab.retrieve.query.spec import BEST_SCORE, NONE, ROCCHIO, SUM_SCORES, describe_filter
 from mmlab.retrieve.query.systems import filterable_fields, fusion_options
 from mmlab.retrieve.scores.fuse import RRF_K
 
-SETTINGS = ("models", "k", "fusion", "rrf_k", "calibration", "rerank", "exact")  # fields of a query
+SETTINGS = (
+    "models",
+    "k",
+    "fusion",
+    "rrf_k",
+    "calibration",
+    "rerank",
+    "recommend",
+    "exact",
+)  # fields of a query
+PAIRS = "pairs"  # the first wanted example with the first unwanted one, and so on
 MAX_HITS, MAX_RERANKED = 200, 50
 MAX_RRF_K = 10_000
 CHOICE, RANGE, YES_NO = "choice", "range", "yes or no"
@@ -95,6 +105,8 @@ class SearchControls(FilterControls):
         self.rrf_k = controls.number_field(RRF_K, 1, MAX_RRF_K, "RRF k")
         self.calibration = controls.choose_one([NONE], "Calibration")
         self.rerank = controls.slider(0, 0, MAX_RERANKED, "Rerank first")
+        self.recommend = controls.choose_one([ROCCHIO, BEST_SCORE, SUM_SCORES, PAIRS], "Examples by")
+        self.boost = BoostControls([name for name, one in self.fields.items() if one.kind == RANGE])
         self.exact = controls.checkbox(data.exact if exact is None else exact, "exact search, not the graph")
         self.models.observe(lambda _: self._offer(), "value")
         self.fusion.observe(lambda _: self._follow_fusion(), "value")
@@ -110,7 +122,8 @@ class SearchControls(FilterControls):
             return models
         calibration = [self.calibration] if any(self.data.calibrations.values()) else []
         rerank = [self.rerank] if self.data.match else []
-        return [*models, self.fusion, self.rrf_k, *calibration, *rerank, self.exact]
+        more = [self.recommend, *self.boost.rows, self.exact]
+        return [*models, self.fusion, self.rrf_k, *calibration, *rerank, *more]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -120,23 +133,27 @@ class SearchControls(FilterControls):
             values["models"] = ()
         if self.rrf_k.disabled:
             values["rrf_k"] = RRF_K
-        return {**values, "where": self.where}
+        if values["recommend"] == PAIRS:  # which are the context of a query
+            values["recommend"] = ROCCHIO
+        return {**values, "where": self.where, "boost": self.boost.value}
 
     def fill(self, query: Query) -> None:
         """Set the controls to the settings of a query, without asking it."""
         self.given = {name: wanted for name, wanted in query.where.items() if name not in self.fields}
         with self.listening.silenced():
             for name in SETTINGS:
-                if name != "models" or query.models:
-                    getattr(self, name).value = getattr(query, name)
+                control, wanted = getattr(self, name), getattr(query, name)
+                if name != "recommend" or wanted in control.options:  # feedback is asked for by marks
+                    control.value = wanted if name != "models" or query.models else control.value
+            self.boost.value = query.boost
             for name, value in controls_from_filter(self.fields, query.where).items():
                 self.filters[name].value = value
 
     def listen(self, changed: Callable[[], Any]) -> None:
         """Call `changed` whenever a person changes a setting."""
         super().listen(changed)
-        for name in SETTINGS:
-            self.listening.watch(getattr(self, name), lambda _: changed())
+        for control in (*(getattr(self, name) for name in SETTINGS), self.boost.field, self.boost.weight):
+            self.listening.watch(control, lambda _: changed())
 
     def _offer(self) -> None:
         """Offer only the fusions and the calibrations that the chosen models can do."""
@@ -148,6 +165,30 @@ class SearchControls(FilterControls):
     def _follow_fusion(self) -> None:
         """Let the k of reciprocal rank fusion be set only where it is chosen."""
         self.rrf_k.disabled = self.fusion.value != "rrf"
+
+
+class BoostControls:
+    """A field of numbers and its weight: what is added to the score of a hit."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.field = controls.choose_one([NONE, *fields], "Boost by")
+        self.weight = widgets.FloatText(0.0, step=0.01, **controls.common_options("times"))
+
+    @property
+    def rows(self) -> list[widgets.Widget]:
+        """The controls, where there is a field to choose."""
+        return [self.field, self.weight] if len(self.field.options) > 1 else []
+
+    @property
+    def value(self) -> dict[str, float]:
+        """The boost of a query, such as {"price": -0.01}; empty without a field or a weight."""
+        chosen = self.field.value != NONE and self.weight.value
+        return {self.field.value: self.weight.value} if chosen else {}
+
+    @value.setter
+    def value(self, boost: Mapping[str, float]) -> None:
+        name, weight = next(iter(boost.items()), (NONE, 0.0))
+        self.field.value, self.weight.value = (name, weight) if name in self.field.options else (NONE, 0.0)
 
 
 def _offer_options(control: widgets.Dropdown, options: Sequence[str]) -> None:

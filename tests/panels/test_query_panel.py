@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmlab.panels import PanelData, answer_query, query_panel
 from mmlab.panels.controls import PanelBox
-from mmlab.panels.query_panel import QueryPanel
+from mmlab.panels.query_panel import LESS, MORE, QueryPanel
 from mmlab.retrieve import Query, Retriever, search
 from mmlab.retrieve.query.known_queries import SavedQuestions
 from mmlab.retrieve.scores.calibrate import Temperature
@@ -317,7 +317,45 @@ def test_the_same_file_can_be_uploaded_twice(image, panel) -> None:
 def test_what_there_is_no_choice_in_is_not_shown(collection) -> None:
     panel = QueryPanel(PanelData(collection.retriever, collection.items))
     assert (panel.grid.cards, panel.message.value, panel.saved.rows) == ([], "", [])
-    assert panel.settings.ranking == [panel.settings.fusion, panel.settings.rrf_k, panel.settings.exact]
+    own = panel.settings
+    assert own.ranking == [own.fusion, own.rrf_k, own.recommend, *own.boost.rows, own.exact]
+    assert own.boost.field.options == ("none", "width", "height")
+
+
+def test_a_field_of_numbers_is_added_to_the_score(panel, collection) -> None:
+    plain = panel.hits.set_index("item_id")["score"]
+    panel.settings.boost.field.value = "width"
+    assert panel.question.boost == {}  # a weight of 0 adds nothing
+    panel.settings.boost.weight.value = 0.01
+    panel.answer_now()
+    assert panel.question.boost == {"width": 0.01}
+    hits = panel.hits.set_index("item_id")
+    shared = hits.index.intersection(plain.index)
+    assert hits.loc[shared, "score"].to_numpy() == pytest.approx(
+        plain[shared].to_numpy() + 0.01 * hits.loc[shared, "width"].to_numpy(dtype=float), abs=1e-5
+    )
+
+
+def test_examples_count_as_it_is_chosen(panel) -> None:
+    panel.parts = {MORE: ["a red mug"], LESS: ["a blue shoe"]}
+    for chosen, fields in (
+        (
+            "best_score",
+            {"recommend": "best_score", "plus": ("a red mug",), "minus": ("a blue shoe",), "context": ()},
+        ),
+        (
+            "pairs",
+            {"recommend": "rocchio", "plus": (), "minus": (), "context": (("a red mug", "a blue shoe"),)},
+        ),
+    ):
+        panel.settings.recommend.value = chosen
+        panel.answer_now()
+        asked = panel.question
+        assert {name: getattr(asked, name) for name in fields} == fields
+        panel.settings.recommend.value = "rocchio"
+        panel.ask_again(asked)
+        assert panel.settings.recommend.value == chosen
+        assert panel.parts == {MORE: ["a red mug"], LESS: ["a blue shoe"]}
 
 
 def test_it_begins_with_the_search_of_the_run(collection) -> None:
