@@ -254,9 +254,14 @@ def _current(manifest: Manifest, file: str) -> tuple[str | None, str]:
     return manifest["steps"][writer]["writes"][file], f"{writer} of run {run}" if run else writer
 
 
+def _agree(name: str, mine: Any, theirs: Any) -> bool:
+    """Return whether a step with one value may read what was made with the other; an index may hold more retrievers."""
+    return mine == theirs or (name == "retrievers" and set(mine) <= set(theirs))
+
+
 def _check_parameters(step: str, theirs: Mapping[str, Any], file: str, mine: Mapping[str, Any]) -> None:
-    for name in mine.keys() & theirs.keys():
-        if mine[name] != theirs[name]:
+    for name in theirs:
+        if name in mine and not _agree(name, mine[name], theirs[name]):
             raise StaleInput(
                 f"{file} was made with other parameters: {name} is {mine[name]!r} here "
                 f"and was {theirs[name]!r} in {step}; run {step} and what follows it with "

@@ -162,6 +162,14 @@ def test_a_parameter_of_any_step_upstream_must_be_the_same(tmp_path, long_chain,
         check_input(long_chain, tmp_path / "store", "store", {"k": 1, name: "new"})
 
 
+def test_a_step_may_use_some_of_the_retrievers_that_an_index_holds(tmp_path, long_chain):
+    step = next(name for name, one in long_chain["steps"].items() if "store" in one["writes"])
+    long_chain["steps"][step]["parameters"]["retrievers"] = ["dense", "bm25"]
+    assert check_input(long_chain, tmp_path / "store", "store", {"retrievers": ["dense"]})
+    with pytest.raises(StaleInput, match=r"retrievers is \['late'\] here and was \['dense', 'bm25'\]"):
+        check_input(long_chain, tmp_path / "store", "store", {"retrievers": ["late"]})
+
+
 @pytest.mark.parametrize(("file", "writer"), [("items.parquet", "01_ingest"), ("vectors/a.npz", "02_embed")])
 def test_what_any_step_upstream_read_must_still_be_there(tmp_path, long_chain, file, writer):
     long_chain["steps"][writer]["writes"][file] = "another"
