@@ -13,7 +13,15 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from mmlab.items.files import replacing
-from mmlab.items.vectors import QUERIES_PER_BLOCK, SCORES_PER_BLOCK, Space, Vectors, check_unit_rows, rows_of
+from mmlab.items.vectors import (
+    QUERIES_PER_BLOCK,
+    SCORES_PER_BLOCK,
+    Space,
+    Vectors,
+    check_ids,
+    check_unit_rows,
+    rows_of,
+)
 
 TOKEN_SCORES_PER_BLOCK = 16_000_000  # of query tokens times item tokens
 
@@ -52,8 +60,7 @@ class RaggedVectors:
             raise ValueError(
                 f"vectors: expected {len(self.ids) + 1} offsets from 0 up to {total}, found {self.offsets.tolist()[:5]}"
             )
-        if len(np.unique(self.ids)) != len(self.ids):
-            raise ValueError(f"vectors: {len(self.ids)} ids, only {len(np.unique(self.ids))} different ones")
+        check_ids(self.ids)
         if self.queries is not None:
             self.space.check_same(self.queries.space)
 

@@ -135,8 +135,7 @@ class Vectors:
         if self.array.ndim != 2 or self.array.shape != (len(self.ids), self.space.dimension):
             expected = (len(self.ids), self.space.dimension)
             raise ValueError(f"vectors: expected an array of shape {expected}, found {self.array.shape}")
-        if len(np.unique(self.ids)) != len(self.ids):
-            raise ValueError(f"vectors: {len(self.ids)} ids, only {len(np.unique(self.ids))} different ones")
+        check_ids(self.ids)
         check_unit_rows(self.array, self.ids)
         if self.queries is not None:
             self.space.check_same(self.queries.space)
@@ -228,6 +227,12 @@ def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     if missing.any():
         raise KeyError(f"{missing.sum()} of {len(wanted)} ids have no vector, first {wanted[missing][0]}")
     return rows
+
+
+def check_ids(ids: np.ndarray) -> None:
+    """Raise ValueError where an id comes twice."""
+    if len(np.unique(ids)) != len(ids):
+        raise ValueError(f"vectors: {len(ids)} ids, only {len(np.unique(ids))} different ones")
 
 
 def check_unit_rows(array: np.ndarray, ids: np.ndarray) -> None:

@@ -46,7 +46,7 @@ from mmlab.items.options import Choice, check_value
 from mmlab.items.parameter_table import PARAMETERS
 from mmlab.items.sentences import as_list, count, listed
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.query.rank import query_vectors, scan
+from mmlab.retrieve.query.rank import LEAVE_OUT, finds_without_siblings, query_vectors, scan
 from mmlab.retrieve.scores.query_split import Split
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
@@ -67,6 +67,10 @@ NOT_BESIDE_PUBLISHED = (
 )
 
 
+NO_WORDS = (
+    "BM25 has nothing but captions to find an image by here: the dataset has no label and no other columns of words, "
+    'and captions of a query\'s own pair are left out; with siblings="keep" it reads those that are not the query'
+)
 PLAIN = {"fusion": "none", "weights": "equal", "rescoring": "none", "calibration": "none", "rerank": 0}
 
 
@@ -455,6 +459,8 @@ class Evaluation(Report):
     def _by_words(self) -> pd.DataFrame:
         """Return what BM25 answers to the texts of the split that is judged."""
         items, config, words = self.rankings.items, self.rankings.config, self.data.vectors_of([BM25])
+        if config.siblings == LEAVE_OUT and not finds_without_siblings(words[0]):
+            raise TooFew(NO_WORDS)
         return scan(
             words, items, query_vectors(words, items, "text")[0], "image", config.depth, config.siblings
         )

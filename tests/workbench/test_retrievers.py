@@ -113,6 +113,16 @@ def test_the_answer_is_held_against_the_words(demo_run):
     assert table.loc["Success@1", "value"] == own["text-to-image", "Success@1"]
 
 
+def test_captions_alone_are_no_words_to_be_held_against(demo_run):
+    from mmlab.index.engines.bm25 import word_vectors
+
+    plain = demo_run.embedded_items.assign(label=None).drop(columns=["colour", "pattern"])
+    demo_run.__dict__["words"] = word_vectors(plain)
+    assert "BM25 has nothing but captions to find an image by" in demo_run.evaluate().by_retriever().sentence
+    kept = demo_run.evaluate(demo_run.rank(siblings="keep"))
+    assert kept.by_retriever().table["baseline"].unique().tolist() == ["bm25"]
+
+
 def test_of_a_fusion_each_part_is_held_against_the_words_too(demo_run):
     fused = demo_run.evaluate(demo_run.rank(retrievers=["dense", "bm25"], fusion="rrf"))
     assert fused.by_retriever().table["system"].unique().tolist() == ["dense", fused.rankings.name]

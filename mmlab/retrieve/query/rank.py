@@ -157,10 +157,10 @@ def voting_models(
     if siblings == KEEP or not have_joint_space(vectors, items):
         return list(vectors)
     bridging = {own.space for own in answering_through_pairs(vectors, items, source)}
-    return [own for own in vectors if own.space not in bridging and _finds_without_siblings(own)]
+    return [own for own in vectors if own.space not in bridging and finds_without_siblings(own)]
 
 
-def _finds_without_siblings(own: AnyVectors) -> bool:
+def finds_without_siblings(own: AnyVectors) -> bool:
     """Return whether right items can be found without what the texts of the query's own pair say."""
     return not isinstance(own, SparseVectors) or own.bare is None or bool(len(own.bare.indices))
 
@@ -168,7 +168,7 @@ def _finds_without_siblings(own: AnyVectors) -> bool:
 def have_joint_space(vectors: Sequence[AnyVectors], items: pd.DataFrame) -> bool:
     """Return whether a model holds both texts and images, which finds a right item without siblings of the query."""
     both = [own for own in vectors if all(len(vectors_of_modality(own, items, one)) for one in MODALITIES)]
-    return any(map(_finds_without_siblings, both))
+    return any(map(finds_without_siblings, both))
 
 
 def pairs_of_queries(items: pd.DataFrame, siblings: str = LEAVE_OUT) -> pd.Series | None:
