@@ -198,7 +198,7 @@ class Index:
         Example: "exact search", or "graph search, ef = 50, scalar copies rescored".
         """
         if space.kind == SPARSE:
-            return "search by terms"
+            return "term search"
         if exact or not self.has_graph(space, to):
             return "exact search"
         if space.kind == LATE:

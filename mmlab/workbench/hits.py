@@ -422,8 +422,7 @@ def search_each(data: RunData, text: str, k: int) -> Result:
 def _say_each(asked: Mapping[str, Sequence[str]], table: pd.DataFrame) -> str:
     if len(asked) == 1:
         return f"This run has one retriever, *{next(iter(asked))}*: `retrievers` of 03 and 04 add others."
-    found = {name: set(part["item_id"]) for name, part in table.groupby("retriever", sort=False)}
-    alone = [one for name, one in found.items() if name != ALL_FUSED]
+    alone = [set(table.loc[table["retriever"] == name, "item_id"]) for name in asked if name != ALL_FUSED]
     shared = len(set.intersection(*alone))
     return f"{len(alone)} retrievers share {count(shared, 'hit')} of their first {max(map(len, alone))}."
 

@@ -29,14 +29,24 @@ def test_words_find_items_that_say_them(demo_run):
     label = demo_run.items["label"].iloc[0]
     hits = demo_run.search(label, models="bm25", to="image", k=3)
     assert set(hits.table["label"]) == {label}
-    assert hits.method == "search by terms"
+    assert hits.method == "term search"
+
+
+def test_words_that_nobody_says_find_nothing(demo_run):
+    assert len(demo_run.search("zyxwv qqq", models="bm25")) == 0
+    answer = demo_run.search_each("zyxwv qqq", k=3)
+    assert answer.table["retriever"].value_counts().to_dict() == {
+        demo_run.all_vectors[0].space.key: 3,
+        "all, fused by rank": 3,
+    }
+    assert answer.sentence == "2 retrievers share 0 hits of their first 3."
 
 
 def test_an_image_asks_the_model_alone_and_a_text_both(demo_run):
     text, image = demo_run.sample("text"), demo_run.sample("image")
     model = next(iter(demo_run.systems))
     both = demo_run.search(text, image=image, models=[model, "bm25"], fusion="rrf", k=5)
-    assert both.method == "exact search and search by terms"
+    assert both.method == "exact search and term search"
     with pytest.raises(ValueError, match="no model of this system can be asked by image; ask by text"):
         demo_run.search(image, models="bm25")
 
