@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import stored_schemas
-from mmlab.index.store.engine import Examples, SearchOptions
+from mmlab.index.store.engine import Examples, Found, SearchOptions
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER, layout_of
 from mmlab.index.store.payload import (
     KEYWORD,
@@ -50,7 +50,7 @@ class Index:
     >>> items = pd.DataFrame({"item_id": ids, "modality": "image", "label": ["cup", "shoe"]})
     >>> with TemporaryDirectory() as folder:
     ...     index = build_index(open_store(folder), "toy", items, [Vectors(ids, np.eye(2), space)], progress=False)
-    ...     index.search(Vectors(["query"], [[0.6, 0.8]], space), to="image", k=2)["item_id"].str[-1].tolist()
+    ...     index.search(Vectors(["query"], [[0.6, 0.8]], space), to="image", k=2).table["item_id"].str[-1].tolist()
     ['b', 'a']
     """
 
@@ -122,10 +122,10 @@ class Index:
         group_by_pair: bool = False,
         examples: Examples | None = None,
         boost: Mapping[str, float] | None = None,
-    ) -> pd.DataFrame:
-        """Return the `k` nearest items of modality `to` of each query: query_id, item_id, rank from 1, score (float32).
+    ) -> Found:
+        """Return the `k` nearest items of modality `to` of each query.
 
-        The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
+        `.table` has query_id, item_id, rank from 1 and score (float32); it is made when it is first read. The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
         none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}:
         see `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
@@ -163,12 +163,12 @@ class Index:
         rrf_k: int = 60,
         where: Where | None = None,
         exact: bool = False,
-    ) -> pd.DataFrame:
+    ) -> Found:
         """Return the `k` best items of modality `to` for a query that is asked in several spaces, fused by the engine.
 
-        queries: one vector in each space; all lie in one collection. depth: hits of each search. fusion: "rrf"
+        `.table` is that of `search`. queries: one vector in each space; all lie in one collection. depth: hits of each search. fusion: "rrf"
         (1 / (rrf_k + rank), summed up) or "dbsf" (scores on a scale of three standard deviations around the mean); all
-        searches count alike. The columns are those of `search`. Raises ValueError for spaces of two collections, and as
+        searches count alike. Raises ValueError for spaces of two collections, and as
         `search` does.
 
         Example: `index.search_fused([dense, words], to="image", k=10, depth=100)`.
@@ -315,14 +315,15 @@ class Index:
 
     def _search_pairs(
         self, name: str, queries: AnyVectors, to: str, k: int, where: Where | None, options: SearchOptions
-    ) -> pd.DataFrame:
+    ) -> Found:
         """Search deeper until every query has `k` pairs or all items have been seen."""
         held = self.store.count(name, where, to)
         depth = min(DEEPER_FACTOR * k, held)
         while depth:
-            found = self._best_of_pairs(self.store.search(name, queries, depth, where, to, **options), k)
-            if depth == held or (found.groupby("query_id").size() >= k).all():
-                return found
+            found = self.store.search(name, queries, depth, where, to, **options).table
+            best = self._best_of_pairs(found, k)
+            if depth == held or (best.groupby("query_id").size() >= k).all():
+                return Found(len(best), lambda: best)
             depth = min(DEEPER_FACTOR * depth, held)
         return self.store.search(name, queries, k, where, to, **options)
 

@@ -299,7 +299,7 @@ class MapReport(Report):
             for vectors in self.vectors:
                 for to in index.modalities(vectors.space):
                     held = index.count(to)
-                    found.append(index.search(vectors, to, min(count + 1, held)))
+                    found.append(index.search(vectors, to, min(count + 1, held)).table)
         hits = pd.concat(found)
         shown = is_among(hits["item_id"], self.items["item_id"])
         hits = hits[shown & (hits["item_id"] != hits["query_id"])].sort_values("score", ascending=False)

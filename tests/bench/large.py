@@ -30,7 +30,7 @@ def large(points: int = POINTS) -> list[Figure]:
             disk = index.collections()["disk_bytes"].sum()
             asked = queries.take(queries.ids[:ASKED])
             found, milliseconds = time_queries(index, asked, "image", K)
-            exact = index.search(asked, "image", K, exact=True)
+            exact = index.search(asked, "image", K, exact=True).table
             resident = psutil.Process().memory_info().rss
     name, told = f"large, {points:,} x 512 int8", percentiles(milliseconds)
     return [

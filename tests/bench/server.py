@@ -95,7 +95,7 @@ def latencies(index: Index, queries: Vectors, client: QdrantClient, bare: str) -
     with index.session():
         for number in range(QUERIES):
             query = queries.take(queries.ids[number : number + 1])
-            ours.append(seconds_of(lambda query=query: index.search(query, "image", K))[1])
+            ours.append(seconds_of(lambda query=query: index.search(query, "image", K).table)[1])
             asked = [models.QueryRequest(query=queries.array[number].tolist(), limit=K)]
             theirs.append(seconds_of(lambda asked=asked: client.query_batch_points(bare, asked))[1])
     told = f"bare client: {1e3 * np.median(theirs):.2f} ms"

@@ -129,7 +129,7 @@ def test_a_vector_that_vanished_from_a_point_is_not_found(store, name):
     images = pairs.items.loc[pairs.items["modality"] == "image", "item_id"]
     fewer = pairs.both.take([item for item in pairs.both.ids if item != images.iloc[0]])
     again = build_index(store, name, pairs.items, [pairs.texts, fewer], "named", progress=False)
-    assert images.iloc[0] not in set(again.search(pairs.ask_both, "image", 31)["item_id"])
+    assert images.iloc[0] not in set(again.search(pairs.ask_both, "image", 31).table["item_id"])
 
 
 @pytest.mark.parametrize("layout", ["unified", "separate", "named"])
@@ -276,8 +276,8 @@ def test_a_pushed_index_answers_the_same(engine, name, tmp_path, layout):
         assert there.schemas == here.schemas == pushed.schemas
         assert totals(pushed) == totals(here)
         for asked, to in ((PAIRS.ask_both, "image"), (PAIRS.ask_both, "text"), (PAIRS.ask_texts, "text")):
-            found = there.search(asked, to, 5)
-            assert found["item_id"].tolist() == here.search(asked, to, 5)["item_id"].tolist()
+            found = there.search(asked, to, 5).table
+            assert found["item_id"].tolist() == here.search(asked, to, 5).table["item_id"].tolist()
         held = here.items()
         if target.shared:  # the paths of images are those of this machine
             assert held["image"].notna().any()

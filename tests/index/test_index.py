@@ -9,6 +9,7 @@ import pytest
 
 from mmlab.index import Hnsw, Index, NoCollection, Store, build_index, open_index, open_store
 from mmlab.index.index import EmptyIndex
+from mmlab.index.store import engine
 from mmlab.index.store.engine import Examples
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import SpaceMismatch, Vectors
@@ -59,7 +60,7 @@ def of(modality: str) -> pd.DataFrame:
     ],
 )
 def test_the_nearest_items_of_a_modality_are_found(index, queries, held, to, exact):
-    hits = index.search(queries, to, 6, exact=exact)
+    hits = index.search(queries, to, 6, exact=exact).table
     ids, scores = nearest(queries, held, of(to), 6)
     assert hits["item_id"].tolist() == ids
     assert hits["query_id"].tolist() == ["a"] * 6 + ["b"] * 6
@@ -85,7 +86,7 @@ def test_the_nearest_items_of_a_modality_are_found(index, queries, held, to, exa
 @pytest.mark.parametrize("to", ["image", "text"])
 def test_where_is_about_the_items_asked_for(index, to, where, passes):
     items = of(to)[passes(of(to))]
-    hits = index.search(PAIRS.ask_both, to, 5, where)
+    hits = index.search(PAIRS.ask_both, to, 5, where).table
     assert hits["item_id"].tolist() == nearest(PAIRS.ask_both, PAIRS.both, items, 5)[0]
     assert index.count(to, where) == len(items)
     assert index.items(where, to)["item_id"].tolist() == sorted(items["item_id"])
@@ -163,23 +164,32 @@ def test_the_joint_space_leads_and_each_says_what_it_holds(index, layout):
     assert index.collections()["points"].sum() == points
 
 
+def test_what_was_found_becomes_a_table_once_and_only_when_it_is_read(index, monkeypatch):
+    made = []
+    monkeypatch.setattr(engine, "hits_to_rankings", lambda *given: made.append(given) or pd.DataFrame())
+    found = index.search(PAIRS.ask_both, "image", 3)
+    assert (len(found), repr(found), made) == (6, "Found(6 hits)", [])
+    assert found.table is found.table
+    assert len(made) == 1
+
+
 def test_the_best_of_each_pair_stands_for_it(index):
     pair = PAIRS.items.set_index("item_id")["pair_id"]
-    hits = index.search(PAIRS.ask_both, "text", 8, group_by_pair=True)
+    hits = index.search(PAIRS.ask_both, "text", 8, group_by_pair=True).table
     ids, _ = nearest(PAIRS.ask_both, PAIRS.both, of("text"), len(of("text")))
     for query, start in (("a", 0), ("b", len(of("text")))):
         ranked = pd.Series(ids[start : start + len(of("text"))])
         best = ranked[~ranked.map(pair).fillna(ranked).duplicated()].head(8)
         assert hits.loc[hits["query_id"] == query, "item_id"].tolist() == best.tolist()
-    assert index.search(PAIRS.ask_both, "text", 3, {"price": {"gt": 1e6}}, group_by_pair=True).empty
+    assert index.search(PAIRS.ask_both, "text", 3, {"price": {"gt": 1e6}}, group_by_pair=True).table.empty
     every = index.search(
         PAIRS.ask_both, "text", 30, group_by_pair=True
-    )  # there are 26 pairs, one text has none
+    ).table  # there are 26 pairs, one text has none
     assert len(every) == 2 * 27
 
 
 def test_diversity_chooses_by_maximal_marginal_relevance(index):
-    hits = index.search(PAIRS.ask_both, "image", 4, diversity=0.4)
+    hits = index.search(PAIRS.ask_both, "image", 4, diversity=0.4).table
     rows = PAIRS.both.take(of("image")["item_id"]).array
     for query, asked in zip(("a", "b"), PAIRS.ask_both.array, strict=True):
         chosen = []
@@ -195,7 +205,7 @@ def test_diversity_chooses_by_maximal_marginal_relevance(index):
 def test_examples_and_a_boost_score_the_items_of_one_modality(index):
     wanted, unwanted = PAIRS.both.array[0].tolist(), PAIRS.both.array[1].tolist()
     examples = Examples("sum_scores", [wanted], [unwanted])
-    hits = index.search(PAIRS.ask_both, "image", 5, examples=examples, boost={"price": 0.01})
+    hits = index.search(PAIRS.ask_both, "image", 5, examples=examples, boost={"price": 0.01}).table
     held = of("image").set_index("item_id")["price"]
     rows = PAIRS.both.take(held.index).array
     boosted = 0.01 * held.to_numpy()
@@ -217,7 +227,7 @@ def test_diversity_and_one_hit_per_pair_reach_as_many_pairs_as_asked(store, name
     vectors = Vectors(items["item_id"], rows, BOTH)
     index = build_index(store, name, items, [vectors], progress=False)
     query = Vectors(["q"], np.eye(8)[:1], BOTH)
-    hits = index.search(query, "text", 6, diversity=0.3, group_by_pair=True)
+    hits = index.search(query, "text", 6, diversity=0.3, group_by_pair=True).table
     pair = items.set_index("item_id")["pair_id"]
     assert hits["item_id"].map(pair).nunique() == len(hits) == 6
     assert hits["item_id"].iloc[0] == items["item_id"].iloc[0]
@@ -234,7 +244,7 @@ def texts_at(angles: list[float], pairs: list[str | None]) -> tuple[pd.DataFrame
 def test_each_text_without_a_pair_stands_for_itself(store, name):
     items, vectors = texts_at([0.1, 0.2, 0.3, 0.4, 0.5], [None, "p0", None, "p0", None])
     index = build_index(store, name, items, [vectors], progress=False)
-    hits = index.search(Vectors(["q"], np.eye(8)[:1], BOTH), "text", 4, group_by_pair=True)
+    hits = index.search(Vectors(["q"], np.eye(8)[:1], BOTH), "text", 4, group_by_pair=True).table
     assert hits["item_id"].tolist() == items["item_id"].iloc[[0, 1, 2, 4]].tolist()
     assert hits["rank"].tolist() == [1, 2, 3, 4]
 
@@ -245,7 +255,7 @@ def test_a_batch_is_searched_deeper_until_every_query_has_its_pairs(store, name)
         [0.01 * i for i in range(20)] + [1.5, 1.4, 1.3], ["p0"] * 20 + ["p1", "p2", "p3"]
     )
     index = build_index(store, name, items, [vectors], progress=False)
-    hits = index.search(Vectors(["many", "own"], np.eye(8)[:2], BOTH), "text", 2, group_by_pair=True)
+    hits = index.search(Vectors(["many", "own"], np.eye(8)[:2], BOTH), "text", 2, group_by_pair=True).table
     assert hits["query_id"].tolist() == ["many", "many", "own", "own"]
     assert hits["item_id"].tolist() == items["item_id"].iloc[[0, 22, 20, 21]].tolist()
 
@@ -331,8 +341,8 @@ def test_an_index_says_what_it_is_and_which_other_layouts_there_are(tmp_path):
     for one in others:
         assert one.schemas == built[one.layout].schemas
         assert (
-            one.search(PAIRS.ask_both, "image", 3)["item_id"].tolist()
-            == built["named"].search(PAIRS.ask_both, "image", 3)["item_id"].tolist()
+            one.search(PAIRS.ask_both, "image", 3).table["item_id"].tolist()
+            == built["named"].search(PAIRS.ask_both, "image", 3).table["item_id"].tolist()
         )
     assert open_index(store, "other", "separate").other_layouts() == []
 

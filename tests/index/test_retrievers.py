@@ -82,7 +82,7 @@ def index(engine, request, tmp_path_factory):
 @pytest.mark.parametrize(("target", "ids"), [("image", IMAGES), ("text", TEXTS)])
 def test_the_index_finds_what_a_scan_finds(index, kind, target, ids):
     asked = VECTORS[kind].asking().take(TEXTS[:12])
-    found = index.search(asked, target, 20, exact=True)
+    found = index.search(asked, target, 20, exact=True).table
     scanned = exact_search(asked, VECTORS[kind].take(ids), 21)  # which leaves the query itself out
     own = found[found["query_id"] != found["item_id"]]
     both = own.merge(scanned, on=["query_id", "item_id"], suffixes=("", "_scan"))
@@ -94,7 +94,7 @@ def test_the_index_finds_what_a_scan_finds(index, kind, target, ids):
 
 def test_a_filter_holds_for_words_too(index):
     asked = VECTORS["bm25"].asking().take(TEXTS[:5])
-    found = index.search(asked, "image", 5, where={"label": "mug"})
+    found = index.search(asked, "image", 5, where={"label": "mug"}).table
     assert set(index.fetch(found["item_id"].unique())["label"]) == {"mug"}
 
 
@@ -102,7 +102,7 @@ def test_words_that_no_item_has_find_nothing(index):
     from mmlab.index.engines.bm25 import WordModel
 
     asked = WordModel.of(VECTORS["bm25"].space).ask(["q"], ["zebra"])
-    assert index.search(asked, "image", 5).empty
+    assert index.search(asked, "image", 5).table.empty
 
 
 @pytest.mark.parametrize("fusion", ["rrf", "dbsf"])
@@ -111,9 +111,9 @@ def test_the_engine_fuses_as_mmlab_does(index, fusion, kinds):
     same = 0
     for query in TEXTS[:12]:
         asked = [VECTORS[kind].asking().take([query]) for kind in kinds]
-        each = [index.search(one, "image", 30, exact=True) for one in asked]
+        each = [index.search(one, "image", 30, exact=True).table for one in asked]
         tied = any(one["score"].round(5).duplicated().any() for one in each)
-        found = index.search_fused(asked, "image", 10, 30, fusion, 60, exact=True)
+        found = index.search_fused(asked, "image", 10, 30, fusion, 60, exact=True).table
         wanted = fuse(fusion, each, [1 / len(kinds)] * len(kinds), 60).head(10)
         if not tied:  # ranks of equal scores are the engine's own
             same += 1
@@ -123,8 +123,10 @@ def test_the_engine_fuses_as_mmlab_does(index, fusion, kinds):
 
 def test_candidates_of_pooled_vectors_are_ranked_by_maxsim(index):
     asked = VECTORS["late"].take(TEXTS[:8])
-    exact = index.search(asked, "image", 10, exact=True)
-    staged = index.search(asked, "image", 10)  # the first stage finds 100 of 60 images, so nothing is lost
+    exact = index.search(asked, "image", 10, exact=True).table
+    staged = index.search(
+        asked, "image", 10
+    ).table  # the first stage finds 100 of 60 images, so nothing is lost
     assert staged["item_id"].tolist() == exact["item_id"].tolist()
 
 
@@ -149,7 +151,8 @@ def test_all_kinds_are_pushed(layout, tmp_path):
     for kind, own in VECTORS.items():
         asked = own.asking().take(TEXTS[:5])
         first, second = (
-            one.search(asked, "image", 5, exact=True) for one in (open_index(source, NAME, layout), pushed)
+            one.search(asked, "image", 5, exact=True).table
+            for one in (open_index(source, NAME, layout), pushed)
         )
         assert first["score"].tolist() == pytest.approx(second["score"].tolist()), kind
 

@@ -95,7 +95,7 @@ def sent(source: Store, target: Store, **given) -> list[int]:
 def test_every_node_answers_for_all_shards(source, nodes):
     assert sent(source, nodes[0], cluster=SPREAD) == [0, POINTS, 0, POINTS]
     here = open_index(source, NAME)
-    expected = here.search(PAIRS.ask_both, "image", 5)["item_id"].tolist()
+    expected = here.search(PAIRS.ask_both, "image", 5).table["item_id"].tolist()
     for store in nodes:
         there = open_index(store, NAME)
         info = store._engine._client.collection_cluster_info(COLLECTION)
@@ -103,7 +103,7 @@ def test_every_node_answers_for_all_shards(source, nodes):
         assert len(info.local_shards) + len(info.remote_shards) == 8
         assert store.count_by_copies(COLLECTION) == (POINTS, POINTS)
         assert holds_the_same(there, here)
-        assert there.search(PAIRS.ask_both, "image", 5, exact=True)["item_id"].tolist() == expected
+        assert there.search(PAIRS.ask_both, "image", 5, exact=True).table["item_id"].tolist() == expected
 
 
 def test_a_cluster_is_kept_and_not_changed_in_silence(source, nodes):

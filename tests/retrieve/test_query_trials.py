@@ -148,7 +148,7 @@ def expected_recalls(index: Index, queries, target: str, where: dict, k: int, ef
         passing &= PAIRS.items[name] == value
     rows = PAIRS.both.take(PAIRS.items.loc[passing, "item_id"])
     best = np.argsort(-(queries.array @ rows.array.T), axis=1)[:, :k]
-    found = index.search(queries, target, k, where, ef=ef)
+    found = index.search(queries, target, k, where, ef=ef).table
     hits = [set(found.loc[found["query_id"] == query, "item_id"]) for query in queries.ids]
     return np.array([len(set(rows.ids[few]) & some) / len(few) for few, some in zip(best, hits, strict=True)])
 

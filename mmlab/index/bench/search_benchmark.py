@@ -107,7 +107,7 @@ def measure_searches(
     """
     measured = {}
     with index.session():
-        exact = index.search(queries, target, k, where, exact=True)
+        exact = index.search(queries, target, k, where, exact=True).table
         for name, options in settings.items():
             found, milliseconds = time_queries(index, queries, target, k, where, **options)
             recalls = query_recalls(with_cosines(index, queries, found), exact).reindex(queries.ids)
@@ -152,7 +152,7 @@ def time_queries(
             index.search(query, target, k, where, **options)
         for query in single:
             started = time.perf_counter()
-            found.append(index.search(query, target, k, where, **options))
+            found.append(index.search(query, target, k, where, **options).table)
             milliseconds.append(1000 * (time.perf_counter() - started))
     return pd.concat(found, ignore_index=True), np.array(milliseconds)
 
@@ -211,7 +211,7 @@ def _time_query(index: Index, query: Vectors, target: str, k: int) -> dict[str, 
     times = [time.perf_counter()]
     index.store.schema(index.collection(query.space, target))  # opens a folder's collection
     times.append(time.perf_counter())
-    found = index.search(query, target, k)
+    found = index.search(query, target, k).table
     times.append(time.perf_counter())
     index.fetch(found["item_id"])
     times.append(time.perf_counter())

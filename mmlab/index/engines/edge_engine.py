@@ -89,7 +89,6 @@ from mmlab.index.store.engine import (
     Row,
     Search,
     asked_rows,
-    read_hits,
     translate_filter,
 )
 from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
@@ -252,7 +251,7 @@ class EdgeEngine:
         for start in range(0, len(queries), BATCH_QUERIES):
             asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
             batch = QueryBatchRequest([make_request(*one) for one in asked])
-            found += [read_hits(points, search.part) for points in shard.query_batch(batch)]
+            found += [Hits(points, search.part) for points in shard.query_batch(batch)]
         return found
 
     def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
@@ -262,7 +261,7 @@ class EdgeEngine:
         fusion: Any = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
         payload = [f"{search.part}.item_id"] if search.part else False
         request = QueryRequest(search.k, query=fusion, prefetches=stages, with_payload=payload, filter=filter)
-        return read_hits(self._open(name)[0].query(request), search.part)
+        return Hits(self._open(name)[0].query(request), search.part)
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         records = self._open(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)

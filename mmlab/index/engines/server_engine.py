@@ -52,7 +52,6 @@ from mmlab.index.store.engine import (
     Row,
     Search,
     asked_rows,
-    read_hits,
     translate_filter,
 )
 from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
@@ -187,7 +186,7 @@ class ServerEngine:
             asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
             batch = [make_request(*one) for one in asked]
             answers = self._client.query_batch_points(name, batch)
-            found += [read_hits(answer.points, search.part) for answer in answers]
+            found += [Hits(answer.points, search.part) for answer in answers]
         return found
 
     def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
@@ -201,7 +200,7 @@ class ServerEngine:
             query=fusion, prefetch=stages, limit=search.k, with_payload=payload, filter=filter
         )
         [answer] = self._client.query_batch_points(name, [request])
-        return read_hits(answer.points, search.part)
+        return Hits(answer.points, search.part)
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         return {str(record.id): record.payload or {} for record in self._retrieve(name, ids, vectors=False)}

@@ -6,7 +6,7 @@ Shapes: N points, Q queries, D dimensions. `Store` is the same in terms of items
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from operator import gt
 from typing import Any, NamedTuple, Protocol, Self, TypedDict, Unpack, cast
@@ -30,22 +30,28 @@ COLUMN_NUMBERS = np.arange(len(COLUMNS))[:, None]
 MAX_SPELT_IDS = 1 << 17
 
 
-class Hits(NamedTuple):
-    """What one query found, best first: N item ids and N scores."""
+class Hits:
+    """What one query found, best first. Ids become text when they are read: it takes as long as a search."""
 
-    ids: list[str]
-    scores: list[float]
+    __slots__ = ("_part", "_points")
 
+    def __init__(self, points: Sequence[Any], part: str) -> None:
+        """Keep the points that an engine found; `part` names the part of their payload with the item's id."""
+        self._points, self._part = points, part
 
-def read_hits(points: Sequence[Any], part: str) -> Hits:
-    """Return the points that an engine found as hits; `part` names the part of the payload with the item's id."""
-    if part:
-        ids = [point.payload[part]["item_id"] for point in points]
-    else:
-        ids = [point.id for point in points]
-        if ids and not isinstance(ids[0], str):
-            ids = [_spell(id.int) for id in ids]
-    return Hits(ids, [point.score for point in points])
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def scores(self) -> list[float]:
+        """Return the score of each point."""
+        return [point.score for point in self._points]
+
+    def ids(self) -> list[str]:
+        """Return the id of each item as text."""
+        if self._part:
+            return [point.payload[self._part]["item_id"] for point in self._points]
+        ids = [point.id for point in self._points]
+        return ids if not ids or isinstance(ids[0], str) else [_spell(one.int) for one in ids]
 
 
 @lru_cache(MAX_SPELT_IDS)
@@ -54,31 +60,58 @@ def _spell(number: int) -> str:
     return str(UUID(int=number))
 
 
-def hits_to_rankings(query_ids: np.ndarray, hits: list[Hits], in_order: bool = False) -> pd.DataFrame:
+class Found:
+    """What queries found in an index: its number of hits, and all of them as a table.
+
+    The table is made when it is first read, which takes as long as the engine's search itself; ids become text then.
+    """
+
+    def __init__(self, hits: int, make_table: Callable[[], pd.DataFrame]) -> None:
+        self._hits, self._make_table = hits, make_table
+
+    @classmethod
+    def of_hits(cls, query_ids: np.ndarray, hits: Sequence[Hits], in_order: bool = False) -> Self:
+        """Return what an engine found for each query; `in_order` ranks the hits as they come, not by their score."""
+        return cls(sum(map(len, hits)), lambda: hits_to_rankings(query_ids, hits, in_order))
+
+    def __len__(self) -> int:
+        return self._hits
+
+    def __repr__(self) -> str:
+        return f"Found({self._hits:,} hits)"
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """query_id, item_id, rank from 1, score (float32); queries in their order, the best hits first."""
+        return self._make_table()
+
+
+def hits_to_rankings(query_ids: np.ndarray, hits: Sequence[Hits], in_order: bool = False) -> pd.DataFrame:
     """Return query_id, item_id, rank from 1 and score (float32); queries keep their order, equal scores go by id.
 
     `in_order`: rank the hits as they come, not by their score. The table is put together from its blocks: 0.14 ms for
     one query, where the usual constructor takes 0.45 ms, as long as the engine needs for the search.
     """
-    hits = hits if in_order else [_sort_hits(one) for one in hits]
-    lengths = np.array([len(one.ids) for one in hits], dtype=np.int64)
+    read = [(one.ids(), one.scores()) for one in hits]
+    read = read if in_order else [_sort_hits(*one) for one in read]
+    lengths = np.array([len(ids) for ids, _ in read], dtype=np.int64)
     ends = lengths.cumsum()
     columns = (
         _text_array(np.repeat(query_ids, lengths).tolist()),
-        _text_array([item for one in hits for item in one.ids]),
+        _text_array([item for ids, _ in read for item in ids]),
         (np.arange(1, lengths.sum() + 1) - np.repeat(ends - lengths, lengths))[None],
-        np.array([[score for one in hits for score in one.scores]], dtype=np.float32),
+        np.array([[score for _, scores in read for score in scores]], dtype=np.float32),
     )
     blocks = list(zip(columns, COLUMN_NUMBERS, strict=True))
     return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(int(lengths.sum())), columns=COLUMNS)
 
 
-def _sort_hits(hits: Hits) -> Hits:
+def _sort_hits(ids: list[str], scores: list[float]) -> tuple[list[str], list[float]]:
     """Sort by score, then id: engines sort by score alone, and mostly no two scores are equal."""
-    if all(map(gt, hits.scores, islice(hits.scores, 1, None))):
-        return hits
-    order = sorted(range(len(hits.ids)), key=lambda i: (-hits.scores[i], hits.ids[i]))
-    return Hits([hits.ids[i] for i in order], [hits.scores[i] for i in order])
+    if all(map(gt, scores, islice(scores, 1, None))):
+        return ids, scores
+    order = sorted(range(len(ids)), key=lambda i: (-scores[i], ids[i]))
+    return [ids[i] for i in order], [scores[i] for i in order]
 
 
 def _text_array(values: list[str]) -> pd.arrays.ArrowStringArray:

@@ -15,6 +15,7 @@ import pandas as pd
 from mmlab.index.store.engine import (
     Counts,
     Engine,
+    Found,
     FusedSearch,
     Hits,
     NoCollection,
@@ -258,8 +259,8 @@ class Store:
         where: Where | None = None,
         to: str | None = None,
         **options: Unpack[SearchOptions],
-    ) -> pd.DataFrame:
-        """Return the `k` nearest items of each query as rankings: query_id, item_id, rank from 1, score (float32).
+    ) -> Found:
+        """Return the `k` nearest items of each query; `.table` has query_id, item_id, rank from 1, score (float32).
 
         The score is a cosine of dense vectors, the sum over shared terms of sparse ones, MaxSim of late interaction.
         Queries keep their order, equal scores are in the order of the ids; a `k` beyond the collection returns all.
@@ -271,7 +272,7 @@ class Store:
             search = layout.search(queries.space, to, k, **options)
             conditions = layout.filters(where, to)[search.part]
             hits = self._search_fully(collection, queries, conditions, search)
-        return hits_to_rankings(queries.ids, hits, in_order=search.diversity is not None)
+        return Found.of_hits(queries.ids, hits, in_order=search.diversity is not None)
 
     def search_fused(
         self,
@@ -284,7 +285,7 @@ class Store:
         where: Where | None = None,
         to: str | None = None,
         **options: Unpack[SearchOptions],
-    ) -> pd.DataFrame:
+    ) -> Found:
         """Return the `k` best items of several searches that the engine fuses, each of one query and `depth` hits deep.
 
         The score is that of the fusion, "rrf" with the constant `rrf_k` or "dbsf"; the query_id is that of the first.
@@ -294,7 +295,7 @@ class Store:
             searches = tuple((one, layout.search(one.space, to, depth, **options)) for one in queries)
             search = FusedSearch(searches, fusion, rrf_k, max(k, depth))  # so that ties at k are broken by id
             hits = self._engine.search_fused(collection, layout.filters(where, to)[search.part], search)
-        return hits_to_rankings(queries[0].ids, [hits]).head(k)
+        return Found(min(k, len(hits)), lambda: hits_to_rankings(queries[0].ids, [hits]).head(k))
 
     def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by item id, without the items that do not exist."""
@@ -337,7 +338,7 @@ class Store:
         the collection. A scan finds them.
         """
         found = self._engine.search(collection, queries, conditions, search)
-        short = [i for i, hits in enumerate(found) if len(hits.ids) < search.k]
+        short = [i for i, hits in enumerate(found) if len(hits) < search.k]
         complete = search.exact or queries.space.kind == SPARSE
         if not short or complete or not self._engine.count(collection):
             return found

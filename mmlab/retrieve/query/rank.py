@@ -56,7 +56,7 @@ def rank(
             )
         held = index.store.count(index.collection(queries.space, to), modality=to)
         found = index.search(queries, to, max(min(k + 1, held), 1), _both(where, within), exact, **settings)
-    return first_rows(drop_self_matches(tie_near_scores(found)), k)
+    return first_rows(drop_self_matches(tie_near_scores(found.table)), k)
 
 
 def bridge_modality(index: Index, queries: AnyVectors, to: str) -> str | None:
@@ -95,7 +95,7 @@ def rank_through_pairs(
         while True:
             depth = min(DEPTH_FACTOR * depth, held)
             searched = index.search(queries, through, max(depth, 1), within, exact, **settings)
-            found = tie_near_scores(searched)
+            found = tie_near_scores(searched.table)
             ranked = _stand_in(found, *_pairs(index, found, to, wanted), k, own_pairs)
             if depth == held or len(ranked) == k * len(queries):
                 return ranked

@@ -225,7 +225,7 @@ class Retriever:
         settings: dict[str, Any],
     ) -> pd.DataFrame:
         if through is None:
-            return self.index.search(queries, to, k, where, exact, **settings)
+            return self.index.search(queries, to, k, where, exact, **settings).table
         found = rank_through_pairs(self.index, queries, to, k, where, exact, through, **settings)
         held = self.index.count(to) if len(found) < k * len(queries) and not where else k
         if k > held:

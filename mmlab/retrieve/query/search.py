@@ -188,7 +188,7 @@ def _search_fused(query: Query, parts: Sequence[Part]) -> SearchResult:
     times.append(time.perf_counter())
     index.check_filter(query.where or None)
     settings = (query.fusion, int(query.rrf_k), query.where or None, query.exact)
-    found = index.search_fused(vectors, query.to, depth, depth, *settings).drop(columns="query_id")
+    found = index.search_fused(vectors, query.to, depth, depth, *settings).table.drop(columns="query_id")
     times.append(time.perf_counter())
     hits = found.merge(index.fetch(found["item_id"]), on="item_id", how="left", suffixes=("", "_payload"))
     times.append(time.perf_counter())

@@ -66,8 +66,8 @@ def test_an_item_as_good_as_the_last_exact_one_counts() -> None:
 
 
 def test_scores_of_quantized_copies_are_replaced_by_cosines(index, queries):
-    found = index.search(queries, "image", 3, rescore=False).assign(score=99.0)
-    exact = index.search(queries, "image", 160, exact=True).set_index(["query_id", "item_id"])["score"]
+    found = index.search(queries, "image", 3, rescore=False).table.assign(score=99.0)
+    exact = index.search(queries, "image", 160, exact=True).table.set_index(["query_id", "item_id"])["score"]
     cosines = with_cosines(index, queries, found).set_index(["query_id", "item_id"])["score"]
     np.testing.assert_allclose(cosines, exact[cosines.index], atol=1e-5)
 
@@ -101,7 +101,7 @@ def test_the_settings_of_the_index_come_second(tmp_path, quantization, own):
 
 def test_one_by_one_gives_the_rankings_of_the_batch(index, queries):
     found, milliseconds = time_queries(index, queries, "text", 4)
-    pd.testing.assert_frame_equal(found, index.search(queries, "text", 4))
+    pd.testing.assert_frame_equal(found, index.search(queries, "text", 4).table)
     assert len(milliseconds) == 30
 
 

@@ -66,8 +66,8 @@ def test_a_collection_above_the_limit_is_walked_not_scanned(tmp_path):
     assert info["indexed_vectors"] == info["points"] == 3000
     assert info["disk_bytes"] > vectors.array.nbytes
     asked = Vectors(vectors.ids[:200], vectors.array[::-1][:200], space)
-    hits = {ef: store.search("demo", asked, 10, ef=ef) for ef in (10, 500)}
-    exact = store.search("demo", asked, 10, exact=True)
+    hits = {ef: store.search("demo", asked, 10, ef=ef).table for ef in (10, 500)}
+    exact = store.search("demo", asked, 10, exact=True).table
     shared = {
         ef: len(exact.merge(found, on=["query_id", "item_id"])) / len(exact) for ef, found in hits.items()
     }
@@ -82,8 +82,8 @@ def test_examples_walk_the_graph_of_quantized_vectors(tmp_path):
     asked = vectors.take(vectors.ids[100:110])
     for score in ("best_score", "sum_scores", "feedback", "discover"):
         options = {"examples": Examples(score, wanted, unwanted)}
-        exact = store.search("demo", asked, 10, exact=True, **options)
-        found = store.search("demo", asked, 10, **options)
+        exact = store.search("demo", asked, 10, exact=True, **options).table
+        found = store.search("demo", asked, 10, **options).table
         assert len(exact.merge(found, on=["query_id", "item_id"])) > 0.8 * len(exact), score
 
 
@@ -102,7 +102,7 @@ def test_points_added_after_a_build_are_found_and_make_the_graph_partial(tmp_pat
     late = vectors.take(vectors.ids[1500:])
     upsert(store, "demo", late, pd.DataFrame({"item_id": late.ids, "even": True}))
     assert not store.info("demo")["hnsw"]
-    assert store.search("demo", late, 1)["item_id"].tolist() == late.ids.tolist()
+    assert store.search("demo", late, 1).table["item_id"].tolist() == late.ids.tolist()
     assert store.build("demo")["hnsw"]
 
 
@@ -249,7 +249,9 @@ def test_a_store_that_may_only_be_read_is_asked_from_a_copy(tmp_path, read_only)
     read_only(tmp_path / "store")
     store = open_store(tmp_path / "store")
     assert str(store) == f"Store(Qdrant Edge at {tmp_path / 'store'}, read from a copy)"
-    assert store.search("demo", vectors.take(vectors.ids[:1]), 1)["item_id"].tolist() == [vectors.ids[0]]
+    assert store.search("demo", vectors.take(vectors.ids[:1]), 1).table["item_id"].tolist() == [
+        vectors.ids[0]
+    ]
     for change in (
         lambda: store.drop("demo"),
         lambda: store.create("new", Schema(SPACE)),
@@ -276,10 +278,10 @@ def test_every_quantization_is_built_and_rescoring_finds_at_least_as_much(tmp_pa
     store = build(tmp_path, vectors, Hnsw(m=16, ef=200, scan_kb=10), Quantization(name, oversampling=4))
     assert store.info("demo")["hnsw"]
     asked = Vectors(vectors.ids[:100], unit_rows(np.random.default_rng(1).standard_normal((100, 64))), space)
-    exact = store.search("demo", asked, 10, exact=True)
+    exact = store.search("demo", asked, 10, exact=True).table
 
     def recall(**options) -> float:
-        found = store.search("demo", asked, 10, **options)
+        found = store.search("demo", asked, 10, **options).table
         return len(exact.merge(found, on=["query_id", "item_id"])) / len(exact)
 
     alone, rescored = recall(rescore=False, oversampling=1.0), recall()

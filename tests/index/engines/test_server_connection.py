@@ -322,7 +322,7 @@ def test_a_server_answers_as_the_folder_it_was_filled_from(source, target, serve
     assert holds_the_same(there, here)
     asked = {"label": ["cup"]}
     found, expected = (
-        one.search(PAIRS.ask_both, "text", 5, asked)["item_id"].tolist() for one in (there, here)
+        one.search(PAIRS.ask_both, "text", 5, asked).table["item_id"].tolist() for one in (there, here)
     )
     assert found == expected
     assert there.facets("label").equals(here.facets("label"))

@@ -35,11 +35,11 @@ X = query([1, 0, 0])
 
 
 def found(store: Store, name: str, **arguments: object) -> list[str]:
-    return store.search(name, X, 10, **arguments)["item_id"].tolist()
+    return store.search(name, X, 10, **arguments).table["item_id"].tolist()
 
 
 def test_search_ranks_by_cosine(filled):
-    hits = filled.search(TOY, X, 3)
+    hits = filled.search(TOY, X, 3).table
     assert hits.columns.tolist() == ["query_id", "item_id", "rank", "score"]
     assert hits["item_id"].tolist() == [uid(1), uid(2), uid(3)]
     assert hits["rank"].tolist() == [1, 2, 3]
@@ -48,7 +48,7 @@ def test_search_ranks_by_cosine(filled):
 
 
 def test_search_keeps_the_order_of_the_queries(filled):
-    hits = filled.search(TOY, query([0, 0, 1], [-1, 0, 0]), 1)
+    hits = filled.search(TOY, query([0, 0, 1], [-1, 0, 0]), 1).table
     assert hits["query_id"].tolist() == ["q0", "q1"]
     assert hits["item_id"].tolist() == [uid(4), uid(5)]
 
@@ -67,8 +67,8 @@ def test_equal_scores_are_in_the_order_of_the_ids(store, name):
 
 def test_an_empty_collection_or_no_query_gives_empty_rankings(store, name, toy):
     store.create(name, toy.schema)
-    assert store.search(name, X, 3).empty
-    assert store.search(name, Vectors([], np.empty((0, 3)), SPACE), 3).empty
+    assert store.search(name, X, 3).table.empty
+    assert store.search(name, Vectors([], np.empty((0, 3)), SPACE), 3).table.empty
     assert store.items(name).empty
     assert store.count(name) == 0
 
@@ -295,7 +295,7 @@ def test_answers_agree_with_numpy(store, name):
         store.build(name)
         hits = store.search(
             name, Vectors([str(i) for i in range(150)], asked, space), 20, {"colour": "red"}, exact=True
-        )
+        ).table
     scores = np.where(colours == "red", asked @ rows.T, -2)
     order = np.argsort(-scores, axis=1)[:, :20]
     assert hits["item_id"].tolist() == [uid(i) for i in order.ravel()]
@@ -348,7 +348,7 @@ SCORED = {  # by X and examples
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("examples", "scores"), SCORED.values(), ids=SCORED)
 def test_examples_score_by_their_formula(filled, examples, scores, exact):
-    hits = filled.search(TOY, X, 5, examples=examples, exact=exact)
+    hits = filled.search(TOY, X, 5, examples=examples, exact=exact).table
     expected = pd.Series(scores, [uid(i) for i in range(1, 6)])
     np.testing.assert_allclose(hits["score"], expected[hits["item_id"]], atol=1e-5)
     assert hits["score"].is_monotonic_decreasing
@@ -360,7 +360,7 @@ def test_examples_are_searched_under_a_filter(filled):
 
 
 def test_a_boost_adds_weighted_fields_to_the_cosine_and_a_missing_value_is_0(filled):
-    hits = filled.search(TOY, X, 5, boost={"price": -0.1, "size (cm)": 0.02})
+    hits = filled.search(TOY, X, 5, boost={"price": -0.1, "size (cm)": 0.02}).table
     prices, sizes = [1.5, 0, 2.25, 1.5, 4], [10, 20, 0, 40, 10]
     expected = ROWS @ [1, 0, 0] - 0.1 * np.array(prices) + 0.02 * np.array(sizes)
     by_id = pd.Series(expected, [uid(i) for i in range(1, 6)])
@@ -374,10 +374,12 @@ def test_a_boost_adds_to_the_score_by_examples_and_reaches_as_deep_as_asked(stor
     items = pd.DataFrame({"item_id": ids, "price": [0.0] * 200 + [100.0]})
     store.create(name, Schema(SPACE, {"price": "float"}))
     upsert(store, name, Vectors(ids, rows, SPACE), items)
-    assert store.search(name, X, 1, boost={"price": 1})["item_id"].tolist() == [uid(1)]  # the 100 nearest
-    assert store.search(name, X, 51, boost={"price": 1})["item_id"][0] == uid(201)  # the 204 nearest
+    assert store.search(name, X, 1, boost={"price": 1}).table["item_id"].tolist() == [
+        uid(1)
+    ]  # the 100 nearest
+    assert store.search(name, X, 51, boost={"price": 1}).table["item_id"][0] == uid(201)  # the 204 nearest
     examples = Examples("sum_scores", [UP], [])
-    hits = store.search(name, X, 51, boost={"price": 1}, examples=examples)
+    hits = store.search(name, X, 51, boost={"price": 1}, examples=examples).table
     assert hits["item_id"][0] == uid(201)
     assert hits["score"][0] == pytest.approx(100 + np.cos(1) + np.sin(1), abs=1e-4)
 

@@ -78,7 +78,7 @@ def test_one_part_of_one_model_is_the_retrievers_own_answer(collection, image: P
 def test_early_fusion_searches_with_the_mixed_vector(collection, image: Path) -> None:
     retriever = collection.retriever
     mixed = mix_vectors([retriever.embed(TEXT), retriever.embed(image)], [0.7, 0.3])
-    expected = retriever.index.search(mixed, "image", 5, exact=True)
+    expected = retriever.index.search(mixed, "image", 5, exact=True).table
     hits = found(retriever, Query(TEXT, image, weight=0.7, k=5, exact=True))
     assert hits["item_id"].tolist() == expected["item_id"].tolist()
     assert "label" in hits
@@ -99,7 +99,9 @@ def composer(collection, tmp_path_factory) -> Retriever:
 def test_a_composed_query_searches_with_the_vector_of_both_as_one_input(composer, image: Path) -> None:
     with Image.open(image) as opened:
         both = composer.model.embed_both([TEXT], [opened.convert("RGB")], as_queries=True)
-    expected = composer.index.search(Vectors(["both"], both, composer.model.space), "image", 5, exact=True)
+    expected = composer.index.search(
+        Vectors(["both"], both, composer.model.space), "image", 5, exact=True
+    ).table
     composed = found(composer, Query(TEXT, image, fusion="composed", k=5, exact=True))
     assert composed["item_id"].tolist() == expected["item_id"].tolist()
     assert composed["score"].tolist() == pytest.approx(expected["score"].tolist(), abs=1e-5)
