@@ -97,9 +97,9 @@ class Index:
 
         Raises SpaceMismatch for a space that the index does not have, ValueError if it holds no such items.
         """
-        self._check_space(space)
         found = self._collections(space, modality)
         if not found:
+            self._check_space(space)
             raise ValueError(
                 f"index {self.name!r} has no vectors of modality {modality!r} in {space.key}; "
                 f"it has {list(self.modalities(space))}"
@@ -125,14 +125,16 @@ class Index:
     ) -> Found:
         """Return the `k` nearest items of modality `to` of each query.
 
-        `.table` has query_id, item_id, rank from 1 and score (float32); it is made when it is first read. The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
+        `.table` has query_id, item_id, rank from 1 and score (float32); it is made when it is first read.
+
+        The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
         none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}:
         see `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
         themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
         the engine, from the 100 (or 4 k) nearest. `examples` of dense vectors, wanted and not, change the score by the
         formulas of `Examples`. `boost`, as {"price": -0.01}, adds -0.01 x price to the score of the 100 (or 4 k) best;
-        a missing value counts as 0. `group_by_pair` gives only the best item of each pair. Fewer than k
-        are returned if `where` lets fewer through or there are fewer pairs.
+        a missing value counts as 0. `group_by_pair` gives only the best item of each pair. Fewer than k are returned if
+        `where` lets fewer through or there are fewer pairs.
 
         Raises SpaceMismatch for queries of a space that the index does not have, EmptyIndex, and ValueError for a wrong
         `where`, boost or k, or a `k` of more items than there are, whatever else is asked.
@@ -144,13 +146,13 @@ class Index:
         options |= {"examples": examples} if examples else {}
         options |= {"boost": boost} if boost else {}
         name = self.collection(queries.space, to)
-        with self.session():
-            if group_by_pair:
+        if group_by_pair:
+            with self.session():
                 found = self._search_pairs(name, queries, to, k, where, options)
-            else:
-                found = self.store.search(name, queries, k, where, to, **options)
-            if len(found) < k * len(queries):
-                self._check_k(name, to, k)
+        else:
+            found = self.store.search(name, queries, k, where, to, **options)
+        if len(found) < k * len(queries):
+            self._check_k(name, to, k)
         return found
 
     def search_fused(
@@ -166,10 +168,10 @@ class Index:
     ) -> Found:
         """Return the `k` best items of modality `to` for a query that is asked in several spaces, fused by the engine.
 
-        `.table` is that of `search`. queries: one vector in each space; all lie in one collection. depth: hits of each search. fusion: "rrf"
-        (1 / (rrf_k + rank), summed up) or "dbsf" (scores on a scale of three standard deviations around the mean); all
-        searches count alike. Raises ValueError for spaces of two collections, and as
-        `search` does.
+        `.table` is that of `search`. queries: one vector in each space; all lie in one collection. depth: hits of each
+        search. fusion: "rrf" (1 / (rrf_k + rank), summed up) or "dbsf" (scores on a scale of three standard deviations
+        around the mean); all searches count alike. Raises ValueError for spaces of two collections, and as `search`
+        does.
 
         Example: `index.search_fused([dense, words], to="image", k=10, depth=100)`.
         """
@@ -323,7 +325,7 @@ class Index:
             found = self.store.search(name, queries, depth, where, to, **options).table
             best = self._best_of_pairs(found, k)
             if depth == held or (best.groupby("query_id").size() >= k).all():
-                return Found(len(best), lambda: best)
+                return Found.of_table(best)
             depth = min(DEEPER_FACTOR * depth, held)
         return self.store.search(name, queries, k, where, to, **options)
 

@@ -250,8 +250,13 @@ class EdgeEngine:
         found: list[Hits] = []
         for start in range(0, len(queries), BATCH_QUERIES):
             asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
-            batch = QueryBatchRequest([make_request(*one) for one in asked])
-            found += [Hits(points, search.part) for points in shard.query_batch(batch)]
+            requests = [make_request(*one) for one in asked]
+            answers = (
+                [shard.query(requests[0])]  # which takes 50 µs less than a batch of one
+                if len(requests) == 1
+                else shard.query_batch(QueryBatchRequest(requests))
+            )
+            found += [Hits(points, search.part) for points in answers]
         return found
 
     def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:

@@ -74,6 +74,11 @@ class Found:
         """Return what an engine found for each query; `in_order` ranks the hits as they come, not by their score."""
         return cls(sum(map(len, hits)), lambda: hits_to_rankings(query_ids, hits, in_order))
 
+    @classmethod
+    def of_table(cls, table: pd.DataFrame) -> Self:
+        """Return what was found as a table already."""
+        return cls(len(table), lambda: table)
+
     def __len__(self) -> int:
         return self._hits
 

@@ -97,7 +97,7 @@ class Schema:
 
     def check_space(self, space: Space, collection: str) -> None:
         """Raise SpaceMismatch, naming what differs and what to do, unless `space` is one of the collection's."""
-        if space in self.spaces:
+        if space == self.space or space in self.vector_spaces.values():
             return
         try:
             self.space.check_same(space)
