@@ -78,7 +78,7 @@ class EmbedReport(Report):
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
-        checked = ("prompts", "precision", "batch_size", "pool_tokens", "truncate_dim")
+        checked = ("prompts", "precision", "batch_size", "pool_tokens", "truncate_dim", "engine")
         check_values(**{name: settings.get(name) for name in checked})
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
