@@ -8,11 +8,11 @@ than the same text where it is found, if the model puts another prompt before it
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -27,9 +27,14 @@ from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.sentences import count, long_time, milliseconds
 from mmlab.items.tables import SKIPPED_COLUMNS, check_items
+from mmlab.items.vector_files import VectorWriter
 from mmlab.items.vectors import DENSE, LATE, SPARSE
 
 CONTENTS_PER_QUERY = 1000
+# Items whose vectors, or texts, are in memory at a time.
+ITEMS_PER_BLOCK = 4096
+IN_MEMORY = ":memory:"
+EMBEDDED_COLUMNS = ["modality", "content", "text", "image"]
 DOCUMENT, QUERY, EITHER = "document", "query", "both"
 QUERY_CONTENT = "query "  # before the content of a text, in the cache, where its vector is that of a query
 
@@ -38,6 +43,9 @@ TIMED_TWICE, MIN_TIMED, MIN_SECONDS = 8, 16, 60
 SLOW = "model %r takes %s for one %s on %s: %s more take about %s"
 
 log = logging.getLogger(__name__)
+
+# Embeds the rows of a table, of one modality, in batches of a size; the last argument: as they ask.
+Encoder = Callable[[pd.DataFrame, Model, int, bool], Iterator[EncodedBatch]]
 
 TABLE = """CREATE TABLE IF NOT EXISTS vectors
 (space TEXT NOT NULL, content TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (space, content))"""
@@ -68,14 +76,27 @@ class VectorCache(SqliteFile):
     def get(self, contents: Sequence[str] | np.ndarray, space: Space) -> tuple[np.ndarray, np.ndarray]:
         """Return which contents are known, bool (N,), and the vectors of these, in room that `empty_rows` makes."""
         found, vectors = np.zeros(len(contents), dtype=bool), empty_rows(space, len(contents))
+        for position, row in self._known_rows(contents, space):
+            found[position], vectors[position] = True, row
+        return found, vectors
+
+    def knows(self, contents: Sequence[str] | np.ndarray, space: Space) -> np.ndarray:
+        """Return which contents are known and not damaged, bool (N,)."""
+        found = np.zeros(len(contents), dtype=bool)
+        for position, _ in self._known_rows(contents, space):
+            found[position] = True
+        return found
+
+    def _known_rows(
+        self, contents: Sequence[str] | np.ndarray, space: Space
+    ) -> Iterator[tuple[int, np.ndarray]]:
         for start in range(0, len(contents), CONTENTS_PER_QUERY):
             part = contents[start : start + CONTENTS_PER_QUERY]
             known = self._select(part, space)
             for position, content in enumerate(part, start):
-                row = _read_row(known.get(content, b""), space)
+                row = unpack_row(known.get(content, b""), space)
                 if row is not None:
-                    found[position], vectors[position] = True, row
-        return found, vectors
+                    yield position, row
 
     def put(self, contents: Sequence[str] | np.ndarray, vectors: np.ndarray, space: Space) -> None:
         """Keep the vectors (N,) of the contents, all or none of them; a known content keeps its first vector.
@@ -83,17 +104,16 @@ class VectorCache(SqliteFile):
         So processes that embed the same contents at once end with the same vectors, if they `get` them afterwards. A
         row that is damaged is replaced.
         """
-        rows = [np.ascontiguousarray(row, dtype="<f4") for row in vectors]
         self._remove_damaged(contents, space)
         self.write(
             INSERT,
-            [(space.key, content, _to_bytes(row)) for content, row in zip(contents, rows, strict=True)],
+            [(space.key, content, pack_row(row)) for content, row in zip(contents, vectors, strict=True)],
         )
 
     def _remove_damaged(self, contents: Sequence[str] | np.ndarray, space: Space) -> None:
         for start in range(0, len(contents), CONTENTS_PER_QUERY):
             known = self._select(contents[start : start + CONTENTS_PER_QUERY], space)
-            damaged = [one for one, row in known.items() if _read_row(row, space) is None]
+            damaged = [one for one, row in known.items() if unpack_row(row, space) is None]
             if damaged:
                 self.write(DELETE, [(space.key, content, known[content]) for content in damaged])
 
@@ -101,14 +121,14 @@ class VectorCache(SqliteFile):
         return dict(self.read(SELECT, (space.key, json.dumps(list(contents)))))
 
 
-def _to_bytes(row: np.ndarray) -> bytes:
+def pack_row(row: np.ndarray) -> bytes:
     """Return a vector as float32 bytes with their checksum."""
-    content = row.tobytes()
+    content = np.ascontiguousarray(row, dtype="<f4").tobytes()
     return content + crc32(content).to_bytes(4, "little")
 
 
-def _read_row(stored: bytes, space: Space) -> np.ndarray | None:
-    """Return the vector in the bytes of `_to_bytes`; None if they are damaged, or of another dimension."""
+def unpack_row(stored: bytes, space: Space) -> np.ndarray | None:
+    """Return the vector in the bytes of `pack_row`; None if they are damaged, or of another dimension."""
     content, checksum = stored[:-4], stored[-4:]
     numbers = 2 if space.kind == SPARSE else space.dimension
     if crc32(content).to_bytes(4, "little") != checksum or len(content) % (4 * numbers):
@@ -154,13 +174,43 @@ class Embedded:
         return f"Embedded({self.vectors!r}; {done})"
 
 
-class _Rows(NamedTuple):
-    """The rows of one modality: vectors (N,), the reason why there is none (N,), and counts."""
+@dataclass
+class _Work:
+    """What was done for the items of one modality: why contents have no vector, by content in the cache, and counts."""
 
-    vectors: np.ndarray
-    reasons: np.ndarray
-    embedded: int
-    halved: int
+    reasons: dict[str, str] = field(default_factory=dict)
+    embedded: int = 0
+    halved: int = 0
+
+
+def encode_timed(
+    rows: pd.DataFrame, model: Model, batch_size: int, as_queries: bool = False
+) -> Iterator[EncodedBatch]:
+    """Yield what `encode_items` does; say first how long it takes where that is over a minute.
+
+    It is measured on the first few, twice, since the first time a network is slower.
+    """
+    done, left = 0, 0.0
+    while done < TIMED_TWICE and len(rows) >= MIN_TIMED and not 0 < left < MIN_SECONDS:
+        started = time.perf_counter()
+        yield from _encode_from(done, rows.iloc[: done + TIMED_TWICE // 2], model, batch_size, as_queries)
+        done += TIMED_TWICE // 2
+        each = (time.perf_counter() - started) / (TIMED_TWICE // 2)
+        left = each * (len(rows) - done)
+    if left >= MIN_SECONDS:
+        what = "query" if as_queries else rows["modality"].iloc[0]
+        taken = milliseconds(1000 * each), what, model.device, count(len(rows) - done, what)
+        log.warning(SLOW, model.space.model, *taken, long_time(left))
+    yield from _encode_from(done, rows, model, batch_size, as_queries)
+
+
+def _encode_from(
+    start: int, rows: pd.DataFrame, model: Model, batch_size: int, as_queries: bool
+) -> Iterator[EncodedBatch]:
+    """Yield what `encode_items` does for the rows from the place `start` on."""
+    for batch in encode_items(rows.iloc[start:], model, batch_size, as_queries):
+        failures = {start + position: reason for position, reason in batch.failures.items()}
+        yield batch._replace(positions=[start + one for one in batch.positions], failures=failures)
 
 
 def embed_items(
@@ -170,6 +220,7 @@ def embed_items(
     batch_size: int = 32,
     progress: bool = True,
     as_queries: bool = False,
+    encode: Encoder = encode_timed,
 ) -> Embedded:
     """Embed all items in the model's space; an image that cannot be opened becomes a skipped row.
 
@@ -178,27 +229,26 @@ def embed_items(
     batch_size: the most items that go through the model at a time. A batch that does not fit into memory is split in
     two; an item that does not fit even alone becomes a skipped row.
     as_queries: embed texts as they ask, behind the model's query prompt, instead of as they are found.
+    encode: what embeds; `RayEngine.encode` does so on a cluster.
 
+    Dense vectors lie in a file that is mapped into memory and is gone with them: memory does not grow with the items.
     Raises ModelError if the model cannot embed a modality of the items, ValueError for other wrong arguments.
     """
     _check_arguments(items, model, batch_size)
-    array = empty_rows(model.space, len(items))
-    reasons = np.full(len(items), None, dtype=object)
+    reasons: dict[str, str] = {}
     counts = []
-    with VectorCache(cache) if cache else nullcontext() as opened:
+    with VectorCache(cache or IN_MEMORY) as opened:
         for modality in items["modality"].unique():
-            chosen = (items["modality"] == modality).to_numpy()
+            chosen = items.loc[items["modality"] == modality, EMBEDDED_COLUMNS]
             started = time.perf_counter()
             side = _side(model, modality, as_queries)
-            rows = _embed_rows(items[chosen], model, opened, batch_size, progress, side)
-            array[chosen], reasons[chosen] = rows.vectors, rows.reasons
-            counts.append(_count(items[chosen], model, rows, time.perf_counter() - started, side))
-    kept = pd.isna(reasons)
-    return Embedded(
-        vectors=to_vectors(items["item_id"].to_numpy()[kept], array[kept], model.space),
-        skipped=_skipped_table(items[~kept], reasons[~kept]),
-        counts=pd.DataFrame(counts),
-    )
+            work = _fill_cache(chosen, model, opened, batch_size, progress, side, encode)
+            reasons |= work.reasons
+            counts.append(_count(chosen, model, work, time.perf_counter() - started, side))
+        asks = _side(model, "text", as_queries) == QUERY
+        blocks = _read_blocks(items, opened, model.space, reasons, asks)
+        vectors = _collect(blocks, model.space, Path(cache).parent if cache else None)
+    return Embedded(vectors, _skipped_table(items, reasons, asks), pd.DataFrame(counts))
 
 
 def _check_arguments(items: pd.DataFrame, model: Model, batch_size: int) -> None:
@@ -216,12 +266,13 @@ def embed_with_queries(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: bool = True,
+    encode: Encoder = encode_timed,
 ) -> Embedded:
     """Return what `embed_items` does, with the texts as they ask in `vectors.queries` where the model tells them apart.
 
     A text that has no vector on one of its sides has none. In late interaction texts alone ask.
     """
-    found = embed_items(items, model, cache, batch_size, progress)
+    found = embed_items(items, model, cache, batch_size, progress, encode=encode)
     texts = items[(items["modality"] == "text") & is_among(items["item_id"], found.vectors.ids)]
     if texts.empty:
         return found
@@ -230,11 +281,12 @@ def embed_with_queries(
         late = model.space.kind == LATE
         same = replace(vectors, queries=vectors.take(texts["item_id"].to_numpy())) if late else vectors
         return replace(found, vectors=same)
-    asking = embed_items(texts, model, cache, batch_size, progress, as_queries=True)
-    lost = set(texts["item_id"]) - set(asking.vectors.ids)
-    kept = vectors.take([item for item in vectors.ids if item not in lost])
+    asking = embed_items(texts, model, cache, batch_size, progress, as_queries=True, encode=encode)
+    if len(asking.vectors) < len(texts):
+        lost = set(texts["item_id"]) - set(asking.vectors.ids)
+        vectors = vectors.take([item for item in vectors.ids if item not in lost])
     return Embedded(
-        vectors=replace(kept, queries=asking.vectors),
+        vectors=replace(vectors, queries=asking.vectors),
         skipped=pd.concat([found.skipped, asking.skipped], ignore_index=True),
         counts=pd.concat([found.counts, asking.counts], ignore_index=True),
     )
@@ -246,94 +298,119 @@ def _side(model: Model, modality: str, as_queries: bool) -> str:
     return QUERY if as_queries else DOCUMENT
 
 
-def _embed_rows(
-    rows: pd.DataFrame, model: Model, cache: VectorCache | None, batch_size: int, progress: bool, side: str
-) -> _Rows:
+def _cache_contents(rows: pd.DataFrame, asks: bool) -> np.ndarray:
+    """Return the contents (N,) of the rows as the cache calls them; `asks`: texts have vectors of their own there."""
+    contents = rows["content"].to_numpy(dtype=object)
+    if not asks:
+        return contents
+    return np.where(rows["modality"] == "text", QUERY_CONTENT + contents, contents)
+
+
+def _fill_cache(
+    rows: pd.DataFrame,
+    model: Model,
+    cache: VectorCache,
+    batch_size: int,
+    progress: bool,
+    side: str,
+    encode: Encoder,
+) -> _Work:
+    """Embed what the cache does not know of the rows of one modality, and put it there batch by batch."""
     from tqdm.auto import tqdm
 
+    asks = side == QUERY
     unique = rows.drop_duplicates("content")
-    contents = unique["content"].to_numpy(dtype=object)
-    if side == QUERY:
-        contents = QUERY_CONTENT + contents
-    found, vectors = np.zeros(len(unique), bool), empty_rows(model.space, len(unique))
-    if cache:
-        found, vectors = cache.get(contents, model.space)
-    missing = np.flatnonzero(~found)
-    reasons, halved = np.full(len(unique), None, dtype=object), 0
-    name = "queries" if side == QUERY else rows["modality"].iloc[0] + "s"
-    silent = not progress or not len(missing)
+    missing = unique[~cache.knows(_cache_contents(unique, asks), model.space)]
+    contents, work = _cache_contents(missing, asks), _Work()
+    name = "queries" if asks else rows["modality"].iloc[0] + "s"
+    silent = not progress or missing.empty
     with tqdm(total=len(missing), desc=name, unit=f" {name}", disable=silent) as bar:
-        for batch in _encode_timed(unique.iloc[missing], model, batch_size, side):
-            positions = missing[batch.positions]
-            vectors[positions] = _keep(cache, contents[positions], batch.vectors, model)
-            reasons[missing[list(batch.failures)]] = list(batch.failures.values())
-            halved += batch.halved
-            bar.update(len(positions) + len(batch.failures))
-    source = pd.Index(unique["content"]).get_indexer(rows["content"])
-    return _Rows(vectors[source], reasons[source], len(missing) - pd.notna(reasons).sum(), halved)
+        for batch in encode(missing, model, batch_size, asks):
+            if batch.positions:
+                cache.put(contents[batch.positions], batch.vectors, model.space)
+            work.reasons |= {contents[position]: reason for position, reason in batch.failures.items()}
+            work.embedded += len(batch.positions)
+            work.halved += batch.halved
+            bar.update(len(batch.positions) + len(batch.failures))
+    return work
 
 
-def _encode_timed(rows: pd.DataFrame, model: Model, batch_size: int, side: str) -> Iterator[EncodedBatch]:
-    """Yield what `encode_items` does; say first how long it takes where that is over a minute.
+def _read_blocks(
+    items: pd.DataFrame, cache: VectorCache, space: Space, reasons: dict[str, str], asks: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield ids (n,) and vectors (n,) of the items that the cache knows, block by block in the order of the items.
 
-    It is measured on the first few, twice, since the first time a network is slower.
+    Raises ValueError where an item has neither a vector nor a reason.
     """
-    done, left = 0, 0.0
-    while done < TIMED_TWICE and len(rows) >= MIN_TIMED and not 0 < left < MIN_SECONDS:
-        started = time.perf_counter()
-        yield from _encode_from(done, rows.iloc[: done + TIMED_TWICE // 2], model, batch_size, side)
-        done += TIMED_TWICE // 2
-        each = (time.perf_counter() - started) / (TIMED_TWICE // 2)
-        left = each * (len(rows) - done)
-    if left >= MIN_SECONDS:
-        what = "query" if side == QUERY else rows["modality"].iloc[0]
-        taken = milliseconds(1000 * each), what, model.device, count(len(rows) - done, what)
-        log.warning(SLOW, model.space.model, *taken, long_time(left))
-    yield from _encode_from(done, rows, model, batch_size, side)
+    for start in range(0, len(items), ITEMS_PER_BLOCK):
+        block = items.iloc[start : start + ITEMS_PER_BLOCK]
+        contents = _cache_contents(block, asks)
+        found, vectors = cache.get(contents, space)
+        gone = [content for content in contents[~found] if content not in reasons]
+        if gone:
+            raise ValueError(
+                f"{cache.path}: {len(gone)} vectors that were put there are gone; was it deleted meanwhile? Run again"
+            )
+        yield block["item_id"].to_numpy(dtype=object)[found], vectors[found]
 
 
-def _encode_from(
-    start: int, rows: pd.DataFrame, model: Model, batch_size: int, side: str
-) -> Iterator[EncodedBatch]:
-    """Yield what `encode_items` does for the rows from the place `start` on."""
-    for batch in encode_items(rows.iloc[start:], model, batch_size, as_queries=side == QUERY):
-        failures = {start + position: reason for position, reason in batch.failures.items()}
-        yield batch._replace(positions=[start + one for one in batch.positions], failures=failures)
-
-
-def _keep(cache: VectorCache | None, contents: np.ndarray, vectors: np.ndarray, model: Model) -> np.ndarray:
-    """Put the vectors (N,) into the cache and return what it holds: another process may have been first."""
-    if not cache or not len(contents):
-        return vectors
-    cache.put(contents, vectors, model.space)
-    return cache.get(contents, model.space)[1]
+def _collect(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], space: Space, folder: Path | None
+) -> AnyVectors:
+    """Return the vectors of all blocks; dense ones in a file of this folder, else of the system's for such files."""
+    if space.kind != DENSE:
+        ids, rows = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return to_vectors(ids, rows, space)
+    # Removed at once: what is mapped stays readable. Windows keeps a mapped file.
+    with TemporaryDirectory(prefix=".vectors-", dir=folder, ignore_cleanup_errors=True) as temporary:
+        path = Path(temporary) / "vectors.arrow"
+        with VectorWriter(path, space) as writer:
+            for ids, rows in blocks:
+                writer.append(ids, rows)
+        return Vectors.load(path)
 
 
 def _count(
-    items: pd.DataFrame, model: Model, rows: _Rows, seconds: float, side: str
+    items: pd.DataFrame, model: Model, work: _Work, seconds: float, side: str
 ) -> dict[str, str | int | float]:
-    modality, failed = items["modality"].iloc[0], pd.notna(rows.reasons).sum()
-    longer = model.count_truncated(items["text"].tolist(), side == QUERY) if modality == "text" else 0
+    modality = items["modality"].iloc[0]
+    failed = int(_reasons_of(items, work.reasons, side == QUERY).notna().sum())
     return {
         "modality": modality,
         "side": side,
         "items": len(items),
-        "embedded": rows.embedded,
-        "cached": len(items) - rows.embedded - failed,
+        "embedded": work.embedded,
+        "cached": len(items) - work.embedded - failed,
         "failed": failed,
-        "truncated": longer,
-        "halved": rows.halved,
+        "truncated": _count_truncated(items["text"], model, side) if modality == "text" else 0,
+        "halved": work.halved,
         "seconds": seconds,
-        "per_second": rows.embedded / seconds,
+        "per_second": work.embedded / seconds,
     }
 
 
-def _skipped_table(rows: pd.DataFrame, reasons: np.ndarray) -> pd.DataFrame:
+def _count_truncated(texts: pd.Series, model: Model, side: str) -> int:
+    starts = range(0, len(texts), ITEMS_PER_BLOCK)
+    parts = (texts.iloc[start : start + ITEMS_PER_BLOCK].tolist() for start in starts)
+    return sum(model.count_truncated(part, side == QUERY) for part in parts)
+
+
+def _reasons_of(items: pd.DataFrame, reasons: dict[str, str], asks: bool) -> pd.Series:
+    """Return why each item has no vector (N,), None for those that have one."""
+    if not reasons:
+        return pd.Series(None, items.index, dtype=object)
+    contents = _cache_contents(items, asks)
+    return pd.Series([reasons.get(content) for content in contents], items.index, dtype=object)
+
+
+def _skipped_table(items: pd.DataFrame, reasons: dict[str, str], asks: bool) -> pd.DataFrame:
+    found = _reasons_of(items, reasons, asks)
+    rows, found = items[found.notna()], found.dropna()
     fields = {
         "row": None,
         "source": rows["pair_id"],
         "text": None,
-        "reason": reasons,
+        "reason": found,
         "detail": rows["image"],
     }
     types = dict.fromkeys(SKIPPED_COLUMNS, "str") | {"row": "Int64"}

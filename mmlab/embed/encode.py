@@ -53,18 +53,19 @@ class EncodedBatch(NamedTuple):
 
 
 def encode_items(
-    rows: pd.DataFrame, model: Model, batch_size: int, as_queries: bool = False
+    rows: pd.DataFrame, model: Model, batch_size: int, as_queries: bool = False, workers: int = 0
 ) -> Iterator[EncodedBatch]:
     """Embed items of one modality, in worker threads; yield each batch when it is done.
 
     `as_queries`: texts as they ask, behind the model's query prompt.
+    `workers`: how many threads, 0 for as many as `count_workers`.
 
     A file fails with the reason of its ImageError, or as "changed file" where its bytes no longer have the hash in
     the column content. An item that does not fit into memory even alone fails as "out of memory".
     """
     if rows.empty:
         return
-    workers = count_workers()
+    workers = workers or count_workers()
     if rows["modality"].iloc[0] == "text":
         texts = rows["text"].tolist()
         tokens = estimate_tokens(texts)

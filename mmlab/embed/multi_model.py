@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queries
+from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queries, encode_timed
 from mmlab.embed.encode import OUT_OF_MEMORY, count_workers
 from mmlab.embed.models import Model, ModelError, load_for, load_model
 from mmlab.embed.models.interface import check_prompts, unsupported_modality
+from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
 
 T = TypeVar("T")
 
+LOCAL, RAY = "local", "ray"
 FULL_PRECISION, INT8 = "float32", "int8"
 # Items of each modality that are embedded again for their cosine to float32.
 PRECISION_SAMPLE = 32
@@ -48,14 +51,15 @@ def embed_with_models(
     progress: bool = True,
     pool_tokens: int = 1,
     truncate_dim: int = 0,
+    engine: str = LOCAL,
 ) -> list[Embedded]:
     """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
     models, prompts, precision, pool_tokens, truncate_dim: as in `load_model`; but "auto" is int8 where that is
     installed and faster, and where a sample of the items has cosines to float32 of GOOD_COSINE at least. cache,
-    batch_size, progress: as in `embed_items`.
+    batch_size, progress: as in `embed_items`. engine: "local", or "ray" for a cluster (see `RayEngine`).
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
-    if one cannot be loaded or embeds none of the items.
+    if one cannot be loaded or embeds none of the items, and what `RayEngine` raises.
     """
     check_values(
         models=entries_of(models),
@@ -63,19 +67,22 @@ def embed_with_models(
         batch_size=batch_size,
         pool_tokens=pool_tokens,
         truncate_dim=truncate_dim,
+        engine=engine,
     )
     prompts = check_prompts(prompts)
     results: dict[Space, Embedded] = {}
-    for name in models:
-        model = _load(name, precision, prompts, items, pool_tokens=pool_tokens, truncate_dim=truncate_dim)
-        if model.space in results:
-            raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
-        chosen = items[items["modality"].isin(model.modalities)]
-        if chosen.empty and len(items):
-            raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
-        results[model.space] = embed_with_queries(chosen, model, cache, batch_size, progress)
-        # Free its memory for the next model.
-        del model
+    with RayEngine() if engine == RAY else nullcontext() as cluster:
+        encode = cluster.encode if cluster else encode_timed
+        for name in models:
+            model = _load(name, precision, prompts, items, pool_tokens=pool_tokens, truncate_dim=truncate_dim)
+            if model.space in results:
+                raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
+            chosen = items[items["modality"].isin(model.modalities)]
+            if chosen.empty and len(items):
+                raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
+            results[model.space] = embed_with_queries(chosen, model, cache, batch_size, progress, encode)
+            # Free its memory for the next model.
+            del model
     return list(results.values())
 
 

@@ -24,6 +24,7 @@ OPTIONS = {
         "unlisted image", "no image named", "repeated caption", "vague caption", "short text",
     ),
     "precision": ("float32", "bfloat16", "int8", "auto"),
+    "engine": ("local", "ray"),
     "layout": ("unified", "separate", "named"),
     "quantization": (
         "none", "scalar", "scalar-8", "product", "product-4", "product-8", "product-16", "product-32", "product-64",

@@ -116,6 +116,8 @@ PARAMETERS = {
                   "how many first dimensions of a vector are kept (Matryoshka), 0 for all; see 07_tune"),
         Parameter("batch_size", CANDIDATES, 32,
                   "images or texts that go through a model at a time; 07_tune measures which is fastest"),
+        Parameter("engine", Choice(OPTIONS["engine"]), "local",
+                  "where models run: local, or ray: the cluster at RAY_ADDRESS, or one started here"),
         Parameter("pool_tokens", Whole(1, 16), 1,
                   "late interaction: about how many token vectors of an item become one; 1 keeps them all"),
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",

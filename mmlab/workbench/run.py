@@ -700,7 +700,7 @@ class Run(RunData):
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`.
+            settings: prompts, precision, truncate_dim, batch_size, engine: see `embed_with_models`.
 
         Raises:
             ValueError: where there are no items.

@@ -78,7 +78,7 @@ class EmbedReport(Report):
                 f"{data.name}: there are no items to embed; 01_ingest shows where every row went. Texts without images "
                 "are kept with -p 'keep=[\"no image named\"]'"
             )
-        checked = ("prompts", "precision", "batch_size", "pool_tokens", "truncate_dim")
+        checked = ("prompts", "precision", "batch_size", "pool_tokens", "truncate_dim", "engine")
         check_values(**{name: settings.get(name) for name in checked})
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
@@ -253,7 +253,7 @@ class EmbedReport(Report):
             >>> files = report.write(step)
         """
         for vectors in self.vectors:
-            vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
+            vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.arrow"))
             if vectors.queries is not None:
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         for own in self.ragged:
