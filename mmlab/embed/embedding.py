@@ -146,12 +146,14 @@ class Embedded:
     counts has one row per modality, and one more for texts as queries where these have vectors of their own: side
     ("document", "query", or "both" where they are the same), items, embedded (contents that the model embedded), cached
     (items whose vector was known), failed, truncated (texts longer than the model's window), halved (batches that did
-    not fit into memory and were split in two), seconds, per_second (embedded).
+    not fit into memory and were split in two), seconds, per_second (embedded). own_queries: the vectors of the
+    user's own queries, by query_id, where there are any that the model can be asked.
     """
 
     vectors: AnyVectors
     skipped: pd.DataFrame
     counts: pd.DataFrame
+    own_queries: AnyVectors | None = None
 
     @property
     def dense(self) -> Vectors:

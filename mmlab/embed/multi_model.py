@@ -17,6 +17,7 @@ from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queri
 from mmlab.embed.encode import OUT_OF_MEMORY, count_workers
 from mmlab.embed.models import Model, ModelError, load_for, load_model
 from mmlab.embed.models.interface import check_prompts, unsupported_modality
+from mmlab.embed.own_queries import embed_own_queries
 from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
@@ -52,12 +53,14 @@ def embed_with_models(
     pool_tokens: int = 1,
     truncate_dim: int = 0,
     engine: str = LOCAL,
+    own_queries: pd.DataFrame | None = None,
 ) -> list[Embedded]:
     """Embed with each model the items that it can; return what `embed_with_queries` does, in the order of the models.
 
     models, prompts, precision, pool_tokens, truncate_dim: as in `load_model`; but "auto" is int8 where that is
     installed and faster, and where a sample of the items has cosines to float32 of GOOD_COSINE at least. cache,
     batch_size, progress: as in `embed_items`. engine: "local", or "ray" for a cluster (see `RayEngine`).
+    own_queries: the user's own queries, see `embed_own_queries`.
     One model is in memory at a time. Raises ValueError if two models make the same space or none is given, ModelError
     if one cannot be loaded or embeds none of the items, and what `RayEngine` raises.
     """
@@ -80,7 +83,11 @@ def embed_with_models(
             chosen = items[items["modality"].isin(model.modalities)]
             if chosen.empty and len(items):
                 raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
-            results[model.space] = embed_with_queries(chosen, model, cache, batch_size, progress, encode)
+            found = embed_with_queries(chosen, model, cache, batch_size, progress, encode)
+            if own_queries is not None:
+                asking = embed_own_queries(own_queries, model, cache, batch_size, progress)
+                found = replace(found, own_queries=asking)
+            results[model.space] = found
             # Free its memory for the next model.
             del model
     return list(results.values())

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
+from mmlab.evaluate import merge_qrels, qrels_from_pairs, read_labels, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
-from mmlab.index.engines.bm25 import WordSettings, word_vectors
-from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
+from mmlab.index.engines.bm25 import BM25, WordModel, WordSettings, word_vectors
+from mmlab.items import (
+    MODALITIES,
+    QREL_COLUMNS,
+    RANKING_COLUMNS,
+    Space,
+    Vectors,
+    is_among,
+    read_items,
+    read_table,
+)
 from mmlab.items.images import refuse_changed
-from mmlab.items.ragged_vectors import SparseVectors, load_vectors
+from mmlab.items.ragged_vectors import AnyVectors, SparseVectors, load_vectors
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
 from mmlab.items.tables import SavedTables
@@ -284,6 +293,43 @@ class RunData:
             )
         return [self._with_queries(load_vectors(self._files.read(path))) for path in paths]
 
+    @property
+    def has_own_queries(self) -> bool:
+        """Whether 01_ingest was given queries of the user's own."""
+        return self._files.has(run_files.QUERIES)
+
+    @cached_property
+    def own_queries(self) -> pd.DataFrame:
+        """The user's own queries: query_id, text and image ("" where a query has none), and their own columns.
+
+        Raises FileNotFoundError where 01_ingest was given none.
+        """
+        return read_table(self._files.read(run_files.QUERIES), ("query_id", "text", "image"))
+
+    @cached_property
+    def own_qrels(self) -> pd.DataFrame:
+        """The judgements of the user's own queries: query_id, item_id, relevance, and what each judgement named.
+
+        Judgements that were made by hand in a panel come last and count before the others.
+        """
+        given = read_table(self._files.read(run_files.QRELS), (*QREL_COLUMNS, "named"))
+        labels = read_labels(self.folder / run_files.LABELS)
+        asked = labels[is_among(labels["query_id"], self.own_queries["query_id"])]
+        return merge_qrels(given, asked)
+
+    def own_query_vectors(self, vectors: AnyVectors) -> AnyVectors | None:
+        """Return the user's own queries as they ask these vectors; None where they cannot.
+
+        Example:
+            >>> asking = run.own_query_vectors(run.all_vectors[0])
+        """
+        if vectors.space.model == BM25:
+            texts = self.own_queries[self.own_queries["text"] != ""]
+            asking = WordModel.of(vectors.space).ask(texts["query_id"].tolist(), texts["text"])
+            return asking if len(texts) else None
+        file = own_query_file(vectors.space)
+        return load_vectors(self._files.read(file)) if self._files.has(file) else None
+
     def _with_queries(self, vectors: Any) -> Any:
         """Return the vectors with those of their texts as queries, where 02_embed wrote some."""
         space = vectors.space
@@ -501,6 +547,12 @@ class RunData:
     def benchmark(self) -> pd.DataFrame:
         """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""
         return read_table(self._files.read(run_files.INDEX))
+
+
+def own_query_file(space: Space) -> str:
+    """Return the file of the user's own queries in a space, relative to the run's folder."""
+    file = run_files.OWN_QUERY_VECTORS.format(space.key)
+    return f"{file}.arrow" if space.kind == DENSE else f"{file}.npz"
 
 
 def check_images(items: pd.DataFrame) -> None:

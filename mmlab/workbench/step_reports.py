@@ -36,7 +36,7 @@ from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.bars import recall_panels
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result, or_reason
-from mmlab.workbench.run_data import RunData, check_images
+from mmlab.workbench.run_data import RunData, check_images, own_query_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +82,9 @@ class EmbedReport(Report):
         check_values(**{name: settings.get(name) for name in checked})
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
-        report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
+        own = data.own_queries if data.has_own_queries else None
+        found = embed_with_models(data.items, models, cache=cache, own_queries=own, **settings)
+        report = cls(found, data.items)
         report._check_images_embedded()
         report._check_dense()
         return report
@@ -261,6 +263,9 @@ class EmbedReport(Report):
             own.save(step.write(run_files.RAGGED_VECTORS.format(*named)))
             if own.queries is not None:
                 own.queries.save(step.write(run_files.RAGGED_QUERIES.format(*named)))
+        for result in self.results:
+            if result.own_queries is not None:
+                result.own_queries.save(step.write(own_query_file(result.vectors.space)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
 

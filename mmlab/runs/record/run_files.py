@@ -35,19 +35,27 @@ ITEMS = "items.parquet"
 SKIPPED = "skipped.parquet"
 CHANGES = "changes.parquet"
 PLACES = "places.parquet"  # of items and refused rows in the dataset
+QUERIES = "queries.parquet"  # of the user's own
+QRELS = "qrels.parquet"  # what is right for them
+QUERY_LEDGER = "query_ledger.parquet"  # what was refused or odd about both
 VECTORS = "vectors"
 QUERY_VECTORS = "vectors/queries/{}.arrow"  # of the space's key, where texts ask behind another prompt
 RAGGED_VECTORS = "vectors/{}/{}.npz"  # of the space's kind, sparse or late, and its key
 RAGGED_QUERIES = "vectors/{}/queries/{}.npz"  # of the same, where texts ask in another way
+OWN_QUERY_VECTORS = (
+    "vectors/own_queries/{}"  # the user's own queries by the space's key, in a file as its items' are
+)
 EMBED_SKIPPED = "embed_skipped.parquet"
 STORE = "store"
 INDEX = "index.parquet"
 RANKINGS = "rankings"
 OTHER_SPLITS = "rankings/other_splits"
+OWN_RANKINGS = "rankings/own_queries"
 PER_QUERY = "per_query"
 LOSSES = "losses"
 SUSPECTS = "suspects"
 METRICS = "metrics.json"
+OWN_MEASURES = "own_queries.parquet"  # the mean of every measure of the user's own queries, by system
 FIXES = "fixes.csv"
 MAPS = "maps.parquet"
 MAPS_TRUST = "maps_trust.parquet"
