@@ -41,6 +41,14 @@ PERSISTENCE = 0.8
 EPSILON = 0.00001  # as in trec_eval
 NOT_POOLED = -2
 CONDENSED = (NDCG, "AP", "RR")
+PARTIAL_MEASURES = (
+    JUDGED,
+    "bpref",
+    "infAP",
+    "RBP",
+    "RBP residual",
+    *(f"condensed {name}" for name in CONDENSED),
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def _rank_biased_precision(hits: _Hits) -> dict[str, np.ndarray]:
     return {"RBP": hits.sum(weight * hits.right), "RBP residual": residual}
 
 
-def hits_to_judge(
+def unjudged_hits(
     systems: Mapping[str, pd.DataFrame], qrels: pd.DataFrame, queries: Ids, k: int = JUDGED_CUTOFF
 ) -> pd.DataFrame:
     """Return the hits among the first `k` of any system that nobody has judged: query_id, item_id.
@@ -164,7 +172,7 @@ def hits_to_judge(
 
     >>> one = pd.DataFrame({"query_id": "q", "item_id": ["c", "a"], "rank": [1, 2], "score": [0.9, 0.8]})
     >>> known = pd.DataFrame({"query_id": ["q"], "item_id": ["b"], "relevance": [1]})
-    >>> hits_to_judge({"one": one, "other": one.assign(item_id=["b", "c"])}, known, ["q"])["item_id"].tolist()
+    >>> unjudged_hits({"one": one, "other": one.assign(item_id=["b", "c"])}, known, ["q"])["item_id"].tolist()
     ['a', 'c']
     """
     names = pd.Index(pd.unique(np.asarray(list(queries), dtype=object)))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import score_queries
-from mmlab.evaluate.measures.partial import hits_to_judge, score_partial
+from mmlab.evaluate.measures.partial import score_partial, unjudged_hits
 from mmlab.items.rankings import rankings_from_scores
 
 E = 0.00001  # of infAP
@@ -147,11 +147,11 @@ def test_200_000_judgements_of_2_000_queries_take_less_than_a_second() -> None:
     assert min(seconds) < 1
 
 
-def test_the_hits_to_judge_are_pooled_over_systems_and_say_nothing_of_them() -> None:
+def test_the_unjudged_hits_are_pooled_over_systems_and_say_nothing_of_them() -> None:
     one = pd.concat([ranked("dcab", "q2"), ranked("zyx", "q1"), ranked("abc", "q3")])
     other = pd.concat([ranked("ea", "q2"), ranked("w", "q1")])
     known = pd.concat([judged("q2", c=0, e=-1), judged("q1", z=1)])
-    found = hits_to_judge({"one": one, "other": other}, known, ["q2", "q1"], k=2)
+    found = unjudged_hits({"one": one, "other": other}, known, ["q2", "q1"], k=2)
     assert found.to_numpy().tolist() == [["q2", "a"], ["q2", "d"], ["q2", "e"], ["q1", "w"], ["q1", "y"]]
     assert list(found.columns) == ["query_id", "item_id"]
-    assert hits_to_judge({"one": one}, known, [], k=2).empty
+    assert unjudged_hits({"one": one}, known, [], k=2).empty
