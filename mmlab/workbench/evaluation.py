@@ -15,6 +15,12 @@ from mmlab.evaluate import (
     read_labels,
     score_directions,
 )
+from mmlab.evaluate.hard_negatives import (
+    ALL_FILES,
+    measure_hard_negatives,
+    summarize_hard_negatives,
+    texts_of_records,
+)
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.partial import unjudged_hits
 from mmlab.evaluate.measures.qrels import labels_between, right_ranks
@@ -508,6 +514,30 @@ class Evaluation(Report):
             words, items, query_vectors(words, items, "text")[0], "image", config.depth, config.siblings
         )
 
+    @or_reason
+    def hard_negatives(self) -> Result:
+        """Show how often the right caption wins against one that is wrong by a word, by cosine in the run's vectors.
+
+        Read are wrong captions beside right ones (a column such as negative_caption) and records of two images and two
+        captions (image_0, caption_0, image_1, caption_1), of which text, image and group score are given as of
+        Winoground. Where a dataset has several files, each has its rows.
+
+        Example:
+            >>> run.evaluate().hard_negatives().sentence[:48]
+            'No text is known to be wrong for an image: there'
+        """
+        items, read = self.rankings.items, self.data.saved_table
+        texts = texts_of_records(items, read(run_files.PLACES), read(run_files.SKIPPED))
+        table = measure_hard_negatives(items, texts, self.rankings.vectors_by_modality)
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=1.2 + 0.4 * table["measure"].nunique())
+            shown = table[table["file"] == ALL_FILES]
+            paired_bars(ax, shown, "measure", "form", "share of tests, with 95% interval (0 to 1)")
+            return fig
+
+        return Result(table, summarize_hard_negatives(table), draw)
+
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.
 
@@ -553,6 +583,7 @@ class Evaluation(Report):
             "space": failures.space().table,
             "published": self.published(benchmark).table,
             "by_hand": self.by_hand().table,
+            "hard_negatives": self.hard_negatives().table,
             "suspects": suspects.table,
         }
         write_metrics(step.write(run_files.METRICS), self.measures, self.protocol_table, **more)
