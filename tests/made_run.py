@@ -34,6 +34,12 @@ def make_run(
     step = start_step("01_ingest", name, dataset=dataset)
     write_items(items, step.write("items.parquet"))
     step.finish(f"{len(items)} items")
+    embed_and_rank(name, items, vectors, depth)
+    return run_folder(name)
+
+
+def embed_and_rank(name: str, items: pd.DataFrame, vectors: Sequence[Vectors], depth: int = 100) -> None:
+    """Write vectors and rankings of the items that 01 wrote, with their manifest."""
     step = start_step("02_embed", name, models=[own.space.model for own in vectors])
     step.read("items.parquet")
     for own in vectors:
@@ -47,7 +53,6 @@ def make_run(
         for file, rankings in (("/exact", exact), ("/index", lose_some(exact)), ("", exact)):
             write_table(rankings, step.write(f"rankings/{queries}-to-{gallery}{file}.parquet"))
     step.finish("ranked")
-    return run_folder(name)
 
 
 def rank_exactly(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.evaluate.means import mean_measures, pair_numbers
+from mmlab.evaluate.measures.partial import score_partial
 from mmlab.evaluate.measures.qrels import merge_qrels
 from mmlab.evaluate.measures.scoring import score_queries
 from mmlab.evaluate.resampling import (
@@ -29,7 +30,8 @@ COLUMNS = ["system", "baseline", "measure", "value", "low", "high", "difference"
 COLUMNS += ["difference_high", *STANDARDISED, "wins", "ties", "losses", "p", "p_holm", "smallest_difference"]
 COLUMNS += ["queries", "pairs"]
 POWER_PAIRS = (50, 100, 200, 500, 1000, 2000, 5000)
-EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high", "queries_changed"]
+EFFECT_COLUMNS = ["measure", "without", "low", "high", "with", "with_low", "with_high"]
+EFFECT_COLUMNS += ["queries_changed", "queries"]
 
 
 def compare_systems(systems: Mapping[str, pd.DataFrame], items: pd.DataFrame, seed: Seed = 0) -> pd.DataFrame:
@@ -173,22 +175,34 @@ def label_effect(
 ) -> pd.DataFrame:
     """Compare every measure without and with the relevance judged by hand: one row per measure.
 
-    `labels`: judgements of this direction (`labels_between`). Returns measure, its mean on `qrels` (without, low,
-    high) and with `labels` over them (with, with_low, with_high), intervals 95% by pair, and queries_changed: how
-    many queries have another score. A query that loses its last right answer or gets its first one does not count as
-    changed. Without labels there are no rows.
+    `labels`: judgements of this direction (`labels_between`). The measures for partial judgements (`score_partial`)
+    follow, of the queries that have a label. Returns measure, its mean on `qrels` (without, low, high) and with
+    `labels` over them (with, with_low, with_high), intervals 95% by pair, queries_changed: how many queries have
+    another score, and queries: how many are judged with the labels. A query that loses its last right answer or gets
+    its first one does not count as changed. Without labels there are no rows.
     """
     if labels.empty:
         return pd.DataFrame(columns=EFFECT_COLUMNS)
-    without, with_labels = (
-        score_queries(rankings, judged, measures) for judged in (qrels, merge_qrels(qrels, labels))
-    )
+    judged = (qrels, merge_qrels(qrels, labels))
+    own = [table[is_among(table["query_id"], labels["query_id"])] for table in judged]
+    usual = [score_queries(rankings, table, measures) for table in judged]
+    partial = [score_partial(rankings, table) for table in own]
+    return pd.concat([_effect(usual, items), _effect(partial, items)], ignore_index=True)
+
+
+def _effect(scores: Sequence[pd.DataFrame], items: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `label_effect` of the measures in the per-query scores without and with labels."""
+    without, with_labels = scores
+    measures = without.columns.drop("query_id")
     shared = set(without["query_id"]) & set(with_labels["query_id"])
     before, after = (table[is_among(table["query_id"], shared)] for table in (without, with_labels))
-    means = [mean_measures(table, items) for table in (without, with_labels)]
-    values = [mean[name] for mean in means for name in ("value", "low", "high")]
-    changed = pd.Series([len(changed_queries(before, after, measure)) for measure in measures])
-    return pd.concat([means[0]["measure"], *values, changed], axis=1).set_axis(EFFECT_COLUMNS, axis=1)
+    means = [
+        mean_measures(table, items).set_index("measure").reindex(measures) for table in (without, with_labels)
+    ]
+    values = [mean[name].to_numpy(dtype=float) for mean in means for name in ("value", "low", "high")]
+    changed = [len(changed_queries(before, after, measure)) for measure in measures]
+    columns = (measures, *values, changed, [len(with_labels)] * len(measures))
+    return pd.DataFrame(dict(zip(EFFECT_COLUMNS, columns, strict=True)))
 
 
 def _compare(

@@ -17,8 +17,9 @@ import pandas as pd
 from mmlab.evaluate.means import MIN_GROUP_PAIRS
 from mmlab.evaluate.measures.geometry import share_space
 from mmlab.evaluate.measures.pair_separation import separation
+from mmlab.evaluate.measures.partial import JUDGED, JUDGED_CUTOFF, JUDGED_ENOUGH, PARTIAL_MEASURES
 from mmlab.items import Vectors, replacing
-from mmlab.items.sentences import count, listed, measure_with_interval
+from mmlab.items.sentences import count, listed, measure_with_interval, of_100, of_100_interval
 
 BY_CHANCE = 0.025  # of groups that are no worse, so many lie below the mean by more than their interval
 NOTHING_JUDGED = "No query has a known right answer here, so there is nothing to evaluate."
@@ -156,8 +157,30 @@ def summarize_labels(effect: pd.DataFrame, judgements: int) -> str:
     """Say how much the judgements by hand change; `effect`: `label_effect`."""
     if effect.empty:
         return "No relevance has been judged by hand yet; judgements made in a panel are counted here."
-    changed = int(effect["queries_changed"].max())
+    changed = int(effect.loc[~effect["measure"].isin(PARTIAL_MEASURES), "queries_changed"].max())
     return f"{judgements:,} judgements by hand, which change the scores of up to {changed:,} queries of a direction."
+
+
+def summarize_judged(effect: pd.DataFrame, unjudged: int) -> str:
+    """Say how many of the first ten hits are judged, and warn where it is fewer than 80 of 100.
+
+    `effect`: `label_effect` of each direction. `unjudged`: how many hits there are to judge.
+    """
+    rows = effect[(effect["measure"] == JUDGED) & effect["with"].notna()].to_dict("records")
+    if not rows:
+        return ""
+    parts = [
+        f"{row['direction']} {of_100_interval(row['with'], row['with_low'], row['with_high'])}, "
+        f"{count(row['queries'], 'query')}"
+        for row in rows
+    ]
+    found = f"first {JUDGED_CUTOFF} hits that are judged, of queries judged by hand: {'; '.join(parts)}."
+    if min(row["with"] for row in rows) >= JUDGED_ENOUGH:
+        return f"The {found}"
+    return (
+        f"**Too few hits are judged** to trust the figures with judgements (expected {of_100(JUDGED_ENOUGH)} or more): "
+        f"the {found} `evaluation.unjudged()` lists {count(unjudged, 'hit')} to judge next."
+    )
 
 
 def summarize_groups(groups: pd.DataFrame, column: str, measure: str) -> str:

@@ -20,13 +20,14 @@ ITEM_COLUMNS = (
     "image",  # absolute path of an image item's file
     "label",
     "split",
-    "origin",  # "image", or where a text came from: "caption", "alt", "ocr", "generated"
+    "origin",  # "image", or where a text came from: "caption", "alt", "ocr", "generated", "negative"
     "content",  # sha256 of the file's bytes or of the text
     "width",
     "height",
     "flags",  # what ingest found odd about the item and kept all the same, comma-separated
     "duplicate_of",  # pair_id of the image that this one repeats, exactly or nearly
 )
+NEGATIVE = "negative"  # origin of a text that is made to be wrong for the image of its record
 SKIPPED_COLUMNS = ("row", "source", "text", "reason", "detail")
 RANKING_COLUMNS = ("query_id", "item_id", "rank", "score")
 QREL_COLUMNS = ("query_id", "item_id", "relevance")

@@ -11,10 +11,18 @@ from mmlab.evaluate import (
     mean_by_groups,
     mean_measures,
     measure_names,
+    merge_qrels,
     read_labels,
     score_directions,
 )
+from mmlab.evaluate.hard_negatives import (
+    ALL_FILES,
+    measure_hard_negatives,
+    summarize_hard_negatives,
+    texts_of_records,
+)
 from mmlab.evaluate.means import best_queries, random_queries, worst_queries
+from mmlab.evaluate.measures.partial import unjudged_hits
 from mmlab.evaluate.measures.qrels import labels_between, right_ranks
 from mmlab.evaluate.measures.scoring import (
     NDCG_BY_LABELS,
@@ -34,6 +42,7 @@ from mmlab.evaluate.protocol import (
 from mmlab.evaluate.summaries import (
     summarize_gallery_sizes,
     summarize_groups,
+    summarize_judged,
     summarize_labels,
     summarize_measures,
     summarize_published,
@@ -203,20 +212,60 @@ class Evaluation(Report):
     def by_hand(self) -> Result:
         """Show every measure with and without the relevance that was judged by hand in a panel.
 
+        Below stand the measures for partial judgements, of the queries that have a judgement by hand: the share of the
+        first ten hits that is judged, and what can be said where many are not. Fewer than 80 of 100 are too few to
+        trust the measures with judgements; `unjudged` lists what to judge next.
+
         Example:
             >>> run.evaluate().by_hand().table.columns.tolist()[:4]
             ['direction', 'measure', 'without', 'low']
         """
-        labels = read_labels(self.data.folder / run_files.LABELS)
-        items = self.rankings.items
+        items, labels = self.rankings.items, self._labels()
         names = measure_names(self.k_values, self.rankings.config.depth)
-        own = {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
         tables = {
-            name: label_effect(self.rankings.answers[name], self.qrels[name], own[name], names, items)
-            for name in self.directions
+            name: label_effect(self.rankings.answers[name], self.qrels[name], own, names, items)
+            for name, own in labels.items()
         }
         table = join_directions(tables)
-        return Result(table, "", caption=summarize_labels(table, sum(map(len, own.values()))))
+        sentence = summarize_judged(table, len(self.unjudged().table))
+        return Result(table, sentence, caption=summarize_labels(table, sum(map(len, labels.values()))))
+
+    def _labels(self) -> dict[str, pd.DataFrame]:
+        """Return the judgements by hand that stand, of each direction."""
+        labels, items = read_labels(self.data.folder / run_files.LABELS), self.rankings.items
+        return {name: labels_between(labels, items, *DIRECTIONS[name]) for name in self.directions}
+
+    @or_reason
+    def unjudged(self) -> Result:
+        """List the hits to judge next: those that nobody has judged, of the queries that have a judgement by hand.
+
+        The first ten hits of the answer and of every step before it are pooled. Which of them found a hit, and at which
+        rank, is not said: it would influence who judges.
+
+        Returns:
+            A row for each hit: direction, query_id, item_id, query, item (texts, or the names of images).
+
+        Example:
+            >>> run.evaluate().unjudged().sentence
+            'No relevance has been judged by hand yet, so no query lacks judgements of its other hits.'
+        """
+        labels, names = self._labels(), self.rankings.items.set_index("item_id")
+        if not any(map(len, labels.values())):
+            raise TooFew(
+                "no relevance has been judged by hand yet, so no query lacks judgements of its other hits"
+            )
+        tables = {}
+        for name, own in labels.items():
+            systems = {**self.rankings.steps[name], "": self.rankings.answers[name]}
+            tables[name] = unjudged_hits(systems, merge_qrels(self.qrels[name], own), own["query_id"])
+        table, words = join_directions(tables), names["text"].fillna(names["pair_id"])
+        shown = {"query": table["query_id"].map(words), "item": table["item_id"].map(words)}
+        return Result(
+            table.assign(**shown),
+            "",
+            shown=pd.DataFrame({"direction": table["direction"], **shown}),
+            caption=f"{count(len(table), 'hit')} to judge next",
+        )
 
     @or_reason
     def by_group(self, *columns: str) -> Result:
@@ -465,6 +514,30 @@ class Evaluation(Report):
             words, items, query_vectors(words, items, "text")[0], "image", config.depth, config.siblings
         )
 
+    @or_reason
+    def hard_negatives(self) -> Result:
+        """Show how often the right caption wins against one that is wrong by a word, by cosine in the run's vectors.
+
+        Read are wrong captions beside right ones (a column such as negative_caption) and records of two images and two
+        captions (image_0, caption_0, image_1, caption_1), of which text, image and group score are given as of
+        Winoground. Where a dataset has several files, each has its rows.
+
+        Example:
+            >>> run.evaluate().hard_negatives().sentence[:48]
+            'No text is known to be wrong for an image: there'
+        """
+        items, read = self.rankings.items, self.data.saved_table
+        texts = texts_of_records(items, read(run_files.PLACES), read(run_files.SKIPPED))
+        table = measure_hard_negatives(items, texts, self.rankings.vectors_by_modality)
+
+        def draw() -> "Figure":
+            fig, (ax,) = figure(height=1.2 + 0.4 * table["measure"].nunique())
+            shown = table[table["file"] == ALL_FILES]
+            paired_bars(ax, shown, "measure", "form", "share of tests, with 95% interval (0 to 1)")
+            return fig
+
+        return Result(table, summarize_hard_negatives(table), draw)
+
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.
 
@@ -510,6 +583,7 @@ class Evaluation(Report):
             "space": failures.space().table,
             "published": self.published(benchmark).table,
             "by_hand": self.by_hand().table,
+            "hard_negatives": self.hard_negatives().table,
             "suspects": suspects.table,
         }
         write_metrics(step.write(run_files.METRICS), self.measures, self.protocol_table, **more)

@@ -231,15 +231,27 @@ def test_a_judgement_moves_the_mean_and_counts_its_query():
     judged = {"": RIGHT, "with_": pd.concat([RIGHT, labels])}
     for name, right in judged.items():
         means = mean_measures(score_queries(FOUND, right, ["RR", "R@1"]), TWO).set_index("measure")
-        assert found[[f"{name}low", f"{name}high"]].to_numpy() == pytest.approx(
+        assert found.loc[["RR", "R@1"], [f"{name}low", f"{name}high"]].to_numpy() == pytest.approx(
             means[["low", "high"]].to_numpy()
         )
 
 
 def test_a_query_that_loses_its_only_answer_is_not_judged_any_more():
     labels = table([("t1", "i1", 0)], ["query_id", "item_id", "relevance"])
-    (row,) = label_effect(FOUND, RIGHT, labels, ["RR"], TWO).to_dict("records")
-    assert (row["without"], row["with"], row["queries_changed"]) == pytest.approx((0.75, 1, 0))
+    row, *partial = label_effect(FOUND, RIGHT, labels, ["RR"], TWO).to_dict("records")
+    assert (row["without"], row["with"], row["queries_changed"], row["queries"]) == pytest.approx(
+        (0.75, 1, 0, 1)
+    )
+    assert all(np.isnan(one["with"]) and one["queries"] == 0 for one in partial)  # t1 alone has a label
+
+
+def test_measures_for_partial_judgements_are_of_the_queries_with_a_label():
+    labels = table([("t1", "i2", 0)], ["query_id", "item_id", "relevance"])
+    found = label_effect(FOUND, RIGHT, labels, ["RR"], TWO).set_index("measure")
+    assert found["queries"].tolist() == [2] + [1] * 8
+    assert found.loc["Judged@10", ["without", "with", "queries_changed"]].tolist() == [1 / 2, 1, 1]
+    # i2, which was not judged, stood before i1
+    assert found.loc["condensed RR", ["without", "with"]].tolist() == [1, 1 / 2]
 
 
 def test_without_labels_there_is_nothing_to_compare():

@@ -13,6 +13,7 @@ from mmlab.evaluate.summaries import (
     summarize_failures,
     summarize_gallery_sizes,
     summarize_groups,
+    summarize_judged,
     summarize_labels,
     summarize_losses,
     summarize_measures,
@@ -197,6 +198,31 @@ def test_labels_by_hand_say_how_much_they_change():
     compared = frame([("RR", 2), ("AP", 5)], "measure queries_changed")
     assert "7 judgements by hand, which change the scores of up to 5 queries" in summarize_labels(compared, 7)
     assert "No relevance" in summarize_labels(compared.head(0), 0)
+    partial = frame(
+        [("RR", 2), ("Judged@10", 9)], "measure queries_changed"
+    )  # which changes with any judgement
+    assert "up to 2 queries" in summarize_labels(partial, 7)
+
+
+def test_too_few_judged_hits_are_a_warning():
+    columns = "direction measure with with_low with_high queries"
+    rows = [
+        ("text-to-image", "RR", 0.1, 0.0, 0.2, 90),
+        ("text-to-image", "Judged@10", 0.8, 0.7, 0.9, 12),
+        ("image-to-text", "Judged@10", 1.0, 0.9, 1.0, 1),
+    ]
+    enough = summarize_judged(frame(rows, columns), 5)
+    assert enough == (
+        "The first 10 hits that are judged, of queries judged by hand: text-to-image 80 of 100 (70 to 90), 12 queries; "
+        "image-to-text 100 of 100 (90 to 100), 1 query."
+    )
+    rows[1] = ("text-to-image", "Judged@10", 0.79, 0.7, 0.9, 12)
+    warning = summarize_judged(frame(rows, columns), 1234)
+    assert warning.startswith(
+        "**Too few hits are judged** to trust the figures with judgements (expected 80 of 100"
+    )
+    assert warning.endswith("`evaluation.unjudged()` lists 1,234 hits to judge next.")
+    assert summarize_judged(frame(rows, columns).head(0), 0) == ""
 
 
 def test_a_name_from_outside_stays_text():

@@ -234,7 +234,7 @@ def right_ranks(rankings: pd.DataFrame, qrels: pd.DataFrame, ties: str = "agains
         raise ValueError(f"unknown ties {ties!r}; known: {', '.join(map(repr, TIES))}")
     if rankings["score"].isna().any():
         raise ValueError(f"rankings: {rankings['score'].isna().sum()} scores are NaN; leave such hits out")
-    query, place = _match(rankings, right)
+    query, place = match_hits(rankings, right)
     relevance = np.r_[right["relevance"].to_numpy(dtype=float), 0.0][place]
     score = rankings["score"].to_numpy() if ties == "against" else -rankings["rank"].to_numpy()
     rank = np.full(len(right) + 1, np.nan)
@@ -254,7 +254,7 @@ def mark_relevant(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
     [False, True]
     """
     score = finite_scores(rankings)
-    _, place = _match(rankings, right_answers(qrels))
+    _, place = match_hits(rankings, right_answers(qrels))
     judged = is_among(rankings["query_id"], qrels["query_id"])
     return rankings.assign(score=score, relevant=place >= 0)[judged].reset_index(drop=True)
 
@@ -270,23 +270,23 @@ def right_answers(qrels: pd.DataFrame) -> pd.DataFrame:
     return right
 
 
-def _match(rankings: pd.DataFrame, right: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each hit the number of its query and its row in `right` (-1: not right), both (H,).
+def match_hits(rankings: pd.DataFrame, answers: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each hit the number of its query and its row in `answers` (-1: none), both (H,).
 
-    Queries are numbered as they first appear in the rankings.
+    Queries are numbered as they first appear in the rankings. Raises ValueError where a query has an answer twice.
     """
     query, queries = pd.factorize(rankings["query_id"], use_na_sentinel=False)
-    items = pd.Index(right["item_id"].unique())
+    items = pd.Index(answers["item_id"].unique())
     item = places_among(rankings["item_id"], items)
-    asked = places_among(right["query_id"], queries)  # -1: it got no hit
-    key = asked * len(items) + places_among(right["item_id"], items)
-    wanted = np.where(asked < 0, -1 - np.arange(len(right)), key)
+    asked = places_among(answers["query_id"], queries)  # -1: it got no hit
+    key = asked * len(items) + places_among(answers["item_id"], items)
+    wanted = np.where(asked < 0, -1 - np.arange(len(answers)), key)
     place = np.full(len(rankings), -1)
     known = item >= 0
     place[known] = pd.Index(wanted).get_indexer(query[known] * len(items) + item[known])
     found = np.bincount(place[place >= 0], minlength=1)
     if found.max() > 1:
-        query_id, item_id = right.loc[found.argmax(), ["query_id", "item_id"]]
+        query_id, item_id = answers.loc[found.argmax(), ["query_id", "item_id"]]
         raise ValueError(f"rankings: {item_id} is ranked {found.max()} times for {query_id}, expected once")
     return query, place
 

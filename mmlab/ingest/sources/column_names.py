@@ -16,6 +16,7 @@ from mmlab.ingest.sources.cells import (
 from mmlab.ingest.sources.rows import OUR_COLUMNS
 from mmlab.ingest.sources.text_files import replace_surrogates
 from mmlab.items import ITEM_COLUMNS
+from mmlab.items.tables import NEGATIVE
 
 IMAGE_NAMES = (  # in the order of preference, as `normalized` writes them
     "image", "images", "image_path", "image_paths", "img_path", "file_name", "filename", "filepath", "file_path",
@@ -76,7 +77,6 @@ IMAGE_WORDS = (
 )  # in the name of a column with addresses of images
 MOST = 0.5  # of the cells looked at decide what a column holds
 WORDS_OF_A_TEXT = 3  # on average, in a column whose name says nothing
-NEGATIVE = "negative"  # origin of a text that is made to be wrong for the image of its row
 
 
 class TextColumn(NamedTuple):
