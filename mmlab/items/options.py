@@ -37,6 +37,7 @@ OPTIONS = {
         "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "turkish", "none",
     ),
     "siblings": ("leave_out", "keep"),
+    "unit_score": ("best", "mean"),
     "rescoring": ("none", "centring", "csls", "inverted_softmax", "qb_norm"),
     "calibration": ("none", "temperature", "logistic", "isotonic"),
 }  # fmt: skip

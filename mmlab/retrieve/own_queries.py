@@ -3,7 +3,7 @@
 A unit scores as its best member, or as their mean. Letters: Q queries, N items, U units.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,18 +129,3 @@ def _score_units(
             else np.add.reduceat(parts, starts, axis=1) / sizes
         )
         yield places[rows], np.where(found > 0, found, -np.inf) if sparse else found
-
-
-def first_answer(rankings: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return for each query the rankings of the first retriever that ranked anything for it.
-
-    >>> one = pd.DataFrame({"query_id": ["a"], "item_id": ["x"], "rank": [1], "score": [0.5]})
-    >>> first_answer([one, one.assign(query_id="b")])["query_id"].tolist()
-    ['a', 'b']
-    """
-    parts: list[pd.DataFrame] = []
-    for ranked in rankings:
-        known = [part["query_id"] for part in parts]
-        left = ranked[~is_among(ranked["query_id"], pd.concat(known))] if known else ranked
-        parts.append(left)
-    return pd.concat(parts, ignore_index=True) if parts else no_rankings()

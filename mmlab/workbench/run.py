@@ -13,7 +13,7 @@ from mmlab.index.store.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.options import Choice, check_value, entries_of
-from mmlab.items.parameter_table import check_values
+from mmlab.items.parameter_table import PARAMETERS, check_values
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.query.known_queries import SavedQuestions
 from mmlab.retrieve.scores.fuse import RRF_K
@@ -25,6 +25,7 @@ from mmlab.workbench.fixes import FixList, list_fixes
 from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
+from mmlab.workbench.own_queries import OwnQueries
 from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunList, RunReader, check_images
@@ -343,6 +344,40 @@ class Run(RunData):
     def _evaluations(self) -> dict[tuple[tuple[int, ...], int], Evaluation]:
         """The evaluations of the run's own answers by cutoffs and seed, which panel and notebook share."""
         return {}
+
+    def own_queries(
+        self,
+        unit: str | None = None,
+        unit_score: str | None = None,
+        k_values: Sequence[int] = (1, 5, 10),
+        seed: int = 0,
+    ) -> OwnQueries:
+        """Rank the user's own queries by each retriever, and judge the rankings by their judgements.
+
+        Args:
+            unit: what is found and counted: "image", "text", "pair" (an image with its texts), a column of the items
+                such as "product_id", or "auto", what most judgements name; the run's parameter unless given.
+            unit_score: a unit of several items scores as the "best" of them, or as their "mean"; the run's parameter
+                unless given.
+            k_values: the cutoffs of P@k, R@k and Success@k.
+            seed: of the comparison's bootstrap.
+
+        Returns:
+            OwnQueries; where 01_ingest was given no queries, it says so.
+
+        Raises:
+            ValueError: for a unit that is no column of the items.
+
+        Example:
+            >>> run.own_queries("image").by_group("kind").table.columns.tolist()[:3]
+            ['system', 'column', 'group']
+        """
+        check_values(k_values=k_values, seed=seed)
+        given = {"unit": unit, "unit_score": unit_score}
+        chosen = [
+            value or str(self.parameters.get(name, PARAMETERS[name].default)) for name, value in given.items()
+        ]
+        return OwnQueries.of(self, chosen[0], chosen[1], k_values, seed)
 
     def compare(
         self,

@@ -307,15 +307,19 @@ class RunData:
         return read_table(self._files.read(run_files.QUERIES), ("query_id", "text", "image"))
 
     @cached_property
-    def own_qrels(self) -> pd.DataFrame:
-        """The judgements of the user's own queries: query_id, item_id, relevance, and what each judgement named.
+    def own_judgements(self) -> pd.DataFrame:
+        """The judgements that 01_ingest was given: query_id, item_id, relevance, and what each of them named."""
+        return read_table(self._files.read(run_files.QRELS), (*QREL_COLUMNS, "named"))
 
-        Judgements that were made by hand in a panel come last and count before the others.
+    @property
+    def own_qrels(self) -> pd.DataFrame:
+        """What is right for the user's own queries: query_id, item_id, relevance.
+
+        Where an answer was judged by hand in a panel too, that judgement holds.
         """
-        given = read_table(self._files.read(run_files.QRELS), (*QREL_COLUMNS, "named"))
         labels = read_labels(self.folder / run_files.LABELS)
         asked = labels[is_among(labels["query_id"], self.own_queries["query_id"])]
-        return merge_qrels(given, asked)
+        return merge_qrels(self.own_judgements, asked)
 
     def own_query_vectors(self, vectors: AnyVectors) -> AnyVectors | None:
         """Return the user's own queries as they ask these vectors; None where they cannot.
