@@ -94,11 +94,11 @@ class OwnQueries(Report):
         """
         if not self.data.has_own_queries:
             raise TooFew(NONE_GIVEN)
-        words = self.data.own_queries["text"].str.split().str.len()
+        words = self.data.own_query_table["text"].str.split().str.len()
         named = words.map(
             lambda n: "1 or 2 words" if n <= SHORT else "3 to 5" if n <= MEDIUM else "6 or more"
         )
-        return self.data.own_queries.assign(**{LENGTH: named.where(words > 0, "no words")})
+        return self.data.own_query_table.assign(**{LENGTH: named.where(words > 0, "no words")})
 
     @cached_property
     def items(self) -> pd.DataFrame:

@@ -299,7 +299,7 @@ class RunData:
         return self._files.has(run_files.QUERIES)
 
     @cached_property
-    def own_queries(self) -> pd.DataFrame:
+    def own_query_table(self) -> pd.DataFrame:
         """The user's own queries: query_id, text and image ("" where a query has none), and their own columns.
 
         Raises FileNotFoundError where 01_ingest was given none.
@@ -318,7 +318,7 @@ class RunData:
         Where an answer was judged by hand in a panel too, that judgement holds.
         """
         labels = read_labels(self.folder / run_files.LABELS)
-        asked = labels[is_among(labels["query_id"], self.own_queries["query_id"])]
+        asked = labels[is_among(labels["query_id"], self.own_query_table["query_id"])]
         return merge_qrels(self.own_judgements, asked)
 
     def own_query_vectors(self, vectors: AnyVectors) -> AnyVectors | None:
@@ -328,7 +328,7 @@ class RunData:
             >>> asking = run.own_query_vectors(run.all_vectors[0])
         """
         if vectors.space.model == BM25:
-            texts = self.own_queries[self.own_queries["text"] != ""]
+            texts = self.own_query_table[self.own_query_table["text"] != ""]
             asking = WordModel.of(vectors.space).ask(texts["query_id"].tolist(), texts["text"])
             return asking if len(texts) else None
         file = own_query_file(vectors.space)

@@ -82,7 +82,7 @@ class EmbedReport(Report):
         check_values(**{name: settings.get(name) for name in checked})
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
-        own = data.own_queries if data.has_own_queries else None
+        own = data.own_query_table if data.has_own_queries else None
         found = embed_with_models(data.items, models, cache=cache, own_queries=own, **settings)
         report = cls(found, data.items)
         report._check_images_embedded()
