@@ -22,7 +22,7 @@ import pandas as pd
 from mmlab.evaluate.means import mean_measures, pair_numbers
 from mmlab.evaluate.measures.geometry import nearest_others
 from mmlab.evaluate.measures.pair_separation import nearest_right
-from mmlab.evaluate.measures.qrels import append_labels, merge_qrels, read_labels, retract_labels, right_ranks
+from mmlab.evaluate.measures.qrels import add_judgement, merge_qrels, read_labels, right_ranks
 from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.options import Whole, check_value
@@ -332,7 +332,6 @@ def _name(text_share: float, image_share: float) -> str:
 
 
 ALL_MISSES = "all misses"
-RELEVANCE_WORDS = {0: "judged not relevant", 1: "judged relevant", None: "judgement taken back"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -388,14 +387,8 @@ class MissedQueries:
         return own if right.empty else right
 
     def add_judgement(self, query_id: str, item_id: str, relevance: int | None, by: str = "") -> str:
-        """Append one judgement to the file and return a sentence about it.
-
-        `relevance`: 1, 0, or None to take back what was judged of this hit; `by`: who judged.
-        """
-        row = pd.DataFrame([{"query_id": query_id, "item_id": item_id, "relevance": relevance}])
-        retracts = relevance is None
-        version = retract_labels(self.labels, row, by) if retracts else append_labels(self.labels, row, by)
-        return f"{RELEVANCE_WORDS[relevance]}: version {version} of {self.labels.name}"
+        """Append one judgement to the file and return a sentence about it, see `qrels.add_judgement`."""
+        return add_judgement(self.labels, query_id, item_id, relevance, by)
 
     def _judgements(self, query_id: str) -> pd.DataFrame:
         """Return the last judgement of each hit of a query."""

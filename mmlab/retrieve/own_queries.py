@@ -67,11 +67,12 @@ class Units:
     def judged(self, qrels: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         """Return judgements of items as judgements of units: the largest relevance of the members.
 
-        qrels, and what is returned: query_id, item_id, relevance; here item_id is a unit. Judgements of items that are
-        in no unit are left out.
+        qrels, and what is returned: query_id, item_id, relevance; here item_id is a unit. A judgement may name a unit
+        as well; those of items that are in no unit are left out.
         """
         unit = self.of(items)
-        named = qrels.assign(item_id=qrels["item_id"].map(unit)).dropna(subset="item_id")
+        direct = qrels["item_id"].where(is_among(qrels["item_id"], unit))
+        named = qrels.assign(item_id=qrels["item_id"].map(unit).fillna(direct)).dropna(subset="item_id")
         largest = named.groupby(["query_id", "item_id"], sort=False, as_index=False)["relevance"].max()
         return largest[list(QREL_COLUMNS)]
 

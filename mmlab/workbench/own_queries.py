@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 import pandas as pd
 
-from mmlab.evaluate import mean_by_groups, mean_measures, measure_names, score_queries
+from mmlab.evaluate import mean_by_groups, mean_measures, measure_names, merge_qrels, score_queries
 from mmlab.evaluate.measures.partial import JUDGED, JUDGED_ENOUGH, score_partial, unjudged_hits
 from mmlab.evaluate.measures.scoring import NDCG
+from mmlab.evaluate.pool import Pool
 from mmlab.evaluate.summaries import escape_markdown, measure_with_interval
 from mmlab.index.engines.bm25 import BM25, system_name
 from mmlab.items import RANKING_COLUMNS, is_among, write_table
@@ -27,6 +28,7 @@ from mmlab.workbench.run_rankings import retrieval_config
 from mmlab.workbench.system_comparison import SystemComparison
 
 if TYPE_CHECKING:
+    import ipywidgets
     from matplotlib.figure import Figure
 
 Asked = ParamSpec("Asked")
@@ -148,8 +150,16 @@ class OwnQueries(Report):
 
     @cached_property
     def qrels(self) -> pd.DataFrame:
-        """What is right: query_id, item_id (of the unit), relevance; of the gallery's units alone."""
-        known = self.data.own_qrels
+        """What is right: query_id, item_id (of the unit), relevance; of the gallery's units alone.
+
+        Where a unit was judged by hand in a panel too, that judgement holds.
+        """
+        return merge_qrels(self._given, self.units.judged(self.data.own_labels, self.items))
+
+    @property
+    def _given(self) -> pd.DataFrame:
+        """The judgements that 01_ingest was given, of units."""
+        known = self.data.own_judgements
         asked = known[is_among(known["query_id"], self.queries["query_id"])]
         return self.units.judged(asked, self.items)
 
@@ -323,6 +333,20 @@ class OwnQueries(Report):
         table = unjudged_hits(self.answers, self.qrels, asked["query_id"], k)
         sentence = f"{count(len(table), 'hit')} of {count(len(asked), 'query')} not judged yet."
         return Result(table, sentence)
+
+    def panel(self, k: int = 10, by: str | None = None) -> "ipywidgets.VBox":
+        """Return a panel for JupyterLab in which the hits of `unjudged` are judged, see `judge_panel`.
+
+        Example:
+            >>> panel = run.own_queries().panel(by="a name")  # doctest: +SKIP
+        """
+        from mmlab.panels import judge_panel
+        from mmlab.panels.controls import notice
+
+        if not self.data.has_own_queries:
+            return notice(f"{NONE_GIVEN[0].upper()}{NONE_GIVEN[1:]}.")
+        labels = self.data.folder / run_files.LABELS
+        return judge_panel(Pool(self.answers, self._given, labels, k), self._shown_items(), by)
 
     @_where_given
     def examples(self, number: int = 3, system: str = "") -> Result:

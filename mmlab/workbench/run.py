@@ -671,17 +671,20 @@ class Run(RunData):
         return self.map(pairs, **settings).atlas(neighbours)
 
     def panel(
-        self, kind: Literal["query", "compare", "browse", "inspect", "map"] = "query", **settings: Any
+        self,
+        kind: Literal["query", "compare", "browse", "inspect", "judge", "map"] = "query",
+        **settings: Any,
     ) -> "ipywidgets.VBox":
         """Return a panel for JupyterLab. The query panel hands back `hits`, `question`, `selected` and `labels`.
 
         Args:
             kind: "query" (ask by text, image or both), "compare" (two settings side by side), "browse" (all items
                 without a question, the worst suspects first), "inspect" (walk through missed queries and judge hits by
-                hand) or "map" (the map of 06, with a list of what is chosen).
+                hand), "judge" (walk through those hits of your own queries that nobody has judged) or "map" (the map of
+                06, with a list of what is chosen).
             settings: query (a text, or the path of an image of the run, to begin with) and k for the first two; where
-                (a filter, such as `panel.where` of a map) for "query"; k and by (who judges) for "inspect"; maps (a
-                `MapReport`; all items, `run.map(None)`, if it is left out) for "map".
+                (a filter, such as `panel.where` of a map) for "query"; k and by (who judges) for "inspect" and "judge";
+                maps (a `MapReport`; all items, `run.map(None)`, if it is left out) for "map".
 
         Example:
             >>> panel = run.panel()
@@ -694,6 +697,7 @@ class Run(RunData):
             "compare": lambda query="", k=HITS_IN_PANEL: compare_panel(searched(), query, k),
             "browse": self._browse,
             "inspect": lambda k=5, by=None: self.evaluate().failures().panel(k, by),
+            "judge": lambda k=10, by=None: self.own_queries().panel(k, by),
             "map": lambda maps=None: (maps or self.map(None)).panel(),
         }
         check_value("panel", kind, Choice(tuple(openers)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mmlab.evaluate import merge_qrels, qrels_from_pairs, read_labels, vectors_by_modality
+from mmlab.evaluate import qrels_from_pairs, read_labels, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.index.engines.bm25 import BM25, WordModel, WordSettings, word_vectors
@@ -312,14 +312,10 @@ class RunData:
         return read_table(self._files.read(run_files.QRELS), (*QREL_COLUMNS, "named"))
 
     @property
-    def own_qrels(self) -> pd.DataFrame:
-        """What is right for the user's own queries: query_id, item_id, relevance.
-
-        Where an answer was judged by hand in a panel too, that judgement holds.
-        """
+    def own_labels(self) -> pd.DataFrame:
+        """The judgements of the user's own queries that were made by hand: query_id, item_id, relevance, judged, by."""
         labels = read_labels(self.folder / run_files.LABELS)
-        asked = labels[is_among(labels["query_id"], self.own_query_table["query_id"])]
-        return merge_qrels(self.own_judgements, asked)
+        return labels[is_among(labels["query_id"], self.own_query_table["query_id"])]
 
     def own_query_vectors(self, vectors: AnyVectors) -> AnyVectors | None:
         """Return the user's own queries as they ask these vectors; None where they cannot.

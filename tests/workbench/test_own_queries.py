@@ -15,7 +15,11 @@ from tests.conftest import data_in
 from tests.made_run import make_run
 
 SPACE = Space("toy", "1", "projected", "", "none", 2)
-PAIRS = {"p": ([1, 0], "a red mug", "x"), "q": ([0.6, 0.8], "a blue hat", "x"), "r": ([0, 1], "a green shoe", "y")}
+PAIRS = {
+    "p": ([1, 0], "a red mug", "x"),
+    "q": ([0.6, 0.8], "a blue hat", "x"),
+    "r": ([0, 1], "a green shoe", "y"),
+}
 # what each query asks by, and what is right: east finds p, q, r in this order; north finds r, q, p
 ASKED = {
     "east": ([1, 0], "red mug", {"p-image": 2, "q-image": 1}, "colour"),
@@ -42,7 +46,11 @@ def _make(name: str) -> None:
         for pair, (_, text, product) in PAIRS.items()
         for modality in ("image", "text")
     ]
-    items = pd.DataFrame(rows).reindex(columns=[*ITEM_COLUMNS, "product_id"]).assign(content="0", origin="caption")
+    items = (
+        pd.DataFrame(rows)
+        .reindex(columns=[*ITEM_COLUMNS, "product_id"])
+        .assign(content="0", origin="caption")
+    )
     array = np.repeat(np.array([vector for vector, *_ in PAIRS.values()]), 2, axis=0)
     make_run(name, items, [Vectors(items["item_id"], array, SPACE)])
 
@@ -52,12 +60,17 @@ def _add_queries(name: str) -> None:
     step = start_step("01_ingest", name, dataset="vectors")
     write_table(pd.read_parquet(folder / run_files.ITEMS), step.write(run_files.ITEMS))
     queries = [(one, text, "", kind) for one, (_, text, _, kind) in ASKED.items()]
-    qrels = [(one, item, grade, "image") for one, (_, _, right, _) in ASKED.items() for item, grade in right.items()]
+    qrels = [
+        (one, item, grade, "image")
+        for one, (_, _, right, _) in ASKED.items()
+        for item, grade in right.items()
+    ]
     write_table(
         pd.DataFrame(queries, columns=["query_id", "text", "image", "kind"]), step.write(run_files.QUERIES)
     )
     write_table(
-        pd.DataFrame(qrels, columns=["query_id", "item_id", "relevance", "named"]), step.write(run_files.QRELS)
+        pd.DataFrame(qrels, columns=["query_id", "item_id", "relevance", "named"]),
+        step.write(run_files.QRELS),
     )
     step.finish("queries")
     step = start_step("02_embed", name, models=["toy"])
@@ -83,14 +96,20 @@ def test_each_system_is_measured_on_the_queries_that_have_a_right_answer(own):
     dense = SPACE.key
     assert own.units.name == "image"
     assert list(own.answers) == [dense, "bm25", "all, by rrf"]
-    assert own.answers[dense].query("query_id == 'east'")["item_id"].tolist() == ["p-image", "q-image", "r-image"]
+    assert own.answers[dense].query("query_id == 'east'")["item_id"].tolist() == [
+        "p-image",
+        "q-image",
+        "r-image",
+    ]
     assert value(table, dense, "Success@1") == pytest.approx(2 / 3)
     # by words: red mug finds p, green finds r, shoe finds r, hat finds q
     assert value(table, "bm25", "Success@1") == 1.0
     # of the third query the dense one finds r-image last: 1 / log2(4)
     assert value(table, dense, "nDCG@10") == pytest.approx((1 + 1 + 0.5) / 3)
     assert table["queries"].unique().tolist() == [3]
-    assert "**4 queries of your own**, 3 of them with a right answer among 3 images of all items" in own.sentence
+    assert (
+        "**4 queries of your own**, 3 of them with a right answer among 3 images of all items" in own.sentence
+    )
 
 
 def test_groups_show_where_a_system_fails(own):
@@ -117,7 +136,11 @@ def test_systems_are_compared_with_bm25_query_by_query(own):
 
 def test_hits_that_nobody_judged_are_listed_without_their_system(own):
     table = own.unjudged(k=1).table
-    assert table.to_numpy().tolist() == [["wrong", "p-image"], ["unjudged", "q-image"], ["unjudged", "r-image"]]
+    assert table.to_numpy().tolist() == [
+        ["wrong", "p-image"],
+        ["unjudged", "q-image"],
+        ["unjudged", "r-image"],
+    ]
     partial = own.partial()
     assert value(partial.table, "bm25", "Judged@10") == 1.0
     assert "judge the others first" in partial.sentence

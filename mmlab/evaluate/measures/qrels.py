@@ -2,7 +2,8 @@
 
 Qrels are tables of query_id, item_id and relevance; an answer is right where its relevance is above 0. Judgements by
 hand are lines of JSON in a file that is only ever appended to, so version n of it is its first n lines. A line whose
-relevance is null takes the judgements of its answer back. Ranks are those in rankings, or in the whole gallery.
+relevance is null takes back what the same person judged of its answer. Ranks are those in rankings, or in the whole
+gallery.
 """
 
 import json
@@ -25,6 +26,7 @@ TIES = ("against", "as ranked")
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # which JSON can spell and no file can hold
 LABEL_COLUMNS = (*QREL_COLUMNS, "judged", "by")  # judged: the time in UTC, ISO 8601; by: who judged
 MAX_RELEVANCE = 100
+RELEVANCE_WORDS = {0: "judged not relevant", 1: "judged relevant", None: "judgement taken back"}
 MAX_ID_CHARS = 200  # of an id, and of the name of who judged
 LOCK_TIMEOUT_S = 60
 
@@ -109,13 +111,23 @@ def append_labels(path: str | Path, labels: pd.DataFrame, by: str = "") -> int:
 
 
 def retract_labels(path: str | Path, answers: pd.DataFrame, by: str = "") -> int:
-    """Append lines that take back all judgements of these answers, and return the new version of the file.
+    """Append lines that take back what `by` judged of these answers, and return the new version of the file.
 
     `answers`: query_id and item_id. Nothing is deleted, and an answer may be judged again. Raises ValueError as
     `append_labels` does.
     """
     rows = _checked(answers.assign(relevance=0), by).itertuples(index=False, name=None)
     return _append(Path(path), b"".join(_line((*row[:2], None), by) for row in rows))
+
+
+def add_judgement(path: str | Path, query_id: str, item_id: str, relevance: int | None, by: str = "") -> str:
+    """Append one judgement to the file and return a sentence about it.
+
+    `relevance`: 1, 0, or None to take back what the same person judged of this answer; `by`: who judged.
+    """
+    row = pd.DataFrame([{"query_id": query_id, "item_id": item_id, "relevance": relevance}])
+    version = (retract_labels if relevance is None else append_labels)(path, row, by)
+    return f"{RELEVANCE_WORDS[relevance]}: version {version} of {Path(path).name}"
 
 
 def _append(path: Path, lines: bytes) -> int:
@@ -153,10 +165,10 @@ def read_labels(path: str | Path, version: int | None = None) -> pd.DataFrame:
 
 
 def _standing(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the judgements without those that a later line of the same answer takes back, and without these lines."""
+    """Return the judgements without those that a later line of the same person takes back, and without these lines."""
     back = records["relevance"].isna()
     place = pd.Series(range(len(records)), records.index)
-    keys = [records[name] for name in ("query_id", "item_id")]
+    keys = [records[name] for name in ("query_id", "item_id", "by")]
     last = place.where(back, -1).groupby(keys).transform("max")
     return records[place > last].reset_index(drop=True)
 
