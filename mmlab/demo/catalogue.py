@@ -3,6 +3,7 @@
 - `captions.csv`: image, caption, label, split, colour, pattern; a row per caption, like a dataset of a user.
 - `truth.csv`: what each image shows, and whether its combination is withheld from training.
 - `faults.csv`: every fault, the row of captions.csv (from 1) that has it, and what should be there.
+- `queries.csv` and `qrels.csv`: what people might ask for, and the images that are right answers, in two degrees.
 - `catalogue.json`: the parameters; once everything else is there it says "finished" and the sha256 of each file.
 
 A product has one fault at most, so that it is known what is wrong with it.
@@ -25,6 +26,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from mmlab.demo.drawing import IMAGE_SIDE, draw_product, jpeg_bytes, map_processes
 from mmlab.demo.products import BACKGROUND_PHRASES, Product, Purpose, sample_product, write_captions
+from mmlab.demo.queries import compose_queries, tabulate_qrels, tabulate_queries
 from mmlab.items import replacing
 from mmlab.items.files import file_hash
 
@@ -154,7 +156,7 @@ ALTERATIONS = {"resized": _resize, "brightened": _brighten, "cropped": _crop, "r
 
 
 MAKER = "mmlab.demo"
-VERSION = 1  # of the drawings and captions; a catalogue of another version is drawn again
+VERSION = 2  # of all that is written; a catalogue of another version is drawn again
 DRAWN_IMAGE = re.compile(r"\d{5,}b?\.jpg")
 IMAGES_PER_TASK = 50  # drawn by a process at a time
 # Neighbours share a split, so that swapped captions stay in it: of ten pairs 6 train, 1 validation, 3 test.
@@ -206,7 +208,7 @@ def draw_catalogue(folder: str | Path, products: int = 1500, seed: int = 0, prog
     >>> with TemporaryDirectory() as folder:
     ...     catalogue = draw_catalogue(Path(folder) / "catalogue", products=2, progress=False)
     ...     sorted(path.name for path in catalogue.iterdir())
-    ['captions.csv', 'catalogue.json', 'faults.csv', 'images', 'truth.csv']
+    ['captions.csv', 'catalogue.json', 'faults.csv', 'images', 'qrels.csv', 'queries.csv', 'truth.csv']
     """
     if products < 1 or seed < 0:
         raise ValueError(f"products must be at least 1 and seed at least 0, found {products} and {seed}")
@@ -307,7 +309,27 @@ def _tabulate_faults(listings: list[Listing]) -> pd.DataFrame:
     return faults.astype({"row": "Int64"})
 
 
-TABLES = {"captions.csv": _tabulate_captions, "truth.csv": _tabulate_truth, "faults.csv": _tabulate_faults}
+def _tabulate_queries(listings: list[Listing]) -> pd.DataFrame:
+    return tabulate_queries(compose_queries(_readable(listings)))
+
+
+def _tabulate_qrels(listings: list[Listing]) -> pd.DataFrame:
+    shown = _readable(listings)
+    return tabulate_qrels(compose_queries(shown), shown)
+
+
+def _readable(listings: list[Listing]) -> dict[str, Product]:
+    """Return the product of each image that can be opened; of exact duplicates, of the first alone."""
+    return {one.image: one.product for one in listings if one.fault not in (MISSING, TRUNCATED, EXACT)}
+
+
+TABLES = {
+    "captions.csv": _tabulate_captions,
+    "truth.csv": _tabulate_truth,
+    "faults.csv": _tabulate_faults,
+    "queries.csv": _tabulate_queries,
+    "qrels.csv": _tabulate_qrels,
+}
 
 
 def _draw_images(folder: Path, listings: list[Listing], progress: bool) -> None:

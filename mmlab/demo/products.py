@@ -90,24 +90,25 @@ def sample_product(seed: int, split: str, number: int) -> Product:
     """Return product `number` of the endless stream of a seed and a split."""
     key = (seed, SPLITS.index(split), number)
     rng = np.random.default_rng(key)
-    category = _one(rng, CATEGORIES)
+    category = pick_one(rng, CATEGORIES)
     withheld = split == "test" and rng.random() < WITHHELD_SHARE
     colours = [colour for colour in COLOURS if ((category, colour) in WITHHELD) == withheld]
     return Product(
         category=category,
-        colour=_one(rng, colours),
-        pattern=_one(rng, PATTERNS, (0.32, 0.17, 0.17, 0.17, 0.17)),
-        background=_one(rng, BACKGROUNDS),
-        companion=_one(rng, COMPANIONS) if rng.random() < COMPANION_SHARE else None,
-        size=_one(rng, SIZES),
-        light=_one(rng, LIGHTS, (0.4, 0.2, 0.2, 0.2)),
+        colour=pick_one(rng, colours),
+        pattern=pick_one(rng, PATTERNS, (0.32, 0.17, 0.17, 0.17, 0.17)),
+        background=pick_one(rng, BACKGROUNDS),
+        companion=pick_one(rng, COMPANIONS) if rng.random() < COMPANION_SHARE else None,
+        size=pick_one(rng, SIZES),
+        light=pick_one(rng, LIGHTS, (0.4, 0.2, 0.2, 0.2)),
         angle=round(float(rng.uniform(-MAX_ANGLE, MAX_ANGLE)), 1),
-        side=int(_one(rng, (-1, 1))),
+        side=int(pick_one(rng, (-1, 1))),
         key=key,
     )
 
 
-def _one(rng: np.random.Generator, choices: Sequence[T], shares: Sequence[float] | None = None) -> T:
+def pick_one(rng: np.random.Generator, choices: Sequence[T], shares: Sequence[float] | None = None) -> T:
+    """Pick one at random, with equal probability or with these shares."""
     return choices[int(rng.choice(len(choices), p=shares))]
 
 

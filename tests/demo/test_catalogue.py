@@ -22,6 +22,7 @@ from mmlab.demo.catalogue import (
     spoil_caption,
 )
 from mmlab.demo.products import WITHHELD
+from mmlab.ingest import inspect_dataset
 
 PRODUCTS = 240
 
@@ -52,7 +53,7 @@ def folder(tmp_path_factory):
 def tables(folder):
     return {
         name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
-        for name in ("captions", "truth", "faults")
+        for name in ("captions", "truth", "faults", "queries", "qrels")
     }
 
 
@@ -66,6 +67,8 @@ def test_tables_have_their_columns(tables):
     assert list(tables["captions"]) == ["image", "caption", "label", "split", "colour", "pattern"]
     assert list(tables["faults"]) == ["fault", "image", "row", "original", "detail"]
     assert list(tables["truth"])[:4] == ["image", "split", "category", "colour"]
+    assert list(tables["queries"]) == ["query_id", "text", "kind", "language"]
+    assert list(tables["qrels"]) == ["query_id", "image", "relevance"]
 
 
 def test_images_are_those_that_the_truth_names(folder, tables, faulty):
@@ -107,6 +110,29 @@ def test_proper_captions_have_five_words_and_all_others_are_known(tables):
     faults = tables["faults"]
     known = faults[faults["fault"].isin(["too short", "text in image"])]["row"].astype(int)
     assert sorted(short) == sorted(known)
+
+
+def test_right_answers_are_images_that_can_be_opened_and_each_is_named_once(folder, tables, faulty):
+    truth, qrels = tables["truth"], tables["qrels"]
+    assert set(qrels["query_id"]) == set(tables["queries"]["query_id"])
+    assert not qrels.duplicated(["query_id", "image"]).any()
+    assert all(loads(folder / image) for image in qrels["image"].unique())
+    assert not set(qrels["image"]) & set(faulty("exact duplicate")["image"])
+    (name,) = tables["queries"].query("text == 'sock'")["query_id"]
+    socks = set(truth.loc[truth["category"] == "sock", "image"])
+    assert set(qrels.loc[qrels["query_id"] == name, "image"]) == {
+        image
+        for image in socks - set(faulty("exact duplicate")["image"])
+        if (folder / image).exists() and loads(folder / image)
+    }
+
+
+def test_of_its_tables_the_captions_are_read_as_a_dataset(folder, tables):
+    looked = inspect_dataset(folder)
+    assert looked.source.tables == ("captions.csv",)
+    assert set(looked.source.unread) == {
+        "catalogue.json", "faults.csv", "qrels.csv", "queries.csv", "truth.csv",
+    }  # fmt: skip
 
 
 def test_withheld_combinations_are_marked_and_in_the_test_split_only(tables):
