@@ -119,7 +119,10 @@ def text_array(ids: Ids) -> pa.Array:
         return ids
     column = ids if isinstance(ids, np.ndarray | pd.Series | pd.Index) else list(ids)
     found = pa.array(column, pa.large_string(), from_pandas=True)
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    if isinstance(found, pa.Array):
+        return found
+    # pandas puts parts of both types of text together
+    return pa.concat_arrays([part.cast(pa.large_string()) for part in found.chunks])
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:

@@ -202,13 +202,20 @@ def test_judgements_are_told_apart_by_direction():
 def test_what_is_taken_back_counts_no_more_and_stays_in_the_file(tmp_path) -> None:
     path = tmp_path / "labels.jsonl"
     append_labels(path, judged(("t1", "i1", 1), ("t1", "i1", 0), ("t1", "i2", 1)), by="a")
-    assert retract_labels(path, pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"]}), by="b") == 4
+    assert retract_labels(path, pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"]}), by="a") == 4
     assert read_labels(path)["item_id"].tolist() == ["i2"]
     assert append_labels(path, judged(("t1", "i1", 2))) == 5
     assert read_labels(path)[["item_id", "relevance"]].to_numpy().tolist() == [["i2", 1], ["i1", 2]]
     assert read_labels(path, version=3)["relevance"].tolist() == [1, 0, 1]
     last = json.loads(path.read_text().splitlines()[3])
-    assert (last["query_id"], last["item_id"], last["relevance"], last["by"]) == ("t1", "i1", None, "b")
+    assert (last["query_id"], last["item_id"], last["relevance"], last["by"]) == ("t1", "i1", None, "a")
+
+
+def test_nobody_takes_back_what_another_person_judged(tmp_path) -> None:
+    path = tmp_path / "labels.jsonl"
+    append_labels(path, judged(("t1", "i1", 1)), by="a")
+    retract_labels(path, pd.DataFrame({"query_id": ["t1"], "item_id": ["i1"]}), by="b")
+    assert read_labels(path)[["relevance", "by"]].to_numpy().tolist() == [[1, "a"]]
 
 
 def test_a_retraction_that_was_cut_off_takes_nothing_back(tmp_path) -> None:
