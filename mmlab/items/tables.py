@@ -119,7 +119,11 @@ def text_array(ids: Ids) -> pa.Array:
         return ids
     column = ids if isinstance(ids, np.ndarray | pd.Series | pd.Index) else list(ids)
     found = pa.array(column, pa.large_string(), from_pandas=True)
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    if not isinstance(found, pa.ChunkedArray):
+        return found
+    kind = pa.large_string()  # a column of another type without rows has chunks of two types
+    chunks = [chunk.cast(kind) for chunk in found.chunks if len(chunk)] or [pa.array([], kind)]
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
