@@ -55,12 +55,14 @@ Examples:
   mmlab report demo --single-file
   mmlab report --all
 """
+TEST_COLLECTIONS = ("trec", "beir", "mteb")
 EXPORT_EXAMPLES = """
 \b
 Examples:
   mmlab export demo
   mmlab export demo --out exported/
   mmlab export demo --fixes      what to repair in the dataset, for whoever owns it
+  mmlab export demo --to mteb
   mmlab export demo --to parquet --out vectors/
   mmlab export demo --to clip-retrieval --dtype float16
   mmlab export demo --to faiss --hnsw-m 32
@@ -146,21 +148,21 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
     print_failures(failures, len(names))
 
 
-@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write TREC files, a repair list, or the vectors.")
+@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write test collections, a repair list, vectors.")
 @click.argument("run", shell_complete=complete_runs)
 @click.option(
     "--to",
-    type=click.Choice(["trec", "clip-retrieval", "parquet", "faiss"]),
+    type=click.Choice([*TEST_COLLECTIONS, "clip-retrieval", "parquet", "faiss"]),
     default="trec",
     show_default=True,
-    help="What is written: rankings as TREC and CSV, or the vectors with their items.",
+    help="What is written: rankings as TREC and CSV, what was judged as a data set, or the vectors with their items.",
 )
 @click.option(
     "--out",
     "folder",
     type=GivenPath(file_okay=False, path_type=Path),
-    help="The folder to write into; without it export/ in the folder of the run, with a folder for each format of "
-    "vectors.",
+    help="The folder to write into; without it export/ in the folder of the run, with a folder for each format "
+    "but trec.",
 )
 @click.option("--fixes", is_flag=True, help="Write the repair list of the dataset instead: RUN.fixes.csv.")
 @click.option("--model", help="Whose vectors; without it those of the main space.")
@@ -179,9 +181,14 @@ def export(run: str, to: Any, folder: Path | None, fixes: bool, **vectors: Any) 
 
     --to trec, the answers, what is right, and the scores of each query, for text-to-image and image-to-text.
     RUN.DIRECTION.run and .qrels are TREC files: trec_eval, ir-measures and ranx compute from them the measures of
-    05_evaluate, with right answers last where scores tie. RUN.DIRECTION.csv holds a row for each query, RUN.items.csv
-    the texts and images behind the ids; a spreadsheet opens both safely. Blanks in ids are written as %20, and a % as
-    %25. Files of these names are replaced.
+    05_evaluate, with right answers last where scores tie; .topics.xml holds the queries. RUN.DIRECTION.csv holds a row
+    for each query, RUN.items.csv the texts and images behind the ids; a spreadsheet opens both safely. Blanks in ids
+    are written as %20, and a % as %25. Files of these names are replaced.
+
+    \b
+    What 05_evaluate judges, as a data set of a benchmark, in a folder for each direction:
+      --to beir            corpus.jsonl, queries.jsonl, qrels/test.tsv; images by their path
+      --to mteb            corpus/, queries/, qrels/ as Parquet, with the images, for `datasets` and mteb
 
     \b
     The vectors, with their items and their space; export.json says which space it is:
@@ -196,7 +203,7 @@ def export(run: str, to: Any, folder: Path | None, fixes: bool, **vectors: Any) 
 
     given = {name: value for name, value in vectors.items() if value is not None}
     with usage_errors():
-        if given and (fixes or to == "trec"):
+        if given and (fixes or to in TEST_COLLECTIONS):
             raise ValueError(
                 "--model, --dtype and --hnsw-m belong to vectors: give --to clip-retrieval, parquet or faiss"
             )
@@ -207,7 +214,10 @@ def export(run: str, to: Any, folder: Path | None, fixes: bool, **vectors: Any) 
             _export_fixes(opened, folder)
             return
         try:
-            written = opened.export(folder) if to == "trec" else opened.export_vectors(to, folder, **given)
+            if to in TEST_COLLECTIONS:
+                written = opened.export(folder, to=to)
+            else:
+                written = opened.export_vectors(to, folder, **given)
         except ImportError as error:
             raise click.ClickException(str(error)) from error
     print_table(written.table.to_dict("records"))

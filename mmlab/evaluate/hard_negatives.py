@@ -23,7 +23,7 @@ import pandas as pd
 
 from mmlab.evaluate.means import mean_measures
 from mmlab.evaluate.measures.geometry import share_space
-from mmlab.items import Vectors, check_columns, is_among
+from mmlab.items import Vectors, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE
 from mmlab.items.sentences import count, of_100_interval
 from mmlab.items.tables import NEGATIVE, TooFew, places_among
@@ -82,7 +82,7 @@ def wrong_captions(images: pd.DataFrame, texts: pd.DataFrame) -> pd.DataFrame:
     right = texts[~is_wrong].merge(images.rename(columns={"item_id": "image"}), on="pair_id")
     both = right.merge(texts.loc[is_wrong, [*RECORD, "item_id"]], on=RECORD, suffixes=("", "_wrong"))
     named = both.rename(columns={"item_id": "right", "item_id_wrong": "wrong"})
-    return named[["file", "image", "right", "wrong"]].drop_duplicates(ignore_index=True)
+    return named[["file", "image", "right", "wrong"]].drop_duplicates().reset_index(drop=True)
 
 
 def crossed_captions(images: pd.DataFrame, texts: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +114,6 @@ def measure_hard_negatives(
     file where there are several. Intervals are 95%, counted by image, or by record of two. Raises TooFew where there is
     no text that is known to be wrong, or texts and images lie in two spaces.
     """
-    check_columns(items, ("item_id", "pair_id"), "items")
     images = items.loc[is_among(items["item_id"], by_modality["image"].ids), ["item_id", "pair_id"]]
     texts = texts[is_among(texts["item_id"], by_modality["text"].ids)]
     one, two = wrong_captions(images, texts), crossed_captions(images, texts)

@@ -1,7 +1,9 @@
-"""TREC's files, by which tools of evaluation understand each other: right answers and rankings, out and in.
+"""TREC's files, by which tools of evaluation understand each other: queries, right answers and rankings, out and in.
 
-A line of right answers (qrels) is `query 0 item relevance`, one of a ranking (run) is `query Q0 item rank score tag`.
-Blanks separate the columns, so a blank or a % inside an id is written as in a URL: "my photo.jpg" is my%20photo.jpg.
+Queries (topics) are XML: `<topic number="query"><title>text</title></topic>`; an image asks by its path, `<image>` in
+place of the title. A line of right answers (qrels) is `query 0 item relevance`, one of a ranking (run) is
+`query Q0 item rank score tag`. Blanks separate the columns, so a blank or a % inside an id is written as in a URL:
+"my photo.jpg" is my%20photo.jpg.
 trec_eval, ir-measures and ranx rank by the score alone, each with a rule of its own for equal ones: what is written
 here has none.
 """
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
+from xml.sax.saxutils import escape, quoteattr  # which write, and read nothing
 
 import numpy as np
 import pandas as pd
@@ -27,6 +30,7 @@ MAX_BYTES = 500_000_000
 MAX_LINE_BYTES = 4_000
 MAX_SHOWN_CHARS = 60  # of what a line holds, in a message
 IN_NO_ID = re.compile(r"[\s%\x00-\x1f\x7f-\x9f]")
+NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 EXPORTED_ITEMS = ["item_id", "modality", "pair_id", "text", "image", "label", "split"]
 
@@ -41,16 +45,18 @@ def write_trec(
 ) -> pd.DataFrame:
     """Write rankings, right answers and scores of each direction, and the items, into a folder: file, rows, content.
 
-    For each direction there are NAME.DIRECTION.run and .qrels (TREC), and .csv: a row for each query that has a right
-    answer, with its text and its scores. NAME.items.csv says which id is which text or image. The csv files open
-    safely in a spreadsheet (`to_csv`); they are UTF-8 with a byte order mark, by which one knows it.
+    For each direction there are NAME.DIRECTION.topics.xml, .run and .qrels (TREC), and .csv: a row for each query that
+    has a right answer, with its text and its scores. NAME.items.csv says which id is which text or image. The csv files
+    open safely in a spreadsheet (`to_csv`); they are UTF-8 with a byte order mark, by which one knows it.
     """
     known = items.reindex(columns=EXPORTED_ITEMS)
     files = [_write(folder, f"{name}.items.csv", _csv(known), len(known), "all items: id, pair, text, image")]
     queries = known.rename(columns={"item_id": "query_id"}).drop(columns="modality")
     for direction, ranked in rankings.items():
         right, scores = qrels[direction], queries.merge(per_query[direction], on="query_id", how="right")
+        asked = queries[is_among(queries["query_id"], right["query_id"])]
         for kind, lines, rows, content in (
+            ("topics.xml", trec_topic_lines(asked), len(asked), "queries (TREC topics)"),
             ("run", trec_run_lines(ranked, right, name), len(ranked), "rankings (TREC run)"),
             ("qrels", trec_qrels_lines(right), len(right), "right answers (TREC qrels)"),
             ("csv", _csv(scores), len(scores), "scores of each query"),
@@ -80,6 +86,22 @@ def trec_run_lines(rankings: pd.DataFrame, qrels: pd.DataFrame, tag: str) -> Ite
     end = IN_NO_ID.sub("-", tag)
     for query_id, item_id, rank, score in zip(*columns, scores, strict=True):
         yield f"{query_id} Q0 {item_id} {rank} {score:.9g} {end}\n"
+
+
+def trec_topic_lines(queries: pd.DataFrame) -> Iterator[str]:
+    r"""Yield the lines of a TREC topics file, in XML; `queries`: query_id, text and image, one of which is missing.
+
+    Characters that XML cannot hold are left out of texts.
+
+    >>> list(trec_topic_lines(pd.DataFrame({"query_id": ["q 1"], "text": ["a < b"], "image": [None]})))[1]
+    '<topic number="q%201"><title>a &lt; b</title></topic>\n'
+    """
+    yield "<topics>\n"
+    columns = (_escaped(queries["query_id"]), queries["text"], queries["image"])
+    for query_id, text, image in zip(*columns, strict=True):
+        name, words = ("image", image) if pd.isna(text) else ("title", text)
+        yield f"<topic number={quoteattr(query_id)}><{name}>{escape(NOT_IN_XML.sub('', words))}</{name}></topic>\n"
+    yield "</topics>\n"
 
 
 def trec_qrels_lines(qrels: pd.DataFrame) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import repeat
 from pathlib import Path
@@ -75,11 +75,24 @@ def open_measured(
     """Return what `open_image` does, with width and height of the upright image at its full size."""
     if not isinstance(source, str | Path):
         return _decoded(source, min_side)
-    if str(source) in _changed:
+    with _opened(source) as file:
+        return _decoded(file, min_side)
+
+
+def image_bytes(path: str | Path) -> bytes:
+    """Return the bytes of an image file as they are; raise ImageError where it cannot be read, see `open_image`."""
+    with _opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for reading in binary; raise ImageError where it cannot be, or the block cannot read it."""
+    if str(path) in _changed:
         raise ImageError(CHANGED)
     try:
-        with open_regular(source) as file:
-            return _decoded(file, min_side)
+        with open_regular(path) as file:
+            yield file
     except FileNotFoundError as error:
         raise ImageError("missing file") from error
     except ImageError:

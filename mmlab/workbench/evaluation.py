@@ -39,6 +39,7 @@ from mmlab.evaluate.protocol import (
     protocol_card,
     transpose_card,
 )
+from mmlab.evaluate.retrieval_datasets import RetrievalDataset
 from mmlab.evaluate.summaries import (
     summarize_gallery_sizes,
     summarize_groups,
@@ -50,7 +51,7 @@ from mmlab.evaluate.summaries import (
     write_metrics,
 )
 from mmlab.index.engines.bm25 import BM25
-from mmlab.items import DIRECTIONS, write_table
+from mmlab.items import DIRECTIONS, MODALITIES, write_table
 from mmlab.items.options import Choice, check_value
 from mmlab.items.parameter_table import PARAMETERS
 from mmlab.items.sentences import as_list, count, listed
@@ -537,6 +538,26 @@ class Evaluation(Report):
             return fig
 
         return Result(table, summarize_hard_negatives(table), draw)
+
+    @property
+    def retrieval_datasets(self) -> dict[str, RetrievalDataset]:
+        """The queries that are judged, the items that they search, and what is relevant, by direction.
+
+        Directions in which no query has a right answer are left out; raises TooFew where that is so in all.
+
+        Example:
+            >>> list(run.evaluate().retrieval_datasets)
+            ['text-to-image', 'image-to-text']
+        """
+        items = self.rankings.items
+        own = {modality: items[items["modality"] == modality] for modality in MODALITIES}
+        asked = {name: DIRECTIONS[name] for name in self.directions if len(self.qrels[name])}
+        if not asked:
+            raise TooFew(self._nothing_judged())
+        return {
+            name: RetrievalDataset(own[source], own[target], self.qrels[name])
+            for name, (source, target) in asked.items()
+        }
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
+from mmlab.evaluate.retrieval_datasets import DATASET_WRITERS, write_datasets
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.store.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
@@ -410,33 +411,50 @@ class Run(RunData):
         runs = [*own, *(RunData(RunReader(name, self.step)) for name in names)]
         return RunComparison(runs, tuple(measures), measure, seed, files)
 
-    def export(self, folder: str | Path | None = None, rankings: Rankings | None = None) -> Result:
-        """Write rankings, right answers and the scores of each query for other tools: TREC files and CSV.
+    def export(
+        self,
+        folder: str | Path | None = None,
+        rankings: Rankings | None = None,
+        to: Literal["trec", "beir", "mteb"] = "trec",
+    ) -> Result:
+        """Write what was judged for other tools: queries, right answers, and for TREC the rankings and their scores.
 
-        Every file begins with the name of the run: NAME.text-to-image.run and .qrels are read by trec_eval, ir-measures
-        and ranx, which find in them the rankings that 05_evaluate judges, equal scores against the system; .csv holds
-        a row for each query, NAME.items.csv the texts and images of the split that is judged. A spreadsheet opens these
-        safely.
+        trec: every file begins with the name of the run. NAME.text-to-image.run and .qrels are read by trec_eval,
+        ir-measures and ranx, which find in them the rankings that 05_evaluate judges, equal scores against the system;
+        .topics.xml holds the queries, .csv a row for each query, NAME.items.csv the texts and images of the split that
+        is judged. A spreadsheet opens these safely. beir and mteb: a folder for each direction, which these benchmarks
+        read as a data set of their own: queries, corpus, and what is relevant. mteb copies the images.
 
         Args:
-            folder: where to; export/ in the run's folder unless given. Files of these names are replaced.
+            folder: where to; export/ in the run's folder unless given, for beir and mteb export/FORMAT. Files of these
+                names are replaced.
             rankings: what is written; the run's own answers unless given.
+            to: the format.
 
         Returns:
             A row for each file: file, rows, content.
 
+        Raises:
+            ValueError: for an unknown format; for beir and mteb where no query has a right answer, for mteb also where
+                an image cannot be read.
+
         Example:
             >>> run.export("exported").table["file"].tolist()[:2]
-            ['demo.items.csv', 'demo.text-to-image.run']
+            ['demo.items.csv', 'demo.text-to-image.topics.xml']
+            >>> run.export("exported", to="beir").table["file"].tolist()[:1]
+            ['text-to-image/corpus.jsonl']
         """
-        target = Path(folder) if folder is not None else self.folder / "export"
+        check_value("to", to, Choice(("trec", *DATASET_WRITERS)))
         evaluation = self.evaluate(rankings, self.parameters.get("k_values", (1, 5, 10)))
-        own = (
-            self.name if evaluation.rankings.name == self.name else f"{self.name}-{evaluation.rankings.name}"
-        )
-        name = re.sub(r"[^\w.-]+", "-", own)
-        answers, items = evaluation.rankings.answers, evaluation.rankings.items
-        table = write_trec(target, name, answers, evaluation.qrels, evaluation.per_query, items)
+        target = Path(folder) if folder is not None else self.folder / "export" / (to if to != "trec" else "")
+        rankings = evaluation.rankings
+        if to == "trec":
+            own = self.name if rankings.name == self.name else f"{self.name}-{rankings.name}"
+            files = (target, re.sub(r"[^\w.-]+", "-", own))
+            judged = (evaluation.qrels, evaluation.per_query, rankings.items)
+            table = write_trec(*files, rankings.answers, *judged)
+        else:
+            table = write_datasets(target, evaluation.retrieval_datasets, to)
         return Result(table, f"{len(table)} files are in `{target}`.")
 
     def export_vectors(

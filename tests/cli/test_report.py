@@ -133,9 +133,21 @@ def test_a_run_is_written_for_other_tools(here, tmp_path, capsys):
     shown = capsys.readouterr().out
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert all(name in shown for name in files)
-    assert len(files) == 7
+    assert len(files) == 9
     assert main(["export", "p"]) == 0
     assert sorted(path.name for path in (tmp_path / "data/runs/p/export").iterdir()) == files
+
+
+def test_what_is_judged_is_written_as_a_data_set_of_a_benchmark(here, tmp_path, capsys):
+    make_judged_run("p", 0.5)
+    assert main(["export", "p", "--to", "beir"]) == 0
+    folder = tmp_path / "data/runs/p/export/beir"
+    assert "text-to-image/corpus.jsonl" in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == ["image-to-text", "text-to-image"]
+    assert main(["export", "p", "--to", "mteb"]) == 2  # the images are nowhere
+    assert "0.jpg: missing file; a data set holds every image" in capsys.readouterr().err
+    assert main(["export", "p", "--to", "mteb", "--dtype", "float16"]) == 2
+    assert "belong to vectors" in capsys.readouterr().err
 
 
 def test_a_run_without_rankings_says_what_comes_first(here, tmp_path, capsys):

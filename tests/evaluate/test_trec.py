@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from io import StringIO
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from mmlab.evaluate.trec import (
     read_trec_run,
     trec_qrels_lines,
     trec_run_lines,
+    trec_topic_lines,
     write_trec,
 )
 from mmlab.items.rankings import rankings_from_scores
@@ -101,11 +103,22 @@ def test_a_folder_holds_all_that_other_tools_need(tmp_path) -> None:
     tables = ({"text-to-image": one} for one in (ranked(), RIGHT, scores))
     files = write_trec(tmp_path / "out", "demo", *tables, ITEMS)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(files["file"])
-    assert files["rows"].tolist() == [22, 16 * 6, 16, 16]
+    assert files["rows"].tolist() == [22, 16, 16 * 6, 16, 16]
     found = pd.read_csv(tmp_path / "out" / "demo.text-to-image.csv")
     assert found["RR"].tolist() == pytest.approx(scores["RR"].tolist())
     assert set(found["text"]) == {"'=1+1"}  # no formula
     assert pd.read_csv(tmp_path / "out" / "demo.items.csv")["item_id"].tolist() == ITEMS["item_id"].tolist()
+
+
+def test_topics_are_xml_whatever_the_texts_hold() -> None:
+    texts = ['a < b & "c"', "bell \x07 and \ufffe]]>", None]
+    queries = pd.DataFrame(
+        {"query_id": ["q 1", 'a"b', "i"], "text": texts, "image": [None, None, "/a & b.jpg"]}
+    )
+    topics = ElementTree.fromstring("".join(trec_topic_lines(queries)))  # noqa: S314 - our own
+    assert [topic.get("number") for topic in topics] == ["q%201", 'a"b', "i"]
+    assert [topic.findtext("title") for topic in topics] == ['a < b & "c"', "bell  and ]]>", None]
+    assert topics[2].findtext("image") == "/a & b.jpg"
 
 
 def line(query="t00%25", item="my%20photo%200.jpg", rank="1", score="0.5", more="tag"):
@@ -187,5 +200,5 @@ def test_a_run_without_answers_writes_empty_files(tmp_path) -> None:
     nothing = ranked().head(0)
     scores = score_queries(nothing, RIGHT.head(0), MEASURES)
     tables = ({"text-to-image": one} for one in (nothing, RIGHT.head(0), scores))
-    assert write_trec(tmp_path, "x", *tables, ITEMS)["rows"].tolist() == [22, 0, 0, 0]
+    assert write_trec(tmp_path, "x", *tables, ITEMS)["rows"].tolist() == [22, 0, 0, 0, 0]
     assert (tmp_path / "x.text-to-image.run").read_bytes() == b""

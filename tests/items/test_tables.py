@@ -103,6 +103,9 @@ def test_nothing_is_among_nothing():
     assert places_among([], ["a"]).tolist() == []
     assert places_among(["a"], []).tolist() == [-1]
     assert places_among(pd.Series(["a", None]), ["a"]).tolist() == [0, -1]
+    without_rows = pd.DataFrame({"query_id": "q", "item_id": []})["item_id"]  # of floats
+    assert places_among(without_rows, ["a"]).tolist() == []
+    assert places_among(["a"], without_rows).tolist() == [-1]
 
 
 @settings(deadline=None)
