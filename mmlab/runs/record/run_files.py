@@ -35,6 +35,10 @@ ITEMS = "items.parquet"
 SKIPPED = "skipped.parquet"
 CHANGES = "changes.parquet"
 PLACES = "places.parquet"  # of items and refused rows in the dataset
+# queries of the user's own, what is judged to answer them, and what of both was refused or odd
+QUERIES = "queries.parquet"
+QRELS = "qrels.parquet"
+QUERY_FINDINGS = "query_findings.parquet"
 VECTORS = "vectors"
 QUERY_VECTORS = "vectors/queries/{}.npz"  # of the space's key, where texts ask behind another prompt
 RAGGED_VECTORS = "vectors/{}/{}.npz"  # of the space's kind, sparse or late, and its key
@@ -71,6 +75,8 @@ INDEX_PAGE = "index.html"
 WRITERS = {
     ITEMS: "01_ingest",
     SKIPPED: "01_ingest",
+    QUERIES: "01_ingest",
+    QRELS: "01_ingest",
     VECTORS: "02_embed",
     INDEX: "03_index",
     RANKINGS: "04_retrieve",
