@@ -40,6 +40,7 @@ Examples:
   mmlab run --dataset photos/ --name base --model openai/clip-vit-base-patch32
   mmlab run --dataset photos/ --name two --model openai/clip-vit-base-patch32 --model google/siglip-base-patch16-224
   mmlab run --dataset photos/ --name quick -p k=5 -p seed=7
+  mmlab run --dataset catalogue/ --name shop --queries queries.csv --qrels qrels.csv
   mmlab run --name base --from 04 -p k=20        uses again what 01 to 03 made
 """
 DEMO_EXAMPLES = """
@@ -83,6 +84,10 @@ Examples:
     help="Hugging Face id, a local folder, or demo (the default); given several times, all are compared.",
 )
 @click.option(
+    "--queries", help="Queries of your own: a table, or a folder of BEIR, TREC or MTEB; see 01_ingest."
+)
+@click.option("--qrels", help="Judgements of what answers them, where they lie elsewhere.")
+@click.option(
     "--from",
     "start",
     default="01",
@@ -90,7 +95,15 @@ Examples:
     help="Start at this notebook (04 or 04_retrieve), with what a run of this name has made before it.",
 )
 @parameter_option
-def run(dataset: str | None, name: str, models: Sequence[str], start: str, parameters: Sequence[str]) -> None:
+def run(
+    dataset: str | None,
+    name: str,
+    models: Sequence[str],
+    queries: str | None,
+    qrels: str | None,
+    start: str,
+    parameters: Sequence[str],
+) -> None:
     """Run the six notebooks on a dataset and write their report, data/runs/NAME/index.html.
 
     They are 01_ingest, 02_embed, 03_index, 04_retrieve, 05_evaluate and 06_visualize. Every option and parameter is
@@ -102,7 +115,8 @@ def run(dataset: str | None, name: str, models: Sequence[str], start: str, param
             "--dataset is missing: a folder of images, a table of captions, or hf://owner/name"
         )
     given: dict[str, Any] = split_parameters(parameters)
-    given |= {"dataset": dataset} if dataset is not None else {}
+    own = {"dataset": dataset, "queries": queries, "qrels": qrels}
+    given |= {parameter: value for parameter, value in own.items() if value is not None}
     given |= {"models": list(models)} if models else {}
     checked = check(name, given, start)
     if start in ("01", "01_ingest") and not checked["dataset"].startswith("hf://"):

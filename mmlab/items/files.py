@@ -76,6 +76,22 @@ def resolve(path: str | Path) -> Path:
     return ((find_project() or Path.cwd()) / Path(path).expanduser()).resolve()
 
 
+def find_path(parameter: str, path: str | Path, *folders: Path) -> Path:
+    """Return the absolute path of a file or folder that a parameter names.
+
+    A relative path starts at the first of the folders that has it, else at the project. Raises FileNotFoundError where
+    there is none.
+    """
+    places = [*((folder / Path(path).expanduser()).resolve() for folder in folders), resolve(path)]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        listed = " or ".join(map(str, dict.fromkeys(places)))
+        raise FileNotFoundError(
+            f"parameter {parameter}: expected a file or a folder, found nothing at {listed}"
+        )
+    return found
+
+
 def shorten(path: Path) -> Path:
     """Return a path inside the project relative to it, so that the project can be moved; any other as it is."""
     folder = find_project()

@@ -91,6 +91,10 @@ PARAMETERS = {
         Parameter("follow_links", Truth(), False, "use images and texts behind links that lead out of the dataset"),
         Parameter("max_downloads", Whole(0, 100_000_000), 300,
                   "where more images than this lie on the web, nothing is fetched"),
+        Parameter("queries", Text("a file or a folder, or empty"), "",
+                  "queries of your own: a table, BEIR, TREC, MTEB; a relative path starts at the dataset"),
+        Parameter("qrels", Text("a file or a folder, or empty"), "",
+                  "judgements of what answers them (query, item, relevance), where they lie elsewhere"),
         Parameter("min_words", Whole(0, 1000), 5, "texts of fewer words are marked as short text; 0 marks none"),
         Parameter("max_chars", Whole(1, 1_000_000), 1000, "longer texts are cut after the last word that fits"),
         Parameter("replacements", Text("a csv file, or empty"), "",
@@ -221,6 +225,10 @@ def check_together(values: Mapping[str, Any]) -> None:
     given = {name: one.default for name, one in PARAMETERS.items()} | dict(values)
     if both := sorted(set(given["refuse"]) & set(given["keep"])):
         raise ValueError(f"parameters refuse and keep both list {both}: list each finding in one of them")
+    if given["qrels"] and not given["queries"]:
+        raise ValueError(
+            f"parameter qrels: {given['qrels']!r} judges queries of your own, and none are given; set queries"
+        )
     if given["weights"] != "equal" and given["fusion"] == "none":
         raise ValueError(
             f"parameter weights: {given['weights']!r} needs a fusion; set fusion to rrf, dbsf or weighted_sum"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mmlab.ingest import IngestResult, Inspection, Rules
+from mmlab.ingest import IngestResult, Inspection, OwnQueries, Rules
 from mmlab.items import write_items, write_table
 from mmlab.items.sentences import count_words
 from mmlab.items.tables import NEGATIVE
@@ -64,6 +64,7 @@ class IngestReport(Report):
     Attributes:
         result: the items, the skipped rows, the changed texts and the outcome of every row.
         rules: what was cleaned, refused and kept.
+        own: queries of the user's own with their judgements; None where none were given.
 
     Example:
         >>> report = run.ingest(run.dataset)
@@ -73,6 +74,7 @@ class IngestReport(Report):
 
     result: IngestResult
     rules: Rules
+    own: OwnQueries | None = None
 
     def _overview(self) -> Result:
         """Show how the source was read, what was worked on, and what could not be done."""
@@ -102,10 +104,10 @@ class IngestReport(Report):
 
     @property
     def sentence(self) -> str:
-        """What came of the dataset, in two sentences."""
+        """What came of the dataset, in two sentences, and of queries of one's own."""
         return (
             f"{self._kept} {len(self.result.changes):,} texts were cleaned, {len(self.result.skipped):,} entries were "
-            f"refused, each with its reason. {' '.join(self._limits)}"
+            f"refused, each with its reason. {' '.join(self._limits)} {self.own.sentence if self.own else ''}"
         ).strip()
 
     @property
@@ -243,6 +245,22 @@ class IngestReport(Report):
         cards = gallery(shown["image"], shown["pair_id"].map(captions).astype(object).fillna("(no text)"))
         return Result(shown[["pair_id", "image"]], "", html=cards, shown=no_table())
 
+    def queries(self) -> Result:
+        """Show what came in of queries of one's own and their judgements, and what was refused, by reason.
+
+        Example:
+            >>> report.queries().sentence
+            'No queries of your own were given: the captions are the queries.'
+        """
+        if self.own is None:
+            sentence = "No queries of your own were given: the captions are the queries."
+            return Result(no_table(), sentence)
+        notes = "".join(f"\n\n> {note}" for note in self.own.notes)
+        listed = f" Each is listed in {run_files.QUERY_FINDINGS}." if len(self.own.findings) else ""
+        return Result(
+            self.own.balance(), f"{self.own.sentence}{listed}{notes}", caption="Own queries and judgements"
+        )
+
     def sizes(self) -> Result:
         """Show how long the texts are, how many an image has, and how large the images are.
 
@@ -273,6 +291,9 @@ class IngestReport(Report):
     def write(self, step: Step) -> Html:
         """Write items.parquet, skipped.parquet, changes.parquet and places.parquet, and show what the step has written.
 
+        Queries of one's own go to queries.parquet, qrels.parquet and query_findings.parquet; without any, those of an
+        earlier ingest are removed.
+
         Example:
             >>> files = report.write(step)
         """
@@ -280,4 +301,14 @@ class IngestReport(Report):
         write_table(self.result.skipped, step.write(run_files.SKIPPED))
         write_table(self.result.changes, step.write(run_files.CHANGES))
         write_table(self.result.places, step.write(run_files.PLACES))
+        self._write_queries(step)
         return step.outputs()
+
+    def _write_queries(self, step: Step) -> None:
+        files = (run_files.QUERIES, run_files.QRELS, run_files.QUERY_FINDINGS)
+        if self.own is None:
+            for file in files:
+                (step.folder / file).unlink(missing_ok=True)
+            return
+        for table, file in zip((self.own.queries, self.own.qrels, self.own.findings), files, strict=True):
+            write_table(table, step.write(file))

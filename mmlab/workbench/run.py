@@ -11,7 +11,7 @@ import pandas as pd
 from mmlab.evaluate.retrieval_datasets import DATASET_WRITERS, write_datasets
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.store.payload import FILTERABLE, payload_fields
-from mmlab.ingest import Rules, ingest_items, inspect_dataset
+from mmlab.ingest import Rules, ingest_items, inspect_dataset, read_queries
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.options import Choice, check_value, entries_of
 from mmlab.items.parameter_table import PARAMETERS, check_values
@@ -771,6 +771,8 @@ class Run(RunData):
         source: str = "auto",
         columns: str | Mapping[str, str] | Iterable[str] = (),
         rules: Rules | None = None,
+        queries: str | Path = "",
+        qrels: str | Path = "",
     ) -> IngestReport:
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
@@ -779,16 +781,23 @@ class Run(RunData):
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
+            queries: a file or folder of queries of your own, "" for none: see `mmlab.ingest.read_queries`. A relative
+                path starts at the dataset's folder, then at the project.
+            qrels: judgements of what answers them, where they lie elsewhere.
 
         Example:
             >>> sorted(run.ingest(run.dataset).items["modality"].unique())
             ['image', 'text']
         """
         if isinstance(dataset, InspectionReport):
-            rules = rules or dataset.inspection.rules
-            return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
-        rules = rules or Rules()
-        return IngestReport(ingest_items(dataset, source, columns, rules), rules)
+            looked = dataset.inspection
+        else:
+            looked = inspect_dataset(dataset, source, columns, rules or Rules())
+        result = ingest_items(looked, rules=rules or looked.rules)
+        own = None
+        if queries:
+            own = read_queries(result.items, queries, qrels, result.images, looked.source.root)
+        return IngestReport(result, rules or looked.rules, own)
 
     def embed(self, models: Sequence[str], **settings: Any) -> EmbedReport:
         """Embed the run's items with one or several models, as 02_embed does; `EmbedReport.write` keeps the vectors.

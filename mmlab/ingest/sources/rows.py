@@ -98,10 +98,10 @@ def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataF
     ours = {name: _string_array(_our_values(parts, name)) for name in OUR_COLUMNS[:-1]}
     record = pd.array([row.record for part in parts for row in part.rows], dtype="Int64")
     names = dict.fromkeys(name for part in parts for name in part.user_names)
-    users = {name: _typed_array(_values_of(parts, name)) for name in names}
+    users = {name: typed_array(_values_of(parts, name)) for name in names}
     table = pd.DataFrame({**ours, "record": record, **users}, index=index)
     for name in names if numbers_in_text else ():
-        table[name] = _as_numbers(table[name])
+        table[name] = as_numbers(table[name])
     return table
 
 
@@ -124,7 +124,7 @@ def _values_of(parts: Sequence[Part], name: str) -> list[PlainValue]:
     return values
 
 
-def _typed_array(values: list[PlainValue]) -> pd.api.extensions.ExtensionArray:
+def typed_array(values: list[PlainValue]) -> pd.api.extensions.ExtensionArray:
     """Return an array of the one type that all values have, else of text."""
     types = {type(value) for value in values if value is not None}
     if types == {bool}:
@@ -144,7 +144,7 @@ def _string_array(values: list[str | None]) -> pd.api.extensions.ExtensionArray:
     return pd.array(texts, dtype="str")
 
 
-def _as_numbers(column: pd.Series) -> pd.Series:
+def as_numbers(column: pd.Series) -> pd.Series:
     """Return the column as numbers if every cell that is not empty is one, written plainly."""
     present = column.dropna() if column.dtype == "str" else column[:0]
     for form, number, dtype in NUMBERS:

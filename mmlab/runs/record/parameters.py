@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mmlab.items.files import project, resolve
+from mmlab.items.files import find_path, project, resolve
 from mmlab.items.options import Kind, Many, Number, Text, Truth, Whole, check_value, read_value
 from mmlab.items.parameter_table import PARAMETERS, Parameter, check_together
 
@@ -154,6 +154,11 @@ def check_files(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     checks = {"dataset": check_dataset, "captioner": check_model, "replacements": check_replacements}
     found: dict[str, Any] = {name: check(values[name]) for name, check in checks.items() if values.get(name)}
+    found |= {
+        name: check_query_files(name, values[name], str(found.get("dataset", "")))
+        for name in ("queries", "qrels")
+        if values.get(name)
+    }
     if "models" in values:
         found["models"] = [check_model(model) for model in values["models"]]
     return {**values, **found}
@@ -167,6 +172,19 @@ def check_replacements(text: str) -> str:
     raise ValueError(
         f"parameter replacements: there is no file {places[0]}; expected a csv with find and replace"
     )
+
+
+def check_query_files(name: str, text: str, dataset: str) -> str:
+    """Return the absolute path of queries or judgements: as typed here, else from the dataset's folder or the project.
+
+    Raises ValueError where there is none.
+    """
+    place = Path(dataset)
+    folders = [Path.cwd(), *([place if place.is_dir() else place.parent] if place.is_absolute() else [])]
+    try:
+        return str(find_path(name, text, *folders))
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from error
 
 
 def check_dataset(text: str) -> str:

@@ -35,16 +35,15 @@ ITEMS = "items.parquet"
 SKIPPED = "skipped.parquet"
 CHANGES = "changes.parquet"
 PLACES = "places.parquet"  # of items and refused rows in the dataset
-QUERIES = "queries.parquet"  # of the user's own
-QRELS = "qrels.parquet"  # what is right for them
-QUERY_LEDGER = "query_ledger.parquet"  # what was refused or odd about both
+# queries of the user's own, what is judged to answer them, and what of both was refused or odd
+QUERIES = "queries.parquet"
+QRELS = "qrels.parquet"
+QUERY_FINDINGS = "query_findings.parquet"
 VECTORS = "vectors"
 QUERY_VECTORS = "vectors/queries/{}.arrow"  # of the space's key, where texts ask behind another prompt
 RAGGED_VECTORS = "vectors/{}/{}.npz"  # of the space's kind, sparse or late, and its key
 RAGGED_QUERIES = "vectors/{}/queries/{}.npz"  # of the same, where texts ask in another way
-OWN_QUERY_VECTORS = (
-    "vectors/own_queries/{}"  # the user's own queries by the space's key, in a file as its items' are
-)
+OWN_QUERY_VECTORS = "vectors/own_queries/{}"  # of the space's key, in a file as its items' are
 EMBED_SKIPPED = "embed_skipped.parquet"
 STORE = "store"
 INDEX = "index.parquet"
@@ -79,6 +78,8 @@ INDEX_PAGE = "index.html"
 WRITERS = {
     ITEMS: "01_ingest",
     SKIPPED: "01_ingest",
+    QUERIES: "01_ingest",
+    QRELS: "01_ingest",
     VECTORS: "02_embed",
     INDEX: "03_index",
     RANKINGS: "04_retrieve",
