@@ -27,6 +27,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
+    "plan": "tests.bench.plan:plan",
     "retrievers": "tests.bench.retrievers:retrievers",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
@@ -38,6 +39,7 @@ ASKED_FOR = {
     "large",
     "mpnet",
     "mutants",
+    "plan",
 }  # takes long, or a folder: measured only by its name
 
 
