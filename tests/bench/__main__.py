@@ -28,6 +28,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
     "plan": "tests.bench.plan:plan",
+    "push": "tests.bench.push:push",
     "retrievers": "tests.bench.retrievers:retrievers",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
@@ -40,6 +41,7 @@ ASKED_FOR = {
     "mpnet",
     "mutants",
     "plan",
+    "push",
 }  # takes long, or a folder: measured only by its name
 
 
