@@ -1,7 +1,7 @@
-"""A push of 20,000 points of 128 numbers to a server that takes a while for each answer: one request at a time, and four.
+"""A push of 20,000 points to a server that takes a while for each answer: one request at a time, and four.
 
-The server is the stand-in of tests/index/qdrant_server.py in a process of its own, `python -m tests.bench.push SECONDS`.
-It is written in Python and does one write at a time: what several requests gain is the time of the way alone.
+The server is the stand-in of tests/index/qdrant_server.py in a process of its own, which does one write at a time: what
+several requests gain is the time of the way alone.
 """
 
 import subprocess
