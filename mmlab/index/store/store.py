@@ -5,10 +5,11 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Self, Unpack
+from itertools import islice
+from typing import Any, Self, Unpack, cast
 
 import pandas as pd
 
@@ -19,10 +20,10 @@ from mmlab.index.store.engine import (
     Hits,
     NoCollection,
     Payload,
-    Record,
     Row,
     Search,
     SearchOptions,
+    WholeRecord,
     hits_to_rankings,
 )
 from mmlab.index.store.index_settings import Cluster
@@ -167,24 +168,31 @@ class Store:
         from tqdm.auto import tqdm
 
         ids = check_item_ids(points.ids)
-        with self.session():
+        with self.session(), tqdm(total=len(ids), desc="upsert", unit="point", disable=not progress) as bar:
             schema = self.schema(collection)
             for vectors, _ in points.vectors.values():
                 schema.check_space(vectors.space, collection)
-            starts = range(0, len(ids), batch)
-            for start in tqdm(starts, desc="upsert", unit="batch", disable=not progress):
-                part = slice(start, start + batch)
-                self._engine.upsert(collection, ids[part], points.rows(part), points.payloads[part])
+            parts = (slice(start, start + batch) for start in range(0, len(ids), batch))
+            batches = (
+                list(zip(ids[part], points.payloads[part], points.rows(part), strict=True)) for part in parts
+            )
+            self._engine.upsert(collection, batches, bar.update)
 
-    def upsert_records(self, collection: str, records: Sequence[Record]) -> None:
-        """Add or replace points as `records` yields them."""
+    def upsert_records(
+        self,
+        collection: str,
+        records: Iterable[WholeRecord],
+        batch: int,
+        sent: Callable[[int], object],
+    ) -> None:
+        """Add or replace points as `records` yields them; call `sent` with the number of each batch that is written."""
+        records = iter(records)
         with self.session():
-            ids, payloads, rows = map(list, zip(*records, strict=True))
-            self._engine.upsert(collection, ids, rows, payloads)
+            self._engine.upsert(collection, iter(lambda: list(islice(records, batch)), []), sent)
 
-    def records(self, collection: str) -> Iterator[Record]:
+    def records(self, collection: str) -> Iterator[WholeRecord]:
         """Yield all points as they are stored: id, payload, vectors. Needs an open session."""
-        return self._engine.scroll(collection, (), vectors=True)
+        return cast("Iterator[WholeRecord]", self._engine.scroll(collection, (), vectors=True))
 
     def point_ids(self, collection: str) -> Iterator[str]:
         """Yield the ids of all points, in their order. Needs an open session."""
