@@ -1,5 +1,6 @@
 """The door: a run, opened, and what one asks of it."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
@@ -10,7 +11,8 @@ import pandas as pd
 
 from mmlab.evaluate.retrieval_datasets import DATASET_WRITERS, write_datasets
 from mmlab.evaluate.trec import write_trec
-from mmlab.index.store.payload import FILTERABLE, payload_fields
+from mmlab.index.cluster_plan import CAPACITY, HEADROOM, Rate, plan_cluster
+from mmlab.index.store.payload import FILTERABLE, payload_fields, payload_rows
 from mmlab.ingest import Rules, ingest_items, inspect_dataset, read_queries
 from mmlab.items import MODALITIES, Vectors, is_among
 from mmlab.items.options import Choice, check_value, entries_of
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     Asked = str | Path | Image
 
 HITS_IN_PANEL = 8
+PLANNED = ("retrievers", "quantization", "hnsw_m", "on_disk")  # parameters of 03 that a plan has too
+MEASURED_ITEMS = 1_000  # whose bytes are counted
 
 
 class Run(RunData):
@@ -494,6 +498,32 @@ class Run(RunData):
         table = export_vectors(exported, to, target, dtype, hnsw_m)
         return Result(table, describe_files(table, target, to))
 
+    def plan(self, items: int, **settings: Any) -> Result:
+        """Put a Qdrant cluster with more items of this kind on paper: bytes, memory, nodes, hours, cost.
+
+        Dimension, retrievers and settings of the index are those of the run; so are the items a second of 02, the
+        points a second of 03, the time of a query, the bytes of payload and words, and the rows of late vectors.
+
+        Args:
+            items: images and texts together.
+            settings: of `plan_cluster` where they differ, such as model, quantization, replicas, node_ram_gb, qps,
+                embed_per_second, gpu_hour.
+
+        Returns:
+            A row for each quantity: quantity, each_bytes (of an item), amount, unit, cost, source.
+
+        Example:
+            >>> run.plan(1_000_000, replicas=1).table["quantity"].tolist()[:2]
+            ['dense vectors', 'quantized copies, scalar']
+        """
+        space = (
+            self._vectors_of(settings["model"]).space if "model" in settings else self.all_vectors[0].space
+        )
+        own = {name: self.parameters[name] for name in PLANNED if name in self.parameters}
+        known = {"dimension": space.dimension, **own}
+        plan = plan_cluster(items, settings, known, measured_rates(self))
+        return Result(plan.table(), plan.sentence, digits=2)
+
     def fixes(self) -> Result:
         """List what to repair in the dataset, the costliest first, for whoever owns the data.
 
@@ -868,3 +898,35 @@ def open_run(name: str | Step | None = None) -> Run | RunList:
         raise FileNotFoundError(f"there is no run {name!r} in {files.folder.parent}; there are: {names}")
     read_manifest(name)  # a damaged one is said here
     return Run(files)
+
+
+def measured_rates(run: RunData) -> dict[str, Rate]:
+    """Return what a run has measured of the RATES of a plan, each with the notebook or the items that it is from."""
+    found, steps = {}, run.manifest["steps"]
+    for name, notebook in (("embed_per_second", "02_embed"), ("upload_per_second", "03_index")):
+        if notebook in steps:
+            source = f"{notebook} of {run.name} as a whole, measurements and caches included"
+            found[name] = Rate(len(run.embedded_items) / steps[notebook]["seconds"], source)
+    if "03_index" in steps:
+        found["query_ms"] = Rate(
+            float(run.benchmark["p50_ms"].iloc[-1]), f"03_index of {run.name}, the median"
+        )
+    items = run.embedded_items.head(MEASURED_ITEMS)
+    payloads = [json.dumps(one) for one in payload_rows(items, payload_fields(items))]
+    size = HEADROOM * sum(map(len, payloads)) / len(payloads)
+    found["payload_bytes"] = Rate(size, f"JSON of the items of {run.name} x 1.5, {CAPACITY}")
+    return found | _ragged_rates(run)
+
+
+def _ragged_rates(run: RunData) -> dict[str, Rate]:
+    """Return the bytes of an item's weighted terms, and the rows of its tokens, of the retrievers that a run has."""
+    found, source = {}, f"the items of {run.name}"
+    for kind in {"bm25", "sparse", "late"} & set(run.retrievers):
+        own = run.vectors_of([kind])[0]
+        parts = own.take(own.ids[:MEASURED_ITEMS])
+        if kind == "late":
+            found["tokens"] = Rate(len(parts.array) / len(parts), source)
+        else:
+            each = sum(len(parts.part_bytes(row)) for row in range(len(parts))) / len(parts)
+            found[f"{kind}_bytes"] = Rate(each, source)
+    return found

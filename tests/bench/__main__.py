@@ -23,10 +23,13 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "ingest-near": "tests.bench.ingest_images:near",
     "kills": "tests.bench.kills:kills",
     "large": "tests.bench.large:large",
+    "million": "tests.bench.million:million",
     "minilm": "tests.bench.sentences:minilm",
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
+    "plan": "tests.bench.plan:plan",
+    "push": "tests.bench.push:push",
     "retrievers": "tests.bench.retrievers:retrievers",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
@@ -36,8 +39,11 @@ ASKED_FOR = {
     "growth",
     "kills",
     "large",
+    "million",
     "mpnet",
     "mutants",
+    "plan",
+    "push",
 }  # takes long, or a folder: measured only by its name
 
 
