@@ -27,7 +27,9 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
+    "ray": "tests.bench.rows:ray",
     "retrievers": "tests.bench.retrievers:retrievers",
+    "rows": "tests.bench.rows:rows",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
@@ -38,6 +40,8 @@ ASKED_FOR = {
     "large",
     "mpnet",
     "mutants",
+    "ray",
+    "rows",
 }  # takes long, or a folder: measured only by its name
 
 
