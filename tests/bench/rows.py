@@ -22,7 +22,20 @@ from mmlab.runs.execute.execution import run_notebooks
 from mmlab.runs.execute.notebooks import find_notebooks
 run_notebooks("rows", {"dataset": %r, "ocr": False}, find_notebooks()[:2])
 """
-WORDS = ("red", "blue", "small", "round", "shoe", "lamp", "chair", "wooden", "striped", "dotted", "cup", "coat")
+WORDS = (
+    "red",
+    "blue",
+    "small",
+    "round",
+    "shoe",
+    "lamp",
+    "chair",
+    "wooden",
+    "striped",
+    "dotted",
+    "cup",
+    "coat",
+)
 
 
 def rows() -> list[Figure]:
