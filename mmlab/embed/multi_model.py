@@ -22,6 +22,7 @@ from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
+from mmlab.items.vector_files import blocks_of
 
 T = TypeVar("T")
 
@@ -163,11 +164,20 @@ def describe_rows(results: Sequence[Embedded], items: pd.DataFrame) -> pd.DataFr
     for vectors in [result.dense for result in results]:
         modalities, cosines = modality_by_id.loc[vectors.ids].to_numpy(), cosines_to_float32(vectors, items)
         for modality in pd.unique(modalities):
-            part = vectors.array[modalities == modality]
-            norms, mean = np.linalg.norm(part, axis=1), np.linalg.norm(part.mean(axis=0))
+            norms, mean = _norms_and_mean(vectors.array, np.flatnonzero(modalities == modality))
             least = cosines[modality_by_id.loc[cosines.index] == modality].min()
-            rows.append((vectors.space.key, modality, norms.min(), norms.max(), mean, least))
+            rows.append((vectors.space.key, modality, norms.min(), norms.max(), np.linalg.norm(mean), least))
     return pd.DataFrame(rows, columns=["space", "modality", *ROW_COLUMNS])
+
+
+def _norms_and_mean(array: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the norms (n,) of the rows at these places, and the mean (D,) of the rows; read in blocks."""
+    norms, total = np.empty(len(places), dtype=np.float32), np.zeros(array.shape[1])
+    for part in blocks_of(len(places)):
+        rows = array[places[part]]
+        norms[part] = np.linalg.norm(rows, axis=1)
+        total += rows.sum(axis=0, dtype=np.float64)
+    return norms, total / max(1, len(places))
 
 
 def cosines_to_float32(

@@ -235,6 +235,10 @@ class ShardEncoder:
 
     def __call__(self, shard: pa.Table) -> pa.Table:
         """Return a row for each row of the shard, or one row with the problem."""
+        return self.embed(shard, str(_ray().util.get_node_ip_address()))
+
+    def embed(self, shard: pa.Table, node: str) -> pa.Table:
+        """Do so under the name of the node."""
         try:
             self.model = self.model or load_for(self.space, "cuda" if self.size.gpus else "cpu")
             rows = shard.to_pandas()
@@ -242,12 +246,8 @@ class ShardEncoder:
                 encode_items(rows, self.model, self.batch_size, self.as_queries, workers=self.size.cpus)
             )
         except ModelError as error:
-            return write_result([], np.empty(0, dtype=int), _node(), str(error))
-        return write_result(batches, rows["position"].to_numpy(), _node())
-
-
-def _node() -> str:
-    return str(_ray().util.get_node_ip_address())
+            return write_result([], np.empty(0, dtype=int), node, str(error))
+        return write_result(batches, rows["position"].to_numpy(), node)
 
 
 def write_result(

@@ -199,9 +199,7 @@ class EmbedReport(Report):
         Example:
             >>> norms = report.norms().table
         """
-        furthest = max(
-            float(np.abs(np.linalg.norm(v.array, axis=1) - 1).max(initial=0)) for v in self.vectors
-        )
+        furthest = float((self._norms[["smallest norm", "largest norm"]] - 1).abs().to_numpy().max(initial=0))
         least = self._norms["least cosine to float32"].min()
         sentence = (
             f"All {sum(map(len, self.vectors)):,} norms lie within {furthest:.1e} of 1. The least cosine to float32 is "

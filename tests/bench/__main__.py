@@ -30,7 +30,9 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "panels": "tests.bench.panels:panels",
     "plan": "tests.bench.plan:plan",
     "push": "tests.bench.push:push",
+    "ray": "tests.bench.rows:ray",
     "retrievers": "tests.bench.retrievers:retrievers",
+    "rows": "tests.bench.rows:rows",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
     "sweep": "tests.bench.sweep:sweep",
@@ -44,6 +46,8 @@ ASKED_FOR = {
     "mutants",
     "plan",
     "push",
+    "ray",
+    "rows",
 }  # takes long, or a folder: measured only by its name
 
 

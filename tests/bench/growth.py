@@ -65,7 +65,10 @@ def measure_demo(products: int) -> pd.DataFrame:
 
 
 def watch(command: list[str], folder: Path) -> pd.DataFrame:
-    """Run a command with this data folder and look at its kernels meanwhile: time, started, bytes (resident)."""
+    """Run a command with this data folder and look at its kernels meanwhile: time, started, bytes, own bytes.
+
+    bytes: all that is resident, also of mapped files, which the system drops when it needs room; own_bytes: the rest.
+    """
     import psutil
 
     rows = []
@@ -75,22 +78,26 @@ def watch(command: list[str], folder: Path) -> pd.DataFrame:
             for child in psutil.Process(process.pid).children():
                 try:
                     if "ipykernel_launcher" in child.cmdline():
-                        rows.append((time.time(), child.create_time(), child.memory_info().rss))
+                        memory = child.memory_info()
+                        own = memory.rss - getattr(memory, "shared", 0)
+                        rows.append((time.time(), child.create_time(), memory.rss, own))
                 except psutil.Error:  # it has ended
                     continue
             time.sleep(SECONDS_BETWEEN)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return pd.DataFrame(rows, columns=["time", "started", "bytes"])
+    return pd.DataFrame(rows, columns=["time", "started", "bytes", "own_bytes"])
 
 
-def time_and_memory(copy: Path, samples: pd.DataFrame, first: int = 1) -> tuple[float, float]:
+def time_and_memory(
+    copy: Path, samples: pd.DataFrame, first: int = 1, column: str = "bytes"
+) -> tuple[float, float]:
     """Seconds of an executed notebook, and the most gigabytes of its kernel; two kernels take turns from `first` on."""
     ran = json.loads(copy.read_text(encoding="utf-8"))["metadata"]["papermill"]
     start, end = (datetime.fromisoformat(ran[name]).timestamp() for name in ("start_time", "end_time"))
     kernels = np.sort(samples["started"].unique())
     own = samples[samples["started"] == kernels[(int(copy.stem[:2]) - first) % len(kernels)]]
-    return ran["duration"], own.loc[own["time"].between(start, end), "bytes"].max() / 1e9
+    return ran["duration"], own.loc[own["time"].between(start, end), column].max() / 1e9
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:

@@ -11,6 +11,8 @@ from mmlab.evaluate.measures.geometry import modality_gap
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
 from mmlab.items.tables import TooFew
+from mmlab.items.vector_files import blocks_of
+from mmlab.items.vectors import rows_of
 
 GRID = 512  # places at which two densities are compared
 MAX_DRAWS = 1000  # of a wrong item for one query
@@ -56,9 +58,13 @@ def pair_cosines(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame, seed: 
     asked, rows = np.unique(qrels["query_id"].to_numpy(dtype=str), return_inverse=True)
     right = set(zip(rows.tolist(), items.tolist(), strict=True))
     rng = np.random.default_rng(seed)
-    wrong = [_draw_wrong(rng, len(names), query, right) for query in rows.tolist()]
-    left, array = queries.take(asked).array[rows], gallery.take(names).array
-    positive, negative = (np.einsum("nd,nd->n", left, array[chosen]) for chosen in (items, wrong))
+    wrong = np.array([_draw_wrong(rng, len(names), query, right) for query in rows.tolist()])
+    left, places = rows_of(queries.ids, asked)[rows], rows_of(gallery.ids, names)
+    positive, negative = np.empty((2, len(rows)), dtype=np.float32)
+    for part in blocks_of(len(rows)):
+        asking = queries.array[left[part]]
+        for cosines, chosen in ((positive, items), (negative, wrong)):
+            cosines[part] = np.einsum("nd,nd->n", asking, gallery.array[places[chosen[part]]])
     return qrels[["query_id", "item_id"]].assign(positive=positive, negative=negative)
 
 
