@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmlab.ingest.outcomes import IMAGE_ITEM, MERGED, NO_CAPTION, TEXT_ITEM
+from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.ingest.texts.captioner import GENERATED
 from mmlab.ingest.texts.ocr import OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among
@@ -34,6 +35,7 @@ class IngestResult:
     counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
     guesses: how many images do not lie where their name says, by how they were found.
     notes: what could not be done, and what to do about it.
+    vectors: the ready vectors of the source, None where the items are to be embedded.
 
     Raise ValueError on construction if a row or an image is not accounted for exactly once. `ingest_items` makes
     these results; see there for an example.
@@ -49,6 +51,7 @@ class IngestResult:
     counts: dict[str, int] = field(default_factory=dict)
     guesses: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    vectors: ReadyVectors | None = None
 
     def __post_init__(self) -> None:
         check_items(self.items)

@@ -27,6 +27,7 @@ from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items import is_among
 from mmlab.items.sentences import count_words
 
+NAMED = "named:"  # before the name of an image, as the content of one that was not opened
 IMAGE_ITEM = "image item"
 FILE_COLUMNS = ["file", "reason", "detail"]
 TEXT_ITEM = "text item"
@@ -48,6 +49,21 @@ def resolve_images(
     facts = facts.reindex(files.index)
     reasons = {name: files[name].fillna(facts[name]) for name in ("reason", "detail")}
     return assess_images(facts.assign(file=files["file"], **reasons), rules), decoded
+
+
+def name_images(found: pd.DataFrame) -> pd.DataFrame:
+    """Return images that are not opened, as `assess_images` would: each is an item, and known by its name alone.
+
+    found: file, reason, detail, indexed by name.
+    """
+    names = found.index.to_series()
+    empty = pd.DataFrame({"width": pd.NA, "height": pd.NA}, found.index, dtype="Int32")
+    nothing = pd.Series(None, found.index, dtype="str")
+    return empty.assign(
+        file=found["file"], reason=nothing, content=NAMED + names, first=names, group=names, pair_id=names,
+        outcome=pd.Series(IMAGE_ITEM, found.index, dtype="str"), detail=nothing, duplicate_of=nothing,
+        flags=pd.Series("", found.index, dtype="str"),
+    )  # fmt: skip
 
 
 def add_downloads(
