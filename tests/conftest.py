@@ -135,7 +135,7 @@ def collection(catalogue: Path, make_once, tmp_path_factory: pytest.TempPathFact
     store = tmp_path_factory.mktemp("collection") / "store"
     copy_folder(made / "store", store)
     index = open_index(open_store(store), "demo")
-    vectors = Vectors.load(made / "vectors.npz")
+    vectors = Vectors.load(made / "vectors.arrow")
     return Collection(read_items(made / "items.parquet"), vectors, Retriever(index, load_model("demo")))
 
 
@@ -149,7 +149,7 @@ def _make_collection(catalogue: Path, folder: Path) -> None:
     vectors = embed_items(items, load_model("demo"), progress=False).vectors
     build_index(open_store(folder / "store"), "demo", items, [vectors], progress=False)
     write_items(items, folder / "items.parquet")
-    vectors.save(folder / "vectors.npz")
+    vectors.save(folder / "vectors.arrow")
 
 
 @pytest.fixture(scope="session")

@@ -37,11 +37,11 @@ def make_run(
     step = start_step("02_embed", name, models=[own.space.model for own in vectors])
     step.read("items.parquet")
     for own in vectors:
-        own.save(step.write(f"vectors/{own.space.key}.npz"))
+        own.save(step.write(f"vectors/{own.space.key}.arrow"))
     step.finish(f"{len(vectors)} spaces")
     step = start_step("04_retrieve", name, depth=depth)
     step.read("items.parquet")
-    step.read_all("vectors/*.npz")
+    step.read_all("vectors/*.arrow")
     for queries, gallery in DIRECTIONS.values():
         exact = rank_exactly(items, vectors, queries, gallery, depth)
         for file, rankings in (("/exact", exact), ("/index", lose_some(exact)), ("", exact)):

@@ -169,7 +169,7 @@ def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks_and_the_study_o
         **fused,
     }
     folder, _ = run_here("pair", parameters)
-    vectors = [Vectors.load(path) for path in (folder / "vectors").glob("*.npz")]
+    vectors = [Vectors.load(path) for path in (folder / "vectors").glob("*.arrow")]
     items = read_items(folder / "items.parquet")
     kinds = items.groupby("modality")["item_id"].agg(set)
     held = sorted((set(one.ids) for one in vectors), key=len)

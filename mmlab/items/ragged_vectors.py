@@ -13,15 +13,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from mmlab.items.files import replacing
-from mmlab.items.vectors import (
-    QUERIES_PER_BLOCK,
-    SCORES_PER_BLOCK,
-    Space,
-    Vectors,
-    check_ids,
-    check_unit_rows,
-    rows_of,
-)
+from mmlab.items.vector_files import check_ids, check_unit_rows
+from mmlab.items.vectors import QUERIES_PER_BLOCK, SCORES_PER_BLOCK, Space, Vectors, rows_of
 
 TOKEN_SCORES_PER_BLOCK = 16_000_000  # of query tokens times item tokens
 
@@ -244,12 +237,12 @@ AnyVectors = Vectors | SparseVectors | TokenVectors
 
 def load_vectors(path: str | Path) -> AnyVectors:
     """Read what `save` of any kind of vectors wrote; raise FileNotFoundError or ValueError as `Vectors.load` does."""
+    if Path(path).suffix != ".npz":
+        return Vectors.load(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"no vectors at {path}: run 02_embed for this run first")
     with np.load(path, allow_pickle=False) as parts:
-        if "offsets" not in parts.files:
-            return Vectors.load(path)
-        missing = {"ids", "space"} - set(parts.files)
+        missing = {"ids", "offsets", "space"} - set(parts.files)
         kind = next(
             (one for one in (SparseVectors, TokenVectors) if set(one.parts) <= set(parts.files)), None
         )

@@ -7,6 +7,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow.compute import fill_null, index_in
 
 from mmlab.items.files import replacing
 
@@ -33,7 +35,7 @@ QREL_COLUMNS = ("query_id", "item_id", "relevance")
 UNSEEN = " \u00a0\u200b\u200c\u200d\u2060\u3000\ufeff"  # characters that it passes over
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
-Ids = Iterable[str]  # a column, an array, a set or a list
+Ids = Iterable[str]  # a column, an array of numpy or Arrow, a set or a list
 
 
 class TooFew(ValueError):
@@ -102,14 +104,21 @@ def places_among(ids: Ids, known: Ids) -> np.ndarray:
     >>> places_among(["a", "b"], ["b", "c"]).tolist()
     [-1, 0]
     """
-    import pyarrow as pa
-    from pyarrow.compute import fill_null, index_in
-
-    columns = (
-        one if isinstance(one, np.ndarray | pd.Series | pd.Index) else list(one) for one in (ids, known)
-    )
-    searched, among = (pa.array(column, pa.large_string(), from_pandas=True) for column in columns)
+    searched, among = map(text_array, (ids, known))
     return np.asarray(fill_null(index_in(searched, value_set=among), -1), dtype=np.int64)
+
+
+def text_array(ids: Ids) -> pa.Array:
+    """Return ids (N,) as Arrow's large_string, without a copy where pandas holds them so; missing ones stay missing.
+
+    >>> text_array(["a", "b"]).type
+    DataType(large_string)
+    """
+    if isinstance(ids, pa.Array):
+        return ids
+    column = ids if isinstance(ids, np.ndarray | pd.Series | pd.Index) else list(ids)
+    found = pa.array(column, pa.large_string(), from_pandas=True)
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:

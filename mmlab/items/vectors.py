@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items.files import replacing
+from mmlab.items.tables import Ids, places_among, text_array
+from mmlab.items.vector_files import check_ids, check_unit_rows, read_arrow, write_arrow
 
 SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
 QUERIES_PER_BLOCK = 4096
-UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
 # Kinds of vectors: a row, weighted terms, a row for each token, and the mean of these.
 DENSE, SPARSE, LATE, POOLED = "dense", "sparse", "late", "pooled"
 TERM_WEIGHTS, TOKEN_VECTORS = (
@@ -147,9 +148,38 @@ class Vectors:
         return f"Vectors({len(self):,} x {self.space.dimension} in {self.space.key})"
 
     def take(self, ids: Sequence[str] | np.ndarray) -> "Vectors":
-        """Return the vectors of the given ids, in their order; KeyError names the first id that is not here."""
-        wanted = np.asarray(ids, dtype=str)
-        return Vectors(wanted, self.array[rows_of(self.ids, wanted)], self.space, self.queries)
+        """Return the vectors of the given ids, in their order; KeyError names the first id that is not here.
+
+        Those of ids that follow each other here are a view, not a copy. Raises ValueError for an id that comes twice.
+
+        >>> vectors = Vectors(["a", "b", "c"], np.eye(3), Space("toy", "1", "", "", "", 3))
+        >>> np.shares_memory(vectors.take(["b", "c"]).array, vectors.array)
+        True
+        """
+        rows = rows_of(self._searchable, ids)
+        if len(np.unique(rows)) != len(rows):
+            raise ValueError(f"vectors: {len(rows)} ids, only {len(np.unique(rows))} different ones")
+        follows = len(rows) > 0 and bool((np.diff(rows) == 1).all())
+        chosen = slice(int(rows[0]), int(rows[0]) + len(rows)) if follows else rows
+        return self._part(chosen)
+
+    @cached_property
+    def _searchable(self) -> Ids:
+        """The ids as they are searched: converted once."""
+        return text_array(self.ids)
+
+    def _part(self, chosen: slice | np.ndarray) -> "Vectors":
+        """Return the vectors at these places, each at most once: what was checked is not checked again."""
+        part = object.__new__(Vectors)
+        fields = {
+            "ids": self.ids[chosen],
+            "array": self.array[chosen],
+            "space": self.space,
+            "queries": self.queries,
+        }
+        for name, value in fields.items():
+            object.__setattr__(part, name, value)
+        return part
 
     def asking(self) -> "Vectors":
         """Return the same items as they ask: texts by their rows in `queries`, all others as they are found.
@@ -189,21 +219,25 @@ class Vectors:
         return Vectors(self.ids, array, self.space.truncate(dimension), queries)
 
     def save(self, path: str | Path) -> Path:
-        """Write ids, rows and space, not `queries`, as one `.npz` without pickles, whole or not at all."""
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, ids=self.ids, array=self.array, space=np.array(json.dumps(self.space.to_dict())))
+        """Write ids, rows and space, not `queries`, as one Arrow file, whole or not at all; see `vector_files`."""
+        with replacing(path) as temporary:
+            write_arrow(temporary, text_array(self.ids), self.array, self.space)
         return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; raise FileNotFoundError where there is nothing, ValueError for another file."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no vectors at {path}: run 02_embed for this run first")
-        with np.load(path, allow_pickle=False) as parts:
-            missing = {"ids", "array", "space"} - set(parts.files)
-            if missing:
-                raise ValueError(f"{path} is no vectors file: it lacks {sorted(missing)}")
-            return cls(parts["ids"], parts["array"], Space.from_dict(json.loads(str(parts["space"]))))
+        """Read what `save` wrote: `array` is a view of the file, which is mapped to memory and cannot be written to.
+
+        Raises FileNotFoundError where there is nothing, ValueError for another file.
+        """
+        ids, array, fields = read_arrow(path)
+        try:
+            space = Space.from_dict(fields)
+        except TypeError as error:
+            raise ValueError(
+                f"{path} is no vectors file: {fields!r} are not the fields of a space"
+            ) from error
+        return cls(ids.to_numpy(zero_copy_only=False), array, space)
 
 
 def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -218,32 +252,15 @@ def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[sli
         yield rows, queries[rows] @ gallery.T
 
 
-def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def rows_of(ids: Ids, wanted: Ids) -> np.ndarray:
     """Return the place of each wanted id among the ids; raise KeyError, naming the first that is not there."""
-    order = np.argsort(ids)
-    found = np.searchsorted(ids, wanted, sorter=order)
-    rows = order[np.minimum(found, len(order) - 1)] if len(order) else np.zeros(len(wanted), dtype=int)
-    missing = ids[rows] != wanted if len(order) else np.ones(len(wanted), dtype=bool)
+    rows = places_among(wanted, ids)
+    missing = rows < 0
     if missing.any():
-        raise KeyError(f"{missing.sum()} of {len(wanted)} ids have no vector, first {wanted[missing][0]}")
-    return rows
-
-
-def check_ids(ids: np.ndarray) -> None:
-    """Raise ValueError where an id comes twice."""
-    if len(np.unique(ids)) != len(ids):
-        raise ValueError(f"vectors: {len(ids)} ids, only {len(np.unique(ids))} different ones")
-
-
-def check_unit_rows(array: np.ndarray, ids: np.ndarray) -> None:
-    """Raise ValueError unless the rows (N, D) have norm 1, naming the id (N,) of the first that has not."""
-    norms = np.linalg.norm(array, axis=1)
-    wrong = ~(np.abs(norms - 1) <= UNIT_TOLERANCE)  # also true for NaN
-    if wrong.any():
-        raise ValueError(
-            f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
-            f"first {ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
+        raise KeyError(
+            f"{missing.sum()} of {len(rows)} ids have no vector, first {np.asarray(wanted)[missing][0]}"
         )
+    return rows
 
 
 def main_vectors(vectors: Sequence[Vectors], items: pd.DataFrame) -> Vectors:

@@ -146,7 +146,7 @@ def _comparison(name: str) -> Callable[[Path, Path, float], Iterator[Difference]
     if name.startswith(f"{RANKINGS}/"):
         return _compare_depths if Path(name).stem in BY_GRAPH else _compare_rankings
     known = {ITEMS: _compare_items, METRICS: _compare_measures}
-    kinds = {".npz": _compare_vectors, ".parquet": _compare_tables, ".png": _compare_figures}
+    kinds = {".arrow": _compare_vectors, ".parquet": _compare_tables, ".png": _compare_figures}
     return known.get(name) or kinds.get(Path(name).suffix, _compare_texts)
 
 

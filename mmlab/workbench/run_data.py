@@ -91,7 +91,7 @@ class RunReader:
         return path
 
     def read_all(self, pattern: str) -> list[Path]:
-        """Return the paths of the files that match, like "vectors/*.npz"; raise FileNotFoundError if there is none."""
+        """Return the files that match, like "vectors/*.arrow"; raise FileNotFoundError if there is none."""
         if self.step is not None and self._own:
             return self.step.read_all(pattern)
         return [self.read(file) for file in written_files(self.manifest, pattern)] or [self.read(pattern)]
@@ -237,7 +237,7 @@ class RunData:
 
         The main space is the first that holds both images and texts.
         """
-        paths = self._files.read_all(f"{run_files.VECTORS}/*.npz")
+        paths = self._files.read_all(f"{run_files.VECTORS}/*.arrow")
         vectors = [self._with_queries(Vectors.load(path)) for path in paths]
         main = main_vectors(vectors, self.items)
         return [main, *(other for other in vectors if other is not main)]

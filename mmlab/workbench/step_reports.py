@@ -253,7 +253,7 @@ class EmbedReport(Report):
             >>> files = report.write(step)
         """
         for vectors in self.vectors:
-            vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.npz"))
+            vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.arrow"))
             if vectors.queries is not None:
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         for own in self.ragged:

@@ -16,7 +16,7 @@ from tests.bench.figures import Figure
 
 MOMENTS = random.SystemRandom()
 KILLS, PRODUCTS = 30, 100
-SAME = ("items.parquet", "vectors/*.npz", "rankings/**/*.parquet", "per_query/*.parquet", "metrics.json")
+SAME = ("items.parquet", "vectors/*.arrow", "rankings/**/*.parquet", "per_query/*.parquet", "metrics.json")
 
 
 def kills() -> list[Figure]:

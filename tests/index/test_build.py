@@ -50,7 +50,7 @@ def announced(*given):
 Store.build = announced
 print("go", flush=True)
 build_index(open_store(folder + "/store"), "demo", read_items(folder + "/items.parquet"),
-    [Vectors.load(folder + "/both.npz")], layout, Hnsw(m=64, ef_construct=1000, scan_kb=10), batch=20, progress=False)
+    [Vectors.load(folder + "/both.arrow")], layout, Hnsw(m=64, ef_construct=1000, scan_kb=10), batch=20, progress=False)
 print("done", flush=True)
 """
 
@@ -212,7 +212,7 @@ def kept(tmp_path) -> Pairs:
     pairs = make_pairs(600)
     pairs = replace(pairs, items=pairs.items.assign(split="test", content=pairs.items["item_id"]))
     write_items(pairs.items, tmp_path / "items.parquet")
-    pairs.both.save(tmp_path / "both.npz")
+    pairs.both.save(tmp_path / "both.arrow")
     return pairs
 
 

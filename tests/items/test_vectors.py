@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +61,7 @@ def test_take_names_what_is_missing(unknown):
 
 
 def test_save_and_load(tmp_path):
-    back = Vectors.load(vectors().save(tmp_path / "new" / "v.npz"))
+    back = Vectors.load(vectors().save(tmp_path / "new" / "v.arrow"))
     assert back.ids.tolist() == ["a", "b", "c"]
     np.testing.assert_array_equal(back.array, vectors().array)
     assert back.space == SPACE
@@ -70,17 +69,18 @@ def test_save_and_load(tmp_path):
 
 def test_load_says_what_is_wrong(tmp_path):
     with pytest.raises(FileNotFoundError, match="no vectors at .*run 02_embed"):
-        Vectors.load(tmp_path / "none.npz")
-    np.savez(tmp_path / "other.npz", ids=["a"])
-    with pytest.raises(ValueError, match=r"is no vectors file: it lacks \['array', 'space'\]"):
-        Vectors.load(tmp_path / "other.npz")
+        Vectors.load(tmp_path / "none.arrow")
+    (tmp_path / "other.arrow").write_text("words")
+    with pytest.raises(ValueError, match=r"other\.arrow is no vectors file: expected an Arrow file"):
+        Vectors.load(tmp_path / "other.arrow")
 
 
-def test_a_pickle_is_not_opened(tmp_path):
-    space = np.array(json.dumps(SPACE.to_dict()))
-    np.savez(tmp_path / "bad.npz", ids=np.array(["a", None], dtype=object), array=np.eye(2), space=space)
-    with pytest.raises(ValueError, match="allow_pickle=False"):
-        Vectors.load(tmp_path / "bad.npz")
+def test_rows_that_follow_each_other_are_taken_without_a_copy():
+    own = vectors()
+    assert np.shares_memory(own.take(["b", "c"]).array, own.array)
+    assert not np.shares_memory(own.take(["c", "b"]).array, own.array)
+    with pytest.raises(ValueError, match="2 ids, only 1 different"):
+        own.take(["b", "b"])
 
 
 def test_two_spaces_do_not_meet():

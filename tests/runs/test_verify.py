@@ -42,7 +42,7 @@ def folders(tmp_path):
             {"item_id": ["a", "b"], "modality": "text", "pair_id": ["1", "2"], "text": ["x", "y"]}
         )
         write_items(items.reindex(columns=ITEM_COLUMNS), folder / "items.parquet")
-        Vectors(["a", "b"], np.eye(2), SPACE).save(folder / "vectors" / "m.npz")
+        Vectors(["a", "b"], np.eye(2), SPACE).save(folder / "vectors" / "m.arrow")
         ranked = pd.DataFrame(
             {"query_id": ["a", "a"], "item_id": ["a", "b"], "rank": [1, 2], "score": [1.0, 0.5]}
         )
@@ -73,17 +73,17 @@ def test_every_kind_of_difference_is_a_row(folders):
     second = folders[1]
     items = pd.read_parquet(second / "items.parquet").assign(item_id=["a", "c"])
     write_items(items, second / "items.parquet")
-    Vectors(["a", "b"], [[1, 0], [1, 0]], SPACE).save(second / "vectors" / "m.npz")
+    Vectors(["a", "b"], [[1, 0], [1, 0]], SPACE).save(second / "vectors" / "m.arrow")
     ranked = pd.read_parquet(second / "rankings" / "text-to-image.parquet").assign(score=[1.0, 0.4])
     write_table(ranked, second / "rankings" / "text-to-image.parquet")
     write_measure(second, 0.75)
-    (second / "vectors" / "n.npz").touch()
+    (second / "vectors" / "n.arrow").touch()
     assert rows(folders) == [
         ["items.parquet", "items that the other lacks", 1, 1],
         ["metrics.json", "text-to-image RR", 0.5, 0.75],
         ["rankings/text-to-image.parquet", "queries with other scores", 0, 1],
-        ["vectors/m.npz", "largest difference of a component", 0.0, 1.0],
-        ["vectors/n.npz", "file", "missing", "there"],
+        ["vectors/m.arrow", "largest difference of a component", 0.0, 1.0],
+        ["vectors/n.arrow", "file", "missing", "there"],
     ]
 
 

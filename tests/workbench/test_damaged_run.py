@@ -54,7 +54,7 @@ def folder(path: Path) -> None:
 
 
 DAMAGES = (nothing, half, flip, garbage, gone, folder)
-VECTORS = "vectors/*.npz"
+VECTORS = "vectors/*.arrow"
 # a file of each kind -> the notebook that reads it next, and what asks an opened run for it; None: nothing does
 FILES = {
     "items.parquet": ("02_embed", lambda run: run.items),

@@ -39,7 +39,7 @@ def run(checkpoints, tmp_path_factory):
 def test_each_kind_has_a_folder_of_its_own(run):
     _, folder = run
     written = set(read_manifest("r")["steps"]["02_embed"]["writes"])
-    found = {path.relative_to(folder).as_posix() for path in folder.glob("vectors/**/*.npz")}
+    found = {path.relative_to(folder).as_posix() for path in folder.glob("vectors/**/*.*")}
     assert found == written - {"embed_skipped.parquet", "figures/02_cosines.png"}
     folders = sorted(name.rpartition("/")[0] for name in found)
     late = ["vectors/late"] * 2 + ["vectors/late/queries"] * 2

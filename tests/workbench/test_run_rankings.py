@@ -89,8 +89,8 @@ def test_02_keeps_both_sides_of_the_texts_and_says_so(runs):
     own = apart.vectors("text")
     assert own.array.shape == (24, 384)
     written = list(read_manifest("apart")["steps"]["02_embed"]["writes"])
-    assert [file for file in written if "queries" in file] == [f"vectors/queries/{own.space.key}.npz"]
-    assert f"vectors/queries/{own.space.key}.npz" in read_manifest("apart")["steps"]["05_evaluate"]["reads"]
+    assert [file for file in written if "queries" in file] == [f"vectors/queries/{own.space.key}.arrow"]
+    assert f"vectors/queries/{own.space.key}.arrow" in read_manifest("apart")["steps"]["05_evaluate"]["reads"]
     sides = np.einsum("nd,nd->n", own.array, apart.vectors("text", as_queries=True).array)
     assert 0.5 < sides.mean() < 0.98  # the prompts tell both sides apart
     assert "Texts have a second vector of" in shown["02-04"]

@@ -44,7 +44,7 @@ def find_maker(manifest: Manifest, file: str) -> str:
 def written_files(manifest: Manifest, pattern: str) -> list[str]:
     """Return the files that match `pattern`, in the order in which the steps wrote them.
 
-    `*` stands for a part of one name: `vectors/*.npz` matches no file in a folder below `vectors`.
+    `*` stands for a part of one name: `vectors/*.arrow` matches no file in a folder below `vectors`.
     """
     wanted = PurePosixPath(pattern)
     files = [file for record in manifest["steps"].values() for file in record["writes"]]

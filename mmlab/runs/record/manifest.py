@@ -2,7 +2,7 @@
 
 ```
 {"run": "demo", "steps": {"02_embed": {"parameters": {...}, "reads": {"items.parquet": "<sha256>"},
- "writes": {"vectors/demo-1f2e3d4c.npz": "<sha256>"}, "seconds": 12.3, "finished": "...", "summary": "...", ...}}}
+ "writes": {"vectors/demo-1f2e3d4c.arrow": "<sha256>"}, "seconds": 12.3, "finished": "...", "summary": "...", ...}}}
 ```
 This file reads and writes the record. Versions are those in the metadata of the packages, which are not imported; no
 environment variable is recorded. `lineage` decides whether a step may use a file.

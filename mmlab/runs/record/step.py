@@ -3,7 +3,7 @@
 ```
 step = begin_step("02_embed", globals())
 items = read_items(step.read("items.parquet"))
-vectors.save(step.write(f"vectors/{vectors.space.key}.npz"))
+vectors.save(step.write(f"vectors/{vectors.space.key}.arrow"))
 step.finish("1,482 images and 3,711 texts ...")
 ```
 """
@@ -64,7 +64,7 @@ class Step:
         return path
 
     def read_all(self, pattern: str) -> list[Path]:
-        """Return the paths of the files that match, like "vectors/*.npz", in the order in which a step wrote them.
+        """Return the paths of the files that match, like "vectors/*.arrow", in the order in which a step wrote them.
 
         `*` stands for a part of one name. Each file is checked as `read` does. Raises FileNotFoundError, which names
         the notebook to run, if there is none.

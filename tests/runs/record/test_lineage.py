@@ -52,16 +52,16 @@ def test_a_folder_is_another_one_if_its_parameters_or_its_sources_are(tmp_path):
     found = {
         fingerprint(tmp_path, parameters, reads)
         for parameters in ({"m": 16}, {"m": 32})
-        for reads in ({"vectors/a.npz": "1"}, {"vectors/a.npz": "2"}, {})
+        for reads in ({"vectors/a.arrow": "1"}, {"vectors/a.arrow": "2"}, {})
     }
     assert len(found) == 6
     assert fingerprint(tmp_path, {"m": 16, "ef": 1}, {}) == fingerprint(tmp_path, {"ef": 1, "m": 16}, {})
 
 
 def test_a_pattern_matches_within_one_folder():
-    writes = dict.fromkeys(("vectors/b.npz", "vectors/a.npz", "vectors/old/a.npz", "a.npz"), "1")
+    writes = dict.fromkeys(("vectors/b.arrow", "vectors/a.arrow", "vectors/old/a.arrow", "a.arrow"), "1")
     manifest = {"run": "r", "steps": {"02_embed": record(writes=writes)}}
-    assert written_files(manifest, "vectors/*.npz") == ["vectors/b.npz", "vectors/a.npz"]
+    assert written_files(manifest, "vectors/*.arrow") == ["vectors/b.arrow", "vectors/a.arrow"]
 
 
 @pytest.fixture
@@ -97,22 +97,24 @@ def test_a_step_is_not_done_once_what_it_wrote_is_gone_or_changed(tmp_path, item
 
 def test_a_file_was_made_in_this_run_or_in_the_one_that_shares_it():
     shared = record(writes={"items.parquet": "1"}) | {"shared_from": "first"}
-    steps = {"01_ingest": shared, "02_embed": record(writes={"vectors/a.npz": "2"})}
-    files = ("items.parquet", "vectors/a.npz", "nobody.npz")
+    steps = {"01_ingest": shared, "02_embed": record(writes={"vectors/a.arrow": "2"})}
+    files = ("items.parquet", "vectors/a.arrow", "nobody.arrow")
     assert [find_maker({"run": "r", "steps": steps}, file) for file in files] == ["first", "r", "r"]
 
 
 def test_a_file_that_two_steps_wrote_is_listed_once_where_it_was_written_first():
-    first, second = (dict.fromkeys(names, "1") for names in (("b.npz", "a.npz"), ("a.npz", "c.npz", "c.csv")))
+    first, second = (
+        dict.fromkeys(names, "1") for names in (("b.arrow", "a.arrow"), ("a.arrow", "c.arrow", "c.csv"))
+    )
     manifest = {"run": "r", "steps": {"02_embed": record(writes=first), "04_retrieve": record(writes=second)}}
-    assert written_files(manifest, "*.npz") == ["b.npz", "a.npz", "c.npz"]
+    assert written_files(manifest, "*.arrow") == ["b.arrow", "a.arrow", "c.arrow"]
 
 
 @pytest.mark.parametrize(
     ("file", "maker"),
     [
         ("items.parquet", "run 01_ingest for this run first"),
-        ("vectors/a.npz", "run 02_embed for this run first"),
+        ("vectors/a.arrow", "run 02_embed for this run first"),
         ("own/a.csv", "run the notebook that writes it for this run first"),
     ],
 )
@@ -125,7 +127,7 @@ def test_a_file_that_is_not_there_names_who_writes_it(tmp_path, file, maker):
 
 
 def test_a_file_that_no_step_recorded_may_not_be_used(items):
-    steps = {"02_embed": record(writes={"vectors/a.npz": "1"})}
+    steps = {"02_embed": record(writes={"vectors/a.arrow": "1"})}
     with pytest.raises(StaleInput, match="names no step that wrote it: run 01_ingest to the end"):
         check_input({"run": "r", "steps": steps}, items[0], "items.parquet", {})
 
@@ -137,9 +139,9 @@ def long_chain(tmp_path, items):
     read = {"items.parquet": items[1]}
     steps = {
         "01_ingest": record(parameters={"seed": 1, "min_words": 3}, writes=read),
-        "02_embed": record(parameters={"seed": 1, "model": "m"}, reads=read, writes={"vectors/a.npz": "a"}),
+        "02_embed": record(parameters={"seed": 1, "model": "m"}, reads=read, writes={"vectors/a.arrow": "a"}),
         "03_index": record(
-            parameters={"m": 16}, reads={"vectors/a.npz": "a", **read}, writes={"store": "folder:s"}
+            parameters={"m": 16}, reads={"vectors/a.arrow": "a", **read}, writes={"store": "folder:s"}
         ),
     }
     return {"run": "r", "steps": steps}
@@ -170,10 +172,12 @@ def test_a_step_may_use_some_of_the_retrievers_that_an_index_holds(tmp_path, lon
         check_input(long_chain, tmp_path / "store", "store", {"retrievers": ["late"]})
 
 
-@pytest.mark.parametrize(("file", "writer"), [("items.parquet", "01_ingest"), ("vectors/a.npz", "02_embed")])
+@pytest.mark.parametrize(
+    ("file", "writer"), [("items.parquet", "01_ingest"), ("vectors/a.arrow", "02_embed")]
+)
 def test_what_any_step_upstream_read_must_still_be_there(tmp_path, long_chain, file, writer):
     long_chain["steps"][writer]["writes"][file] = "another"
-    reader = {"items.parquet": "03_index", "vectors/a.npz": "03_index"}[file]
+    reader = {"items.parquet": "03_index", "vectors/a.arrow": "03_index"}[file]
     with pytest.raises(StaleInput, match=f"{reader} read another {file} than {writer} has written since"):
         check_input(long_chain, tmp_path / "store", "store", {})
     del long_chain["steps"]["03_index"]["reads"]["items.parquet"]

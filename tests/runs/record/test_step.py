@@ -26,7 +26,7 @@ def reads(name, file, **parameters):
 @pytest.fixture
 def chain():
     write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
-    write("02_embed", {"vectors/demo.npz": "vectors"}, ["items.parquet"], models=["demo"], seed=0)
+    write("02_embed", {"vectors/demo.arrow": "vectors"}, ["items.parquet"], models=["demo"], seed=0)
 
 
 def test_a_step_takes_names_from_the_notebook_and_values_from_the_namespace(make_notebook, monkeypatch):
@@ -119,19 +119,19 @@ def test_a_file_that_no_step_recorded_is_refused():
 
 def test_another_parameter_is_refused_with_both_values(chain):
     message = (
-        r"demo\.npz was made with other parameters: models is \['big'\] here and was \['demo'\] in 02_embed"
+        r"demo\.arrow was made with other parameters: models is \['big'\] here and was \['demo'\] in 02_embed"
     )
     with pytest.raises(StaleInput, match=message):
-        reads("04_retrieve", "vectors/demo.npz", models=["big"], seed=0)
+        reads("04_retrieve", "vectors/demo.arrow", models=["big"], seed=0)
 
 
 def test_a_parameter_of_a_step_further_up_counts_too(chain):
     with pytest.raises(StaleInput, match="dataset is 'e' here and was 'd' in 01_ingest"):
-        reads("03_index", "vectors/demo.npz", dataset="e", seed=0)
+        reads("03_index", "vectors/demo.arrow", dataset="e", seed=0)
 
 
 def test_parameters_of_other_names_do_not_matter(chain):
-    assert reads("03_index", "vectors/demo.npz", hnsw_m=16, seed=0).read_text() == "vectors"
+    assert reads("03_index", "vectors/demo.arrow", hnsw_m=16, seed=0).read_text() == "vectors"
 
 
 def test_lists_and_tuples_are_the_same_parameter():
@@ -143,18 +143,18 @@ def test_what_was_made_from_a_file_since_replaced_is_refused(chain):
     write("01_ingest", {"items.parquet": "other items"}, dataset="e", seed=0)
     message = r"02_embed read another items\.parquet than 01_ingest has written since; run 02_embed again"
     with pytest.raises(StaleInput, match=message):
-        reads("03_index", "vectors/demo.npz", seed=0)
+        reads("03_index", "vectors/demo.arrow", seed=0)
 
 
 def test_running_a_step_again_with_the_same_content_is_fine(chain):
     write("01_ingest", {"items.parquet": "items"}, dataset="d", seed=0)
-    assert reads("03_index", "vectors/demo.npz", seed=0).is_file()
+    assert reads("03_index", "vectors/demo.arrow", seed=0).is_file()
 
 
 def test_a_folder_goes_by_what_it_was_made_from(chain, data_folder):
     def index(m):
         step = start_step("03_index", "r", m=m, seed=0)
-        step.read("vectors/demo.npz")
+        step.read("vectors/demo.arrow")
         step.write("store").mkdir(exist_ok=True)
         step.finish("")
 
@@ -202,19 +202,21 @@ def test_parameters_are_plain_values():
 
 
 def test_read_all_gives_the_files_of_the_last_run_of_a_step_in_its_order(chain):
-    files = {"vectors/z.npz": "1", "vectors/a.npz": "2", "vectors/a/b.npz": "3", "vectors/readme": "4"}
+    files = {"vectors/z.arrow": "1", "vectors/a.arrow": "2", "vectors/a/b.arrow": "3", "vectors/readme": "4"}
     write("02_embed", files, ["items.parquet"], models=["z", "a"], seed=0)
     step = start_step("03_index", "r", seed=0)
-    assert [path.name for path in step.read_all("vectors/*.npz")] == ["z.npz", "a.npz"]
-    assert list(step.reads) == ["vectors/z.npz", "vectors/a.npz"]
-    step.folder.joinpath("vectors/a.npz").write_text("by hand")
-    with pytest.raises(StaleInput, match=r"vectors/a\.npz is not what 02_embed recorded"):
-        step.read_all("vectors/*.npz")
+    assert [path.name for path in step.read_all("vectors/*.arrow")] == ["z.arrow", "a.arrow"]
+    assert list(step.reads) == ["vectors/z.arrow", "vectors/a.arrow"]
+    step.folder.joinpath("vectors/a.arrow").write_text("by hand")
+    with pytest.raises(StaleInput, match=r"vectors/a\.arrow is not what 02_embed recorded"):
+        step.read_all("vectors/*.arrow")
 
 
 def test_read_all_of_nothing_names_the_notebook_that_writes_it():
-    with pytest.raises(FileNotFoundError, match=r"no vectors/\*\.npz in .*: run 02_embed for this run first"):
-        start_step("03_index", "r").read_all("vectors/*.npz")
+    with pytest.raises(
+        FileNotFoundError, match=r"no vectors/\*\.arrow in .*: run 02_embed for this run first"
+    ):
+        start_step("03_index", "r").read_all("vectors/*.arrow")
 
 
 def test_a_file_of_its_own_stays_the_same_file(tmp_path):

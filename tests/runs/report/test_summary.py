@@ -210,7 +210,7 @@ def test_the_cost_is_that_of_the_runs_own_setting():
     make_index("a")
     make_index("b", ef=100, latency=0.25)
     (run_folder("b") / "vectors").mkdir()
-    (run_folder("b") / "vectors" / "x.npz").write_bytes(bytes(range(256)) * 4096)
+    (run_folder("b") / "vectors" / "x.arrow").write_bytes(bytes(range(256)) * 4096)
     spent = run_costs({run: read_table(run_folder(run) / "index.parquet") for run in "ab"}).set_index("run")
     assert spent["p50_ms"].to_dict() == {"a": 0.5, "b": 0.25}
     assert spent["disk_mb"]["a"] == 0
@@ -261,15 +261,15 @@ def test_a_step_that_read_what_nobody_writes_any_more_is_out_of_date():
     """As the index of a model after another model has embedded."""
     for model in "ab":
         step = start_step("02_embed", "r", models=[model])
-        step.write(f"vectors/{model}.npz").write_text(model)
+        step.write(f"vectors/{model}.arrow").write_text(model)
         step.finish("")
         if model == "a":
             index = start_step("03_index", "r")
-            index.read("vectors/a.npz")
+            index.read("vectors/a.arrow")
             index.finish("")
     assert list(read_held("r")["steps"]) == ["02_embed"]
     assert read_held("r")["stale"] == {
-        "03_index": "03_index read vectors/a.npz, which no step writes any more; run 03_index again"
+        "03_index": "03_index read vectors/a.arrow, which no step writes any more; run 03_index again"
     }
 
 

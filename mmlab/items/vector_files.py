@@ -1,0 +1,191 @@
+"""Files of dense vectors: Arrow IPC, written in blocks, mapped to memory when they are read.
+
+A file holds one record batch with the columns item_id (string) and vector (fixed_size_list<float32>[D]); the schema's
+metadata holds the fields of the space as JSON. It is not compressed, so that the rows (N, D) are read where they lie:
+they need memory only while they are used. One contiguous map was preferred to several files, since all scoring is on
+one array.
+
+Shapes: N rows, D dimensions.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+from pyarrow.compute import count_distinct
+
+from mmlab.items.files import replacing
+
+UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
+ROWS_PER_CHECK = 16_384  # whose norms are computed at a time: 32 MB for 512 dimensions
+ID_COLUMN, ROW_COLUMN, SPACE_KEY = "item_id", "vector", b"space"
+
+
+class HasFields(Protocol):
+    """What a file keeps of a space; `mmlab.items.Space` has it."""
+
+    @property
+    def dimension(self) -> int:
+        """The length of a row."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, which are written as JSON."""
+        ...
+
+
+class VectorWriter:
+    """Write dense vectors block by block, for more than fit in memory; the file appears whole or not at all.
+
+    The rows go to a temporary file beside `path`; when the block ends the whole file is written and put in place. On an
+    exception nothing appears.
+
+    Args:
+        path: the file to write; by convention it ends in `.arrow`.
+        space: the space of all rows.
+
+    Raises:
+        ValueError: when the block ends, for an id that came twice.
+
+    Example:
+        >>> import tempfile
+        >>> from mmlab.items import Space, Vectors
+        >>> path = Path(tempfile.mkdtemp()) / "toy.arrow"
+        >>> with VectorWriter(path, Space("toy", "1", "", "", "", 2)) as writer:
+        ...     writer.append(["a"], np.array([[1.0, 0.0]], dtype=np.float32))
+        ...     writer.append(["b"], np.array([[0.6, 0.8]], dtype=np.float32))
+        >>> Vectors.load(path).ids.tolist()
+        ['a', 'b']
+    """
+
+    def __init__(self, path: str | Path, space: HasFields) -> None:
+        self.path, self.space = Path(path), space
+        self._ids: list[pa.Array] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._target = self._open.enter_context(replacing(self.path))
+        self._raw = self._target.with_name(f"{self._target.name}.rows")
+        self._open.callback(self._raw.unlink, missing_ok=True)
+        self._file = self._open.enter_context(open(self._raw, "wb"))
+        return self
+
+    def append(self, ids: Sequence[str] | np.ndarray, rows: np.ndarray) -> None:
+        """Write the next vectors.
+
+        Args:
+            ids: n item ids.
+            rows: unit rows, float32 (n, D); other dtypes are converted.
+
+        Raises:
+            ValueError: for another shape, and for a row whose norm is not 1 within 1e-3.
+        """
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        if rows.shape != (len(ids), self.space.dimension):
+            expected = (len(ids), self.space.dimension)
+            raise ValueError(f"vectors: expected rows of shape {expected}, found {rows.shape}")
+        check_unit_rows(rows, np.asarray(ids, dtype=str))
+        self._ids.append(pa.array(ids, pa.string()))
+        self._file.write(rows.data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._file.close()
+                self._write_whole()
+            except BaseException as failed:
+                self._open.__exit__(type(failed), failed, failed.__traceback__)
+                raise
+        self._open.__exit__(kind, error, trace)
+
+    def _write_whole(self) -> None:
+        ids = pa.chunked_array(self._ids, pa.string()).combine_chunks()
+        shape = (len(ids), self.space.dimension)
+        empty = np.empty(shape, dtype=np.float32)
+        rows = np.memmap(self._raw, dtype=np.float32, mode="r", shape=shape) if empty.size else empty
+        write_arrow(self._target, ids, rows, self.space)
+
+
+def write_arrow(path: str | Path, ids: pa.Array, rows: np.ndarray, space: HasFields) -> None:
+    """Write ids (N,), contiguous rows float32 (N, D) and their space; raise ValueError for an id that comes twice."""
+    check_ids(ids)
+    values = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), space.dimension)
+    metadata = {SPACE_KEY: json.dumps(space.to_dict())}
+    batch = pa.record_batch([ids.cast(pa.string()), values], names=[ID_COLUMN, ROW_COLUMN], metadata=metadata)
+    options = pa.ipc.IpcWriteOptions(allow_64bit=True)  # more than 2**31 numbers
+    with open(path, "wb") as file, pa.ipc.new_file(file, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+
+
+def read_arrow(path: str | Path) -> tuple[pa.Array, np.ndarray, dict[str, Any]]:
+    """Return ids (N,), rows float32 (N, D) as a read-only view of the file, and the fields of their space.
+
+    Raises FileNotFoundError where there is nothing, ValueError for what is no such file. Norms are not looked at.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no vectors at {path}: run 02_embed for this run first")
+    try:
+        with pa.memory_map(str(path)) as file:
+            batch = _only_batch(pa.ipc.open_file(file))
+        fields = json.loads(batch.schema.metadata[SPACE_KEY])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no vectors file: expected an Arrow file with {ID_COLUMN}, {ROW_COLUMN} and a space, found "
+            f"{error}; run 02_embed again"
+        ) from error
+    values = batch.column(ROW_COLUMN)
+    rows = np.asarray(values.flatten()).reshape(len(batch), values.type.list_size)
+    return batch.column(ID_COLUMN), rows, fields
+
+
+def _only_batch(reader: Any) -> pa.RecordBatch:
+    """Return the record batch of a file of vectors; raise ValueError where it holds anything else."""
+    schema = reader.schema
+    row = schema.field(ROW_COLUMN).type
+    right = pa.types.is_fixed_size_list(row) and row.value_type == pa.float32() and row.list_size > 0
+    if not right or schema.field(ID_COLUMN).type != pa.string() or reader.num_record_batches != 1:
+        raise ValueError(f"{reader.num_record_batches} batches of {', '.join(map(str, schema))}")
+    batch = reader.get_batch(0)
+    batch.validate(full=True)
+    missing = sum(part.null_count for part in (*batch.columns, batch.column(ROW_COLUMN).flatten()))
+    if missing:
+        raise ValueError(f"{missing} missing values")
+    return batch
+
+
+def blocks_of(count: int) -> Iterator[slice]:
+    """Yield slices of at most 16,384 rows that cover `count` rows, for passes over rows that are not in memory.
+
+    >>> list(blocks_of(20_000))
+    [slice(0, 16384, None), slice(16384, 20000, None)]
+    """
+    for start in range(0, count, ROWS_PER_CHECK):
+        yield slice(start, min(start + ROWS_PER_CHECK, count))
+
+
+def check_ids(ids: np.ndarray | pa.Array) -> None:
+    """Raise ValueError where an id comes twice."""
+    different = count_distinct(ids if isinstance(ids, pa.Array) else pa.array(ids, pa.large_string())).as_py()
+    if different != len(ids):
+        raise ValueError(f"vectors: {len(ids)} ids, only {different} different ones")
+
+
+def check_unit_rows(array: np.ndarray, ids: np.ndarray) -> None:
+    """Raise ValueError unless the rows (N, D) have norm 1, naming the id (N,) of the first that has not."""
+    norms = np.empty(len(array), dtype=np.float32)
+    for part in blocks_of(len(array)):
+        norms[part] = np.linalg.norm(array[part], axis=1)
+    wrong = ~(np.abs(norms - 1) <= UNIT_TOLERANCE)  # also true for NaN
+    if wrong.any():
+        raise ValueError(
+            f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
+            f"first {ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
+        )
