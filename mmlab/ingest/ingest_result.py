@@ -10,7 +10,7 @@ from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.ingest.texts.captioner import GENERATED
 from mmlab.ingest.texts.ocr import OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_id
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_ids
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
@@ -122,11 +122,17 @@ class IngestResult:
         items = self.items.loc[self.items["modality"] == "image", "pair_id"]
         expected = self.images.loc[self.images["outcome"] == IMAGE_ITEM, "source"]
         named = self.outcomes["source"][self.outcomes["source"] != ""].unique()
-        if sorted(items) != sorted(expected) or sorted(named) != sorted(self.images["source"]):
+        if not (_are_same(items, expected) and _are_same(pd.Series(named), self.images["source"])):
             raise ValueError(
                 f"the counts do not add up: the rows name {len(named)} images, {len(self.images)} have an "
                 f"outcome and {len(expected)} should be items; found {len(items)} items"
             )
+
+
+def _are_same(names: pd.Series, others: pd.Series) -> bool:
+    """Return whether two columns hold the same names, each as often."""
+    one, other = (column.astype("str").sort_values(ignore_index=True) for column in (names, others))
+    return bool(one.equals(other))
 
 
 def make_items(
@@ -141,9 +147,10 @@ def make_items(
     texts = outcomes.loc[outcomes["outcome"] == TEXT_ITEM, columns]
     found = images[["pair_id", "split", "content"]].join(added, on="content", how="inner")
     texts = pd.concat([texts, found.drop(columns="content").assign(repetition=0)])
-    texts["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"]]
+    texts["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"].tolist()]
     items = pd.concat([images.assign(modality="image", origin="image"), texts.assign(modality="text")])
     items = items.sort_index(kind="stable").reindex(columns=[*ITEM_COLUMNS, "repetition"])
+    items = items.astype(dict.fromkeys(("modality", "pair_id", "content"), "str"))
     items["item_id"] = _item_ids(items)
     items = items[list(ITEM_COLUMNS)].drop(columns="label").join(user_columns)
     strings = dict.fromkeys(set(ITEM_COLUMNS) - set(SIZE_DTYPES), "str")
@@ -152,11 +159,11 @@ def make_items(
     return items.astype({**strings, **SIZE_DTYPES})
 
 
-def _item_ids(items: pd.DataFrame) -> list[str]:
+def _item_ids(items: pd.DataFrame) -> pd.Series:
     # A repeated caption that is kept is an item of its own: the number of the repetition tells them apart.
-    suffix = items["repetition"].fillna(0).map(lambda number: f"#{number:.0f}" if number else "")
-    parts = zip(items["modality"], items["pair_id"], items["content"] + suffix, strict=True)
-    return [item_id(*part) for part in parts]
+    repeats = items["repetition"].fillna(0).astype("int64")
+    suffix = ("#" + repeats.astype("str")).where(repeats > 0, "")
+    return item_ids(items["modality"], items["pair_id"], items["content"] + suffix)
 
 
 def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

@@ -42,12 +42,12 @@ def make_rows(
     found = map_columns(table.column_names, columns, next(iter(tables)), sample, needs_image=False)
     lengths = [len(one) for one in tables.values()]
     places = {
-        "table": pd.array(np.repeat(np.array(list(tables), dtype=object), lengths), dtype="str"),
+        "table": pd.array(pa.chunked_array(map(pa.repeat, tables, lengths), pa.string()), dtype="str"),
         "record": pd.array(np.concatenate([np.arange(1, length + 1) for length in lengths]), dtype="Int64"),
     }
     ours = _our_values(table, found, by_modality)
     index = pd.RangeIndex(1, len(table) + 1, name="row")
-    empty = {name: pd.array([None] * len(index), dtype="str") for name in OUR_COLUMNS}
+    empty = {name: _nothing(len(index)) for name in OUR_COLUMNS}
     rows = pd.DataFrame({**empty, "origin": "caption", **ours, **places, **_users(table, found)}, index)
     rows = rows.astype({"origin": "str"})
     notes = [found.note] if found.note else []
@@ -85,11 +85,16 @@ def _our_values(table: pa.Table, found: ColumnMap, by_modality: bool) -> dict[st
 
 def _first(table: pa.Table, places: Sequence[int]) -> pd.Series:
     """Return for each record the first of these cells that is not empty, as text; "" where all are."""
-    found = pd.Series(pd.array([""] * len(table), dtype="str"))
+    found = pd.Series(pd.array(pa.repeat("", len(table)), dtype="str"))
     for place in reversed(places):
         cells = _text(table.column(place)).str.strip()
         found = cells.mask(cells == "", found)
     return found
+
+
+def _nothing(count: int) -> Any:
+    """Return a column of texts that are all missing."""
+    return pd.array(pa.nulls(count, pa.large_string()), dtype="str")
 
 
 def _text(column: pa.ChunkedArray) -> pd.Series:
