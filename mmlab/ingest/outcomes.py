@@ -219,7 +219,9 @@ def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
         usable.groupby("text", sort=False)["pair_id"].transform("nunique").reindex(table.index, fill_value=0)
     )
     vague = sharing >= rules.vague_from
-    _set_outcome(table, vague & (VAGUE in rules.refused), VAGUE, sharing[vague].map("shared by {} images".format))
+    _set_outcome(
+        table, vague & (VAGUE in rules.refused), VAGUE, sharing[vague].map("shared by {} images".format)
+    )
     return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
 
 

@@ -692,15 +692,16 @@ class Run(RunData):
         if isinstance(dataset, InspectionReport):
             rules = rules or dataset.inspection.rules
             return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
-        rules = rules or Rules()
-        return IngestReport(ingest_items(dataset, source, columns, rules), rules)
+        looked = inspect_dataset(dataset, source, columns, rules or Rules())
+        return IngestReport(ingest_items(looked, rules=looked.rules), looked.rules)
 
     def embed(self, models: Sequence[str], **settings: Any) -> EmbedReport:
         """Embed the run's items with one or several models, as 02_embed does; `EmbedReport.write` keeps the vectors.
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`.
+            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`. space: the model
+                that made the vectors that came with the dataset; nothing is embedded then.
 
         Raises:
             ValueError: where there are no items.
