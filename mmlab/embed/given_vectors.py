@@ -214,8 +214,12 @@ class KnownVectors:
         return self.vectors.take(ids.iloc[:1].to_numpy()).array[0] if len(ids) else None
 
 
+class VectorsOnly(TooFew):
+    """A new text or image was to ask where no model can embed it."""
+
+
 class NoModel:
-    """Stands for the model of a space that came without one: it has a space, and embeds nothing."""
+    """Stands for the model of a space that came without one: it embeds nothing, and raises VectorsOnly."""
 
     device, tells_queries_apart = "cpu", False
     modalities = ("text", "image")  # of the collection, see `KnownVectors`
@@ -223,7 +227,10 @@ class NoModel:
     def __init__(self, space: Space) -> None:
         self.space = space
 
+    def load_soon(self) -> None:
+        """Load nothing."""
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise TooFew(VECTORS_ONLY.format(self.space.model))
+        raise VectorsOnly(VECTORS_ONLY.format(self.space.model))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
+from mmlab.embed.given_vectors import VectorsOnly
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.store.payload import FILTERABLE, payload_fields
 from mmlab.ingest import Rules, ingest_items, inspect_dataset
@@ -22,7 +23,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
@@ -183,7 +184,10 @@ class Run(RunData):
             >>> alike = run.search(plus=[Path("dog.jpg")], minus=["a beach"], recommend="best_score")
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
-        return search_run(self, lambda: self._calibrations, **asked)
+        try:
+            return search_run(self, lambda: self._calibrations, **asked)
+        except VectorsOnly as error:
+            return no_hits(self, str(error))
 
     @or_reason
     def search_each(self, text: str, k: int = 10) -> Result:

@@ -104,7 +104,9 @@ class ReadyVectors(NamedTuple):
             for of, shards in self.shards.items()
         )
         files = sum(map(len, self.shards.values()))
-        named = f"the space {self.space.model}" if self.space else "no space named"
+        named = (
+            f"their files name the space {self.space.model}" if self.space else "their files name no space"
+        )
         return (
             f"Ready vectors, {self.form}: {counts}, {self.first.dimension} dimensions, {self.first.dtype}, in "
             f"{files:,} shard{'s' * (files > 1)}; {named}."

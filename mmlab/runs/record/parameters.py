@@ -152,16 +152,22 @@ def check_files(values: Mapping[str, Any]) -> dict[str, Any]:
 
     A relative path starts at the current folder, as it is typed, else at the project.
     """
-    checks = {"dataset": check_dataset, "captioner": check_model, "replacements": check_replacements}
+    checks = {
+        "dataset": check_dataset,
+        "captioner": check_model,
+        "replacements": check_replacements,
+        "space": _whole_path,
+    }
     found: dict[str, Any] = {name: check(values[name]) for name, check in checks.items() if values.get(name)}
-    if (folder := Path(values.get("space", "")).expanduser()).is_dir() and values.get("space") not in (
-        "",
-        "demo",
-    ):
-        found["space"] = str(folder.resolve())
     if "models" in values:
         found["models"] = [check_model(model) for model in values["models"]]
     return {**values, **found}
+
+
+def _whole_path(model: str) -> str:
+    """Return the path of a model's folder made absolute; any other name as it is: its model need not be here."""
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() and model != "demo" else model
 
 
 def check_replacements(text: str) -> str:
