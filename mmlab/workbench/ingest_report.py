@@ -1,5 +1,6 @@
 """What 01_ingest shows: a first look at the dataset, then what became of each row, was cleaned and marked."""
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -270,7 +271,7 @@ class IngestReport(Report):
         """
         words = self.texts["text"].map(count_words).astype(int)
         per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
-        shorter = self.images[["width", "height"]].min(axis="columns")
+        shorter = self.images[["width", "height"]].min(axis="columns").dropna()
 
         def draw() -> "Figure":
             fig, axs = figure(3, width=10)
@@ -293,6 +294,7 @@ class IngestReport(Report):
 
         Queries of one's own go to queries.parquet, qrels.parquet and query_findings.parquet; without any, those of an
         earlier ingest are removed.
+        Where the dataset has ready vectors, ready_vectors.json says where 02_embed finds them.
 
         Example:
             >>> files = report.write(step)
@@ -302,6 +304,10 @@ class IngestReport(Report):
         write_table(self.result.changes, step.write(run_files.CHANGES))
         write_table(self.result.places, step.write(run_files.PLACES))
         self._write_queries(step)
+        if self.result.vectors:
+            step.write(run_files.READY_VECTORS).write_text(
+                json.dumps(self.result.vectors.to_dict(), indent=1)
+            )
         return step.outputs()
 
     def _write_queries(self, step: Step) -> None:

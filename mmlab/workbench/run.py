@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
+from mmlab.embed.given_vectors import VectorsOnly
 from mmlab.evaluate.retrieval_datasets import DATASET_WRITERS, write_datasets
 from mmlab.evaluate.trec import write_trec
 from mmlab.index.cluster_plan import CAPACITY, HEADROOM, Rate, plan_cluster
@@ -25,7 +26,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.own_queries import OwnQueries
@@ -190,7 +191,10 @@ class Run(RunData):
             >>> alike = run.search(plus=[Path("dog.jpg")], minus=["a beach"], recommend="best_score")
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
-        return search_run(self, lambda: self._calibrations, **asked)
+        try:
+            return search_run(self, lambda: self._calibrations, **asked)
+        except VectorsOnly as error:
+            return no_hits(self, str(error))
 
     @or_reason
     def search_each(self, text: str, k: int = 10) -> Result:
@@ -834,7 +838,8 @@ class Run(RunData):
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, truncate_dim, batch_size, engine: see `embed_with_models`.
+            settings: prompts, precision, truncate_dim, batch_size, engine: see `embed_with_models`. space: the model
+                that made the vectors that came with the dataset; nothing is embedded then.
 
         Raises:
             ValueError: where there are no items.

@@ -65,10 +65,7 @@ def test_each_model_brings_its_own_queries(folders, queries):
     items = pd.DataFrame(
         {"item_id": ["a"], "modality": "text", "pair_id": "p", "text": "a mug", "content": "1"}
     )
-    full = {
-        name: None
-        for name in ("image", "label", "split", "origin", "width", "height", "flags", "duplicate_of")
-    }
+    full = dict.fromkeys(("image", "label", "split", "origin", "width", "height", "flags", "duplicate_of"))
     names = [str(folders("clip")), str(folders("splade"))]
     found = embed_with_models(items.assign(**full), names, progress=False, own_queries=queries)
     assert [len(one.own_queries) for one in found] == [4, 3]

@@ -39,6 +39,7 @@ PLACES = "places.parquet"  # of items and refused rows in the dataset
 QUERIES = "queries.parquet"
 QRELS = "qrels.parquet"
 QUERY_FINDINGS = "query_findings.parquet"
+READY_VECTORS = "ready_vectors.json"  # the shards of vectors that came with the dataset, where some did
 VECTORS = "vectors"
 QUERY_VECTORS = "vectors/queries/{}.arrow"  # of the space's key, where texts ask behind another prompt
 RAGGED_VECTORS = "vectors/{}/{}.npz"  # of the space's kind, sparse or late, and its key
