@@ -167,6 +167,7 @@ def _make_run(catalogue: Path, folder: Path) -> None:
     dataset = shutil.copytree(catalogue, folder / "demo")  # where `mmlab demo` has it
     with data_in(folder, **dict.fromkeys(KEYS, SECRET)):
         given = {"dataset": str(dataset), "sample": 60, "retrievers": ["dense", "bm25"]}  # as `mmlab demo`
+        given |= {"queries": "queries.csv", "qrels": "qrels.csv"}
         run_notebooks("demo", given, progress=False)
         write_report("demo")
 

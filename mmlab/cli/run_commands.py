@@ -145,8 +145,8 @@ def demo(products: int, name: str, parameters: Sequence[str]) -> None:
 
     name_older_notebooks()
     folder = data() / "demo"
-    own = {"dataset": str(folder), "models": ["demo"]}
-    given = {"retrievers": ["dense", "bm25"]} | check(name, split_parameters(parameters)) | own
+    usual = {"retrievers": ["dense", "bm25"], "queries": "queries.csv", "qrels": "qrels.csv"}
+    given = usual | check(name, split_parameters(parameters)) | {"dataset": str(folder), "models": ["demo"]}
     draw_catalogue(folder, products=products)
     run_and_report(name, given)
 

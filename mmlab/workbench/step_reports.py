@@ -16,6 +16,7 @@ from mmlab.embed.embedding import QUERY
 from mmlab.embed.given_vectors import agree, compare_with_model, find_space, take_vectors, without_model
 from mmlab.embed.models.interface import SUGGESTIONS
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
+from mmlab.embed.own_queries import embed_own_queries
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
@@ -116,6 +117,8 @@ class EmbedReport(Report):
             return cls([taken], data.items, f"{ready.sentence} {given.sentence} {WITHOUT_MODEL}")
         cosines = compare_with_model(taken.dense, items, given.model)
         if agree(cosines):
+            if data.has_own_queries:
+                taken = replace(taken, own_queries=embed_own_queries(data.own_query_table, given.model))
             return cls([taken], data.items, f"{ready.sentence} {_say_agreement(cosines, given.space)}")
         space = without_model(given.space.model, given.space.dimension)
         taken = replace(taken, vectors=replace(taken.dense, space=space))
