@@ -61,7 +61,8 @@ def _embed_part(
 def _as_items(queries: pd.DataFrame, modality: str) -> pd.DataFrame:
     """Return the texts or the images of queries as a table of items, without images that are not there."""
     if modality == "image":
-        queries = queries[[Path(path).is_file() for path in queries["image"]]]
+        there = np.array([Path(path).is_file() for path in queries["image"]], dtype=bool)
+        queries = queries[there]
         contents = [file_hash(path) for path in queries["image"]]
     else:
         contents = [sha256(text.encode()).hexdigest() for text in queries["text"]]

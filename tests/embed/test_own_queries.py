@@ -50,6 +50,12 @@ def test_weighted_terms_are_asked_by_text_alone(models, queries):
     assert found.ids.tolist() == ["text", "both", "half"]
 
 
+def test_queries_of_one_kind_alone_ask(models, queries):
+    for kind in ("text", "image"):
+        found = embed_own_queries(queries[queries["query_id"] == kind], models("clip"), progress=False)
+        assert found.ids.tolist() == [kind]
+
+
 def test_a_model_that_can_be_asked_nothing_gives_none(models, queries):
     assert embed_own_queries(queries[queries["query_id"] == "lost"], models("clip"), progress=False) is None
 
