@@ -170,6 +170,9 @@ def group_panels(groups: pd.DataFrame, axis_name: str) -> "Figure":
     for ax, column, part in zip(axs, columns, parts, strict=True):
         paired_bars(ax, part, "group", "direction", axis_name, f"by {column}")
         ax.set_ylim(rows - 0.5, -0.5)  # bars of one thickness in all panels
+    for ax in axs[1:]:  # which have no room for the names of several models
+        if ax.get_legend():
+            ax.get_legend().remove()
     return fig
 
 

@@ -40,6 +40,10 @@ NONE_GIVEN = (
     "searches that people make, see README"
 )
 NOT_JUDGED = "none of the queries of your own has a right answer among the {} that are judged"
+RIGHT_ALONE = (
+    "the judgements name right answers alone and none that is wrong, so it is not known which hits were judged: measures "
+    "for partial judgements need those of relevance 0 as well"
+)
 MAX_GROUPS = 20  # different values of a column of queries that is read as groups
 LENGTH, SHORT, MEDIUM = "length", 2, 5  # of a query, in words
 
@@ -259,7 +263,8 @@ class OwnQueries(Report):
         table = mean_by_groups(self.per_query, self._as_items, self.first_measure, names)
 
         def draw() -> "Figure":
-            return group_panels(table, f"{self.first_measure} (0 to 1)")
+            named = table.assign(group=table["group"].where(~table["few"], table["group"] + " (few queries)"))
+            return group_panels(named, f"{self.first_measure} (0 to 1)")
 
         renamed = table.rename(columns={"direction": "system"}).drop(columns="pairs")
         return Result(renamed, self._summarize_groups(renamed, names[0]), draw)
@@ -301,6 +306,8 @@ class OwnQueries(Report):
         """
         if self.measures.empty:
             raise TooFew(NOT_JUDGED.format(self._gallery()))
+        if not (self.qrels["relevance"] == 0).any():
+            raise TooFew(RIGHT_ALONE)
         tables = [
             mean_measures(score_partial(ranked, self.qrels), self._as_items).assign(system=name)
             for name, ranked in self.answers.items()

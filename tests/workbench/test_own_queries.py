@@ -141,9 +141,21 @@ def test_hits_that_nobody_judged_are_listed_without_their_system(own):
         ["unjudged", "q-image"],
         ["unjudged", "r-image"],
     ]
-    partial = own.partial()
-    assert value(partial.table, "bm25", "Judged@10") == 1.0
-    assert "judge the others first" in partial.sentence
+
+
+def test_measures_for_partial_judgements_need_one_of_a_wrong_answer(own):
+    assert own.partial().sentence.startswith("The judgements name right answers alone and none that is wrong")
+    labels = run_folder("own") / run_files.LABELS
+    append_labels(
+        labels, pd.DataFrame({"query_id": ["north"], "item_id": ["q-image"], "relevance": [0]}), "one"
+    )
+    try:
+        partial = mmlab.open_run("own").own_queries().partial()
+        # of three hits of each query that is judged: two, two and one
+        assert value(partial.table, SPACE.key, "Judged@10") == pytest.approx(5 / 9)
+        assert "judge the others first" in partial.sentence
+    finally:
+        labels.unlink()
 
 
 def test_a_judgement_by_hand_counts_before_the_others(own, data: Path):
