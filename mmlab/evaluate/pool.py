@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Pool:
     labels: Path
     k: int = 10
 
-    @property
+    @cached_property
     def hits(self) -> pd.DataFrame:
         """All hits to be judged: query_id, item_id, in the order of the queries and of the item ids."""
         queries = pd.concat([ranked["query_id"] for ranked in self.systems.values()]).unique()

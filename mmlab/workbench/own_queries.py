@@ -41,8 +41,8 @@ NONE_GIVEN = (
 )
 NOT_JUDGED = "none of the queries of your own has a right answer among the {} that are judged"
 RIGHT_ALONE = (
-    "the judgements name right answers alone and none that is wrong, so it is not known which hits were judged: measures "
-    "for partial judgements need those of relevance 0 as well"
+    "the judgements name right answers alone and none that is wrong, so it is not known which hits were judged: "
+    "measures for partial judgements need those of relevance 0 as well"
 )
 MAX_GROUPS = 20  # different values of a column of queries that is read as groups
 LENGTH, SHORT, MEDIUM = "length", 2, 5  # of a query, in words

@@ -380,7 +380,7 @@ saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "ind
 
 @pytest.fixture(scope="module")
 def other_panels(opened, browser, lab, work):
-    """A small notebook of the map, two compare panels (saved and live), browsing and misses; all cells run.
+    """A small notebook of the map, two compare panels (saved and live), browsing, misses and judging; all cells run.
 
     It shares the kernel of 00_ask, which has loaded everything.
     """
@@ -391,6 +391,7 @@ def other_panels(opened, browser, lab, work):
         "run.panel('compare', query=text, k=4)",
         "run.panel('browse')",
         "run.evaluate(run.rank(split='all')).failures(k=1).panel()",
+        "run.panel('judge', by='one')",
     ]
     nbformat.write(
         new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=KERNEL),
@@ -451,6 +452,31 @@ def test_an_image_that_asks_stands_beside_texts_that_can_be_read(misses, other_p
     labels, items = read_labels(run / "labels.jsonl"), read_items(run / "items.parquet")
     assert items.set_index("item_id")["modality"][labels["query_id"].iloc[0]] == "image"
     assert press_dangerous_keys(other_panels, ".mmlab-inspect") == []
+
+
+def test_hits_of_own_queries_are_judged_blind_by_keys_and_two_people_are_compared(other_panels, run, screens):
+    panel = other_panels.locator(".mmlab-judge")
+    panel.scroll_into_view_if_needed()
+    panel.get_by_text("Query 1 of").wait_for(timeout=SOON)
+    for person in ("one", "two"):
+        field = panel.get_by_label("Judged by")
+        field.fill(person)
+        field.press("Enter")
+        panel.locator(".mm-open").first.focus()
+        other_panels.keyboard.press("y")
+        panel.get_by_text("Judged relevant: version").wait_for(timeout=SOON)
+        other_panels.keyboard.press("ArrowRight")
+        other_panels.keyboard.press("n" if person == "one" else "y")
+        words = "Judged not relevant: version" if person == "one" else "Judged relevant: version"
+        panel.get_by_text(words).wait_for(timeout=SOON)
+    panel.get_by_text("one and two agree on 50 of 100 of 2 hits").wait_for(timeout=SOON)
+    other_panels.screenshot(path=screens / "05_judge.png")
+    assert "#1" not in panel.locator(".mm-cards").inner_text()  # neither rank nor score
+    labels = read_labels(run / "labels.jsonl")
+    own = labels[labels["by"].isin(["one", "two"])]
+    assert own["relevance"].tolist() == [1, 0, 1, 1]
+    assert own["query_id"].nunique() == 1
+    assert press_dangerous_keys(other_panels, ".mmlab-judge") == []
 
 
 IMAGES = (0xE6, 0x9F, 0x00)  # the colour of images in all figures
@@ -634,6 +660,7 @@ def set_theme(page, name):
     [
         ("opened", ".mmlab-query"),
         ("other_panels", ".mmlab-inspect"),
+        ("other_panels", ".mmlab-judge"),
         ("other_panels", ".mmlab-compare >> nth=1"),
         ("other_panels", ".mmlab-map"),
         ("other_panels", ".mmlab-browse"),
@@ -664,6 +691,7 @@ def hide_files(page):
     [
         ("opened", ".mmlab-query"),
         ("other_panels", ".mmlab-inspect"),
+        ("other_panels", ".mmlab-judge"),
         ("other_panels", ".mmlab-compare >> nth=0"),
         ("other_panels", ".mmlab-compare >> nth=1"),
         ("other_panels", ".mmlab-map"),
