@@ -57,9 +57,8 @@ def test_with_judgements_elsewhere_a_table_holds_queries_only(read):
 
 
 def test_columns_with_the_names_of_ours_are_renamed_and_nested_ones_are_no_groups(read):
-    found = read(
-        {"q.jsonl": '{"id": 3, "text": "mug", "row": 7, "tags": ["a"], "Kind": "name"}\n'}, "q.jsonl"
-    )
+    line = '{"id": %d, "text": "mug", "row": 7, "tags": ["a"], "Kind": "name"}\n'
+    found = read({"q.jsonl": line % 3 + line % 4}, "q.jsonl")
     assert found.queries.columns.tolist()[7:] == ["source_row", "Kind"]
     assert rows(found.queries, "query_id", "text", "row", "source_row") == [
         ["3", "mug", 1, 7],
