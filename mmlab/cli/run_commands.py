@@ -116,7 +116,10 @@ def run(
         )
     given: dict[str, Any] = split_parameters(parameters)
     own = {"dataset": dataset, "queries": queries, "qrels": qrels}
-    given |= {parameter: value for parameter, value in own.items() if value is not None}
+    own = {parameter: value for parameter, value in own.items() if value is not None}
+    if both := sorted(own.keys() & given.keys()):
+        raise click.UsageError(f"-p {both[0]}=... is given twice: by --{both[0]} too")
+    given |= own
     given |= {"models": list(models)} if models else {}
     checked = check(name, given, start)
     if start in ("01", "01_ingest") and not checked["dataset"].startswith("hf://"):

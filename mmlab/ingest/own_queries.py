@@ -193,7 +193,7 @@ def read_queries(
         kept, odd = _check_queries(read.queries, names, known)
     if kept.empty:
         raise ValueError(f"queries {place}: none of {len(read.queries):,} can be used{_first_reason(odd)}")
-    resolved = _Judgements(read.judgements, kept, odd, names)
+    resolved = _Judgements(read.judgements, kept.assign(written=read.queries["text"]), odd, names)
     marks = _unjudged(kept, resolved.qrels) if len(read.judgements) else []
     notes = [*read.notes, *names.notes, *["no judgements were given"] * read.judgements.empty]
     findings = join_findings([read.findings, odd, *resolved.findings, *marks])
@@ -259,7 +259,9 @@ def _query_images(
     facts, _ = measure_images({file: file for file in files.dropna().unique()}, known, progress=False)
     reasons = facts[["reason", "detail"]].reindex(files).set_axis(queries.index)
     lost = named & files.isna()
+    why = names.why_unknown(queries["image"])
     detail = queries["image"] + " lies neither beside the table nor among the images of the dataset"
+    detail = detail.mask(why != "", why)
     away = queries["image"] + " is an address: fetch it, and name its file"
     reasons["reason"] = reasons["reason"].mask(lost, NO_IMAGE)
     remote = queries["image"].map(is_address).astype(bool)
@@ -388,7 +390,7 @@ class _Judgements:
     ) -> None:
         """Resolve all; raise ValueError where there are judgements and none names an item.
 
-        odd: the findings on the queries.
+        queries: with written, their texts as in the file. odd: the findings on the queries.
         """
         self.rows, self.queries, self.names = judgements.reset_index(drop=True), queries, names
         self.findings: list[pd.DataFrame] = []
@@ -418,7 +420,7 @@ class _Judgements:
 
     def _query_places(self) -> np.ndarray:
         """Return the place of the query of each judgement: by its id, else by a text that one query has; else -1."""
-        texts = self.queries["text"]
+        texts = self.queries["written"]
         once = texts.mask(texts.duplicated(keep=False) | (texts == ""))
         by_id = places_among(self.rows["query"], self.queries["query_id"])
         return np.where(by_id >= 0, by_id, places_among(self.rows["query"], once))

@@ -6,6 +6,8 @@ folders of BEIR; topics and judgements of TREC; and retrieval data sets of MTEB 
 
 import hashlib
 import html
+import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +26,8 @@ from mmlab.ingest.sources.column_names import MAX_COLUMNS, normalized, shortened
 from mmlab.ingest.sources.kinds import SUFFIXES, TABLES, split_of
 from mmlab.ingest.sources.packed_tables import SAVED_FILES
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import MALFORMED, Row, as_numbers, malformed_row, typed_array
-from mmlab.ingest.sources.text_files import open_text, plain_suffix, read_text
+from mmlab.ingest.sources.rows import MALFORMED, Row, as_numbers, malformed_row, string_array, typed_array
+from mmlab.ingest.sources.text_files import open_text, plain_suffix, read_text, replace_surrogates
 from mmlab.ingest.sources.text_tables import open_delimited
 from mmlab.items import is_among
 from mmlab.items.sentences import listed
@@ -178,11 +180,12 @@ class _Rows:
         known = {normalized(name): name for name in reversed(self.cells) if name not in set(taken)}
         return next((known[name] for name in wanted if name in known), None)
 
-    def texts(self, name: str | None) -> list[str]:
+    def texts(self, name: str | None) -> pd.api.extensions.ExtensionArray:
         """Return the cells of a column as text, "" for those that are empty."""
         if name is None:
-            return [""] * len(self.rows)
-        return [cell.strip() if isinstance(cell, str) else _text_of(cell) for cell in self.cells[name]]
+            return string_array([""] * len(self.rows))
+        cells = self.cells[name]
+        return string_array([cell.strip() if isinstance(cell, str) else _text_of(cell) for cell in cells])
 
     def missing(self, what: str, usual: Sequence[str]) -> ValueError:
         """Return an error for a table without a column that it needs."""
@@ -287,6 +290,7 @@ class _Reader:
                 kept.append(fitted)
                 rows.append(number)
         lost = pd.DataFrame(broken, columns=["table", "row", "name", "detail"])
+        lost["name"], lost["detail"] = string_array([*lost["name"]]), string_array([*lost["detail"]])
         self.findings.append(to_findings(lost, what, MALFORMED, lost["detail"]))
         columns = map(list, zip(*kept, strict=True)) if kept else ([] for _ in names)
         return _Rows(name, folder, dict(zip(names, columns, strict=True)), rows)
@@ -305,7 +309,10 @@ class _Reader:
         if judging:
             own = _of_the_query(own, queries["query_id"])
             self._add_judgements(rows, queries["query_id"])
-        groups = {_free(name): typed_array([to_plain(cell) for cell in cells]) for name, cells in own.items()}
+        groups = {
+            name: typed_array([to_plain(cell) for cell in cells])
+            for name, cells in zip(_free_names(own), own.values(), strict=True)
+        }
         self.queries.append(queries[list(QUERY_FIELDS)].assign(**groups))
 
     def _judging_columns(self, rows: _Rows) -> set[str]:
@@ -324,15 +331,12 @@ class _Reader:
         self, rows: _Rows, query_id: str | None, text: str | None, image: str | None
     ) -> pd.DataFrame:
         images = [self._image(cell, rows.folder) for cell in rows.cells[image]] if image else []
-        frame = pd.DataFrame({
-            "query_id": rows.texts(query_id),
-            "text": rows.texts(text),
-            "image": [name for name, _ in images] if images else rows.texts(None),
-            "file": [file for _, file in images] if images else [None] * len(rows.rows),
-        }, dtype="str")  # fmt: skip
-        content = (
-            frame["text"] + "\x1f" + frame["image"].where(frame["image"] != "", frame["file"].fillna(""))
-        )
+        names, files = [name for name, _ in images], [file for _, file in images]
+        frame = pd.DataFrame({"query_id": rows.texts(query_id), "text": rows.texts(text)})
+        frame["image"] = string_array(names) if image else rows.texts(None)
+        frame["file"] = string_array(files if image else [None] * len(frame))
+        shown = frame["image"].where(frame["image"] != "", frame["file"].fillna(""))
+        content = frame["text"] + "\x1f" + shown
         missing = frame["query_id"] == ""
         frame.loc[missing, "query_id"] = content[missing].map(_made_id)
         return frame.assign(table=rows.name, row=np.array(rows.rows, dtype=np.int64))
@@ -348,9 +352,9 @@ class _Reader:
         if content is not None:
             return name, str(self.blobs.put(content))
         name = normalize_name(name)[:MAX_NAME_CHARS]
-        if not name or is_address(name) or "\0" in name or not is_given(folder / name):
-            return name, None
-        return name, str((folder / name).resolve()) if (folder / name).is_file() else None
+        path = os.path.join(folder, name)
+        here = name and "\0" not in name and not is_address(name) and is_given(path) and os.path.isfile(path)
+        return name, os.path.realpath(path) if here else None
 
     def _item_column(self, rows: _Rows, taken: Iterable[str | None]) -> str | None:
         """Return the column that names what is judged: by a usual name, else by that of a column of the dataset."""
@@ -366,10 +370,10 @@ class _Reader:
             raise rows.missing("the judgements' queries", ("query_id", "query"))
         if item is None:
             raise rows.missing("what is judged", ("item_id", "image", "product_id"))
-        frame = pd.DataFrame(
-            {"query": rows.texts(query) if ids is None else ids, "name": rows.texts(item)}, dtype="str"
+        frame = pd.DataFrame({"query": rows.texts(query) if ids is None else ids, "name": rows.texts(item)})
+        frame = frame.assign(
+            column=replace_surrogates(item), table=rows.name, row=np.array(rows.rows, dtype=np.int64)
         )
-        frame = frame.assign(column=item, table=rows.name, row=np.array(rows.rows, dtype=np.int64))
         if relevance is None and shown is not None and clicks is not None:
             log = frame.assign(impressions=rows.texts(shown), clicks=rows.texts(clicks))
             frame, findings = grade_clicks(log)
@@ -474,8 +478,15 @@ def _is_plain(cells: Sequence[Any]) -> bool:
     return not any(isinstance(cell, dict | list | bytes) for cell in cells)
 
 
-def _free(name: str) -> str:
-    return f"source_{name}" if name in (*QUERY_FIELDS, "named") else name
+def _free_names(names: Iterable[str]) -> list[str]:
+    """Return the names of the user's columns, with "source_" before those of ours and those in use."""
+    used, free = {*QUERY_FIELDS}, list[str]()
+    for name in map(replace_surrogates, names):
+        while name in used:
+            name = f"source_{name}"
+        used.add(name)
+        free.append(name)
+    return free
 
 
 def _of_the_query(own: Mapping[str, list[Any]], ids: pd.Series) -> dict[str, list[Any]]:
@@ -513,7 +524,20 @@ def _open(path: Path) -> Table:
         )
     if kind in ("csv", "tsv", "text"):
         return _open_trec(path) or open_delimited(path)
-    return TABLES[kind](path)
+    return (_open_single(path) if kind == "jsonl" else None) or TABLES[kind](path)
+
+
+def _open_single(path: Path) -> Table | None:
+    """Open JSON Lines of one entry, which by itself may be an object of many; None for any other file."""
+    with open_text(path) as file:
+        lines = [line for line in islice(_lines(file), LINES_LOOKED_AT) if line.strip()]
+    try:
+        entry = json.loads(lines[0]) if len(lines) == 1 else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or not {*QUERY_IDS, *TEXTS} & set(map(normalized, entry)):
+        return None
+    return Table(list(entry), iter([list(entry.values())]))
 
 
 def _open_trec(path: Path) -> Table | None:

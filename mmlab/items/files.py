@@ -83,7 +83,7 @@ def find_path(parameter: str, path: str | Path, *folders: Path) -> Path:
     there is none.
     """
     places = [*((folder / Path(path).expanduser()).resolve() for folder in folders), resolve(path)]
-    found = next((place for place in places if place.exists()), None)
+    found = next((place for place in places if os.path.exists(place)), None)
     if found is None:
         listed = " or ".join(map(str, dict.fromkeys(places)))
         raise FileNotFoundError(

@@ -230,9 +230,7 @@ def check_together(values: Mapping[str, Any]) -> None:
     if both := sorted(set(given["refuse"]) & set(given["keep"])):
         raise ValueError(f"parameters refuse and keep both list {both}: list each finding in one of them")
     if given["qrels"] and not given["queries"]:
-        raise ValueError(
-            f"parameter qrels: {given['qrels']!r} judges queries of your own, and none are given; set queries"
-        )
+        raise ValueError(f"parameter qrels: {given['qrels']!r} judges queries of your own; set queries too")
     if given["weights"] != "equal" and given["fusion"] == "none":
         raise ValueError(
             f"parameter weights: {given['weights']!r} needs a fusion; set fusion to rrf, dbsf or weighted_sum"

@@ -106,10 +106,12 @@ class IngestReport(Report):
     @property
     def sentence(self) -> str:
         """What came of the dataset, in two sentences, and of queries of one's own."""
-        return (
+        return " ".join([
             f"{self._kept} {len(self.result.changes):,} texts were cleaned, {len(self.result.skipped):,} entries were "
-            f"refused, each with its reason. {' '.join(self._limits)} {self.own.sentence if self.own else ''}"
-        ).strip()
+            "refused, each with its reason.",
+            *self._limits,
+            *([self.own.sentence] if self.own else []),
+        ])  # fmt: skip
 
     @property
     def _limits(self) -> list[str]:

@@ -88,6 +88,7 @@ def test_ctrl_c_ends_with_130_and_one_line(project, command):
         ),
         ("run --dataset photos --name p -p seed", "-p takes NAME=VALUE, as in -p k=5; found 'seed'"),
         ("run --dataset photos --name p -p name=q", "-p name=... is given by --name"),
+        ("run --dataset photos --name p --qrels a -p qrels=b", "-p qrels=... is given twice: by --qrels too"),
         ("run --dataset photos --name p --model ./none", "model ./none does not exist"),
         (
             "run --dataset photos --name p --model photos",

@@ -329,6 +329,21 @@ def test_a_data_set_of_mteb_with_images_inside(read, shop, make, form, tmp_path)
     assert sorted({(one[0], one[1]) for one in judged(own, shop.items)}) == [("q1", 1), ("q2", 2)]
 
 
+def test_a_data_set_of_mteb_is_the_dataset_and_its_queries(make, tmp_path):
+    image = make({"look.png": None}, "photos") / "look.png"
+    tables = {
+        "corpus": {"id": ["d7"], "image": [{"bytes": image.read_bytes(), "path": None}]},
+        "queries": {"id": ["q1"], "text": ["something red"]},
+        "qrels": {"query-id": ["q1"], "corpus-id": ["d7"], "score": [1]},
+    }
+    for name, columns in tables.items():
+        (tmp_path / "mteb" / name).mkdir(parents=True)
+        pd.DataFrame(columns).to_parquet(tmp_path / "mteb" / name / "test-00000-of-00001.parquet")
+    items = ingest_items(tmp_path / "mteb" / "corpus", rules=Rules(ocr=False), progress=False).items
+    own = read_queries(items, tmp_path / "mteb")
+    assert own.qrels.to_numpy().tolist() == [["q1", items["item_id"].item(), 1, "id"]]
+
+
 def test_a_click_log_is_graded_against_what_is_expected_of_the_query(read):
     rows = [  # mug: 60 clicks of 300 impressions, a rate of 0.2
         "query,sku,impressions,clicks",
@@ -424,3 +439,9 @@ def test_without_judgements_nothing_is_marked(read):
     assert sorted(again.queries["query_id"]) == sorted(
         own.queries["query_id"]
     )  # ids are made from the content
+
+
+def test_a_query_that_was_cleaned_is_known_by_its_text_as_written(read):
+    own = read({"q.csv": "query\nred  mug\n", "r.csv": "query,sku\nred  mug,P2\n"}, "q.csv", "r.csv")
+    assert own.queries["text"].tolist() == ["red mug"]
+    assert own.judgements == 1

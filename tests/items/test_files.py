@@ -5,7 +5,7 @@ import pytest
 
 import mmlab
 from mmlab.items import data, replacing
-from mmlab.items.files import Checksums, file_hash, find_shortage, project, resolve, shorten
+from mmlab.items.files import Checksums, file_hash, find_path, find_shortage, project, resolve, shorten
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
@@ -100,6 +100,21 @@ def test_relative_paths_start_at_the_project(tmp_path, monkeypatch):
     assert resolve("data/demo") == project() / "data" / "demo"
     assert resolve(Path("../beside")) == project().parent / "beside"
     assert resolve(tmp_path / "x") == tmp_path / "x"
+
+
+def test_what_a_parameter_names_lies_in_the_first_folder_that_has_it_else_in_the_project(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mmlab.items.files.find_project", lambda: tmp_path / "project")
+    for folder, name in (("a", "1"), ("b", "1"), ("b", "2"), ("project", "2"), ("project", "3")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).touch()
+    found = [find_path("queries", name, tmp_path / "a", tmp_path / "b") for name in "123"]
+    assert found == [tmp_path / "a" / "1", tmp_path / "b" / "2", tmp_path / "project" / "3"]
+    with pytest.raises(
+        FileNotFoundError, match=r"parameter queries: expected a file .* found nothing at .*/a/4 or "
+    ):
+        find_path("queries", "4", tmp_path / "a")
 
 
 def test_a_path_inside_the_project_is_named_from_there(tmp_path):

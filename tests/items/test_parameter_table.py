@@ -137,6 +137,7 @@ def test_a_sweep_names_the_line(tmp_path):
     ("values", "message"),
     [
         ({"refuse": ["dark"], "keep": ["dark"]}, r"parameters refuse and keep both list \['dark'\]"),
+        ({"queries": "", "qrels": "."}, "parameter qrels: .* judges queries of your own; set queries too"),
         ({"weights": "learned"}, "parameter weights: 'learned' needs a fusion; set fusion to rrf"),
         ({"rescoring": "qb_norm", "calibration": "logistic"}, "parameter calibration: qb_norm rescores some"),
     ],

@@ -5,6 +5,7 @@ from PIL import Image
 
 import mmlab
 from mmlab.ingest import Rules
+from mmlab.items import read_table
 from mmlab.runs import start_step
 
 
@@ -39,3 +40,30 @@ def test_a_look_stops_where_nothing_useful_comes_out(run, tmp_path):
         ValueError, match="0 of 2 images found under these names; looked below .*photos for a.png"
     ):
         run.inspect(tmp_path / "photos")
+
+
+def test_own_queries_are_counted_shown_and_written(run, tmp_path):
+    (tmp_path / "photos" / "queries.csv").write_text("query_id,query,kind\n1,<i>red</i>,colour\n2,,colour\n")
+    (tmp_path / "photos" / "qrels.csv").write_text("query_id,image,relevance\n1,a.png,2\n1,none.png,1\n")
+    ingested = run.ingest(
+        tmp_path / "photos" / "captions.csv", rules=Rules(ocr=False), queries="queries.csv", qrels="qrels.csv"
+    )
+    shown = ingested.queries()
+    assert shown.table.to_numpy().tolist() == [
+        ["kept", 1, 1], ["neither text nor image", 1, 0], ["unknown item", 0, 1], ["total", 2, 2],
+    ]  # fmt: skip
+    counted = "**1 query** came in, 1 with a text, with **1 judgement** of 1 item, which name *image*."
+    assert counted in shown.sentence
+    assert counted in ingested.sentence
+    assert "neither text nor image" in shown._repr_html_()
+    assert "this image was refused: missing file" in ingested.own.findings["detail"].tolist()
+    step = start_step("01_ingest", "looked")
+    ingested.write(step)
+    assert read_table(step.folder / "queries.parquet")["text"].tolist() == ["red"]
+    image = ingested.images["item_id"].item()
+    assert read_table(step.folder / "qrels.parquet").to_numpy().tolist() == [["1", image, 2, "image"]]
+    assert len(read_table(step.folder / "query_findings.parquet")) == 3
+    again = run.ingest(tmp_path / "photos", rules=Rules(ocr=False))
+    assert again.queries().sentence == "No queries of your own were given: the captions are the queries."
+    again.write(start_step("01_ingest", "looked"))
+    assert not [*step.folder.glob("qu*.parquet"), *step.folder.glob("qrels*")]

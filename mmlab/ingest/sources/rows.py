@@ -95,7 +95,7 @@ def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataF
     """
     parts = list(parts)
     index = pd.RangeIndex(1, sum(len(part.rows) for part in parts) + 1, name="row")
-    ours = {name: _string_array(_our_values(parts, name)) for name in OUR_COLUMNS[:-1]}
+    ours = {name: string_array(_our_values(parts, name)) for name in OUR_COLUMNS[:-1]}
     record = pd.array([row.record for part in parts for row in part.rows], dtype="Int64")
     names = dict.fromkeys(name for part in parts for name in part.user_names)
     users = {name: typed_array(_values_of(parts, name)) for name in names}
@@ -133,10 +133,11 @@ def typed_array(values: list[PlainValue]) -> pd.api.extensions.ExtensionArray:
         return pd.array(values, dtype="Int64")
     if types and types <= {int, float}:
         return pd.array(values, dtype="float64")
-    return _string_array([to_text(value) for value in values])
+    return string_array([to_text(value) for value in values])
 
 
-def _string_array(values: list[str | None]) -> pd.api.extensions.ExtensionArray:
+def string_array(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
+    """Return an array of texts; halves of characters, which no file can hold, become U+FFFD."""
     try:
         texts = pa.array(values, pa.large_string())  # faster than from a list
     except UnicodeEncodeError:  # JSON can spell half of a character

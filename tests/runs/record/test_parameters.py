@@ -163,6 +163,21 @@ def test_files_are_made_absolute_or_missed(here):
         check_files({"captioner": "./none"})
 
 
+def test_queries_lie_where_they_are_typed_or_in_the_folder_of_the_dataset(here):
+    (here / "shop").mkdir()
+    for name in ("queries.csv", "shop/queries.csv", "shop/qrels.csv", "shop/items.csv"):
+        (here / name).touch()
+    for dataset in ("shop", "shop/items.csv"):
+        found = check_files({"dataset": dataset, "queries": "queries.csv", "qrels": "qrels.csv"})
+        assert found["queries"] == str(here / "queries.csv")
+        assert found["qrels"] == str(here / "shop" / "qrels.csv")
+    with pytest.raises(
+        ValueError, match=r"parameter qrels: expected a file or a folder, found nothing at .*none\.csv"
+    ):
+        check_files({"dataset": "shop", "queries": "queries.csv", "qrels": "none.csv"})
+    assert check_files({"queries": "", "qrels": ""}) == {"queries": "", "qrels": ""}
+
+
 @pytest.mark.parametrize("check", [check_dataset, check_model])
 def test_an_empty_text_is_no_path(here, check):
     """As of a variable of the shell that is not set: the current folder is not meant."""
