@@ -246,7 +246,7 @@ def _write_metadata(exported: ExportedVectors, paired: pd.DataFrame, path: Path)
     columns = {"image_path": column("image", "shown"), "caption": column("text", "text")}
     for name in [name for name in ("url", "label", "pair_id") if name in exported.items.column_names]:
         columns[name] = coalesce(column(name, "shown"), column(name, "text"))
-    columns |= {"image_id": column("item_id", "image"), "text_id": column("item_id", "text")}
+    columns |= {f"{kind}_item_id": column("item_id", kind) for kind in ("image", "text")}
     path.parent.mkdir(exist_ok=True)
     write_table(pa.table(columns), path)
 

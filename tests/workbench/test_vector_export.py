@@ -95,9 +95,13 @@ def test_clip_retrieval_is_read_back_with_the_hits_of_the_run(run, tmp_path, sma
     assert [len(own) for own in metadata] == [7, 7, 7, 7, 2]
     assert {own.dtype for own in [*images, *texts]} == {np.dtype(dtype)}
     rows = pd.concat(metadata, ignore_index=True)
-    found = ranked_by(np.concatenate(texts), rows["text_id"], np.concatenate(images), rows["image_id"])
+    found = ranked_by(
+        np.concatenate(texts), rows["text_item_id"], np.concatenate(images), rows["image_item_id"]
+    )
     assert found == own_hits(run, "text-to-image")
-    back = ranked_by(np.concatenate(images), rows["image_id"], np.concatenate(texts), rows["text_id"])
+    back = ranked_by(
+        np.concatenate(images), rows["image_item_id"], np.concatenate(texts), rows["text_item_id"]
+    )
     assert back == own_hits(run, "image-to-text")
 
 
@@ -108,7 +112,7 @@ def test_each_vector_stands_once_beside_what_it_belongs_to(several, tmp_path):
     ]  # fmt: skip
     rows = pd.read_parquet(tmp_path / "metadata" / "metadata_0.parquet").astype(object)
     rows = rows.where(rows.notna(), None)
-    assert rows[["image_path", "caption", "image_id", "text_id"]].values.tolist() == [
+    assert rows[["image_path", "caption", "image_item_id", "text_item_id"]].values.tolist() == [
         ["/nowhere/a", "of a", "image0", "text4"],
         ["/nowhere/a", "of a too", None, "text5"],
         ["/nowhere/b", "of b", "image1", "text6"],
@@ -117,7 +121,7 @@ def test_each_vector_stands_once_beside_what_it_belongs_to(several, tmp_path):
     ]  # fmt: skip
     images, texts = (np.load(tmp_path / kind / f"{kind}_0.npy") for kind in ("img_emb", "text_emb"))
     vectors = several.vectors()
-    for array, ids in ((images, rows["image_id"]), (texts, rows["text_id"])):
+    for array, ids in ((images, rows["image_item_id"]), (texts, rows["text_item_id"])):
         expected = [vectors.take([one]).array[0] if one else np.zeros(4) for one in ids]
         assert (array == np.array(expected)).all()
 
