@@ -1,7 +1,9 @@
 """The door: a run, opened, and what one asks of it."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -10,9 +12,10 @@ import pandas as pd
 
 from mmlab.embed.given_vectors import VectorsOnly
 from mmlab.evaluate.trec import write_trec
+from mmlab.index import download_collection, is_collection
 from mmlab.index.store.payload import FILTERABLE, payload_fields
-from mmlab.ingest import Rules, ingest_items, inspect_dataset
-from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.ingest import Inspection, Rules, ingest_items, inspect_dataset
+from mmlab.items import MODALITIES, Vectors, data, is_among
 from mmlab.items.options import Choice, check_value, entries_of
 from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import TooFew
@@ -658,7 +661,7 @@ class Run(RunData):
         """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, hf://owner/name, or the URL of a Qdrant collection.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -670,7 +673,7 @@ class Run(RunData):
             >>> run.inspect(run.dataset).inspection.kind
             'csv'
         """
-        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection = _look(dataset, source, columns, rules or Rules())
         inspection.check()
         return InspectionReport(inspection)
 
@@ -684,7 +687,8 @@ class Run(RunData):
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
+            dataset: a folder, a table, hf://owner/name, the URL of a Qdrant collection, or what `inspect` returned,
+                with its source and rules.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -696,7 +700,7 @@ class Run(RunData):
         if isinstance(dataset, InspectionReport):
             rules = rules or dataset.inspection.rules
             return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
-        looked = inspect_dataset(dataset, source, columns, rules or Rules())
+        looked = _look(dataset, source, columns, rules or Rules())
         return IngestReport(ingest_items(looked, rules=looked.rules), looked.rules)
 
     def embed(self, models: Sequence[str], **settings: Any) -> EmbedReport:
@@ -729,6 +733,16 @@ class Run(RunData):
         """
         self.__dict__.pop("index", None)
         return IndexReport.of(self, settings)
+
+
+def _look(dataset: str | Path, source: str, columns: Any, rules: Rules) -> Inspection:
+    """Look at a dataset; the points of a collection on a server are read into the cache first."""
+    url = str(dataset)
+    if not is_collection(url):
+        return inspect_dataset(dataset, source, columns, rules)
+    folder = data() / "cache" / "collections" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    found = inspect_dataset(download_collection(url, folder), "vectors", columns, rules)
+    return replace(found, dataset=url)
 
 
 @overload
