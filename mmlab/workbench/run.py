@@ -1,19 +1,23 @@
 """The door: a run, opened, and what one asks of it."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
+from mmlab.embed.given_vectors import VectorsOnly
 from mmlab.evaluate.trec import write_trec
+from mmlab.index import download_collection, is_collection
 from mmlab.index.cluster_plan import CAPACITY, HEADROOM, Rate, plan_cluster
 from mmlab.index.store.payload import FILTERABLE, payload_fields, payload_rows
-from mmlab.ingest import Rules, ingest_items, inspect_dataset
-from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.ingest import Inspection, Rules, ingest_items, inspect_dataset
+from mmlab.items import MODALITIES, Vectors, data, is_among
 from mmlab.items.options import Choice, check_value, entries_of
 from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import TooFew
@@ -24,7 +28,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
@@ -188,7 +192,10 @@ class Run(RunData):
             >>> alike = run.search(plus=[Path("dog.jpg")], minus=["a beach"], recommend="best_score")
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
-        return search_run(self, lambda: self._calibrations, **asked)
+        try:
+            return search_run(self, lambda: self._calibrations, **asked)
+        except VectorsOnly as error:
+            return no_hits(self, str(error))
 
     @or_reason
     def search_each(self, text: str, k: int = 10) -> Result:
@@ -722,7 +729,7 @@ class Run(RunData):
         """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, hf://owner/name, or the URL of a Qdrant collection.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -734,7 +741,7 @@ class Run(RunData):
             >>> run.inspect(run.dataset).inspection.kind
             'csv'
         """
-        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection = _look(dataset, source, columns, rules or Rules())
         inspection.check()
         return InspectionReport(inspection)
 
@@ -748,7 +755,8 @@ class Run(RunData):
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
+            dataset: a folder, a table, hf://owner/name, the URL of a Qdrant collection, or what `inspect` returned,
+                with its source and rules.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -760,15 +768,16 @@ class Run(RunData):
         if isinstance(dataset, InspectionReport):
             rules = rules or dataset.inspection.rules
             return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
-        rules = rules or Rules()
-        return IngestReport(ingest_items(dataset, source, columns, rules), rules)
+        looked = _look(dataset, source, columns, rules or Rules())
+        return IngestReport(ingest_items(looked, rules=looked.rules), looked.rules)
 
     def embed(self, models: Sequence[str], **settings: Any) -> EmbedReport:
         """Embed the run's items with one or several models, as 02_embed does; `EmbedReport.write` keeps the vectors.
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`.
+            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`. space: the model
+                that made the vectors that came with the dataset; nothing is embedded then.
 
         Raises:
             ValueError: where there are no items.
@@ -792,6 +801,16 @@ class Run(RunData):
         """
         self.__dict__.pop("index", None)
         return IndexReport.of(self, settings)
+
+
+def _look(dataset: str | Path, source: str, columns: Any, rules: Rules) -> Inspection:
+    """Look at a dataset; the points of a collection on a server are read into the cache first."""
+    url = str(dataset)
+    if not is_collection(url):
+        return inspect_dataset(dataset, source, columns, rules)
+    folder = data() / "cache" / "collections" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    found = inspect_dataset(download_collection(url, folder), "vectors", columns, rules)
+    return replace(found, dataset=url)
 
 
 @overload
