@@ -14,6 +14,7 @@ import pandas as pd
 from mmlab.index.store.index_settings import Quantization
 from mmlab.items.options import Number, Whole, check_value
 from mmlab.items.parameter_table import check_values
+from mmlab.items.sentences import count
 
 CAPACITY = "https://qdrant.tech/documentation/capacity-planning/"
 QUANTIZED = "https://qdrant.tech/documentation/manage-data/quantization/"
@@ -182,8 +183,9 @@ class ClusterPlan:
         guesses = table.loc[table["source"].str.contains("guess"), "quantity"].tolist()
         more = f" Guesses, not measured: {', '.join(guesses)}." if guesses else ""
         return (
-            f"{self.items:,} items of {self.dimension} dimensions: {self.nodes} nodes of {self.node_ram_gb:g} GB, "
-            f"{self.shards} shards in {self.replicas} copies, {self.disk_gb:,.4g} GB on the disk of a copy.{more}"
+            f"{count(self.items, 'item')} of {self.dimension} dimensions: {count(self.nodes, 'node')} of "
+            f"{self.node_ram_gb:g} GB, {count(self.shards, 'shard')} in {count(self.replicas, 'copy')}, "
+            f"{self.disk_gb:,.4g} GB on the disk of a copy.{more}"
         )
 
     def table(self) -> pd.DataFrame:

@@ -170,7 +170,7 @@ def _write_parquet(exported: ExportedVectors, folder: Path) -> Iterator[Written]
     schema = items.schema.append(vector).with_metadata({"space": json.dumps(space.to_dict())})
     for number, (first, last) in enumerate(_parts(len(items), SHARD_ROWS)):
         name = f"vectors_{number:05}.parquet"
-        with ParquetWriter(folder / name, schema) as writer:
+        with ParquetWriter(folder / name, schema, use_dictionary=["modality", "label"]) as writer:
             for start, end in _parts(last - first, BLOCK_ROWS):
                 places = np.arange(first + start, first + end)
                 rows = pa.FixedSizeListArray.from_arrays(exported.block(places).ravel(), type=vector.type)
