@@ -14,6 +14,7 @@ import pandas as pd
 from mmlab.index.store.index_settings import Quantization
 from mmlab.items.options import Number, Whole, check_value
 from mmlab.items.parameter_table import check_values
+from mmlab.items.sentences import count
 
 CAPACITY = "https://qdrant.tech/documentation/capacity-planning/"
 QUANTIZED = "https://qdrant.tech/documentation/manage-data/quantization/"
@@ -57,7 +58,7 @@ RATES = {
     "bm25_bytes": Rate(90, "words of a pair, tests/bench/words.py"),
     "sparse_bytes": Rate(960, "guess: 120 terms of 8 bytes"),
     "tokens": Rate(128, "guess: give --tokens or --from RUN"),
-    "links": Rate(80, f"at m = 16 to 64 beside payload indexes, {MEASURED}"),
+    "links": Rate(80, f"at most 2 m, and more where m is small for payload indexes, {MEASURED}"),
 }
 
 
@@ -133,7 +134,7 @@ class ClusterPlan:
             size = row * quantized_share(copy)
             source = f"{quantized_share(copy):.4g} of float32, {QUANTIZED}"
             found[f"quantized copies, {self.quantization}"] = Part(size, size, source)
-        links, bits = max(self.rate("links").value, self.hnsw_m), log2(self.items + 1)
+        links, bits = max(self.rate("links").value, 2 * self.hnsw_m), log2(self.items + 1)
         source = f"{links:g} links of {bits:.3g} bits an item: {self.rate('links').source}"
         found["graph"] = Part(links * bits / 8, share * links * bits / 8, source)
         found["payload"] = Part(self.rate("payload_bytes").value, 0.0, self.rate("payload_bytes").source)
@@ -182,8 +183,9 @@ class ClusterPlan:
         guesses = table.loc[table["source"].str.contains("guess"), "quantity"].tolist()
         more = f" Guesses, not measured: {', '.join(guesses)}." if guesses else ""
         return (
-            f"{self.items:,} items of {self.dimension} dimensions: {self.nodes} nodes of {self.node_ram_gb:g} GB, "
-            f"{self.shards} shards in {self.replicas} copies, {self.disk_gb:,.4g} GB on the disk of a copy.{more}"
+            f"{count(self.items, 'item')} of {self.dimension} dimensions: {count(self.nodes, 'node')} of "
+            f"{self.node_ram_gb:g} GB, {count(self.shards, 'shard')} in {count(self.replicas, 'copy')}, "
+            f"{self.disk_gb:,.4g} GB on the disk of a copy.{more}"
         )
 
     def table(self) -> pd.DataFrame:

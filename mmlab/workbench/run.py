@@ -1,8 +1,10 @@
 """The door: a run, opened, and what one asks of it."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -12,10 +14,11 @@ import pandas as pd
 from mmlab.embed.given_vectors import VectorsOnly
 from mmlab.evaluate.retrieval_datasets import DATASET_WRITERS, write_datasets
 from mmlab.evaluate.trec import write_trec
+from mmlab.index import download_collection, is_collection
 from mmlab.index.cluster_plan import CAPACITY, HEADROOM, Rate, plan_cluster
 from mmlab.index.store.payload import FILTERABLE, payload_fields, payload_rows
-from mmlab.ingest import Rules, ingest_items, inspect_dataset, read_queries
-from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.ingest import Inspection, Rules, ingest_items, inspect_dataset, read_queries
+from mmlab.items import MODALITIES, Vectors, data, is_among
 from mmlab.items.options import Choice, check_value, entries_of
 from mmlab.items.parameter_table import PARAMETERS, check_values
 from mmlab.items.tables import TooFew
@@ -783,7 +786,7 @@ class Run(RunData):
         """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, hf://owner/name, or the URL of a Qdrant collection.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -795,7 +798,7 @@ class Run(RunData):
             >>> run.inspect(run.dataset).inspection.kind
             'csv'
         """
-        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection = _look(dataset, source, columns, rules or Rules())
         inspection.check()
         return InspectionReport(inspection)
 
@@ -811,7 +814,8 @@ class Run(RunData):
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
+            dataset: a folder, a table, hf://owner/name, the URL of a Qdrant collection, or what `inspect` returned,
+                with its source and rules.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -826,7 +830,7 @@ class Run(RunData):
         if isinstance(dataset, InspectionReport):
             looked = dataset.inspection
         else:
-            looked = inspect_dataset(dataset, source, columns, rules or Rules())
+            looked = _look(dataset, source, columns, rules or Rules())
         result = ingest_items(looked, rules=rules or looked.rules)
         own = None
         if queries:
@@ -863,6 +867,16 @@ class Run(RunData):
         """
         self.__dict__.pop("index", None)
         return IndexReport.of(self, settings)
+
+
+def _look(dataset: str | Path, source: str, columns: Any, rules: Rules) -> Inspection:
+    """Look at a dataset; the points of a collection on a server are read into the cache first."""
+    url = str(dataset)
+    if not is_collection(url):
+        return inspect_dataset(dataset, source, columns, rules)
+    folder = data() / "cache" / "collections" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    found = inspect_dataset(download_collection(url, folder), "vectors", columns, rules)
+    return replace(found, dataset=url)
 
 
 @overload

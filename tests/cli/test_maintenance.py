@@ -275,7 +275,7 @@ def test_a_cluster_is_planned_by_the_rates_of_a_run(here, capsys):
     assert f"{60 / seconds:,.4g} items a second: 02_embed of p as a whole" in rows["embedding"]
     assert re.match(r"dense vectors +32 +0\.032 ", rows["dense vectors"])
     assert "10 a second x 1 shards x 1.5 ms: 03_index of p, the median" in rows["queries"]
-    assert "100 links of" in rows["graph"]
+    assert "200 links of" in rows["graph"]
     assert "JSON of the items of p x 1.5" in rows["payload"]
 
 

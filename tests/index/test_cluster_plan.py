@@ -29,12 +29,20 @@ def amounts(plan: ClusterPlan) -> dict[str, float]:
 
 @pytest.fixture
 def plan() -> ClusterPlan:
-    settings = {"dimension": 512, "node_ram_gb": 2, "qps": 100, "gpu_hour": 2, "ram_gb_month": 3, **GIVEN}
+    settings = {
+        "dimension": 512,
+        "hnsw_m": 32,
+        "node_ram_gb": 2,
+        "qps": 100,
+        "gpu_hour": 2,
+        "ram_gb_month": 3,
+        **GIVEN,
+    }
     return plan_cluster(ITEMS, settings)
 
 
 def test_the_bytes_of_an_item_are_counted_part_by_part(plan):
-    """512 numbers of 4 bytes; int8 copies; 80 links of 20 bits; what was given; 30 bytes of ids."""
+    """512 numbers of 4 bytes; int8 copies; 80 links of 20 bits, as 2 m are fewer; what is given; 30 of ids."""
     each = plan.table().dropna(subset="each_bytes").set_index("quantity")["each_bytes"].to_dict()
     assert each == {
         "dense vectors": 2048,
@@ -80,7 +88,7 @@ def test_hours_cores_and_cost(plan):
 )
 def test_a_cluster_with_copies_has_three_nodes_or_more(replicas, node_ram_gb, nodes, shards):
     """One copy of 3.209 GB takes 4.813 GB."""
-    settings = {"dimension": 512, "replicas": replicas, "node_ram_gb": node_ram_gb, **GIVEN}
+    settings = {"dimension": 512, "hnsw_m": 32, "replicas": replicas, "node_ram_gb": node_ram_gb, **GIVEN}
     found = plan_cluster(ITEMS, settings)
     assert (found.nodes, found.shards) == (nodes, shards)
 
@@ -93,6 +101,11 @@ def test_quantized_copies(quantization, bytes):
     parts = ClusterPlan(ITEMS, 512, quantization=quantization).parts()
     assert parts[f"quantized copies, {quantization}"][:2] == (bytes, bytes)
     assert "quantized copies, none" not in ClusterPlan(ITEMS, 512, quantization="none").parts()
+
+
+def test_a_graph_has_two_links_for_each_edge_of_m():
+    """160 links of 20 bits."""
+    assert ClusterPlan(ITEMS, 512, hnsw_m=80).parts()["graph"].disk == 400
 
 
 def test_vectors_on_disk_take_no_memory_but_their_copies_do():

@@ -37,7 +37,7 @@ def make_rows(
     >>> rows[["image", "caption", "table", "record"]].values.tolist()
     [['a.jpg', 'A mug', 'm', 1], ['m#2', 'A cup', 'm', 2]]
     """
-    table = pa.concat_tables(tables.values(), promote_options="permissive").combine_chunks()
+    table = _joined(list(tables.values()))
     sample = [list(record.values()) for record in table.slice(0, RECORDS_LOOKED_AT).to_pylist()]
     found = map_columns(table.column_names, columns, next(iter(tables)), sample, needs_image=False)
     lengths = [len(one) for one in tables.values()]
@@ -59,6 +59,22 @@ def make_rows(
         unnamed = rows["image"] == ""
         rows.loc[unnamed, "image"] = rows["table"][unnamed] + "#" + rows["record"][unnamed].astype("str")
     return rows, notes
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the tables as one; a column that has types without a common one is text in all of them."""
+    names = dict.fromkeys(name for table in tables for name in table.column_names)
+    for name in names:
+        types = [table.schema.field(name).type for table in tables if name in table.column_names]
+        plain = all(pa.types.is_null(kind) or pa.types.is_primitive(kind) for kind in types)
+        if len(set(types)) > 1 and not plain and not any(map(pa.types.is_nested, types)):
+            tables = [_as_text(table, name) if name in table.column_names else table for table in tables]
+    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+
+
+def _as_text(table: pa.Table, name: str) -> pa.Table:
+    place = table.column_names.index(name)
+    return table.set_column(place, name, table.column(place).cast(pa.large_string()))
 
 
 def _our_values(table: pa.Table, found: ColumnMap, by_modality: bool) -> dict[str, Any]:

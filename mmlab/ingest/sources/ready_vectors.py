@@ -319,10 +319,19 @@ def _array_shard(file: Path, part: str, table: str, rows: int) -> Shard:
             raise ValueError(
                 f"{file}: expected as many vectors as {table} has rows, {rows:,}; found {shape[0]:,} vectors"
             )
-        found, needed = os.stat(file), shape[0] * shape[1] * dtype.itemsize
+        found, needed = os.stat(file), _head_bytes(file) + shape[0] * shape[1] * dtype.itemsize
         if file.suffix == ".npy" and found.st_size < needed:
             raise ValueError(f"{found.st_size:,} bytes, expected {needed:,}: it ends early")
     return Shard(str(file), part, table, rows, shape[1], dtype.name, "", found.st_size, found.st_mtime_ns)
+
+
+def _head_bytes(file: Path) -> int:
+    """Return how many bytes of a .npy stand before its first number; 0 of other files."""
+    if file.suffix != ".npy":
+        return 0
+    with open_given(file) as opened:
+        _read_head(opened)
+        return opened.tell()
 
 
 def _read_array(file: IO[bytes], shard: Shard) -> Iterator[np.ndarray]:
@@ -412,6 +421,8 @@ def _columns(path: Path, given: Mapping[str, str], wanted: bool) -> Recognised |
     except ValueError:
         if wanted:
             raise
+        return None
+    if not names:
         return None
     if not wanted and (has_bytes or not any(map(VECTOR_NAME.search, names))):
         return None
@@ -517,9 +528,12 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], others: Any, 
     it is in doubt.
     """
     if given:
-        if missing := [name for name in given.values() if name not in names]:
+        found = {
+            of: name if name in names else f"{name}_vector" for of, name in given.items()
+        }  # of a collection
+        if missing := [given[of] for of, name in found.items() if name not in names]:
             raise ValueError(f"{where}: expected vectors called {missing}, found {list(names)}")
-        return dict(given)
+        return found
     said = {of: [name for name in names if modality_in(name) == of] for of in WORDS}
     if not any(said.values()) and len(names) == 1:
         return {_modality_of_rows(list(others()), names[0], where): names[0]}
@@ -600,8 +614,9 @@ def _read_text(opened: IO[bytes], path: Path) -> pa.Table:
     from pyarrow import json as lines
 
     if path.suffix.lower() == ".jsonl":
-        return lines.read_json(opened, lines.ReadOptions(block_size=1 << 24))
-    parsing = csv.ParseOptions("\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
+        return lines.read_json(opened, lines.ReadOptions(block_size=1 << 24, use_threads=True))
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     names = csv.open_csv(opened, parse_options=parsing).schema.names
     opened.seek(0)
     texts = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
