@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import (
@@ -26,6 +27,7 @@ from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.index.store.payload import without_paths
 from mmlab.index.store.schema import UNREADABLE, Schema
 from mmlab.index.store.store import BATCH_POINTS, Store
+from mmlab.items import is_among
 from mmlab.items.options import Whole, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors, TokenVectors
@@ -187,8 +189,7 @@ def _drop_if_outdated(
         one: layout_of(schema).arrange(items, vectors) for one, schema in stored.items() if one in current
     }
     same = all(current.get(one) == schema for one, schema in stored.items()) and all(
-        store.fingerprints(one) == dict(zip(own.ids.tolist(), own.fingerprints(), strict=True))
-        for one, own in points.items()
+        store.fingerprints(one) == own.fingerprints() for one, own in points.items()
     )
     spoilt = [one for one, error in unreadable.items() if isinstance(error, UNREADABLE)]
     for collection in [*spoilt, *(() if same else stored)]:
@@ -231,14 +232,12 @@ def write_changed(
     is not sent again.
     """
     with store.session():
-        stored, fingerprints = store.fingerprints(collection), points.fingerprints()
-        ids = points.ids.tolist()
-        changed = [i for i, item in enumerate(ids) if stored.get(item) != fingerprints[i]]
-        store.upsert(collection, points.with_fingerprints(changed, fingerprints), batch, progress)
-        vanished = sorted(stored.keys() - set(ids))
+        stored = store.fingerprints(collection)
+        sent = store.upsert(collection, points, batch, progress, stored)
+        vanished = sorted(np.array(list(stored), dtype=str)[~is_among(stored, points.ids)].tolist())
         for start in range(0, len(vanished), batch):
             store.delete(collection, vanished[start : start + batch])
-    return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}
+    return {"were_there": len(points.ids) - sent, "sent": sent, "deleted": len(vanished)}
 
 
 def push(

@@ -60,7 +60,7 @@ def measure_demo(products: int) -> pd.DataFrame:
         run = Path(folder, "runs", "demo")
         items = len(pd.read_parquet(run / "items.parquet", columns=["item_id"]))
         copies = sorted((run / "notebooks").glob("*.ipynb"))
-        rows = [(products, items, copy.stem, *_time_and_memory(copy, samples)) for copy in copies]
+        rows = [(products, items, copy.stem, *time_and_memory(copy, samples)) for copy in copies]
     return pd.DataFrame(rows, columns=["products", "items", "notebook", "seconds", "gigabytes"])
 
 
@@ -84,12 +84,12 @@ def watch(command: list[str], folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["time", "started", "bytes"])
 
 
-def _time_and_memory(copy: Path, samples: pd.DataFrame) -> tuple[float, float]:
-    """Seconds of an executed notebook, and the most gigabytes of its kernel; two kernels take turns."""
+def time_and_memory(copy: Path, samples: pd.DataFrame, first: int = 1) -> tuple[float, float]:
+    """Seconds of an executed notebook, and the most gigabytes of its kernel; two kernels take turns from `first` on."""
     ran = json.loads(copy.read_text(encoding="utf-8"))["metadata"]["papermill"]
     start, end = (datetime.fromisoformat(ran[name]).timestamp() for name in ("start_time", "end_time"))
     kernels = np.sort(samples["started"].unique())
-    own = samples[samples["started"] == kernels[(int(copy.stem[:2]) - 1) % len(kernels)]]
+    own = samples[samples["started"] == kernels[(int(copy.stem[:2]) - first) % len(kernels)]]
     return ran["duration"], own.loc[own["time"].between(start, end), "bytes"].max() / 1e9
 
 

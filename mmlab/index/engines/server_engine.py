@@ -427,7 +427,7 @@ def _sparse_params(space: Space) -> "SparseVectorParams":
 def to_vectors(row: Row) -> Any:
     """Return a point's vectors in the terms of the client."""
     if not isinstance(row, dict):
-        return row
+        return row.tolist() if isinstance(row, np.ndarray) else row
     return {name: to_query(vector) for name, vector in row.items()}
 
 

@@ -124,7 +124,7 @@ MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Q
 
 Payload = dict[str, Any]  # values by field; in the named layout such a dict by modality
 OneVector = list[float] | list[list[float]] | Terms  # a row, rows of tokens, weighted terms
-Row = list[float] | dict[str, OneVector]  # a point's vector, or its vectors by name
+Row = list[float] | np.ndarray | dict[str, OneVector]  # a point's vector, or its vectors by name
 Counts = dict[Value, int]  # points by value of a field
 Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
 WholeRecord = tuple[str, Payload, Row]

@@ -5,7 +5,7 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -158,25 +158,40 @@ class Store:
         return dict(counts)
 
     def upsert(
-        self, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False
-    ) -> None:
-        """Add or replace points, which `Layout.arrange` makes of items and vectors.
+        self,
+        collection: str,
+        points: Points,
+        batch: int = BATCH_POINTS,
+        progress: bool = False,
+        stored: Mapping[str, int] | None = None,
+    ) -> int:
+        """Add or replace points, which `Layout.arrange` makes of items and vectors; return how many were sent.
 
-        A written batch survives the death of the process, and a loss of power once the session has ended.
-        Raises SpaceMismatch for vectors of another space, ValueError for an id that is no uuid.
+        They are made batch by batch. stored: the fingerprints of what the collection holds; what it holds as it is
+        here is not sent, see `Points.records`. A written batch survives the death of the process, and a loss of power
+        once the session has ended. Raises SpaceMismatch for vectors of another space, ValueError for an id that is no
+        uuid.
         """
         from tqdm.auto import tqdm
 
-        ids = check_item_ids(points.ids)
-        with self.session(), tqdm(total=len(ids), desc="upsert", unit="point", disable=not progress) as bar:
+        check_item_ids(points.ids)
+        count, sent = len(points.ids), 0
+        with self.session(), tqdm(total=count, desc="upsert", unit="point", disable=not progress) as bar:
             schema = self.schema(collection)
             for vectors, _ in points.vectors.values():
                 schema.check_space(vectors.space, collection)
-            parts = (slice(start, start + batch) for start in range(0, len(ids), batch))
-            batches = (
-                list(zip(ids[part], points.payloads[part], points.rows(part), strict=True)) for part in parts
-            )
-            self._engine.upsert(collection, batches, bar.update)
+
+            def changed() -> Iterator[WholeRecord]:
+                nonlocal sent
+                for start in range(0, count, batch):
+                    part = slice(start, min(start + batch, count))
+                    records = points.records(part, stored)
+                    sent += len(records)
+                    bar.update(part.stop - part.start - len(records))
+                    yield from records
+
+            self.upsert_records(collection, changed(), batch, bar.update)
+        return sent
 
     def upsert_records(
         self,
