@@ -45,27 +45,30 @@ NO_COSINE = "a hard negative needs the cosine of a text with an image, and here 
 
 
 def texts_of_records(items: pd.DataFrame, places: pd.DataFrame, skipped: pd.DataFrame) -> pd.DataFrame:
-    """Return the texts that each record of the dataset holds: file, record, item_id, pair_id, text, origin.
+    """Return the texts of the records that hold several: file, record, item_id, pair_id, text, origin.
 
     `places`, `skipped`: as 01_ingest wrote them. A row that was refused because its text is an item already counts as
     this item. Without places there are no rows.
 
-    >>> items = pd.DataFrame({"item_id": ["t"], "modality": "text", "pair_id": "p", "text": "a", "origin": "caption"})
-    >>> places = pd.DataFrame({"row": [1, 2], "item_id": ["t", None], "file": "f.csv", "record": [1, 2]})
+    >>> items = pd.DataFrame({"item_id": ["t", "u"], "modality": "text", "pair_id": "p", "text": ["a", "b"]})
+    >>> places = pd.DataFrame({"row": [1, 2, 3], "item_id": ["t", None, "u"], "file": "f.csv", "record": [1, 2, 2]})
     >>> skipped = pd.DataFrame({"row": [2], "detail": ["same caption as row 1"]})
-    >>> texts_of_records(items, places, skipped)[["record", "item_id"]].to_numpy().tolist()
-    [[1, 't'], [2, 't']]
+    >>> texts_of_records(items.assign(origin="caption"), places, skipped)[["record", "item_id"]].to_numpy().tolist()
+    [[2, 'u'], [2, 't']]
     """
     texts = items.loc[items["modality"] == "text", ["item_id", "pair_id", "text", "origin"]]
     places = _as_types(places, {"row": "float64", "item_id": "str", "file": "str", "record": "Int64"})
-    places = places.dropna(subset=RECORD)
+    places = places[is_among(places["item_id"], texts["item_id"]) | places["item_id"].isna()].dropna(
+        subset=RECORD
+    )
+    shared = places[places.duplicated(RECORD, keep=False)]
     refused = _as_types(skipped, {"row": "float64", "detail": "str"}).dropna()
-    known = places.merge(texts, on="item_id").drop_duplicates("row").set_index("row")["item_id"]
-    first = refused["detail"].str.extract(REPEATS, expand=False).astype(float).map(known)
-    repeated = refused[["row"]].assign(item_id=first).dropna()
-    again = repeated.merge(places.drop(columns="item_id"), on="row")
+    first = refused["detail"].str.extract(REPEATS, expand=False).astype(float)
+    known = places[places["row"].isin(first)].drop_duplicates("row").set_index("row")["item_id"]
+    repeated = refused[["row"]].assign(item_id=first.map(known)).dropna()
+    again = repeated.merge(shared.drop(columns="item_id"), on="row")
     columns = [*RECORD, "item_id"]
-    return pd.concat([places[columns], again[columns]]).merge(texts, on="item_id")
+    return pd.concat([shared[columns].dropna(), again[columns]]).merge(texts, on="item_id")
 
 
 def _as_types(table: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:

@@ -155,3 +155,5 @@ def test_the_unjudged_hits_are_pooled_over_systems_and_say_nothing_of_them() -> 
     assert found.to_numpy().tolist() == [["q2", "a"], ["q2", "d"], ["q2", "e"], ["q1", "w"], ["q1", "y"]]
     assert list(found.columns) == ["query_id", "item_id"]
     assert unjudged_hits({"one": one}, known, [], k=2).empty
+    with pytest.raises(ValueError, match="rankings: columns .*rank"):
+        unjudged_hits({"one": one.drop(columns="rank")}, known, ["q1"])
