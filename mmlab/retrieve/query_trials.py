@@ -243,8 +243,9 @@ def time_queries(
 
     queries: texts, paths or images, asked in turn; `settings`: more of `Retriever.search`. "just opened": `samples`
     times the store is opened for one query, which is part of its search, fewer times where that takes 10 seconds
-    together; "warm": the store stays open, and after a warm-up every query, or as many as `samples`, is timed. The model is loaded and warm in both. Returns the rows of
-    `summarize_parts`: vectors, state, samples, of, a column per part, whole_ms.
+    together; "warm": the store stays open, and after a warm-up every query, or as many as `samples`, is timed. The
+    model is loaded and warm in both. Returns the rows of `summarize_parts`: vectors, state, samples, of, a column per
+    part, whole_ms.
     """
     asked = [queries[i % len(queries)] for i in range(max(samples, len(queries)))]
 
