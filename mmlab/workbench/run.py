@@ -278,6 +278,7 @@ class Run(RunData):
         seed: int | None = None,
         split: str | None = None,
         retrievers: Sequence[str] | None = None,
+        max_queries: int | None = None,
     ) -> Rankings:
         """Rank the items of a split for each of its texts and images.
 
@@ -304,6 +305,8 @@ class Run(RunData):
                 all), the name of a split, or "all".
             retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all
                 where they are fused. BM25 needs no index here.
+            max_queries: how many queries of each direction are drawn, by pair, and asked against the whole gallery;
+                0 for all.
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.

@@ -526,7 +526,7 @@ class IndexReport(Report):
             "retriever": system_name(own.space),
             "search": self.index.describe_search(own.space, target, exact=False),
             "items": len(own),
-            "bytes_per_item": sum(len(own.part_bytes(i)) for i in range(len(own))) / max(len(own), 1),
+            "bytes_per_item": own.parts_nbytes / max(len(own), 1),
             "seconds_per_1000": self._indexing_seconds(own),
             **percentiles(spent),
         }

@@ -22,7 +22,7 @@ from mmlab.items.tables import item_id
 from mmlab.items.vector_files import VectorWriter
 from mmlab.runs import start_step
 from tests.bench.figures import Figure
-from tests.bench.growth import time_and_memory, watch
+from tests.bench.growth import own_samples, watch
 from tests.embed.checkpoints import clip
 
 ROWS, QUERIES, DIMENSION, BLOCK = 100_000, 2000, 512, 10_000
@@ -35,20 +35,23 @@ LIMITS = {
 
 
 def million() -> list[Figure]:
-    """Make the run, execute 03 to 06, and return seconds and most resident memory of each."""
+    """Make the run, execute 03 to 06; return seconds, seconds of the processor and most resident memory of each."""
     rows, queries = (int(os.environ.get(n, d)) for n, d in (("ROWS", ROWS), ("QUERIES", QUERIES)))
     with _folder() as folder:
         make_run_of_vectors("million", rows, folder)
         command = [sys.executable, "-m", "mmlab", "run", "--name", "million", "--from", "03"]
         samples = watch([*command, "-p", f"max_queries={queries}"], folder)
         copies = sorted((folder / "runs" / "million" / "notebooks").glob("0[3-6]*.ipynb"))
-        measured = pd.DataFrame([time_and_memory(copy, samples, 3) for copy in copies], columns=list(LIMITS))
+        rows_of = {copy.stem: own_samples(copy, samples) for copy in copies}
     size, is_limited = f"{rows:,} images", rows == 1_000_000
     told = [f"at most {limit}" if is_limited else "" for limit in LIMITS.values()]
-    figures = [Figure("million, 03 to 06", measured["seconds"].sum(), "s", size, told[0])]
-    for copy, row in zip(copies, measured.itertuples(), strict=True):
-        figures.append(Figure(f"million, {copy.stem}", row.seconds, "s", size))
-        figures.append(Figure(f"million, {copy.stem}, resident", row.gigabytes, "GB", size, told[1]))
+    figures = [
+        Figure("million, 03 to 06", sum(seconds for seconds, _ in rows_of.values()), "s", size, told[0])
+    ]
+    for name, (seconds, own) in rows_of.items():
+        figures.append(Figure(f"million, {name}", seconds, "s", size))
+        figures.append(Figure(f"million, {name}, of the processor", np.ptp(own["cpu"]), "s", size))
+        figures.append(Figure(f"million, {name}, resident", own["bytes"].max() / 1e9, "GB", size, told[1]))
     return figures
 
 

@@ -35,7 +35,7 @@ def own_queries() -> list[Figure]:
         samples = watch([*command, "-p", "max_queries=2000", "-p", "unit=product_id"], Path(folder))
         copies = Path(folder) / "runs" / NAME / "notebooks"
         retrieved, evaluated = (
-            time_and_memory(copies / f"{one}.ipynb", samples, 3) for one in ("04_retrieve", "05_evaluate")
+            time_and_memory(copies / f"{one}.ipynb", samples) for one in ("04_retrieve", "05_evaluate")
         )
     size = f"{QUERIES:,} queries, {PRODUCTS:,} products, {QUERIES * JUDGED:,} judgements"
     return [
