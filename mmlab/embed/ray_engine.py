@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -30,9 +30,6 @@ from mmlab.embed.models import Model, ModelError, load_for
 from mmlab.embed.models.interface import empty_rows
 from mmlab.items import Space
 from mmlab.items.files import find_project
-
-if TYPE_CHECKING:
-    from ray.data import Dataset
 
 ADDRESS = "RAY_ADDRESS"
 # Batches of each thread of a worker in a shard.
@@ -68,7 +65,7 @@ GO_ON = "What is embedded lies in the cache: run this again to go on"
 class ActorSize(NamedTuple):
     """What each actor holds of its node, and how many there are in the cluster."""
 
-    count: int
+    actors: int
     cpus: int
     gpus: int
 
@@ -137,6 +134,7 @@ class RayEngine:
 
 def _ray() -> Any:
     import ray
+    import ray.data
 
     return ray
 
@@ -168,9 +166,9 @@ def size_actors(nodes: Sequence[dict[str, Any]], needs_cpu: bool = False) -> Act
 
     >>> nodes = [{"Alive": True, "Resources": {"CPU": cpus}} for cpus in (4.0, 2.0, 0.0)]
     >>> size_actors(nodes)
-    ActorSize(count=3, cpus=2, gpus=0)
+    ActorSize(actors=3, cpus=2, gpus=0)
     >>> size_actors([{"Alive": True, "Resources": {"CPU": 32.0, "GPU": 2.0}}])
-    ActorSize(count=2, cpus=8, gpus=1)
+    ActorSize(actors=2, cpus=8, gpus=1)
     """
     resources = [node["Resources"] for node in nodes if node["Alive"]]
     gpus = [one for one in resources if one.get("GPU", 0) >= 1 and one.get("CPU", 0) >= 1]
@@ -195,26 +193,22 @@ def cut_shards(rows: pd.DataFrame, size: ActorSize, batch_size: int) -> list[pa.
         order = longest_first(estimate_tokens(texts), texts)
     table = pa.Table.from_pandas(rows[EMBEDDED_COLUMNS].iloc[order], preserve_index=False)
     table = table.append_column("position", pa.array(order, pa.int64()))
-    count = min(BATCHES_PER_SHARD * batch_size * size.cpus, -(-len(rows) // size.count))
+    count = min(BATCHES_PER_SHARD * batch_size * size.cpus, -(-len(rows) // size.actors))
     return [table.slice(start, count).combine_chunks() for start in range(0, len(rows), count)]
 
 
-def _start(
-    shards: list[pa.Table], space: Space, size: ActorSize, batch_size: int, as_queries: bool
-) -> "Dataset":
-    """Return what the workers make of the shards, with the columns of RESULT; nothing has begun yet."""
-    from ray.data import ActorPoolStrategy, from_arrow
-
+def _start(shards: list[pa.Table], space: Space, size: ActorSize, batch_size: int, as_queries: bool) -> Any:
+    """Return a dataset of Ray of what the workers make of the shards, with the columns of RESULT; nothing has begun."""
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    shards_of = from_arrow(shards)
-    shards_of.context.enable_progress_bars = False
-    settings = (space, str(find_project() or Path.cwd()), size, batch_size, as_queries)
-    return shards_of.map_batches(
+    given = _ray().data.from_arrow(shards)
+    given.context.enable_progress_bars = False
+    pool = _ray().data.ActorPoolStrategy(size=size.actors, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE)
+    return given.map_batches(
         ShardEncoder,
-        fn_constructor_args=settings,
+        fn_constructor_args=(space, str(find_project() or Path.cwd()), size, batch_size, as_queries),
         batch_size=None,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=size.count, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE),
+        compute=pool,
         num_cpus=size.cpus,
         num_gpus=size.gpus,
     )
