@@ -6,6 +6,7 @@ to another. The extra [ray] brings it. What a worker does with a shard is what h
 
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -36,6 +37,7 @@ ADDRESS = "RAY_ADDRESS"
 BATCHES_PER_SHARD = 4
 # Shards that an actor has before it: the next one is there when it has done one.
 SHARDS_AT_ONCE = 2
+SECONDS_TO_ANSWER = 10
 OBJECT_STORE_BYTES = 256 << 20
 # Why an image failed, where another machine may read it.
 UNSEEN = ("missing file", "unreadable file")
@@ -52,11 +54,11 @@ RESULT = pa.schema(
 NO_RAY = 'engine: "ray" needs Ray: pip install "mmlab[ray]" here and on each node of the cluster, or give engine local'
 LOGS = "/tmp/ray/session_latest/logs"  # noqa: S108 - where Ray writes them
 NO_ANSWER = (
-    "no cluster can be joined at RAY_ADDRESS={}: check that it is the host:port of a running one (ray status), of "
+    "no cluster can be joined at RAY_ADDRESS={} ({}). Check that it is the host:port of a running one (ray status), of "
     "which this machine is a node, or unset RAY_ADDRESS to start one here"
 )
 NO_START = (
-    f"Ray did not start here; its logs lie in {LOGS}. On a machine that is busy it takes longer than Ray waits: run "
+    f"Ray did not start here ({{}}). Its logs lie in {LOGS}; on a busy machine it may take longer than Ray waits. Run "
     "this again, or start it by hand (ray start --head) and set RAY_ADDRESS=auto"
 )
 GO_ON = "What is embedded lies in the cache: run this again to go on"
@@ -112,6 +114,7 @@ class RayEngine:
         # Else Ray tells its makers of each cluster that is started.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
+            _check_answers(address)
             _ray().init(
                 address or "local",
                 log_to_driver=False,
@@ -120,8 +123,9 @@ class RayEngine:
             )
         except Exception as error:
             _ray().shutdown()
-            advice = NO_ANSWER.format(address) if address else NO_START
-            raise ConnectionError(f"engine ray: {_last_line(error)}: {advice}") from error
+            why = _last_line(error)
+            problem = NO_ANSWER.format(address, why) if address else NO_START.format(why)
+            raise ConnectionError(f"engine ray: {problem}") from error
         self._joined = True
 
     def __enter__(self) -> Self:
@@ -139,6 +143,13 @@ def _ray() -> Any:
     return ray
 
 
+def _check_answers(address: str) -> None:
+    """Raise OSError where nothing listens at a host and port: Ray would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=SECONDS_TO_ANSWER).close()
+
+
 @contextmanager
 def _failures_named() -> Iterator[None]:
     """Turn what Ray raises while it works into one error that says what to do."""
@@ -148,7 +159,7 @@ def _failures_named() -> Iterator[None]:
         raise
     except Exception as error:
         raise RuntimeError(
-            f"engine ray: {_last_line(error)}: each node needs Ray, Python, mmlab {mmlab.__version__} and its extras "
+            f"engine ray: {_last_line(error)}. Each node needs Ray, Python, mmlab {mmlab.__version__} and its extras "
             f"as they are here; Ray's logs lie in {LOGS} of each node. {GO_ON}"
         ) from error
 
@@ -199,7 +210,7 @@ def cut_shards(rows: pd.DataFrame, size: ActorSize, batch_size: int) -> list[pa.
 
 def _start(shards: list[pa.Table], space: Space, size: ActorSize, batch_size: int, as_queries: bool) -> Any:
     """Return a dataset of Ray of what the workers make of the shards, with the columns of RESULT; nothing has begun."""
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     given = _ray().data.from_arrow(shards)
     given.context.enable_progress_bars = False
     pool = _ray().data.ActorPoolStrategy(size=size.actors, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sys
 import time
 
@@ -107,6 +108,18 @@ def test_without_the_extra_a_line_says_what_to_install(items, clip_folder, monke
         embed_with_models(items, [str(clip_folder)], engine="ray", progress=False)
     with pytest.raises(ValueError, match=r"engine: expected one of local, ray, found 'spark'"):
         embed_with_models(items, [str(clip_folder)], engine="spark", progress=False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nothing_listens_is_an_error_at_once(address, items, clip_folder, monkeypatch):
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", address.format(free.getsockname()[1]))
+        with pytest.raises(
+            ConnectionError, match=r"no cluster can be joined at RAY_ADDRESS=.*refused.*\. Check that"
+        ):
+            embed_with_models(items, [str(clip_folder)], engine="ray", progress=False)
 
 
 class Recording(ShardEncoder):
