@@ -184,8 +184,9 @@ def size_actors(nodes: Sequence[dict[str, Any]], needs_cpu: bool = False) -> Act
     resources = [node["Resources"] for node in nodes if node["Alive"]]
     gpus = [one for one in resources if one.get("GPU", 0) >= 1 and one.get("CPU", 0) >= 1]
     if gpus and not needs_cpu:
-        cpus = min(int(one["CPU"] // one["GPU"]) for one in gpus)
-        return ActorSize(int(sum(one["GPU"] for one in gpus)), min(max(1, cpus), MAX_WORKERS), 1)
+        share = min(int(one["CPU"] // one["GPU"]) for one in gpus)
+        cpus = min(max(1, share), MAX_WORKERS)
+        return ActorSize(sum(int(min(one["GPU"], one["CPU"] // cpus)) for one in gpus), cpus, 1)
     have = [int(one["CPU"]) for one in resources if one.get("CPU", 0) >= 1]
     if not have:
         raise RuntimeError("no node of the cluster has a CPU")

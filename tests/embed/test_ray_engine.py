@@ -41,7 +41,7 @@ def test_an_actor_fits_onto_each_node():
     assert size_actors([node(CPU=16.0), node(alive=False, CPU=1.0)]) == ActorSize(2, 8, 0)
     assert size_actors([node(CPU=4.0), node(CPU=32.0, GPU=4.0)]) == ActorSize(4, 8, 1)
     assert size_actors([node(CPU=4.0), node(CPU=32.0, GPU=4.0)], needs_cpu=True) == ActorSize(9, 4, 0)
-    assert size_actors([node(CPU=2.0, GPU=4.0)]) == ActorSize(4, 1, 1)
+    assert size_actors([node(CPU=2.0, GPU=4.0)]) == ActorSize(2, 1, 1)  # each has a CPU too
     with pytest.raises(RuntimeError, match=r"no node of the cluster has a CPU"):
         size_actors([node(CPU=0.0)])
 
