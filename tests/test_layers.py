@@ -52,8 +52,8 @@ ORDER = {
 HEAVY = {
     "datasets", "duckdb", "embedding_atlas", "faiss", "httpcore", "httpx", "imagehash", "IPython", "ipywidgets",
     "jinja2", "jscatter", "jupyter_client", "lxml", "matplotlib", "nbclient", "nbconvert", "nbformat", "numba",
-    "openvino", "papermill", "PIL", "pypdfium2", "pytesseract", "qdrant_client", "qdrant_edge", "scipy",
-    "sentence_transformers", "sklearn", "torch", "transformers", "umap",
+    "openvino", "papermill", "PIL", "pypdfium2", "pytesseract", "qdrant_client", "qdrant_edge", "ray",
+    "scipy", "sentence_transformers", "sklearn", "torch", "transformers", "umap",
 }  # fmt: skip
 
 

@@ -7,8 +7,10 @@ than the same text where it is found, if the model puts another prompt before it
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +36,8 @@ CONTENTS_PER_QUERY = 1000
 # Items whose vectors, or texts, are in memory at a time.
 ITEMS_PER_BLOCK = 4096
 IN_MEMORY = ":memory:"
+# A folder beside the cache for the vectors that are being written, and how long one that was left is kept.
+TEMPORARY, SECONDS_KEPT = ".vectors-", 86_400
 EMBEDDED_COLUMNS = ["modality", "content", "text", "image"]
 DOCUMENT, QUERY, EITHER = "document", "query", "both"
 QUERY_CONTENT = "query "  # before the content of a text, in the cache, where its vector is that of a query
@@ -363,13 +367,23 @@ def _collect(
     if space.kind != DENSE:
         ids, rows = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return to_vectors(ids, rows, space)
+    if folder:
+        _remove_left(folder)
     # Removed at once: what is mapped stays readable. Windows keeps a mapped file.
-    with TemporaryDirectory(prefix=".vectors-", dir=folder, ignore_cleanup_errors=True) as temporary:
+    with TemporaryDirectory(prefix=TEMPORARY, dir=folder, ignore_cleanup_errors=True) as temporary:
         path = Path(temporary) / "vectors.arrow"
         with VectorWriter(path, space) as writer:
             for ids, rows in blocks:
                 writer.append(ids, rows)
         return Vectors.load(path)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what processes left in a folder that were killed while they wrote vectors, a day ago or longer."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > SECONDS_KEPT:
+                shutil.rmtree(left)
 
 
 def _count(

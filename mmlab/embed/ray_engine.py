@@ -6,11 +6,12 @@ to another. The extra [ray] brings it. What a worker does with a shard is what h
 
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -31,14 +32,12 @@ from mmlab.embed.models.interface import empty_rows
 from mmlab.items import Space
 from mmlab.items.files import find_project
 
-if TYPE_CHECKING:
-    from ray.data import Dataset
-
 ADDRESS = "RAY_ADDRESS"
 # Batches of each thread of a worker in a shard.
 BATCHES_PER_SHARD = 4
 # Shards that an actor has before it: the next one is there when it has done one.
 SHARDS_AT_ONCE = 2
+SECONDS_TO_ANSWER = 10
 OBJECT_STORE_BYTES = 256 << 20
 # Why an image failed, where another machine may read it.
 UNSEEN = ("missing file", "unreadable file")
@@ -55,11 +54,11 @@ RESULT = pa.schema(
 NO_RAY = 'engine: "ray" needs Ray: pip install "mmlab[ray]" here and on each node of the cluster, or give engine local'
 LOGS = "/tmp/ray/session_latest/logs"  # noqa: S108 - where Ray writes them
 NO_ANSWER = (
-    "no cluster can be joined at RAY_ADDRESS={}: check that it is the host:port of a running one (ray status), of "
+    "no cluster can be joined at RAY_ADDRESS={} ({}). Check that it is the host:port of a running one (ray status), of "
     "which this machine is a node, or unset RAY_ADDRESS to start one here"
 )
 NO_START = (
-    f"Ray did not start here; its logs lie in {LOGS}. On a machine that is busy it takes longer than Ray waits: run "
+    f"Ray did not start here ({{}}). Its logs lie in {LOGS}; on a busy machine it may take longer than Ray waits. Run "
     "this again, or start it by hand (ray start --head) and set RAY_ADDRESS=auto"
 )
 GO_ON = "What is embedded lies in the cache: run this again to go on"
@@ -68,7 +67,7 @@ GO_ON = "What is embedded lies in the cache: run this again to go on"
 class ActorSize(NamedTuple):
     """What each actor holds of its node, and how many there are in the cluster."""
 
-    count: int
+    actors: int
     cpus: int
     gpus: int
 
@@ -115,6 +114,7 @@ class RayEngine:
         # Else Ray tells its makers of each cluster that is started.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
+            _check_answers(address)
             _ray().init(
                 address or "local",
                 log_to_driver=False,
@@ -123,8 +123,9 @@ class RayEngine:
             )
         except Exception as error:
             _ray().shutdown()
-            advice = NO_ANSWER.format(address) if address else NO_START
-            raise ConnectionError(f"engine ray: {_last_line(error)}: {advice}") from error
+            why = _last_line(error)
+            problem = NO_ANSWER.format(address, why) if address else NO_START.format(why)
+            raise ConnectionError(f"engine ray: {problem}") from error
         self._joined = True
 
     def __enter__(self) -> Self:
@@ -137,8 +138,16 @@ class RayEngine:
 
 def _ray() -> Any:
     import ray
+    import ray.data
 
     return ray
+
+
+def _check_answers(address: str) -> None:
+    """Raise OSError where nothing listens at a host and port: Ray would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=SECONDS_TO_ANSWER).close()
 
 
 @contextmanager
@@ -150,7 +159,7 @@ def _failures_named() -> Iterator[None]:
         raise
     except Exception as error:
         raise RuntimeError(
-            f"engine ray: {_last_line(error)}: each node needs Ray, Python, mmlab {mmlab.__version__} and its extras "
+            f"engine ray: {_last_line(error)}. Each node needs Ray, Python, mmlab {mmlab.__version__} and its extras "
             f"as they are here; Ray's logs lie in {LOGS} of each node. {GO_ON}"
         ) from error
 
@@ -168,15 +177,16 @@ def size_actors(nodes: Sequence[dict[str, Any]], needs_cpu: bool = False) -> Act
 
     >>> nodes = [{"Alive": True, "Resources": {"CPU": cpus}} for cpus in (4.0, 2.0, 0.0)]
     >>> size_actors(nodes)
-    ActorSize(count=3, cpus=2, gpus=0)
+    ActorSize(actors=3, cpus=2, gpus=0)
     >>> size_actors([{"Alive": True, "Resources": {"CPU": 32.0, "GPU": 2.0}}])
-    ActorSize(count=2, cpus=8, gpus=1)
+    ActorSize(actors=2, cpus=8, gpus=1)
     """
     resources = [node["Resources"] for node in nodes if node["Alive"]]
     gpus = [one for one in resources if one.get("GPU", 0) >= 1 and one.get("CPU", 0) >= 1]
     if gpus and not needs_cpu:
-        cpus = min(int(one["CPU"] // one["GPU"]) for one in gpus)
-        return ActorSize(int(sum(one["GPU"] for one in gpus)), min(max(1, cpus), MAX_WORKERS), 1)
+        share = min(int(one["CPU"] // one["GPU"]) for one in gpus)
+        cpus = min(max(1, share), MAX_WORKERS)
+        return ActorSize(sum(int(min(one["GPU"], one["CPU"] // cpus)) for one in gpus), cpus, 1)
     have = [int(one["CPU"]) for one in resources if one.get("CPU", 0) >= 1]
     if not have:
         raise RuntimeError("no node of the cluster has a CPU")
@@ -195,26 +205,22 @@ def cut_shards(rows: pd.DataFrame, size: ActorSize, batch_size: int) -> list[pa.
         order = longest_first(estimate_tokens(texts), texts)
     table = pa.Table.from_pandas(rows[EMBEDDED_COLUMNS].iloc[order], preserve_index=False)
     table = table.append_column("position", pa.array(order, pa.int64()))
-    count = min(BATCHES_PER_SHARD * batch_size * size.cpus, -(-len(rows) // size.count))
+    count = min(BATCHES_PER_SHARD * batch_size * size.cpus, -(-len(rows) // size.actors))
     return [table.slice(start, count).combine_chunks() for start in range(0, len(rows), count)]
 
 
-def _start(
-    shards: list[pa.Table], space: Space, size: ActorSize, batch_size: int, as_queries: bool
-) -> "Dataset":
-    """Return what the workers make of the shards, with the columns of RESULT; nothing has begun yet."""
-    from ray.data import ActorPoolStrategy, from_arrow
-
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    shards_of = from_arrow(shards)
-    shards_of.context.enable_progress_bars = False
-    settings = (space, str(find_project() or Path.cwd()), size, batch_size, as_queries)
-    return shards_of.map_batches(
+def _start(shards: list[pa.Table], space: Space, size: ActorSize, batch_size: int, as_queries: bool) -> Any:
+    """Return a dataset of Ray of what the workers make of the shards, with the columns of RESULT; nothing has begun."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    given = _ray().data.from_arrow(shards)
+    given.context.enable_progress_bars = False
+    pool = _ray().data.ActorPoolStrategy(size=size.actors, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE)
+    return given.map_batches(
         ShardEncoder,
-        fn_constructor_args=settings,
+        fn_constructor_args=(space, str(find_project() or Path.cwd()), size, batch_size, as_queries),
         batch_size=None,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=size.count, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE),
+        compute=pool,
         num_cpus=size.cpus,
         num_gpus=size.gpus,
     )

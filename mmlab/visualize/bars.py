@@ -171,8 +171,8 @@ def group_panels(groups: pd.DataFrame, axis_name: str) -> "Figure":
         paired_bars(ax, part, "group", "direction", axis_name, f"by {column}")
         ax.set_ylim(rows - 0.5, -0.5)  # bars of one thickness in all panels
     for ax in axs[1:]:  # which have no room for the names of several models
-        if ax.get_legend():
-            ax.get_legend().remove()
+        if legend := ax.get_legend():
+            legend.remove()
     return fig
 
 

@@ -1,20 +1,25 @@
-"""How seconds and memory of 01_ingest and 02_embed grow with the rows of small images: 10,000 and 100,000 of them.
+"""How seconds and memory of 01_ingest and 02_embed grow with the rows of small images; embedding here and on Ray.
 
-`make bench ONLY=rows`; `make bench ONLY=rows ROWS="2000 20000"` measures other numbers.
+`make bench ONLY=rows` measures 10,000 and 100,000 rows, `make bench ONLY=ray` 2,000 and 10,000 images, and
+`make bench ONLY=rows ROWS="2000 20000"` other numbers.
 """
 
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 
+from mmlab.embed import embed_with_models
+from mmlab.ingest import Rules, ingest_items
 from tests.bench.figures import Figure
 from tests.bench.growth import time_and_memory, watch
 
-ROWS = "10000 100000"
+ROWS, RAY_ROWS = "10000 100000", "2000 10000"
 SIDE = 48  # pixels
 NOTEBOOKS = ("01_ingest", "02_embed")
 RUN = """
@@ -60,6 +65,34 @@ def rows() -> list[Figure]:
         taken = (memory[name, counts[-1]] - memory[name, counts[0]]) / (counts[-1] - counts[0])
         figures.append(Figure(f"{name}, a row more", taken * 1e9, "bytes", "memory of its own"))
     return figures
+
+
+def ray() -> list[Figure]:
+    """Embed images with the demo model here, and on a cluster of Ray that is started here: seconds, and their ratio."""
+    figures = []
+    for count in map(int, os.environ.get("ROWS", RAY_ROWS).split()):
+        with TemporaryDirectory() as folder:
+            photos = draw_photos(Path(folder, "photos"), count)
+            items = ingest_items(photos, rules=Rules(ocr=False), cache=folder, progress=False).items
+            images = items[items["modality"] == "image"]
+            here, there = (_seconds(images, engine) for engine in ("local", "ray"))
+            figures += [
+                Figure(f"embed {count:,} images here", count / here, "images/s", f"{here:,.1f} s"),
+                Figure(
+                    f"embed {count:,} images on Ray",
+                    count / there,
+                    "images/s",
+                    f"{there:,.1f} s with its start",
+                ),
+                Figure(f"embed {count:,} images on Ray", there / here, "times the seconds", "here"),
+            ]
+    return figures
+
+
+def _seconds(items: pd.DataFrame, engine: str) -> float:
+    started = time.perf_counter()
+    embed_with_models(items, ["demo"], progress=False, engine=engine)
+    return time.perf_counter() - started
 
 
 def draw_photos(folder: Path, count: int) -> Path:

@@ -1,10 +1,14 @@
+import os
+import sqlite3
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from mmlab.embed import ModelError, embed_items, embedding
-from mmlab.embed.embedding import embed_with_queries
+from mmlab.embed.embedding import embed_with_queries, encode_timed
 from mmlab.items import open_image
 
 
@@ -78,6 +82,36 @@ def test_what_was_interrupted_goes_on_where_it_stopped(items, model, tmp_path):
     ]  # nine contents, four of them kept; one item shares its text
     whole = embed_items(items, model, batch_size=2, progress=False)
     np.testing.assert_array_equal(embedded.vectors.array, whole.vectors.array)
+
+
+def test_vectors_are_mapped_from_a_file_that_is_gone(items, model, tmp_path):
+    old, new = tmp_path / ".vectors-old", tmp_path / ".vectors-new"  # of processes that were killed
+    for left in (old, new):
+        left.mkdir()
+    os.utime(old, (time.time() - 90_000, time.time() - 90_000))  # a day and an hour ago
+    vectors = embed_items(items, model, tmp_path / "cache", progress=False).vectors
+    assert not vectors.array.flags.owndata and not vectors.array.flags.writeable
+    assert [path.name for path in tmp_path.glob(".vectors-*")] == [".vectors-new"]
+    np.testing.assert_allclose(vectors.array[1], model.embed_texts([items["text"].iloc[1]])[0], atol=1e-5)
+
+
+def test_vectors_that_leave_the_cache_meanwhile_are_an_error(items, model, tmp_path):
+    def emptied(*arguments):
+        yield from encode_timed(*arguments)
+        with sqlite3.connect(tmp_path / "cache") as connection:
+            connection.execute("DELETE FROM vectors")
+
+    with pytest.raises(ValueError, match=r"cache: 5 vectors that were put there are gone"):
+        embed_items(items.iloc[::3], model, tmp_path / "cache", progress=False, encode=emptied)
+
+
+def test_many_items_are_read_in_blocks(items, model, tmp_path, monkeypatch):
+    whole = embed_items(items, model, tmp_path / "cache", progress=False)
+    monkeypatch.setattr(embedding, "ITEMS_PER_BLOCK", 4)
+    found = embed_items(items, model, tmp_path / "cache", progress=False)
+    np.testing.assert_array_equal(found.vectors.array, whole.vectors.array)
+    assert found.vectors.ids.tolist() == items["item_id"].tolist()
+    assert found.counts["truncated"].tolist() == whole.counts["truncated"].tolist() == [0, 5]
 
 
 def test_truncated_texts_are_counted(items, model):

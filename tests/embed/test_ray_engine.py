@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sys
 import time
 
@@ -40,7 +41,7 @@ def test_an_actor_fits_onto_each_node():
     assert size_actors([node(CPU=16.0), node(alive=False, CPU=1.0)]) == ActorSize(2, 8, 0)
     assert size_actors([node(CPU=4.0), node(CPU=32.0, GPU=4.0)]) == ActorSize(4, 8, 1)
     assert size_actors([node(CPU=4.0), node(CPU=32.0, GPU=4.0)], needs_cpu=True) == ActorSize(9, 4, 0)
-    assert size_actors([node(CPU=2.0, GPU=4.0)]) == ActorSize(4, 1, 1)
+    assert size_actors([node(CPU=2.0, GPU=4.0)]) == ActorSize(2, 1, 1)  # each has a CPU too
     with pytest.raises(RuntimeError, match=r"no node of the cluster has a CPU"):
         size_actors([node(CPU=0.0)])
 
@@ -107,6 +108,18 @@ def test_without_the_extra_a_line_says_what_to_install(items, clip_folder, monke
         embed_with_models(items, [str(clip_folder)], engine="ray", progress=False)
     with pytest.raises(ValueError, match=r"engine: expected one of local, ray, found 'spark'"):
         embed_with_models(items, [str(clip_folder)], engine="spark", progress=False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nothing_listens_is_an_error_at_once(address, items, clip_folder, monkeypatch):
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", address.format(free.getsockname()[1]))
+        with pytest.raises(
+            ConnectionError, match=r"no cluster can be joined at RAY_ADDRESS=.*refused.*\. Check that"
+        ):
+            embed_with_models(items, [str(clip_folder)], engine="ray", progress=False)
 
 
 class Recording(ShardEncoder):

@@ -30,7 +30,7 @@ CALLS = {
     "tune": ({}, ["neighbours", "store", "seed"]),
     "map": ({}, ["group_by", "umap_neighbours", "perplexity", "seed"]),
     "panel": ({}, ["k"]),
-    "embed": ({"models": ["demo"]}, ["prompts", "precision", "truncate_dim", "batch_size"]),
+    "embed": ({"models": ["demo"]}, ["prompts", "precision", "truncate_dim", "batch_size", "engine"]),
     "build_index": ({}, ["layout", "on_disk", "replace"]),
     "inspect": ({"dataset": "photos"}, ["source"]),
     "ingest": ({"dataset": "photos"}, ["source"]),
