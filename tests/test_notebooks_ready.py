@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 import mmlab
+from mmlab.cli.run_commands import check, look_at
+from mmlab.index import build_index, open_store
 from mmlab.items import Vectors, read_items, read_table
 from mmlab.runs import find_notebooks, read_manifest, run_folder
 from tests.cells import run_here
 from tests.conftest import data_in
+from tests.index.qdrant_server import qdrant_server
 from tests.ready_pairs import clip_folder
 
 ROWS = 300
@@ -116,3 +119,23 @@ def test_a_vector_that_says_nothing_is_skipped_with_its_reason(dataset: Path, tm
             f"metadata/metadata_1.parquet, record {number}" for number in (1, 2)
         ]
         assert isinstance(mmlab.open_run("holes").all_vectors[0], Vectors)
+
+
+def test_a_collection_on_a_server_becomes_a_run(collection, tmp_path: Path) -> None:
+    """One that mmlab itself has sent: it holds images and texts, and says its space."""
+    with qdrant_server() as cluster, data_in(tmp_path / "data"):
+        build_index(open_store(cluster.url), "photos", collection.items, [collection.vectors], progress=False)
+        name = next(iter(cluster.collections))
+        url = f"{cluster.url}/collections/{name}"
+        looked = look_at(check("look", {"dataset": url}))
+        assert looked.images == (collection.items["modality"] == "image").sum()
+        run_here("served", {"dataset": url}, find_notebooks()[:2])
+        run = mmlab.open_run("served")
+        assert run.dataset == url
+        taken = run.all_vectors[0]
+        assert taken.space == collection.vectors.space
+        known = collection.items.merge(run.items, on=["modality", "pair_id"], suffixes=("", "_ready"))
+        known = known[(known["text"] == known["text_ready"]) | (known["modality"] == "image")]
+        assert len(known) == len(run.items) == len(collection.items)
+        theirs, mine = taken.take(known["item_id_ready"]), collection.vectors.take(known["item_id"])
+        assert (theirs.array * mine.array).sum(axis=1).min() > 0.999
