@@ -81,17 +81,10 @@ def ingest_items(
     rows = _rows_to_ingest(looked)
     texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
-        blobs = Blobs(cache / "images")
-        named, decoded = _named_images(looked), 0
-        if looked.source.vectors:
-            images = name_images(named)
-        else:
-            images, decoded = resolve_images(named, rules, findings, blobs, progress)
-        images = assign_splits(rows, images, rules)
+        images, decoded = _resolve(looked, rows, findings, cache, progress)
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
-        bare = kept[:0] if looked.source.vectors else kept  # whose images may be opened for a text
-        added, notes = add_texts(_images_without_text(bare, outcomes), rules, findings, progress)
+        added, notes = add_texts(_images_without_text(looked, kept, outcomes), rules, findings, progress)
     items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
     return IngestResult(
         items=items.reset_index(drop=True),
@@ -103,9 +96,22 @@ def ingest_items(
         kind=looked.source.kind,
         counts=_count_work(images, decoded, added),
         guesses=looked.guesses,
-        notes=[*(looked.notes if looked.source.vectors else []), *notes],
+        notes=looked.notes if looked.source.vectors else notes,
         vectors=looked.source.vectors,
     )
+
+
+def _resolve(
+    looked: Inspection, rows: pd.DataFrame, findings: FindingsCache, cache: Path, progress: bool
+) -> tuple[pd.DataFrame, int]:
+    """Return the images as `assign_splits` leaves them, and how many were decoded: none beside ready vectors."""
+    images, decoded = _named_images(looked), 0
+    if looked.source.vectors:
+        images = name_images(images)
+    else:
+        blobs = Blobs(cache / "images")
+        images, decoded = resolve_images(images, looked.rules, findings, blobs, progress)
+    return assign_splits(rows, images, looked.rules), decoded
 
 
 def _own_columns(looked: Inspection, rows: pd.Index) -> pd.DataFrame:
@@ -206,8 +212,9 @@ def _named_images(looked: Inspection) -> pd.DataFrame:
     return pd.concat([files, unlisted]).rename_axis("name")
 
 
-def _images_without_text(images: pd.DataFrame, outcomes: pd.DataFrame) -> pd.Series:
-    """Return the files of the images that no text belongs to, by content."""
+def _images_without_text(looked: Inspection, images: pd.DataFrame, outcomes: pd.DataFrame) -> pd.Series:
+    """Return the files of the images that no text belongs to, by content; none beside ready vectors."""
+    images = images[:0] if looked.source.vectors else images
     with_text = outcomes.loc[outcomes["outcome"] == TEXT_ITEM, "pair_id"]
     without = images[~is_among(images["pair_id"], with_text)]
     return without.drop_duplicates("content").set_index("content")["image"]

@@ -36,7 +36,9 @@ def placed(**columns: list) -> pd.DataFrame:
 def test_rows_are_normalised_and_those_without_direction_are_skipped(tmp_path: Path) -> None:
     rows = np.array([[3, 4], [0, 0], [np.nan, np.nan], [np.inf, 1], [0, 2]], np.float32)
     items = placed(item_id=list("abcde"))
-    taken = take_vectors(items, {"image": [("t", 1, rows[:2]), ("t", 3, rows[2:])]}, SPACE, tmp_path / "v.arrow")
+    taken = take_vectors(
+        items, {"image": [("t", 1, rows[:2]), ("t", 3, rows[2:])]}, SPACE, tmp_path / "v.arrow"
+    )
     assert taken.dense.ids.tolist() == ["a", "e"]
     assert np.allclose(taken.dense.array, [[0.6, 0.8], [0, 1]])
     assert taken.skipped[["row", "reason", "detail"]].values.tolist() == [
@@ -52,8 +54,15 @@ def test_items_are_found_by_table_and_record(tmp_path: Path) -> None:
     images = [("t", 1, np.array([[9, 9], [1, 0]])), ("u", 1, np.array([[0, 1]]))]
     texts = [("t", 1, np.array([[0, 3]])), ("u", 1, np.array([[4, 0]]))]
     taken = take_vectors(items, {"image": images, "text": texts}, SPACE, tmp_path / "v.arrow").dense
-    assert dict(zip(taken.ids, taken.array.tolist(), strict=True)) == {"a": [1, 0], "c": [0, 1], "b": [0, 1], "d": [1, 0]}
-    lone = take_vectors(items.iloc[[0, 1]], {"row": [("t", 1, np.array([[0, 3], [4, 0]]))]}, SPACE, tmp_path / "w.arrow")
+    assert dict(zip(taken.ids, taken.array.tolist(), strict=True)) == {
+        "a": [1, 0],
+        "c": [0, 1],
+        "b": [0, 1],
+        "d": [1, 0],
+    }
+    lone = take_vectors(
+        items.iloc[[0, 1]], {"row": [("t", 1, np.array([[0, 3], [4, 0]]))]}, SPACE, tmp_path / "w.arrow"
+    )
     assert dict(zip(lone.dense.ids, lone.dense.array.tolist(), strict=True)) == {"b": [0, 1], "a": [1, 0]}
 
 
@@ -67,7 +76,9 @@ def test_the_space_of_a_model_at_hand_is_that_of_the_model() -> None:
     found = find_space("demo", 128)
     assert found.model is not None
     assert found.space == load_model("demo").space == found.model.space
-    with pytest.raises(ValueError, match="demo makes dense vectors of 128 dimensions, the ready vectors have 2"):
+    with pytest.raises(
+        ValueError, match="demo makes dense vectors of 128 dimensions, the ready vectors have 2"
+    ):
         find_space("demo", 2)
 
 
@@ -91,14 +102,20 @@ def test_a_space_that_the_files_say_comes_before_its_name() -> None:
 
 def test_vectors_are_compared_with_those_that_the_model_makes(collection) -> None:
     items, vectors, model = collection.items, collection.vectors, load_model("demo")
-    named = items.assign(content="named:" + items["pair_id"])  # as 01_ingest leaves images that it has not opened
+    named = items.assign(
+        content="named:" + items["pair_id"]
+    )  # as 01_ingest leaves images that it has not opened
     cosines = compare_with_model(vectors, named, model)
     assert cosines.min() > 0.999
     assert cosines.index.isin(items.loc[items["modality"] == "image", "item_id"]).sum() == 16
     away = named.assign(image="not/here.jpg")
     assert len(compare_with_model(vectors, away, model)) == 16  # texts alone
     other = Vectors(vectors.ids, np.roll(vectors.array, 1, axis=1), vectors.space)
-    assert [agree(cosines), agree(compare_with_model(other, named, model)), agree(cosines[:0])] == [True, False, True]
+    assert [agree(cosines), agree(compare_with_model(other, named, model)), agree(cosines[:0])] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_items_ask_by_their_own_vectors_where_no_model_can_embed_them(tmp_path: Path) -> None:

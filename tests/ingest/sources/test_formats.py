@@ -105,7 +105,7 @@ def test_every_kind_gives_the_same_rows(read, image, kind, forced):
 
 
 def test_every_kind_is_tested():
-    assert set(FILES) | {"huggingface", "webdataset", "lists", "pdf"} == set(KINDS)
+    assert set(FILES) | {"huggingface", "webdataset", "lists", "pdf", "vectors"} == set(KINDS)
 
 
 def test_a_kind_that_is_none(tmp_path):
