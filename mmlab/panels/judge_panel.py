@@ -16,7 +16,7 @@ from mmlab.panels.inspect_panel import JudgedGrid, login_name
 from mmlab.retrieve.query.known_queries import add_pair_columns
 from mmlab.visualize import Html, query_gallery
 
-SAVED = (
+KEPT = (
     "Each judgement is saved at once, as a line of <code>{}</code>, with the name of who judged; undo takes back your "
     "own alone. The hits come from all systems and are in no order of theirs."
 )
@@ -56,7 +56,7 @@ class JudgePanel(PanelBox):
         self.grid: HitGrid = JudgedGrid(self.undo, actions=[LABEL], details=details, empty=ALL_JUDGED)
         self.grid.on_label(self.add_label)
         self.agreed = widgets.HTML()
-        self.saved = widgets.HTML(status_line(SAVED.format(escape(str(pool.labels)))))
+        self.saved = widgets.HTML(status_line(KEPT.format(escape(str(pool.labels)))))
         walk = controls.row(self.by, self.place, widgets.HBox([self.before, self.after]))
         super().__init__([walk, self.query, self.grid, self.agreed, self.saved], "judge")
         self.listening = controls.Listening()

@@ -14,6 +14,7 @@ from mmlab.evaluate.pool import Pool
 from mmlab.evaluate.summaries import escape_markdown, measure_with_interval
 from mmlab.index.engines.bm25 import BM25, system_name
 from mmlab.items import RANKING_COLUMNS, is_among, write_table
+from mmlab.items.rankings import first_rows
 from mmlab.items.sentences import count, listed
 from mmlab.items.tables import TooFew
 from mmlab.retrieve.own_queries import Units, choose_unit, rank_units
@@ -126,13 +127,21 @@ class OwnQueries(Report):
         for vectors in self._vectors(config.retrievers):
             asking = self.data.own_query_vectors(vectors)
             if asking is not None:
-                ranked = rank_units(asking, vectors, self.items, self.units, config.depth)
-                found[system_name(vectors.space)] = ranked
+                ranked = rank_units(asking, vectors, self.items, self.units, config.depth + 1)
+                found[system_name(vectors.space)] = first_rows(self._without_own(ranked), config.depth)
         several = [ranked for ranked in found.values() if len(ranked)]
         if len(several) > 1:
             fusion = "rrf" if config.fusion == "none" else config.fusion
             found[f"all, by {fusion}"] = fuse(fusion, several, None, config.rrf_k)
         return found
+
+    def _without_own(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Leave out the image that a query asks by, where it is one of those that are found."""
+        if self.units.name != "image":
+            return table
+        asked = self.queries.set_index("query_id")["image"]
+        images = self.items.set_index("item_id")["image"]
+        return table[table["item_id"].map(images) != table["query_id"].map(asked)]
 
     def _vectors(self, retrievers: Sequence[str]) -> list[Any]:
         """Return the vectors of the run's retrievers, and BM25's, the baseline that reads no image."""
@@ -158,7 +167,8 @@ class OwnQueries(Report):
 
         Where a unit was judged by hand in a panel too, that judgement holds.
         """
-        return merge_qrels(self._given, self.units.judged(self.data.own_labels, self.items))
+        merged = merge_qrels(self._given, self.units.judged(self.data.own_labels, self.items))
+        return self._without_own(merged).reset_index(drop=True)
 
     @property
     def _given(self) -> pd.DataFrame:

@@ -127,6 +127,18 @@ def test_products_are_found_by_the_best_of_their_members(own):
     assert mean.query("query_id == 'east'")["score"].tolist() == pytest.approx([0.8, 0.0])
 
 
+def test_an_image_of_the_collection_does_not_find_itself(own):
+    folder = run_folder("own")
+    asked = pd.read_parquet(folder / run_files.QUERIES)
+    by_image = asked.assign(image=["/nowhere/p.jpg", "", "", ""])
+    object.__setattr__(own, "queries", by_image)
+    ranked = own.answers[SPACE.key]
+    assert ranked.query("query_id == 'east'")[["item_id", "rank"]].to_numpy().tolist() == [
+        ["q-image", 1], ["r-image", 2],
+    ]  # fmt: skip
+    assert ["east", "p-image", 2] not in own.qrels.to_numpy().tolist()
+
+
 def test_systems_are_compared_with_bm25_query_by_query(own):
     table = own.compare().table
     assert table["baseline"].unique().tolist() == ["bm25"]
