@@ -1,14 +1,23 @@
-"""`mmlab init`, `verify`, `clean`, `push`: a folder to work in, whether a run holds, what can go, a copy elsewhere."""
+"""`mmlab init`, `verify`, `clean`, `push`, `plan`: a folder to work in, whether a run holds, what can go, a cluster."""
 
 import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 import mmlab
-from mmlab.cli.group import GivenPath, OfKind, cli, complete_runs, print_table, usage_errors
+from mmlab.cli.group import (
+    GivenPath,
+    OfKind,
+    cli,
+    complete_runs,
+    plain_markdown,
+    print_table,
+    usage_errors,
+)
 from mmlab.items import replacing
 from mmlab.items.options import Number
 
@@ -41,6 +50,13 @@ Examples:
   mmlab push photos --to http://localhost:6343 --grpc-port 6344
   mmlab push photos --to http://localhost:6333 --shards 4 --replicas 2 --write-consistency 2
   mmlab push photos --to http://localhost:6333 --replace     # after 03_index with other settings
+"""
+PLAN_EXAMPLES = """
+\b
+Examples:
+  mmlab plan --items 100e6 --model openai/clip-vit-base-patch32 --retrievers dense,bm25 --qps 200
+  mmlab plan --items 100e6 --from photos --node-ram 128 --gpu-hour 2 --ram-gb-month 3.5 --disk-gb-month 0.1
+  mmlab plan --items 5e6 --dimension 1024 --quantization binary --on-disk --replicas 1
 """
 STORE_WAIT_S = 3
 POSITIVE = click.IntRange(min=1)
@@ -199,6 +215,61 @@ def push(
         raise click.ClickException(str(error)) from error
     print_table(pushed.report.to_dict("records"))
     click.echo(f"Written to {pushed.store.place}: {', '.join(pushed.schemas)}")
+
+
+@cli.command(epilog=PLAN_EXAMPLES, short_help="A Qdrant cluster on paper: bytes, nodes, hours, cost.")
+@click.option("--items", type=float, required=True, help="Images and texts together, as 100e6.")
+@click.option(
+    "--from",
+    "run",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="A run whose settings and rates are taken.",
+)
+@click.option("--model", help="Whose vectors; of some the dimension is known.")
+@click.option("--dimension", type=POSITIVE, help="Of the dense vectors.")
+@click.option(
+    "--retrievers", help="Some of dense, bm25, sparse and late, with commas between; without it dense."
+)
+@click.option("--quantization", help="none, scalar, product-16, binary, turbo-4, ...; without it scalar.")
+@click.option("--hnsw-m", type=POSITIVE, help="Edges of a node of the graph; without it 64.")
+@click.option("--on-disk", is_flag=True, default=None, help="Vectors and graph are read from the disk.")
+@click.option("--replicas", type=POSITIVE, help="Copies of each shard; without it 2.")
+@click.option("--node-ram", "node_ram_gb", type=float, help="GB of memory of a node; without it 64.")
+@click.option("--qps", type=float, help="Queries a second that are to be answered.")
+@click.option("--embed-rate", "embed_per_second", type=float, help="Items a second that a GPU embeds.")
+@click.option(
+    "--upload-rate", "upload_per_second", type=float, help="Points a second that the cluster takes."
+)
+@click.option("--query-ms", type=float, help="Milliseconds of a query, of one core and one shard.")
+@click.option("--payload-bytes", type=float, help="Bytes of what is stored of an item beside its vectors.")
+@click.option("--tokens", type=float, help="Vectors of an item, of late interaction.")
+@click.option("--gpu-hour", type=float, help="Your price of an hour of a GPU; so the cost is shown.")
+@click.option("--ram-gb-month", type=float, help="Your price of a GB of memory for a month.")
+@click.option("--disk-gb-month", type=float, help="Your price of a GB of disk for a month.")
+def plan(items: float, run: str | None, **given: Any) -> None:
+    """Print what a Qdrant cluster of so many items takes: bytes, memory, nodes, shards, hours, and cost by your prices.
+
+    Each number has its source beside it: the documentation of Qdrant, the benchmark that measured it, the run, or you.
+    What nobody has measured says "guess".
+    """
+    from mmlab.index.cluster_plan import plan_cluster
+
+    with usage_errors():
+        if not (items >= 1 and items.is_integer()):
+            raise ValueError(f"--items: expected a whole number from 1, as 100e6; found {items:g}")
+        settings = {name: value for name, value in given.items() if value is not None}
+        if run is None:
+            planned = plan_cluster(int(items), settings)
+            table, sentence = planned.table(), planned.sentence
+        else:
+            from mmlab.workbench import open_run
+
+            result = open_run(run).plan(int(items), **settings)
+            table, sentence = result.table, result.sentence
+    rows = table.astype(object)
+    print_table(rows.where(rows.notna(), None).to_dict("records"))
+    click.echo(plain_markdown(sentence))
 
 
 @cli.command(epilog=INIT_EXAMPLES, short_help="Write the notebooks into a folder to work in.")

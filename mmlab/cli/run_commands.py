@@ -4,8 +4,9 @@ import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,7 +74,7 @@ Examples:
 @cli.command(epilog=RUN_EXAMPLES, short_help="Run the six notebooks on a dataset.")
 @click.option(
     "--dataset",
-    help="Folder of images, table of captions, or hf://owner/name; left out with --from 02 and later.",
+    help="Folder of images, table of captions, hf://owner/name, or ready vectors; left out with --from 02 and later.",
 )
 @click.option("--name", required=True, help="Name of the run; its folder is data/runs/NAME.")
 @click.option(
@@ -193,17 +194,19 @@ def check(name: str, given: dict[str, Any], start: str = "01") -> dict[str, Any]
 
 def look_at(given: Mapping[str, Any], behind_links: bool = False) -> "Inspection":
     """Return a first look at the dataset, which leaves nothing behind."""
+    from mmlab.index import download_collection, is_collection
+    from mmlab.index.collections import POINTS_PER_PAGE
     from mmlab.ingest import Rules, inspect_dataset
 
     rules = Rules(**{field.name: given[field.name] for field in fields(Rules) if field.name in given})
-    return inspect_dataset(
-        given["dataset"],
-        given.get("source", "auto"),
-        given.get("columns", ()),
-        rules,
-        looks_only=True,
-        behind_links=behind_links,
-    )
+    dataset, columns = given["dataset"], given.get("columns", ())
+    if is_collection(dataset):
+        with TemporaryDirectory() as folder:
+            first = download_collection(dataset, Path(folder), most=1)
+            found = inspect_dataset(first, "vectors", columns, rules, looks_only=True)
+            return replace(found, dataset=dataset, cut_off=len(found.source.rows) >= POINTS_PER_PAGE)
+    source = given.get("source", "auto")
+    return inspect_dataset(dataset, source, columns, rules, looks_only=True, behind_links=behind_links)
 
 
 def check_looks(looked: "Inspection", given: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ Sub-folders, from the ground up: schema, store and engines; over them collection
 from mmlab.index.bench.index_sweep import sweep_index
 from mmlab.index.bench.search_benchmark import Workload, benchmark_search, compare_layouts, compare_placements
 from mmlab.index.build import build_index, open_index, open_store, push
+from mmlab.index.collections import download_collection, is_collection
 from mmlab.index.engines.edge_folder import StoreTaken
 from mmlab.index.index import Index
 from mmlab.index.store.engine import NoCollection
@@ -27,6 +28,8 @@ __all__ = [
     "build_index",
     "compare_layouts",
     "compare_placements",
+    "download_collection",
+    "is_collection",
     "open_index",
     "open_store",
     "push",

@@ -1,20 +1,26 @@
-"""The collections of an index: planned for a layout, found again in a store, and made there.
+"""Collections: those of an index, planned for a layout, found again and made in a store; any, read out of a server.
 
 What exists of an index is replaced only if it may be: a run owns its folder, but on a server, which is shared,
 another user's index may have the same name.
 """
 
 import hashlib
+import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace as with_changes
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mmlab.index.store.engine import NoCollection
 from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
-from mmlab.index.store.payload import payload_fields
+from mmlab.index.store.payload import FINGERPRINT, payload_fields
 from mmlab.index.store.schema import (
     COLLECTION_NAME,
     UNREADABLE,
@@ -24,10 +30,17 @@ from mmlab.index.store.schema import (
 )
 from mmlab.index.store.store import Store
 from mmlab.items import is_among
+from mmlab.items.files import replacing
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.vectors import DENSE
 
+# http(s)://host:6333/collections/NAME, also behind a path of a proxy
+COLLECTION_URL = re.compile(r"(https?://[^/?#\s]+(?:/[^?#\s]*?)?)/collections/([^/?#\s]+)/?", re.IGNORECASE)
+POINTS_PER_PAGE, PAGES_PER_PART = 1000, 10
+ANSWER_SECONDS = 60  # that a server has for one page, before it is asked again
+DOWNLOAD = "download.json"  # how far a download has come
+VECTOR = "vector"
 REPLACE_HINT = (
     "If it is yours and may go, say so: replace=True, mmlab run -p replace=true, mmlab push --replace. If it is "
     "somebody else's, give your run another name"
@@ -207,3 +220,129 @@ def _has_points(store: Store, collection: str) -> bool:
         return store.count(collection) > 0
     except UNREADABLE:  # nothing more can be read
         return True
+
+
+def is_collection(dataset: str) -> bool:
+    """Return whether this is the URL of a collection of a Qdrant server.
+
+    >>> is_collection("http://localhost:6333/collections/photos"), is_collection("photos/")
+    (True, False)
+    """
+    return bool(COLLECTION_URL.fullmatch(dataset))
+
+
+def download_collection(url: str, folder: Path, most: int | None = None) -> Path:
+    """Read the points of a Qdrant collection, payload and dense vectors, into Parquet files of a folder; return it.
+
+    url: see `is_collection`; the key comes from QDRANT_API_KEY. most: read so many pages at most. A download that was
+    interrupted goes on where it stopped; one that was complete begins again, and files that would be the same stay.
+    A vector that has a name is in the column NAME_vector, the only one without in the column vector.
+
+    Raise ValueError where the server has none of this name, ConnectionError or PermissionError where it does not
+    answer or refuses the key.
+    """
+    from mmlab.index.engines.server_connection import ServerError, connect
+
+    server, name = COLLECTION_URL.fullmatch(url).groups()  # type: ignore[union-attr]
+    connection = connect(server, ANSWER_SECONDS, None)
+    known = [one.name for one in connection.get_collections().collections]
+    if name not in known:
+        raise ValueError(f"{connection.place} has no collection {name!r}: expected one of {known[:20]}")
+    done = _downloaded(folder, url)
+    try:
+        _go_on(connection, name, folder, done, most)
+    except (ConnectionError, ServerError) as error:
+        raise type(error)(
+            f"{error}; {done['points']:,} points are read and stay: the same again goes on"
+        ) from error
+    held = connection.count(name, exact=True).count
+    if most is None and done["points"] < held:
+        raise ServerError(
+            f"{connection.place}: {done['points']:,} of {held:,} points came: do the same again"
+        )
+    return folder
+
+
+def _downloaded(folder: Path, url: str) -> dict[str, Any]:
+    """Return how far a download has come, that of an empty folder where none is under way."""
+    try:
+        done: dict[str, Any] = json.loads((folder / DOWNLOAD).read_text())
+        if done["url"] == url and done["next"] is not None:
+            return done
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {"url": url, "points": 0, "parts": 0, "next": None}
+
+
+def _go_on(connection: Any, name: str, folder: Path, done: dict[str, Any], most: int | None) -> None:
+    """Read the pages that are left, a file for ten of them; `done` is written after each file."""
+    config = connection.get_collection(name).config
+    vectors = config.params.vectors
+    sizes = {"": vectors} if hasattr(vectors, "size") else (vectors or {})
+    sizes = {own: one.size for own, one in sizes.items() if not one.multivector_config}
+    if not sizes:
+        raise ValueError(f"collection {name}: expected dense vectors, found none")
+    space = ((config.metadata or {}).get("mmlab") or {}).get("space")
+    metadata = {"space": json.dumps(space)} if space else {}
+    for points, following in _parts(connection, name, done["next"], most):
+        table = _to_table(points, sizes).replace_schema_metadata(metadata)
+        _write_part(table, folder / f"points-{done['parts']:05}.parquet")
+        done |= {"points": done["points"] + len(points), "parts": done["parts"] + 1, "next": following}
+        with replacing(folder / DOWNLOAD) as temporary:
+            temporary.write_text(json.dumps(done))
+    for left in sorted(folder.glob("points-*.parquet"))[done["parts"] :]:
+        left.unlink()
+
+
+def _parts(connection: Any, name: str, offset: Any, most: int | None) -> Iterator[tuple[list[Any], Any]]:
+    """Yield the points of ten pages, and where the next ones begin: None at the end."""
+    points: list[Any] = []
+    for page in range(1, most + 1) if most else iter(int, 1):
+        found, offset = connection.scroll(
+            name, limit=POINTS_PER_PAGE, offset=offset, with_payload=True, with_vectors=True
+        )
+        points += found
+        last = offset is None or page == most
+        if points and (last or len(points) >= PAGES_PER_PART * POINTS_PER_PAGE):
+            yield points, offset
+            points = []
+        if last:
+            return
+
+
+def _to_table(points: Sequence[Any], sizes: Mapping[str, int]) -> pa.Table:
+    fields = dict.fromkeys(name for point in points for name in point.payload or {} if name != FINGERPRINT)
+    columns = {"id": pa.array([str(point.id) for point in points])}
+    columns |= {
+        name: _payload_column([(point.payload or {}).get(name) for point in points]) for name in fields
+    }
+    for name, size in sizes.items():
+        given = [
+            point.vector.get(name) if isinstance(point.vector, dict) else point.vector for point in points
+        ]
+        rows = np.array([row if row else [0.0] * size for row in given], dtype=np.float32)
+        missing = pa.array([not row for row in given])
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), size, mask=missing)
+        columns[f"{name}_{VECTOR}" if name else VECTOR] = lists
+    return pa.table(columns)
+
+
+def _payload_column(values: list[Any]) -> pa.Array:
+    """Return the values of a payload field: of their one type, else as text."""
+    types = {type(value) for value in values if value is not None}
+    if types in ({bool}, {int}, {float}, {str}):
+        return pa.array(values)
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return pa.array(texts, pa.string())
+
+
+def _write_part(table: pa.Table, path: Path) -> None:
+    """Write a table whole; a file that holds just the same stays as it is."""
+    from pyarrow.parquet import write_table
+
+    with replacing(path) as temporary:
+        write_table(table, temporary)
+        same = path.is_file() and path.read_bytes() == temporary.read_bytes()
+        if same:
+            found = path.stat()
+            os.utime(temporary, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -21,6 +21,7 @@ from mmlab.ingest.images.image_index import ImageIndex
 from mmlab.ingest.rules import UNLISTED, UNPAIRED, Rules
 from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.ingest.sources.formats import Source, read_source
+from mmlab.ingest.sources.ready_rows import find_named
 from mmlab.items import data
 from mmlab.items.files import resolve
 
@@ -58,16 +59,17 @@ class Inspection:
 
     @cached_property
     def usable(self) -> pd.Series:
-        """Whether the image of each row is at hand, or has an address to fetch it from."""
+        """Whether the image of each row is at hand, has an address to fetch it from, or has a ready vector."""
+        if self.source.vectors:
+            return self.found["name"].ne("")
         on_the_web = self.found["name"].str.match("(?i)https?://") & self.found["reason"].isna()
         return self.found["name"].ne("") & (self.found["file"].notna() | on_the_web)
 
     @cached_property
     def with_text(self) -> pd.Series:
         """Whether each row gives a text to an image that is at hand."""
-        return (
-            self.usable & self.source.rows["caption"].str.strip().ne("") & self.source.rows["problem"].isna()
-        )
+        texts = self.source.rows["caption"].str.strip().ne("") & self.source.rows["problem"].isna()
+        return texts if self.source.vectors else self.usable & texts
 
     @property
     def images(self) -> int:
@@ -87,7 +89,9 @@ class Inspection:
 
     @property
     def addresses(self) -> list[str]:
-        """The images that would have to be fetched from the web."""
+        """The images that would have to be fetched from the web; none where there are ready vectors."""
+        if self.source.vectors:
+            return []
         return self.found.loc[self.usable & self.found["file"].isna(), "name"].unique().tolist()
 
     @property
@@ -134,6 +138,8 @@ class Inspection:
             rows = len(self.source.rows)
             notes.insert(0, f"Only the first {rows:,} rows were looked at: there is more than is said here.")
         notes += [f"{count:,} images found {guess}." for guess, count in self.guesses.items()]
+        if self.source.vectors:
+            notes = [self.source.vectors.sentence, *notes, *self._not_at_hand()]
         if self.addresses:
             notes.append(f"{len(self.addresses):,} images lie on the web and would be fetched.")
         advice = "" if self.rules.follow_links else ": give -p follow_links=true"
@@ -150,6 +156,17 @@ class Inspection:
         if len(unread) > UNREAD_SHOWN:
             unread[UNREAD_SHOWN:] = [f"{len(unread) - UNREAD_SHOWN:,} more files were not read."]
         return notes + unread
+
+    def _not_at_hand(self) -> list[str]:
+        """Say how many images of ready vectors have no file here, and how to name the folder where they lie."""
+        named = self.found.loc[self.found["name"] != "", "file"].drop_duplicates()
+        away = named[~named.str.startswith(os.sep)]
+        if away.empty:
+            return []
+        return [
+            f"{len(away):,} of {len(named):,} images are not at hand, such as {away.iloc[0]}: their names stand for "
+            "them; -p images_at=FOLDER says where they lie."
+        ]
 
     @property
     def unread(self) -> dict[str, str]:
@@ -260,6 +277,8 @@ def inspect_dataset(
     cache = Path(cache) if cache else data() / "cache"
     blobs = (UnkeptBlobs if looks_only else Blobs)(cache / "images")
     read = read_source(dataset, source, columns, blobs, rules.follow_links)
+    if read.vectors:
+        return _look_beside(str(dataset), read, rules, looks_only)
     found_rules = replace(rules, follow_links=rules.follow_links or behind_links)
     index, first = _index_images(read, resolve(str(dataset)).is_file(), found_rules)
     found = find_images(read.rows, index, read.image_folders, first)
@@ -268,6 +287,19 @@ def inspect_dataset(
     read = read._replace(tree=index.tree)
     looked = Inspection(str(dataset), read, found, {} if cut_off else unlisted, rules, looks_only, cut_off)
     return replace(looked, advice=_advise(looked, source, cache))
+
+
+def _look_beside(dataset: str, read: Source, rules: Rules, looks_only: bool) -> Inspection:
+    """Return the look at a source of ready vectors: of its images only names are looked for.
+
+    Where texts or images have vectors without the others, a text without an image is kept.
+    """
+    folders = [read.root, *([_images_at(rules.images_at, read.root)] if rules.images_at else [])]
+    found = find_named(read.rows, folders, rules.follow_links)
+    if not found["name"].ne("").all() and UNPAIRED in rules.refused and UNPAIRED not in rules.refuse:
+        rules = replace(rules, keep=(*rules.keep, UNPAIRED))
+    advice = "" if len(read.rows) else "the tables beside the vectors have no rows"
+    return Inspection(dataset, read, found, {}, rules, looks_only, advice=advice)
 
 
 def _index_images(source: Source, is_table: bool, rules: Rules) -> tuple[ImageIndex, list[str]]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmlab.ingest.outcomes import IMAGE_ITEM, MERGED, NO_CAPTION, TEXT_ITEM
+from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.ingest.texts.captioner import GENERATED
 from mmlab.ingest.texts.ocr import OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_id
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_ids
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
@@ -34,6 +35,7 @@ class IngestResult:
     counts: how many images were decoded, how many were known from the cache, how many texts were found in images.
     guesses: how many images do not lie where their name says, by how they were found.
     notes: what could not be done, and what to do about it.
+    vectors: the ready vectors of the source, None where the items are to be embedded.
 
     Raise ValueError on construction if a row or an image is not accounted for exactly once. `ingest_items` makes
     these results; see there for an example.
@@ -49,6 +51,7 @@ class IngestResult:
     counts: dict[str, int] = field(default_factory=dict)
     guesses: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    vectors: ReadyVectors | None = None
 
     def __post_init__(self) -> None:
         check_items(self.items)
@@ -119,11 +122,17 @@ class IngestResult:
         items = self.items.loc[self.items["modality"] == "image", "pair_id"]
         expected = self.images.loc[self.images["outcome"] == IMAGE_ITEM, "source"]
         named = self.outcomes["source"][self.outcomes["source"] != ""].unique()
-        if sorted(items) != sorted(expected) or sorted(named) != sorted(self.images["source"]):
+        if not (_are_same(items, expected) and _are_same(pd.Series(named), self.images["source"])):
             raise ValueError(
                 f"the counts do not add up: the rows name {len(named)} images, {len(self.images)} have an "
                 f"outcome and {len(expected)} should be items; found {len(items)} items"
             )
+
+
+def _are_same(names: pd.Series, others: pd.Series) -> bool:
+    """Return whether two columns hold the same names, each as often."""
+    one, other = (column.astype("str").sort_values(ignore_index=True) for column in (names, others))
+    return bool(one.equals(other))
 
 
 def make_items(
@@ -138,9 +147,10 @@ def make_items(
     texts = outcomes.loc[outcomes["outcome"] == TEXT_ITEM, columns]
     found = images[["pair_id", "split", "content"]].join(added, on="content", how="inner")
     texts = pd.concat([texts, found.drop(columns="content").assign(repetition=0)])
-    texts["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"]]
+    texts["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"].tolist()]
     items = pd.concat([images.assign(modality="image", origin="image"), texts.assign(modality="text")])
     items = items.sort_index(kind="stable").reindex(columns=[*ITEM_COLUMNS, "repetition"])
+    items = items.astype(dict.fromkeys(("modality", "pair_id", "content"), "str"))
     items["item_id"] = _item_ids(items)
     items = items[list(ITEM_COLUMNS)].drop(columns="label").join(user_columns)
     strings = dict.fromkeys(set(ITEM_COLUMNS) - set(SIZE_DTYPES), "str")
@@ -149,11 +159,11 @@ def make_items(
     return items.astype({**strings, **SIZE_DTYPES})
 
 
-def _item_ids(items: pd.DataFrame) -> list[str]:
+def _item_ids(items: pd.DataFrame) -> pd.Series:
     # A repeated caption that is kept is an item of its own: the number of the repetition tells them apart.
-    suffix = items["repetition"].fillna(0).map(lambda number: f"#{number:.0f}" if number else "")
-    parts = zip(items["modality"], items["pair_id"], items["content"] + suffix, strict=True)
-    return [item_id(*part) for part in parts]
+    repeats = items["repetition"].fillna(0).astype("int64")
+    suffix = ("#" + repeats.astype("str")).where(repeats > 0, "")
+    return item_ids(items["modality"], items["pair_id"], items["content"] + suffix)
 
 
 def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

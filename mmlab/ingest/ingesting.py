@@ -16,7 +16,14 @@ from mmlab.ingest.ingest_result import (
     make_places,
     make_skipped,
 )
-from mmlab.ingest.outcomes import FILE_COLUMNS, TEXT_ITEM, assign_splits, decide_outcomes, resolve_images
+from mmlab.ingest.outcomes import (
+    FILE_COLUMNS,
+    TEXT_ITEM,
+    assign_splits,
+    decide_outcomes,
+    name_images,
+    resolve_images,
+)
 from mmlab.ingest.rules import UNLISTED, Rules
 from mmlab.ingest.texts.captioner import GENERATED, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
@@ -48,6 +55,8 @@ def ingest_items(
     cache: a folder, data/cache by default, that keeps downloaded images and all findings: a second time, or after a
         kill, nothing is done twice.
 
+    Where a source has ready vectors (see `mmlab.ingest.sources.ready_vectors`) no image is opened, and one that is not
+    at hand is an item all the same.
     Of images with the same bytes the first is kept, and the captions of the others are tied to it. An image takes
     the label and the user's columns from its first row, and of the splits of its rows the one evaluated on.
     Raise FileNotFoundError or ValueError where the source as a whole cannot be read; anything smaller that is wrong
@@ -68,15 +77,21 @@ def ingest_items(
     cache = Path(cache or data() / "cache")
     replace = read_replacements(resolve(rules.replacements)) if rules.replacements else None
     looked = _look(dataset, source, columns, rules, cache)
+    rules = looked.rules
     rows = _rows_to_ingest(looked)
     texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
         blobs = Blobs(cache / "images")
-        images, decoded = resolve_images(_named_images(looked), rules, findings, blobs, progress)
+        named, decoded = _named_images(looked), 0
+        if looked.source.vectors:
+            images = name_images(named)
+        else:
+            images, decoded = resolve_images(named, rules, findings, blobs, progress)
         images = assign_splits(rows, images, rules)
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
-        added, notes = add_texts(_images_without_text(kept, outcomes), rules, findings, progress)
+        bare = kept[:0] if looked.source.vectors else kept  # whose images may be opened for a text
+        added, notes = add_texts(_images_without_text(bare, outcomes), rules, findings, progress)
     items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
     return IngestResult(
         items=items.reset_index(drop=True),
@@ -88,7 +103,8 @@ def ingest_items(
         kind=looked.source.kind,
         counts=_count_work(images, decoded, added),
         guesses=looked.guesses,
-        notes=notes,
+        notes=[*(looked.notes if looked.source.vectors else []), *notes],
+        vectors=looked.source.vectors,
     )
 
 

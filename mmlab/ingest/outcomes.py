@@ -2,7 +2,10 @@
 
 import hashlib
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow.compute import count_substring_regex
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.images.addresses import DownloadLimits
@@ -27,6 +30,8 @@ from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items import is_among
 from mmlab.items.sentences import count_words
 
+NAMED = "named:"  # before the name of an image, as the content of one that was not opened
+WITH_LETTER = r"[^\s]*[A-Za-z0-9][^\s]*"  # a part of a text between spaces, with a letter or a digit
 IMAGE_ITEM = "image item"
 FILE_COLUMNS = ["file", "reason", "detail"]
 TEXT_ITEM = "text item"
@@ -48,6 +53,21 @@ def resolve_images(
     facts = facts.reindex(files.index)
     reasons = {name: files[name].fillna(facts[name]) for name in ("reason", "detail")}
     return assess_images(facts.assign(file=files["file"], **reasons), rules), decoded
+
+
+def name_images(found: pd.DataFrame) -> pd.DataFrame:
+    """Return images that are not opened, as `assess_images` would: each is an item, and known by its name alone.
+
+    found: file, reason, detail, indexed by name.
+    """
+    names = found.index.to_series()
+    empty = pd.DataFrame({"width": pd.NA, "height": pd.NA}, found.index, dtype="Int32")
+    nothing = pd.Series(None, found.index, dtype="str")
+    return empty.assign(
+        file=found["file"], reason=nothing, content=NAMED + names, first=names, group=names, pair_id=names,
+        outcome=pd.Series(IMAGE_ITEM, found.index, dtype="str"), detail=nothing, duplicate_of=nothing,
+        flags=pd.Series("", found.index, dtype="str"),
+    )  # fmt: skip
 
 
 def add_downloads(
@@ -113,9 +133,11 @@ def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
 
     The result is aligned with `splits`, and missing where no member of the group has a split.
     """
+    if splits.isna().all():
+        return splits
     rank = splits.str.lower().map(EVALUATION_ORDER).fillna(2).where(splits.notna(), 3)
     order = rank.sort_values(kind="stable").index
-    return splits[order].groupby(groups[order]).transform("first")[splits.index]
+    return splits[order].groupby(groups[order], sort=False).transform("first")[splits.index]
 
 
 def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
@@ -127,7 +149,7 @@ def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.
     rows = rows[is_among(rows["name"], images.index)]
     split, group_split = (
         evaluation_split(rows["split"], rows["name"].map(groups))
-        .groupby(rows["name"])
+        .groupby(rows["name"], sort=False)
         .first()
         .reindex(images.index)
         for groups in (images["pair_id"], images["group"])
@@ -170,12 +192,20 @@ def decide_outcomes(
 
 def _flag_short(table: pd.DataFrame, rules: Rules) -> pd.Series:
     """Return which rows have a text of too few words; give them their outcome if refused."""
-    counts = {text: count_words(text) for text in table["text"].unique()} if rules.min_words else {}
-    words = table["text"].map(counts)
+    chunks = table["text"].str.count(
+        WITH_LETTER
+    )  # a chunk holds at least one word: most texts have enough of them
+    few = table["text"][chunks < rules.min_words] if rules.min_words else table["text"][:0]
+    words = few.map({text: count_words(text) for text in few.unique()}).reindex(table.index)
     short = (words < rules.min_words) & (table["text"] != "")
     detail = words.map("{:.0f} words, expected at least".format) + f" {rules.min_words}"
     _set_outcome(table, short & (SHORT in rules.refused), SHORT, detail)
     return short
+
+
+def _count_chunks(texts: pd.Series) -> np.ndarray:
+    """Return how many parts between spaces have a letter or a digit; there are at least as many words in each text."""
+    return count_substring_regex(pa.array(texts, pa.large_string()), WITH_LETTER).to_numpy()
 
 
 def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
@@ -185,19 +215,27 @@ def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
     _set_outcome(table, leak & (LEAK in rules.refused), LEAK, "its image is in split " + group_split)
     repeated = _flag_repeated(table, rules)
     usable = table[table["outcome"].isna()]
-    sharing = usable.groupby("text")["pair_id"].transform("nunique").reindex(table.index, fill_value=0)
+    sharing = (
+        usable.groupby("text", sort=False)["pair_id"].transform("nunique").reindex(table.index, fill_value=0)
+    )
     vague = sharing >= rules.vague_from
-    _set_outcome(table, vague & (VAGUE in rules.refused), VAGUE, sharing.map("shared by {} images".format))
+    _set_outcome(
+        table, vague & (VAGUE in rules.refused), VAGUE, sharing[vague].map("shared by {} images".format)
+    )
     return {LEAK: leak, REPEATED: repeated, VAGUE: vague}
 
 
 def _flag_repeated(table: pd.DataFrame, rules: Rules) -> pd.Series:
     """Return which rows repeat a caption of their pair, counted in `repetition`; give them their outcome if refused."""
     usable = table[table["outcome"].isna()]
-    table["repetition"] = usable.groupby(["pair_id", "text"]).cumcount().reindex(table.index, fill_value=0)
+    table["repetition"] = (
+        usable.groupby(["pair_id", "text"], sort=False).cumcount().reindex(table.index, fill_value=0)
+    )
     repeated = table["repetition"] > 0
     numbers = usable.index.to_series()
-    first = numbers.groupby([usable["pair_id"], usable["text"]]).transform("first")
+    if not repeated.any():
+        return repeated
+    first = numbers.groupby([usable["pair_id"], usable["text"]], sort=False).transform("first")
     _set_outcome(
         table, repeated & (REPEATED in rules.refused), REPEATED, first.map("same caption as row {}".format)
     )

@@ -17,7 +17,7 @@ TINY, BLURRED, DARK, BLANK, ASPECT = "tiny", "blurred", "dark", "blank", "extrem
 UNLISTED, UNPAIRED = "unlisted image", "no image named"
 REPEATED, VAGUE, SHORT = "repeated caption", "vague caption", "short text"
 
-OURS = OPTIONS["column"]  # columns; id joins a table of texts with one of images
+OURS = OPTIONS["column"]  # columns; see `parse_columns`
 QUALITY_FLAGS = (TINY, BLURRED, DARK, BLANK, ASPECT)
 # The settings that are no parameters of 01_ingest.
 KINDS: dict[str, Kind] = {"vague_from": Whole(2), "near_bits": Whole(0, 16), "ocr_language": Text()}
@@ -99,7 +99,8 @@ def parse_columns(columns: str | Mapping[str, Any] | Iterable[str]) -> dict[str,
     """Return the table's names for each of ours, from a dict, texts like "image=url", one such text, or either as JSON.
 
     Several names may be given for the image and the caption, as a list, or by naming it again. `id` is the column that
-    joins a table of texts with one of images; where it has two names, that of the texts comes first.
+    joins a table of texts with one of images; where it has two names, that of the texts comes first. `image_vector` and
+    `text_vector` are columns, or arrays of a .npz, of ready vectors.
 
     >>> parse_columns("image=photo,caption=title") == parse_columns('{"image": "photo", "caption": "title"}')
     True

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 OPTIONS = {
     "source": (
         "auto", "csv", "tsv", "excel", "json", "jsonl", "parquet", "webdataset", "pdf", "lists", "coco", "karpathy",
-        "flickr", "sidecar", "images", "huggingface",
+        "flickr", "sidecar", "images", "huggingface", "vectors",
     ),
-    "column": ("image", "caption", "label", "split", "id"),
+    "column": ("image", "caption", "label", "split", "id", "image_vector", "text_vector"),
     "finding": (
         "duplicate image", "near duplicate", "split leak", "tiny", "blurred", "dark", "blank", "extreme aspect",
         "unlisted image", "no image named", "repeated caption", "vague caption", "short text",

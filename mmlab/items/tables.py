@@ -1,5 +1,6 @@
 """Items, skipped rows, rankings and qrels: plain pandas tables with agreed columns, Parquet on disk."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,31 @@ def item_id(modality: str, pair_id: str, content: str) -> str:
     True
     """
     return str(uuid5(_NAMESPACE, f"{modality}\x1f{pair_id}\x1f{content}"))
+
+
+def item_ids(modality: pd.Series, pair_id: pd.Series, content: pd.Series) -> pd.Series:
+    """Return the `item_id` of each line, without an object for each: a million take some seconds.
+
+    >>> lines = pd.DataFrame({"modality": ["text"], "pair_id": ["photos/1.jpg"], "content": ["a red mug"]}, dtype="str")
+    >>> item_ids(**lines).iloc[0] == item_id("text", "photos/1.jpg", "a red mug")
+    True
+    """
+    names = (modality + "\x1f" + pair_id + "\x1f" + content).tolist()
+    start = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
+    digests = bytearray()
+    for name in names:
+        digest = start.copy()
+        digest.update(name.encode())
+        digests += digest.digest()[:16]
+    found = np.frombuffer(digests, np.uint8).reshape(-1, 16).copy()
+    found[:, 6] = found[:, 6] & 0x0F | 0x50  # version 5
+    found[:, 8] = found[:, 8] & 0x3F | 0x80
+    letters = np.frombuffer(found.tobytes().hex().encode(), "S1").reshape(-1, 32)
+    dashed = np.insert(letters, [8, 12, 16, 20], b"-", axis=1)
+    texts = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(36), len(names), [None, pa.py_buffer(dashed.tobytes())]
+    )
+    return pd.Series(pd.array(texts.cast(pa.binary()).cast(pa.large_string()), dtype="str"), modality.index)
 
 
 def check_columns(table: pd.DataFrame, expected: Iterable[str], what: str) -> pd.DataFrame:

@@ -27,6 +27,7 @@ TERM_WEIGHTS, TOKEN_VECTORS = (
     "term weights",
     "token vectors",
 )  # the pooling of spaces of the second and third kind
+AS_GIVEN = "as given"  # the pooling of a space whose vectors came ready, and whose model is not at hand
 RARITY = "by rarity"  # of term weights: a query's terms count as much as they are rare
 # At the end of the pooling of a space: how many dimensions are left of the model's own.
 TRUNCATED = re.compile(r", first (\d+) dimensions$")
@@ -68,6 +69,11 @@ class Space:
         """
         kinds = {TERM_WEIGHTS: SPARSE, TOKEN_VECTORS: LATE, f"mean of {TOKEN_VECTORS}": POOLED}
         return kinds.get(self.pooling.partition(",")[0], DENSE)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model can embed queries; not where vectors came ready, and what made them is not at hand."""
+        return self.pooling != AS_GIVEN
 
     @property
     def by_rarity(self) -> bool:

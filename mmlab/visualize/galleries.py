@@ -20,6 +20,7 @@ MARKS = {
 ROW_STYLE = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px;font:12px sans-serif"
 HEADING_STYLE = "font:13px sans-serif;margin:14px 0 4px"
 IDS_STYLE = "color:var(--soft,#666);font-size:11px;overflow-wrap:anywhere"
+MAX_NAME_CHARS = 60  # of an image that cannot be shown, from the end of its path
 MAX_CARD_CHARS = 160  # of a caption; the tooltip shows more
 MAX_TOOLTIP_CHARS = 2000
 MAX_HEADING_CHARS = 240
@@ -262,6 +263,6 @@ def _thumbnail(image: ImagePath, caption: str, side: int) -> str:
     try:
         data = base64.b64encode(thumbnail(Path(image), side * 2)).decode()
     except ImageError as error:
-        return f"<em>[{escape(str(error))}]</em>"
+        return f"<em>[{escape(str(error))}: {escape(str(image)[-MAX_NAME_CHARS:])}]</em>"
     style = f"width:{side}px;height:{side}px;object-fit:contain;display:block;margin:auto"
     return f'<img alt="{escape(caption[:200])}" style="{style}" src="data:image/jpeg;base64,{data}">'

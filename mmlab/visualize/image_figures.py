@@ -143,4 +143,5 @@ def _draw_image(ax: "Axes", path: str | None, mark: bool | None) -> None:
     try:
         ax.imshow(np.asarray(open_image(str(path), min_side=SIDE)))
     except ImageError as error:
-        write_centred(ax, str(error)).title.set_color(INK)
+        name = "\n".join(wrap_label(str(path)[-CAPTION_WIDTH * CAPTION_LINES :], CAPTION_WIDTH))
+        write_centred(ax, f"{error}\n{name}").title.set_color(INK)

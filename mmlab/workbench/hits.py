@@ -1,5 +1,6 @@
 """A search of a run: one or many queries answered, their hits as images and as a table, and why a hit was found."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,6 +197,8 @@ class Hits(Report):
             raise TooFew(
                 f"the image at rank {rank} has changed since 01_ingest: its vector is of another one"
             )
+        if not os.path.isfile(hit["image"]):
+            raise TooFew(f"the image at rank {rank} is not at hand, only its name: {hit['image']}")
         return Explanation.of(self.data, self.text, hit)
 
     def _gallery(self) -> Html:

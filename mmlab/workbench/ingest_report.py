@@ -1,5 +1,6 @@
 """What 01_ingest shows: a first look at the dataset, then what became of each row, was cleaned and marked."""
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -252,7 +253,7 @@ class IngestReport(Report):
         """
         words = self.texts["text"].map(count_words).astype(int)
         per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
-        shorter = self.images[["width", "height"]].min(axis="columns")
+        shorter = self.images[["width", "height"]].min(axis="columns").dropna()
 
         def draw() -> "Figure":
             fig, axs = figure(3, width=10)
@@ -273,6 +274,8 @@ class IngestReport(Report):
     def write(self, step: Step) -> Html:
         """Write items.parquet, skipped.parquet, changes.parquet and places.parquet, and show what the step has written.
 
+        Where the dataset has ready vectors, ready_vectors.json says where 02_embed finds them.
+
         Example:
             >>> files = report.write(step)
         """
@@ -280,4 +283,8 @@ class IngestReport(Report):
         write_table(self.result.skipped, step.write(run_files.SKIPPED))
         write_table(self.result.changes, step.write(run_files.CHANGES))
         write_table(self.result.places, step.write(run_files.PLACES))
+        if self.result.vectors:
+            step.write(run_files.READY_VECTORS).write_text(
+                json.dumps(self.result.vectors.to_dict(), indent=1)
+            )
         return step.outputs()

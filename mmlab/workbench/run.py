@@ -1,18 +1,24 @@
 """The door: a run, opened, and what one asks of it."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
+from mmlab.embed.given_vectors import VectorsOnly
 from mmlab.evaluate.retrieval_datasets import DATASET_WRITERS, write_datasets
 from mmlab.evaluate.trec import write_trec
-from mmlab.index.store.payload import FILTERABLE, payload_fields
-from mmlab.ingest import Rules, ingest_items, inspect_dataset
-from mmlab.items import MODALITIES, Vectors, is_among
+from mmlab.index import download_collection, is_collection
+from mmlab.index.cluster_plan import CAPACITY, HEADROOM, Rate, plan_cluster
+from mmlab.index.store.payload import FILTERABLE, payload_fields, payload_rows
+from mmlab.ingest import Inspection, Rules, ingest_items, inspect_dataset
+from mmlab.items import MODALITIES, Vectors, data, is_among
 from mmlab.items.options import Choice, check_value, entries_of
 from mmlab.items.parameter_table import check_values
 from mmlab.items.tables import TooFew
@@ -23,7 +29,7 @@ from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
-from mmlab.workbench.hits import ANY_PHOTO, Hits, panel_data, search_each, search_run, time_run
+from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.result import Result, or_reason
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
     Asked = str | Path | Image
 
 HITS_IN_PANEL = 8
+PLANNED = ("retrievers", "quantization", "hnsw_m", "on_disk")  # parameters of 03 that a plan has too
+MEASURED_ITEMS = 1_000  # whose bytes are counted
 
 
 class Run(RunData):
@@ -185,7 +193,10 @@ class Run(RunData):
             >>> alike = run.search(plus=[Path("dog.jpg")], minus=["a beach"], recommend="best_score")
         """
         asked = {name: value for name, value in locals().items() if name != "self"}
-        return search_run(self, lambda: self._calibrations, **asked)
+        try:
+            return search_run(self, lambda: self._calibrations, **asked)
+        except VectorsOnly as error:
+            return no_hits(self, str(error))
 
     @or_reason
     def search_each(self, text: str, k: int = 10) -> Result:
@@ -459,6 +470,32 @@ class Run(RunData):
         table = export_vectors(exported, to, target, dtype, hnsw_m)
         return Result(table, describe_files(table, target, to))
 
+    def plan(self, items: int, **settings: Any) -> Result:
+        """Put a Qdrant cluster with more items of this kind on paper: bytes, memory, nodes, hours, cost.
+
+        Dimension, retrievers and settings of the index are those of the run; so are the items a second of 02, the
+        points a second of 03, the time of a query, the bytes of payload and words, and the rows of late vectors.
+
+        Args:
+            items: images and texts together.
+            settings: of `plan_cluster` where they differ, such as model, quantization, replicas, node_ram_gb, qps,
+                embed_per_second, gpu_hour.
+
+        Returns:
+            A row for each quantity: quantity, each_bytes (of an item), amount, unit, cost, source.
+
+        Example:
+            >>> run.plan(1_000_000, replicas=1).table["quantity"].tolist()[:2]
+            ['dense vectors', 'quantized copies, scalar']
+        """
+        space = (
+            self._vectors_of(settings["model"]).space if "model" in settings else self.all_vectors[0].space
+        )
+        own = {name: self.parameters[name] for name in PLANNED if name in self.parameters}
+        known = {"dimension": space.dimension, **own}
+        plan = plan_cluster(items, settings, known, measured_rates(self))
+        return Result(plan.table(), plan.sentence, digits=2)
+
     def fixes(self) -> Result:
         """List what to repair in the dataset, the costliest first, for whoever owns the data.
 
@@ -710,7 +747,7 @@ class Run(RunData):
         """Look at a dataset before it is ingested: what would be joined, refused, passed over. No image is opened.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name.
+            dataset: a folder, a table, hf://owner/name, or the URL of a Qdrant collection.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -722,7 +759,7 @@ class Run(RunData):
             >>> run.inspect(run.dataset).inspection.kind
             'csv'
         """
-        inspection = inspect_dataset(dataset, source, columns, rules or Rules())
+        inspection = _look(dataset, source, columns, rules or Rules())
         inspection.check()
         return InspectionReport(inspection)
 
@@ -736,7 +773,8 @@ class Run(RunData):
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
         Args:
-            dataset: a folder, a table, or hf://owner/name; or what `inspect` returned, with its source and rules.
+            dataset: a folder, a table, hf://owner/name, the URL of a Qdrant collection, or what `inspect` returned,
+                with its source and rules.
             source: how to read it; "auto" recognises it by looking.
             columns: the table's names for our columns, such as {"image": "photo"} or "image=photo".
             rules: what is cleaned, refused, marked and added.
@@ -748,15 +786,16 @@ class Run(RunData):
         if isinstance(dataset, InspectionReport):
             rules = rules or dataset.inspection.rules
             return IngestReport(ingest_items(dataset.inspection, rules=rules), rules)
-        rules = rules or Rules()
-        return IngestReport(ingest_items(dataset, source, columns, rules), rules)
+        looked = _look(dataset, source, columns, rules or Rules())
+        return IngestReport(ingest_items(looked, rules=looked.rules), looked.rules)
 
     def embed(self, models: Sequence[str], **settings: Any) -> EmbedReport:
         """Embed the run's items with one or several models, as 02_embed does; `EmbedReport.write` keeps the vectors.
 
         Args:
             models: "demo", Hugging Face ids, or local folders.
-            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`.
+            settings: prompts, precision, truncate_dim, batch_size: see `embed_with_models`. space: the model
+                that made the vectors that came with the dataset; nothing is embedded then.
 
         Raises:
             ValueError: where there are no items.
@@ -780,6 +819,16 @@ class Run(RunData):
         """
         self.__dict__.pop("index", None)
         return IndexReport.of(self, settings)
+
+
+def _look(dataset: str | Path, source: str, columns: Any, rules: Rules) -> Inspection:
+    """Look at a dataset; the points of a collection on a server are read into the cache first."""
+    url = str(dataset)
+    if not is_collection(url):
+        return inspect_dataset(dataset, source, columns, rules)
+    folder = data() / "cache" / "collections" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    found = inspect_dataset(download_collection(url, folder), "vectors", columns, rules)
+    return replace(found, dataset=url)
 
 
 @overload
@@ -820,3 +869,35 @@ def open_run(name: str | Step | None = None) -> Run | RunList:
         raise FileNotFoundError(f"there is no run {name!r} in {files.folder.parent}; there are: {names}")
     read_manifest(name)  # a damaged one is said here
     return Run(files)
+
+
+def measured_rates(run: RunData) -> dict[str, Rate]:
+    """Return what a run has measured of the RATES of a plan, each with the notebook or the items that it is from."""
+    found, steps = {}, run.manifest["steps"]
+    for name, notebook in (("embed_per_second", "02_embed"), ("upload_per_second", "03_index")):
+        if notebook in steps:
+            source = f"{notebook} of {run.name} as a whole, measurements and caches included"
+            found[name] = Rate(len(run.embedded_items) / steps[notebook]["seconds"], source)
+    if "03_index" in steps:
+        found["query_ms"] = Rate(
+            float(run.benchmark["p50_ms"].iloc[-1]), f"03_index of {run.name}, the median"
+        )
+    items = run.embedded_items.head(MEASURED_ITEMS)
+    payloads = [json.dumps(one) for one in payload_rows(items, payload_fields(items))]
+    size = HEADROOM * sum(map(len, payloads)) / len(payloads)
+    found["payload_bytes"] = Rate(size, f"JSON of the items of {run.name} x 1.5, {CAPACITY}")
+    return found | _ragged_rates(run)
+
+
+def _ragged_rates(run: RunData) -> dict[str, Rate]:
+    """Return the bytes of an item's weighted terms, and the rows of its tokens, of the retrievers that a run has."""
+    found, source = {}, f"the items of {run.name}"
+    for kind in {"bm25", "sparse", "late"} & set(run.retrievers):
+        own = run.vectors_of([kind])[0]
+        parts = own.take(own.ids[:MEASURED_ITEMS])
+        if kind == "late":
+            found["tokens"] = Rate(len(parts.array) / len(parts), source)
+        else:
+            each = sum(len(parts.part_bytes(row)) for row in range(len(parts))) / len(parts)
+            found[f"{kind}_bytes"] = Rate(each, source)
+    return found

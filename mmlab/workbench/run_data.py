@@ -1,5 +1,6 @@
 """The data of one run: its files, checked by its manifest before they are read; items, vectors, index and models."""
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
 from mmlab.evaluate.summaries import escape_markdown, summarize_spaces
 from mmlab.index import Index, open_index, open_store
 from mmlab.index.engines.bm25 import WordSettings, word_vectors
+from mmlab.ingest.outcomes import NAMED
+from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, is_among, read_items, read_table
 from mmlab.items.images import refuse_changed
 from mmlab.items.ragged_vectors import SparseVectors, load_vectors
@@ -173,7 +176,9 @@ class RunData:
 
     @property
     def models(self) -> list[str]:
-        """The models that embedded the run's items, as 02_embed was given them."""
+        """The models that embedded the run's items, as 02_embed was given them, or the space of ready vectors."""
+        if self.ready:
+            return [str(self.parameters.get("space") or "ready vectors")]
         return [str(model) for model in self.parameters.get("models", [])]
 
     @property
@@ -189,7 +194,8 @@ class RunData:
         file), label, split, origin, content, width, height, flags, duplicate_of, then the dataset's own columns.
         """
         items = read_items(self._files.read(run_files.ITEMS))
-        images, record = items[items["modality"] == "image"], self.manifest["steps"].get("01_ingest")
+        opened = (items["modality"] == "image") & ~items["content"].str.startswith(NAMED)
+        images, record = items[opened], self.manifest["steps"].get("01_ingest")
         began = datetime.fromisoformat(record["finished"]).timestamp() - record["seconds"] if record else 0.0
         changed = refuse_changed(images["image"].tolist(), images["content"].tolist(), began)
         self.__dict__["changed_images"] = changed
@@ -224,6 +230,19 @@ class RunData:
             f"there are {_count(counts.get('image', 0), 'image')}, {_count(counts.get('text', 0), 'text')} and "
             f"{_count(len(images & texts), 'pair')} of both"
         )
+
+    @cached_property
+    def ready(self) -> ReadyVectors | None:
+        """The ready vectors that came with the dataset, None where its items were embedded."""
+        if not self._files.has(run_files.READY_VECTORS):
+            return None
+        return ReadyVectors.from_dict(json.loads(self._files.read(run_files.READY_VECTORS).read_text()))
+
+    @property
+    def placed_items(self) -> pd.DataFrame:
+        """The items with row, file and record: where each stands in the dataset."""
+        places = read_table(self._files.read(run_files.PLACES)).dropna(subset=["item_id"])
+        return self.items.merge(places, on="item_id", how="left", validate="one_to_one")
 
     @cached_property
     def embedded_items(self) -> pd.DataFrame:
@@ -504,8 +523,9 @@ class RunData:
 
 
 def check_images(items: pd.DataFrame) -> None:
-    """Raise FileNotFoundError where there are images and none of their files is there."""
-    paths = items.loc[items["modality"] == "image", "image"]
+    """Raise FileNotFoundError where there are images that 01_ingest has opened, and none of their files is there."""
+    images = items[(items["modality"] == "image") & ~items["content"].str.startswith(NAMED)]
+    paths = images["image"]
     if len(paths) and not any(map(os.path.exists, paths)):
         folder = os.path.commonpath([os.path.dirname(path) for path in paths])
         raise FileNotFoundError(

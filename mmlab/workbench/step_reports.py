@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from mmlab.embed import Embedded, embed_with_models
 from mmlab.embed.embedding import QUERY
+from mmlab.embed.given_vectors import agree, compare_with_model, find_space, take_vectors, without_model
 from mmlab.embed.models.interface import SUGGESTIONS
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
@@ -21,6 +23,7 @@ from mmlab.index.bench.search_benchmark import percentiles, search_settings, tim
 from mmlab.index.engines.bm25 import system_name
 from mmlab.index.store.layouts import describe_fields
 from mmlab.index.store.payload import Where
+from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.items import MODALITIES, Space, Vectors, is_among, write_table
 from mmlab.items import data as data_folder
 from mmlab.items.parameter_table import check_values
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WORDS = {SPARSE: "weighted terms", LATE: "a vector for each token"}
+WITHOUT_MODEL = (
+    "So the run works with vectors only: items of the collection ask, and new texts and images cannot."
+)
+MAX_NOTE = 2000  # characters
 MEASURED_ITEMS = 1000  # that are indexed by each retriever alone
 
 
@@ -56,6 +63,7 @@ class EmbedReport(Report):
     Attributes:
         results: for each model its vectors, the items that failed and what was done.
         items: the items that were embedded.
+        note: what was found of the space of ready vectors; mostly empty.
 
     Example:
         >>> report = run.embed(["demo"])
@@ -65,10 +73,11 @@ class EmbedReport(Report):
 
     results: Sequence[Embedded]
     items: pd.DataFrame
+    note: str = ""
 
     @classmethod
-    def of(cls, data: RunData, models: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """Embed the run's items.
+    def of(cls, data: RunData, models: Sequence[str], settings: dict[str, Any]) -> Self:
+        """Embed the run's items, or take the vectors that came with them; those of a `space`, if it is given.
 
         Raises ValueError where there are none, no image gets a vector or no model is dense, FileNotFoundError where no
         image is there.
@@ -80,12 +89,36 @@ class EmbedReport(Report):
             )
         checked = ("prompts", "precision", "batch_size", "pool_tokens", "truncate_dim")
         check_values(**{name: settings.get(name) for name in checked})
+        space = settings.pop("space", "")
+        if data.ready:
+            return cls._of_ready(data, data.ready, space)
+        if space:
+            raise ValueError(
+                f"space: {space!r} names the model of ready vectors, and the dataset has none: give it as one of models"
+            )
         check_images(data.items)
         cache = data_folder() / "cache" / "vectors.sqlite"
         report = cls(embed_with_models(data.items, models, cache=cache, **settings), data.items)
         report._check_images_embedded()
         report._check_dense()
         return report
+
+    @classmethod
+    def _of_ready(cls, data: RunData, ready: ReadyVectors, name: str) -> Self:
+        """Take the vectors of the items from their shards; the model that made them is only compared with them."""
+        given = find_space(name, ready.first.dimension, ready.space)
+        items = data.placed_items
+        path = _vectors_file(data, given.space)
+        taken = take_vectors(items, {of: ready.blocks(of) for of in ready.shards}, given.space, path)
+        if given.model is None:
+            return cls([taken], data.items, f"{ready.sentence} {given.sentence} {WITHOUT_MODEL}")
+        cosines = compare_with_model(taken.dense, items, given.model)
+        if agree(cosines):
+            return cls([taken], data.items, f"{ready.sentence} {_say_agreement(cosines, given.space)}")
+        space = without_model(given.space.model, given.space.dimension)
+        taken = replace(taken, vectors=replace(taken.dense, space=space))
+        taken.dense.save(_vectors_file(data, space))
+        return cls([taken], data.items, f"{ready.sentence} {_say_agreement(cosines, space)} {WITHOUT_MODEL}")
 
     @cached_property
     def _dense(self) -> list[Embedded]:
@@ -145,7 +178,16 @@ class EmbedReport(Report):
             f"**{count:,} vectors** of {len(self.items):,} items from {models} model{'s' * (models > 1)}; the main "
             f"space has {self.main.space.dimension} dimensions. {len(self.skipped):,} items failed."
         )
-        sentences = filter(None, (sentence, self._beside(), self._asked_apart(), self._not_embedded()))
+        sentences = filter(
+            None,
+            (
+                sentence,
+                escape_markdown(self.note, MAX_NOTE),
+                self._beside(),
+                self._asked_apart(),
+                self._not_embedded(),
+            ),
+        )
         return Result(describe_work(self.results), " ".join(sentences), digits=1)
 
     def _beside(self) -> str:
@@ -253,7 +295,9 @@ class EmbedReport(Report):
             >>> files = report.write(step)
         """
         for vectors in self.vectors:
-            vectors.save(step.write(f"{run_files.VECTORS}/{vectors.space.key}.arrow"))
+            file = f"{run_files.VECTORS}/{vectors.space.key}.arrow"
+            if file not in step.writes:  # where ready vectors were written block by block
+                vectors.save(step.write(file))
             if vectors.queries is not None:
                 vectors.queries.save(step.write(run_files.QUERY_VECTORS.format(vectors.space.key)))
         for own in self.ragged:
@@ -263,6 +307,23 @@ class EmbedReport(Report):
                 own.queries.save(step.write(run_files.RAGGED_QUERIES.format(*named)))
         write_table(self.skipped, step.write(run_files.EMBED_SKIPPED))
         return step.outputs()
+
+
+def _vectors_file(data: RunData, space: Space) -> Path:
+    """Return where ready vectors are written: in a notebook the run's own file, else one of the cache."""
+    file = f"{run_files.VECTORS}/{space.key}.arrow"
+    return data.step.write(file) if data.step else data_folder() / "cache" / data.name / file
+
+
+def _say_agreement(cosines: pd.Series, space: Space) -> str:
+    """Say whether the vectors are those that the model makes of some of the items."""
+    model = space.model
+    if cosines.empty:
+        return f"{model} is at hand for queries; no item was at hand to compare its vectors with."
+    found = f"a median cosine of {cosines.median():.3f}, the least {cosines.min():.3f}"
+    if agree(cosines):
+        return f"{model} makes the same vectors of {count(len(cosines), 'item')}: {found}. It embeds queries."
+    return f"{model} makes other vectors of {count(len(cosines), 'item')}: {found}. It did not make these."
 
 
 def _items_of(result: Embedded) -> int:

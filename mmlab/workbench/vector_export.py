@@ -170,7 +170,7 @@ def _write_parquet(exported: ExportedVectors, folder: Path) -> Iterator[Written]
     schema = items.schema.append(vector).with_metadata({"space": json.dumps(space.to_dict())})
     for number, (first, last) in enumerate(_parts(len(items), SHARD_ROWS)):
         name = f"vectors_{number:05}.parquet"
-        with ParquetWriter(folder / name, schema) as writer:
+        with ParquetWriter(folder / name, schema, use_dictionary=["modality", "label"]) as writer:
             for start, end in _parts(last - first, BLOCK_ROWS):
                 places = np.arange(first + start, first + end)
                 rows = pa.FixedSizeListArray.from_arrays(exported.block(places).ravel(), type=vector.type)
@@ -246,7 +246,7 @@ def _write_metadata(exported: ExportedVectors, paired: pd.DataFrame, path: Path)
     columns = {"image_path": column("image", "shown"), "caption": column("text", "text")}
     for name in [name for name in ("url", "label", "pair_id") if name in exported.items.column_names]:
         columns[name] = coalesce(column(name, "shown"), column(name, "text"))
-    columns |= {"image_id": column("item_id", "image"), "text_id": column("item_id", "text")}
+    columns |= {f"{kind}_item_id": column("item_id", kind) for kind in ("image", "text")}
     path.parent.mkdir(exist_ok=True)
     write_table(pa.table(columns), path)
 

@@ -28,6 +28,8 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
     "panels": "tests.bench.panels:panels",
+    "plan": "tests.bench.plan:plan",
+    "push": "tests.bench.push:push",
     "retrievers": "tests.bench.retrievers:retrievers",
     "server": "tests.bench.server:server",
     "store": "tests.bench.store:store",
@@ -40,6 +42,8 @@ ASKED_FOR = {
     "million",
     "mpnet",
     "mutants",
+    "plan",
+    "push",
 }  # takes long, or a folder: measured only by its name
 
 

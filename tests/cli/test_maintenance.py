@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,10 @@ from mmlab import index
 from mmlab.cli import main
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space
-from mmlab.runs import run_folder, start_step
+from mmlab.runs import read_manifest, run_folder, start_step
 from tests.index.pairs import make_pairs
 from tests.index.qdrant_server import qdrant_server
+from tests.made_run import make_judged_run
 
 
 @pytest.fixture
@@ -237,3 +239,59 @@ def test_a_push_says_where_it_wrote_and_over_what(build, capsys):
             assert main(["push", "a", "--to", server.url, "--grpc-port", str(other.nodes[0].grpc_port)]) == 1
             assert "error: not the gRPC port of Qdrant server at" in capsys.readouterr().err
             assert other.collections == {}
+
+
+def plan_rows(shown: str) -> dict[str, str]:
+    """The lines of a plan by their quantity."""
+    return {re.split(r"  +", line)[0]: line for line in shown.splitlines()}
+
+
+def test_a_cluster_is_planned_without_a_run(here, capsys):
+    arguments = "plan --items 2e6 --model openai/clip-vit-base-patch32 --retrievers dense,bm25 --qps 50"
+    assert main([*arguments.split(), "--embed-rate", "500", "--gpu-hour", "3"]) == 0
+    shown = capsys.readouterr().out
+    rows = plan_rows(shown)
+    assert next(iter(rows)) == "quantity"
+    assert {"dense vectors", "bm25 postings", "nodes", "shards", "upload", "queries"} <= rows.keys()
+    assert re.match(r"dense vectors +2048 +4\.096 ", rows["dense vectors"])
+    # 2,000,000 / 500 / 3600 hours, at 3 each
+    assert re.match(
+        r"embedding +1\.11111 +GPU hours +3\.33333 +500 items a second: as given", rows["embedding"]
+    )
+    assert shown.splitlines()[-1].startswith(
+        "2,000,000 items of 512 dimensions: 3 nodes of 64 GB, 6 shards in 2 copies"
+    )
+
+
+def test_a_cluster_is_planned_by_the_rates_of_a_run(here, capsys):
+    """60 items of 8 numbers; the median of a query is 1.5 ms in 03."""
+    make_judged_run("p", 0.5)
+    assert (
+        main(["plan", "--items", "1e6", "--from", "p", "--qps", "10", "--replicas", "1", "--hnsw-m", "100"])
+        == 0
+    )
+    rows = plan_rows(capsys.readouterr().out)
+    seconds = read_manifest("p")["steps"]["02_embed"]["seconds"]
+    assert f"{60 / seconds:,.4g} items a second: 02_embed of p as a whole" in rows["embedding"]
+    assert re.match(r"dense vectors +32 +0\.032 ", rows["dense vectors"])
+    assert "10 a second x 1 shards x 1.5 ms: 03_index of p, the median" in rows["queries"]
+    assert "200 links of" in rows["graph"]
+    assert "JSON of the items of p x 1.5" in rows["payload"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("plan", "Missing option '--items'"),
+        ("plan --items many", "'many' is not a valid float"),
+        ("plan --items 1.5 --dimension 3", "--items: expected a whole number from 1, as 100e6; found 1.5"),
+        ("plan --items inf --dimension 3", "--items: expected a whole number from 1, as 100e6; found inf"),
+        ("plan --items 1e6", "dimension: expected --dimension, --model or --from RUN"),
+        ("plan --items 1e6 --model mine", "the dimension of 'mine' is not known here"),
+        ("plan --items 1e6 --from none", "there is no run 'none'"),
+        ("plan --items 1e6 --dimension 8 --node-ram 0", "node_ram_gb: expected a number above 0"),
+    ],
+)
+def test_a_plan_says_what_it_lacks(here, capsys, arguments, message):
+    assert main(arguments.split()) == 2
+    assert message in capsys.readouterr().err

@@ -60,7 +60,7 @@ class Cluster:
 
     asked: (node, operation, body) of every request. keys: those that were shown. failures: the next refusals of writes.
     before_write: called with the number of writes so far. lost: operations that are done, though their next answer is
-    lost. slow: seconds before an answer.
+    lost. slow: seconds before an answer. retry_after: the header beside 429.
     """
 
     nodes: "list[Node]" = field(default_factory=list)
@@ -75,6 +75,7 @@ class Cluster:
     keys: set[str] = field(default_factory=set)
     lost: list[str] = field(default_factory=list)
     slow: float = 0.0
+    retry_after: str = ""
     writes: int = 0
     lock: Any = field(default_factory=threading.RLock)  # the client's model is made for one thread
 
@@ -468,15 +469,8 @@ def handler(node: Node) -> type[BaseHTTPRequestHandler]:
                 status, content = 500, {"status": {"error": f"stand-in: {error!r}"}}
             if route == "":
                 content = content["result"]
-            self.reply(status, content | {"time": time.perf_counter() - started})
-
-        def reply(self, status: int, content: Any) -> None:
-            sent = json.dumps(content, default=as_json).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+            content = content | {"time": time.perf_counter() - started}
+            reply(self, status, content, node.cluster.retry_after)
 
         do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
 
@@ -484,6 +478,17 @@ def handler(node: Node) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def reply(request: BaseHTTPRequestHandler, status: int, content: Any, retry_after: str) -> None:
+    sent = json.dumps(content, default=as_json).encode()
+    request.send_response(status)
+    request.send_header("Content-Type", "application/json")
+    request.send_header("Content-Length", str(len(sent)))
+    if status == 429 and retry_after:
+        request.send_header("Retry-After", retry_after)
+    request.end_headers()
+    request.wfile.write(sent)
 
 
 def as_json(one: Any) -> Any:

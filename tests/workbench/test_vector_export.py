@@ -11,7 +11,9 @@ from pyarrow.dataset import dataset
 
 import mmlab
 from mmlab.cli import main
+from mmlab.embed.given_vectors import take_vectors
 from mmlab.items import Space, Vectors, exact_search, unit_rows
+from mmlab.runs import start_step
 from mmlab.workbench import vector_export
 from mmlab.workbench.vector_export import ITEM_FIELDS, ExportedVectors, export_vectors
 from tests.conftest import data_in
@@ -95,9 +97,13 @@ def test_clip_retrieval_is_read_back_with_the_hits_of_the_run(run, tmp_path, sma
     assert [len(own) for own in metadata] == [7, 7, 7, 7, 2]
     assert {own.dtype for own in [*images, *texts]} == {np.dtype(dtype)}
     rows = pd.concat(metadata, ignore_index=True)
-    found = ranked_by(np.concatenate(texts), rows["text_id"], np.concatenate(images), rows["image_id"])
+    found = ranked_by(
+        np.concatenate(texts), rows["text_item_id"], np.concatenate(images), rows["image_item_id"]
+    )
     assert found == own_hits(run, "text-to-image")
-    back = ranked_by(np.concatenate(images), rows["image_id"], np.concatenate(texts), rows["text_id"])
+    back = ranked_by(
+        np.concatenate(images), rows["image_item_id"], np.concatenate(texts), rows["text_item_id"]
+    )
     assert back == own_hits(run, "image-to-text")
 
 
@@ -108,7 +114,7 @@ def test_each_vector_stands_once_beside_what_it_belongs_to(several, tmp_path):
     ]  # fmt: skip
     rows = pd.read_parquet(tmp_path / "metadata" / "metadata_0.parquet").astype(object)
     rows = rows.where(rows.notna(), None)
-    assert rows[["image_path", "caption", "image_id", "text_id"]].values.tolist() == [
+    assert rows[["image_path", "caption", "image_item_id", "text_item_id"]].values.tolist() == [
         ["/nowhere/a", "of a", "image0", "text4"],
         ["/nowhere/a", "of a too", None, "text5"],
         ["/nowhere/b", "of b", "image1", "text6"],
@@ -117,7 +123,7 @@ def test_each_vector_stands_once_beside_what_it_belongs_to(several, tmp_path):
     ]  # fmt: skip
     images, texts = (np.load(tmp_path / kind / f"{kind}_0.npy") for kind in ("img_emb", "text_emb"))
     vectors = several.vectors()
-    for array, ids in ((images, rows["image_id"]), (texts, rows["text_id"])):
+    for array, ids in ((images, rows["image_item_id"]), (texts, rows["text_item_id"])):
         expected = [vectors.take([one]).array[0] if one else np.zeros(4) for one in ids]
         assert (array == np.array(expected)).all()
 
@@ -238,3 +244,38 @@ def test_the_command_writes_into_the_folder_of_the_run(run, capsys):
     description = json.loads((folder / "export.json").read_text())
     assert description["format"] == "clip-retrieval"
     assert Space.from_dict(description["space"]) == run.vectors().space
+
+
+def captioned(items, vectors, asks, to) -> dict[str, list[str]]:
+    """The first K hits of exact search: texts by their words, images by the name of the file."""
+    words = items["text"].where(items["modality"] == "text", items["image"].str.rpartition("/")[2])
+    named = dict(zip(items["item_id"], words, strict=True))
+    queries, gallery = (vectors.take(items.loc[items["modality"] == one, "item_id"]) for one in (asks, to))
+    found = exact_search(queries, gallery, K).groupby("query_id")["item_id"].agg(list)
+    return {named[query]: [named[item] for item in hits] for query, hits in found.items()}
+
+
+@pytest.mark.parametrize("to", ["clip-retrieval", "parquet"])
+def test_what_is_exported_can_be_a_dataset_again(run, tmp_path, small_parts, to):
+    """20 images with two captions each, in shards that begin in the middle of a pair."""
+    names = [f"{number:02}.jpg" for number in range(20)]
+    captions = [
+        f"the {kind} caption of image {number}" for number in range(20) for kind in ("first", "second")
+    ]
+    items = whole_items(names, captions, np.repeat(np.arange(20), 2))
+    rows = unit_rows(np.random.default_rng(1).standard_normal((60, 16)))
+    space = Space("toy", "1", "projected", "", "none, float32", 16)
+    make_run("first", items, [Vectors(items["item_id"], rows, space)])
+    first = mmlab.open_run("first")
+    first.export_vectors(to, tmp_path / "out")
+    step = start_step("01_ingest", f"again-{to}", dataset=str(tmp_path / "out"))
+    mmlab.open_run(step).ingest(tmp_path / "out").write(step)
+    step.finish("")
+    again = mmlab.open_run(f"again-{to}")
+    assert again.ready.space == (space if to == "parquet" else None)  # which arrays cannot say
+    blocks = {of: again.ready.blocks(of) for of in again.ready.shards}
+    taken = take_vectors(again.placed_items, blocks, space, tmp_path / "again.arrow").dense
+    assert len(taken) == 60
+    for asks, gallery in (("text", "image"), ("image", "text")):
+        found = captioned(again.items, taken, asks, gallery)
+        assert found == captioned(first.items, first.vectors(), asks, gallery)

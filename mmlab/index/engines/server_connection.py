@@ -20,7 +20,7 @@ import grpc
 import tenacity
 from pydantic import ValidationError
 from qdrant_client import QdrantClient
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.connection import get_channel
 from qdrant_client.grpc import HealthCheckRequest, QdrantStub
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -72,7 +72,7 @@ KINDS: dict[Any, str] = {
     413: LARGE,
     507: DISK,
 }
-CLIENT_ERRORS = (ResponseHandlingException, UnexpectedResponse, ResourceExhaustedResponse, grpc.RpcError)
+CLIENT_ERRORS = (ResponseHandlingException, UnexpectedResponse, QdrantException, grpc.RpcError)
 
 Answer = TypeVar("Answer")
 
@@ -187,7 +187,7 @@ class Connection:
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(may_pass),
-            wait=pauses,
+            wait=lambda state: max(pauses(state), _asked_pause(state)),
             stop=tenacity.stop_before_delay(seconds) | tenacity.stop_when_event_set(self._stop),
             sleep=tenacity.sleep_using_event(self._stop),
             before=begin,
@@ -283,6 +283,12 @@ def plain_error(place: str, error: BaseException, more: str = "") -> Exception:
     return ERRORS.get(kind, ServerError)(SENTENCES[kind].format(place=place, found=found + more))
 
 
+def _asked_pause(state: tenacity.RetryCallState) -> float:
+    """Return the seconds that the server asked to wait, 0 where it did not."""
+    error = state.outcome.exception() if state.outcome else None
+    return float(min(max(getattr(error, "retry_after_s", 0), 0), MAX_RETRY_SECONDS))
+
+
 def may_pass(error: BaseException) -> bool:
     """Return whether the same call may go well a while later."""
     return isinstance(error, NotReady) or read_failure(error).kind in MAY_PASS
@@ -294,7 +300,7 @@ def read_failure(error: BaseException) -> Failure:
         if isinstance(error.source, ValidationError):
             return Failure(STRANGE, error.source.errors()[0]["msg"])
         return Failure(SILENT, _one_line(str(error)))
-    if isinstance(error, ResourceExhaustedResponse):
+    if isinstance(error, QdrantException):  # 429 with a Retry-After
         return Failure(BUSY, _one_line(str(error)))
     if isinstance(error, UnexpectedResponse):
         return _read_answer(error)

@@ -65,6 +65,7 @@ LANGUAGE_NAMES = {
 }  # fmt: skip
 RESERVED = {*ITEM_COLUMNS, *OUR_COLUMNS}  # columns that ingest itself fills
 UNNAMED = re.compile(r"column_\d+|unnamed_\d+")
+NAMED = ("image", "caption", *SINGLE_NAMES)  # by the user, among those of a table
 MAX_COLUMNS = 1000  # a file with more of them is no table of captions
 CELLS_ALIKE = 5
 IMAGE_WORDS = (
@@ -143,7 +144,7 @@ def map_columns(
     A column of the user's with the name of one that ingest fills is renamed `source_<name>`.
     Raise ValueError where no column holds images though `needs_image`, or one that `columns` names is missing.
     """
-    columns = {ours: theirs for ours, theirs in columns.items() if ours != "id"}
+    columns = {ours: theirs for ours, theirs in columns.items() if ours in NAMED}
     if len(names) > MAX_COLUMNS:
         raise ValueError(f"{table}: expected at most {MAX_COLUMNS} columns, found {len(names)}")
     names = unique_names(names)

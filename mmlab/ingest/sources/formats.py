@@ -19,10 +19,12 @@ from mmlab.ingest.rules import parse_columns
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
 from mmlab.ingest.sources.folders import read_images, read_sidecars
 from mmlab.ingest.sources.joins import open_file
-from mmlab.ingest.sources.kinds import FIXED, FOLDERS, DataFile
-from mmlab.ingest.sources.recognition import Choice, choose, choose_file
+from mmlab.ingest.sources.kinds import FIXED, FOLDERS, VECTORS, DataFile
+from mmlab.ingest.sources.ready_rows import make_rows
+from mmlab.ingest.sources.ready_vectors import ROW, ReadyVectors, Recognised, find_vectors, read_columns
+from mmlab.ingest.sources.recognition import Choice, choose, choose_file, snapshot_of
 from mmlab.ingest.sources.records import TableImages, glance, read_table
-from mmlab.ingest.sources.rows import Part, make_table
+from mmlab.ingest.sources.rows import OUR_COLUMNS, Part, as_numbers, make_table
 from mmlab.items import data
 from mmlab.items.files import resolve
 from mmlab.items.parameter_table import check_values
@@ -57,6 +59,7 @@ class Source(NamedTuple):
     unread: the files below root that look like data and were passed over: why, and what to do.
     notes: what was guessed, in sentences.
     tree: the files below root, where they were looked through.
+    vectors: the ready vectors that stand beside the rows, where these are not to be embedded.
     """
 
     kind: str
@@ -67,6 +70,7 @@ class Source(NamedTuple):
     unread: Mapping[str, str] = MappingProxyType({})
     notes: tuple[str, ...] = ()
     tree: FileTree | None = None
+    vectors: ReadyVectors | None = None
 
 
 def read_source(
@@ -88,8 +92,25 @@ def read_source(
     """
     check_values(dataset=str(dataset), source=kind)
     mapped = parse_columns(columns)
-    with reading(find_dataset(str(dataset)), follow_links):
+    path = find_dataset(str(dataset))
+    with reading(path, follow_links):
+        path = snapshot_of(path) if path.is_dir() else path
+        ready = find_vectors(path, kind, mapped) if path.exists() else None
+        if ready:
+            return _read_beside(path, ready, mapped)
         return _read(recognise(dataset, kind, mapped), mapped, blobs or Blobs(data() / "cache" / "images"))
+
+
+def _read_beside(path: Path, ready: Recognised, columns: Mapping[str, list[str]]) -> Source:
+    """Return the rows of the tables that stand beside ready vectors."""
+    with _no_collections():
+        tables = {name: read_columns(file) for name, file in ready.tables.items()}
+        rows, notes = make_rows(tables, columns, by_modality=ROW in ready.vectors.shards)
+    numbers = [name for name in rows.columns.difference(OUR_COLUMNS) if rows[name].dtype == "str"]
+    if any(Path(name).suffix in (".csv", ".tsv") for name in tables):
+        rows = rows.assign(**{name: as_numbers(rows[name]) for name in numbers})
+    root = path if path.is_dir() else path.parent
+    return Source(VECTORS, root, rows, tables=tuple(tables), notes=tuple(notes), vectors=ready.vectors)
 
 
 def _read(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) -> Source:

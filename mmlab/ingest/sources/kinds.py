@@ -14,6 +14,7 @@ from mmlab.ingest.sources.cells import is_address
 from mmlab.ingest.sources.json_files import open_json
 from mmlab.ingest.sources.packed_tables import open_huggingface, open_parquet, open_webdataset
 from mmlab.ingest.sources.pdf_files import open_pdf
+from mmlab.ingest.sources.ready_vectors import KIND as VECTORS
 from mmlab.ingest.sources.records import Table, glance
 from mmlab.ingest.sources.rows import Part, split_in
 from mmlab.ingest.sources.text_files import open_bytes, plain_suffix
@@ -55,7 +56,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 # Formats with fixed fields.
 FIXED: dict[str, Callable[[Path], Part]] = {"coco": read_coco, "karpathy": read_karpathy}
 FOLDERS = ("sidecar", "images")
-KINDS = (*TABLES, *FIXED, *FOLDERS)
+KINDS = (*TABLES, *FIXED, *FOLDERS, VECTORS)
 FLICKR_HEAD = "image_name|"
 KAGGLE_HEADS = ("image,caption", "image_name,comment_number")  # of captions.txt
 PREFERRED = ("captions", "metadata")  # names of a table, before others

@@ -80,7 +80,7 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
             ParquetFile(opened, buffer_size=BYTES_PER_READ, pre_buffer=False) as file,
         ):
             size = os.fstat(opened.fileno()).st_size
-            left, most = most_unpacked(size), _records_per_batch(file, size)
+            left, most = most_unpacked(size), records_per_batch(file, size)
             yield file.schema_arrow.names, _classes_of(file.schema_arrow.metadata or {})
             for batch in file.iter_batches(most):
                 columns = [
@@ -95,7 +95,7 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
         raise ValueError(f"{path} is not a valid Parquet file ({str(error)[:200]})") from error
 
 
-def _records_per_batch(file: "ParquetFile", size: int) -> int:
+def records_per_batch(file: "ParquetFile", size: int) -> int:
     """Return how many records of a Parquet file of `size` bytes fit into memory; ValueError where one does not."""
     found = file.metadata
     groups = [found.row_group(number) for number in range(found.num_row_groups)]

@@ -101,7 +101,7 @@ def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataF
     users = {name: _typed_array(_values_of(parts, name)) for name in names}
     table = pd.DataFrame({**ours, "record": record, **users}, index=index)
     for name in names if numbers_in_text else ():
-        table[name] = _as_numbers(table[name])
+        table[name] = as_numbers(table[name])
     return table
 
 
@@ -144,7 +144,7 @@ def _string_array(values: list[str | None]) -> pd.api.extensions.ExtensionArray:
     return pd.array(texts, dtype="str")
 
 
-def _as_numbers(column: pd.Series) -> pd.Series:
+def as_numbers(column: pd.Series) -> pd.Series:
     """Return the column as numbers if every cell that is not empty is one, written plainly."""
     present = column.dropna() if column.dtype == "str" else column[:0]
     for form, number, dtype in NUMBERS:

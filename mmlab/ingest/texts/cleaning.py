@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ftfy
 import pandas as pd
+import pyarrow as pa
 
 from mmlab.items.files import open_regular
 
@@ -42,8 +43,15 @@ def clean_texts(
     steps: the names of the steps that changed the text, comma-separated, "" where none did. Each distinct text is
     cleaned once.
     """
-    known = {text: _clean_replace_cut(text, replace, max_chars) for text in dict.fromkeys(texts)}
-    return pd.DataFrame([known[text] for text in texts], columns=["text", "steps"], dtype="str")
+    known = {
+        text: _clean_replace_cut(text, replace, max_chars)
+        for text in dict.fromkeys(texts)
+        if replace is not None or len(text) > max_chars or not _is_plain(text)
+    }
+    cleaned = [known[text][0] if text in known else text for text in texts]
+    steps = [known[text][1] if text in known else "" for text in texts]
+    columns = {"text": pa.array(cleaned, pa.large_string()), "steps": pa.array(steps, pa.large_string())}
+    return pd.DataFrame({name: pd.array(column, dtype="str") for name, column in columns.items()})
 
 
 def clean_text(text: str) -> tuple[str, list[str]]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.embed import DeferredModel, Model, embed_queries
+from mmlab.embed.given_vectors import KnownVectors
 from mmlab.index import Index
 from mmlab.index.store.engine import CONTEXT, DISCOVER, Examples
 from mmlab.items import ImageError, Space, Vectors, open_image
@@ -46,10 +48,14 @@ class EmbeddedExamples(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Retriever:
-    """An index, and a model that embeds queries into one of its spaces."""
+    """An index, and a model that embeds queries into one of its spaces.
+
+    known: the vectors of the collection, by which its items ask where the model cannot embed them.
+    """
 
     index: Index
     model: Model
+    known: KnownVectors | None = None
 
     def __repr__(self) -> str:
         return f"Retriever({self.model.space.key}, {self.index})"
@@ -154,8 +160,8 @@ class Retriever:
             return EmbeddedQueries(query, [])
         if _is_many(query):
             contents = images_in(query) if isinstance(query, Path) else list(cast("Iterable[Content]", query))
-            return embed_named_queries(self.model, contents)
-        return embed_named_queries(self.model, [cast("Content", query)], strict=True)
+            return embed_named_queries(self.model, contents, known=self.known)
+        return embed_named_queries(self.model, [cast("Content", query)], strict=True, known=self.known)
 
     def _embed_examples(
         self,
@@ -176,7 +182,8 @@ class Retriever:
         pairs = [pair for pair in context if {modality_of(one) for one in pair} <= known]
         parts = zip(*pairs, strict=True) if context else (plus, minus)
         kept = [[one for one in part if modality_of(one) in known] for part in parts]
-        rows = [embed_named_queries(self.model, part, strict=True).vectors if part else None for part in kept]
+        embed = partial(embed_named_queries, self.model, strict=True, known=self.known)
+        rows = [embed(part).vectors if part else None for part in kept]
         wanted, unwanted = cast("list[Vectors | None]", rows or [None, None])
         return EmbeddedExamples(wanted, unwanted, bool(context), self._not_embedded(given))
 
@@ -235,9 +242,12 @@ class Retriever:
         return found
 
 
-def embed_named_queries(model: Model, queries: "Sequence[Content]", strict: bool = False) -> EmbeddedQueries:
+def embed_named_queries(
+    model: Model, queries: "Sequence[Content]", strict: bool = False, known: KnownVectors | None = None
+) -> EmbeddedQueries:
     """Embed one unit row per query, named by its text or its file's name (with " (2)" where that comes twice).
 
+    known: where it has a vector of a query, that one asks.
     A file that is no image is skipped with its reason, or raises ImageError where `strict`. Raises ValueError for an
     empty text and where there is no query, TypeError for what is neither text nor image.
     """
@@ -253,14 +263,26 @@ def embed_named_queries(model: Model, queries: "Sequence[Content]", strict: bool
     if model.space.kind != DENSE:
         return _ask_by_text(cast("Asker", model), list(names.values()), len(queries))
     array = np.zeros((len(queries), model.space.dimension), dtype=np.float32)
-    if names:
-        array[list(names)] = embed_queries(model, list(names.values()))
+    held = _fill_known(array, queries, known)
+    texts = {place: text for place, text in names.items() if place not in held}
+    if texts:
+        array[list(texts)] = embed_queries(model, list(texts.values()))
+    names |= {place: _file_name(queries[place]) for place in held if place not in names}
     files = [place for place in range(len(queries)) if place not in names]
     images, skipped = _embed_images(model, {place: queries[place] for place in files}, array, strict)
     names |= images
     kept = sorted(names)
     ids = _numbered([names[place] for place in kept])
     return EmbeddedQueries(Vectors(np.array(ids), array[kept], model.space), skipped)
+
+
+def _fill_known(array: np.ndarray, queries: "Sequence[Content]", known: KnownVectors | None) -> set[int]:
+    """Fill in the rows of queries whose vectors are known, and return their places."""
+    found = {place: known.find(query) for place, query in enumerate(queries)} if known else {}
+    held = {place: row for place, row in found.items() if row is not None}
+    for place, row in held.items():
+        array[place] = row
+    return set(held)
 
 
 class Asker(Protocol):

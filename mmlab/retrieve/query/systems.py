@@ -8,9 +8,10 @@ from typing import Any, Protocol, cast
 import pandas as pd
 
 from mmlab.embed import DeferredModel, Model
+from mmlab.embed.given_vectors import KnownVectors, NoModel
 from mmlab.index import Index
 from mmlab.index.engines.bm25 import BM25, WordModel, system_name
-from mmlab.items import MODALITIES, Vectors
+from mmlab.items import MODALITIES, Space, Vectors
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.retrieve.query.rerank import Match, match_by_crops
 from mmlab.retrieve.query.retriever import Retriever
@@ -70,11 +71,15 @@ def open_retrievers(index: Index, vectors: Sequence[Vectors], items: pd.DataFram
         holding = [own for own in vectors if (modality.reindex(own.ids) == source).any()]
         for own in holding or ([] if (modality == source).any() else vectors):
             key = own.space.key
-            models[key] = models.get(key) or cast("Model", DeferredModel(own.space))
+            models[key] = models.get(key) or cast("Model", _model_of(own.space))
             if holding or source in models[key].modalities:
-                found[source] = Retriever(index, models[key])
+                found[source] = Retriever(index, models[key], KnownVectors(items, own))
                 break
     return found
+
+
+def _model_of(space: Space) -> DeferredModel | NoModel:
+    return DeferredModel(space) if space.has_model else NoModel(space)
 
 
 def open_systems(

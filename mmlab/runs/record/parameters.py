@@ -17,7 +17,7 @@ from typing import Any
 
 from mmlab.items.files import project, resolve
 from mmlab.items.options import Kind, Many, Number, Text, Truth, Whole, check_value, read_value
-from mmlab.items.parameter_table import PARAMETERS, Parameter, check_together
+from mmlab.items.parameter_table import PARAMETERS, URL, Parameter, check_together
 
 SECRET_VARIABLES = ("QDRANT_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # a shorter value occurs in many words
@@ -152,11 +152,22 @@ def check_files(values: Mapping[str, Any]) -> dict[str, Any]:
 
     A relative path starts at the current folder, as it is typed, else at the project.
     """
-    checks = {"dataset": check_dataset, "captioner": check_model, "replacements": check_replacements}
+    checks = {
+        "dataset": check_dataset,
+        "captioner": check_model,
+        "replacements": check_replacements,
+        "space": _whole_path,
+    }
     found: dict[str, Any] = {name: check(values[name]) for name, check in checks.items() if values.get(name)}
     if "models" in values:
         found["models"] = [check_model(model) for model in values["models"]]
     return {**values, **found}
+
+
+def _whole_path(model: str) -> str:
+    """Return the path of a model's folder made absolute; any other name as it is: its model need not be here."""
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() and model != "demo" else model
 
 
 def check_replacements(text: str) -> str:
@@ -172,7 +183,7 @@ def check_replacements(text: str) -> str:
 def check_dataset(text: str) -> str:
     """Return the dataset as the notebooks take it, a path made absolute; raise ValueError if there is no such path."""
     check_value("dataset", text, PARAMETERS["dataset"].kind)
-    if text.startswith("hf://"):
+    if text.startswith("hf://") or URL.fullmatch(text):
         return text
     path = Path(text).expanduser()
     # a file keeps its name where it is a link to a file without suffix, as in a Hugging Face cache

@@ -35,6 +35,7 @@ ITEMS = "items.parquet"
 SKIPPED = "skipped.parquet"
 CHANGES = "changes.parquet"
 PLACES = "places.parquet"  # of items and refused rows in the dataset
+READY_VECTORS = "ready_vectors.json"  # the shards of vectors that came with the dataset, where some did
 VECTORS = "vectors"
 QUERY_VECTORS = "vectors/queries/{}.arrow"  # of the space's key, where texts ask behind another prompt
 RAGGED_VECTORS = "vectors/{}/{}.npz"  # of the space's kind, sparse or late, and its key

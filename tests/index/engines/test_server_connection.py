@@ -332,3 +332,14 @@ def test_a_server_answers_as_the_folder_it_was_filled_from(source, target, serve
             index.items({"colour": "red"})
         texts.append(str(wrong.value))
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("1", 1.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0)])
+def test_a_server_that_asks_to_wait_is_waited_for(source, shared, server, capsys, asked, seconds):
+    """A time in place of seconds is no number: the pause is then that of any refusal."""
+    server.retry_after = asked
+    server.failures = [Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many requests")]
+    started = time.perf_counter()
+    assert sent(source, shared[1]["REST"]) == [0, POINTS, 0]
+    assert time.perf_counter() - started >= seconds
+    assert f"Trying again in {seconds:.1f} s" in capsys.readouterr().err
