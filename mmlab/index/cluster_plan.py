@@ -202,10 +202,10 @@ class ClusterPlan:
         yield "memory of a copy", nan, self.memory_gb, "GB", nan, source
 
     def _cluster(self) -> Iterator[Line]:
-        copies = f"x {self.replicas} copies x 1.5 for what is optimized, {CAPACITY}"
+        copies = f"{count(self.replicas, 'copy')} x 1.5 for what is optimized, cost a month, {CAPACITY}"
         disk, memory = (one * HEADROOM * self.replicas for one in (self.disk_gb, self.memory_gb))
-        yield "disk of the cluster", nan, disk, "GB a month", disk * self.prices.disk_gb_month, copies
-        yield "memory of the cluster", nan, memory, "GB a month", memory * self.prices.ram_gb_month, copies
+        yield "disk of the cluster", nan, disk, "GB", disk * self.prices.disk_gb_month, copies
+        yield "memory of the cluster", nan, memory, "GB", memory * self.prices.ram_gb_month, copies
         least = f"of {self.node_ram_gb:g} GB, with replicas {LEAST_NODES} at least, {SCALING}"
         yield "nodes", nan, self.nodes, "nodes", nan, least
         yield "memory in use of a node", nan, memory / self.nodes, "GB", nan, "memory of the cluster by nodes"

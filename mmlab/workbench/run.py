@@ -927,7 +927,7 @@ def measured_rates(run: RunData) -> dict[str, Rate]:
     found, steps = {}, run.manifest["steps"]
     for name, notebook in (("embed_per_second", "02_embed"), ("upload_per_second", "03_index")):
         if notebook in steps:
-            source = f"{notebook} of {run.name} as a whole, measurements and caches included"
+            source = f"{notebook} of {run.name} as a whole on its machine, measurements and caches included"
             found[name] = Rate(len(run.embedded_items) / steps[notebook]["seconds"], source)
     if "03_index" in steps:
         found["query_ms"] = Rate(
