@@ -327,8 +327,8 @@ class IndexReport(Report):
             return ""
         most = max(schema.hnsw.ef_construct for schema in self.index.schemas.values())
         return (
-            f" The graph took {seconds / 60:,.0f} minutes with hnsw_ef_construct={most}; half of that takes about 0.6 of "
-            "the time, and 07_tune measures on a sample what it loses."
+            f" The graph took {seconds / 60:,.0f} minutes with hnsw_ef_construct={most}; half of that takes about 0.6 "
+            "of the time, and 07_tune measures on a sample what it loses."
         )
 
     def _damage(self) -> str:
