@@ -27,6 +27,7 @@ from mmlab.items.vectors import score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MAX_COMPARED = 20_000  # texts, and images, among which neighbours are looked for
+MAX_LISTED = 20_000  # texts, for which another image is looked for
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score
 MAX_OUTLIER_Z = -3.5
 LEAST_LISTED = 20  # pairs, by which the share of wrong ones is estimated
@@ -127,7 +128,7 @@ def score_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     near_images = _neighbour_cosines(image_array, image_group, of_images)[of_image]
     expected, spread = _expected(np.hstack([near_texts, near_images]), cosine)
     pairs = pairs.assign(expected=expected, score=(pairs["cosine"] - expected) / spread)
-    worst = np.sort(np.argsort(pairs["score"].to_numpy(), kind="stable")[:MAX_COMPARED])
+    worst = np.sort(np.argsort(pairs["score"].to_numpy(), kind="stable")[:MAX_LISTED])
     other, other_cosine = _best_elsewhere(text_array[worst], group[worst], image_array, image_group)
     pairs = pairs.iloc[worst].assign(other_id=images[other], other_cosine=other_cosine)
     other_score = (other_cosine - expected[worst]) / spread[worst]

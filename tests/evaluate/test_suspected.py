@@ -424,3 +424,11 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     unknown = score_suspects(wrong, above, items.assign(image="x"))
     assert unknown.columns.tolist() == ["list", "listed", "right", "known", "precision", "recall"]
     assert unknown.empty
+
+
+def test_of_many_texts_those_that_fit_worst_are_listed(collection, monkeypatch):
+    every = suspected_wrong_pairs(collection.vectors, collection.items)
+    monkeypatch.setattr("mmlab.evaluate.suspected.MAX_LISTED", 10)
+    listed = suspected_wrong_pairs(collection.vectors, collection.items)
+    columns = ["text_id", "image_id", "score", "other_id", "other_score", "suspected"]
+    pd.testing.assert_frame_equal(listed[columns], every[columns].head(10))
