@@ -43,6 +43,7 @@ PILLOW = re.compile(r"PIL\.")
 IGNORED = ("ignore", None, Warning, PILLOW, 0)  # as `warnings.filters` keeps it
 _large_lock, _filters_lock = Lock(), Lock()
 CHANGED = "changed file"
+FILES_AT_ONCE = 1000
 MAX_READERS = 8  # of files whose bytes are compared
 _changed: set[str] = set()  # paths of files that are not opened in this process, see `refuse_changed`
 
@@ -95,8 +96,12 @@ def refuse_changed(paths: Sequence[str], contents: Sequence[str], since: float =
     read. A file that is not there has not changed. One that has its sha256 again is opened again. `open_image` and all
     that opens a path by it gives the reason "changed file".
     """
+    found: list[bool] = []
     with ThreadPoolExecutor(MAX_READERS) as threads:
-        found = list(threads.map(_has_changed, paths, contents, repeat(since)))
+        # a few at a time: what waits for a thread takes 2 KB
+        for start in range(0, len(paths), FILES_AT_ONCE):
+            part = slice(start, start + FILES_AT_ONCE)
+            found += threads.map(_has_changed, paths[part], contents[part], repeat(since))
     changed = [path for path, other in zip(paths, found, strict=True) if other]
     _changed.difference_update(paths)
     _changed.update(changed)
