@@ -343,3 +343,17 @@ def test_a_file_with_other_bytes_than_were_recorded_is_not_opened(tmp_path):
         open_image(names[2])
     assert refuse_changed(names, contents, time.time() + 9) == []  # nothing was written since then
     assert open_image(names[1]).size == (4, 2)
+
+
+def test_many_files_are_compared_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmlab.items.images.FILES_AT_ONCE", 2)
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (8, 8 + number)).save(path)
+    contents = [file_hash(path) for path in paths]
+    paths[3].write_bytes(b"other")
+    try:
+        assert refuse_changed([*map(str, paths)], contents) == [str(paths[3])]
+    finally:
+        Image.new("RGB", (8, 11)).save(paths[3])
+        assert refuse_changed([*map(str, paths)], contents) == []

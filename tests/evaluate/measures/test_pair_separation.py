@@ -20,7 +20,11 @@ VECTORS = Vectors(["t1", "t2", "i1", "i2"], np.array([[1, 0], [0, 1], [0.6, 0.8]
 QRELS = pd.DataFrame({"query_id": ["t1", "t2"], "item_id": ["i1", "i2"], "relevance": 1})
 
 
-def test_positives_are_the_pairs_and_negatives_the_other_image() -> None:
+@pytest.mark.parametrize("block", [16_384, 1])
+def test_positives_are_the_pairs_and_negatives_the_other_image(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmlab.items.vector_files.ROWS_PER_CHECK", block)
     cosines = pair_cosines(VECTORS, VECTORS, QRELS)
     assert cosines["positive"].tolist() == pytest.approx([0.6, 1.0])
     assert cosines["negative"].tolist() == pytest.approx([0.0, 0.8])
