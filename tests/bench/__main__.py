@@ -23,6 +23,7 @@ ENTRIES = {  # functions without arguments that return list[Figure]
     "ingest-near": "tests.bench.ingest_images:near",
     "kills": "tests.bench.kills:kills",
     "large": "tests.bench.large:large",
+    "million": "tests.bench.million:million",
     "minilm": "tests.bench.sentences:minilm",
     "mpnet": "tests.bench.sentences:mpnet",
     "mutants": "tests.bench.mutants:mutants",
@@ -36,6 +37,7 @@ ASKED_FOR = {
     "growth",
     "kills",
     "large",
+    "million",
     "mpnet",
     "mutants",
 }  # takes long, or a folder: measured only by its name
