@@ -22,6 +22,7 @@ from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
+from mmlab.items.tables import places_among
 from mmlab.items.vector_files import blocks_of
 
 T = TypeVar("T")
@@ -159,25 +160,31 @@ def describe_rows(results: Sequence[Embedded], items: pd.DataFrame) -> pd.DataFr
     Returns space, modality, smallest norm, largest norm, norm of the mean (in [0, 1]; 1 if all vectors point the same
     way) and least cosine to float32: of a sample to its vectors in float32, 1 where they are float32 themselves.
     """
-    modality_by_id = items.set_index("item_id")["modality"]
     rows = []
     for vectors in [result.dense for result in results]:
-        modalities, cosines = modality_by_id.loc[vectors.ids].to_numpy(), cosines_to_float32(vectors, items)
+        modalities, cosines = _modalities(vectors.ids, items), cosines_to_float32(vectors, items)
+        near = _modalities(cosines.index.to_numpy(), items)
         for modality in pd.unique(modalities):
-            norms, mean = _norms_and_mean(vectors.array, np.flatnonzero(modalities == modality))
-            least = cosines[modality_by_id.loc[cosines.index] == modality].min()
-            rows.append((vectors.space.key, modality, norms.min(), norms.max(), np.linalg.norm(mean), least))
+            figures = _describe_norms(vectors.array, np.flatnonzero(modalities == modality))
+            rows.append((vectors.space.key, modality, *figures, cosines[near == modality].min()))
     return pd.DataFrame(rows, columns=["space", "modality", *ROW_COLUMNS])
 
 
-def _norms_and_mean(array: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the norms (n,) of the rows at these places, and the mean (D,) of the rows; read in blocks."""
-    norms, total = np.empty(len(places), dtype=np.float32), np.zeros(array.shape[1])
-    for part in blocks_of(len(places)):
-        rows = array[places[part]]
-        norms[part] = np.linalg.norm(rows, axis=1)
-        total += rows.sum(axis=0, dtype=np.float64)
-    return norms, total / max(1, len(places))
+def _modalities(ids: np.ndarray, items: pd.DataFrame) -> np.ndarray:
+    """Return the modality of each of these items."""
+    known = items["modality"].to_numpy(dtype=object)
+    return known[places_among(ids, items["item_id"])]
+
+
+def _describe_norms(array: np.ndarray, rows: np.ndarray) -> tuple[float, float, float]:
+    """Return the least and the largest norm of these rows (N, D), and the norm of their mean, read block by block."""
+    least, largest, total = np.inf, 0.0, np.zeros(array.shape[1])
+    for part in blocks_of(len(rows)):
+        block = array[rows[part]]
+        norms = np.linalg.norm(block, axis=1)
+        least, largest = min(least, float(norms.min())), max(largest, float(norms.max()))
+        total += block.sum(axis=0, dtype=float)
+    return least, largest, float(np.linalg.norm(total / len(rows)))
 
 
 def cosines_to_float32(

@@ -213,10 +213,11 @@ class Inspection:
             raise ValueError(f"dataset {self.dataset}: {self.advice}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as plain values: source, images, texts, splits, skipped, unread, pairs, guesses, notes."""
+        """Return all of it as plain values, for JSON: what was read, what would be refused, and why."""
         refused = self.refused.astype(object)
         return {
             "source": self.source.kind,
+            "vectors": self.source.vectors.to_dict() if self.source.vectors else None,
             "files": list(self.source.tables),
             "images": self.images,
             "texts": self.texts,

@@ -49,6 +49,7 @@ WORDS = {SPARSE: "weighted terms", LATE: "a vector for each token"}
 WITHOUT_MODEL = (
     "So the run works with vectors only: items of the collection ask, and new texts and images cannot."
 )
+PAIRS_COMPARED = 50_000
 MAX_NOTE = 2000  # characters
 SLOW_BUILD_SECONDS = 600  # of a graph, which is then said
 MEASURED_ITEMS = 1000  # that are indexed by each retriever alone
@@ -259,12 +260,23 @@ class EmbedReport(Report):
         Example:
             >>> pairs = report.pairs(seed=1).table
         """
-        table = compare_spaces(self.vectors, self.items, seed)
+        items, drawn = self._draw_pairs(seed)
+        vectors = [own.take(own.ids[is_among(own.ids, items["item_id"])]) for own in self.vectors]
+        table = compare_spaces(vectors, items, seed)
 
         def draw() -> "Figure":
-            return pair_histograms({v.space.key: matched_cosines(v, self.items, seed) for v in self.vectors})
+            return pair_histograms({v.space.key: matched_cosines(v, items, seed) for v in vectors})
 
-        return Result(table, summarize_space_comparison(table), draw)
+        return Result(table, f"{summarize_space_comparison(table)}{drawn}", draw)
+
+    def _draw_pairs(self, seed: int) -> tuple[pd.DataFrame, str]:
+        """Return the items of at most 50,000 pairs, and where they were drawn from more, a sentence that says so."""
+        pairs = self.items["pair_id"].drop_duplicates()
+        if len(pairs) <= PAIRS_COMPARED:
+            return self.items, ""
+        drawn = pairs.sample(PAIRS_COMPARED, random_state=seed)
+        said = f" These are figures of {PAIRS_COMPARED:,} pairs, drawn from {len(pairs):,}."
+        return self.items[is_among(self.items["pair_id"], drawn)], said
 
     def conclusion(self, seed: int = 0) -> str:
         """Return what was embedded and whether matched pairs stand apart, in a few sentences.

@@ -274,6 +274,7 @@ def test_as_plain_values_it_is_all_there(make):
     looked = look(make({"captions.csv": table(f"a.png,{LONG}"), "a.png": None}))
     assert looked.as_json() == {
         "source": "csv", "files": ["captions.csv"], "images": 1, "texts": 1, "splits": {}, "skipped": [], "unread": {},
+        "vectors": None,
         "pairs": [{"image": "a.png", "text": LONG}], "guesses": {}, "notes": [], "advice": "",
     }  # fmt: skip
 
