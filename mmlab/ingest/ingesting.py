@@ -86,6 +86,19 @@ def ingest_items(
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(looked, kept, outcomes), rules, findings, progress)
     items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
+    counts = _count_work(images, decoded, added)
+    return _make_result(looked, items, outcomes, images, rows, counts, notes)
+
+
+def _make_result(
+    looked: Inspection,
+    items: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    images: pd.DataFrame,
+    rows: pd.DataFrame,
+    counts: dict[str, int],
+    notes: list[str],
+) -> IngestResult:
     return IngestResult(
         items=items.reset_index(drop=True),
         skipped=make_skipped(outcomes, images),
@@ -94,7 +107,7 @@ def ingest_items(
         images=make_images(outcomes, images),
         places=make_places(items, outcomes, rows),
         kind=looked.source.kind,
-        counts=_count_work(images, decoded, added),
+        counts=counts,
         guesses=looked.guesses,
         notes=looked.notes if looked.source.vectors else notes,
         vectors=looked.source.vectors,
