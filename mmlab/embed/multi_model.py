@@ -17,7 +17,7 @@ from mmlab.embed.embedding import QUERY, Embedded, embed_items, embed_with_queri
 from mmlab.embed.encode import OUT_OF_MEMORY, count_workers
 from mmlab.embed.models import Model, ModelError, load_for, load_model
 from mmlab.embed.models.interface import check_prompts, unsupported_modality
-from mmlab.embed.own_queries import embed_own_queries
+from mmlab.embed.query_vectors import embed_own_queries
 from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
@@ -86,10 +86,8 @@ def embed_with_models(
             if chosen.empty and len(items):
                 raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
             found = embed_with_queries(chosen, model, cache, batch_size, progress, encode)
-            if own_queries is not None:
-                asking = embed_own_queries(own_queries, model, cache, batch_size, progress)
-                found = replace(found, own_queries=asking)
-            results[model.space] = found
+            own = embed_own_queries(own_queries, model, cache, batch_size, progress)
+            results[model.space] = replace(found, own_queries=own)
             # Free its memory for the next model.
             del model
     return list(results.values())

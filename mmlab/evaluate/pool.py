@@ -59,7 +59,7 @@ class Pool:
             judged=hits["item_id"].map(given.set_index("item_id")["relevance"]).astype("Int64")
         )
 
-    def judge(self, query_id: str, item_id: str, relevance: int | None, by: str) -> str:
+    def add(self, query_id: str, item_id: str, relevance: int | None, by: str) -> str:
         """Append the judgement of a person and return a sentence about it; None takes back what they said before."""
         return add_judgement(self.labels, query_id, item_id, relevance, by)
 

@@ -3,9 +3,9 @@
 from mmlab.panels.browse_panel import browse_panel
 from mmlab.panels.compare_panel import compare_answers, compare_panel
 from mmlab.panels.inspect_panel import inspect_panel, misses_gallery
-from mmlab.panels.judge_panel import judge_panel
 from mmlab.panels.map_panel import items_gallery, map_panel
 from mmlab.panels.panel_data import PanelData, answer_query
+from mmlab.panels.pool_panel import pool_panel
 from mmlab.panels.query_panel import query_panel
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "compare_panel",
     "inspect_panel",
     "items_gallery",
-    "judge_panel",
     "map_panel",
     "misses_gallery",
+    "pool_panel",
     "query_panel",
 ]

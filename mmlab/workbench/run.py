@@ -32,7 +32,7 @@ from mmlab.workbench.fixes import FixList, list_fixes
 from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
-from mmlab.workbench.own_queries import OwnQueries
+from mmlab.workbench.query_report import OwnQueries
 from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunList, RunReader, check_images

@@ -143,7 +143,7 @@ class Rankings(Report):
 
         Example:
             >>> len(run.rankings.asked("text-to-image"))
-            218
+            ...
         """
         return self.config.asking(part or self.judged, DIRECTIONS[direction][0])
 

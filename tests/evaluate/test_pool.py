@@ -28,7 +28,7 @@ def test_the_first_hits_of_all_systems_are_judged_once_in_no_order_of_theirs(poo
 
 
 def test_each_person_has_a_list_of_their_own(pool):
-    assert pool.judge("q", "b", 1, "one") == "judged relevant: version 1 of labels.jsonl"
+    assert pool.add("q", "b", 1, "one") == "judged relevant: version 1 of labels.jsonl"
     assert pool.left("one")["item_id"].tolist() == ["c"]
     assert pool.left("two")["item_id"].tolist() == ["b", "c"]
     judged = pool.of_query("q", "one").set_index("item_id")["judged"]
@@ -37,9 +37,9 @@ def test_each_person_has_a_list_of_their_own(pool):
 
 
 def test_what_one_person_takes_back_leaves_the_judgement_of_another(pool):
-    pool.judge("q", "b", 1, "one")
-    pool.judge("q", "b", 0, "two")
-    pool.judge("q", "b", None, "two")
+    pool.add("q", "b", 1, "one")
+    pool.add("q", "b", 0, "two")
+    pool.add("q", "b", None, "two")
     assert pool.left("one")["item_id"].tolist() == ["c"]
     assert pool.left("two")["item_id"].tolist() == ["b", "c"]
     assert pool.agreement().empty

@@ -23,7 +23,7 @@ KEPT = (
 ALL_JUDGED = "There is no hit left that you have not judged."
 
 
-def judge_panel(pool: Pool, items: pd.DataFrame, by: str | None = None) -> PanelBox:
+def pool_panel(pool: Pool, items: pd.DataFrame, by: str | None = None) -> PanelBox:
     """Return a panel that shows the hits of one query at a time, without rank, score and system.
 
     y and n judge the hit that has the focus, 1 to 9 the hit in that place, u takes the last judgement back. Once all
@@ -31,10 +31,10 @@ def judge_panel(pool: Pool, items: pd.DataFrame, by: str | None = None) -> Panel
     judges, the login name unless given; another name walks through the hits that this person has not judged, so that
     two people can judge the same ones.
     """
-    return JudgePanel(pool, items, login_name() if by is None else by)
+    return PoolPanel(pool, items, login_name() if by is None else by)
 
 
-class JudgePanel(PanelBox):
+class PoolPanel(PanelBox):
     """Who judges, the place among the queries, the query, and the grid in which its hits are judged.
 
     Attributes:
@@ -129,7 +129,7 @@ class JudgePanel(PanelBox):
         """Write down the judgement of a hit, and go on once all hits of the query are judged."""
         hits = self.pool.of_query(self.query_id, self.by.value).set_index("item_id")["judged"]
         before = None if pd.isna(hits[item_id]) else int(hits[item_id])
-        sentence = self.pool.judge(self.query_id, item_id, relevance, self.by.value)
+        sentence = self.pool.add(self.query_id, item_id, relevance, self.by.value)
         self.done.append((self.query_id, item_id, before))
         self.grid.undoable = True
         last = self.place.value == len(self.query_ids)
@@ -144,7 +144,7 @@ class JudgePanel(PanelBox):
         if not self.done:
             return
         query_id, item_id, before = self.done.pop()
-        sentence = self.pool.judge(query_id, item_id, before, self.by.value)
+        sentence = self.pool.add(query_id, item_id, before, self.by.value)
         with self.listening.silenced():
             self.place.value = self.query_ids.index(query_id) + 1
         self.show()

@@ -17,8 +17,8 @@ from mmlab.items import RANKING_COLUMNS, is_among, write_table
 from mmlab.items.rankings import first_rows
 from mmlab.items.sentences import count, listed
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.own_queries import Units, choose_unit, rank_units
 from mmlab.retrieve.scores.fuse import fuse
+from mmlab.retrieve.units import Units, choose_unit, rank_units
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import figure, paired_bars, query_gallery
@@ -352,18 +352,18 @@ class OwnQueries(Report):
         return Result(table, sentence)
 
     def panel(self, k: int = 10, by: str | None = None) -> "ipywidgets.VBox":
-        """Return a panel for JupyterLab in which the hits of `unjudged` are judged, see `judge_panel`.
+        """Return a panel for JupyterLab in which the hits of `unjudged` are judged, see `pool_panel`.
 
         Example:
             >>> panel = run.own_queries().panel(by="a name")  # doctest: +SKIP
         """
-        from mmlab.panels import judge_panel
+        from mmlab.panels import pool_panel
         from mmlab.panels.controls import notice
 
         if not self.data.has_own_queries:
             return notice(f"{NONE_GIVEN[0].upper()}{NONE_GIVEN[1:]}.")
         labels = self.data.folder / run_files.LABELS
-        return judge_panel(Pool(self.answers, self._given, labels, k), self._shown_items(), by)
+        return pool_panel(Pool(self.answers, self._given, labels, k), self._shown_items(), by)
 
     @_where_given
     def examples(self, number: int = 3, system: str = "") -> Result:

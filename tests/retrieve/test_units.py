@@ -6,7 +6,7 @@ import pytest
 
 from mmlab.index.engines.bm25 import WordModel, word_vectors
 from mmlab.items import Space, Vectors
-from mmlab.retrieve.own_queries import Units, choose_unit, rank_units
+from mmlab.retrieve.units import Units, choose_unit, rank_units
 
 SPACE = Space("toy", "1", "projected", "", "none", 2)
 ITEMS = pd.DataFrame(

@@ -3,8 +3,8 @@ import pytest
 
 from mmlab.evaluate import read_labels
 from mmlab.evaluate.pool import Pool
-from mmlab.panels import judge_panel
-from mmlab.panels.judge_panel import JudgePanel
+from mmlab.panels import pool_panel
+from mmlab.panels.pool_panel import PoolPanel
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def pool(images, tmp_path) -> Pool:
 
 
 @pytest.fixture
-def panel(pool, asked) -> JudgePanel:
-    return JudgePanel(pool, asked, "one")
+def panel(pool, asked) -> PoolPanel:
+    return PoolPanel(pool, asked, "one")
 
 
 def judged(pool: Pool) -> list[list]:
@@ -84,7 +84,7 @@ def test_a_second_person_judges_the_same_hits_and_the_agreement_is_shown(panel, 
 
 def test_where_nothing_is_left_it_says_so(pool, asked):
     for row in pool.hits.itertuples():
-        pool.judge(row.query_id, row.item_id, 0, "one")
-    panel = judge_panel(pool, asked, by="one")
+        pool.add(row.query_id, row.item_id, 0, "one")
+    panel = pool_panel(pool, asked, by="one")
     assert panel.grid.empty == "There is no hit left that you have not judged."
     assert panel.grid.cards == []

@@ -20,13 +20,13 @@ QUERY_COLUMNS = ("query_id", "text", "image")  # the columns of queries that ask
 
 
 def embed_own_queries(
-    queries: pd.DataFrame,
+    queries: pd.DataFrame | None,
     model: Model,
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: bool = True,
 ) -> AnyVectors | None:
-    """Return the vectors of queries as they ask; None where the model can be asked none of them.
+    """Return the vectors of queries as they ask; None where there are none that the model can be asked.
 
     queries: query_id, text and image (the path of a file), "" where a query has none. A query of both is one input of a
     model that takes such; otherwise it is the unit mean of both vectors, and what the model reads of it where that is
@@ -35,6 +35,8 @@ def embed_own_queries(
 
     Example: `embed_own_queries(queries, load_model("demo"))`.
     """
+    if queries is None:
+        return None
     dense = model.space.kind == DENSE
     known = [one for one in model.modalities if one == "text" or dense]
     found = {one: _embed_part(queries, one, model, cache, batch_size, progress) for one in known}
