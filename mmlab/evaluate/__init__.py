@@ -5,7 +5,6 @@ These are the names for everyday use. The others are imported from `mmlab.evalua
 """
 
 from mmlab.evaluate.losses import explain_queries
-from mmlab.evaluate.means import mean_by_groups, mean_measures
 from mmlab.evaluate.measures.geometry import modality_gap, vectors_by_modality
 from mmlab.evaluate.measures.qrels import (
     mark_relevant,
@@ -16,6 +15,7 @@ from mmlab.evaluate.measures.qrels import (
 )
 from mmlab.evaluate.measures.scoring import MEASURES, measure_names, score_directions, score_queries
 from mmlab.evaluate.paired_comparison import changed_queries, compare_systems
+from mmlab.evaluate.resampling import mean_by_groups, mean_measures
 from mmlab.evaluate.suspected import suspected_false_negatives, suspected_wrong_pairs
 
 __all__ = [

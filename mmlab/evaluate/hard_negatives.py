@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import mean_measures
 from mmlab.evaluate.measures.geometry import share_space
+from mmlab.evaluate.resampling import mean_measures
 from mmlab.items import Vectors, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE
 from mmlab.items.sentences import count, of_100_interval

@@ -19,11 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import mean_measures, pair_numbers
-from mmlab.evaluate.measures.geometry import nearest_others
-from mmlab.evaluate.measures.pair_separation import nearest_right
+from mmlab.evaluate.measures.geometry import nearest_others, nearest_right
 from mmlab.evaluate.measures.qrels import add_judgement, merge_qrels, read_labels, right_ranks
-from mmlab.evaluate.resampling import mean_intervals
+from mmlab.evaluate.resampling import mean_intervals, mean_measures, pair_numbers
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.options import Whole, check_value
 from mmlab.items.rankings import opposite_modality

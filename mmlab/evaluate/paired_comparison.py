@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import mean_measures, pair_numbers
 from mmlab.evaluate.measures.partial import score_partial
 from mmlab.evaluate.measures.qrels import merge_qrels
 from mmlab.evaluate.measures.scoring import score_queries
@@ -16,7 +15,9 @@ from mmlab.evaluate.resampling import (
     holm,
     largest_loss,
     mean_intervals,
+    mean_measures,
     non_inferiority_p,
+    pair_numbers,
     permutation_p,
     smallest_difference,
     standard_error,

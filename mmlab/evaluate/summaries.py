@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.means import MIN_GROUP_PAIRS
-from mmlab.evaluate.measures.geometry import share_space
-from mmlab.evaluate.measures.pair_separation import separation
+from mmlab.evaluate.measures.geometry import separation, share_space
 from mmlab.evaluate.measures.partial import JUDGED, JUDGED_CUTOFF, JUDGED_ENOUGH, PARTIAL_MEASURES
+from mmlab.evaluate.resampling import MIN_GROUP_PAIRS
 from mmlab.items import Vectors, replacing
 from mmlab.items.sentences import count, listed, measure_with_interval, of_100, of_100_interval
 

@@ -17,8 +17,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.measures.geometry import RowsByGroup, leave_out, nearest_others
-from mmlab.evaluate.measures.pair_separation import nearest_right, paired_cosines
+from mmlab.evaluate.measures.geometry import (
+    RowsByGroup,
+    leave_out,
+    nearest_others,
+    nearest_right,
+    paired_cosines,
+)
 from mmlab.evaluate.measures.qrels import qrels_from_pairs, right_ranks
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE

@@ -10,8 +10,7 @@ from mmlab.index.collections import download_collection, is_collection
 from mmlab.index.engines.edge_folder import StoreTaken
 from mmlab.index.index import Index
 from mmlab.index.store.engine import NoCollection
-from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
-from mmlab.index.store.schema import WrongSchema
+from mmlab.index.store.schema import Cluster, Hnsw, Quantization, WrongSchema
 from mmlab.index.store.store import Store
 
 __all__ = [

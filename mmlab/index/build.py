@@ -21,11 +21,10 @@ from mmlab.index.collections import (
 )
 from mmlab.index.index import Index
 from mmlab.index.store.engine import NoCollection
-from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.layout_base import Points
 from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.index.store.payload import without_paths
-from mmlab.index.store.schema import UNREADABLE, Schema
+from mmlab.index.store.schema import UNREADABLE, Cluster, Hnsw, Quantization, Schema
 from mmlab.index.store.store import BATCH_POINTS, Store
 from mmlab.items import is_among
 from mmlab.items.options import Whole, check_value

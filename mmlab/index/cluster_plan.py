@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmlab.index.store.index_settings import Quantization
+from mmlab.index.store.schema import Quantization
 from mmlab.items.options import Number, Whole, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.sentences import count

@@ -18,13 +18,15 @@ import pandas as pd
 import pyarrow as pa
 
 from mmlab.index.store.engine import NoCollection
-from mmlab.index.store.index_settings import Cluster, Hnsw, Quantization
 from mmlab.index.store.layouts import LAYOUTS, PAIR_ORDER
 from mmlab.index.store.payload import FINGERPRINT, payload_fields
 from mmlab.index.store.schema import (
     COLLECTION_NAME,
     UNREADABLE,
+    Cluster,
     DamagedCollection,
+    Hnsw,
+    Quantization,
     Schema,
     WrongSchema,
 )

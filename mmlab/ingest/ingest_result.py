@@ -7,8 +7,7 @@ import pandas as pd
 
 from mmlab.ingest.outcomes import IMAGE_ITEM, MERGED, NO_CAPTION, TEXT_ITEM
 from mmlab.ingest.sources.ready_vectors import ReadyVectors
-from mmlab.ingest.texts.captioner import GENERATED
-from mmlab.ingest.texts.ocr import OCR
+from mmlab.ingest.texts.captioner import GENERATED, OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among
 from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_ids
 

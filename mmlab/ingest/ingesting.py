@@ -25,9 +25,8 @@ from mmlab.ingest.outcomes import (
     resolve_images,
 )
 from mmlab.ingest.rules import UNLISTED, Rules
-from mmlab.ingest.texts.captioner import GENERATED, write_captions
+from mmlab.ingest.texts.captioner import GENERATED, OCR, OcrMissing, read_printed, write_captions
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
-from mmlab.ingest.texts.ocr import OCR, OcrMissing, read_printed
 from mmlab.items import data, is_among
 from mmlab.items.files import resolve
 

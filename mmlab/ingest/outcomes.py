@@ -11,8 +11,7 @@ from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.images.addresses import DownloadLimits
 from mmlab.ingest.images.fetch import check_downloads, count_new, fetch_images
 from mmlab.ingest.images.find import is_address
-from mmlab.ingest.images.near_duplicates import near_duplicates
-from mmlab.ingest.images.quality import measure_images, quality_flags
+from mmlab.ingest.images.quality import measure_images, near_duplicates, quality_flags
 from mmlab.ingest.rules import (
     DUPLICATE,
     LEAK,

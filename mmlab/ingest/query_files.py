@@ -21,12 +21,21 @@ import pandas as pd
 from mmlab.ingest.dataset_files import is_given, list_given, reading, walk_files
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.images.find import is_address, normalize_name
-from mmlab.ingest.sources.cells import image_of, to_plain, to_text
+from mmlab.ingest.sources.cells import (
+    MALFORMED,
+    Row,
+    as_numbers,
+    image_of,
+    malformed_row,
+    string_array,
+    to_plain,
+    to_text,
+    typed_array,
+)
 from mmlab.ingest.sources.column_names import MAX_COLUMNS, normalized, shortened, unique_names
 from mmlab.ingest.sources.kinds import SUFFIXES, TABLES, split_of
 from mmlab.ingest.sources.packed_tables import SAVED_FILES
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import MALFORMED, Row, as_numbers, malformed_row, string_array, typed_array
 from mmlab.ingest.sources.text_files import open_text, plain_suffix, read_text, replace_surrogates
 from mmlab.ingest.sources.text_tables import open_delimited
 from mmlab.items import is_among

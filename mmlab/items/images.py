@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mmlab.items.files import file_hash, open_regular
-from mmlab.items.limits import DECODING_BYTES, MAX_DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
+from mmlab.items.files import (
+    DECODING_BYTES,
+    MAX_DECODING_BYTES,
+    MAX_PIXELS,
+    MAX_SCANNED_PIXELS,
+    MAX_SCANS,
+    file_hash,
+    open_regular,
+)
 
 if TYPE_CHECKING:
     from PIL import Image

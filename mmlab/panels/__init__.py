@@ -2,10 +2,9 @@
 
 from mmlab.panels.browse_panel import browse_panel
 from mmlab.panels.compare_panel import compare_answers, compare_panel
-from mmlab.panels.inspect_panel import inspect_panel, misses_gallery
+from mmlab.panels.inspect_panel import inspect_panel, misses_gallery, pool_panel
 from mmlab.panels.map_panel import items_gallery, map_panel
 from mmlab.panels.panel_data import PanelData, answer_query
-from mmlab.panels.pool_panel import pool_panel
 from mmlab.panels.query_panel import query_panel
 
 __all__ = [

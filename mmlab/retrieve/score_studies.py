@@ -21,6 +21,7 @@ from mmlab.retrieve.scores.fitted_calibration import (
     Reliability,
     fit_calibration,
 )
+from mmlab.retrieve.scores.fuse import Centring
 from mmlab.retrieve.scores.hubness import (
     MIN_REFERENCES,
     Rescored,
@@ -28,7 +29,6 @@ from mmlab.retrieve.scores.hubness import (
     rescore,
 )
 from mmlab.retrieve.scores.query_split import ALL, Split, split_queries
-from mmlab.retrieve.scores.vector_arithmetic import Centring
 
 INTRA_MODAL = {"text-to-text": ("text", "pair_id"), "image-to-image": ("image", "label")}
 MAX_QUERIES = 1000  # of a direction, to fit on and to evaluate on each

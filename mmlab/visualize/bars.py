@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mmlab.visualize.labels import shorten_label
 from mmlab.visualize.style import (
     COLOURS,
     HATCHES,
@@ -14,6 +13,7 @@ from mmlab.visualize.style import (
     figure,
     legend_below,
     name_axes,
+    shorten_label,
     write_centred,
 )
 

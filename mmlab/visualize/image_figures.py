@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import ImageError, check_columns, open_image
-from mmlab.visualize.labels import wrap_label
 from mmlab.visualize.style import (
     COLOURS,
     INK,
     figure,
     load_matplotlib,
     name_axes,
+    wrap_label,
     write_centred,
 )
 

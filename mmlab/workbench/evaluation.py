@@ -21,7 +21,6 @@ from mmlab.evaluate.hard_negatives import (
     summarize_hard_negatives,
     texts_of_records,
 )
-from mmlab.evaluate.means import best_queries, random_queries, worst_queries
 from mmlab.evaluate.measures.partial import unjudged_hits
 from mmlab.evaluate.measures.qrels import labels_between, right_ranks
 from mmlab.evaluate.measures.scoring import (
@@ -39,6 +38,7 @@ from mmlab.evaluate.protocol import (
     protocol_card,
     transpose_card,
 )
+from mmlab.evaluate.resampling import best_queries, random_queries, worst_queries
 from mmlab.evaluate.retrieval_datasets import RetrievalDataset
 from mmlab.evaluate.summaries import (
     summarize_gallery_sizes,

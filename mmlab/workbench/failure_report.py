@@ -26,8 +26,7 @@ from mmlab.evaluate.losses import (
     losses_by_stage,
     name_causes,
 )
-from mmlab.evaluate.measures.geometry import describe_space, joint_vectors
-from mmlab.evaluate.measures.pair_separation import pair_cosines
+from mmlab.evaluate.measures.geometry import describe_space, joint_vectors, pair_cosines
 from mmlab.evaluate.measures.scoring import join_directions
 from mmlab.evaluate.summaries import (
     summarize_failures,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 import pandas as pd
 
 from mmlab.evaluate import mean_by_groups, mean_measures, measure_names, merge_qrels, score_queries
-from mmlab.evaluate.measures.partial import JUDGED, JUDGED_ENOUGH, score_partial, unjudged_hits
+from mmlab.evaluate.measures.partial import JUDGED, JUDGED_ENOUGH, Pool, score_partial, unjudged_hits
 from mmlab.evaluate.measures.scoring import NDCG
-from mmlab.evaluate.pool import Pool
 from mmlab.evaluate.summaries import escape_markdown, measure_with_interval
 from mmlab.index.engines.bm25 import BM25, system_name
 from mmlab.items import RANKING_COLUMNS, is_among, write_table

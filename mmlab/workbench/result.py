@@ -16,9 +16,8 @@ from mmlab.items import replacing
 from mmlab.items.sentences import count, heading
 from mmlab.items.tables import TooFew, to_csv
 from mmlab.visualize import Html, table
-from mmlab.visualize.labels import fit_labels
 from mmlab.visualize.markup import folded, render_markdown
-from mmlab.visualize.style import note, render_png
+from mmlab.visualize.style import fit_labels, note, render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

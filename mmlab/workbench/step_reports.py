@@ -17,7 +17,7 @@ from mmlab.embed.given_vectors import agree, compare_with_model, find_space, tak
 from mmlab.embed.models.interface import SUGGESTIONS
 from mmlab.embed.multi_model import describe_rows, describe_spaces, describe_work
 from mmlab.embed.query_vectors import embed_own_queries
-from mmlab.evaluate.measures.pair_separation import compare_spaces, matched_cosines
+from mmlab.evaluate.measures.geometry import compare_spaces, matched_cosines
 from mmlab.evaluate.summaries import escape_markdown, summarize_space_comparison
 from mmlab.index import Hnsw, Index, Quantization, benchmark_search, build_index, open_store
 from mmlab.index.bench.search_benchmark import percentiles, search_settings, time_queries

@@ -16,8 +16,8 @@ from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.files import project
 from mmlab.items.rankings import rankings_from_scores
 from mmlab.retrieve import RESCORINGS, csls, qb_norm
+from mmlab.retrieve.scores.fuse import Centring
 from mmlab.retrieve.scores.hubness import Rescored, choose_temperature, find_banks, inverted_softmax, rescore
-from mmlab.retrieve.scores.vector_arithmetic import Centring
 from tests.bench.figures import Figure
 
 FILE = project().parent / "shared" / "vectors" / "flickr8k-test.npz"

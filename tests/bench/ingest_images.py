@@ -15,8 +15,7 @@ import pandas as pd
 
 from mmlab.demo import draw_catalogue
 from mmlab.ingest.findings_cache import FindingsCache
-from mmlab.ingest.images.near_duplicates import near_duplicates
-from mmlab.ingest.images.quality import measure_images
+from mmlab.ingest.images.quality import measure_images, near_duplicates
 from mmlab.ingest.rules import Rules
 from tests.bench.figures import Figure
 

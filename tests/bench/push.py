@@ -15,7 +15,7 @@ import numpy as np
 
 from mmlab.index import Store, build_index, open_store
 from mmlab.index import push as push_index
-from mmlab.index.engines.server_upload import CONNECTIONS
+from mmlab.index.engines.server_connection import CONNECTIONS
 from mmlab.items import Space, Vectors, unit_rows
 from tests.bench.figures import Figure
 from tests.bench.store import items_of

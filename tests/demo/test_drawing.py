@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from mmlab.demo import drawing, pen
-from mmlab.demo.backdrops import BACKDROPS
-from mmlab.demo.drawing import IMAGE_SIDE, draw_product, map_processes
+from mmlab.demo.drawing import BACKDROPS, IMAGE_SIDE, draw_product, map_processes
 from mmlab.demo.products import (
     BACKGROUNDS,
     CATEGORIES,

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import mean_by_groups, mean_measures
-from mmlab.evaluate.means import best_queries, mean_by_group, random_queries, worst_queries
+from mmlab.evaluate.resampling import best_queries, mean_by_group, random_queries, worst_queries
 
 ITEMS = pd.DataFrame(
     {"item_id": ["a", "b", "c", "d"], "pair_id": ["1", "1", "2", "3"], "label": ["mug", "mug", "hat", None]}

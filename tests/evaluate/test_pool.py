@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmlab.evaluate.pool import Pool, cohens_kappa, summarize_agreement
+from mmlab.evaluate.measures.partial import Pool, cohens_kappa, summarize_agreement
 from mmlab.items.tables import TooFew
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
 from mmlab.items import ImageError, open_image
-from mmlab.items.files import file_hash
+from mmlab.items.files import DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS, file_hash
 from mmlab.items.images import open_measured, refuse_changed, thumbnail
-from mmlab.items.limits import DECODING_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
 
 REASONS = ("empty file", "not an image", "damaged file", "too many pixels", "too many scans")
 

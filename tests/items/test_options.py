@@ -7,8 +7,8 @@ import pytest
 
 from mmlab.embed.models.adapter import PRECISIONS
 from mmlab.index.engines.bm25 import BM25, WordSettings, _tokenizer
-from mmlab.index.store.index_settings import DEFAULT_SIZES
 from mmlab.index.store.layouts import LAYOUTS
+from mmlab.index.store.schema import DEFAULT_SIZES
 from mmlab.ingest.rules import FINDINGS, OURS
 from mmlab.ingest.sources.kinds import KINDS
 from mmlab.items.options import MAX_CHARS, OPTIONS, Choice, Many, Number, Text, Truth, Whole, check_value

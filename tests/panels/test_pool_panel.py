@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 
 from mmlab.evaluate import read_labels
-from mmlab.evaluate.pool import Pool
+from mmlab.evaluate.measures.partial import Pool
 from mmlab.panels import pool_panel
-from mmlab.panels.pool_panel import PoolPanel
+from mmlab.panels.inspect_panel import PoolPanel
 
 
 @pytest.fixture

@@ -10,8 +10,14 @@ from PIL import Image
 
 from mmlab.visualize import bars, figure
 from mmlab.visualize.image_figures import image_grid
-from mmlab.visualize.labels import _find_fonts, fit_labels, label_width, shorten_label, wrap_label
-from mmlab.visualize.style import load_matplotlib
+from mmlab.visualize.style import (
+    _find_fonts,
+    fit_labels,
+    label_width,
+    load_matplotlib,
+    shorten_label,
+    wrap_label,
+)
 from mmlab.workbench.result import Result
 
 THAI, CHINESE, FRAKTUR = (
@@ -47,7 +53,7 @@ def names_in(fig):
 
 
 def test_ordinary_labels_cost_no_search(monkeypatch):
-    monkeypatch.setattr("mmlab.visualize.labels._find_fonts", lambda _: pytest.fail("fonts were searched"))
+    monkeypatch.setattr("mmlab.visualize.style._find_fonts", lambda _: pytest.fail("fonts were searched"))
     fig = drawn("mug", "Größe", "κούπα", "кружка", "كوب")
     assert fit_labels(fig) == {}
     assert names_in(fig) == ["mug", "Größe", "κούπα", "кружка", "كوب"]

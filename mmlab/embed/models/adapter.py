@@ -15,6 +15,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
+from mmlab.embed.models.dual_encoders import TextTokenizer
 from mmlab.embed.models.int8 import Int8Network
 from mmlab.embed.models.interface import (
     Inputs,
@@ -23,7 +24,6 @@ from mmlab.embed.models.interface import (
     format_prompts,
     unsupported_modality,
 )
-from mmlab.embed.models.parts import TextTokenizer
 from mmlab.items import Space, unit_rows
 from mmlab.items.options import OPTIONS
 from mmlab.items.vectors import DENSE

@@ -16,8 +16,8 @@ from transformers import Blip2ForImageTextRetrieval, BlipForImageTextRetrieval
 
 from mmlab.embed.models.adapter import Adapter, device_lock
 from mmlab.embed.models.checkpoint import Checkpoint
+from mmlab.embed.models.dual_encoders import TextTokenizer, read_image_processor, read_network, read_tokenizer
 from mmlab.embed.models.interface import Inputs
-from mmlab.embed.models.parts import TextTokenizer, read_image_processor, read_network, read_tokenizer
 
 if TYPE_CHECKING:
     from PIL.Image import Image

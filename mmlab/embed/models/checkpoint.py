@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmlab.embed.models.interface import ModelError
-from mmlab.embed.models.repository import CONFIG, CONFIGS, MODULES, Repository
-from mmlab.embed.models.weights import Weights
+from mmlab.embed.models.weights import CONFIG, CONFIGS, MODULES, Repository, Weights
 from mmlab.items.files import file_hash, resolve, shorten
 
 if TYPE_CHECKING:

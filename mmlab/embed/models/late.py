@@ -20,8 +20,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoProcessor
 
 from mmlab.embed.models.adapter import INT8, Adapter, device_lock
 from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
-from mmlab.embed.models.interface import Inputs, ModelError, format_pooling, to_vectors
-from mmlab.embed.models.parts import (
+from mmlab.embed.models.dual_encoders import (
     SAVE_PARTS,
     TextTokenizer,
     check_vocabulary,
@@ -29,6 +28,7 @@ from mmlab.embed.models.parts import (
     read_image_processor,
     read_network,
 )
+from mmlab.embed.models.interface import Inputs, ModelError, format_pooling, to_vectors
 from mmlab.embed.models.sentence_encoder import SentenceEncoder
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.vectors import TERM_WEIGHTS

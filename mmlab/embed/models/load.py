@@ -24,15 +24,24 @@ from mmlab.embed.models.interface import (
     parse_prompts,
 )
 from mmlab.embed.models.open_clip import read_open_clip_config
-from mmlab.embed.models.repository import CONFIG, MODULES, OPEN_CLIP_CONFIG, Repository, find_commit, join
-from mmlab.embed.models.weights import Weights, choose_weights, missing_weights
+from mmlab.embed.models.weights import (
+    CONFIG,
+    MODULES,
+    OPEN_CLIP_CONFIG,
+    Repository,
+    Weights,
+    choose_weights,
+    find_commit,
+    join,
+    missing_weights,
+)
 from mmlab.items import Space
 from mmlab.items.parameter_table import check_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from mmlab.embed.models.cross_encoder import PairScorer
+    from mmlab.embed.models.sentence_encoder import PairScorer
 
 # The family of a config, by its model_type, else "modules" beside a modules.json, else by what its class embeds ->
 # module and adapter. A module is imported when a model of the family is loaded: torch, transformers and
@@ -133,7 +142,7 @@ def load_pair_scorer(model: str, device: str = "auto") -> "PairScorer":
     ModelError if there is no such model, if it cannot be read, and for one that embeds instead of scoring pairs.
     """
     from mmlab.embed.models.adapter import pick_device
-    from mmlab.embed.models.cross_encoder import PairScorer
+    from mmlab.embed.models.sentence_encoder import PairScorer
 
     picked, source = pick_device(device), find_checkpoint(model)
     main = _find_repository(model, source, "")

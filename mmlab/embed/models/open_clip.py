@@ -8,8 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mmlab.embed.models.interface import SUGGESTIONS, ModelError
-from mmlab.embed.models.repository import OPEN_CLIP_CONFIG, Repository
-from mmlab.embed.models.weights import Weights
+from mmlab.embed.models.weights import OPEN_CLIP_CONFIG, Repository, Weights
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-"""The adapter for what sentence-transformers loads: encoders of texts, of images, or of both in one space.
+"""The adapter for what sentence-transformers loads: encoders of texts, of images, or of both in one space, and cross-encoders.
 
 Text encoders are MPNet, MiniLM, BGE and the like. Encoders of both are CLIP and SigLIP with a modules.json, and
 vision-language models such as Qwen3-VL-Embedding, which also take an image and a text as one input. Modalities,
@@ -6,6 +6,7 @@ pooling, normalization and prompts are what the library reads from modules.json 
 a text encoder without them is pooled as the library does by default.
 """
 
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,13 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 import transformers
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Router
 
-from mmlab.embed.models.adapter import Adapter
+from mmlab.embed.models.adapter import Adapter, device_lock
 from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable_as_model_error
-from mmlab.embed.models.interface import Inputs, ModelError, average_prompts, fill_prompts
-from mmlab.embed.models.parts import (
+from mmlab.embed.models.dual_encoders import (
     OUR_ATTENTION,
     SAVE_PARTS,
     TextTokenizer,
@@ -27,10 +27,12 @@ from mmlab.embed.models.parts import (
     find_window,
     read_network,
 )
+from mmlab.embed.models.interface import Inputs, ModelError, average_prompts, fill_prompts
 from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_weights, find_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
 
 # The library looks for them in this order.
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -257,3 +259,79 @@ def _find_modules(checkpoint: Checkpoint) -> Path:
         if own:
             check_weights(checkpoint.requested, own)
     return repository.folder
+
+
+ADVICE = "give a cross-encoder of sentence-transformers such as cross-encoder/ms-marco-MiniLM-L6-v2"
+SETTINGS = "config_sentence_transformers.json"
+# What the library makes a cross-encoder of, where no modules.json says what it is.
+SCORING = ("ForSequenceClassification", "ForCausalLM")
+# The library imports and calls what a checkpoint names as its activation, if only it begins with "torch.".
+ACTIVATION = re.compile(r"torch\.nn\.(modules\.(activation|linear)\.)?[A-Z]\w*")
+
+
+class PairScorer:
+    """A cross-encoder. name: as it was asked for; reads_images: whether it scores a text with an image."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint, self.name = checkpoint, checkpoint.name
+        kind = _find_class(checkpoint)
+        self.pipeline: CrossEncoder = read_pipeline(checkpoint, ADVICE, CrossEncoder, kind)
+        if self.pipeline.num_labels != 1:
+            raise ModelError(
+                f"model {checkpoint.requested!r} gives {self.pipeline.num_labels} scores to a pair, expected one that "
+                f"tells how well both belong together: {ADVICE}"
+            )
+        self.reads_images = {"image", "message"} <= set(self.pipeline.modalities)
+        network = self.pipeline.transformers_model
+        if not self.reads_images and network is not None:
+            self.pipeline.max_seq_length = find_window(self.pipeline.tokenizer, network, network.config)
+
+    def match(self, texts: list[Any], others: list[Any]) -> np.ndarray:
+        """Return the scores, float32 (N,), of text i with the text, or the RGB image, i; higher is better.
+
+        The scores are those of the library's `predict`. Raises ModelError for an image where the model reads texts.
+        """
+        if not self.reads_images and not all(isinstance(one, str) for one in [*texts, *others]):
+            raise ModelError(
+                f"model {self.checkpoint.requested!r} reads texts alone, found an image: ask by a text, or give a "
+                "cross-encoder of texts and images"
+            )
+        with device_lock(self.checkpoint.device):
+            pairs = list(zip(texts, others, strict=True))
+            return self.pipeline.predict(pairs, show_progress_bar=False).astype(np.float32)
+
+
+def _find_class(checkpoint: Checkpoint) -> Any:
+    """Return the class of transformers that the weights are of; raise ModelError where they score no pairs."""
+    repository = checkpoint.weights.repository
+    settings = repository.read_json(SETTINGS)
+    settings = settings if isinstance(settings, dict) else {}
+    _check_activation(checkpoint, settings)
+    architecture = next(iter(checkpoint.config.architectures or ()), "")
+    if repository.read_json("modules.json"):
+        found = settings.get("model_type", "SentenceTransformer")
+        scores = found == "CrossEncoder"
+    else:
+        found, scores = architecture, architecture.endswith(SCORING)
+    kind = getattr(transformers, architecture, None)
+    if not scores or kind is None:
+        raise ModelError(
+            f"model {checkpoint.requested!r} is no cross-encoder but a {found or architecture or 'network alone'}, "
+            f"which does not score pairs: {ADVICE}"
+        )
+    return kind
+
+
+def _check_activation(checkpoint: Checkpoint, settings: dict[str, Any]) -> None:
+    """Raise ModelError where the checkpoint names another function of torch to be called, in any of its settings."""
+    own = getattr(checkpoint.config, "sentence_transformers", None)
+    named = [
+        settings.get("activation_fn"),
+        own.get("activation_fn") if isinstance(own, dict) else None,
+        getattr(checkpoint.config, "sbert_ce_default_activation_function", None),
+    ]
+    for name in named:
+        if name and not ACTIVATION.fullmatch(str(name)):
+            raise ModelError(
+                f"model {checkpoint.requested!r}: its activation is {name!r}, expected one of torch.nn: {ADVICE}"
+            )

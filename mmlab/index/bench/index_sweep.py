@@ -30,7 +30,7 @@ from mmlab.index.bench.search_benchmark import (
 from mmlab.index.build import build_index, open_store
 from mmlab.index.index import Index
 from mmlab.index.store.engine import SearchOptions
-from mmlab.index.store.index_settings import BinaryWarning, Hnsw
+from mmlab.index.store.schema import BinaryWarning, Hnsw
 from mmlab.index.store.store import Store
 from mmlab.items import Vectors
 from mmlab.items.tables import TooFew

@@ -19,9 +19,9 @@ import pandas as pd
 from mmlab.index.build import build_index, open_store
 from mmlab.index.index import Index
 from mmlab.index.store.engine import SearchOptions
-from mmlab.index.store.index_settings import Hnsw, Quantization
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.index.store.payload import Where
+from mmlab.index.store.schema import Hnsw, Quantization
 from mmlab.items import Vectors
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.tables import places_among

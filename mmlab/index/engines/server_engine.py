@@ -34,8 +34,14 @@ from qdrant_client.models import (
 )
 from qdrant_client.models import PayloadSchemaType as Type
 
-from mmlab.index.engines.server_connection import Connection, NotReady, ServerError
-from mmlab.index.engines.server_upload import CONNECTIONS, Pace, send_all
+from mmlab.index.engines.server_connection import (
+    CONNECTIONS,
+    Connection,
+    NotReady,
+    Pace,
+    ServerError,
+    send_all,
+)
 from mmlab.index.store.engine import (
     BEST_SCORE,
     CONTEXT,

@@ -27,7 +27,6 @@ from mmlab.index.store.engine import (
     WholeRecord,
     hits_to_rankings,
 )
-from mmlab.index.store.index_settings import Cluster
 from mmlab.index.store.layout_base import Layout, Points, check_item_ids
 from mmlab.index.store.layouts import layout_of
 from mmlab.index.store.payload import (
@@ -40,7 +39,7 @@ from mmlab.index.store.payload import (
     json_path,
     payload_table,
 )
-from mmlab.index.store.schema import Schema, check_collection_name
+from mmlab.index.store.schema import Cluster, Schema, check_collection_name
 from mmlab.items import Space, Vectors
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.vectors import SPARSE

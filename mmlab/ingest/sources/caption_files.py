@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mmlab.ingest.dataset_files import list_given
-from mmlab.ingest.sources.cells import is_image_name, texts_of
+from mmlab.ingest.sources.cells import Part, Row, is_image_name, malformed_row, texts_of, usual_split
 from mmlab.ingest.sources.column_names import LANGUAGES, TEXT_WORDS
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
 from mmlab.ingest.sources.text_files import read_json, read_text
-from mmlab.items.limits import MAX_LIST_BYTES
+from mmlab.items.files import MAX_LIST_BYTES
 
 COCO_ADDRESSES = ("coco_url", "flickr_url", "vizwiz_url")
 FLICKR_FOLDERS = (

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mmlab.ingest.sources.cells import (
+    OUR_COLUMNS,
     image_of,
     is_address,
     is_image_cell,
@@ -13,7 +14,6 @@ from mmlab.ingest.sources.cells import (
     is_text_cell,
     words_in,
 )
-from mmlab.ingest.sources.rows import OUR_COLUMNS
 from mmlab.ingest.sources.text_files import replace_surrogates
 from mmlab.items import ITEM_COLUMNS
 from mmlab.items.tables import NEGATIVE

@@ -17,6 +17,7 @@ from mmlab.ingest.dataset_files import FileTree, inside_folders, is_inside, read
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.rules import parse_columns
 from mmlab.ingest.sources.caption_files import FLICKR_FOLDERS, flickr_splits
+from mmlab.ingest.sources.cells import OUR_COLUMNS, Part, as_numbers, make_table
 from mmlab.ingest.sources.folders import read_images, read_sidecars
 from mmlab.ingest.sources.joins import open_file
 from mmlab.ingest.sources.kinds import FIXED, FOLDERS, VECTORS, DataFile
@@ -24,7 +25,6 @@ from mmlab.ingest.sources.ready_rows import make_rows
 from mmlab.ingest.sources.ready_vectors import ROW, ReadyVectors, Recognised, find_vectors, read_columns
 from mmlab.ingest.sources.recognition import Choice, choose, choose_file, snapshot_of
 from mmlab.ingest.sources.records import TableImages, glance, read_table
-from mmlab.ingest.sources.rows import OUR_COLUMNS, Part, as_numbers, make_table
 from mmlab.items import data
 from mmlab.items.files import resolve
 from mmlab.items.parameter_table import check_values

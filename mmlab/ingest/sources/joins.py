@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from mmlab.ingest.sources.cells import is_address, words_in
+from mmlab.ingest.sources.cells import Row, is_address, malformed_row, words_in
 from mmlab.ingest.sources.column_names import UNNAMED, ColumnMap, map_columns, normalized, unique_names
 from mmlab.ingest.sources.kinds import HERE, NOT_HERE, ON_THE_WEB, TABLES, Columns, DataFile, Join
 from mmlab.ingest.sources.records import RECORDS_LOOKED_AT, NoBlobs, Table, fitted, read_records
-from mmlab.ingest.sources.rows import Row, malformed_row
 
 MOST = 0.5  # of the keys of the texts looked at lie in the column of the images
 DECIMAL = re.compile(r"(?<=\d)\.0$")  # pandas writes 7 as 7.0 where a column has gaps

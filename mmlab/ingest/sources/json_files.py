@@ -7,12 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mmlab.ingest.sources.cells import is_image_name
+from mmlab.ingest.sources.cells import Row, is_image_name, malformed_row
 from mmlab.ingest.sources.column_names import IMAGE_NAMES, MAX_COLUMNS, normalized
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, read_json
-from mmlab.items.limits import MAX_LINE_CHARS
+from mmlab.items.files import MAX_LINE_CHARS
 
 VIA_FIELDS = ("file_attributes", "regions")
 VIA_IMAGES = "_via_img_metadata"  # in a project of the VGG Image Annotator

@@ -10,13 +10,12 @@ from urllib.parse import unquote
 
 from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.caption_files import open_lists, read_coco, read_karpathy
-from mmlab.ingest.sources.cells import is_address
+from mmlab.ingest.sources.cells import Part, is_address, split_in
+from mmlab.ingest.sources.folders import open_pdf
 from mmlab.ingest.sources.json_files import open_json
 from mmlab.ingest.sources.packed_tables import open_huggingface, open_parquet, open_webdataset
-from mmlab.ingest.sources.pdf_files import open_pdf
 from mmlab.ingest.sources.ready_vectors import KIND as VECTORS
 from mmlab.ingest.sources.records import Table, glance
-from mmlab.ingest.sources.rows import Part, split_in
 from mmlab.ingest.sources.text_files import open_bytes, plain_suffix
 from mmlab.ingest.sources.text_tables import open_delimited, open_excel
 

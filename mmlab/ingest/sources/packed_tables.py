@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmlab.ingest.dataset_files import IMAGE_SUFFIXES, LEADS_OUT, is_given, open_given, walk_files
+from mmlab.ingest.sources.cells import Row, malformed_row, split_in
 from mmlab.ingest.sources.column_names import MAX_COLUMNS
 from mmlab.ingest.sources.folders import texts_in
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import Row, malformed_row, split_in
 from mmlab.ingest.sources.text_files import open_bytes, read_json
-from mmlab.items.limits import (
+from mmlab.items.files import (
     ALWAYS_READ_ROWS,
     BATCH_BYTES,
     MAX_IMAGE_BYTES,

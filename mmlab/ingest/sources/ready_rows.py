@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmlab.ingest.dataset_files import inside_folders, is_inside
-from mmlab.ingest.sources.cells import to_plain, to_text
+from mmlab.ingest.sources.cells import OUR_COLUMNS, to_plain, to_text, usual_split
 from mmlab.ingest.sources.column_names import ADDRESS_NAMES, ColumnMap, map_columns
 from mmlab.ingest.sources.records import RECORDS_LOOKED_AT
-from mmlab.ingest.sources.rows import OUR_COLUMNS, usual_split
 from mmlab.items import ITEM_COLUMNS, is_among
 
 KEYS = ("key", "id", "item_id", "uid", "md5")  # what names an image where no path and no address does

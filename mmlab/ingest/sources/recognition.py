@@ -20,6 +20,7 @@ from mmlab.ingest.dataset_files import (
     walk_files,
     written_link,
 )
+from mmlab.ingest.sources.cells import split_in
 from mmlab.ingest.sources.folders import TEXT_SUFFIXES, are_texts, match_texts
 from mmlab.ingest.sources.joins import Side, find_joins, open_side, why_alone
 from mmlab.ingest.sources.kinds import (
@@ -41,7 +42,6 @@ from mmlab.ingest.sources.kinds import (
     names_on_disk,
     split_of,
 )
-from mmlab.ingest.sources.rows import split_in
 from mmlab.ingest.sources.text_files import NUMBERED_SUFFIX, PACKED
 
 MAX_DEPTH = 5  # of folders in which tables are looked for

@@ -6,15 +6,18 @@ from typing import Any, NamedTuple
 
 from mmlab.ingest.findings_cache import Blobs, Making
 from mmlab.ingest.sources.cells import (
+    Part,
+    Row,
     image_of,
     images_of,
     is_image_name,
+    malformed_row,
     texts_of,
     to_plain,
     to_text,
+    usual_split,
 )
 from mmlab.ingest.sources.column_names import NEGATIVE, ColumnMap, TextColumn, map_columns
-from mmlab.ingest.sources.rows import Part, Row, malformed_row, usual_split
 
 RECORDS_LOOKED_AT = 50  # that tell what the columns of a table hold
 Pair = tuple[TextColumn, str]  # where a text comes from, and the text

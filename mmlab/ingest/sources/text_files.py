@@ -14,7 +14,7 @@ from typing import IO, Any, TextIO
 import ftfy
 
 from mmlab.ingest.dataset_files import open_given
-from mmlab.items.limits import MAX_JSON_BYTES, Unpacked, most_unpacked
+from mmlab.items.files import MAX_JSON_BYTES, Unpacked, most_unpacked
 
 PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 MAGIC = re.compile(

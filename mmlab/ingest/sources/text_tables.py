@@ -16,12 +16,11 @@ from typing import IO, BinaryIO, NamedTuple, TextIO
 from xml.parsers import expat
 
 from mmlab.ingest.dataset_files import open_given
-from mmlab.ingest.sources.cells import NUMBERED_CAPTION, is_encoded_image, is_image_name
+from mmlab.ingest.sources.cells import NUMBERED_CAPTION, Row, is_encoded_image, is_image_name, malformed_row
 from mmlab.ingest.sources.column_names import IMAGE_NAMES, normalized
 from mmlab.ingest.sources.records import Table
-from mmlab.ingest.sources.rows import Row, malformed_row
 from mmlab.ingest.sources.text_files import open_text, plain_suffix
-from mmlab.items.limits import ALWAYS_READ_CELLS, CELLS_PER_CELL, MAX_LINE_CHARS, most_unpacked
+from mmlab.items.files import ALWAYS_READ_CELLS, CELLS_PER_CELL, MAX_LINE_CHARS, most_unpacked
 
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are taken where several fit as well
 MAX_ROW_CHARS = csv.field_size_limit()  # of a row; more is no row of captions

@@ -22,7 +22,7 @@ from mmlab.items.rankings import rank_by_score
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mmlab.embed.models.cross_encoder import PairScorer
+    from mmlab.embed.models.sentence_encoder import PairScorer
 
     Opened = str | Image.Image
 

@@ -20,7 +20,7 @@ from mmlab.items.ragged_vectors import AnyVectors, RaggedVectors
 from mmlab.items.vectors import DENSE
 from mmlab.retrieve.query.rank import bridge_modality, rank_through_pairs
 from mmlab.retrieve.query.spec import ROCCHIO, SearchResult, check_examples, modality_of
-from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT, rocchio
+from mmlab.retrieve.scores.fuse import MINUS_WEIGHT, rocchio
 
 if TYPE_CHECKING:
     from PIL import Image

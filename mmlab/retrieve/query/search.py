@@ -28,9 +28,8 @@ from mmlab.retrieve.query.spec import (
 )
 from mmlab.retrieve.query.systems import Searcher, System, Systems, systems_of
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
-from mmlab.retrieve.scores.fuse import FUSIONS, fuse
+from mmlab.retrieve.scores.fuse import FUSIONS, fuse, mix_vectors
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
-from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
 
 if TYPE_CHECKING:
     from mmlab.retrieve.query.spec import Content

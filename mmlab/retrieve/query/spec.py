@@ -12,8 +12,7 @@ from mmlab.index.store.engine import BEST_SCORE, FEEDBACK, SUM_SCORES
 from mmlab.items import MODALITIES
 from mmlab.items.options import Choice, Kind, Number, check_value
 from mmlab.items.parameter_table import SUM_TOLERANCE, check_values
-from mmlab.retrieve.scores.fuse import FUSIONS, RRF_K
-from mmlab.retrieve.scores.vector_arithmetic import MINUS_WEIGHT
+from mmlab.retrieve.scores.fuse import FUSIONS, MINUS_WEIGHT, RRF_K
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -16,7 +16,7 @@ from mmlab.items.options import Number, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
 from mmlab.items.tables import Ids, TooFew
-from mmlab.retrieve.scores.vector_arithmetic import Centring
+from mmlab.retrieve.scores.fuse import Centring
 
 NONE, CENTRING = "none", "centring"
 TEMPERED = ("inverted_softmax", "qb_norm")  # the rescorings that have a temperature

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from mmlab.items.limits import MAX_SWEEP_BYTES
+from mmlab.items.files import MAX_SWEEP_BYTES
 from mmlab.runs.record.parameters import check_all, check_files, check_parameters
 
 MAX_SETTINGS = 500

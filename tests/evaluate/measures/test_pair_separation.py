@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from mmlab.evaluate.measures.pair_separation import (
+from mmlab.evaluate.measures.geometry import (
     compare_spaces,
     matched_cosines,
     nearest_right,

@@ -7,8 +7,9 @@ import grpc
 import pytest
 
 from mmlab.index import build_index, open_store, push
-from mmlab.index.engines import server_connection, server_engine, server_upload
-from mmlab.index.engines.server_upload import Pace, send_all
+from mmlab.index.engines import server_connection, server_engine
+from mmlab.index.engines import server_connection as server_upload
+from mmlab.index.engines.server_connection import Pace, send_all
 from tests.index.pairs import make_pairs
 from tests.index.qdrant_grpc import Refusal
 from tests.index.qdrant_server import qdrant_server

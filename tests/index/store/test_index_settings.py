@@ -3,7 +3,7 @@
 import pytest
 
 from mmlab.index import Cluster, Hnsw, Quantization
-from mmlab.index.store.index_settings import BinaryWarning
+from mmlab.index.store.schema import BinaryWarning
 
 
 @pytest.mark.parametrize("settings", [{"m": 0}, {"ef_construct": 3}, {"ef": 0}, {"scan_kb": 9}, {"m": 1.5}])

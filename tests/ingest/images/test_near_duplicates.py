@@ -8,9 +8,8 @@ from PIL import Image, ImageEnhance
 
 from mmlab.demo.drawing import draw_product
 from mmlab.demo.products import sample_product
-from mmlab.ingest.images import near_duplicates as module
-from mmlab.ingest.images.near_duplicates import near_duplicates
-from mmlab.ingest.images.quality import measure_images
+from mmlab.ingest.images import quality as module
+from mmlab.ingest.images.quality import measure_images, near_duplicates
 
 ALL = (1 << 64) - 1
 

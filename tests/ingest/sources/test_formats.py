@@ -6,7 +6,7 @@ import pytest
 from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources.formats import read_source, recognise
 from mmlab.ingest.sources.kinds import KINDS, TABLES
-from mmlab.items import limits
+from mmlab.items import files as limits
 from tests.ingest.sources.archive_files import workbook_of, zip_of
 
 COLUMNS = [

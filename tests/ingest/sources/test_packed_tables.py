@@ -11,7 +11,7 @@ from mmlab.ingest.findings_cache import Blobs
 from mmlab.ingest.sources import packed_tables
 from mmlab.ingest.sources.formats import read_source
 from mmlab.ingest.sources.packed_tables import RECORDS_PER_BATCH
-from mmlab.items import limits
+from mmlab.items import files as limits
 from tests.ingest.sources.archive_files import tar_of
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmlab.ingest import ingest_items
 from mmlab.ingest.first_look import inspect_dataset
-from mmlab.ingest.sources import pdf_files
+from mmlab.ingest.sources import folders as pdf_files
 from mmlab.items import open_image
 
 

@@ -4,7 +4,7 @@ import gzip
 import pytest
 
 from mmlab.ingest.sources.text_files import encoding_of, open_bytes, open_text, read_text
-from mmlab.items import limits
+from mmlab.items import files as limits
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from mmlab.ingest.findings_cache import FindingsCache
-from mmlab.ingest.texts import ocr
-from mmlab.ingest.texts.ocr import OcrMissing, printed_text, read_printed
+from mmlab.ingest.texts import captioner as ocr
+from mmlab.ingest.texts.captioner import OcrMissing, printed_text, read_printed
 
 TESSERACT = shutil.which("tesseract")
 needs_tesseract = pytest.mark.skipif(TESSERACT is None, reason="Tesseract is not installed")

@@ -31,9 +31,9 @@ from mmlab.retrieve.query.rank import rank
 from mmlab.retrieve.score_studies import try_calibrations
 from mmlab.retrieve.scores.calibrate import Temperature
 from mmlab.retrieve.scores.fitted_calibration import FittedCalibration
+from mmlab.retrieve.scores.fuse import mix_vectors
 from mmlab.retrieve.scores.fusion_weights import weights_by_confidence
 from mmlab.retrieve.scores.query_split import ALL, choose_split
-from mmlab.retrieve.scores.vector_arithmetic import mix_vectors
 from tests.embed.checkpoints import vlm
 
 TEXT = "a red mug"

@@ -7,6 +7,7 @@ import pytest
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RESCORINGS, csls, qb_norm
+from mmlab.retrieve.scores.fuse import Centring
 from mmlab.retrieve.scores.hubness import (
     TEMPERATURES,
     choose_temperature,
@@ -15,7 +16,6 @@ from mmlab.retrieve.scores.hubness import (
     inverted_softmax,
     rescore,
 )
-from mmlab.retrieve.scores.vector_arithmetic import Centring
 from tests.retrieve.tables import order_of
 
 SCORES = np.array([[0.9, 0.8, 0.1], [0.7, 0.2, 0.6]])

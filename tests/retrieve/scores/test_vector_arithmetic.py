@@ -8,7 +8,7 @@ import pytest
 from mmlab.evaluate import modality_gap
 from mmlab.items import Space, SpaceMismatch, Vectors, unit_rows
 from mmlab.items.tables import TooFew
-from mmlab.retrieve.scores.vector_arithmetic import Centring, mix_vectors, rocchio
+from mmlab.retrieve.scores.fuse import Centring, mix_vectors, rocchio
 
 SPACE = Space("mmlab/toy", "1", "projected", "", "none", 2)
 EAST, NORTH = ([1.0, 0.0], [0.0, 1.0])
