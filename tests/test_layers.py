@@ -43,7 +43,7 @@ ORDER = {
     ],
     "embed": ["models"],
     "index": ["store", "engines", "collections", "index", "build", "bench"],
-    "evaluate": ["measures", "resampling", "means", "paired_comparison", "losses", "suspected"],
+    "evaluate": ["measures", "resampling", "paired_comparison", "losses", "suspected"],
     "retrieve": ["scores", "query", "pipeline", "query_trials", "score_studies", "weight_study"],
     "runs": ["record", "report", "execute"],
 }

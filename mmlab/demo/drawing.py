@@ -1,4 +1,4 @@
-"""Draw a product: its shape in inks, the inks in colours and a pattern, on a backdrop of its own, with shadow and light.
+"""Draw a product: its shape in inks, the inks in colours and a pattern, on a backdrop, with shadow and light.
 
 A shape is drawn three times too large as a map of inks, then coloured and averaged down: edges come out smooth, and
 only one small palette image has to be drawn.

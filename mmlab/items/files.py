@@ -1,4 +1,4 @@
-"""Files: how much is read of one, where they lie, written whole or not at all, their fingerprints, and SQLite files that processes share.
+"""Files: where they lie, how much is read of one, written whole or not at all, fingerprints, shared SQLite files.
 
 One rule for paths: a relative path in a parameter starts at the project folder, which holds `notebooks/` and `data/`.
 """

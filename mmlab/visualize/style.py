@@ -1,4 +1,4 @@
-"""The style of all figures: quiet axes, colours that also differ in lightness, a size that fits a page; and labels in any script."""
+"""The style of all figures: quiet axes, colours that differ in lightness too, and labels in any script."""
 
 import io
 import re

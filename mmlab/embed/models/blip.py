@@ -14,9 +14,15 @@ import torch
 from torch.nn.functional import normalize
 from transformers import Blip2ForImageTextRetrieval, BlipForImageTextRetrieval
 
-from mmlab.embed.models.adapter import Adapter, device_lock
+from mmlab.embed.models.adapter import (
+    Adapter,
+    TextTokenizer,
+    device_lock,
+    read_image_processor,
+    read_network,
+    read_tokenizer,
+)
 from mmlab.embed.models.checkpoint import Checkpoint
-from mmlab.embed.models.dual_encoders import TextTokenizer, read_image_processor, read_network, read_tokenizer
 from mmlab.embed.models.interface import Inputs
 
 if TYPE_CHECKING:

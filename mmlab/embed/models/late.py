@@ -18,16 +18,18 @@ from sentence_transformers.multi_vector_encoder.modules import HierarchicalToken
 from sentence_transformers.util import select_max_active_dims
 from transformers import AutoModel, AutoModelForMaskedLM, AutoProcessor
 
-from mmlab.embed.models.adapter import INT8, Adapter, device_lock
-from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
-from mmlab.embed.models.dual_encoders import (
+from mmlab.embed.models.adapter import (
+    INT8,
     SAVE_PARTS,
+    Adapter,
     TextTokenizer,
     check_vocabulary,
+    device_lock,
     find_window,
     read_image_processor,
     read_network,
 )
+from mmlab.embed.models.checkpoint import Checkpoint, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError, format_pooling, to_vectors
 from mmlab.embed.models.sentence_encoder import SentenceEncoder
 from mmlab.items.ragged_vectors import AnyVectors

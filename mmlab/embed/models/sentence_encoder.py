@@ -1,4 +1,4 @@
-"""The adapter for what sentence-transformers loads: encoders of texts, of images, or of both in one space, and cross-encoders.
+"""The adapters for what sentence-transformers loads: encoders of texts, of images or of both, and cross-encoders.
 
 Text encoders are MPNet, MiniLM, BGE and the like. Encoders of both are CLIP and SigLIP with a modules.json, and
 vision-language models such as Qwen3-VL-Embedding, which also take an image and a text as one input. Modalities,
@@ -17,16 +17,17 @@ import transformers
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Router
 
-from mmlab.embed.models.adapter import Adapter, device_lock
-from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable_as_model_error
-from mmlab.embed.models.dual_encoders import (
+from mmlab.embed.models.adapter import (
     OUR_ATTENTION,
     SAVE_PARTS,
+    Adapter,
     TextTokenizer,
     check_vocabulary,
+    device_lock,
     find_window,
     read_network,
 )
+from mmlab.embed.models.checkpoint import Checkpoint, module_folders, unreadable_as_model_error
 from mmlab.embed.models.interface import Inputs, ModelError, average_prompts, fill_prompts
 from mmlab.embed.models.weights import PICKLES, SAFETENSORS, check_weights, find_weights
 

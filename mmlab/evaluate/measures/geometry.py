@@ -1,5 +1,4 @@
-"""The vectors of texts and of images, and the shape of their space: gap, narrowness, dimensions in use, hubs;
-and cosines of right pairs against wrong ones.
+"""The vectors of texts and images: cosines of right and wrong pairs; gap, narrowness, dimensions in use, hubs.
 
 N, Q rows, D dimensions; all rows are unit rows.
 """

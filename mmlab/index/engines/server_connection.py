@@ -1,5 +1,4 @@
-"""The connection to a Qdrant server: which port is spoken to, what is tried again, how many requests go
-at a time, and errors in one sentence each.
+"""The connection to a Qdrant server: its port, what is tried again, how many requests go at a time, its errors.
 
 REST at the port of the URL is asked first. gRPC takes over only where its port is known to be the same server's: see
 `Connection.settle`.

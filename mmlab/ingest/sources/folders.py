@@ -1,4 +1,4 @@
-"""Folders of images: with a text file for each image, beside it or in a folder of texts, or without any text; and the pages of PDFs."""
+"""Folders of images, with a text file for each image or without any text, and the pages of PDFs."""
 
 import hashlib
 import io
