@@ -21,6 +21,9 @@ from mmlab.items.vector_files import check_ids, check_unit_rows, read_arrow, wri
 
 SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
 QUERIES_PER_BLOCK = 4096
+LEAST_QUERIES = (
+    64  # for which a gallery is read once, in up to four times as many scores: half the time of 16
+)
 # Kinds of vectors: a row, weighted terms, a row for each token, and the mean of these.
 DENSE, SPARSE, LATE, POOLED = "dense", "sparse", "late", "pooled"
 TERM_WEIGHTS, TOKEN_VECTORS = (
@@ -257,7 +260,8 @@ def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[sli
     >>> [(rows, scores.tolist()) for rows, scores in score_blocks(np.eye(2), np.array([[3.0, 4.0]]))]
     [(slice(0, 2, None), [[3.0], [4.0]])]
     """
-    size = max(1, min(QUERIES_PER_BLOCK, SCORES_PER_BLOCK // max(1, len(gallery))))
+    most = SCORES_PER_BLOCK // max(1, len(gallery))
+    size = max(1, min(QUERIES_PER_BLOCK, max(most, min(LEAST_QUERIES, 4 * most))))
     for start in range(0, len(queries), size):
         rows = slice(start, min(start + size, len(queries)))
         yield rows, queries[rows] @ gallery.T

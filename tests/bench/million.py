@@ -71,8 +71,8 @@ def make_run_of_vectors(name: str, rows: int, folder: Path) -> None:
     model = folder / "model"
     if not model.is_dir():
         clip(model, DIMENSION)
+    items = items_of_run(rows, draw_files(folder / "images"))
     step = start_step("01_ingest", name, dataset=str(folder))
-    items = items_of_run(rows, folder)
     write_items(items, step.write("items.parquet"))
     step.finish(f"{len(items):,} items.")
     step = start_step("02_embed", name, models=[str(model)])
@@ -90,13 +90,18 @@ def model_space(model: Path) -> Space:
     return load_model(str(model)).space
 
 
-def items_of_run(rows: int, folder: Path) -> pd.DataFrame:
-    """All images, then the texts of every tenth, with the columns of every items table, a label and a price."""
-    rng = np.random.default_rng(1)
-    paths = [folder / "images" / f"{number}.png" for number in range(FILES)]
-    paths[0].parent.mkdir(exist_ok=True)
+def draw_files(folder: Path) -> list[Path]:
+    """Draw small images of one colour each, before 01 begins, after which no file may change."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number}.png" for number in range(FILES)]
     for number, path in enumerate(paths):
         Image.new("RGB", (32, 32), (25 * number, 128, 255 - 25 * number)).save(path)
+    return paths
+
+
+def items_of_run(rows: int, paths: list[Path]) -> pd.DataFrame:
+    """All images, then the texts of every tenth, with the columns of every items table, a label and a price."""
+    rng = np.random.default_rng(1)
     pairs = pd.Series([f"photos/{number}.jpg" for number in range(rows)], dtype="str")
     which = np.arange(rows) % FILES
     images = pd.DataFrame(
