@@ -147,6 +147,13 @@ def _give_back(stores: Sequence[Path]) -> None:
     type=PORT,
     help="Its port for gRPC, which is faster; 6334 is found where the URL's is 6333 and both are one server's.",
 )
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Batches that are sent at a time; fewer while the server refuses some or becomes slow.",
+)
 @click.option("--shards", type=POSITIVE, help="Parts of each collection, on different nodes of a cluster.")
 @click.option("--replicas", type=POSITIVE, help="Copies of each part.")
 @click.option(
@@ -159,6 +166,7 @@ def push(
     name: str,
     url: str,
     grpc_port: int | None,
+    connections: int,
     shards: int | None,
     replicas: int | None,
     write_consistency: int | None,
@@ -185,7 +193,7 @@ def push(
         if store.rstrip("/") == url.rstrip("/"):
             raise ValueError(f"the index of {name} is on {url} already")
     try:
-        source, target = open_store(store), open_store(url, grpc_port=grpc_port)
+        source, target = open_store(store), open_store(url, grpc_port=grpc_port, connections=connections)
         pushed = push_index(source, collections, target, layout, cluster=cluster, replace=replace)
     except (RuntimeError, LookupError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -59,8 +59,11 @@ EXPORT_EXAMPLES = """
 \b
 Examples:
   mmlab export demo
-  mmlab export demo --to exported/
+  mmlab export demo --out exported/
   mmlab export demo --fixes      what to repair in the dataset, for whoever owns it
+  mmlab export demo --to parquet --out vectors/
+  mmlab export demo --to clip-retrieval --dtype float16
+  mmlab export demo --to faiss --hnsw-m 32
 \b
 What other tools make of it (pip install ir-measures):
   ir_measures exported/demo.text-to-image.qrels exported/demo.text-to-image.run 'Success@1 RR nDCG@10'
@@ -143,34 +146,70 @@ def report(name: str | None, single_file: bool, all_: bool) -> None:
     print_failures(failures, len(names))
 
 
-@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write TREC files, CSV, or a repair list.")
+@cli.command(epilog=EXPORT_EXAMPLES, short_help="Write TREC files, a repair list, or the vectors.")
 @click.argument("run", shell_complete=complete_runs)
 @click.option(
     "--to",
+    type=click.Choice(["trec", "clip-retrieval", "parquet", "faiss"]),
+    default="trec",
+    show_default=True,
+    help="What is written: rankings as TREC and CSV, or the vectors with their items.",
+)
+@click.option(
+    "--out",
     "folder",
     type=GivenPath(file_okay=False, path_type=Path),
-    help="The folder to write into; without it export/ in the folder of the run.",
+    help="The folder to write into; without it export/ in the folder of the run, with a folder for each format of "
+    "vectors.",
 )
 @click.option("--fixes", is_flag=True, help="Write the repair list of the dataset instead: RUN.fixes.csv.")
-def export(run: str, folder: Path | None, fixes: bool) -> None:
-    """Write the answers of RUN, what is right, and the scores of each query, for text-to-image and image-to-text.
+@click.option("--model", help="Whose vectors; without it those of the main space.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    help="Numbers of clip-retrieval; without it float32.",
+)
+@click.option(
+    "--hnsw-m",
+    type=click.IntRange(min=2),
+    help="Edges of a node, for a graph of FAISS; without it the index is exact.",
+)
+def export(run: str, to: Any, folder: Path | None, fixes: bool, **vectors: Any) -> None:
+    """Write what RUN holds for other tools.
 
+    --to trec, the answers, what is right, and the scores of each query, for text-to-image and image-to-text.
     RUN.DIRECTION.run and .qrels are TREC files: trec_eval, ir-measures and ranx compute from them the measures of
     05_evaluate, with right answers last where scores tie. RUN.DIRECTION.csv holds a row for each query, RUN.items.csv
     the texts and images behind the ids; a spreadsheet opens both safely. Blanks in ids are written as %20, and a % as
     %25. Files of these names are replaced.
 
+    \b
+    The vectors, with their items and their space; export.json says which space it is:
+      --to clip-retrieval  img_emb/, text_emb/ and metadata/: row i is one image with one text, zeros for none
+      --to parquet         shards with item_id, modality, pair_id, text, image, label, vector
+      --to faiss           image.faiss, text.faiss (inner product), and ids.parquet: the item of each row
+
     With --fixes: what to repair in the dataset of RUN, as a csv for whoever owns it, the costliest first: file, row,
     finding, suggestion.
-    """
+    """  # noqa: D301 - for click
     from mmlab.workbench import open_run
 
+    given = {name: value for name, value in vectors.items() if value is not None}
     with usage_errors():
+        if given and (fixes or to == "trec"):
+            raise ValueError(
+                "--model, --dtype and --hnsw-m belong to vectors: give --to clip-retrieval, parquet or faiss"
+            )
+        if fixes and to != "trec":
+            raise ValueError(f"expected --fixes or --to {to}, not both")
         opened = open_run(run)
         if fixes:
             _export_fixes(opened, folder)
             return
-        written = opened.export(folder)
+        try:
+            written = opened.export(folder) if to == "trec" else opened.export_vectors(to, folder, **given)
+        except ImportError as error:
+            raise click.ClickException(str(error)) from error
     print_table(written.table.to_dict("records"))
     click.echo(plain_markdown(written.sentence))
 

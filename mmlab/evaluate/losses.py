@@ -27,6 +27,7 @@ from mmlab.evaluate.resampling import mean_intervals
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.options import Whole, check_value
 from mmlab.items.rankings import opposite_modality
+from mmlab.items.tables import places_among
 
 FOUND, NEVER_FOUND = "found", "never found"
 NOT_STAGES = ("query_id", "outcome", "failed", "text_share", "image_share", "mark", "cause")
@@ -302,8 +303,8 @@ def _found(rankings: pd.DataFrame, qrels: pd.DataFrame, k: int) -> pd.Series:
 
 def _right_shares(ids: np.ndarray, vectors: Vectors, items: pd.DataFrame, neighbours: int) -> np.ndarray:
     """Return r / a of each of `ids` among the vectors of its modality, NaN where a = 0."""
-    known = items.set_index("item_id").loc[vectors.ids]
-    rows = pd.Index(vectors.ids).get_indexer(ids)
+    known = items[["pair_id", "label"]].iloc[places_among(vectors.ids, items["item_id"])]
+    rows = places_among(ids, vectors.ids)
     pair, label = (pd.factorize(known[name])[0] for name in ("pair_id", "label"))
     nearest, _ = nearest_others(rows, vectors.array, np.arange(len(vectors)), neighbours)
     right = _same(pair, rows[:, None], nearest) | _same(label, rows[:, None], nearest)

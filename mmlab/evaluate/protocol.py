@@ -41,10 +41,10 @@ def protocol_card(
     table. `split`: its name, "all" where all items are one gallery. `rules`: direction -> further rules by name, as
     what was fitted on which other queries. `answering`: direction -> the vectors of each model that answers, those of
     `by_modality` unless given. Columns: direction, split, queries (those that are judged), not judged (those without a
-    right answer, or that something was fitted on), gallery (items that can be found), captions per image (mean over
-    the images that have one), right answers per query, ranks kept, the further rules, tie rule, interval, model and
-    prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents, or are embedded
-    alike), split hash (`split_hash` of all items judged).
+    right answer, that something was fitted on, or that were not drawn), gallery (items that can be found), captions
+    per image (mean over the images that have one), right answers per query, ranks kept, the further rules, tie rule,
+    interval, model and prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents,
+    or are embedded alike), split hash (`split_hash` of all items judged).
     """
     judged = items[is_among(items["item_id"], [*by_modality["text"].ids, *by_modality["image"].ids])]
     captions = qrels_from_pairs(judged, "image", "text").groupby("query_id").size()

@@ -2,9 +2,10 @@
 
 A pair's cosine is compared with those of its neighbourhood: the pairs of the 10 texts nearest to its text, and of the
 10 images nearest to its image (an image's cosine is the median of its texts'). Of more than 20,000 texts, or images, so
-many are drawn, and neighbours are looked for among these. How far a cosine lies from their median is measured in their
-robust standard deviation, 1.4826 times the median absolute deviation, that of all pairs at least: the robust z of
-Iglewicz and Hoaglin (1993), who call a value beyond 3.5 an outlier.
+many are drawn, and neighbours are looked for among these; the 20,000 texts that fit worst are listed.
+How far a cosine lies from their median is measured in their robust standard deviation, 1.4826 times the median absolute
+deviation, that of all pairs at least: the robust z of Iglewicz and Hoaglin (1993), who call a value beyond 3.5 an
+outlier.
 
 The demo catalogue's faults are known: the folder of its images holds `faults.csv` (each fault) and `truth.csv` (what
 each image shows), and the lists are compared with them. A dataset of one's own has neither.
@@ -16,15 +17,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlab.evaluate.measures.geometry import leave_out, nearest_others, rows_by_group
-from mmlab.evaluate.measures.pair_separation import nearest_right
+from mmlab.evaluate.measures.geometry import RowsByGroup, leave_out, nearest_others
+from mmlab.evaluate.measures.pair_separation import nearest_right, paired_cosines
 from mmlab.evaluate.measures.qrels import qrels_from_pairs, right_ranks
 from mmlab.items import Vectors, check_columns, is_among
 from mmlab.items.rankings import SCORE_TOLERANCE
+from mmlab.items.tables import places_among
 from mmlab.items.vectors import score_blocks
 
 MAX_NEIGHBOURS = 10  # of a text and of an image
 MAX_COMPARED = 20_000  # texts, and images, among which neighbours are looked for
+MAX_LISTED = 20_000  # texts, for which another image is looked for
 MIN_NEIGHBOURS = 3  # with fewer a pair has no score
 MAX_OUTLIER_Z = -3.5
 LEAST_LISTED = 20  # pairs, by which the share of wrong ones is estimated
@@ -37,13 +40,12 @@ NO_OTHER_FITS = "no other over {other_cosine:.2f}"
 PAIR_REASON = "fits its image with {cosine:.2f} where neighbours have {expected:.2f}, "
 MIN_CAPTION_COSINE = 0.95
 MAX_RANK = 10
-PAIRS_PER_BLOCK = 100_000  # of texts, whose cosines are taken at a time
 
 
 def suspected_wrong_pairs(
     vectors: Vectors, items: pd.DataFrame, threshold: float = MAX_OUTLIER_Z
 ) -> pd.DataFrame:
-    """Return all texts that have a score, those first that fit their own image worst for their neighbourhood.
+    """Return texts that have a score, the 20,000 that fit their own image worst for their neighbourhood, these first.
 
     `vectors`: of texts and images, in one space. Returns text_id, image_id, cosine, expected (the neighbourhood's
     median), score (robust z of the pair), other_id (the image of another pair that fits best), other_cosine,
@@ -108,7 +110,7 @@ def _scores_of_wrong_pairs(
 
 
 def score_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
-    """Return every text with the nearest image of its pair: the columns of `suspected_wrong_pairs` up to other_score.
+    """Return texts with the nearest image of their pair: the columns of `suspected_wrong_pairs` up to other_score.
 
     Scores are NaN where there are fewer than 3 neighbours to compare with, or no other image.
     """
@@ -125,10 +127,12 @@ def score_pairs(vectors: Vectors, items: pd.DataFrame) -> pd.DataFrame:
     near_texts = _neighbour_cosines(text_array, group, cosine)
     near_images = _neighbour_cosines(image_array, image_group, of_images)[of_image]
     expected, spread = _expected(np.hstack([near_texts, near_images]), cosine)
-    other, other_cosine = _best_elsewhere(text_array, group, image_array, image_group)
     pairs = pairs.assign(expected=expected, score=(pairs["cosine"] - expected) / spread)
-    pairs = pairs.assign(other_id=images[other], other_cosine=other_cosine)
-    return pairs.assign(other_score=(other_cosine - expected) / spread)
+    worst = np.sort(np.argsort(pairs["score"].to_numpy(), kind="stable")[:MAX_LISTED])
+    other, other_cosine = _best_elsewhere(text_array[worst], group[worst], image_array, image_group)
+    pairs = pairs.iloc[worst].assign(other_id=images[other], other_cosine=other_cosine)
+    other_score = (other_cosine - expected[worst]) / spread[worst]
+    return pairs.assign(other_score=other_score).reset_index(drop=True)
 
 
 def _neighbour_cosines(array: np.ndarray, groups: np.ndarray, cosines: np.ndarray) -> np.ndarray:
@@ -154,7 +158,7 @@ def _best_elsewhere(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the row of the image of another pair that fits each text best, and its cosine (NaN: there is none)."""
     rows, cosines = np.zeros(len(texts), dtype=int), np.full(len(texts), np.nan)
-    own = rows_by_group(image_groups, groups.max(initial=0) + 1)
+    own = RowsByGroup(image_groups, groups.max(initial=0) + 1)
     for part, scores in score_blocks(texts, images):
         leave_out(scores, groups[part], own)
         rows[part] = scores.argmax(axis=1)
@@ -226,13 +230,8 @@ def _texts_of(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cosines(vectors: Vectors, first: pd.Series, second: pd.Series) -> np.ndarray:
-    rows = pd.Index(vectors.ids)
-    left, right = rows.get_indexer(first), rows.get_indexer(second)
-    cosines = np.empty(len(left), dtype=np.float32)
-    for start in range(0, len(left), PAIRS_PER_BLOCK):
-        part = slice(start, start + PAIRS_PER_BLOCK)
-        cosines[part] = np.einsum("nd,nd->n", vectors.array[left[part]], vectors.array[right[part]])
-    return cosines
+    left, right = (places_among(ids, vectors.ids) for ids in (first, second))
+    return paired_cosines(vectors.array, left, vectors.array, right)
 
 
 FAULTS_FILE, TRUTH_FILE = "faults.csv", "truth.csv"

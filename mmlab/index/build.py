@@ -7,9 +7,9 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from mmlab.index.collections import (
@@ -27,6 +27,8 @@ from mmlab.index.store.layouts import LAYOUTS, layout_of
 from mmlab.index.store.payload import without_paths
 from mmlab.index.store.schema import UNREADABLE, Schema
 from mmlab.index.store.store import BATCH_POINTS, Store
+from mmlab.items import is_among
+from mmlab.items.options import Whole, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors, TokenVectors
 
@@ -43,6 +45,7 @@ def open_store(
     keep_open: float = 0.0,
     timeout: int = 60,
     grpc_port: int | None = None,
+    connections: int = 4,
 ) -> Store:
     """Open the store at a folder (Qdrant Edge) or at an http(s):// URL (Qdrant server or cluster).
 
@@ -52,7 +55,8 @@ def open_store(
 
     A server is asked at the URL's port, over REST, and then over gRPC where port 6334 belongs to the same server as a
     URL's 6333, or at `grpc_port`. `timeout`: seconds for an answer. Its key comes from the environment, QDRANT_API_KEY.
-    What it fails at for a while is tried again, up to 5 minutes. A QdrantClient is taken as it is.
+    What it fails at for a while is tried again, up to 5 minutes. `connections`: batches of points that are sent at a
+    time, at most; fewer while the server refuses some or becomes slow. A QdrantClient is taken as it is.
 
     Raises ValueError for a text that is neither, such as "localhost:6333", ConnectionError if no server answers or
     `grpc_port` is not its own, PermissionError if it refuses the key.
@@ -64,7 +68,8 @@ def open_store(
         from mmlab.index.engines.server_connection import connect
         from mmlab.index.engines.server_engine import ServerEngine
 
-        return Store(ServerEngine(connect(location, timeout, grpc_port)))
+        check_value("connections", connections, Whole(1, 64))
+        return Store(ServerEngine(connect(location, timeout, grpc_port), connections))
     if isinstance(location, str | os.PathLike):
         from mmlab.index.engines.edge_engine import EdgeEngine
 
@@ -184,8 +189,7 @@ def _drop_if_outdated(
         one: layout_of(schema).arrange(items, vectors) for one, schema in stored.items() if one in current
     }
     same = all(current.get(one) == schema for one, schema in stored.items()) and all(
-        store.fingerprints(one) == dict(zip(own.ids.tolist(), own.fingerprints(), strict=True))
-        for one, own in points.items()
+        store.fingerprints(one) == own.fingerprints() for one, own in points.items()
     )
     spoilt = [one for one, error in unreadable.items() if isinstance(error, UNREADABLE)]
     for collection in [*spoilt, *(() if same else stored)]:
@@ -228,14 +232,12 @@ def write_changed(
     is not sent again.
     """
     with store.session():
-        stored, fingerprints = store.fingerprints(collection), points.fingerprints()
-        ids = points.ids.tolist()
-        changed = [i for i, item in enumerate(ids) if stored.get(item) != fingerprints[i]]
-        store.upsert(collection, points.with_fingerprints(changed, fingerprints), batch, progress)
-        vanished = sorted(stored.keys() - set(ids))
+        stored = store.fingerprints(collection)
+        sent = store.upsert(collection, points, batch, progress, stored)
+        vanished = sorted(np.array(list(stored), dtype=str)[~is_among(stored, points.ids)].tolist())
         for start in range(0, len(vanished), batch):
             store.delete(collection, vanished[start : start + batch])
-    return {"were_there": len(ids) - len(changed), "sent": len(changed), "deleted": len(vanished)}
+    return {"were_there": len(points.ids) - sent, "sent": sent, "deleted": len(vanished)}
 
 
 def push(
@@ -294,7 +296,7 @@ def _copy(source: Store, target: Store, collection: str, batch: int, progress: b
 def _send(
     source: Store, target: Store, collection: str, kept: set[str], total: int, batch: int, progress: bool
 ) -> None:
-    """Send all points but those that are kept, in batches."""
+    """Send all points but those that are kept, in batches, on a server several at a time."""
     from tqdm.auto import tqdm
 
     wanted = (record for record in source.records(collection) if record[0] not in kept)
@@ -302,6 +304,4 @@ def _send(
         ((one, without_paths(payload), row) for one, payload, row in wanted) if target.shared else wanted
     )
     with tqdm(total=total, initial=len(kept), desc=collection, unit="point", disable=not progress) as bar:
-        while part := list(islice(records, batch)):
-            target.upsert_records(collection, part)
-            bar.update(len(part))
+        target.upsert_records(collection, records, batch, bar.update)

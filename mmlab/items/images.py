@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
-from itertools import repeat
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -43,8 +42,8 @@ PILLOW = re.compile(r"PIL\.")
 IGNORED = ("ignore", None, Warning, PILLOW, 0)  # as `warnings.filters` keeps it
 _large_lock, _filters_lock = Lock(), Lock()
 CHANGED = "changed file"
-FILES_AT_ONCE = 1000
 MAX_READERS = 8  # of files whose bytes are compared
+FILES_PER_TASK = 1000  # that one of them looks at, one after the other
 _changed: set[str] = set()  # paths of files that are not opened in this process, see `refuse_changed`
 
 
@@ -96,16 +95,17 @@ def refuse_changed(paths: Sequence[str], contents: Sequence[str], since: float =
     read. A file that is not there has not changed. One that has its sha256 again is opened again. `open_image` and all
     that opens a path by it gives the reason "changed file".
     """
-    found: list[bool] = []
+    parts = [slice(start, start + FILES_PER_TASK) for start in range(0, len(paths), FILES_PER_TASK)]
     with ThreadPoolExecutor(MAX_READERS) as threads:
-        # a few at a time: what waits for a thread takes 2 KB
-        for start in range(0, len(paths), FILES_AT_ONCE):
-            part = slice(start, start + FILES_AT_ONCE)
-            found += threads.map(_has_changed, paths[part], contents[part], repeat(since))
-    changed = [path for path, other in zip(paths, found, strict=True) if other]
+        found = threads.map(lambda part: _find_changed(paths[part], contents[part], since), parts)
+        changed = [path for one in found for path in one]
     _changed.difference_update(paths)
     _changed.update(changed)
     return changed
+
+
+def _find_changed(paths: Sequence[str], contents: Sequence[str], since: float) -> list[str]:
+    return [path for path, content in zip(paths, contents, strict=True) if _has_changed(path, content, since)]
 
 
 def _has_changed(path: str, content: str, since: float) -> bool:

@@ -145,6 +145,8 @@ PARAMETERS = {
         Parameter("k", COUNT, 8, "hits that are shown"),
         Parameter("split", Text("auto, all or the name of a split", NOT_EMPTY), "auto",
                   "queries and gallery judged: auto (test, else validation, else all), all, a name"),
+        Parameter("max_queries", Whole(0, 100_000_000), 0,
+                  "queries of each direction that are drawn, by pair, against the whole gallery; 0: all"),
         Parameter("depth", COUNT, 100, "hits of each query that are ranked and kept"),
         Parameter("exact", Truth(), True, "rank the run's answer by exact search, not by the graph"),
         Parameter("fusion", Choice(OPTIONS["fusion"]), "none",

@@ -79,6 +79,11 @@ class RaggedVectors:
             self if self.queries is None else self.queries.take(self.ids[np.isin(self.ids, self.queries.ids)])
         )
 
+    @property
+    def parts_nbytes(self) -> int:
+        """The bytes of all items' vectors."""
+        return sum(getattr(self, name).nbytes for name in self.parts)
+
     def part_bytes(self, row: int) -> bytes:
         """Return the bytes of one item's vector, for a fingerprint."""
         own = slice(self.offsets[row], self.offsets[row + 1])

@@ -73,7 +73,7 @@ def check_columns(table: pd.DataFrame, expected: Iterable[str], what: str) -> pd
 def check_items(items: pd.DataFrame) -> pd.DataFrame:
     """Return `items` if they are a valid items table; raise ValueError naming the first thing that is wrong."""
     check_columns(items, ITEM_COLUMNS, "items")
-    unknown = sorted(set(items["modality"]) - {"image", "text"})
+    unknown = sorted(set(items["modality"].unique()) - {"image", "text"})
     if unknown:
         raise ValueError(f"items: modality is 'image' or 'text', found {unknown}")
     repeated = items["item_id"][items["item_id"].duplicated()]

@@ -22,7 +22,7 @@ from pyarrow.compute import count_distinct
 from mmlab.items.files import replacing
 
 UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
-ROWS_PER_CHECK = 16_384  # whose norms are computed at a time: 32 MB for 512 dimensions
+ROWS_PER_BLOCK = 16_384  # that are looked at at a time: 32 MB for 512 dimensions
 ID_COLUMN, ROW_COLUMN, SPACE_KEY = "item_id", "vector", b"space"
 
 
@@ -167,8 +167,8 @@ def blocks_of(count: int) -> Iterator[slice]:
     >>> list(blocks_of(20_000))
     [slice(0, 16384, None), slice(16384, 20000, None)]
     """
-    for start in range(0, count, ROWS_PER_CHECK):
-        yield slice(start, min(start + ROWS_PER_CHECK, count))
+    for start in range(0, count, ROWS_PER_BLOCK):
+        yield slice(start, min(start + ROWS_PER_BLOCK, count))
 
 
 def check_ids(ids: np.ndarray | pa.Array) -> None:

@@ -200,6 +200,11 @@ class Vectors:
         found: list[list[float]] = self.array[numbers].tolist()
         return found
 
+    @property
+    def parts_nbytes(self) -> int:
+        """The bytes of all items' vectors."""
+        return self.array.nbytes
+
     def part_bytes(self, row: int) -> bytes:
         """Return the bytes of one item's vector, for a fingerprint."""
         return self.array[row].tobytes()

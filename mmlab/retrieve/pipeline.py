@@ -81,7 +81,9 @@ class RetrievalConfig:
     pair, and the votes of models that reach nothing right without them (`voting_models`), or "keep" it
     (`rank_through_pairs`); seed: for halves of the pairs where there is no validation split; split:
     whose queries are asked against whose items, "auto", "all" or a name, see `choose_split`; retrievers: the ways to
-    rank, "dense", "bm25", "sparse", "late", of which the first that a query can ask answers unless they are fused.
+    rank, "dense", "bm25", "sparse", "late", of which the first that a query can ask answers unless they are fused;
+    max_queries: how many queries of each direction and split are drawn, by pair (`Split.asking`), and asked against
+    the whole gallery, 0 for all.
     Raises ValueError for an unknown name and a number out of range.
 
     >>> RetrievalConfig(fusion="rrf", weights="0.7, 0.3").shares(models=2)
@@ -101,11 +103,16 @@ class RetrievalConfig:
     siblings: str = LEAVE_OUT
     split: str = AUTO
     retrievers: tuple[str, ...] = (DENSE,)
+    max_queries: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "retrievers", entries_of(self.retrievers))
         check_values(**vars(self))
         check_together(vars(self))
+
+    def asking(self, part: Split, source: str) -> pd.DataFrame:
+        """Return the items of modality `source` of a split that ask; see `Split.asking`."""
+        return part.asking(source, self.max_queries, self.seed)
 
     def shares(self, models: int) -> tuple[float, ...] | None:
         """Return the weight of each of so many models; None for those that are equal or learned."""
@@ -297,7 +304,8 @@ class _Direction:
         parts = self.judged.galleries if self.split else [self.judged]
         known = {part.name for part in parts}
         beside = [] if self.config.rerank else [part for part in self.judged.rest if part.name not in known]
-        return parts + [part for part in beside if part.scores(self.source) <= MAX_SCORES_BESIDE]
+        most = self.config.max_queries
+        return parts + [part for part in beside if part.scores(self.source, most) <= MAX_SCORES_BESIDE]
 
     @property
     def fitted_on(self) -> Split:
@@ -360,7 +368,7 @@ class _Direction:
 
     def queries(self, part: Split) -> list[Vectors]:
         """Return the vectors of the queries of a split, from every model that embeds them and votes."""
-        return query_vectors(self.voters, part.items, self.source)
+        return query_vectors(self.voters, self.config.asking(part, self.source), self.source)
 
     def as_searched(self, searched: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         """Return the search that is the answer, by its name, with the queries of the other parts."""
@@ -375,7 +383,8 @@ class _Direction:
 
     def _by_model(self, part: Split) -> dict[str, pd.DataFrame]:
         """Return the rankings of each model that embeds the queries, by exact search or by the graph."""
-        settings = (self.config.depth, self.config.exact, part.where, self.config.siblings)
+        config, asking = self.config, self.config.asking(part, self.source)
+        settings = (config.depth, config.exact, part.where, config.siblings, asking)
         return rank_models(self.index, self.voters, part.items, self.source, self.target, *settings)
 
     def systems(self) -> dict[str, pd.DataFrame]:
@@ -519,8 +528,8 @@ def fitting_split(judged: Split, source: str, config: RetrievalConfig) -> Calibr
     """Return the queries of modality `source` to fit on and to evaluate on; None where nothing is fitted."""
     if not config.needs_fitting:
         return None
-    known = pd.concat([judged.items, judged.others])
-    return split_queries(judged, known.loc[known["modality"] == source, "item_id"], config.seed)
+    known = pd.concat([config.asking(part, source)["item_id"] for part in judged.galleries])
+    return split_queries(judged, known, config.seed)
 
 
 def describe_fitting(judged: Split, source: str, config: RetrievalConfig) -> dict[str, str]:

@@ -142,9 +142,9 @@ class Evaluation(Report):
         wide = shown.pivot_table("value", "measure", "direction", "first", sort=False).reset_index()
         sentence = (
             f"{summarize_measures(self.measures, self.first_measure)} {self.rankings.siblings_sentence} "
-            f"{self.data.changed_sentence}"
+            f"{self.rankings.drawn_sentence} {self.data.changed_sentence}"
         )
-        return Result(self.measures, sentence.strip(), draw, shown=wide)
+        return Result(self.measures, " ".join(sentence.split()), draw, shown=wide)
 
     def _nothing_judged(self) -> str:
         if self.rankings.unmeasured:
@@ -331,7 +331,8 @@ class Evaluation(Report):
         for part in judged.rest:
             answer = part.asked(ranked.beside)
             if len(answer):
-                found[part] = right_ranks(answer, self.data.qrels(target, part.name))
+                qrels = self.rankings.of_asked(self.data.qrels(target, part.name), direction, part)
+                found[part] = right_ranks(answer, qrels)
         held = {part: len(part.take(self.data.vectors_by_modality[target])) for part in found}
         rows = []
         for part, ranks in found.items():
@@ -442,7 +443,8 @@ class Evaluation(Report):
             raise TooFew(self.rankings.nothing_judged)
         answers = config.retrievers[:1] if config.fusion == "none" else ()
         alone = [one for one in config.retrievers if one not in (BM25, *answers)]
-        given = PLAIN | {"siblings": config.siblings, "split": config.split, "depth": config.depth}
+        kept = {name: getattr(config, name) for name in ("siblings", "split", "depth", "max_queries", "seed")}
+        given = PLAIN | kept
         ranked = {one: Rankings.of(self.data, "image", {**given, "retrievers": (one,)}) for one in alone}
         found = {BM25: self._by_words()} | {name: one.answers[direction] for name, one in ranked.items()}
         qrels, items = self.qrels[direction], self.rankings.items
@@ -461,9 +463,8 @@ class Evaluation(Report):
         items, config, words = self.rankings.items, self.rankings.config, self.data.vectors_of([BM25])
         if config.siblings == LEAVE_OUT and not finds_without_siblings(words[0]):
             raise TooFew(NO_WORDS)
-        return scan(
-            words, items, query_vectors(words, items, "text")[0], "image", config.depth, config.siblings
-        )
+        asking = query_vectors(words, self.rankings.asked("text-to-image"), "text")[0]
+        return scan(words, items, asking, "image", config.depth, config.siblings)
 
     def conclusion(self, group_by: str = "label") -> str:
         """Return the measures, why queries are missed and the weakest group, as a list of sentences.
@@ -481,6 +482,7 @@ class Evaluation(Report):
             summarize_measures(self.measures, self.first_measure),
             summarize_measures(self.measures, find_measure(self.measures["measure"].unique(), "RR")),
             self.rankings.siblings_sentence,
+            self.rankings.drawn_sentence,
             self.data.changed_sentence,
             failures.sentence,
             self.by_group(group_by).sentence,

@@ -276,7 +276,8 @@ class FailureReport(Report):
 
     @cached_property
     def _wrong_pairs(self) -> pd.DataFrame:
-        return suspected_wrong_pairs(joint_vectors(self.data.vectors_by_modality), self.data.embedded_items)
+        joint = joint_vectors(self.data.all_vectors[0], self.data.vectors_by_modality)
+        return suspected_wrong_pairs(joint, self.data.embedded_items)
 
     @cached_property
     def _suspects(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

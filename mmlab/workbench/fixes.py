@@ -103,6 +103,7 @@ class FixList:
             self._cleaned(),
         )
         rows = pd.DataFrame([row for kind in kinds for row in kind], columns=["item_id", "place", *COLUMNS])
+        rows = self._named(rows.astype({"item_id": object, "image": object, "text": object}))
         rows = self._located(rows.assign(missed_queries=self._count_missed(rows["item_id"])))
         order = rows["missed_queries"].sort_values(ascending=False, kind="stable").index
         return rows.loc[order].reset_index(drop=True)
@@ -122,15 +123,16 @@ class FixList:
     def _items(self) -> pd.DataFrame:
         return self.data.items.set_index("item_id")
 
-    @cached_property
-    def _known(self) -> dict[str, dict[str, Any]]:
-        """What a row says of its item, by item_id; a look-up in a table takes a hundred times as long."""
-        named = self.data.items.rename(columns={"pair_id": "image", "image": "path"})
-        rows = named[["item_id", "image", "text"]].to_dict("records")
-        return {row["item_id"]: row for row in rows}
-
     def _row(self, item_id: str, finding: str, suggestion: str) -> dict[str, Any]:
-        return {**self._known[item_id], "finding": finding, "suggestion": suggestion}
+        return {"item_id": item_id, "finding": finding, "suggestion": suggestion}
+
+    def _named(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Fill in image and text of the rows that are about an item."""
+        known = self._items[["pair_id", "text"]].reindex(rows["item_id"].dropna().unique())
+        return rows.assign(
+            image=rows["image"].fillna(rows["item_id"].map(known["pair_id"])),
+            text=rows["text"].fillna(rows["item_id"].map(known["text"])),
+        )
 
     @cached_property
     def _suspected(self) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from mmlab.workbench.run_rankings import Rankings
 from mmlab.workbench.step_reports import EmbedReport, IndexReport
 from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
+from mmlab.workbench.vector_export import ExportedVectors, describe_files, export_vectors
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -264,6 +265,7 @@ class Run(RunData):
         seed: int | None = None,
         split: str | None = None,
         retrievers: Sequence[str] | None = None,
+        max_queries: int | None = None,
     ) -> Rankings:
         """Rank the items of a split for each of its texts and images.
 
@@ -290,6 +292,8 @@ class Run(RunData):
                 all), the name of a split, or "all".
             retrievers: the ways to rank, such as ["dense", "bm25"]: the first that a query can ask answers, or all
                 where they are fused. BM25 needs no index here.
+            max_queries: how many queries of each direction are drawn, by pair, and asked against the whole gallery;
+                0 for all.
 
         Raises:
             ValueError: for a step that this run cannot take, saying what it lacks.
@@ -402,6 +406,43 @@ class Run(RunData):
         answers, items = evaluation.rankings.answers, evaluation.rankings.items
         table = write_trec(target, name, answers, evaluation.qrels, evaluation.per_query, items)
         return Result(table, f"{len(table)} files are in `{target}`.")
+
+    def export_vectors(
+        self,
+        to: Literal["clip-retrieval", "parquet", "faiss"],
+        folder: str | Path | None = None,
+        model: str | None = None,
+        dtype: Literal["float32", "float16"] = "float32",
+        hnsw_m: int | None = None,
+    ) -> Result:
+        """Write the run's vectors with their items for other tools; memory does not grow with the rows, but for FAISS.
+
+        clip-retrieval: img_emb/, text_emb/ and metadata/, in which row i is one image with one text. parquet: shards of
+        item_id, modality, pair_id, text, image, label and vector, with the space in the schema's metadata. faiss: an
+        index of inner products for each modality, and ids.parquet.
+
+        Args:
+            to: the format.
+            folder: an empty or new one, or that of an earlier export; export/FORMAT in the run's folder unless given.
+            model: one of `models`, or the key of its space; the main space unless given.
+            dtype: of clip-retrieval's vectors.
+            hnsw_m: edges of a node, from 2, for a graph of FAISS; the index is exact unless given.
+
+        Returns:
+            A row for each file: file, rows, content.
+
+        Raises:
+            ValueError: for a format, dtype or hnsw_m that does not fit, and a folder that holds something else.
+            ImportError: for "faiss" where FAISS is not installed.
+
+        Example:
+            >>> run.export_vectors("parquet").table["file"].tolist()
+            ['vectors_00000.parquet']
+        """
+        target = Path(folder) if folder is not None else self.folder / "export" / to
+        exported = ExportedVectors.of_file(self._files.read(run_files.ITEMS), self.vectors(model=model))
+        table = export_vectors(exported, to, target, dtype, hnsw_m)
+        return Result(table, describe_files(table, target, to))
 
     def fixes(self) -> Result:
         """List what to repair in the dataset, the costliest first, for whoever owns the data.

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import qrels_from_pairs, vectors_by_modality
@@ -42,7 +43,7 @@ WORD_SETTINGS = {
     "bm25_stop_words": "stop_words",
     "bm25_stemming": "stemming",
 }
-KEEP_OPEN_SECONDS = 30.0  # that the store of a run stays open for the next question
+KEEP_OPEN_SECONDS = 300.0  # that the store of a run stays open for the next question
 MAX_BEST_CHARS = 1000  # of the sentence on the best runs
 
 
@@ -228,8 +229,9 @@ class RunData:
     @cached_property
     def embedded_items(self) -> pd.DataFrame:
         """The items that have a vector: those that can be asked and found."""
-        ids = [item for vectors in self.all_vectors for item in vectors.ids]
-        return self.items[is_among(self.items["item_id"], ids)]
+        ids = np.concatenate([vectors.ids for vectors in self.all_vectors])
+        held = is_among(self.items["item_id"], ids)
+        return self.items if held.all() else self.items[held]
 
     @cached_property
     def all_vectors(self) -> list[Vectors]:

@@ -12,6 +12,7 @@ from mmlab.evaluate.measures.scoring import join_directions, success_by_cutoff
 from mmlab.evaluate.protocol import SIBLINGS_KEPT, SIBLINGS_LEFT_OUT
 from mmlab.evaluate.summaries import NOTHING_JUDGED, escape_markdown, summarize_siblings
 from mmlab.items import DIRECTIONS, MODALITIES, Vectors, is_among, write_table
+from mmlab.items.sentences import listed
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RetrievalConfig, rank_directions
 from mmlab.retrieve.pipeline import (
@@ -132,7 +133,48 @@ class Rankings(Report):
         if self.out_of_reach:
             return {name: table.head(0) for name, table in right.items()}
         fitted = {name: one.split for name, one in self.ranked.items() if one.split}
-        return {name: fitted[name].evaluation_rows(t) if name in fitted else t for name, t in right.items()}
+        return {
+            name: fitted[name].evaluation_rows(t) if name in fitted else self.of_asked(t, name)
+            for name, t in right.items()
+        }
+
+    def asked(self, direction: str, part: Split | None = None) -> pd.DataFrame:
+        """Return the items that ask in a direction, of the split that is judged unless another is given.
+
+        Example:
+            >>> len(run.rankings.asked("text-to-image"))
+            218
+        """
+        return self.config.asking(part or self.judged, DIRECTIONS[direction][0])
+
+    def of_asked(self, qrels: pd.DataFrame, direction: str, part: Split | None = None) -> pd.DataFrame:
+        """Return the rows of qrels whose query was asked, see `max_queries`.
+
+        Example:
+            >>> qrels = run.rankings.of_asked(run.qrels("image"), "text-to-image")
+        """
+        if not self.config.max_queries:
+            return qrels
+        return qrels[is_among(qrels["query_id"], self.asked(direction, part)["item_id"])]
+
+    @cached_property
+    def drawn(self) -> dict[str, str]:
+        """How many of the queries were drawn, in each direction: "all", or "2,000 of 100,000, by pair"."""
+        counts = self.items["modality"].value_counts()
+        asked = {name: len(self.asked(name)) for name in self.ranked}
+        held = {name: int(counts.get(DIRECTIONS[name][0], 0)) for name in self.ranked}
+        return {n: ALL if asked[n] == held[n] else f"{asked[n]:,} of {held[n]:,}, by pair" for n in asked}
+
+    @property
+    def drawn_sentence(self) -> str:
+        """How many queries were drawn and what the intervals hold for; empty where all asked."""
+        parts = [f"{words} ({name})" for name, words in self.drawn.items() if words != ALL]
+        if not parts:
+            return ""
+        return (
+            f"Queries were drawn by seed {self.config.seed} and asked against the whole gallery: {listed(parts)}; "
+            "the intervals hold for all of them."
+        )
 
     def compared(self, direction: str) -> pd.DataFrame:
         """Return the qrels of the queries that were asked what stands beside the answer: of 2,000 pairs at most.
@@ -157,6 +199,7 @@ class Rankings(Report):
         return {
             name: describe_fitting(self.judged, DIRECTIONS[name][0], self.config)
             | {"siblings": self.siblings[name], "refused by 01_ingest": self.data.refused}
+            | {"queries drawn": self.drawn[name]}
             for name in self.ranked
         }
 
@@ -271,10 +314,11 @@ class Rankings(Report):
         alone = "" if self.judged.name == ALL else " by its items alone"
         sentence = (
             f"**{queries:,} queries** of {self.judged} answered{alone}, up to {depth} hits kept of each; "
-            f"{summarize_steps(self.ranked)} {self.siblings_sentence} {self.data.changed_sentence}".strip()
+            f"{summarize_steps(self.ranked)} {self.siblings_sentence} {self.drawn_sentence} "
+            f"{self.data.changed_sentence}"
         )
         cost = summarize_reranking(self.ranked, escape_markdown(self.config.rerank_model))
-        return Result(curves, f"{sentence} {cost}".strip(), draw, shown=no_table())
+        return Result(curves, " ".join(f"{sentence} {cost}".split()), draw, shown=no_table())
 
     @property
     def table(self) -> pd.DataFrame:
@@ -345,7 +389,9 @@ class Rankings(Report):
         for direction, answer in self.answers.items():
             source, target = DIRECTIONS[direction]
             held = self.vectors_by_modality
-            asked = set(held[source].ids) if len(held[target]) and not self.out_of_reach else set()
+            able = len(held[target]) and not self.out_of_reach
+            known = self.asked(direction)["item_id"]
+            asked = set(known[is_among(known, held[source].ids)]) if able else set()
             claims[f"every {source} was answered"] = asked == set(answer["query_id"].unique())
             claims |= self.split_claims(direction)
         return claims

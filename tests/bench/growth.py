@@ -65,7 +65,7 @@ def measure_demo(products: int) -> pd.DataFrame:
 
 
 def watch(command: list[str], folder: Path) -> pd.DataFrame:
-    """Run a command with this data folder and look at its kernels meanwhile: time, started, bytes, own bytes.
+    """Run a command with this data folder and look at its kernels: time, started, bytes, own_bytes, cpu (seconds).
 
     bytes: all that is resident, also of mapped files, which the system drops when it needs room; own_bytes: the rest.
     """
@@ -78,24 +78,30 @@ def watch(command: list[str], folder: Path) -> pd.DataFrame:
             for child in psutil.Process(process.pid).children():
                 try:
                     if "ipykernel_launcher" in child.cmdline():
+                        cpu = sum(child.cpu_times()[:2])
                         memory = child.memory_info()
                         own = memory.rss - getattr(memory, "shared", 0)
-                        rows.append((time.time(), child.create_time(), memory.rss, own))
+                        rows.append((time.time(), child.create_time(), memory.rss, own, cpu))
                 except psutil.Error:  # it has ended
                     continue
             time.sleep(SECONDS_BETWEEN)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return pd.DataFrame(rows, columns=["time", "started", "bytes", "own_bytes"])
+    return pd.DataFrame(rows, columns=["time", "started", "bytes", "own_bytes", "cpu"])
 
 
 def time_and_memory(copy: Path, samples: pd.DataFrame, column: str = "bytes") -> tuple[float, float]:
-    """Seconds of an executed notebook, and the most gigabytes of its kernel; two kernels take turns."""
+    """Seconds of an executed notebook, and the most gigabytes of its kernel; see `own_samples`."""
+    seconds, own = own_samples(copy, samples)
+    return seconds, own[column].max() / 1e9
+
+
+def own_samples(copy: Path, samples: pd.DataFrame) -> tuple[float, pd.DataFrame]:
+    """Seconds of an executed notebook, and the samples of the kernel that worked most in that time."""
     ran = json.loads(copy.read_text(encoding="utf-8"))["metadata"]["papermill"]
     start, end = (datetime.fromisoformat(ran[name]).timestamp() for name in ("start_time", "end_time"))
-    kernels = np.sort(samples["started"].unique())
-    own = samples[samples["started"] == kernels[(int(copy.stem[:2]) - 1) % len(kernels)]]
-    return ran["duration"], own.loc[own["time"].between(start, end), column].max() / 1e9
+    kernels = [own for _, own in samples[samples["time"].between(start, end)].groupby("started")]
+    return ran["duration"], max(kernels, key=lambda own: np.ptp(own["cpu"]))
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:

@@ -129,7 +129,7 @@ def test_one_notebook_by_its_number(capsys):
 
 def test_a_run_is_written_for_other_tools(here, tmp_path, capsys):
     make_judged_run("p", 0.5)
-    assert main(["export", "p", "--to", str(tmp_path / "out")]) == 0
+    assert main(["export", "p", "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert all(name in shown for name in files)

@@ -165,7 +165,7 @@ def test_wrong_arguments_are_one_line_and_2(here, tmp_path, capsys, arguments, m
         (["inspect", ""], "parameter dataset: expected a folder"),
         (["sweep", ""], "expected a path, found an empty text"),
         (["init", ""], "expected a path, found an empty text"),
-        (["export", "p", "--to", ""], "expected a path, found an empty text"),
+        (["export", "p", "--out", ""], "expected a path, found an empty text"),
         (["ask", "p", "--image", ""], "expected a path, found an empty text"),
         (["push", "p", "--to", ""], "--to is the URL of a Qdrant server"),
         (["compare", "a", "b", "--name", ""], "parameter name: expected 1 to 100 letters"),

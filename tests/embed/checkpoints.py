@@ -118,12 +118,12 @@ def cropped(kind="CLIPImageProcessorPil"):
     return getattr(transformers, kind)(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
 
 
-def clip(folder):
+def clip(folder, dimension=24):
     """A CLIP as save_pretrained leaves it, with a byte-level tokenizer that knows every text."""
     from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 
     tokenizer = byte_tokenizer()
-    config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=24)
+    config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=dimension)
     processor = CLIPProcessor(image_processor=cropped(), tokenizer=tokenizer)
     return write(folder, CLIPModel(config), processor)
 

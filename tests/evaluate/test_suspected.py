@@ -331,7 +331,7 @@ def test_several_queries_keep_their_own_hits_whatever_the_block(monkeypatch) -> 
     assert found == pytest.approx(expected, abs=1e-6)
     assert whole["score"].is_monotonic_decreasing
     for pairs in (1, 2):
-        monkeypatch.setattr("mmlab.evaluate.suspected.PAIRS_PER_BLOCK", pairs)
+        monkeypatch.setattr("mmlab.items.vector_files.ROWS_PER_BLOCK", pairs)
         pd.testing.assert_frame_equal(suspected(ranked, "text", "image", threshold=-1.0), whole)
 
 
@@ -411,7 +411,7 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     both = vectors_by_modality([collection.vectors], items)
     rankings = exact_search(both["text"], both["image"], 10)
     qrels = qrels_from_pairs(items, *DIRECTIONS["text-to-image"])
-    scores = suspected_wrong_pairs(joint_vectors(both), items)
+    scores = suspected_wrong_pairs(joint_vectors(collection.vectors, both), items)
     wrong = scores.assign(suspected=np.arange(len(scores)) < 5)  # without OCR's texts none may be
     above = suspected_false_negatives(both["text"], items, rankings, qrels, threshold=-1.0)
     closer = suspected_false_negatives(both["text"], items, rankings, qrels)
@@ -424,3 +424,11 @@ def test_the_lists_of_the_demo_catalogue_are_scored(collection):
     unknown = score_suspects(wrong, above, items.assign(image="x"))
     assert unknown.columns.tolist() == ["list", "listed", "right", "known", "precision", "recall"]
     assert unknown.empty
+
+
+def test_of_many_texts_those_that_fit_worst_are_listed(collection, monkeypatch):
+    every = suspected_wrong_pairs(collection.vectors, collection.items)
+    monkeypatch.setattr("mmlab.evaluate.suspected.MAX_LISTED", 10)
+    listed = suspected_wrong_pairs(collection.vectors, collection.items)
+    columns = ["text_id", "image_id", "score", "other_id", "other_score", "suspected"]
+    pd.testing.assert_frame_equal(listed[columns], every[columns].head(10))

@@ -76,6 +76,7 @@ class Cluster:
     lost: list[str] = field(default_factory=list)
     slow: float = 0.0
     writes: int = 0
+    lock: Any = field(default_factory=threading.RLock)  # the client's model is made for one thread
 
     @property
     def url(self) -> str:
@@ -159,6 +160,11 @@ class Node:
             return {"title": "qdrant - vector search engine", "version": cluster.version, "commit": "f3bb8b5"}
         self._check_key(operation, key)
         time.sleep(cluster.slow)
+        with cluster.lock:
+            return self._do(operation, name, body, consistency)
+
+    def _do(self, operation: str, name: str, body: Any, consistency: str | None) -> Any:
+        cluster = self.cluster
         if operation in WRITES:
             cluster.before_write(cluster.writes)
             cluster.writes += 1

@@ -382,7 +382,7 @@ def test_a_push_that_cannot_be_says_why(tmp_path):
 class Losing(Store):
     """A store that loses what it is sent."""
 
-    def upsert_records(self, collection, records):
+    def upsert_records(self, collection, records, batch, sent):
         pass
 
 

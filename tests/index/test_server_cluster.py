@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from uuid import uuid4
 
 import pytest
@@ -120,13 +121,9 @@ class Stopped(Exception):
 class Stopping(Store):
     """A store that is stopped after five batches."""
 
-    written = 0
-
-    def upsert_records(self, collection, records):
-        self.written += 1
-        if self.written > 5:
-            raise Stopped
-        super().upsert_records(collection, records)
+    def upsert_records(self, collection, records, batch, sent):
+        super().upsert_records(collection, islice(records, 5 * batch), batch, sent)
+        raise Stopped
 
 
 def test_a_push_that_is_stopped_goes_on_through_another_node(source, nodes):
@@ -178,7 +175,7 @@ def test_copies_that_differ_in_the_end_are_an_error_with_both_counts(source, clu
 class Losing(Store):
     """A store that loses what it is sent."""
 
-    def upsert_records(self, collection, records):
+    def upsert_records(self, collection, records, batch, sent):
         pass
 
 

@@ -346,7 +346,7 @@ def test_a_file_with_other_bytes_than_were_recorded_is_not_opened(tmp_path):
 
 
 def test_many_files_are_compared_a_few_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmlab.items.images.FILES_AT_ONCE", 2)
+    monkeypatch.setattr("mmlab.items.images.FILES_PER_TASK", 2)
     paths = [tmp_path / f"{number}.png" for number in range(5)]
     for number, path in enumerate(paths):
         Image.new("RGB", (8, 8 + number)).save(path)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from mmlab.items import Space, Vectors
-from mmlab.items.vector_files import ROWS_PER_CHECK, VectorWriter, check_unit_rows
+from mmlab.items.vector_files import ROWS_PER_BLOCK, VectorWriter, check_unit_rows
 
 SPACE = Space("owner/model", "1", "mean", "", "none", 2)
 FIELDS = {b"space": json.dumps(SPACE.to_dict()).encode()}
@@ -83,7 +83,7 @@ def test_what_fails_leaves_the_old_file(tmp_path, write, error, message):
 
 
 def test_a_norm_is_checked_in_every_block():
-    rows = np.ones((ROWS_PER_CHECK + 2, 1), dtype=np.float32)
+    rows = np.ones((ROWS_PER_BLOCK + 2, 1), dtype=np.float32)
     rows[-1] = 3
     with pytest.raises(
         ValueError, match=f"1 of {len(rows)} rows are not unit rows, first {len(rows) - 1} with norm 3"

@@ -70,6 +70,12 @@ def test_every_query_is_asked_once_at_least_while_warm(collection) -> None:
     assert table["samples"].tolist() == [3, 3, 7, 7]
 
 
+def test_a_store_that_opens_slowly_is_opened_once(collection, monkeypatch) -> None:
+    monkeypatch.setattr("mmlab.retrieve.query_trials.MOST_OPENING_MS", 0)
+    table = time_queries(collection.retriever, ["a red mug"], k=3, samples=4)
+    assert table["samples"].tolist() == [1, 1, 4, 4]
+
+
 def test_the_parts_add_up_to_the_whole_in_milliseconds(collection) -> None:
     started = time.perf_counter()
     table = time_queries(collection.retriever, ["a red mug"], k=3, samples=1)

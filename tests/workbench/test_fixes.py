@@ -145,7 +145,7 @@ def test_every_finding_of_ingest_has_an_advice():
 
 
 def test_the_command_writes_a_csv_that_a_spreadsheet_opens_safely(run, tmp_path, capsys):
-    assert main(["export", "p", "--fixes", "--to", str(tmp_path / "out")]) == 0
+    assert main(["export", "p", "--fixes", "--out", str(tmp_path / "out")]) == 0
     assert "missing file 1" in capsys.readouterr().out
     content = (tmp_path / "out" / "p.fixes.csv").read_text("utf-8")
     assert content.startswith("\ufefffile,row,finding,suggestion,image,text,missed_queries\n")

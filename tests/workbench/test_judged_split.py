@@ -46,6 +46,28 @@ def test_the_figures_are_those_of_the_test_split_in_its_own_gallery(demo_run):
     assert lost.to_dict() == {row["direction"]: row["queries"] for row in metrics["protocol"]}
 
 
+def test_a_drawn_sample_of_queries_asks_the_whole_gallery(demo_run):
+    every, drawn = demo_run.rankings, demo_run.rank(max_queries=20)
+    assert drawn.drawn_sentence.endswith("the intervals hold for all of them.")
+    assert every.drawn_sentence == ""
+    assert all(drawn.checks.values())
+    evaluation = demo_run.evaluate(drawn)
+    for direction, answer in drawn.answers.items():
+        asked = drawn.asked(direction)["item_id"]
+        assert 10 < len(asked) <= 20
+        whole = every.answers[direction]
+        pd.testing.assert_frame_equal(answer, whole[whole["query_id"].isin(asked)].reset_index(drop=True))
+        assert set(evaluation.per_query[direction]["query_id"]) == set(asked)
+    held = demo_run.judged().items["modality"].value_counts()
+    protocol = evaluation.protocol_table.set_index("direction")
+    assert protocol["gallery"].tolist() == [held["image"], held["text"]]
+    texts = len(drawn.asked("text-to-image"))
+    assert protocol.at["text-to-image", "queries drawn"] == f"{texts} of {held['text']}, by pair"
+    assert f"{texts} of {held['text']}, by pair (text-to-image)" in evaluation.sentence
+    splits = evaluation.by_split().table
+    assert (splits["queries"] <= 20).all()
+
+
 def test_every_split_is_shown_with_its_own_gallery(demo_run):
     table = demo_run.evaluate().by_split().table
     assert table["split"].unique().tolist() == ["test", "train", "validation"]

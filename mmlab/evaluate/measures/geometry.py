@@ -10,6 +10,7 @@ import pandas as pd
 
 from mmlab.items import MODALITIES, RANKING_COLUMNS, Vectors, check_columns, exact_search, is_among
 from mmlab.items.rankings import find_best, ranks
+from mmlab.items.vector_files import blocks_of
 from mmlab.items.vectors import main_vectors, score_blocks
 
 MOST_COUNTED = 20_000  # texts, or images, in whose space hubs are counted; of more, so many are drawn
@@ -47,12 +48,12 @@ def share_space(by_modality: Mapping[str, Vectors]) -> bool:
     return by_modality["text"].space == by_modality["image"].space
 
 
-def joint_vectors(by_modality: Mapping[str, Vectors]) -> Vectors:
-    """Return texts, as they ask, and images in one, without any rows where they lie in two spaces."""
-    text, image = by_modality["text"].asking(), by_modality["image"]
-    if not share_space(by_modality):
-        return Vectors(text.ids[:0], text.array[:0], text.space)
-    return Vectors(np.r_[text.ids, image.ids], np.r_[text.array, image.array], text.space)
+def joint_vectors(main: Vectors, by_modality: Mapping[str, Vectors]) -> Vectors:
+    """Return texts, as they ask, and images in one, without any rows where they lie in two spaces.
+
+    `main`: the vectors that hold both, of which nothing is copied unless texts ask by other rows than they are found.
+    """
+    return main.asking() if share_space(by_modality) else main.take(main.ids[:0])
 
 
 def modality_gap(texts: Vectors, images: Vectors) -> float:
@@ -101,8 +102,7 @@ def effective_dimension(array: np.ndarray) -> float:
     count = len(array)
     if count < 3:
         return float("nan")
-    centred = array - array.mean(axis=0, dtype=float)
-    gram = centred @ centred.T if count < array.shape[1] else centred.T @ centred
+    gram = _gram(array)
     trace, squares = np.trace(gram) / (count - 1), (gram**2).sum() / (count - 1) ** 2
     if trace <= 0:
         return float("nan")
@@ -110,6 +110,18 @@ def effective_dimension(array: np.ndarray) -> float:
     if spread <= 0:  # by chance, where all directions are in nearly equal use
         return float(array.shape[1])
     return float(np.clip((trace**2 - 2 * spread / (count - 1)) / spread, 1, array.shape[1]))
+
+
+def _gram(array: np.ndarray) -> np.ndarray:
+    """Return the products of the centred rows (N, D), float64: (N, N) of few rows, else those of the columns (D, D)."""
+    mean = array.mean(axis=0, dtype=float)
+    if len(array) < array.shape[1]:
+        return (array - mean) @ (array - mean).T
+    gram = np.zeros((array.shape[1],) * 2)
+    for part in blocks_of(len(array)):  # of a million rows there are never all in float64
+        centred = array[part] - mean
+        gram += centred.T @ centred
+    return gram
 
 
 def hub_row(queries: Vectors, gallery: Vectors, modality: str, k: int) -> tuple[str, str, float, str, int]:
@@ -196,7 +208,7 @@ def nearest_others(
     -1 and cosine -inf fill the end.
     """
     among = np.arange(len(array)) if among is None else among
-    count, own = min(count, len(array)), rows_by_group(groups[among], groups.max(initial=0) + 1)
+    count, own = min(count, len(array)), RowsByGroup(groups[among], groups.max(initial=0) + 1)
     nearest = np.full((len(rows), count), -1)
     cosines = np.full((len(rows), count), -np.inf, dtype=np.float32)
     for part, scores in score_blocks(array[rows], array[among]):
@@ -210,13 +222,23 @@ def nearest_others(
     return nearest, cosines
 
 
-def rows_by_group(groups: np.ndarray, count: int) -> list[np.ndarray]:
-    """Return the rows of each of `count` groups; `groups`: the number of each row's, from 0 (N,)."""
-    ends = np.cumsum(np.bincount(groups, minlength=count))
-    return np.split(np.argsort(groups, kind="stable"), ends[:-1])
+class RowsByGroup:
+    """The rows of each of `count` groups, cut out when they are asked for; `groups`: the number of each row's, from 0.
+
+    >>> RowsByGroup(np.array([1, 0, 1]), 2)[1].tolist()
+    [0, 2]
+    """
+
+    def __init__(self, groups: np.ndarray, count: int) -> None:
+        self._order = np.argsort(groups, kind="stable")
+        self._ends = np.cumsum(np.bincount(groups, minlength=count))
+
+    def __getitem__(self, group: int) -> np.ndarray:
+        """Return the rows of a group."""
+        return self._order[self._ends[group - 1] if group else 0 : self._ends[group]]
 
 
-def leave_out(scores: np.ndarray, groups: np.ndarray, columns: Sequence[np.ndarray]) -> None:
+def leave_out(scores: np.ndarray, groups: np.ndarray, columns: RowsByGroup) -> None:
     """Set the scores (Q, N) of each row with the columns of its own group, one of `groups` (Q,), to -inf."""
     for row, group in zip(scores, groups, strict=True):
         row[columns[group]] = -np.inf

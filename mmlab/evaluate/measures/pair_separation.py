@@ -10,9 +10,8 @@ import pandas as pd
 from mmlab.evaluate.measures.geometry import modality_gap
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import MODALITIES, QREL_COLUMNS, Vectors, is_among
-from mmlab.items.tables import TooFew
+from mmlab.items.tables import TooFew, places_among
 from mmlab.items.vector_files import blocks_of
-from mmlab.items.vectors import rows_of
 
 GRID = 512  # places at which two densities are compared
 MAX_DRAWS = 1000  # of a wrong item for one query
@@ -58,14 +57,26 @@ def pair_cosines(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame, seed: 
     asked, rows = np.unique(qrels["query_id"].to_numpy(dtype=str), return_inverse=True)
     right = set(zip(rows.tolist(), items.tolist(), strict=True))
     rng = np.random.default_rng(seed)
-    wrong = np.array([_draw_wrong(rng, len(names), query, right) for query in rows.tolist()])
-    left, places = rows_of(queries.ids, asked)[rows], rows_of(gallery.ids, names)
-    positive, negative = np.empty((2, len(rows)), dtype=np.float32)
-    for part in blocks_of(len(rows)):
-        asking = queries.array[left[part]]
-        for cosines, chosen in ((positive, items), (negative, wrong)):
-            cosines[part] = np.einsum("nd,nd->n", asking, gallery.array[places[chosen[part]]])
+    wrong = [_draw_wrong(rng, len(names), query, right) for query in rows.tolist()]
+    asking, found = places_among(asked, queries.ids)[rows], places_among(names, gallery.ids)
+    positive, negative = (
+        paired_cosines(queries.array, asking, gallery.array, found[chosen]) for chosen in (items, wrong)
+    )
     return qrels[["query_id", "item_id"]].assign(positive=positive, negative=negative)
+
+
+def paired_cosines(
+    left: np.ndarray, left_rows: np.ndarray, right: np.ndarray, right_rows: np.ndarray
+) -> np.ndarray:
+    """Return the cosines (P,) of one row of `left` (N, D) with one of `right` (M, D) each, block by block.
+
+    >>> paired_cosines(np.eye(2), np.array([0, 1]), np.eye(2), np.array([0, 0])).tolist()
+    [1.0, 0.0]
+    """
+    cosines = np.empty(len(left_rows), dtype=left.dtype)
+    for part in blocks_of(len(cosines)):
+        cosines[part] = np.einsum("nd,nd->n", left[left_rows[part]], right[right_rows[part]])
+    return cosines
 
 
 def _draw_wrong(rng: np.random.Generator, gallery: int, query: int, right: set[tuple[int, int]]) -> int:
@@ -188,8 +199,8 @@ def nearest_right(queries: Vectors, gallery: Vectors, qrels: pd.DataFrame) -> pd
     right = qrels.loc[known & (qrels["relevance"] > 0), ["query_id", "item_id"]].reset_index(drop=True)
     if queries.space != gallery.space:
         return right.drop_duplicates("query_id", ignore_index=True).assign(cosine=np.nan)
-    asked = queries.array[pd.Index(queries.ids).get_indexer(right["query_id"])]
-    answers = gallery.array[pd.Index(gallery.ids).get_indexer(right["item_id"])]
-    right["cosine"] = np.einsum("nd,nd->n", asked, answers)
+    asked = places_among(right["query_id"], queries.ids)
+    answers = places_among(right["item_id"], gallery.ids)
+    right["cosine"] = paired_cosines(queries.array, asked, gallery.array, answers)
     best = right.groupby("query_id", sort=False)["cosine"].idxmax()
     return right.loc[best].reset_index(drop=True)

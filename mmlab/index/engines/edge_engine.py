@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
@@ -88,6 +88,7 @@ from mmlab.index.store.engine import (
     Record,
     Row,
     Search,
+    WholeRecord,
     asked_rows,
     read_hits,
     translate_filter,
@@ -214,10 +215,11 @@ class EdgeEngine:
         request = FacetRequest(path, MAX_FACET_VALUES, exact=True, filter=to_filter(conditions))
         return {hit.value: hit.count for hit in self._open(name)[0].facet(request).hits}
 
-    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        parts = zip(ids, map(to_vectors, rows), payloads, strict=True)
-        points = [Point(*part) for part in parts]
-        self._write(name).update(UpdateOperation.upsert_points(points))
+    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> None:
+        for batch in batches:
+            points = [Point(id, to_vectors(row), payload) for id, payload, row in batch]
+            self._write(name).update(UpdateOperation.upsert_points(points))
+            sent(len(batch))
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         self._write(name).update(UpdateOperation.delete_points(list(ids)))

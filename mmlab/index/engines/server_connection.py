@@ -8,6 +8,8 @@ import json
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
@@ -98,9 +100,22 @@ class Connection:
         self.over_grpc: QdrantClient | None = None
         self.grpc_named = False
         self._has_answered = False
+        self._stop = threading.Event()  # ends pauses and further tries
+        self._on_failure: Callable[[float], None] = lambda began: None
+        self._announced_until = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return partial(self.ask, name)
+
+    def for_upload(self, stop: threading.Event, on_failure: Callable[[float], None]) -> "Connection":
+        """Return a connection for several threads.
+
+        stop: ends its pauses and further tries. on_failure: called before each pause, with the time when the try began
+        that has failed, of `time.monotonic`.
+        """
+        other = Connection(self.client, self.place)
+        other._has_answered, other._stop, other._on_failure = self._has_answered, stop, on_failure
+        return other
 
     def settle(self, collection: str) -> None:
         """Go over to gRPC if its port shows this collection of the same server, or of another node of its cluster.
@@ -160,18 +175,37 @@ class Connection:
         pauses = tenacity.wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE) + tenacity.wait_random(
             0, FIRST_PAUSE
         )
+        began = 0.0
+
+        def begin(_: tenacity.RetryCallState) -> None:
+            nonlocal began
+            began = time.monotonic()
+
+        def announce(state: tenacity.RetryCallState) -> None:
+            self._on_failure(began)
+            self._announce(state)
+
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(may_pass),
             wait=pauses,
-            stop=tenacity.stop_before_delay(seconds),
-            before_sleep=self._announce,
+            stop=tenacity.stop_before_delay(seconds) | tenacity.stop_when_event_set(self._stop),
+            sleep=tenacity.sleep_using_event(self._stop),
+            before=begin,
+            before_sleep=announce,
             reraise=True,
         )
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
-        """Say on standard error, above a bar that may be there, that the server is waited for."""
+        """Say on standard error, above a bar that may be there, that the server is waited for.
+
+        Of several threads that wait for it at once one says so.
+        """
         from tqdm.auto import tqdm
 
+        now = time.monotonic()
+        if now < self._announced_until:
+            return
+        self._announced_until = now + state.upcoming_sleep
         error = state.outcome.exception() if state.outcome else None
         said = plain_error(self.place, error) if isinstance(error, CLIENT_ERRORS) else error
         tqdm.write(f"{said}. Trying again in {state.upcoming_sleep:.1f} s", sys.stderr)

@@ -7,7 +7,7 @@ waits. Below the engine stand mmlab's schemas, filters and searches in the terms
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ from qdrant_client.models import (
 from qdrant_client.models import PayloadSchemaType as Type
 
 from mmlab.index.engines.server_connection import Connection, NotReady, ServerError
+from mmlab.index.engines.server_upload import CONNECTIONS, Pace, send_all
 from mmlab.index.store.engine import (
     BEST_SCORE,
     CONTEXT,
@@ -51,6 +52,7 @@ from mmlab.index.store.engine import (
     Record,
     Row,
     Search,
+    WholeRecord,
     asked_rows,
     read_hits,
     translate_filter,
@@ -80,12 +82,13 @@ BAR_FORMAT = "{desc}: {n_fmt} vectors in the graph, {elapsed}{postfix}"
 
 
 class ServerEngine:
-    """The collections that a Connection reaches."""
+    """The collections that a Connection reaches. connections: how many requests write points at once, at most."""
 
     shared = True
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, connections: int = CONNECTIONS) -> None:
         self.ignores_settings = _is_local(connection.client)
+        self.connections = 1 if self.ignores_settings else connections
         self._client = connection
         self._session = threading.local()
 
@@ -148,11 +151,17 @@ class ServerEngine:
         found = self._client.facet(name, path, to_filter(conditions), limit=MAX_FACET_VALUES, exact=True)
         return {hit.value: hit.count for hit in found.hits}
 
-    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        points = zip(ids, map(to_vectors, rows), payloads, strict=True)
-        structs = [PointStruct(id=id, vector=row, payload=payload) for id, row, payload in points]
-        for part in cut_by_bytes(structs):
-            self._client.upsert(name, part, wait=True)
+    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> None:
+        stop, pace = threading.Event(), Pace(self.connections)
+        client = self._client.for_upload(stop, pace.refused)
+
+        def send(batch: list[WholeRecord]) -> int:
+            points = [PointStruct(id=id, vector=to_vectors(row), payload=more) for id, more, row in batch]
+            for part in cut_by_bytes(points):
+                client.upsert(name, part, wait=True)
+            return len(batch)
+
+        send_all(batches, send, sent, pace, stop)
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
@@ -418,7 +427,7 @@ def _sparse_params(space: Space) -> "SparseVectorParams":
 def to_vectors(row: Row) -> Any:
     """Return a point's vectors in the terms of the client."""
     if not isinstance(row, dict):
-        return row
+        return row.tolist() if isinstance(row, np.ndarray) else row
     return {name: to_query(vector) for name, vector in row.items()}
 
 

@@ -3,7 +3,7 @@
 Shapes: N points, Q queries, D dimensions. `Store` is the same in terms of items and vectors.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -124,9 +124,10 @@ MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Q
 
 Payload = dict[str, Any]  # values by field; in the named layout such a dict by modality
 OneVector = list[float] | list[list[float]] | Terms  # a row, rows of tokens, weighted terms
-Row = list[float] | dict[str, OneVector]  # a point's vector, or its vectors by name
+Row = list[float] | np.ndarray | dict[str, OneVector]  # a point's vector, or its vectors by name
 Counts = dict[Value, int]  # points by value of a field
 Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
+WholeRecord = tuple[str, Payload, Row]
 
 
 BEST_SCORE, SUM_SCORES, FEEDBACK = "best_score", "sum_scores", "feedback"  # scores by examples
@@ -314,8 +315,11 @@ class Engine(Protocol):
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         """Return the exact number of points with each value of an indexed path, of those that meet all conditions."""
 
-    def upsert(self, name: str, ids: list[str], rows: list[Row], payloads: list[Payload]) -> None:
-        """Add or replace points; once it returns they survive the death of this process."""
+    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> None:
+        """Add or replace points, a batch after the other, or several at a time.
+
+        sent: called with the number of points of each batch once they survive the death of this process.
+        """
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""

@@ -5,12 +5,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Unpack, cast
+from typing import Any, NamedTuple, Protocol, Unpack, cast
 
 import numpy as np
 import pandas as pd
 
-from mmlab.index.store.engine import Engine, Payload, Row, Search, SearchOptions
+from mmlab.index.store.engine import Engine, Payload, Row, Search, SearchOptions, WholeRecord
 from mmlab.index.store.payload import (
     FINGERPRINT,
     KEYWORD,
@@ -27,11 +27,32 @@ from mmlab.index.store.schema import Schema
 from mmlab.items import Space, check_columns, is_among
 from mmlab.items.ragged_vectors import AnyVectors, pooled_space
 from mmlab.items.tables import places_among
-from mmlab.items.vectors import DENSE, LATE
+from mmlab.items.vector_files import blocks_of
+from mmlab.items.vectors import DENSE, LATE, Vectors
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 VectorRows = tuple[AnyVectors, np.ndarray]  # vectors, and the row of each item in them, -1 for none
+
+
+class Payloads(Protocol):
+    """The payloads of points, made when they are asked for: those of a million points are never there at once."""
+
+    def __getitem__(self, part: slice, /) -> list[Payload]:
+        """Return the payloads of the points in this part, new ones each time."""
+        ...
+
+
+@dataclass(frozen=True)
+class ItemPayloads:
+    """Payloads of points that hold one item each, in the order of a table of items."""
+
+    table: pd.DataFrame
+    fields: Mapping[str, str]
+
+    def __getitem__(self, part: slice) -> list[Payload]:
+        """Return the payloads of the items in this part of the table."""
+        return payload_rows(self.table.iloc[part], self.fields)
 
 
 @dataclass(frozen=True)
@@ -42,14 +63,15 @@ class Points:
     """
 
     ids: np.ndarray
-    payloads: list[Payload]
+    payloads: Payloads
     vectors: Mapping[str, VectorRows]
 
     def rows(self, positions: slice | np.ndarray) -> list[Row]:
         """Return the vectors of the points at these positions, as an engine takes them."""
         if list(self.vectors) == [""]:
             vectors, numbers = self.vectors[""]
-            return [*vectors.rows(numbers[positions])]
+            own = numbers[positions]
+            return [*(vectors.array[own] if isinstance(vectors, Vectors) else vectors.rows(own))]
         rows: list[dict[str, Any]] = [{} for _ in self.ids[positions]]
         for name, (vectors, numbers) in self.vectors.items():
             present = np.flatnonzero(numbers[positions] >= 0)
@@ -58,23 +80,41 @@ class Points:
                 rows[i][name] = row
         return [*rows]
 
-    def with_fingerprints(self, positions: Sequence[int], fingerprints: Sequence[int]) -> "Points":
-        """Return the points at these positions; `fingerprints` of all points (N,) go into their payloads."""
-        payloads = [{**self.payloads[i], FINGERPRINT: fingerprints[i]} for i in positions]
-        chosen = np.asarray(positions, dtype=int)
-        vectors = {name: (rows, numbers[chosen]) for name, (rows, numbers) in self.vectors.items()}
-        return Points(self.ids[chosen], payloads, vectors)
+    def records(self, part: slice, stored: Mapping[str, int] | None = None) -> list[WholeRecord]:
+        """Return id, payload and vectors of the points in this part.
 
-    def fingerprints(self) -> list[int]:
-        """Return a whole number of 60 bits per point, which changes with its payload or one of its vectors.
+        stored: the fingerprints of what a collection holds, by id; the points that it holds as they are here are left
+        out, and the payloads of the others get their fingerprint.
+        """
+        ids, payloads = self.ids[part].tolist(), self.payloads[part]
+        chosen = list(range(len(ids)))
+        if stored is not None:
+            fingerprints = self._fingerprints(part, payloads)
+            chosen = [i for i, item in enumerate(ids) if stored.get(item) != fingerprints[i]]
+            for i in chosen:
+                payloads[i][FINGERPRINT] = fingerprints[i]
+        rows = self.rows(part.start + np.array(chosen, dtype=int))
+        return [(ids[i], payloads[i], row) for i, row in zip(chosen, rows, strict=True)]
+
+    def fingerprints(self) -> dict[str, int]:
+        """Return a whole number of 60 bits for each point by its id, which changes with its payload or its vectors.
 
         It is the same where the images lie elsewhere.
         """
-        hashes = [hashlib.sha256(repr(without_paths(payload)).encode()) for payload in self.payloads]
+        found: dict[str, int] = {}
+        for part in blocks_of(len(self.ids)):
+            found.update(
+                zip(self.ids[part].tolist(), self._fingerprints(part, self.payloads[part]), strict=True)
+            )
+        return found
+
+    def _fingerprints(self, part: slice, payloads: Sequence[Payload]) -> list[int]:
+        hashes = [hashlib.sha256(repr(without_paths(payload)).encode()) for payload in payloads]
         for name, (vectors, numbers) in self.vectors.items():
-            for i in np.flatnonzero(numbers >= 0).tolist():
+            own = numbers[part]
+            for i in np.flatnonzero(own >= 0).tolist():
                 hashes[i].update(name.encode())
-                hashes[i].update(vectors.part_bytes(int(numbers[i])))
+                hashes[i].update(vectors.part_bytes(int(own[i])))
         return [int(one.hexdigest()[:15], 16) for one in hashes]
 
 
@@ -160,8 +200,8 @@ class Layout(ABC):
         ours = [one for one in vectors if one.space in self.schema.spaces]
         rows = [places_among(items["item_id"], one.ids) for one in ours]
         belongs = is_among(items["modality"], self.schema.modalities) & (np.max(rows, axis=0) >= 0)
-        kept = np.flatnonzero(belongs)
-        table = items[["item_id", *self.schema.fields]].iloc[kept].reset_index(drop=True)
+        kept, table = np.flatnonzero(belongs), items[["item_id", *self.schema.fields]]
+        table = table if belongs.all() else table.iloc[kept].reset_index(drop=True)
         return self._points(table, [(one, row[kept]) for one, row in zip(ours, rows, strict=True)])
 
     def payloads(self, engine: Engine, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
@@ -201,7 +241,7 @@ class Layout(ABC):
                 if self.holds(one.space, modality):
                     own = np.where(table["modality"] == modality, numbers, -1)
                     arranged[named_vector(one.space, modality)] = one, own
-        return Points(ids, payload_rows(table, self.schema.fields), arranged)
+        return Points(ids, ItemPayloads(table, self.schema.fields), arranged)
 
 
 def named_vector(space: Space, modality: str | None) -> str:

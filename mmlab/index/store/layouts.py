@@ -5,6 +5,7 @@ space and modality. named: one collection, in which a pair is a point with a vec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -156,10 +157,6 @@ class NamedLayout(Layout):
         point_ids = _pair_points(table, self.schema.modalities)
         ids = pd.unique(point_ids)
         positions = places_among(point_ids, ids)
-        payloads: list[Payload] = [{} for _ in ids]
-        flat = payload_rows(table, self.schema.fields)
-        for i, part, item, payload in zip(positions, table["modality"], table["item_id"], flat, strict=True):
-            payloads[i][part] = {"item_id": item, **payload}
         named: dict[str, VectorRows] = {}
         for one, rows in vectors:
             for part in self.schema.modalities:
@@ -168,7 +165,33 @@ class NamedLayout(Layout):
                     numbers = np.full(len(ids), -1)
                     numbers[positions[mine]] = rows[mine]
                     named[named_vector(one.space, part)] = one, numbers
+        order = np.argsort(positions, kind="stable")
+        payloads = PairPayloads(table, self.schema.fields, order, positions[order])
         return Points(ids, payloads, named)
+
+
+@dataclass(frozen=True)
+class PairPayloads:
+    """Payloads of points that hold the items of a pair, each under its modality.
+
+    order: the rows of the table of items by their point; points: the position of each of these rows' point.
+    """
+
+    table: pd.DataFrame
+    fields: Mapping[str, str]
+    order: np.ndarray
+    points: np.ndarray
+
+    def __getitem__(self, part: slice) -> list[Payload]:
+        """Return the payloads of the points in this part."""
+        own = slice(*np.searchsorted(self.points, (part.start, part.stop)))
+        table, positions = self.table.iloc[self.order[own]], self.points[own] - part.start
+        last = int(self.points[-1]) + 1 if len(self.points) else 0
+        payloads: list[Payload] = [{} for _ in range(min(part.stop, last) - part.start)]
+        flat = payload_rows(table, self.fields)
+        for i, place, item, payload in zip(positions, table["modality"], table["item_id"], flat, strict=True):
+            payloads[i][place] = {"item_id": item, **payload}
+        return payloads
 
 
 LAYOUTS: dict[str, type[Layout]] = {

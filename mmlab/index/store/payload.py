@@ -56,9 +56,9 @@ def without_paths(payload: Mapping[str, Any]) -> dict[str, Any]:
     {'label': 'mug'}
     """
     return {
-        name: without_paths(value) if isinstance(value, Mapping) else value
+        name: without_paths(value) if isinstance(value, dict) else value
         for name, value in payload.items()
-        if name != "image" or isinstance(value, Mapping)
+        if name != "image" or isinstance(value, dict)
     }
 
 

@@ -5,10 +5,11 @@ Scores are cosines of unit vectors, in [-1, 1]. Every operation opens the store,
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Self, Unpack
+from itertools import islice
+from typing import Any, Self, Unpack, cast
 
 import pandas as pd
 
@@ -19,10 +20,10 @@ from mmlab.index.store.engine import (
     Hits,
     NoCollection,
     Payload,
-    Record,
     Row,
     Search,
     SearchOptions,
+    WholeRecord,
     hits_to_rankings,
 )
 from mmlab.index.store.index_settings import Cluster
@@ -157,34 +158,56 @@ class Store:
         return dict(counts)
 
     def upsert(
-        self, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False
-    ) -> None:
-        """Add or replace points, which `Layout.arrange` makes of items and vectors.
+        self,
+        collection: str,
+        points: Points,
+        batch: int = BATCH_POINTS,
+        progress: bool = False,
+        stored: Mapping[str, int] | None = None,
+    ) -> int:
+        """Add or replace points, which `Layout.arrange` makes of items and vectors; return how many were sent.
 
-        A written batch survives the death of the process, and a loss of power once the session has ended.
-        Raises SpaceMismatch for vectors of another space, ValueError for an id that is no uuid.
+        They are made batch by batch. stored: the fingerprints of what the collection holds; what it holds as it is
+        here is not sent, see `Points.records`. A written batch survives the death of the process, and a loss of power
+        once the session has ended. Raises SpaceMismatch for vectors of another space, ValueError for an id that is no
+        uuid.
         """
         from tqdm.auto import tqdm
 
-        ids = check_item_ids(points.ids)
-        with self.session():
+        check_item_ids(points.ids)
+        count, sent = len(points.ids), 0
+        with self.session(), tqdm(total=count, desc="upsert", unit="point", disable=not progress) as bar:
             schema = self.schema(collection)
             for vectors, _ in points.vectors.values():
                 schema.check_space(vectors.space, collection)
-            starts = range(0, len(ids), batch)
-            for start in tqdm(starts, desc="upsert", unit="batch", disable=not progress):
-                part = slice(start, start + batch)
-                self._engine.upsert(collection, ids[part], points.rows(part), points.payloads[part])
 
-    def upsert_records(self, collection: str, records: Sequence[Record]) -> None:
-        """Add or replace points as `records` yields them."""
+            def changed() -> Iterator[WholeRecord]:
+                nonlocal sent
+                for start in range(0, count, batch):
+                    part = slice(start, min(start + batch, count))
+                    records = points.records(part, stored)
+                    sent += len(records)
+                    bar.update(part.stop - part.start - len(records))
+                    yield from records
+
+            self.upsert_records(collection, changed(), batch, bar.update)
+        return sent
+
+    def upsert_records(
+        self,
+        collection: str,
+        records: Iterable[WholeRecord],
+        batch: int,
+        sent: Callable[[int], object],
+    ) -> None:
+        """Add or replace points as `records` yields them; call `sent` with the number of each batch that is written."""
+        records = iter(records)
         with self.session():
-            ids, payloads, rows = map(list, zip(*records, strict=True))
-            self._engine.upsert(collection, ids, rows, payloads)
+            self._engine.upsert(collection, iter(lambda: list(islice(records, batch)), []), sent)
 
-    def records(self, collection: str) -> Iterator[Record]:
+    def records(self, collection: str) -> Iterator[WholeRecord]:
         """Yield all points as they are stored: id, payload, vectors. Needs an open session."""
-        return self._engine.scroll(collection, (), vectors=True)
+        return cast("Iterator[WholeRecord]", self._engine.scroll(collection, (), vectors=True))
 
     def point_ids(self, collection: str) -> Iterator[str]:
         """Yield the ids of all points, in their order. Needs an open session."""

@@ -228,18 +228,19 @@ def rank_models(
     exact: bool = True,
     within: Mapping[str, Any] | None = None,
     siblings: str = LEAVE_OUT,
+    asking: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return the rankings of each model that embeds `source`, by its space's key, by exact search or by the graph.
 
     `within`: the filter of the index that lets no other items through, None where it holds no others; `siblings`: see
-    `rank_exactly`.
+    `rank_exactly`; `asking`: those of the items that ask, all of modality `source` unless given.
     """
     own_pairs = pairs_of_queries(items, siblings)
     return {
         system_name(queries.space): rank_exactly(index, vectors, items, queries, target, k, within, siblings)
         if exact or queries.space.kind == SPARSE  # which the index scans as well
         else rank(index, queries, target, k, within=within, own_pairs=own_pairs)
-        for queries in query_vectors(vectors, items, source)
+        for queries in query_vectors(vectors, items if asking is None else asking, source)
     }
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmlab.items import MODALITIES, Vectors, check_columns, is_among
 from mmlab.items.options import VALIDATION
-from mmlab.items.tables import Ids, TooFew
+from mmlab.items.tables import Ids, TooFew, places_among
 
 AUTO, ALL, NO_SPLIT = "auto", "all", "none"
 TEST = "test"
@@ -70,11 +70,40 @@ class Split:
 
     def of_compared_pairs(self, ids: np.ndarray, seed: int) -> np.ndarray:
         """Return those of its items (N,) that belong to 2,000 pairs drawn by `seed`; all where it has no more pairs."""
-        pairs = np.sort(self.items["pair_id"].unique())
+        pairs, _ = self._drawn_pairs(seed)
         if len(pairs) <= COMPARED_PAIRS:
             return ids
-        drawn = np.random.default_rng(seed).permutation(pairs)[:COMPARED_PAIRS]
+        drawn = pairs[:COMPARED_PAIRS]
         return ids[is_among(ids, self.items.loc[is_among(self.items["pair_id"], drawn), "item_id"])]
+
+    def asking(self, source: str, max_queries: int = 0, seed: int = 0) -> pd.DataFrame:
+        """Return its items of modality `source` that ask: all, or where there are more than `max_queries`, those drawn.
+
+        Pairs are drawn by `seed`, of those that hold a right answer, and all queries of a pair ask: as many pairs as
+        have at most `max_queries` queries together, and one at least. Both directions draw the same pairs first.
+        """
+        own = self.items[self.items["modality"] == source]
+        if not max_queries or len(own) <= max_queries:
+            return own
+        pairs, answerable = self._drawn_pairs(seed)
+        place = places_among(own["pair_id"], pairs[:answerable])
+        queries = np.cumsum(np.bincount(place[place >= 0], minlength=answerable))
+        most = max(int(np.searchsorted(queries, max_queries, side="right")), 1)
+        return own[(place >= 0) & (place < most)]
+
+    def _drawn_pairs(self, seed: int) -> tuple[np.ndarray, int]:
+        """Return all pairs in an order drawn by `seed`, those that hold a right answer first, and how many do."""
+        if seed not in self._orders:
+            pairs = np.random.default_rng(seed).permutation(np.sort(self.items["pair_id"].dropna().unique()))
+            held = [self.items.loc[self.items["modality"] == one, "pair_id"] for one in MODALITIES]
+            both = np.logical_and(*(is_among(pairs, own) for own in held))
+            self._orders[seed] = np.concatenate([pairs[both], pairs[~both]]), int(both.sum())
+        return self._orders[seed]
+
+    @cached_property
+    def _orders(self) -> dict[int, tuple[np.ndarray, int]]:
+        """The orders of the pairs that were drawn, each once."""
+        return {}
 
     def within(self, qrels: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of qrels whose query and answer are both its items."""
@@ -89,10 +118,10 @@ class Split:
         """Return the rows whose query is none of its items."""
         return rankings[~self._own(rankings["query_id"])].reset_index(drop=True)
 
-    def scores(self, source: str) -> int:
+    def scores(self, source: str, max_queries: int = 0) -> int:
         """Return how many scores an exact search makes: queries of modality `source` times items of the other."""
-        asking = int((self.items["modality"] == source).sum())
-        return asking * (len(self.items) - asking)
+        held = int((self.items["modality"] == source).sum())
+        return min(held, max_queries or held) * (len(self.items) - held)
 
     def _own(self, ids: pd.Series) -> np.ndarray:
         return is_among(ids, self.items["item_id"])

@@ -44,11 +44,28 @@ def test_the_fields_are_described_with_how_they_are_filtered(layout):
     ]
 
 
+@pytest.mark.parametrize("layout", ["unified", "named"])
+def test_points_are_made_part_by_part_and_only_those_that_changed(layout):
+    small: Pairs = make_pairs(4)
+    schema = next(iter(plan_index("x", layout, small.items, small.vectors).values()))
+    points = layout_of(schema).arrange(small.items, small.vectors)
+    count = len(points.ids)
+    whole = points.payloads[0:count]
+    assert [payload for start in range(count) for payload in points.payloads[start : start + 1]] == whole
+    stored = points.fingerprints()
+    assert points.records(slice(0, count), stored) == []
+    other = str(points.ids[2])
+    ((item, payload, _),) = points.records(slice(1, count), {**stored, other: -1})
+    assert item == other
+    assert payload == {**whole[2], "_fingerprint": stored[other]}
+    assert [payload for _, payload, _ in points.records(slice(0, count))] == whole
+
+
 def test_pairs_share_a_point_and_further_captions_have_their_own():
     small: Pairs = make_pairs(4)  # p0: nothing, p1: image and text, p2: image and two texts, p3: image
     (schema,) = plan_index("x", "named", small.items, small.vectors).values()
     points = layout_of(schema).arrange(small.items, small.vectors)
-    inside = [sorted(payload) for payload in points.payloads]
+    inside = [sorted(payload) for payload in points.payloads[0:5]]
     assert inside == [["image", "text"], ["image", "text"], ["text"], ["image"], ["text"]]
     ids = small.items["item_id"]
     assert points.ids.tolist() == ids.iloc[[0, 2, 4, 5, 6]].tolist()

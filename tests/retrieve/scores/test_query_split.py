@@ -44,6 +44,34 @@ def test_of_many_pairs_some_are_drawn_and_all_queries_of_these_are_compared(monk
     assert set(judged.items.set_index("item_id")["pair_id"][images]) == set(pairs)
 
 
+def test_at_most_so_many_queries_ask_by_whole_pairs_that_have_an_answer() -> None:
+    table = items([None] * 6, pairs=["a", "a", "b", "b", "c", "d"])
+    lone = table[table["modality"] == "image"].assign(item_id="x", pair_id="z").head(1)  # without a text
+    judged = choose_split(pd.concat([table, lone], ignore_index=True))
+    order = [str(pair) for pair in np.random.default_rng(3).permutation([*"abcdz"]) if pair != "z"]
+    of = {"a": ["q0", "q1"], "b": ["q2", "q3"], "c": ["q4"], "d": ["q5"]}
+    for most in range(1, 6):
+        asked = judged.asking("text", most, seed=3)["item_id"].tolist()
+        wanted, left = [], list(order)
+        while left and (not wanted or len(wanted) + len(of[left[0]]) <= most):
+            wanted += of[left.pop(0)]
+        assert sorted(asked) == sorted(wanted)
+    for most in range(1, 5):
+        images = judged.asking("image", most, seed=3)
+        assert images["pair_id"].tolist() == sorted(order[:most])  # in the order of the items
+    assert judged.asking("image", 5)["item_id"].tolist() == ["i0", "i2", "i4", "i5", "x"]  # there are no more
+    assert len(judged.asking("text")) == 6
+
+
+def test_what_stands_beside_is_asked_the_first_drawn_pairs(monkeypatch) -> None:
+    monkeypatch.setattr(query_split, "COMPARED_PAIRS", 2)
+    judged = choose_split(items([None] * 6))
+    asked = [set(judged.asking(source, 4, seed=1)["pair_id"]) for source in ("text", "image")]
+    assert asked[0] == asked[1]
+    ids = judged.asking("text", 4, seed=1)["item_id"].to_numpy(dtype=str)
+    assert len(judged.of_compared_pairs(ids, seed=1)) == 2
+
+
 @pytest.mark.parametrize(
     ("splits", "name", "asked"),
     [
