@@ -85,7 +85,7 @@ def test_a_failed_image_is_counted_and_the_others_have_their_vectors(items, pair
 
 @pytest.mark.parametrize("block", [16_384, 3])
 def test_the_table_of_rows(block, items, results, monkeypatch):
-    monkeypatch.setattr("mmlab.items.vector_files.ROWS_PER_CHECK", block)
+    monkeypatch.setattr("mmlab.items.vector_files.ROWS_PER_BLOCK", block)
     table = describe_rows(results, items)
     assert table["modality"].tolist() == ["text", "image", "text"]
     np.testing.assert_allclose(table[["smallest norm", "largest norm"]], 1, atol=1e-6)

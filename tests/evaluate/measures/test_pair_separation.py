@@ -24,7 +24,7 @@ QRELS = pd.DataFrame({"query_id": ["t1", "t2"], "item_id": ["i1", "i2"], "releva
 def test_positives_are_the_pairs_and_negatives_the_other_image(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmlab.items.vector_files.ROWS_PER_CHECK", block)
+    monkeypatch.setattr("mmlab.items.vector_files.ROWS_PER_BLOCK", block)
     cosines = pair_cosines(VECTORS, VECTORS, QRELS)
     assert cosines["positive"].tolist() == pytest.approx([0.6, 1.0])
     assert cosines["negative"].tolist() == pytest.approx([0.0, 0.8])
