@@ -310,8 +310,8 @@ class OwnQueries(Report):
         """Show the measures for partial judgements by system, and warn where few of the first ten hits are judged.
 
         Example:
-            >>> "Judged@10" in run.own_queries().partial().table["measure"].tolist()
-            True
+            >>> run.own_queries().partial().sentence[:45]
+            'The judgements name right answers alone and n'
         """
         if self.measures.empty:
             raise TooFew(NOT_JUDGED.format(self._gallery()))
@@ -354,7 +354,7 @@ class OwnQueries(Report):
         """Return a panel for JupyterLab in which the hits of `unjudged` are judged, see `pool_panel`.
 
         Example:
-            >>> panel = run.own_queries().panel(by="a name")  # doctest: +SKIP
+            >>> panel = run.own_queries().panel(by="a name")
         """
         from mmlab.panels import pool_panel
         from mmlab.panels.controls import notice

@@ -142,8 +142,8 @@ class Rankings(Report):
         """Return the items that ask in a direction, of the split that is judged unless another is given.
 
         Example:
-            >>> len(run.rankings.asked("text-to-image"))
-            ...
+            >>> run.rankings.asked("text-to-image")["modality"].unique().tolist()
+            ['text']
         """
         return self.config.asking(part or self.judged, DIRECTIONS[direction][0])
 

@@ -352,6 +352,6 @@ def test_neighbours_of_the_atlas_are_those_of_exact_search_by_hand(demo_run):
 
 def test_an_unknown_panel_is_told_with_those_that_are_known(demo_run):
     with pytest.raises(
-        ValueError, match="panel: expected one of query, compare, browse, inspect, map, found 'graph'"
+        ValueError, match="panel: expected one of query, compare, browse, inspect, judge, map, found 'graph'"
     ):
         demo_run.panel("graph")
