@@ -1,6 +1,6 @@
 """The user's own queries: what each retriever finds for them, and how good that is by their judgements."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
@@ -10,9 +10,10 @@ import pandas as pd
 from mmlab.evaluate import mean_by_groups, mean_measures, measure_names, merge_qrels, score_queries
 from mmlab.evaluate.measures.partial import JUDGED, JUDGED_ENOUGH, Pool, score_partial, unjudged_hits
 from mmlab.evaluate.measures.scoring import NDCG
+from mmlab.evaluate.retrieval_datasets import RetrievalDataset
 from mmlab.evaluate.summaries import escape_markdown, measure_with_interval
 from mmlab.index.engines.bm25 import BM25, system_name
-from mmlab.items import RANKING_COLUMNS, is_among, write_table
+from mmlab.items import MODALITIES, RANKING_COLUMNS, is_among, write_table
 from mmlab.items.rankings import first_rows
 from mmlab.items.sentences import count, listed
 from mmlab.items.tables import TooFew
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
-OWN = "own queries"
+OWN, EXPORTED = "own queries", "own-queries"
+SHOWN = ["item_id", "modality", "pair_id", "text", "image", "label"]
+TrecTables = tuple[
+    Mapping[str, pd.DataFrame], Mapping[str, pd.DataFrame], Mapping[str, pd.DataFrame], pd.DataFrame
+]
 NONE_GIVEN = (
     "this run has no queries of your own: give 01_ingest `-p queries=queries.csv -p qrels=qrels.csv` to judge the "
     "searches that people make, see README"
@@ -96,15 +101,19 @@ class OwnQueries(Report):
     def queries(self) -> pd.DataFrame:
         """The queries: query_id, text, image, then their own columns, and their length in words.
 
-        Raises TooFew where the run has none.
+        A column of numbers with more than 20 different values, such as a frequency, is cut into three parts of as many
+        queries. Raises TooFew where the run has none.
         """
         if not self.data.has_own_queries:
             raise TooFew(NONE_GIVEN)
-        words = self.data.own_query_table["text"].str.split().str.len()
+        table = self.data.own_query_table
+        words = table["text"].str.split().str.len()
         named = words.map(
             lambda n: "1 or 2 words" if n <= SHORT else "3 to 5" if n <= MEDIUM else "6 or more"
         )
-        return self.data.own_query_table.assign(**{LENGTH: named.where(words > 0, "no words")})
+        table = table if LENGTH in table else table.assign(**{LENGTH: named.where(words > 0, "no words")})
+        numbers = [name for name in table.select_dtypes("number") if table[name].nunique() > MAX_GROUPS]
+        return table.assign(**{name: _thirds(table[name]) for name in numbers})
 
     @cached_property
     def items(self) -> pd.DataFrame:
@@ -390,13 +399,48 @@ class OwnQueries(Report):
         unit = self.units.of(self.items)
         members = self.items.assign(unit=self.items["item_id"].map(unit)).dropna(subset="unit")
         first = members.sort_values("modality", kind="stable").drop_duplicates("unit")
+        return pd.concat([first.assign(item_id=first["unit"]), self._asking()], ignore_index=True)[SHOWN]
+
+    def _asking(self) -> pd.DataFrame:
+        """Return the queries as items: those with words as texts, the others as images."""
         asked = self.queries
         modality = asked["text"].map(lambda text: "text" if text else "image")
-        as_items = asked.assign(item_id=asked["query_id"], modality=modality, pair_id=asked["query_id"])
-        columns = ["item_id", "modality", "pair_id", "text", "image", "label"]
-        return pd.concat(
-            [first.assign(item_id=first["unit"]), as_items.assign(label=None)], ignore_index=True
-        )[columns]
+        known = {"item_id": asked["query_id"], "modality": modality, "pair_id": asked["query_id"]}
+        blank = asked[["text", "image"]].replace("", None)
+        return asked.assign(**known, **blank, label=None)[SHOWN]
+
+    @property
+    def retrieval_datasets(self) -> dict[str, RetrievalDataset]:
+        """The queries of words alone, what they search, and what is relevant, where images or texts are found.
+
+        Example:
+            >>> list(run.own_queries().retrieval_datasets)
+            ['own-queries']
+        """
+        if not self.data.has_own_queries or self.units.name not in MODALITIES:
+            return {}
+        asking = self._asking()
+        words = asking[(asking["modality"] == "text") & asking["image"].isna()]
+        qrels = self.qrels[is_among(self.qrels["query_id"], words["item_id"])]
+        corpus = self.items[self.items["modality"] == self.units.name]
+        return {EXPORTED: RetrievalDataset(words, corpus, qrels)} if len(qrels) else {}
+
+    def beside(self, judged: TrecTables) -> TrecTables:
+        """Return rankings, right answers and scores by direction, and items, with those of these queries beside them.
+
+        Example:
+            >>> tables = run.own_queries().beside(({}, {}, {}, run.items))
+            >>> list(tables[0])
+            ['own-queries']
+        """
+        if not self.data.has_own_queries or self.measures.empty:
+            return judged
+        first = next(iter(self.answers))
+        own = (self.answers[first], self.qrels, self.per_query[first])
+        rankings, qrels, scores = (
+            {**table, EXPORTED: mine} for table, mine in zip(judged[:3], own, strict=True)
+        )
+        return rankings, qrels, scores, pd.concat([judged[3], self._asking()], ignore_index=True)
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -432,3 +476,14 @@ class OwnQueries(Report):
         """
         if self.data.has_own_queries:
             write_table(self.measures, step.write(run_files.OWN_MEASURES))
+
+
+def _thirds(numbers: pd.Series) -> pd.Series:
+    """Return for each number the third that it lies in, by its bounds; missing where it is missing.
+
+    >>> _thirds(pd.Series([1.0, 2.0, 3.0])).tolist()
+    ['1 to 1.67', '1.67 to 2.33', '2.33 to 3']
+    """
+    parts = pd.qcut(numbers, 3, duplicates="drop")
+    names = [f"{max(part.left, numbers.min()):.3g} to {part.right:.3g}" for part in parts.cat.categories]
+    return parts.cat.rename_categories(names).astype("str")

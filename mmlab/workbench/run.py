@@ -437,7 +437,8 @@ class Run(RunData):
         ir-measures and ranx, which find in them the rankings that 05_evaluate judges, equal scores against the system;
         .topics.xml holds the queries, .csv a row for each query, NAME.items.csv the texts and images of the split that
         is judged. A spreadsheet opens these safely. beir and mteb: a folder for each direction, which these benchmarks
-        read as a data set of their own: queries, corpus, and what is relevant. mteb copies the images.
+        read as a data set of their own: queries, corpus, and what is relevant. mteb copies the images. Queries of the
+        user's own are in own-queries beside the directions; for beir and mteb those of words alone.
 
         Args:
             folder: where to; export/ in the run's folder unless given, for beir and mteb export/FORMAT. Files of these
@@ -465,10 +466,11 @@ class Run(RunData):
         if to == "trec":
             own = self.name if rankings.name == self.name else f"{self.name}-{rankings.name}"
             files = (target, re.sub(r"[^\w.-]+", "-", own))
-            judged = (evaluation.qrels, evaluation.per_query, rankings.items)
-            table = write_trec(*files, rankings.answers, *judged)
+            judged = (rankings.answers, evaluation.qrels, evaluation.per_query, rankings.items)
+            table = write_trec(*files, *self.own_queries().beside(judged))
         else:
-            table = write_datasets(target, evaluation.retrieval_datasets, to)
+            datasets = evaluation.retrieval_datasets | self.own_queries().retrieval_datasets
+            table = write_datasets(target, datasets, to)
         return Result(table, f"{len(table)} files are in `{target}`.")
 
     def export_vectors(

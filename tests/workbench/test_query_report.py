@@ -1,5 +1,6 @@
 """The user's own queries, from the files of a made run to their measures: every value is read off the vectors."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 
 import mmlab
 from mmlab.evaluate.measures.qrels import append_labels
-from mmlab.items import ITEM_COLUMNS, Space, Vectors, write_table
+from mmlab.items import DIRECTIONS, ITEM_COLUMNS, Space, Vectors, write_table
 from mmlab.runs import run_folder, start_step
 from mmlab.runs.record import run_files
+from mmlab.workbench.query_report import _thirds
 from tests.conftest import data_in
-from tests.made_run import make_run
+from tests.made_run import make_run, rank_exactly
 
 SPACE = Space("toy", "1", "projected", "", "none", 2)
 PAIRS = {
@@ -79,6 +81,13 @@ def _add_queries(name: str) -> None:
     vectors.save(step.write(f"vectors/{SPACE.key}.arrow"))
     asking.save(step.write(run_files.OWN_QUERY_VECTORS.format(SPACE.key) + ".arrow"))
     step.finish("queries embedded")
+    step = start_step("04_retrieve", name, depth=100)
+    items = pd.read_parquet(folder / run_files.ITEMS)
+    for source, target in DIRECTIONS.values():
+        ranked = rank_exactly(items, [vectors], source, target, 100)
+        for file in ("/exact", "/index", ""):
+            write_table(ranked, step.write(f"{run_files.RANKINGS}/{source}-to-{target}{file}.parquet"))
+    step.finish("ranked")
 
 
 @pytest.fixture
@@ -187,6 +196,23 @@ def test_the_worst_answered_are_shown_with_their_right_answer(own):
     assert "shoe that is not there at all" in str(shown.html)
 
 
+def test_own_queries_are_exported_beside_the_directions(own, data: Path, tmp_path):
+    run = mmlab.open_run("own")
+    files = run.export(tmp_path).table["file"].tolist()
+    assert "own.own-queries.qrels" in files
+    read = (tmp_path / "own.own-queries.qrels").read_text().splitlines()
+    assert read == ["east 0 p-image 2", "east 0 q-image 1", "north 0 r-image 1", "wrong 0 r-image 1"]
+    assert "<title>red mug</title>" in (tmp_path / "own.own-queries.topics.xml").read_text()
+    run.export(tmp_path, to="beir")
+    lines = (tmp_path / "own-queries" / "queries.jsonl").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == [
+        "red mug",
+        "green",
+        "shoe that is not there at all",
+    ]
+    assert (tmp_path / "own-queries" / "qrels" / "test.tsv").read_text().splitlines()[1] == "east\tp-image\t2"
+
+
 def test_05_reads_the_rankings_that_04_wrote_for_the_same_units(own, data: Path, monkeypatch):
     step = start_step("04_retrieve", "own", unit="image")
     own.write_rankings(step)
@@ -196,6 +222,13 @@ def test_05_reads_the_rankings_that_04_wrote_for_the_same_units(own, data: Path,
     pd.testing.assert_frame_equal(again.answers["bm25"], own.answers["bm25"], check_dtype=False)
     with pytest.raises(pytest.fail.Exception, match="ranked again"):
         _ = mmlab.open_run("own").own_queries("pair").answers
+
+
+def test_numbers_of_many_values_are_cut_into_three_groups_of_as_many_queries():
+    thirds = _thirds(pd.Series(range(30), dtype=float))
+    assert thirds.value_counts().tolist() == [10, 10, 10]
+    assert thirds.iloc[0] == "0 to 9.67"
+    assert pd.isna(_thirds(pd.Series([1.0, 2.0, None])).iloc[2])
 
 
 def test_a_run_without_queries_says_so_once(data):
