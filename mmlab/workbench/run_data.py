@@ -204,7 +204,7 @@ class RunData:
         file), label, split, origin, content, width, height, flags, duplicate_of, then the dataset's own columns.
         """
         items = read_items(self._files.read(run_files.ITEMS))
-        opened = (items["modality"] == "image") & ~items["content"].str.startswith(NAMED)
+        opened = (items["modality"] == "image") & was_opened(items)
         images, record = items[opened], self.manifest["steps"].get("01_ingest")
         began = datetime.fromisoformat(record["finished"]).timestamp() - record["seconds"] if record else 0.0
         changed = refuse_changed(images["image"].tolist(), images["content"].tolist(), began)
@@ -570,6 +570,11 @@ class RunData:
         return read_table(self._files.read(run_files.INDEX))
 
 
+def was_opened(items: pd.DataFrame) -> pd.Series:
+    """Return whether 01_ingest has opened the file of each item: it opens none beside ready vectors."""
+    return ~items["content"].astype("str").str.startswith(NAMED, na=False)
+
+
 def own_query_file(space: Space) -> str:
     """Return the file of the user's own queries in a space, relative to the run's folder."""
     file = run_files.OWN_QUERY_VECTORS.format(space.key)
@@ -578,7 +583,7 @@ def own_query_file(space: Space) -> str:
 
 def check_images(items: pd.DataFrame) -> None:
     """Raise FileNotFoundError where there are images that 01_ingest has opened, and none of their files is there."""
-    images = items[(items["modality"] == "image") & ~items["content"].str.startswith(NAMED)]
+    images = items[(items["modality"] == "image") & was_opened(items)]
     paths = images["image"]
     if len(paths) and not any(map(os.path.exists, paths)):
         folder = os.path.commonpath([os.path.dirname(path) for path in paths])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmlab.embed.models.adapter import PRECISIONS
+from mmlab.embed.multi_model import LOCAL, RAY
 from mmlab.index.engines.bm25 import BM25, WordSettings, _tokenizer
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.index.store.schema import DEFAULT_SIZES
@@ -15,6 +16,7 @@ from mmlab.items.options import MAX_CHARS, OPTIONS, Choice, Many, Number, Text, 
 from mmlab.items.vectors import DENSE, LATE, SPARSE
 from mmlab.retrieve import CALIBRATIONS, FUSIONS, RESCORINGS
 from mmlab.retrieve.query.rank import KEEP, LEAVE_OUT
+from mmlab.retrieve.units import BEST, MEAN
 
 
 def test_the_rooms_know_the_same_names():
@@ -30,6 +32,8 @@ def test_the_rooms_know_the_same_names():
         "layout": set(LAYOUTS),
         "fusion": {"none", *FUSIONS},
         "siblings": {LEAVE_OUT, KEEP},
+        "engine": {LOCAL, RAY},
+        "unit_score": {BEST, MEAN},
         "rescoring": {"none", "centring", *RESCORINGS},
         "calibration": {"none", *CALIBRATIONS},
     }

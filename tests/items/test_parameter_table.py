@@ -189,7 +189,7 @@ def test_what_the_readme_gives_is_of_the_table():
     table = re.search(r"\| parameter \| when \|\n.*?\n\n", texts[0], re.DOTALL).group()
     rows = re.findall(r"^\| `-p (\w+)=", table, re.MULTILINE)
     assert set(rows) <= {one for path in choose_notebooks("01") for one in notebook_parameters(path)}
-    assert len(rows) == 5
+    assert len(rows) == 6
 
 
 def test_the_measures_are_those_that_can_be_computed():

@@ -29,7 +29,7 @@ def test_they_are_counted_in_what_is_said_of_the_run(run):
 def test_they_are_marked_where_they_would_be_shown(run):
     shown = str(run.evaluate().queries("best", 10).html)
     first, *others = run.items.loc[run.items["modality"] == "image", "image"]
-    assert shown.count("[changed file]") >= len(others)
+    assert shown.count("[changed file: ") >= len(others)
     assert "data:image/jpeg" in shown
     assert run.changed_images == others
     assert str(run.sample("image")) == first

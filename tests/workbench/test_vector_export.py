@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_the_vectors(tmp_path, monkeypatch, to):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "numpy"], "'numpy' is not one of 'trec', 'clip-retrieval', 'parquet', 'faiss'"),
+        (["--to", "numpy"], "'numpy' is not one of 'trec', 'beir', 'mteb', 'clip-retrieval', 'parquet', 'faiss'"),
         (["--dtype", "float16"], "--model, --dtype and --hnsw-m belong to vectors"),
         (["--to", "parquet", "--dtype", "float16"], "parquet holds float32; only clip-retrieval takes float16"),
         (["--to", "parquet", "--hnsw-m", "8"], "expected a whole number from 2, and to='faiss'; found 8 and 'parquet'"),
