@@ -21,7 +21,7 @@ from mmlab.panels import controls
 from mmlab.panels.controls import PanelBox, status_line
 from mmlab.panels.hit_grid import LABEL, HitGrid, hit_cards, item_details
 from mmlab.retrieve.query.known_queries import add_pair_columns
-from mmlab.visualize import Html, query_gallery
+from mmlab.visualize import Html, gallery, query_gallery
 
 RELEVANT, NOT_RELEVANT = 1, 0
 SAVED = (
@@ -287,7 +287,7 @@ class PoolPanel(PanelBox):
         self.query_ids: list[str] = []
         self.done: list[tuple[str, str, int | None]] = []
         self.by = controls.text_line(by, "Judged by", "your name, which is kept with each judgement")
-        self.place = controls.slider(1, 1, 1, "Query number")
+        self.place = controls.slider(1, 1, 1, "Query")
         self.before = controls.button("previous", "the query before this one", lambda: self.step(-1))
         self.after = controls.button("next", "the query after this one", lambda: self.step(1))
         self.query = widgets.HTML()
@@ -355,15 +355,20 @@ class PoolPanel(PanelBox):
         count = f"{len(left):,} hits of {left['query_id'].nunique():,} queries left to judge"
         self.query.value = status_line(count)
         if self.query_ids:
-            none = pd.DataFrame(columns=["query_id", "item_id", "rank", "score"])
-            asked = query_gallery([self.query_id], none, none, self.items, 0)
             place = f"Query {self.place.value} of {len(self.query_ids)}; {count}"
-            self.query.value = f"{status_line(place)}{asked}"
+            self.query.value = f"{status_line(place)}{self._asked()}"
         try:
             self.agreed.value = status_line(escape(summarize_agreement(self.agreement)))
         except TooFew:
             self.agreed.value = ""
         self.show_static(Html(f"{self.query.value}{self.agreed.value}"))
+
+    def _asked(self) -> str:
+        """Return the words and the image that the query asks by."""
+        query = self.items[self.items["item_id"] == self.query_id].iloc[0]
+        words = "" if pd.isna(query["text"]) else f"<p><b><bdi>{escape(query['text'])}</bdi></b></p>"
+        image = "" if pd.isna(query["image"]) else str(gallery([query["image"]], ["the query"]))
+        return words + image
 
     def add_label(self, item_id: str, relevance: int | None) -> None:
         """Write down the judgement of a hit, and go on once all hits of the query are judged."""

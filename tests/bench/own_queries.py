@@ -71,7 +71,7 @@ def _make_run(folder: Path) -> None:
 def _items(folder: Path) -> pd.DataFrame:
     """An image and a text of each product; the images have no files."""
     number = pd.Series(np.arange(PRODUCTS), dtype="str")
-    known = {"pair_id": "photos/" + number + ".jpg", "product_id": "P" + number, "content": "named " + number}
+    known = {"pair_id": "photos/" + number + ".jpg", "product_id": "P" + number, "content": "named:" + number}
     images = pd.DataFrame(
         {**known, "modality": "image", "origin": "image", "image": f"{folder}/photos/" + number + ".jpg"}
     )

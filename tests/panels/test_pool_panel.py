@@ -46,7 +46,7 @@ def test_hits_are_shown_without_rank_score_and_mark(panel, images):
     for card in panel.grid.cards:
         assert not {"rank", "score", "probability"} & set(card)
         assert card["right"] is None
-    assert "a &lt;b&gt;red&lt;/b&gt; mug" in panel.query.value
+    assert "<bdi>a &lt;b&gt;red&lt;/b&gt; mug</bdi>" in panel.query.value
     assert "3 hits of 2 queries left to judge" in panel.query.value
 
 
