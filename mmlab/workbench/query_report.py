@@ -59,14 +59,14 @@ def _where_given(method: Callable[Asked, Answer]) -> Callable[Asked, Answer | Re
 
     @wraps(method)
     def shown(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer | Result:
-        own = cast("OwnQueries", args[0])
+        own = cast("QueryReport", args[0])
         return answer(*args, **kwargs) if own.data.has_own_queries else Result(no_table(), "")
 
     return shown
 
 
 @dataclass(frozen=True, repr=False)
-class OwnQueries(Report):
+class QueryReport(Report):
     """The user's own queries, ranked by each retriever of the run and by all of them, fused, and judged.
 
     Made by `Run.own_queries`. Units are found: images, texts, pairs, or products; all measures count them. Intervals

@@ -32,7 +32,7 @@ from mmlab.workbench.fixes import FixList, list_fixes
 from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
-from mmlab.workbench.query_report import OwnQueries
+from mmlab.workbench.query_report import QueryReport
 from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunList, RunReader, check_images
@@ -366,7 +366,7 @@ class Run(RunData):
         unit_score: str | None = None,
         k_values: Sequence[int] = (1, 5, 10),
         seed: int = 0,
-    ) -> OwnQueries:
+    ) -> QueryReport:
         """Rank the user's own queries by each retriever, and judge the rankings by their judgements.
 
         Args:
@@ -378,7 +378,7 @@ class Run(RunData):
             seed: of the comparison's bootstrap.
 
         Returns:
-            OwnQueries; where 01_ingest was given no queries, it says so.
+            QueryReport; where 01_ingest was given no queries, it says so.
 
         Raises:
             ValueError: for a unit that is no column of the items.
@@ -392,7 +392,7 @@ class Run(RunData):
         chosen = [
             value or str(self.parameters.get(name, PARAMETERS[name].default)) for name, value in given.items()
         ]
-        return OwnQueries.of(self, chosen[0], chosen[1], k_values, seed)
+        return QueryReport.of(self, chosen[0], chosen[1], k_values, seed)
 
     def compare(
         self,

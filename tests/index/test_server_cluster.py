@@ -188,7 +188,8 @@ def test_a_copy_that_is_dead_is_waited_for(source, cluster, store, capsys):
     }
 
     def start_when_asked() -> None:
-        while "cluster_of" not in {operation for _, operation, _ in cluster.asked[asked:]}:
+        # asked a second time, since the first answer said that it is dead
+        while [operation for _, operation, _ in cluster.asked[asked:]].count("cluster_of") < 2:
             time.sleep(0.01)
         cluster.nodes[2].start()
 
