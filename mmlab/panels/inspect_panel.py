@@ -90,7 +90,64 @@ class JudgedGrid(HitGrid):
         self.back()
 
 
-class InspectPanel(PanelBox):
+class WalkPanel(PanelBox):
+    """A panel that walks through queries, whose hits are judged in a grid: what all such panels share.
+
+    A subclass makes the controls, and says what the hits of a query are, which cards they become, and what is shown of
+    the query.
+    """
+
+    place: widgets.IntSlider
+    query_ids: list[str]
+    done: list[Any]
+    grid: HitGrid
+
+    @property
+    def query_id(self) -> str:
+        """The query whose hits are shown."""
+        return self.query_ids[self.place.value - 1]
+
+    @property
+    def hits(self) -> pd.DataFrame:
+        """The hits of the query with their images, words, and judgements in the column judged."""
+        raise NotImplementedError
+
+    def _cards(self, hits: pd.DataFrame) -> list[dict[str, Any]]:
+        """Return a card for each hit."""
+        raise NotImplementedError
+
+    def _describe(self) -> None:
+        """Show the query, and what is left."""
+        raise NotImplementedError
+
+    def step(self, by: int) -> None:
+        """Go on or back by so many queries."""
+        self.place.value += by
+
+    def show(self) -> None:
+        """Show the query at this place; what goes wrong is shown in the grid."""
+        self.grid.status = ""
+        try:
+            self._draw()
+        except Exception as error:  # whatever it is, the person at the panel has to see it
+            self.grid.error = f"{type(error).__name__}: {error}"
+
+    def _draw(self) -> None:
+        hits = self.hits if self.query_ids else pd.DataFrame(columns=["item_id", "judged"])
+        self.grid.show(self._cards(hits) if len(hits) else [], _labels(hits))
+        self.grid.undoable, self.grid.scores = bool(self.done), []  # too few for a threshold
+        self._describe()
+
+    def write_down(self, write: Callable[[], str]) -> str:
+        """Return what `write` says of a judgement; where it fails the grid shows what stands in the file."""
+        try:
+            return write()
+        except Exception:  # whatever it is: the grid shows the error
+            self.grid.labels = _labels(self.hits)
+            raise
+
+
+class InspectPanel(WalkPanel):
     """Direction and kind of failure, the place among the misses, the query, and the grid in which hits are judged.
 
     Attributes:
@@ -133,11 +190,6 @@ class InspectPanel(PanelBox):
         """The missed queries of the chosen direction."""
         return self.by_direction[self.direction.value]
 
-    @property
-    def query_id(self) -> str:
-        """The missed query that is shown."""
-        return self.query_ids[self.place.value - 1]
-
     def choose_direction(self) -> None:
         """Walk through the missed queries of another direction."""
         with self.listening.silenced():
@@ -152,30 +204,10 @@ class InspectPanel(PanelBox):
             self.place.value, self.place.max = 1, max(len(self.query_ids), 1)
         self.show()
 
-    def step(self, by: int) -> None:
-        """Go on or back by one."""
-        self.place.value += by
-
-    def show(self) -> None:
-        """Show the missed query at this place; what goes wrong is shown in the grid."""
-        self.grid.status = ""
-        try:
-            self._draw()
-        except Exception as error:  # whatever it is, the person at the panel has to see it
-            self.grid.error = f"{type(error).__name__}: {error}"
-
-    def _draw(self) -> None:
-        hits = self.hits if self.query_ids else pd.DataFrame(columns=["item_id", "judged"])
-        self.grid.show(self._cards(hits) if len(hits) else [], _labels(hits))
-        self.grid.undoable, self.grid.scores = bool(self.done), []  # too few for a threshold
-        self._describe()
-
     def _cards(self, hits: pd.DataFrame) -> list[dict[str, Any]]:
         """Return a card for each hit; those of the query's own pair are marked, the others are to be judged."""
         own = self.missed.qrels[self.missed.qrels["query_id"] == self.query_id]["item_id"]
-        texts = hits["modality"] == "text"
-        table = hits.drop(columns="judged").assign(pair_image=hits["pair_image"].mask(texts, None))
-        return [{**card, "right": card["right"] or None} for card in hit_cards(table, own)]
+        return [{**card, "right": card["right"] or None} for card in hit_cards(_unlabelled(hits), own)]
 
     def _describe(self) -> None:
         """Show the query, its right answers and their rank, those judged right by hand among them."""
@@ -204,11 +236,8 @@ class InspectPanel(PanelBox):
         """Write down the judgement of a hit, say so, and go on once the miss is judged."""
         before = self.hits.set_index("item_id")["judged"][item_id]
         known = None if pd.isna(before) else int(before)
-        try:
-            sentence = self.missed.add_judgement(self.query_id, item_id, relevance, self.by.value)
-        except Exception:  # whatever it is: the grid shows what stands in the file, and then the error
-            self.grid.labels = _labels(self.hits)
-            raise
+        given = self.query_id, item_id, relevance, self.by.value
+        sentence = self.write_down(lambda: self.missed.add_judgement(*given))
         self.done.append(Judgement(self.direction.value, self.query_id, item_id, known))
         self.grid.undoable = True
         if relevance is None or not self.goes_on.value or not self._is_judged() or not self._go_on():
@@ -256,6 +285,12 @@ def _labels(hits: pd.DataFrame) -> dict[str, int]:
     return {item: min(int(one), 1) for item, one in zip(judged["item_id"], judged["judged"], strict=True)}
 
 
+def _unlabelled(hits: pd.DataFrame) -> pd.DataFrame:
+    """Return hits without what was judged of them, and texts without the image of their pair."""
+    texts = hits["modality"] == "text"
+    return hits.drop(columns="judged").assign(pair_image=hits["pair_image"].mask(texts, None))
+
+
 KEPT = (
     "Each judgement is saved at once, as a line of <code>{}</code>, with the name of who judged; undo takes back your "
     "own alone. The hits come from all systems and are in no order of theirs."
@@ -274,7 +309,7 @@ def pool_panel(pool: Pool, items: pd.DataFrame, by: str | None = None) -> PanelB
     return PoolPanel(pool, items, login_name() if by is None else by)
 
 
-class PoolPanel(PanelBox):
+class PoolPanel(WalkPanel):
     """Who judges, the place among the queries, the query, and the grid in which its hits are judged.
 
     Attributes:
@@ -305,11 +340,6 @@ class PoolPanel(PanelBox):
         self.begin()
 
     @property
-    def query_id(self) -> str:
-        """The query whose hits are shown."""
-        return self.query_ids[self.place.value - 1]
-
-    @property
     def agreement(self) -> pd.DataFrame:
         """How far each two people agree: first, second, answers, agreed, kappa, low, high."""
         return self.pool.agreement()
@@ -322,32 +352,15 @@ class PoolPanel(PanelBox):
             self.place.value, self.place.max = 1, max(len(self.query_ids), 1)
         self.show()
 
-    def step(self, by: int) -> None:
-        """Go on or back by one query."""
-        self.place.value += by
-
-    def show(self) -> None:
-        """Show the hits of the query at this place; what goes wrong is shown in the grid."""
-        self.grid.status = ""
-        try:
-            self._draw()
-        except Exception as error:  # whatever it is, the person at the panel has to see it
-            self.grid.error = f"{type(error).__name__}: {error}"
-
-    def _draw(self) -> None:
-        hits = self._hits() if self.query_ids else pd.DataFrame(columns=["item_id", "judged"])
-        judged = hits.dropna(subset="judged")
-        labels = {
-            item: min(int(one), 1) for item, one in zip(judged["item_id"], judged["judged"], strict=True)
-        }
-        self.grid.show(_blind_cards(hits) if len(hits) else [], labels)
-        self.grid.undoable, self.grid.scores = bool(self.done), []
-        self._describe()
-
-    def _hits(self) -> pd.DataFrame:
-        """Return the pooled hits of the query with their images, words and this person's judgements."""
+    @property
+    def hits(self) -> pd.DataFrame:
+        """The pooled hits of the query with their images, words and this person's judgements."""
         hits = self.pool.of_query(self.query_id, self.by.value)
         return add_pair_columns(hits.merge(self.items, on="item_id"), self.items)
+
+    def _cards(self, hits: pd.DataFrame) -> list[dict[str, Any]]:
+        """Return a card for each hit that says nothing of who found it, at which rank, or what others judged."""
+        return hit_cards(_unlabelled(hits))
 
     def _describe(self) -> None:
         """Show the query, how much is left, and how far people agree."""
@@ -374,7 +387,8 @@ class PoolPanel(PanelBox):
         """Write down the judgement of a hit, and go on once all hits of the query are judged."""
         hits = self.pool.of_query(self.query_id, self.by.value).set_index("item_id")["judged"]
         before = None if pd.isna(hits[item_id]) else int(hits[item_id])
-        sentence = self.pool.add(self.query_id, item_id, relevance, self.by.value)
+        given = self.query_id, item_id, relevance, self.by.value
+        sentence = self.write_down(lambda: self.pool.add(*given))
         self.done.append((self.query_id, item_id, before))
         self.grid.undoable = True
         last = self.place.value == len(self.query_ids)
@@ -394,10 +408,3 @@ class PoolPanel(PanelBox):
             self.place.value = self.query_ids.index(query_id) + 1
         self.show()
         self.grid.status = f"Undone: {sentence}"
-
-
-def _blind_cards(hits: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a card for each hit that says nothing of who found it, at which rank, or what others judged."""
-    texts = hits["modality"] == "text"
-    table = hits.drop(columns="judged").assign(pair_image=hits["pair_image"].mask(texts, None))
-    return hit_cards(table)

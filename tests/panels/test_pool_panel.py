@@ -88,3 +88,10 @@ def test_where_nothing_is_left_it_says_so(pool, asked):
     panel = pool_panel(pool, asked, by="one")
     assert panel.grid.empty == "There is no hit left that you have not judged."
     assert panel.grid.cards == []
+
+
+def test_a_judgement_that_cannot_be_written_is_not_shown_as_one(panel, pool, images):
+    pool.labels.mkdir()  # where the file should be
+    panel.grid._receive(None, {"do": "key", "key": "y", "id": images[0]}, None)
+    assert "IsADirectoryError" in panel.grid.error
+    assert panel.grid.labels == {}

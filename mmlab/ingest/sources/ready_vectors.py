@@ -50,7 +50,7 @@ DAMAGED = (
     KeyError,
     zipfile.BadZipFile,
     pa.ArrowException,
-    NotImplementedError,
+    NotImplementedError,  # of zipfile, for a compression that it does not know
 )
 
 Block = tuple[str, int, np.ndarray]  # the table, the record of the first row from 1, rows (n, D) as they are
