@@ -9,6 +9,7 @@ Shapes: N rows, D dimensions.
 """
 
 import json
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -133,17 +134,36 @@ def read_arrow(path: str | Path) -> tuple[pa.Array, np.ndarray, dict[str, Any]]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no vectors at {path}: run 02_embed for this run first")
     try:
-        with pa.memory_map(str(path)) as file:
-            batch = _only_batch(pa.ipc.open_file(file))
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        batch = _only_batch(pa.ipc.open_file(pa.py_buffer(mapped)))
+        rows = _rows_in(mapped, batch.column(ROW_COLUMN))
         fields = json.loads(batch.schema.metadata[SPACE_KEY])
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is no vectors file: expected an Arrow file with {ID_COLUMN}, {ROW_COLUMN} and a space, found "
             f"{error}; run 02_embed again"
         ) from error
-    values = batch.column(ROW_COLUMN)
-    rows = np.asarray(values.flatten()).reshape(len(batch), values.type.list_size)
     return batch.column(ID_COLUMN), rows, fields
+
+
+def _rows_in(mapped: mmap.mmap, values: pa.FixedSizeListArray) -> np.ndarray:
+    """Return the rows (N, D) as a view of the mapped file in which they lie."""
+    start = np.frombuffer(mapped, np.uint8).ctypes.data
+    offset = values.values.buffers()[1].address - start if len(values) else 0
+    return np.ndarray((len(values), values.type.list_size), np.float32, mapped, offset)
+
+
+def release_memory(rows: np.ndarray) -> None:
+    """Give the memory of rows that were read from a file back to the system; they are read again when they are used.
+
+    Rows that lie in no mapped file stay as they are, as all do on Windows.
+    """
+    owner: Any = rows
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _only_batch(reader: Any) -> pa.RecordBatch:

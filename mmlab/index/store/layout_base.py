@@ -27,7 +27,7 @@ from mmlab.index.store.schema import Schema
 from mmlab.items import Space, check_columns, is_among
 from mmlab.items.ragged_vectors import AnyVectors, pooled_space
 from mmlab.items.tables import places_among
-from mmlab.items.vector_files import blocks_of
+from mmlab.items.vector_files import blocks_of, release_memory
 from mmlab.items.vectors import DENSE, LATE, Vectors
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -107,6 +107,12 @@ class Points:
                 zip(self.ids[part].tolist(), self._fingerprints(part, self.payloads[part]), strict=True)
             )
         return found
+
+    def release_memory(self) -> None:
+        """Give back the memory of vectors that were read from a file, before a graph needs it."""
+        for vectors, _ in self.vectors.values():
+            if isinstance(vectors, Vectors):
+                release_memory(vectors.array)
 
     def _fingerprints(self, part: slice, payloads: Sequence[Payload]) -> list[int]:
         hashes = [hashlib.sha256(repr(without_paths(payload)).encode()) for payload in payloads]
