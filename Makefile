@@ -21,7 +21,7 @@ test: $(STAMP) ## run the tests, then the linter
 	@$(MAKE) --no-print-directory lint
 
 test-ray: $(STAMP) ## run the tests that start a cluster of Ray, two nodes on this machine
-	@$(OFFLINE) $(BIN)/python -m pytest -m ray tests/embed/test_ray_engine.py $(ARGS)
+	@$(OFFLINE) $(BIN)/python -m pytest -m ray tests/embed tests/ingest/images tests/items $(ARGS)
 
 lint: $(STAMP) ## check style, layout and types without changing anything
 	@$(BIN)/ruff check .

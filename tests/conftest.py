@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ SLOW_FILES = (  # longest first; the second needs no shared run, for the first i
     "test_notebooks_vectors", "test_notebooks_sentences", "test_examples", "test_train", "test_build", "test_weights",
     "test_run",
 )  # fmt: skip
+RAY_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 def find_shared(path: str) -> Path:
@@ -220,6 +222,34 @@ def read_only() -> Iterator[Callable[[Path], None]]:
         else:
             for path in (folder, *folder.rglob("*")):
                 path.chmod(path.stat().st_mode | 0o200)
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which workers of a cluster write down what they begin."""
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, records: Path):
+    """Two nodes of one CPU each, at RAY_ADDRESS."""
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    from ray.cluster_utils import Cluster
+
+    quick = tmp_path_factory.mktemp("quick")
+    # jsonschema, which all processes of Ray import, takes what Jupyter brings for it: a grammar of four seconds
+    (quick / "rfc3987_syntax.py").write_text("raise ImportError('not needed')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(quick), *sys.path]))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RECORDS", str(records))
+        made = Cluster(initialize_head=True, head_node_args={**RAY_NODE, "include_dashboard": False})
+        try:
+            made.add_node(**RAY_NODE)
+            patch.setenv("RAY_ADDRESS", made.address)
+            yield made
+        finally:
+            made.shutdown()
 
 
 @contextmanager

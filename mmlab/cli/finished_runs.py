@@ -155,7 +155,7 @@ def lab(run: str, arguments: Sequence[str], no_browser: bool) -> None:
     """
     import webbrowser
 
-    from mmlab.runs.execute.lab import lab_server, notebook_to_ask, warm_up
+    from mmlab.runs.execute.kernels import lab_server, notebook_to_ask, warm_up
     from mmlab.workbench import open_run
 
     name_older_notebooks()

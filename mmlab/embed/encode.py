@@ -5,7 +5,6 @@ takes a batch from its files to its vectors: while one decodes images, another c
 Letters: N inputs, D dimensions.
 """
 
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from mmlab.embed.models import Model
 from mmlab.embed.models.interface import Inputs, empty_rows
 from mmlab.items import ImageError, open_image
 from mmlab.items.files import MEMORY_RAN_OUT, file_hash
+from mmlab.items.workers import count_cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -270,8 +270,7 @@ def cut_by_length(
 
 def count_workers() -> int:
     """Return one worker for each core that this process may use, at most MAX_WORKERS."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_WORKERS)
+    return min(count_cores(), MAX_WORKERS)
 
 
 def run_in_workers(work: Callable[[T], R], batches: Iterable[T], workers: int) -> Iterator[R]:

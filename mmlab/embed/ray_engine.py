@@ -6,23 +6,19 @@ to another. The extra [ray] brings it. What a worker does with a shard is what h
 
 import logging
 import os
-import socket
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-import mmlab
 from mmlab.embed.embedding import EMBEDDED_COLUMNS, pack_row, unpack_row
 from mmlab.embed.encode import (
     MAX_WORKERS,
     EncodedBatch,
-    count_workers,
     encode_items,
     estimate_tokens,
     longest_first,
@@ -31,16 +27,12 @@ from mmlab.embed.models import Model, ModelError, load_for
 from mmlab.embed.models.interface import empty_rows
 from mmlab.items import Space
 from mmlab.items.files import find_project
+from mmlab.items.workers import GO_ON, UNSEEN, RayCluster, WorkerError, check_seen, failures_named, ray
 
-ADDRESS = "RAY_ADDRESS"
 # Batches of each thread of a worker in a shard.
 BATCHES_PER_SHARD = 4
 # Shards that an actor has before it: the next one is there when it has done one.
 SHARDS_AT_ONCE = 2
-SECONDS_TO_ANSWER = 10
-OBJECT_STORE_BYTES = 256 << 20
-# Why an image failed, where another machine may read it.
-UNSEEN = ("missing file", "unreadable file")
 RESULT = pa.schema(
     [
         ("position", pa.int64()),
@@ -51,17 +43,6 @@ RESULT = pa.schema(
         ("problem", pa.string()),
     ]
 )
-NO_RAY = 'engine: "ray" needs Ray: pip install "mmlab[ray]" here and on each node of the cluster, or give engine local'
-LOGS = "/tmp/ray/session_latest/logs"  # noqa: S108 - where Ray writes them
-NO_ANSWER = (
-    "no cluster can be joined at RAY_ADDRESS={} ({}). Check that it is the host:port of a running one (ray status), of "
-    "which this machine is a node, or unset RAY_ADDRESS to start one here"
-)
-NO_START = (
-    f"Ray did not start here ({{}}). Its logs lie in {LOGS}; on a busy machine it may take longer than Ray waits. Run "
-    "this again, or start it by hand (ray start --head) and set RAY_ADDRESS=auto"
-)
-GO_ON = "What is embedded lies in the cache: run this again to go on"
 
 
 class ActorSize(NamedTuple):
@@ -72,101 +53,26 @@ class ActorSize(NamedTuple):
     gpus: int
 
 
-class RayEngine:
-    """A cluster that embeds, joined or started when there is something to embed, and left at the end of a `with`.
-
-    The cluster is that of the environment variable RAY_ADDRESS, `host:port`, which this machine is a node of; without
-    it one is started on this machine alone, and ended. Each node needs mmlab with the extras that the model needs, the
-    model, and the image files at the paths where they lie here, as on a shared disk.
-
-    Raises ModuleNotFoundError where Ray is not installed.
-    """
-
-    def __init__(self) -> None:
-        if not find_spec("ray"):
-            raise ModuleNotFoundError(NO_RAY)
-        self._joined = False
+class RayEngine(RayCluster):
+    """A cluster that embeds, see `RayCluster`; each node needs the model too, and the extras that it needs."""
 
     def encode(
         self, rows: pd.DataFrame, model: Model, batch_size: int, as_queries: bool = False
     ) -> Iterator[EncodedBatch]:
         """Do what `encode_items` does on the cluster; yield each shard as one batch when it is done, in any order.
 
-        Raises ModelError where a worker cannot load the model or read an image that can be read here, ConnectionError
-        where the cluster of RAY_ADDRESS does not answer or none can be started, RuntimeError where Ray fails otherwise.
+        Raises WorkerError where a worker cannot load the model or read an image that can be read here, and what
+        `RayCluster.map` raises.
         """
         if rows.empty:
             return
-        with _failures_named():
-            self._join()
-            size = size_actors(_ray().nodes(), needs_cpu=model.space.preprocessing.endswith(", int8"))
+        with failures_named():
+            self.join()
+            size = size_actors(ray().nodes(), needs_cpu=model.space.preprocessing.endswith(", int8"))
             shards = cut_shards(rows, size, batch_size)
             results = _start(shards, model.space, size, batch_size, as_queries)
             for result in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 yield read_result(result, rows, model.space)
-
-    def _join(self) -> None:
-        if _ray().is_initialized():
-            return
-        address = os.environ.get(ADDRESS, "")
-        own: dict[str, Any] = {"num_cpus": count_workers(), "include_dashboard": False}
-        own |= {"object_store_memory": OBJECT_STORE_BYTES}
-        # Else Ray tells its makers of each cluster that is started.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        try:
-            _check_answers(address)
-            _ray().init(
-                address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if address else own),
-            )
-        except Exception as error:
-            _ray().shutdown()
-            why = _last_line(error)
-            problem = NO_ANSWER.format(address, why) if address else NO_START.format(why)
-            raise ConnectionError(f"engine ray: {problem}") from error
-        self._joined = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._joined:
-            _ray().shutdown()
-
-
-def _ray() -> Any:
-    import ray
-    import ray.data
-
-    return ray
-
-
-def _check_answers(address: str) -> None:
-    """Raise OSError where nothing listens at a host and port: Ray would ask for minutes."""
-    host, _, port = address.rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=SECONDS_TO_ANSWER).close()
-
-
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    """Turn what Ray raises while it works into one error that says what to do."""
-    try:
-        yield
-    except (ModelError, ConnectionError):
-        raise
-    except Exception as error:
-        raise RuntimeError(
-            f"engine ray: {_last_line(error)}. Each node needs Ray, Python, mmlab {mmlab.__version__} and its extras "
-            f"as they are here; Ray's logs lie in {LOGS} of each node. {GO_ON}"
-        ) from error
-
-
-def _last_line(error: Exception) -> str:
-    """Return what an error says, without the traceback of a worker before it."""
-    return str(error).strip().rpartition("\n")[2].strip(" .") or type(error).__name__
 
 
 def size_actors(nodes: Sequence[dict[str, Any]], needs_cpu: bool = False) -> ActorSize:
@@ -212,9 +118,9 @@ def cut_shards(rows: pd.DataFrame, size: ActorSize, batch_size: int) -> list[pa.
 def _start(shards: list[pa.Table], space: Space, size: ActorSize, batch_size: int, as_queries: bool) -> Any:
     """Return a dataset of Ray of what the workers make of the shards, with the columns of RESULT; nothing has begun."""
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    given = _ray().data.from_arrow(shards)
+    given = ray().data.from_arrow(shards)
     given.context.enable_progress_bars = False
-    pool = _ray().data.ActorPoolStrategy(size=size.actors, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE)
+    pool = ray().data.ActorPoolStrategy(size=size.actors, max_tasks_in_flight_per_actor=SHARDS_AT_ONCE)
     return given.map_batches(
         ShardEncoder,
         fn_constructor_args=(space, str(find_project() or Path.cwd()), size, batch_size, as_queries),
@@ -241,7 +147,7 @@ class ShardEncoder:
 
     def __call__(self, shard: pa.Table) -> pa.Table:
         """Return a row for each row of the shard, or one row with the problem."""
-        return self.embed(shard, str(_ray().util.get_node_ip_address()))
+        return self.embed(shard, str(ray().util.get_node_ip_address()))
 
     def embed(self, shard: pa.Table, node: str) -> pa.Table:
         """Do so under the name of the node."""
@@ -274,32 +180,22 @@ def write_result(
 def read_result(result: pa.Table, rows: pd.DataFrame, space: Space) -> EncodedBatch:
     """Return what `write_result` wrote as one batch.
 
-    Raises ModelError for a problem, and for an image that the worker could not read though this machine can.
+    Raises WorkerError for a problem, and for an image that the worker could not read though this machine can.
     """
     table = result.to_pylist()
     for row in table:
         if row["problem"] is not None:
-            raise ModelError(
+            raise WorkerError(
                 f"engine ray: worker {row['node']}: {row['problem']}. Put the model at the same place on each node, or "
                 f"give its Hugging Face id. {GO_ON}"
             )
     failures = {row["position"]: row["failure"] for row in table if row["failure"] is not None}
     done = [row for row in table if row["failure"] is None]
     node = table[0]["node"] if table else ""
-    _check_seen([rows["image"].iloc[at] for at, why in failures.items() if why in UNSEEN], node)
+    check_seen([rows["image"].iloc[at] for at, why in failures.items() if why in UNSEEN], node)
     vectors = empty_rows(space, len(done))
     for place, row in enumerate(done):
         vectors[place] = unpack_row(row["vector"], space)
     return EncodedBatch(
         [row["position"] for row in done], vectors, failures, sum(row["halved"] or 0 for row in table)
     )
-
-
-def _check_seen(missing: Sequence[str], node: str) -> None:
-    """Raise ModelError where one of the files that a node could not read can be read here."""
-    here = [path for path in missing if os.access(path, os.R_OK)]
-    if here:
-        raise ModelError(
-            f"engine ray: worker {node} cannot read {here[0]}, which can be read here: put the images on a disk that "
-            f"all nodes mount at the same path. {GO_ON}"
-        )

@@ -43,6 +43,7 @@ def ingest_items(
     rules: Rules = Rules(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
     progress: bool = True,
+    engine: str = "local",
 ) -> IngestResult:
     r"""Return the items of a dataset, with what was skipped, what was changed and why.
 
@@ -53,6 +54,7 @@ def ingest_items(
         like "image=url", as one such text ("image=url,caption=alt"), or as JSON of these.
     cache: a folder, data/cache by default, that keeps downloaded images and all findings: a second time, or after a
         kill, nothing is done twice.
+    engine: where images are opened and measured: "local", or "ray", the workers of a cluster.
 
     Where a source has ready vectors (see `mmlab.ingest.sources.ready_vectors`) no image is opened, and one that is not
     at hand is an item all the same.
@@ -80,7 +82,7 @@ def ingest_items(
     rows = _rows_to_ingest(looked)
     texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
     with FindingsCache(cache / "ingest.sqlite") as findings:
-        images, decoded = _resolve(looked, rows, findings, cache, progress)
+        images, decoded = _resolve(looked, rows, findings, cache, progress, engine)
         outcomes = decide_outcomes(rows, texts, images, rules)
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(looked, kept, outcomes), rules, findings, progress)
@@ -114,7 +116,7 @@ def _make_result(
 
 
 def _resolve(
-    looked: Inspection, rows: pd.DataFrame, findings: FindingsCache, cache: Path, progress: bool
+    looked: Inspection, rows: pd.DataFrame, findings: FindingsCache, cache: Path, progress: bool, engine: str
 ) -> tuple[pd.DataFrame, int]:
     """Return the images as `assign_splits` leaves them, and how many were decoded: none beside ready vectors."""
     images, decoded = _named_images(looked), 0
@@ -122,7 +124,7 @@ def _resolve(
         images = name_images(images)
     else:
         blobs = Blobs(cache / "images")
-        images, decoded = resolve_images(images, looked.rules, findings, blobs, progress)
+        images, decoded = resolve_images(images, looked.rules, findings, blobs, progress, engine)
     return assign_splits(rows, images, looked.rules), decoded
 
 

@@ -41,14 +41,19 @@ EVALUATION_ORDER = {"test": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}
 
 
 def resolve_images(
-    found: pd.DataFrame, rules: Rules, cache: FindingsCache, blobs: Blobs, progress: bool = True
+    found: pd.DataFrame,
+    rules: Rules,
+    cache: FindingsCache,
+    blobs: Blobs,
+    progress: bool = True,
+    engine: str = "local",
 ) -> tuple[pd.DataFrame, int]:
     """Return the images as `assess_images` leaves them, one row per name, and how many were decoded now.
 
-    `found` is as in `add_downloads`.
+    `found` is as in `add_downloads`, `engine` as in `measure_images`.
     """
     files = add_downloads(found, rules, cache, blobs, progress)
-    facts, decoded = measure_images(files["file"].dropna().to_dict(), cache, progress)
+    facts, decoded = measure_images(files["file"].dropna().to_dict(), cache, progress, engine)
     facts = facts.reindex(files.index)
     reasons = {name: files[name].fillna(facts[name]) for name in ("reason", "detail")}
     return assess_images(facts.assign(file=files["file"], **reasons), rules), decoded

@@ -815,6 +815,7 @@ class Run(RunData):
         rules: Rules | None = None,
         queries: str | Path = "",
         qrels: str | Path = "",
+        engine: str = "local",
     ) -> IngestReport:
         """Read a dataset into items, as 01_ingest does; `IngestReport.write` keeps them.
 
@@ -827,6 +828,7 @@ class Run(RunData):
             queries: a file or folder of queries of your own, "" for none: see `mmlab.ingest.read_queries`. A relative
                 path starts at the dataset's folder, then at the project.
             qrels: judgements of what answers them, where they lie elsewhere.
+            engine: where images are opened and measured: "local", or "ray", the cluster at RAY_ADDRESS.
 
         Example:
             >>> sorted(run.ingest(run.dataset).items["modality"].unique())
@@ -836,7 +838,7 @@ class Run(RunData):
             looked = dataset.inspection
         else:
             looked = _look(dataset, source, columns, rules or Rules())
-        result = ingest_items(looked, rules=rules or looked.rules)
+        result = ingest_items(looked, rules=rules or looked.rules, engine=engine)
         own = None
         if queries:
             own = read_queries(result.items, queries, qrels, result.images, looked.source.root)

@@ -7,7 +7,7 @@ import pytest
 import mmlab
 from mmlab.cli import main
 from mmlab.cli.finished_runs import read_filter
-from mmlab.runs.execute.lab import notebook_to_ask
+from mmlab.runs.execute.kernels import notebook_to_ask
 
 
 def test_without_a_command_the_help_is_printed(capsys):

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mmlab.embed import ModelError, VectorCache, embed_items, embed_with_models, load_model
+from mmlab.embed import VectorCache, embed_items, embed_with_models, load_model
 from mmlab.embed.encode import EncodedBatch, encode_items
 from mmlab.embed.ray_engine import (
     ActorSize,
@@ -24,12 +24,12 @@ from mmlab.embed.ray_engine import (
 )
 from mmlab.items import ITEM_COLUMNS
 from mmlab.items.files import file_hash
+from mmlab.items.workers import WorkerError
 
 SIDE, IMAGES = (
     2000,
     40,
 )  # pixels; they take a tenth of a second each to decode, so that there is something to interrupt
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 def node(alive=True, **resources):
@@ -89,7 +89,7 @@ def test_an_image_that_a_worker_cannot_read_and_this_machine_can_is_an_error(ite
     for reason in ("missing file", "unreadable file"):
         batch = EncodedBatch([], np.zeros((0, 4)), {2: reason}, 0)
         with pytest.raises(
-            ModelError, match=r"worker 10.0.0.7 cannot read .*2.png, which can be read here: put"
+            WorkerError, match=r"worker 10.0.0.7 cannot read .*2.png, which can be read here: put"
         ):
             read_result(write_result([batch], np.arange(5), "10.0.0.7"), images, model.space)
 
@@ -97,7 +97,7 @@ def test_an_image_that_a_worker_cannot_read_and_this_machine_can_is_an_error(ite
 def test_a_problem_of_a_worker_is_one_error(items, model):
     result = write_result([], np.arange(0), "10.0.0.7", problem="there is no such model")
     with pytest.raises(
-        ModelError, match=r"worker 10.0.0.7: there is no such model\. Put the model .* run this again"
+        WorkerError, match=r"worker 10.0.0.7: there is no such model\. Put the model .* run this again"
     ):
         read_result(result, items, model.space)
 
@@ -132,33 +132,6 @@ class Recording(ShardEncoder):
         name = f"{shard['content'][0].as_py()}-{own}-{time.monotonic_ns()}"
         open(f"{os.environ['RECORDS']}/{name}", "x").close()
         return super().__call__(shard)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    return tmp_path_factory.mktemp("records")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory, records):
-    """Two nodes of one CPU each, at RAY_ADDRESS."""
-    pytest.importorskip("ray", reason="the extra [ray] is not installed")
-    from ray.cluster_utils import Cluster
-
-    quick = tmp_path_factory.mktemp("quick")
-    # jsonschema, which all processes of Ray import, takes what Jupyter brings for it: a grammar of four seconds
-    (quick / "rfc3987_syntax.py").write_text("raise ImportError('not needed')\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(quick), *sys.path]))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RECORDS", str(records))
-        made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        try:
-            made.add_node(**NODE)
-            patch.setenv("RAY_ADDRESS", made.address)
-            yield made
-        finally:
-            made.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +177,7 @@ def test_a_worker_without_the_model_is_one_clear_error(cluster, items, clip_fold
     with (
         RayEngine() as engine,
         pytest.raises(
-            ModelError, match=r"engine ray: worker [\d.]+: .*clip.*\. Put the model at the same place"
+            WorkerError, match=r"engine ray: worker [\d.]+: .*clip.*\. Put the model at the same place"
         ),
     ):
         embed_items(items, model, progress=False, encode=engine.encode)

@@ -5,9 +5,9 @@ Edge reads two settings from the environment when it is first used; what the use
 
 import os
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from mmlab.items.workers import count_cores
 
 # Edge leaves one of this many cores free, so that on two cores it builds a graph with one thread: 1.6 times as long.
-os.environ.setdefault("QDRANT_NUM_CPUS", str(CORES + 1))
+os.environ.setdefault("QDRANT_NUM_CPUS", str(count_cores() + 1))
 # Edge maps each file of vectors twice, for reading in order and at random; once takes half the resident memory.
 os.environ.setdefault("QDRANT_NO_MULTI_MMAP", "1")

@@ -8,8 +8,9 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,21 +23,20 @@ from mmlab.ingest.rules import ASPECT, BLANK, BLURRED, DARK, TINY
 from mmlab.items import ImageError
 from mmlab.items.files import open_regular
 from mmlab.items.images import open_measured, refuse_changed
+from mmlab.items.parameter_table import check_values
+from mmlab.items.workers import UNSEEN, RayCluster, check_seen, count_cores
 
 if TYPE_CHECKING:
     from PIL import Image
     from tqdm import tqdm
 
-
 KIND = "measured"  # in the cache: the file as it is now -> the fields of ImageFacts
 VERSION = 2  # of the facts; with another, all images are measured again
-FILES_PER_CHUNK = 500  # given to the threads at a time: a kill loses no more, and a long list needs no memory
+FILES_PER_CHUNK = 200  # given to the workers at a time: a kill loses no more, and a long list needs no memory
 MAX_BYTES_IN_MEMORY = 64 << 20  # of a file; larger ones are read twice, to be hashed and to be decoded
 MEASURED_SIDE = 160  # pixels of the longer side of the copy that is measured
 PHASH_SIDE = 32  # pixels of the square that the perceptual hash is made of
 CELLS = 4  # the signature has CELLS x CELLS colours; the sharpness is that of the sharpest of as many tiles
-# may be otherwise next time though the file is the same
-TEMPORARY_REASONS = ("missing file", "unreadable file")
 
 # The bounds of the flags were set on 200 photos of 500 pixels, as they are and altered, and on drawn products,
 # which are smooth.
@@ -70,6 +70,9 @@ class ImageFacts(NamedTuple):
     detail: str | None = None
 
 
+Keys = Mapping[str, str | None]  # in the cache, of files by path; None where there is no file
+Measure = Callable[[Iterable[Keys]], Iterator[tuple[Keys, dict[str, ImageFacts]]]]
+
 DTYPES = {
     **dict.fromkeys(("content", "phash", "signature", "reason", "detail"), "str"),
     **dict.fromkeys(("width", "height"), "Int32"),
@@ -78,12 +81,16 @@ DTYPES = {
 
 
 def measure_images(
-    files: Mapping[str, str | Path], cache: FindingsCache | None = None, progress: bool = True
+    files: Mapping[str, str | Path],
+    cache: FindingsCache | None = None,
+    progress: bool = True,
+    engine: str = "local",
 ) -> tuple[pd.DataFrame, int]:
     """Return the fields of ImageFacts, one row per name in order, and the number of files decoded now.
 
     files: absolute paths by name. A path is measured once; with a cache, once for all ingests as long as its size
     and its time of change stay the same. Facts are kept as they come, so a killed ingest goes on where it stopped.
+    engine: "local", or "ray" for a cluster (see `mmlab.items.workers.RayCluster`, whose errors this raises too).
     """
     from tqdm.auto import tqdm
 
@@ -91,40 +98,70 @@ def measure_images(
     facts: dict[str, ImageFacts] = {}
     decoded = 0
     bar = tqdm(total=len(paths), desc="images", unit="image", disable=not progress)
-    with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(paths), FILES_PER_CHUNK):
-            chunk, new = _measure_chunk(paths[start : start + FILES_PER_CHUNK], cache, threads, bar)
-            facts |= chunk
-            decoded += new
+    with bar, ThreadPoolExecutor(count_cores()) as threads, _measuring(engine, threads) as measure:
+        for new, measured in measure(_unknown_chunks(paths, facts, cache, threads, bar)):
+            facts |= measured
+            decoded += _keep(new, measured, cache)
+            bar.update(len(measured))
     refuse_changed(paths, [str(facts[path].content) for path in paths], math.inf)  # they are as they are
     rows = [facts[str(path)] for path in files.values()]
     index = pd.Index(list(files), dtype="str")
     return pd.DataFrame(rows, index, ImageFacts._fields).astype(DTYPES), decoded
 
 
-def _measure_chunk(
-    paths: list[str], cache: FindingsCache | None, threads: ThreadPoolExecutor, bar: "tqdm"
-) -> tuple[dict[str, ImageFacts], int]:
-    keys = dict(zip(paths, threads.map(_cache_key, paths), strict=True))
-    known = _known_facts(keys, cache)
-    bar.update(len(known))
-    new = [path for path in paths if path not in known]
-    measured = dict(zip(new, _counted(threads.map(measure_image, new), bar), strict=True))
-    lasting = {path: facts for path, facts in measured.items() if facts.reason not in TEMPORARY_REASONS}
+def _unknown_chunks(
+    paths: list[str],
+    facts: dict[str, ImageFacts],
+    cache: FindingsCache | None,
+    threads: ThreadPoolExecutor,
+    bar: "tqdm",
+) -> Iterator[Keys]:
+    """Yield the keys of files that are to be measured, by path; put what the cache knows of others into `facts`."""
+    for start in range(0, len(paths), FILES_PER_CHUNK):
+        chunk = paths[start : start + FILES_PER_CHUNK]
+        keys = dict(zip(chunk, threads.map(_cache_key, chunk), strict=True))
+        known = _known_facts(keys, cache)
+        facts |= known
+        bar.update(len(known))
+        if new := {path: key for path, key in keys.items() if path not in known}:
+            yield new
+
+
+@contextmanager
+def _measuring(engine: str, threads: ThreadPoolExecutor) -> Iterator[Measure]:
+    """Give a function that measures the files of chunks, by threads or by the workers of a cluster."""
+    check_values(engine=engine)
+    if engine == "ray":
+        with RayCluster() as cluster:
+            yield lambda chunks: _measure_on(cluster, chunks)
+    else:
+        yield lambda chunks: (
+            (chunk, dict(zip(chunk, threads.map(measure_image, chunk), strict=True))) for chunk in chunks
+        )
+
+
+def _measure_on(cluster: RayCluster, chunks: Iterable[Keys]) -> Iterator[tuple[Keys, dict[str, ImageFacts]]]:
+    for keys, measured, node in cluster.map(measure_files, chunks):
+        check_seen([path for path, facts in measured.items() if facts.reason in UNSEEN], node)
+        yield keys, measured
+
+
+def measure_files(paths: Iterable[str]) -> dict[str, ImageFacts]:
+    """Return the facts of image files by path, as `measure_image` finds them one after the other."""
+    return {path: measure_image(path) for path in paths}
+
+
+def _keep(keys: Keys, measured: Mapping[str, ImageFacts], cache: FindingsCache | None) -> int:
+    """Keep the facts that will be the same next time; return how many there are."""
+    lasting = {path: facts for path, facts in measured.items() if facts.reason not in UNSEEN}
     if cache is not None:
         cache.put(KIND, {key: facts for path, facts in lasting.items() if (key := keys[path])})
-    return known | measured, len(lasting)
+    return len(lasting)
 
 
-def _known_facts(keys: Mapping[str, str | None], cache: FindingsCache | None) -> dict[str, ImageFacts]:
+def _known_facts(keys: Keys, cache: FindingsCache | None) -> dict[str, ImageFacts]:
     values = {} if cache is None else cache.get(KIND, filter(None, keys.values()))
     return {path: ImageFacts(*values[key]) for path, key in keys.items() if key in values}
-
-
-def _counted(facts: Iterable[ImageFacts], bar: "tqdm") -> Iterator[ImageFacts]:
-    for one in facts:
-        yield one
-        bar.update()
 
 
 def _cache_key(path: str) -> str | None:

@@ -12,6 +12,8 @@ from mmlab.demo.products import sample_product
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.images.quality import FILES_PER_CHUNK, ImageFacts, measure_images, quality_flags
 from mmlab.items.files import file_hash
+from mmlab.items.workers import WorkerError
+from tests.conftest import RAY_NODE
 
 
 @pytest.fixture
@@ -178,6 +180,46 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     assert decoded == 20
     assert facts.index.tolist() == list(files)
     assert facts["width"].tolist() == [1 + number % 7 for number in range(FILES_PER_CHUNK + 20)]
+
+
+class Losing(Stopping):
+    """A cache in whose second `put` a node of the cluster is lost."""
+
+    cluster, node = None, None
+
+    def put(self, kind, values):
+        if getattr(self, "asked", False) and self.node:
+            self.cluster.remove_node(self.node, allow_graceful=False)
+            self.node = None
+        self.asked = True
+        FindingsCache.put(self, kind, values)
+
+
+@pytest.mark.ray
+def test_a_cluster_that_loses_a_node_measures_as_this_machine_does(cluster, folder, monkeypatch):
+    monkeypatch.setattr("mmlab.ingest.images.quality.FILES_PER_CHUNK", 2)
+    files = {name: folder / name for name in ("good.png", "cut.jpg", "note.png", "none.png")}
+    for number in range(40):
+        files[str(number)] = folder / f"{number}.png"
+        Image.linear_gradient("L").rotate(9 * number).resize((1000, 1000)).save(files[str(number)])
+    with Losing(folder / "cache.sqlite") as cache:
+        cache.cluster, cache.node = cluster, cluster.add_node(**RAY_NODE)
+        found, decoded = measure_images(files, cache, progress=False, engine="ray")
+        again, decoded_again = measure_images(files, cache, progress=False, engine="ray")
+    assert (decoded, decoded_again, cache.node) == (43, 0, None)
+    for one in (found, again):
+        pd.testing.assert_frame_equal(one, measure_images(files, progress=False)[0])
+
+
+@pytest.mark.ray
+def test_a_file_that_a_worker_cannot_read_is_an_error(cluster, tmp_path):
+    files = {"a": tmp_path / "a.png"}
+    hidden = lambda paths: {path: ImageFacts(reason="missing file") for path in paths}  # noqa: E731 - is pickled
+    Image.new("L", (3, 2)).save(files["a"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmlab.ingest.images.quality.measure_files", hidden)
+        with pytest.raises(WorkerError, match=r"cannot read .*a.png, which can be read here"):
+            measure_images(files, progress=False, engine="ray")
 
 
 def test_a_file_with_two_names_is_measured_once(folder):
