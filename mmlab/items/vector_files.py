@@ -157,8 +157,9 @@ def _rows_in(mapped: mmap.mmap, values: pa.FixedSizeListArray) -> np.ndarray:
 def release_memory(rows: np.ndarray) -> None:
     """Give the memory of rows that were read from a file back to the system; they are read again when they are used.
 
-    Rows that lie in no mapped file stay as they are, as all do on Windows.
+    So is what Arrow keeps for its next arrays. Rows that lie in no mapped file stay as they are, as all do on Windows.
     """
+    pa.default_memory_pool().release_unused()
     owner: Any = rows
     while isinstance(owner, np.ndarray):
         owner = owner.base
