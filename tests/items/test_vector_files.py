@@ -1,11 +1,14 @@
 import json
+import mmap
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from psutil import Process
 
 from mmlab.items import Space, Vectors
-from mmlab.items.vector_files import ROWS_PER_BLOCK, VectorWriter, check_unit_rows
+from mmlab.items.vector_files import ROWS_PER_BLOCK, VectorWriter, check_unit_rows, release_memory
 
 SPACE = Space("owner/model", "1", "mean", "", "none", 2)
 FIELDS = {b"space": json.dumps(SPACE.to_dict()).encode()}
@@ -36,6 +39,22 @@ def test_rows_are_a_view_of_the_file(tmp_path):
     assert pa.total_allocated_bytes() == before  # nothing was read into memory
     assert not array.flags.writeable and not array.flags.owndata and array.flags.c_contiguous
     np.testing.assert_array_equal(array, ROWS)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="the system takes no such advice")
+def test_memory_that_is_given_back_is_read_again(tmp_path):
+    rows = np.zeros((1 << 20, 8), dtype=np.float32)  # 32 MiB
+    rows[:, 3] = 1
+    path = Vectors(np.arange(len(rows)).astype(str), rows, replace(SPACE, dimension=8)).save(
+        tmp_path / "v.arrow"
+    )
+    array = Vectors.load(path).array  # each row is looked at
+    before = Process().memory_info().rss
+    release_memory(array[5:])  # a view of the file
+    assert before - Process().memory_info().rss > 30 << 20
+    np.testing.assert_array_equal(array, rows)
+    release_memory(rows)
+    assert rows[:, 3].all()  # in no file: nothing is lost
 
 
 def test_others_can_read_the_file(tmp_path):

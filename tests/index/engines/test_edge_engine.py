@@ -19,6 +19,7 @@ from mmlab.index.store.engine import Examples, Search
 from mmlab.index.store.schema import DamagedCollection, Schema
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.files import copy_folder
+from mmlab.items.workers import count_cores
 from tests.index.conftest import upsert
 from tests.index.pairs import make_pairs
 
@@ -55,6 +56,28 @@ def build(folder: Path, vectors: Vectors, hnsw: Hnsw, quantization: Quantization
     upsert(store, "demo", vectors, pd.DataFrame({"item_id": vectors.ids, "even": even}))
     store.build("demo")
     return store
+
+
+def test_a_graph_is_built_with_all_cores_unless_the_user_says_otherwise():
+    code = "import os, mmlab.index.engines; print(os.environ['QDRANT_NUM_CPUS'])"
+    for given, expected in ({}, count_cores() + 1), ({"QDRANT_NUM_CPUS": "1"}, 1):
+        environment = {key: value for key, value in os.environ.items() if key != "QDRANT_NUM_CPUS"} | given
+        found = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+        assert int(found) == expected
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list what is mapped")
+def test_a_file_of_vectors_is_mapped_once(tmp_path):
+    pairs = make_pairs(400)
+    index = build_index(
+        open_store(tmp_path), "demo", pairs.items, [pairs.both], hnsw=Hnsw(scan_kb=10), progress=False
+    )
+    with index.session():
+        index.search(pairs.ask_both, "image", 1)
+        mapped = Path("/proc/self/maps").read_text().splitlines()
+    files = [line.rpartition(" ")[2] for line in mapped if str(tmp_path) in line and "vector_storage" in line]
+    matrices = [name for name in files if name.endswith("matrix.dat")]
+    assert matrices and len(set(matrices)) == len(matrices)
 
 
 def test_a_collection_above_the_limit_is_walked_not_scanned(tmp_path):
