@@ -89,7 +89,7 @@ def try_calibrations(
         except ValueError as error:
             splits[direction] = f"not calibrated: {error}"
             continue
-        splits[direction] = split.summary
+        splits[direction] = split.summary + (judged.drawing if direction in DIRECTIONS else "")
         for kind, one in found.items():
             fitted.setdefault(kind, {})[direction] = one
             tables.append(_reliability_rows(direction, kind, held[kind]))
@@ -192,11 +192,11 @@ RescoringsTried = dict[str, RescoringTrial]  # by direction
 def try_rescorings(vectors: Vectors, judged: Split, k: int = 100, seed: int = 0) -> RescoringsTried:
     """Rank the queries of both directions as they are ("none") and by every rescoring, from exact scores.
 
-    Queries and gallery are those of the judged split, the bank are the queries of the other splits, and temperatures
-    are chosen on validation. Where all items are one gallery see `find_banks`, and temperatures are chosen on half of
-    the pairs (`split_queries`). A rescoring that has no bank, or vectors that do not differ, is left out. Empty where
-    the vectors do not hold texts and images: without a joint space there is nothing to rescore. Raises TooFew for fewer
-    than two pairs.
+    Queries (`Split.of_compared_pairs`) and gallery are those of the judged split, the bank are the queries of the other
+    splits, and temperatures are chosen on validation. Where all items are one gallery see `find_banks`, and
+    temperatures are chosen on half of the pairs (`split_queries`). A rescoring that has no bank, or vectors that do not
+    differ, is left out. Empty where the vectors do not hold texts and images: without a joint space there is nothing to
+    rescore. Raises TooFew for fewer than two pairs.
     """
     known = pd.concat([judged.items, judged.others])
     by_modality = {modality: vectors_of_modality(vectors, known, modality) for modality in MODALITIES}
@@ -219,13 +219,14 @@ def try_rescorings(vectors: Vectors, judged: Split, k: int = 100, seed: int = 0)
 def _try_direction(
     queries: Vectors, gallery: Vectors, source: str, judged: Split, pairs: pd.Series, k: int, seed: int
 ) -> RescoringTrial:
-    split = split_queries(judged, queries.ids, seed)
+    compared = np.concatenate([part.comparing(queries, seed).ids for part in judged.galleries])
+    split = split_queries(judged, compared, seed)
     fitted_on = split.gallery or judged
-    asked, found, references = _vectors_of(queries, gallery, judged, judged)
+    asked, found, references = _vectors_of(queries, gallery, judged, judged, seed)
     rescored, left_out = {}, {}
     for rescoring in OPTIONS["rescoring"]:
         try:
-            asking, own, bank = _vectors_of(queries, gallery, judged, fitted_on)
+            asking, own, bank = _vectors_of(queries, gallery, judged, fitted_on, seed)
             chosen = fit_temperature(asking, own, pairs, rescoring, list(split.fitting), seed, bank)
             rescored[rescoring] = rescore(asked, found, pairs, rescoring, source, k, seed, chosen, references)
         except TooFew as error:
@@ -234,15 +235,16 @@ def _try_direction(
     outside = len(references) >= MIN_REFERENCES
     bank_of = "queries of the other splits" if outside else "queries of pairs that neither ask nor answer"
     summary = f"{held}, reference queries: {bank_of}" if "csls" in rescored else f"{held}, no bank"
-    return RescoringTrial(rescored, found.ids, split.evaluation, summary, left_out)
+    drawn = f", {len(asked):,} queries{judged.drawing}" if judged.drawing else ""
+    return RescoringTrial(rescored, found.ids, split.evaluation, summary + drawn, left_out)
 
 
 def _vectors_of(
-    queries: Vectors, gallery: Vectors, judged: Split, part: Split
+    queries: Vectors, gallery: Vectors, judged: Split, part: Split, seed: int
 ) -> tuple[Vectors, Vectors, Vectors]:
-    """Return the queries and the gallery of a split, and the queries outside both it and the judged one."""
+    """Return the queries of a split that ask, its gallery, and the queries outside both it and the judged one."""
     outside = queries.ids[is_among(queries.ids, judged.outside(part)["item_id"])]
-    return part.take(queries), part.take(gallery), queries.take(outside)
+    return part.comparing(queries, seed), part.take(gallery), queries.take(outside)
 
 
 def compare_rescorings(
@@ -250,7 +252,7 @@ def compare_rescorings(
 ) -> pd.DataFrame:
     """Return `hubness_table` of both directions, with the column direction in front.
 
-    Hubs are counted over all queries of the gallery; Success@1 is that of the queries that nothing was chosen on. What
+    Hubs are counted over all queries that ask; Success@1 is that of the queries that nothing was chosen on. What
     could not be rescored has no numbers.
     """
     tables = []

@@ -22,7 +22,7 @@ from mmlab.retrieve.query.rank import (
 from mmlab.retrieve.scores.fuse import RRF_K, fuse
 from mmlab.retrieve.scores.fusion_weights import learn_weights, weights_by_confidence
 from mmlab.retrieve.scores.hubness import CENTRING, NONE, rescore
-from mmlab.retrieve.scores.query_split import Split, split_queries
+from mmlab.retrieve.scores.query_split import COMPARED_PAIRS, Split, split_queries
 
 WEIGHT_COLUMNS = ["of", "system", "value", "low", "high", "difference", "difference_low", "difference_high"]
 
@@ -61,7 +61,8 @@ def try_system_weights(
 ) -> WeightTrial:
     """Learn the weights of the systems' rankings in a fusion of FUSIONS, by the mean reciprocal rank.
 
-    Learned on the queries to fit on (`split_queries`) and evaluated on those of the `judged` split.
+    Learned on the queries to fit on (`split_queries`) and evaluated on those of the `judged` split. qrels: of the
+    queries that were asked.
     """
     split = split_queries(judged, qrels["query_id"].unique(), seed)
     fitting = [split.fitting_rows(one) for one in systems.values()]
@@ -73,7 +74,8 @@ def try_system_weights(
         shown = " + ".join(f"{weight:.2g}" for weight in learned.weights)
         rankings[f"learned: {shown}"] = fuse(fusion, list(others.values()), learned.weights, rrf_k)
     weights = dict(zip(systems, learned.weights, strict=True))
-    return WeightTrial(weights, learned.table, rankings, split.evaluation_rows(qrels), split.summary)
+    summary = split.summary + judged.drawing
+    return WeightTrial(weights, learned.table, rankings, split.evaluation_rows(qrels), summary)
 
 
 def try_query_weights(
@@ -81,10 +83,11 @@ def try_query_weights(
 ) -> WeightTrial:
     """Learn the weights of "text" and "image": a pair's first text and its image ask for the pair's other texts.
 
-    Each is asked against the texts of its own split. See `try_system_weights`. Beside it stands the rule of 60% to the
-    more confident of both. Raises TooFew unless two pairs of the judged split have two texts and an image.
+    Each is asked against the texts of its own split, by 2,000 pairs drawn by `seed` where there are more. See
+    `try_system_weights`. Beside it stands the rule of 60% to the more confident of both. Raises TooFew unless two pairs
+    of the judged split have two texts and an image.
     """
-    by_part = [rank_by_both(index, vectors, part, k) for part in judged.galleries]
+    by_part = [rank_by_both(index, vectors, part, k, seed) for part in judged.galleries]
     able = by_part[0][2]["query_id"].nunique()
     if able < 2:
         raise TooFew(f"it takes two pairs or more with two texts and an image, and there are {able}")
@@ -107,10 +110,10 @@ def try_model_weights(
 ) -> dict[str, WeightTrial]:
     """Learn the weights of the run's models, in each direction that several of them answer, by exact search.
 
-    By a weighted sum where the run's `fusion` is "none". Where one model answers a direction alone, and the run has no
-    other, its answers as embedded and centred are the systems. Siblings of the queries are left out: no weight is
-    learned on them. See `try_system_weights`. Raises TooFew where there are too few pairs, no joint space, or items
-    that do not differ and so cannot be centred.
+    The queries are those of `Split.of_compared_pairs`. By a weighted sum where the run's `fusion` is "none". Where one
+    model answers a direction alone, and the run has no other, its answers as embedded and centred are the systems.
+    Siblings of the queries are left out: no weight is learned on them. See `try_system_weights`. Raises TooFew where
+    there are too few pairs, no joint space, or items that do not differ and so cannot be centred.
     """
     known = pd.concat([judged.items, judged.others])
     if not have_joint_space(vectors, known):
@@ -119,18 +122,18 @@ def try_model_weights(
             "alone, and no weight is learned on them"
         )
     parts = judged.galleries
-    by_part = [_by_model(index, vectors, part, k) for part in parts]
+    by_part = [_by_model(index, vectors, part, k, seed) for part in parts]
     dense = [own for own in vectors if isinstance(own, Vectors)]
     if len(dense) == 1:
         by_part = [
-            _as_embedded_and_centred(dense[0], part, k) | own
+            _as_embedded_and_centred(dense[0], part, k, seed) | own
             for part, own in zip(parts, by_part, strict=True)
         ]
     used = "weighted_sum" if fusion == "none" else fusion
     trials = {}
     for direction, ranked in by_part[0].items():
         systems = {name: _joined(by_part, direction, name) for name in ranked}
-        right = pd.concat([part.within(qrels[direction]) for part in parts])
+        right = pd.concat([_asked(part, qrels[direction], DIRECTIONS[direction][0], seed) for part in parts])
         trial = try_system_weights(systems, right, judged, used, seed, rrf_k)
         left_out = _left_out(vectors, known, DIRECTIONS[direction][0])
         trials[direction] = trial._replace(summary=trial.summary + left_out)
@@ -152,23 +155,35 @@ def _left_out(vectors: Sequence[Vectors], items: pd.DataFrame, source: str) -> s
     )
 
 
+def _asked(part: Split, qrels: pd.DataFrame, source: str, seed: int) -> pd.DataFrame:
+    """Return the rows of qrels within a split, of the queries of modality `source` that are asked."""
+    right = part.within(qrels)
+    return right[is_among(right["query_id"], part.comparing_items(source, seed)["item_id"])]
+
+
 def _by_model(
-    index: Index, vectors: Sequence[Vectors], part: Split, k: int
+    index: Index, vectors: Sequence[Vectors], part: Split, k: int, seed: int
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """Return the rankings of each model by direction, where several answer it, in a split's own gallery."""
-    return {
-        direction: rank_models(index, vectors, part.items, source, target, k, within=part.where)
-        for direction, (source, target) in DIRECTIONS.items()
-        if len(query_vectors(vectors, part.items, source)) > 1
-    }
+    found = {}
+    for direction, (source, target) in DIRECTIONS.items():
+        asking = part.comparing_items(source, seed)
+        if len(query_vectors(vectors, asking, source)) > 1:
+            found[direction] = rank_models(
+                index, vectors, part.items, source, target, k, within=part.where, asking=asking
+            )
+    return found
 
 
-def _as_embedded_and_centred(vectors: Vectors, part: Split, k: int) -> dict[str, dict[str, pd.DataFrame]]:
+def _as_embedded_and_centred(
+    vectors: Vectors, part: Split, k: int, seed: int
+) -> dict[str, dict[str, pd.DataFrame]]:
     """Return both answers of one model by direction; none where it has no joint space."""
     pairs = part.items.set_index("item_id")["pair_id"]
     ranked = {}
     for direction, (source, target) in DIRECTIONS.items():
-        queries, gallery = (vectors_of_modality(vectors, part.items, side) for side in (source, target))
+        queries = vectors_of_modality(vectors, part.comparing_items(source, seed), source)
+        gallery = vectors_of_modality(vectors, part.items, target)
         if len(queries) and len(gallery):
             ranked[direction] = {
                 name: rescore(queries.asking(), gallery, pairs, rescoring, source, k).rankings
@@ -178,12 +193,12 @@ def _as_embedded_and_centred(vectors: Vectors, part: Split, k: int) -> dict[str,
 
 
 def rank_by_both(
-    index: Index, vectors: Sequence[Vectors], part: Split, k: int = 100
+    index: Index, vectors: Sequence[Vectors], part: Split, k: int = 100, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rank texts by each pair's first text, and by its image, both with the text's id as query_id; and the qrels.
 
-    Asking and asked are of the split `part`. Right are the other texts of the pair; the asking text itself is in
-    neither ranking. Exact search.
+    Asking and asked are of the split `part`; of more than 2,000 such pairs so many ask, drawn by `seed`. Right are the
+    other texts of the pair; the asking text itself is in neither ranking. Exact search.
     """
     items = part.items
     by_modality = {modality: query_vectors(vectors, items, modality)[0] for modality in MODALITIES}
@@ -192,6 +207,7 @@ def rank_by_both(
     pairs = several.drop_duplicates("pair_id").merge(
         known["image"].drop_duplicates("pair_id"), on="pair_id", suffixes=("_text", "_image")
     )[["pair_id", "item_id_text", "item_id_image"]]
+    pairs = pairs.sample(min(len(pairs), COMPARED_PAIRS), random_state=seed).sort_index()
     ranked = []
     for modality in MODALITIES:
         queries = by_modality[modality].take(pairs[f"item_id_{modality}"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import pandas as pd
 
 from mmlab.evaluate import compare_systems
@@ -156,7 +157,7 @@ class CalibrationStudy(Report):
         judged, rankings, qrels = data.judged(split), {}, {}
         for direction, (source, target) in DIRECTIONS.items():
             parts = [
-                (part.take(data.vectors(source, as_queries=True)), part.take(data.vectors(target)))
+                (part.comparing(data.vectors(source, as_queries=True), seed), part.take(data.vectors(target)))
                 for part in judged.galleries
             ]
             if all(map(len, parts[0])):
@@ -164,7 +165,9 @@ class CalibrationStudy(Report):
                     [exact_search(*both, depth) for both in parts if all(map(len, both))]
                 )
                 right = data.qrels(target, ALL)
-                qrels[direction] = pd.concat([part.within(right) for part in judged.galleries])
+                asked = np.concatenate([one.ids for one, _ in parts])
+                right = pd.concat([part.within(right) for part in judged.galleries])
+                qrels[direction] = right[is_among(right["query_id"], asked)]
         within = rank_intra_modal(data.all_vectors[0], judged, depth, seed)
         rankings, qrels = rankings | within.rankings, qrels | within.qrels
         trial = try_calibrations(rankings, judged, qrels, seed)

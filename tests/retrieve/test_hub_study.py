@@ -1,6 +1,7 @@
 """Rescorings tried on the drawn catalogue."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmlab.evaluate import qrels_from_pairs
@@ -81,6 +82,23 @@ def test_success_is_that_of_the_test_split_in_its_own_gallery(collection, qrels)
     for name, rescored in (("none", scores), ("csls", csls(scores, others.array @ images.array.T))):
         right = pair[images.ids].to_numpy()[rescored.argmax(axis=1)] == pair[texts.ids].to_numpy()
         assert hubs.loc[("text-to-image", name), "Success@1"] == pytest.approx(right[judged].mean())
+
+
+def test_of_many_pairs_some_are_drawn_and_ask_the_whole_gallery(collection, monkeypatch) -> None:
+    whole = try_rescorings(collection.vectors, choose_split(collection.items), k=10)
+    monkeypatch.setattr("mmlab.retrieve.scores.query_split.COMPARED_PAIRS", 5)
+    drawn = try_rescorings(collection.vectors, choose_split(collection.items), k=10)
+    pair = collection.items.set_index("item_id")["pair_id"]
+    for direction, trial in drawn.items():
+        assert set(trial.gallery) == set(whole[direction].gallery)
+        asked = trial.rescored["csls"].rankings["query_id"].unique()
+        assert pair[asked].nunique() == 5
+        assert trial.judged == set(asked)
+        assert trial.summary.endswith(f", {len(asked)} queries, of 5 pairs drawn of a split")
+        before = whole[direction].rescored["csls"].rankings
+        same = before[before["query_id"].isin(asked)].set_index(["query_id", "rank"])["score"]
+        found = trial.rescored["csls"].rankings.set_index(["query_id", "rank"])["score"]
+        pd.testing.assert_series_equal(found.sort_index(), same.sort_index(), atol=1e-5)
 
 
 def test_without_a_bank_there_is_no_success_and_no_temperature(collection, qrels) -> None:

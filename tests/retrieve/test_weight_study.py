@@ -46,6 +46,25 @@ def test_a_weight_is_learned_on_some_pairs_and_judged_on_others(collection) -> N
         assert (found["query_id"] != found["item_id"]).all()
 
 
+def test_of_many_pairs_some_are_drawn_and_ask_the_whole_gallery(collection, qrels, monkeypatch) -> None:
+    monkeypatch.setattr("mmlab.retrieve.scores.query_split.COMPARED_PAIRS", 5)
+    monkeypatch.setattr("mmlab.retrieve.weight_study.COMPARED_PAIRS", 5)
+    items, vectors, retriever = collection
+    judged = choose_split(items)
+    one = [vectors]
+    drawn = {"query": try_query_weights(retriever.index, one, judged, k=30)}
+    drawn |= try_model_weights(retriever.index, one, judged, qrels, k=30)
+    pair = items.set_index("item_id")["pair_id"]
+    for trial in drawn.values():
+        assert pair[trial.qrels["query_id"]].nunique() == 5
+        assert trial.summary.endswith(", of 5 pairs drawn of a split")
+        for found in trial.rankings.values():
+            assert set(found["query_id"]) == set(trial.qrels["query_id"])
+            assert pair[found["item_id"]].nunique() > 5
+    texts = judged.items.loc[judged.items["modality"] == "text", "item_id"]
+    assert set(drawn["image-to-text"].rankings["equal shares"]["item_id"]) <= set(texts)
+
+
 def test_without_two_texts_of_a_pair_no_weight_is_learned(collection) -> None:
     items = collection.items.drop_duplicates(["pair_id", "modality"])
     with pytest.raises(TooFew, match="two pairs or more with two texts and an image, and there are 0"):

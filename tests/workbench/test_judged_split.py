@@ -56,7 +56,9 @@ def test_a_drawn_sample_of_queries_asks_the_whole_gallery(demo_run):
         asked = drawn.asked(direction)["item_id"]
         assert 10 < len(asked) <= 20
         whole = every.answers[direction]
-        pd.testing.assert_frame_equal(answer, whole[whole["query_id"].isin(asked)].reset_index(drop=True))
+        same = whole[whole["query_id"].isin(asked)].reset_index(drop=True)
+        # the rounding of a cosine depends on the number of rows that are multiplied at a time
+        pd.testing.assert_frame_equal(answer, same, atol=1e-6)
         assert set(evaluation.per_query[direction]["query_id"]) == set(asked)
     held = demo_run.judged().items["modality"].value_counts()
     protocol = evaluation.protocol_table.set_index("direction")

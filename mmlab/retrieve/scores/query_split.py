@@ -76,6 +76,22 @@ class Split:
         drawn = pairs[:COMPARED_PAIRS]
         return ids[is_among(ids, self.items.loc[is_among(self.items["pair_id"], drawn), "item_id"])]
 
+    def comparing(self, vectors: Vectors, seed: int) -> Vectors:
+        """Return the vectors of its items that ask what stands beside the answer, see `of_compared_pairs`."""
+        own = self.take(vectors)
+        return own.take(self.of_compared_pairs(own.ids, seed))
+
+    def comparing_items(self, source: str, seed: int) -> pd.DataFrame:
+        """Return its items of modality `source` that ask what stands beside the answer, see `of_compared_pairs`."""
+        own = self.items[self.items["modality"] == source]
+        return own[is_among(own["item_id"], self.of_compared_pairs(own["item_id"].to_numpy(), seed))]
+
+    @property
+    def drawing(self) -> str:
+        """Say, to end a sentence, that pairs were drawn for what stands beside the answer; "" where all of them ask."""
+        most = max(part.items["pair_id"].nunique() for part in self.galleries)
+        return f", of {COMPARED_PAIRS:,} pairs drawn of a split" if most > COMPARED_PAIRS else ""
+
     def asking(self, source: str, max_queries: int = 0, seed: int = 0) -> pd.DataFrame:
         """Return its items of modality `source` that ask: all, or where there are more than `max_queries`, those drawn.
 
