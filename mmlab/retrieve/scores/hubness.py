@@ -5,7 +5,7 @@ those to come (other captions, say), and tells nothing of what is right for thes
 matrix (B, N) with the same gallery. Every rescoring takes and returns a score matrix (Q, N) and changes neither input.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from mmlab.items.options import Number, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.rankings import opposite_modality, rankings_from_blocks
 from mmlab.items.tables import Ids, TooFew
+from mmlab.items.vectors import SCORES_PER_BLOCK, score_blocks
 from mmlab.retrieve.scores.fuse import Centring
 
 NONE, CENTRING = "none", "centring"
@@ -27,7 +28,6 @@ CSLS_NEIGHBOURS = 10  # or as many as there are
 MAX_BANK_QUERIES = 5000  # the paper on QB-Norm finds no gain beyond that
 MIN_REFERENCES = 50  # queries in a bank
 PARTS = 10  # that the pairs are divided into, where the queries are their own bank
-QUERIES_PER_BLOCK = 4096
 ROWS_PER_BLOCK = 256  # of a bank's matrix
 
 
@@ -51,15 +51,26 @@ class Bank(NamedTuple):
     parts: np.ndarray | None = None
     item_parts: np.ndarray | None = None
 
-    def scores(self, gallery: Vectors) -> np.ndarray:
-        """Return the score matrix (B, N), with -inf where a reference query is left out for an item."""
-        scores = self.references @ gallery.array.T
-        if self.parts is not None and self.item_parts is not None:
-            scores[self.parts[:, None] == self.item_parts] = -np.inf
-            # Items of the part that asks, the right ones among them, lack one part as all others lack two.
-            next_part = self.parts == (self.part + 1) % PARTS
-            scores[np.ix_(next_part, self.item_parts == self.part)] = -np.inf
-        return scores
+    def score_blocks(self, gallery: Vectors) -> Iterator[np.ndarray]:
+        """Yield the score matrix (B, N) in blocks of items, -inf where a reference query is left out for an item."""
+        size = max(1, SCORES_PER_BLOCK // max(1, len(self.references)))
+        for start in range(0, len(gallery), size):
+            items = slice(start, min(start + size, len(gallery)))
+            scores = self.references @ gallery.array[items].T
+            if self.parts is not None and self.item_parts is not None:
+                own = self.item_parts[items]
+                scores[self.parts[:, None] == own] = -np.inf
+                # Items of the part that asks, the right ones among them, lack one part as all others lack two.
+                next_part = self.parts == (self.part + 1) % PARTS
+                scores[np.ix_(next_part, own == self.part)] = -np.inf
+            yield scores
+
+
+class ItemTerms(NamedTuple):
+    """What a bank says of the items: what their scores are lowered by (N,), and which are likely hubs (N,), bool."""
+
+    lowered_by: np.ndarray
+    hubs: np.ndarray | None = None
 
 
 def csls(scores: np.ndarray, bank: np.ndarray, k: int = CSLS_NEIGHBOURS) -> np.ndarray:
@@ -77,10 +88,7 @@ def csls(scores: np.ndarray, bank: np.ndarray, k: int = CSLS_NEIGHBOURS) -> np.n
             f"k: expected at least 1 and at most the number of items and of reference queries; found k {k}, "
             f"{scores.shape[1]} items, {len(bank)} reference queries"
         )
-    rescored = 2 * scores
-    rescored -= _mean_of_best(scores, k)[:, None]
-    rescored -= _mean_of_best(bank.T, k)
-    return rescored
+    return _apply("csls", scores, ItemTerms(_mean_of_best(bank.T, k)), k)
 
 
 def inverted_softmax(
@@ -93,7 +101,7 @@ def inverted_softmax(
     changes no ranking. Raises ValueError unless the temperature T is a positive number.
     """
     scores, bank = _checked(scores, bank)
-    return scores - _log_mass(bank, temperature)
+    return _apply("inverted_softmax", scores, ItemTerms(_log_mass(bank, temperature)))
 
 
 def qb_norm(
@@ -114,12 +122,7 @@ def qb_norm(
         raise ValueError(
             f"k: expected at least 1 and at most the number of items, {scores.shape[1]}; found {k}"
         )
-    mass, active = _log_mass(bank, temperature), np.zeros(scores.shape[1], dtype=bool)
-    for block in _blocks(bank):
-        active |= (block >= np.partition(block, -k, axis=1)[:, [-k]]).any(axis=0)
-    rescored = scores.copy()
-    np.subtract(scores, mass, out=rescored, where=active[scores.argmax(axis=1)][:, None])
-    return rescored
+    return _apply("qb_norm", scores, ItemTerms(_log_mass(bank, temperature), _likely_hubs([bank], k)))
 
 
 RESCORINGS: dict[str, Callable[..., np.ndarray]] = {
@@ -202,13 +205,14 @@ def rescore(
         both = (queries, gallery) if rescoring == NONE else centre(queries, gallery, source)
         return Rescored(exact_search(*both, k))
     banks = find_banks(queries, gallery, pairs, references, seed)
-    settings = {"temperature": temperature or DEFAULT_TEMPERATURE} if rescoring in TEMPERED else {}
+    used = (temperature or DEFAULT_TEMPERATURE) if rescoring in TEMPERED else None
     blocks = (
-        (rows, _rescored_rows(queries.array[rows] @ gallery.array.T, scores, rescoring, settings))
-        for rows, scores in _rows_and_banks(banks, gallery)
+        (rows, _apply(rescoring, scores, terms))
+        for bank in banks
+        for terms in _item_terms(rescoring, bank, gallery, [used])
+        for rows, scores in _score_rows(queries, gallery, bank.rows)
     )
-    rankings = rankings_from_blocks(blocks, queries.ids, gallery.ids, k)
-    return Rescored(rankings, settings.get("temperature"))
+    return Rescored(rankings_from_blocks(blocks, queries.ids, gallery.ids, k), used)
 
 
 def fit_temperature(
@@ -250,13 +254,14 @@ def choose_temperature(
     query_pairs, item_pairs = (pairs.reindex(part.ids).to_numpy(dtype=object) for part in (queries, gallery))
     known = np.flatnonzero(fitting & is_among(query_pairs, item_pairs))
     drawn = np.random.default_rng(seed).permutation(known)[:MAX_TEMPERATURE_QUERIES]
-    asking = [bank._replace(rows=np.intersect1d(bank.rows, drawn)) for bank in banks]
     right = np.zeros(len(temperatures))
-    for rows, bank in _rows_and_banks(asking, gallery):
-        scores = queries.array[rows] @ gallery.array.T
-        for place, temperature in enumerate(temperatures):
-            first = RESCORINGS[rescoring](scores, bank, temperature).argmax(axis=1)
-            right[place] += (item_pairs[first] == query_pairs[rows]).sum()
+    for bank in banks:
+        asking = np.intersect1d(bank.rows, drawn)
+        every = _item_terms(rescoring, bank, gallery, temperatures) if len(asking) else []
+        for rows, scores in _score_rows(queries, gallery, asking):
+            for place, terms in enumerate(every):
+                first = _apply(rescoring, scores, terms).argmax(axis=1)
+                right[place] += (item_pairs[first] == query_pairs[rows]).sum()
     best = np.asarray(temperatures)[right == right.max()]
     return float(min(best, key=lambda temperature: abs(np.log(temperature / DEFAULT_TEMPERATURE))))
 
@@ -272,20 +277,60 @@ def fit_centring(queries: Vectors, gallery: Vectors, source: str) -> Centring:
     return Centring.fit(*((queries, gallery) if source == "text" else (gallery, queries)))
 
 
-def _rescored_rows(
-    scores: np.ndarray, bank: np.ndarray, rescoring: str, settings: Mapping[str, float]
-) -> np.ndarray:
+def _score_rows(
+    queries: Vectors, gallery: Vectors, rows: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield some of these rows of the queries at a time, and their scores (rows, N)."""
+    for part, scores in score_blocks(queries.array[rows], gallery.array):
+        yield rows[part], scores
+
+
+def _item_terms(
+    rescoring: str, bank: Bank, gallery: Vectors, temperatures: Sequence[float | None]
+) -> list[ItemTerms]:
+    """Return what a bank says of the items by a rescoring at each temperature; [None] for one that has none."""
+    parts = [
+        [_item_term(scores, temperature, len(gallery)) for temperature in temperatures]
+        for scores in bank.score_blocks(gallery)
+    ]
+    hubs = _likely_hubs(bank.score_blocks(gallery)) if rescoring == "qb_norm" else None
+    return [ItemTerms(np.concatenate(one), hubs) for one in zip(*parts, strict=True)]
+
+
+def _item_term(scores: np.ndarray, temperature: float | None, items: int) -> np.ndarray:
+    if temperature is None:
+        return _mean_of_best(scores.T, min(CSLS_NEIGHBOURS, items))
+    return _log_mass(scores, temperature)
+
+
+def _apply(rescoring: str, scores: np.ndarray, terms: ItemTerms, k: int = CSLS_NEIGHBOURS) -> np.ndarray:
+    """Return rescored scores (Q, N)."""
     if rescoring == "csls":
-        return csls(scores, bank, min(CSLS_NEIGHBOURS, scores.shape[1]))
-    return RESCORINGS[rescoring](scores, bank, **settings)
+        rescored: np.ndarray = 2 * scores
+        rescored -= _mean_of_best(scores, min(k, scores.shape[1]))[:, None]
+        rescored -= terms.lowered_by
+        return rescored
+    if terms.hubs is None:
+        return scores - terms.lowered_by
+    rescored = scores.copy()
+    led_by_hub = terms.hubs[scores.argmax(axis=1)][:, None]
+    return np.subtract(scores, terms.lowered_by, out=rescored, where=led_by_hub)
 
 
-def _rows_and_banks(banks: Sequence[Bank], gallery: Vectors) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows of queries, a block at a time, and the score matrix (B, N) of their bank."""
-    for bank in banks:
-        scores = bank.scores(gallery) if len(bank.rows) else np.empty(0)
-        for start in range(0, len(bank.rows), QUERIES_PER_BLOCK):
-            yield bank.rows[start : start + QUERIES_PER_BLOCK], scores
+def _likely_hubs(blocks: Iterable[np.ndarray], k: int = 1) -> np.ndarray:
+    """Return which items (N,) are among the k best of any reference query; blocks (B, n) of items, in their order."""
+    best, found, count = None, [], 0
+    for block in blocks:
+        own = np.partition(block, -min(k, block.shape[1]), axis=1)[:, -k:]
+        best = own if best is None else np.partition(np.hstack([best, own]), -k, axis=1)[:, -k:]
+        least = best.min(axis=1) if best.shape[1] == k else np.full(len(best), -np.inf)
+        query, item = np.nonzero((block >= least[:, None]) & np.isfinite(block))
+        found.append((query, item + count, block[query, item]))
+        count += block.shape[1]
+    hubs = np.zeros(count, dtype=bool)
+    for query, item, score in found:
+        hubs[item[score >= least[query]]] = True
+    return hubs
 
 
 def _checked(scores: np.ndarray, bank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ import pytest
 from mmlab.items import Space, Vectors, unit_rows
 from mmlab.items.tables import TooFew
 from mmlab.retrieve import RESCORINGS, csls, qb_norm
+from mmlab.retrieve.scores import hubness
 from mmlab.retrieve.scores.fuse import Centring
 from mmlab.retrieve.scores.hubness import (
     TEMPERATURES,
@@ -158,6 +159,10 @@ def test_centring_takes_the_mean_of_each_side(sides) -> None:
     assert ranked["score"].to_numpy() == pytest.approx(scores.max(axis=1), abs=1e-6)
 
 
+def scores_of(bank, gallery) -> np.ndarray:
+    return np.hstack(list(bank.score_blocks(gallery)))
+
+
 def test_no_bank_tells_the_right_item_from_the_wrong_ones(isotropic) -> None:
     """Neither an item's own queries nor those of the pair that asks are in its bank, and all banks are as large."""
     texts, images, pairs = isotropic(0, images=100)
@@ -165,7 +170,7 @@ def test_no_bank_tells_the_right_item_from_the_wrong_ones(isotropic) -> None:
     assert np.sort(np.concatenate([bank.rows for bank in banks])).tolist() == list(range(500))
     row_of = {text.tobytes(): name for name, text in zip(texts.ids, texts.array, strict=True)}
     for bank in banks:
-        scores = bank.scores(images)
+        scores = scores_of(bank, images)
         reference_pairs = pairs[[row_of[row.tobytes()] for row in bank.references]].to_numpy()
         assert not set(reference_pairs) & set(pairs[texts.ids[bank.rows]])
         own = reference_pairs[:, None] == pairs[images.ids].to_numpy()
@@ -193,7 +198,7 @@ def test_fifty_references_outside_the_gallery_are_enough_and_five_thousand_are_d
     (bank,) = find_banks(texts, images, known, outside.take(outside.ids[:50]))
     assert bank.references.tolist() == outside.array[:50].tolist()
     assert bank.rows.tolist() == list(range(150))
-    assert bank.scores(images) == pytest.approx(outside.array[:50] @ images.array.T)
+    assert scores_of(bank, images) == pytest.approx(outside.array[:50] @ images.array.T)
     assert (
         len(find_banks(texts, images, known, outside.take(outside.ids[:49]))) == 10
     )  # their own queries instead
@@ -214,7 +219,7 @@ def test_queries_that_are_their_own_bank_leave_fifty_beside_the_two_largest_part
         return
     banks = find_banks(texts, images, pairs)
     assert [len(bank.rows) for bank in banks] == [7, 7, 7, 7, 6, 6, 6, 6, 6, 6]
-    least = min(np.isfinite(bank.scores(images)).sum(axis=0).min() for bank in banks)
+    least = min(np.isfinite(scores_of(bank, images)).sum(axis=0).min() for bank in banks)
     assert least == found
     for seed, same in ((0, True), (1, False)):
         again = find_banks(texts, images, pairs, seed=seed)
@@ -252,11 +257,12 @@ def test_a_temperature_is_chosen_on_at_most_a_thousand_queries_with_an_answer(is
     texts, images, pairs = isotropic(0, images=150, captions=8)
     asked = []
 
-    def counting(scores, bank, temperature):
+    def counting(rescoring, scores, terms):
         asked.append(len(scores))
-        return qb_norm(scores, bank, temperature)
+        return apply(rescoring, scores, terms)
 
-    monkeypatch.setitem(RESCORINGS, "qb_norm", counting)
+    apply = hubness._apply
+    monkeypatch.setattr(hubness, "_apply", counting)
     banks, everybody = find_banks(texts, images, pairs), np.ones(1200, dtype=bool)
     for gallery, fitting, expected in (
         (images, everybody, 1000),
@@ -329,6 +335,24 @@ def tempered(hub: float):
 def success(ranked, pairs) -> float:
     first = ranked[ranked["rank"] == 1]
     return float((pairs[first["query_id"]].to_numpy() == pairs[first["item_id"]].to_numpy()).mean())
+
+
+@pytest.mark.parametrize("rescoring", RESCORINGS)
+@pytest.mark.parametrize("own_bank", [True, False])
+def test_blocks_of_items_and_queries_change_nothing(isotropic, rescoring, own_bank, monkeypatch) -> None:
+    texts, images, pairs = isotropic(0, images=120)
+    gallery = images.take(images.ids[:60])
+    of_gallery = np.isin(pairs[texts.ids], pairs[gallery.ids])
+    asking, others = texts.take(texts.ids[of_gallery]), texts.take(texts.ids[~of_gallery])
+    asked = (asking, gallery, pairs, rescoring, "text")
+    references = None if own_bank else others
+    whole = rescore(*asked, references=references).rankings.set_index(["query_id", "item_id"])
+    for module in ("mmlab.items.vectors", "mmlab.retrieve.scores.hubness"):
+        monkeypatch.setattr(f"{module}.SCORES_PER_BLOCK", 1000)
+    assert len(list(find_banks(asking, gallery, pairs, references)[0].score_blocks(gallery))) >= 15
+    found = rescore(*asked, references=references).rankings.set_index(["query_id", "item_id"])
+    assert len(found) == len(whole) == 300 * 60
+    np.testing.assert_allclose(found["score"].reindex(whole.index), whole["score"], atol=1e-6)
 
 
 @pytest.mark.parametrize("rescoring", ["inverted_softmax", "qb_norm"])
