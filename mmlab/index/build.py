@@ -205,7 +205,8 @@ def _fill(
     filled = time.perf_counter()
     store.build(collection, progress)
     check_count(store, collection, len(points.ids))
-    return {**counts, "upsert_s": filled - started, "build_s": time.perf_counter() - filled}
+    built, between = time.perf_counter() - filled, counts["build_s"]
+    return {**counts, "upsert_s": filled - started - between, "build_s": built + between}
 
 
 class WrongCount(RuntimeError):
@@ -225,11 +226,11 @@ def check_count(store: Store, collection: str, wanted: int) -> None:
 
 def write_changed(
     store: Store, collection: str, points: Points, batch: int = BATCH_POINTS, progress: bool = False
-) -> dict[str, int]:
+) -> dict[str, int | float]:
     """Bring a collection to these points: send new and changed ones, delete all others.
 
-    Returns how many points `were_there` unchanged, were `sent` and `deleted`. What has been sent when the process dies
-    is not sent again.
+    Returns how many points `were_there` unchanged, were `sent` and `deleted`, and the seconds `build_s` of the graphs
+    that were built in between. What has been sent when the process dies is not sent again.
     """
     with store.session():
         stored = store.fingerprints(collection)
@@ -237,7 +238,8 @@ def write_changed(
         vanished = sorted(np.array(list(stored), dtype=str)[~is_among(stored, points.ids)].tolist())
         for start in range(0, len(vanished), batch):
             store.delete(collection, vanished[start : start + batch])
-    return {"were_there": len(points.ids) - sent, "sent": sent, "deleted": len(vanished)}
+    counts = {"were_there": len(points.ids) - sent.points, "sent": sent.points, "deleted": len(vanished)}
+    return {**counts, "build_s": sent.build_s}
 
 
 def push(

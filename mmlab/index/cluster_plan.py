@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmlab.index.store.schema import Quantization
+from mmlab.index.store.schema import BYTES_PER_NUMBER, Quantization
 from mmlab.items.options import Number, Whole, check_value
 from mmlab.items.parameter_table import check_values
 from mmlab.items.sentences import count
@@ -21,7 +21,6 @@ QUANTIZED = "https://qdrant.tech/documentation/manage-data/quantization/"
 SCALING = "https://qdrant.tech/documentation/scaling/horizontal-scaling/"
 CHECKLIST = "https://qdrant.tech/documentation/cloud/production-checklist/"
 MEASURED = "tests/bench/plan.py"
-BYTES_PER_NUMBER = 4
 ID_DISK_BYTES, ID_MEMORY_BYTES = 30, 100  # of an item: ids and versions
 HEADROOM = 1.5  # "we multiply everything by 1.5": versions of points, and segments while they are optimized
 LEAST_NODES = 3  # of a cluster with replicas, so that it works on while one is down

@@ -20,7 +20,7 @@ from mmlab.index.store.payload import (
     payload_table,
     read_filter,
 )
-from mmlab.index.store.schema import Schema
+from mmlab.index.store.schema import BYTES_PER_NUMBER, Schema
 from mmlab.index.store.store import Store
 from mmlab.items import Space, Vectors
 from mmlab.items.options import Number, check_value
@@ -28,7 +28,6 @@ from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.vectors import LATE, SPARSE
 
 DEEPER_FACTOR = 4  # times deeper, if the hits are of too few pairs
-BYTES_PER_NUMBER = 4  # of a vector
 MAX_VALUES_SHOWN = 12  # of a field, in a message
 
 

@@ -8,8 +8,10 @@ one array.
 Shapes: N rows, D dimensions.
 """
 
+import ctypes
 import json
 import mmap
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -157,14 +159,22 @@ def _rows_in(mapped: mmap.mmap, values: pa.FixedSizeListArray) -> np.ndarray:
 def release_memory(rows: np.ndarray) -> None:
     """Give the memory of rows that were read from a file back to the system; they are read again when they are used.
 
-    So is what Arrow keeps for its next arrays. Rows that lie in no mapped file stay as they are, as all do on Windows.
+    Rows that lie in no mapped file stay as they are, as all do on Windows.
     """
-    pa.default_memory_pool().release_unused()
     owner: Any = rows
     while isinstance(owner, np.ndarray):
         owner = owner.base
     if isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
         owner.madvise(mmap.MADV_DONTNEED)
+
+
+def release_spare_memory() -> None:
+    """Give back to the system what Arrow, and on Linux the C library, keep for the next arrays."""
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+        if trim is not None:
+            trim(0)
 
 
 def _only_batch(reader: Any) -> pa.RecordBatch:

@@ -63,7 +63,7 @@ from mmlab.index.store.engine import (
     translate_filter,
 )
 from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
-from mmlab.index.store.schema import Schema, WrongSchema
+from mmlab.index.store.schema import BYTES_PER_NUMBER, Schema, WrongSchema
 from mmlab.items import Space
 from mmlab.items.ragged_vectors import AnyVectors, Terms
 from mmlab.items.vectors import LATE
@@ -73,9 +73,8 @@ FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, Range)
 SCROLL_POINTS = 1_000  # per step of a scroll or a fetch
 BATCH_QUERIES = 100  # per call
 MAX_REQUEST_BYTES = 8_000_000  # of points; a server refuses 32 MB
-BYTES_PER_NUMBER = 22  # of a vector in JSON
+JSON_BYTES_PER_NUMBER = 22  # of a vector in JSON
 UNINDEXED = 0  # as the size from which a segment gets a graph: none does
-BYTES_PER_FLOAT = 4
 POLL_SECONDS = 0.5
 LOOKS, LOOKS_IF_DUE = (
     2,
@@ -156,7 +155,7 @@ class ServerEngine:
         found = self._client.facet(name, path, to_filter(conditions), limit=MAX_FACET_VALUES, exact=True)
         return {hit.value: hit.count for hit in found.hits}
 
-    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> None:
+    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> float:
         stop, pace = threading.Event(), Pace(self.connections)
         client = self._client.for_upload(stop, pace.refused)
 
@@ -167,6 +166,7 @@ class ServerEngine:
             return len(batch)
 
         send_all(batches, send, sent, pace, stop)
+        return 0.0  # the server builds by itself
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         self._client.delete(name, models.PointIdsList(points=list(ids)), wait=True)
@@ -179,7 +179,7 @@ class ServerEngine:
             self._client.update_collection(
                 name, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=size)
             )
-        due = BYTES_PER_FLOAT * dimension * self.count(name) > 1_024 * size
+        due = BYTES_PER_NUMBER * dimension * self.count(name) > 1_024 * size
         _wait_for_graphs(self._client, name, LOOKS_IF_DUE if due else LOOKS, progress)
 
     def info(self, name: str) -> dict[str, Any]:
@@ -324,7 +324,7 @@ def cut_by_bytes(points: Sequence[PointStruct]) -> Iterator[list[PointStruct]]:
     for point in points:
         vectors = point.vector.values() if isinstance(point.vector, dict) else [point.vector]
         numbers = sum(map(_count_numbers, vectors))
-        own = BYTES_PER_NUMBER * numbers + len(json.dumps(point.payload))
+        own = JSON_BYTES_PER_NUMBER * numbers + len(json.dumps(point.payload))
         if part and size + own > MAX_REQUEST_BYTES:
             yield part
             part, size = [], 0

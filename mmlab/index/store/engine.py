@@ -353,10 +353,11 @@ class Engine(Protocol):
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         """Return the exact number of points with each value of an indexed path, of those that meet all conditions."""
 
-    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> None:
+    def upsert(self, name: str, batches: Iterable[list[WholeRecord]], sent: Callable[[int], object]) -> float:
         """Add or replace points, a batch after the other, or several at a time.
 
-        sent: called with the number of points of each batch once they survive the death of this process.
+        sent: called with the number of points of each batch once they survive the death of this process. Returns the
+        seconds that it took to build the graphs of parts of the collection in between.
         """
 
     def delete(self, name: str, ids: Sequence[str]) -> None:

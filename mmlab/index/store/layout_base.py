@@ -27,7 +27,7 @@ from mmlab.index.store.schema import Schema
 from mmlab.items import Space, check_columns, is_among
 from mmlab.items.ragged_vectors import AnyVectors, pooled_space
 from mmlab.items.tables import places_among
-from mmlab.items.vector_files import blocks_of, release_memory
+from mmlab.items.vector_files import blocks_of, release_memory, release_spare_memory
 from mmlab.items.vectors import DENSE, LATE, Vectors
 
 ITEM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -113,6 +113,7 @@ class Points:
         for vectors, _ in self.vectors.values():
             if isinstance(vectors, Vectors):
                 release_memory(vectors.array)
+        release_spare_memory()
 
     def _fingerprints(self, part: slice, payloads: Sequence[Payload]) -> list[int]:
         hashes = [hashlib.sha256(repr(without_paths(payload)).encode()) for payload in payloads]
@@ -237,7 +238,7 @@ class Layout(ABC):
         return (*conditions, Condition(json_path("modality", part), KEYWORD, (modality,)))
 
     def _points(self, table: pd.DataFrame, vectors: Sequence[VectorRows]) -> Points:
-        ids = table["item_id"].to_numpy(dtype=str)
+        ids = _item_ids(table, vectors)
         arranged: dict[str, VectorRows] = {}
         for one, numbers in vectors:
             if one.space == self.schema.space:
@@ -248,6 +249,14 @@ class Layout(ABC):
                     own = np.where(table["modality"] == modality, numbers, -1)
                     arranged[named_vector(one.space, modality)] = one, own
         return Points(ids, ItemPayloads(table, self.schema.fields), arranged)
+
+
+def _item_ids(table: pd.DataFrame, vectors: Sequence[VectorRows]) -> np.ndarray:
+    """Return the ids of the items (N,): those of vectors in the same order where there are some, not a second array."""
+    for one, numbers in vectors:
+        if len(one.ids) == len(table) and (np.diff(numbers, prepend=-1) == 1).all():
+            return one.ids
+    return table["item_id"].to_numpy(dtype=str)
 
 
 def named_vector(space: Space, modality: str | None) -> str:

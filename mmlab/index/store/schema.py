@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 from mmlab.index.store.payload import DTYPES, FILTERABLE, FINGERPRINT, NOT_INDEXED
@@ -142,6 +143,7 @@ class Cluster:
             )
 
 
+BYTES_PER_NUMBER = 4  # of a vector
 DISTANCE = "cosine"  # of unit rows, for every space
 FORMAT = 2
 COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -200,12 +202,12 @@ class Schema:
         for name, kind in self.fields.items():
             _check_field(name, kind)
 
-    @property
+    @cached_property
     def filterable(self) -> dict[str, str]:
         """The fields that a filter may name, and their kinds."""
         return {name: kind for name, kind in self.fields.items() if kind in FILTERABLE}
 
-    @property
+    @cached_property
     def indexed(self) -> dict[str, str]:
         """The fields that have a payload index, and their kinds."""
         return {name: kind for name, kind in self.filterable.items() if name not in NOT_INDEXED}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Self, Unpack, cast
+from typing import Any, NamedTuple, Self, Unpack, cast
 
 import pandas as pd
 
@@ -39,12 +39,19 @@ from mmlab.index.store.payload import (
     json_path,
     payload_table,
 )
-from mmlab.index.store.schema import Cluster, Schema, check_collection_name
+from mmlab.index.store.schema import BYTES_PER_NUMBER, Cluster, Schema, check_collection_name
 from mmlab.items import Space, Vectors
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.vectors import SPARSE
 
 BATCH_POINTS = 1_000  # per upsert
+
+
+class Sent(NamedTuple):
+    """How many points were sent, and the seconds that it took to build graphs of full segments in between."""
+
+    points: int
+    build_s: float
 
 
 class Store:
@@ -164,8 +171,8 @@ class Store:
         batch: int = BATCH_POINTS,
         progress: bool = False,
         stored: Mapping[str, int] | None = None,
-    ) -> int:
-        """Add or replace points, which `Layout.arrange` makes of items and vectors; return how many were sent.
+    ) -> Sent:
+        """Add or replace points, which `Layout.arrange` makes of items and vectors; return what was done.
 
         They are made batch by batch. stored: the fingerprints of what the collection holds; what it holds as it is
         here is not sent, see `Points.records`. A written batch survives the death of the process, and a loss of power
@@ -190,8 +197,8 @@ class Store:
                     bar.update(part.stop - part.start - len(records))
                     yield from records
 
-            self.upsert_records(collection, changed(), batch, bar.update)
-        return sent
+            build_s = self.upsert_records(collection, changed(), batch, bar.update)
+        return Sent(sent, build_s)
 
     def upsert_records(
         self,
@@ -199,11 +206,14 @@ class Store:
         records: Iterable[WholeRecord],
         batch: int,
         sent: Callable[[int], object],
-    ) -> None:
-        """Add or replace points as `records` yields them; call `sent` with the number of each batch that is written."""
+    ) -> float:
+        """Add or replace points as `records` yields them; call `sent` with the number of each batch that is written.
+
+        Returns the seconds that it took to build graphs in between, see `Engine.upsert`.
+        """
         records = iter(records)
         with self.session():
-            self._engine.upsert(collection, iter(lambda: list(islice(records, batch)), []), sent)
+            return self._engine.upsert(collection, iter(lambda: list(islice(records, batch)), []), sent)
 
     def records(self, collection: str) -> Iterator[WholeRecord]:
         """Yield all points as they are stored: id, payload, vectors. Needs an open session."""
@@ -249,12 +259,12 @@ class Store:
     def info(self, collection: str) -> dict[str, Any]:
         """Return points, indexed_vectors, segments, disk_bytes (None on a server), and hnsw.
 
-        hnsw: whether there is a graph that holds every point.
+        hnsw: whether there are graphs that hold every point, but for as few as are scanned anyway.
         """
         with self.session():
-            self.schema(collection)
-            info = self._engine.info(collection)
-        return {**info, "hnsw": 0 < info["points"] <= info["indexed_vectors"]}
+            schema, info = self.schema(collection), self._engine.info(collection)
+        rest = (info["points"] - info["indexed_vectors"]) * schema.space.dimension * BYTES_PER_NUMBER
+        return {**info, "hnsw": info["indexed_vectors"] > 0 and rest <= schema.hnsw.scan_kb * 1024}
 
     def resident_bytes(
         self,

@@ -17,7 +17,7 @@ import mmlab
 from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
 from mmlab.index.store.engine import Examples, Search
 from mmlab.index.store.schema import DamagedCollection, Schema
-from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items import Space, Vectors, exact_search, unit_rows
 from mmlab.items.files import copy_folder
 from mmlab.items.workers import count_cores
 from tests.index.conftest import upsert
@@ -30,7 +30,7 @@ from uuid import uuid4
 import numpy as np, pandas as pd
 from mmlab.index import open_store
 from mmlab.index.store.schema import Schema
-from mmlab.items import Space, Vectors, unit_rows
+from mmlab.items import Space, Vectors, exact_search, unit_rows
 from tests.index.conftest import upsert
 space = Space("mmlab/toy", "1", "projected", "", "none", 16)
 store = open_store(sys.argv[1])
@@ -56,6 +56,37 @@ def build(folder: Path, vectors: Vectors, hnsw: Hnsw, quantization: Quantization
     upsert(store, "demo", vectors, pd.DataFrame({"item_id": vectors.ids, "even": even}))
     store.build("demo")
     return store
+
+
+def test_a_large_collection_is_several_segments_each_with_its_graph(tmp_path, monkeypatch):
+    """Segments of 600 points: what comes later changes the last one alone."""
+    monkeypatch.setattr("mmlab.index.engines.edge_engine.SEGMENT_BYTES", 600 * 16 * 4)
+    vectors = random_vectors(2000)
+    asked = Vectors([f"q{n}" for n in range(20)], vectors.array[:20], SPACE)
+    items = pd.DataFrame({"item_id": vectors.ids, "modality": "image", "pair_id": None})
+    settings = {"hnsw": Hnsw(scan_kb=10), "quantization": None, "batch": 100, "progress": False}
+    index = build_index(open_store(tmp_path), "demo", items, [vectors], **settings)
+    report = index.report.iloc[0]
+    assert report["sent"] == 2000 and report["build_s"] > 0
+    [held] = index.collections().to_dict("records")
+    assert held["segments"] == 5 and held["indexed_vectors"] == 2000 and held["hnsw"]  # one takes what comes
+    exact = exact_search(asked, vectors, 10)
+    for search in ({"exact": True}, {"ef": 100}):
+        found = index.search(asked, "image", 10, **search).table
+        assert len(found.merge(exact, on=["query_id", "item_id"])) > 0.95 * len(exact)
+        assert found[found["rank"] == 1]["item_id"].tolist() == vectors.ids[:20].tolist()
+    shard = tmp_path / "demo-unified" / "shard" / "segments"
+    before = {path.name for path in shard.iterdir()}
+    more = Vectors(
+        np.append(vectors.ids, "f" * 8 + "-0000" * 3 + "-" + "0" * 12),
+        np.r_[vectors.array, vectors.array[:1]],
+        SPACE,
+    )
+    table = pd.DataFrame({"item_id": more.ids, "modality": "image", "pair_id": None})
+    again = build_index(open_store(tmp_path), "demo", table, [more], **settings)
+    assert again.report["sent"].item() == 1 and again.count() == 2001
+    assert len(before & {path.name for path in shard.iterdir()}) >= 3
+    assert again.collections()["hnsw"].item()
 
 
 def test_a_graph_is_built_with_all_cores_unless_the_user_says_otherwise():
