@@ -7,12 +7,13 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 
 from mmlab.embed import embed_with_models
 from mmlab.ingest import Rules, ingest_items
@@ -68,31 +69,41 @@ def rows() -> list[Figure]:
 
 
 def ray() -> list[Figure]:
-    """Embed images with the demo model here, and on a cluster of Ray that is started here: seconds, and their ratio."""
+    """Ingest and embed images with the demo model here and on Ray, which is started for it: seconds and their ratio."""
     figures = []
     for count in map(int, os.environ.get("ROWS", RAY_ROWS).split()):
         with TemporaryDirectory() as folder:
             photos = draw_photos(Path(folder, "photos"), count)
-            items = ingest_items(photos, rules=Rules(ocr=False), cache=folder, progress=False).items
+            read = partial(ingest_items, photos, rules=Rules(ocr=False), progress=False)
+            items = read(cache=Path(folder, "known")).items
             images = items[items["modality"] == "image"]
-            here, there = (_seconds(images, engine) for engine in ("local", "ray"))
-            figures += [
-                Figure(f"embed {count:,} images here", count / here, "images/s", f"{here:,.1f} s"),
-                Figure(
-                    f"embed {count:,} images on Ray",
-                    count / there,
-                    "images/s",
-                    f"{there:,.1f} s with its start",
+            figures += _compared(
+                f"ingest {count:,} images",
+                count,
+                lambda engine, read=read, folder=folder: read(cache=Path(folder, engine), engine=engine),
+            )
+            figures += _compared(
+                f"embed {count:,} images",
+                count,
+                lambda engine, images=images: embed_with_models(
+                    images, ["demo"], progress=False, engine=engine
                 ),
-                Figure(f"embed {count:,} images on Ray", there / here, "times the seconds", "here"),
-            ]
+            )
     return figures
 
 
-def _seconds(items: pd.DataFrame, engine: str) -> float:
-    started = time.perf_counter()
-    embed_with_models(items, ["demo"], progress=False, engine=engine)
-    return time.perf_counter() - started
+def _compared(name: str, count: int, work: Callable[[str], object]) -> list[Figure]:
+    seconds = {}
+    for engine in ("local", "ray"):
+        started = time.perf_counter()
+        work(engine)
+        seconds[engine] = time.perf_counter() - started
+    here, there = seconds.values()
+    return [
+        Figure(f"{name} here", count / here, "images/s", f"{here:,.1f} s"),
+        Figure(f"{name} on Ray", count / there, "images/s", f"{there:,.1f} s with its start"),
+        Figure(f"{name} on Ray", there / here, "times the seconds", "here"),
+    ]
 
 
 def draw_photos(folder: Path, count: int) -> Path:
