@@ -101,8 +101,9 @@ from mmlab.items.ragged_vectors import AnyVectors, Terms
 from mmlab.items.vectors import LATE
 
 # Of the rows of one vector. A larger collection is several segments, each with its own graph: 1,100,000 x 512 took half
-# an hour and 11 GB as one. A search asks them all, on all cores. What comes later changes the last one alone.
-SEGMENT_BYTES = 512 << 20
+# an hour and 11 GB as one; 110,000 take a minute, 262,000 four. A search asks them all, on all cores. What comes later
+# changes the last one alone.
+SEGMENT_BYTES = 256 << 20
 SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
 MEASURING_SECONDS = 600

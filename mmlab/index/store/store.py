@@ -45,6 +45,7 @@ from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.vectors import SPARSE
 
 BATCH_POINTS = 1_000  # per upsert
+BATCHES_IN_MEMORY = 64  # of vectors that were read from a file
 
 
 class Sent(NamedTuple):
@@ -190,7 +191,9 @@ class Store:
 
             def changed() -> Iterator[WholeRecord]:
                 nonlocal sent
-                for start in range(0, count, batch):
+                for number, start in enumerate(range(0, count, batch)):
+                    if number % BATCHES_IN_MEMORY == 0:
+                        points.release_memory()
                     part = slice(start, min(start + batch, count))
                     records = points.records(part, stored)
                     sent += len(records)
