@@ -26,7 +26,8 @@ from tests.bench.growth import own_samples, watch
 from tests.embed.checkpoints import clip
 
 ROWS, QUERIES, DIMENSION, BLOCK = 100_000, 2000, 512, 10_000
-IMAGES_PER_TEXT, IMAGES_PER_CENTRE, FILES = 10, 100, 10
+IMAGES_PER_TEXT, IMAGES_PER_CENTRE = 10, 100
+FILES, LINKS = 10, 1000  # paths are many, as no dataset names one file a hundred thousand times
 NOISE, TEXT_NOISE = 0.7, 3.0  # of each number, beside centres and images of standard deviation 1
 LIMITS = {
     "seconds": 45 * 60,
@@ -91,24 +92,27 @@ def model_space(model: Path) -> Space:
 
 
 def draw_files(folder: Path) -> list[Path]:
-    """Draw small images of one colour each, before 01 begins, after which no file may change."""
+    """Draw small images of one colour each, before 01 begins, after which no file may change; return many paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{number}.png" for number in range(FILES)]
-    for number, path in enumerate(paths):
-        Image.new("RGB", (32, 32), (25 * number, 128, 255 - 25 * number)).save(path)
-    return paths
+    for number in range(FILES):
+        Image.new("RGB", (32, 32), (25 * number, 128, 255 - 25 * number)).save(folder / f"{number}.png")
+    for link in (folder / f"link {number}" for number in range(LINKS)):
+        if not link.is_symlink():
+            link.symlink_to(folder, target_is_directory=True)
+    return [folder / f"link {link}" / f"{number}.png" for link in range(LINKS) for number in range(FILES)]
 
 
 def items_of_run(rows: int, paths: list[Path]) -> pd.DataFrame:
     """All images, then the texts of every tenth, with the columns of every items table, a label and a price."""
     rng = np.random.default_rng(1)
     pairs = pd.Series([f"photos/{number}.jpg" for number in range(rows)], dtype="str")
-    which = np.arange(rows) % FILES
+    which = np.arange(rows) % len(paths)
     images = pd.DataFrame(
         {"modality": "image", "pair_id": pairs, "origin": "image", "width": 32, "height": 32}
     )
     images["image"] = pd.Series([str(path) for path in paths], dtype="str").take(which).array
-    images["content"] = pd.Series([file_hash(path) for path in paths], dtype="str").take(which).array
+    contents = [file_hash(path) for path in paths[:FILES]] * LINKS
+    images["content"] = pd.Series(contents, dtype="str").take(which).array
     images["label"] = (
         pd.Series([f"kind {n}" for n in range(50)], dtype="str").take(rng.integers(0, 50, rows)).array
     )

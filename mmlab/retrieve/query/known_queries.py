@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmlab.items import RANKING_COLUMNS, check_columns, is_among, open_image
+from mmlab.items.parameter_table import COUNT
 from mmlab.retrieve.query.rerank import Match
 from mmlab.retrieve.query.search import CalibrationsBySystem, search
 from mmlab.retrieve.query.spec import Query, SearchResult, modality_of
@@ -73,12 +74,13 @@ def search_known(
 ) -> SearchResult:
     """Answer a query as `search` does, and leave the query itself out where it is one of the items that are found.
 
-    A query for more items than there are finds them all.
+    A query for more items than there are finds them all. Where so many items are the query itself that no search goes
+    as deep, there may be fewer.
     """
     held = int((items["modality"] == query.to).sum())
     own = own_items(items, query)
     own_ids = own.loc[own["modality"] == query.to, "item_id"]
-    asked = replace(query, k=query.k + len(own_ids)).limited_to(held)
+    asked = replace(query, k=min(query.k + len(own_ids), COUNT.most)).limited_to(held)
     result = search(systems, asked, calibrations, match)
     others = result.table[~is_among(result.table["item_id"], own_ids)].head(query.k).reset_index(drop=True)
     return replace(result, table=others.assign(rank=range(1, len(others) + 1)))
