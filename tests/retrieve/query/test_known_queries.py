@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mmlab.items.options import Whole
 from mmlab.retrieve import Query, search
 from mmlab.retrieve.query.known_queries import (
     SavedQuestions,
@@ -76,6 +77,21 @@ def test_a_query_is_not_its_own_answer(collection) -> None:
     alike = Query(plus=(path,), recommend="sum_scores", k=3, exact=True)  # the examples, where they ask alone
     assert search_known(collection.retriever, items, alike).table.equals(others)
     assert find_right_answers(items, alike) is None
+
+
+def test_a_query_that_is_more_items_than_a_search_may_find_is_asked_all_the_same(
+    collection, monkeypatch
+) -> None:
+    monkeypatch.setattr("mmlab.retrieve.query.known_queries.COUNT", Whole(1, 5))
+    items = collection.items.copy()
+    image = items[items["modality"] == "image"].iloc[3]
+    items.loc[items["modality"] == "image", "image"] = image["image"]
+    items.loc[items.index[-1], "image"] = "/other.png"
+    query = Query(image=Path(image["image"]), to="image", k=3, exact=True)
+    assert (
+        len(search_known(collection.retriever, items, query).table) == 0
+    )  # the five nearest are all the query
+    assert len(search_known(collection.retriever, collection.items, query).table) == 3
 
 
 def test_saved_questions_come_back_with_their_hits_and_labels(tmp_path) -> None:
