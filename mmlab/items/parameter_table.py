@@ -123,7 +123,7 @@ PARAMETERS = {
         Parameter("batch_size", CANDIDATES, 32,
                   "images or texts that go through a model at a time; 07_tune measures which is fastest"),
         Parameter("engine", Choice(OPTIONS["engine"]), "local",
-                  "where the work is done: local, or ray: the cluster at RAY_ADDRESS, or one started here"),
+                  "where it is done: local, or ray: the cluster at RAY_ADDRESS, or one started here"),
         Parameter("pool_tokens", Whole(1, 16), 1,
                   "late interaction: about how many token vectors of an item become one; 1 keeps them all"),
         Parameter("store", Text(STORE, lambda text: not text or URL.fullmatch(text) or os.path.isabs(text)), "",

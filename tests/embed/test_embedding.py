@@ -291,7 +291,7 @@ def test_a_model_that_takes_over_a_minute_says_so_before_it_starts(
         items[items["modality"] == "text"].iloc[[0] * count].assign(content=[f"{n}" for n in range(count)])
     )
     texts = texts.assign(item_id=texts["content"])
-    monkeypatch.setattr(embedding.encode_items.__globals__["os"], "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     slow = Slow(model, monkeypatch)
     found = embed_items(texts, slow, tmp_path / "cache", progress=False)
     assert found.counts["embedded"].tolist() == [count]

@@ -272,9 +272,13 @@ class Sized(EdgeEngine):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "complete"), [((0, 0), False), ((1, 1), True), ((2, 1), False), ((2, 4), True)]
-)
-def test_there_is_a_graph_if_it_holds_every_point(tmp_path, toy, sizes, complete):
+    ("sizes", "complete"),
+    [
+        ((0, 0), False), ((1, 0), False), ((1, 1), True), ((2, 4), True), ((100_001, 100_000), True),
+        ((100_000, 10_000), False),
+    ],
+)  # fmt: skip
+def test_there_is_a_graph_if_it_holds_every_point_but_what_is_scanned(tmp_path, toy, sizes, complete):
     engine = Sized(tmp_path, wait=1.0)
     engine.sizes = sizes
     store = Store(engine)
