@@ -39,8 +39,8 @@ from mmlab.items import replacing
 from mmlab.items.files import project
 from mmlab.runs.execute.notebooks import find_notebook
 
-# Without `freeze`, each full garbage collection goes through all modules that stay loaded: 0.36 s. What the notebook has
-# left in cycles is collected first, or it would stay for good, with the files that it has mapped.
+# Without `freeze`, each full garbage collection goes through all modules that stay loaded: 0.36 s. What the notebook
+# has left in cycles is collected first, or it would stay for good, with the files that it has mapped.
 EMPTY_CODE = """
 import os, sys
 if "matplotlib.pyplot" in sys.modules:
