@@ -75,15 +75,15 @@ class RayCluster:
 
         Example: `cluster.map(measure_files, [["a.png", "b.png"], ["c.png"]])`.
         """
-        task, under_way = ray().remote(num_cpus=1)(_on_node), dict[Any, C]()
+        task, pending = ray().remote(num_cpus=1)(_on_node), dict[Any, C]()
         with failures_named():
             for chunk in chunks:
                 self.join()
-                under_way[task.remote(work, chunk)] = chunk
-                if len(under_way) >= CHUNKS_AT_ONCE * ray().cluster_resources().get("CPU", 1):
-                    yield from _finished(under_way)
-            while under_way:
-                yield from _finished(under_way)
+                pending[task.remote(work, chunk)] = chunk
+                if len(pending) >= CHUNKS_AT_ONCE * ray().cluster_resources().get("CPU", 1):
+                    yield from _finished(pending)
+            while pending:
+                yield from _finished(pending)
 
     def join(self) -> None:
         """Join the cluster, or start one, unless that is done; raise ConnectionError where that fails."""
@@ -153,11 +153,11 @@ def _on_node(work: Callable[[C], R], chunk: C) -> tuple[R, str]:
     return work(chunk), str(ray().util.get_node_ip_address())
 
 
-def _finished(under_way: dict[Any, C]) -> Iterator[Done[C, R]]:
+def _finished(pending: dict[Any, C]) -> Iterator[Done[C, R]]:
     """Wait until a chunk is done; yield what is, and take it out of what is under way."""
-    done, _ = ray().wait(list(under_way))
+    done, _ = ray().wait(list(pending))
     for one in done:
-        yield Done(under_way.pop(one), *ray().get(one))
+        yield Done(pending.pop(one), *ray().get(one))
 
 
 def _check_answers(address: str) -> None:
