@@ -34,24 +34,23 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.utils import run_sync
 from jupyter_core.paths import jupyter_runtime_dir
+from psutil import Process
 
 from mmlab.items import replacing
 from mmlab.items.files import project
 from mmlab.runs.execute.notebooks import find_notebook
 
-# Without `freeze`, each full garbage collection goes through all modules that stay loaded: 0.36 s. What the notebook
-# has left in cycles is collected first, or it would stay for good, with the files that it has mapped.
+# Without `freeze`, each full garbage collection goes through all modules that stay loaded: 0.36 s.
 EMPTY_CODE = """
 import os, sys
 if "matplotlib.pyplot" in sys.modules:
     sys.modules["matplotlib.pyplot"].close("all")
 os.environ["MMLAB_NOTEBOOK"] = {!r}
 get_ipython().reset()
-import gc
-gc.collect()
-gc.freeze()
-del gc
+__import__("gc").freeze()
 """
+# Resident in a kernel that was emptied; one that holds more, as the files that a notebook has mapped, is not handed on.
+MAX_LEFT_BYTES = 2 << 30
 # Threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels. Without it two
 # kernels need a sixth more processor time. 2 ** 4 turns of a loop; the default is 2 ** 26, a fiftieth of a second.
 THREAD_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
@@ -124,8 +123,8 @@ def start_kernel(notebook: Path, models: Sequence[str], ahead: str = "") -> Kern
 def empty_kernel(kernel: Kernel, notebook: Path, ahead: str = "") -> None:
     """Clear the variables of a kernel that has executed a notebook; imported modules stay loaded.
 
-    It then executes the code `ahead`, which is not waited for. Raises RuntimeError if the kernel died,
-    and TimeoutError if it does not answer.
+    It then executes the code `ahead`, which is not waited for. Raises RuntimeError if the kernel died or holds more
+    than MAX_LEFT_BYTES after all, and TimeoutError if it does not answer.
     """
 
     async def send() -> None:
@@ -139,6 +138,8 @@ def empty_kernel(kernel: Kernel, notebook: Path, ahead: str = "") -> None:
             raise RuntimeError("the kernel died")
         code = EMPTY_CODE.format(notebook.name)
         await client.execute(code, silent=True, reply=True, timeout=EMPTY_TIMEOUT_S)
+        if _resident_bytes(kernel) > MAX_LEFT_BYTES:
+            raise RuntimeError("the kernel holds what a notebook has left in it")
         if ahead:
             client.execute(ahead, silent=True)
 
@@ -146,6 +147,11 @@ def empty_kernel(kernel: Kernel, notebook: Path, ahead: str = "") -> None:
         run_sync(send)()
     finally:
         kernel.stop_clients()
+
+
+def _resident_bytes(kernel: Kernel) -> int:
+    process = getattr(kernel.provisioner, "process", None)
+    return int(Process(process.pid).memory_info().rss) if process is not None else 0
 
 
 def kill_kernel(kernel: Kernel) -> None:

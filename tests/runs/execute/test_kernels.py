@@ -157,6 +157,18 @@ def test_a_kernel_of_a_pool_that_died_is_replaced(notebook):
     assert not second.has_kernel
 
 
+def test_a_kernel_that_holds_much_after_it_was_emptied_is_replaced(notebook, monkeypatch):
+    with KernelPool(1, [notebook], ["demo"]) as pool:
+        with pool.kernel(notebook) as first:
+            pass
+        with pool.kernel(notebook) as second:
+            assert second is first
+        monkeypatch.setattr(kernels_module, "MAX_LEFT_BYTES", 1 << 20)
+        with pool.kernel(notebook) as third:
+            assert third is not first
+            assert alive(third) and first.provisioner.process.wait(timeout=30) is not None
+
+
 def test_after_a_stop_nothing_runs_and_nothing_is_started(notebook):
     with KernelPool(1, [notebook], ["demo"]) as pool:
         pool.stop()
