@@ -238,10 +238,6 @@ class Layout(ABC):
         return (*conditions, Condition(json_path("modality", part), KEYWORD, (modality,)))
 
     def _points(self, table: pd.DataFrame, vectors: Sequence[VectorRows]) -> Points:
-        """Return the points of these items, in an order that spreads the modalities: see `spread_modalities`."""
-        order = spread_modalities(table["modality"])
-        if (np.diff(order) != 1).any():
-            table, vectors = table.iloc[order], [(one, numbers[order]) for one, numbers in vectors]
         ids = _item_ids(table, vectors)
         arranged: dict[str, VectorRows] = {}
         for one, numbers in vectors:
@@ -253,18 +249,6 @@ class Layout(ABC):
                     own = np.where(table["modality"] == modality, numbers, -1)
                     arranged[named_vector(one.space, modality)] = one, own
         return Points(ids, ItemPayloads(table, self.schema.fields), arranged)
-
-
-def spread_modalities(modalities: pd.Series) -> np.ndarray:
-    """Return the order (N,) in which each modality is spread evenly over all rows, and keeps its own order.
-
-    An engine builds a large collection in parts: each of them then holds as much of every modality as the others do.
-
-    >>> spread_modalities(pd.Series(["image"] * 4 + ["text"] * 2)).tolist()
-    [0, 4, 1, 2, 5, 3]
-    """
-    own = modalities.groupby(modalities)
-    return np.argsort((own.cumcount() / own.transform("size")).to_numpy(dtype=float), kind="stable")
 
 
 def _item_ids(table: pd.DataFrame, vectors: Sequence[VectorRows]) -> np.ndarray:
