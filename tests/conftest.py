@@ -23,6 +23,7 @@ from psutil import virtual_memory
 import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
+from mmlab.items.workers import count_cores
 from mmlab.runs.execute.kernels import THREAD_SETTINGS
 from tests.forked_kernels import forked_kernels
 
@@ -47,8 +48,7 @@ def find_shared(path: str) -> Path:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: a third of the time a test waits, for a kernel, a browser, a server."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + 1
+    return count_cores() + 1
 
 
 def pytest_configure() -> None:

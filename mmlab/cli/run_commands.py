@@ -1,7 +1,6 @@
 """`mmlab run`, `mmlab demo` and `mmlab sweep`: the six notebooks on a dataset, once or in many settings."""
 
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -28,6 +27,7 @@ from mmlab.cli.group import (
     write_for_each,
 )
 from mmlab.items.options import Whole
+from mmlab.items.workers import count_cores
 
 if TYPE_CHECKING:
     from mmlab.ingest import Inspection
@@ -184,7 +184,7 @@ def sweep(file: Path, jobs: int | None, resume: bool) -> None:
     whole = len(settings) * len(notebooks)
     click.echo(f"{len(settings)} runs: {steps} steps, {whole - steps} more are shared", err=True)
     with going_on(lambda _: command_line("sweep", str(file), "--resume")):
-        failures = run_sweep(roots, jobs or min(_cores(), 4), resume)
+        failures = run_sweep(roots, jobs or min(count_cores(), 4), resume)
     _report_sweep([setting.run for setting in settings], failures)
 
 
@@ -293,7 +293,3 @@ def _report_sweep(names: Sequence[str], failures: dict[str, str]) -> None:
         click.echo(plain_text(sentence))
     click.echo(f"Index: {write_overview()}")
     print_failures(failures, len(names))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

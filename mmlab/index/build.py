@@ -201,7 +201,6 @@ def _fill(
     """Send, delete and build; return how many points were there, sent and deleted, and the seconds of each part."""
     started = time.perf_counter()
     counts = write_changed(store, collection, points, batch, progress)
-    points.release_memory()
     filled = time.perf_counter()
     store.build(collection, progress)
     check_count(store, collection, len(points.ids))

@@ -19,7 +19,7 @@ R = TypeVar("R")
 ADDRESS = "RAY_ADDRESS"
 SECONDS_TO_ANSWER = 10
 OBJECT_STORE_BYTES = 256 << 20
-# Chunks of each CPU that are under way: the next one is there when it has done one.
+# Chunks of each CPU that are pending: the next one is there when it has done one.
 CHUNKS_AT_ONCE = 2
 # Why a file could not be read, where another machine may read it.
 UNSEEN = ("missing file", "unreadable file")
@@ -154,7 +154,7 @@ def _on_node(work: Callable[[C], R], chunk: C) -> tuple[R, str]:
 
 
 def _finished(pending: dict[Any, C]) -> Iterator[Done[C, R]]:
-    """Wait until a chunk is done; yield what is, and take it out of what is under way."""
+    """Wait until a chunk is done; yield it, and take it out of those that are pending."""
     done, _ = ray().wait(list(pending))
     for one in done:
         yield Done(pending.pop(one), *ray().get(one))

@@ -109,7 +109,7 @@ class Points:
         return found
 
     def release_memory(self) -> None:
-        """Give back the memory of vectors that were read from a file, before a graph needs it."""
+        """Give back the memory of vectors that were read from a file; what is needed again is read again."""
         for vectors, _ in self.vectors.values():
             if isinstance(vectors, Vectors):
                 release_memory(vectors.array)

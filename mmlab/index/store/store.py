@@ -199,6 +199,7 @@ class Store:
                     sent += len(records)
                     bar.update(part.stop - part.start - len(records))
                     yield from records
+                points.release_memory()
 
             build_s = self.upsert_records(collection, changed(), batch, bar.update)
         return Sent(sent, build_s)

@@ -318,12 +318,15 @@ def _apply(rescoring: str, scores: np.ndarray, terms: ItemTerms, k: int = CSLS_N
 
 
 def _likely_hubs(blocks: Iterable[np.ndarray], k: int = 1) -> np.ndarray:
-    """Return which items (N,) are among the k best of any reference query; blocks (B, n) of items, in their order."""
+    """Return which items (N,) are among the k best of any reference query.
+
+    blocks: the score matrix (B, n) of k items or more at a time, in their order; -inf where a query is left out.
+    """
     best, found, count = None, [], 0
     for block in blocks:
-        own = np.partition(block, -min(k, block.shape[1]), axis=1)[:, -k:]
+        own = np.partition(block, -k, axis=1)[:, -k:]
         best = own if best is None else np.partition(np.hstack([best, own]), -k, axis=1)[:, -k:]
-        least = best.min(axis=1) if best.shape[1] == k else np.full(len(best), -np.inf)
+        least = best.min(axis=1)
         query, item = np.nonzero((block >= least[:, None]) & np.isfinite(block))
         found.append((query, item + count, block[query, item]))
         count += block.shape[1]
