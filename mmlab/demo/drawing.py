@@ -6,7 +6,6 @@ only one small palette image has to be drawn.
 
 import math
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -21,6 +20,7 @@ from tqdm.auto import tqdm
 from mmlab.demo.pen import INKS, Pen, mix_palette
 from mmlab.demo.products import Product, Purpose
 from mmlab.demo.shapes import COMPANIONS, SHAPES
+from mmlab.items.workers import count_cores
 
 WIDTH, HEIGHT = 640, 560  # pixels; a backdrop is painted at twice the size it has in an image
 FLOOR = 380  # pixels from the top to where the floor begins
@@ -288,7 +288,7 @@ def map_processes(
     Processes are spawned, not forked, which works on every system. A single task runs in this process.
     """
     bar = {"desc": description, "total": len(tasks), "disable": not progress}
-    processes = min(len(tasks), os.cpu_count() or 1, MAX_PROCESSES)
+    processes = min(len(tasks), count_cores(), MAX_PROCESSES)
     if processes <= 1:
         yield from tqdm(map(function, tasks), **bar)
         return

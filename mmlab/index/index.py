@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -337,7 +339,16 @@ class Index:
         return best.assign(rank=rank)[rank <= k].reset_index(drop=True)
 
     def _collections(self, space: Space, modality: str) -> list[str]:
-        return [name for name, schema in self.schemas.items() if layout_of(schema).holds(space, modality)]
+        return self._names.get((space, modality), [])
+
+    @cached_property
+    def _names(self) -> dict[tuple[Space, str], list[str]]:
+        """The names of the collections with the vectors of a space for items of a modality."""
+        kinds, layouts = (
+            product(self.spaces, PAIR_ORDER),
+            {name: layout_of(one) for name, one in self.schemas.items()},
+        )
+        return {kind: [name for name, layout in layouts.items() if layout.holds(*kind)] for kind in kinds}
 
     def _collections_of(self, modality: str | None) -> list[str]:
         """Return the collections with items of a modality, all without one; ValueError if there are none."""

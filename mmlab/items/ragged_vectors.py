@@ -129,9 +129,10 @@ class SparseVectors(RaggedVectors):
     def __repr__(self) -> str:
         return f"SparseVectors({len(self):,} with {len(self.indices):,} weights in {self.space.key})"
 
-    def rows(self, numbers: np.ndarray) -> list[Terms]:
+    def rows(self, numbers: np.ndarray | slice) -> list[Terms]:
         """Return the terms of the items at these places."""
-        chosen = self.at(np.asarray(numbers, dtype=int), np.arange(len(numbers)))
+        places = np.arange(len(self))[numbers]
+        chosen = self.at(places, np.arange(len(places)))
         bounds = zip(chosen.offsets.tolist(), chosen.offsets[1:].tolist(), strict=False)
         indices, weights = chosen.indices.tolist(), chosen.weights.tolist()
         return [Terms(indices[start:end], weights[start:end]) for start, end in bounds]
@@ -205,9 +206,11 @@ class TokenVectors(RaggedVectors):
     def __repr__(self) -> str:
         return f"TokenVectors({len(self):,} of {len(self.array):,} rows x {self.space.dimension} in {self.space.key})"
 
-    def rows(self, numbers: np.ndarray) -> list[list[list[float]]]:
+    def rows(self, numbers: np.ndarray | slice) -> list[list[list[float]]]:
         """Return the token rows of the items at these places."""
-        return [self.array[self.offsets[i] : self.offsets[i + 1]].tolist() for i in numbers]
+        return [
+            self.array[self.offsets[i] : self.offsets[i + 1]].tolist() for i in np.arange(len(self))[numbers]
+        ]
 
     def pooled(self) -> Vectors:
         """Return the unit mean of each item's rows (N, D), by which a first stage finds candidates."""

@@ -51,6 +51,7 @@ WITHOUT_MODEL = (
 )
 PAIRS_COMPARED = 50_000
 MAX_NOTE = 2000  # characters
+ENOUGH_RECALL = 0.9  # of an index; below it a sentence says what to change
 SLOW_BUILD_SECONDS = 600  # of a graph, which is then said
 MEASURED_ITEMS = 1000  # that are indexed by each retriever alone
 
@@ -509,7 +510,15 @@ class IndexReport(Report):
             return recall_panels(table)
 
         caption = f"k = {neighbours}, each query timed alone after 20 others; intervals of 95% by pair"
-        return Result(table, summarize_filters(table), draw, caption=caption)
+        sentence = f"{summarize_filters(table)}{self._advise(table['recall'].min())}"
+        return Result(table, sentence, draw, caption=caption)
+
+    def _advise(self, recall: float) -> str:
+        """Return what to change in an index that finds too few, "" where it finds enough."""
+        if recall >= ENOUGH_RECALL:
+            return ""
+        own = "" if self.index.layout == "separate" else ", or `layout=separate`, a graph for each modality"
+        return f" A larger `ef` finds more{own}; exact search finds all."
 
     @or_reason
     def by_retriever(self, neighbours: int = 10, queries: int = 100, seed: int = 0) -> Result:

@@ -159,6 +159,17 @@ def test_03_tells_what_each_costs(demo_run, tmp_path):
     ]
 
 
+def test_03_advises_where_an_index_finds_too_few(demo_run):
+    from mmlab.workbench.step_reports import IndexReport
+
+    report = IndexReport(demo_run.index, {}, demo_run.items)
+    assert report._advise(0.9) == ""
+    both_in_one_graph = (
+        "A larger `ef` finds more, or `layout=separate`, a graph for each modality; exact search finds all."
+    )
+    assert report._advise(0.468) == f" {both_in_one_graph}"
+
+
 def test_rescoring_moves_dense_vectors_alone():
     with pytest.raises(ValueError, match="rescoring: 'csls' moves dense vectors .* found an answer by bm25"):
         RetrievalConfig(retrievers=("dense", "bm25"), fusion="rrf", rescoring="csls")

@@ -10,8 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -134,26 +133,27 @@ class FolderLock:
             for name in (".line", ".lock")
         )
 
-    @contextmanager
-    def held(self, wait: float, keep: Callable[[], float]) -> Iterator[None]:
-        """Hold the folder for the block, then for as many more seconds as `keep` says; StoreTaken after `wait`."""
-        deadline = time.monotonic() + wait
+    def take(self, wait: float) -> None:
+        """Hold the folder until as many `leave` as `take`; StoreTaken after `wait` seconds."""
+        since = time.monotonic()
         if not self._threads.acquire(timeout=wait):
             raise StoreTaken(
                 f"the store {self.folder} is in use by another thread of this process: waited {wait:g} s"
             )
         try:
-            if not self._depth and self._owner.is_locked and self._was_replaced():
-                self._release()
-            if not self._owner.is_locked:
-                self._acquire(deadline, wait)
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if not self._depth:
-                    self._leave(keep())
+            if not self._depth:
+                self._hold(since + wait, wait)
+        except BaseException:
+            self._threads.release()
+            raise
+        self._depth += 1
+
+    def leave(self, keep: float) -> None:
+        """Give the folder back `keep` seconds after the first `take` was left."""
+        try:
+            self._depth -= 1
+            if not self._depth:
+                self._leave(keep)
         finally:
             self._threads.release()
 
@@ -165,6 +165,12 @@ class FolderLock:
                     self._release()
             finally:
                 self._threads.release()
+
+    def _hold(self, deadline: float, wait: float) -> None:
+        if self._owner.is_locked and self._was_replaced():
+            self._release()
+        if not self._owner.is_locked:
+            self._acquire(deadline, wait)
 
     def _leave(self, seconds: float) -> None:
         """Keep the lock for the next session for so long, or give it back at once."""

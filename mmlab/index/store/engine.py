@@ -146,7 +146,7 @@ def translate_filter(conditions: Conditions, terms: FilterTerms) -> Any:
 def _translate(condition: Condition, terms: FilterTerms) -> Any:
     path, values = condition.path, condition.values
     if condition.bounds:
-        return terms.field(key=path, range=terms.between(**condition.bounds))
+        return terms.field(key=path, range=terms.between(**dict(condition.bounds)))
     if condition.kind in (KEYWORD, INTEGER):
         return terms.field(key=path, match=terms.any_value(any=list(values)))
     if condition.kind == FLOAT:  # Qdrant matches no floats
@@ -276,10 +276,10 @@ def asked_rows(
     queries: AnyVectors, start: int, end: int, first: bool
 ) -> list[tuple[OneVector, list[float] | None]]:
     """Return the queries from `start` to before `end`, each with the row of its first stage, None without one."""
-    numbers = np.arange(start, min(end, len(queries)))
-    rows = queries.rows(numbers)
+    rows = queries.rows(slice(start, end))
     if not first:
         return [(row, None) for row in rows]
+    numbers = np.arange(start, min(end, len(queries)))
     pooled = cast("TokenVectors", queries).at(numbers, queries.ids[numbers]).pooled()
     return list(zip(rows, pooled.rows(np.arange(len(numbers))), strict=True))
 

@@ -13,8 +13,9 @@ A filter in plain notation names fields, and an item must meet all of them:
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from numbers import Real
 from typing import Any, cast
 
@@ -136,6 +137,7 @@ def payload_table(
     return pd.DataFrame(columns)
 
 
+@lru_cache
 def json_path(name: str, part: str = "") -> str:
     """Return the field's name as Qdrant's JSON path inside `part`, quoted if it has special characters."""
     plain = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
@@ -144,12 +146,12 @@ def json_path(name: str, part: str = "") -> str:
 
 @dataclass(frozen=True)
 class Condition:
-    """The value at `path` is any of `values` (none of them if `negated`), or lies within `bounds`."""
+    """The value at `path` is any of `values` (none of them if `negated`), or lies within bounds, as (("lt", 9.0),)."""
 
     path: str
     kind: str
     values: tuple[Value, ...] = ()
-    bounds: Mapping[str, float] = field(default_factory=dict)
+    bounds: tuple[tuple[str, float], ...] = ()
     negated: bool = False
 
 
@@ -226,8 +228,8 @@ def _read_field(name: str, kind: str, wanted: object, path: str) -> list[Conditi
         raise ValueError(
             f"where: {name!r} takes {[*BOUNDS, 'not']}, found {unknown[0] if unknown else '{}'!r}"
         )
-    bounds = {word: _read_bound(name, kind, value) for word, value in wanted.items() if word != "not"}
-    found = [Condition(path, kind, bounds=bounds)] if bounds else []
+    bounds = [(word, _read_bound(name, kind, value)) for word, value in wanted.items() if word != "not"]
+    found = [Condition(path, kind, bounds=tuple(bounds))] if bounds else []
     if "not" in wanted:
         found.append(Condition(path, kind, _read_values(name, kind, wanted["not"]), negated=True))
     return found

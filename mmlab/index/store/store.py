@@ -48,6 +48,9 @@ BATCH_POINTS = 1_000  # per upsert
 BATCHES_IN_MEMORY = 64  # of vectors that were read from a file
 
 
+Plan = tuple[Search, Conditions]
+
+
 class Sent(NamedTuple):
     """How many points were sent, and the seconds that it took to build graphs of full segments in between."""
 
@@ -70,6 +73,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._plans: dict[str, tuple[Schema, tuple[Any, ...], Plan]] = {}  # the last of each collection
 
     def __repr__(self) -> str:
         return f"Store({self.place})"
@@ -304,9 +308,7 @@ class Store:
         space, ValueError for k or ef below 1 and for a wrong `where`.
         """
         with self._engine.session():
-            layout = self._layout(collection, queries.space)
-            search = layout.search(queries.space, to, k, **options)
-            conditions = layout.filters(where, to)[search.part]
+            search, conditions = self._plan(collection, queries.space, k, where, to, options)
             hits = self._search_fully(collection, queries, conditions, search)
         return Found.of_hits(queries.ids, hits, in_order=search.diversity is not None)
 
@@ -365,6 +367,32 @@ class Store:
             schema.check_space(space, collection)
         return layout_of(schema)
 
+    def _plan(
+        self,
+        collection: str,
+        space: Space,
+        k: int,
+        where: Where | None,
+        to: str | None,
+        options: SearchOptions,
+    ) -> Plan:
+        """Return how to search; what was asked for in the same way just before is not planned again.
+
+        Planning takes a tenth of a search. A collection that was opened anew is, since it may be another one.
+        """
+        schema, asked = self._engine.schema(collection), (space, k, where, to, options)
+        is_plain = type(k) is int and not (options.get("examples") or options.get("boost"))
+        is_plain = is_plain and (not where or _has_words_alone(where))
+        known = self._plans.get(collection)
+        if is_plain and known and known[0] is schema and known[1] == asked:
+            return known[2]
+        layout = self._layout(collection, space)
+        search = layout.search(space, to, k, **options)
+        plan = search, layout.filters(where, to)[search.part]
+        if is_plain:
+            self._plans[collection] = schema, (space, k, where and dict(where), to, options), plan
+        return plan
+
     def _search_fully(
         self, collection: str, queries: AnyVectors, conditions: Conditions, search: Search
     ) -> list[Hits]:
@@ -383,3 +411,8 @@ class Store:
         for i, hits in zip(short, scanned, strict=True):
             found[i] = hits
         return found
+
+
+def _has_words_alone(where: Where) -> bool:
+    """Return whether each field of a filter is to be one word, so that equal filters are the same."""
+    return isinstance(where, dict) and all(type(value) is str for value in where.values())

@@ -15,6 +15,7 @@ import pandas as pd
 from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.items import ImageError, open_image
 from mmlab.items.files import file_hash, resolve
+from mmlab.items.workers import count_cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -312,7 +313,7 @@ def _read_all(
     bar = tqdm(
         total=len(contents), initial=len(readings), desc="print in images", unit="image", disable=not progress
     )
-    with bar, _one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as threads:
+    with bar, _one_thread_each(), ThreadPoolExecutor(count_cores()) as threads:
         for start in range(0, len(new), IMAGES_PER_CHUNK):
             chunk = new[start : start + IMAGES_PER_CHUNK]
             fresh = dict(zip(chunk, threads.map(read, [images[content] for content in chunk]), strict=True))

@@ -93,12 +93,12 @@ FIELDS = {"colour": "keyword", "price": "float", "size (cm)": "integer", "new": 
         ({"colour": ["red", "blue"]}, [Condition("colour", "keyword", ("red", "blue"))]),
         ({"size (cm)": 4.0}, [Condition('"size (cm)"', "integer", (4,))]),
         ({"new": np.bool_(False)}, [Condition("new", "bool", (False,))]),
-        ({"price": {"gt": 1, "lte": 2.5}}, [Condition("price", "float", bounds={"gt": 1.0, "lte": 2.5})]),
+        ({"price": {"gt": 1, "lte": 2.5}}, [Condition("price", "float", bounds=(("gt", 1.0), ("lte", 2.5)))]),
         ({"colour": {"not": "red"}}, [Condition("colour", "keyword", ("red",), negated=True)]),
         (
             {"size (cm)": {"gte": 3, "lt": 9, "not": [4, 5]}, "new": True},
             [
-                Condition('"size (cm)"', "integer", bounds={"gte": 3.0, "lt": 9.0}),
+                Condition('"size (cm)"', "integer", bounds=(("gte", 3.0), ("lt", 9.0))),
                 Condition('"size (cm)"', "integer", (4, 5), negated=True),
                 Condition("new", "bool", (True,)),
             ],
