@@ -30,9 +30,9 @@ from tests.forked_kernels import forked_kernels
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
 MEMORY, MEMORY_BYTES = Path("/dev/shm"), 8 * 1024**3  # noqa: S108 - Linux has it; all tests together write 4 GB
-SLOW_FILES = (  # longest first; the second needs no shared run, for the first is making it
-    "test_notebooks_again", "test_notebooks_datasets", "test_browser", "test_notebooks", "test_notebooks_hostile",
-    "test_notebooks_tune", "test_notebooks_studies", "test_installed", "test_small_sets", "test_run_commands",
+SLOW_FILES = (  # longest first; the second and the third need no shared run, for the first is making it
+    "test_notebooks_again", "test_small_sets", "test_notebooks_datasets", "test_browser", "test_notebooks",
+    "test_installed", "test_notebooks_hostile", "test_notebooks_tune", "test_notebooks_studies", "test_run_commands",
     "test_notebooks_vectors", "test_notebooks_sentences", "test_examples", "test_train", "test_build", "test_weights",
     "test_run",
 )  # fmt: skip

@@ -24,7 +24,7 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
 OTHER_COLOUR = "#8a8a8a"  # of the groups past the first
 INK = "#333333"
-POINTS_PER_INCH = 72
+POINTS_PER_INCH, PNG_DOTS_PER_INCH = 72, 150
 NOTE_WIDTH = 110  # characters of a line
 
 RC_PARAMS: "dict[RcKeyType, Any]" = {
@@ -40,7 +40,7 @@ RC_PARAMS: "dict[RcKeyType, Any]" = {
     "figure.dpi": 100,
     "figure.constrained_layout.h_pad": 0.08,  # inches; everything fits in, so nothing has to be drawn twice
     "figure.constrained_layout.w_pad": 0.08,
-    "savefig.dpi": 150,
+    "savefig.dpi": PNG_DOTS_PER_INCH,
 }
 
 
@@ -114,7 +114,11 @@ def render_png(fig: "Figure", description: str) -> bytes:
     plt = load_matplotlib().pyplot
     buffer = io.BytesIO()
     with plt.rc_context(RC_PARAMS):
-        fig.savefig(buffer, format="png", metadata={"Description": description, "Software": None})
+        fig.set_dpi(PNG_DOTS_PER_INCH)
+        canvas: Any = (
+            fig.canvas
+        )  # which draws once; `savefig` draws twice, the first time for the layout alone
+        canvas.print_png(buffer, metadata={"Description": description, "Software": None})
     plt.close(fig)  # an open figure would be shown a second time
     return buffer.getvalue()
 

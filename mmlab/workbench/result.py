@@ -17,12 +17,11 @@ from mmlab.items.sentences import count, heading
 from mmlab.items.tables import TooFew, to_csv
 from mmlab.visualize import Html, table
 from mmlab.visualize.markup import folded, render_markdown
-from mmlab.visualize.style import fit_labels, note, render_png
+from mmlab.visualize.style import PNG_DOTS_PER_INCH, fit_labels, note, render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
 MAX_ROWS_SHOWN = 60
 MAX_ROWS_BESIDE = 6  # of a table that stands below its figure; a longer one is folded
 MAX_LABEL_CHARS = 2000  # of all labels that stand beside a figure
@@ -189,7 +188,7 @@ class Report(ABC):
 
 def image_tag(png: bytes, words: str) -> str:
     """Return an HTML image with the PNG inside, at the size that it was drawn for (100 dots per inch)."""
-    width = int.from_bytes(png[16:20], "big") * 100 // DOTS_PER_INCH
+    width = int.from_bytes(png[16:20], "big") * 100 // PNG_DOTS_PER_INCH
     data = base64.b64encode(png).decode()
     style = f"width:{width}px;max-width:100%"
     return f'<img alt="{escape(words, quote=True)}" style="{style}" src="data:image/png;base64,{data}">'

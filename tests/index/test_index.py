@@ -324,6 +324,20 @@ def test_what_a_search_is_told_reaches_the_store(tmp_path):
         index.search(PAIRS.ask_both, "image", 3, diversity=-0.1)
 
 
+def test_a_search_is_planned_anew_when_it_is_another(index):
+    """The last plan is kept: it must not answer a filter that was changed, another number, or what is refused."""
+    asked, where = PAIRS.ask_both, {"label": "cup"}
+    labels = PAIRS.items.set_index("item_id")["label"]
+    assert set(labels[index.search(asked, "image", 2, where).table["item_id"]]) == {"cup"}
+    where["label"] = "shoe"
+    assert set(labels[index.search(asked, "image", 2, where).table["item_id"]]) == {"shoe"}
+    assert len(index.search(asked, "image", 1)) == len(asked) == len(index.search(asked, "text", 1))
+    assert len(index.search(asked, "image", 2)) == 2 * len(asked)
+    index.search(asked, "image", 1)
+    with pytest.raises(ValueError, match="k: expected a whole number from 1, found True"):
+        index.search(asked, "image", True)
+
+
 def test_an_index_says_what_it_is_and_which_other_layouts_there_are(tmp_path):
     store = open_store(tmp_path)
     built = {

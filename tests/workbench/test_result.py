@@ -6,8 +6,9 @@ from PIL import Image
 
 from mmlab.items.tables import TooFew
 from mmlab.visualize import Html, figure
+from mmlab.visualize.style import PNG_DOTS_PER_INCH
 from mmlab.workbench import Report, Result
-from mmlab.workbench.result import DOTS_PER_INCH, image_tag, no_table, or_reason
+from mmlab.workbench.result import image_tag, no_table, or_reason
 
 TABLE = pd.DataFrame({"k": [1, 5], "found": [0.25, 0.5]})
 
@@ -51,7 +52,7 @@ def test_a_figure_is_drawn_once_for_the_page_and_the_file(tmp_path):
     assert len(drawn) == 1
     with Image.open(tmp_path / "figures" / "half.png") as image:
         assert image.info["Description"] == "Half is found."
-        assert image.size == (4 * DOTS_PER_INCH, 2 * DOTS_PER_INCH)
+        assert image.size == (4 * PNG_DOTS_PER_INCH, 2 * PNG_DOTS_PER_INCH)
 
 
 def test_an_image_is_shown_at_a_hundred_dots_per_inch(tmp_path):

@@ -380,17 +380,16 @@ class Store:
 
         Planning takes a tenth of a search. A collection that was opened anew is, since it may be another one.
         """
-        schema, asked = self._engine.schema(collection), (space, k, where, to, options)
+        known, asked = self._plans.get(collection), (space, k, where, to, options)
         is_plain = type(k) is int and not (options.get("examples") or options.get("boost"))
         is_plain = is_plain and (not where or _has_words_alone(where))
-        known = self._plans.get(collection)
-        if is_plain and known and known[0] is schema and known[1] == asked:
+        if is_plain and known and known[1] == asked and known[0] is self._engine.schema(collection):
             return known[2]
         layout = self._layout(collection, space)
         search = layout.search(space, to, k, **options)
         plan = search, layout.filters(where, to)[search.part]
         if is_plain:
-            self._plans[collection] = schema, (space, k, where and dict(where), to, options), plan
+            self._plans[collection] = layout.schema, (space, k, where and dict(where), to, options), plan
         return plan
 
     def _search_fully(
