@@ -106,7 +106,7 @@ def test_each_image_has_one_thread_and_our_own_environment_stays(poster, engine)
 @needs_tesseract
 def test_a_hanging_engine_is_stopped_and_the_rest_goes_on(poster, engine, monkeypatch):
     monkeypatch.setattr(ocr, "TIMEOUT_SECONDS", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # so that the calls have an order
+    monkeypatch.setattr(ocr, "count_cores", lambda: 1)  # so that the calls have an order
     engine(f"""echo x >> "$COUNT"; [ "$(wc -l < "$COUNT")" = 3 ] && exec sleep 60; exec {TESSERACT} "$@" """)
     images = {name: poster(f"{name}.png", "two words") for name in "ab"}  # calls 1 and 2 ask what there is
     read = read_printed(images, None, progress=False)
