@@ -344,11 +344,11 @@ class Index:
     @cached_property
     def _names(self) -> dict[tuple[Space, str], list[str]]:
         """The names of the collections with the vectors of a space for items of a modality."""
-        kinds, layouts = (
-            product(self.spaces, PAIR_ORDER),
-            {name: layout_of(one) for name, one in self.schemas.items()},
-        )
-        return {kind: [name for name, layout in layouts.items() if layout.holds(*kind)] for kind in kinds}
+        layouts = {name: layout_of(schema) for name, schema in self.schemas.items()}
+        return {
+            kind: [name for name, layout in layouts.items() if layout.holds(*kind)]
+            for kind in product(self.spaces, PAIR_ORDER)
+        }
 
     def _collections_of(self, modality: str | None) -> list[str]:
         """Return the collections with items of a modality, all without one; ValueError if there are none."""

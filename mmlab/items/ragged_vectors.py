@@ -208,9 +208,8 @@ class TokenVectors(RaggedVectors):
 
     def rows(self, numbers: np.ndarray | slice) -> list[list[list[float]]]:
         """Return the token rows of the items at these places."""
-        return [
-            self.array[self.offsets[i] : self.offsets[i + 1]].tolist() for i in np.arange(len(self))[numbers]
-        ]
+        places = np.arange(len(self))[numbers]
+        return [self.array[self.offsets[i] : self.offsets[i + 1]].tolist() for i in places]
 
     def pooled(self) -> Vectors:
         """Return the unit mean of each item's rows (N, D), by which a first stage finds candidates."""

@@ -107,12 +107,18 @@ def test_the_cosine_to_float32_is_measured_on_a_sample(items, pair):
     assert cosines.between(0.99, 0.999999).all()
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """The data folder in which a network that was converted once is found again."""
+    return tmp_path_factory.mktemp("converted")
+
+
 @pytest.mark.parametrize(("good", "expected"), [(0.99, "int8"), (1.01, "float32")])
 def test_auto_is_int8_where_it_gains_and_is_near_enough(
-    good, expected, items, clip_folder, tmp_path, monkeypatch, logged
+    good, expected, items, clip_folder, converted, monkeypatch, logged
 ):
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
-    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("MMLAB_DATA", str(converted))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     monkeypatch.setattr(multi_model, "GOOD_COSINE", good)
     (found,) = embed_with_models(items, [str(clip_folder)], precision="auto", progress=False)

@@ -569,9 +569,7 @@ def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Pre
     return Prefetch(search.k, request.query, request.prefetches, request.params, filter)
 
 
-@lru_cache(
-    4
-)  # the last ones: searches one after the other mostly have the same filter, which may name many ids
+@lru_cache(4)  # few, since a filter may name many ids
 def to_filter(conditions: Conditions) -> "Filter | None":
     """Return the filter that lets through what meets all conditions, None for all points."""
     return translate_filter(conditions, FILTER_TERMS)

@@ -149,11 +149,11 @@ class FolderLock:
         self._depth += 1
 
     def leave(self, keep: float) -> None:
-        """Give the folder back `keep` seconds after the first `take` was left."""
+        """End one `take`; after the last one the folder is kept for `keep` seconds, then given back."""
         try:
             self._depth -= 1
             if not self._depth:
-                self._leave(keep)
+                self._keep(keep)
         finally:
             self._threads.release()
 
@@ -172,7 +172,7 @@ class FolderLock:
         if not self._owner.is_locked:
             self._acquire(deadline, wait)
 
-    def _leave(self, seconds: float) -> None:
+    def _keep(self, seconds: float) -> None:
         """Keep the lock for the next session for so long, or give it back at once."""
         if not seconds or self._is_wanted():
             self._release()
