@@ -169,7 +169,7 @@ def test_a_server_that_becomes_slow_is_sent_fewer_at_once(server, source, paces,
     monkeypatch.setattr(server_upload, "SLOW_SECONDS", 0.1)
 
     def slow_down(count: int) -> None:
-        server.slow = 0.15 if count > 14 else 0.0
+        server.slow = 0.6 if 14 < count < 24 else 0.0  # eight times a quick answer, on slow machines too
 
     server.before_write = slow_down
     assert push_to(server, source) == [0, POINTS, POINTS]
