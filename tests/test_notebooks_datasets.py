@@ -145,7 +145,6 @@ DATASETS = {
 
 
 ELSEWHERE = ("photos-alone", "one-text")
-READ_AS_OTHERS = ("lists-in-cells",)  # odd in its form alone: once it is read, its items are like any others
 GIVEN = {"sample": 5, "ocr": False}
 
 
@@ -178,7 +177,7 @@ def test_a_look_tells_what_a_run_will_hold(base: Path, name: str) -> None:
     assert looked.advice == ""
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ELSEWHERE + READ_AS_OTHERS])
+@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ELSEWHERE])
 def test_a_run_ends_well_and_holds_everything(base: Path, name: str) -> None:
     folder, _ = run_here(name, {"dataset": str(base / name), **GIVEN})
     write_report(name)

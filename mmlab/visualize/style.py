@@ -115,9 +115,7 @@ def render_png(fig: "Figure", description: str) -> bytes:
     buffer = io.BytesIO()
     with plt.rc_context(RC_PARAMS):
         fig.set_dpi(PNG_DOTS_PER_INCH)
-        canvas: Any = (
-            fig.canvas
-        )  # which draws once; `savefig` draws twice, the first time for the layout alone
+        canvas: Any = fig.canvas  # `savefig` would draw twice, the first time for the layout alone
         canvas.print_png(buffer, metadata={"Description": description, "Software": None})
     plt.close(fig)  # an open figure would be shown a second time
     return buffer.getvalue()

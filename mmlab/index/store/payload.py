@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 from numbers import Real
 from typing import Any, cast
 
@@ -137,7 +136,6 @@ def payload_table(
     return pd.DataFrame(columns)
 
 
-@lru_cache
 def json_path(name: str, part: str = "") -> str:
     """Return the field's name as Qdrant's JSON path inside `part`, quoted if it has special characters."""
     plain = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
