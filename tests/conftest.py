@@ -24,7 +24,7 @@ import mmlab
 from mmlab.demo import draw_catalogue
 from mmlab.items import Vectors, data
 from mmlab.items.workers import count_cores
-from mmlab.runs.execute.kernels import THREAD_SETTINGS
+from mmlab.runs.execute.kernels import KERNEL_SETTINGS
 from tests.forked_kernels import forked_kernels
 
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
@@ -57,7 +57,7 @@ def pytest_configure() -> None:
     What tests write lies in memory where there is enough of it: a disk takes most of a second for an index of ten
     points. Tests interrupt processes; where this one was started in the background, they would inherit a deaf ear.
     """
-    os.environ |= THREAD_SETTINGS | os.environ
+    os.environ |= KERNEL_SETTINGS | os.environ
     if MEMORY.is_dir() and min(shutil.disk_usage(MEMORY).free, virtual_memory().available) > MEMORY_BYTES:
         tempfile.tempdir = os.environ.setdefault("TMPDIR", str(MEMORY))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

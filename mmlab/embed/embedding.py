@@ -327,14 +327,15 @@ def _fill_cache(
     asks = side == QUERY
     unique = rows.drop_duplicates("content")
     missing = unique[~cache.knows(_cache_contents(unique, asks), model.space)]
-    contents, work = _cache_contents(missing, asks), _Work()
+    work = _Work()
     name = "queries" if asks else rows["modality"].iloc[0] + "s"
     silent = not progress or missing.empty
     with tqdm(total=len(missing), desc=name, unit=f" {name}", disable=silent) as bar:
         for batch in encode(missing, model, batch_size, asks):
-            if batch.positions:
-                cache.put(contents[batch.positions], batch.vectors, model.space)
-            work.reasons |= {contents[position]: reason for position, reason in batch.failures.items()}
+            done, failed = (missing.iloc[list(places)] for places in (batch.positions, batch.failures))
+            if len(done):
+                cache.put(_cache_contents(done, asks), batch.vectors, model.space)
+            work.reasons |= zip(_cache_contents(failed, asks), batch.failures.values(), strict=True)
             work.embedded += len(batch.positions)
             work.halved += batch.halved
             bar.update(len(batch.positions) + len(batch.failures))

@@ -160,9 +160,11 @@ def make_items(
 
 def _item_ids(items: pd.DataFrame) -> pd.Series:
     # A repeated caption that is kept is an item of its own: the number of the repetition tells them apart.
-    repeats = items["repetition"].fillna(0).astype("int64")
-    suffix = ("#" + repeats.astype("str")).where(repeats > 0, "")
-    return item_ids(items["modality"], items["pair_id"], items["content"] + suffix)
+    repeated, content = items["repetition"].fillna(0).gt(0).to_numpy(), items["content"]
+    if repeated.any():
+        content = content.copy()
+        content[repeated] += "#" + items["repetition"][repeated].astype("int64").astype("str")
+    return item_ids(items["modality"], items["pair_id"], content)
 
 
 def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

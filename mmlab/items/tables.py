@@ -45,6 +45,7 @@ class TooFew(ValueError):
 
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
+NAMES_PER_BLOCK = 10_000  # whose Python objects are held at a time
 
 
 def item_id(modality: str, pair_id: str, content: str) -> str:
@@ -63,7 +64,17 @@ def item_ids(modality: pd.Series, pair_id: pd.Series, content: pd.Series) -> pd.
     >>> item_ids(**lines).iloc[0] == item_id("text", "photos/1.jpg", "a red mug")
     True
     """
-    names = (modality + "\x1f" + pair_id + "\x1f" + content).tolist()
+    blocks = []
+    for first in range(0, len(modality), NAMES_PER_BLOCK):
+        kind, pair, own = (
+            part.iloc[first : first + NAMES_PER_BLOCK] for part in (modality, pair_id, content)
+        )
+        blocks.append(_hashed((kind + "\x1f" + pair + "\x1f" + own).tolist()))
+    return pd.Series(pd.array(pa.chunked_array(blocks, pa.large_string()), dtype="str"), modality.index)
+
+
+def _hashed(names: list[str]) -> pa.Array:
+    """Return the UUIDs of names, version 5, as texts."""
     start = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
     digests = bytearray()
     for name in names:
@@ -78,7 +89,7 @@ def item_ids(modality: pd.Series, pair_id: pd.Series, content: pd.Series) -> pd.
     texts = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(36), len(names), [None, pa.py_buffer(dashed.tobytes())]
     )
-    return pd.Series(pd.array(texts.cast(pa.binary()).cast(pa.large_string()), dtype="str"), modality.index)
+    return texts.cast(pa.binary()).cast(pa.large_string())
 
 
 def check_columns(table: pd.DataFrame, expected: Iterable[str], what: str) -> pd.DataFrame:

@@ -49,7 +49,7 @@ WORDS = {SPARSE: "weighted terms", LATE: "a vector for each token"}
 WITHOUT_MODEL = (
     "So the run works with vectors only: items of the collection ask, and new texts and images cannot."
 )
-PAIRS_COMPARED = 50_000
+PAIRS_COMPARED = 10_000  # of each space, whose vectors are read into memory
 MAX_NOTE = 2000  # characters
 ENOUGH_RECALL = 0.9  # of an index; below it a sentence says what to change
 SLOW_BUILD_SECONDS = 600  # of a graph, which is then said
@@ -271,7 +271,7 @@ class EmbedReport(Report):
         return Result(table, f"{summarize_space_comparison(table)}{drawn}", draw)
 
     def _draw_pairs(self, seed: int) -> tuple[pd.DataFrame, str]:
-        """Return the items of at most 50,000 pairs, and where they were drawn from more, a sentence that says so."""
+        """Return the items of at most PAIRS_COMPARED pairs, and a sentence where these were drawn from more."""
         pairs = self.items["pair_id"].drop_duplicates()
         if len(pairs) <= PAIRS_COMPARED:
             return self.items, ""
