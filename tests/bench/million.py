@@ -1,4 +1,4 @@
-"""03 to 06 over ready vectors of 512 dimensions: seconds and resident memory of each notebook.
+"""03 to 06 over ready vectors of 512 dimensions: seconds and resident memory of each notebook, and the plan's error.
 
 `make bench ONLY=million` takes 100,000 images, `make bench ONLY=million ROWS=1000000` a million; `QUERIES=2000` are
 drawn of each direction, and `FOLDER=/path` keeps the data there. A tenth of the images have a text. Images lie around
@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from mmlab.items import ITEM_COLUMNS, Space, unit_rows, write_items
+from mmlab.index import open_index, open_store
+from mmlab.index.cluster_plan import ClusterPlan
+from mmlab.items import ITEM_COLUMNS, Space, Vectors, unit_rows, write_items
 from mmlab.items.files import file_hash
 from mmlab.items.tables import item_id
 from mmlab.items.vector_files import VectorWriter
@@ -28,6 +30,7 @@ from tests.embed.checkpoints import clip
 ROWS, QUERIES, DIMENSION, BLOCK = 100_000, 2000, 512, 10_000
 IMAGES_PER_TEXT, IMAGES_PER_CENTRE = 10, 100
 FILES, LINKS = 10, 1000  # paths are many, as no dataset names one file a hundred thousand times
+ASKING = 200  # vectors that a process searches by before its memory is measured
 NOISE, TEXT_NOISE = 0.7, 3.0  # of each number, beside centres and images of standard deviation 1
 LIMITS = {
     "seconds": 45 * 60,
@@ -44,6 +47,7 @@ def million() -> list[Figure]:
         samples = watch([*command, "-p", f"max_queries={queries}"], folder)
         copies = sorted((folder / "runs" / "million" / "notebooks").glob("0[3-6]*.ipynb"))
         rows_of = {copy.stem: own_samples(copy, samples) for copy in copies}
+        planned = list(compare_with_plan(folder / "runs" / "million"))
     size, is_limited = f"{rows:,} images", rows == 1_000_000
     told = [f"at most {limit}" if is_limited else "" for limit in LIMITS.values()]
     figures = [
@@ -53,7 +57,22 @@ def million() -> list[Figure]:
         figures.append(Figure(f"million, {name}", seconds, "s", size))
         figures.append(Figure(f"million, {name}, of the processor", np.ptp(own["cpu"]), "s", size))
         figures.append(Figure(f"million, {name}, resident", own["bytes"].max() / 1e9, "GB", size, told[1]))
-    return figures
+    return figures + planned
+
+
+def compare_with_plan(run: Path) -> Iterator[Figure]:
+    """What the run's store takes beside what `mmlab plan` says: disk, and memory of a process that has searched it."""
+    store, [file] = open_store(run / "store"), (run / "vectors").glob("*.arrow")
+    index, vectors = open_index(store, run.name), Vectors.load(file)
+    [collection] = index.schemas
+    taken = {
+        "disk": float(index.collections()["disk_bytes"].sum()),
+        "memory": float(store.resident_bytes(collection, vectors.take(vectors.ids[:ASKING])) or 0),
+    }
+    plan = ClusterPlan(len(vectors), DIMENSION)
+    for what, planned in (("disk", plan.disk_gb), ("memory", plan.memory_gb)):
+        compared = f"measured {taken[what] / 1e9:.2f}, planned {planned:.2f} GB"
+        yield Figure(f"million, plan, {what}", taken[what] / 1e9 / planned, "times", compared, "0.8 to 1.2")
 
 
 @contextmanager
