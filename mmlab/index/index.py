@@ -130,11 +130,12 @@ class Index:
 
         The score is a cosine in [-1, 1] of dense vectors, the sum over shared terms of sparse ones (an item that shares
         none is no hit), MaxSim of late interaction. `where` filters, as {"label": ["cup", "mug"], "price": {"lt": 10}}:
-        see `mmlab.index.store.payload`. `exact` scans all vectors; `quantized=False` walks the graph by the vectors
-        themselves; `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in
-        the engine, from the 100 (or 4 k) nearest. `examples` of dense vectors, wanted and not, change the score by the
-        formulas of `Examples`. `boost`, as {"price": -0.01}, adds -0.01 x price to the score of the 100 (or 4 k) best;
-        a missing value counts as 0. `group_by_pair` gives only the best item of each pair. Fewer than k are returned if
+        see `mmlab.index.store.payload`. `exact` scans all vectors; so are those of dense vectors that a filter lets
+        through scanned where they are less than a fifth. `quantized=False` walks the graph by the vectors themselves;
+        `ef`, `rescore` and `oversampling` override the schema's. `diversity` from 0 to 1 chooses by MMR in the engine,
+        from the 100 (or 4 k) nearest. `examples` of dense vectors, wanted and not, change the score by the formulas of
+        `Examples`. `boost`, as {"price": -0.01}, adds -0.01 x price to the score of the 100 (or 4 k) best; a missing
+        value counts as 0. `group_by_pair` gives only the best item of each pair. Fewer than k are returned if
         `where` lets fewer through or there are fewer pairs.
 
         Raises SpaceMismatch for queries of a space that the index does not have, EmptyIndex, and ValueError for a wrong
@@ -189,11 +190,13 @@ class Index:
         return found
 
     def has_graph(self, space: Space, to: str) -> bool:
-        """Return whether a search for items of modality `to` can walk a graph; few vectors get none, see `Hnsw`."""
+        """Return whether a search for items of modality `to` walks a graph; where they are few, they are scanned."""
         name = self.collection(space, to)
         with self.session():
             kilobytes = self.store.count(name) * space.dimension * BYTES_PER_NUMBER / 1024
-        return not self.store.ignores_settings and kilobytes > self.schemas[name].hnsw.scan_kb
+            if kilobytes <= self.schemas[name].hnsw.scan_kb or self.store.scans(name, space, to=to):
+                return False
+        return not self.store.ignores_settings
 
     def describe_search(self, space: Space, to: str, exact: bool, ef: int | None = None) -> str:
         """Return in words how a search for items of modality `to` finds the nearest.

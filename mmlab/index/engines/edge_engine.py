@@ -224,11 +224,11 @@ class EdgeEngine:
     def schema(self, name: str) -> Schema:
         return self._open(name)[1]
 
-    def count(self, name: str, conditions: Conditions = ()) -> int:
+    def count(self, name: str, conditions: Conditions = (), exact: bool = True) -> int:
         shard, _ = self._open(name)
         if not conditions:
             return shard.info().points_count
-        return shard.count(CountRequest(exact=True, filter=to_filter(conditions)))
+        return shard.count(CountRequest(exact=exact, filter=to_filter(conditions)))
 
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         request = FacetRequest(path, MAX_FACET_VALUES, exact=True, filter=to_filter(conditions))

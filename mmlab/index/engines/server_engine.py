@@ -148,8 +148,8 @@ class ServerEngine:
     def check(self, name: str) -> None:
         self.schema(name)
 
-    def count(self, name: str, conditions: Conditions = ()) -> int:
-        return self._client.count(name, count_filter=to_filter(conditions), exact=True).count
+    def count(self, name: str, conditions: Conditions = (), exact: bool = True) -> int:
+        return self._client.count(name, count_filter=to_filter(conditions), exact=exact).count
 
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         found = self._client.facet(name, path, to_filter(conditions), limit=MAX_FACET_VALUES, exact=True)

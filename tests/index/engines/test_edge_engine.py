@@ -150,6 +150,24 @@ def test_a_graph_that_ends_short_of_k_is_made_up_by_a_scan(tmp_path):
     assert len(store.search("demo", query, 1999, where={"even": True})) == 1000
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_few_points_that_a_filter_lets_through_are_scanned(tmp_path, on_disk):
+    vectors, bad = random_vectors(2000), Hnsw(m=4, ef_construct=4, ef=1, scan_kb=10)
+    store = open_store(tmp_path)
+    store.create("demo", Schema(SPACE, {"rest": "integer"}, hnsw=bad, on_disk=on_disk))
+    upsert(store, "demo", vectors, pd.DataFrame({"item_id": vectors.ids, "rest": np.arange(2000) % 10}))
+    store.build("demo")
+    asked = vectors.take(vectors.ids[:50])
+    alike = {}
+    for rests in ([3], [0, 1, 2, 3, 4], list(range(10))):  # a tenth of the points is few, half of them is not
+        where = {"rest": rests}
+        assert store.scans("demo", SPACE, where) is (len(rests) == 1 and not on_disk)
+        exact, found = (store.search("demo", asked, 5, where, exact=exact).table for exact in (True, False))
+        alike[len(rests)] = exact["item_id"].tolist() == found["item_id"].tolist()
+    assert not alike[10]
+    assert alike[1] or on_disk
+
+
 def test_points_added_after_a_build_are_found_and_make_the_graph_partial(tmp_path):
     vectors = random_vectors(2000)
     store = build(tmp_path, vectors.take(vectors.ids[:1500]), Hnsw(scan_kb=10))
