@@ -112,8 +112,10 @@ class VectorWriter:
     def _write_whole(self) -> None:
         ids = pa.chunked_array(self._ids, pa.string()).combine_chunks()
         shape = (len(ids), self.space.dimension)
-        empty = np.empty(shape, dtype=np.float32)
-        rows = np.memmap(self._raw, dtype=np.float32, mode="r", shape=shape) if empty.size else empty
+        if len(ids):
+            rows: np.ndarray = np.memmap(self._raw, dtype=np.float32, mode="r", shape=shape)
+        else:
+            rows = np.empty(shape, dtype=np.float32)  # an empty file cannot be mapped
         write_arrow(self._target, ids, rows, self.space)
 
 

@@ -92,8 +92,9 @@ class RunReader:
         return given_parameters(self.manifest["steps"]) | own
 
     def has(self, file: str) -> bool:
-        """Tell whether a finished notebook of the run wrote `file`."""
-        return find_writer(self.manifest, file) is not None
+        """Tell whether a notebook of the run wrote `file`: a finished one, other than the one that is at work again."""
+        writer = find_writer(self.manifest, file)
+        return writer is not None and not (self.step and self._own and writer == self.step.name)
 
     def read(self, file: str) -> Path:
         """Return the path of a file; raise FileNotFoundError or StaleInput where it cannot be used."""

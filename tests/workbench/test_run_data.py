@@ -51,6 +51,14 @@ def test_what_a_step_reads_of_another_run_is_recorded_with_its_name():
     assert set(step.reads) == {"b:items.parquet", "b:per_query/text-to-image.parquet"}
 
 
+def test_a_notebook_that_runs_again_has_not_written_its_files_yet():
+    file = "per_query/text-to-image.parquet"
+    again, other = start_step("05_evaluate", "a"), start_step("06_visualize", "a")
+    assert not RunReader("a", again).has(file)
+    assert RunData(RunReader("a", again)).saved_table(file).empty
+    assert RunReader("a", other).has(file) and RunReader("a").has(file) and RunReader("b", again).has(file)
+
+
 @pytest.mark.parametrize("within", [True, False])
 def test_files_that_were_changed_or_are_missing_are_refused(within):
     step = start_step("08_compare", "both", runs=["a", "b"]) if within else None
