@@ -546,7 +546,7 @@ def point_at(page, element, colour) -> None:
 def test_two_saved_answers_stand_side_by_side(other_panels, screens):
     panel = other_panels.locator(".mmlab-compare").first
     panel.scroll_into_view_if_needed()
-    panel.locator(".mm-card").nth(7).wait_for(timeout=4 * SOON)  # the map above is drawn at the same time
+    panel.locator(".mm-card").nth(7).wait_for(timeout=8 * SOON)  # the map above is drawn at the same time
     assert panel.locator(".mm-card img").count() == 8
     assert panel.get_by_label("exact search").count() == 0  # which cannot act on saved rankings
     panel.get_by_label("How many").nth(1).fill("3")
