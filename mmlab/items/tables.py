@@ -66,10 +66,9 @@ def item_ids(modality: pd.Series, pair_id: pd.Series, content: pd.Series) -> pd.
     """
     blocks = []
     for first in range(0, len(modality), NAMES_PER_BLOCK):
-        kind, pair, own = (
-            part.iloc[first : first + NAMES_PER_BLOCK] for part in (modality, pair_id, content)
-        )
-        blocks.append(_hashed((kind + "\x1f" + pair + "\x1f" + own).tolist()))
+        part = slice(first, first + NAMES_PER_BLOCK)
+        names = modality.iloc[part] + "\x1f" + pair_id.iloc[part] + "\x1f" + content.iloc[part]
+        blocks.append(_hashed(names.tolist()))
     return pd.Series(pd.array(pa.chunked_array(blocks, pa.large_string()), dtype="str"), modality.index)
 
 

@@ -348,7 +348,7 @@ class Engine(Protocol):
         """Raise NoCollection, WrongSchema, or DamagedCollection if a file is not as it was built, or does not load."""
 
     def count(self, name: str, conditions: Conditions = (), exact: bool = True) -> int:
-        """Return the number of points that meet all conditions, or by their payload indexes about how many."""
+        """Return the number of points that meet all conditions; unless `exact`, an estimate by the payload indexes."""
 
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         """Return the exact number of points with each value of an indexed path, of those that meet all conditions."""

@@ -48,7 +48,7 @@ BATCH_POINTS = 1_000  # per upsert
 BATCHES_IN_MEMORY = 64  # of vectors that were read from a file
 # A walk through the graph loses its way where a filter lets few of its points through: of a label that a tenth of
 # 100,000 x 512 have, it found 0.75 of the ten nearest, of one that a fifth have 0.95. Such a part of the points, if it
-# is not large, is scanned: in two or three milliseconds, which finds all.
+# is not large, is scanned, which finds all: a tenth of these in 3 ms, a fifth in 6.
 SCANNED_SHARE, SCANNED_BYTES = 0.2, 256 << 20
 
 
@@ -410,11 +410,10 @@ class Store:
         schema = self._engine.schema(collection)
         if not conditions or space.kind != DENSE or schema.on_disk:
             return False
-        kept, size = (
-            self._engine.count(collection, conditions, exact=False),
-            BYTES_PER_NUMBER * space.dimension,
-        )
-        return kept * size <= SCANNED_BYTES and kept < SCANNED_SHARE * self._engine.count(collection)
+        kept = self._engine.count(collection, conditions, exact=False)
+        if kept * BYTES_PER_NUMBER * space.dimension > SCANNED_BYTES:
+            return False
+        return kept < SCANNED_SHARE * self._engine.count(collection)
 
     def _search_fully(
         self, collection: str, queries: AnyVectors, conditions: Conditions, search: Search

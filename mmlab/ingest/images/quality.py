@@ -102,7 +102,7 @@ def measure_images(
             found.add(measured)
             decoded += _keep(new, measured, cache)
             bar.update(len(measured))
-    refuse_changed(paths, [""] * len(paths), math.inf)  # they are as they are
+    refuse_changed(paths, [""] * len(paths), math.inf)  # none counts as changed: each is as it is now
     facts = found.table(map(str, files.values()))
     return facts.set_axis(pd.Index(list(files), dtype="str")), decoded
 
