@@ -58,10 +58,16 @@ class Lab:
             text = answer.read().decode()
         return json.loads(text) if answer.headers["Content-Type"].startswith("application/json") else text
 
-    def open(self, page, address: str) -> None:
-        """Open a notebook and touch nothing: its cells run by themselves; wait until all have run."""
+    def open(self, page, address: str, slower: float = 1) -> None:
+        """Open a notebook and touch nothing: its cells run by themselves; wait until all have run.
+
+        slower: how many times slower than this machine the page computes meanwhile.
+        """
+        browser = page.context.new_cdp_session(page)
+        browser.send("Emulation.setCPUThrottlingRate", {"rate": slower})
         page.goto(address, timeout=PATIENCE)
         page.wait_for_function(DONE, timeout=PATIENCE)
+        browser.send("Emulation.setCPUThrottlingRate", {"rate": 1})
         failed = page.locator(ERROR)
         assert not failed.count(), failed.first.inner_text()[:3000]
 

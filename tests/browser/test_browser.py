@@ -382,7 +382,8 @@ saved = {step: SavedRankings(ranked[step], run.items) for step in ("exact", "ind
 def other_panels(opened, browser, lab, work):
     """A small notebook of the map, two compare panels (saved and live), browsing, misses and judging; all cells run.
 
-    It shares the kernel of 00_ask, which has loaded everything.
+    It shares the kernel of 00_ask, which has loaded everything. The page opens as on a slow machine, where widgets take
+    longer to start than some versions of anywidget wait.
     """
     cells = [
         SAVED_RANKINGS,
@@ -401,7 +402,7 @@ def other_panels(opened, browser, lab, work):
     notebook = {"path": "work/panels.ipynb", "name": "panels.ipynb", "type": "notebook"}
     lab.ask("api/sessions", {**notebook, "kernel": kernel})
     page = browser.new_page(viewport=WIDE)
-    lab.open(page, lab.address("work/panels.ipynb"))
+    lab.open(page, lab.address("work/panels.ipynb"), slower=6)
     yield page
     page.close()
 
@@ -546,7 +547,7 @@ def point_at(page, element, colour) -> None:
 def test_two_saved_answers_stand_side_by_side(other_panels, screens):
     panel = other_panels.locator(".mmlab-compare").first
     panel.scroll_into_view_if_needed()
-    panel.locator(".mm-card").nth(7).wait_for(timeout=8 * SOON)  # the map above is drawn at the same time
+    panel.locator(".mm-card").nth(7).wait_for(timeout=SOON)
     assert panel.locator(".mm-card img").count() == 8
     assert panel.get_by_label("exact search").count() == 0  # which cannot act on saved rankings
     panel.get_by_label("How many").nth(1).fill("3")
