@@ -91,7 +91,7 @@ class ServerEngine:
     shared = True
 
     def __init__(self, connection: Connection, connections: int = CONNECTIONS) -> None:
-        self.ignores_settings = _is_local(connection.client)
+        self.ignores_settings = self.scans_few = _is_local(connection.client)
         self.connections = 1 if self.ignores_settings else connections
         self._client = connection
         self._session = threading.local()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self, Unpack, cast
 import pandas as pd
 
 from mmlab.index.store.engine import (
+    SCANNED_SHARE,
     Counts,
     Engine,
     Found,
@@ -46,10 +47,7 @@ from mmlab.items.vectors import DENSE, SPARSE
 
 BATCH_POINTS = 1_000  # per upsert
 BATCHES_IN_MEMORY = 64  # of vectors that were read from a file
-# A walk through the graph loses its way where a filter lets few of its points through: of a label that a tenth of
-# 100,000 x 512 have, it found 0.75 of the ten nearest, of one that a fifth have 0.95. Such a part of the points, if it
-# is not large, is scanned, which finds all: a tenth of these in 3 ms, a fifth in 6.
-SCANNED_SHARE, SCANNED_BYTES = 0.2, 256 << 20
+SCANNED_BYTES = 256 << 20  # of points that a filter lets through
 
 
 Plan = tuple[Search, Conditions]
@@ -392,7 +390,7 @@ class Store:
         layout = self._layout(collection, space)
         search = layout.search(space, to, k, **options)
         conditions = layout.filters(where, to)[search.part]
-        if not search.exact and self._are_few(collection, space, conditions):
+        if not (search.exact or self._engine.scans_few) and self._are_few(collection, space, conditions):
             search = replace(search, exact=True)
         plan = search, conditions
         if is_plain:
