@@ -8,7 +8,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 OFFLINE := HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray lint format lab bench bench-large screenshots wheels clean
+.PHONY: help demo test test-slow test-ray lint format lab bench bench-large screenshots wheels clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: $(STAMP) ## draw the demo catalogue, run the six notebooks on it, write da
 test: $(STAMP) ## run the tests, then the linter
 	@$(OFFLINE) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(MAKE) --no-print-directory lint
+
+test-slow: $(STAMP) ## run the slow tests: whole runs over further datasets, int8, a browser, an install
+	@$(OFFLINE) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m slow -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-ray: $(STAMP) ## run the tests that start a cluster of Ray, two nodes on this machine
 	@$(OFFLINE) $(BIN)/python -m pytest -m ray tests/embed tests/ingest/images tests/items $(ARGS)

@@ -30,11 +30,11 @@ from tests.forked_kernels import forked_kernels
 SECRET = "the-planted-secret"  # noqa: S105 - what the environment holds while notebooks run, and no file may
 KEYS = ("QDRANT_API_KEY", "HF_TOKEN")
 MEMORY, MEMORY_BYTES = Path("/dev/shm"), 8 * 1024**3  # noqa: S108 - Linux has it; all tests together write 4 GB
-SLOW_FILES = (  # longest first; the second and the third need no shared run, for the first is making it
+SLOW_FILES = (  # longest first, those that need no shared run behind the first of them, which makes it
     "test_notebooks_again", "test_small_sets", "test_notebooks_datasets", "test_browser", "test_notebooks",
-    "test_installed", "test_notebooks_hostile", "test_notebooks_tune", "test_notebooks_studies", "test_run_commands",
-    "test_notebooks_vectors", "test_notebooks_sentences", "test_examples", "test_train", "test_build", "test_weights",
-    "test_run",
+    "test_weights", "test_build", "test_balance", "test_multi_model", "test_int8", "test_installed",
+    "test_notebooks_hostile", "test_notebooks_tune", "test_notebooks_studies", "test_run_commands",
+    "test_notebooks_vectors", "test_notebooks_sentences", "test_examples", "test_train", "test_run",
 )  # fmt: skip
 RAY_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 

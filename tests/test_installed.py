@@ -14,6 +14,8 @@ import pytest
 
 import mmlab
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(mmlab.__file__).resolve().parents[1]
 SOURCES = (
     "LICENSE", "MANIFEST.in", "README.md", "constraints.txt", "data/README.md", "pyproject.toml", "setup.py",

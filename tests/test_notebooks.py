@@ -138,6 +138,7 @@ def test_a_store_of_another_space_is_refused(demo_copy: Path) -> None:
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the 200 photos are not on this machine")
+@pytest.mark.slow
 def test_a_run_on_photos_with_several_captions_and_no_labels(own_data: Path, tmp_path: Path) -> None:
     """A table of 40 of them in another folder than the photos."""
     pd.read_csv(PHOTOS / "captions.csv").head(200).to_csv(tmp_path / "captions.csv", index=False)
@@ -155,6 +156,7 @@ def test_a_run_on_photos_with_several_captions_and_no_labels(own_data: Path, tmp
     assert write_report("photos").is_file()
 
 
+@pytest.mark.slow
 def test_a_text_encoder_beside_a_clip_goes_through_all_notebooks_and_the_study_of_fusion(
     catalogue: Path, tmp_path: Path, own_data: Path
 ) -> None:

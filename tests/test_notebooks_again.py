@@ -19,6 +19,8 @@ from mmlab.runs.record.run_files import MANIFEST
 from mmlab.runs.report.html_report import write_single_file
 from tests.bench.kills import differing, kill_often, left_behind
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("--name", "stopped", "--from", "03", "-p", "sample=60")  # as the shared run
 
 

@@ -22,6 +22,8 @@ from mmlab.runs import read_manifest, write_report
 from tests.cells import run_here
 from tests.conftest import data_in
 
+pytestmark = pytest.mark.slow
+
 COLOURS = ("red", "green", "blue", "orange", "purple")
 SHAPES = ("circle", "square", "bar")
 TITLES = ("Red dress", "Trail running shoes", "Sofa", "Blue denim jacket for men")

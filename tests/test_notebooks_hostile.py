@@ -14,6 +14,8 @@ from mmlab.runs import run_notebooks, write_report
 from mmlab.runs.report.html_report import write_overview, write_single_file
 from tests.conftest import data_in
 
+pytestmark = pytest.mark.slow
+
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 QUIET += ("--disable-sync", "--no-first-run")
 CODE = "globalThis.broken=1;alert(1)"  # what must never run

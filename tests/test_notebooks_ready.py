@@ -16,6 +16,8 @@ from tests.conftest import data_in
 from tests.index.qdrant_server import qdrant_server
 from tests.ready_pairs import clip_folder
 
+pytestmark = pytest.mark.slow
+
 ROWS = 300
 
 

@@ -5,6 +5,8 @@ import pytest
 from mmlab.items.files import file_hash
 from tests.bench.sentences import PHOTOS, find_minilm, score_captions
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_weights_are_those_that_were_published():
     assert file_hash(find_minilm() / "model.safetensors").startswith("53aa5117")

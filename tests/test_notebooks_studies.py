@@ -9,6 +9,8 @@ from mmlab.items import DIRECTIONS
 from mmlab.runs import find_notebook, read_manifest, run_notebooks, write_report
 from tests.conftest import SECRET
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def studied(demo_copy: Path) -> Path:

@@ -20,6 +20,8 @@ from tests.cells import run_here
 from tests.conftest import data_in
 from tests.made_run import make_run, whole_items
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"tune_m": [8], "tune_ef": [100], "tune_quantization": ["scalar"], "tune_oversampling": [2.0]}
 SMALL |= {"tune_batch_sizes": [4], "tune_precisions": ["float32"], "tune_items": 8}
 

@@ -15,6 +15,8 @@ from tests.cells import run_here
 from tests.conftest import find_shared
 from tests.made_run import make_run, read_photos, whole_items
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = find_shared("vectors/flickr8k-test.npz")
 
 

@@ -17,6 +17,8 @@ from playwright.sync_api import expect
 from mmlab.evaluate import read_labels
 from mmlab.items import read_items
 
+pytestmark = pytest.mark.slow
+
 PHONE = 390  # pixels wide
 WIDE, NARROW = {"width": 1300, "height": 950}, {"width": 480, "height": 950}
 IMAGE = "figure img[src^='data:image/jpeg']"

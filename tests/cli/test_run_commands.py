@@ -14,6 +14,7 @@ from mmlab.runs import read_manifest, run_notebooks, start_step
 from mmlab.runs.record.run_files import RunInUse
 
 
+@pytest.mark.slow
 def test_a_run_from_the_shell_ends_in_a_report(shell, here, tmp_path, capsys):
     done = shell("run", "--dataset", "photos", "--name", "p", "-p", "seed=5")
     index = tmp_path / "data" / "runs" / "p" / "index.html"
@@ -233,6 +234,7 @@ def test_one_failure_does_not_stop_the_rest_and_is_told_at_the_end(file, tmp_pat
     assert "done in run try-seed-5" in (tmp_path / "data" / "runs" / names[2] / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_resume_goes_on_from(here, command, tmp_path):
     (tmp_path / "try.yaml").write_text("parameters: {dataset: photos}\ngrid: {k: [a, b]}\n")
     path = here / "notebooks" / "04_retrieve.ipynb"

@@ -128,6 +128,7 @@ def test_auto_is_int8_where_it_gains_and_is_near_enough(
     )
 
 
+@pytest.mark.slow
 def test_auto_says_why_a_network_is_not_in_int8(items, folders, monkeypatch, logged):
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
@@ -228,6 +229,7 @@ def test_a_row_for_each_setting(items, clip_folder, one_worker):
     assert (rows["cosine_least"] <= rows["cosine_mean"] + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_a_precision_that_a_network_has_not_is_rows_without_figures(items, folders, one_worker):
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     rows = sweep_batches(items, str(folders("siglip2")), [2], ["int8"], rounds=1, device="cpu")

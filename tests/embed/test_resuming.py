@@ -73,6 +73,7 @@ def wait_for(kept, cache, process):
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_vectors(many, model, start, tmp_path):
     rng = np.random.default_rng()
     for kept in sorted(rng.integers(1, TEXTS // 2, KILLS)):

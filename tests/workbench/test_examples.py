@@ -27,6 +27,7 @@ REPORTS = [
     if inspect.isclass(one) and one.__module__ == module.__name__ and issubclass(one, Report)
 ]
 ANSWERING = (workbench.Run, RunData, workbench.Result, *REPORTS)
+TUNING = "tuning_report"  # a study of its own
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -51,7 +52,9 @@ def _first_line(test):
     return test.docstring.strip().splitlines()[0]
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file", [pytest.param(name, marks=[pytest.mark.slow] * (name == TUNING)) for name in FILES]
+)
 def test_the_examples_of_a_file_run(file, names):
     """The example of a class comes first, and those of its methods go on with what it made."""
     scope, source = {**vars(MODULES[file]), **names}, inspect.getsource(MODULES[file])

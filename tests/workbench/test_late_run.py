@@ -13,6 +13,8 @@ from tests.conftest import data_in
 from tests.embed.checkpoints import FAMILIES
 from tests.workbench.test_small_sets import table
 
+pytestmark = pytest.mark.slow
+
 PAIRS, K = 24, 10
 QUERIES = ("a red shoe", "a lamp on the table")
 

@@ -13,6 +13,8 @@ from tests.conftest import data_in
 from tests.embed.checkpoints import bert, clip, cross_encoder, multimodal_cross_encoder
 from tests.workbench.test_small_sets import table
 
+pytestmark = pytest.mark.slow
+
 CAPTIONS = {
     "dog": ["a brown dog runs", "a dog outside"],
     "boat": ["a sailing boat", "a small ship"],

@@ -23,6 +23,8 @@ from tests.conftest import data_in
 from tests.embed.checkpoints import clip, vit
 from tests.workbench.test_small_sets import table
 
+pytestmark = pytest.mark.slow
+
 CAPTIONS = {
     "dog": ["a brown dog runs over the grass", "a dog is running outside", "the puppy plays in a meadow"],
     "boat": ["a sailing boat on the sea", "a small ship on blue water", "sailors steer their boat at sea"],

@@ -17,6 +17,8 @@ from tests.bench.sentences import find_minilm
 from tests.cells import run_cells
 from tests.conftest import data_in
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("one", "two", "three", "four", "five", "six")
 RUN = (
     "01_ingest", "02_embed", "03_index", "04_retrieve", "05_evaluate", "06_visualize", "09_fusion", "10_scores",

@@ -11,6 +11,8 @@ from mmlab.embed.models import int8
 from mmlab.embed.models.adapter import pick_precision
 from mmlab.embed.models.int8 import Int8Network, gains_from_int8, round_weights
 
+pytestmark = pytest.mark.slow
+
 openvino = pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
 
 TEXTS = ["a", "a dog", "red", "xy" * 40, "three 3"]

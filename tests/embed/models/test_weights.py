@@ -280,6 +280,7 @@ def test_a_conversion_request_that_comes_later_changes_no_vectors_that_are_there
     assert load_model("owner/name", device="cpu").space.revision == PULL
 
 
+@pytest.mark.slow
 def test_a_user_with_an_endpoint_of_their_own_is_told_which_weights_were_taken(folders, hub, tmp_path):
     """In a process of its own, as a user has it: nothing of this one is changed."""
     files = read_files(folders("clip"))
