@@ -204,10 +204,9 @@ class Vectors:
         array[asks] = self.queries.take(self.ids[asks]).array
         return Vectors(self.ids, array, self.space, self.queries)
 
-    def rows(self, numbers: np.ndarray | slice) -> list[list[float]]:
-        """Return the rows at these places as lists, as an engine takes them."""
-        found: list[list[float]] = self.array[numbers].tolist()
-        return found
+    def rows(self, numbers: np.ndarray | slice) -> list[np.ndarray]:
+        """Return the rows at these places."""
+        return list(self.array[numbers])
 
     @property
     def parts_nbytes(self) -> int:

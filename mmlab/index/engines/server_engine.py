@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from qdrant_client import QdrantClient, models
@@ -432,7 +432,7 @@ def _sparse_params(space: Space) -> "SparseVectorParams":
 def to_vectors(row: Row) -> Any:
     """Return a point's vectors in the terms of the client."""
     if not isinstance(row, dict):
-        return row.tolist() if isinstance(row, np.ndarray) else row
+        return to_query(row)
     return {name: to_query(vector) for name, vector in row.items()}
 
 
@@ -440,7 +440,7 @@ def to_query(vector: OneVector) -> Any:
     """Return one vector in the terms of the client."""
     if isinstance(vector, Terms):
         return models.SparseVector(indices=vector.indices, values=vector.weights)
-    return vector
+    return vector.tolist() if isinstance(vector, np.ndarray) else vector
 
 
 def from_vectors(row: Any) -> Any:
@@ -480,7 +480,7 @@ def to_index_type(kind: str) -> "PayloadSchemaType":
 
 def to_requests(
     search: Search, filter: "Filter | None"
-) -> "Callable[[OneVector, list[float] | None], QueryRequest]":
+) -> "Callable[[OneVector, np.ndarray | None], QueryRequest]":
     """Return a function from a query and the row of its first stage to its request; what all share is made once."""
     quantization = models.QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
@@ -505,15 +505,17 @@ def to_requests(
             query=formula, prefetch=models.Prefetch(query=_score_by(row, search), **stage), **common
         )
     return lambda row, pooled: models.QueryRequest(
-        query=to_query(row), prefetch=models.Prefetch(query=pooled, **stage), **common
+        query=to_query(row),
+        prefetch=models.Prefetch(query=to_query(cast("np.ndarray", pooled)), **stage),
+        **common,
     )
 
 
 def _score_by(row: Any, search: Search) -> Any:
     """Return the query that scores points by a vector, and by examples where there are some, see `Examples`."""
-    examples: Any = search.examples
+    row, examples = to_query(row), cast("Any", search.examples)
     if examples is None:
-        return to_query(row)
+        return row
     if examples.score in (BEST_SCORE, SUM_SCORES):
         wanted, strategy = [row, *examples.wanted], models.RecommendStrategy(examples.score)
         given = models.RecommendInput(positive=wanted, negative=examples.unwanted, strategy=strategy)

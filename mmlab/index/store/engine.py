@@ -164,8 +164,8 @@ MAX_FACET_VALUES = 1_000_000  # of a field that are counted
 MIN_CANDIDATES, CANDIDATES_PER_HIT, MAX_CANDIDATES = 100, 4, 16_384  # of MMR; Qdrant takes no more
 
 Payload = dict[str, Any]  # values by field; in the named layout such a dict by modality
-OneVector = list[float] | list[list[float]] | Terms  # a row, rows of tokens, weighted terms
-Row = list[float] | np.ndarray | dict[str, OneVector]  # a point's vector, or its vectors by name
+OneVector = np.ndarray | list[float] | list[list[float]] | Terms  # a row, rows of tokens, weighted terms
+Row = np.ndarray | list[float] | dict[str, OneVector]  # a point's vector, or its vectors by name
 Counts = dict[Value, int]  # points by value of a field
 Record = tuple[str, Payload, Row | None]  # id, payload, and the vectors if they were asked for
 WholeRecord = tuple[str, Payload, Row]
@@ -277,7 +277,7 @@ class Search:
 
 def asked_rows(
     queries: AnyVectors, start: int, end: int, first: bool
-) -> list[tuple[OneVector, list[float] | None]]:
+) -> list[tuple[OneVector, np.ndarray | None]]:
     """Return the queries from `start` to before `end`, each with the row of its first stage, None without one."""
     rows = queries.rows(slice(start, end))
     if not first:

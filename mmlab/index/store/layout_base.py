@@ -70,8 +70,7 @@ class Points:
         """Return the vectors of the points at these positions, as an engine takes them."""
         if list(self.vectors) == [""]:
             vectors, numbers = self.vectors[""]
-            own = numbers[positions]
-            return [*(vectors.array[own] if isinstance(vectors, Vectors) else vectors.rows(own))]
+            return [*vectors.rows(numbers[positions])]
         rows: list[dict[str, Any]] = [{} for _ in self.ids[positions]]
         for name, (vectors, numbers) in self.vectors.items():
             present = np.flatnonzero(numbers[positions] >= 0)
