@@ -263,7 +263,7 @@ class EdgeEngine:
         shard, schema = self._write(name), self.schema(name)
         points = shard.info().points_count
         if scanned_kb(schema, points) > schema.hnsw.scan_kb:
-            shard.close()
+            self._shared.close(name)
             shard = _load(CollectionFolder(self.folder, name).shard, to_config(schema, points))
             self._shared.open[name] = shard, schema
         shard.optimize()

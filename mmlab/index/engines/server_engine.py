@@ -478,9 +478,7 @@ def to_index_type(kind: str) -> "PayloadSchemaType":
     return {KEYWORD: Type.KEYWORD, INTEGER: Type.INTEGER, FLOAT: Type.FLOAT, BOOL: Type.BOOL}[kind]
 
 
-def to_requests(
-    search: Search, filter: "Filter | None"
-) -> "Callable[[OneVector, np.ndarray | None], QueryRequest]":
+def to_requests(search: Search, filter: "Filter | None") -> "Callable[[OneVector, Any], QueryRequest]":
     """Return a function from a query and the row of its first stage to its request; what all share is made once."""
     quantization = models.QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
@@ -505,9 +503,7 @@ def to_requests(
             query=formula, prefetch=models.Prefetch(query=_score_by(row, search), **stage), **common
         )
     return lambda row, pooled: models.QueryRequest(
-        query=to_query(row),
-        prefetch=models.Prefetch(query=to_query(cast("np.ndarray", pooled)), **stage),
-        **common,
+        query=to_query(row), prefetch=models.Prefetch(query=to_query(pooled), **stage), **common
     )
 
 
