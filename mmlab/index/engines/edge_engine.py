@@ -178,7 +178,6 @@ class EdgeEngine:
     """A folder of Edge shards."""
 
     ignores_settings = False
-    scans_few = True
     shared = False
 
     def __init__(self, folder: str | os.PathLike[str], wait: float, keep_open: float = 0.0) -> None:
@@ -233,6 +232,9 @@ class EdgeEngine:
         if not conditions:
             return shard.info().points_count
         return shard.count(CountRequest(exact=exact, filter=to_filter(conditions)))
+
+    def scans_few(self, name: str) -> bool:
+        return self.count(name) <= points_per_segment(self.schema(name))
 
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         request = FacetRequest(path, MAX_FACET_VALUES, exact=True, filter=to_filter(conditions))

@@ -91,7 +91,7 @@ class ServerEngine:
     shared = True
 
     def __init__(self, connection: Connection, connections: int = CONNECTIONS) -> None:
-        self.ignores_settings = self.scans_few = _is_local(connection.client)
+        self.ignores_settings = _is_local(connection.client)
         self.connections = 1 if self.ignores_settings else connections
         self._client = connection
         self._session = threading.local()
@@ -150,6 +150,9 @@ class ServerEngine:
 
     def count(self, name: str, conditions: Conditions = (), exact: bool = True) -> int:
         return self._client.count(name, count_filter=to_filter(conditions), exact=exact).count
+
+    def scans_few(self, name: str) -> bool:
+        return self.ignores_settings
 
     def facet(self, name: str, path: str, conditions: Conditions) -> Counts:
         found = self._client.facet(name, path, to_filter(conditions), limit=MAX_FACET_VALUES, exact=True)

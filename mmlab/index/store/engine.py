@@ -315,12 +315,11 @@ class NoCollection(LookupError):
 class Engine(Protocol):
     """Points in named collections at one place. Every method but `collections` may rely on an open session.
 
-    ignores_settings: whether it scans, whatever a schema says of graph and quantization. scans_few: whether it scans by
-    itself where a filter lets few points through. shared: whether others may keep collections there as well.
+    ignores_settings: whether it scans, whatever a schema says of graph
+    and quantization. shared: whether others may keep collections there as well.
     """
 
     ignores_settings: bool
-    scans_few: bool
     shared: bool
 
     @property
@@ -350,6 +349,12 @@ class Engine(Protocol):
 
     def check(self, name: str) -> None:
         """Raise NoCollection, WrongSchema, or DamagedCollection if a file is not as it was built, or does not load."""
+
+    def scans_few(self, name: str) -> bool:
+        """Return whether it scans by itself where a filter lets few points of a collection through.
+
+        Where there are several segments each decides for its own points, of which there may be many in one of them.
+        """
 
     def count(self, name: str, conditions: Conditions = (), exact: bool = True) -> int:
         """Return the number of points that meet all conditions; unless `exact`, an estimate by the payload indexes."""

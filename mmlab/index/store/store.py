@@ -390,8 +390,8 @@ class Store:
         layout = self._layout(collection, space)
         search = layout.search(space, to, k, **options)
         conditions = layout.filters(where, to)[search.part]
-        if not (search.exact or self._engine.scans_few) and self._are_few(collection, space, conditions):
-            search = replace(search, exact=True)
+        if not (search.exact or self._engine.scans_few(collection)):
+            search = replace(search, exact=self._are_few(collection, space, conditions))
         plan = search, conditions
         if is_plain:
             self._plans[collection] = layout.schema, (space, k, where and dict(where), to, options), plan

@@ -172,6 +172,23 @@ def test_few_points_that_a_filter_lets_through_are_scanned(tmp_path, on_disk, ki
     assert recalls[1] > 0.98 or on_disk
 
 
+def test_few_points_that_lie_together_in_one_of_several_segments_are_scanned_too(tmp_path, monkeypatch):
+    vectors, bad = random_vectors(2000), Hnsw(m=4, ef_construct=4, ef=1, scan_kb=10)
+    monkeypatch.setattr("mmlab.index.engines.edge_engine.SEGMENT_BYTES", 700 * 64)
+    store = open_store(tmp_path)
+    store.create("demo", Schema(SPACE, {"late": "bool"}, hnsw=bad))
+    late = pd.DataFrame({"item_id": vectors.ids, "late": np.arange(2000) >= 1700})  # most of the last segment
+    upsert(store, "demo", vectors, late)
+    assert store.build("demo")["segments"] > 2
+    asked = vectors.take(vectors.ids[:50])
+    exact, found = (
+        store.search("demo", asked, 5, {"late": True}, exact=exact).table for exact in (True, False)
+    )
+    assert recall(found, exact) == 1
+    exact, found = (store.search("demo", asked, 5, exact=exact).table for exact in (True, False))
+    assert recall(found, exact) < 1
+
+
 def test_searches_that_the_engine_fuses_scan_few_points_too(tmp_path):
     vectors = random_vectors(2000)
     store = open_store(tmp_path)
