@@ -43,6 +43,10 @@ STATUS = {
 }
 
 
+class Killed(Refusal):
+    """The node was stopped while it worked on a request: a client gets no answer."""
+
+
 @dataclass
 class Collection:
     """A collection: its configuration, and for each shard the state of the copy that a node has."""
@@ -161,8 +165,12 @@ class Node:
             return {"title": "qdrant - vector search engine", "version": cluster.version, "commit": "f3bb8b5"}
         self._check_key(operation, key)
         time.sleep(cluster.slow)
-        with cluster.lock:
-            return self._do(operation, name, body, consistency)
+        try:
+            with cluster.lock:
+                return self._do(operation, name, body, consistency)
+        finally:
+            if not self.running:
+                raise Killed(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
     def _do(self, operation: str, name: str, body: Any, consistency: str | None) -> Any:
         cluster = self.cluster
@@ -463,6 +471,8 @@ def handler(node: Node) -> type[BaseHTTPRequestHandler]:
                     self.headers.get("api-key", ""),
                 )  # fmt: skip
                 status, content = 200, {"result": found, "status": "ok"}
+            except Killed:
+                return
             except Refusal as refusal:
                 status, content = STATUS[refusal.code], {"status": {"error": refusal.text}}
             except Exception as error:  # a fault of the stand-in is shown, not taken for a lost connection
