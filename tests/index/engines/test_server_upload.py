@@ -179,15 +179,17 @@ def test_a_server_that_becomes_slow_is_sent_fewer_at_once(server, source, paces,
 
 def test_a_server_that_stops_is_one_message_and_the_next_push_sends_the_rest(server, source, monkeypatch):
     monkeypatch.setattr(server_connection, "MAX_RETRY_SECONDS", 0.3)
+    stopping = threading.Thread(target=server.nodes[0].stop)
 
     def stop_once(count: int) -> None:
         if count == 15:
             server.before_write = lambda _: None
-            threading.Thread(target=server.nodes[0].stop).start()
+            stopping.start()
 
     server.before_write = stop_once
     with pytest.raises(ConnectionError, match=f"Qdrant server at {server.url}.* does not answer"):
         push_to(server, source)
+    stopping.join()
     server.nodes[0].start()
     held = server.held("up-unified")[0, 0]
     assert 0 < held < POINTS
