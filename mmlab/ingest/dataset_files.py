@@ -83,9 +83,16 @@ def open_given(path: str | Path) -> BinaryIO:
     return open_regular(real, follow_link=False)  # a link that was put there since is not followed
 
 
-def list_given(folder: Path) -> list[Path]:
-    """Return what lies in a folder of the dataset, sorted, without what leads out; nothing of a folder outside."""
-    return sorted(path for path in folder.iterdir() if is_given(path)) if is_given(folder) else []
+def list_given(folder: Path, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
+    """Return what lies in a folder of the dataset, sorted, without what leads out; nothing of a folder outside.
+
+    suffixes: in small letters, of the names to return; all by default.
+    """
+    if not is_given(folder):
+        return []
+    with os.scandir(folder) as entries:
+        named = (entry for entry in entries if entry.name.lower().endswith(suffixes))
+        return sorted(Path(entry.path) for entry in named if not entry.is_symlink() or is_given(entry.path))
 
 
 def inside_folders(root: Path) -> list[str]:

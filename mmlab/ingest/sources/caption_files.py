@@ -157,7 +157,7 @@ def _karpathy_rows(image: Any) -> Iterator[Row]:
 def flickr_splits(folder: Path) -> dict[str, str]:
     """Return the split of each image that one of Flickr8k's lists in the folder names."""
     splits: dict[str, str] = {}
-    files = list_given(folder)
+    files = list_given(folder, (".txt",))
     for split, word in FLICKR_SPLIT_LISTS.items():
         for path in files:
             is_list = path.name.endswith(f"{word}.txt") and path.stat().st_size

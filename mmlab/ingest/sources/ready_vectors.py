@@ -208,9 +208,7 @@ def _numbered(folder: Path, suffix: str) -> dict[str, Path]:
     """Return the files of a folder by the last number in their names, in its order."""
     if not folder.is_dir():
         return {}
-    files = sorted(
-        (path for path in list_given(folder) if path.suffix == suffix), key=lambda path: _natural(path.name)
-    )
+    files = sorted(list_given(folder, (suffix,)), key=lambda path: _natural(path.name))
     numbers = [re.findall(r"\d+", path.stem) for path in files]
     return {(found or [""])[-1].lstrip("0") or "0": path for found, path in zip(numbers, files, strict=True)}
 
@@ -252,11 +250,9 @@ def _arrays(path: Path, given: Mapping[str, str]) -> Recognised | None:
     folder = path if path.is_dir() else path.parent
     if path.is_file() and path.suffix.lower() not in (".npy", ".npz"):
         return None
-    files = (
-        [path] if path.is_file() else [one for one in list_given(folder) if one.suffix in (".npy", ".npz")]
-    )
+    files = [path] if path.is_file() else list_given(folder, (".npy", ".npz"))
     found = [(file, part, head) for file in files for part, head in _heads(file) if len(head[0]) == 2]
-    tables = [one for one in list_given(folder) if one.is_file() and one.suffix.lower() in TABLE_SUFFIXES]
+    tables = [one for one in list_given(folder, TABLE_SUFFIXES) if one.is_file()]
     if not found or not tables:
         return None
     named = {part or file.stem: (file, part) for file, part, _ in found}
