@@ -3,13 +3,14 @@
 import hashlib
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from mmlab.ingest.outcomes import IMAGE_ITEM, MERGED, NO_CAPTION, TEXT_ITEM
 from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.ingest.texts.captioner import GENERATED, OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items, item_ids
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, in_blocks, item_ids, on_disk, places_among
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
@@ -130,8 +131,9 @@ class IngestResult:
 
 def _are_same(names: pd.Series, others: pd.Series) -> bool:
     """Return whether two columns hold the same names, each as often."""
-    one, other = (column.astype("str").sort_values(ignore_index=True) for column in (names, others))
-    return bool(one.equals(other))
+    places = [places_among(column, others) for column in (names, others)]
+    counts = [np.bincount(found, minlength=len(others)) for found in places if found.min(initial=0) >= 0]
+    return len(counts) == 2 and np.array_equal(*counts)
 
 
 def make_items(
@@ -142,10 +144,25 @@ def make_items(
     images: as `image_rows` returns them. added: text and origin by content, found for images without text.
     user_columns: the label and the user's columns of each row; an image has those of its first row.
     """
-    columns = ["pair_id", "text", "origin", "split", "flags", "repetition"]
-    texts = outcomes.loc[outcomes["outcome"] == TEXT_ITEM, columns]
     found = images[["pair_id", "split", "content"]].join(added, on="content", how="inner")
-    texts = pd.concat([texts, found.drop(columns="content").assign(repetition=0)])
+    found = found.drop(columns="content").assign(repetition=0)
+    return on_disk(
+        _items_of(block, _in_rows(images, block), _in_rows(found, block), user_columns)
+        for block in in_blocks(outcomes)
+    )
+
+
+def _in_rows(table: pd.DataFrame, block: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of a table that belong to a block of rows; both are indexed by row, in ascending order."""
+    first, last = (block.index[0], block.index[-1]) if len(block) else (0, 0)
+    return table.iloc[table.index.searchsorted(first) : table.index.searchsorted(last, "right")]
+
+
+def _items_of(
+    outcomes: pd.DataFrame, images: pd.DataFrame, found: pd.DataFrame, user_columns: pd.DataFrame
+) -> pd.DataFrame:
+    columns = ["pair_id", "text", "origin", "split", "flags", "repetition"]
+    texts = pd.concat([outcomes.loc[outcomes["outcome"] == TEXT_ITEM, columns], found])
     texts["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"].tolist()]
     items = pd.concat([images.assign(modality="image", origin="image"), texts.assign(modality="text")])
     items = items.sort_index(kind="stable").reindex(columns=[*ITEM_COLUMNS, "repetition"])
@@ -169,9 +186,13 @@ def _item_ids(items: pd.DataFrame) -> pd.Series:
 
 def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Return the images that are items, indexed by the first row that names them or a duplicate of them."""
-    named = outcomes[outcomes["image_outcome"].isin(MERGED)].reset_index().drop_duplicates("pair_id")
-    kept = images[images["outcome"] == IMAGE_ITEM].drop(columns="pair_id").rename(columns={"file": "image"})
-    return named[["row", "pair_id"]].join(kept, on="pair_id", how="inner").set_index("row")
+    named = outcomes.loc[outcomes["image_outcome"].isin(MERGED), "pair_id"].drop_duplicates()
+    is_item = images["outcome"] == IMAGE_ITEM
+    places = places_among(named, images.index)
+    there = (places >= 0) & is_item.to_numpy()[places]
+    columns = ["file", "content", "width", "height", "split", "flags", "duplicate_of"]
+    found = images[columns].take(places[there]).set_axis(named.index[there]).rename_axis("row")
+    return found.rename(columns={"file": "image"}).assign(pair_id=named[there])
 
 
 def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +200,7 @@ def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     rows = outcomes[~outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])].reset_index()
     rows = rows.rename(columns={"name": "source", "outcome": "reason"}).assign(text=rows["caption"])
     merged = images[images["outcome"].isin(MERGED) & (images["outcome"] != IMAGE_ITEM)]
-    merged = merged.rename_axis("source").reset_index().drop(columns="reason")
+    merged = merged.rename_axis("source").reset_index()
     tables = (rows, merged.rename(columns={"outcome": "reason"}))
     skipped = pd.concat([table.reindex(columns=SKIPPED_COLUMNS).astype(object) for table in tables])
     return skipped.astype(dict.fromkeys(SKIPPED_COLUMNS, "str") | {"row": "Int64"}).reset_index(drop=True)

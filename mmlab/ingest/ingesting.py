@@ -29,10 +29,15 @@ from mmlab.ingest.texts.captioner import GENERATED, OCR, OcrMissing, read_printe
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
 from mmlab.items import data, is_among
 from mmlab.items.files import resolve
+from mmlab.items.tables import in_blocks, on_disk
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
 SOURCE_COLUMNS = [
     "image", "caption", "origin", "split", "file", "problem", "detail", "table", "address", "record",
+]  # fmt: skip
+# What is asked of an image once it is measured and compared with the others.
+KEPT_FACTS = [
+    "file", "content", "width", "height", "pair_id", "outcome", "detail", "duplicate_of", "flags", "split", "group_split",
 ]  # fmt: skip
 
 
@@ -80,10 +85,13 @@ def ingest_items(
     looked = _look(dataset, source, columns, rules, cache)
     rules = looked.rules
     rows = _rows_to_ingest(looked)
-    texts = clean_texts(rows["caption"].tolist(), replace, rules.max_chars).set_axis(rows.index)
+    texts = on_disk(
+        clean_texts(block.tolist(), replace, rules.max_chars).set_axis(block.index)
+        for block in in_blocks(rows["caption"])
+    )
     with FindingsCache(cache / "ingest.sqlite") as findings:
         images, decoded = _resolve(looked, rows, findings, cache, progress, engine)
-        outcomes = decide_outcomes(rows, texts, images, rules)
+        outcomes = on_disk(in_blocks(decide_outcomes(rows, texts, images, rules)))
         kept = image_rows(outcomes, images)
         added, notes = add_texts(_images_without_text(looked, kept, outcomes), rules, findings, progress)
     items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
@@ -118,14 +126,14 @@ def _make_result(
 def _resolve(
     looked: Inspection, rows: pd.DataFrame, findings: FindingsCache, cache: Path, progress: bool, engine: str
 ) -> tuple[pd.DataFrame, int]:
-    """Return the images as `assign_splits` leaves them, and how many were decoded: none beside ready vectors."""
+    """Return what `assign_splits` says of the images, and how many were decoded: none beside ready vectors."""
     images, decoded = _named_images(looked), 0
     if looked.source.vectors:
         images = name_images(images)
     else:
         blobs = Blobs(cache / "images")
         images, decoded = resolve_images(images, looked.rules, findings, blobs, progress, engine)
-    return assign_splits(rows, images, looked.rules), decoded
+    return on_disk(in_blocks(assign_splits(rows, images, looked.rules)[KEPT_FACTS])), decoded
 
 
 def _own_columns(looked: Inspection, rows: pd.Index) -> pd.DataFrame:

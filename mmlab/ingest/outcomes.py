@@ -2,10 +2,7 @@
 
 import hashlib
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow.compute import count_substring_regex
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
 from mmlab.ingest.images.addresses import DownloadLimits
@@ -28,6 +25,7 @@ from mmlab.ingest.rules import (
 from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items import is_among
 from mmlab.items.sentences import count_words
+from mmlab.items.tables import places_among, values_at
 
 NAMED = "named:"  # before the name of an image, as the content of one that was not opened
 WITH_LETTER = r"[^\s]*[A-Za-z0-9][^\s]*"  # a part of a text between spaces, with a letter or a digit
@@ -53,8 +51,8 @@ def resolve_images(
     `found` is as in `add_downloads`, `engine` as in `measure_images`.
     """
     files = add_downloads(found, rules, cache, blobs, progress)
-    facts, decoded = measure_images(files["file"].dropna().to_dict(), cache, progress, engine)
-    facts = facts.reindex(files.index)
+    facts, decoded = measure_images(files["file"].dropna(), cache, progress, engine)
+    facts = facts if len(facts) == len(files) else facts.reindex(files.index)
     reasons = {name: files[name].fillna(facts[name]) for name in ("reason", "detail")}
     return assess_images(facts.assign(file=files["file"], **reasons), rules), decoded
 
@@ -121,14 +119,15 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
 def _group_duplicates(images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Add `first` of the same bytes, `group` of those that look the same, and the `pair_id` that the rules imply."""
     names, kept = images.index.to_series(), images["reason"].isna()
-    first = names.groupby(images["content"].where(kept)).transform("first").fillna(names)
-    near = near_duplicates(images[kept & (first == names)], rules.near_bits)
-    group = first.map(near).astype("str").fillna(first)
+    content = images["content"].where(kept)
+    first = names.take(places_among(content, content)).set_axis(images.index).where(kept, names)
+    near = near_duplicates(images.loc[kept & (first == names), ["phash", "signature"]], rules.near_bits)
+    group = values_at(first, near).fillna(first)
     pair_id = names
     if NEAR_DUPLICATE in rules.refused:
         pair_id = names.where(group == first, group)
     if DUPLICATE in rules.refused:
-        pair_id = first.map(pair_id)
+        pair_id = values_at(first, pair_id)
     return images.assign(first=first, group=group, pair_id=pair_id)
 
 
@@ -144,6 +143,11 @@ def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
     return splits[order].groupby(groups[order], sort=False).transform("first")[splits.index]
 
 
+def _evaluated(rows: pd.DataFrame, groups: pd.Series) -> pd.Series:
+    """Return for each row the split that the group of its image is evaluated on."""
+    return evaluation_split(rows["split"], values_at(rows["name"], groups))
+
+
 def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Return the images with `split`, that of their pair, and `group_split`, that of all that look the same.
 
@@ -151,11 +155,10 @@ def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.
     split that is evaluated on stays whole. `rows` has the columns name and split.
     """
     rows = rows[is_among(rows["name"], images.index)]
+    first = ~rows["name"].duplicated()
+    names = images.index.to_series()
     split, group_split = (
-        evaluation_split(rows["split"], rows["name"].map(groups))
-        .groupby(rows["name"], sort=False)
-        .first()
-        .reindex(images.index)
+        values_at(names, _evaluated(rows, groups)[first].set_axis(rows["name"][first]))
         for groups in (images["pair_id"], images["group"])
     )
     leak = split.notna() & (split != group_split) & (images["outcome"] == IMAGE_ITEM)
@@ -178,7 +181,8 @@ def decide_outcomes(
     with a row is its outcome; a row that is kept is a text item, or names an image only ("no caption").
     """
     known = images[["pair_id", "group_split", "outcome", "detail"]].add_prefix("image_")
-    table = rows[["name", "caption", "origin", "split"]].join(texts).join(known, on="name")
+    of_image = {name: values_at(rows["name"], column) for name, column in known.items()}
+    table = rows[["name", "caption", "origin", "split"]].join(texts).assign(**of_image)
     table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
     table["outcome"], table["detail"] = rows["problem"], rows["detail"]
     # a text that is made to be wrong has no image by intention
@@ -205,11 +209,6 @@ def _flag_short(table: pd.DataFrame, rules: Rules) -> pd.Series:
     detail = words.map("{:.0f} words, expected at least".format) + f" {rules.min_words}"
     _set_outcome(table, short & (SHORT in rules.refused), SHORT, detail)
     return short
-
-
-def _count_chunks(texts: pd.Series) -> np.ndarray:
-    """Return how many parts between spaces have a letter or a digit; there are at least as many words in each text."""
-    return count_substring_regex(pa.array(texts, pa.large_string()), WITH_LETTER).to_numpy()
 
 
 def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:

@@ -4,7 +4,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -122,6 +122,11 @@ def refuse_changed(paths: Sequence[str], contents: Sequence[str], since: float =
     _changed.difference_update(paths)
     _changed.update(changed)
     return changed
+
+
+def accept_as_is(paths: Iterable[str]) -> None:
+    """Open these files again, whatever they were when `refuse_changed` looked at them."""
+    _changed.difference_update(paths)
 
 
 def _find_changed(paths: Sequence[str], contents: Sequence[str], since: float) -> list[str]:

@@ -2,8 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
@@ -11,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow.compute import fill_null, index_in
 
-from mmlab.items.files import replacing
+from mmlab.items.files import data, replacing
+from mmlab.items.vector_files import blocks_of
 
 ITEM_COLUMNS = (
     "item_id",  # uuid5 of modality, pair and content: ingesting again changes nothing
@@ -37,6 +41,7 @@ QREL_COLUMNS = ("query_id", "item_id", "relevance")
 UNSEEN = " \u00a0\u200b\u200c\u200d\u2060\u3000\ufeff"  # characters that it passes over
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
+Lines = TypeVar("Lines", pd.DataFrame, pd.Series)
 Ids = Iterable[str]  # a column, an array of numpy or Arrow, a set or a list
 
 
@@ -45,7 +50,6 @@ class TooFew(ValueError):
 
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
-NAMES_PER_BLOCK = 10_000  # whose Python objects are held at a time
 
 
 def item_id(modality: str, pair_id: str, content: str) -> str:
@@ -65,8 +69,7 @@ def item_ids(modality: pd.Series, pair_id: pd.Series, content: pd.Series) -> pd.
     True
     """
     blocks = []
-    for first in range(0, len(modality), NAMES_PER_BLOCK):
-        part = slice(first, first + NAMES_PER_BLOCK)
+    for part in blocks_of(len(modality)):
         names = modality.iloc[part] + "\x1f" + pair_id.iloc[part] + "\x1f" + content.iloc[part]
         blocks.append(_hashed(names.tolist()))
     return pd.Series(pd.array(pa.chunked_array(blocks, pa.large_string()), dtype="str"), modality.index)
@@ -160,6 +163,47 @@ def text_array(ids: Ids) -> pa.Array:
     kind = pa.large_string()  # a column of another type without rows has chunks of two types
     chunks = [chunk.cast(kind) for chunk in found.chunks if len(chunk)] or [pa.array([], kind)]
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+
+
+def on_disk(blocks: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return blocks of rows as one table whose columns lie in a file, so that they take memory only while being read.
+
+    The file lies in the data folder and has no name: it is gone as soon as nothing refers to the table. A single block
+    is returned as it is.
+
+    >>> blocks = [pd.DataFrame({"text": ["a mug"]}, [1]), pd.DataFrame({"text": ["a cup"]}, [2])]
+    >>> on_disk(blocks)["text"].to_dict()
+    {1: 'a mug', 2: 'a cup'}
+    """
+    blocks = iter(blocks)
+    first, second = next(blocks), next(blocks, None)
+    if second is None:
+        return first
+    schema = pa.Schema.from_pandas(first, preserve_index=True)
+    with TemporaryFile(dir=data() if data().is_dir() else None) as file:
+        with pa.ipc.new_file(file, schema) as writer:
+            for block in chain((first, second), blocks):
+                writer.write_table(pa.Table.from_pandas(block, schema, preserve_index=True))
+        file.flush()
+        mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all().to_pandas(split_blocks=True)
+
+
+def in_blocks(table: Lines) -> Iterator[Lines]:
+    """Yield a table or a column in blocks of some thousand rows, one at least."""
+    yield from (table.iloc[part] for part in blocks_of(max(len(table), 1)))
+
+
+def values_at(keys: pd.Series, table: pd.Series) -> pd.Series:
+    """Return what a column has at each of the keys, by its index, missing where it has none; indexed as the keys.
+
+    Does what pandas' `map` does, without an object for each text.
+
+    >>> values_at(pd.Series(["b", "c"]), pd.Series([1, 2], ["a", "b"], dtype="Int64")).tolist()
+    [2, <NA>]
+    """
+    places = places_among(keys, table.index)
+    return pd.Series(table.array.take(places, allow_fill=True), keys.index)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:

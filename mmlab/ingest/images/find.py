@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -22,6 +22,8 @@ from mmlab.ingest.images.image_index import (
     stem,
     tail_key,
 )
+from mmlab.items import is_among
+from mmlab.items.tables import in_blocks, on_disk
 
 WEB_SCHEMES = ("http://", "https://")
 # the beginning of a path that leads out: of another disk, of a bucket, of the root, of a folder above; of a wiki
@@ -87,32 +89,63 @@ def find_images(
     A row with a problem names nothing for sure; one whose bytes came inside the source keeps its name. Files that
     two different names would take by a guess are given to neither.
     """
-    to_find = rows["file"].isna() & rows["problem"].isna()
-    cells = [rows[name].fillna("").tolist() for name in ("table", "image", "address")]
-    numbers: dict[
-        tuple[str, str, str, bool], int
-    ] = {}  # images have several texts each: each name is found once
-    places = [numbers.setdefault(key, len(numbers)) for key in zip(*cells, to_find.tolist(), strict=True)]
     finder = _Finder(index, folders, first)
-    wanted = {
-        (table, image): finder.find(table, image) for table, image, _, is_wanted in numbers if is_wanted
-    }
-    known = _refuse_contradictions(wanted, index)
-    all_found = [
-        _with_address(known[table, image], address) if is_wanted else Found(normalize_name(image))
-        for table, image, address, is_wanted in numbers
+    found = on_disk(_find_block(block, finder) for block in in_blocks(rows))
+    refused = _refuse_contradictions(rows, found, index)
+    if refused:
+        found = on_disk(_with_refused(*pair, refused) for pair in _paired(rows, found))
+    return on_disk(_named_by_source(*pair) for pair in _paired(rows, found))
+
+
+def _paired(rows: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    return zip(in_blocks(rows), in_blocks(found), strict=True)
+
+
+def _find_block(rows: pd.DataFrame, finder: "_Finder") -> pd.DataFrame:
+    """Return the fields of `Found` of each row, as its table and its image say; each name is found once."""
+    known: dict[tuple[str, str], Found] = {}
+    for key in _keys(rows[_is_to_find(rows)]):
+        if key not in known:
+            known[key] = finder.find(*key)
+    found = [
+        known[key] if wanted else Found(normalize_name(key[1]))
+        for key, wanted in zip(_keys(rows), _is_to_find(rows), strict=True)
     ]
-    found = pd.DataFrame(all_found, columns=Found._fields, dtype="str").take(places).set_axis(rows.index)
-    if not to_find.all():
-        found["file"] = found["file"].fillna(rows["file"])
-        found["name"] = found["name"].where(rows["problem"].isna(), "")
-    return found
+    return pd.DataFrame(found, rows.index, Found._fields, dtype="str")
 
 
-def _with_address(found: Found, address: str) -> Found:
-    """Name an image by its address where it has one and no file is here."""
-    is_away = address and found.name and not (found.file or found.link or is_address(found.name))
-    return found._replace(name=address, reason=None, detail=None) if is_away else found
+def _keys(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the table and the image of each row."""
+    return zip(rows["table"].fillna("").tolist(), rows["image"].fillna("").tolist(), strict=True)
+
+
+def _is_to_find(rows: pd.DataFrame) -> pd.Series:
+    return rows["file"].isna() & rows["problem"].isna()
+
+
+def _with_refused(
+    rows: pd.DataFrame, found: pd.DataFrame, refused: Mapping[tuple[str, str], Found]
+) -> pd.DataFrame:
+    """Return what was found, less the guesses that were refused by table and image."""
+    changed = [
+        refused.get(key, Found(*old)) if wanted else Found(*old)
+        for key, wanted, old in zip(
+            _keys(rows), _is_to_find(rows), found.itertuples(index=False), strict=True
+        )
+    ]
+    return pd.DataFrame(changed, found.index, Found._fields, dtype="str")
+
+
+def _named_by_source(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Name images without a file here by their address, where they have one; keep what came inside the source."""
+    has_address = _is_to_find(rows) & rows["address"].fillna("").ne("") & found["name"].ne("")
+    away = has_address & found["file"].isna() & found["link"].isna() & ~found["name"].map(is_address)
+    return found.assign(
+        name=found["name"].mask(away, rows["address"]).where(rows["problem"].isna(), ""),
+        file=found["file"].fillna(rows["file"]),
+        reason=found["reason"].mask(away),
+        detail=found["detail"].mask(away),
+    )
 
 
 class _Finder:
@@ -240,17 +273,26 @@ def _path_of(name: str) -> str:
 
 
 def _refuse_contradictions(
-    known: dict[tuple[str, str], Found], index: ImageIndex
+    rows: pd.DataFrame, found: pd.DataFrame, index: ImageIndex
 ) -> dict[tuple[str, str], Found]:
-    """Take the file back from guesses where another name, which cannot mean the same image, has it as well."""
-    takers: dict[str, list[tuple[str, str]]] = {}
-    for key, found in known.items():
-        if found.file or found.link:
-            takers.setdefault(found.name, []).append(key)
-    for file, keys in takers.items():
-        if len(keys) > 1 and any(known[key].guess for key in keys):
-            known |= _refuse_guesses(file, {key: known[key] for key in keys}, index)
-    return known
+    """Return, by table and image, the guesses whose file another name has as well that cannot mean the same image."""
+    if not found["guess"].notna().any():
+        return {}
+    taken = _is_to_find(rows) & (found["file"].notna() | found["link"].notna())
+    takers = pd.DataFrame(
+        {"table": rows["table"].fillna(""), "image": rows["image"].fillna(""), "name": found["name"]}
+    )
+    takers = takers[taken].drop_duplicates()
+    takers = takers[takers["name"].duplicated(keep=False)]
+    guessed = takers["name"][found.loc[takers.index, "guess"].notna()]
+    refused = {}
+    for file, some in takers[is_among(takers["name"], guessed)].groupby("name", sort=False):
+        known = found.loc[some.index].astype(object).where(found.loc[some.index].notna(), None)
+        keys = zip(some["table"], some["image"], strict=True)
+        refused |= _refuse_guesses(
+            str(file), dict(zip(keys, map(Found._make, known.values), strict=True)), index
+        )
+    return refused
 
 
 def _refuse_guesses(

@@ -6,7 +6,6 @@ The pixels are decoded, measured and dropped.
 import base64
 import hashlib
 import io
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,9 @@ from mmlab.ingest.findings_cache import FindingsCache
 from mmlab.ingest.rules import ASPECT, BLANK, BLURRED, DARK, TINY
 from mmlab.items import ImageError
 from mmlab.items.files import open_regular
-from mmlab.items.images import open_measured, refuse_changed
+from mmlab.items.images import accept_as_is, open_measured
 from mmlab.items.parameter_table import check_values
+from mmlab.items.tables import places_among
 from mmlab.items.workers import UNSEEN, RayCluster, check_seen, count_cores
 
 if TYPE_CHECKING:
@@ -94,40 +94,38 @@ def measure_images(
     """
     from tqdm.auto import tqdm
 
-    paths = list(dict.fromkeys(map(str, files.values())))
-    found, decoded = _FactsByPath(), 0
+    named = pd.Series(files, dtype="str")
+    paths, found, decoded = named.drop_duplicates(), _FactsByPath(), 0
     bar = tqdm(total=len(paths), desc="images", unit="image", disable=not progress)
     with bar, ThreadPoolExecutor(count_cores()) as threads, _measuring(engine, threads) as measure:
         for new, measured in measure(_unknown_chunks(paths, found, cache, threads, bar)):
             found.add(measured)
             decoded += _keep(new, measured, cache)
             bar.update(len(measured))
-    refuse_changed(paths, [""] * len(paths), math.inf)  # none counts as changed: each is as it is now
-    facts = found.table(map(str, files.values()))
-    return facts.set_axis(pd.Index(list(files), dtype="str")), decoded
+    accept_as_is(paths)
+    return found.table(named), decoded
 
 
 class _FactsByPath:
     """The facts of files, held as columns: a fifth of the memory of as many `ImageFacts`."""
 
     def __init__(self) -> None:
-        self.places: dict[str, int] = {}
         self._tables: list[pd.DataFrame] = []
         self.add({})
 
     def add(self, facts: Mapping[str, ImageFacts]) -> None:
         """Add the facts of new files by path."""
-        self.places |= {path: len(self.places) + number for number, path in enumerate(facts)}
-        self._tables.append(pd.DataFrame(list(facts.values()), columns=ImageFacts._fields).astype(DTYPES))
+        table = pd.DataFrame(list(facts.values()), pd.Index(list(facts), dtype="str"), ImageFacts._fields)
+        self._tables.append(table.astype(DTYPES))
 
-    def table(self, paths: Iterable[str]) -> pd.DataFrame:
-        """Return a line of facts for each path."""
-        whole = pd.concat(self._tables, ignore_index=True)
-        return whole.take([self.places[path] for path in paths])
+    def table(self, paths: pd.Series) -> pd.DataFrame:
+        """Return a line of facts for each path, indexed as the paths."""
+        whole = pd.concat(self._tables)
+        return whole.take(places_among(paths, whole.index)).set_axis(paths.index)
 
 
 def _unknown_chunks(
-    paths: list[str],
+    paths: pd.Series,
     found: _FactsByPath,
     cache: FindingsCache | None,
     threads: ThreadPoolExecutor,
@@ -135,7 +133,7 @@ def _unknown_chunks(
 ) -> Iterator[Keys]:
     """Yield the keys of files that are to be measured, by path; add what the cache knows of others to `found`."""
     for start in range(0, len(paths), FILES_PER_CHUNK):
-        chunk = paths[start : start + FILES_PER_CHUNK]
+        chunk = paths.iloc[start : start + FILES_PER_CHUNK].tolist()
         keys = dict(zip(chunk, threads.map(_cache_key, chunk), strict=True))
         known = _known_facts(keys, cache)
         found.add(known)
@@ -188,7 +186,7 @@ def _cache_key(path: str) -> str | None:
     except (OSError, ValueError):
         return None
     state = f"{VERSION} {found.st_size} {found.st_mtime_ns} {path}"
-    return hashlib.sha256(state.encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256(state.encode()).hexdigest()
 
 
 def measure_image(path: str) -> ImageFacts:

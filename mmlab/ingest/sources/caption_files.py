@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mmlab.ingest.dataset_files import list_given
-from mmlab.ingest.sources.cells import Part, Row, is_image_name, malformed_row, texts_of, usual_split
+from mmlab.ingest.sources.cells import (
+    Part,
+    Row,
+    is_image_name,
+    malformed_row,
+    row_blocks,
+    texts_of,
+    usual_split,
+)
 from mmlab.ingest.sources.column_names import LANGUAGES, TEXT_WORDS
 from mmlab.ingest.sources.records import Table
 from mmlab.ingest.sources.text_files import read_json, read_text
@@ -39,7 +47,7 @@ def read_coco(path: Path) -> Part:
         for number, image in known.items()
         for row in _coco_rows(image, captions.get(number) or [""], labels.get(number))
     ]
-    return Part(rows + broken + unknown)
+    return Part(row_blocks([*rows, *broken, *unknown]))
 
 
 def _coco_rows(image: dict[str, Any], captions: list[str], label: str | None) -> list[Row]:
@@ -130,7 +138,7 @@ def read_karpathy(path: Path) -> Part:
     images = whole.get("images") if isinstance(whole, dict) else None
     if not isinstance(images, list) or not images:
         raise ValueError(f"{path} is not Karpathy's: expected an object with a list of images")
-    return Part([row for image in images for row in _karpathy_rows(image)])
+    return Part(row_blocks(row for image in images for row in _karpathy_rows(image)))
 
 
 def _karpathy_name(image: Any) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from operator import itemgetter
+from itertools import islice
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -38,6 +38,7 @@ NUMBERED_CAPTION = re.compile(r"(.+?)#((?:en|zh|ja|de|fr)[a-z]?#?)?\d+", re.IGNO
 # JPEG, PNG, GIF and WebP; after what a data URI puts before them
 ENCODED_IMAGE = re.compile(r"\s*(?:data:image/[\w.+-]{1,20};base64,)?(?=/9j/|iVBORw0KGgo|R0lGOD|UklGR)")
 MIN_ENCODED_CHARS = 60
+ROWS_PER_BLOCK = 10_000  # whose Python objects are held at a time
 INT64 = range(-(2**63), 2**63)
 
 
@@ -285,16 +286,11 @@ class Row(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The rows of one file of a source, the names of their user_values, and what was guessed.
+    """The rows of one file of a source as `row_blocks` returns them, their user's columns, and what was guessed."""
 
-    table: the name of the file. split: of the rows that have none of their own.
-    """
-
-    rows: list[Row]
+    blocks: list[pd.DataFrame]
     user_names: list[str] = []  # noqa: RUF012 - never changed
     notes: list[str] = []  # noqa: RUF012
-    table: str | None = None
-    split: str | None = None
 
 
 OUR_COLUMNS = (*Row._fields[:8], "table", "address", "record")
@@ -330,40 +326,70 @@ def split_in(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def row_blocks(rows: Iterable[Row], user_names: Sequence[str] = ()) -> list[pd.DataFrame]:
+    """Return rows as tables of some thousand lines: our columns, of which `table` is empty, then the user's.
+
+    A user's column has the type of its values in this block, and is one of objects where they have several.
+    """
+    rows = iter(rows)
+    blocks = iter(lambda: list(islice(rows, ROWS_PER_BLOCK)), [])
+    return [_block(block, user_names) for block in blocks]
+
+
+def _block(rows: list[Row], user_names: Sequence[str]) -> pd.DataFrame:
+    cells = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+    cells["split"] = tuple(split or None for split in cells["split"])
+    cells["table"] = (None,) * len(rows)
+    ours: dict[str, Any] = {name: string_array(cells[name]) for name in OUR_COLUMNS[:-1]}
+    unread = (None,) * len(user_names)
+    values = zip(*(row.user_values or unread for row in rows), strict=True)
+    users = {name: _array_of_block(list(one)) for name, one in zip(user_names, values, strict=True)}
+    return pd.DataFrame({**ours, "record": pd.array(cells["record"], dtype="Int64"), **users})
+
+
+def _array_of_block(values: list[PlainValue]) -> Any:
+    several = len({type(value) for value in values if value is not None}) > 1
+    return pd.Series(values, dtype=object) if several else typed_array(values)
+
+
 def make_table(parts: Iterable[Part], numbers_in_text: bool = False) -> pd.DataFrame:
     """Return one line per row, indexed by `row` from 1: our columns, then the user's by their names.
 
     numbers_in_text: whether a user's column that holds nothing but numbers, written as text, becomes numeric.
     """
     parts = list(parts)
-    index = pd.RangeIndex(1, sum(len(part.rows) for part in parts) + 1, name="row")
-    ours = {name: string_array(_our_values(parts, name)) for name in OUR_COLUMNS[:-1]}
-    record = pd.array([row.record for part in parts for row in part.rows], dtype="Int64")
+    blocks = [block for part in parts for block in part.blocks]
+    no_rows = pd.DataFrame(
+        {**dict.fromkeys(OUR_COLUMNS, string_array([])), "record": pd.array([], dtype="Int64")}
+    )
+    table = pd.concat([no_rows, *(block[list(OUR_COLUMNS)] for block in blocks)])
     names = dict.fromkeys(name for part in parts for name in part.user_names)
-    users = {name: typed_array(_values_of(parts, name)) for name in names}
-    table = pd.DataFrame({**ours, "record": record, **users}, index=index)
+    users = {name: _joined_column([block.get(name, _nothing(block)) for block in blocks]) for name in names}
+    table = pd.DataFrame({**table.reset_index(drop=True), **users})
+    table.index = pd.RangeIndex(1, len(table) + 1, name="row")
     for name in names if numbers_in_text else ():
         table[name] = as_numbers(table[name])
     return table
 
 
-def _our_values(parts: Sequence[Part], name: str) -> list[str | None]:
-    if name == "table":
-        return [part.table for part in parts for _ in part.rows]
-    cell = itemgetter(Row._fields.index(name))
-    if name == "split":
-        return [cell(row) or part.split for part in parts for row in part.rows]
-    return [value for part in parts for value in map(cell, part.rows)]
+def _nothing(block: pd.DataFrame) -> pd.Series:
+    return pd.Series(None, block.index, dtype="str")
 
 
-def _values_of(parts: Sequence[Part], name: str) -> list[PlainValue]:
-    values: list[PlainValue] = []
-    for part in parts:
-        place = part.user_names.index(name) if name in part.user_names else None
-        values += [
-            row.user_values[place] if place is not None and row.user_values else None for row in part.rows
-        ]
-    return values
+def _joined_column(columns: Sequence[pd.Series]) -> Any:
+    """Return the columns of several blocks as one array, of the type that all values have."""
+    types = {column.dtype for column in columns if column.notna().any()}
+    dtype = types.pop() if len(types) == 1 else None
+    if dtype is not None and not pd.api.types.is_object_dtype(dtype):
+        return pd.concat(
+            [column if column.dtype == dtype else column.astype(dtype) for column in columns]
+        ).array
+    return typed_array([value for column in columns for value in _plain_values(column)])
+
+
+def _plain_values(column: pd.Series) -> list[PlainValue]:
+    missing = column.isna()
+    return [None if empty else value for value, empty in zip(column.tolist(), missing, strict=True)]
 
 
 def typed_array(values: list[PlainValue]) -> pd.api.extensions.ExtensionArray:

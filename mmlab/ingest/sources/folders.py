@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mmlab.ingest.dataset_files import KIND_FOLDERS, open_given
 from mmlab.ingest.findings_cache import Making
-from mmlab.ingest.sources.cells import Part, Row, malformed_row, split_in
+from mmlab.ingest.sources.cells import Part, Row, malformed_row, row_blocks, split_in
 from mmlab.ingest.sources.column_names import map_columns
 from mmlab.ingest.sources.records import NoBlobs, Table, read_records
 from mmlab.ingest.sources.text_files import read_text
@@ -34,7 +34,8 @@ class FolderTags(NamedTuple):
 
 def read_images(names: Sequence[str]) -> Part:
     """Return one row per image, without captions, tagged by `folder_tags`."""
-    return Part([Row(name, **tags._asdict()) for name, tags in zip(names, folder_tags(names), strict=True)])
+    tagged = zip(names, folder_tags(names), strict=True)
+    return Part(row_blocks(Row(name, **tags._asdict()) for name, tags in tagged))
 
 
 def read_sidecars(names: Sequence[str], texts: Mapping[str, Path]) -> Part:
@@ -42,12 +43,12 @@ def read_sidecars(names: Sequence[str], texts: Mapping[str, Path]) -> Part:
 
     The paragraphs and lines of a text file are texts (`texts_in`); of a JSON file, those that a table would give.
     """
-    rows = [
+    rows = (
         row._replace(label=row.label or tags.label, split=row.split or tags.split)
         for name, tags in zip(names, folder_tags(names), strict=True)
         for row in (_rows_of(name, texts[name]) if name in texts else [Row(name)])
-    ]
-    return Part(rows)
+    )
+    return Part(row_blocks(rows))
 
 
 def match_texts(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from mmlab.ingest.sources.records import TableImages, glance, read_table
 from mmlab.items import data
 from mmlab.items.files import resolve
 from mmlab.items.parameter_table import check_values
+from mmlab.items.tables import in_blocks, on_disk
 
 HUB_ADDRESS = re.compile("hf:/+")  # a Path joins the two slashes into one
 TEXT_KINDS = ("csv", "tsv", "flickr")  # in which numbers are written as text
@@ -97,8 +98,11 @@ def read_source(
         path = snapshot_of(path) if path.is_dir() else path
         ready = find_vectors(path, kind, mapped) if path.exists() else None
         if ready:
-            return _read_beside(path, ready, mapped)
-        return _read(recognise(dataset, kind, mapped), mapped, blobs or Blobs(data() / "cache" / "images"))
+            read = _read_beside(path, ready, mapped)
+        else:
+            blobs = blobs or Blobs(data() / "cache" / "images")
+            read = _read(recognise(dataset, kind, mapped), mapped, blobs)
+    return read._replace(rows=on_disk(in_blocks(read.rows)))
 
 
 def _read_beside(path: Path, ready: Recognised, columns: Mapping[str, list[str]]) -> Source:
@@ -179,7 +183,7 @@ def _read_files(choice: Choice, columns: Mapping[str, list[str]], blobs: Blobs) 
                 unread[file.name], failed = str(error), error
         if failed and not parts:
             raise failed
-        if not any(part.rows for part in parts.values()):
+        if not any(part.blocks for part in parts.values()):
             raise ValueError(f"{_named(choice)} has no rows: add one row per caption")
         rows = make_table(parts.values(), numbers_in_text=choice.kind in TEXT_KINDS)
     notes = dict.fromkeys(f"{file.name}: {note}" for file, part in parts.items() for note in part.notes)
@@ -217,12 +221,14 @@ def _read_file(
 def _tagged(part: Part, file: DataFile) -> Part:
     """Return the rows with the name of their file, and the split that a list or this name says."""
     listed = flickr_splits(file.path.parent) if file.kind in TEXT_KINDS else {}
-    if listed:
-        rows = [row._replace(split=row.split or listed.get(row.image)) for row in part.rows]
-        part = part._replace(rows=rows)
-    if file.join:
-        part = part._replace(rows=[row._replace(record=None) for row in part.rows])
-    return part._replace(table=file.name or None, split=file.split)
+    return part._replace(blocks=[_tagged_block(block, file, listed) for block in part.blocks])
+
+
+def _tagged_block(block: pd.DataFrame, file: DataFile, listed: Mapping[str, str]) -> pd.DataFrame:
+    split = block["split"].fillna(block["image"].map(listed).astype("str")) if listed else block["split"]
+    table = pd.Series(file.name or None, block.index, dtype="str")
+    block = block.assign(table=table, split=split.fillna(file.split) if file.split else split)
+    return block.assign(record=pd.array([None] * len(block), "Int64")) if file.join else block
 
 
 def _image_folders(files: Iterable[DataFile]) -> tuple[str, ...]:

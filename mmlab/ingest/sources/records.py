@@ -12,6 +12,7 @@ from mmlab.ingest.sources.cells import (
     images_of,
     is_image_name,
     malformed_row,
+    row_blocks,
     texts_of,
     to_plain,
     to_text,
@@ -67,13 +68,14 @@ def read_table(seen: Glance, images: "TableImages") -> Part:
     """Return all rows of a table that was glanced at."""
     counts = dict.fromkeys(("joined",), 0)
     records = images.blobs.bounded(chain(seen.first, seen.table.records))
-    rows = list(read_records(records, seen.columns, images, seen.table, counts))
+    rows = read_records(records, seen.columns, images, seen.table, counts)
+    blocks = row_blocks(rows, seen.columns.added_names)
     notes = [*seen.table.notes, *filter(None, [seen.columns.note])]
     if counts["joined"]:
         notes.append(
             f"{counts['joined']:,} rows have more fields than there are columns: the surplus belongs to the text"
         )
-    return Part(rows, seen.columns.added_names, notes)
+    return Part(blocks, seen.columns.added_names, notes)
 
 
 class TableImages:
