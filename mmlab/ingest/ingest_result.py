@@ -10,7 +10,16 @@ from mmlab.ingest.outcomes import IMAGE_ITEM, MERGED, NO_CAPTION, TEXT_ITEM
 from mmlab.ingest.sources.ready_vectors import ReadyVectors
 from mmlab.ingest.texts.captioner import GENERATED, OCR
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items, in_blocks, item_ids, on_disk, places_among
+from mmlab.items.tables import (
+    SKIPPED_COLUMNS,
+    check_items,
+    first_places,
+    in_blocks,
+    item_ids,
+    on_disk,
+    places_among,
+    text_keys,
+)
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
@@ -121,8 +130,10 @@ class IngestResult:
     def _check_images(self) -> None:
         items = self.items.loc[self.items["modality"] == "image", "pair_id"]
         expected = self.images.loc[self.images["outcome"] == IMAGE_ITEM, "source"]
-        named = self.outcomes["source"][self.outcomes["source"] != ""].unique()
-        if not (_are_same(items, expected) and _are_same(pd.Series(named), self.images["source"])):
+        sources = self.outcomes["source"]
+        first = first_places(text_keys(sources)) == np.arange(len(sources))
+        named = sources[first & (sources != "")]
+        if not (_are_same(items, expected) and _are_same(named, self.images["source"])):
             raise ValueError(
                 f"the counts do not add up: the rows name {len(named)} images, {len(self.images)} have an "
                 f"outcome and {len(expected)} should be items; found {len(items)} items"
@@ -131,9 +142,8 @@ class IngestResult:
 
 def _are_same(names: pd.Series, others: pd.Series) -> bool:
     """Return whether two columns hold the same names, each as often."""
-    places = [places_among(column, others) for column in (names, others)]
-    counts = [np.bincount(found, minlength=len(others)) for found in places if found.min(initial=0) >= 0]
-    return len(counts) == 2 and np.array_equal(*counts)
+    keys, other_keys = (np.sort(text_keys(column)) for column in (names, others))
+    return np.array_equal(keys, other_keys)
 
 
 def make_items(
@@ -187,12 +197,10 @@ def _item_ids(items: pd.DataFrame) -> pd.Series:
 def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Return the images that are items, indexed by the first row that names them or a duplicate of them."""
     named = outcomes.loc[outcomes["image_outcome"].isin(MERGED), "pair_id"].drop_duplicates()
-    is_item = images["outcome"] == IMAGE_ITEM
-    places = places_among(named, images.index)
-    there = (places >= 0) & is_item.to_numpy()[places]
+    named = named[is_among(named, images.index[images["outcome"] == IMAGE_ITEM])]
     columns = ["file", "content", "width", "height", "split", "flags", "duplicate_of"]
-    found = images[columns].take(places[there]).set_axis(named.index[there]).rename_axis("row")
-    return found.rename(columns={"file": "image"}).assign(pair_id=named[there])
+    found = images[columns].take(places_among(named, images.index)).set_axis(named.index).rename_axis("row")
+    return found.rename(columns={"file": "image"}).assign(pair_id=named)
 
 
 def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -209,12 +217,17 @@ def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 def make_places(items: pd.DataFrame, outcomes: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return where each item and each refused row stands in the source; `items`: indexed by row."""
     refused = outcomes.index[~outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
-    stands = rows[["table", "record", "name"]]
-    stands = stands.assign(file=stands["table"].fillna(stands["name"]))
-    stands["record"] = stands["record"].where(stands["table"].notna()).astype("Int64")
-    listed = pd.concat([items[["item_id"]], pd.DataFrame(index=refused)])
-    places = listed.join(stands[["file", "record"]]).rename_axis("row").reset_index()
-    return places.astype({"item_id": "str", "file": "str"})
+    listed = pd.concat([items[["item_id"]], pd.DataFrame(index=refused)]).rename_axis("row")
+    places = on_disk(_places_of(block, rows) for block in in_blocks(listed))
+    return places.reset_index()
+
+
+def _places_of(listed: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    stands = rows.loc[listed.index, ["table", "record", "name"]]
+    record = stands["record"].where(stands["table"].notna()).astype("Int64")
+    return listed.assign(file=stands["table"].fillna(stands["name"]), record=record).astype(
+        {"item_id": "str", "file": "str"}
+    )
 
 
 def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -37,7 +37,8 @@ SOURCE_COLUMNS = [
 ]  # fmt: skip
 # What is asked of an image once it is measured and compared with the others.
 KEPT_FACTS = [
-    "file", "content", "width", "height", "pair_id", "outcome", "detail", "duplicate_of", "flags", "split", "group_split",
+    "file", "content", "width", "height", "pair_id", "outcome", "detail", "duplicate_of", "flags", "split",
+    "group_split",
 ]  # fmt: skip
 
 

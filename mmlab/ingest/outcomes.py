@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
@@ -25,7 +26,7 @@ from mmlab.ingest.rules import (
 from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items import is_among
 from mmlab.items.sentences import count_words
-from mmlab.items.tables import places_among, values_at
+from mmlab.items.tables import first_places, text_keys, values_at
 
 NAMED = "named:"  # before the name of an image, as the content of one that was not opened
 WITH_LETTER = r"[^\s]*[A-Za-z0-9][^\s]*"  # a part of a text between spaces, with a letter or a digit
@@ -106,7 +107,10 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     merged = images["pair_id"] != images.index
     exact, near = merged & repeats, merged & ~repeats
     outcomes = [(reason.notna(), reason), (exact, DUPLICATE), (near, NEAR_DUPLICATE)]
-    details = [(exact, "same bytes as " + images["first"]), (near, "looks like " + images["group"])]
+    details = [
+        (mask, words + images[column].where(mask))
+        for mask, words, column in ((exact, "same bytes as ", "first"), (near, "looks like ", "group"))
+    ]
     masks |= {DUPLICATE: repeats & ~merged, NEAR_DUPLICATE: resembles & ~merged}
     return images.assign(
         outcome=pd.Series(IMAGE_ITEM, facts.index, dtype="str").case_when(outcomes),
@@ -119,8 +123,7 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
 def _group_duplicates(images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Add `first` of the same bytes, `group` of those that look the same, and the `pair_id` that the rules imply."""
     names, kept = images.index.to_series(), images["reason"].isna()
-    content = images["content"].where(kept)
-    first = names.take(places_among(content, content)).set_axis(images.index).where(kept, names)
+    first = names.take(_first_of_content(images["content"], kept)).set_axis(images.index)
     near = near_duplicates(images.loc[kept & (first == names), ["phash", "signature"]], rules.near_bits)
     group = values_at(first, near).fillna(first)
     pair_id = names
@@ -129,6 +132,13 @@ def _group_duplicates(images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     if DUPLICATE in rules.refused:
         pair_id = values_at(first, pair_id)
     return images.assign(first=first, group=group, pair_id=pair_id)
+
+
+def _first_of_content(content: pd.Series, kept: pd.Series) -> np.ndarray:
+    """Return the place of the first kept image with the same bytes, of one that is not kept its own: int64 (N,)."""
+    places, some = np.arange(len(content)), np.flatnonzero(kept)
+    places[some] = some[first_places(text_keys(content.iloc[some]))]
+    return places
 
 
 def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
@@ -206,7 +216,7 @@ def _flag_short(table: pd.DataFrame, rules: Rules) -> pd.Series:
     few = table["text"][chunks < rules.min_words] if rules.min_words else table["text"][:0]
     words = few.map({text: count_words(text) for text in few.unique()}).reindex(table.index)
     short = (words < rules.min_words) & (table["text"] != "")
-    detail = words.map("{:.0f} words, expected at least".format) + f" {rules.min_words}"
+    detail = words[short].map(f"{{:.0f}} words, expected at least {rules.min_words}".format)
     _set_outcome(table, short & (SHORT in rules.refused), SHORT, detail)
     return short
 
@@ -217,10 +227,8 @@ def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
     leak = table["split"].notna() & group_split.notna() & (table["split"] != group_split)
     _set_outcome(table, leak & (LEAK in rules.refused), LEAK, "its image is in split " + group_split)
     repeated = _flag_repeated(table, rules)
-    usable = table[table["outcome"].isna()]
-    sharing = (
-        usable.groupby("text", sort=False)["pair_id"].transform("nunique").reindex(table.index, fill_value=0)
-    )
+    pairs = _usable_keys(table).groupby("text", sort=False)["pair_id"]
+    sharing = pairs.transform("nunique").reindex(table.index, fill_value=0)
     vague = sharing >= rules.vague_from
     _set_outcome(
         table, vague & (VAGUE in rules.refused), VAGUE, sharing[vague].map("shared by {} images".format)
@@ -230,19 +238,20 @@ def _flag_texts(table: pd.DataFrame, rules: Rules) -> dict[str, pd.Series]:
 
 def _flag_repeated(table: pd.DataFrame, rules: Rules) -> pd.Series:
     """Return which rows repeat a caption of their pair, counted in `repetition`; give them their outcome if refused."""
-    usable = table[table["outcome"].isna()]
-    table["repetition"] = (
-        usable.groupby(["pair_id", "text"], sort=False).cumcount().reindex(table.index, fill_value=0)
-    )
+    captions = _usable_keys(table).reset_index().groupby(["pair_id", "text"], sort=False)
+    rows = table.index[table["outcome"].isna()]
+    table["repetition"] = captions.cumcount().set_axis(rows).reindex(table.index, fill_value=0)
     repeated = table["repetition"] > 0
-    numbers = usable.index.to_series()
-    if not repeated.any():
-        return repeated
-    first = numbers.groupby([usable["pair_id"], usable["text"]], sort=False).transform("first")
-    _set_outcome(
-        table, repeated & (REPEATED in rules.refused), REPEATED, first.map("same caption as row {}".format)
-    )
+    if repeated.any() and REPEATED in rules.refused:
+        first = captions["row"].transform("first").set_axis(rows)[repeated[rows]]
+        _set_outcome(table, repeated, REPEATED, first.map("same caption as row {}".format))
     return repeated
+
+
+def _usable_keys(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the keys of the pair and the text of each row without an outcome, indexed by `row`."""
+    keys = {name: text_keys(table[name]) for name in ("pair_id", "text")}
+    return pd.DataFrame(keys, table.index)[table["outcome"].isna()].rename_axis("row")
 
 
 def _set_outcome(

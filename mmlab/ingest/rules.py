@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mmlab.items.options import OPTIONS, Kind, Text, Whole, check_value, entries_of
@@ -89,10 +90,14 @@ class Rules:
 
 def join_flags(masks: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
     """Return for each line the names of the findings whose mask is true, comma-separated; "" where none is."""
-    joined = pd.Series("", index, dtype="str")
-    for name, mask in masks.items():
-        joined = joined.mask(mask, joined + ", " + name)
-    return joined.str.removeprefix(", ")
+    codes = np.zeros(len(index), np.int64)
+    for number, mask in enumerate(masks.values()):
+        codes |= mask.to_numpy(dtype=np.int64) << number
+    found, places = np.unique(codes, return_inverse=True)
+    names = [
+        ", ".join(name for number, name in enumerate(masks) if code >> number & 1) for code in found.tolist()
+    ]
+    return pd.Series(pd.array(names, dtype="str").take(places), index)
 
 
 def parse_columns(columns: str | Mapping[str, Any] | Iterable[str]) -> dict[str, list[str]]:

@@ -173,12 +173,12 @@ class _Finder:
         if link and not self.index.follow_links:
             detail = f"{link} is a link that leads out of the dataset: give -p follow_links=true"
             return Found(name, None, guess, OUTSIDE, detail, link)
-        return Found(name, self.index.paths[name], guess, link=link)
+        return Found(name, self.index.path(name), guess, link=link)
 
     def _exact(self, name: str, base: str) -> str | None:
         """Return the file at this place: beside the table, from root, or in a folder where such images lie."""
         places = [self._inside(name, base)] if FOREIGN.match(name) else self._places(name, base)
-        known = next((place for place in places if place in self.index.paths), None)
+        known = next((place for place in places if place in self.index), None)
         return known or next((found for place in places if (found := self.index.look_up(place))), None)
 
     def _places(self, name: str, base: str) -> list[str]:
@@ -285,7 +285,7 @@ def _refuse_contradictions(
     takers = takers[taken].drop_duplicates()
     takers = takers[takers["name"].duplicated(keep=False)]
     guessed = takers["name"][found.loc[takers.index, "guess"].notna()]
-    refused = {}
+    refused: dict[tuple[str, str], Found] = {}
     for file, some in takers[is_among(takers["name"], guessed)].groupby("name", sort=False):
         known = found.loc[some.index].astype(object).where(found.loc[some.index].notna(), None)
         keys = zip(some["table"], some["image"], strict=True)

@@ -3,7 +3,8 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -32,7 +33,7 @@ class ImageIndex:
     Attributes:
         root: the folder of the dataset, resolved.
         tree: the files below root.
-        paths: the absolute path of each file by its name, of all folders.
+        paths: the absolute paths, by their names, of files in other folders and behind links.
         linked: the names of files behind a link that leads out, and that link.
         follow_links: files behind such links may be used.
     """
@@ -48,11 +49,11 @@ class ImageIndex:
         self.root = self.tree.root
         self.follow_links = follow_links
         self.roots = [(str(self.root), "")]
-        self.paths: dict[str, str] = {}
         self.linked = {name: link for name, link in self.tree.linked.items() if _is_text(name)}
+        self._links = self.tree.linked.keys() | self.tree.written.keys()
+        self.paths = {name: self.tree.path(name) for name in self._links if _is_text(name)}
         self._known_folders: dict[str, bool] = {}
         self._spellings: dict[tuple[Spelling, int], dict[str, list[str]]] = {}
-        self._add_names(self.tree, "")
 
     def add_folder(self, folder: Path, prefix: str | None = None) -> str:
         """Add the files below another folder and return the name that they get; nothing below root is added twice."""
@@ -62,12 +63,12 @@ class ImageIndex:
         for name in [name for name in self.linked if is_inside(self.paths[name], [str(real)])]:
             del self.linked[name], self.paths[name]  # the user names the folder: it needs no link
         prefix = real.name if prefix is None else prefix
-        if any(name.startswith(f"{prefix}/") for name in self.paths):
+        if any(name.startswith(f"{prefix}/") for name in self._names()):
             prefix = str(real)
         self.roots.append((str(real), prefix))
         tree = walk_files(real)
         self.linked |= {f"{prefix}/{name}": f"{prefix}/{link}" for name, link in tree.linked.items()}
-        self._add_names(tree, f"{prefix}/")
+        self.paths |= {f"{prefix}/{name}": tree.path(name) for name in tree.names if _is_text(name)}
         return prefix
 
     def add_files(self, folder: Path) -> None:
@@ -79,20 +80,30 @@ class ImageIndex:
                 if has_image_suffix(entry.name) and entry.is_file(follow_symlinks=False)
             ]
         for entry in files:
-            if _is_text(entry.name):
-                self.paths.setdefault(entry.name, entry.path)
+            if _is_text(entry.name) and entry.name not in self:
+                self.paths[entry.name] = entry.path
 
-    def _add_names(self, tree: FileTree, prefix: str) -> None:
-        root = os.path.join(tree.root, "")
-        links = tree.linked.keys() | tree.written.keys()
-        # a table holds no names that are not text
-        names = (name for name in tree.names if name.isascii() or _is_text(name))
-        self.paths |= {prefix + name: tree.path(name) if name in links else root + name for name in names}
+    def __contains__(self, name: str) -> bool:
+        return name in self.paths or (name not in self._links and self._is_walked(name))
+
+    def path(self, name: str) -> str:
+        """Return the absolute path of one of the files."""
+        return self.paths.get(name) or self.tree.path(name)
+
+    def _is_walked(self, name: str) -> bool:
+        place = bisect_left(self.tree.names, name)
+        return self.tree.names[place : place + 1] == [name]
+
+    def _names(self) -> Iterator[str]:
+        """Yield the names of all files that are text, as the names in a table are."""
+        own = (name for name in self.tree.names if name.isascii() or _is_text(name))
+        yield from (name for name in own if name not in self._links)
+        yield from self.paths
 
     @cached_property
     def images(self) -> list[str]:
         """The names of the image files."""
-        return [name for name in self.paths if has_image_suffix(name)]
+        return list(filter(has_image_suffix, self._names()))
 
     @cached_property
     def folders(self) -> set[str]:

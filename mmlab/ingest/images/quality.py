@@ -23,7 +23,8 @@ from mmlab.items import ImageError
 from mmlab.items.files import open_regular
 from mmlab.items.images import accept_as_is, open_measured
 from mmlab.items.parameter_table import check_values
-from mmlab.items.tables import places_among
+from mmlab.items.tables import TableOnDisk, in_blocks, on_disk, places_among
+from mmlab.items.vector_files import blocks_of
 from mmlab.items.workers import UNSEEN, RayCluster, check_seen, count_cores
 
 if TYPE_CHECKING:
@@ -107,21 +108,26 @@ def measure_images(
 
 
 class _FactsByPath:
-    """The facts of files, held as columns: a fifth of the memory of as many `ImageFacts`."""
+    """The facts of files, as columns in a file."""
 
     def __init__(self) -> None:
-        self._tables: list[pd.DataFrame] = []
+        self._tables = TableOnDisk()
         self.add({})
 
     def add(self, facts: Mapping[str, ImageFacts]) -> None:
         """Add the facts of new files by path."""
         table = pd.DataFrame(list(facts.values()), pd.Index(list(facts), dtype="str"), ImageFacts._fields)
-        self._tables.append(table.astype(DTYPES))
+        self._tables.add(table.astype(DTYPES))
 
     def table(self, paths: pd.Series) -> pd.DataFrame:
         """Return a line of facts for each path, indexed as the paths."""
-        whole = pd.concat(self._tables)
-        return whole.take(places_among(paths, whole.index)).set_axis(paths.index)
+        whole = self._tables.read()
+        if whole.index.equals(pd.Index(paths)):
+            return whole.set_axis(paths.index)
+        places = places_among(paths, whole.index)
+        return on_disk(
+            whole.take(places[block]).set_axis(paths.index[block]) for block in blocks_of(len(paths))
+        )
 
 
 def _unknown_chunks(
@@ -288,7 +294,7 @@ def near_duplicates(facts: pd.DataFrame, bits: int) -> pd.Series:
     """
     if not 0 <= bits <= MAX_BITS:
         raise ValueError(f"near duplicates: expected 0 to {MAX_BITS} of 64 bits, found {bits}")
-    hashes = np.array([int(digits, 16) for digits in facts["phash"]], dtype=np.uint64)
+    hashes = np.fromiter((int(digits, 16) for digits in facts["phash"]), np.uint64, len(facts))
     colours = _decode_colours(facts["signature"])
     firsts = _first_of_group(_cluster(hashes, colours, bits), hashes, colours, bits)
     return pd.Series(facts.index[firsts], facts.index, dtype="str")
@@ -298,8 +304,10 @@ def _decode_colours(signatures: pd.Series) -> np.ndarray:
     """Return the colours as (n, values) uint8."""
     if signatures.empty:
         return np.zeros((0, 3), np.uint8)
-    raw = b"".join(map(base64.b64decode, signatures))
-    return np.frombuffer(raw, np.uint8).reshape(len(signatures), -1)
+    rows = [
+        np.frombuffer(b"".join(map(base64.b64decode, block)), np.uint8) for block in in_blocks(signatures)
+    ]
+    return np.concatenate(rows).reshape(len(signatures), -1)
 
 
 def _are_near(a: np.ndarray, b: np.ndarray, hashes: np.ndarray, colours: np.ndarray, bits: int) -> np.ndarray:
@@ -338,7 +346,7 @@ def _candidates(hashes: np.ndarray, colours: np.ndarray, bits: int) -> Iterator[
     Of two hashes that differ in b bits, one of the first b % 4 + 1 bands differs in at most b // 4, or one of the
     others in less.
     """
-    tone = colours.astype(np.float32).mean(axis=1)
+    tone = colours.mean(axis=1, dtype=np.float32)
     for band in range(BANDS):
         radius = bits // BANDS - (band > bits % BANDS)
         start = BAND_BITS * band

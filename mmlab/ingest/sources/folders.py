@@ -61,6 +61,8 @@ def match_texts(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
     apart: dict[str, str] = {}
     rank = {suffix: number for number, suffix in enumerate(TEXT_SUFFIXES)}
     files = [name for name in others if _suffix(name) in rank]
+    if not files:
+        return {}
     for name in sorted(files, key=lambda name: rank[_suffix(name)], reverse=True):
         stem = os.path.splitext(name)[0]
         beside[stem] = name

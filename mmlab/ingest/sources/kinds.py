@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+import numpy as np
+
 from mmlab.ingest.dataset_files import open_given
 from mmlab.ingest.sources.caption_files import open_lists, read_coco, read_karpathy
 from mmlab.ingest.sources.cells import Part, is_address, split_in
@@ -215,13 +217,20 @@ def _head(path: Path) -> str:
 
 def names_on_disk(images: Iterable[str]) -> Callable[[str], bool]:
     """Return a test for whether one of the images has a name, in any folder and case, with a suffix or without."""
-    known: set[str] = set()
-    for image in images:
-        name = folded(image)
-        known |= {name, name.rpartition(".")[0]}
-    return lambda name: (
-        bool(name) and len(name) < 1000 and not {folded(name), folded(unquote(name))}.isdisjoint(known)
+    names = (folded(image) for image in images)
+    # of many names, 64 bits each
+    known = np.unique(
+        np.fromiter((hash(one) for name in names for one in (name, name.rpartition(".")[0])), np.int64)
     )
+
+    def is_known(name: str) -> bool:
+        hashes = [hash(one) for one in (folded(name), folded(unquote(name)))]
+        return any(
+            place < len(known) and known[place] == one
+            for place, one in zip(np.searchsorted(known, hashes), hashes, strict=True)
+        )
+
+    return lambda name: bool(name) and len(name) < 1000 and is_known(name)
 
 
 def folded(name: str) -> str:
