@@ -24,9 +24,8 @@ from mmlab.ingest.rules import (
     join_flags,
 )
 from mmlab.ingest.sources.column_names import NEGATIVE
-from mmlab.items import is_among
 from mmlab.items.sentences import count_words
-from mmlab.items.tables import first_places, text_keys, values_at
+from mmlab.items.tables import first_places, places_among, text_keys
 
 NAMED = "named:"  # before the name of an image, as the content of one that was not opened
 WITH_LETTER = r"[^\s]*[A-Za-z0-9][^\s]*"  # a part of a text between spaces, with a letter or a digit
@@ -67,7 +66,7 @@ def name_images(found: pd.DataFrame) -> pd.DataFrame:
     empty = pd.DataFrame({"width": pd.NA, "height": pd.NA}, found.index, dtype="Int32")
     nothing = pd.Series(None, found.index, dtype="str")
     return empty.assign(
-        file=found["file"], reason=nothing, content=NAMED + names, first=names, group=names, pair_id=names,
+        file=found["file"], reason=nothing, content=NAMED + names, group=range(len(names)), pair_id=names,
         outcome=pd.Series(IMAGE_ITEM, found.index, dtype="str"), detail=nothing, duplicate_of=nothing,
         flags=pd.Series("", found.index, dtype="str"),
     )  # fmt: skip
@@ -94,7 +93,7 @@ def add_downloads(
 def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Return the facts with outcome, detail, flags, group, duplicate_of and pair_id.
 
-    group: the first image that this one repeats, exactly or nearly; itself where there is none.
+    group: the place of the first image that this one repeats, exactly or nearly; its own where there is none.
     pair_id: the image that its texts belong to: another one where the rules refuse this one as a duplicate.
     outcome: "image item", or why the image is refused.
     """
@@ -102,43 +101,40 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     masks = {flag: quality.map(lambda flags, flag=flag: flag in flags).astype(bool) for flag in QUALITY_FLAGS}
     refused = [(masks[flag], flag) for flag in QUALITY_FLAGS if flag in rules.refused]
     reason = facts["reason"].case_when([(facts["reason"].notna(), facts["reason"]), *refused])
-    images = _group_duplicates(facts.assign(reason=reason), rules)
-    repeats, resembles = images["first"] != images.index, images["group"] != images["first"]
-    merged = images["pair_id"] != images.index
+    images, names, own = facts.assign(reason=reason), facts.index.to_series(), np.arange(len(facts))
+    first, group, pair = _group_duplicates(images, rules).values()
+    repeats, resembles, merged = first != own, group != first, pair != own
     exact, near = merged & repeats, merged & ~repeats
     outcomes = [(reason.notna(), reason), (exact, DUPLICATE), (near, NEAR_DUPLICATE)]
-    details = [
-        (mask, words + images[column].where(mask))
-        for mask, words, column in ((exact, "same bytes as ", "first"), (near, "looks like ", "group"))
-    ]
+    firsts, groups = (names.take(places).set_axis(names.index) for places in (first, group))
+    details = [(exact, "same bytes as " + firsts.where(exact)), (near, "looks like " + groups.where(near))]
     masks |= {DUPLICATE: repeats & ~merged, NEAR_DUPLICATE: resembles & ~merged}
     return images.assign(
         outcome=pd.Series(IMAGE_ITEM, facts.index, dtype="str").case_when(outcomes),
         detail=facts["detail"].case_when(details),
-        duplicate_of=images["first"].where(repeats, images["group"].where(resembles)),
+        duplicate_of=firsts.where(repeats, groups.where(resembles)),
         flags=join_flags(masks, facts.index),
+        group=group,
+        pair_id=names.take(pair).set_axis(names.index),
     )
 
 
-def _group_duplicates(images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
-    """Add `first` of the same bytes, `group` of those that look the same, and the `pair_id` that the rules imply."""
-    names, kept = images.index.to_series(), images["reason"].isna()
-    first = names.take(_first_of_content(images["content"], kept)).set_axis(images.index)
-    near = near_duplicates(images.loc[kept & (first == names), ["phash", "signature"]], rules.near_bits)
-    group = values_at(first, near).fillna(first)
-    pair_id = names
+def _group_duplicates(images: pd.DataFrame, rules: Rules) -> dict[str, np.ndarray]:
+    """Return `first` of the same bytes, `group` of those that look the same, and the `pair` that the rules imply.
+
+    Each is the place of an image for each image, int64 (N,).
+    """
+    own, kept = np.arange(len(images)), np.flatnonzero(images["reason"].isna())
+    first, near, pair = own.copy(), own.copy(), own
+    first[kept] = kept[first_places(text_keys(images["content"].iloc[kept]))]
+    heads = kept[first[kept] == kept]
+    near[heads] = heads[near_duplicates(images[["phash", "signature"]].iloc[heads], rules.near_bits)]
+    group = near[first]
     if NEAR_DUPLICATE in rules.refused:
-        pair_id = names.where(group == first, group)
+        pair = np.where(group == first, own, group)
     if DUPLICATE in rules.refused:
-        pair_id = values_at(first, pair_id)
-    return images.assign(first=first, group=group, pair_id=pair_id)
-
-
-def _first_of_content(content: pd.Series, kept: pd.Series) -> np.ndarray:
-    """Return the place of the first kept image with the same bytes, of one that is not kept its own: int64 (N,)."""
-    places, some = np.arange(len(content)), np.flatnonzero(kept)
-    places[some] = some[first_places(text_keys(content.iloc[some]))]
-    return places
+        pair = pair[first]
+    return {"first": first, "group": group, "pair": pair}
 
 
 def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
@@ -153,22 +149,18 @@ def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
     return splits[order].groupby(groups[order], sort=False).transform("first")[splits.index]
 
 
-def _evaluated(rows: pd.DataFrame, groups: pd.Series) -> pd.Series:
-    """Return for each row the split that the group of its image is evaluated on."""
-    return evaluation_split(rows["split"], values_at(rows["name"], groups))
-
-
 def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Return the images with `split`, that of their pair, and `group_split`, that of all that look the same.
 
     An image whose split is not that of its group is a leak. It is flagged, or refused with its rows, so that the
     split that is evaluated on stays whole. `rows` has the columns name and split.
     """
-    rows = rows[is_among(rows["name"], images.index)]
-    first = ~rows["name"].duplicated()
-    names = images.index.to_series()
+    places = places_among(rows["name"], images.index)
+    splits, places = rows["split"][places >= 0], places[places >= 0]
+    row_of_image = np.full(len(images), -1)
+    row_of_image[places[::-1]] = np.arange(len(places))[::-1]
     split, group_split = (
-        values_at(names, _evaluated(rows, groups)[first].set_axis(rows["name"][first]))
+        _taken(evaluation_split(splits, _taken(groups, places, splits.index)), row_of_image, images.index)
         for groups in (images["pair_id"], images["group"])
     )
     leak = split.notna() & (split != group_split) & (images["outcome"] == IMAGE_ITEM)
@@ -191,7 +183,8 @@ def decide_outcomes(
     with a row is its outcome; a row that is kept is a text item, or names an image only ("no caption").
     """
     known = images[["pair_id", "group_split", "outcome", "detail"]].add_prefix("image_")
-    of_image = {name: values_at(rows["name"], column) for name, column in known.items()}
+    places = places_among(rows["name"], images.index)
+    of_image = {name: _taken(column, places, rows.index) for name, column in known.items()}
     table = rows[["name", "caption", "origin", "split"]].join(texts).assign(**of_image)
     table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
     table["outcome"], table["detail"] = rows["problem"], rows["detail"]
@@ -206,6 +199,11 @@ def decide_outcomes(
     flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_flag_texts(table, rules), SHORT: short}
     table["outcome"] = table["outcome"].fillna(TEXT_ITEM)
     return table.assign(flags=join_flags(flags, table.index))
+
+
+def _taken(column: pd.Series, places: np.ndarray, index: pd.Index) -> pd.Series:
+    """Return what the column has at these places, missing at -1."""
+    return pd.Series(column.array.take(places, allow_fill=True), index)
 
 
 def _flag_short(table: pd.DataFrame, rules: Rules) -> pd.Series:

@@ -88,11 +88,11 @@ class Rules:
         return frozenset(REFUSED).difference(self.keep).union(self.refuse)
 
 
-def join_flags(masks: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
+def join_flags(masks: Mapping[str, pd.Series | np.ndarray], index: pd.Index) -> pd.Series:
     """Return for each line the names of the findings whose mask is true, comma-separated; "" where none is."""
     codes = np.zeros(len(index), np.int64)
     for number, mask in enumerate(masks.values()):
-        codes |= mask.to_numpy(dtype=np.int64) << number
+        codes |= np.asarray(mask, dtype=np.int64) << number
     found, places = np.unique(codes, return_inverse=True)
     names = [
         ", ".join(name for number, name in enumerate(masks) if code >> number & 1) for code in found.tolist()

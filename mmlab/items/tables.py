@@ -235,7 +235,6 @@ class TableOnDisk:
         self._file.flush()
         with self._file:
             mapped = mmap(self._file.fileno(), 0, access=ACCESS_READ)
-        release_spare_memory()
         return pa.ipc.open_file(pa.py_buffer(mapped)).read_all().to_pandas(split_blocks=True)
 
     def _write(self) -> None:
@@ -246,6 +245,7 @@ class TableOnDisk:
             self._writer = pa.ipc.new_file(self._file, self._schema)
         self._writer.write_table(pa.Table.from_pandas(block, self._schema, preserve_index=True))
         self._blocks = []
+        release_spare_memory()
 
 
 def _as_one(blocks: list[pd.DataFrame]) -> pd.DataFrame:
@@ -255,18 +255,6 @@ def _as_one(blocks: list[pd.DataFrame]) -> pd.DataFrame:
 def in_blocks(table: Lines) -> Iterator[Lines]:
     """Yield a table or a column in blocks of some thousand rows, one at least."""
     yield from (table.iloc[part] for part in blocks_of(max(len(table), 1)))
-
-
-def values_at(keys: pd.Series, table: pd.Series) -> pd.Series:
-    """Return what a column has at each of the keys, by its index, missing where it has none; indexed as the keys.
-
-    Does what pandas' `map` does, without an object for each text.
-
-    >>> values_at(pd.Series(["b", "c"]), pd.Series([1, 2], ["a", "b"], dtype="Int64")).tolist()
-    [2, <NA>]
-    """
-    places = places_among(keys, table.index)
-    return pd.Series(table.array.take(places, allow_fill=True), keys.index)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:

@@ -63,7 +63,7 @@ def near() -> list[Figure]:
     started = time.perf_counter()
     found = near_duplicates(facts, Rules().near_bits)
     taken = time.perf_counter() - started
-    share = float((found.to_numpy() == facts.index[expected]).mean())
+    share = float((found == expected).mean())
     return [
         *figures,
         Figure(
@@ -136,8 +136,8 @@ def _precision_recall(seed: int) -> tuple[float, float]:
         facts, _ = measure_images(files, progress=False)
     facts = facts[facts["reason"].isna()].drop_duplicates("content")
     known = faults[(faults["fault"] == "near duplicate") & faults["image"].isin(facts.index)]
-    group = near_duplicates(facts, Rules().near_bits)
-    found = set(group[group != group.index].items())
+    group = facts.index[near_duplicates(facts, Rules().near_bits)]
+    found = {pair for pair in zip(facts.index, group, strict=True) if pair[0] != pair[1]}
     true = set(zip(known["image"], known["original"], strict=True))
     return len(found & true) / len(found), len(found & true) / len(true)
 

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,33 @@ def test_an_image_comes_before_its_texts(dataset):
     assert items["origin"].tolist() == ["image", "caption", "image", "caption", "caption"]
     assert items["image"].dropna().tolist() == [str(folder / "a.png"), str(folder / "b.png")]
     assert items["width"].tolist() == [30, pd.NA, 30, pd.NA, pd.NA]
+
+
+def test_blocks_of_few_rows_give_the_same(dataset, monkeypatch):
+    """Copies, captions of several images, faults, and a user's column that is a number in some blocks only."""
+    images = {"a.png": "red", "b.png": "red", "c.png": "blue", "sub/d.png": "green"}
+    rows = [
+        ("a.png", LONG),
+        ("b.png", LONG),
+        ("c.png", LONG + "s"),
+        ("d.png", "<b>one</b>"),
+        ("none.png", LONG),
+    ]
+    folder = dataset(images, [])
+    (folder / "captions.csv").unlink()
+    users = [{"price": price, "lot": lot} for lot, price in enumerate([1, 2.5, None, None, "low"], 1)]
+    entries = [
+        {"image": image, "caption": text, **user} for (image, text), user in zip(rows, users, strict=True)
+    ]
+    (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    whole = ingest(folder, Rules(ocr=False, refuse=["short text"]))
+    for place in ("items.vector_files", "items.tables", "ingest.sources.cells"):
+        monkeypatch.setattr(f"mmlab.{place}.ROWS_PER_BLOCK", 2)
+    by_blocks = ingest(folder, Rules(ocr=False, refuse=["short text"]))
+    assert whole.items["lot"].tolist() == [1, 1, 3, 3, 4]
+    assert whole.items["price"].fillna("").tolist() == ["1", "1", "", "", ""]
+    for name in ("items", "skipped", "changes", "outcomes", "images", "places"):
+        pd.testing.assert_frame_equal(getattr(by_blocks, name), getattr(whole, name))
 
 
 def test_ids_come_from_pair_and_content(dataset):

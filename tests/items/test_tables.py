@@ -7,7 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlab.items import ITEM_COLUMNS, check_columns, is_among, read_items, read_table, write_items
-from mmlab.items.tables import SavedTables, check_items, item_id, places_among, to_csv, write_table
+from mmlab.items import tables as module
+from mmlab.items.tables import (
+    SavedTables,
+    check_items,
+    first_places,
+    in_blocks,
+    item_id,
+    on_disk,
+    places_among,
+    text_keys,
+    to_csv,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -33,6 +45,55 @@ def test_saved_tables_are_read_whenever_they_are_asked_for_but_those_that_are_kn
     write_table(pd.DataFrame({"score": [2]}), paths["a"])
     with pytest.raises(ValueError, match=r"a\.parquet: columns \['rank'\] are missing"):
         _ = saved["a"]
+
+
+@pytest.fixture
+def two_a_block(monkeypatch):
+    for place in ("mmlab.items.vector_files", "mmlab.items.tables"):
+        monkeypatch.setattr(f"{place}.ROWS_PER_BLOCK", 2)
+
+
+@pytest.mark.parametrize("index", [range(1, 6), ["e", "d", "c", "b", "a"]])
+def test_a_table_on_disk_is_what_it_was(two_a_block, index):
+    table = pd.DataFrame(
+        {
+            "text": pd.array(["a mug", None, "", "ß", "x"], "str"),
+            "width": pd.array([1, None, 3, 4, 5], "Int32"),
+            "score": [0.5, np.nan, 2.0, 3.0, 4.0],
+            "listed": [True, False, True, True, False],
+        },
+        pd.Index(index, name="row"),
+    )
+    found = on_disk(in_blocks(table))
+    pd.testing.assert_frame_equal(found, table, check_index_type=False)
+    assert [len(block) for block in in_blocks(table)] == [2, 2, 1]
+
+
+def test_the_columns_of_a_table_on_disk_take_no_memory_of_arrow(two_a_block):
+    table = pd.DataFrame({"text": pd.array(["a long text " * 10_000] * 6, "str")})
+    before = module.pa.total_allocated_bytes()
+    found = on_disk(in_blocks(table))
+    assert module.pa.total_allocated_bytes() - before < 10_000
+    assert found["text"].tolist() == table["text"].tolist()
+
+
+def test_nothing_is_left_of_a_table_on_disk(two_a_block, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMLAB_DATA", str(tmp_path))
+    found = on_disk(in_blocks(pd.DataFrame({"text": list("abcde")})))
+    assert found["text"].tolist() == list("abcde")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_block_stays_in_memory_and_none_is_an_empty_table():
+    table = pd.DataFrame({"text": ["a"]})
+    assert on_disk([table]) is table
+    assert on_disk(in_blocks(table[:0])).empty
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_the_first_place_of_each_text(texts):
+    found = first_places(text_keys(pd.Series(texts, dtype="str")))
+    assert found.tolist() == [texts.index(text) for text in texts]
 
 
 def test_an_id_is_what_the_item_is():

@@ -280,11 +280,11 @@ MAX_ROUNDS = 1000  # first images of one cluster; an image that is like none of 
 Pairs = tuple[np.ndarray, np.ndarray]  # two arrays of row numbers, (n,) int64
 
 
-def near_duplicates(facts: pd.DataFrame, bits: int) -> pd.Series:
-    """Return for each image the name of the first image of its group: its own where it is alone or the first.
+def near_duplicates(facts: pd.DataFrame, bits: int) -> np.ndarray:
+    """Return for each image the place of the first of its group, int64 (N,): its own where it is alone or the first.
 
-    facts: `phash` and `signature` of ImageFacts by name, none missing; images with the same bytes may be among
-    them and join. bits: how many bits of the hash may differ, 0 to 16; ValueError for another number.
+    facts: `phash` and `signature` of ImageFacts, none missing; images with the same bytes may be among them and join.
+    bits: how many bits of the hash may differ, 0 to 16; ValueError for another number.
     An image joins the earliest first image that it is near to itself: at most `bits` of the hash differ, and no
     colour by more than MAX_COLOUR_DIFFERENCE once brightness is evened out. So a chain of small changes does not
     put unlike images into one group.
@@ -296,8 +296,7 @@ def near_duplicates(facts: pd.DataFrame, bits: int) -> pd.Series:
         raise ValueError(f"near duplicates: expected 0 to {MAX_BITS} of 64 bits, found {bits}")
     hashes = np.fromiter((int(digits, 16) for digits in facts["phash"]), np.uint64, len(facts))
     colours = _decode_colours(facts["signature"])
-    firsts = _first_of_group(_cluster(hashes, colours, bits), hashes, colours, bits)
-    return pd.Series(facts.index[firsts], facts.index, dtype="str")
+    return _first_of_group(_cluster(hashes, colours, bits), hashes, colours, bits)
 
 
 def _decode_colours(signatures: pd.Series) -> np.ndarray:

@@ -24,7 +24,7 @@ def table(*rows):
 
 
 def firsts(facts, bits=8):
-    return "".join(near_duplicates(facts, bits))
+    return "".join(facts.index[near_duplicates(facts, bits)])
 
 
 def flipped(value, bits, seed=0):
@@ -60,9 +60,10 @@ def test_altered_copies_are_found(products, tmp_path, alteration):
     for path, image in zip(files.values(), [*products, *copies], strict=True):
         as_jpeg(image.convert("RGB")).save(path, quality="keep")
     found = near_duplicates(measure_images(files, progress=False)[0], 8)
-    assert found.tolist()[:40] == list(files)[:40]
-    assert sum(found.to_numpy()[40:] == list(files)[:40]) >= 36
-    assert set(found[40:]) <= {*list(files)[:40], *found.index[40:]}
+    own = np.arange(40)
+    assert found[:40].tolist() == own.tolist()
+    assert sum(found[40:] == own) >= 36
+    assert set(found[40:]) <= {*own, *(own + 40)}
 
 
 def test_what_differs_in_colour_only_is_no_duplicate(tmp_path):
@@ -75,7 +76,7 @@ def test_what_differs_in_colour_only_is_no_duplicate(tmp_path):
     facts = measure_images(files, progress=False)[0]
     distance = (int(facts["phash"].iloc[0], 16) ^ int(facts["phash"].iloc[1], 16)).bit_count()
     assert distance <= 8
-    assert near_duplicates(facts, 8).tolist() == ["a", "b"]
+    assert near_duplicates(facts, 8).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("bits", [0, 1, 3, 4, 7, 8, 11])
@@ -142,7 +143,7 @@ def test_as_comparing_all_pairs_finds(monkeypatch):
         leaders = [j for j in dict.fromkeys(expected) if (value ^ hashes[j]).bit_count() <= 8]
         expected.append(min(leaders, default=i))
     assert len(set(expected)) < 300
-    assert near_duplicates(facts, 8).astype(int).tolist() == expected
+    assert near_duplicates(facts, 8).tolist() == expected
 
 
 def test_many_that_share_a_hash_stay_few_comparisons(monkeypatch):
@@ -155,6 +156,6 @@ def test_many_that_share_a_hash_stay_few_comparisons(monkeypatch):
         lambda *given: (compared.append(len(pair[0])) or pair for pair in candidates(*given)),
     )
     facts = table((5, 100)).iloc[[0] * 20_000].set_axis([str(i) for i in range(20_000)])
-    assert set(near_duplicates(facts, 8)) == {"0"}
+    assert set(near_duplicates(facts, 8)) == {0}
     assert 20_000 < sum(compared) <= 20_000 * module.MAX_NEIGHBOURS * module.BANDS
     assert max(compared) <= module.PAIRS_PER_BATCH + module.MAX_NEIGHBOURS
