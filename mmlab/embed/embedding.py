@@ -28,8 +28,8 @@ from mmlab.items.files import SqliteFile
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.sentences import count, long_time, milliseconds
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items
-from mmlab.items.vector_files import VectorWriter
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, first_places, in_blocks, on_disk
+from mmlab.items.vector_files import VectorWriter, text_keys
 from mmlab.items.vectors import DENSE, LATE, SPARSE
 
 CONTENTS_PER_QUERY = 1000
@@ -245,7 +245,7 @@ def embed_items(
     counts = []
     with VectorCache(cache or IN_MEMORY) as opened:
         for modality in items["modality"].unique():
-            chosen = items.loc[items["modality"] == modality, EMBEDDED_COLUMNS]
+            chosen = _of_modality(items, modality)
             started = time.perf_counter()
             side = _side(model, modality, as_queries)
             work = _fill_cache(chosen, model, opened, batch_size, progress, side, encode)
@@ -255,6 +255,11 @@ def embed_items(
         blocks = _read_blocks(items, opened, model.space, reasons, asks)
         vectors = _collect(blocks, model.space, Path(cache).parent if cache else None)
     return Embedded(vectors, _skipped_table(items, reasons, asks), pd.DataFrame(counts))
+
+
+def _of_modality(items: pd.DataFrame, modality: str) -> pd.DataFrame:
+    blocks = in_blocks(items[EMBEDDED_COLUMNS])
+    return on_disk(block[block["modality"] == modality] for block in blocks)
 
 
 def _check_arguments(items: pd.DataFrame, model: Model, batch_size: int) -> None:
@@ -279,14 +284,16 @@ def embed_with_queries(
     A text that has no vector on one of its sides has none. In late interaction texts alone ask.
     """
     found = embed_items(items, model, cache, batch_size, progress, encode=encode)
+    late = model.space.kind == LATE
+    if not (late or model.tells_queries_apart):
+        return found
     texts = items[(items["modality"] == "text") & is_among(items["item_id"], found.vectors.ids)]
     if texts.empty:
         return found
     vectors: Any = found.vectors
     if not model.tells_queries_apart:
-        late = model.space.kind == LATE
-        same = replace(vectors, queries=vectors.take(texts["item_id"].to_numpy())) if late else vectors
-        return replace(found, vectors=same)
+        asking = vectors.take(texts["item_id"].to_numpy())
+        return replace(found, vectors=replace(vectors, queries=asking))
     asking = embed_items(texts, model, cache, batch_size, progress, as_queries=True, encode=encode)
     if len(asking.vectors) < len(texts):
         lost = set(texts["item_id"]) - set(asking.vectors.ids)
@@ -325,8 +332,7 @@ def _fill_cache(
     from tqdm.auto import tqdm
 
     asks = side == QUERY
-    unique = rows.drop_duplicates("content")
-    missing = unique[~cache.knows(_cache_contents(unique, asks), model.space)]
+    missing = _missing(rows, model.space, cache, asks)
     work = _Work()
     name = "queries" if asks else rows["modality"].iloc[0] + "s"
     silent = not progress or missing.empty
@@ -340,6 +346,13 @@ def _fill_cache(
             work.halved += batch.halved
             bar.update(len(batch.positions) + len(batch.failures))
     return work
+
+
+def _missing(rows: pd.DataFrame, space: Space, cache: VectorCache, asks: bool) -> pd.DataFrame:
+    """Return the first row of each content that the cache does not know."""
+    first = pd.Series(first_places(text_keys(rows["content"])) == np.arange(len(rows)), rows.index)
+    firsts = (block[first[block.index]] for block in in_blocks(rows))
+    return on_disk(block[~cache.knows(_cache_contents(block, asks), space)] for block in firsts)
 
 
 def _read_blocks(

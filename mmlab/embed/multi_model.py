@@ -22,7 +22,7 @@ from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
-from mmlab.items.tables import places_among
+from mmlab.items.tables import Ids, places_among
 from mmlab.items.vector_files import blocks_of
 
 T = TypeVar("T")
@@ -82,7 +82,8 @@ def embed_with_models(
             model = _load(name, precision, prompts, items, pool_tokens=pool_tokens, truncate_dim=truncate_dim)
             if model.space in results:
                 raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
-            chosen = items[items["modality"].isin(model.modalities)]
+            embeds = items["modality"].isin(model.modalities)
+            chosen = items if embeds.all() else items[embeds]
             if chosen.empty and len(items):
                 raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
             found = embed_with_queries(chosen, model, cache, batch_size, progress, encode)
@@ -160,7 +161,7 @@ def describe_rows(results: Sequence[Embedded], items: pd.DataFrame) -> pd.DataFr
     """
     rows = []
     for vectors in [result.dense for result in results]:
-        modalities, cosines = _modalities(vectors.ids, items), cosines_to_float32(vectors, items)
+        modalities, cosines = _modalities(vectors.id_texts, items), cosines_to_float32(vectors, items)
         near = _modalities(cosines.index.to_numpy(), items)
         for modality in pd.unique(modalities):
             figures = _describe_norms(vectors.array, np.flatnonzero(modalities == modality))
@@ -168,7 +169,7 @@ def describe_rows(results: Sequence[Embedded], items: pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=["space", "modality", *ROW_COLUMNS])
 
 
-def _modalities(ids: np.ndarray, items: pd.DataFrame) -> np.ndarray:
+def _modalities(ids: Ids, items: pd.DataFrame) -> np.ndarray:
     """Return the modality of each of these items."""
     known = items["modality"].to_numpy(dtype=object)
     return known[places_among(ids, items["item_id"])]
@@ -193,8 +194,8 @@ def cosines_to_float32(
     At most `sample_size` items of each modality are embedded again in float32. Vectors that are float32 themselves
     have a cosine of 1, and nothing is embedded.
     """
-    known = items[is_among(items["item_id"], vectors.ids)]
-    sample = _spread_by_modality(known, sample_size)
+    known = items[["item_id", "modality"]][is_among(items["item_id"], vectors.id_texts)]
+    sample = items.loc[_spread_by_modality(known, sample_size).index]
     space = vectors.space
     preprocessing, precision = space.preprocessing.rsplit(", ", 1)
     if precision == FULL_PRECISION:

@@ -60,6 +60,11 @@ class RaggedVectors:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def id_texts(self) -> np.ndarray:
+        """The ids, as they are searched."""
+        return self.ids
+
     def take(self, ids: Sequence[str] | np.ndarray) -> Self:
         """Return the vectors of the given ids, in their order; KeyError names the first id that is not here."""
         wanted = np.asarray(ids, dtype=str)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,10 +12,11 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow.compute import fill_null, index_in
 
 from mmlab.items.files import data, replacing
-from mmlab.items.vector_files import ROWS_PER_BLOCK, blocks_of, release_spare_memory
+from mmlab.items.vector_files import ROWS_PER_BLOCK, blocks_of, release_spare_memory, text_keys
 
 ITEM_COLUMNS = (
     "item_id",  # uuid5 of modality, pair and content: ingesting again changes nothing
@@ -48,6 +50,7 @@ class TooFew(ValueError):
     """There are fewer items, queries or pairs than an answer needs; the message says how many, and how many needed."""
 
 
+ROWS_PER_GROUP = 1 << 16  # of a Parquet file: so many are in memory while it is written
 _NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
 
 
@@ -148,22 +151,6 @@ def places_among(ids: Ids, known: Ids) -> np.ndarray:
     return np.asarray(fill_null(index_in(searched, value_set=among), -1), dtype=np.int64)
 
 
-def text_keys(texts: pd.Series) -> np.ndarray:
-    """Return 64 bits for each text, int64 (N,): the same for the same texts, in this process.
-
-    An eighth of the memory that texts of 50 letters need to be compared. The bits are a keyed hash (SipHash), so that
-    nobody can make two texts share them; by chance one pair among a million texts does in 40 million runs.
-
-    >>> keys = text_keys(pd.Series(["a mug", "a cup", "a mug"]))
-    >>> bool(keys[0] == keys[2]), bool(keys[0] == keys[1])
-    (True, False)
-    """
-    found = np.empty(len(texts), np.int64)
-    for part in blocks_of(len(texts)):
-        found[part] = list(map(hash, texts.iloc[part].tolist()))
-    return found
-
-
 def first_places(keys: np.ndarray) -> np.ndarray:
     """Return the first place of each key (N,) among them, int64 (N,) from 0.
 
@@ -260,7 +247,7 @@ def in_blocks(table: Lines) -> Iterator[Lines]:
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
     """Write any of mmlab's tables as Parquet, whole or not at all; return the path."""
     with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False, row_group_size=ROWS_PER_GROUP)
     return Path(path)
 
 
@@ -305,8 +292,17 @@ def write_items(items: pd.DataFrame, path: str | Path) -> Path:
 
 
 def read_items(path: str | Path) -> pd.DataFrame:
-    """Read items from Parquet and check them (`check_items`); FileNotFoundError where there are none."""
-    return check_items(read_table(path))
+    """Read items from Parquet and check them (`check_items`); FileNotFoundError where there are none.
+
+    Those of a large run are mapped from a file, see `on_disk`.
+    """
+    if not Path(path).is_file():
+        return read_table(path)  # raises, and says what to run
+    with pq.ParquetFile(path) as file:
+        batches = file.iter_batches(ROWS_PER_BLOCK)
+        first = file.schema_arrow.empty_table().to_pandas()
+        items = on_disk(chain([first], (batch.to_pandas() for batch in batches)))
+    return check_items(items.reset_index(drop=True))
 
 
 def to_csv(table: pd.DataFrame) -> str:

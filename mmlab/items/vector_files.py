@@ -16,13 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
-from pyarrow.compute import count_distinct
 
 from mmlab.items.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
 ROWS_PER_BLOCK = 16_384  # that are looked at at a time: 32 MB for 512 dimensions
@@ -93,7 +95,7 @@ class VectorWriter:
         if rows.shape != (len(ids), self.space.dimension):
             expected = (len(ids), self.space.dimension)
             raise ValueError(f"vectors: expected rows of shape {expected}, found {rows.shape}")
-        check_unit_rows(rows, np.asarray(ids, dtype=str))
+        check_unit_rows(rows, np.asarray(ids))
         self._ids.append(pa.array(ids, pa.string()))
         self._file.write(rows.data)
 
@@ -204,14 +206,31 @@ def blocks_of(count: int) -> Iterator[slice]:
         yield slice(start, min(start + ROWS_PER_BLOCK, count))
 
 
+def text_keys(texts: "pd.Series | np.ndarray | pa.Array") -> np.ndarray:
+    """Return 64 bits for each text, int64 (N,): the same for the same texts, in this process.
+
+    An eighth of the memory that texts of 50 letters need to be compared. The bits are a keyed hash (SipHash), so that
+    nobody can make two texts share them; by chance one pair among a million texts does in 40 million runs.
+
+    >>> keys = text_keys(np.array(["a mug", "a cup", "a mug"]))
+    >>> bool(keys[0] == keys[2]), bool(keys[0] == keys[1])
+    (True, False)
+    """
+    found = np.empty(len(texts), np.int64)
+    column = getattr(texts, "array", texts)
+    for part in blocks_of(len(texts)):
+        found[part] = list(map(hash, column[part].tolist()))
+    return found
+
+
 def check_ids(ids: np.ndarray | pa.Array) -> None:
     """Raise ValueError where an id comes twice."""
-    different = count_distinct(ids if isinstance(ids, pa.Array) else pa.array(ids, pa.large_string())).as_py()
+    different = len(np.unique(text_keys(ids)))
     if different != len(ids):
         raise ValueError(f"vectors: {len(ids)} ids, only {different} different ones")
 
 
-def check_unit_rows(array: np.ndarray, ids: np.ndarray) -> None:
+def check_unit_rows(array: np.ndarray, ids: np.ndarray | pa.Array) -> None:
     """Raise ValueError unless the rows (N, D) have norm 1, naming the id (N,) of the first that has not."""
     norms = np.empty(len(array), dtype=np.float32)
     for part in blocks_of(len(array)):
@@ -220,5 +239,5 @@ def check_unit_rows(array: np.ndarray, ids: np.ndarray) -> None:
     if wrong.any():
         raise ValueError(
             f"vectors: {wrong.sum()} of {len(norms)} rows are not unit rows, "
-            f"first {ids[wrong][0]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
+            f"first {ids[int(wrong.argmax())]} with norm {norms[wrong][0]:.4g}; use unit_rows first"
         )

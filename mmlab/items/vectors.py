@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mmlab.items.files import replacing
-from mmlab.items.tables import Ids, places_among, text_array
+from mmlab.items.tables import Ids, is_among, places_among, text_array
 from mmlab.items.vector_files import check_ids, check_unit_rows, read_arrow, write_arrow
 
 SCORES_PER_BLOCK = 16_000_000  # of a score matrix: 64 MB in float32, whatever the size of the gallery
@@ -165,7 +166,7 @@ class Vectors:
         >>> np.shares_memory(vectors.take(["b", "c"]).array, vectors.array)
         True
         """
-        rows = rows_of(self._searchable, ids)
+        rows = rows_of(self.id_texts, ids)
         if len(np.unique(rows)) != len(rows):
             raise ValueError(f"vectors: {len(rows)} ids, only {len(np.unique(rows))} different ones")
         follows = len(rows) > 0 and bool((np.diff(rows) == 1).all())
@@ -173,22 +174,32 @@ class Vectors:
         return self._part(chosen)
 
     @cached_property
-    def _searchable(self) -> Ids:
-        """The ids as they are searched: converted once."""
+    def id_texts(self) -> Ids:
+        """The ids as they are searched, and as they lie in the file of `load`: a third of the memory of `ids`."""
         return text_array(self.ids)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the ids of vectors that were loaded, which are made when they are first asked for."""
+        if name != "ids" or "id_texts" not in self.__dict__:
+            raise AttributeError(f"vectors have no {name}")
+        ids = np.asarray(self.id_texts, dtype=str)
+        object.__setattr__(self, "ids", ids)
+        return ids
 
     def _part(self, chosen: slice | np.ndarray) -> "Vectors":
         """Return the vectors at these places, each at most once: what was checked is not checked again."""
-        part = object.__new__(Vectors)
-        fields = {
-            "ids": self.ids[chosen],
-            "array": self.array[chosen],
-            "space": self.space,
-            "queries": self.queries,
-        }
-        for name, value in fields.items():
-            object.__setattr__(part, name, value)
-        return part
+        ids = text_array(self.id_texts)
+        found = ids[chosen] if isinstance(chosen, slice) else ids.take(pa.array(chosen))
+        return _unchecked(id_texts=found, array=self.array[chosen], space=self.space, queries=self.queries)
+
+    def among(self, ids: Ids) -> "Vectors":
+        """Return the vectors of those of the ids that are here, in the order in which they are here.
+
+        >>> vectors = Vectors(["a", "b", "c"], np.eye(3), Space("toy", "1", "", "", "", 3))
+        >>> vectors.among(["c", "a", "d"]).ids.tolist()
+        ['a', 'c']
+        """
+        return self._part(np.flatnonzero(is_among(self.id_texts, ids)))
 
     def asking(self) -> "Vectors":
         """Return the same items as they ask: texts by their rows in `queries`, all others as they are found.
@@ -234,11 +245,11 @@ class Vectors:
     def save(self, path: str | Path) -> Path:
         """Write ids, rows and space, not `queries`, as one Arrow file, whole or not at all; see `vector_files`."""
         with replacing(path) as temporary:
-            write_arrow(temporary, text_array(self.ids), self.array, self.space)
+            write_arrow(temporary, text_array(self.id_texts), self.array, self.space)
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Vectors":
         """Read what `save` wrote: `array` is a view of the file, which is mapped to memory and cannot be written to.
 
         Raises FileNotFoundError where there is nothing, ValueError for another file.
@@ -250,7 +261,20 @@ class Vectors:
             raise ValueError(
                 f"{path} is no vectors file: {fields!r} are not the fields of a space"
             ) from error
-        return cls(ids.to_numpy(zero_copy_only=False), array, space)
+        if array.shape[1] != space.dimension:
+            expected = (len(ids), space.dimension)
+            raise ValueError(f"vectors: expected an array of shape {expected}, found {array.shape}")
+        check_ids(ids)
+        check_unit_rows(array, ids)
+        return _unchecked(id_texts=ids.cast(pa.large_string()), array=array, space=space, queries=None)
+
+
+def _unchecked(**fields: Any) -> Vectors:
+    """Return vectors of fields that were checked before."""
+    made = object.__new__(Vectors)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def score_blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -279,8 +303,9 @@ def rows_of(ids: Ids, wanted: Ids) -> np.ndarray:
 
 def main_vectors(vectors: Sequence[Vectors], items: pd.DataFrame) -> Vectors:
     """Return the first of a run's vectors that hold both images and texts of the items, else the first of all."""
-    modality = items.set_index("item_id")["modality"]
-    joint = (own for own in vectors if modality.reindex(own.ids).nunique() > 1)
+    joint = (
+        own for own in vectors if items["modality"][is_among(items["item_id"], own.id_texts)].nunique() > 1
+    )
     return next(joint, vectors[0])
 
 

@@ -32,7 +32,7 @@ from mmlab.items.images import refuse_changed
 from mmlab.items.ragged_vectors import AnyVectors, SparseVectors, load_vectors
 from mmlab.items.rankings import no_rankings, opposite_modality
 from mmlab.items.sentences import count
-from mmlab.items.tables import SavedTables
+from mmlab.items.tables import SavedTables, in_blocks
 from mmlab.items.vectors import DENSE, main_vectors
 from mmlab.retrieve import Retriever
 from mmlab.retrieve.query.rerank import CrossEncoders
@@ -206,10 +206,13 @@ class RunData:
         """
         items = read_items(self._files.read(run_files.ITEMS))
         opened = (items["modality"] == "image") & was_opened(items)
-        images, record = items[opened], self.manifest["steps"].get("01_ingest")
+        record = self.manifest["steps"].get("01_ingest")
         began = datetime.fromisoformat(record["finished"]).timestamp() - record["seconds"] if record else 0.0
-        changed = refuse_changed(images["image"].tolist(), images["content"].tolist(), began)
-        self.__dict__["changed_images"] = changed
+        self.__dict__["changed_images"] = [
+            path
+            for block in in_blocks(items.loc[:, ["image", "content"]])
+            for path in refuse_changed(*_listed(block[opened[block.index]]), began)
+        ]
         return items
 
     @cached_property
@@ -569,6 +572,10 @@ class RunData:
     def benchmark(self) -> pd.DataFrame:
         """How the index was searched and how fast, as 03_index measured it: search, recall, p50_ms, p95_ms, p99_ms."""
         return read_table(self._files.read(run_files.INDEX))
+
+
+def _listed(images: pd.DataFrame) -> tuple[list[str], list[str]]:
+    return images["image"].tolist(), images["content"].tolist()
 
 
 def was_opened(items: pd.DataFrame) -> pd.Series:

@@ -162,7 +162,7 @@ class EmbedReport(Report):
         images = self.items.loc[self.items["modality"] == "image", "item_id"]
         for result in self.results:
             tried = (result.counts["modality"] == "image").any()
-            if tried and not is_among(images, result.vectors.ids).any():
+            if tried and not is_among(images, result.vectors.id_texts).any():
                 reasons = result.skipped["reason"].value_counts()
                 found = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
                 raise ValueError(
@@ -262,7 +262,7 @@ class EmbedReport(Report):
             >>> pairs = report.pairs(seed=1).table
         """
         items, drawn = self._draw_pairs(seed)
-        vectors = [own.take(own.ids[is_among(own.ids, items["item_id"])]) for own in self.vectors]
+        vectors = [own.among(items["item_id"]) for own in self.vectors]
         table = compare_spaces(vectors, items, seed)
 
         def draw() -> "Figure":
@@ -298,9 +298,10 @@ class EmbedReport(Report):
         }
 
     def _all_ask(self, vectors: AnyVectors) -> bool:
+        if vectors.queries is None:
+            return True
         texts = self.items.loc[self.items["modality"] == "text", "item_id"]
-        found = texts[is_among(texts, vectors.ids)]
-        return vectors.queries is None or set(vectors.queries.ids) == set(found)
+        return set(vectors.queries.ids) == set(texts[is_among(texts, vectors.ids)])
 
     def write(self, step: Step) -> Html:
         """Write the vectors of each model and embed_skipped.parquet, and show what the step has written.
