@@ -28,7 +28,7 @@ from mmlab.items.files import SqliteFile
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.sentences import count, long_time, milliseconds
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items, first_places, in_blocks, on_disk
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, first_places, in_blocks, on_disk, rows_where
 from mmlab.items.vector_files import VectorWriter, text_keys
 from mmlab.items.vectors import DENSE, LATE, SPARSE
 
@@ -245,7 +245,7 @@ def embed_items(
     counts = []
     with VectorCache(cache or IN_MEMORY) as opened:
         for modality in items["modality"].unique():
-            chosen = _of_modality(items, modality)
+            chosen = rows_where(items[EMBEDDED_COLUMNS], items["modality"] == modality)
             started = time.perf_counter()
             side = _side(model, modality, as_queries)
             work = _fill_cache(chosen, model, opened, batch_size, progress, side, encode)
@@ -255,11 +255,6 @@ def embed_items(
         blocks = _read_blocks(items, opened, model.space, reasons, asks)
         vectors = _collect(blocks, model.space, Path(cache).parent if cache else None)
     return Embedded(vectors, _skipped_table(items, reasons, asks), pd.DataFrame(counts))
-
-
-def _of_modality(items: pd.DataFrame, modality: str) -> pd.DataFrame:
-    blocks = in_blocks(items[EMBEDDED_COLUMNS])
-    return on_disk(block[block["modality"] == modality] for block in blocks)
 
 
 def _check_arguments(items: pd.DataFrame, model: Model, batch_size: int) -> None:
@@ -351,8 +346,8 @@ def _fill_cache(
 def _missing(rows: pd.DataFrame, space: Space, cache: VectorCache, asks: bool) -> pd.DataFrame:
     """Return the first row of each content that the cache does not know."""
     first = pd.Series(first_places(text_keys(rows["content"])) == np.arange(len(rows)), rows.index)
-    firsts = (block[first[block.index]] for block in in_blocks(rows))
-    return on_disk(block[~cache.knows(_cache_contents(block, asks), space)] for block in firsts)
+    blocks = in_blocks(rows_where(rows, first))
+    return on_disk(block[~cache.knows(_cache_contents(block, asks), space)] for block in blocks)
 
 
 def _read_blocks(

@@ -24,6 +24,7 @@ from mmlab.ingest.sources.formats import Source, read_source
 from mmlab.ingest.sources.ready_rows import find_named
 from mmlab.items import data
 from mmlab.items.files import resolve
+from mmlab.items.vector_files import release_spare_memory
 
 PAIRS_SHOWN, UNREAD_SHOWN = 50, 10
 
@@ -84,7 +85,8 @@ class Inspection:
     @property
     def splits(self) -> dict[str, int]:
         """The number of images in each split, in the order of the rows."""
-        names = self.found.loc[self.usable, "name"].groupby(self.source.rows["split"], sort=False)
+        splits = self.source.rows["split"].dropna()
+        names = self.found["name"][splits.index][self.usable[splits.index]].groupby(splits, sort=False)
         return {str(split): int(count) for split, count in names.nunique().items()}
 
     @property
@@ -97,7 +99,9 @@ class Inspection:
     @property
     def guesses(self) -> dict[str, int]:
         """The number of images that do not lie where their name says, by how they were found."""
-        images = self.found[self.usable].drop_duplicates("name")
+        if self.found["guess"].isna().all():
+            return {}
+        images = self.found.loc[self.usable, ["name", "guess"]].drop_duplicates("name")
         return {str(guess): int(count) for guess, count in images["guess"].value_counts().items()}
 
     @property
@@ -108,10 +112,12 @@ class Inspection:
         reasons = reasons.mask((rows["origin"] == NEGATIVE) & (reasons == UNPAIRED))
         if UNPAIRED not in self.rules.refused:
             reasons = reasons.mask(reasons == UNPAIRED)
+        reasons = reasons.dropna()
+        some = rows.loc[reasons.index, ["image", "caption", "detail"]]
         table = pd.DataFrame({
             "reason": reasons,
-            "example": rows["image"].where(rows["image"] != "", rows["caption"]),
-            "detail": rows["detail"].fillna(self.found["detail"]),
+            "example": some["image"].where(some["image"] != "", some["caption"]),
+            "detail": some["detail"].fillna(self.found["detail"]),
         })  # fmt: skip
         if UNLISTED in self.rules.refused:
             files = pd.DataFrame({"reason": UNLISTED, "example": list(self.unlisted)}, dtype="str")
@@ -287,7 +293,9 @@ def inspect_dataset(
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
     read = read._replace(tree=index.tree)
     looked = Inspection(str(dataset), read, found, {} if cut_off else unlisted, rules, looks_only, cut_off)
-    return replace(looked, advice=_advise(looked, source, cache))
+    advice = _advise(looked, source, cache)
+    release_spare_memory()
+    return replace(looked, advice=advice)
 
 
 def _look_beside(dataset: str, read: Source, rules: Rules, looks_only: bool) -> Inspection:

@@ -30,6 +30,7 @@ from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
 from mmlab.items import data, is_among
 from mmlab.items.files import resolve
 from mmlab.items.tables import in_blocks, on_disk
+from mmlab.items.vector_files import release_spare_memory
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
 SOURCE_COLUMNS = [
@@ -97,7 +98,9 @@ def ingest_items(
         added, notes = add_texts(_images_without_text(looked, kept, outcomes), rules, findings, progress)
     items = make_items(outcomes, kept, added, _own_columns(looked, rows.index))
     counts = _count_work(images, decoded, added)
-    return _make_result(looked, items, outcomes, images, rows, counts, notes)
+    result = _make_result(looked, items, outcomes, images, rows, counts, notes)
+    release_spare_memory()
+    return result
 
 
 def _make_result(

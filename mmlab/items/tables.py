@@ -147,8 +147,20 @@ def places_among(ids: Ids, known: Ids) -> np.ndarray:
     >>> places_among(["a", "b"], ["b", "c"]).tolist()
     [-1, 0]
     """
-    searched, among = map(text_array, (ids, known))
-    return np.asarray(fill_null(index_in(searched, value_set=among), -1), dtype=np.int64)
+    searched, among = map(_text_chunks, (ids, known))
+    if len(searched) > ROWS_PER_BLOCK and searched.equals(among):  # as all items are that have a vector
+        return first_places(text_keys(searched))
+    found = index_in(searched, value_set=_as_array(among))
+    return np.asarray(fill_null(found, -1), dtype=np.int64)
+
+
+def rows_where(table: pd.DataFrame, mask: pd.Series) -> pd.DataFrame:
+    """Return the rows of a table where the mask beside it is true, in a file where they are many; see `on_disk`.
+
+    >>> rows_where(pd.DataFrame({"width": [3, 5]}), pd.Series([False, True]))["width"].tolist()
+    [5]
+    """
+    return on_disk(block[chosen] for block, chosen in zip(in_blocks(table), in_blocks(mask), strict=True))
 
 
 def first_places(keys: np.ndarray) -> np.ndarray:
@@ -171,14 +183,20 @@ def text_array(ids: Ids) -> pa.Array:
     >>> text_array(["a", "b"]).type
     DataType(large_string)
     """
-    if isinstance(ids, pa.Array):
-        return ids
-    column = ids if isinstance(ids, np.ndarray | pd.Series | pd.Index) else list(ids)
-    found = pa.array(column, pa.large_string(), from_pandas=True)
-    if not isinstance(found, pa.ChunkedArray):
-        return found
-    kind = pa.large_string()  # a column of another type without rows has chunks of two types
-    chunks = [chunk.cast(kind) for chunk in found.chunks if len(chunk)] or [pa.array([], kind)]
+    return _as_array(_text_chunks(ids))
+
+
+def _text_chunks(ids: Ids) -> pa.ChunkedArray:
+    """Return ids (N,) in the pieces in which pandas holds them."""
+    kind = pa.large_string()
+    column = ids if isinstance(ids, pa.Array | np.ndarray | pd.Series | pd.Index) else list(ids)
+    found = column if isinstance(column, pa.Array) else pa.array(column, kind, from_pandas=True)
+    chunks = found.chunks if isinstance(found, pa.ChunkedArray) else [found]
+    return pa.chunked_array([chunk.cast(kind) for chunk in chunks if len(chunk)], kind)
+
+
+def _as_array(texts: pa.ChunkedArray) -> pa.Array:
+    chunks = texts.chunks or [pa.array([], texts.type)]
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 

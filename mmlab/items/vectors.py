@@ -152,7 +152,7 @@ class Vectors:
             self.space.check_same(self.queries.space)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.array)
 
     def __repr__(self) -> str:
         return f"Vectors({len(self):,} x {self.space.dimension} in {self.space.key})"
@@ -303,6 +303,8 @@ def rows_of(ids: Ids, wanted: Ids) -> np.ndarray:
 
 def main_vectors(vectors: Sequence[Vectors], items: pd.DataFrame) -> Vectors:
     """Return the first of a run's vectors that hold both images and texts of the items, else the first of all."""
+    if len(vectors) == 1:
+        return vectors[0]
     joint = (
         own for own in vectors if items["modality"][is_among(items["item_id"], own.id_texts)].nunique() > 1
     )

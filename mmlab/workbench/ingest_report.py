@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from mmlab.ingest import IngestResult, Inspection, OwnQueries, Rules
 from mmlab.items import is_among, write_items, write_table
 from mmlab.items.sentences import count_words
-from mmlab.items.tables import NEGATIVE
+from mmlab.items.tables import NEGATIVE, places_among, rows_where
+from mmlab.items.vector_files import text_keys
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_SHOWN = ["item_id", "content", "image"]  # columns of items that say nothing to a reader
 PAIRS_SHOWN = 7
-TEXTS_COUNTED = 100_000  # whose words are counted
+TEXTS_COUNTED = 20_000  # whose words are counted
 ADDED_TEXTS = ("ocr", "generated")
 
 
@@ -94,15 +97,15 @@ class IngestReport(Report):
         """The items: a row for each image and each text."""
         return self.result.items
 
-    @property
+    @cached_property
     def images(self) -> pd.DataFrame:
         """The items that are images."""
-        return self.items[self.items["modality"] == "image"]
+        return rows_where(self.items, self.items["modality"] == "image")
 
-    @property
+    @cached_property
     def texts(self) -> pd.DataFrame:
         """The items that are texts."""
-        return self.items[self.items["modality"] == "text"]
+        return rows_where(self.items, self.items["modality"] == "text")
 
     @property
     def sentence(self) -> str:
@@ -124,7 +127,8 @@ class IngestReport(Report):
             )
         if self.images.empty and len(self.texts):
             found.append("There are no images: texts can be searched by texts alone.")
-        if self.texts["text"].nunique() == 1 < self.texts["pair_id"].nunique():
+        text, pair = (self.texts[name] for name in ("text", "pair_id"))
+        if len(text) and (text == text.iloc[0]).all() and (pair != pair.iloc[0]).any():
             found.append(f"All {len(self.texts):,} texts are the same, so they tell no image from another.")
         return found
 
@@ -136,11 +140,13 @@ class IngestReport(Report):
     @property
     def checks(self) -> dict[str, bool]:
         """What must hold of the items, by claim, unless the rules allow otherwise."""
-        texts = self.texts[self.texts["origin"] != NEGATIVE]  # a text that is made to be wrong has no image
-        named = bool(is_among(texts["pair_id"], self.images["pair_id"]).all())
+        named = self.texts["pair_id"][self.texts["origin"] != NEGATIVE]  # one made to be wrong has no image
+        all_named = bool(is_among(named, self.images["pair_id"]).all())
+        contents = text_keys(self.images["content"])
         return {
-            "every text belongs to an image": named or "no image named" in self.rules.keep,
-            "no image occurs twice": self.images["content"].is_unique or "duplicate image" in self.rules.keep,
+            "every text belongs to an image": all_named or "no image named" in self.rules.keep,
+            "no image occurs twice": len(np.unique(contents)) == len(contents)
+            or "duplicate image" in self.rules.keep,
         }
 
     def sample(self, count: int = 6, seed: int = 0) -> Result:
@@ -227,7 +233,8 @@ class IngestReport(Report):
         """
         repeats = self.images.dropna(subset="duplicate_of").head(count)
         pairs = repeats[["pair_id", "duplicate_of"]]
-        files = self.images.set_index("pair_id")["image"].reindex(pairs.to_numpy().ravel())
+        named = self.images[is_among(self.images["pair_id"], pairs.to_numpy().ravel())]
+        files = named.set_index("pair_id")["image"].reindex(pairs.to_numpy().ravel())
         captions = [text for repeat, first in pairs.to_numpy() for text in (f"{repeat} repeats", first)]
         sentence = f"{self.images['duplicate_of'].notna().sum():,} images repeat another, exactly or nearly."
         return Result(pairs, sentence, html=gallery(files, captions), shown=no_table())
@@ -239,13 +246,14 @@ class IngestReport(Report):
             >>> len(report.pairs(count=5).table)
             5
         """
-        first = self.texts.drop_duplicates("pair_id").set_index("pair_id")
-        added = first["origin"].isin(ADDED_TEXTS)
-        captions = first["text"].where(~added, first["text"] + " (" + first["origin"] + ")")
-        leading = self.images[self.images["pair_id"].isin(first.index[added])].head(4)
-        others = self.images.drop(leading.index)
-        drawn = others.sample(min(count - len(leading), len(others)), random_state=seed)
+        added = self.texts["pair_id"][self.texts["origin"].isin(ADDED_TEXTS)]
+        leading = self.images[is_among(self.images["pair_id"], added)].head(4)
+        others = self.images.index.difference(leading.index).to_series()
+        drawn = self.images.loc[others.sample(min(count - len(leading), len(others)), random_state=seed)]
         shown = pd.concat([leading, drawn])
+        texts = self.texts[is_among(self.texts["pair_id"], shown["pair_id"])].drop_duplicates("pair_id")
+        whose = (" (" + texts["origin"] + ")").where(texts["origin"].isin(ADDED_TEXTS), "")
+        captions = (texts["text"] + whose).set_axis(texts["pair_id"])
         cards = gallery(shown["image"], shown["pair_id"].map(captions).astype(object).fillna("(no text)"))
         return Result(shown[["pair_id", "image"]], "", html=cards, shown=no_table())
 
@@ -274,7 +282,8 @@ class IngestReport(Report):
         """
         counted = self.texts["text"].sample(min(TEXTS_COUNTED, len(self.texts)), random_state=0)
         words = counted.map(count_words).astype(int)
-        per_image = self.texts["pair_id"].value_counts().reindex(self.images["pair_id"], fill_value=0)
+        places = places_among(self.texts["pair_id"], self.images["pair_id"])
+        per_image = pd.Series(np.bincount(places[places >= 0], minlength=len(self.images)))
         shorter = self.images[["width", "height"]].min(axis="columns").dropna()
 
         def draw() -> "Figure":

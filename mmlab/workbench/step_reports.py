@@ -31,6 +31,7 @@ from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
+from mmlab.items.tables import in_blocks
 from mmlab.items.vectors import DENSE, LATE, SPARSE, main_vectors
 from mmlab.retrieve.query.rank import who_ask
 from mmlab.retrieve.query_trials import summarize_filters, target_of, try_filters
@@ -159,10 +160,11 @@ class EmbedReport(Report):
 
     def _check_images_embedded(self) -> None:
         """Raise ValueError where a model embeds images and all have failed."""
-        images = self.items.loc[self.items["modality"] == "image", "item_id"]
+        images = self.items["item_id"][self.items["modality"] == "image"]
         for result in self.results:
             tried = (result.counts["modality"] == "image").any()
-            if tried and not is_among(images, result.vectors.id_texts).any():
+            ids = result.vectors.id_texts
+            if tried and not any(is_among(ids, block).any() for block in in_blocks(images)):
                 reasons = result.skipped["reason"].value_counts()
                 found = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
                 raise ValueError(
