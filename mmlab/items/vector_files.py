@@ -206,7 +206,7 @@ def blocks_of(count: int) -> Iterator[slice]:
         yield slice(start, min(start + ROWS_PER_BLOCK, count))
 
 
-def text_keys(texts: "pd.Series | np.ndarray | pa.Array") -> np.ndarray:
+def text_keys(texts: "pd.Series | np.ndarray | pa.Array | pa.ChunkedArray") -> np.ndarray:
     """Return 64 bits for each text, int64 (N,): the same for the same texts, in this process.
 
     An eighth of the memory that texts of 50 letters need to be compared. The bits are a keyed hash (SipHash), so that
@@ -219,7 +219,8 @@ def text_keys(texts: "pd.Series | np.ndarray | pa.Array") -> np.ndarray:
     found = np.empty(len(texts), np.int64)
     column = getattr(texts, "array", texts)
     for part in blocks_of(len(texts)):
-        found[part] = list(map(hash, column[part].tolist()))
+        block = column[part]
+        found[part] = list(map(hash, block.to_pylist() if hasattr(block, "to_pylist") else block.tolist()))
     return found
 
 

@@ -90,6 +90,13 @@ def test_one_block_stays_in_memory_and_none_is_an_empty_table():
     assert on_disk(in_blocks(table[:0])).empty
 
 
+@given(st.lists(st.text(max_size=2)))
+def test_places_in_the_same_ids_are_found_without_a_table(texts):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ROWS_PER_BLOCK", 1)
+        assert places_among(texts, pd.Series(texts, dtype="str")).tolist() == [texts.index(one) for one in texts]
+
+
 @given(st.lists(st.text(max_size=3)))
 def test_the_first_place_of_each_text(texts):
     found = first_places(text_keys(pd.Series(texts, dtype="str")))
