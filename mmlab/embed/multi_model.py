@@ -116,10 +116,10 @@ def _gains_from_int8() -> bool:
 
 
 def _least_cosine(model: Model, items: pd.DataFrame) -> float:
-    chosen = items[items["modality"].isin(model.modalities)]
-    if chosen.empty:
+    held = items["modality"].isin(model.modalities).to_numpy()
+    if not held.any():
         return 1.0
-    sample = _spread_by_modality(chosen)
+    sample = _spread_by_modality(items, held)
     vectors = embed_items(sample, model, progress=False).dense
     return float(cosines_to_float32(vectors, sample).min())
 
@@ -163,16 +163,15 @@ def describe_rows(results: Sequence[Embedded], items: pd.DataFrame) -> pd.DataFr
     for vectors in [result.dense for result in results]:
         modalities, cosines = _modalities(vectors.id_texts, items), cosines_to_float32(vectors, items)
         near = _modalities(cosines.index.to_numpy(), items)
-        for modality in pd.unique(modalities):
+        for modality in modalities.unique():
             figures = _describe_norms(vectors.array, np.flatnonzero(modalities == modality))
             rows.append((vectors.space.key, modality, *figures, cosines[near == modality].min()))
     return pd.DataFrame(rows, columns=["space", "modality", *ROW_COLUMNS])
 
 
-def _modalities(ids: Ids, items: pd.DataFrame) -> np.ndarray:
+def _modalities(ids: Ids, items: pd.DataFrame) -> Any:
     """Return the modality of each of these items."""
-    known = items["modality"].to_numpy(dtype=object)
-    return known[places_among(ids, items["item_id"])]
+    return items["modality"].array.take(places_among(ids, items["item_id"]))
 
 
 def _describe_norms(array: np.ndarray, rows: np.ndarray) -> tuple[float, float, float]:
@@ -194,8 +193,7 @@ def cosines_to_float32(
     At most `sample_size` items of each modality are embedded again in float32. Vectors that are float32 themselves
     have a cosine of 1, and nothing is embedded.
     """
-    known = items[["item_id", "modality"]][is_among(items["item_id"], vectors.id_texts)]
-    sample = items.loc[_spread_by_modality(known, sample_size).index]
+    sample = _spread_by_modality(items, is_among(items["item_id"], vectors.id_texts), sample_size)
     space = vectors.space
     preprocessing, precision = space.preprocessing.rsplit(", ", 1)
     if precision == FULL_PRECISION:
@@ -206,13 +204,13 @@ def cosines_to_float32(
     return pd.Series((near.array * exact.array).sum(axis=1), index=exact.ids)
 
 
-def _spread_by_modality(items: pd.DataFrame, count: int = PRECISION_SAMPLE) -> pd.DataFrame:
-    """Return `count` items of each modality, from the first to the last, at even distances."""
-    modalities = [rows for _, rows in items.groupby("modality", sort=False)]
-    chosen = [
-        np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)) for rows in modalities
-    ]
-    return pd.concat([rows.iloc[places] for rows, places in zip(modalities, chosen, strict=True)])
+def _spread_by_modality(items: pd.DataFrame, held: np.ndarray, count: int = PRECISION_SAMPLE) -> pd.DataFrame:
+    """Return `count` of the items held (N,) of each modality, from the first to the last, at even distances."""
+    chosen = []
+    for modality in items["modality"].unique():
+        places = np.flatnonzero(held & (items["modality"] == modality).to_numpy())
+        chosen.append(places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))])
+    return items.iloc[np.concatenate(chosen)]
 
 
 def sweep_batches(

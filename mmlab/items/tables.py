@@ -217,7 +217,10 @@ def on_disk(blocks: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 class TableOnDisk:
-    """A table that grows by blocks of rows of the same columns, in a file as soon as it is long; see `on_disk`."""
+    """A table that grows by blocks of rows of the same columns, in a file as soon as it is long; see `on_disk`.
+
+    One thread reads and writes it: each further one would keep memory of its own.
+    """
 
     def __init__(self) -> None:
         self._blocks: list[pd.DataFrame] = []  # those that are not written yet
@@ -240,7 +243,9 @@ class TableOnDisk:
         self._file.flush()
         with self._file:
             mapped = mmap(self._file.fileno(), 0, access=ACCESS_READ)
-        return pa.ipc.open_file(pa.py_buffer(mapped)).read_all().to_pandas(split_blocks=True)
+        return (
+            pa.ipc.open_file(pa.py_buffer(mapped)).read_all().to_pandas(split_blocks=True, use_threads=False)
+        )
 
     def _write(self) -> None:
         block = _as_one(self._blocks)
@@ -248,7 +253,7 @@ class TableOnDisk:
             self._schema = pa.Schema.from_pandas(block, preserve_index=True)
             self._file = TemporaryFile(dir=data() if data().is_dir() else None)  # noqa: SIM115 - read() closes it
             self._writer = pa.ipc.new_file(self._file, self._schema)
-        self._writer.write_table(pa.Table.from_pandas(block, self._schema, preserve_index=True))
+        self._writer.write_table(pa.Table.from_pandas(block, self._schema, preserve_index=True, nthreads=1))
         self._blocks = []
         release_spare_memory()
 
@@ -317,9 +322,9 @@ def read_items(path: str | Path) -> pd.DataFrame:
     if not Path(path).is_file():
         return read_table(path)  # raises, and says what to run
     with pq.ParquetFile(path) as file:
-        batches = file.iter_batches(ROWS_PER_BLOCK)
+        batches = file.iter_batches(ROWS_PER_BLOCK, use_threads=False)
         first = file.schema_arrow.empty_table().to_pandas()
-        items = on_disk(chain([first], (batch.to_pandas() for batch in batches)))
+        items = on_disk(chain([first], (batch.to_pandas(use_threads=False) for batch in batches)))
     return check_items(items.reset_index(drop=True))
 
 
