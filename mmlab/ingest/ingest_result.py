@@ -93,7 +93,8 @@ class IngestResult:
         """
         shuffled = self.skipped.sample(frac=1, random_state=seed)
         chosen = shuffled.groupby("reason").head(each).sort_values("reason", kind="stable")
-        files = self.images.drop_duplicates("source").set_index("source")["file"]
+        images = self.images[is_among(self.images["source"], chosen["source"].dropna())]
+        files = images.drop_duplicates("source").set_index("source")["file"]
         subject = chosen["text"].where(chosen["text"].fillna("") != "", chosen["source"]).fillna("")
         detail = (" (" + chosen["detail"] + ")").fillna("")
         caption = chosen["reason"] + ": " + subject + detail

@@ -82,9 +82,11 @@ def add_downloads(
     """
     without_file = found.index[found["file"].isna()]
     remote = [name for name in without_file if is_address(name)]
+    if not remote:
+        return found
     check_downloads(count_new(remote, blobs, cache), rules.max_downloads)
     limits = DownloadLimits(private_addresses=rules.private_addresses)
-    fetched = fetch_images(remote, blobs, cache, limits, progress and bool(remote))
+    fetched = fetch_images(remote, blobs, cache, limits, progress)
     here = found[~found.index.isin(remote)]
     files = pd.concat([part for part in (here, fetched) if len(part)] or [here])
     return files.reindex(found.index, columns=FILE_COLUMNS).astype("str")
