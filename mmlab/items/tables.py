@@ -1,6 +1,7 @@
 """Items, skipped rows, rankings and qrels: plain pandas tables with agreed columns, Parquet on disk."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from mmap import ACCESS_READ, mmap
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.compute import fill_null, index_in
 
-from mmlab.items.files import data, replacing
+from mmlab.items.files import NoProject, data, replacing
 from mmlab.items.vector_files import ROWS_PER_BLOCK, blocks_of, release_spare_memory, text_keys
 
 ITEM_COLUMNS = (
@@ -251,11 +252,19 @@ class TableOnDisk:
         block = _as_one(self._blocks)
         if self._writer is None:
             self._schema = pa.Schema.from_pandas(block, preserve_index=True)
-            self._file = TemporaryFile(dir=data() if data().is_dir() else None)  # noqa: SIM115 - read() closes it
+            self._file = TemporaryFile(dir=_folder_to_write())  # noqa: SIM115 - read() closes it
             self._writer = pa.ipc.new_file(self._file, self._schema)
         self._writer.write_table(pa.Table.from_pandas(block, self._schema, preserve_index=True, nthreads=1))
         self._blocks = []
         release_spare_memory()
+
+
+def _folder_to_write() -> Path | None:
+    """Return the data folder if it can be written to; else None, the system's folder for temporary files."""
+    try:
+        return data() if os.access(data(), os.W_OK) else None
+    except NoProject:
+        return None
 
 
 def _as_one(blocks: list[pd.DataFrame]) -> pd.DataFrame:

@@ -104,13 +104,11 @@ def _paired(rows: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[pd.DataFr
 def _find_block(rows: pd.DataFrame, finder: "_Finder") -> pd.DataFrame:
     """Return the fields of `Found` of each row, as its table and its image say; each name is found once."""
     known: dict[tuple[str, str], Found] = {}
-    for key in _keys(rows[_is_to_find(rows)]):
-        if key not in known:
+    found = []
+    for key, wanted in zip(_keys(rows), _is_to_find(rows), strict=True):
+        if wanted and key not in known:
             known[key] = finder.find(*key)
-    found = [
-        known[key] if wanted else Found(normalize_name(key[1]))
-        for key, wanted in zip(_keys(rows), _is_to_find(rows), strict=True)
-    ]
+        found.append(known[key] if wanted else Found(normalize_name(key[1])))
     return pd.DataFrame(found, rows.index, Found._fields, dtype="str")
 
 
@@ -279,19 +277,15 @@ def _refuse_contradictions(
     if not found["guess"].notna().any():
         return {}
     taken = _is_to_find(rows) & (found["file"].notna() | found["link"].notna())
-    takers = pd.DataFrame(
-        {"table": rows["table"].fillna(""), "image": rows["image"].fillna(""), "name": found["name"]}
-    )
-    takers = takers[taken].drop_duplicates()
+    takers = rows[["table", "image"]].fillna("").assign(name=found["name"])[taken].drop_duplicates()
     takers = takers[takers["name"].duplicated(keep=False)]
     guessed = takers["name"][found.loc[takers.index, "guess"].notna()]
     refused: dict[tuple[str, str], Found] = {}
     for file, some in takers[is_among(takers["name"], guessed)].groupby("name", sort=False):
         known = found.loc[some.index].astype(object).where(found.loc[some.index].notna(), None)
         keys = zip(some["table"], some["image"], strict=True)
-        refused |= _refuse_guesses(
-            str(file), dict(zip(keys, map(Found._make, known.values), strict=True)), index
-        )
+        taking = dict(zip(keys, map(Found._make, known.to_numpy()), strict=True))
+        refused |= _refuse_guesses(str(file), taking, index)
     return refused
 
 
