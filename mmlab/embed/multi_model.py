@@ -22,7 +22,7 @@ from mmlab.embed.ray_engine import RayEngine
 from mmlab.items import Space, Vectors, is_among
 from mmlab.items.options import entries_of
 from mmlab.items.parameter_table import check_values
-from mmlab.items.tables import Ids, places_among
+from mmlab.items.tables import Ids, places_among, rows_where
 from mmlab.items.vector_files import blocks_of
 
 T = TypeVar("T")
@@ -82,16 +82,21 @@ def embed_with_models(
             model = _load(name, precision, prompts, items, pool_tokens=pool_tokens, truncate_dim=truncate_dim)
             if model.space in results:
                 raise ValueError(f"models: expected different ones, found {name!r} twice: {list(models)}")
-            embeds = items["modality"].isin(model.modalities)
-            chosen = items if embeds.all() else items[embeds]
-            if chosen.empty and len(items):
-                raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
-            found = embed_with_queries(chosen, model, cache, batch_size, progress, encode)
+            found = embed_with_queries(
+                _embeddable(items, model, name), model, cache, batch_size, progress, encode
+            )
             own = embed_own_queries(own_queries, model, cache, batch_size, progress)
             results[model.space] = replace(found, own_queries=own)
             # Free its memory for the next model.
             del model
     return list(results.values())
+
+
+def _embeddable(items: pd.DataFrame, model: Model, name: str) -> pd.DataFrame:
+    embeddable = items["modality"].isin(model.modalities)
+    if len(items) and not embeddable.any():
+        raise unsupported_modality(name, model.modalities, items["modality"].iloc[0])
+    return items if embeddable.all() else rows_where(items, embeddable)
 
 
 def _load(name: str, precision: str, prompts: Sequence[str], items: pd.DataFrame, **settings: Any) -> Model:
