@@ -226,9 +226,8 @@ def make_places(items: pd.DataFrame, outcomes: pd.DataFrame, rows: pd.DataFrame)
 def _places_of(listed: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     stands = rows.loc[listed.index, ["table", "record", "name"]]
     record = stands["record"].where(stands["table"].notna()).astype("Int64")
-    return listed.assign(file=stands["table"].fillna(stands["name"]), record=record).astype(
-        {"item_id": "str", "file": "str"}
-    )
+    file = stands["table"].fillna(stands["name"])
+    return listed.assign(file=file, record=record).astype({"item_id": "str", "file": "str"})
 
 
 def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     refused = [(masks[flag], flag) for flag in QUALITY_FLAGS if flag in rules.refused]
     reason = facts["reason"].case_when([(facts["reason"].notna(), facts["reason"]), *refused])
     images, names, own = facts.assign(reason=reason), facts.index.to_series(), np.arange(len(facts))
-    first, group, pair = _group_duplicates(images, rules).values()
+    first, group, pair = _group_duplicates(images, rules)
     repeats, resembles, merged = first != own, group != first, pair != own
     exact, near = merged & repeats, merged & ~repeats
     outcomes = [(reason.notna(), reason), (exact, DUPLICATE), (near, NEAR_DUPLICATE)]
@@ -121,10 +121,10 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     )
 
 
-def _group_duplicates(images: pd.DataFrame, rules: Rules) -> dict[str, np.ndarray]:
-    """Return `first` of the same bytes, `group` of those that look the same, and the `pair` that the rules imply.
+def _group_duplicates(images: pd.DataFrame, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each image the places of three images, int64 (N,).
 
-    Each is the place of an image for each image, int64 (N,).
+    They are the first with the same bytes, the first that looks the same, and the one that the rules merge it into.
     """
     own, kept = np.arange(len(images)), np.flatnonzero(images["reason"].isna())
     first, near, pair = own.copy(), own.copy(), own
@@ -136,7 +136,7 @@ def _group_duplicates(images: pd.DataFrame, rules: Rules) -> dict[str, np.ndarra
         pair = np.where(group == first, own, group)
     if DUPLICATE in rules.refused:
         pair = pair[first]
-    return {"first": first, "group": group, "pair": pair}
+    return first, group, pair
 
 
 def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
