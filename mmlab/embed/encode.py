@@ -7,7 +7,7 @@ Letters: N inputs, D dimensions.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -20,6 +20,7 @@ from mmlab.embed.models import Model
 from mmlab.embed.models.interface import Inputs, empty_rows
 from mmlab.items import ImageError, open_image
 from mmlab.items.files import MEMORY_RAN_OUT, file_hash
+from mmlab.items.vector_files import blocks_of
 from mmlab.items.workers import count_cores
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+ByPosition = Sequence[str] | Mapping[int, str]
 
 QUERY_BATCH_SIZE = 32
 OUT_OF_MEMORY = "out of memory"
@@ -66,20 +68,37 @@ def encode_items(
     if rows.empty:
         return
     workers = workers or count_workers()
+    cut: Callable[..., Iterator[tuple[Any, ...]]] = _image_batches
+    encode: Callable[..., EncodedBatch] = partial(encode_images, model=model)
     if rows["modality"].iloc[0] == "text":
-        texts = rows["text"].tolist()
-        tokens = estimate_tokens(texts)
-        batches = cut_by_length(longest_first(tokens, texts), tokens, batch_size, workers)
-        encode = partial(encode_texts, texts=texts, model=model, as_queries=as_queries)
-    else:
-        paths, contents = rows["image"].tolist(), rows["content"].tolist()
-        batches = cut_evenly(range(len(paths)), batch_size, workers)
-        encode = partial(encode_images, paths=paths, contents=contents, model=model)
-    yield from run_in_workers(encode, batches, workers)
+        cut, encode = _text_batches, partial(encode_texts, model=model, as_queries=as_queries)
+    # of some thousand rows at a time, for whatever is held of each
+    blocks = ((part.start, rows.iloc[part]) for part in blocks_of(len(rows)))
+    batches = (batch for start, block in blocks for batch in cut(block, start, batch_size, workers))
+    yield from run_in_workers(lambda batch: encode(*batch), batches, workers)
+
+
+def _text_batches(
+    rows: pd.DataFrame, start: int, size: int, workers: int
+) -> Iterator[tuple[list[int], dict[int, str]]]:
+    """Yield positions and texts of batches, texts of like lengths together; the first row has position start."""
+    texts = rows["text"].tolist()
+    tokens = estimate_tokens(texts)
+    for batch in cut_by_length(longest_first(tokens, texts), tokens, size, workers):
+        yield [start + place for place in batch], {start + place: texts[place] for place in batch}
+
+
+def _image_batches(
+    rows: pd.DataFrame, start: int, size: int, workers: int
+) -> Iterator[tuple[list[int], dict[int, str], dict[int, str]]]:
+    """Yield positions, paths and hashes of batches; the first row has position start."""
+    paths, contents = (dict(enumerate(rows[name].tolist(), start)) for name in ("image", "content"))
+    for batch in cut_evenly(list(paths), size, workers):
+        yield batch, paths, contents
 
 
 def encode_texts(
-    positions: Sequence[int], texts: Sequence[str], model: Model, as_queries: bool = False
+    positions: Sequence[int], texts: ByPosition, model: Model, as_queries: bool = False
 ) -> EncodedBatch:
     """Embed the texts at these positions as one batch."""
     embed_batch = model.embed_queries if as_queries else model.embed_texts
@@ -91,7 +110,7 @@ def encode_texts(
 
 
 def encode_images(
-    positions: Sequence[int], paths: Sequence[str], contents: Sequence[str], model: Model
+    positions: Sequence[int], paths: ByPosition, contents: ByPosition, model: Model
 ) -> EncodedBatch:
     """Embed the images at these positions as one batch; only one at a time is in memory at its full size."""
     prepared: dict[int, Inputs] = {}
