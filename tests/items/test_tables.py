@@ -94,7 +94,9 @@ def test_one_block_stays_in_memory_and_none_is_an_empty_table():
 def test_places_in_the_same_ids_are_found_without_a_table(texts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_PER_BLOCK", 1)
-        assert places_among(texts, pd.Series(texts, dtype="str")).tolist() == [texts.index(one) for one in texts]
+        assert places_among(texts, pd.Series(texts, dtype="str")).tolist() == [
+            texts.index(one) for one in texts
+        ]
 
 
 @given(st.lists(st.text(max_size=3)))
