@@ -29,7 +29,7 @@ from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.sentences import count, long_time, milliseconds
 from mmlab.items.tables import SKIPPED_COLUMNS, check_items, first_places, in_blocks, on_disk, rows_where
-from mmlab.items.vector_files import VectorWriter, text_keys
+from mmlab.items.vector_files import VectorWriter, release_spare_memory, text_keys
 from mmlab.items.vectors import DENSE, LATE, SPARSE
 
 CONTENTS_PER_QUERY = 1000
@@ -254,6 +254,7 @@ def embed_items(
         asks = _side(model, "text", as_queries) == QUERY
         blocks = _read_blocks(items, opened, model.space, reasons, asks)
         vectors = _collect(blocks, model.space, Path(cache).parent if cache else None)
+    release_spare_memory()
     return Embedded(vectors, _skipped_table(items, reasons, asks), pd.DataFrame(counts))
 
 
