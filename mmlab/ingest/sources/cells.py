@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mmlab.ingest.dataset_files import IMAGE_SUFFIXES
 from mmlab.ingest.sources.text_files import replace_surrogates
+from mmlab.items.vector_files import ROWS_PER_BLOCK
 
 PlainValue = bool | int | float | str | None
 
@@ -38,7 +39,6 @@ NUMBERED_CAPTION = re.compile(r"(.+?)#((?:en|zh|ja|de|fr)[a-z]?#?)?\d+", re.IGNO
 # JPEG, PNG, GIF and WebP; after what a data URI puts before them
 ENCODED_IMAGE = re.compile(r"\s*(?:data:image/[\w.+-]{1,20};base64,)?(?=/9j/|iVBORw0KGgo|R0lGOD|UklGR)")
 MIN_ENCODED_CHARS = 60
-ROWS_PER_BLOCK = 10_000  # whose Python objects are held at a time
 INT64 = range(-(2**63), 2**63)
 
 
