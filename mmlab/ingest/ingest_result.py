@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,8 @@ from mmlab.items.tables import (
     item_ids,
     on_disk,
     places_among,
-    text_keys,
 )
+from mmlab.items.vector_files import text_keys
 
 SIZE_DTYPES = {"width": "Int32", "height": "Int32"}
 IMAGE_COLUMNS = ["file", "outcome", "detail", "width", "height", "flags", "duplicate_of"]
@@ -84,7 +85,9 @@ class IngestResult:
 
     def flag_counts(self) -> pd.Series:
         """Return how many items carry each flag, the most frequent first."""
-        return self.items["flags"].dropna().str.split(", ").explode().value_counts()
+        together = self.items["flags"].value_counts().rename_axis("flag").reset_index()
+        each = together.assign(flag=together["flag"].str.split(", ")).explode("flag")
+        return each.groupby("flag")["count"].sum().sort_values(ascending=False, kind="stable")
 
     def examples(self, each: int = 2, seed: int = 0) -> pd.DataFrame:
         """Return up to `each` skipped entries per reason, with file (if it can be shown) and caption.
@@ -200,8 +203,12 @@ def image_rows(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     named = outcomes.loc[outcomes["image_outcome"].isin(MERGED), "pair_id"].drop_duplicates()
     named = named[is_among(named, images.index[images["outcome"] == IMAGE_ITEM])]
     columns = ["file", "content", "width", "height", "split", "flags", "duplicate_of"]
-    found = images[columns].take(places_among(named, images.index)).set_axis(named.index).rename_axis("row")
-    return found.rename(columns={"file": "image"}).assign(pair_id=named)
+    places = pd.Series(places_among(named, images.index), named.index)
+    found = on_disk(
+        images[columns].take(block).set_axis(block.index).assign(pair_id=names)
+        for block, names in zip(in_blocks(places), in_blocks(named), strict=True)
+    )
+    return found.rename_axis("row").rename(columns={"file": "image"})
 
 
 def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -218,13 +225,14 @@ def make_skipped(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 def make_places(items: pd.DataFrame, outcomes: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return where each item and each refused row stands in the source; `items`: indexed by row."""
     refused = outcomes.index[~outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
-    listed = pd.concat([items[["item_id"]], pd.DataFrame(index=refused)]).rename_axis("row")
-    places = on_disk(_places_of(block, rows) for block in in_blocks(listed))
-    return places.reset_index()
+    listed = chain(in_blocks(items[["item_id"]]), in_blocks(pd.DataFrame(index=refused, columns=["item_id"])))
+    return on_disk(_places_of(block, rows) for block in listed).rename_axis("row").reset_index()
 
 
 def _places_of(listed: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    stands = rows.loc[listed.index, ["table", "record", "name"]]
+    stands = (
+        rows[["table", "record", "name"]].take(rows.index.searchsorted(listed.index)).set_axis(listed.index)
+    )
     record = stands["record"].where(stands["table"].notna()).astype("Int64")
     file = stands["table"].fillna(stands["name"])
     return listed.assign(file=file, record=record).astype({"item_id": "str", "file": "str"})

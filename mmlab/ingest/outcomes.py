@@ -25,7 +25,8 @@ from mmlab.ingest.rules import (
 )
 from mmlab.ingest.sources.column_names import NEGATIVE
 from mmlab.items.sentences import count_words
-from mmlab.items.tables import first_places, places_among, text_keys
+from mmlab.items.tables import first_places, in_blocks, on_disk, places_among
+from mmlab.items.vector_files import text_keys
 
 NAMED = "named:"  # before the name of an image, as the content of one that was not opened
 WITH_LETTER = r"[^\s]*[A-Za-z0-9][^\s]*"  # a part of a text between spaces, with a letter or a digit
@@ -99,44 +100,56 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     pair_id: the image that its texts belong to: another one where the rules refuse this one as a duplicate.
     outcome: "image item", or why the image is refused.
     """
-    quality = quality_flags(facts)
-    masks = {flag: quality.map(lambda flags, flag=flag: flag in flags).astype(bool) for flag in QUALITY_FLAGS}
+    masks = quality_flags(facts)
     refused = [(masks[flag], flag) for flag in QUALITY_FLAGS if flag in rules.refused]
     reason = facts["reason"].case_when([(facts["reason"].notna(), facts["reason"]), *refused])
-    images, names, own = facts.assign(reason=reason), facts.index.to_series(), np.arange(len(facts))
-    first, group, pair = _group_duplicates(images, rules)
-    repeats, resembles, merged = first != own, group != first, pair != own
+    groups = _group_duplicates(facts.assign(reason=reason), rules)
+    blocks = map(in_blocks, (facts.assign(reason=reason), masks, groups))
+    return on_disk(_assess_block(*block, facts.index) for block in zip(*blocks, strict=True))
+
+
+def _assess_block(
+    images: pd.DataFrame, masks: pd.DataFrame, groups: pd.DataFrame, names: pd.Index
+) -> pd.DataFrame:
+    """Return some images as `assess_images` does; `names` are those of all, in whose places `groups` are given."""
+    reason, index = images["reason"], images.index
+    repeats, resembles = groups["first"] != groups["own"], groups["group"] != groups["first"]
+    merged = groups["pair"] != groups["own"]
     exact, near = merged & repeats, merged & ~repeats
+    named = {name: pd.Series(names.array.take(groups[name]), index) for name in ("first", "group", "pair")}
     outcomes = [(reason.notna(), reason), (exact, DUPLICATE), (near, NEAR_DUPLICATE)]
-    firsts, groups = (names.take(places).set_axis(names.index) for places in (first, group))
-    details = [(exact, "same bytes as " + firsts.where(exact)), (near, "looks like " + groups.where(near))]
-    masks |= {DUPLICATE: repeats & ~merged, NEAR_DUPLICATE: resembles & ~merged}
+    same, alike = (named[name].where(mask) for name, mask in (("first", exact), ("group", near)))
+    details = [(exact, "same bytes as " + same), (near, "looks like " + alike)]
+    marks = {**masks, DUPLICATE: repeats & ~merged, NEAR_DUPLICATE: resembles & ~merged}
     return images.assign(
-        outcome=pd.Series(IMAGE_ITEM, facts.index, dtype="str").case_when(outcomes),
-        detail=facts["detail"].case_when(details),
-        duplicate_of=firsts.where(repeats, groups.where(resembles)),
-        flags=join_flags(masks, facts.index),
-        group=group,
-        pair_id=names.take(pair).set_axis(names.index),
+        outcome=pd.Series(IMAGE_ITEM, index, dtype="str").case_when(outcomes),
+        detail=images["detail"].case_when(details),
+        duplicate_of=named["first"].where(repeats, named["group"].where(resembles)),
+        flags=join_flags(marks, index),
+        group=groups["group"],
+        pair_id=named["pair"],
     )
 
 
-def _group_duplicates(images: pd.DataFrame, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each image the places of three images, int64 (N,).
+def _group_duplicates(images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Return for each image four places: own, first, group, pair.
 
-    They are the first with the same bytes, the first that looks the same, and the one that the rules merge it into.
+    They are its own, that of the first with the same bytes, of the first that looks the same, and of the one that the
+    rules merge it into.
     """
     own, kept = np.arange(len(images)), np.flatnonzero(images["reason"].isna())
     first, near, pair = own.copy(), own.copy(), own
-    first[kept] = kept[first_places(text_keys(images["content"].iloc[kept]))]
+    first[kept] = kept[first_places(text_keys(images["content"])[kept])]
     heads = kept[first[kept] == kept]
-    near[heads] = heads[near_duplicates(images[["phash", "signature"]].iloc[heads], rules.near_bits)]
+    looks = images[["phash", "signature"]]
+    compared = on_disk(looks.take(block) for block in in_blocks(pd.Series(heads)))
+    near[heads] = heads[near_duplicates(compared, rules.near_bits)]
     group = near[first]
     if NEAR_DUPLICATE in rules.refused:
         pair = np.where(group == first, own, group)
     if DUPLICATE in rules.refused:
         pair = pair[first]
-    return first, group, pair
+    return pd.DataFrame({"own": own, "first": first, "group": group, "pair": pair}, images.index)
 
 
 def evaluation_split(splits: pd.Series, groups: pd.Series) -> pd.Series:
@@ -162,8 +175,8 @@ def assign_splits(rows: pd.DataFrame, images: pd.DataFrame, rules: Rules) -> pd.
     row_of_image = np.full(len(images), -1)
     row_of_image[places[::-1]] = np.arange(len(places))[::-1]
     split, group_split = (
-        _taken(evaluation_split(splits, _taken(groups, places, splits.index)), row_of_image, images.index)
-        for groups in (images["pair_id"], images["group"])
+        _taken(evaluation_split(splits, pd.Series(groups[places], splits.index)), row_of_image, images.index)
+        for groups in (text_keys(images["pair_id"]), images["group"].to_numpy())
     )
     leak = split.notna() & (split != group_split) & (images["outcome"] == IMAGE_ITEM)
     images = images.assign(split=split, group_split=group_split)
@@ -186,8 +199,8 @@ def decide_outcomes(
     """
     known = images[["pair_id", "group_split", "outcome", "detail"]].add_prefix("image_")
     places = places_among(rows["name"], images.index)
-    of_image = {name: _taken(column, places, rows.index) for name, column in known.items()}
-    table = rows[["name", "caption", "origin", "split"]].join(texts).assign(**of_image)
+    of_image = on_disk(_rows_at(known, block) for block in in_blocks(pd.Series(places, rows.index)))
+    table = rows[["name", "caption", "origin", "split"]].join(texts).join(of_image)
     table["pair_id"] = table["image_pair_id"].fillna(_own_pair(table))
     table["outcome"], table["detail"] = rows["problem"], rows["detail"]
     # a text that is made to be wrong has no image by intention
@@ -201,6 +214,12 @@ def decide_outcomes(
     flags = {UNPAIRED: unpaired, UNLISTED: unlisted, **_flag_texts(table, rules), SHORT: short}
     table["outcome"] = table["outcome"].fillna(TEXT_ITEM)
     return table.assign(flags=join_flags(flags, table.index))
+
+
+def _rows_at(table: pd.DataFrame, places: pd.Series) -> pd.DataFrame:
+    """Return the rows of a table at these places, missing at -1, indexed as the places."""
+    found = {name: _taken(column, places.to_numpy(), places.index) for name, column in table.items()}
+    return pd.DataFrame(found, places.index)
 
 
 def _taken(column: pd.Series, places: np.ndarray, index: pd.Index) -> pd.Series:

@@ -51,7 +51,7 @@ class TooFew(ValueError):
     """There are fewer items, queries or pairs than an answer needs; the message says how many, and how many needed."""
 
 
-ROWS_PER_GROUP = 1 << 16  # of a Parquet file: so many are in memory while it is written
+ALIGNED_BYTES = 64  # of Arrow's arrays
 _NAMESPACE = uuid5(NAMESPACE_URL, "mmlab/items")
 
 
@@ -124,7 +124,7 @@ def check_items(items: pd.DataFrame) -> pd.DataFrame:
     if len(repeated):
         raise ValueError(f"items: {len(repeated)} item_id values occur twice, first {repeated.iloc[0]}")
     for modality, column in (("image", "image"), ("text", "text")):
-        empty = items.loc[items["modality"] == modality, column].isna().sum()
+        empty = int((items[column].isna() & (items["modality"] == modality)).sum())
         if empty:
             raise ValueError(f"items: {empty} {modality} rows have no {column}")
     return items
@@ -244,9 +244,8 @@ class TableOnDisk:
         self._file.flush()
         with self._file:
             mapped = mmap(self._file.fileno(), 0, access=ACCESS_READ)
-        return (
-            pa.ipc.open_file(pa.py_buffer(mapped)).read_all().to_pandas(split_blocks=True, use_threads=False)
-        )
+        table = _in_one_piece(pa.ipc.open_file(pa.py_buffer(mapped)).read_all())
+        return table.to_pandas(split_blocks=True, use_threads=False)
 
     def _write(self) -> None:
         block = _as_one(self._blocks)
@@ -257,6 +256,62 @@ class TableOnDisk:
         self._writer.write_table(pa.Table.from_pandas(block, self._schema, preserve_index=True, nthreads=1))
         self._blocks = []
         release_spare_memory()
+
+
+def _in_one_piece(table: pa.Table) -> pa.Table:
+    """Return a table whose columns lie in a file whole: Arrow joins the blocks of a column whenever rows are taken."""
+    with TemporaryFile(dir=_folder_to_write()) as file:
+        file.truncate(table.nbytes + 4 * ALIGNED_BYTES * (table.num_columns + 1))
+        room = _Room(mmap(file.fileno(), 0))
+    return pa.table([_joined(column, room) for column in table.columns], schema=table.schema)
+
+
+class _Room:
+    """A mapped file in which arrays are laid one behind the other."""
+
+    def __init__(self, mapped: mmap) -> None:
+        self._mapped, self._used = mapped, 0
+
+    def lay(self, parts: Iterable[np.ndarray], dtype: Any, count: int) -> pa.Buffer:
+        """Lay parts down as one array of so many numbers, and return it."""
+        array: np.ndarray = np.ndarray((count,), dtype, self._mapped, self._used)
+        self._used += -(-array.nbytes // ALIGNED_BYTES) * ALIGNED_BYTES
+        start = 0
+        for part in parts:
+            array[start : start + len(part)] = part
+            start += len(part)
+        return pa.py_buffer(array)
+
+
+def _joined(column: pa.ChunkedArray, room: _Room) -> pa.Array:
+    """Return a column of texts or numbers as one array in the file, one of another type in memory."""
+    kind, chunks = column.type, [chunk for chunk in column.chunks if len(chunk)]
+    if pa.types.is_large_string(kind):
+        buffers = _join_texts(chunks, room)
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        dtype = np.dtype(kind.to_pandas_dtype())
+        numbers = (np.frombuffer(chunk.buffers()[1], dtype)[: len(chunk)] for chunk in chunks)
+        buffers = [room.lay(numbers, dtype, len(column))]
+    else:
+        return column.combine_chunks()
+    present = [chunk.is_valid().to_numpy(zero_copy_only=False) for chunk in chunks]
+    bits = np.packbits(np.concatenate(present), bitorder="little") if column.null_count else None
+    return pa.Array.from_buffers(kind, len(column), [bits if bits is None else pa.py_buffer(bits), *buffers])
+
+
+def _join_texts(chunks: list[pa.Array], room: _Room) -> list[pa.Buffer]:
+    """Return where each text ends, and the letters of all."""
+    ends = [np.frombuffer(chunk.buffers()[1], np.int64)[: len(chunk) + 1] for chunk in chunks]
+    sizes = np.cumsum([0, *(end[-1] for end in ends)])
+    offsets = chain([np.zeros(1, np.int64)], (end[1:] + size for end, size in zip(ends, sizes, strict=False)))
+    letters = (
+        np.frombuffer(chunk.buffers()[2] or b"", np.uint8)[: end[-1]]
+        for chunk, end in zip(chunks, ends, strict=True)
+    )
+    return [
+        room.lay(offsets, np.int64, 1 + sum(map(len, chunks))),
+        room.lay(letters, np.uint8, sizes[-1]),
+    ]
 
 
 def _folder_to_write() -> Path | None:
@@ -279,7 +334,8 @@ def in_blocks(table: Lines) -> Iterator[Lines]:
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
     """Write any of mmlab's tables as Parquet, whole or not at all; return the path."""
     with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False, row_group_size=ROWS_PER_GROUP)
+        whole = pa.Table.from_pandas(table, preserve_index=False, nthreads=1)
+        pq.write_table(whole, temporary, row_group_size=ROWS_PER_BLOCK)
     return Path(path)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNIT_TOLERANCE = 1e-3  # a float16 round trip moves a norm by less
-ROWS_PER_BLOCK = 16_384  # that are looked at at a time: 32 MB for 512 dimensions
+ROWS_PER_BLOCK = 4096  # that are looked at at a time: 8 MB for 512 dimensions
 ID_COLUMN, ROW_COLUMN, SPACE_KEY = "item_id", "vector", b"space"
 
 
@@ -197,10 +197,10 @@ def _only_batch(reader: Any) -> pa.RecordBatch:
 
 
 def blocks_of(count: int) -> Iterator[slice]:
-    """Yield slices of at most 16,384 rows that cover `count` rows, for passes over rows that are not in memory.
+    """Yield slices of at most 4,096 rows that cover `count` rows, for passes over rows that are not in memory.
 
-    >>> list(blocks_of(20_000))
-    [slice(0, 16384, None), slice(16384, 20000, None)]
+    >>> list(blocks_of(5_000))
+    [slice(0, 4096, None), slice(4096, 5000, None)]
     """
     for start in range(0, count, ROWS_PER_BLOCK):
         yield slice(start, min(start + ROWS_PER_BLOCK, count))

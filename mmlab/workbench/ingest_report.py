@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_SHOWN = ["item_id", "content", "image"]  # columns of items that say nothing to a reader
 PAIRS_SHOWN = 7
-TEXTS_COUNTED = 20_000  # whose words are counted
+TEXTS_COUNTED = 10_000  # whose words are counted
 ADDED_TEXTS = ("ocr", "generated")
 
 

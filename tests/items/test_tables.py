@@ -61,12 +61,22 @@ def test_a_table_on_disk_is_what_it_was(two_a_block, index):
             "width": pd.array([1, None, 3, 4, 5], "Int32"),
             "score": [0.5, np.nan, 2.0, 3.0, 4.0],
             "listed": [True, False, True, True, False],
+            "nothing": pd.array([None] * 5, "str"),
+            "day": pd.to_datetime(["2026-01-01", "2026-01-02", None, "2026-01-04", "2026-01-05"]),
         },
         pd.Index(index, name="row"),
     )
-    found = on_disk(in_blocks(table))
+    found = on_disk([*in_blocks(table[:4]), table[4:4], *in_blocks(table[4:])])
     pd.testing.assert_frame_equal(found, table, check_index_type=False)
     assert [len(block) for block in in_blocks(table)] == [2, 2, 1]
+
+
+def test_rows_of_a_table_on_disk_are_taken_without_joining_its_blocks(two_a_block):
+    table = pd.DataFrame({"text": pd.array(["a long text " * 10_000] * 6, "str")})
+    found = on_disk(in_blocks(table))
+    before = module.pa.total_allocated_bytes()
+    taken = found.iloc[[5]]
+    assert module.pa.total_allocated_bytes() - before < 2 * len(taken["text"].iloc[0])
 
 
 def test_the_columns_of_a_table_on_disk_take_no_memory_of_arrow(two_a_block):

@@ -252,8 +252,8 @@ def _laplacian(grey: np.ndarray) -> np.ndarray:
     return found
 
 
-def quality_flags(facts: pd.DataFrame) -> pd.Series:
-    """Return for each image the tuple of its QUALITY_FLAGS, indexed as `facts`; () for a refused image.
+def quality_flags(facts: pd.DataFrame) -> pd.DataFrame:
+    """Return for each image which of the QUALITY_FLAGS hold, bool, indexed as `facts`; none does for a refused image.
 
     facts: the fields of ImageFacts. Sharpness is the variance of the Laplacian (Pech-Pacheco et al., Diatom
     autofocusing in brightfield microscopy, ICPR 2000). A tiny, dark or blank image is not called blurred as well.
@@ -264,10 +264,8 @@ def quality_flags(facts: pd.DataFrame) -> pd.Series:
     tiny, blank = shorter < TINY_BELOW, numbers["contrast"] < BLANK_BELOW
     dark = (numbers["brightness"] < DARK_BELOW) & (numbers["contrast"] < DARK_CONTRAST_BELOW)
     blurred = (numbers["sharpness"] < BLURRED_BELOW) & ~(tiny | dark | blank)
-    masks = {TINY: tiny, BLURRED: blurred, DARK: dark, BLANK: blank, ASPECT: longer > ASPECT_ABOVE * shorter}
-    names = np.array(list(masks), dtype=object)
-    table = np.column_stack(list(masks.values()))
-    return pd.Series([tuple(names[row]) for row in table], facts.index, dtype=object)
+    aspect = longer > ASPECT_ABOVE * shorter
+    return pd.DataFrame({TINY: tiny, BLURRED: blurred, DARK: dark, BLANK: blank, ASPECT: aspect})
 
 
 BANDS, BAND_BITS = 4, 16  # of the 64 bits
@@ -275,7 +273,7 @@ MAX_BITS = 16  # more are no resemblance, and need too many probes
 MAX_COLOUR_DIFFERENCE = 22  # of 255, in any cell; tuned on drawn products that differ in colour only
 MAX_GAIN = 1.3  # brightness may differ by this factor
 MAX_NEIGHBOURS = 64  # in a larger bucket of a band, each hash is compared with so many near it in order
-PAIRS_PER_BATCH = 1 << 18
+PAIRS_PER_BATCH = 1 << 16
 MAX_ROUNDS = 1000  # first images of one cluster; an image that is like none of them stays alone
 
 Pairs = tuple[np.ndarray, np.ndarray]  # two arrays of row numbers, (n,) int64
@@ -295,9 +293,15 @@ def near_duplicates(facts: pd.DataFrame, bits: int) -> np.ndarray:
     """
     if not 0 <= bits <= MAX_BITS:
         raise ValueError(f"near duplicates: expected 0 to {MAX_BITS} of 64 bits, found {bits}")
-    hashes = np.fromiter((int(digits, 16) for digits in facts["phash"]), np.uint64, len(facts))
+    hashes = _decode_hashes(facts["phash"])
     colours = _decode_colours(facts["signature"])
     return _first_of_group(_cluster(hashes, colours, bits), hashes, colours, bits)
+
+
+def _decode_hashes(hashes: pd.Series) -> np.ndarray:
+    """Return hashes of 16 hexadecimal digits as (n,) uint64."""
+    rows = [np.frombuffer(bytes.fromhex("".join(block)), ">u8") for block in in_blocks(hashes)]
+    return np.concatenate(rows).astype(np.uint64)
 
 
 def _decode_colours(signatures: pd.Series) -> np.ndarray:

@@ -10,6 +10,7 @@ step.finish("1,482 images and 3,711 texts ...")
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from mmlab.items import replacing
+from mmlab.items.vector_files import release_spare_memory
 from mmlab.runs.record.lineage import StaleInput, check_input, fingerprint, written_files
 from mmlab.runs.record.manifest import (
     Manifest,
@@ -173,13 +175,20 @@ def begin_step(notebook: str, namespace: Mapping[str, Any]) -> Step:
     """Begin the step of a notebook, with the parameters of its tagged cell: `begin_step("02_embed", globals())`.
 
     The names come from the cell tagged `parameters` of the saved notebook, the values from `namespace`. The parameter
-    `name` is the name of the run. Raises FileNotFoundError if there is no such notebook, ValueError if a parameter
-    has no value or holds a secret, and TypeError if a value cannot be written as JSON.
+    `name` is the name of the run. From then on the memory that a cell has freed is given back to the system. Raises
+    FileNotFoundError if there is no such notebook, ValueError if a parameter has no value or holds a secret, and
+    TypeError if a value cannot be written as JSON.
     """
     parameters = values_from_namespace(notebook, namespace)
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        shell.events.register("post_run_cell", _release_after_cell)
     if "name" not in parameters:
         raise ValueError(f"{notebook}: its cell of parameters has no `name`, the name of the run")
     return start_step(notebook, parameters.pop("name"), **parameters)
+
+
+def _release_after_cell(_result: Any) -> None:
+    release_spare_memory()
 
 
 def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
