@@ -103,9 +103,10 @@ def assess_images(facts: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     masks = quality_flags(facts)
     refused = [(masks[flag], flag) for flag in QUALITY_FLAGS if flag in rules.refused]
     reason = facts["reason"].case_when([(facts["reason"].notna(), facts["reason"]), *refused])
-    groups = _group_duplicates(facts.assign(reason=reason), rules)
-    blocks = map(in_blocks, (facts.assign(reason=reason), masks, groups))
-    return on_disk(_assess_block(*block, facts.index) for block in zip(*blocks, strict=True))
+    images = facts.assign(reason=reason)
+    groups = _group_duplicates(images, rules)
+    blocks = zip(in_blocks(images), in_blocks(masks), in_blocks(groups), strict=True)
+    return on_disk(_assess_block(*block, facts.index) for block in blocks)
 
 
 def _assess_block(

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -70,16 +70,19 @@ class VectorWriter:
 
     def __init__(self, path: str | Path, space: HasFields) -> None:
         self.path, self.space = Path(path), space
-        self._ids: list[pa.Array] = []
+        self._ends: list[np.ndarray] = [np.zeros(1, np.int32)]  # of each id in the file of their letters
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._target = self._open.enter_context(replacing(self.path))
-        self._raw = self._target.with_name(f"{self._target.name}.rows")
-        self._open.callback(self._raw.unlink, missing_ok=True)
-        self._file = self._open.enter_context(open(self._raw, "wb"))
+        self._letters, self._rows = (self._open_beside(name) for name in ("ids", "rows"))
         return self
+
+    def _open_beside(self, name: str) -> BinaryIO:
+        path = self._target.with_name(f"{self._target.name}.{name}")
+        self._open.callback(path.unlink, missing_ok=True)
+        return self._open.enter_context(open(path, "wb"))
 
     def append(self, ids: Sequence[str] | np.ndarray, rows: np.ndarray) -> None:
         """Write the next vectors.
@@ -96,15 +99,19 @@ class VectorWriter:
             expected = (len(ids), self.space.dimension)
             raise ValueError(f"vectors: expected rows of shape {expected}, found {rows.shape}")
         check_unit_rows(rows, np.asarray(ids))
-        self._ids.append(pa.array(ids, pa.string()))
-        self._file.write(rows.data)
+        texts = pa.array(list(ids), pa.string())
+        ends = np.frombuffer(texts.buffers()[1], np.int32)[1 : len(texts) + 1]
+        self._ends.append(ends + self._ends[-1][-1])
+        self._letters.write(memoryview(texts.buffers()[2] or b"")[: ends[-1] if len(ends) else 0])
+        self._rows.write(rows.data)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
             try:
-                self._file.close()
+                self._letters.close()
+                self._rows.close()
                 self._write_whole()
             except BaseException as failed:
                 self._open.__exit__(type(failed), failed, failed.__traceback__)
@@ -112,13 +119,16 @@ class VectorWriter:
         self._open.__exit__(kind, error, trace)
 
     def _write_whole(self) -> None:
-        ids = pa.chunked_array(self._ids, pa.string()).combine_chunks()
-        shape = (len(ids), self.space.dimension)
-        if len(ids):
-            rows: np.ndarray = np.memmap(self._raw, dtype=np.float32, mode="r", shape=shape)
-        else:
-            rows = np.empty(shape, dtype=np.float32)  # an empty file cannot be mapped
+        ends = np.concatenate(self._ends)
+        letters, numbers = (_mapped(file.name) for file in (self._letters, self._rows))
+        ids = pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(letters))
+        rows = numbers.view(np.float32).reshape(len(ids), self.space.dimension)
         write_arrow(self._target, ids, rows, self.space)
+
+
+def _mapped(path: str) -> np.ndarray:
+    """Return the bytes of a file, which may be empty, which no map can be."""
+    return np.memmap(path, np.uint8, "r") if Path(path).stat().st_size else np.empty(0, np.uint8)
 
 
 def write_arrow(path: str | Path, ids: pa.Array, rows: np.ndarray, space: HasFields) -> None:

@@ -31,6 +31,7 @@ NOISE = 0.7  # of each number, beside centres of standard deviation 1
 SPACE = Space("clustered", "1", "none", "", "none", DIMENSION)
 MEMORY = Path("/dev/shm")  # QdrantClient(path=) writes one transaction per point, but searches in memory
 WHERE = {"label": "3"}  # keeps 10 %
+KEPT_SECONDS = 60
 
 
 def store() -> list[Figure]:
@@ -38,11 +39,11 @@ def store() -> list[Figure]:
     points, queries = clustered(POINTS, BATCH)
     items = items_of(points)
     with TemporaryDirectory() as folder:
-        engine = open_store(Path(folder) / "store")
+        engine = open_store(Path(folder) / "store", keep_open=KEPT_SECONDS)  # as a run does
         index = build_index(engine, "bench", items, [points], progress=False)
         shard = Path(folder) / "store" / "bench-unified" / "shard"
         bare_shard = shutil.copytree(shard, Path(folder) / "bare")
-        with index.session(), _path_client(points) as path:
+        with _path_client(points) as path:
             exact = index.search(queries, "image", K, exact=True).table
             ef = _least_ef(lambda ef: recall(index.search(queries, "image", K, ef=ef).table, exact))
             with bare_edge(bare_shard, ef) as bare:

@@ -122,7 +122,7 @@ class FolderLock:
         from filelock import FileLock
 
         self.folder, self._close = folder, close
-        self._depth, self._kept_until = 0, 0.0
+        self._depth, self._kept_until, self._looked = 0, 0.0, 0.0
         self._file: tuple[int, ...] = ()
         self._keeper: threading.Thread | None = None
         self._holder = folder / ".holder.json"
@@ -173,11 +173,15 @@ class FolderLock:
             self._acquire(deadline, wait)
 
     def _keep(self, seconds: float) -> None:
-        """Keep the lock for the next session for so long, or give it back at once."""
-        if not seconds or self._is_wanted():
+        """Keep the lock for the next session for so long, or give it back at once.
+
+        Whether it is wanted is seen once in `KEEPER_SECONDS`: a look takes as long as a search.
+        """
+        now = time.monotonic()
+        if not seconds or (now - self._looked > KEEPER_SECONDS and self._is_wanted()):
             self._release()
             return
-        self._kept_until = time.monotonic() + seconds
+        self._kept_until = now + seconds
         if self._keeper is None:
             self._keeper = threading.Thread(target=self._watch, name="mmlab store", daemon=True)
             self._keeper.start()
@@ -202,6 +206,7 @@ class FolderLock:
         """Return whether another process stands in line, or the folder is no more what was opened."""
         from filelock import Timeout
 
+        self._looked = time.monotonic()
         if self._was_replaced():  # the lock of the line would make a folder that was removed anew
             return True
         try:
